@@ -1,0 +1,39 @@
+// Shared by host, nvcc and NVRTC: no standard headers, no I/O, no state.
+#pragma once
+
+// Each instruction set compiles the same headers into its own inline namespace, so that the linker
+// cannot merge a function built for a newer processor into the table of an older one.
+#ifndef TR_ISA
+#define TR_ISA generic
+#endif
+
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define TR_HD __host__ __device__ __forceinline__
+#elif defined(_MSC_VER)
+#define TR_HD __forceinline
+#else
+#define TR_HD inline __attribute__((always_inline))
+#endif
+
+// Lambdas need the same guard against the linker.
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+#define TR_INLINE __attribute__((always_inline))
+#else
+#define TR_INLINE
+#endif
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+// The smaller value; NaN if either is NaN (std::min loses it in one argument order).
+// T is a float, a double, or a GCC vector of doubles: comparisons and ?: then work lane by lane.
+template <class T> TR_HD constexpr T min_nan(T a, T b) { return (a < b || a != a) ? a : b; }
+
+// The larger value; NaN if either is NaN.
+template <class T> TR_HD constexpr T max_nan(T a, T b) { return (a > b || a != a) ? a : b; }
+
+// The same number in every lane.
+template <class V> TR_HD constexpr V splat(double x) { return V{} + x; }
+
+} // namespace TR_ISA
+} // namespace tokenroof

@@ -1,0 +1,98 @@
+// log1p and expm1 from + - * / and bit operations alone, so that every instruction set, one lane or
+// eight, gives the same bits. After fdlibm (e_log.c, s_expm1.c; Sun Microsystems 1993).
+#pragma once
+#include "config.hpp"
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+// The integer that is as wide as the lanes of V.
+template <class V> struct bits_of { using type = unsigned long long; };
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+using double2 = double __attribute__((vector_size(16)));
+using double4 = double __attribute__((vector_size(32)));
+using double8 = double __attribute__((vector_size(64)));
+template <> struct bits_of<double2> { using type = unsigned long long __attribute__((vector_size(16))); };
+template <> struct bits_of<double4> { using type = unsigned long long __attribute__((vector_size(32))); };
+template <> struct bits_of<double8> { using type = unsigned long long __attribute__((vector_size(64))); };
+#endif
+
+template <class To, class From> TR_HD To same_bits(From x) {
+    static_assert(sizeof(To) == sizeof(From), "same_bits: sizes differ");
+#if defined(__CUDACC_RTC__) || defined(__CUDACC__)
+    To y;
+    memcpy(&y, &x, sizeof y);
+    return y;
+#else
+    return __builtin_bit_cast(To, x);
+#endif
+}
+
+// The whole number nearest to x for |x| < 2^51, found in the low bits of x + 1.5 * 2^52.
+constexpr double round_shift = 6755399441055744.0;
+
+constexpr double ln2_high = 6.93147180369123816490e-01;
+constexpr double ln2_low = 1.90821492927058770002e-10;
+
+// Natural logarithm of a positive normal number; NaN below zero, -inf at zero.
+template <class V> TR_HD V log_positive(V x) {
+    using I = typename bits_of<V>::type;
+    // exponent and a mantissa in [sqrt(1/2), sqrt(2))
+    const I raw = same_bits<I>(x);
+    const I top = raw + (0x3ff0000000000000ULL - 0x3fe6a09e667f3bcdULL);
+    const I exponent = (top >> 52) - 1023ULL;
+    const V mantissa = same_bits<V>(raw - (exponent << 52));
+    // exponent to double without a conversion instruction
+    const V k = same_bits<V>(exponent + 0x4338000000000000ULL) - round_shift;
+    const V f = mantissa - 1.0;
+    const V s = f / (f + 2.0);
+    const V z = s * s, w = z * z;
+    const V even = w * (w * (w * 1.531383769920937332e-01 + 2.222219843214978396e-01) + 3.999999999940941908e-01);
+    const V odd = z * (w * (w * (w * 1.479819860511658591e-01 + 1.818357216161805012e-01) +
+                            2.857142874366239149e-01) + 6.666666666666735130e-01);
+    const V half_square = f * f * 0.5;
+    const V log = k * ln2_high - ((half_square - (s * (half_square + (even + odd)) + k * ln2_low)) - f);
+    const V zero = splat<V>(0.0), infinity = splat<V>(__builtin_inf());
+    const V special = x == zero ? -infinity : splat<V>(__builtin_nan(""));
+    return x > zero ? (x == infinity ? infinity : log) : special;
+}
+
+// log(1 + x) for x >= -1, without losing the small x: log(u) * x / (u - 1), u = 1 + x rounded
+// (Kahan; in the HP-15C Advanced Functions Handbook, 1982).
+template <class V> TR_HD V log1p_lanes(V x) {
+    const V u = x + 1.0;
+    const V d = u - 1.0;
+    const V zero = splat<V>(0.0), one = splat<V>(1.0);
+    const V safe = d == zero ? one : d;
+    const V corrected = log_positive(u) * (x / safe);
+    return d == zero ? x : (x == -one ? splat<V>(-__builtin_inf()) : corrected);
+}
+
+// exp(y) - 1 for y <= 0.
+template <class V> TR_HD V expm1_negative(V y) {
+    using I = typename bits_of<V>::type;
+    // from -60 on the answer is -1; the bound keeps 2^k normal
+    const V x = max_nan(y, splat<V>(-60.0));
+    const V shifted = x * 1.44269504088896338700e+00 + round_shift;
+    const V k = shifted - round_shift;
+    const V r = (x - k * ln2_high) - k * ln2_low;
+    V p = splat<V>(1.0 / 6227020800.0);
+    p = p * r + 1.0 / 479001600.0;
+    p = p * r + 1.0 / 39916800.0;
+    p = p * r + 1.0 / 3628800.0;
+    p = p * r + 1.0 / 362880.0;
+    p = p * r + 1.0 / 40320.0;
+    p = p * r + 1.0 / 5040.0;
+    p = p * r + 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    const V small = r + r * r * p;
+    const V power = same_bits<V>((same_bits<I>(shifted) + 1023ULL) << 52);
+    const V answer = power * small + (power - 1.0);
+    return y == y ? answer : y;
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof

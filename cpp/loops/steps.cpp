@@ -1,0 +1,278 @@
+// Loops over packed records: what depends on the records alone is prepared once and kept while they
+// stay the same; the loads along the inner dimension run as vectors.
+#include "steps.hpp"
+
+#include "flags.hpp"
+#include "tokenroof/operator_kernels.hpp"
+#include "tokenroof/transformer.hpp"
+
+namespace tokenroof {
+inline namespace TR_ISA {
+namespace {
+
+#if defined(__GNUC__)
+#if TR_LANES >= 16
+using Lanes = double8;
+constexpr int lanes = 8;
+#elif TR_LANES >= 8
+using Lanes = double4;
+constexpr int lanes = 4;
+#else
+using Lanes = double2;
+constexpr int lanes = 2;
+#endif
+TR_HD void set_lane(Lanes& v, int i, double x) { v[i] = x; }
+TR_HD double get_lane(const Lanes& v, int i) { return v[i]; }
+#else
+using Lanes = double;
+constexpr int lanes = 1;
+TR_HD void set_lane(Lanes& v, int, double x) { v = x; }
+TR_HD double get_lane(const Lanes& v, int) { return v; }
+#endif
+
+TR_HD double at(const char* p) { return *reinterpret_cast<const double*>(p); }
+
+template <int N> TR_HD void read_record(double* to, const char* from, Size stride) {
+    for (int i = 0; i < N; ++i) to[i] = at(from + i * stride);
+}
+
+// Device, calibration, model and plan of one element, and what follows from them.
+struct Records {
+    double d[device::count], c[calibration::count], m[model::count], p[plan::count];
+    Prepared prepared;
+    const char* from[4] = {nullptr, nullptr, nullptr, nullptr};
+};
+void update(Records& r, char** args, const Size* steps, const Size* core, Size k) {
+    bool same = true;
+    for (int i = 0; i < 4; ++i) {
+        const char* now = args[i] + k * steps[i];
+        same = same && now == r.from[i];
+        r.from[i] = now;
+    }
+    if (same) return;
+    read_record<device::count>(r.d, r.from[0], core[0]);
+    read_record<calibration::count>(r.c, r.from[1], core[1]);
+    read_record<model::count>(r.m, r.from[2], core[2]);
+    read_record<plan::count>(r.p, r.from[3], core[3]);
+    prepare(r.prepared, r.d, r.c, r.m, r.p);
+}
+
+// A NaN that no NaN among the loads explains, from a load that is out of range, is an invalid operation.
+void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* steps, Size n, int first, int last) {
+    bool made = false;
+    if (some_nan) {
+        for (Size k = 0; k < n && !made; ++k) {
+            bool given = false, outside = false;
+            for (int i = first; i < last; ++i) {
+                const double x = at(args[i] + k * steps[i]);
+                given = given || x != x;
+                outside = outside || x < 0.0 || x > 1.7e308;
+            }
+            made = outside && !given;
+        }
+    }
+    flag.settle(made);
+}
+
+
+enum Kind : int { decode_kind, prefill_kind, mixed_kind, prompts_kind };
+template <int K> constexpr int loads_of = K == mixed_kind ? 4 : K == prompts_kind ? 3 : 2;
+
+template <int K, class V> TR_HD V seconds(const Prepared& r, const V* x) {
+    const V one = splat<V>(1.0), none = splat<V>(0.0);
+    Parts<V> unused;
+    if constexpr (K == decode_kind) return evaluate<V, true, false, false>(r, x[0], x[1], none, none, none, unused);
+    if constexpr (K == prefill_kind) return evaluate<V, false, true, false>(r, none, none, one, x[0], x[1], unused);
+    if constexpr (K == mixed_kind) return evaluate<V, true, true, false>(r, x[0], x[1], one, x[2], x[3], unused);
+    if constexpr (K == prompts_kind) return evaluate<V, false, true, false>(r, none, none, x[0], x[1], x[2], unused);
+}
+template <int K> TR_HD void fields(const Prepared& r, const double* x, double* out) {
+    if constexpr (K == decode_kind) evaluate_step<true, false>(r, x[0], x[1], 0.0, 0.0, 0.0, out);
+    if constexpr (K == prefill_kind) evaluate_step<false, true>(r, 0.0, 0.0, 1.0, x[0], x[1], out);
+    if constexpr (K == mixed_kind) evaluate_step<true, true>(r, x[0], x[1], 1.0, x[2], x[3], out);
+    if constexpr (K == prompts_kind) evaluate_step<false, true>(r, 0.0, 0.0, x[0], x[1], x[2], out);
+}
+
+// Decode steps over whole batch counts: all but attention depends on the count alone, so it is worked
+// out once per count and looked up. The sums run in the same order: the same bits.
+constexpr Size table_counts = 8192;
+
+// The largest batch if all are whole numbers below table_counts and worth a table, else -1.
+Size largest_count(const char* batch, Size stride, Size n) {
+    if (n < 4096 || stride == 0) return -1;
+    double largest = 0.0, odd = 0.0;
+    for (Size k = 0; k < n; ++k) {
+        const double x = at(batch + k * stride);
+        largest = x > largest ? x : largest;
+        const double whole = (x + round_shift) - round_shift;
+        odd += (x == whole && x >= 0.0) ? 0.0 : 1.0;
+    }
+    return odd == 0.0 && largest < double(table_counts) && Size(largest) < n / 4 ? Size(largest) : -1;
+}
+
+// Fills the first n / lanes * lanes outputs; whether one of them is NaN.
+bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
+    double table[table_counts + lanes];
+    Prepared rest = r;
+    rest.attentions = 0;
+    Parts<Lanes> unused;
+    const Lanes none = splat<Lanes>(0.0), nan = splat<Lanes>(not_a_number());
+    for (Size i = 0; i <= largest; i += lanes) {
+        Lanes count = {};
+        for (int l = 0; l < lanes; ++l) set_lane(count, l, double(i + l));
+        const Lanes t = evaluate<Lanes, true, false, false>(rest, count, none, none, none, none, unused);
+        __builtin_memcpy(table + i, &t, sizeof t);
+    }
+    Lanes total = none;
+    for (Size k = 0; k + lanes <= n; k += lanes) {
+        Lanes batch = {}, context = {}, time = {};
+        for (int l = 0; l < lanes; ++l) {
+            const double b = at(args[4] + (k + l) * steps[4]);
+            set_lane(batch, l, b);
+            set_lane(context, l, at(args[5] + (k + l) * steps[5]));
+            set_lane(time, l, table[int(b)]);
+        }
+        const Lanes sequences = share(share(batch, r.pp), r.dp);
+        add_decode_attention<Lanes, false>(time, unused, r, sequences, context);
+        time = context >= none ? time : nan;
+        total += time;
+        for (int l = 0; l < lanes; ++l)
+            *reinterpret_cast<double*>(args[6] + (k + l) * steps[6]) = get_lane(time, l);
+    }
+    double check = 0.0;
+    for (int l = 0; l < lanes; ++l) check += get_lane(total, l);
+    return check != check;
+}
+
+template <int K> void time_loop(char** args, const Size* dims, const Size* steps) {
+    constexpr int loads = loads_of<K>, out = 4 + loads;
+    const InvalidFlag flag;
+    const Size n = dims[0];
+    const Size* core = steps + out + 1;
+    const bool steady = steps[0] == 0 && steps[1] == 0 && steps[2] == 0 && steps[3] == 0;
+    Records r;
+    bool some_nan = false;
+    Size k = 0;
+    if constexpr (K == decode_kind) {
+        const Size largest = steady ? largest_count(args[4], steps[4], n) : -1;
+        if (largest >= 0) {
+            update(r, args, steps, core, 0);
+            some_nan = decode_by_table(r.prepared, args, steps, n, largest);
+            k = n / lanes * lanes;
+        }
+    }
+    while (k < n) {
+        update(r, args, steps, core, k);
+        if (!steady || n - k < lanes) { // and the last few: the same numbers, one at a time
+            double x[loads];
+            for (int i = 0; i < loads; ++i) x[i] = at(args[4 + i] + k * steps[4 + i]);
+            const double t = seconds<K, double>(r.prepared, x);
+            some_nan = some_nan || t != t;
+            *reinterpret_cast<double*>(args[out] + k * steps[out]) = t;
+            ++k;
+            continue;
+        }
+        for (; n - k >= lanes; k += lanes) {
+            Lanes x[loads] = {};
+            for (int i = 0; i < loads; ++i) {
+                const char* from = args[4 + i] + k * steps[4 + i];
+                if (steps[4 + i] == Size(sizeof(double)))
+                    __builtin_memcpy(&x[i], from, sizeof(Lanes));
+                else
+                    for (int l = 0; l < lanes; ++l) set_lane(x[i], l, at(from + l * steps[4 + i]));
+            }
+            const Lanes t = seconds<K, Lanes>(r.prepared, x);
+            char* to = args[out] + k * steps[out];
+            double check = 0.0;
+            if (steps[out] == Size(sizeof(double))) {
+                __builtin_memcpy(to, &t, sizeof(Lanes));
+            } else {
+                for (int l = 0; l < lanes; ++l) *reinterpret_cast<double*>(to + l * steps[out]) = get_lane(t, l);
+            }
+            for (int l = 0; l < lanes; ++l) check += get_lane(t, l); // no load is negative: NaN stays
+            some_nan = some_nan || check != check;
+        }
+    }
+    settle(flag, some_nan, args, steps, n, 4, 4 + loads);
+}
+
+template <int K> void step_loop(char** args, const Size* dims, const Size* steps) {
+    constexpr int loads = loads_of<K>, out = 4 + loads;
+    const InvalidFlag flag;
+    const Size n = dims[0];
+    const Size* core = steps + out + 1;
+    Records r;
+    bool some_nan = false;
+    for (Size k = 0; k < n; ++k) {
+        update(r, args, steps, core, k);
+        double x[loads], f[step::count];
+        for (int i = 0; i < loads; ++i) x[i] = at(args[4 + i] + k * steps[4 + i]);
+        fields<K>(r.prepared, x, f);
+        some_nan = some_nan || f[step::time] != f[step::time];
+        char* to = args[out] + k * steps[out];
+        for (int i = 0; i < step::count; ++i) *reinterpret_cast<double*>(to + i * core[4]) = f[i];
+    }
+    settle(flag, some_nan, args, steps, n, 4, 4 + loads);
+}
+
+using Operator = void (*)(const double*, const double*, const double*, double*);
+template <int Arguments, Operator F> void operator_loop(char** args, const Size* dims, const Size* steps) {
+    constexpr int out = 2 + Arguments;
+    const InvalidFlag flag;
+    const Size n = dims[0];
+    const Size* core = steps + out + 1;
+    double d[device::count], c[calibration::count];
+    const char *device_now = nullptr, *calibration_now = nullptr;
+    bool some_nan = false;
+    for (Size k = 0; k < n; ++k) {
+        if (args[0] + k * steps[0] != device_now) {
+            device_now = args[0] + k * steps[0];
+            read_record<device::count>(d, device_now, core[0]);
+        }
+        if (args[1] + k * steps[1] != calibration_now) {
+            calibration_now = args[1] + k * steps[1];
+            read_record<calibration::count>(c, calibration_now, core[1]);
+        }
+        double x[Arguments], f[op::count];
+        for (int i = 0; i < Arguments; ++i) x[i] = at(args[2 + i] + k * steps[2 + i]);
+        F(d, c, x, f);
+        some_nan = some_nan || f[op::time] != f[op::time];
+        char* to = args[out] + k * steps[out];
+        for (int i = 0; i < op::count; ++i) *reinterpret_cast<double*>(to + i * core[2]) = f[i];
+    }
+    settle(flag, some_nan, args, steps, n, 2, out);
+}
+
+} // namespace
+
+#define TR_STEP_LOOPS(name)                                                                          \
+    void name##_time_loop(char** a, const Size* n, const Size* s, void*) { time_loop<name##_kind>(a, n, s); } \
+    void name##_step_loop(char** a, const Size* n, const Size* s, void*) { step_loop<name##_kind>(a, n, s); }
+TR_STEP_LOOPS(decode)
+TR_STEP_LOOPS(prefill)
+TR_STEP_LOOPS(mixed)
+TR_STEP_LOOPS(prompts)
+
+void memory_required_loop(char** args, const Size* dims, const Size* steps, void*) {
+    const InvalidFlag flag;
+    const Size* core = steps + 5;
+    bool some_nan = false;
+    for (Size k = 0; k < dims[0]; ++k) {
+        double m[model::count], p[plan::count];
+        read_record<model::count>(m, args[0] + k * steps[0], core[0]);
+        read_record<plan::count>(p, args[1] + k * steps[1], core[1]);
+        const double y = memory_required(m, p, at(args[2] + k * steps[2]), at(args[3] + k * steps[3]));
+        some_nan = some_nan || y != y;
+        *reinterpret_cast<double*>(args[4] + k * steps[4]) = y;
+    }
+    settle(flag, some_nan, args, steps, dims[0], 2, 4);
+}
+
+#define ELEMENTWISE(name, inputs)
+#define STEP(name, signature)
+#define OPERATOR(name, arguments) \
+    void name##_loop(char** a, const Size* n, const Size* s, void*) { operator_loop<arguments, name>(a, n, s); }
+#include "kernels.def"
+
+} // namespace TR_ISA
+} // namespace tokenroof

@@ -1,0 +1,18 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+ISA: str
+DEVICE_FIELDS: tuple[str, ...]
+MODEL_FIELDS: tuple[str, ...]
+PLAN_FIELDS: tuple[str, ...]
+CALIBRATION_FIELDS: tuple[str, ...]
+STEP_FIELDS: tuple[str, ...]
+OPERATOR_FIELDS: tuple[str, ...]
+DTYPES: tuple[str, ...]
+DTYPE_BYTES: dict[str, float]
+ACTIVATION_BYTES: dict[str, float]
+
+def ufuncs_by_isa() -> dict[str, dict[str, np.ufunc]]: ...
+def build_config() -> dict[str, Any]: ...

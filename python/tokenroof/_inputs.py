@@ -1,0 +1,70 @@
+"""Arguments of the analysis layer: names to records, and loads that are checked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.plan import Plan
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.device import Device
+    from tokenroof.model import Model
+
+
+def as_device(value: str | Device) -> Device:
+    """A device by name, or the record itself."""
+    from tokenroof.device import Device, device
+
+    if isinstance(value, Device):
+        return value
+    if isinstance(value, str):
+        return device(value)
+    raise TypeError(f"device is {value!r}; allowed: a name or a Device")
+
+
+def as_model(value: str | Model) -> Model:
+    """A model by name, or the record itself."""
+    from tokenroof.model import Model, model
+
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, str):
+        return model(value)
+    raise TypeError(f"model is {value!r}; allowed: a name or a Model")
+
+
+def as_plan(value: Plan | None) -> Plan:
+    """A plan, one device in bf16 by default."""
+    if value is None:
+        return Plan()
+    if isinstance(value, Plan):
+        return value
+    raise TypeError(f"plan is {value!r}; allowed: a Plan")
+
+
+def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[np.float64]:
+    """Real, finite numbers of a load, zero or more."""
+    try:
+        array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{field} is {value!r}; allowed: real numbers") from None
+    bad = ~(np.isfinite(array) & ((array > 0) if positive else (array >= 0)))
+    if bad.any():
+        first: Any = array[bad].flat[0] if array.ndim else array.item()
+        kind = "> 0" if positive else ">= 0"
+        raise ValueError(f"{field} is {first:g}; allowed: finite numbers {kind}")
+    return array
+
+
+def check_links(device: Device, plan: Plan) -> None:
+    """Reject a plan that needs a link whose bandwidth is unknown."""
+    domain = device.link_domain_size if (device.link_domain_size or 1) > 1 else 8
+    if plan.devices > domain and not device.node_link_bandwidth:
+        raise ValueError(
+            f"plan has {plan.devices} devices; allowed: at most the {domain} that {device.name} "
+            "joins by its links, unless the device has a node_link_bandwidth"
+        )

@@ -1,0 +1,28 @@
+"""How this installation was built and what it runs on."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from typing import Any
+
+import numpy as np
+
+from tokenroof import _core
+
+
+def build_config() -> dict[str, Any]:
+    """Version, compiler, instruction sets, CUDA and interpreter: what a bug report should carry.
+
+    Examples
+    --------
+    >>> build_config()["isa"] in build_config()["isas_usable"]
+    True
+    """
+    return {
+        **_core.build_config(),
+        "isa": _core.ISA,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+    }

@@ -1,0 +1,360 @@
+"""Devices that run models: what the makers print, as frozen records of SI floats."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from tokenroof._names import normalise, unknown
+from tokenroof.catalogue._load import Provenance, table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["PEAK_TYPES", "Device", "Link", "Provenance", "device"]
+
+PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
+
+# A type without a unit of its own runs on the next wider one.
+_WIDER: dict[str, tuple[str, ...]] = {
+    "fp32": (),
+    "tf32": ("fp32",),
+    "bf16": ("fp16", "tf32", "fp32"),
+    "fp16": ("bf16", "tf32", "fp32"),
+    "fp8": ("bf16", "fp16", "tf32", "fp32"),
+    "int8": ("bf16", "fp16", "tf32", "fp32"),
+    "fp4": ("fp8", "bf16", "fp16", "tf32", "fp32"),
+}
+
+_POSITIVE = (
+    "memory_bytes",
+    "memory_bandwidth",
+    "sram_bytes",
+    "l2_bytes",
+    "boost_clock_hz",
+    "int32_ops_per_clock_per_sm",
+    "link_bandwidth",
+    "node_link_bandwidth",
+    "tdp_w",
+    "system_power_w",
+    "provisioned_power_w",
+)
+_NOT_NEGATIVE = ("idle_w", "price_usd")
+_WHOLE = ("sm_count", "link_domain_size", "pcie_generation")
+_HOST_DOMAIN = 8  # cards of one server that share its PCIe, where nothing says otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The link over which devices of one domain exchange data.
+
+    Attributes
+    ----------
+    name : str
+        "NVLink 5", "PCIe 4 x16" ...
+    bandwidth : float
+        One way, per device [B/s].
+    domain_size : int
+        Devices that reach each other over it.
+    scale_up : bool
+        True for a link made for it, False for the host's PCIe slots.
+    """
+
+    name: str
+    bandwidth: float
+    domain_size: int
+    scale_up: bool
+
+
+def _number(owner: str, name: str, value: object, *, zero: bool = False) -> float:
+    """Return `value` as a float, or say what is wrong with the field."""
+    allowed = "a finite number >= 0" if zero else "a finite number > 0"
+    message = f"{owner}: {name} must be {allowed}, not {value!r}"
+    if isinstance(value, (bool, str, bytes)):
+        raise TypeError(message)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        raise TypeError(message) from None
+    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise ValueError(message)
+    return number
+
+
+def _whole(owner: str, name: str, value: object) -> int:
+    number = _number(owner, name, value)
+    if number != int(number):
+        raise ValueError(f"{owner}: {name} must be a whole number > 0, not {value!r}")
+    return int(number)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """One accelerator or processor; SI units, dense peaks, links one way.
+
+    Only `name`, `memory_bandwidth` and `peak` are required; None means unknown.
+
+    Attributes
+    ----------
+    name : str
+        Name, as in the catalogue or as you like it.
+    memory_bandwidth : float
+        Bandwidth of the memory that holds the weights [B/s].
+    peak : dict of str to float
+        Dense peak by type: fp64, fp32, tf32, bf16, fp16, fp8, int8, fp4 [FLOP/s].
+    aliases : tuple of str
+        Further names.
+    vendor, family, kind, release, process, memory_type, link_name, notes : str
+        Facts in words. `kind`: gpu, tpu, npu, lpu, apu, wafer, rdu, cpu.
+    memory_bytes, sram_bytes, l2_bytes : float or None
+        Capacities [B].
+    sm_count : int or None
+        Multiprocessors, compute units or cores.
+    boost_clock_hz : float or None
+        Clock [Hz].
+    int32_ops_per_clock_per_sm : float or None
+        Integer lanes per multiprocessor.
+    link_generation : int or None
+        Generation of the scale-up link.
+    link_bandwidth, node_link_bandwidth : float or None
+        Scale-up and scale-out bandwidth per device, one way [B/s].
+    link_domain_size : int or None
+        Devices in one scale-up domain.
+    pcie_generation : int or None
+        Generation of the x16 slot.
+    tdp_w, idle_w : float or None
+        Board power: limit and idle [W].
+    system_power_w : float or None
+        Chassis or rack power per device, at the wall [W].
+    provisioned_power_w : float or None
+        Power a site provisions per device, all in [W].
+    price_usd : float or None
+        Price [USD]; `price_kind` says whose: list, press, estimate.
+    provenance : dict of str to Provenance
+        Kind, source, date and unit by field ("peak_bf16" for ``peak["bf16"]``).
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> card = Device(name="mine", memory_bandwidth=1e12, peak={"bf16": 200e12})
+    >>> card.peak_of("fp8")
+    200000000000000.0
+    """
+
+    name: str
+    memory_bandwidth: float
+    peak: dict[str, float]
+    aliases: tuple[str, ...] = ()
+    vendor: str = ""
+    family: str = ""
+    kind: str = "gpu"
+    release: str = ""
+    process: str = ""
+    memory_bytes: float | None = None
+    memory_type: str = ""
+    sram_bytes: float | None = None
+    l2_bytes: float | None = None
+    sm_count: int | None = None
+    boost_clock_hz: float | None = None
+    int32_ops_per_clock_per_sm: float | None = None
+    link_name: str = ""
+    link_generation: int | None = None
+    link_bandwidth: float | None = None
+    link_domain_size: int | None = None
+    node_link_bandwidth: float | None = None
+    pcie_generation: int | None = None
+    tdp_w: float | None = None
+    idle_w: float | None = None
+    system_power_w: float | None = None
+    provisioned_power_w: float | None = None
+    price_usd: float | None = None
+    price_kind: str = ""
+    notes: str = ""
+    provenance: dict[str, Provenance] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError(f"device: name must be a string, not {self.name!r}")
+        if not normalise(self.name):
+            raise ValueError(f"device: name must have a letter or digit, not {self.name!r}")
+        owner = f"device {self.name!r}"
+        put = object.__setattr__  # the record is frozen; this only turns numbers into floats
+        if self.memory_bandwidth is None:
+            raise TypeError(f"{owner}: memory_bandwidth must be a finite number > 0, not None")
+        for name in _POSITIVE:
+            value = getattr(self, name)
+            if value is not None:
+                put(self, name, _number(owner, name, value))
+        for name in _NOT_NEGATIVE:
+            value = getattr(self, name)
+            if value is not None:
+                put(self, name, _number(owner, name, value, zero=True))
+        for name in _WHOLE:
+            value = getattr(self, name)
+            if value is not None:
+                put(self, name, _whole(owner, name, value))
+        if not isinstance(self.peak, Mapping):
+            raise TypeError(f"{owner}: peak must be a dict of type to FLOP/s, not {self.peak!r}")
+        for key in self.peak:
+            if key not in PEAK_TYPES:
+                allowed = ", ".join(PEAK_TYPES)
+                raise ValueError(f"{owner}: peak has type {key!r}; allowed are {allowed}")
+        peak = {k: _number(owner, f"peak[{k!r}]", v) for k, v in self.peak.items()}
+        put(self, "peak", peak)
+        if isinstance(self.aliases, str):
+            raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")
+        put(self, "aliases", tuple(self.aliases))
+
+    def __hash__(self) -> int:  # the dict of peaks has none; equal records share these
+        return hash((self.name, self.memory_bandwidth))
+
+    def peak_of(self, dtype: str) -> float:
+        """Return the peak that maths in `dtype` reaches [FLOP/s]; NaN if no unit can do it.
+
+        A type without a unit of its own takes the next wider one: fp4, fp8, bf16, fp16, tf32,
+        fp32; bf16 and fp16 stand in for each other; int8 takes bf16.
+
+        Raises
+        ------
+        ValueError
+            If `dtype` is no peak's name.
+
+        Examples
+        --------
+        >>> device("H100-SXM").peak_of("fp4") == device("H100-SXM").peak["fp8"]
+        True
+        """
+        if dtype not in PEAK_TYPES:
+            raise ValueError(f"dtype must be one of {', '.join(PEAK_TYPES)}, not {dtype!r}")
+        for key in (dtype, *_WIDER.get(dtype, ())):
+            if key in self.peak:
+                return self.peak[key]
+        return math.nan
+
+    @property
+    def link(self) -> Link | None:
+        """The link that collectives within one domain use; PCIe without a scale-up link."""
+        if self.link_bandwidth is not None:
+            generation = "" if self.link_generation is None else f" {self.link_generation}"
+            return Link(
+                name=f"{self.link_name or 'scale-up'}{generation}",
+                bandwidth=self.link_bandwidth,
+                domain_size=self.link_domain_size or 1,
+                scale_up=True,
+            )
+        if self.pcie_generation is None:
+            return None
+        rate = _pcie_rates().get(self.pcie_generation)
+        if rate is None:
+            return None
+        size = self.link_domain_size or (1 if self.kind in ("cpu", "apu") else _HOST_DOMAIN)
+        return Link(f"PCIe {self.pcie_generation} x16", rate, size, scale_up=False)
+
+    def pack(self) -> np.ndarray:
+        """Return the record as the kernels read it: float64 in the order of ``DEVICE_FIELDS``.
+
+        Peaks are resolved as by `peak_of`; unknown numbers are NaN; the link is that of `link`,
+        and a device without any has bandwidth 0 and a domain of 1.
+        """
+        import numpy as np
+
+        from tokenroof._core import DEVICE_FIELDS
+
+        link = self.link
+        special = {
+            "link_bandwidth": 0.0 if link is None else link.bandwidth,
+            "link_domain_size": 1 if link is None else link.domain_size,
+        }
+        vector = np.empty(len(DEVICE_FIELDS), dtype=np.float64)
+        for i, name in enumerate(DEVICE_FIELDS):
+            if name in special:
+                value: float | None = special[name]
+            elif name.startswith("peak_"):
+                value = self.peak_of(name.removeprefix("peak_"))
+            else:
+                value = getattr(self, name)
+            vector[i] = math.nan if value is None else value
+        return vector
+
+    def replace(self, **changes: Any) -> Device:
+        """Return a copy with `changes`; what is changed loses its provenance.
+
+        Examples
+        --------
+        >>> device("H200-SXM").replace(name="capped", tdp_w=500).tdp_w
+        500.0
+        """
+        gone = set(changes) | {f"peak_{k}" for k in PEAK_TYPES if "peak" in changes}
+        kept = {k: v for k, v in self.provenance.items() if k not in gone}
+        return replace(self, **{"provenance": kept, **changes})
+
+
+@cache
+def _pcie_rates() -> dict[int, float]:
+    """One-way bandwidth of an x16 slot by PCIe generation [B/s]."""
+    return {
+        row["generation"]: float(row["device_bandwidth"])
+        for row in table("links")["link"]
+        if row["name"].startswith("PCIe")
+    }
+
+
+_FIELDS = frozenset(f.name for f in fields(Device))
+
+
+@cache
+def _index() -> tuple[dict[str, int], dict[str, str]]:
+    """Normalised name or alias -> row, and name or alias as written -> name."""
+    rows: dict[str, int] = {}
+    shown: dict[str, str] = {}
+    for i, row in enumerate(table("devices")["device"]):
+        for name in (row["name"], *row["aliases"]):
+            rows[normalise(name)] = i
+            shown[name] = row["name"]
+    return rows, shown
+
+
+@cache
+def _build(i: int) -> Device:
+    from tokenroof.catalogue._load import provenance_of
+
+    file = table("devices")
+    row = file["device"][i]
+    values = {k: v for k, v in row.items() if k in _FIELDS}
+    return Device(**values, provenance=provenance_of(file, row))
+
+
+def device(name: str | Device) -> Device:
+    """Return the catalogue's device of that name or alias; case and separators do not matter.
+
+    A `Device` is returned as it is, so that functions can take either.
+
+    Raises
+    ------
+    KeyError
+        If the catalogue has no such device; the message names near matches.
+    TypeError
+        If `name` is neither a string nor a `Device`.
+
+    Examples
+    --------
+    >>> device("h200_sxm").name
+    'H200-SXM'
+    """
+    if isinstance(name, Device):
+        return name
+    if not isinstance(name, str):
+        kind = type(name).__name__
+        raise TypeError(f"device must be a name or a tokenroof.Device, not {kind} ({name!r})")
+    rows, shown = _index()
+    i = rows.get(normalise(name))
+    if i is None:
+        raise unknown("device", name, shown)
+    return _build(i)

@@ -1,0 +1,294 @@
+"""The kernels: NumPy ufuncs and gufuncs over the C++ formulas.
+
+They broadcast, take ``out=``, ``where=`` and ``dtype=``, pickle, and work on pandas, polars, xarray and
+Dask objects as any ufunc does. Inputs are positional, in SI units. `by_isa` gives the same kernels for
+each instruction set that this machine can run; `tokenroof.reference` mirrors them in plain Python.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from tokenroof import _core
+
+if TYPE_CHECKING:
+    import numpy as np
+
+#: Names along the last axis of the ``_step`` kernels. FLOPs, bytes and watts are those of the whole
+#: replica; the seconds by cause, and those by group with ``overhead_s``, each sum to ``time``.
+STEP_FIELDS: tuple[str, ...] = _core.STEP_FIELDS
+#: Names along the last axis of the ``_operator`` kernels.
+OPERATOR_FIELDS: tuple[str, ...] = _core.OPERATOR_FIELDS
+
+_W09 = "Williams, Waterman, Patterson, Roofline, CACM 52(4), 2009, section 3."
+_C13 = "Choi, Bedard, Fowler, Vuduc, A Roofline Model of Energy, IPDPS 2013."
+_C14 = "Choi, Dukhan, Liu, Vuduc, Algorithmic Time, Energy, and Power, IPDPS 2014."
+_T05 = "Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005; Hockney, Parallel Computing 20(3), 1994."
+_PY09 = "Patarasuk, Yuan, JPDC 69(2), 2009."
+_FIPS = "FIPS 180-4; Bitcoin hashes a block header twice."
+_ECON = "Unit conversion; see tokenroof.economics."
+_STEP = (
+    "docs/step-model.md: the sum of a transformer's operators, each a roofline [W09] with a cost per "
+    "launch."
+)
+
+_UNITS = {
+    "peak_flops": "peak rate [FLOP/s]",
+    "bandwidth": "memory or link bandwidth [B/s]",
+    "link_bandwidth": "link bandwidth, one way [B/s]",
+    "intensity": "arithmetic intensity [FLOP/B]",
+    "flops": "work [FLOP]",
+    "bytes": "memory traffic [B]",
+    "link_bytes": "traffic over the link [B]",
+    "seconds": "time [s]",
+    "dynamic_energy": "energy of operations and traffic [J]",
+    "power_cap": "cap on the dynamic power [W]",
+    "energy_per_flop": "energy of an operation [J/FLOP]",
+    "energy_per_byte": "energy of moving a byte [J/B]",
+    "constant_power": "power that is drawn all the time [W]",
+    "time_balance": "ridge point [FLOP/B]",
+    "energy_balance": "energy balance point [FLOP/B]",
+    "flop_share": "e_f / (e_f + pi_0 tau_f), share of an operation's energy that is its own [1]",
+    "tokens": "tokens of the batch [1]",
+    "experts": "experts of a layer [1]",
+    "topk": "experts that each token chooses [1]",
+    "nbytes": "the full vector per rank [B]",
+    "ranks": "devices that take part [1]",
+    "latency": "time of a message without its bytes, alpha [s]",
+    "tokens_per_s_per_mw": "throughput per MW [token/(s MW)]",
+    "price_per_mtok": "price of a million tokens [$]",
+    "hashprice_usd_per_phs_day": "revenue of one PH/s over a day [$]",
+    "joules_per_terahash": "energy of 1e12 hashes [J/TH]",
+    "pue": "facility power over IT power [1]",
+    "cost_per_hour": "cost of the machine [$/h]",
+    "tokens_per_s": "throughput [token/s]",
+    "watts": "power [W]",
+    "price_per_kwh": "price of electricity [$/kWh]",
+    "difficulty": "Bitcoin difficulty [1]",
+    "reward_btc": "subsidy and fees of a block [BTC]",
+    "price_usd": "price of a bitcoin [$]",
+    "device": "packed `Device` [k]",
+    "calibration": "packed `Calibration` [k]",
+    "model": "packed `Model` [k]",
+    "plan": "packed `Plan` [k]",
+    "batch": "decode sequences in flight over the replica [1]",
+    "context": "cached tokens per sequence, the new one included [1]",
+    "past": "tokens of the prompt that are cached already [1]",
+    "prompts": "prompts that are prefilled together [1]",
+    "headers": "block headers, uint8 [..., 80]",
+}
+
+# name -> (inputs, summary, result, source, example)
+_DOCS: dict[str, tuple[str, str, str, str, str]] = {
+    "attainable": (
+        "peak_flops bandwidth intensity",
+        "Rate that a kernel of this arithmetic intensity can reach: min(P, I B).",
+        "rate [FLOP/s]", _W09,
+        ">>> float(attainable(989.4e12, 3.35e12, 64.0))\n214400000000000.0",
+    ),
+    "ridge_point": (
+        "peak_flops bandwidth", "Arithmetic intensity from which compute binds: P / B.",
+        "intensity [FLOP/B]", _W09,
+        ">>> round(float(ridge_point(989.4e12, 3.35e12)), 3)\n295.343",
+    ),
+    "time_bound": (
+        "flops bytes peak_flops bandwidth",
+        "Time of a kernel whose compute and traffic overlap fully: max(W / P, Q / B).",
+        "time [s]", _W09,
+        ">>> float(time_bound(1e12, 1e9, 1e15, 1e12))\n0.001",
+    ),
+    "time_bound_link": (
+        "flops bytes link_bytes peak_flops bandwidth link_bandwidth",
+        "`time_bound` with a link as a third roof.", "time [s]", _W09,
+        ">>> float(time_bound_link(1e12, 1e9, 1e9, 1e15, 1e12, 1e11))\n0.01",
+    ),
+    "time_bound_capped": (
+        "seconds dynamic_energy power_cap",
+        "Time under a cap on the dynamic power: max(T, E / cap).", "time [s]", _C14,
+        ">>> float(time_bound_capped(1.0, 600.0, 500.0))\n1.2",
+    ),
+    "energy": (
+        "flops bytes energy_per_flop energy_per_byte constant_power seconds",
+        "Energy: W e_f + Q e_m + pi_0 T.", "energy [J]", _C13,
+        ">>> float(energy(1e15, 0.0, 5e-13, 3e-11, 100.0, 1.0))\n600.0",
+    ),
+    "energy_balance": (
+        "energy_per_flop energy_per_byte",
+        "Intensity at which operations and traffic cost the same energy: e_m / e_f.",
+        "intensity [FLOP/B]", _C13,
+        ">>> round(float(energy_balance(5e-13, 3e-11)), 9)\n60.0",
+    ),
+    "effective_energy_balance": (
+        "intensity time_balance energy_balance flop_share",
+        "Energy balance once constant power is charged to the time that it burns.",
+        "intensity [FLOP/B]", _C13,
+        ">>> float(effective_energy_balance(100.0, 100.0, 60.0, 0.5))\n30.0",
+    ),
+    "flops_per_joule": (
+        "intensity peak_flops bandwidth energy_per_flop energy_per_byte constant_power",
+        "Work per energy of a kernel of this intensity: a smooth arch, without a corner.",
+        "efficiency [FLOP/J]", _C13,
+        ">>> float(flops_per_joule(1.0, 1.0, 1.0, 0.5, 0.25, 0.25))\n1.0",
+    ),
+    "roofline_power": (
+        "intensity peak_flops bandwidth energy_per_flop energy_per_byte constant_power",
+        "Power while a kernel of this intensity runs at its roof.", "power [W]", _C13,
+        ">>> float(roofline_power(1.0, 2.0, 2.0, 1.0, 1.0, 1.0))\n5.0",
+    ),
+    "experts_touched": (
+        "tokens experts topk",
+        "Distinct experts that a batch touches under uniform routing: E (1 - (1 - k/E)^tokens).",
+        "experts [1]", "Occupancy; Feller, An Introduction to Probability, vol. 1, IV.2.",
+        ">>> round(float(experts_touched(64.0, 256.0, 8.0)), 9)\n222.442487686",
+    ),
+    "send": ("nbytes latency bandwidth", "One message: alpha + S / B.", "time [s]", _T05,
+             ">>> float(send(1e9, 0.0, 1e9))\n1.0"),
+    "all_gather": ("nbytes ranks latency bandwidth",
+                   "Ring all-gather: (n - 1) alpha + (n - 1)/n S / B.", "time [s]", _T05,
+                   ">>> float(all_gather(8e9, 8.0, 0.0, 1e9))\n7.0"),
+    "reduce_scatter": ("nbytes ranks latency bandwidth",
+                       "Ring reduce-scatter: (n - 1) alpha + (n - 1)/n S / B.", "time [s]", _T05,
+                       ">>> float(reduce_scatter(8e9, 8.0, 0.0, 1e9))\n7.0"),
+    "all_to_all": ("nbytes ranks latency bandwidth",
+                   "Direct all-to-all: alpha + (n - 1)/n S / B.", "time [s]", _T05,
+                   ">>> float(all_to_all(8e9, 8.0, 0.0, 1e9))\n7.0"),
+    "all_reduce": ("nbytes ranks latency bandwidth",
+                   "The best of ring, one-shot and two-shot all-reduce, as libraries choose by size.",
+                   "time [s]", f"{_T05} {_PY09}",
+                   ">>> float(all_reduce(8e9, 8.0, 0.0, 1e9))\n14.0"),
+    "all_reduce_ring": ("nbytes ranks latency bandwidth",
+                        "Ring all-reduce: 2 (n - 1) alpha + 2 (n - 1)/n S / B.", "time [s]", _PY09,
+                        ">>> float(all_reduce_ring(8e9, 8.0, 0.0, 1e9))\n14.0"),
+    "all_reduce_one_shot": ("nbytes ranks latency bandwidth",
+                            "Every rank sends its vector to every other: alpha + (n - 1) S / B.",
+                            "time [s]", _T05,
+                            ">>> float(all_reduce_one_shot(1e9, 8.0, 0.0, 1e9))\n7.0"),
+    "all_reduce_two_shot": ("nbytes ranks latency bandwidth",
+                            "Direct reduce-scatter and all-gather: 2 alpha + 2 (n - 1)/n S / B.",
+                            "time [s]", _T05,
+                            ">>> float(all_reduce_two_shot(8e9, 8.0, 0.0, 1e9))\n14.0"),
+    "decode_time": ("device calibration model plan batch context",
+                    "Time of one decode step.", "time [s]", _STEP, ""),
+    "decode_step": ("device calibration model plan batch context",
+                    "All fields of one decode step.", "`STEP_FIELDS` [..., k]", _STEP, ""),
+    "prefill_time": ("device calibration model plan tokens past",
+                     "Time of prefilling one prompt (or one chunk of it).", "time [s]", _STEP, ""),
+    "prefill_step": ("device calibration model plan tokens past",
+                     "All fields of prefilling one prompt.", "`STEP_FIELDS` [..., k]", _STEP, ""),
+    "mixed_time": ("device calibration model plan batch context tokens past",
+                   "Time of one engine step that carries a decode batch and a prefill chunk; "
+                   "`decode_time` and `prefill_time` are its edges.", "time [s]", _STEP, ""),
+    "mixed_step": ("device calibration model plan batch context tokens past",
+                   "All fields of one mixed step.", "`STEP_FIELDS` [..., k]", _STEP, ""),
+    "prompts_time": ("device calibration model plan prompts tokens past",
+                     "Time of prefilling several equal prompts in one step.", "time [s]", _STEP, ""),
+    "prompts_step": ("device calibration model plan prompts tokens past",
+                     "All fields of prefilling several equal prompts.", "`STEP_FIELDS` [..., k]",
+                     _STEP, ""),
+    "memory_required": ("model plan batch context",
+                        "Bytes that the fullest device holds: weights, caches and states.",
+                        "memory [B]", "docs/step-model.md", ""),
+    "sha256d": ("headers", "Double SHA-256 of block headers, digest in wire order.",
+                "digests, uint8 [..., 32]", _FIPS,
+                ">>> import numpy as np\n"
+                ">>> sha256d(np.zeros(80, np.uint8))[:4].tobytes().hex()\n'14508459'"),
+    "token_revenue_per_mwh": ("tokens_per_s_per_mw price_per_mtok",
+                              "Revenue of tokens per MWh: 3600 tput price / 1e6.", "revenue [$/MWh]",
+                              _ECON, ">>> float(token_revenue_per_mwh(1e6, 2.0))\n7200.0"),
+    "mining_revenue_per_mwh": ("hashprice_usd_per_phs_day joules_per_terahash pue",
+                               "Revenue of mining per MWh at the meter.", "revenue [$/MWh]", _ECON,
+                               ">>> round(float(mining_revenue_per_mwh(50.0, 17.5, 1.05)), 6)\n"
+                               "113.378685"),
+    "cost_per_mtok": ("cost_per_hour tokens_per_s", "Cost of a million tokens.", "cost [$/Mtok]",
+                      _ECON, ">>> float(cost_per_mtok(3.6, 1000.0))\n1.0"),
+    "energy_cost_per_mtok": ("watts tokens_per_s price_per_kwh",
+                             "Cost of the electricity of a million tokens.", "cost [$/Mtok]", _ECON,
+                             ">>> float(energy_cost_per_mtok(3600.0, 1000.0, 1.0))\n1.0"),
+    "hashprice_usd": ("difficulty reward_btc price_usd",
+                      "Revenue of one PH/s over a day.", "hashprice [$/(PH/s day)]",
+                      "Luxor's definition: 86400 * 1e15 / (D 2^32) * reward * price.",
+                      ">>> round(float(hashprice_usd(1e14, 3.175, 1e5)), 9)\n63.870102167"),
+}  # fmt: skip
+
+_OPERATORS: dict[str, tuple[str, str]] = {
+    "gemm_operator": ("m n k weights activations", "Matrix product [m, k] @ [k, n]."),
+    "experts_operator": (
+        "tokens hidden intermediate experts topk matrices moe_tp moe_ep weights",
+        "Grouped matrix products of the experts on one device.",
+    ),
+    "attention_decode_operator": (
+        "batch context heads kv_heads head_dim v_head_dim window kv_dtype",
+        "Attention of one new token per sequence over its cache.",
+    ),
+    "attention_prefill_operator": (
+        "batch tokens past heads kv_heads head_dim v_head_dim window kv_dtype maths_dtype",
+        "Causal attention of new tokens over themselves and the cache.",
+    ),
+    "mla_decode_operator": (
+        "batch context heads kv_lora_rank rope_head_dim kv_dtype",
+        "Absorbed multi-head latent attention of one new token per sequence.",
+    ),
+    "mla_prefill_operator": (
+        "batch tokens past heads nope_head_dim rope_head_dim v_head_dim maths_dtype",
+        "Multi-head latent attention of a prompt, expanded to heads.",
+    ),
+    "elementwise_operator": ("nbytes kernels", "Reads and writes without tensor work."),
+    "all_reduce_operator": ("ranks nbytes", "All-reduce over the device's link."),
+    "all_gather_operator": ("ranks nbytes", "All-gather over the device's link."),
+    "reduce_scatter_operator": ("ranks nbytes", "Reduce-scatter over the device's link."),
+    "all_to_all_operator": ("ranks nbytes", "All-to-all over the device's link."),
+    "send_operator": ("ranks nbytes", "One message over the device's link."),
+}
+for _name, (_arguments, _summary) in _OPERATORS.items():
+    _DOCS[_name] = (
+        f"device calibration {_arguments}",
+        f"{_summary} A keyword function stands over it in `tokenroof.operators`.",
+        "`OPERATOR_FIELDS` [..., k]",
+        "docs/step-model.md",
+        "",
+    )
+
+
+def _describe(name: str, function: Any) -> None:
+    arguments, summary, result, source, example = _DOCS[name]
+    names = arguments.split()
+    lines = [summary, "", "Parameters", "----------"]
+    for argument in names:
+        unit = _UNITS.get(argument, "see tokenroof.operators; types as codes of tokenroof.dtypes [1]")
+        lines += [f"{argument} : array_like", f"    {unit}."]
+    lines += ["", "Returns", "-------", result, "", "Notes", "-----"]
+    lines += ["NaN in, NaN out; a load below zero gives NaN and the invalid flag.", ""]
+    lines += ["References", "----------", source]
+    if example:
+        lines += ["", "Examples", "--------", example]
+    function.__doc__ = "\n".join(lines)
+    function.__module__ = "tokenroof.kernels"
+    positional = inspect.Parameter.POSITIONAL_ONLY
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    function.__signature__ = inspect.Signature(
+        [inspect.Parameter(a, positional) for a in names]
+        + [inspect.Parameter(a, keyword, default=None) for a in ("out", "where", "dtype")]
+    )
+
+
+_active: dict[str, np.ufunc] = _core.ufuncs_by_isa()[_core.ISA]
+for _name, _function in _active.items():
+    _describe(_name, _function)
+globals().update(_active)
+
+#: So that doctest finds the examples: it does not look into ufuncs.
+__test__ = {name: function.__doc__ for name, function in _active.items()}
+__all__ = ["OPERATOR_FIELDS", "STEP_FIELDS", "by_isa", *_active]
+
+
+def by_isa() -> dict[str, dict[str, np.ufunc]]:
+    """Kernels by the instruction set that they were compiled for, newest first.
+
+    Examples
+    --------
+    >>> "generic" in by_isa()
+    True
+    """
+    kernels: dict[str, dict[str, np.ufunc]] = _core.ufuncs_by_isa()
+    return kernels

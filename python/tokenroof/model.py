@@ -1,0 +1,389 @@
+"""Architectures of language models: shapes, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+ATTENTIONS = ("mha", "gqa", "mqa", "mla", "dsa", "sliding", "hybrid-linear")
+_POSITIVE = ("hidden", "vocab", "layers")
+_FLAGS = (
+    "tied", "qkv_bias", "out_bias", "mlp_bias", "expert_bias", "router_bias", "norm_bias", "sinks",
+    "shared_gate", "head_bias", "embedding_norm",
+)  # fmt: skip
+_TEXT = ("name", "hf_id", "family", "model_type", "release", "native_dtype", "source", "confidence",
+         "notes")  # fmt: skip
+_LARGEST = 10**12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model:
+    """A decoder's shapes. All sizes are whole numbers, 0 where a part is absent.
+
+    Parameters
+    ----------
+    name : str
+    hidden, vocab, layers : int
+        Width, vocabulary, blocks.
+    heads, kv_heads, head_dim, v_head_dim : int
+        Query heads, key-value heads, widths of a head. `kv_heads` defaults to `heads`, `head_dim` to
+        ``hidden / heads``, `v_head_dim` to `head_dim`.
+    q_multiplier : int
+        2 where the query projection carries an output gate.
+    q_lora_rank, kv_lora_rank, rope_head_dim, nope_head_dim : int
+        Multi-head latent attention, where `kv_lora_rank` is above 0.
+    full_layers, window_layers, window : int
+        Layers of softmax attention over everything, and over at most `window` tokens. By default all
+        layers are full.
+    index_heads, index_head_dim, index_topk : int
+        Indexer of sparse attention.
+    linear_layers, linear_key_heads, linear_key_dim, linear_value_heads, linear_value_dim, linear_conv
+        Gated delta net.
+    mamba_layers, mamba_heads, mamba_head_dim, mamba_groups, mamba_state, mamba_conv : int
+        Mamba-2.
+    dense_layers, ffn, mlp_matrices : int
+        Layers with a dense MLP, its width, and 3 matrices with a gate or 2 without. By default all
+        layers without experts are dense.
+    moe_layers, experts, topk, moe_ffn, shared_ffn : int
+        Layers with experts, experts of a layer, experts per token, width of one, width of the shared
+        ones together.
+    tied : bool
+        Whether the input table is the output matrix.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> m = Model(name="tiny", hidden=64, vocab=100, layers=2, heads=4, ffn=256)
+    >>> m.parameters, m.kv_bytes_per_token("bf16")
+    (144064, 512.0)
+    """
+
+    name: str
+    hidden: int
+    vocab: int
+    layers: int
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    v_head_dim: int = 0
+    q_multiplier: int = 1
+    q_lora_rank: int = 0
+    kv_lora_rank: int = 0
+    rope_head_dim: int = 0
+    nope_head_dim: int = 0
+    full_layers: int = 0
+    window_layers: int = 0
+    window: int = 0
+    index_heads: int = 0
+    index_head_dim: int = 0
+    index_topk: int = 0
+    linear_layers: int = 0
+    linear_key_heads: int = 0
+    linear_key_dim: int = 0
+    linear_value_heads: int = 0
+    linear_value_dim: int = 0
+    linear_conv: int = 0
+    mamba_layers: int = 0
+    mamba_heads: int = 0
+    mamba_head_dim: int = 0
+    mamba_groups: int = 0
+    mamba_state: int = 0
+    mamba_conv: int = 0
+    dense_layers: int = 0
+    ffn: int = 0
+    mlp_matrices: int = 3
+    moe_layers: int = 0
+    experts: int = 0
+    topk: int = 0
+    moe_ffn: int = 0
+    shared_ffn: int = 0
+    # what the count of parameters needs beside the shapes
+    tied: bool = False
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    expert_bias: bool = False
+    router_bias: bool = False
+    norm_bias: bool = False
+    norms_per_layer: int = 2
+    qk_norm: int = 0
+    sinks: bool = False
+    positions: int = 0
+    shared_gate: bool = False
+    head_bias: bool = False
+    embedding_norm: bool = False
+    # description
+    hf_id: str = ""
+    aliases: tuple[str, ...] = ()
+    family: str = ""
+    model_type: str = ""
+    release: str = ""
+    context_max: int = 0
+    native_dtype: str = ""
+    source: str = ""
+    confidence: str = ""
+    notes: str = ""
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in _TEXT:
+                if not isinstance(value, str):
+                    raise TypeError(f"{f.name} is {value!r}; allowed: text")
+            elif f.name in _FLAGS:
+                if not isinstance(value, (bool, np.bool_)):
+                    raise TypeError(f"{f.name} is {value!r}; allowed: True or False")
+            elif f.name == "aliases":
+                put(self, "aliases", tuple(value))
+            else:
+                put(self, f.name, _size(f.name, value, f.name in _POSITIVE))
+        mixers = self.linear_layers + self.mamba_layers
+        if not self.kv_heads:
+            put(self, "kv_heads", self.heads)
+        if not self.head_dim and self.heads:
+            if self.hidden % self.heads:
+                raise ValueError(
+                    f"heads is {self.heads}; allowed: a divisor of hidden = {self.hidden}, "
+                    "or give head_dim"
+                )
+            put(self, "head_dim", self.hidden // self.heads)
+        if not self.v_head_dim:
+            put(self, "v_head_dim", self.head_dim)
+        if self.heads and not (self.full_layers or self.window_layers):
+            put(self, "full_layers", self.layers - mixers)
+        if self.ffn and not (self.dense_layers or self.moe_layers):
+            put(self, "dense_layers", self.layers)
+        self._check()
+
+    def _check(self) -> None:
+        def need(good: bool, field: str, allowed: str) -> None:
+            if not good:
+                raise ValueError(f"{field} is {getattr(self, field)!r}; allowed: {allowed}")
+
+        softmax = self.full_layers + self.window_layers
+        need(softmax <= self.layers, "full_layers", f"with window_layers at most {self.layers}")
+        if softmax:
+            need(self.heads > 0, "heads", "a positive integer")
+            need(self.heads % self.kv_heads == 0, "kv_heads", f"a divisor of {self.heads} heads")
+            need(self.v_head_dim > 0, "v_head_dim", "a positive integer")
+        if self.window_layers:
+            need(self.window > 0, "window", "a positive integer, as there are window_layers")
+        for field in ("linear_layers", "mamba_layers", "dense_layers", "moe_layers"):
+            need(getattr(self, field) <= self.layers, field, f"at most {self.layers} layers")
+        if self.dense_layers:
+            need(self.ffn > 0, "ffn", "a positive integer, as there are dense_layers")
+        need(self.mlp_matrices in (2, 3), "mlp_matrices", "2 or 3")
+        need(self.q_multiplier in (1, 2), "q_multiplier", "1 or 2")
+        if self.moe_layers:
+            need(self.experts > 0, "experts", "a positive integer, as there are moe_layers")
+            need(1 <= self.topk <= self.experts, "topk", f"1 to {self.experts} experts")
+            need(self.moe_ffn > 0, "moe_ffn", "a positive integer, as there are moe_layers")
+        if self.kv_lora_rank:
+            need(self.rope_head_dim > 0, "rope_head_dim", "a positive integer with kv_lora_rank")
+            need(self.nope_head_dim > 0, "nope_head_dim", "a positive integer with kv_lora_rank")
+        for group, first in (("linear", "linear_value_heads"), ("mamba", "mamba_heads")):
+            if getattr(self, f"{group}_layers"):
+                need(getattr(self, first) > 0, first, f"a positive integer with {group}_layers")
+
+    @classmethod
+    def from_config(
+        cls, config: str | os.PathLike[str] | Mapping[str, Any], name: str | None = None
+    ) -> Model:
+        """Read a Hugging Face ``config.json``, from a path or as a dict. No network.
+
+        Parameters
+        ----------
+        config : path or dict
+            Nested text configs are found; vision towers and multi-token prediction are left out.
+        name : str, optional
+            Name of the model; by default what the file says, or the architecture.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a file that is not a config, an architecture that is unknown, or a field that is
+            missing or of the wrong kind: names the field, the value and what is allowed.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> llama = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+        ...          "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+        ...          "vocab_size": 128256, "tie_word_embeddings": False}
+        >>> Model.from_config(llama).parameters
+        8030261248
+        """
+        from tokenroof._hf_config import read_config
+
+        values = read_config(config)
+        if name is not None:
+            values["name"] = name
+        return cls(**values)
+
+    def parameter_groups(self) -> dict[str, int]:
+        """Parameters by group, counted from the shapes; they sum to `parameters`."""
+        from tokenroof._counting import parameter_groups
+
+        return parameter_groups(self)
+
+    @cached_property
+    def _groups(self) -> dict[str, int]:
+        return self.parameter_groups()
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the language model, embeddings included."""
+        return sum(self._groups.values())
+
+    @property
+    def routed_parameters(self) -> int:
+        """Parameters of the routed experts of all layers."""
+        return self._groups["experts"]
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Parameters of the input table; 0 if it is tied to the head."""
+        return self._groups["embedding"]
+
+    @property
+    def head_parameters(self) -> int:
+        """Parameters of the output matrix."""
+        return self._groups["head"]
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters that one token uses: all but the experts that it is not routed to."""
+        if not self.experts:
+            return self.parameters
+        routed = self.routed_parameters
+        return self.parameters - routed + routed * self.topk // self.experts
+
+    @property
+    def norms(self) -> int:
+        """Norm layers of the whole model."""
+        return self.norms_per_layer * self.layers + 1
+
+    @property
+    def attention(self) -> str:
+        """Kind of attention: one of `ATTENTIONS`."""
+        if self.linear_layers or self.mamba_layers:
+            return "hybrid-linear"
+        if self.index_topk:
+            return "dsa"
+        if self.kv_lora_rank:
+            return "mla"
+        if self.window_layers:
+            return "sliding"
+        if self.kv_heads == self.heads:
+            return "mha"
+        return "mqa" if self.kv_heads == 1 else "gqa"
+
+    @property
+    def _cached_values(self) -> int:
+        """Values that a softmax-attention layer caches per token."""
+        if self.kv_lora_rank:
+            return self.kv_lora_rank + self.rope_head_dim
+        return self.kv_heads * (self.head_dim + self.v_head_dim)
+
+    def kv_bytes_per_token(self, dtype: str = "bf16") -> float:
+        """Bytes that each further token of a long context adds to the cache.
+
+        Full-attention layers only: windows and recurrent states do not grow. The indexer's keys of
+        sparse attention are counted by `kv_bytes`, not here.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> tr.model("DeepSeek-V3").kv_bytes_per_token("bf16")
+        70272.0
+        """
+        return self.full_layers * self._cached_values * _bytes(dtype)
+
+    def kv_bytes(self, context: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
+        """Bytes of cache and state of one sequence.
+
+        Parameters
+        ----------
+        context : array_like
+            Tokens of the sequence [1].
+        dtype : str
+            Type of the cache. Recurrent states stay in fp32, convolution tails in 16 bits.
+        """
+        tokens = np.asarray(context, dtype=np.float64)
+        if not (tokens >= 0).all():
+            raise ValueError(f"context is {context!r}; allowed: numbers >= 0")
+        index = self.index_head_dim if self.index_topk else 0
+        values = self.full_layers * tokens * (self._cached_values + index)
+        if self.window_layers:
+            values = values + self.window_layers * np.minimum(tokens, self.window) * self._cached_values
+        linear = self.linear_value_heads * self.linear_value_dim
+        mixed = 2 * self.linear_key_heads * self.linear_key_dim + linear
+        inner = self.mamba_heads * self.mamba_head_dim
+        convolved = inner + 2 * self.mamba_groups * self.mamba_state
+        state = self.linear_layers * (4 * linear * self.linear_key_dim + 2 * mixed * self.linear_conv)
+        state += self.mamba_layers * (4 * inner * self.mamba_state + 2 * convolved * self.mamba_conv)
+        return np.asarray(values * _bytes(dtype) + state)
+
+    def pack(self) -> NDArray[np.float64]:
+        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``."""
+        return np.array([getattr(self, name) for name in _core.MODEL_FIELDS], dtype=np.float64)
+
+    def replace(self, **changes: Any) -> Model:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _size(field: str, value: object, positive: bool) -> int:
+    low = 1 if positive else 0
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{field} is {value!r}; allowed: a whole number >= {low}")
+    if not low <= value <= _LARGEST:
+        raise ValueError(f"{field} is {value!r}; allowed: a whole number >= {low}, at most 1e12")
+    return int(value)
+
+
+def _bytes(dtype: str) -> float:
+    size = _core.DTYPE_BYTES.get(dtype) if isinstance(dtype, str) else None
+    if size is None:
+        raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(_core.DTYPES)}")
+    return size
+
+
+def model(name: str) -> Model:
+    """A model of the catalogue, by name, alias or Hugging Face id.
+
+    Case and separators do not matter, nor do the organisation and suffixes of variants that share the
+    architecture (-Instruct, -FP8, -NVFP4, dates ...).
+
+    Raises
+    ------
+    KeyError
+        If there is none, with near matches.
+    ValueError
+        If the model is known by name only, its shapes unpublished.
+
+    Examples
+    --------
+    >>> model("nvidia/DeepSeek-R1-NVFP4").name
+    'DeepSeek-R1'
+    """
+    from tokenroof.catalogue import _models
+
+    return _models.find(name)

@@ -1,0 +1,7 @@
+"""The main job: one page of figures, and the data behind them. See `build`."""
+
+from __future__ import annotations
+
+from tokenroof.report.build import build
+
+__all__ = ["build"]

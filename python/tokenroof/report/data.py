@@ -1,0 +1,308 @@
+"""What the report shows, evaluated: tables first, figures from them later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof._lazy import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+    from tokenroof.device import Device
+    from tokenroof.measure import Machine
+
+__all__ = ["Left", "frontiers", "meter", "miners", "provenance", "rooflines", "year_of"]
+
+#: Prompt and answer of the charts, in tokens.
+INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
+#: Devices of the largest replica: one rack.
+DEVICES_MAX = 72
+#: Models of the charts; the first is drawn at first. Beside each, the price it sells at: region or
+#: item of the catalogue's quotes.
+MODELS = {
+    "DeepSeek-R1": "DeepSeek reasoner R1",
+    "Kimi-K2.5": "Kimi K2.5 Venice",
+    "gpt-oss-120b": "gpt-oss-120b Groq and Together",
+    "Llama-3.3-70B": "Llama 3.3 70B Turbo DeepInfra",
+}
+#: Speed that a user must get for its tokens to be sold [token/s].
+LEAST_SPEED = 50.0
+SHOWN_ROOFS = (
+    "A100-SXM4-80GB", "H100-SXM", "H200-SXM", "B200-SXM", "GB300-NVL72", "Vera Rubin NVL72",
+    "Instinct MI300X", "Instinct MI355X", "TPU v7 (Ironwood)", "Trainium2", "RTX 4090", "EPYC 9654",
+)  # fmt: skip
+SHOWN_FRONTS = (
+    "H100-SXM", "H200-SXM", "B200-SXM", "GB200-NVL72", "GB300-NVL72", "Vera Rubin NVL72",
+    "Instinct MI300X", "Instinct MI355X", "TPU v7 (Ironwood)", "Trainium3",
+)  # fmt: skip
+POINT_DEVICES = ("H100-SXM", "B200-SXM")
+POINT_MODELS = ("Llama-3.1-8B", "Qwen3-30B-A3B", "gpt-oss-120b")
+
+
+@dataclass
+class Left:
+    """What was left out of a figure, and why."""
+
+    rows: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, what: str, why: object) -> None:
+        self.rows.append((what, " ".join(str(why).split())))
+
+
+def year_of(release: str) -> float:
+    """Year of a release as a number; NaN if unknown.
+
+    Examples
+    --------
+    >>> year_of("2026-H2"), year_of("2020-07"), year_of("2025")
+    (2026.75, 2020.5416666666667, 2025.5)
+    """
+    year, _, rest = release.partition("-")
+    if not year.isdigit():
+        return math.nan
+    part = {"H1": 0.25, "H2": 0.75, "Q1": 0.125, "Q2": 0.375, "Q3": 0.625, "Q4": 0.875}.get(rest[:2])
+    if part is None:
+        month = rest[:2]
+        part = (int(month) - 0.5) / 12 if month.isdigit() and 1 <= int(month) <= 12 else 0.5
+    return int(year) + part
+
+
+def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.DataFrame]:
+    """Devices with this machine first, their roofs, and points of a few models.
+
+    Returns
+    -------
+    devices : list of Device
+    roofs : pandas.DataFrame
+        A row per device and type.
+    points : pandas.DataFrame
+        As `tokenroof.plot.roofline` takes it.
+    """
+    import tokenroof as tr
+
+    pd = require("pandas", extra="report")
+    devices = [here, *tr.catalogue.all_devices()]
+    roofs = pd.DataFrame(
+        {
+            "device": d.name, "vendor": d.vendor, "family": d.family, "release": d.release,
+            "dtype": dtype, "peak_flops": peak, "memory_bandwidth": d.memory_bandwidth,
+            "ridge_point": peak / d.memory_bandwidth,
+        }
+        for d in devices
+        for dtype, peak in d.peak.items()
+    )  # fmt: skip
+    rows = []
+    for d in (here, *map(tr.device, POINT_DEVICES)):
+        for name in POINT_MODELS:
+            model = tr.model(name)
+            plan = _smallest_plan(d, model)
+            if plan is None:
+                left.add(f"{name} on {d.name}", "does not fit the memory of 8 devices in bf16")
+                continue
+            if d is here:  # decode alone: a prompt of this length would take minutes
+                runs: list[tuple[str, float]] = [("decode", 1.0), ("decode", 16.0)]
+            else:
+                runs = [("decode", b) for b in (1.0, 8.0, 64.0, 256.0)] + [("prefill", 8192.0)]
+            for kind, amount in runs:
+                try:
+                    step = (
+                        tr.decode(d, model, plan, batch=amount, context=4096.0)
+                        if kind == "decode"
+                        else tr.prefill(d, model, plan, tokens=amount)
+                    )
+                except ValueError as error:
+                    left.add(f"{name} on {d.name}", error)
+                    continue
+                if not bool(np.all(step.fits)):
+                    continue
+                x, y = tr.roofline.point(step)
+                load = (
+                    f"batch {amount:g}, context 4096" if kind == "decode" else f"{amount:g} tokens"
+                )
+                rows.append({
+                    "device": d.name, "model": name, "step": kind, "load": load,
+                    "plan": plan.label(), "intensity": float(x), "flops_per_s": float(y),
+                    "time_s": float(step.time_s), "bound": str(step.bound),
+                    "watts": float(step.watts), "error_band": float(step.error_band),
+                    "calibrated_on": step.calibrated_on,
+                })  # fmt: skip
+    return devices, roofs, pd.DataFrame(rows)
+
+
+def _smallest_plan(device: Device, model: Any) -> Any:
+    """The fewest devices of one node that hold the model in bf16."""
+    import tokenroof as tr
+
+    counts = (1,) if device.kind == "cpu" else (1, 2, 4, 8)
+    for tp in counts:
+        plan = tr.Plan(tp=tp, engine="ideal" if device.kind == "cpu" else "vllm")
+        try:
+            plan.check(model)
+            if bool(np.all(tr.decode(device, model, plan, batch=16.0, context=4096.0).fits)):
+                return plan
+        except ValueError:
+            continue
+    return None
+
+
+def frontiers(
+    devices: Sequence[Device], left: Left, tick: Callable[[str], None]
+) -> tuple[list[xr.Dataset], pd.DataFrame]:
+    """Pareto sets of every device and chart model, as datasets and as one table."""
+    import tokenroof as tr
+
+    pd = require("pandas", extra="report")
+    tables, frames = [], []
+    for name in MODELS:
+        model = tr.model(name)
+        empty = []
+        for d in devices:
+            tick(f"{d.name}, {name}")
+            if not d.tdp_w and not d.system_power_w and not d.provisioned_power_w:
+                left.add(f"{d.name}", "its power is not known")
+                continue
+            if not d.memory_bytes:
+                left.add(f"{d.name}", "its memory is not known")
+                continue
+            try:
+                table = tr.serving.frontier(
+                    d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
+                    devices_max=DEVICES_MAX,
+                )  # fmt: skip
+            except ValueError as error:
+                left.add(f"{name} on {d.name}", error)
+                continue
+            if not table.sizes["point"]:
+                empty.append(d.name)
+                continue
+            tables.append(table)
+            frame = table.to_dataframe().reset_index(drop=True)
+            frame.insert(0, "device", d.name)
+            frame.insert(1, "model", name)
+            frame["calibrated_on"] = table.attrs["calibrated_on"]
+            frame["provisioned_w_per_device"] = table.attrs["provisioned_w_per_device"]
+            frame["provisioned_kind"] = table.attrs["provisioned_kind"]
+            frames.append(frame)
+        if empty:
+            left.add(name, f"fits no layout tried on {', '.join(empty)}")
+    left.rows[:] = list(dict.fromkeys(left.rows))
+    return tables, pd.concat(frames, ignore_index=True)
+
+
+def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Every miner of the catalogue with its year, and this machine's point."""
+    from tokenroof import catalogue
+
+    frame = catalogue.miners()
+    frame.insert(1, "year", [year_of(str(r)) for r in frame["release"]])
+    today = date.today()
+    here = {
+        "name": f"this machine: {machine.name}, {machine.cores} cores",
+        "year": today.year + (today.timetuple().tm_yday - 0.5) / 365.25,
+        "hashrate": machine.hashrate,
+        "efficiency": machine.joules_per_terahash,
+        "backend": machine.hash_backend,
+    }
+    return frame, here
+
+
+def meter(
+    table: pd.DataFrame, machine: Machine
+) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, Any]]:
+    """Revenue per MWh of every miner, and of every device and model that is fast enough.
+
+    Returns
+    -------
+    rows : pandas.DataFrame
+        All of them, the best first within mining and within each model.
+    claims : list of dict
+        Printed values that were not computed here.
+    used : dict
+        The quotes and assumptions, each with its date and source.
+    """
+    import tokenroof as tr
+    from tokenroof.catalogue import latest, quotes
+
+    pd = require("pandas", extra="report")
+    hashprice = latest("btc_hashprice")
+    pue = latest("pue", "air-cooled mining container")
+    power = latest("electricity_industrial", "US Texas")
+    rows: list[dict[str, Any]] = []
+    for m in tr.catalogue.all_miners():
+        if m.efficiency is None:
+            continue
+        revenue = float(
+            tr.kernels.mining_revenue_per_mwh(hashprice.value, m.efficiency, pue.value)  # type: ignore[attr-defined]
+        )
+        rows.append(_row(m.name, "mining", revenue, m.vendor, m.kind, m.release,
+                         f"<b>{m.name}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
+                         f"${revenue:,.2f} per MWh"))  # fmt: skip
+    if machine.joules_per_terahash is not None:
+        revenue = float(
+            tr.kernels.mining_revenue_per_mwh(hashprice.value, machine.joules_per_terahash, 1.0)  # type: ignore[attr-defined]
+        )
+        rows.append(_row("this machine", "mining", revenue, "", "cpu", machine.date, machine.name))
+    prices = {name: (latest("api_price_input", item), latest("api_price_output", item))
+              for name, item in MODELS.items()}  # fmt: skip
+    fast = table[table["interactivity"] >= LEAST_SPEED]
+    ratio = INPUT_TOKENS / OUTPUT_TOKENS
+    for (name, model), part in fast.groupby(["device", "model"], sort=False):
+        best = part.loc[part["output_tokens_per_s_per_mw"].idxmax()]
+        d = tr.device(name)
+        into, out = prices[model]
+        per_mtok = out.value + ratio * into.value
+        rate = float(best["output_tokens_per_s_per_mw"])
+        revenue = float(tr.kernels.token_revenue_per_mwh(rate, per_mtok))  # type: ignore[attr-defined]
+        band = float(best["error_band"])
+        text = (
+            f"<b>{name}</b>, {model}<br>{rate:,.0f} output tok/s/MW at "
+            f"{best['interactivity']:.0f} tok/s/user<br>plan {best['plan']}, batch "
+            f"{best['concurrency']:g}<br>${revenue:,.0f} per MWh (±{band:.0%})"
+        )
+        row = _row(name, model, revenue, d.vendor, d.family, d.release, text)
+        rows.append(row | {"low": revenue / (1 + band), "high": revenue * (1 + band),
+                           "output_tokens_per_s_per_mw": rate, "plan": best["plan"],
+                           "concurrency": best["concurrency"],
+                           "interactivity": best["interactivity"]})  # fmt: skip
+    frame = pd.DataFrame(rows)
+    frame["mining"] = frame["group"] == "mining"
+    order = {name: i for i, name in enumerate(["mining", *MODELS])}
+    frame["order"] = frame["group"].map(order)
+    frame = frame.sort_values(["order", "usd_per_mwh"], ascending=[True, False], kind="stable")
+    claims = [
+        {
+            "name": f"keynote: {q.region.split(' (')[0]}",
+            "usd_per_mwh": q.value / (365 * 24 * 1000),
+            "text": f"{q.region}<br>${q.value:,.0f} per GW and year ({q.kind}: {q.source}, {q.date})",
+        }
+        for q in quotes("keynote_revenue_per_gw")
+    ]
+    used = {"hashprice": hashprice, "pue": pue, "electricity": power, "prices": prices}
+    return frame.drop(columns=["order"]).reset_index(drop=True), claims, used
+
+
+def _row(
+    name: str, group: str, revenue: float, vendor: str, family: str, release: str, text: str
+) -> dict[str, Any]:
+    return {
+        "name": name, "group": group, "usd_per_mwh": revenue, "low": math.nan, "high": math.nan,
+        "vendor": vendor, "family": family, "release": release, "text": text,
+    }  # fmt: skip
+
+
+def provenance() -> pd.DataFrame:
+    """How many numbers of the catalogue came how: a row per file, a column per kind."""
+    from tokenroof import catalogue
+
+    pd = require("pandas", extra="report")
+    counts = pd.crosstab(catalogue.sources()["file"], catalogue.sources()["kind"])
+    kinds = [k for k in catalogue.KINDS if k in counts.columns]
+    return counts[kinds]

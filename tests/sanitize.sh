@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Builds the C++ with address and undefined-behaviour sanitizers in a fresh environment and runs the
+# tests that reach it. Takes the folder to work in (default: a temporary one).
+set -euo pipefail
+here=$(cd "$(dirname "$0")/.." && pwd)
+work=${1:-$(mktemp -d)}
+python3 -m venv "$work/venv"
+"$work/venv/bin/python" -m pip install --quiet "$here[test]" \
+    -C cmake.define.TOKENROOF_SANITIZE=address,undefined -C build-dir="$work/build"
+export LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
+export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+cd "$here"
+"$work/venv/bin/python" -m pytest -n 0 -q \
+    tests/test_kernels_nan.py tests/test_kernels_reference.py tests/test_step_reference.py \
+    tests/test_sha256.py tests/test_mining.py
