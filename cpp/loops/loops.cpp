@@ -1,8 +1,6 @@
 // Element-wise loops, compiled once per instruction set. No physics here, and no std:: templates: an
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
-#if __has_include("tokenroof/economics.hpp")
 #include "tokenroof/economics.hpp"
-#endif
 #include "tokenroof/operators.hpp"
 #include "tokenroof/roofline.hpp"
 

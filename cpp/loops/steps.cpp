@@ -75,8 +75,9 @@ void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* ste
 }
 
 
-enum Kind : int { decode_kind, prefill_kind, mixed_kind, prompts_kind };
-template <int K> constexpr int loads_of = K == mixed_kind ? 4 : K == prompts_kind ? 3 : 2;
+enum Kind : int { decode_kind, prefill_kind, mixed_kind, prompts_kind, mixed_prompts_kind };
+template <int K>
+constexpr int loads_of = K == mixed_prompts_kind ? 5 : K == mixed_kind ? 4 : K == prompts_kind ? 3 : 2;
 
 template <int K, class V> TR_HD V seconds(const Prepared& r, const V* x) {
     const V one = splat<V>(1.0), none = splat<V>(0.0);
@@ -85,12 +86,14 @@ template <int K, class V> TR_HD V seconds(const Prepared& r, const V* x) {
     if constexpr (K == prefill_kind) return evaluate<V, false, true, false>(r, none, none, one, x[0], x[1], unused);
     if constexpr (K == mixed_kind) return evaluate<V, true, true, false>(r, x[0], x[1], one, x[2], x[3], unused);
     if constexpr (K == prompts_kind) return evaluate<V, false, true, false>(r, none, none, x[0], x[1], x[2], unused);
+    if constexpr (K == mixed_prompts_kind) return evaluate<V, true, true, false>(r, x[0], x[1], x[2], x[3], x[4], unused);
 }
 template <int K> TR_HD void fields(const Prepared& r, const double* x, double* out) {
     if constexpr (K == decode_kind) evaluate_step<true, false>(r, x[0], x[1], 0.0, 0.0, 0.0, out);
     if constexpr (K == prefill_kind) evaluate_step<false, true>(r, 0.0, 0.0, 1.0, x[0], x[1], out);
     if constexpr (K == mixed_kind) evaluate_step<true, true>(r, x[0], x[1], 1.0, x[2], x[3], out);
     if constexpr (K == prompts_kind) evaluate_step<false, true>(r, 0.0, 0.0, x[0], x[1], x[2], out);
+    if constexpr (K == mixed_prompts_kind) evaluate_step<true, true>(r, x[0], x[1], x[2], x[3], x[4], out);
 }
 
 // Decode steps over whole batch counts: all but attention depends on the count alone, so it is worked
@@ -252,6 +255,7 @@ TR_STEP_LOOPS(decode)
 TR_STEP_LOOPS(prefill)
 TR_STEP_LOOPS(mixed)
 TR_STEP_LOOPS(prompts)
+TR_STEP_LOOPS(mixed_prompts)
 
 void memory_required_loop(char** args, const Size* dims, const Size* steps, void*) {
     const InvalidFlag flag;

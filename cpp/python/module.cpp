@@ -12,16 +12,10 @@
 #include <string>
 #include <vector>
 
-#if __has_include("hash/scan_module.hpp")
-#define TMP_HASH
 #include "hash/hash_table.hpp"
 #include "hash/scan_module.hpp"
-#endif
 #include "isa.hpp"
-#if __has_include("probe/probe_module.hpp")
-#define TMP_PROBE
 #include "probe/probe_module.hpp"
-#endif
 #include "tokenroof/records.hpp"
 
 namespace py = pybind11;
@@ -90,7 +84,6 @@ py::object make_ufunc(const tr::Kernel& kernel) {
     return py::reinterpret_steal<py::object>(made);
 }
 
-#ifdef TMP_HASH
 // Headers of 80 bytes to digests of 32, by the hash table that comes as data.
 void sha256d_loop(char** args, const npy_intp* dims, const npy_intp* steps, void* data) {
     const auto* table = static_cast<const tr::HashTable*>(data);
@@ -131,7 +124,6 @@ const tr::HashTable* hash_table_of(const char* isa) {
     return nullptr;
 }
 
-#endif
 template <std::size_t N> py::tuple names(const char* const (&list)[N]) {
     py::tuple out(N);
     for (std::size_t i = 0; i < N; ++i) out[i] = py::str(list[i]);
@@ -174,9 +166,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::dict kernels;
         for (int i = 0; i < isa.table->count; ++i)
             kernels[isa.table->kernels[i].name] = make_ufunc(isa.table->kernels[i]);
-#ifdef TMP_HASH
         kernels["sha256d"] = make_sha256d(hash_table_of(isa.name));
-#endif
         by_isa[isa.name] = kernels;
     }
     m.attr("ISA") = active.name;
@@ -198,10 +188,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("ACTIVATION_BYTES") = activation;
 
     m.def("build_config", &build_config);
-#ifdef TMP_HASH
     tr::register_mining(m);
-#endif
-#ifdef TMP_PROBE
     tr::register_probe(m);
-#endif
 }

@@ -15,7 +15,15 @@ import numpy as np
 
 from tokenroof._format import plain, si, table
 
-__all__ = ["run_check", "run_curve", "run_hash", "run_info", "run_list", "run_report", "run_roofline"]
+__all__ = [
+    "run_check",
+    "run_curve",
+    "run_hash",
+    "run_info",
+    "run_list",
+    "run_report",
+    "run_roofline",
+]
 
 
 def _emit(document: Any) -> None:
@@ -52,8 +60,8 @@ _COLUMNS = {
 }  # fmt: skip
 _UNITS = {
     "memory_bytes": "B", "memory_bandwidth": "B/s", "peak_bf16": "FLOP/s", "peak_fp8": "FLOP/s",
-    "peak_fp4": "FLOP/s", "tdp_w": "W", "parameters": "", "active_parameters": "", "hashrate": "H/s",
-    "power": "W", "efficiency": "J/TH",
+    "peak_fp4": "FLOP/s", "tdp_w": "W", "parameters": "", "active_parameters": "",
+    "hashrate": "H/s", "power": "W", "efficiency": "J/TH",
 }  # fmt: skip
 
 
@@ -64,7 +72,9 @@ def run_list(arguments: Namespace) -> int:
     rows = frame.to_dict("records")
     wanted = arguments.match.casefold()
     rows = [
-        row for row in rows if wanted in " ".join(v for v in row.values() if isinstance(v, str)).casefold()
+        row
+        for row in rows
+        if wanted in " ".join(v for v in row.values() if isinstance(v, str)).casefold()
     ]
     if arguments.json:
         _emit([{str(k): (None if _missing(v) else v) for k, v in row.items()} for row in rows])
@@ -73,6 +83,10 @@ def run_list(arguments: Namespace) -> int:
     shown = [[_cell(c, row[c]) for c in columns] for row in rows]
     table([c.replace("_", " ") for c in columns], shown, title=f"{len(rows)} {arguments.what}")
     return 0
+
+
+def _words(row: dict[Any, Any]) -> str:
+    return " ".join(value for value in row.values() if isinstance(value, str))
 
 
 def _missing(value: Any) -> bool:
@@ -107,12 +121,13 @@ def run_roofline(arguments: Namespace) -> int:
     if arguments.model is not None:
         model, plan = tr.model(arguments.model), _plan(arguments)
         batches = arguments.batch
-        steps = [("decode", b, tr.decode(device, model, plan, batch=b, context=arguments.context,
-                                         fidelity=arguments.fidelity)) for b in batches]  # fmt: skip
-        steps.append(
-            ("prefill", arguments.context,
-             tr.prefill(device, model, plan, tokens=arguments.context, fidelity=arguments.fidelity))
-        )  # fmt: skip
+        context, fidelity = arguments.context, arguments.fidelity
+        steps = []
+        for b in batches:
+            step = tr.decode(device, model, plan, batch=b, context=context, fidelity=fidelity)
+            steps.append(("decode", b, step))
+        step = tr.prefill(device, model, plan, tokens=context, fidelity=fidelity)
+        steps.append(("prefill", context, step))
         for kind, amount, step in steps:
             intensity, rate = tr.roofline.point(step)
             rows.append({
@@ -176,8 +191,8 @@ def run_curve(arguments: Namespace) -> int:
               f"{arguments.input_tokens:g} tokens in, {arguments.output_tokens:g} out",
     )  # fmt: skip
     print(
-        f"constants: {a.get('calibrated_on', '')}; per MW: {a.get('provisioned_w_per_device', 0):g} W "
-        f"provisioned per device ({a.get('provisioned_kind', '')}); no queue"
+        f"constants: {a.get('calibrated_on', '')}; per MW: "
+        f"{a.get('provisioned_w_per_device', 0):g} W provisioned per device ({a.get('provisioned_kind', '')}); no queue"
     )
     return 0
 
@@ -246,7 +261,14 @@ def run_check(arguments: Namespace) -> int:
     rows = run(samples=arguments.samples, seed=arguments.seed)
     failed = [row for row in rows if not row["ok"]]
     if arguments.json:
-        _emit({"ok": not failed, "seed": arguments.seed, "samples": arguments.samples, "kernels": rows})
+        _emit(
+            {
+                "ok": not failed,
+                "seed": arguments.seed,
+                "samples": arguments.samples,
+                "kernels": rows,
+            }
+        )
     else:
         table(
             ["kernel", "instruction set", "largest difference [ulp]", "allowed", ""],
@@ -262,8 +284,8 @@ def run_info(arguments: Namespace) -> int:
     from tokenroof.measure import _cores, _name
 
     document = {
-        **tr.build_config(), "processor": _name(), "cores": _cores(), "cores_online": os.cpu_count(),
-        "include": tr.get_include(), "python_executable": sys.executable,
+        **tr.build_config(), "processor": _name(), "cores": _cores(),
+        "cores_online": os.cpu_count(), "include": tr.get_include(), "python_executable": sys.executable,
         "libraries": {name: _version(name) for name in
                       ("numpy", "pandas", "xarray", "scipy", "plotly", "jinja2", "rich", "dask")},
     }  # fmt: skip

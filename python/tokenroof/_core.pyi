@@ -16,3 +16,16 @@ ACTIVATION_BYTES: dict[str, float]
 
 def ufuncs_by_isa() -> dict[str, dict[str, np.ufunc]]: ...
 def build_config() -> dict[str, Any]: ...
+HASH_BACKENDS: dict[str, int]
+
+def scan(
+    header: bytes,
+    start: int,
+    count: int,
+    target: bytes,
+    versions: int,
+    threads: int,
+    backend: str,
+    progress: Callable[[int, int], Any] | None = None,
+) -> tuple[list[tuple[int, int]], int, float, float]: ...
+def measured_clock_hz() -> float: ...

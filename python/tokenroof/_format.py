@@ -29,9 +29,7 @@ def si(value: float | None, unit: str = "", digits: int = 3) -> str:
         return f"{value:g} {unit}".strip()
     # rounded first, so that 999.96 becomes 1.00 k and not 1000
     rounded = float(f"{value:.{digits - 1}e}")
-    factor, prefix = next(
-        ((f, p) for f, p in _PREFIXES if abs(rounded) >= f), _PREFIXES[-1]
-    )
+    factor, prefix = next(((f, p) for f, p in _PREFIXES if abs(rounded) >= f), _PREFIXES[-1])
     scaled = rounded / factor
     whole = len(str(int(abs(scaled))))
     return f"{scaled:.{max(digits - whole, 0)}f} {prefix}{unit}".strip()

@@ -186,6 +186,12 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
     "prompts_step": ("device calibration model plan prompts tokens past",
                      "All fields of prefilling several equal prompts.", "`STEP_FIELDS` [..., k]",
                      _STEP, ""),
+    "mixed_prompts_time": ("device calibration model plan batch context prompts tokens past",
+                           "Time of one engine step that carries a decode batch and several equal "
+                           "prompts.", "time [s]", _STEP, ""),
+    "mixed_prompts_step": ("device calibration model plan batch context prompts tokens past",
+                           "All fields of one step with a decode batch and several equal prompts.",
+                           "`STEP_FIELDS` [..., k]", _STEP, ""),
     "memory_required": ("model plan batch context",
                         "Bytes that the fullest device holds: weights, caches and states.",
                         "memory [B]", "docs/step-model.md", ""),

@@ -33,6 +33,7 @@ _COLOURS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("NVIDIA", ("Blackwell",), "#009E73"),
     ("NVIDIA", ("Hopper",), "#0072B2"),
     ("NVIDIA", (), "#7f7f7f"),
+    ("AMD", ("Zen",), "#8c564b"),
     ("AMD", (), "#CC79A7"),
     ("Google", (), "#E69F00"),
     ("AWS", (), "#56B4E9"),
@@ -164,7 +165,7 @@ def roofline(
     styles = _styles([d for d in records if d.name in visible])
     styles |= _styles([d for d in records if d.name not in visible])
     figure = _figure()
-    low, high = 0.1, 1e5
+    low, high = 0.1, 1e4
     for d in records:
         peak, ridge = d.peak_of(dtype), d.peak_of(dtype) / d.memory_bandwidth
         x = np.array([low, ridge, high])
@@ -178,7 +179,8 @@ def roofline(
                 legendgroup=d.name, meta={"device": d.name},
                 hovertemplate=(
                     f"<b>{d.name}</b><br>{si(peak, 'FLOP/s')} {unit}, dense"
-                    f"<br>{si(d.memory_bandwidth, 'B/s')}<br>ridge {ridge:.3g} FLOP/B<extra></extra>"
+                    f"<br>{si(d.memory_bandwidth, 'B/s')}"
+                    f"<br>ridge {ridge:.3g} FLOP/B<extra></extra>"
                 ),
             )
         )  # fmt: skip
@@ -186,7 +188,7 @@ def roofline(
         _add_points(figure, points, styles, visible)
     drawn = [d for d in records if d.name in visible] or records
     peaks = [d.peak_of(dtype) for d in drawn]
-    floors = [d.memory_bandwidth * low * 3 for d in drawn]
+    floors = [d.memory_bandwidth * low for d in drawn]
     if peaks:
         figure.update_yaxes(
             _log("reached, per device [FLOP/s]", min(floors), max(peaks) * 2, "FLOP/s")
@@ -288,7 +290,7 @@ def frontier(
     styles |= _styles([d for d in records if d.name not in visible])
     model = model or (str(tables[0].attrs["model"]) if tables else "")
     figure = _figure()
-    tops: list[float] = []
+    heights: dict[str, list[float]] = {}
     for table in tables:
         device, of = str(table.attrs["device"]), str(table.attrs["model"])
         pick = np.unique(
@@ -298,8 +300,8 @@ def frontier(
         y = table["output_tokens_per_s_per_mw"].values[pick]
         band = float(np.nanmean(table["error_band"].values))
         drawn = device in visible and of == model
-        if drawn:
-            tops += [float(y.max())]
+        if device in visible:
+            heights.setdefault(of, []).extend((float(y.max()), float(y.min())))
         columns = {
             name: table[name].values[pick]
             for name in ("plan", "concurrency", "devices", "ttft_s", "per_device")
@@ -329,22 +331,36 @@ def frontier(
                 meta={"device": device, "model": of},
             )
         )  # fmt: skip
-    top = max(tops, default=1e6)
-    figure.update_yaxes(_log("output tokens/s per MW", top / 3e4, top * 2))
+    ranges = {of: (max(max(v) / 3e4, min(v) / 2), max(v) * 3) for of, v in heights.items()}
+    figure.update_yaxes(_log("output tokens/s per MW", *ranges.get(model, (1e2, 1e7))))
+    every = _log("", min([1e2, *(r[0] for r in ranges.values())]), 1e8)
+    figure.update_yaxes(tickvals=every["tickvals"], ticktext=every["ticktext"])
+    # so that a page can follow when another model is chosen
+    logs = {of: [math.log10(v) for v in r] for of, r in ranges.items()}
+    figure.update_layout(meta={"yaxis": logs})
     figure.update_xaxes(
-        _log("output tokens/s per user", 5, 2000),
-        tickvals=[5, 10, 20, 50, 100, 200, 400, 1000, 2000],
-        ticktext=["5", "10", "20", "50", "100", "200", "400", "1,000", "2,000"],
+        _log("output tokens/s per user", 5, 1500),
+        tickvals=[5, 10, 20, 50, 100, 200, 400, 1000],
+        ticktext=["5", "10", "20", "50", "100", "200", "400", "1,000"],
     )
+    nowhere = [t for t in tiers or () if t.get("interactivity") is None]
+    if nowhere:
+        prices = ", ".join(f"{t['name']} ${t['price_per_mtok']:g}" for t in nowhere)
+        figure.add_annotation(
+            x=0.01, xref="paper", y=0.01, yref="paper", xanchor="left", yanchor="bottom",
+            showarrow=False, align="left", font={"size": 12, "color": "#444444"},
+            text=f"Tiers without a sourced speed, $/Mtok:<br>{prices}",
+        )  # fmt: skip
     for tier in tiers or ():
         speed = tier.get("interactivity")
         if speed is None:
             continue
         figure.add_vline(x=speed, line={"color": "#555555", "width": 1.2, "dash": "dot"})
         figure.add_annotation(
-            x=math.log10(speed), y=1, yref="paper", yanchor="top", xanchor="left", showarrow=False,
-            text=f"<b>{tier['name']}</b> ${tier['price_per_mtok']:g}/Mtok<br>about {speed:g} tok/s/user",
-            align="left", font={"size": 12, "color": "#444444"}, xshift=4,
+            x=math.log10(speed), y=1, yref="paper", yanchor="top", xanchor="right", showarrow=False,
+            text=f"<b>{tier['name']}</b> ${tier['price_per_mtok']:g}/Mtok"
+                 f"<br>about {speed:g} tok/s/user",
+            align="right", font={"size": 12, "color": "#444444"}, xshift=-4,
         )  # fmt: skip
     return figure
 
@@ -421,9 +437,10 @@ def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> 
         yaxis2={
             **_log("J/TH", min(joules) / 2, max(joules) * 3), "domain": [0, 0.46], "anchor": "x",
             "gridcolor": _GRID, "linecolor": "#999999", "showline": True, "ticks": "outside",
-            "automargin": True,
+            "automargin": True, "tickcolor": "#999999", "zeroline": False,
         },
-        xaxis={"title": {"text": "year of release"}, "dtick": 2, "anchor": "y2"},
+        xaxis={"title": {"text": "year of release"}, "dtick": 2, "anchor": "y2",
+               "range": [2007.5, math.ceil(max([*miners["year"].dropna(), 2027])) + 0.5]},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
     return figure
@@ -468,7 +485,8 @@ def same_meter(
     for group, part in rows.groupby("group", sort=False):
         mining = group == "mining"
         shades = [
-            "#333333" if mining else colour(r.vendor, r.family) for r in part.itertuples(index=False)
+            "#333333" if mining else colour(r.vendor, r.family)
+            for r in part.itertuples(index=False)
         ]
         value = part["usd_per_mwh"].to_numpy(dtype=float)
         high = (part["high"].to_numpy(dtype=float) - value).clip(min=0)
@@ -476,11 +494,19 @@ def same_meter(
         figure.add_trace(
             go.Scatter(
                 x=value, y=part["name"], mode="markers", name=str(group), text=part["text"],
-                hovertemplate="%{text}<extra></extra>", meta={"group": str(group)},
+                showlegend=False, hovertemplate="%{text}<extra></extra>", meta={"group": str(group)},
                 marker={"symbol": "diamond" if mining else "circle", "size": 11, "color": shades},
                 error_x={"type": "data", "symmetric": False, "array": np.nan_to_num(high),
                          "arrayminus": np.nan_to_num(low), "thickness": 1.4, "width": 4,
                          "color": "#999999"},
+            )
+        )  # fmt: skip
+        figure.add_trace(  # the legend's entry: grey, as colours mean makers
+            go.Scatter(
+                x=[None], y=[None], mode="markers", hoverinfo="skip",
+                name="mining" if mining else f"tokens of {group}",
+                marker={"symbol": "diamond" if mining else "circle", "size": 11,
+                        "color": "#333333" if mining else "#888888"},
             )
         )  # fmt: skip
     if claims:
@@ -514,7 +540,12 @@ def same_meter(
             text=f"a MWh costs ${electricity:,.0f}", font={"size": 12, "color": "#D55E00"},
         )  # fmt: skip
     figure.update_layout(
-        legend={"orientation": "h", "y": -60 / max(figure.layout.height, 1), "yanchor": "top", "x": 0},
+        legend={
+            "orientation": "h",
+            "y": -60 / max(figure.layout.height, 1),
+            "yanchor": "top",
+            "x": 0,
+        },
         margin={"t": 40, "b": 90},
     )
     return figure

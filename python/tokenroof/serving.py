@@ -5,7 +5,7 @@ output, the engine also prefills the prompts of the ``batch - 1`` others, so
 
     TPOT = step(batch) + (batch - 1) / output_tokens * extra / (pp dp)
 
-where ``extra`` is what a prefill adds to a step that carries it. TTFT is the prefill inside the batch,
+where ``extra`` is what prefills add to a step that carries one on each of the dp attention ranks. TTFT is the prefill inside the batch,
 plus half a step of waiting for the step that runs. Both are means without a queue.
 """
 
@@ -115,13 +115,14 @@ def _evaluate(
     c = np.stack([cal.pack() for cal in calibrations])[:, None, :]
     band = np.array([cal.error_band for cal in calibrations])[:, None]
     devices = np.array([plan.devices for plan in plans], dtype=float)[:, None]
+    ranks = np.array([plan.dp for plan in plans], dtype=float)[:, None]
     lanes = np.array([plan.pp * plan.dp for plan in plans], dtype=float)[:, None]
 
     needed = kernels.memory_required(m, p, concurrency, load.input_tokens + load.output_tokens)  # type: ignore[attr-defined]
     fits = needed <= MEMORY_SHARE * (device.memory_bytes or np.inf)
     decode = kernels.decode_step(d, c, m, p, concurrency, load.context)  # type: ignore[attr-defined]
-    both = kernels.mixed_step(  # type: ignore[attr-defined]
-        d, c, m, p, concurrency, load.context, load.input_tokens, 0.0
+    both = kernels.mixed_prompts_step(  # type: ignore[attr-defined]
+        d, c, m, p, concurrency, load.context, ranks, load.input_tokens, 0.0
     )
     step, carrying = decode[..., _STEP["time"]], both[..., _STEP["time"]]
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -192,8 +192,8 @@ class _Progress:
             from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
             self._bar = Progress(
-                TextColumn("{task.description:>24}"), BarColumn(), TextColumn("{task.fields[what]}"),
-                TimeElapsedColumn(), console=Console(stderr=True), transient=True,
+                TextColumn("{task.description:>24}"), BarColumn(),
+                TextColumn("{task.fields[what]}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True,
             )  # fmt: skip
 
     def __enter__(self) -> _Progress:

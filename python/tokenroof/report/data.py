@@ -68,7 +68,9 @@ def year_of(release: str) -> float:
     year, _, rest = release.partition("-")
     if not year.isdigit():
         return math.nan
-    part = {"H1": 0.25, "H2": 0.75, "Q1": 0.125, "Q2": 0.375, "Q3": 0.625, "Q4": 0.875}.get(rest[:2])
+    part = {"H1": 0.25, "H2": 0.75, "Q1": 0.125, "Q2": 0.375, "Q3": 0.625, "Q4": 0.875}.get(
+        rest[:2]
+    )
     if part is None:
         month = rest[:2]
         part = (int(month) - 0.5) / 12 if month.isdigit() and 1 <= int(month) <= 12 else 0.5
@@ -105,10 +107,13 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
             model = tr.model(name)
             plan = _smallest_plan(d, model)
             if plan is None:
-                left.add(f"{name} on {d.name}", "does not fit the memory of 8 devices in bf16")
+                left.add(
+                    f"{name} on {d.name}",
+                    f"does not fit its memory in bf16 (tried up to {1 if d is here else 8} devices)",
+                )
                 continue
             if d is here:  # decode alone: a prompt of this length would take minutes
-                runs: list[tuple[str, float]] = [("decode", 1.0), ("decode", 16.0)]
+                runs: list[tuple[str, float]] = [("decode", b) for b in (1.0, 4.0, 16.0)]
             else:
                 runs = [("decode", b) for b in (1.0, 8.0, 64.0, 256.0)] + [("prefill", 8192.0)]
             for kind, amount in runs:
@@ -146,7 +151,8 @@ def _smallest_plan(device: Device, model: Any) -> Any:
         plan = tr.Plan(tp=tp, engine="ideal" if device.kind == "cpu" else "vllm")
         try:
             plan.check(model)
-            if bool(np.all(tr.decode(device, model, plan, batch=16.0, context=4096.0).fits)):
+            batch = 1.0 if device.kind == "cpu" else 16.0
+            if bool(np.all(tr.decode(device, model, plan, batch=batch, context=4096.0).fits)):
                 return plan
         except ValueError:
             continue
@@ -173,10 +179,13 @@ def frontiers(
                 left.add(f"{d.name}", "its memory is not known")
                 continue
             try:
-                table = tr.serving.frontier(
-                    d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
-                    devices_max=DEVICES_MAX,
-                )  # fmt: skip
+                with np.errstate(
+                    divide="ignore"
+                ):  # plans over a link that is not there take forever
+                    table = tr.serving.frontier(
+                        d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
+                        devices_max=DEVICES_MAX,
+                    )  # fmt: skip
             except ValueError as error:
                 left.add(f"{name} on {d.name}", error)
                 continue
@@ -281,7 +290,7 @@ def meter(
         {
             "name": f"keynote: {q.region.split(' (')[0]}",
             "usd_per_mwh": q.value / (365 * 24 * 1000),
-            "text": f"{q.region}<br>${q.value:,.0f} per GW and year ({q.kind}: {q.source}, {q.date})",
+            "text": f"{q.region}<br>${q.value:,.0f} per GW and year<br>{q.kind}: {q.source}, {q.date}",
         }
         for q in quotes("keynote_revenue_per_gw")
     ]

@@ -1,0 +1,640 @@
+"""What tokens and hashes cost and earn, at the same meter.
+
+Money is in dollars of the year it is quoted in; energy at the meter is what a site pays for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import kernels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.calibration import Calibration
+    from tokenroof.device import Device
+    from tokenroof.miner import Miner
+    from tokenroof.model import Model
+    from tokenroof.plan import Plan
+
+SECONDS_PER_YEAR = 365 * 86400
+_MTOK_PER_TOKEN_S_YEAR = SECONDS_PER_YEAR / 1e6
+
+
+def _number(name: str, value: object, low: float = 0.0, *, above: bool = False) -> float:
+    """A finite number, at least (or above) `low`."""
+    kind = "above" if above else "of at least"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} is {value!r}; allowed: a number {kind} {low:g}")
+    x = float(value)
+    if not np.isfinite(x) or (x <= low if above else x < low):
+        raise ValueError(f"{name} is {value!r}; allowed: a finite number {kind} {low:g}")
+    return x
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A place with a meter.
+
+    Parameters
+    ----------
+    power_w : float
+        Power at the meter [W].
+    pue : float
+        Facility power over IT power [1].
+    price_per_kwh : float
+        Price of electricity [$/kWh].
+    capex : float
+        Cost of the building and what it holds [$].
+    life_years : float
+        Years over which it is written off.
+    discount_rate : float
+        Yearly cost of capital [1].
+    om_per_year : float
+        Operation and maintenance [$/year].
+    utilization : float
+        Share of the time that it works [1].
+
+    Examples
+    --------
+    >>> site = Site(power_w=1e9, price_per_kwh=0.06, capex=40e9, life_years=15, discount_rate=0.08)
+    >>> round(site.capital_per_mwh, 6)
+    533.468242
+    """
+
+    power_w: float
+    pue: float = 1.0
+    price_per_kwh: float = 0.0
+    capex: float = 0.0
+    life_years: float = 15.0
+    discount_rate: float = 0.0
+    om_per_year: float = 0.0
+    utilization: float = 1.0
+
+    def __post_init__(self) -> None:
+        _number("power_w", self.power_w, above=True)
+        _number("pue", self.pue, 1.0)
+        _number("price_per_kwh", self.price_per_kwh)
+        _number("capex", self.capex)
+        _number("life_years", self.life_years, above=True)
+        _number("discount_rate", self.discount_rate)
+        _number("om_per_year", self.om_per_year)
+        if _number("utilization", self.utilization, above=True) > 1.0:
+            raise ValueError(f"utilization is {self.utilization!r}; allowed: above 0, at most 1")
+
+    @property
+    def mwh_per_year(self) -> float:
+        """Energy that the meter counts in a year [MWh]."""
+        return self.power_w / 1e6 * 8760.0 * self.utilization
+
+    @property
+    def capital_per_mwh(self) -> float:
+        """Annuity of the capital over the year's energy [$/MWh]."""
+        return self.capex * crf(self.discount_rate, self.life_years) / self.mwh_per_year
+
+    @property
+    def cost_per_mwh(self) -> float:
+        """Capital, operation and electricity [$/MWh]."""
+        running = self.om_per_year / self.mwh_per_year
+        return self.capital_per_mwh + running + 1000.0 * self.price_per_kwh
+
+
+@dataclass(frozen=True)
+class Tier:
+    """A class of service: what a token costs at which speed.
+
+    Parameters
+    ----------
+    name : str
+    price_per_mtok : float
+        Price of a million output tokens [$].
+    interactivity : float, optional
+        Tokens per second of one user [token/s]; None where nobody states it.
+    model : str, optional
+    context : float, optional
+        Tokens [1].
+    provenance : mapping
+        Origin of each field that has one.
+    """
+
+    name: str
+    price_per_mtok: float
+    interactivity: float | None = None
+    model: str | None = None
+    context: float | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name is {self.name!r}; allowed: text")
+        _number("price_per_mtok", self.price_per_mtok)
+        for name in ("interactivity", "context"):
+            if getattr(self, name) is not None:
+                _number(name, getattr(self, name), above=True)
+
+
+def gtc2026_tiers() -> tuple[Tier, ...]:
+    """The five tiers of the GTC 2026 keynote; what nobody printed is None.
+
+    Examples
+    --------
+    >>> [tier.price_per_mtok for tier in gtc2026_tiers()]
+    [0.0, 3.0, 6.0, 45.0, 150.0]
+    """
+    from tokenroof.catalogue import tier_rows
+
+    names = ("name", "price_per_mtok", "interactivity", "model", "context", "provenance")
+    return tuple(Tier(**{name: row[name] for name in names}) for row in tier_rows())
+
+
+# --- the time value of money ---------------------------------------------------------------------------
+
+
+def crf(rate: float, years: float) -> float:
+    """Capital recovery factor: the yearly payment that repays one dollar.
+
+    References
+    ----------
+    Short, Packey, Holt, NREL/TP-462-5173, 1995: r / (1 - (1 + r)**-n); 1/n without interest.
+
+    Examples
+    --------
+    >>> round(crf(0.08, 15), 12)
+    0.116829544936
+    """
+    r, n = _number("rate", rate), _number("years", years, above=True)
+    # expm1 and log1p keep it exact for small rates
+    return 1.0 / n if r == 0.0 else float(r / -np.expm1(-n * np.log1p(r)))
+
+
+def _flows(flows: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(flows, dtype=np.float64)
+    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
+        raise ValueError(f"flows is {flows!r}; allowed: finite numbers in one dimension")
+    return array
+
+
+def npv(rate: float, flows: ArrayLike) -> float:
+    """Net present value of yearly flows, the first of them now [$].
+
+    Examples
+    --------
+    >>> round(npv(0.1, [-1000, 300, 420, 680]), 9)
+    130.728775357
+    """
+    if not np.isfinite(rate) or rate <= -1.0:
+        raise ValueError(f"rate is {rate!r}; allowed: a finite number above -1")
+    array = _flows(flows)
+    return float(np.sum(array * (1.0 + rate) ** -np.arange(array.size)))
+
+
+def irr(flows: ArrayLike) -> tuple[float, ...]:
+    """All rates at which the net present value is zero, ascending.
+
+    More than one, or none, is possible where flows change sign more than once.
+
+    Examples
+    --------
+    >>> [round(rate, 9) for rate in irr([-1600, 10000, -10000])]
+    [0.25, 4.0]
+    """
+    array = _flows(flows)
+    roots = np.roots(array[::-1])  # in x = 1 / (1 + rate)
+    real = roots[(np.abs(roots.imag) <= 1e-7 * np.maximum(1.0, np.abs(roots))) & (roots.real > 0)].real
+    rates: list[float] = []
+    for rate in sorted(float(1.0 / x - 1.0) for x in real):
+        if not rates or rate - rates[-1] > 1e-6 * (1.0 + rate):
+            rates.append(rate)
+    return tuple(rates)
+
+
+def payback(capex: float, net_per_year: float) -> float:
+    """Years until yearly net income has repaid the capital; infinite where it never does.
+
+    Examples
+    --------
+    >>> round(payback(30000, 12330), 6)
+    2.43309
+    """
+    cost = _number("capex", capex)
+    if not np.isfinite(net_per_year):
+        raise ValueError(f"net_per_year is {net_per_year!r}; allowed: a finite number")
+    return cost / net_per_year if net_per_year > 0 else float("inf")
+
+
+def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
+    """Present value of yearly costs over that of yearly output [$ per unit].
+
+    Parameters
+    ----------
+    costs, output : array_like, 1-d
+        Per year, the first of them now.
+    rate : float
+        Yearly discount rate [1].
+
+    Examples
+    --------
+    >>> round(levelized_cost([100, 10, 10], [0, 50, 50], 0.0), 6)
+    1.2
+    """
+    made = npv(rate, output)
+    if made <= 0:
+        raise ValueError(f"output is {output!r}; allowed: a present value above 0")
+    if _flows(costs).size != _flows(output).size:
+        raise ValueError("costs and output differ in length; allowed: one number per year each")
+    return npv(rate, costs) / made
+
+
+# --- tokens --------------------------------------------------------------------------------------------
+
+
+def cost_per_mtok(
+    tokens_per_s: ArrayLike,
+    watts: ArrayLike,
+    price_per_kwh: ArrayLike,
+    cost_per_hour: ArrayLike = 0.0,
+    pue: ArrayLike = 1.0,
+) -> Any:
+    """Cost of a million tokens: the machine's hours and its electricity [$/Mtok].
+
+    Parameters
+    ----------
+    tokens_per_s : array_like
+        Throughput that is sold [token/s].
+    watts : array_like
+        Power of the machine [W].
+    price_per_kwh, cost_per_hour : array_like
+        Electricity [$/kWh], capital and operation [$/h].
+    pue : array_like
+        Facility power over IT power [1].
+
+    Examples
+    --------
+    >>> round(float(cost_per_mtok(1000.0, 3600.0, 0.1, cost_per_hour=3.6)), 9)
+    1.1
+    """
+    k: Any = kernels
+    power = np.asarray(watts, dtype=float) * np.asarray(pue, dtype=float)
+    hours = k.cost_per_mtok(np.asarray(cost_per_hour, dtype=float), tokens_per_s)
+    return hours + k.energy_cost_per_mtok(power, tokens_per_s, price_per_kwh)
+
+
+def revenue_per_mwh(tokens_per_s_per_mw: ArrayLike, price_per_mtok: ArrayLike) -> Any:
+    """Revenue of tokens per MWh at the meter [$/MWh].
+
+    Examples
+    --------
+    >>> float(revenue_per_mwh(1e6, 2.0))
+    7200.0
+    """
+    k: Any = kernels
+    return k.token_revenue_per_mwh(tokens_per_s_per_mw, price_per_mtok)
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """A split of a site's power over tiers.
+
+    Attributes
+    ----------
+    tiers : tuple of str
+    power_mw : ndarray
+        Power of each tier [MW].
+    revenue_per_year : float
+        [$/year].
+    marginal_value : float
+        What one more MW would earn; 0 if power is not short [$/(MW year)].
+    value : ndarray
+        What a MW of each tier earns [$/(MW year)].
+    """
+
+    tiers: tuple[str, ...]
+    power_mw: NDArray[np.float64]
+    revenue_per_year: float
+    marginal_value: float
+    value: NDArray[np.float64]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per tier."""
+        from tokenroof._lazy import require
+
+        frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(
+            {
+                "tier": self.tiers,
+                "power_mw": self.power_mw,
+                "value_per_mw_year": self.value,
+                "revenue_per_year": self.power_mw * self.value,
+            }
+        )
+        return frame
+
+
+def allocate(
+    site: Site,
+    tiers: Sequence[Tier],
+    supply: ArrayLike,
+    demand: ArrayLike | None = None,
+    floors: ArrayLike | None = None,
+    split: ArrayLike | None = None,
+) -> Allocation:
+    """The split of a site's power over tiers that earns most, or what a fixed split earns.
+
+    Floors are given first, then power goes to the tiers in order of what a MW of them earns, up to
+    their demand: the fractional knapsack, which solves this linear programme exactly.
+
+    Parameters
+    ----------
+    site : Site
+        Its `power_w` is shared out.
+    tiers : sequence of Tier
+    supply : array_like
+        Throughput of each tier per MW [token/(s MW)].
+    demand : array_like, optional
+        Most tokens that each tier can sell [token/s]; unlimited by default.
+    floors : array_like, optional
+        Least power of each tier [MW].
+    split : array_like, optional
+        Shares of a fixed split such as ``[0.25, 0.25, 0.25, 0.25, 0]``: with it nothing is
+        optimised, and power beyond a tier's demand earns nothing.
+
+    Returns
+    -------
+    Allocation
+
+    Raises
+    ------
+    ValueError
+        For lengths that differ, numbers below zero, or floors that do not fit.
+
+    Examples
+    --------
+    >>> site = Site(power_w=500e6)
+    >>> tiers = [Tier("a", 3.0), Tier("b", 45.0)]
+    >>> allocate(site, tiers, supply=[1.2e6, 1.2e5], demand=[3e8, 3.6e7]).power_mw
+    array([200., 300.])
+    """
+    n = len(tiers)
+
+    def column(name: str, value: ArrayLike | None, default: float) -> NDArray[np.float64]:
+        array = np.full(n, default) if value is None else np.asarray(value, dtype=np.float64)
+        if array.shape != (n,):
+            raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
+        if not (array >= 0).all():
+            raise ValueError(f"{name} is {value!r}; allowed: numbers >= 0")
+        return array
+
+    rate = column("supply", supply, 0.0)
+    if not np.isfinite(rate).all():
+        raise ValueError(f"supply is {supply!r}; allowed: finite numbers")
+    sold, low = column("demand", demand, np.inf), column("floors", floors, 0.0)
+    price = np.array([tier.price_per_mtok for tier in tiers])
+    value = price * rate * _MTOK_PER_TOKEN_S_YEAR
+    with np.errstate(divide="ignore", invalid="ignore"):
+        most = np.where(rate > 0, sold / rate, 0.0)
+    power = site.power_w / 1e6
+    if split is not None:
+        given = column("split", split, 0.0)
+        if given.sum() > 1.0 + 1e-9:
+            raise ValueError(f"split sums to {given.sum():g}; allowed: at most 1")
+        x = given * power
+        earned = float(np.sum(np.minimum(x, most) * value))
+        return Allocation(tuple(t.name for t in tiers), x, earned, float("nan"), value)
+    if low.sum() > power or (low > most).any():
+        raise ValueError(f"floors is {floors!r}; allowed: within demand, {power:g} MW in all")
+    x = low.copy()
+    left = power - x.sum()
+    marginal = 0.0
+    for i in np.argsort(-value, kind="stable"):
+        if value[i] <= 0:
+            break
+        room = most[i] - x[i]
+        take = min(room, left)
+        x[i] += take
+        left -= take
+        if take < room:  # this tier would take more
+            marginal = float(value[i])
+            break
+    return Allocation(
+        tuple(t.name for t in tiers), x, float(np.sum(x * value)), marginal, value
+    )
+
+
+# --- the same meter ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Market:
+    """Prices of one day, for comparing mining with inference.
+
+    Parameters
+    ----------
+    hashprice : float
+        Revenue of one PH/s over a day [$].
+    price_per_mtok : float
+        Price of a million output tokens [$].
+    price_per_kwh : float
+        Price of electricity [$/kWh].
+    mining_pue : float
+        Facility power over machine power of the mine [1].
+    utilization : float
+        Share of the inference capacity that is sold [1].
+    date : str
+    notes : tuple of str
+        What each number is and who says so.
+    """
+
+    hashprice: float
+    price_per_mtok: float
+    price_per_kwh: float = 0.0
+    mining_pue: float = 1.0
+    utilization: float = 1.0
+    date: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("hashprice", "price_per_mtok", "price_per_kwh"):
+            _number(name, getattr(self, name))
+        _number("mining_pue", self.mining_pue, 1.0)
+        if _number("utilization", self.utilization, above=True) > 1.0:
+            raise ValueError(f"utilization is {self.utilization!r}; allowed: above 0, at most 1")
+
+    @classmethod
+    def latest(
+        cls,
+        price_per_mtok: float = 3.0,
+        price_per_kwh: float | None = None,
+        mining_pue: float = 1.03,
+        utilization: float = 0.6,
+    ) -> Market:
+        """The newest hashprice and power price of the catalogue.
+
+        Tokens cost what is given: 3 $/Mtok by default, the keynote's medium tier.
+
+        Examples
+        --------
+        >>> Market.latest().hashprice > 0
+        True
+        """
+        from tokenroof.catalogue import latest
+
+        hash_quote = latest("btc_hashprice")
+        power = latest("electricity_industrial", "US average")
+        kwh = power.value if price_per_kwh is None else price_per_kwh
+        said = f"{power.region}, {power.date} ({power.source})" if price_per_kwh is None else "given"
+        return cls(
+            hashprice=hash_quote.value,
+            price_per_mtok=price_per_mtok,
+            price_per_kwh=kwh,
+            mining_pue=mining_pue,
+            utilization=utilization,
+            date=hash_quote.date,
+            notes=(
+                f"hashprice {hash_quote.value:g} $/PH/day, {hash_quote.date} ({hash_quote.source})",
+                f"electricity {kwh:g} $/kWh, {said}",
+                f"tokens {price_per_mtok:g} $/Mtok of output (assumption; input tokens free)",
+                f"{utilization:.0%} of the inference capacity sold (assumption)",
+                f"mine's PUE {mining_pue:g} (assumption)",
+            ),
+        )
+
+    def replace(self, **changes: Any) -> Market:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Mining against inference, per MWh at the meter.
+
+    Attributes
+    ----------
+    mining, inference : float
+        Revenue [$/MWh]; NaN where the model does not fit.
+    electricity : float
+        Cost of that MWh [$/MWh].
+    interactivity : float
+        Tokens per second of one user, where inference stands [token/s].
+    concurrency : float
+        Requests in flight, where inference stands [1].
+    plan : str
+    power : str
+        Which power the inference figure counts.
+    market : Market
+    """
+
+    miner: str
+    device: str
+    model: str
+    mining: float
+    inference: float
+    electricity: float
+    interactivity: float
+    concurrency: float
+    plan: str
+    power: str
+    market: Market
+
+    @property
+    def ratio(self) -> float:
+        """Inference over mining [1]."""
+        return self.inference / self.mining if self.mining else float("nan")
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row per use of the meter."""
+        from tokenroof._lazy import require
+
+        rows = [
+            {"use": "mining", "with": self.miner, "revenue_per_mwh": self.mining},
+            {
+                "use": "inference",
+                "with": f"{self.model} on {self.device}",
+                "revenue_per_mwh": self.inference,
+            },
+        ]
+        frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(rows)
+        frame["electricity_per_mwh"] = self.electricity
+        frame["margin_per_mwh"] = frame["revenue_per_mwh"] - self.electricity
+        return frame
+
+
+def compare_per_mwh(
+    miner: str | Miner,
+    device: str | Device,
+    model: str | Model,
+    plan: Plan | None = None,
+    market: Market | None = None,
+    *,
+    interactivity: float = 30.0,
+    input_tokens: float = 1024,
+    output_tokens: float = 1024,
+    fidelity: str | Calibration = "calibrated",
+) -> Comparison:
+    """Revenue of mining and of inference from the same MWh.
+
+    Parameters
+    ----------
+    miner, device, model : str or record
+    plan : Plan, optional
+        By default the best of `tokenroof.serving.default_plans`.
+    market : Market, optional
+        `Market.latest` by default.
+    interactivity : float
+        Least tokens per second that each user gets [token/s].
+    input_tokens, output_tokens : float
+        Mean tokens of prompt and answer [1].
+    fidelity : {"calibrated", "datasheet"} or Calibration
+
+    Returns
+    -------
+    Comparison
+        ``inference`` is NaN where no plan and batch is that fast, or fits the memory.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown name or an argument out of range.
+
+    Examples
+    --------
+    >>> result = compare_per_mwh("Antminer S21", "H200-SXM", "gpt-oss-120b")
+    >>> result.inference > result.mining
+    True
+    """
+    from tokenroof._inputs import as_device, as_model
+    from tokenroof.miner import Miner
+    from tokenroof.miner import miner as find_miner
+    from tokenroof.serving import frontier
+
+    m = miner if isinstance(miner, Miner) else find_miner(miner)
+    d, llm = as_device(device), as_model(model)
+    prices = Market.latest() if market is None else market
+    if not isinstance(prices, Market):
+        raise TypeError(f"market is {market!r}; allowed: a Market")
+    least = _number("interactivity", interactivity, above=True)
+    front = frontier(
+        d, llm, None if plan is None else [plan], input_tokens, output_tokens, fidelity=fidelity
+    )
+    k: Any = kernels
+    mining = float(
+        k.mining_revenue_per_mwh(prices.hashprice, m.power / m.hashrate * 1e12, prices.mining_pue)
+    )
+    usable = np.flatnonzero(front.interactivity.values >= least)
+    inference, speed, users, label = float("nan"), float("nan"), float("nan"), ""
+    if usable.size:
+        i = usable[0]  # by growing interactivity: the slowest that is fast enough earns most
+        rate = float(front.output_tokens_per_s_per_mw.values[i]) * prices.utilization
+        inference = float(k.token_revenue_per_mwh(rate, prices.price_per_mtok))
+        speed = float(front.interactivity.values[i])
+        users = float(front.concurrency.values[i])
+        label = str(front.plan.values[i])
+    power = f"{front.attrs['provisioned_w_per_device']:.0f} W per device, {front.attrs['provisioned_kind']}"
+    return Comparison(
+        m.name, d.name, llm.name, mining, inference, 1000.0 * prices.price_per_kwh, speed, users,
+        label, power, prices,
+    )  # fmt: skip

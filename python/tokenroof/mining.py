@@ -1,0 +1,571 @@
+"""SHA-256d mining: really hashing, and Bitcoin's arithmetic in exact integers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from tokenroof.device import Device
+    from tokenroof.miner import Miner
+
+#: The easiest target that the main chain allows.
+TARGET_LIMIT = 2**224 - 1
+#: Difficulty 1: the target of the first block, nBits 1d00ffff.
+DIFFICULTY_ONE = 0xFFFF << 208
+RETARGET_BLOCKS = 2016
+RETARGET_SECONDS = 14 * 24 * 3600
+BLOCK_SECONDS = 600
+#: Smallest units of a bitcoin.
+COIN = 10**8
+# Integer instructions of one double hash on the pipe that binds, as compiled for CUDA's sm_90: 1175
+# shifts and rotates, 634 logic, 458 adds (the other adds run beside, on the multiply pipe).
+_GPU_OPS_PER_HASH = 2267
+# Vector operations per batch of the plain lanes, and batches per cycle that two full-width (or four
+# half-width) pipes allow: the bounds that `backends` quotes.
+_LANE_OPS = {"x86_64_v4": (2848, 2.0), "x86_64_v3": (5752, 4.0), "generic": (5752, 4.0)}
+
+
+# --- targets -------------------------------------------------------------------------------------------
+
+
+def _bits(bits: int | str) -> int:
+    """nBits as an integer, from an integer or eight hexadecimal digits."""
+    if isinstance(bits, str):
+        text = bits.removeprefix("0x")
+        if len(text) != 8 or any(c not in "0123456789abcdefABCDEF" for c in text):
+            raise ValueError(f"bits is {bits[:40]!r}; allowed: eight hexadecimal digits")
+        return int(text, 16)
+    if isinstance(bits, (bool, np.bool_)) or not isinstance(bits, (int, np.integer)):
+        raise TypeError(f"bits is {bits!r}; allowed: an integer or eight hexadecimal digits")
+    if not 0 <= bits < 2**32:
+        raise ValueError(f"bits is {bits!r}; allowed: 0 to 2**32 - 1")
+    return int(bits)
+
+
+def target_from_bits(bits: int | str) -> int:
+    """Target that compact nBits encode, exactly.
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits, or its eight hexadecimal digits.
+
+    Raises
+    ------
+    ValueError
+        If it is negative, zero, or overflows 256 bits, as consensus rejects.
+
+    References
+    ----------
+    Bitcoin Core, arith_uint256::SetCompact.
+
+    Examples
+    --------
+    >>> hex(target_from_bits("1b0404cb"))
+    '0x404cb000000000000000000000000000000000000000000000000'
+    """
+    compact = _bits(bits)
+    shown = f"bits is {compact:#010x}"
+    size, mantissa = compact >> 24, compact & 0x7FFFFF
+    if compact & 0x800000 and mantissa:
+        raise ValueError(f"{shown}, a negative target; allowed: the sign bit 0x00800000 clear")
+    target = mantissa >> 8 * (3 - size) if size <= 3 else mantissa << 8 * (size - 3)
+    if mantissa and (size > 34 or (mantissa > 0xFF and size > 33) or (mantissa > 0xFFFF and size > 32)):
+        raise ValueError(f"{shown}, a target over 256 bits; allowed: targets below 2**256")
+    if target == 0:
+        raise ValueError(f"{shown}, a target of zero; allowed: targets of 1 or more")
+    return target
+
+
+def bits_from_target(target: int) -> int:
+    """Compact nBits of a target, rounded down as consensus does.
+
+    Raises
+    ------
+    ValueError
+        If the target is below 1 or at least 2**256.
+
+    References
+    ----------
+    Bitcoin Core, arith_uint256::GetCompact.
+
+    Examples
+    --------
+    >>> hex(bits_from_target(0xffff << 208))
+    '0x1d00ffff'
+    """
+    value = _target(target)
+    size = (value.bit_length() + 7) // 8
+    mantissa = value << 8 * (3 - size) if size <= 3 else value >> 8 * (size - 3)
+    if mantissa & 0x800000:  # it would read as a sign
+        mantissa >>= 8
+        size += 1
+    return size << 24 | mantissa
+
+
+def _target(target: int) -> int:
+    if isinstance(target, (bool, np.bool_)) or not isinstance(target, (int, np.integer)):
+        raise TypeError(f"target is {target!r}; allowed: an integer")
+    if not 1 <= target < 2**256:
+        raise ValueError(f"target is {target!r}; allowed: 1 to 2**256 - 1")
+    return int(target)
+
+
+def difficulty(bits: int | str) -> float:
+    """How many times harder than the first block: (0xffff * 2**208) / target.
+
+    Examples
+    --------
+    >>> difficulty("1b0404cb")
+    16307.420938523983
+    """
+    return float(Fraction(DIFFICULTY_ONE, target_from_bits(bits)))
+
+
+def work(bits: int | str) -> int:
+    """Expected hashes of a block, as the chain counts it: floor(2**256 / (target + 1)).
+
+    References
+    ----------
+    Bitcoin Core, GetBlockProof.
+
+    Examples
+    --------
+    >>> work("1d00ffff")
+    4295032833
+    """
+    return 2**256 // (target_from_bits(bits) + 1)
+
+
+def retarget(bits: int | str, first_time: int, last_time: int) -> int:
+    """nBits of the next period.
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits of the period that ends.
+    first_time, last_time : int
+        Times of the first and the last block of that period: they span 2,015 intervals, the chain's
+        known off-by-one [s since 1970].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `bits` are invalid or a time is no 32-bit number.
+
+    References
+    ----------
+    Bitcoin Core, CalculateNextWorkRequired.
+
+    Examples
+    --------
+    >>> hex(retarget("1d00ffff", 1261130161, 1262152739))
+    '0x1d00d86a'
+    """
+    times = []
+    for name, value in (("first_time", first_time), ("last_time", last_time)):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} is {value!r}; allowed: an integer")
+        if not 0 <= value < 2**32:
+            raise ValueError(f"{name} is {value!r}; allowed: 0 to 2**32 - 1")
+        times.append(int(value))
+    span = max(RETARGET_SECONDS // 4, min(RETARGET_SECONDS * 4, times[1] - times[0]))
+    return bits_from_target(max(1, min(TARGET_LIMIT, target_from_bits(bits) * span // RETARGET_SECONDS)))
+
+
+# --- supply --------------------------------------------------------------------------------------------
+
+
+def _whole(name: str, value: object, low: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r}; allowed: an integer >= {low}")
+    if value < low:
+        raise ValueError(f"{name} is {value!r}; allowed: an integer >= {low}")
+    return int(value)
+
+
+def subsidy(
+    height: int, cap: int | None = None, halving_interval: int = 210_000, initial: int = 50 * COIN
+) -> int:
+    """New coins of a block [satoshi].
+
+    Parameters
+    ----------
+    height : int
+        Height of the block.
+    cap : int, optional
+        A limit on all coins ever issued: the block that would pass it gets the rest [satoshi].
+    halving_interval : int
+        Blocks between halvings.
+    initial : int
+        Subsidy of the first blocks [satoshi].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If one is out of range.
+
+    References
+    ----------
+    Bitcoin Core, GetBlockSubsidy.
+
+    Examples
+    --------
+    >>> subsidy(840_000)
+    312500000
+    """
+    h, interval = _whole("height", height, 0), _whole("halving_interval", halving_interval, 1)
+    start = _whole("initial", initial, 0)
+    era = h // interval
+    coins = start >> era if era < 64 else 0
+    if cap is None:
+        return coins
+    left = _whole("cap", cap, 0) - (_issued(h, interval, start))
+    return max(0, min(coins, left))
+
+
+def _issued(blocks: int, interval: int, initial: int) -> int:
+    """Coins of the first `blocks` blocks without a cap [satoshi]."""
+    total, era = 0, 0
+    while blocks > 0 and era < 64:
+        total += min(blocks, interval) * (initial >> era)
+        blocks -= interval
+        era += 1
+    return total
+
+
+def supply(
+    height: int, cap: int | None = None, halving_interval: int = 210_000, initial: int = 50 * COIN
+) -> int:
+    """Coins issued by blocks 0 to `height` [satoshi]; parameters as in `subsidy`.
+
+    Examples
+    --------
+    >>> supply(6_930_000)
+    2099999997690000
+    """
+    h, interval = _whole("height", height, 0), _whole("halving_interval", halving_interval, 1)
+    total = _issued(h + 1, interval, _whole("initial", initial, 0))
+    return total if cap is None else min(total, _whole("cap", cap, 0))
+
+
+# --- network -------------------------------------------------------------------------------------------
+
+
+def _positive(name: str, value: ArrayLike) -> Any:
+    array = np.asarray(value, dtype=np.float64)
+    bad = ~(np.isfinite(array) & (array > 0))
+    if bad.any():
+        shown = array[bad].flat[0] if array.ndim else array.item()
+        raise ValueError(f"{name} is {shown:g}; allowed: finite numbers > 0")
+    return array if array.ndim else float(array)
+
+
+def expected_time_to_block(hashrate: ArrayLike, difficulty: ArrayLike) -> Any:
+    """Mean time until a miner finds a block: difficulty * 2**32 / hashrate [s].
+
+    The wait is exponential, whatever the time already spent. 2**32 stands for 2**256 / (target + 1) at
+    difficulty 1, which is larger by 1.5e-5.
+
+    Parameters
+    ----------
+    hashrate : array_like
+        [hash/s].
+    difficulty : array_like
+        [1].
+
+    Raises
+    ------
+    ValueError
+        If one is not above zero.
+
+    Examples
+    --------
+    >>> expected_time_to_block(100e12, 1e14)
+    4294967296.0
+    """
+    return _positive("difficulty", difficulty) * 2.0**32 / _positive("hashrate", hashrate)
+
+
+def hashprice(
+    difficulty: ArrayLike,
+    price: ArrayLike,
+    subsidy_btc: ArrayLike = 3.125,
+    fees_btc: ArrayLike = 0.0,
+) -> Any:
+    """Expected revenue of one PH/s over a day [$/(PH/s day)].
+
+    Parameters
+    ----------
+    difficulty : array_like
+        [1].
+    price : array_like
+        Price of a bitcoin [$].
+    subsidy_btc, fees_btc : array_like
+        New coins and fees of a block [BTC].
+
+    Raises
+    ------
+    ValueError
+        If difficulty or price are not above zero.
+
+    References
+    ----------
+    Luxor's definition of hashprice.
+
+    Examples
+    --------
+    >>> round(hashprice(1e14, 1e5, fees_btc=0.05), 6)
+    63.870102
+    """
+    reward = np.asarray(subsidy_btc, dtype=float) + np.asarray(fees_btc, dtype=float)
+    kernel: Any = kernels.hashprice_usd  # type: ignore[attr-defined]
+    value = kernel(_positive("difficulty", difficulty), reward, _positive("price", price))
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def hashrate(device: str | Device | Miner) -> float:
+    """Hashes per second of a device: the catalogue's for a miner, modelled for any other.
+
+    The model is an integer roofline: multiprocessors x clock x 32-bit operations per clock over the
+    operations of one double hash as a CUDA compiler emits it. It is an upper bound on such a kernel;
+    good ones come within a tenth of it, power limits take more.
+
+    Raises
+    ------
+    KeyError
+        For an unknown name, with near matches.
+    ValueError
+        If the device's clock or integer units are not known.
+
+    References
+    ----------
+    Instruction counts of a header scan compiled for sm_90.
+
+    Examples
+    --------
+    >>> round(hashrate("H100-SXM") / 1e9, 1)
+    7.4
+    """
+    from tokenroof.device import Device
+    from tokenroof.device import device as find_device
+    from tokenroof.miner import Miner
+    from tokenroof.miner import miner as find_miner
+
+    if isinstance(device, str):
+        try:
+            device = find_miner(device)
+        except KeyError:
+            device = find_device(device)
+    if isinstance(device, Miner):
+        return float(device.hashrate)
+    if not isinstance(device, Device):
+        raise TypeError(f"device is {device!r}; allowed: a name, a Device or a Miner")
+    for name in ("sm_count", "boost_clock_hz", "int32_ops_per_clock_per_sm"):
+        if not getattr(device, name):
+            raise ValueError(f"{name} of {device.name} is unknown; allowed: a number > 0")
+    rate = device.sm_count * device.boost_clock_hz * device.int32_ops_per_clock_per_sm  # type: ignore[operator]
+    return float(rate) / _GPU_OPS_PER_HASH
+
+
+# --- hashing -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What a scan found.
+
+    Attributes
+    ----------
+    hits : list of (nonce, version)
+        In order of version, then nonce.
+    hashes : int
+        Headers hashed.
+    seconds, cpu_seconds : float
+        Wall time, and processor time of all threads [s].
+    backend : str
+        The scanner that ran.
+    """
+
+    hits: list[tuple[int, int]]
+    hashes: int
+    seconds: float
+    cpu_seconds: float
+    backend: str
+
+    @property
+    def hashrate(self) -> float:
+        """Hashes per second of wall time [hash/s]."""
+        return self.hashes / self.seconds if self.seconds > 0 else 0.0
+
+
+def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
+    """The 80 bytes of a block header, from bytes or hexadecimal digits.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there are not 80 bytes, or a digit is not hexadecimal.
+    """
+    if isinstance(header, str):
+        try:
+            raw = bytes.fromhex(header.strip())
+        except ValueError:
+            raise ValueError(
+                f"header is {header[:20]!r}...; allowed: 160 hexadecimal digits"
+            ) from None
+    elif isinstance(header, (bytes, bytearray, memoryview)):
+        raw = bytes(header)
+    else:
+        raise TypeError(f"header is {type(header).__name__}; allowed: bytes or hexadecimal text")
+    if len(raw) != 80:
+        raise ValueError(f"header has {len(raw)} bytes; allowed: 80")
+    return raw
+
+
+def _default_threads() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1
+
+
+def scan(
+    header: bytes | str,
+    start: int = 0,
+    count: int = 2**24,
+    target: int | None = None,
+    versions: int = 1,
+    threads: int | None = None,
+    backend: str | None = None,
+    progress: Callable[[int, int], Any] | None = None,
+) -> ScanResult:
+    """Hash a header with `count` nonces and return those that meet the target.
+
+    Runs without the GIL; Ctrl-C stops it within 50 ms.
+
+    Parameters
+    ----------
+    header : bytes or str
+        80 bytes, or their hexadecimal digits. The nonce in it is ignored.
+    start, count : int
+        Nonces to try: ``start <= nonce < start + count <= 2**32``.
+    target : int, optional
+        Hashes at or below it are hits; by default what the header's nBits say.
+    versions : int
+        Versions to try with each nonce, rolled in the bits of BIP 320 from the header's on (1 to
+        65536).
+    threads : int, optional
+        By default one for each processor that this process may use.
+    backend : str, optional
+        A name of `backends`; by default the fastest here, or ``TOKENROOF_HASH_BACKEND``.
+    progress : callable, optional
+        Called with hashes done and in all, some ten times a second.
+
+    Returns
+    -------
+    ScanResult
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, its value and what is allowed.
+
+    References
+    ----------
+    FIPS 180-4; BIP 320.
+
+    Examples
+    --------
+    >>> genesis = ("01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa"
+    ...            "4b1e5e4a29ab5f49ffff001d00000000")
+    >>> scan(genesis, start=2083236893 - 1000, count=2000).hits
+    [(2083236893, 1)]
+    """
+    raw = header_bytes(header)
+    first, number = _whole("start", start, 0), _whole("count", count, 0)
+    if first >= 2**32 or first + number > 2**32:
+        raise ValueError(f"start + count is {first} + {number}; allowed: at most 2**32")
+    if target is None:
+        target = target_from_bits(int.from_bytes(raw[72:76], "little"))
+    rolled = _whole("versions", versions, 1)
+    if rolled > 65536:
+        raise ValueError(f"versions is {rolled}; allowed: 1 to 65536, the 16 bits of BIP 320")
+    workers = _default_threads() if threads is None else _whole("threads", threads, 1)
+    if workers > 1024:
+        raise ValueError(f"threads is {workers}; allowed: 1 to 1024")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; allowed: a callable")
+    name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest()
+    if name not in _core.HASH_BACKENDS:
+        raise ValueError(f"backend is {name!r}; allowed here: {', '.join(_core.HASH_BACKENDS)}")
+    hits, hashes, seconds, cpu = _core.scan(
+        raw, first, number, _target(target).to_bytes(32, "little"), rolled, workers, name, progress
+    )
+    return ScanResult(hits, hashes, seconds, cpu, name)
+
+
+_measuring = threading.Lock()
+
+
+@cache
+def _measured() -> dict[str, float]:
+    """Hashes per second of one thread by backend, from two short runs each."""
+    header = bytes(80)
+    rates = {}
+    for name in _core.HASH_BACKENDS:
+        best = 0.0
+        for count in (2**13, 2**15, 2**15):
+            _, hashes, _, cpu = _core.scan(
+                header, 0, count, (1).to_bytes(32, "little"), 1, 1, name, None
+            )
+            best = max(best, hashes / cpu if cpu > 0 else 0.0)
+        rates[name] = best
+    return rates
+
+
+def _fastest() -> str:
+    with _measuring:
+        rates = _measured()
+    return max(rates, key=rates.__getitem__)
+
+
+def backends() -> dict[str, dict[str, Any]]:
+    """The header scanners of this machine.
+
+    Returns
+    -------
+    dict
+        Name to ``lanes``, ``available``, ``hashrate`` (measured, one thread, once per process)
+        [hash/s] and ``bound`` (vector operations over what two full-width or four half-width pipes
+        do at the measured clock; an estimate) [hash/s].
+
+    Examples
+    --------
+    >>> backends()["generic"]["available"]
+    True
+    """
+    with _measuring:
+        rates = _measured()
+    clock = _core.measured_clock_hz()
+    out = {}
+    for name, lanes in _core.HASH_BACKENDS.items():
+        operations, per_cycle = _LANE_OPS.get(name, (float("nan"), float("nan")))
+        out[name] = {
+            "lanes": lanes,
+            "available": True,
+            "hashrate": rates[name],
+            "bound": lanes * per_cycle * clock / operations,
+        }
+    return out

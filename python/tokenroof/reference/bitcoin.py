@@ -1,0 +1,66 @@
+"""Bitcoin's targets and issue, byte by byte and block by block."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+
+def target_from_bits(bits: int) -> int:
+    """Compact form as a base-256 number: first byte its length, then its first three digits."""
+    length, *digits = bits.to_bytes(4, "big")
+    if digits[0] & 0x80:
+        raise ValueError("negative or zero")
+    number = bytes(digits) + bytes(max(length - 3, 0))
+    value = int.from_bytes(number[:length] if length < 3 else number, "big")
+    if value == 0 or value >= 2**256:
+        raise ValueError("zero or overflow")
+    return value
+
+
+def bits_from_target(target: int) -> int:
+    """The three leading base-256 digits, with a zero in front of a digit that would read as a sign."""
+    digits = target.to_bytes((target.bit_length() + 7) // 8, "big")
+    if digits[0] & 0x80:
+        digits = b"\0" + digits
+    return int.from_bytes(bytes([len(digits)]) + (digits + b"\0\0")[:3], "big")
+
+
+def difficulty(bits: int) -> float:
+    """Ratio of the first block's target to this one's."""
+    return float(Fraction(target_from_bits(0x1D00FFFF), target_from_bits(bits)))
+
+
+def work(bits: int) -> int:
+    """2**256 / (target + 1), by the complement as the chain's own arithmetic does."""
+    target = target_from_bits(bits)
+    return (2**256 - 1 - target) // (target + 1) + 1
+
+
+def retarget(bits: int, first_time: int, last_time: int) -> int:
+    """Two weeks over the time that 2,015 intervals took, at most four times either way."""
+    fortnight = 1_209_600
+    span = last_time - first_time
+    if span < fortnight // 4:
+        span = fortnight // 4
+    if span > fortnight * 4:
+        span = fortnight * 4
+    limit = target_from_bits(0x1D00FFFF) | (1 << 208) - 1
+    return bits_from_target(min(limit, target_from_bits(bits) * span // fortnight))
+
+
+def subsidy(height: int, halving_interval: int = 210_000) -> int:
+    """50 coins of 1e8 units, halved and rounded down once per interval."""
+    coins = 50 * 10**8
+    for _ in range(min(height // halving_interval, 64)):
+        coins //= 2
+    return coins
+
+
+def supply(height: int, halving_interval: int = 210_000) -> int:
+    """Sum of the subsidies of blocks 0 to height, interval by interval."""
+    total, first = 0, 0
+    while first <= height and subsidy(first, halving_interval):
+        last = min(height, first + halving_interval - 1)
+        total += (last - first + 1) * subsidy(first, halving_interval)
+        first += halving_interval
+    return total

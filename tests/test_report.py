@@ -1,0 +1,295 @@
+"""The main job: the page and the data behind it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FILES = {
+    "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv",
+    "hashrate.csv", "same_meter.csv",
+}  # fmt: skip
+FIGURES = ("roofline", "frontier", "hashrate", "meter")
+COMMAND = [sys.executable, "-m", "tokenroof.cli", "report", "--seconds", "0.1"]
+
+
+def run(out: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, "--out", str(out)],
+        capture_output=True, text=True, timeout=120, check=False, **more,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report that ran twice, over files of its own and of somebody else."""
+    out = tmp_path_factory.mktemp("report") / "deep" / "down"
+    first = run(out)
+    assert first.returncode == 0, first.stderr
+    assert {path.name for path in out.iterdir()} == FILES
+    (out / "mine.txt").write_text("keep")
+    (out / "old.csv").write_text("1")
+    manifest = json.loads((out / "report.json").read_text())
+    manifest["files"].append("old.csv")  # as if an earlier version had written it
+    (out / "report.json").write_text(json.dumps(manifest))
+    second = run(out)
+    assert second.returncode == 0, second.stderr
+    assert "index.html" in second.stdout
+    return out
+
+
+def test_second_run_overwrites_cleanly(made: Path) -> None:
+    assert {path.name for path in made.iterdir()} == FILES | {"mine.txt"}
+    assert (made / "mine.txt").read_text() == "keep"
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("name", sorted(n for n in FILES if n.endswith(".csv")))
+def test_data_has_rows(made: Path, name: str) -> None:
+    table = rows(made / name)
+    assert len(table) > 5
+    assert all(None not in row for row in table)
+
+
+def test_the_whole_catalogue_is_there(made: Path) -> None:
+    import tokenroof as tr
+
+    roofs = {row["device"] for row in rows(made / "roofline_roofs.csv")}
+    assert {d.name for d in tr.catalogue.all_devices()} < roofs
+    assert any(name.startswith("this machine") for name in roofs)
+    miners = rows(made / "hashrate.csv")
+    assert {m.name for m in tr.catalogue.all_miners()} < {row["name"] for row in miners}
+    here = [row for row in miners if row["name"].startswith("this machine")]
+    assert len(here) == 1
+    assert float(here[0]["hashrate"]) > 1e4
+
+
+def test_frontiers_are_frontiers(made: Path) -> None:
+    curves: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in rows(made / "frontier.csv"):
+        point = (float(row["interactivity"]), float(row["output_tokens_per_s_per_mw"]))
+        curves.setdefault((row["device"], row["model"]), []).append(point)
+        assert row["plan"]
+        assert float(row["concurrency"]) >= 1
+    for device in ("H100-SXM", "B200-SXM", "Vera Rubin NVL72", "Instinct MI300X"):
+        assert any(d == device for d, _ in curves), device
+    for points in curves.values():
+        ordered = sorted(points)
+        assert all(a[1] >= b[1] for a, b in pairwise(ordered))
+
+
+def test_the_meter_compares(made: Path) -> None:
+    table = rows(made / "same_meter.csv")
+    groups = {row["group"] for row in table}
+    assert "mining" in groups
+    assert len(groups) > 1
+    assert all(float(row["usd_per_mwh"]) > 0 for row in table)
+
+
+class Page(HTMLParser):
+    """What a browser would load, and the text that a reader sees."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.words: list[str] = []
+        self._hidden = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self._hidden += tag in ("script", "style")
+        if tag != "a":
+            self.loads += [v for k, v in values.items() if k in ("src", "href", "srcset") and v]
+
+    def handle_endtag(self, tag: str) -> None:
+        self._hidden -= tag in ("script", "style")
+
+    def handle_data(self, data: str) -> None:
+        if not self._hidden:
+            self.words.append(data)
+
+
+def test_page_stands_alone(made: Path) -> None:
+    page = Page((made / "index.html").read_text(encoding="utf-8"))
+    assert [load for load in page.loads if not load.startswith("data:")] == []
+
+
+def test_page_says_what_it_assumes(made: Path) -> None:
+    text = " ".join(" ".join(Page((made / "index.html").read_text(encoding="utf-8")).words).split())
+    for words in ("Assumptions", "Hashprice", "USD/kWh", "Premium", "about 400", "not placed",
+                  "error band", "estimate", "datasheet"):  # fmt: skip
+        assert words in text, words
+    assert "nan" not in text.lower().split()
+    assert "None" not in text.split()
+
+
+def test_json_is_one_document(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--out", str(tmp_path / "r"), "--json"],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    found = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert Path(found["page"]).name == "index.html"
+    assert found["machine"]["kind"] == "measured"
+
+
+@pytest.mark.parametrize("place", ["file", "file/below"])
+def test_unwritable_place(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    start = time.perf_counter()
+    done = run(tmp_path / place)
+    assert done.returncode == 2
+    assert done.stderr.startswith("tokenroof: ")
+    assert done.stderr.count("\n") == 1  # not even a line of progress: nothing was measured
+    assert time.perf_counter() - start < 20
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0, reason="root may write where others may not"
+)
+def test_folder_without_permission(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    try:
+        done = run(tmp_path / "r")
+    finally:
+        tmp_path.chmod(0o700)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "r"
+    with subprocess.Popen(
+        [*COMMAND[:-1], "30", "--out", str(out)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stderr is not None
+        assert "measuring" in process.stderr.readline()
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_failure_leaves_the_last_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokenroof import report
+    from tokenroof.report import page
+
+    (tmp_path / "index.html").write_text("the last one")
+
+    def fail(**_: Any) -> str:
+        raise RuntimeError("no ink")
+
+    monkeypatch.setattr(page, "render", fail)
+    with pytest.raises(RuntimeError, match="no ink"):
+        report.build(tmp_path, seconds=0.05, quiet=True)
+    assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
+    assert (tmp_path / "index.html").read_text() == "the last one"
+
+
+CHROMIUM = (
+    shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+)
+DRIVER = shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def browser(made: Path) -> Iterator[Any]:
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no chromium with chromedriver on this machine")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+                     "--window-size=1200,900"):  # fmt: skip
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(
+        options=options, service=webdriver.ChromeService(executable_path=DRIVER)
+    )
+    try:
+        driver.get((made / "index.html").as_uri())
+        deadline = time.monotonic() + 30
+        while (
+            driver.execute_script("return document.querySelectorAll('.plot .main-svg').length") < 8
+        ):
+            assert time.monotonic() < deadline, "figures were not drawn"
+            time.sleep(0.2)
+        yield driver
+    finally:
+        driver.quit()
+
+
+def script(browser: Any, text: str) -> Any:
+    return browser.execute_script(text)
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_figure_is_drawn(browser: Any, name: str) -> None:
+    seen = script(
+        browser,
+        f"const p = document.getElementById('{name}');"
+        "return [p.querySelectorAll('.scatterlayer .trace').length,"
+        " p.getBoundingClientRect().width, p.getBoundingClientRect().height]",
+    )
+    traces, width, height = seen
+    assert traces >= 3
+    assert width > 600
+    assert height > 300
+
+
+def test_model_and_devices_can_be_chosen(browser: Any) -> None:
+    count = "return document.querySelectorAll('#frontier .scatterlayer .trace').length"
+    before = script(browser, count)
+    script(
+        browser,
+        "const box = document.querySelector('[data-picker=frontier] input:checked');"
+        "box.checked = false; box.dispatchEvent(new Event('change', {bubbles: true}));"
+        "const s = document.querySelector('[data-model=frontier]'); s.selectedIndex = 2;"
+        "s.dispatchEvent(new Event('change', {bubbles: true}));"
+        "const m = document.querySelector('[data-meter]'); m.selectedIndex = 1;"
+        "m.dispatchEvent(new Event('change', {bubbles: true}));",
+    )
+    time.sleep(0.5)
+    assert script(browser, count) == before - 1
+
+
+def test_page_does_not_scroll_sideways(browser: Any) -> None:
+    for width in (1200, 390):
+        browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 700},
+        )
+        browser.refresh()
+        time.sleep(1.0)
+        assert script(browser, "return document.documentElement.scrollWidth") <= width
+
+
+def test_console_has_no_errors_and_nothing_was_loaded(browser: Any) -> None:
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+    loaded = script(browser, "return performance.getEntriesByType('resource').map((e) => e.name)")
+    assert [name for name in loaded if not name.startswith(("data:", "blob:"))] == []
