@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 FILES = {
-    "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv",
+    "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv", "frontier_anchors.csv",
     "hashrate.csv", "same_meter.csv",
 }  # fmt: skip
 FIGURES = ("roofline", "frontier", "hashrate", "meter")
@@ -64,7 +64,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize("name", sorted(n for n in FILES if n.endswith(".csv")))
 def test_data_has_rows(made: Path, name: str) -> None:
     table = rows(made / name)
-    assert len(table) > 5
+    assert len(table) > 2
     assert all(None not in row for row in table)
 
 
@@ -72,7 +72,7 @@ def test_the_whole_catalogue_is_there(made: Path) -> None:
     import tokenroof as tr
 
     roofs = {row["device"] for row in rows(made / "roofline_roofs.csv")}
-    assert {d.name for d in tr.catalogue.all_devices()} < roofs
+    assert {d.name for d in tr.catalogue.all_devices() if d.peak} < roofs
     assert any(name.startswith("this machine") for name in roofs)
     miners = rows(made / "hashrate.csv")
     assert {m.name for m in tr.catalogue.all_miners()} < {row["name"] for row in miners}

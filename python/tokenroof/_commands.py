@@ -107,7 +107,7 @@ def run_roofline(arguments: Namespace) -> int:
     import tokenroof as tr
 
     device = tr.device(arguments.device)
-    roofs = [
+    roofs: list[dict[str, Any]] = [
         {"dtype": name, "peak": peak, "ridge_point": peak / device.memory_bandwidth}
         for name, peak in device.peak.items()
     ]
@@ -119,14 +119,16 @@ def run_roofline(arguments: Namespace) -> int:
     }
     rows = []
     if arguments.model is not None:
+        from tokenroof.step import decode, prefill
+
         model, plan = tr.model(arguments.model), _plan(arguments)
         batches = arguments.batch
         context, fidelity = arguments.context, arguments.fidelity
         steps = []
         for b in batches:
-            step = tr.decode(device, model, plan, batch=b, context=context, fidelity=fidelity)
+            step = decode(device, model, plan, batch=b, context=context, fidelity=fidelity)
             steps.append(("decode", b, step))
-        step = tr.prefill(device, model, plan, tokens=context, fidelity=fidelity)
+        step = prefill(device, model, plan, tokens=context, fidelity=fidelity)
         steps.append(("prefill", context, step))
         for kind, amount, step in steps:
             intensity, rate = tr.roofline.point(step)
@@ -152,7 +154,7 @@ def run_roofline(arguments: Namespace) -> int:
             ["step", "load", "FLOP/B", "per device", "time", "tokens/s", "bound by"],
             [[r["step"], f"{r.get('batch', r.get('tokens')):g}", f"{r['intensity']:.3g}",
               si(r["flops_per_s_per_device"], "FLOP/s"), si(r["time_s"], "s"),
-              f"{r['tokens_per_s']:.4g}", r["bound"] if r["fits"] else "does not fit the memory"]
+              _short(r["tokens_per_s"]), r["bound"] if r["fits"] else "does not fit the memory"]
              for r in rows],
             title=f"{document['model']}, {document['plan']}, context {arguments.context:g}, "
                   f"constants: {document['calibrated_on']}",
@@ -192,7 +194,8 @@ def run_curve(arguments: Namespace) -> int:
     )  # fmt: skip
     print(
         f"constants: {a.get('calibrated_on', '')}; per MW: "
-        f"{a.get('provisioned_w_per_device', 0):g} W provisioned per device ({a.get('provisioned_kind', '')}); no queue"
+        f"{a.get('provisioned_w_per_device', 0):g} W provisioned per device "
+        f"({a.get('provisioned_kind', '')}); no queue"
     )
     return 0
 
@@ -281,11 +284,13 @@ def run_check(arguments: Namespace) -> int:
 
 def run_info(arguments: Namespace) -> int:
     import tokenroof as tr
+    from tokenroof.build import build_config
     from tokenroof.measure import _cores, _name
 
     document = {
-        **tr.build_config(), "processor": _name(), "cores": _cores(),
-        "cores_online": os.cpu_count(), "include": tr.get_include(), "python_executable": sys.executable,
+        **build_config(), "processor": _name(), "cores": _cores(),
+        "cores_online": os.cpu_count(), "include": tr.get_include(),
+        "python_executable": sys.executable,
         "libraries": {name: _version(name) for name in
                       ("numpy", "pandas", "xarray", "scipy", "plotly", "jinja2", "rich", "dask")},
     }  # fmt: skip

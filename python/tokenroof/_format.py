@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -60,32 +61,36 @@ def plain(value: Any) -> Any:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Print a table: by rich on a terminal if it is installed, else as plain aligned text."""
+    """Print a table: by rich on a terminal that is wide enough, else as plain aligned text."""
     cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
-    if sys.stdout.isatty():
+    widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(headers)]
+    numeric = [bool(cells) and all(_numeric(row[i]) for row in cells) for i in range(len(headers))]
+    # a cut or folded number is worse than a line that the terminal wraps
+    roomy = sum(widths) + 2 * len(widths) < shutil.get_terminal_size().columns
+    if sys.stdout.isatty() and roomy:
         try:
+            from rich.box import SIMPLE_HEAD
             from rich.console import Console
             from rich.table import Table
             from rich.text import Text
         except ImportError:
             pass
         else:
-            drawn = Table(title=title or None, title_justify="left", header_style="bold")
-            for i, header in enumerate(headers):
-                right = all(_numeric(row[i]) for row in cells) and bool(cells)
-                drawn.add_column(header, justify="right" if right else "left", overflow="fold")
+            drawn = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+            for header, number in zip(headers, numeric, strict=True):
+                drawn.add_column(header, justify="right" if number else "left", no_wrap=True)
             for row in cells:
                 drawn.add_row(*(Text(cell) for cell in row))
+            if title:
+                print(title)
             Console().print(drawn)
             return
     if title:
         print(title)
-    widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(headers)]
-    right = [bool(cells) and all(_numeric(row[i]) for row in cells) for i in range(len(headers))]
     for row in [list(headers), *cells]:
         line = "  ".join(
-            cell.rjust(width) if r else cell.ljust(width)
-            for cell, width, r in zip(row, widths, right, strict=True)
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, numeric, strict=True)
         )
         print(line.rstrip())
 

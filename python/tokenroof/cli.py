@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="tokenroof",
         description="What a watt makes: rooflines, batching curves, hashrates, revenue per MWh.",
-        epilog="Each command has --help with an example, and --json. Start with: tokenroof report",
+        epilog="Start with: tokenroof report. Each command has --help with an example, and --json.",
     )
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")

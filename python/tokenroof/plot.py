@@ -14,6 +14,17 @@ import numpy as np
 
 from tokenroof._format import si
 from tokenroof._lazy import require
+from tokenroof._style import (
+    GRID,
+    HERE,
+    KINDS,
+    SYMBOLS,
+    colour,
+    faded,
+    log_axis,
+    new_figure,
+    styles_of,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,92 +34,6 @@ if TYPE_CHECKING:
     from tokenroof.device import Device
 
 __all__ = ["colour", "frontier", "hashrate", "roofline", "same_meter"]
-
-_FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_INK, _GRID = "#222222", "#e8e8e8"
-# (vendor, words of the family) -> colour; the first that fits counts
-_COLOURS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("", ("LPU",), "#8a7a00"),
-    ("NVIDIA", ("Rubin",), "#D55E00"),
-    ("NVIDIA", ("Blackwell",), "#009E73"),
-    ("NVIDIA", ("Hopper",), "#0072B2"),
-    ("NVIDIA", (), "#7f7f7f"),
-    ("AMD", ("Zen",), "#8c564b"),
-    ("AMD", (), "#CC79A7"),
-    ("Google", (), "#E69F00"),
-    ("AWS", (), "#56B4E9"),
-)
-_OTHER, _HERE = "#9a9a9a", "#000000"
-_DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-_KINDS = {"cpu": "#0072B2", "gpu": "#009E73", "fpga": "#CC79A7", "asic": "#D55E00"}
-_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star-triangle-down")
-
-
-def colour(vendor: str, family: str = "") -> str:
-    """Colour of a vendor's generation, the same in every figure.
-
-    Examples
-    --------
-    >>> colour("NVIDIA", "Blackwell Ultra") == colour("NVIDIA", "Blackwell")
-    True
-    """
-    for maker, words, found in _COLOURS:
-        if (not maker or maker == vendor) and (not words or any(w in family for w in words)):
-            return found
-    return _OTHER
-
-
-def _dash(index: int) -> str:
-    return _DASHES[index % len(_DASHES)]
-
-
-def _styles(devices: Iterable[Device]) -> dict[str, dict[str, str]]:
-    """A line style per device: its colour, and a dash that its colour has not had yet."""
-    used: dict[str, int] = {}
-    styles = {}
-    for device in devices:
-        shade = colour(device.vendor, device.family) if device.vendor else _HERE
-        styles[device.name] = {"color": shade, "dash": _dash(used.get(shade, 0))}
-        used[shade] = used.get(shade, 0) + 1
-    return styles
-
-
-def _figure(**layout: Any) -> go.Figure:
-    go = require("plotly.graph_objects", extra="report")
-    figure = go.Figure()
-    figure.update_layout(
-        template="none",
-        font={"family": _FONT, "size": 13, "color": _INK},
-        paper_bgcolor="white",
-        plot_bgcolor="white",
-        height=620,
-        margin={"l": 72, "r": 24, "t": 24, "b": 64},
-        hoverlabel={"bgcolor": "white", "font": {"family": _FONT, "size": 12}, "align": "left"},
-        legend={"font": {"size": 12}, "bgcolor": "rgba(255,255,255,0.85)", "tracegroupgap": 2},
-    )
-    figure.update_layout(**layout)
-    axis = {
-        "gridcolor": _GRID, "linecolor": "#999999", "showline": True, "zeroline": False,
-        "ticks": "outside", "tickcolor": "#999999", "automargin": True,
-        "title": {"standoff": 10},
-    }  # fmt: skip
-    figure.update_xaxes(**axis)
-    figure.update_yaxes(**axis)
-    return figure
-
-
-def _log(title: str, low: float, high: float, unit: str = "", **more: Any) -> dict[str, Any]:
-    """A log axis whose ticks are powers of ten in words: 100 G, 1 T."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    ticks = [10.0**e for e in range(first, last + 1)]
-    return {
-        "type": "log",
-        "title": {"text": title},
-        "range": [math.log10(low), math.log10(high)],
-        "tickvals": ticks,
-        "ticktext": [si(t, unit, 1) if t >= 1 else f"{t:g} {unit}".strip() for t in ticks],
-        **more,
-    }
 
 
 def _records(devices: Sequence[str | Device]) -> list[Device]:
@@ -162,9 +87,9 @@ def roofline(
     go = require("plotly.graph_objects", extra="report")
     records = [d for d in _records(devices) if math.isfinite(d.peak_of(dtype))]
     visible = {d.name for d in records} if shown is None else set(shown)
-    styles = _styles([d for d in records if d.name in visible])
-    styles |= _styles([d for d in records if d.name not in visible])
-    figure = _figure()
+    styles = styles_of([d for d in records if d.name in visible])
+    styles |= styles_of([d for d in records if d.name not in visible])
+    figure = new_figure()
     low, high = 0.1, 1e4
     for d in records:
         peak, ridge = d.peak_of(dtype), d.peak_of(dtype) / d.memory_bandwidth
@@ -191,9 +116,11 @@ def roofline(
     floors = [d.memory_bandwidth * low for d in drawn]
     if peaks:
         figure.update_yaxes(
-            _log("reached, per device [FLOP/s]", min(floors), max(peaks) * 2, "FLOP/s")
+            log_axis("reached, per device [FLOP/s]", min(floors), max(peaks) * 2, "FLOP/s")
         )
-    figure.update_xaxes(_log("arithmetic intensity [FLOP per byte of memory traffic]", low, high))
+    figure.update_xaxes(
+        log_axis("arithmetic intensity [FLOP per byte of memory traffic]", low, high)
+    )
     return figure
 
 
@@ -203,7 +130,7 @@ def _add_points(
     go = require("plotly.graph_objects", extra="report")
     models = list(dict.fromkeys(points["model"]))
     for (device, model), rows in points.groupby(["device", "model"], sort=False):
-        symbol = _SYMBOLS[models.index(model) % len(_SYMBOLS)]
+        symbol = SYMBOLS[models.index(model) % len(SYMBOLS)]
         decode = (rows["step"] == "decode").to_numpy()
         text = [
             f"<b>{model}</b> on {device}<br>{r.step}, {r.load}<br>{r.plan}"
@@ -211,7 +138,7 @@ def _add_points(
             f"<br>{si(r.time_s, 's')}, bound by {r.bound}"
             for r in rows.itertuples()
         ]
-        shade = styles[device]["color"] if device in styles else _HERE
+        shade = styles[device]["color"] if device in styles else HERE
         figure.add_trace(
             go.Scatter(
                 x=rows["intensity"], y=rows["flops_per_s"], mode="markers",
@@ -230,7 +157,7 @@ def _add_points(
         figure.add_trace(
             go.Scatter(
                 x=[None], y=[None], mode="markers", name=model, hoverinfo="skip",
-                marker={"symbol": _SYMBOLS[i % len(_SYMBOLS)], "size": 10, "color": "#555555"},
+                marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 10, "color": "#555555"},
                 meta={"key": True},
             )
         )  # fmt: skip
@@ -286,10 +213,10 @@ def frontier(
     names = list(dict.fromkeys(str(t.attrs["device"]) for t in tables))
     visible = set(names) if shown is None else set(shown)
     records = [as_device(name) for name in names]
-    styles = _styles([d for d in records if d.name in visible])
-    styles |= _styles([d for d in records if d.name not in visible])
+    styles = styles_of([d for d in records if d.name in visible])
+    styles |= styles_of([d for d in records if d.name not in visible])
     model = model or (str(tables[0].attrs["model"]) if tables else "")
-    figure = _figure()
+    figure = new_figure()
     heights: dict[str, list[float]] = {}
     for table in tables:
         device, of = str(table.attrs["device"]), str(table.attrs["model"])
@@ -318,7 +245,7 @@ def frontier(
                     x=np.concatenate([x, x[::-1]]),
                     y=np.concatenate([y * (1 + band), y[::-1] / (1 + band)]),
                     fill="toself", mode="none", name=f"{device} band", hoverinfo="skip",
-                    fillcolor=_fade(styles[device]["color"]), showlegend=False, visible=False,
+                    fillcolor=faded(styles[device]["color"]), showlegend=False, visible=False,
                     meta={"device": device, "model": of, "band": True},
                 )
             )  # fmt: skip
@@ -332,14 +259,14 @@ def frontier(
             )
         )  # fmt: skip
     ranges = {of: (max(max(v) / 3e4, min(v) / 2), max(v) * 3) for of, v in heights.items()}
-    figure.update_yaxes(_log("output tokens/s per MW", *ranges.get(model, (1e2, 1e7))))
-    every = _log("", min([1e2, *(r[0] for r in ranges.values())]), 1e8)
+    figure.update_yaxes(log_axis("output tokens/s per MW", *ranges.get(model, (1e2, 1e7))))
+    every = log_axis("", min([1e2, *(r[0] for r in ranges.values())]), 1e8)
     figure.update_yaxes(tickvals=every["tickvals"], ticktext=every["ticktext"])
     # so that a page can follow when another model is chosen
     logs = {of: [math.log10(v) for v in r] for of, r in ranges.items()}
     figure.update_layout(meta={"yaxis": logs})
     figure.update_xaxes(
-        _log("output tokens/s per user", 5, 1500),
+        log_axis("output tokens/s per user", 5, 1500),
         tickvals=[5, 10, 20, 50, 100, 200, 400, 1000],
         ticktext=["5", "10", "20", "50", "100", "200", "400", "1,000"],
     )
@@ -365,11 +292,6 @@ def frontier(
     return figure
 
 
-def _fade(shade: str, alpha: float = 0.12) -> str:
-    red, green, blue = (int(shade[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{alpha})"
-
-
 def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> go.Figure:
     """Hashrate and energy per terahash by year of release, CPU to ASIC.
 
@@ -393,10 +315,10 @@ def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> 
     2
     """
     go = require("plotly.graph_objects", extra="report")
-    figure = _figure(height=780)
+    figure = new_figure(height=780)
     panels = (("hashrate", "y", "hash/s"), ("efficiency", "y2", "J/TH"))
     for column, axis, unit in panels:
-        for i, (kind, shade) in enumerate(_KINDS.items()):
+        for i, (kind, shade) in enumerate(KINDS.items()):
             rows = miners[(miners["kind"] == kind) & miners[column].notna()]
             if not len(rows):
                 continue
@@ -411,7 +333,7 @@ def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> 
                     x=rows["year"], y=rows[column], yaxis=axis, mode="markers", text=text,
                     name=kind.upper(), legendgroup=kind, showlegend=column == "hashrate",
                     hovertemplate="%{text}<extra></extra>",
-                    marker={"symbol": _SYMBOLS[i], "size": 9,
+                    marker={"symbol": SYMBOLS[i], "size": 9,
                             "color": np.where(guess, "white", shade).tolist(),
                             "line": {"color": shade, "width": 1.6}},
                 )
@@ -423,8 +345,8 @@ def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> 
                     x=[machine["year"]], y=[value], yaxis=axis, mode="markers+text",
                     name="this machine", showlegend=column == "hashrate", text=["this machine"],
                     textposition="middle left", legendgroup="here",
-                    textfont={"size": 12, "color": _HERE},
-                    marker={"symbol": "star", "size": 17, "color": _HERE},
+                    textfont={"size": 12, "color": HERE},
+                    marker={"symbol": "star", "size": 17, "color": HERE},
                     hovertemplate=f"<b>{machine['name']}</b><br>{si(value, unit, 4)}, measured"
                                   "<extra></extra>",
                 )
@@ -432,11 +354,13 @@ def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> 
     rates = [v for v in miners["hashrate"] if v > 0] or [1.0]
     here = [machine["hashrate"]] if machine else []
     joules = [v for v in miners["efficiency"] if v > 0] or [1.0]
+    above = log_axis("hash/s", min(rates + here) / 3, max(rates) * 4, "H/s")
+    below = log_axis("J/TH", min(joules) / 2, max(joules) * 3)
     figure.update_layout(
-        yaxis={**_log("hash/s", min(rates + here) / 3, max(rates) * 4, "H/s"), "domain": [0.54, 1]},
+        yaxis={**above, "domain": [0.54, 1]},
         yaxis2={
-            **_log("J/TH", min(joules) / 2, max(joules) * 3), "domain": [0, 0.46], "anchor": "x",
-            "gridcolor": _GRID, "linecolor": "#999999", "showline": True, "ticks": "outside",
+            **below, "domain": [0, 0.46], "anchor": "x",
+            "gridcolor": GRID, "linecolor": "#999999", "showline": True, "ticks": "outside",
             "automargin": True, "tickcolor": "#999999", "zeroline": False,
         },
         xaxis={"title": {"text": "year of release"}, "dtick": 2, "anchor": "y2",
@@ -481,7 +405,7 @@ def same_meter(
     'log'
     """
     go = require("plotly.graph_objects", extra="report")
-    figure = _figure(height=140 + 24 * (len(rows) + len(claims)))
+    figure = new_figure(height=140 + 24 * (len(rows) + len(claims)))
     for group, part in rows.groupby("group", sort=False):
         mining = group == "mining"
         shades = [
@@ -494,7 +418,7 @@ def same_meter(
         figure.add_trace(
             go.Scatter(
                 x=value, y=part["name"], mode="markers", name=str(group), text=part["text"],
-                showlegend=False, hovertemplate="%{text}<extra></extra>", meta={"group": str(group)},
+                showlegend=False, hovertemplate="%{text}<extra></extra>",
                 marker={"symbol": "diamond" if mining else "circle", "size": 11, "color": shades},
                 error_x={"type": "data", "symmetric": False, "array": np.nan_to_num(high),
                          "arrayminus": np.nan_to_num(low), "thickness": 1.4, "width": 4,
@@ -522,7 +446,7 @@ def same_meter(
     values = values or [1.0]
     lowest = min([*values, electricity or math.inf])
     figure.update_xaxes(
-        _log("revenue [$ per MWh at the facility's meter]", lowest / 2, max(values) * 2.5),
+        log_axis("revenue [$ per MWh at the meter]", lowest / 2, max(values) * 2.5),
         side="bottom",
     )
     figure.update_xaxes(

@@ -83,18 +83,20 @@ def build(
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
         rows, claims, used = data.meter(front_table, machine)
+        anchors = data.anchors()
 
         progress.step("drawing")
         tables = {
             "roofline_roofs": roofs,
             "roofline_points": points,
             "frontier": front_table,
+            "frontier_anchors": require("pandas", extra="report").DataFrame(anchors),
             "hashrate": page.with_machine(miners, here_miner),
             "same_meter": rows.drop(columns=["text", "mining"]),
         }
         text = page.render(
             machine=machine, devices=devices, points=points, fronts=fronts, miners=miners,
-            here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
+            here_miner=here_miner, rows=rows, claims=claims, used=used, anchors=anchors, left=left,
             provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
             started=start,
         )  # fmt: skip
@@ -184,7 +186,9 @@ class _Progress:
     """What is being done, on stderr: a bar by rich on a terminal, else a line per step."""
 
     def __init__(self, quiet: bool) -> None:
-        self._quiet, self._bar, self._task = quiet, None, None
+        self._quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
         if quiet or not sys.stderr.isatty():
             return
         with suppress(ImportError):
@@ -193,7 +197,8 @@ class _Progress:
 
             self._bar = Progress(
                 TextColumn("{task.description:>24}"), BarColumn(),
-                TextColumn("{task.fields[what]}"), TimeElapsedColumn(), console=Console(stderr=True), transient=True,
+                TextColumn("{task.fields[what]}"), TimeElapsedColumn(),
+                console=Console(stderr=True), transient=True,
             )  # fmt: skip
 
     def __enter__(self) -> _Progress:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokenroof.device import Device
     from tokenroof.measure import Machine
 
-__all__ = ["Left", "frontiers", "meter", "miners", "provenance", "rooflines", "year_of"]
+__all__ = ["Left", "anchors", "frontiers", "meter", "miners", "provenance", "rooflines", "year_of"]
 
 #: Prompt and answer of the charts, in tokens.
 INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
@@ -89,6 +89,7 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         As `tokenroof.plot.roofline` takes it.
     """
     import tokenroof as tr
+    from tokenroof.step import decode, prefill
 
     pd = require("pandas", extra="report")
     devices = [here, *tr.catalogue.all_devices()]
@@ -101,6 +102,9 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         for d in devices
         for dtype, peak in d.peak.items()
     )  # fmt: skip
+    for d in devices:
+        if not math.isfinite(d.peak_of("bf16")):
+            left.add(d.name, "no dense peak is printed in a type that it could be drawn in")
     rows = []
     for d in (here, *map(tr.device, POINT_DEVICES)):
         for name in POINT_MODELS:
@@ -109,7 +113,7 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
             if plan is None:
                 left.add(
                     f"{name} on {d.name}",
-                    f"does not fit its memory in bf16 (tried up to {1 if d is here else 8} devices)",
+                    f"does not fit {'its memory' if d is here else '8 devices'} in bf16",
                 )
                 continue
             if d is here:  # decode alone: a prompt of this length would take minutes
@@ -119,9 +123,9 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
             for kind, amount in runs:
                 try:
                     step = (
-                        tr.decode(d, model, plan, batch=amount, context=4096.0)
+                        decode(d, model, plan, batch=amount, context=4096.0)
                         if kind == "decode"
-                        else tr.prefill(d, model, plan, tokens=amount)
+                        else prefill(d, model, plan, tokens=amount)
                     )
                 except ValueError as error:
                     left.add(f"{name} on {d.name}", error)
@@ -145,6 +149,7 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
 def _smallest_plan(device: Device, model: Any) -> Any:
     """The fewest devices of one node that hold the model in bf16."""
     import tokenroof as tr
+    from tokenroof.step import decode
 
     counts = (1,) if device.kind == "cpu" else (1, 2, 4, 8)
     for tp in counts:
@@ -152,7 +157,7 @@ def _smallest_plan(device: Device, model: Any) -> Any:
         try:
             plan.check(model)
             batch = 1.0 if device.kind == "cpu" else 16.0
-            if bool(np.all(tr.decode(device, model, plan, batch=batch, context=4096.0).fits)):
+            if bool(np.all(decode(device, model, plan, batch=batch, context=4096.0).fits)):
                 return plan
         except ValueError:
             continue
@@ -241,22 +246,23 @@ def meter(
     from tokenroof.catalogue import latest, quotes
 
     pd = require("pandas", extra="report")
+    market = tr.economics.Market.latest()
     hashprice = latest("btc_hashprice")
     pue = latest("pue", "air-cooled mining container")
-    power = latest("electricity_industrial", "US Texas")
+    power = latest("electricity_industrial", "US average")
     rows: list[dict[str, Any]] = []
     for m in tr.catalogue.all_miners():
         if m.efficiency is None:
             continue
         revenue = float(
-            tr.kernels.mining_revenue_per_mwh(hashprice.value, m.efficiency, pue.value)  # type: ignore[attr-defined]
+            tr.kernels.mining_revenue_per_mwh(market.hashprice, m.efficiency, pue.value)  # type: ignore[attr-defined]
         )
         rows.append(_row(m.name, "mining", revenue, m.vendor, m.kind, m.release,
                          f"<b>{m.name}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
                          f"${revenue:,.2f} per MWh"))  # fmt: skip
     if machine.joules_per_terahash is not None:
         revenue = float(
-            tr.kernels.mining_revenue_per_mwh(hashprice.value, machine.joules_per_terahash, 1.0)  # type: ignore[attr-defined]
+            tr.kernels.mining_revenue_per_mwh(market.hashprice, machine.joules_per_terahash, 1.0)  # type: ignore[attr-defined]
         )
         rows.append(_row("this machine", "mining", revenue, "", "cpu", machine.date, machine.name))
     prices = {name: (latest("api_price_input", item), latest("api_price_output", item))
@@ -269,7 +275,7 @@ def meter(
         into, out = prices[model]
         per_mtok = out.value + ratio * into.value
         rate = float(best["output_tokens_per_s_per_mw"])
-        revenue = float(tr.kernels.token_revenue_per_mwh(rate, per_mtok))  # type: ignore[attr-defined]
+        revenue = float(tr.kernels.token_revenue_per_mwh(rate * market.utilization, per_mtok))  # type: ignore[attr-defined]
         band = float(best["error_band"])
         text = (
             f"<b>{name}</b>, {model}<br>{rate:,.0f} output tok/s/MW at "
@@ -290,11 +296,18 @@ def meter(
         {
             "name": f"keynote: {q.region.split(' (')[0]}",
             "usd_per_mwh": q.value / (365 * 24 * 1000),
-            "text": f"{q.region}<br>${q.value:,.0f} per GW and year<br>{q.kind}: {q.source}, {q.date}",
+            "text": f"{q.region}<br>${q.value:,.0f} per GW and year"
+            f"<br>{q.kind}: {q.source}, {q.date}",
         }
         for q in quotes("keynote_revenue_per_gw")
     ]
-    used = {"hashprice": hashprice, "pue": pue, "electricity": power, "prices": prices}
+    used = {
+        "hashprice": hashprice,
+        "pue": pue,
+        "electricity": power,
+        "prices": prices,
+        "sold": market.utilization,
+    }
     return frame.drop(columns=["order"]).reset_index(drop=True), claims, used
 
 
@@ -307,11 +320,46 @@ def _row(
     }  # fmt: skip
 
 
+def anchors() -> list[dict[str, Any]]:
+    """Published tokens per MW that a prediction can be held against: the same model and speed.
+
+    Returns
+    -------
+    list of dict
+        device, model, speed [token/s], published and predicted [token/(s MW), input and output
+        tokens together], ratio, date, kind, source.
+    """
+    import tokenroof as tr
+    from tokenroof.catalogue import quotes
+
+    model, load, speed = "gpt-oss-120b", (1024, 8192), 90.0
+    head = f"{model} 1K/8K at {speed:.0f} tok/s/user "
+    rows = []
+    for quote in quotes("tokens_per_s_per_MW"):
+        if not quote.region.startswith(head):
+            continue
+        d = tr.device(quote.region.removeprefix(head))
+        with np.errstate(divide="ignore"):
+            front = tr.serving.frontier(d, model, None, *load, devices_max=8)
+        fast = front["interactivity"].values >= speed
+        if not fast.any():
+            continue
+        output = float(front["output_tokens_per_s_per_mw"].values[fast].max())
+        predicted = output * (1.0 + load[0] / load[1])
+        rows.append({
+            "device": d.name, "model": model, "speed": speed, "published": quote.value,
+            "predicted": predicted, "ratio": predicted / quote.value, "date": quote.date,
+            "kind": quote.kind, "source": quote.source,
+        })  # fmt: skip
+    return rows
+
+
 def provenance() -> pd.DataFrame:
     """How many numbers of the catalogue came how: a row per file, a column per kind."""
     from tokenroof import catalogue
 
     pd = require("pandas", extra="report")
-    counts = pd.crosstab(catalogue.sources()["file"], catalogue.sources()["kind"])
+    sources = catalogue.sources()
+    counts = pd.crosstab(sources["file"], sources["kind"])
     kinds = [k for k in catalogue.KINDS if k in counts.columns]
     return counts[kinds]

@@ -53,6 +53,7 @@ def render(
     here_miner: dict[str, Any],
     rows: pd.DataFrame,
     claims: Sequence[dict[str, Any]],
+    anchors: Sequence[dict[str, Any]],
     used: dict[str, Any],
     left: dict[str, data.Left],
     provenance: pd.DataFrame,
@@ -102,6 +103,7 @@ def render(
         provenance=provenance, kinds=list(provenance.columns),
         totals={k: int(provenance[k].sum()) for k in provenance.columns},
         numbers=int(provenance.to_numpy().sum()), counts=_counts(devices, miners),
+        bands=_bands(fronts), anchors=anchors,
         calibrated=sorted({(t.attrs["device"], t.attrs["calibrated_on"]) for t in fronts
                            if t.attrs["device"] in data.SHOWN_FRONTS}),
         power=sorted({(t.attrs["device"], t.attrs["provisioned_w_per_device"],
@@ -120,6 +122,12 @@ def _groups(devices: Sequence[Device], here: str) -> list[tuple[str, list[str]]]
     for d in devices:
         groups.setdefault(d.vendor or "here", []).append(d.name)
     return list(groups.items())
+
+
+def _bands(fronts: Sequence[Any]) -> str:
+    """The error bands that occur, in words: "±35 % or ±60 %"."""
+    found = {float(band) for t in fronts for band in t["error_band"].values if band == band}
+    return " or ".join(f"±{band:.0%}".replace("%", " %") for band in sorted(found)) or "unknown"
 
 
 def _counts(devices: Sequence[Device], miners: pd.DataFrame) -> dict[str, int]:

@@ -1,0 +1,83 @@
+"""The pure-Python twin of every kernel: standard library only, one number at a time.
+
+Written from the formulas' sources and docs/step-model.md. The package never computes with it; tests and
+``tokenroof check`` hold the kernels against it. Records come as mappings of field names to floats
+(`unpack` makes one from a packed vector).
+"""
+
+from tokenroof.reference import bitcoin
+from tokenroof.reference.economics import (
+    cost_per_mtok,
+    energy_cost_per_mtok,
+    hashprice_usd,
+    mining_revenue_per_mwh,
+    token_revenue_per_mwh,
+)
+from tokenroof.reference.operators import (
+    all_gather,
+    all_gather_operator,
+    all_reduce,
+    all_reduce_one_shot,
+    all_reduce_operator,
+    all_reduce_ring,
+    all_reduce_two_shot,
+    all_to_all,
+    all_to_all_operator,
+    attention_decode_operator,
+    attention_prefill_operator,
+    elementwise_operator,
+    experts_operator,
+    experts_touched,
+    gemm_operator,
+    mla_decode_operator,
+    mla_prefill_operator,
+    reduce_scatter,
+    reduce_scatter_operator,
+    send,
+    send_operator,
+)
+from tokenroof.reference.roofline import (
+    attainable,
+    effective_energy_balance,
+    energy,
+    energy_balance,
+    flops_per_joule,
+    ridge_point,
+    roofline_power,
+    time_bound,
+    time_bound_capped,
+    time_bound_link,
+)
+from tokenroof.reference.sha256 import scan, sha256, sha256d
+from tokenroof.reference.transformer import (
+    decode_step,
+    decode_time,
+    memory_required,
+    mixed_prompts_step,
+    mixed_prompts_time,
+    mixed_step,
+    mixed_time,
+    prefill_step,
+    prefill_time,
+    prompts_step,
+    prompts_time,
+    sequence_bytes,
+    share,
+    unpack,
+    weight_bytes,
+)
+
+__all__ = [
+    "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot", "all_reduce_operator",
+    "all_reduce_ring", "all_reduce_two_shot", "all_to_all", "all_to_all_operator", "attainable",
+    "attention_decode_operator", "attention_prefill_operator", "bitcoin", "cost_per_mtok",
+    "decode_step", "decode_time", "effective_energy_balance", "elementwise_operator", "energy",
+    "energy_balance", "energy_cost_per_mtok", "experts_operator", "experts_touched",
+    "flops_per_joule", "gemm_operator", "hashprice_usd", "memory_required",
+    "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time", "mixed_step",
+    "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step", "prefill_time",
+    "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
+    "roofline_power", "scan", "send", "send_operator", "sequence_bytes", "sha256", "sha256d",
+    "share", "time_bound", "time_bound_capped", "time_bound_link", "token_revenue_per_mwh",
+    "unpack", "weight_bytes",
+]  # fmt: skip

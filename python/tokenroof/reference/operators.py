@@ -1,0 +1,442 @@
+"""Operators of a transformer, from their FLOPs and bytes (docs/step-model.md, section 2).
+
+An operator has work and traffic that grow with an amount x, weights that are read whatever x is, and a
+cost per launch. Its time is the launch plus the longer of computing and moving.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from tokenroof.reference._ieee import divide, maximum, minimum
+
+Record = Mapping[str, float]
+
+NO_WINDOW = 1e18
+TYPES = ("fp32", "tf32", "bf16", "fp16", "fp8", "fp8_block", "int8", "fp4", "nvfp4", "mxfp4", "int4",
+         "mxfp4_mxfp8")  # fmt: skip
+# bytes of an element, with its share of the block's scales
+STORED = {
+    "fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp8_block": 1.0 + 4.0 / 128**2,
+    "int8": 1.0, "fp4": 0.5, "nvfp4": 0.5 + 1.0 / 16, "mxfp4": 0.5 + 1.0 / 32, "int4": 0.5 + 2.0 / 128,
+    "mxfp4_mxfp8": 0.5 + 1.0 / 32,
+}  # fmt: skip
+# bytes of an activation that meets such a weight
+ACTIVATION = {
+    "fp32": 4.0, "tf32": 4.0, "bf16": 2.0, "fp16": 2.0, "fp8": 1.0, "fp8_block": 1.0, "int8": 1.0,
+    "fp4": 0.5, "nvfp4": 0.5 + 1.0 / 16, "mxfp4": 2.0, "int4": 2.0, "mxfp4_mxfp8": 1.0,
+}  # fmt: skip
+# the unit that does the maths
+UNIT = {
+    "fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "fp16": "fp16", "fp8": "fp8", "fp8_block": "fp8",
+    "int8": "int8", "fp4": "fp4", "nvfp4": "fp4", "mxfp4": "bf16", "int4": "bf16", "mxfp4_mxfp8": "fp8",
+}  # fmt: skip
+
+
+def type_name(code: float) -> str:
+    """Name of a type code in a packed record."""
+    return TYPES[int(code)]
+
+
+def experts_touched(tokens: float, experts: float, topk: float) -> float:
+    """E (1 - (1 - k/E)**tokens): each expert is missed by each token with probability 1 - k/E."""
+    if any(math.isnan(x) for x in (tokens, experts, topk)):
+        return math.nan
+    share = divide(topk, experts)
+    if math.isnan(share) or share > 1.0 or experts < 0:
+        return math.nan
+    if share == 1.0:
+        log = -math.inf
+    else:
+        log = math.log1p(-share)
+    exponent = 0.0 if tokens == 0.0 else tokens * log
+    if exponent > 700.0:
+        return math.nan
+    return 0.0 - experts * math.expm1(exponent)
+
+
+# --- collectives ---------------------------------------------------------------------------------------
+
+
+def send(nbytes: float, latency: float, bandwidth: float) -> float:
+    """Hockney: alpha + S / B."""
+    return latency + divide(nbytes, bandwidth)
+
+
+def all_gather(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """Ring: n - 1 steps, each a message of S / n."""
+    steps = ranks - 1.0
+    return steps * latency + divide(divide(steps, ranks) * nbytes, bandwidth)
+
+
+def reduce_scatter(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """The all-gather backwards."""
+    return all_gather(nbytes, ranks, latency, bandwidth)
+
+
+def _some(ranks: float, latency: float) -> float:
+    return latency if ranks - 1.0 > 0.0 else 0.0
+
+
+def all_to_all(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """All (n - 1)/n of S leave at once."""
+    return _some(ranks, latency) + divide(divide(ranks - 1.0, ranks) * nbytes, bandwidth)
+
+
+def all_reduce_ring(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """Patarasuk and Yuan: reduce-scatter, then all-gather."""
+    steps = ranks - 1.0
+    return 2.0 * steps * latency + divide(divide(2.0 * steps, ranks) * nbytes, bandwidth)
+
+
+def all_reduce_one_shot(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """Everyone sends everything to everyone."""
+    return _some(ranks, latency) + divide((ranks - 1.0) * nbytes, bandwidth)
+
+
+def all_reduce_two_shot(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """Direct reduce-scatter, direct all-gather."""
+    shares = divide(2.0 * (ranks - 1.0), ranks)
+    return (2.0 * latency if ranks - 1.0 > 0.0 else 0.0) + divide(shares * nbytes, bandwidth)
+
+
+def all_reduce(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
+    """The best of the three."""
+    direct = minimum(
+        all_reduce_one_shot(nbytes, ranks, latency, bandwidth),
+        all_reduce_two_shot(nbytes, ranks, latency, bandwidth),
+    )
+    return minimum(all_reduce_ring(nbytes, ranks, latency, bandwidth), direct)
+
+
+# --- operators whose cost grows with tokens ------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """Cost of an operator against an amount x."""
+
+    launch: float
+    compute: float  # s per x
+    weights_s: float  # s
+    traffic: float  # s per x
+    flops: float  # per x
+    weights: float  # bytes
+    bytes: float  # per x
+
+    def times(self, count: float) -> Line:
+        """So many layers of it."""
+        return Line(*(count * v for v in (
+            self.launch, self.compute, self.weights_s, self.traffic, self.flops, self.weights,
+            self.bytes,
+        )))  # fmt: skip
+
+
+def _line(
+    device: Record, calibration: Record, kind: str, launches: float, peak: float,
+    flops: float, weights: float, per_x: float,
+) -> Line:  # fmt: skip
+    bandwidth = device["memory_bandwidth"] * calibration[f"{kind}_memory"]
+    rate = peak * calibration[f"{kind}_compute"]
+    return Line(
+        launches * (calibration[f"{kind}_t0"] + calibration["launch_s"]),
+        0.0 if flops == 0.0 else divide(flops, rate),
+        divide(weights, bandwidth),
+        divide(per_x, bandwidth),
+        flops,
+        weights,
+        per_x,
+    )
+
+
+def peak_of(device: Record, type_: str) -> float:
+    """Peak of the unit for a type."""
+    return device[f"peak_{UNIT[type_]}"]
+
+
+def gemm(device: Record, calibration: Record, n: float, k: float, weight: str, act: str) -> Line:
+    """2 n k FLOP a token. Narrow activations are first quantised: read in 16 bits, written narrow."""
+    narrow = ACTIVATION[act]
+    inputs = k * (narrow + (2.0 + narrow if narrow < 2.0 else 0.0))
+    return _line(device, calibration, "gemm", 1.0, peak_of(device, weight),
+                 2.0 * n * k, n * k * STORED[weight], inputs + n * 2.0)  # fmt: skip
+
+
+def experts(
+    device: Record, calibration: Record, hidden: float, ffn: float, topk: float, matrices: float,
+    moe_tp: float, moe_ep: float, weight: str,
+) -> Line:  # fmt: skip
+    """Both grouped products; weights are of one touched expert."""
+    width = ffn / moe_tp
+    pairs = topk / moe_ep
+    act = ACTIVATION[weight]
+    moved = hidden * act + (matrices - 1.0) * width * 2.0 + width * act + hidden * 2.0
+    return _line(device, calibration, "experts", 2.0, peak_of(device, weight),
+                 pairs * (2.0 * matrices * hidden * width),
+                 matrices * hidden * width * STORED[weight], pairs * moved)  # fmt: skip
+
+
+def elementwise(device: Record, calibration: Record, launches: float, per_x: float) -> Line:
+    """Norms, rotations, activations: traffic alone."""
+    return _line(device, calibration, "elementwise", launches, 1.0, 0.0, 0.0, per_x)
+
+
+def state(device: Record, calibration: Record, launches: float, flops: float, per_x: float) -> Line:
+    """Recurrent state of a layer."""
+    return _line(device, calibration, "attention_decode", launches, device["peak_bf16"],
+                 flops, 0.0, per_x)  # fmt: skip
+
+
+def collective(device: Record, calibration: Record, ranks: float, crossing: float) -> Line:
+    """`crossing` bytes per x over each rank's link."""
+    domain = device["link_domain_size"] if device["link_domain_size"] > 1.0 else 8.0
+    inside = ranks <= domain
+    link = device["link_bandwidth"] if inside else device["node_link_bandwidth"]
+    share = calibration["collective_memory"]
+    launch = calibration["collective_t0"] + calibration["launch_s"]
+    return Line(launch, 0.0, 0.0, divide(crossing, link * share), 0.0, 0.0, crossing)
+
+
+# --- attention -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Cost of softmax attention per (query, key) pair, per key read and per query."""
+
+    launch: float
+    window: float
+    pair_s: float
+    key_s: float
+    query_s: float
+    pair_flops: float
+    key_bytes: float
+    query_bytes: float
+
+    def times(self, count: float) -> Attention:
+        """So many layers of it."""
+        return replace(self, **{
+            name: count * getattr(self, name)
+            for name in ("launch", "pair_s", "key_s", "query_s", "pair_flops", "key_bytes",
+                         "query_bytes")
+        })  # fmt: skip
+
+
+def attention(
+    device: Record, calibration: Record, kind: str, launches: float, peak: float, window: float,
+    pair_flops: float, key_bytes: float, query_bytes: float,
+) -> Attention:  # fmt: skip
+    """From FLOPs and bytes to seconds."""
+    bandwidth = device["memory_bandwidth"] * calibration[f"{kind}_memory"]
+    return Attention(
+        launches * (calibration[f"{kind}_t0"] + calibration["launch_s"]),
+        window if window > 0.0 else NO_WINDOW,
+        divide(pair_flops, peak * calibration[f"{kind}_compute"]),
+        divide(key_bytes, bandwidth),
+        divide(query_bytes, bandwidth),
+        pair_flops,
+        key_bytes,
+        query_bytes,
+    )
+
+
+def grouped_query(
+    device: Record, calibration: Record, kind: str, peak: float, heads: float, kv_heads: float,
+    dim: float, v_dim: float, window: float, cache: str,
+) -> Attention:  # fmt: skip
+    """Scores and values: 2 (d + d_v) FLOP a pair and head; the cache is read once per KV head."""
+    return attention(device, calibration, kind, 1.0, peak, window, 2.0 * heads * (dim + v_dim),
+                     kv_heads * (dim + v_dim) * STORED[cache],
+                     heads * (dim + v_dim) * 2.0)  # fmt: skip
+
+
+def latent(
+    device: Record, calibration: Record, kind: str, peak: float, heads: float, rank: float,
+    rope: float, window: float, cache: str,
+) -> Attention:  # fmt: skip
+    """Absorbed MLA: each head scores and sums the latent itself."""
+    return attention(device, calibration, kind, 1.0, peak, window,
+                     2.0 * heads * (2.0 * rank + rope), (rank + rope) * STORED[cache],
+                     heads * (2.0 * rank + rope) * 2.0)  # fmt: skip
+
+
+def latent_expanded(
+    device: Record, calibration: Record, kind: str, peak: float, heads: float, nope: float,
+    rope: float, v_dim: float, window: float,
+) -> Attention:  # fmt: skip
+    """MLA of a prompt, unpacked to heads."""
+    dims = nope + rope + v_dim
+    return attention(device, calibration, kind, 1.0, peak, window, 2.0 * heads * dims,
+                     heads * dims * 2.0, heads * dims * 2.0)  # fmt: skip
+
+
+def causal_pairs(tokens: float, past: float, window: float) -> float:
+    """Sum over i = 1..tokens of min(past + i, window)."""
+    free = minimum(maximum(window - past, 0.0), tokens)
+    return free * past + 0.5 * (free * (free + 1.0)) + (tokens - free) * window
+
+
+def causal_keys(tokens: float, past: float, window: float) -> float:
+    """Keys that some of the tokens see."""
+    return minimum(past, window) + tokens if tokens > 0.0 else 0.0 * past
+
+
+# --- operators on their own ----------------------------------------------------------------------------
+
+
+def _result(launch: float, compute: float, memory: float, flops: float, moved: float) -> dict[str, float]:
+    longer = maximum(compute, memory)
+    bad = longer if math.isnan(longer) else 0.0
+    bound = compute >= memory
+    return {
+        "time": launch + longer,
+        "flops": flops + bad,
+        "bytes": moved + bad,
+        "memory_s": (0.0 if bound else longer) + bad,
+        "compute_s": (longer if bound else 0.0) + bad,
+        "launch_s": launch + bad,
+        "communication_s": bad,
+    }
+
+
+def _amount(x: float) -> float:
+    return x if x >= 0.0 else math.nan
+
+
+def _of_line(line: Line, x: float, weights: float) -> dict[str, float]:
+    n = _amount(x)
+    return _result(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
+                   n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
+
+
+def _of_attention(a: Attention, batch: float, pairs: float, keys: float, queries: float) -> dict[str, float]:
+    b = _amount(batch)
+    p, k, q = b * pairs, b * keys, b * queries
+    return _result(a.launch, p * a.pair_s, k * a.key_s + q * a.query_s, p * a.pair_flops,
+                   k * a.key_bytes + q * a.query_bytes)  # fmt: skip
+
+
+def gemm_operator(
+    device: Record, calibration: Record, m: float, n: float, k: float, weights: float,
+    activations: float,
+) -> dict[str, float]:  # fmt: skip
+    """[m, k] @ [k, n]."""
+    line = gemm(device, calibration, n, k, type_name(weights), type_name(activations))
+    return _of_line(line, m, 1.0)
+
+
+def experts_operator(
+    device: Record, calibration: Record, tokens: float, hidden: float, intermediate: float,
+    experts_: float, topk: float, matrices: float, moe_tp: float, moe_ep: float, weights: float,
+) -> dict[str, float]:  # fmt: skip
+    """Grouped products on one of the ranks, over the experts that it holds and the batch touches."""
+    line = experts(device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep,
+                   type_name(weights))  # fmt: skip
+    return _of_line(line, tokens, divide(experts_touched(tokens, experts_, topk), moe_ep))
+
+
+def attention_decode_operator(
+    device: Record, calibration: Record, batch: float, context: float, heads: float,
+    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
+) -> dict[str, float]:  # fmt: skip
+    """One query per sequence."""
+    a = grouped_query(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_heads,
+                      head_dim, v_head_dim, window, type_name(kv_dtype))  # fmt: skip
+    keys = minimum(_amount(context), a.window)
+    return _of_attention(a, batch, keys, keys, 1.0)
+
+
+def attention_prefill_operator(
+    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
+    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
+    maths_dtype: float,
+) -> dict[str, float]:  # fmt: skip
+    """Causal attention of prompts."""
+    peak = peak_of(device, type_name(maths_dtype))
+    a = grouped_query(device, calibration, "attention_prefill", peak, heads, kv_heads, head_dim,
+                      v_head_dim, window, type_name(kv_dtype))  # fmt: skip
+    t, s = _amount(tokens), _amount(past)
+    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
+
+
+def mla_decode_operator(
+    device: Record, calibration: Record, batch: float, context: float, heads: float,
+    kv_lora_rank: float, rope_head_dim: float, kv_dtype: float,
+) -> dict[str, float]:  # fmt: skip
+    """Absorbed MLA, one query per sequence."""
+    a = latent(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_lora_rank,
+               rope_head_dim, 0.0, type_name(kv_dtype))  # fmt: skip
+    keys = minimum(_amount(context), a.window)
+    return _of_attention(a, batch, keys, keys, 1.0)
+
+
+def mla_prefill_operator(
+    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
+    nope_head_dim: float, rope_head_dim: float, v_head_dim: float, maths_dtype: float,
+) -> dict[str, float]:  # fmt: skip
+    """Expanded MLA of prompts."""
+    a = latent_expanded(device, calibration, "attention_prefill",
+                        peak_of(device, type_name(maths_dtype)), heads, nope_head_dim,
+                        rope_head_dim, v_head_dim, 0.0)  # fmt: skip
+    t, s = _amount(tokens), _amount(past)
+    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
+
+
+def elementwise_operator(
+    device: Record, calibration: Record, nbytes: float, kernels: float
+) -> dict[str, float]:
+    """Traffic alone."""
+    return _of_line(elementwise(device, calibration, kernels, 1.0), nbytes, 0.0)
+
+
+def _of_collective(device: Record, calibration: Record, ranks: float, nbytes: float, factor: float) -> dict[str, float]:
+    line = collective(device, calibration, ranks, factor)
+    n = _amount(nbytes)
+    seconds = n * line.traffic
+    bad = seconds if math.isnan(seconds) else 0.0
+    return {
+        "time": line.launch + seconds,
+        "flops": bad,
+        "bytes": n * line.bytes + bad,
+        "memory_s": bad,
+        "compute_s": bad,
+        "launch_s": line.launch + bad,
+        "communication_s": seconds,
+    }
+
+
+def gather_factor(ranks: float) -> float:
+    """Share of the vector that crosses each link."""
+    return divide(ranks - 1.0, ranks)
+
+
+def reduce_factor(ranks: float) -> float:
+    """Twice that for an all-reduce."""
+    return divide(2.0 * (ranks - 1.0), ranks)
+
+
+def all_reduce_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+    """2 (n - 1)/n of the vector over each link."""
+    return _of_collective(device, calibration, ranks, nbytes, reduce_factor(ranks))
+
+
+def all_gather_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+    """(n - 1)/n of the vector over each link."""
+    return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
+
+
+def reduce_scatter_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+    """(n - 1)/n of the vector over each link."""
+    return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
+
+
+def all_to_all_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+    """(n - 1)/n of the vector over each link."""
+    return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
+
+
+def send_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+    """The whole message over one link."""
+    return _of_collective(device, calibration, ranks, nbytes, 1.0)

@@ -1,0 +1,494 @@
+"""One engine step of a transformer: docs/step-model.md, section 3, read aloud.
+
+A step is a list of terms, each an operator over all its layers and the amount it depends on. Terms are
+summed in the order in which they are listed here, which is the order that the specification gives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from tokenroof.reference import operators as ops
+from tokenroof.reference._ieee import divide, maximum, minimum
+from tokenroof.reference.operators import Attention, Line, Record, type_name
+
+GROUPS = ("projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",
+          "collective")  # fmt: skip
+# a group, the amount that the line depends on, the line
+Term = tuple[str, str, Line]
+
+
+def unpack(fields: Sequence[str], vector: Sequence[float]) -> dict[str, float]:
+    """A packed record by name."""
+    return {name: float(value) for name, value in zip(fields, vector, strict=True)}
+
+
+def share(load: float, n: float) -> float:
+    """Even shares; below one item a rank, the busiest still has the whole item."""
+    return maximum(divide(load, n), minimum(load, 1.0))
+
+
+class Layout:
+    """What each device has of the model under a plan."""
+
+    def __init__(self, model: Record, plan: Record) -> None:
+        self.tp, self.pp, self.dp, self.cp = plan["tp"], plan["pp"], plan["dp"], plan["cp"]
+        self.heads = model["heads"] / self.tp
+        self.kv_heads = maximum(model["kv_heads"] / self.tp, 1.0)  # replicated beyond that
+        self.softmax = model["full_layers"] + model["window_layers"]
+        self.group = self.tp * self.dp
+        self.moe_ep = plan["moe_ep"]
+        self.weights = type_name(plan["weights"])
+        self.activations = type_name(plan["activations"])
+        self.experts = type_name(plan["experts"])
+        self.cache = type_name(plan["kv_cache"])
+        self.ends = self.weights if self.weights in ("fp32", "tf32") else "bf16"
+
+
+def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
+    """Queries, keys, values and output of softmax attention."""
+    if not lay.softmax > 0.0:
+        return
+    h = m["hidden"]
+
+    def gemm(n: float, k: float) -> Term:
+        line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
+        return "projection", "rank_tokens", line.times(lay.softmax)
+
+    if m["kv_lora_rank"] > 0.0:
+        q, rank = m["q_lora_rank"], m["kv_lora_rank"]
+        rope, nope = m["rope_head_dim"], m["nope_head_dim"]
+        if q > 0.0:
+            yield gemm(q + rank + rope, h)
+            yield gemm(lay.heads * (nope + rope), q)
+        else:
+            yield gemm(lay.heads * (nope + rope) + rank + rope, h)
+        yield gemm(lay.heads * (nope + m["v_head_dim"]), rank)
+        rotated, cached = (lay.heads + 1.0) * rope, rank + rope
+    else:
+        queries_keys = (m["q_multiplier"] * lay.heads + lay.kv_heads) * m["head_dim"]
+        yield gemm(queries_keys + lay.kv_heads * m["v_head_dim"], h)
+        rotated = lay.heads * m["head_dim"] + lay.kv_heads * m["head_dim"]
+        cached = lay.kv_heads * (m["head_dim"] + m["v_head_dim"])
+    if m["index_topk"] > 0.0:
+        source = m["q_lora_rank"] if m["q_lora_rank"] > 0.0 else h
+        yield gemm(m["index_heads"] * m["index_head_dim"], source)
+        yield gemm(m["index_head_dim"] + m["index_heads"], h)
+        cached = cached + m["index_head_dim"]
+    yield gemm(h, lay.heads * m["v_head_dim"])
+    moved = 4.0 * rotated + cached * (2.0 + ops.STORED[lay.cache])
+    yield "elementwise", "rank_tokens", ops.elementwise(d, c, 1.0, moved).times(lay.softmax)
+
+
+def recurrent_layers(m: Record) -> Iterator[tuple[float, ...]]:
+    """layers, columns in, convolved channels, rows out, kernel, cells of state, FLOP a cell."""
+    if m["linear_layers"] > 0.0:  # arXiv:2412.06464: decay, read-out, correction, read-out
+        k = m["linear_key_heads"] * m["linear_key_dim"]
+        v = m["linear_value_heads"] * m["linear_value_dim"]
+        into = 2.0 * k + 2.0 * v + 2.0 * m["linear_value_heads"]
+        yield (m["linear_layers"], into, 2.0 * k + v, v, m["linear_conv"], v * m["linear_key_dim"], 7.0)
+    if m["mamba_layers"] > 0.0:  # arXiv:2405.21060: decay, input, read-out
+        inner = m["mamba_heads"] * m["mamba_head_dim"]
+        b_and_c = m["mamba_groups"] * m["mamba_state"]
+        into = 2.0 * inner + 2.0 * b_and_c + m["mamba_heads"]
+        mixed = inner + 2.0 * b_and_c
+        yield (m["mamba_layers"], into, mixed, inner, m["mamba_conv"], inner * m["mamba_state"], 5.0)
+
+
+def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
+    """Projections, convolution and gates of linear attention and Mamba."""
+    h = m["hidden"]
+    for layers, into, mixed, out, _, _, _ in recurrent_layers(m):
+        for n, k in ((into / lay.tp, h), (h, out / lay.tp)):
+            line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
+            yield "linear_attention", "rank_tokens", line.times(layers)
+        gates = ops.elementwise(d, c, 3.0, (4.0 * mixed + 6.0 * out) / lay.tp)
+        yield "linear_attention", "rank_tokens", gates.times(layers)
+
+
+def states(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Term]:
+    """States: read and written per decoded token, or once per prompt."""
+    for layers, _, mixed, _, conv, cells, flops in recurrent_layers(m):
+        whole = (2.0 * 4.0 * cells + 2.0 * 2.0 * mixed * conv) / lay.tp
+        work = flops * cells / lay.tp
+        if prompt:
+            chunk = ops.state(d, c, 1.0, work, 4.0 * mixed / lay.tp)
+            yield "linear_attention", "prompt_tokens", chunk.times(layers)
+            yield "linear_attention", "rank_prompts", ops.state(d, c, 0.0, 0.0, whole).times(layers)
+        else:
+            yield "linear_attention", "decode_sequences", ops.state(d, c, 1.0, work, whole).times(layers)
+
+
+def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
+    """Dense MLPs, router and shared experts."""
+    h, up = m["hidden"], m["mlp_matrices"] - 1.0
+
+    def dense(layers: float, ffn: float) -> Iterator[Term]:
+        width = ffn / lay.tp
+        for n, k in ((up * width, h), (h, width)):
+            line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
+            yield "mlp", "rank_tokens", line.times(layers)
+        gate = ops.elementwise(d, c, 1.0, (up + 1.0) * width * 2.0)
+        yield "elementwise", "rank_tokens", gate.times(layers)
+
+    if m["dense_layers"] > 0.0:
+        yield from dense(m["dense_layers"], m["ffn"])
+    layers = m["moe_layers"]
+    if layers > 0.0:
+        router = ops.gemm(d, c, m["experts"], h, "bf16", "bf16")
+        yield "experts", "rank_tokens", router.times(layers)
+        routed = m["experts"] + 2.0 * m["topk"] * h / lay.moe_ep
+        permute = ops.elementwise(d, c, 2.0, routed * 2.0)
+        yield "experts", "rank_tokens", permute.times(layers)
+        if m["shared_ffn"] > 0.0:
+            yield from dense(layers, m["shared_ffn"])
+
+
+def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
+    """What ranks exchange in every step."""
+    h = m["hidden"]
+    mixers = lay.softmax + m["linear_layers"] + m["mamba_layers"]
+    moe = m["moe_layers"]
+    dispatched = lay.dp > 1.0
+
+    def term(amount: str, count: float, ranks: float, crossing: float) -> Term:
+        return "collective", amount, ops.collective(d, c, ranks, crossing).times(count)
+
+    if lay.tp > 1.0:
+        reduced = mixers + m["dense_layers"] + (0.0 if dispatched else moe)
+        yield term("rank_tokens", reduced, lay.tp, ops.reduce_factor(lay.tp) * h * 2.0)
+        yield term("head_sequences", 1.0, lay.tp, ops.gather_factor(lay.tp) * m["vocab"] * 2.0)
+    if moe > 0.0 and dispatched:
+        crossing = ops.gather_factor(lay.group)
+        if lay.moe_ep > 1.0:
+            copies = minimum(m["topk"], lay.moe_ep)
+            out = copies / lay.group * crossing * h
+            yield term("stage_tokens", moe, lay.group, out * ops.ACTIVATION[lay.experts])
+            yield term("stage_tokens", moe, lay.group, out * 2.0)
+        else:
+            yield term("stage_tokens", 2.0 * moe, lay.group, crossing * h * 2.0)
+    if lay.pp > 1.0:
+        yield term("rank_tokens", lay.pp - 1.0, lay.group * lay.pp * lay.cp, h * 2.0)
+
+
+def context_parallel(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Term]:
+    """Partial results of a decoded token meet; a prompt's keys and values go round."""
+    if not (lay.cp > 1.0 and lay.softmax > 0.0):
+        return
+    ranks = lay.group * lay.cp
+    if prompt:
+        cached = (
+            m["kv_lora_rank"] + m["rope_head_dim"]
+            if m["kv_lora_rank"] > 0.0
+            else lay.kv_heads * (m["head_dim"] + m["v_head_dim"])
+        )
+        line = ops.collective(d, c, ranks, (lay.cp - 1.0) * cached * 2.0)
+        yield "collective", "prompt_tokens", line.times(lay.softmax)
+    else:
+        each = ops.gather_factor(lay.cp) * lay.cp * lay.heads * (m["v_head_dim"] + 1.0) * 2.0
+        line = ops.collective(d, c, ranks, each)
+        yield "collective", "decode_sequences", line.times(lay.softmax)
+
+
+def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Attention]:
+    """Softmax attention: full (or sparse) layers, windowed layers, the indexer."""
+    kind = "attention_prefill" if prompt else "attention_decode"
+    peak = d["peak_bf16"]
+    for layers, window in (
+        (m["full_layers"], m["index_topk"] if m["index_topk"] > 0.0 else 0.0),
+        (m["window_layers"], m["window"]),
+    ):
+        if not layers > 0.0:
+            continue
+        if not m["kv_lora_rank"] > 0.0:
+            a = ops.grouped_query(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
+                                  m["v_head_dim"], window, lay.cache)  # fmt: skip
+        elif prompt:
+            a = ops.latent_expanded(d, c, kind, peak, lay.heads, m["nope_head_dim"],
+                                    m["rope_head_dim"], m["v_head_dim"], window)  # fmt: skip
+        else:
+            a = ops.latent(d, c, kind, peak, lay.heads, m["kv_lora_rank"], m["rope_head_dim"],
+                           window, lay.cache)  # fmt: skip
+        yield a.times(layers)
+    if m["index_topk"] > 0.0 and m["full_layers"] > 0.0:
+        wide = m["index_heads"] * m["index_head_dim"]
+        a = ops.attention(d, c, kind, 2.0, peak, 0.0, 2.0 * wide,
+                          m["index_head_dim"] * ops.STORED[lay.cache], wide * 2.0)  # fmt: skip
+        yield a.times(m["full_layers"])
+
+
+class Step:
+    """A step under construction: sums of seconds, by cause and by group."""
+
+    def __init__(self, d: Record, c: Record, m: Record, p: Record) -> None:
+        self.d, self.c, self.m, self.p = d, c, m, p
+        lay = self.lay = Layout(m, p)
+        head = ops.gemm(d, c, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)
+        norm = ops.elementwise(d, c, 1.0, 4.0 * 2.0 * m["hidden"])
+        self.common: list[Term] = [
+            ("head", "rank_tokens", ops.elementwise(d, c, 1.0, 2.0 * 2.0 * m["hidden"])),
+            ("elementwise", "rank_tokens", norm.times(m["norms"])),
+            *projections(d, c, m, lay),
+            *recurrent(d, c, m, lay),
+            *mlp(d, c, m, lay),
+            ("head", "head_sequences", head),
+            *collectives(d, c, m, lay),
+        ]
+        self.decode = [*states(d, c, m, lay, False), *context_parallel(d, c, m, lay, False)]
+        self.prefill = [*states(d, c, m, lay, True), *context_parallel(d, c, m, lay, True)]
+        self.decode_attention = list(attentions(d, c, m, lay, False))
+        self.prefill_attention = list(attentions(d, c, m, lay, True))
+        self.experts: Line | None = None
+        if m["moe_layers"] > 0.0:
+            self.experts = ops.experts(
+                d, c, m["hidden"], m["moe_ffn"], m["topk"], m["mlp_matrices"], p["moe_tp"],
+                p["moe_ep"], lay.experts,
+            ).times(m["moe_layers"])  # fmt: skip
+
+        self.time = self.launch = self.memory = self.compute = self.communication = 0.0
+        self.flops = self.bytes = self.communication_bytes = self.busy = 0.0
+        self.group = dict.fromkeys(GROUPS, 0.0)
+
+    def add(self, group: str, compute: float, memory: float, flops: float, moved: float) -> None:
+        """One term: the longer of computing and moving."""
+        longer = maximum(compute, memory)
+        self.time += longer
+        self.group[group] += longer
+        if group == "collective":
+            self.communication += longer
+            self.communication_bytes += moved
+            return
+        if compute >= memory:
+            self.compute += longer
+        else:
+            self.memory += longer
+        self.busy += compute
+        self.flops += flops
+        self.bytes += moved
+
+    def add_terms(self, terms: list[Term], amounts: dict[str, float]) -> None:
+        """Operators whose cost is a line."""
+        for group, amount, line in terms:
+            x = amounts[amount]
+            self.add(group, x * line.compute, line.weights_s + x * line.traffic, x * line.flops,
+                     line.weights + x * line.bytes)  # fmt: skip
+
+    def add_attention(self, a: Attention, pairs: float, keys: float, queries: float) -> None:
+        """Softmax attention."""
+        self.add("attention", pairs * a.pair_s, keys * a.key_s + queries * a.query_s,
+                 pairs * a.pair_flops, keys * a.key_bytes + queries * a.query_bytes)  # fmt: skip
+
+    def run(
+        self, batch: float, context: float, prompts: float, tokens: float, past: float
+    ) -> Step:
+        """Put a load on it."""
+        lay, c, m = self.lay, self.c, self.m
+        if not all(x >= 0.0 for x in (batch, context, prompts, tokens, past)):
+            self.time = math.nan
+        micro = share(batch, lay.pp)
+        sequences = share(micro, lay.dp)
+        chunk = tokens / lay.cp
+        own = share(prompts, lay.dp) if tokens > 0.0 else 0.0
+        amounts = {
+            "rank_tokens": sequences + own * chunk,
+            "stage_tokens": micro + prompts * chunk,
+            "head_sequences": sequences + own,
+            "decode_sequences": sequences,
+            "prompt_tokens": own * chunk,
+            "rank_prompts": own,
+        }
+
+        def launches(terms: list[Term]) -> float:
+            total = 0.0
+            for _, _, line in terms:
+                total += line.launch
+            return total
+
+        expert_launch = self.experts.launch if self.experts else 0.0
+        launch = c["step_s"] + (launches(self.common) + expert_launch)
+        launch = launch + c["sequence_s"] * amounts["head_sequences"]
+        for active, terms, attention in (
+            (batch > 0.0, self.decode, self.decode_attention),
+            (own * chunk > 0.0, self.prefill, self.prefill_attention),
+        ):
+            more = launches(terms)
+            for a in attention:
+                more += a.launch
+            if active:
+                launch += more
+        self.launch = launch
+        self.time += launch
+
+        self.add_terms(self.common, amounts)
+        if self.experts:
+            line, x = self.experts, amounts["stage_tokens"]
+            touched = divide(ops.experts_touched(x, m["experts"], m["topk"]), self.p["moe_ep"])
+            self.add("experts", x * line.compute, touched * line.weights_s + x * line.traffic,
+                     x * line.flops, touched * line.weights + x * line.bytes)  # fmt: skip
+        self.add_terms(self.decode, amounts)
+        for a in self.decode_attention:
+            keys = sequences * (minimum(context, a.window) / lay.cp)
+            self.add_attention(a, keys, keys, sequences)
+        self.add_terms(self.prefill, amounts)
+        for a in self.prefill_attention:
+            pairs = own * (ops.causal_pairs(tokens, past, a.window) / lay.cp)
+            keys = own * ops.causal_keys(tokens, past, a.window)
+            self.add_attention(a, pairs, keys, amounts["prompt_tokens"])
+        return self
+
+    def watts(self) -> float:
+        """Board power of one device: idle, and shares of the rest by use, up to the limit."""
+        d, c = self.d, self.c
+        idle = d["tdp_w"] * c["idle_fraction"] if math.isnan(d["idle_w"]) else d["idle_w"]
+        compute = divide(self.busy, self.time)
+        memory = divide(self.bytes / d["memory_bandwidth"], self.time)
+        use = c["compute_watts"] * compute + c["memory_watts"] * memory
+        return minimum(d["tdp_w"], idle + (d["tdp_w"] - idle) * use)
+
+    def fields(self) -> dict[str, float]:
+        """All that a step kernel gives; work, traffic and watts of the whole replica."""
+        bad = self.time if math.isnan(self.time) else 0.0
+        workers = self.lay.tp * self.lay.dp * self.lay.cp
+        out = {
+            "time": self.time,
+            "flops": self.flops * workers,
+            "bytes": self.bytes * workers,
+            "communication_bytes": self.communication_bytes * workers,
+            "memory_s": self.memory,
+            "compute_s": self.compute,
+            "launch_s": self.launch,
+            "communication_s": self.communication,
+            **{f"{name}_s": seconds for name, seconds in self.group.items()},
+            "overhead_s": self.launch,
+            "watts": self.watts() * (workers * self.lay.pp),
+        }
+        return {name: value + bad for name, value in out.items()}
+
+
+def mixed_prompts_step(
+    device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
+    prompts: float, tokens: float, past: float,
+) -> dict[str, float]:  # fmt: skip
+    """A decode batch and some equal prompts in one step."""
+    return Step(device, calibration, model, plan).run(batch, context, prompts, tokens, past).fields()
+
+
+def mixed_prompts_time(
+    device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
+    prompts: float, tokens: float, past: float,
+) -> float:  # fmt: skip
+    """Its seconds alone."""
+    return Step(device, calibration, model, plan).run(batch, context, prompts, tokens, past).time
+
+
+def mixed_step(
+    device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
+    tokens: float, past: float,
+) -> dict[str, float]:  # fmt: skip
+    """A decode batch and one prompt."""
+    return mixed_prompts_step(device, calibration, model, plan, batch, context, 1.0, tokens, past)
+
+
+def mixed_time(
+    device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
+    tokens: float, past: float,
+) -> float:  # fmt: skip
+    """Its seconds alone."""
+    return mixed_prompts_time(device, calibration, model, plan, batch, context, 1.0, tokens, past)
+
+
+def decode_step(
+    device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float
+) -> dict[str, float]:
+    """A decode batch alone."""
+    return mixed_prompts_step(device, calibration, model, plan, batch, context, 0.0, 0.0, 0.0)
+
+
+def decode_time(
+    device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float
+) -> float:
+    """Its seconds alone."""
+    return mixed_prompts_time(device, calibration, model, plan, batch, context, 0.0, 0.0, 0.0)
+
+
+def prompts_step(
+    device: Record, calibration: Record, model: Record, plan: Record, prompts: float, tokens: float,
+    past: float,
+) -> dict[str, float]:  # fmt: skip
+    """Some equal prompts alone."""
+    return mixed_prompts_step(device, calibration, model, plan, 0.0, 0.0, prompts, tokens, past)
+
+
+def prompts_time(
+    device: Record, calibration: Record, model: Record, plan: Record, prompts: float, tokens: float,
+    past: float,
+) -> float:  # fmt: skip
+    """Its seconds alone."""
+    return mixed_prompts_time(device, calibration, model, plan, 0.0, 0.0, prompts, tokens, past)
+
+
+def prefill_step(
+    device: Record, calibration: Record, model: Record, plan: Record, tokens: float, past: float
+) -> dict[str, float]:
+    """One prompt alone."""
+    return prompts_step(device, calibration, model, plan, 1.0, tokens, past)
+
+
+def prefill_time(
+    device: Record, calibration: Record, model: Record, plan: Record, tokens: float, past: float
+) -> float:
+    """Its seconds alone."""
+    return prompts_time(device, calibration, model, plan, 1.0, tokens, past)
+
+
+# --- memory --------------------------------------------------------------------------------------------
+
+
+def weight_bytes(model: Record, plan: Record) -> float:
+    """Weights on the fullest device: an even share of layers and heads, and its end of the model."""
+    lay = Layout(model, plan)
+    embedding, head = model["embedding_parameters"], model["head_parameters"]
+    routed = model["routed_parameters"]
+    rest = model["parameters"] - routed - embedding - head
+    ends = maximum(embedding, head) if lay.pp > 1.0 else embedding + head
+    spread = plan["moe_tp"] * plan["moe_ep"] * lay.pp
+    return (
+        rest * ops.STORED[lay.weights] / (lay.tp * lay.pp)
+        + routed * ops.STORED[lay.experts] / spread
+        + ends * ops.STORED[lay.ends] / lay.tp
+    )
+
+
+def sequence_bytes(model: Record, plan: Record, context: float) -> float:
+    """Cache and state of one sequence on one device."""
+    lay = Layout(model, plan)
+    latent = model["kv_lora_rank"] > 0.0
+    values = (
+        model["kv_lora_rank"] + model["rope_head_dim"]
+        if latent
+        else lay.kv_heads * (model["head_dim"] + model["v_head_dim"])
+    )
+    index = model["index_head_dim"] if model["index_topk"] > 0.0 else 0.0
+    window = model["window"] if model["window"] > 0.0 else ops.NO_WINDOW
+    full = model["full_layers"] * context * (values + index)
+    windowed = model["window_layers"] * minimum(context, window) * values
+    linear_values = model["linear_value_heads"] * model["linear_value_dim"]
+    convolved = 2.0 * model["linear_key_heads"] * model["linear_key_dim"] + linear_values
+    matrices = 4.0 * model["linear_value_heads"] * model["linear_value_dim"] * model["linear_key_dim"]
+    linear = model["linear_layers"] * (matrices + 2.0 * convolved * model["linear_conv"])
+    inner = model["mamba_heads"] * model["mamba_head_dim"]
+    mixed = inner + 2.0 * model["mamba_groups"] * model["mamba_state"]
+    mamba = model["mamba_layers"] * (
+        4.0 * inner * model["mamba_state"] + 2.0 * mixed * model["mamba_conv"]
+    )
+    cached = (full + windowed) * ops.STORED[lay.cache] / lay.cp
+    return (cached + (linear + mamba) / lay.tp) / lay.pp
+
+
+def memory_required(model: Record, plan: Record, batch: float, context: float) -> float:
+    """Weights, and the caches of an even share of the sequences."""
+    if not (batch >= 0.0 and context >= 0.0):
+        return math.nan
+    resident = share(batch, plan["dp"]) * sequence_bytes(model, plan, context)
+    return weight_bytes(model, plan) + resident
