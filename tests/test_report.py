@@ -19,8 +19,8 @@ from typing import Any
 import pytest
 
 FILES = {
-    "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv", "frontier_anchors.csv",
-    "hashrate.csv", "same_meter.csv",
+    "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv",
+    "frontier_anchors.csv", "hashrate.csv", "same_meter.csv",
 }  # fmt: skip
 FIGURES = ("roofline", "frontier", "hashrate", "meter")
 COMMAND = [sys.executable, "-m", "tokenroof.cli", "report", "--seconds", "0.1"]

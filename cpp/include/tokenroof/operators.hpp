@@ -27,7 +27,8 @@ constexpr double no_window = 1e18;
 // E (1 - (1 - k/E)^tokens) (occupancy; Feller, vol. 1, IV.2), exact in the mean.
 template <class V> TR_HD V experts_touched_lanes(V tokens, V experts, V log_missed) {
     const V none = splat<V>(0.0);
-    const V exponent = tokens == none ? none : tokens * log_missed; // 0 * -inf where k = E
+    const V untouched = log_missed == log_missed ? none : log_missed;
+    const V exponent = tokens == none ? untouched : tokens * log_missed; // not 0 * -inf where k = E
     return none - experts * expm1_negative(exponent);
 }
 template <class T> TR_HD T experts_touched(T tokens, T experts, T topk) {

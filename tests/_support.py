@@ -1,0 +1,173 @@
+"""What several tests share: instruction sets, distances in ulps, random records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import strategies as st
+
+from tokenroof import _core, dtypes, kernels
+from tokenroof.calibration import CLASSES, Calibration
+from tokenroof.device import Device
+from tokenroof.model import Model
+from tokenroof.plan import Plan
+
+BY_ISA = kernels.by_isa()
+each_isa = pytest.mark.parametrize("isa", list(BY_ISA))
+ELEMENTWISE = sorted(
+    name
+    for name, function in BY_ISA["generic"].items()
+    if function.signature is None and function.types
+)
+STEPS = sorted(name for name in BY_ISA["generic"] if name.endswith(("_step", "_time")))
+OPERATORS = sorted(name for name in BY_ISA["generic"] if name.endswith("_operator"))
+
+
+def ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Numbers between two arrays of floats; 0 where both are NaN."""
+    a, b = np.asarray(a), np.asarray(b)
+    ordered = []
+    for x in (a, b):
+        raw = np.ascontiguousarray(x).view(np.int64 if x.dtype == np.float64 else np.int32)
+        raw = raw.astype(object)
+        low = -(2 ** (8 * x.dtype.itemsize - 1))
+        ordered.append(np.where(np.signbit(x), low - raw, raw))
+    distance = np.abs(ordered[0] - ordered[1])
+    both = np.isnan(a) & np.isnan(b)
+    one = np.isnan(a) ^ np.isnan(b)
+    return np.where(both, 0, np.where(one, 2**62, distance)).astype(np.float64)
+
+
+def same(a: np.ndarray, b: np.ndarray) -> bool:
+    """Equal bit for bit, NaN as NaN, zero as zero."""
+    return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+
+def records(device: Device, calibration: Calibration, model: Model, plan: Plan) -> list[np.ndarray]:
+    return [device.pack(), calibration.pack(), model.pack(), plan.pack()]
+
+
+def named(vectors: list[np.ndarray]) -> list[dict[str, float]]:
+    fields = (
+        _core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS,
+    )  # fmt: skip
+    return [
+        dict(zip(f, map(float, v), strict=True)) for f, v in zip(fields, vectors, strict=True)
+    ]
+
+
+_powers = st.sampled_from([1, 2, 4, 8])
+
+
+@st.composite
+def devices(draw: st.DrawFn) -> Device:
+    rate = st.floats(1e12, 1e16)
+    peak = {"bf16": draw(rate), "fp32": draw(rate)}
+    for name in draw(st.sets(st.sampled_from(["fp8", "fp4", "int8", "tf32"]))):
+        peak[name] = draw(rate)
+    return Device(
+        name="random",
+        memory_bandwidth=draw(st.floats(1e10, 3e13)),
+        peak=peak,
+        memory_bytes=draw(st.floats(1e9, 1e12)),
+        link_bandwidth=draw(st.floats(1e9, 2e12)),
+        link_domain_size=draw(st.sampled_from([2, 8, 72])),
+        node_link_bandwidth=draw(st.floats(1e9, 1e11)),
+        tdp_w=draw(st.floats(50, 2000)),
+        idle_w=draw(st.none() | st.floats(1, 40)),
+    )
+
+
+@st.composite
+def calibrations(draw: st.DrawFn) -> Calibration:
+    if draw(st.booleans()):
+        return Calibration.ideal()
+    part = st.floats(0.05, 1.0)
+    short = st.floats(0, 1e-4)
+    return Calibration(
+        t0={name: draw(short) for name in CLASSES},
+        compute={name: draw(part) for name in CLASSES},
+        memory={name: draw(part) for name in CLASSES},
+        launch_s=draw(short),
+        step_s=draw(short),
+        sequence_s=draw(short),
+        compute_watts=draw(part),
+        memory_watts=draw(part),
+    )
+
+
+@st.composite
+def models(draw: st.DrawFn) -> Model:
+    size = st.integers(1, 64)
+    heads = draw(st.sampled_from([8, 16, 64]))
+    layers = draw(st.integers(1, 80))
+    values: dict[str, object] = {
+        "name": "random",
+        "hidden": 64 * draw(size),
+        "vocab": 1000 * draw(size),
+        "layers": layers,
+        "heads": heads,
+        "kv_heads": draw(st.sampled_from([1, 2, 8])),
+        "head_dim": 16 * draw(st.integers(1, 16)),
+        "mlp_matrices": draw(st.sampled_from([2, 3])),
+        "q_multiplier": draw(st.sampled_from([1, 2])),
+        "norms_per_layer": draw(st.sampled_from([1, 2, 4])),
+        "tied": draw(st.booleans()),
+    }
+    kind = draw(st.sampled_from(["full", "window", "mla", "dsa", "linear", "mamba"]))
+    some = draw(st.integers(0, layers))
+    if kind == "window" and some:
+        values |= {"full_layers": layers - some, "window_layers": some, "window": 128 * draw(size)}
+    if kind in ("mla", "dsa"):
+        values |= {
+            "kv_lora_rank": 64 * draw(size), "rope_head_dim": 64, "nope_head_dim": 128,
+            "v_head_dim": 128, "q_lora_rank": draw(st.sampled_from([0, 1536])),
+        }  # fmt: skip
+    if kind == "dsa":
+        values |= {"index_heads": 32, "index_head_dim": 128, "index_topk": 2048}
+    if kind == "linear":
+        values |= {
+            "linear_layers": some, "full_layers": layers - some, "linear_key_heads": 16,
+            "linear_key_dim": 128, "linear_value_heads": 32, "linear_value_dim": 128,
+            "linear_conv": 4,
+        }  # fmt: skip
+        if some == layers:
+            values |= {"linear_layers": layers - 1, "full_layers": 1}
+    if kind == "mamba" and some < layers:
+        values |= {
+            "mamba_layers": some, "full_layers": layers - some, "mamba_heads": 64,
+            "mamba_head_dim": 64, "mamba_groups": 8, "mamba_state": 128, "mamba_conv": 4,
+        }  # fmt: skip
+    dense = draw(st.integers(0, layers))
+    values |= {"dense_layers": dense, "ffn": 256 * draw(size)}
+    if dense < layers:
+        experts = draw(st.sampled_from([8, 64, 256]))
+        values |= {
+            "moe_layers": layers - dense, "experts": experts, "topk": draw(st.integers(1, 8)),
+            "moe_ffn": 128 * draw(size), "shared_ffn": draw(st.sampled_from([0, 2048])),
+        }  # fmt: skip
+    return Model(**values)  # type: ignore[arg-type]
+
+
+@st.composite
+def plans(draw: st.DrawFn) -> Plan:
+    kind = st.sampled_from(dtypes.NAMES)
+    tp, dp = draw(_powers), draw(_powers)
+    ep = draw(st.sampled_from([n for n in (1, 2, 4, 8, 16, 32, 64) if n <= tp * dp]))
+    return Plan(
+        tp=tp, dp=dp, pp=draw(_powers), cp=draw(st.sampled_from([1, 2])), moe_ep=ep,
+        weights=draw(kind), experts=draw(kind), activations=draw(kind), kv_cache=draw(kind),
+    )  # fmt: skip
+
+
+def loads(name: str) -> list[st.SearchStrategy[float]]:
+    """Strategies of the loads of a step kernel, in its order."""
+    count, tokens = st.floats(0, 1e5) | st.integers(0, 4096).map(float), st.floats(0, 1e6)
+    kind = name.removesuffix("_step").removesuffix("_time")
+    return {
+        "decode": [count, tokens],
+        "prefill": [tokens, tokens],
+        "mixed": [count, tokens, tokens, tokens],
+        "prompts": [count, tokens, tokens],
+        "mixed_prompts": [count, tokens, count, tokens, tokens],
+    }[kind]

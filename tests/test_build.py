@@ -1,0 +1,118 @@
+"""The built module and what importing it costs others."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tokenroof as tr
+from tokenroof import _core
+
+ISAS = tr.build_config()["isas_usable"]
+HEADERS = sorted(Path(tr.get_include(), "tokenroof").glob("*.hpp"))
+
+
+def _python(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60,
+        env={**os.environ, **environment}, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="needs nm of the binutils")
+def test_no_symbol_of_an_instruction_set_is_weak():
+    """A weak one could be replaced by a copy that was built for a newer processor."""
+    listing = subprocess.run(
+        ["nm", "-C", "--defined-only", _core.__file__], capture_output=True, text=True, check=True
+    ).stdout
+    if not listing.strip():
+        pytest.skip("the module is stripped: no symbols to look at")
+    isa = re.compile(r"tokenroof::(generic|x86_64_v3|x86_64_v4)::")
+    tables = [line for line in listing.splitlines() if "hash_table" in line]
+    assert len(tables) >= 1
+    weak = [
+        line for line in listing.splitlines()
+        if isa.search(line) and re.search(r" [WVuwv] ", line)
+    ]  # fmt: skip
+    assert not weak
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.parametrize("source", ["loops/loops.cpp", "loops/steps.cpp", "hash/scan_lanes.cpp",
+                                    "probe/probe_loops.cpp"])  # fmt: skip
+def test_objects_have_no_weak_symbols(source, tmp_path):
+    cpp = Path(__file__).parent.parent / "cpp"
+    target = tmp_path / "object.o"
+    subprocess.run(
+        ["g++", "-std=c++20", "-O1", "-ffp-contract=off", "-fno-trapping-math", "-Wno-psabi",
+         "-DTR_ISA=generic", "-DTR_LANES=4", f"-I{cpp}/include", f"-I{cpp}", f"-I{cpp}/loops", "-c",
+         str(cpp / source), "-o", str(target)], check=True, timeout=300,
+    )  # fmt: skip
+    listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
+    assert "tokenroof" in listing
+    assert not re.findall(r"^.* [WVu] .*$", listing, re.MULTILINE)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.parametrize("header", [h.name for h in HEADERS])
+def test_each_header_stands_alone(header, tmp_path):
+    unit = tmp_path / "unit.cpp"
+    unit.write_text(f"#include <tokenroof/{header}>\nint main() {{ return 0; }}\n")
+    command = ["g++", "-std=c++20", "-fsyntax-only", "-Wall", "-Wextra", "-Wno-psabi",
+               f"-I{tr.get_include()}", str(unit)]  # fmt: skip
+    got = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert got.returncode == 0 and not got.stderr, got.stderr
+
+
+def test_headers_are_shipped():
+    assert {"roofline.hpp", "operators.hpp", "transformer.hpp", "sha256.hpp"} <= {h.name for h in HEADERS}
+
+
+def test_import_needs_numpy_and_the_standard_library_alone():
+    got = _python(
+        "import numpy, sys; before = set(sys.modules); import tokenroof; "
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
+    assert got.returncode == 0, got.stderr
+    extra = set(got.stdout.split()) - set(sys.stdlib_module_names) - {"tokenroof", "numpy"}
+    assert not extra
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_an_instruction_set_can_be_forced(isa):
+    got = _python("import tokenroof._core as c; print(c.ISA)", TOKENROOF_ISA=isa)
+    assert got.stdout.strip() == isa, got.stderr
+
+
+def test_an_unknown_instruction_set_is_refused():
+    got = _python("import tokenroof", TOKENROOF_ISA="z80")
+    assert got.returncode != 0
+    assert "TOKENROOF_ISA is 'z80'" in got.stderr and "generic" in got.stderr
+
+
+def test_build_config_says_how():
+    config = tr.build_config()
+    assert config["version"] == tr.__version__
+    assert config["isa"] in config["isas_usable"]
+    assert "CUDA" in config["cuda"]
+
+
+def test_device_code_compiles_under_nvrtc():
+    """The headers as a CUDA program, without a GPU."""
+    core = pytest.importorskip("cuda.core", reason="cuda-core is not installed: no NVRTC")
+    source = (
+        '#include <tokenroof/operator_kernels.hpp>\n#include <tokenroof/roofline.hpp>\n'
+        '#include <tokenroof/transformer.hpp>\n'
+        'extern "C" __global__ void go(const double* r, double* out) {\n'
+        "  tokenroof::Prepared p; tokenroof::prepare(p, r, r + 20, r + 60, r + 110);\n"
+        "  tokenroof::Parts<double> parts;\n"
+        "  out[0] = tokenroof::evaluate<double, true, true, false>(p, 1.0, 2.0, 1.0, 3.0, 4.0, parts)\n"
+        "    + tokenroof::attainable(r[0], r[1], r[2]);\n}\n"
+    )
+    options = core.ProgramOptions(std="c++17", arch="sm_90", include_path=tr.get_include(), fmad=False)
+    compiled = core.Program(source, code_type="c++", options=options).compile("ptx")
+    assert b"go" in bytes(compiled.code)

@@ -1,0 +1,155 @@
+"""NaN in, NaN out, without a spurious flag; and what must hold whatever the numbers are."""
+
+import numpy as np
+import pytest
+from _support import (
+    BY_ISA, ELEMENTWISE, OPERATORS, STEPS, calibrations, devices, each_isa, models, plans, records,
+    same,
+)  # fmt: skip
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tokenroof as tr
+from tokenroof.calibration import Calibration
+
+SIZES = (1, 7, 8, 9, 255, 257, 5000)
+RECORDS = records(
+    tr.device("H200-SXM"), Calibration.ideal(), tr.model("Qwen3-235B-A22B"), tr.Plan(tp=8, moe_ep=8)
+)
+
+
+def _ordinary(kernel, n, dtype=np.float64):
+    rng = np.random.default_rng(3)
+    out = [rng.uniform(2, 3, n).astype(dtype) for _ in range(kernel.nin)]
+    if kernel.__name__ == "experts_touched":
+        out[1] = out[1] + dtype(5)
+    return out
+
+
+@each_isa
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_elementwise(isa, name, dtype):
+    kernel = BY_ISA[isa][name]
+    for n in SIZES:
+        base = _ordinary(kernel, n, dtype)
+        for i in range(kernel.nin):
+            arrays = [a.copy() for a in base]
+            arrays[i][n // 2] = np.nan
+            with np.errstate(all="raise"):
+                contiguous = kernel(*arrays)
+                strided = kernel(*(np.repeat(a, 2)[::2] for a in arrays))
+                one = kernel(*(a if j == i else a[n // 2] for j, a in enumerate(arrays)))
+                with np.errstate(invalid="ignore"):  # in place the inputs are gone
+                    kept = arrays[i].copy()
+                    in_place = kernel(*(kept if j == i else a for j, a in enumerate(arrays)), out=kept)
+            assert np.isnan(contiguous[n // 2]) and np.isnan(one[n // 2])
+            assert np.isnan(contiguous).sum() == 1
+            assert same(contiguous, strided) and same(contiguous, in_place)
+
+
+@each_isa
+def test_flags_reach_errstate(isa):
+    kernels = BY_ISA[isa]
+    with pytest.raises(FloatingPointError, match="divide by zero"), np.errstate(all="raise"):
+        kernels["ridge_point"](1.0, 0.0)
+    with pytest.raises(FloatingPointError, match="invalid"), np.errstate(all="raise"):
+        kernels["ridge_point"](0.0, 0.0)
+    with pytest.raises(FloatingPointError, match="invalid"), np.errstate(all="raise"):
+        kernels["attainable"](1.0, np.inf, 0.0)
+
+
+@each_isa
+@pytest.mark.parametrize("name", STEPS)
+def test_steps(isa, name):
+    kernel = BY_ISA[isa][name]
+    for n in SIZES:
+        rng = np.random.default_rng(n)
+        base = [np.floor(rng.uniform(1, 500, n)) for _ in range(kernel.nin - 4)]
+        clean = kernel(*RECORDS, *base)
+        for i in range(len(base)):
+            arrays = [a.copy() for a in base]
+            arrays[i][n // 2] = np.nan
+            with np.errstate(all="raise"):
+                got = kernel(*RECORDS, *arrays)
+            wrong = np.isnan(got) if got.ndim == 1 else np.isnan(got).all(axis=-1)
+            assert wrong[n // 2] and wrong.sum() == 1
+            rest = np.arange(n) != n // 2
+            assert same(got[rest], clean[rest])
+            arrays[i][n // 2] = -1.0
+            with pytest.raises(FloatingPointError, match="invalid"), np.errstate(all="raise"):
+                kernel(*RECORDS, *arrays)
+            with np.errstate(invalid="ignore"):
+                assert np.isnan(np.atleast_1d(kernel(*RECORDS, *arrays))[n // 2]).all()
+
+
+@each_isa
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators(isa, name):
+    kernel = BY_ISA[isa][name]
+    codes = {"gemm_operator": 2, "experts_operator": 1, "attention_decode_operator": 1,
+             "attention_prefill_operator": 2, "mla_decode_operator": 1,
+             "mla_prefill_operator": 1}.get(name, 0)  # fmt: skip
+    sizes = [4.0] * (kernel.nin - 2 - codes)
+    for i in range(len(sizes)):
+        arguments = [*sizes, *[2.0] * codes]
+        arguments[i] = np.nan
+        with np.errstate(all="raise"):
+            got = kernel(*RECORDS[:2], *arguments)
+        # a window of NaN is a window that nothing is compared with; all else makes the time NaN
+        if not (name.startswith("attention") and i == len(sizes) - 1):
+            assert np.isnan(got[0]), (name, i)
+
+
+@each_isa
+def test_the_table_of_counts_gives_the_same_bits(isa):
+    """Whole-number batches of 4,096 and more are looked up; a mixed step never is."""
+    kernels = BY_ISA[isa]
+    rng = np.random.default_rng(5)
+    batch = rng.integers(0, 1000, 20_003).astype(float)
+    context = rng.uniform(0, 1e5, batch.size)
+    direct = kernels["mixed_time"](*RECORDS, batch, context, 0.0, 0.0)
+    assert same(kernels["decode_time"](*RECORDS, batch, context), direct)
+    assert same(BY_ISA["generic"]["decode_time"](*RECORDS, batch, context), direct)
+    backwards = np.empty(2 * batch.size)[::2]
+    kernels["decode_time"](*RECORDS, batch[::-1], context[::-1], out=backwards)
+    assert same(backwards[::-1], direct)
+    assert same(kernels["decode_time"](*RECORDS, batch + 0.5, context),
+                kernels["mixed_time"](*RECORDS, batch + 0.5, context, 0.0, 0.0))  # fmt: skip
+    context[77], batch[78] = -1.0, 8191.0
+    with pytest.raises(FloatingPointError), np.errstate(all="raise"):
+        kernels["decode_time"](*RECORDS, batch, context)
+
+
+@each_isa
+@given(d=devices(), c=calibrations(), m=models(), p=plans(), load=st.tuples(*[st.floats(1, 1e5)] * 3))
+def test_laws_of_a_step(isa, d, c, m, p, load):
+    kernels, (batch, context, tokens) = BY_ISA[isa], load
+    r = records(d, c, m, p)
+    if np.isnan(d.pack()).any() and not np.isfinite(kernels["decode_time"](*r, 1.0, 1.0)):
+        return  # a type that this device has no unit for
+    time = kernels["decode_time"](*r, batch, context)
+    assert time > 0
+    # the edges of a mixed step
+    assert kernels["mixed_time"](*r, batch, context, 0.0, 0.0) == time
+    assert kernels["mixed_time"](*r, 0.0, 0.0, tokens, 7.0) == kernels["prefill_time"](*r, tokens, 7.0)
+    assert kernels["prompts_time"](*r, 1.0, tokens, 7.0) == kernels["prefill_time"](*r, tokens, 7.0)
+    # more work takes no less time
+    assert kernels["decode_time"](*r, 2 * batch, context) >= time * (1 - 1e-12)
+    assert kernels["decode_time"](*r, batch, 2 * context) >= time * (1 - 1e-12)
+    assert kernels["mixed_time"](*r, batch, context, tokens, 0.0) >= time * (1 - 1e-12)
+    # a faster device takes no more
+    faster = records(d.replace(memory_bandwidth=2 * d.memory_bandwidth), c, m, p)
+    assert kernels["decode_time"](*faster, batch, context) <= time * (1 + 1e-12)
+    # datasheet values bound it from below
+    ideal = records(d, Calibration.ideal(), m, p)
+    assert kernels["decode_time"](*ideal, batch, context) <= time * (1 + 1e-12)
+    # parts sum to the whole
+    fields = dict(zip(tr.kernels.STEP_FIELDS, kernels["decode_step"](*r, batch, context), strict=True))
+    causes = sum(fields[f"{k}_s"] for k in ("memory", "compute", "launch", "communication"))
+    groups = sum(fields[f"{k}_s"] for k in (
+        "projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",
+        "collective", "overhead"))  # fmt: skip
+    assert fields["time"] == time
+    np.testing.assert_allclose([causes, groups], time, rtol=1e-12)
+    assert 0 < fields["watts"] <= d.tdp_w * p.devices * (1 + 1e-12)

@@ -1,0 +1,111 @@
+"""Every element-wise kernel against its reference, on every instruction set."""
+
+import inspect
+
+import numpy as np
+import pytest
+from _support import BY_ISA, ELEMENTWISE, OPERATORS, STEPS, each_isa, same, ulps
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tokenroof import kernels, reference
+
+# log1p and expm1 are within 1 ulp each in both; the exponent's rounding error (half an ulp of
+# tokens * log) reaches the answer scaled by at most |x / expm1(x)| * exp(x) <= 1.
+APPROXIMATE = {"experts_touched": 6}
+# float32: rounding of each operation on the way, beside the one of the float64 answer
+FLOAT32_ROUNDINGS = 16
+
+anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
+physical = st.floats(1e-12, 1e16) | st.just(0.0) | st.just(1.0)
+physical32 = st.floats(np.float32(1e-3).item(), np.float32(1e3).item(), width=32)
+
+
+def test_every_kernel_has_a_twin_and_documentation():
+    for name, function in kernels.by_isa()[next(iter(BY_ISA))].items():
+        twin = getattr(reference, name, None)
+        assert callable(twin), f"tokenroof.reference has no {name}"
+        assert function.__doc__, name
+        for section in ("Parameters", "Returns", "References"):
+            assert section in function.__doc__, f"{name}: no {section}"
+        expected = len(inspect.signature(function).parameters) - 3  # out, where, dtype
+        assert function.nin == expected, name
+        assert len(inspect.signature(twin).parameters) == function.nin, name
+        assert function.__module__ == "tokenroof.kernels"
+
+
+def test_the_lists_cover_all_kernels():
+    rest = {"sha256d", "memory_required"}
+    assert set(ELEMENTWISE) | set(STEPS) | set(OPERATORS) | rest == set(BY_ISA["generic"])
+
+
+@each_isa
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@given(data=st.data())
+def test_float64_equals_the_reference(isa, name, data):
+    kernel, twin = BY_ISA[isa][name], getattr(reference, name)
+    shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=kernel.nin, max_side=5))
+    elements = physical if name in APPROXIMATE else anything | physical
+    arrays = [
+        data.draw(hnp.arrays(np.float64, shape, elements=elements)) for shape in shapes.input_shapes
+    ]
+    if name == "experts_touched":  # whole experts, of which a token takes some
+        arrays[1] = np.minimum(np.floor(arrays[1]) + 1.0, 1e6)
+        arrays[2] = np.minimum(arrays[2], 1.0) * arrays[1].min()
+    with np.errstate(all="ignore"):
+        got = kernel(*arrays)
+    flat = [a.ravel() for a in np.broadcast_arrays(*arrays)]
+    want = np.array([twin(*map(float, row)) for row in zip(*flat, strict=True)])
+    want = want.reshape(np.shape(got))
+    if name in APPROXIMATE:
+        assert (ulps(np.asarray(got), want) <= APPROXIMATE[name]).all()
+    else:
+        assert same(got, want)
+
+
+@each_isa
+@pytest.mark.parametrize("name", ELEMENTWISE)
+@given(data=st.data())
+def test_float32_is_the_float64_answer_rounded(isa, name, data):
+    if name == "effective_energy_balance" or name == "flops_per_joule":
+        elements = st.floats(np.float32(1e-3).item(), 1.0, width=32)  # no difference that cancels
+    else:
+        elements = physical32
+    kernel = BY_ISA[isa][name]
+    arrays = [data.draw(hnp.arrays(np.float32, 9, elements=elements)) for _ in range(kernel.nin)]
+    if name == "experts_touched":
+        arrays[2] = np.minimum(arrays[1], arrays[2])
+    if "ranks" in inspect.signature(kernels.__dict__[name]).parameters:
+        arrays[1] = np.ceil(np.abs(arrays[1])) + np.float32(1)
+    if name == "effective_energy_balance":
+        arrays[1], arrays[3] = arrays[0] * np.float32(2), arrays[3] / np.float32(2)
+    with np.errstate(all="ignore"):
+        got = kernel(*arrays)
+        want = kernel(*(a.astype(np.float64) for a in arrays)).astype(np.float32)
+    assert got.dtype == np.float32
+    assert (ulps(got, want) <= FLOAT32_ROUNDINGS).all()
+
+
+@pytest.mark.parametrize("experts,topk", [(256.0, 8.0), (128.0, 4.0), (8.0, 2.0), (8.0, 8.0)])
+@each_isa
+def test_experts_touched_against_fifty_digits(isa, experts, topk):
+    mpmath = pytest.importorskip("mpmath")
+    tokens = np.concatenate([np.arange(0.0, 70.0), [0.25, 1e-9, 300.5, 1e6]])
+    got = BY_ISA[isa]["experts_touched"](tokens, experts, topk)
+    with mpmath.workdps(50):
+        want = np.array(
+            [float(experts * (1 - (1 - mpmath.mpf(topk) / experts) ** mpmath.mpf(t))) for t in tokens]
+        )
+    assert (ulps(got, want) <= 4).all()
+
+
+@each_isa
+def test_all_instruction_sets_agree_bit_for_bit(isa):
+    rng = np.random.default_rng(0)
+    for name in ELEMENTWISE:
+        kernel = BY_ISA[isa][name]
+        arrays = [10.0 ** rng.uniform(-3, 12, 2003) for _ in range(kernel.nin)]
+        if name == "experts_touched":
+            arrays = [rng.uniform(0, 5000, 2003), np.full(2003, 256.0), rng.uniform(0, 256, 2003)]
+        assert same(kernel(*arrays), BY_ISA["generic"][name](*arrays)), name
