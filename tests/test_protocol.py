@@ -43,7 +43,7 @@ def test_broadcast_out_where_dtype(name):
 
 
 def test_gufuncs_broadcast_records():
-    devices = np.stack([tr.device(n).pack() for n in ("H100-SXM", "H200-SXM", "A100-80GB-SXM")])
+    devices = np.stack([tr.device(n).pack() for n in ("H100-SXM", "H200-SXM", "A100-SXM-80GB")])
     plans = np.stack([tr.Plan(tp=t).pack() for t in (1, 2)])
     got = kernels.decode_time(
         devices[:, None, None], RECORDS[1], RECORDS[2], plans[None, :, None], [1.0, 8.0, 64.0, 256.0], 512.0

@@ -205,11 +205,17 @@ def irr(flows: ArrayLike) -> tuple[float, ...]:
     [0.25, 4.0]
     """
     array = _flows(flows)
-    roots = np.roots(array[::-1])  # in x = 1 / (1 + rate)
-    real = roots[(np.abs(roots.imag) <= 1e-7 * np.maximum(1.0, np.abs(roots))) & (roots.real > 0)].real
+    with np.errstate(all="ignore"):
+        roots = np.roots(array[::-1])  # in x = 1 / (1 + rate)
+    nearly_real = np.abs(roots.imag) <= 1e-7 * np.maximum(1.0, np.abs(roots))
+    real = roots[nearly_real & (roots.real > 1e-300)].real
     rates: list[float] = []
+    years = np.arange(array.size)
     for rate in sorted(float(1.0 / x - 1.0) for x in real):
-        if not rates or rate - rates[-1] > 1e-6 * (1.0 + rate):
+        present = array * (1.0 + rate) ** -years
+        # coefficients of very different size give roots that are none
+        genuine = abs(present.sum()) <= 1e-9 * np.abs(present).sum()
+        if genuine and (not rates or rate - rates[-1] > 1e-6 * (1.0 + rate)):
             rates.append(rate)
     return tuple(rates)
 

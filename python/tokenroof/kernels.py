@@ -198,7 +198,7 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
     "sha256d": ("headers", "Double SHA-256 of block headers, digest in wire order.",
                 "digests, uint8 [..., 32]", _FIPS,
                 ">>> import numpy as np\n"
-                ">>> sha256d(np.zeros(80, np.uint8))[:4].tobytes().hex()\n'14508459'"),
+                ">>> sha256d(np.zeros(80, np.uint8))[:4].tobytes().hex()\n'4be7570e'"),
     "token_revenue_per_mwh": ("tokens_per_s_per_mw price_per_mtok",
                               "Revenue of tokens per MWh: 3600 tput price / 1e6.", "revenue [$/MWh]",
                               _ECON, ">>> float(token_revenue_per_mwh(1e6, 2.0))\n7200.0"),

@@ -70,7 +70,7 @@ class Model:
     --------
     >>> m = Model(name="tiny", hidden=64, vocab=100, layers=2, heads=4, ffn=256)
     >>> m.parameters, m.kv_bytes_per_token("bf16")
-    (144064, 512.0)
+    (144192, 512.0)
     """
 
     name: str

@@ -32,6 +32,14 @@ template <class T> TR_HD constexpr T min_nan(T a, T b) { return (a < b || a != a
 // The larger value; NaN if either is NaN.
 template <class T> TR_HD constexpr T max_nan(T a, T b) { return (a > b || a != a) ? a : b; }
 
+#if defined(__CUDA_ARCH__) || defined(__CUDACC_RTC__)
+TR_HD double not_a_number() { return __longlong_as_double(0x7ff8000000000000LL); }
+TR_HD double infinite() { return __longlong_as_double(0x7ff0000000000000LL); }
+#else
+TR_HD double not_a_number() { return __builtin_nan(""); }
+TR_HD double infinite() { return __builtin_inf(); }
+#endif
+
 // The same number in every lane.
 template <class V> TR_HD constexpr V splat(double x) { return V{} + x; }
 

@@ -52,8 +52,8 @@ template <class V> TR_HD V log_positive(V x) {
                             2.857142874366239149e-01) + 6.666666666666735130e-01);
     const V half_square = f * f * 0.5;
     const V log = k * ln2_high - ((half_square - (s * (half_square + (even + odd)) + k * ln2_low)) - f);
-    const V zero = splat<V>(0.0), infinity = splat<V>(__builtin_inf());
-    const V special = x == zero ? -infinity : splat<V>(__builtin_nan(""));
+    const V zero = splat<V>(0.0), infinity = splat<V>(infinite());
+    const V special = x == zero ? -infinity : splat<V>(not_a_number());
     return x > zero ? (x == infinity ? infinity : log) : special;
 }
 
@@ -65,7 +65,7 @@ template <class V> TR_HD V log1p_lanes(V x) {
     const V zero = splat<V>(0.0), one = splat<V>(1.0);
     const V safe = d == zero ? one : d;
     const V corrected = log_positive(u) * (x / safe);
-    return d == zero ? x : (x == -one ? splat<V>(-__builtin_inf()) : corrected);
+    return d == zero ? x : (x == -one ? splat<V>(-infinite()) : corrected);
 }
 
 // exp(y) - 1 for y <= 0.

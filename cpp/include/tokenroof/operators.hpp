@@ -147,7 +147,9 @@ TR_HD Line collective_line(const double* d, const double* c, double ranks, doubl
     const Shares s = shares_of(c, calibration::collective_t0);
     // a host without a scale-up link joins up to eight devices over PCIe
     const double domain = d[device::link_domain_size] > 1.0 ? d[device::link_domain_size] : 8.0;
-    const double link = ranks <= domain ? d[device::link_bandwidth] : d[device::node_link_bandwidth];
+    const double link = ranks <= domain  ? d[device::link_bandwidth]
+                        : ranks > domain ? d[device::node_link_bandwidth]
+                                         : ranks; // NaN
     return {s.t0 + c[calibration::launch_s], 0.0, 0.0, bytes / (link * s.memory), 0.0, 0.0, bytes};
 }
 TR_HD double all_reduce_factor(double ranks) { return 2.0 * (ranks - 1.0) / ranks; }

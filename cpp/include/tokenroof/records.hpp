@@ -61,8 +61,6 @@ namespace op { enum Field : int { TR_OPERATOR_FIELDS(TR_NAME) count }; }
 namespace dtype { enum Code : int { TR_DTYPES(TR_NAME) count }; }
 #undef TR_NAME
 
-TR_HD double not_a_number() { return __builtin_nan(""); }
-
 // Bytes of a stored element, its share of the block's scales included.
 TR_HD double dtype_bytes(int code) {
     switch (code) {

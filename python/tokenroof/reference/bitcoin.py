@@ -45,7 +45,7 @@ def retarget(bits: int, first_time: int, last_time: int) -> int:
     if span > fortnight * 4:
         span = fortnight * 4
     limit = target_from_bits(0x1D00FFFF) | (1 << 208) - 1
-    return bits_from_target(min(limit, target_from_bits(bits) * span // fortnight))
+    return bits_from_target(max(1, min(limit, target_from_bits(bits) * span // fortnight)))
 
 
 def subsidy(height: int, halving_interval: int = 210_000) -> int:

@@ -192,8 +192,10 @@ def state(device: Record, calibration: Record, launches: float, flops: float, pe
 def collective(device: Record, calibration: Record, ranks: float, crossing: float) -> Line:
     """`crossing` bytes per x over each rank's link."""
     domain = device["link_domain_size"] if device["link_domain_size"] > 1.0 else 8.0
-    inside = ranks <= domain
-    link = device["link_bandwidth"] if inside else device["node_link_bandwidth"]
+    if ranks <= domain:
+        link = device["link_bandwidth"]
+    else:
+        link = device["node_link_bandwidth"] if ranks > domain else ranks  # NaN
     share = calibration["collective_memory"]
     launch = calibration["collective_t0"] + calibration["launch_s"]
     return Line(launch, 0.0, 0.0, divide(crossing, link * share), 0.0, 0.0, crossing)

@@ -1,0 +1,133 @@
+"""Bitcoin's arithmetic, in exact integers, against the chain."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from test_sha256 import HEADERS
+
+from tokenroof import mining, reference
+
+bitcoin = reference.bitcoin
+
+
+@pytest.mark.parametrize("row", HEADERS, ids=lambda row: row["height"])
+def test_real_headers(row):
+    bits = row["bits_hex"]
+    target = mining.target_from_bits(bits)
+    assert int(row["hash"], 16) <= target
+    assert mining.bits_from_target(target) == int(bits, 16)
+    assert mining.difficulty(bits) == pytest.approx(float(row["difficulty"]), rel=1e-15, abs=0.006)
+    assert mining.subsidy(int(row["height"])) == int(row["subsidy_sat"])
+
+
+@pytest.mark.parametrize(
+    "bits,difficulty",
+    [("1d00ffff", 1.0), ("1b0404cb", 16307.42093852398), ("17053894", 53911173001054.59),
+     ("17034219", 86388558925171.02), ("170331db", 88104191118793.16)],
+)  # fmt: skip
+def test_difficulty(bits, difficulty):
+    assert mining.difficulty(bits) == pytest.approx(difficulty, rel=1e-15)
+    assert mining.difficulty(int(bits, 16)) == bitcoin.difficulty(int(bits, 16))
+
+
+def test_work():
+    assert mining.work("1d00ffff") == 4295032833
+    assert mining.work("1b0404cb") == 70040908352512
+
+
+@pytest.mark.parametrize(
+    "first,last,bits,new",
+    [(1261130161, 1262152739, "1d00ffff", 0x1D00D86A), (1231006505, 1233061996, "1d00ffff", 0x1D00FFFF),
+     (1279008237, 1279297671, "1c05a3f4", 0x1C0168FD), (1263163443, 1269211443, "1c387f6f", 0x1D00E1FD)],
+)  # fmt: skip
+def test_retarget_as_the_chain_did(first, last, bits, new):
+    assert mining.retarget(bits, first, last) == new
+    assert bitcoin.retarget(int(bits, 16), first, last) == new
+
+
+@given(bits=st.integers(0, 2**32 - 1))
+def test_targets_of_any_bits(bits):
+    try:
+        want = bitcoin.target_from_bits(bits)
+    except ValueError:
+        with pytest.raises(ValueError, match=f"bits is {bits:#010x}.*allowed"):
+            mining.target_from_bits(bits)
+    else:
+        assert mining.target_from_bits(bits) == want
+        assert mining.work(bits) == bitcoin.work(bits)
+
+
+@given(target=st.integers(1, 2**256 - 1) | st.integers(0, 255).map(lambda n: 1 << n))
+def test_bits_of_any_target(target):
+    bits = mining.bits_from_target(target)
+    assert bits == bitcoin.bits_from_target(target)
+    rounded = mining.target_from_bits(bits)
+    assert rounded <= target < rounded + max(1, rounded >> 14)
+    assert mining.bits_from_target(rounded) == bits
+
+
+@given(st.integers(1, 2**224 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_retarget_of_anything(target, first, last):
+    bits = mining.bits_from_target(target)
+    assert mining.retarget(bits, first, last) == bitcoin.retarget(bits, first, last)
+
+
+@pytest.mark.parametrize(
+    "bits,what",
+    [(0x1D80FFFF, "negative"), (0x04923456, "negative"), (0, "zero"), (0x01003456, "zero"), (0x1D000000, "zero"),
+     (0x23000001, "over 256 bits"), (0x22000100, "over 256 bits"), (0x21010000, "over 256 bits"),
+     (0xFF123456, "over 256 bits"), ("1d00fff", "eight hexadecimal"), ("1d00ffgg", "eight hexadecimal"),
+     (-1, "allowed: 0 to"), (2**32, "allowed: 0 to"), (1.5, "allowed: an integer"), (None, "allowed: an integer"),
+     (True, "allowed: an integer")],
+)  # fmt: skip
+def test_bits_that_are_no_target(bits, what):
+    for function in (mining.target_from_bits, mining.difficulty, mining.work):
+        with pytest.raises((ValueError, TypeError), match=f"bits is .*{what}"):
+            function(bits)
+
+
+def test_supply_to_the_last_satoshi():
+    table = {
+        0: 5000000000, 209999: 1050000000000000, 210000: 1050002500000000, 419999: 1575000000000000,
+        420000: 1575001250000000, 630000: 1837500625000000, 839999: 1968750000000000,
+        840000: 1968750312500000, 900000: 1987500312500000, 6929998: 2099999997689999,
+        6929999: 2099999997690000, 6930000: 2099999997690000, 10**9: 2099999997690000,
+    }  # fmt: skip
+    for height, coins in table.items():
+        assert mining.supply(height) == coins == bitcoin.supply(height)
+    assert mining.supply(10**9, halving_interval=2_000_000) == 19999999978000000
+    assert mining.subsidy(6_929_999) == 1 and mining.subsidy(6_930_000) == 0
+    assert mining.subsidy(64 * 210_000) == 0
+
+
+@given(height=st.integers(0, 20_000), interval=st.integers(1, 700), cap=st.none() | st.integers(0, 10**14))
+def test_supply_is_the_sum_of_subsidies(height, interval, cap):
+    first = mining.supply(height, cap=cap, halving_interval=interval)
+    new = mining.subsidy(height + 1, cap=cap, halving_interval=interval)
+    assert mining.supply(height + 1, cap=cap, halving_interval=interval) == first + new
+    if cap is None:
+        assert first == bitcoin.supply(height, interval)
+        assert new == bitcoin.subsidy(height + 1, interval)
+    else:
+        assert first <= cap
+
+
+@pytest.mark.parametrize("arguments", [{"height": -1}, {"height": 1.0}, {"height": 1, "halving_interval": 0},
+                                       {"height": 1, "cap": -1}, {"height": True}])  # fmt: skip
+def test_bad_heights(arguments):
+    for function in (mining.subsidy, mining.supply):
+        with pytest.raises((ValueError, TypeError), match="is .*allowed"):
+            function(**arguments)
+
+
+def test_time_and_price():
+    assert mining.expected_time_to_block(100e12, 1e14) == 4294967296.0
+    assert mining.hashprice(1e14, 1e5, fees_btc=0.05) == pytest.approx(63.8701021671295, rel=1e-14)
+    reward = 3.125 / (1 - 0.0055)
+    assert mining.hashprice(1.4647e14, 91132, 0.0, reward) == pytest.approx(39.3297635439, rel=1e-11)
+    assert mining.hashprice([1e14, 2e14], 1e5).shape == (2,)
+    for bad in (0.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="difficulty is .*allowed"):
+            mining.hashprice(bad, 1e5)
+        with pytest.raises(ValueError, match="hashrate is .*allowed"):
+            mining.expected_time_to_block(bad, 1e14)
