@@ -51,9 +51,7 @@ def named(vectors: list[np.ndarray]) -> list[dict[str, float]]:
     fields = (
         _core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS,
     )  # fmt: skip
-    return [
-        dict(zip(f, map(float, v), strict=True)) for f, v in zip(fields, vectors, strict=True)
-    ]
+    return [dict(zip(f, map(float, v), strict=True)) for f, v in zip(fields, vectors, strict=True)]
 
 
 _powers = st.sampled_from([1, 2, 4, 8])

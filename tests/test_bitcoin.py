@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_sha256 import HEADERS
 
+from test_sha256 import HEADERS
 from tokenroof import mining, reference
 
 bitcoin = reference.bitcoin
@@ -100,7 +100,11 @@ def test_supply_to_the_last_satoshi():
     assert mining.subsidy(64 * 210_000) == 0
 
 
-@given(height=st.integers(0, 20_000), interval=st.integers(1, 700), cap=st.none() | st.integers(0, 10**14))
+@given(
+    height=st.integers(0, 20_000),
+    interval=st.integers(1, 700),
+    cap=st.none() | st.integers(0, 10**14),
+)
 def test_supply_is_the_sum_of_subsidies(height, interval, cap):
     first = mining.supply(height, cap=cap, halving_interval=interval)
     new = mining.subsidy(height + 1, cap=cap, halving_interval=interval)
@@ -124,7 +128,9 @@ def test_time_and_price():
     assert mining.expected_time_to_block(100e12, 1e14) == 4294967296.0
     assert mining.hashprice(1e14, 1e5, fees_btc=0.05) == pytest.approx(63.8701021671295, rel=1e-14)
     reward = 3.125 / (1 - 0.0055)
-    assert mining.hashprice(1.4647e14, 91132, 0.0, reward) == pytest.approx(39.3297635439, rel=1e-11)
+    assert mining.hashprice(1.4647e14, 91132, 0.0, reward) == pytest.approx(
+        39.3297635439, rel=1e-11
+    )
     assert mining.hashprice([1e14, 2e14], 1e5).shape == (2,)
     for bad in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(ValueError, match="difficulty is .*allowed"):

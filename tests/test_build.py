@@ -69,7 +69,9 @@ def test_each_header_stands_alone(header, tmp_path):
 
 
 def test_headers_are_shipped():
-    assert {"roofline.hpp", "operators.hpp", "transformer.hpp", "sha256.hpp"} <= {h.name for h in HEADERS}
+    assert {"roofline.hpp", "operators.hpp", "transformer.hpp", "sha256.hpp"} <= {
+        h.name for h in HEADERS
+    }
 
 
 def test_import_needs_numpy_and_the_standard_library_alone():
@@ -104,7 +106,9 @@ def test_build_config_says_how():
 def test_device_code_compiles_under_nvrtc():
     """The headers as a CUDA program, without a GPU."""
     nvrtc = pytest.importorskip(
-        "cuda.bindings.nvrtc", reason="cuda-bindings is not installed: no NVRTC", exc_type=ImportError
+        "cuda.bindings.nvrtc",
+        reason="cuda-bindings is not installed: no NVRTC",
+        exc_type=ImportError,
     )
     source = (
         "#include <tokenroof/economics.hpp>\n#include <tokenroof/operator_kernels.hpp>\n"
@@ -118,7 +122,12 @@ def test_device_code_compiles_under_nvrtc():
     )
     error, program = nvrtc.nvrtcCreateProgram(source.encode(), b"go.cu", 0, [], [])
     assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS
-    options = [b"--gpu-architecture=sm_90", b"--std=c++17", b"--fmad=false", b"-I" + tr.get_include().encode()]
+    options = [
+        b"--gpu-architecture=sm_90",
+        b"--std=c++17",
+        b"--fmad=false",
+        b"-I" + tr.get_include().encode(),
+    ]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     _, size = nvrtc.nvrtcGetProgramLogSize(program)
     log = b" " * size

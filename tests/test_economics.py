@@ -21,7 +21,9 @@ def test_annuities():
     assert ec.crf(1e-12, 10) == pytest.approx(0.1, rel=1e-10)
 
 
-@pytest.mark.parametrize("rate,want", [(0.0, 304.414003044), (0.08, 533.468241717), (0.1, 600.336880764)])
+@pytest.mark.parametrize(
+    "rate,want", [(0.0, 304.414003044), (0.08, 533.468241717), (0.1, 600.336880764)]
+)
 def test_the_keynotes_factory(rate, want):
     site = ec.Site(power_w=1e9, capex=40e9, life_years=15, discount_rate=rate)
     assert site.capital_per_mwh == pytest.approx(want, rel=1e-11)
@@ -41,10 +43,12 @@ def test_present_value_and_returns():
     assert ec.irr([1, 1]) == ()
 
 
-@given(st.lists(st.floats(-1e6, 1e6), min_size=2, max_size=6))
+@given(
+    st.lists(st.floats(-1e6, -1e-6) | st.floats(1e-6, 1e6) | st.just(0.0), min_size=2, max_size=6)
+)
 def test_returns_are_roots(flows):
     for rate in ec.irr(flows):
-        if -0.9 < rate < 10:
+        if -0.9 < rate < 1e6:
             scale = sum(abs(f) / (1 + rate) ** k for k, f in enumerate(flows))
             assert abs(ec.npv(rate, flows)) <= 1e-5 * max(scale, 1e-300)
 
@@ -111,7 +115,9 @@ def test_a_fixed_split_earns_less():
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 200), st.floats(1e3, 1e7), st.floats(0, 1e9)), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.floats(0, 200), st.floats(1e3, 1e7), st.floats(0, 1e9)), min_size=1, max_size=6
+    ),
     st.floats(1e6, 2e9),
 )
 def test_allocation_against_linear_programming(rows, power):
@@ -143,7 +149,9 @@ def test_cost_per_mtok():
 def test_mining_against_inference():
     got = ec.compare_per_mwh("Antminer S21", "H200-SXM", "gpt-oss-120b")
     s21 = tr.miner("Antminer S21")
-    want = kernels.mining_revenue_per_mwh(got.market.hashprice, s21.power / s21.hashrate * 1e12, 1.03)
+    want = kernels.mining_revenue_per_mwh(
+        got.market.hashprice, s21.power / s21.hashrate * 1e12, 1.03
+    )
     assert got.mining == want
     assert got.inference > got.mining > 0 and got.interactivity >= 30
     assert got.market.date and len(got.market.notes) == 5
@@ -153,7 +161,9 @@ def test_mining_against_inference():
     impossible = ec.compare_per_mwh("Antminer S21", "T4", "DeepSeek-V3", tr.Plan())
     assert np.isnan(impossible.inference)
     given = ec.Market(hashprice=50.0, price_per_mtok=2.0)
-    one = ec.compare_per_mwh("Antminer S21", "H200-SXM", "Llama-3.1-8B", tr.Plan(weights="fp8"), given)
+    one = ec.compare_per_mwh(
+        "Antminer S21", "H200-SXM", "Llama-3.1-8B", tr.Plan(weights="fp8"), given
+    )
     two = ec.compare_per_mwh("Antminer S21", "H200-SXM", "Llama-3.1-8B", tr.Plan(weights="fp8"),
                              given.replace(price_per_mtok=4.0))  # fmt: skip
     assert two.inference == pytest.approx(2 * one.inference) and "tp1" in one.plan

@@ -2,14 +2,23 @@
 
 import numpy as np
 import pytest
-from _support import (
-    BY_ISA, ELEMENTWISE, OPERATORS, STEPS, calibrations, devices, each_isa, models, plans, records,
-    same,
-)  # fmt: skip
 from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
+from _support import (
+    BY_ISA,
+    ELEMENTWISE,
+    OPERATORS,
+    STEPS,
+    calibrations,
+    devices,
+    each_isa,
+    models,
+    plans,
+    records,
+    same,
+)  # fmt: skip
 from tokenroof.calibration import Calibration
 
 SIZES = (1, 7, 8, 9, 255, 257, 5000)
@@ -42,7 +51,9 @@ def test_elementwise(isa, name, dtype):
                 one = kernel(*(a if j == i else a[n // 2] for j, a in enumerate(arrays)))
                 with np.errstate(invalid="ignore"):  # in place the inputs are gone
                     kept = arrays[i].copy()
-                    in_place = kernel(*(kept if j == i else a for j, a in enumerate(arrays)), out=kept)
+                    in_place = kernel(
+                        *(kept if j == i else a for j, a in enumerate(arrays)), out=kept
+                    )
             assert np.isnan(contiguous[n // 2]) and np.isnan(one[n // 2])
             assert np.isnan(contiguous).sum() == 1
             assert same(contiguous, strided) and same(contiguous, in_place)
@@ -122,7 +133,9 @@ def test_the_table_of_counts_gives_the_same_bits(isa):
 
 
 @each_isa
-@given(d=devices(), c=calibrations(), m=models(), p=plans(), load=st.tuples(*[st.floats(1, 1e5)] * 3))
+@given(
+    d=devices(), c=calibrations(), m=models(), p=plans(), load=st.tuples(*[st.floats(1, 1e5)] * 3)
+)
 def test_laws_of_a_step(isa, d, c, m, p, load):
     kernels, (batch, context, tokens) = BY_ISA[isa], load
     r = records(d, c, m, p)
@@ -132,7 +145,9 @@ def test_laws_of_a_step(isa, d, c, m, p, load):
     assert time > 0
     # the edges of a mixed step
     assert kernels["mixed_time"](*r, batch, context, 0.0, 0.0) == time
-    assert kernels["mixed_time"](*r, 0.0, 0.0, tokens, 7.0) == kernels["prefill_time"](*r, tokens, 7.0)
+    assert kernels["mixed_time"](*r, 0.0, 0.0, tokens, 7.0) == kernels["prefill_time"](
+        *r, tokens, 7.0
+    )
     assert kernels["prompts_time"](*r, 1.0, tokens, 7.0) == kernels["prefill_time"](*r, tokens, 7.0)
     # more work takes no less time
     assert kernels["decode_time"](*r, 2 * batch, context) >= time * (1 - 1e-12)
@@ -145,7 +160,9 @@ def test_laws_of_a_step(isa, d, c, m, p, load):
     ideal = records(d, Calibration.ideal(), m, p)
     assert kernels["decode_time"](*ideal, batch, context) <= time * (1 + 1e-12)
     # parts sum to the whole
-    fields = dict(zip(tr.kernels.STEP_FIELDS, kernels["decode_step"](*r, batch, context), strict=True))
+    fields = dict(
+        zip(tr.kernels.STEP_FIELDS, kernels["decode_step"](*r, batch, context), strict=True)
+    )
     causes = sum(fields[f"{k}_s"] for k in ("memory", "compute", "launch", "communication"))
     groups = sum(fields[f"{k}_s"] for k in (
         "projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",

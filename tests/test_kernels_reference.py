@@ -4,11 +4,11 @@ import inspect
 
 import numpy as np
 import pytest
-from _support import BY_ISA, ELEMENTWISE, OPERATORS, STEPS, each_isa, same, ulps
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from _support import BY_ISA, ELEMENTWISE, OPERATORS, STEPS, each_isa, same, ulps
 from tokenroof import kernels, reference
 
 # log1p and expm1 are within 1 ulp each in both; the exponent's rounding error (half an ulp of
@@ -95,7 +95,10 @@ def test_experts_touched_against_fifty_digits(isa, experts, topk):
     got = BY_ISA[isa]["experts_touched"](tokens, experts, topk)
     with mpmath.workdps(50):
         want = np.array(
-            [float(experts * (1 - (1 - mpmath.mpf(topk) / experts) ** mpmath.mpf(t))) for t in tokens]
+            [
+                float(experts * (1 - (1 - mpmath.mpf(topk) / experts) ** mpmath.mpf(t)))
+                for t in tokens
+            ]
         )
     assert (ulps(got, want) <= 4).all()
 

@@ -11,9 +11,9 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_sha256 import HEADERS
 
 import tokenroof as tr
+from test_sha256 import HEADERS
 from tokenroof import _core, mining, reference
 
 BACKENDS = list(_core.HASH_BACKENDS)
@@ -44,7 +44,9 @@ def test_a_hit_in_every_lane_and_at_every_border(backend):
     values = [_value(n) for n in range(100)]
     for nonce, value in enumerate(values):
         first = nonce - nonce % 7
-        hits = mining.scan(HEADER, start=first, count=33, target=value, backend=backend, threads=1).hits
+        hits = mining.scan(
+            HEADER, start=first, count=33, target=value, backend=backend, threads=1
+        ).hits
         want = [n for n in range(first, first + 33) if _value(n) <= value]
         assert [n for n, _ in hits] == want and nonce in want
 
@@ -53,7 +55,9 @@ def test_a_hit_in_every_lane_and_at_every_border(backend):
 @pytest.mark.parametrize("threads", [1, 3])
 def test_easy_targets_lose_nothing(backend, threads):
     count = 2**15 + 17  # a chunk and a bit
-    result = mining.scan(HEADER, start=5, count=count, target=EVERY, threads=threads, backend=backend)
+    result = mining.scan(
+        HEADER, start=5, count=count, target=EVERY, threads=threads, backend=backend
+    )
     assert [n for n, _ in result.hits] == list(range(5, 5 + count))
     target = 2**255 // 300
     some = mining.scan(HEADER, count=9000, target=target, threads=threads, backend=backend).hits
@@ -106,7 +110,9 @@ def test_a_header_whose_bits_are_no_target():
 
 def test_progress_and_an_exception_in_it():
     seen = []
-    mining.scan(HEADER, count=2**22, target=1, progress=lambda done, total: seen.append((done, total)))
+    mining.scan(
+        HEADER, count=2**22, target=1, progress=lambda done, total: seen.append((done, total))
+    )
     assert seen[-1] == (2**22, 2**22)
 
     def stop(done, total):

@@ -9,9 +9,9 @@ import pkgutil
 
 import numpy as np
 import pytest
-from _support import BY_ISA, ELEMENTWISE, records
 
 import tokenroof as tr
+from _support import BY_ISA, ELEMENTWISE, records
 from tokenroof import kernels
 from tokenroof.calibration import Calibration
 
@@ -24,7 +24,9 @@ def test_broadcast_out_where_dtype(name):
     kernel = getattr(kernels, name)
     assert isinstance(kernel, np.ufunc)
     rng = np.random.default_rng(1)
-    arrays = [rng.uniform(8, 9, (4, 1)) if i % 2 else rng.uniform(2, 3, 5) for i in range(kernel.nin)]
+    arrays = [
+        rng.uniform(8, 9, (4, 1)) if i % 2 else rng.uniform(2, 3, 5) for i in range(kernel.nin)
+    ]
     want = kernel(*arrays)
     assert want.shape == (4, 5)
     out = np.full((4, 5), -1.0)
@@ -46,16 +48,19 @@ def test_gufuncs_broadcast_records():
     devices = np.stack([tr.device(n).pack() for n in ("H100-SXM", "H200-SXM", "A100-SXM-80GB")])
     plans = np.stack([tr.Plan(tp=t).pack() for t in (1, 2)])
     got = kernels.decode_time(
-        devices[:, None, None], RECORDS[1], RECORDS[2], plans[None, :, None], [1.0, 8.0, 64.0, 256.0], 512.0
+        devices[:, None, None],
+        RECORDS[1],
+        RECORDS[2],
+        plans[None, :, None],
+        [1.0, 8.0, 64.0, 256.0],
+        512.0,
     )
     assert got.shape == (3, 2, 4)
     one = kernels.decode_time(devices[1], RECORDS[1], RECORDS[2], plans[1], 64.0, 512.0)
     assert got[1, 1, 2] == one
     steps = kernels.decode_step(devices[:, None], *RECORDS[1:], [1.0, 2.0], 9.0)
     assert steps.shape == (3, 2, len(kernels.STEP_FIELDS))
-    moved = kernels.decode_step(
-        devices.T, *RECORDS[1:], 1.0, 9.0, axes=[0, 0, 0, 0, (), (), 0]
-    )
+    moved = kernels.decode_step(devices.T, *RECORDS[1:], 1.0, 9.0, axes=[0, 0, 0, 0, (), (), 0])
     assert np.array_equal(moved.T, kernels.decode_step(devices, *RECORDS[1:], 1.0, 9.0))
     with pytest.raises(ValueError, match="core dimension"):
         kernels.decode_time(devices[0, :-1], *RECORDS[1:], 1.0, 1.0)
@@ -125,7 +130,9 @@ def test_dask():
     times = da.apply_gufunc(
         lambda b: kernels.decode_time(*RECORDS, b, 100.0), "()->()", batch, output_dtypes=float
     )
-    assert np.array_equal(times.compute(), kernels.decode_time(*RECORDS, np.arange(1.0, 101.0), 100.0))
+    assert np.array_equal(
+        times.compute(), kernels.decode_time(*RECORDS, np.arange(1.0, 101.0), 100.0)
+    )
     digests = da.apply_gufunc(
         kernels.sha256d, "(i)->(o)", da.from_array(HEADERS[0], chunks=(2, 80)),
         output_dtypes=np.uint8, output_sizes={"o": 32},

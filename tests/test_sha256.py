@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from _support import BY_ISA, each_isa
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from _support import BY_ISA, each_isa
 from tokenroof import reference
 
 HEADERS = list(csv.DictReader(

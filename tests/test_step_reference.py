@@ -5,14 +5,25 @@ import math
 
 import numpy as np
 import pytest
-from _support import (
-    BY_ISA, OPERATORS, STEPS, calibrations, devices, each_isa, loads, models, named, plans, records,
-    same, ulps,
-)  # fmt: skip
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import tokenroof as tr
+from _support import (
+    BY_ISA,
+    OPERATORS,
+    STEPS,
+    calibrations,
+    devices,
+    each_isa,
+    loads,
+    models,
+    named,
+    plans,
+    records,
+    same,
+    ulps,
+)  # fmt: skip
 from tokenroof import _core, kernels, reference
 from tokenroof.calibration import Calibration
 
@@ -93,8 +104,12 @@ def test_operator_kernels(isa, name, device, calibration, data):
 @each_isa
 def test_real_models(isa, name):
     device = tr.device("H200-SXM")
-    vectors = records(device, Calibration.estimate(device), tr.model(name), tr.Plan(tp=2, weights="fp8"))
+    vectors = records(
+        device, Calibration.estimate(device), tr.model(name), tr.Plan(tp=2, weights="fp8")
+    )
     batch, context = np.arange(1.0, 40.0), np.linspace(10, 90000, 39)
     got = BY_ISA[isa]["decode_time"](*vectors, batch, context)
-    want = [reference.decode_time(*named(vectors), b, x) for b, x in zip(batch, context, strict=True)]
+    want = [
+        reference.decode_time(*named(vectors), b, x) for b, x in zip(batch, context, strict=True)
+    ]
     assert (ulps(got, np.array(want)) <= MIXTURE_ULPS).all()

@@ -14,7 +14,9 @@ def test_a_decode_step():
     batch = np.arange(1, 513)
     step = tr.decode("H200-SXM", "Qwen3-235B-A22B", MOE, batch=batch, context=4096)
     assert "fields" not in step.__dict__
-    assert step.time_s.shape == (512,) and "fields" not in step.__dict__  # one kernel of seconds alone
+    assert (
+        step.time_s.shape == (512,) and "fields" not in step.__dict__
+    )  # one kernel of seconds alone
     assert (np.diff(step.time_s) > 0).all()
     assert np.array_equal(step.tokens_per_s, batch / step.time_s)
     assert step.bound[0] == "launch" and step.bound[-1] == "memory"
@@ -23,7 +25,9 @@ def test_a_decode_step():
     for half in parts.values():
         np.testing.assert_allclose(sum(half.values()), step.time_s, rtol=1e-12)
     assert step.error_band > 0.1 and "serving points" in step.calibrated_on
-    bound = tr.decode("H200-SXM", "Qwen3-235B-A22B", MOE, batch=batch, context=4096, fidelity="datasheet")
+    bound = tr.decode(
+        "H200-SXM", "Qwen3-235B-A22B", MOE, batch=batch, context=4096, fidelity="datasheet"
+    )
     assert (bound.time_s < step.time_s).all() and np.isnan(bound.error_band)
     assert step.fits.all() and "Qwen3" in repr(step)
 
@@ -39,9 +43,13 @@ def test_worked_example_of_a_dense_step():
         nbytes = 2 * read + batch * context * model.kv_bytes_per_token("bf16")
         flops = batch * (2 * read + 4 * 80 * 64 * 128 * context)
         assert (nbytes, flops) == (moved, work)
-        assert kernels.time_bound(flops, nbytes, 8 * 989.4e12, 8 * 3.35e12) == pytest.approx(seconds, rel=1e-11)
+        assert kernels.time_bound(flops, nbytes, 8 * 989.4e12, 8 * 3.35e12) == pytest.approx(
+            seconds, rel=1e-11
+        )
         # the step counts activations too, a few in a hundred
-        step = tr.decode("H100-SXM", model, tr.Plan(tp=8), batch=batch, context=context, fidelity="datasheet")
+        step = tr.decode(
+            "H100-SXM", model, tr.Plan(tp=8), batch=batch, context=context, fidelity="datasheet"
+        )
         assert step.flops == pytest.approx(flops, rel=1e-9)
         assert 1.0 < step.bytes / nbytes < 1.1
         assert step.time_s > seconds * 0.999
@@ -90,11 +98,17 @@ def test_rooflines_and_energy():
     ):
         time = kernels.time_bound(1e15, 1e15 / intensity, peak, bw)
         assert time == pytest.approx(seconds, rel=1e-11)
-        assert kernels.energy(1e15, 1e15 / intensity, flop, byte, idle, time) == pytest.approx(joules, rel=1e-11)
-        assert kernels.roofline_power(intensity, peak, bw, flop, byte, idle) == pytest.approx(watts, rel=1e-11)
+        assert kernels.energy(1e15, 1e15 / intensity, flop, byte, idle, time) == pytest.approx(
+            joules, rel=1e-11
+        )
+        assert kernels.roofline_power(intensity, peak, bw, flop, byte, idle) == pytest.approx(
+            watts, rel=1e-11
+        )
         got = kernels.flops_per_joule(intensity, peak, bw, flop, byte, idle)
         assert got / 1e9 == pytest.approx(gflops, rel=1e-11)
-    capped = kernels.time_bound_capped(1.01071356378, (1e15 * flop + 1e15 / 295.3432835820896 * byte), 500.0)
+    capped = kernels.time_bound_capped(
+        1.01071356378, (1e15 * flop + 1e15 / 295.3432835820896 * byte), 500.0
+    )
     assert capped == pytest.approx(1.20315342632, rel=1e-11)
     share = 0.831847990583487
     at = kernels.effective_energy_balance(85.2401444626586, 295.3432835820896, 60.0, share)
@@ -111,7 +125,9 @@ def test_collectives_of_the_literature():
         for nbytes, want in ((64 * 2**20, large), (32 * 2**10, small)):
             got = getattr(kernels, kernel)(float(nbytes), 8.0, 3e-6, 450e9)
             assert got * 1e6 == pytest.approx(want, rel=1e-11)
-    assert kernels.all_reduce(32 * 2.0**10, 8.0, 3e-6, 450e9) * 1e6 == pytest.approx(3.50972444444, rel=1e-11)
+    assert kernels.all_reduce(32 * 2.0**10, 8.0, 3e-6, 450e9) * 1e6 == pytest.approx(
+        3.50972444444, rel=1e-11
+    )
 
 
 def test_operators():
@@ -124,12 +140,20 @@ def test_operators():
     narrow = ops.gemm("H100-SXM", 4096, 8192, 8192, dtype="fp8")
     assert narrow.time_s < gemm.time_s[3]
     full = ops.attention_decode("H200-SXM", 32, 8192, 64, 8, 128, fidelity="datasheet")
-    windowed = ops.attention_decode("H200-SXM", 32, 8192, 64, 8, 128, window=128, fidelity="datasheet")
+    windowed = ops.attention_decode(
+        "H200-SXM", 32, 8192, 64, 8, 128, window=128, fidelity="datasheet"
+    )
     assert windowed.time_s < full.time_s / 30
-    assert ops.attention_prefill("H200-SXM", 1, 4096, 0, 32, 8, 128).flops == 2 * 32 * 256 * 4096 * 4097 / 2
+    assert (
+        ops.attention_prefill("H200-SXM", 1, 4096, 0, 32, 8, 128).flops
+        == 2 * 32 * 256 * 4096 * 4097 / 2
+    )
     assert ops.mla_decode("H200-SXM", 32, 4096, 128).bytes > 32 * 4096 * 576 * 2
     assert ops.mla_prefill("H200-SXM", 1, 4096, 0, 128).bound == "compute"
-    one, all_ = (ops.experts("H200-SXM", t, 7168, 2048, 256, 8, moe_ep=8, fidelity="datasheet") for t in (1, 4096))
+    one, all_ = (
+        ops.experts("H200-SXM", t, 7168, 2048, 256, 8, moe_ep=8, fidelity="datasheet")
+        for t in (1, 4096)
+    )
     assert one.bytes < all_.bytes / 20
     for name in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all", "send"):
         got = getattr(ops, name)("H100-SXM", 8, [2**10, 2**30], engine="nccl")
@@ -144,7 +168,9 @@ def test_a_sweep():
     assert table.time_s.attrs["units"] == "s" and all("units" in table[v].attrs for v in table)
     # too large for one device: not an error, and no number
     alone = table.sel(model="Llama-3.1-405B").isel(plan=0)
-    assert not alone.fits.any() and np.isnan(alone.time_s).all() and np.isnan(alone.tokens_per_s).all()
+    assert (
+        not alone.fits.any() and np.isnan(alone.time_s).all() and np.isnan(alone.tokens_per_s).all()
+    )
     small = table.sel(model="Llama-3.1-8B", device="H100-SXM").isel(plan=0, batch=1, context=0)
     want = tr.decode("H100-SXM", "Llama-3.1-8B", batch=32, context=512)
     assert float(small.time_s) == want.time_s and float(small.tokens_per_s) == want.tokens_per_s
@@ -179,13 +205,17 @@ def test_a_frontier():
     plan = tr.Plan(tp=4, weights="nvfp4", kv_cache="fp8", moe_ep=4)
     one = tr.serving.curve("B200-SXM", "gpt-oss-120b", plan, concurrency=[64])
     faster = front.where(front.interactivity >= one.interactivity.values[0], drop=True)
-    assert faster.output_tokens_per_s_per_mw.max() >= one.output_tokens_per_s_per_mw.values[0] * 0.95
+    assert (
+        faster.output_tokens_per_s_per_mw.max() >= one.output_tokens_per_s_per_mw.values[0] * 0.95
+    )
     none = tr.serving.frontier("T4", "DeepSeek-V3", devices_max=1)
     assert none.sizes["point"] == 0
 
 
 def _decode(**changes):
-    return tr.decode(**{"device": "H100-SXM", "model": "Llama-3.1-8B", "batch": 1, "context": 10, **changes})
+    return tr.decode(
+        **{"device": "H100-SXM", "model": "Llama-3.1-8B", "batch": 1, "context": 10, **changes}
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,21 @@ TR_HD double get_lane(const Lanes& v, int) { return v; }
 
 TR_HD double at(const char* p) { return *reinterpret_cast<const double*>(p); }
 
+TR_HD Lanes load_lanes(const char* from, Size stride) {
+    Lanes x = {};
+    if (stride == Size(sizeof(double)))
+        __builtin_memcpy(&x, from, sizeof x);
+    else
+        for (int l = 0; l < lanes; ++l) set_lane(x, l, at(from + l * stride));
+    return x;
+}
+TR_HD void store_lanes(char* to, Size stride, const Lanes& x) {
+    if (stride == Size(sizeof(double)))
+        __builtin_memcpy(to, &x, sizeof x);
+    else
+        for (int l = 0; l < lanes; ++l) *reinterpret_cast<double*>(to + l * stride) = get_lane(x, l);
+}
+
 template <int N> TR_HD void read_record(double* to, const char* from, Size stride) {
     for (int i = 0; i < N; ++i) to[i] = at(from + i * stride);
 }
@@ -103,14 +118,21 @@ constexpr Size table_counts = 8192;
 // The largest batch if all are whole numbers below table_counts and worth a table, else -1.
 Size largest_count(const char* batch, Size stride, Size n) {
     if (n < 4096 || stride == 0) return -1;
-    double largest = 0.0, odd = 0.0;
-    for (Size k = 0; k < n; ++k) {
-        const double x = at(batch + k * stride);
-        largest = x > largest ? x : largest;
-        const double whole = (x + round_shift) - round_shift;
-        odd += (x == whole && x >= 0.0) ? 0.0 : 1.0;
+    const Lanes none = splat<Lanes>(0.0), one = splat<Lanes>(1.0);
+    Lanes top = none, odd = none;
+    for (Size k = 0; k + lanes <= n; k += lanes) {
+        const Lanes x = load_lanes(batch + k * stride, stride);
+        top = x > top ? x : top;
+        const Lanes whole = (x + round_shift) - round_shift;
+        odd += x == whole ? none : one;
+        odd += x >= none ? none : one;
     }
-    return odd == 0.0 && largest < double(table_counts) && Size(largest) < n / 4 ? Size(largest) : -1;
+    double largest = 0.0, odds = 0.0;
+    for (int l = 0; l < lanes; ++l) {
+        largest = get_lane(top, l) > largest ? get_lane(top, l) : largest;
+        odds += get_lane(odd, l);
+    }
+    return odds == 0.0 && largest < double(table_counts) && Size(largest) < n / 4 ? Size(largest) : -1;
 }
 
 // Fills the first n / lanes * lanes outputs; whether one of them is NaN.
@@ -128,19 +150,15 @@ bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, 
     }
     Lanes total = none;
     for (Size k = 0; k + lanes <= n; k += lanes) {
-        Lanes batch = {}, context = {}, time = {};
-        for (int l = 0; l < lanes; ++l) {
-            const double b = at(args[4] + (k + l) * steps[4]);
-            set_lane(batch, l, b);
-            set_lane(context, l, at(args[5] + (k + l) * steps[5]));
-            set_lane(time, l, table[int(b)]);
-        }
+        const Lanes batch = load_lanes(args[4] + k * steps[4], steps[4]);
+        const Lanes context = load_lanes(args[5] + k * steps[5], steps[5]);
+        Lanes time = {};
+        for (int l = 0; l < lanes; ++l) set_lane(time, l, table[int(get_lane(batch, l))]);
         const Lanes sequences = share(share(batch, r.pp), r.dp);
         add_decode_attention<Lanes, false>(time, unused, r, sequences, context);
         time = context >= none ? time : nan;
         total += time;
-        for (int l = 0; l < lanes; ++l)
-            *reinterpret_cast<double*>(args[6] + (k + l) * steps[6]) = get_lane(time, l);
+        store_lanes(args[6] + k * steps[6], steps[6], time);
     }
     double check = 0.0;
     for (int l = 0; l < lanes; ++l) check += get_lane(total, l);
@@ -177,21 +195,10 @@ template <int K> void time_loop(char** args, const Size* dims, const Size* steps
         }
         for (; n - k >= lanes; k += lanes) {
             Lanes x[loads] = {};
-            for (int i = 0; i < loads; ++i) {
-                const char* from = args[4 + i] + k * steps[4 + i];
-                if (steps[4 + i] == Size(sizeof(double)))
-                    __builtin_memcpy(&x[i], from, sizeof(Lanes));
-                else
-                    for (int l = 0; l < lanes; ++l) set_lane(x[i], l, at(from + l * steps[4 + i]));
-            }
+            for (int i = 0; i < loads; ++i) x[i] = load_lanes(args[4 + i] + k * steps[4 + i], steps[4 + i]);
             const Lanes t = seconds<K, Lanes>(r.prepared, x);
-            char* to = args[out] + k * steps[out];
             double check = 0.0;
-            if (steps[out] == Size(sizeof(double))) {
-                __builtin_memcpy(to, &t, sizeof(Lanes));
-            } else {
-                for (int l = 0; l < lanes; ++l) *reinterpret_cast<double*>(to + l * steps[out]) = get_lane(t, l);
-            }
+            store_lanes(args[out] + k * steps[out], steps[out], t);
             for (int l = 0; l < lanes; ++l) check += get_lane(t, l); // no load is negative: NaN stays
             some_nan = some_nan || check != check;
         }

@@ -16,6 +16,7 @@ ACTIVATION_BYTES: dict[str, float]
 
 def ufuncs_by_isa() -> dict[str, dict[str, np.ufunc]]: ...
 def build_config() -> dict[str, Any]: ...
+
 HASH_BACKENDS: dict[str, int]
 
 def scan(

@@ -79,10 +79,14 @@ class Reader:
         value = self.config.get(name)
         if value is None:
             return []
-        if not isinstance(value, list) or not all(x in allowed for x in value if isinstance(x, str)):
+        if not isinstance(value, list) or not all(
+            x in allowed for x in value if isinstance(x, str)
+        ):
             raise ValueError(f"{name} is {_short(value)}; allowed: a list of {', '.join(allowed)}")
         if not all(isinstance(x, str) for x in value) or len(value) < count:
-            raise ValueError(f"{name} has {len(value)} entries; allowed: one word per layer, {count}")
+            raise ValueError(
+                f"{name} has {len(value)} entries; allowed: one word per layer, {count}"
+            )
         return value[:count]
 
     def part(self, name: str) -> Reader:
@@ -302,7 +306,9 @@ def _glm4_moe(r: Reader) -> Values:
 
 def _minimax_m2(r: Reader) -> Values:
     v = _basics(r)
-    norm = (v["heads"] + v["kv_heads"]) * v["head_dim"] if r.flag("use_qk_norm", default=True) else 0
+    norm = (
+        (v["heads"] + v["kv_heads"]) * v["head_dim"] if r.flag("use_qk_norm", default=True) else 0
+    )
     return _experts(
         v, r, 0, "intermediate_size", qk_norm=norm,
         shared_ffn=r.size("shared_intermediate_size", default=0, low=0),

@@ -205,14 +205,19 @@ def irr(flows: ArrayLike) -> tuple[float, ...]:
     [0.25, 4.0]
     """
     array = _flows(flows)
-    with np.errstate(all="ignore"):
-        roots = np.roots(array[::-1])  # in x = 1 / (1 + rate)
+    try:
+        with np.errstate(all="ignore"):
+            roots = np.roots(array[::-1])  # in x = 1 / (1 + rate)
+    except np.linalg.LinAlgError:
+        raise ValueError(f"flows is {flows!r}; allowed: numbers of like size") from None
     nearly_real = np.abs(roots.imag) <= 1e-7 * np.maximum(1.0, np.abs(roots))
     real = roots[nearly_real & (roots.real > 1e-300)].real
     rates: list[float] = []
     years = np.arange(array.size)
-    for rate in sorted(float(1.0 / x - 1.0) for x in real):
-        present = array * (1.0 + rate) ** -years
+    for x in sorted(map(float, real), reverse=True):
+        rate = 1.0 / x - 1.0
+        with np.errstate(all="ignore"):
+            present = array * x**years
         # coefficients of very different size give roots that are none
         genuine = abs(present.sum()) <= 1e-9 * np.abs(present).sum()
         if genuine and (not rates or rate - rates[-1] > 1e-6 * (1.0 + rate)):
@@ -426,9 +431,7 @@ def allocate(
         if take < room:  # this tier would take more
             marginal = float(value[i])
             break
-    return Allocation(
-        tuple(t.name for t in tiers), x, float(np.sum(x * value)), marginal, value
-    )
+    return Allocation(tuple(t.name for t in tiers), x, float(np.sum(x * value)), marginal, value)
 
 
 # --- the same meter ------------------------------------------------------------------------------------
@@ -492,7 +495,9 @@ class Market:
         hash_quote = latest("btc_hashprice")
         power = latest("electricity_industrial", "US average")
         kwh = power.value if price_per_kwh is None else price_per_kwh
-        said = f"{power.region}, {power.date} ({power.source})" if price_per_kwh is None else "given"
+        said = (
+            f"{power.region}, {power.date} ({power.source})" if price_per_kwh is None else "given"
+        )
         return cls(
             hashprice=hash_quote.value,
             price_per_mtok=price_per_mtok,

@@ -261,7 +261,9 @@ def _describe(name: str, function: Any) -> None:
     names = arguments.split()
     lines = [summary, "", "Parameters", "----------"]
     for argument in names:
-        unit = _UNITS.get(argument, "see tokenroof.operators; types as codes of tokenroof.dtypes [1]")
+        unit = _UNITS.get(
+            argument, "see tokenroof.operators; types as codes of tokenroof.dtypes [1]"
+        )
         lines += [f"{argument} : array_like", f"    {unit}."]
     lines += ["", "Returns", "-------", result, "", "Notes", "-----"]
     lines += ["NaN in, NaN out; a load below zero gives NaN and the invalid flag.", ""]

@@ -82,7 +82,9 @@ def target_from_bits(bits: int | str) -> int:
     if compact & 0x800000 and mantissa:
         raise ValueError(f"{shown}, a negative target; allowed: the sign bit 0x00800000 clear")
     target = mantissa >> 8 * (3 - size) if size <= 3 else mantissa << 8 * (size - 3)
-    if mantissa and (size > 34 or (mantissa > 0xFF and size > 33) or (mantissa > 0xFFFF and size > 32)):
+    if mantissa and (
+        size > 34 or (mantissa > 0xFF and size > 33) or (mantissa > 0xFFFF and size > 32)
+    ):
         raise ValueError(f"{shown}, a target over 256 bits; allowed: targets below 2**256")
     if target == 0:
         raise ValueError(f"{shown}, a target of zero; allowed: targets of 1 or more")
@@ -182,7 +184,9 @@ def retarget(bits: int | str, first_time: int, last_time: int) -> int:
             raise ValueError(f"{name} is {value!r}; allowed: 0 to 2**32 - 1")
         times.append(int(value))
     span = max(RETARGET_SECONDS // 4, min(RETARGET_SECONDS * 4, times[1] - times[0]))
-    return bits_from_target(max(1, min(TARGET_LIMIT, target_from_bits(bits) * span // RETARGET_SECONDS)))
+    return bits_from_target(
+        max(1, min(TARGET_LIMIT, target_from_bits(bits) * span // RETARGET_SECONDS))
+    )
 
 
 # --- supply --------------------------------------------------------------------------------------------

@@ -332,13 +332,19 @@ class Model:
         index = self.index_head_dim if self.index_topk else 0
         values = self.full_layers * tokens * (self._cached_values + index)
         if self.window_layers:
-            values = values + self.window_layers * np.minimum(tokens, self.window) * self._cached_values
+            values = (
+                values + self.window_layers * np.minimum(tokens, self.window) * self._cached_values
+            )
         linear = self.linear_value_heads * self.linear_value_dim
         mixed = 2 * self.linear_key_heads * self.linear_key_dim + linear
         inner = self.mamba_heads * self.mamba_head_dim
         convolved = inner + 2 * self.mamba_groups * self.mamba_state
-        state = self.linear_layers * (4 * linear * self.linear_key_dim + 2 * mixed * self.linear_conv)
-        state += self.mamba_layers * (4 * inner * self.mamba_state + 2 * convolved * self.mamba_conv)
+        state = self.linear_layers * (
+            4 * linear * self.linear_key_dim + 2 * mixed * self.linear_conv
+        )
+        state += self.mamba_layers * (
+            4 * inner * self.mamba_state + 2 * convolved * self.mamba_conv
+        )
         return np.asarray(values * _bytes(dtype) + state)
 
     def pack(self) -> NDArray[np.float64]:

@@ -423,9 +423,7 @@ def experts(
     )  # fmt: skip
     if np.any(shape[3] > shape[2]):
         raise ValueError(f"topk is {topk!r}; allowed: at most the {experts!r} experts")
-    return _run(
-        "experts_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype)
-    )
+    return _run("experts_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype))
 
 
 def _cold_only(warm: bool) -> None:

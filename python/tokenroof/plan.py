@@ -147,7 +147,9 @@ class Plan:
             ("mamba_heads", model.mamba_heads),
         ):
             if count and count % self.tp:
-                raise ValueError(f"tp is {self.tp} {where}; allowed: a divisor of its {count} {field}")
+                raise ValueError(
+                    f"tp is {self.tp} {where}; allowed: a divisor of its {count} {field}"
+                )
         kv = model.kv_heads
         if kv and not model.kv_lora_rank and kv % self.tp and self.tp % kv:
             raise ValueError(
@@ -166,6 +168,4 @@ class Plan:
                     f"{model.moe_ffn}"
                 )
         if self.pp > model.layers:
-            raise ValueError(
-                f"pp is {self.pp} {where}; allowed: at most its {model.layers} layers"
-            )
+            raise ValueError(f"pp is {self.pp} {where}; allowed: at most its {model.layers} layers")

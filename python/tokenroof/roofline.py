@@ -44,9 +44,7 @@ def peak(device: str | Device, dtype: str = "bf16") -> float:
     return value
 
 
-def roof(
-    device: str | Device, intensity: ArrayLike, dtype: str = "bf16"
-) -> NDArray[np.float64]:
+def roof(device: str | Device, intensity: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
     """Rate that a kernel of this arithmetic intensity can reach [FLOP/s].
 
     Parameters

@@ -75,7 +75,9 @@ def provisioned_power(device: Device) -> tuple[float, str]:
         factor = _PROVISIONED_OVER_SYSTEM
         return factor * float(device.system_power_w), f"estimate: {factor} x system power"
     if device.tdp_w:
-        return _PROVISIONED_OVER_TDP * float(device.tdp_w), f"estimate: {_PROVISIONED_OVER_TDP} x TDP"
+        return _PROVISIONED_OVER_TDP * float(
+            device.tdp_w
+        ), f"estimate: {_PROVISIONED_OVER_TDP} x TDP"
     return float("nan"), "unknown"
 
 
@@ -133,7 +135,9 @@ def _evaluate(
         request = ttft + np.maximum(load.output_tokens - 1.0, 0.0) * tpot
         rate = concurrency * load.output_tokens / request
         prefilling = np.clip(1.0 - step / tpot, 0.0, 1.0)
-        watts = (1.0 - prefilling) * decode[..., _STEP["watts"]] + prefilling * both[..., _STEP["watts"]]
+        watts = (1.0 - prefilling) * decode[..., _STEP["watts"]] + prefilling * both[
+            ..., _STEP["watts"]
+        ]
         provisioned = devices * provisioned_power(device)[0] + 0.0 * rate
         out = {
             "ttft_s": ttft,
@@ -285,7 +289,11 @@ def default_plans(
     """
     if devices_max is None:
         devices_max = max(device.link_domain_size or 1, 8)
-    if isinstance(devices_max, bool) or not isinstance(devices_max, (int, np.integer)) or devices_max < 1:
+    if (
+        isinstance(devices_max, bool)
+        or not isinstance(devices_max, (int, np.integer))
+        or devices_max < 1
+    ):
         raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
     domain = device.link_domain_size if (device.link_domain_size or 1) > 1 else 8
     most = devices_max if device.node_link_bandwidth else min(devices_max, domain)

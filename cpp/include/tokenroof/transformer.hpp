@@ -51,6 +51,7 @@ struct Prepared {
 
 // Even shares of a load over n ranks; below one item a rank, the busiest still has the whole item.
 template <class V> TR_HD V share(V load, double n) {
+    if (n == 1.0) return load; // the same number, without a division
     return max_nan(load / n, min_nan(load, splat<V>(1.0)));
 }
 
@@ -329,7 +330,8 @@ template <class V, bool Full>
 TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
     for (int i = 0; i < r.attentions; ++i) {
         const Attention& a = r.decode_attention[i];
-        const V keys = sequences * (visible(context, a.window) / r.cp);
+        const V seen = visible(context, a.window);
+        const V keys = sequences * (r.cp == 1.0 ? seen : seen / r.cp);
         const V compute = keys * a.compute, memory = keys * a.key_s + sequences * a.query_s;
         time += max_nan(compute, memory);
         if constexpr (Full)
@@ -350,7 +352,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
 
     const V micro = Decode ? share(batch, r.pp) : zero;
     const V sequences = Decode ? share(micro, r.dp) : zero;
-    const V chunk = Prefill ? tokens / r.cp : zero; // of one prompt, on one device
+    const V chunk = !Prefill ? zero : r.cp == 1.0 ? tokens : tokens / r.cp; // of one prompt, on one device
     const V own = Prefill ? (tokens > zero ? share(prompts, r.dp) : zero) : zero;
     amount[rank_tokens] = sequences + own * chunk;
     amount[stage_tokens] = micro + (Prefill ? prompts * chunk : zero);

@@ -82,9 +82,7 @@ def _build(name: str) -> Model:
         key: row.get(key, "")
         for key in ("hf_id", "family", "release", "native_dtype", "confidence", "notes")
     }
-    return shape.replace(
-        **described, aliases=tuple(row.get("aliases", ())), source=_source(row)
-    )
+    return shape.replace(**described, aliases=tuple(row.get("aliases", ())), source=_source(row))
 
 
 def _source(row: dict[str, Any]) -> str:
@@ -108,7 +106,6 @@ def models() -> tuple[Model, ...]:
 
 def rows() -> list[dict[str, Any]]:
     """One row per model: what is known, and what is counted from the shapes."""
-    from tokenroof.model import Model
 
     out = []
     for name, row in _rows().items():

@@ -288,7 +288,9 @@ def causal_keys(tokens: float, past: float, window: float) -> float:
 # --- operators on their own ----------------------------------------------------------------------------
 
 
-def _result(launch: float, compute: float, memory: float, flops: float, moved: float) -> dict[str, float]:
+def _result(
+    launch: float, compute: float, memory: float, flops: float, moved: float
+) -> dict[str, float]:
     longer = maximum(compute, memory)
     bad = longer if math.isnan(longer) else 0.0
     bound = compute >= memory
@@ -313,7 +315,9 @@ def _of_line(line: Line, x: float, weights: float) -> dict[str, float]:
                    n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
 
 
-def _of_attention(a: Attention, batch: float, pairs: float, keys: float, queries: float) -> dict[str, float]:
+def _of_attention(
+    a: Attention, batch: float, pairs: float, keys: float, queries: float
+) -> dict[str, float]:
     b = _amount(batch)
     p, k, q = b * pairs, b * keys, b * queries
     return _result(a.launch, p * a.pair_s, k * a.key_s + q * a.query_s, p * a.pair_flops,
@@ -393,7 +397,9 @@ def elementwise_operator(
     return _of_line(elementwise(device, calibration, kernels, 1.0), nbytes, 0.0)
 
 
-def _of_collective(device: Record, calibration: Record, ranks: float, nbytes: float, factor: float) -> dict[str, float]:
+def _of_collective(
+    device: Record, calibration: Record, ranks: float, nbytes: float, factor: float
+) -> dict[str, float]:
     line = collective(device, calibration, ranks, factor)
     n = _amount(nbytes)
     seconds = n * line.traffic
@@ -419,26 +425,36 @@ def reduce_factor(ranks: float) -> float:
     return divide(2.0 * (ranks - 1.0), ranks)
 
 
-def all_reduce_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+def all_reduce_operator(
+    device: Record, calibration: Record, ranks: float, nbytes: float
+) -> dict[str, float]:
     """2 (n - 1)/n of the vector over each link."""
     return _of_collective(device, calibration, ranks, nbytes, reduce_factor(ranks))
 
 
-def all_gather_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+def all_gather_operator(
+    device: Record, calibration: Record, ranks: float, nbytes: float
+) -> dict[str, float]:
     """(n - 1)/n of the vector over each link."""
     return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
 
 
-def reduce_scatter_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+def reduce_scatter_operator(
+    device: Record, calibration: Record, ranks: float, nbytes: float
+) -> dict[str, float]:
     """(n - 1)/n of the vector over each link."""
     return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
 
 
-def all_to_all_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+def all_to_all_operator(
+    device: Record, calibration: Record, ranks: float, nbytes: float
+) -> dict[str, float]:
     """(n - 1)/n of the vector over each link."""
     return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
 
 
-def send_operator(device: Record, calibration: Record, ranks: float, nbytes: float) -> dict[str, float]:
+def send_operator(
+    device: Record, calibration: Record, ranks: float, nbytes: float
+) -> dict[str, float]:
     """The whole message over one link."""
     return _of_collective(device, calibration, ranks, nbytes, 1.0)

@@ -61,7 +61,9 @@ def sha256(message: bytes) -> bytes:
     >>> sha256(b"abc").hex()[:16]
     'ba7816bf8f01cfea'
     """
-    padded = message + b"\x80" + bytes(-(len(message) + 9) % 64) + (8 * len(message)).to_bytes(8, "big")
+    padded = (
+        message + b"\x80" + bytes(-(len(message) + 9) % 64) + (8 * len(message)).to_bytes(8, "big")
+    )
     state = _H
     for i in range(0, len(padded), 64):
         state = _block(state, padded[i : i + 64])

@@ -87,13 +87,29 @@ def recurrent_layers(m: Record) -> Iterator[tuple[float, ...]]:
         k = m["linear_key_heads"] * m["linear_key_dim"]
         v = m["linear_value_heads"] * m["linear_value_dim"]
         into = 2.0 * k + 2.0 * v + 2.0 * m["linear_value_heads"]
-        yield (m["linear_layers"], into, 2.0 * k + v, v, m["linear_conv"], v * m["linear_key_dim"], 7.0)
+        yield (
+            m["linear_layers"],
+            into,
+            2.0 * k + v,
+            v,
+            m["linear_conv"],
+            v * m["linear_key_dim"],
+            7.0,
+        )
     if m["mamba_layers"] > 0.0:  # arXiv:2405.21060: decay, input, read-out
         inner = m["mamba_heads"] * m["mamba_head_dim"]
         b_and_c = m["mamba_groups"] * m["mamba_state"]
         into = 2.0 * inner + 2.0 * b_and_c + m["mamba_heads"]
         mixed = inner + 2.0 * b_and_c
-        yield (m["mamba_layers"], into, mixed, inner, m["mamba_conv"], inner * m["mamba_state"], 5.0)
+        yield (
+            m["mamba_layers"],
+            into,
+            mixed,
+            inner,
+            m["mamba_conv"],
+            inner * m["mamba_state"],
+            5.0,
+        )
 
 
 def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -117,7 +133,11 @@ def states(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterat
             yield "linear_attention", "prompt_tokens", chunk.times(layers)
             yield "linear_attention", "rank_prompts", ops.state(d, c, 0.0, 0.0, whole).times(layers)
         else:
-            yield "linear_attention", "decode_sequences", ops.state(d, c, 1.0, work, whole).times(layers)
+            yield (
+                "linear_attention",
+                "decode_sequences",
+                ops.state(d, c, 1.0, work, whole).times(layers),
+            )
 
 
 def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -279,9 +299,7 @@ class Step:
         self.add("attention", pairs * a.pair_s, keys * a.key_s + queries * a.query_s,
                  pairs * a.pair_flops, keys * a.key_bytes + queries * a.query_bytes)  # fmt: skip
 
-    def run(
-        self, batch: float, context: float, prompts: float, tokens: float, past: float
-    ) -> Step:
+    def run(self, batch: float, context: float, prompts: float, tokens: float, past: float) -> Step:
         """Put a load on it."""
         lay, c, m = self.lay, self.c, self.m
         if not all(x >= 0.0 for x in (batch, context, prompts, tokens, past)):
@@ -371,7 +389,9 @@ def mixed_prompts_step(
     prompts: float, tokens: float, past: float,
 ) -> dict[str, float]:  # fmt: skip
     """A decode batch and some equal prompts in one step."""
-    return Step(device, calibration, model, plan).run(batch, context, prompts, tokens, past).fields()
+    return (
+        Step(device, calibration, model, plan).run(batch, context, prompts, tokens, past).fields()
+    )
 
 
 def mixed_prompts_time(
@@ -475,7 +495,9 @@ def sequence_bytes(model: Record, plan: Record, context: float) -> float:
     windowed = model["window_layers"] * minimum(context, window) * values
     linear_values = model["linear_value_heads"] * model["linear_value_dim"]
     convolved = 2.0 * model["linear_key_heads"] * model["linear_key_dim"] + linear_values
-    matrices = 4.0 * model["linear_value_heads"] * model["linear_value_dim"] * model["linear_key_dim"]
+    matrices = (
+        4.0 * model["linear_value_heads"] * model["linear_value_dim"] * model["linear_key_dim"]
+    )
     linear = model["linear_layers"] * (matrices + 2.0 * convolved * model["linear_conv"])
     inner = model["mamba_heads"] * model["mamba_head_dim"]
     mixed = inner + 2.0 * model["mamba_groups"] * model["mamba_state"]

@@ -1,0 +1,26 @@
+"""Records and loads that benchmarks share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import tokenroof as tr
+from tokenroof.calibration import Calibration
+
+
+def records():
+    """Qwen3-235B-A22B (a mixture with grouped-query attention) on one device of plan tp 1, ideal."""
+    device = tr.device("H200-SXM")
+    plan = tr.Plan(weights="fp8", kv_cache="fp8")
+    return [
+        device.pack(),
+        Calibration.ideal().pack(),
+        tr.model("Qwen3-235B-A22B").pack(),
+        plan.pack(),
+    ]
+
+
+def loads(n, whole=True):
+    rng = np.random.default_rng(0)
+    batch = rng.integers(1, 1024, n).astype(float)
+    return batch if whole else batch + 0.5, rng.uniform(128, 32768, n)

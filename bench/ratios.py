@@ -1,0 +1,91 @@
+"""The figures that the project watches, from one run: ``python bench/ratios.py``."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import numpy as np
+
+import numpy_step
+from cases import loads, records
+from tokenroof import _core, kernels, mining
+
+
+def best(function, repeats=11):
+    """Least time of a call, after one to warm up [s]."""
+    function()
+    times = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return min(times)
+
+
+def process(*arguments, repeats=15):
+    """Median time of a fresh process, with a bytecode cache [s]."""
+    times = []
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    for i in range(repeats + 1):
+        began = time.perf_counter()
+        subprocess.run(
+            [sys.executable, *arguments], check=True, capture_output=True, env=environment
+        )
+        if i:
+            times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+def main():
+    n = 1_000_000
+    prepared = numpy_step.coefficients(records())
+    for whole in (True, False):
+        batch, context = loads(n, whole)
+        numpy_s = best(lambda b=batch, x=context: numpy_step.decode_time(prepared, b, x), 5)
+        bandwidth = records()[0][_core.DEVICE_FIELDS.index("memory_bandwidth")]
+        terms = numpy_step.plain_terms(records())
+        got = numpy_step.plain_decode_time(terms, bandwidth, batch, context)
+        np.testing.assert_allclose(got, kernels.decode_time(*records(), batch, context), rtol=1e-9)
+        plain_s = best(
+            lambda b=batch, x=context: numpy_step.plain_decode_time(terms, bandwidth, b, x), 3
+        )
+        kind = "whole" if whole else "fractional"
+        print(
+            f"decode_time, {kind} batches, 1e6 configurations: NumPy expressions "
+            f"{n / plain_s / 1e6:.1f} M/s, NumPy tuned by hand {n / numpy_s / 1e6:.1f} M/s"
+        )
+        out = np.empty(n)
+        for isa, table in kernels.by_isa().items():
+            s = best(
+                lambda k=table["decode_time"], b=batch, x=context, o=out: k(*records(), b, x, out=o)
+            )
+            print(f"  {isa:10} {n / s / 1e6:7.1f} M/s  {plain_s / s:5.1f} x, {numpy_s / s:5.1f} x")
+    base = process("-c", "import numpy")
+    print(
+        f"import tokenroof: {1e3 * (process('-c', 'import tokenroof') - base):.1f} ms beyond NumPy's {1e3 * base:.0f}"
+    )
+    print(f"tokenroof --help: {1e3 * process('-m', 'tokenroof.cli', '--help'):.0f} ms")
+    count = 100_000
+    sha256 = hashlib.sha256
+    lib = count / best(
+        lambda: [sha256(sha256(b).digest()).digest() for b in [bytes(80)] * count], 3
+    )
+    print(f"hashlib {lib / 1e6:.2f} MH/s, one thread")
+    for name, row in mining.backends().items():
+        result = mining.scan(bytes(80), count=2**22, target=1, threads=1, backend=name)
+        rate = result.hashes / result.cpu_seconds
+        print(
+            f"  scan {name:10} {rate / 1e6:6.2f} MH/s  {rate / lib:5.1f} x hashlib, bound {row['bound'] / 1e6:.1f}"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Every kernel, by size: a row per instruction set, NumPy where it has an expression, the reference."""
+
+import hashlib
+
+import numpy as np
+import pytest
+
+import numpy_step
+from cases import loads, records
+from tokenroof import _core, kernels, mining, reference
+
+BY_ISA = kernels.by_isa()
+SIZES = (1, 1000, 1_000_000)
+ELEMENTWISE = sorted(k for k, f in BY_ISA["generic"].items() if f.signature is None)
+OPERATORS = sorted(k for k in BY_ISA["generic"] if k.endswith("_operator"))
+STEPS = sorted(k for k in BY_ISA["generic"] if k.endswith(("_time", "_step")))
+NUMPY = {
+    "attainable": lambda p, b, i: np.minimum(p, b * i),
+    "ridge_point": lambda p, b: p / b,
+    "time_bound": lambda w, q, p, b: np.maximum(w / p, q / b),
+    "time_bound_link": lambda w, q, s, p, b, k: np.maximum(np.maximum(w / p, q / b), s / k),
+    "energy": lambda w, q, f, m, c, t: w * f + q * m + c * t,
+    "experts_touched": lambda t, e, k: -e * np.expm1(t * np.log1p(-k / e)),
+    "send": lambda s, a, b: a + s / b,
+}
+
+
+def _arrays(name, n):
+    rng = np.random.default_rng(0)
+    arrays = [rng.uniform(2, 9, n) for _ in range(BY_ISA["generic"][name].nin)]
+    if name == "experts_touched":
+        arrays[1] += 200.0
+    return arrays
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("isa", BY_ISA)
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_elementwise(benchmark, name, isa, n):
+    benchmark.group = f"{name} n={n}"
+    benchmark.name = isa
+    arrays = _arrays(name, n)
+    benchmark(BY_ISA[isa][name], *arrays, out=np.empty(n))
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("name", sorted(NUMPY))
+def test_numpy(benchmark, name, n):
+    benchmark.group = f"{name} n={n}"
+    benchmark.name = "numpy"
+    benchmark(NUMPY[name], *_arrays(name, n))
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_reference(benchmark, name):
+    benchmark.group = f"{name} n=1000"
+    benchmark.name = "reference"
+    rows = list(zip(*(a.tolist() for a in _arrays(name, 1000)), strict=True))
+    twin = getattr(reference, name)
+    benchmark(lambda: [twin(*row) for row in rows])
+
+
+def _step_loads(name, n):
+    batch, context = loads(n)
+    tokens, past, prompts = np.full(n, 512.0), np.full(n, 64.0), np.full(n, 2.0)
+    kind = name.removesuffix("_time").removesuffix("_step")
+    return {
+        "decode": (batch, context), "prefill": (tokens, past), "prompts": (prompts, tokens, past),
+        "mixed": (batch, context, tokens, past),
+        "mixed_prompts": (batch, context, prompts, tokens, past),
+    }[kind]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", SIZES)
+@pytest.mark.parametrize("isa", BY_ISA)
+@pytest.mark.parametrize("name", STEPS)
+def test_steps(benchmark, name, isa, n):
+    if name.endswith("_step"):
+        n = min(n, 100_000)
+    benchmark.group = f"{name} n={n}"
+    benchmark.name = isa
+    benchmark(BY_ISA[isa][name], *records(), *_step_loads(name, n))
+
+
+@pytest.mark.parametrize("isa", BY_ISA)
+def test_decode_time_of_fractional_batches(benchmark, isa):
+    benchmark.group = "decode_time of fractional batches n=1000000"
+    benchmark.name = isa
+    benchmark(BY_ISA[isa]["decode_time"], *records(), *loads(1_000_000, whole=False))
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_decode_time_in_numpy(benchmark, n):
+    benchmark.group = f"decode_time n={n}"
+    benchmark.name = "numpy"
+    prepared = numpy_step.coefficients(records())
+    batch, context = loads(n)
+    np.testing.assert_allclose(
+        numpy_step.decode_time(prepared, batch, context),
+        kernels.decode_time(*records(), batch, context), rtol=1e-12,
+    )  # fmt: skip
+    benchmark(numpy_step.decode_time, prepared, batch, context)
+
+
+def test_decode_time_by_the_reference(benchmark):
+    benchmark.group = "decode_time n=1"
+    benchmark.name = "reference"
+    fields = (_core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS)
+    named = [reference.unpack(f, v) for f, v in zip(fields, records(), strict=True)]
+    benchmark(reference.decode_time, *named, 64.0, 4096.0)
+
+
+@pytest.mark.parametrize("isa", BY_ISA)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators(benchmark, name, isa):
+    kernel = BY_ISA[isa][name]
+    benchmark.group = f"{name} n=1000"
+    benchmark.name = isa
+    arguments = [np.full(1000, 2.0) for _ in range(kernel.nin - 2)]
+    benchmark(kernel, *records()[:2], *arguments)
+
+
+@pytest.mark.parametrize("n", [1, 1000, 100_000])
+@pytest.mark.parametrize("isa", BY_ISA)
+def test_sha256d(benchmark, isa, n):
+    benchmark.group = f"sha256d n={n}"
+    benchmark.name = isa
+    headers = np.random.default_rng(0).integers(0, 256, (n, 80), dtype=np.uint8)
+    benchmark(BY_ISA[isa]["sha256d"], headers)
+
+
+@pytest.mark.parametrize("n", [1, 1000, 100_000])
+def test_hashlib(benchmark, n):
+    benchmark.group = f"sha256d n={n}"
+    benchmark.name = "hashlib"
+    headers = [bytes(80)] * n
+    sha256 = hashlib.sha256
+    benchmark(lambda: [sha256(sha256(h).digest()).digest() for h in headers])
+
+
+@pytest.mark.parametrize("backend", _core.HASH_BACKENDS)
+def test_scan(benchmark, backend):
+    benchmark.group = "scan of 2**20 nonces, one thread"
+    benchmark.name = backend
+    benchmark(mining.scan, bytes(80), count=2**20, target=1, threads=1, backend=backend)
