@@ -55,7 +55,10 @@ def main():
         got = numpy_step.plain_decode_time(terms, bandwidth, batch, context)
         np.testing.assert_allclose(got, kernels.decode_time(*records(), batch, context), rtol=1e-9)
         plain_s = best(
-            lambda b=batch, x=context: numpy_step.plain_decode_time(terms, bandwidth, b, x), 3
+            lambda t=terms, w=bandwidth, b=batch, x=context: numpy_step.plain_decode_time(
+                t, w, b, x
+            ),
+            3,
         )
         kind = "whole" if whole else "fractional"
         print(
@@ -69,9 +72,8 @@ def main():
             )
             print(f"  {isa:10} {n / s / 1e6:7.1f} M/s  {plain_s / s:5.1f} x, {numpy_s / s:5.1f} x")
     base = process("-c", "import numpy")
-    print(
-        f"import tokenroof: {1e3 * (process('-c', 'import tokenroof') - base):.1f} ms beyond NumPy's {1e3 * base:.0f}"
-    )
+    beyond = process("-c", "import tokenroof") - base
+    print(f"import tokenroof: {1e3 * beyond:.1f} ms beyond NumPy's {1e3 * base:.0f}")
     print(f"tokenroof --help: {1e3 * process('-m', 'tokenroof.cli', '--help'):.0f} ms")
     count = 100_000
     sha256 = hashlib.sha256
@@ -82,9 +84,8 @@ def main():
     for name, row in mining.backends().items():
         result = mining.scan(bytes(80), count=2**22, target=1, threads=1, backend=name)
         rate = result.hashes / result.cpu_seconds
-        print(
-            f"  scan {name:10} {rate / 1e6:6.2f} MH/s  {rate / lib:5.1f} x hashlib, bound {row['bound'] / 1e6:.1f}"
-        )
+        print(f"  scan {name:10} {rate / 1e6:6.2f} MH/s  {rate / lib:5.1f} x hashlib", end="")
+        print(f", bound {row['bound'] / 1e6:.1f}")
 
 
 if __name__ == "__main__":

@@ -60,9 +60,15 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
     return array
 
 
+def link_domain(device: Device) -> int:
+    """Devices that one domain of links joins; over PCIe alone, the eight of a host."""
+    size = device.link_domain_size or 1
+    return int(size) if size > 1 else 8
+
+
 def check_links(device: Device, plan: Plan) -> None:
     """Reject a plan that needs a link whose bandwidth is unknown."""
-    domain = device.link_domain_size if (device.link_domain_size or 1) > 1 else 8
+    domain = link_domain(device)
     if plan.devices > domain and not device.node_link_bandwidth:
         raise ValueError(
             f"plan has {plan.devices} devices; allowed: at most the {domain} that {device.name} "

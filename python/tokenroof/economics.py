@@ -632,9 +632,10 @@ def compare_per_mwh(
         d, llm, None if plan is None else [plan], input_tokens, output_tokens, fidelity=fidelity
     )
     k: Any = kernels
-    mining = float(
-        k.mining_revenue_per_mwh(prices.hashprice, m.power / m.hashrate * 1e12, prices.mining_pue)
-    )
+    if not m.power:
+        raise ValueError(f"power of {m.name} is unknown; allowed: a miner whose power is known")
+    efficiency = m.power / m.hashrate * 1e12
+    mining = float(k.mining_revenue_per_mwh(prices.hashprice, efficiency, prices.mining_pue))
     usable = np.flatnonzero(front.interactivity.values >= least)
     inference, speed, users, label = float("nan"), float("nan"), float("nan"), ""
     if usable.size:

@@ -370,7 +370,7 @@ def hashrate(device: str | Device | Miner) -> float:
 
     if isinstance(device, str):
         try:
-            device = find_miner(device)
+            return float(find_miner(device).hashrate)
         except KeyError:
             device = find_device(device)
     if isinstance(device, Miner):

@@ -51,7 +51,8 @@ class Operator:
     def bound(self) -> NDArray[np.str_]:
         """The cause of the most seconds: memory, compute, launch or communication."""
         seconds = np.stack([self._field(f"{cause}_s") for cause in _CAUSES], axis=-1)
-        return np.asarray(_CAUSES)[seconds.argmax(axis=-1)]
+        names: NDArray[np.str_] = np.take(np.asarray(_CAUSES), seconds.argmax(axis=-1))
+        return names
 
     @property
     def watts(self) -> NDArray[np.float64]:

@@ -155,7 +155,8 @@ class Plan:
             raise ValueError(
                 f"tp is {self.tp} {where}; allowed: a divisor or a multiple of its {kv} kv_heads"
             )
-        assert self.moe_ep is not None and self.moe_tp is not None
+        assert self.moe_ep is not None
+        assert self.moe_tp is not None
         if model.experts:
             if model.experts % self.moe_ep:
                 raise ValueError(

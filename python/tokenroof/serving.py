@@ -5,8 +5,9 @@ output, the engine also prefills the prompts of the ``batch - 1`` others, so
 
     TPOT = step(batch) + (batch - 1) / output_tokens * extra / (pp dp)
 
-where ``extra`` is what prefills add to a step that carries one on each of the dp attention ranks. TTFT is the prefill inside the batch,
-plus half a step of waiting for the step that runs. Both are means without a queue.
+where ``extra`` is what prefills add to a step that carries one on each of the dp attention ranks.
+TTFT is the prefill inside the batch, plus half a step of waiting for the step that runs. Both are
+means without a queue.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links
+from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links, link_domain
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
@@ -295,9 +296,9 @@ def default_plans(
         or devices_max < 1
     ):
         raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
-    domain = device.link_domain_size if (device.link_domain_size or 1) > 1 else 8
-    most = devices_max if device.node_link_bandwidth else min(devices_max, domain)
-    powers = [2**i for i in range(int(most).bit_length()) if 2**i <= most]
+    domain = link_domain(device)
+    most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
+    powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     weights, cache = native_types(device)
     plans = []
     for tp, dp in product(powers, powers if model.experts else [1]):

@@ -104,7 +104,8 @@ class Step:
     @property
     def bound(self) -> NDArray[np.str_]:
         seconds = np.stack([self._field(f"{cause}_s") for cause in CAUSES], axis=-1)
-        return np.asarray(CAUSES)[seconds.argmax(axis=-1)]
+        names: NDArray[np.str_] = np.take(np.asarray(CAUSES), seconds.argmax(axis=-1))
+        return names
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:

@@ -130,7 +130,7 @@ def sweep(
         data["interactivity"] = (dims, 1.0 / time)
     data["memory_bytes"] = (dims, np.broadcast_to(needed[None], time.shape).copy())
     data["fits"] = (dims, fits)
-    out = xarray.Dataset(
+    out: xr.Dataset = xarray.Dataset(
         data,
         coords={
             "device": [d.name for d in ds],

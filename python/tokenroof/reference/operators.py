@@ -47,10 +47,7 @@ def experts_touched(tokens: float, experts: float, topk: float) -> float:
     share = divide(topk, experts)
     if math.isnan(share) or share > 1.0 or experts < 0:
         return math.nan
-    if share == 1.0:
-        log = -math.inf
-    else:
-        log = math.log1p(-share)
+    log = -math.inf if share == 1.0 else math.log1p(-share)
     exponent = 0.0 if tokens == 0.0 else tokens * log
     if exponent > 700.0:
         return math.nan
