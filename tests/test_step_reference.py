@@ -109,7 +109,5 @@ def test_real_models(isa, name):
     )
     batch, context = np.arange(1.0, 40.0), np.linspace(10, 90000, 39)
     got = BY_ISA[isa]["decode_time"](*vectors, batch, context)
-    want = [
-        reference.decode_time(*named(vectors), b, x) for b, x in zip(batch, context, strict=True)
-    ]
+    want = [reference.decode_time(*vectors, b, x) for b, x in zip(batch, context, strict=True)]
     assert (ulps(got, np.array(want)) <= MIXTURE_ULPS).all()

@@ -135,7 +135,7 @@ def test_operators():
     m = np.array([1, 16, 256, 4096, 16384])
     gemm = ops.gemm("H100-SXM", m, 8192, 8192)
     assert gemm.time_s.shape == (5,) and gemm.bound[0] == "memory" and gemm.bound[-1] == "compute"
-    assert (gemm.watts <= 700).all() and gemm.error_band > 0 and gemm.calibrated_on
+    assert (gemm.watts <= 700).all() and (gemm.error_band > 0).all() and gemm.calibrated_on
     assert np.array_equal(gemm.flops, 2.0 * m * 8192 * 8192)
     narrow = ops.gemm("H100-SXM", 4096, 8192, 8192, dtype="fp8")
     assert narrow.time_s < gemm.time_s[3]

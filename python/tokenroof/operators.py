@@ -66,9 +66,9 @@ class Operator:
         return np.asarray(np.minimum(tdp, idle + (tdp - idle) * share))
 
     @property
-    def error_band(self) -> float:
+    def error_band(self) -> NDArray[np.float64]:
         """Relative band around the time; NaN where unknown."""
-        return self.calibration.error_band
+        return np.full(self.time_s.shape, self.calibration.error_band)
 
     @property
     def calibrated_on(self) -> str:

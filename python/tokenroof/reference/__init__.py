@@ -1,11 +1,12 @@
 """The pure-Python twin of every kernel: standard library only, one number at a time.
 
 Written from the formulas' sources and docs/step-model.md. The package never computes with it; tests and
-``tokenroof check`` hold the kernels against it. Records come as mappings of field names to floats
-(`unpack` makes one from a packed vector).
+``tokenroof check`` hold the kernels against it. Records come as packed vectors, or as mappings
+of field names to floats (`unpack` makes one); ``_step`` and ``_operator`` functions return mappings.
 """
 
 from tokenroof.reference import bitcoin
+from tokenroof.reference._records import unpack
 from tokenroof.reference.economics import (
     cost_per_mtok,
     energy_cost_per_mtok,
@@ -63,7 +64,6 @@ from tokenroof.reference.transformer import (
     prompts_time,
     sequence_bytes,
     share,
-    unpack,
     weight_bytes,
 )
 

@@ -7,12 +7,10 @@ cost per launch. Its time is the launch plus the longer of computing and moving.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tokenroof.reference._ieee import divide, maximum, minimum
-
-Record = Mapping[str, float]
+from tokenroof.reference._records import Record, takes_records
 
 NO_WINDOW = 1e18
 TYPES = ("fp32", "tf32", "bf16", "fp16", "fp8", "fp8_block", "int8", "fp4", "nvfp4", "mxfp4", "int4",
@@ -321,6 +319,7 @@ def _of_attention(
                    k * a.key_bytes + q * a.query_bytes)  # fmt: skip
 
 
+@takes_records("device", "calibration")
 def gemm_operator(
     device: Record, calibration: Record, m: float, n: float, k: float, weights: float,
     activations: float,
@@ -330,6 +329,7 @@ def gemm_operator(
     return _of_line(line, m, 1.0)
 
 
+@takes_records("device", "calibration")
 def experts_operator(
     device: Record, calibration: Record, tokens: float, hidden: float, intermediate: float,
     experts_: float, topk: float, matrices: float, moe_tp: float, moe_ep: float, weights: float,
@@ -340,6 +340,7 @@ def experts_operator(
     return _of_line(line, tokens, divide(experts_touched(tokens, experts_, topk), moe_ep))
 
 
+@takes_records("device", "calibration")
 def attention_decode_operator(
     device: Record, calibration: Record, batch: float, context: float, heads: float,
     kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
@@ -351,6 +352,7 @@ def attention_decode_operator(
     return _of_attention(a, batch, keys, keys, 1.0)
 
 
+@takes_records("device", "calibration")
 def attention_prefill_operator(
     device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
     kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
@@ -364,6 +366,7 @@ def attention_prefill_operator(
     return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
 
 
+@takes_records("device", "calibration")
 def mla_decode_operator(
     device: Record, calibration: Record, batch: float, context: float, heads: float,
     kv_lora_rank: float, rope_head_dim: float, kv_dtype: float,
@@ -375,6 +378,7 @@ def mla_decode_operator(
     return _of_attention(a, batch, keys, keys, 1.0)
 
 
+@takes_records("device", "calibration")
 def mla_prefill_operator(
     device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
     nope_head_dim: float, rope_head_dim: float, v_head_dim: float, maths_dtype: float,
@@ -387,6 +391,7 @@ def mla_prefill_operator(
     return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
 
 
+@takes_records("device", "calibration")
 def elementwise_operator(
     device: Record, calibration: Record, nbytes: float, kernels: float
 ) -> dict[str, float]:
@@ -422,6 +427,7 @@ def reduce_factor(ranks: float) -> float:
     return divide(2.0 * (ranks - 1.0), ranks)
 
 
+@takes_records("device", "calibration")
 def all_reduce_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
@@ -429,6 +435,7 @@ def all_reduce_operator(
     return _of_collective(device, calibration, ranks, nbytes, reduce_factor(ranks))
 
 
+@takes_records("device", "calibration")
 def all_gather_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
@@ -436,6 +443,7 @@ def all_gather_operator(
     return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
 
 
+@takes_records("device", "calibration")
 def reduce_scatter_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
@@ -443,6 +451,7 @@ def reduce_scatter_operator(
     return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
 
 
+@takes_records("device", "calibration")
 def all_to_all_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
@@ -450,6 +459,7 @@ def all_to_all_operator(
     return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
 
 
+@takes_records("device", "calibration")
 def send_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:

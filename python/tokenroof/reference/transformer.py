@@ -7,21 +7,17 @@ summed in the order in which they are listed here, which is the order that the s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from tokenroof.reference import operators as ops
 from tokenroof.reference._ieee import divide, maximum, minimum
-from tokenroof.reference.operators import Attention, Line, Record, type_name
+from tokenroof.reference._records import Record, takes_records
+from tokenroof.reference.operators import Attention, Line, type_name
 
 GROUPS = ("projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",
           "collective")  # fmt: skip
 # a group, the amount that the line depends on, the line
 Term = tuple[str, str, Line]
-
-
-def unpack(fields: Sequence[str], vector: Sequence[float]) -> dict[str, float]:
-    """A packed record by name."""
-    return {name: float(value) for name, value in zip(fields, vector, strict=True)}
 
 
 def share(load: float, n: float) -> float:
@@ -384,6 +380,7 @@ class Step:
         return {name: value + bad for name, value in out.items()}
 
 
+@takes_records("device", "calibration", "model", "plan")
 def mixed_prompts_step(
     device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
     prompts: float, tokens: float, past: float,
@@ -394,6 +391,7 @@ def mixed_prompts_step(
     )
 
 
+@takes_records("device", "calibration", "model", "plan")
 def mixed_prompts_time(
     device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
     prompts: float, tokens: float, past: float,
@@ -402,6 +400,7 @@ def mixed_prompts_time(
     return Step(device, calibration, model, plan).run(batch, context, prompts, tokens, past).time
 
 
+@takes_records("device", "calibration", "model", "plan")
 def mixed_step(
     device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
     tokens: float, past: float,
@@ -410,6 +409,7 @@ def mixed_step(
     return mixed_prompts_step(device, calibration, model, plan, batch, context, 1.0, tokens, past)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def mixed_time(
     device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float,
     tokens: float, past: float,
@@ -418,6 +418,7 @@ def mixed_time(
     return mixed_prompts_time(device, calibration, model, plan, batch, context, 1.0, tokens, past)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def decode_step(
     device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float
 ) -> dict[str, float]:
@@ -425,6 +426,7 @@ def decode_step(
     return mixed_prompts_step(device, calibration, model, plan, batch, context, 0.0, 0.0, 0.0)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def decode_time(
     device: Record, calibration: Record, model: Record, plan: Record, batch: float, context: float
 ) -> float:
@@ -432,6 +434,7 @@ def decode_time(
     return mixed_prompts_time(device, calibration, model, plan, batch, context, 0.0, 0.0, 0.0)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def prompts_step(
     device: Record, calibration: Record, model: Record, plan: Record, prompts: float, tokens: float,
     past: float,
@@ -440,6 +443,7 @@ def prompts_step(
     return mixed_prompts_step(device, calibration, model, plan, 0.0, 0.0, prompts, tokens, past)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def prompts_time(
     device: Record, calibration: Record, model: Record, plan: Record, prompts: float, tokens: float,
     past: float,
@@ -448,6 +452,7 @@ def prompts_time(
     return mixed_prompts_time(device, calibration, model, plan, 0.0, 0.0, prompts, tokens, past)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def prefill_step(
     device: Record, calibration: Record, model: Record, plan: Record, tokens: float, past: float
 ) -> dict[str, float]:
@@ -455,6 +460,7 @@ def prefill_step(
     return prompts_step(device, calibration, model, plan, 1.0, tokens, past)
 
 
+@takes_records("device", "calibration", "model", "plan")
 def prefill_time(
     device: Record, calibration: Record, model: Record, plan: Record, tokens: float, past: float
 ) -> float:
@@ -465,6 +471,7 @@ def prefill_time(
 # --- memory --------------------------------------------------------------------------------------------
 
 
+@takes_records("model", "plan")
 def weight_bytes(model: Record, plan: Record) -> float:
     """Weights on the fullest device: an even share of layers and heads, and its end of the model."""
     lay = Layout(model, plan)
@@ -480,6 +487,7 @@ def weight_bytes(model: Record, plan: Record) -> float:
     )
 
 
+@takes_records("model", "plan")
 def sequence_bytes(model: Record, plan: Record, context: float) -> float:
     """Cache and state of one sequence on one device."""
     lay = Layout(model, plan)
@@ -508,6 +516,7 @@ def sequence_bytes(model: Record, plan: Record, context: float) -> float:
     return (cached + (linear + mamba) / lay.tp) / lay.pp
 
 
+@takes_records("model", "plan")
 def memory_required(model: Record, plan: Record, batch: float, context: float) -> float:
     """Weights, and the caches of an even share of the sequences."""
     if not (batch >= 0.0 and context >= 0.0):
