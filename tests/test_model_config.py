@@ -52,6 +52,45 @@ def test_families_without_a_fixture():
     assert tr.Model.from_config(gemma).parameters == 8_537_680_896
 
 
+def test_files_that_leave_out_defaults_or_name_things_their_own_way():
+    """As published: Gemma 3 leaves out what the architecture defaults to; others rename."""
+    gemma = {
+        "architectures": ["Gemma3ForConditionalGeneration"], "model_type": "gemma3",
+        "text_config": {"hidden_size": 3840, "intermediate_size": 15360, "model_type": "gemma3_text",
+                        "num_attention_heads": 16, "num_hidden_layers": 48, "num_key_value_heads": 8,
+                        "rope_scaling": {"factor": 8.0, "rope_type": "linear"}, "sliding_window": 1024},
+        "vision_config": {"hidden_size": 1152, "num_hidden_layers": 27},
+    }  # fmt: skip
+    want = tr.model("Gemma-3-12B")
+    got = tr.Model.from_config(gemma)
+    assert (got.parameters, got.kv_bytes_per_token()) == (
+        want.parameters,
+        want.kv_bytes_per_token(),
+    )
+    four = {"model_type": "gemma3", "text_config": {
+        "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
+        "num_hidden_layers": 34, "sliding_window": 1024}}  # fmt: skip
+    assert tr.Model.from_config(four).parameters == tr.model("Gemma-3-4B").parameters
+
+    nano = json.loads(next(p for p in CONFIGS if p.stem == "Nemotron-3-Nano").read_text())
+    names = {"M": "mamba", "E": "moe", "*": "attention", "-": "mlp"}
+    pattern = nano.pop("hybrid_override_pattern")
+    listed = {**nano, "layers_block_type": [names[c] for c in pattern]}
+    assert tr.Model.from_config(listed).parameters == tr.model("Nemotron-3-Nano").parameters
+    eight = {"attention_head_dim": 128, "conv_kernel": 4, "hidden_size": 4096, "intermediate_size": 21504,
+             "hybrid_override_pattern": "M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M*-M-M-M-M-M-",
+             "mamba_head_dim": 64, "mamba_num_heads": 128, "model_type": "nemotron_h", "n_groups": 8,
+             "num_attention_heads": 32, "num_hidden_layers": 52, "num_key_value_heads": 8,
+             "ssm_state_size": 128, "tie_word_embeddings": False, "vocab_size": 131072}  # fmt: skip
+    assert tr.Model.from_config(eight).parameters == pytest.approx(8.1e9, rel=0.01)  # Nemotron-H-8B
+
+    falcon = {"model_type": "RefinedWeb", "hidden_size": 8192, "n_head": 128, "n_head_kv": 8, "n_layer": 60,
+              "vocab_size": 65024, "bias": False, "parallel_attn": True, "alibi": False}  # fmt: skip
+    assert tr.Model.from_config(falcon).parameters == tr.model("Falcon-40B").parameters
+    wide = {**LLAMA, "model_type": "mistral", "sliding_window": LLAMA["max_position_embeddings"]}
+    assert tr.Model.from_config(wide).window_layers == 0
+
+
 @pytest.mark.parametrize(
     "field,value",
     [("hidden_size", "4096"), ("hidden_size", -1), ("hidden_size", 0), ("hidden_size", 4096.5),

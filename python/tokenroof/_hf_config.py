@@ -105,7 +105,7 @@ def _basics(r: Reader) -> Values:
     """What the Llama-like families have in common."""
     heads = r.size("num_attention_heads", "n_head", "n_heads")
     hidden = r.size("hidden_size", "n_embd", "n_embed", "d_model")
-    if not r.has("head_dim") and hidden % heads:
+    if not r.has("head_dim", "attention_head_dim") and hidden % heads:
         raise ValueError(
             f"num_attention_heads is {heads}; allowed: a divisor of hidden_size = {hidden}, "
             "or a head_dim"
@@ -116,8 +116,8 @@ def _basics(r: Reader) -> Values:
         "vocab": r.size("vocab_size"),
         "layers": layers,
         "heads": heads,
-        "kv_heads": r.size("num_key_value_heads", "num_kv_heads", default=heads),
-        "head_dim": r.size("head_dim", default=max(hidden // heads, 1)),
+        "kv_heads": r.size("num_key_value_heads", "num_kv_heads", "n_head_kv", default=heads),
+        "head_dim": r.size("head_dim", "attention_head_dim", default=max(hidden // heads, 1)),
         "full_layers": layers,
         "dense_layers": layers,
         "tied": r.flag("tie_word_embeddings"),
@@ -166,7 +166,9 @@ def _llama(r: Reader) -> Values:
 def _mistral(r: Reader) -> Values:
     v = _gated(r)
     window = r.size("sliding_window", default=0, low=0)
-    return _windows(v, 0, window) if window else v
+    longest = r.size("max_position_embeddings", default=_LARGEST_SIZE)
+    # a window over all positions limits nothing
+    return _windows(v, 0, window) if 0 < window < longest else v
 
 
 def _mixtral(r: Reader) -> Values:
@@ -325,7 +327,19 @@ def _gemma2(r: Reader) -> Values:
     return _windows(v, v["layers"] // 2, r.size("sliding_window", default=4096))
 
 
+# What the architecture's own defaults leave unsaid in its files.
+_GEMMA3_DEFAULTS = {
+    "vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "sliding_window": 4096,
+    "max_position_embeddings": 131072,
+}  # fmt: skip
+
+
 def _gemma3(r: Reader) -> Values:
+    if not r.has("hidden_size"):
+        r.size("hidden_size")  # an empty config is no Gemma
+    given = {key: value for key, value in r.config.items() if value is not None}
+    r = Reader({**_GEMMA3_DEFAULTS, **given})
     v = {**_gemma(r), "norms_per_layer": 4}
     v["qk_norm"] = 2 * v["head_dim"]
     kinds = r.words("layer_types", ("sliding_attention", "full_attention"), v["layers"])
@@ -369,7 +383,12 @@ def _nemotron(r: Reader) -> Values:
 
 
 def _nemotron_h(r: Reader) -> Values:
+    letters = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
     pattern = r.text("hybrid_override_pattern")
+    blocks = r.config.get("layers_block_type")
+    if not pattern and blocks is not None:
+        layers = len(blocks) if isinstance(blocks, list) else 0
+        pattern = "".join(letters[b] for b in r.words("layers_block_type", tuple(letters), layers))
     odd = sorted(set(pattern) - set("M*E-"))
     if not pattern or odd:
         raise ValueError(
@@ -390,9 +409,9 @@ def _nemotron_h(r: Reader) -> Values:
         "mamba_layers": pattern.count("M"),
         "mamba_heads": r.size("mamba_num_heads"),
         "mamba_head_dim": r.size("mamba_head_dim"),
-        "mamba_groups": r.size("n_groups"),
-        "mamba_state": r.size("ssm_state_size"),
-        "mamba_conv": r.size("conv_kernel"),
+        "mamba_groups": r.size("n_groups", "mamba_num_groups"),
+        "mamba_state": r.size("ssm_state_size", "mamba_state_dim"),
+        "mamba_conv": r.size("conv_kernel", default=4),
         "dense_layers": dense,
         "ffn": r.size("intermediate_size") if dense else 0,
     }
@@ -443,7 +462,7 @@ def _bloom(r: Reader) -> Values:
 
 def _falcon(r: Reader) -> Values:
     v = _basics(r)
-    new = r.flag("new_decoder_architecture")
+    new = r.flag("new_decoder_architecture", default=r.has("n_head_kv"))
     if not new:
         v["kv_heads"] = 1 if r.flag("multi_query", default=True) else v["heads"]
     bias = r.flag("bias")
@@ -504,7 +523,8 @@ FAMILIES: dict[str, Callable[[Reader], Values]] = {
     "minimax_m2": _minimax_m2, "gemma": _gemma, "gemma2": _gemma2, "gemma3": _gemma3,
     "llama4": _llama4, "phi": _phi, "phi3": _phi3, "phimoe": _phimoe, "nemotron": _nemotron,
     "nemotron_h": _nemotron_h, "gpt2": _gpt2, "gptj": _gptj, "opt": _opt, "bloom": _bloom,
-    "falcon": _falcon, "cohere": _cohere, "cohere2": _cohere2, "dbrx": _dbrx, "grok_1": _grok,
+    "falcon": _falcon, "refinedweb": _falcon,
+    "refinedwebmodel": _falcon, "cohere": _cohere, "cohere2": _cohere2, "dbrx": _dbrx, "grok_1": _grok,
     "qwen2_vl": _qwen2, "qwen2_5_vl": _qwen2, "qwen3_vl": _qwen3, "qwen3_vl_moe": _qwen3_moe,
 }  # fmt: skip
 
