@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof._hf_config import FAMILIES
+from tokenroof._hf_families import FAMILIES
 
 CONFIGS = sorted((Path(__file__).parent / "fixtures" / "model_configs").glob("*.json"))
 LLAMA = json.loads(next(p for p in CONFIGS if p.stem == "Llama-3.1-8B").read_text())

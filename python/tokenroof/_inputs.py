@@ -74,3 +74,14 @@ def check_links(device: Device, plan: Plan) -> None:
             f"plan has {plan.devices} devices; allowed: at most the {domain} that {device.name} "
             "joins by its links, unless the device has a node_link_bandwidth"
         )
+
+
+def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = False) -> float:
+    """A finite number, at least (or above) `low`."""
+    kind = "above" if above else "of at least"
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} is {value!r}; allowed: a number {kind} {low:g}")
+    x = float(value)
+    if not np.isfinite(x) or (x <= low if above else x < low):
+        raise ValueError(f"{name} is {value!r}; allowed: a finite number {kind} {low:g}")
+    return x

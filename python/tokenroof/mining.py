@@ -6,13 +6,29 @@ import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof._bitcoin import (
+    BLOCK_SECONDS,
+    COIN,
+    DIFFICULTY_ONE,
+    RETARGET_BLOCKS,
+    RETARGET_SECONDS,
+    TARGET_LIMIT,
+    bits_from_target,
+    checked_target,
+    difficulty,
+    retarget,
+    subsidy,
+    supply,
+    target_from_bits,
+    whole_number,
+    work,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -20,249 +36,18 @@ if TYPE_CHECKING:
     from tokenroof.device import Device
     from tokenroof.miner import Miner
 
-#: The easiest target that the main chain allows.
-TARGET_LIMIT = 2**224 - 1
-#: Difficulty 1: the target of the first block, nBits 1d00ffff.
-DIFFICULTY_ONE = 0xFFFF << 208
-RETARGET_BLOCKS = 2016
-RETARGET_SECONDS = 14 * 24 * 3600
-BLOCK_SECONDS = 600
-#: Smallest units of a bitcoin.
-COIN = 10**8
+__all__ = [
+    "BLOCK_SECONDS", "COIN", "DIFFICULTY_ONE", "RETARGET_BLOCKS", "RETARGET_SECONDS", "TARGET_LIMIT",
+    "ScanResult", "backends", "bits_from_target", "difficulty", "expected_time_to_block", "hashprice",
+    "hashrate", "header_bytes", "retarget", "scan", "subsidy", "supply", "target_from_bits", "work",
+]  # fmt: skip
+
 # Integer instructions of one double hash on the pipe that binds, as compiled for CUDA's sm_90: 1175
 # shifts and rotates, 634 logic, 458 adds (the other adds run beside, on the multiply pipe).
 _GPU_OPS_PER_HASH = 2267
 # Vector operations per batch of the plain lanes, and batches per cycle that two full-width (or four
 # half-width) pipes allow: the bounds that `backends` quotes.
 _LANE_OPS = {"x86_64_v4": (2848, 2.0), "x86_64_v3": (5752, 4.0), "generic": (5752, 4.0)}
-
-
-# --- targets -------------------------------------------------------------------------------------------
-
-
-def _bits(bits: int | str) -> int:
-    """nBits as an integer, from an integer or eight hexadecimal digits."""
-    if isinstance(bits, str):
-        text = bits.removeprefix("0x")
-        if len(text) != 8 or any(c not in "0123456789abcdefABCDEF" for c in text):
-            raise ValueError(f"bits is {bits[:40]!r}; allowed: eight hexadecimal digits")
-        return int(text, 16)
-    if isinstance(bits, (bool, np.bool_)) or not isinstance(bits, (int, np.integer)):
-        raise TypeError(f"bits is {bits!r}; allowed: an integer or eight hexadecimal digits")
-    if not 0 <= bits < 2**32:
-        raise ValueError(f"bits is {bits!r}; allowed: 0 to 2**32 - 1")
-    return int(bits)
-
-
-def target_from_bits(bits: int | str) -> int:
-    """Target that compact nBits encode, exactly.
-
-    Parameters
-    ----------
-    bits : int or str
-        nBits, or its eight hexadecimal digits.
-
-    Raises
-    ------
-    ValueError
-        If it is negative, zero, or overflows 256 bits, as consensus rejects.
-
-    References
-    ----------
-    Bitcoin Core, arith_uint256::SetCompact.
-
-    Examples
-    --------
-    >>> hex(target_from_bits("1b0404cb"))
-    '0x404cb000000000000000000000000000000000000000000000000'
-    """
-    compact = _bits(bits)
-    shown = f"bits is {compact:#010x}"
-    size, mantissa = compact >> 24, compact & 0x7FFFFF
-    if compact & 0x800000 and mantissa:
-        raise ValueError(f"{shown}, a negative target; allowed: the sign bit 0x00800000 clear")
-    target = mantissa >> 8 * (3 - size) if size <= 3 else mantissa << 8 * (size - 3)
-    if mantissa and (
-        size > 34 or (mantissa > 0xFF and size > 33) or (mantissa > 0xFFFF and size > 32)
-    ):
-        raise ValueError(f"{shown}, a target over 256 bits; allowed: targets below 2**256")
-    if target == 0:
-        raise ValueError(f"{shown}, a target of zero; allowed: targets of 1 or more")
-    return target
-
-
-def bits_from_target(target: int) -> int:
-    """Compact nBits of a target, rounded down as consensus does.
-
-    Raises
-    ------
-    ValueError
-        If the target is below 1 or at least 2**256.
-
-    References
-    ----------
-    Bitcoin Core, arith_uint256::GetCompact.
-
-    Examples
-    --------
-    >>> hex(bits_from_target(0xffff << 208))
-    '0x1d00ffff'
-    """
-    value = _target(target)
-    size = (value.bit_length() + 7) // 8
-    mantissa = value << 8 * (3 - size) if size <= 3 else value >> 8 * (size - 3)
-    if mantissa & 0x800000:  # it would read as a sign
-        mantissa >>= 8
-        size += 1
-    return size << 24 | mantissa
-
-
-def _target(target: int) -> int:
-    if isinstance(target, (bool, np.bool_)) or not isinstance(target, (int, np.integer)):
-        raise TypeError(f"target is {target!r}; allowed: an integer")
-    if not 1 <= target < 2**256:
-        raise ValueError(f"target is {target!r}; allowed: 1 to 2**256 - 1")
-    return int(target)
-
-
-def difficulty(bits: int | str) -> float:
-    """How many times harder than the first block: (0xffff * 2**208) / target.
-
-    Examples
-    --------
-    >>> difficulty("1b0404cb")
-    16307.420938523983
-    """
-    return float(Fraction(DIFFICULTY_ONE, target_from_bits(bits)))
-
-
-def work(bits: int | str) -> int:
-    """Expected hashes of a block, as the chain counts it: floor(2**256 / (target + 1)).
-
-    References
-    ----------
-    Bitcoin Core, GetBlockProof.
-
-    Examples
-    --------
-    >>> work("1d00ffff")
-    4295032833
-    """
-    return 2**256 // (target_from_bits(bits) + 1)
-
-
-def retarget(bits: int | str, first_time: int, last_time: int) -> int:
-    """nBits of the next period.
-
-    Parameters
-    ----------
-    bits : int or str
-        nBits of the period that ends.
-    first_time, last_time : int
-        Times of the first and the last block of that period: they span 2,015 intervals, the chain's
-        known off-by-one [s since 1970].
-
-    Raises
-    ------
-    ValueError, TypeError
-        If `bits` are invalid or a time is no 32-bit number.
-
-    References
-    ----------
-    Bitcoin Core, CalculateNextWorkRequired.
-
-    Examples
-    --------
-    >>> hex(retarget("1d00ffff", 1261130161, 1262152739))
-    '0x1d00d86a'
-    """
-    times = []
-    for name, value in (("first_time", first_time), ("last_time", last_time)):
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-            raise TypeError(f"{name} is {value!r}; allowed: an integer")
-        if not 0 <= value < 2**32:
-            raise ValueError(f"{name} is {value!r}; allowed: 0 to 2**32 - 1")
-        times.append(int(value))
-    span = max(RETARGET_SECONDS // 4, min(RETARGET_SECONDS * 4, times[1] - times[0]))
-    return bits_from_target(
-        max(1, min(TARGET_LIMIT, target_from_bits(bits) * span // RETARGET_SECONDS))
-    )
-
-
-# --- supply --------------------------------------------------------------------------------------------
-
-
-def _whole(name: str, value: object, low: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} is {value!r}; allowed: an integer >= {low}")
-    if value < low:
-        raise ValueError(f"{name} is {value!r}; allowed: an integer >= {low}")
-    return int(value)
-
-
-def subsidy(
-    height: int, cap: int | None = None, halving_interval: int = 210_000, initial: int = 50 * COIN
-) -> int:
-    """New coins of a block [satoshi].
-
-    Parameters
-    ----------
-    height : int
-        Height of the block.
-    cap : int, optional
-        A limit on all coins ever issued: the block that would pass it gets the rest [satoshi].
-    halving_interval : int
-        Blocks between halvings.
-    initial : int
-        Subsidy of the first blocks [satoshi].
-
-    Raises
-    ------
-    ValueError, TypeError
-        If one is out of range.
-
-    References
-    ----------
-    Bitcoin Core, GetBlockSubsidy.
-
-    Examples
-    --------
-    >>> subsidy(840_000)
-    312500000
-    """
-    h, interval = _whole("height", height, 0), _whole("halving_interval", halving_interval, 1)
-    start = _whole("initial", initial, 0)
-    era = h // interval
-    coins = start >> era if era < 64 else 0
-    if cap is None:
-        return coins
-    left = _whole("cap", cap, 0) - (_issued(h, interval, start))
-    return max(0, min(coins, left))
-
-
-def _issued(blocks: int, interval: int, initial: int) -> int:
-    """Coins of the first `blocks` blocks without a cap [satoshi]."""
-    total, era = 0, 0
-    while blocks > 0 and era < 64:
-        total += min(blocks, interval) * (initial >> era)
-        blocks -= interval
-        era += 1
-    return total
-
-
-def supply(
-    height: int, cap: int | None = None, halving_interval: int = 210_000, initial: int = 50 * COIN
-) -> int:
-    """Coins issued by blocks 0 to `height` [satoshi]; parameters as in `subsidy`.
-
-    Examples
-    --------
-    >>> supply(6_930_000)
-    2099999997690000
-    """
-    h, interval = _whole("height", height, 0), _whole("halving_interval", halving_interval, 1)
-    total = _issued(h + 1, interval, _whole("initial", initial, 0))
-    return total if cap is None else min(total, _whole("cap", cap, 0))
 
 
 # --- network -------------------------------------------------------------------------------------------
@@ -498,15 +283,15 @@ def scan(
     [(2083236893, 1)]
     """
     raw = header_bytes(header)
-    first, number = _whole("start", start, 0), _whole("count", count, 0)
+    first, number = whole_number("start", start, 0), whole_number("count", count, 0)
     if first >= 2**32 or first + number > 2**32:
         raise ValueError(f"start + count is {first} + {number}; allowed: at most 2**32")
     if target is None:
         target = target_from_bits(int.from_bytes(raw[72:76], "little"))
-    rolled = _whole("versions", versions, 1)
+    rolled = whole_number("versions", versions, 1)
     if rolled > 65536:
         raise ValueError(f"versions is {rolled}; allowed: 1 to 65536, the 16 bits of BIP 320")
-    workers = _default_threads() if threads is None else _whole("threads", threads, 1)
+    workers = _default_threads() if threads is None else whole_number("threads", threads, 1)
     if workers > 1024:
         raise ValueError(f"threads is {workers}; allowed: 1 to 1024")
     if progress is not None and not callable(progress):
@@ -515,7 +300,14 @@ def scan(
     if name not in _core.HASH_BACKENDS:
         raise ValueError(f"backend is {name!r}; allowed here: {', '.join(_core.HASH_BACKENDS)}")
     hits, hashes, seconds, cpu = _core.scan(
-        raw, first, number, _target(target).to_bytes(32, "little"), rolled, workers, name, progress
+        raw,
+        first,
+        number,
+        checked_target(target).to_bytes(32, "little"),
+        rolled,
+        workers,
+        name,
+        progress,
     )
     return ScanResult(hits, hashes, seconds, cpu, name)
 

@@ -1,0 +1,287 @@
+// Packed records to the terms of a step: operators (operators.hpp) with their layers counted in.
+// docs/step-model.md is the specification, and tokenroof.reference.transformer its other reading.
+#pragma once
+#include "operators.hpp"
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+constexpr int max_lines = 28;
+constexpr int max_attentions = 3;
+
+// Which amount a line is a function of.
+enum Amount : int {
+    rank_tokens,      // tokens on one attention rank
+    stage_tokens,     // tokens of the whole stage: what experts see
+    head_sequences,   // sequences whose next token is sampled, on one rank
+    decode_sequences, // decode sequences on one rank
+    prompt_tokens,    // new prompt tokens on one rank
+    rank_prompts,     // prompts on one rank
+    amounts
+};
+
+struct Lines {
+    Line line[max_lines];
+    Amount amount[max_lines];
+    Group group[max_lines];
+    int n = 0;
+    TR_HD void add(Group g, Amount a, const Line& l) {
+        line[n] = l;
+        amount[n] = a;
+        group[n] = g;
+        ++n;
+    }
+};
+
+struct Prepared {
+    Lines common, decode, prefill;
+    Attention decode_attention[max_attentions], prefill_attention[max_attentions];
+    int attentions = 0;
+    Line experts;             // weights of one touched expert
+    double expert_count, expert_ranks, log_missed; // of the routing; 0 experts: a dense model
+    double pp, dp, cp;
+    double fixed, decode_fixed, prefill_fixed, sequence_s, step_s;
+    double devices, workers;  // of the replica; of one pipeline stage
+    double tdp, idle, compute_watts, memory_watts;
+    double peak, bandwidth;   // datasheet, for utilisation
+};
+
+TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
+                             const double* p, double heads, double kv_heads) {
+    const int kv = int(p[plan::kv_cache]);
+    const double peak = d[device::peak_bf16];
+    const double full = m[model::full_layers], windowed = m[model::window_layers];
+    const bool latent = m[model::kv_lora_rank] > 0.0, sparse = m[model::index_topk] > 0.0;
+    for (int side = 0; side < 2; ++side) {
+        const bool prompt = side == 1;
+        Attention* out = prompt ? r.prefill_attention : r.decode_attention;
+        const int s = prompt ? calibration::attention_prefill_t0 : calibration::attention_decode_t0;
+        int n = 0;
+        for (int kind = 0; kind < 2; ++kind) {
+            const double layers = kind == 0 ? full : windowed;
+            if (!(layers > 0.0)) continue;
+            const double window = kind == 1 ? m[model::window] : (sparse ? m[model::index_topk] : 0.0);
+            Attention a;
+            if (!latent)
+                a = gqa_attention(d, c, s, peak, heads, kv_heads, m[model::head_dim],
+                                  m[model::v_head_dim], window, kv);
+            else if (prompt)
+                a = mla_expanded(d, c, s, peak, heads, m[model::nope_head_dim], m[model::rope_head_dim],
+                                 m[model::v_head_dim], window);
+            else
+                a = mla_attention(d, c, s, peak, heads, m[model::kv_lora_rank], m[model::rope_head_dim],
+                                  window, kv);
+            out[n++] = times(layers, a);
+        }
+        if (sparse && full > 0.0) // the indexer scores every key with one small shared key head
+            out[n++] = times(full, make_attention(d, c, s, 2.0, peak, no_window,
+                                                  2.0 * m[model::index_heads] * m[model::index_head_dim],
+                                                  m[model::index_head_dim] * dtype_bytes(kv),
+                                                  m[model::index_heads] * m[model::index_head_dim] * 2.0));
+        r.attentions = n;
+    }
+}
+
+TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
+                               const double* p, double heads, double kv_heads) {
+    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
+    const double h = m[model::hidden];
+    const double layers = m[model::full_layers] + m[model::window_layers];
+    if (!(layers > 0.0)) return;
+    auto gemm = [&](double count, double n, double k) TR_INLINE {
+        r.common.add(group_projection, rank_tokens, times(count, gemm_line(d, c, n, k, w, a)));
+    };
+    double rotated = heads * m[model::head_dim] + kv_heads * m[model::head_dim];
+    double cached = kv_heads * (m[model::head_dim] + m[model::v_head_dim]);
+    if (m[model::kv_lora_rank] > 0.0) {
+        const double q = m[model::q_lora_rank], rank = m[model::kv_lora_rank];
+        const double rope = m[model::rope_head_dim], nope = m[model::nope_head_dim];
+        if (q > 0.0) {
+            gemm(layers, q + rank + rope, h);
+            gemm(layers, heads * (nope + rope), q);
+        } else {
+            gemm(layers, heads * (nope + rope) + rank + rope, h);
+        }
+        // the latent is unpacked per head, or queries and results are folded into it: the same work
+        gemm(layers, heads * (nope + m[model::v_head_dim]), rank);
+        rotated = (heads + 1.0) * rope;
+        cached = rank + rope;
+    } else {
+        gemm(layers, (m[model::q_multiplier] * heads + kv_heads) * m[model::head_dim] +
+                         kv_heads * m[model::v_head_dim], h);
+    }
+    if (m[model::index_topk] > 0.0) {
+        const double wide = m[model::index_heads] * m[model::index_head_dim];
+        const double from = m[model::q_lora_rank] > 0.0 ? m[model::q_lora_rank] : h;
+        gemm(layers, wide, from);
+        gemm(layers, m[model::index_head_dim] + m[model::index_heads], h);
+        cached = cached + m[model::index_head_dim];
+    }
+    gemm(layers, h, heads * m[model::v_head_dim]);
+    // rotation in place, and the new keys and values into the cache
+    r.common.add(group_elementwise, rank_tokens,
+                 times(layers, elementwise_line(d, c, 1.0, 4.0 * rotated +
+                                                cached * (2.0 + dtype_bytes(int(p[plan::kv_cache]))))));
+}
+
+TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
+                             const double* p) {
+    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
+    const double h = m[model::hidden], tp = p[plan::tp];
+    auto layer = [&](double layers, double in, double mixed, double out, double conv, double cells,
+                     double flops) TR_INLINE {
+        r.common.add(group_linear, rank_tokens, times(layers, gemm_line(d, c, in / tp, h, w, a)));
+        r.common.add(group_linear, rank_tokens, times(layers, gemm_line(d, c, h, out / tp, w, a)));
+        // short convolution in and out, gates and the gated norm
+        r.common.add(group_linear, rank_tokens,
+                     times(layers, elementwise_line(d, c, 3.0, (4.0 * mixed + 6.0 * out) / tp)));
+        // state in fp32, and the convolution's tail in 16 bits: read and written
+        const double state = (2.0 * 4.0 * cells + 2.0 * 2.0 * mixed * conv) / tp;
+        r.decode.add(group_linear, decode_sequences,
+                     times(layers, state_line(d, c, 1.0, flops * cells / tp, state)));
+        r.prefill.add(group_linear, prompt_tokens,
+                      times(layers, state_line(d, c, 1.0, flops * cells / tp, 4.0 * mixed / tp)));
+        r.prefill.add(group_linear, rank_prompts, times(layers, state_line(d, c, 0.0, 0.0, state)));
+    };
+    if (m[model::linear_layers] > 0.0) { // gated delta net, Yang et al., arXiv:2412.06464
+        const double k = m[model::linear_key_heads] * m[model::linear_key_dim];
+        const double v = m[model::linear_value_heads] * m[model::linear_value_dim];
+        // decay, key read-out, rank-one correction, query read-out: 7 FLOP a cell
+        layer(m[model::linear_layers], 2.0 * k + 2.0 * v + 2.0 * m[model::linear_value_heads],
+              2.0 * k + v, v, m[model::linear_conv], v * m[model::linear_key_dim], 7.0);
+    }
+    if (m[model::mamba_layers] > 0.0) { // Mamba-2, Dao and Gu, arXiv:2405.21060
+        const double inner = m[model::mamba_heads] * m[model::mamba_head_dim];
+        const double groups = m[model::mamba_groups] * m[model::mamba_state];
+        // decay, rank-one input, read-out: 5 FLOP a cell
+        layer(m[model::mamba_layers], 2.0 * inner + 2.0 * groups + m[model::mamba_heads],
+              inner + 2.0 * groups, inner, m[model::mamba_conv], inner * m[model::mamba_state], 5.0);
+    }
+}
+
+TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
+    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
+    const double h = m[model::hidden], tp = p[plan::tp], up = m[model::mlp_matrices] - 1.0;
+    auto mlp = [&](Group group, double layers, double ffn) TR_INLINE {
+        const double width = ffn / tp;
+        r.common.add(group, rank_tokens, times(layers, gemm_line(d, c, up * width, h, w, a)));
+        r.common.add(group, rank_tokens, times(layers, gemm_line(d, c, h, width, w, a)));
+        r.common.add(group_elementwise, rank_tokens,
+                     times(layers, elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)));
+    };
+    if (m[model::dense_layers] > 0.0) mlp(group_mlp, m[model::dense_layers], m[model::ffn]);
+    r.expert_count = 0.0;
+    r.expert_ranks = 1.0;
+    r.log_missed = 0.0;
+    r.experts = Line{};
+    const double layers = m[model::moe_layers];
+    if (!(layers > 0.0)) return;
+    const int e = int(p[plan::experts]);
+    r.common.add(group_experts, rank_tokens,
+                 times(layers, gemm_line(d, c, m[model::experts], h, dtype::bf16, dtype::bf16)));
+    // top-k and permutation: logits read, hidden states out and back
+    r.common.add(group_experts, rank_tokens,
+                 times(layers, elementwise_line(d, c, 2.0, (m[model::experts] + 2.0 * m[model::topk] * h /
+                                                            p[plan::moe_ep]) * 2.0)));
+    if (m[model::shared_ffn] > 0.0) mlp(group_mlp, layers, m[model::shared_ffn]);
+    r.experts = times(layers, experts_line(d, c, h, m[model::moe_ffn], m[model::topk],
+                                           m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep], e));
+    r.expert_count = m[model::experts];
+    r.expert_ranks = p[plan::moe_ep];
+    r.log_missed = log1p_lanes<double>(-(m[model::topk] / m[model::experts]));
+}
+
+TR_HD void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,
+                               const double* p, double heads) {
+    const double h = m[model::hidden], tp = p[plan::tp], cp = p[plan::cp], pp = p[plan::pp];
+    const double group = tp * p[plan::dp];
+    const double mixers = m[model::full_layers] + m[model::window_layers] + m[model::linear_layers] +
+                          m[model::mamba_layers];
+    const double dense = m[model::dense_layers], moe = m[model::moe_layers];
+    const bool dispatched = p[plan::dp] > 1.0; // tokens of several attention ranks meet at the experts
+    const double reduced = mixers + dense + (dispatched ? 0.0 : moe);
+    auto add = [&](Amount amount, double count, double ranks, double bytes) TR_INLINE {
+        r.common.add(group_collective, amount, times(count, collective_line(d, c, ranks, bytes)));
+    };
+    if (tp > 1.0) {
+        add(rank_tokens, reduced, tp, all_reduce_factor(tp) * h * 2.0);
+        add(head_sequences, 1.0, tp, all_gather_factor(tp) * m[model::vocab] * 2.0);
+    }
+    if (moe > 0.0 && dispatched) {
+        if (p[plan::moe_ep] > 1.0) {
+            // a token goes once to each expert rank that it needs, and comes back in 16 bits
+            const double copies = min_nan(m[model::topk], p[plan::moe_ep]);
+            const double out = copies / group * all_gather_factor(group) * h;
+            add(stage_tokens, moe, group, out * activation_bytes(int(p[plan::experts])));
+            add(stage_tokens, moe, group, out * 2.0);
+        } else {
+            add(stage_tokens, 2.0 * moe, group, all_gather_factor(group) * h * 2.0);
+        }
+    }
+    if (pp > 1.0) add(rank_tokens, pp - 1.0, group * pp * cp, h * 2.0);
+    if (cp > 1.0 && m[model::full_layers] + m[model::window_layers] > 0.0) {
+        const double layers = m[model::full_layers] + m[model::window_layers];
+        // partial results of a token meet; a prompt's keys and values go round
+        r.decode.add(group_collective, decode_sequences,
+                     times(layers, collective_line(d, c, group * cp, all_gather_factor(cp) * cp * heads *
+                                                   (m[model::v_head_dim] + 1.0) * 2.0)));
+        const double cached = m[model::kv_lora_rank] > 0.0
+                                  ? m[model::kv_lora_rank] + m[model::rope_head_dim]
+                                  : max_nan(m[model::kv_heads] / tp, 1.0) *
+                                        (m[model::head_dim] + m[model::v_head_dim]);
+        r.prefill.add(group_collective, prompt_tokens,
+                      times(layers, collective_line(d, c, group * cp, (cp - 1.0) * cached * 2.0)));
+    }
+}
+
+TR_HD double sum_fixed(const Lines& lines) {
+    double s = 0.0;
+    for (int i = 0; i < lines.n; ++i) s += lines.line[i].fixed;
+    return s;
+}
+
+TR_HD void prepare(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
+    r.common.n = r.decode.n = r.prefill.n = 0;
+    r.attentions = 0;
+    const double tp = p[plan::tp], h = m[model::hidden];
+    const double heads = m[model::heads] / tp;
+    const double kv_heads = max_nan(m[model::kv_heads] / tp, 1.0); // replicated where tp exceeds them
+    r.pp = p[plan::pp];
+    r.dp = p[plan::dp];
+    r.cp = p[plan::cp];
+    r.workers = tp * p[plan::dp] * p[plan::cp];
+    r.devices = r.workers * p[plan::pp];
+
+    r.common.add(group_head, rank_tokens, elementwise_line(d, c, 1.0, 2.0 * 2.0 * h)); // embedding
+    r.common.add(group_elementwise, rank_tokens,
+                 times(m[model::norms], elementwise_line(d, c, 1.0, 4.0 * 2.0 * h))); // with the residual
+    prepare_projections(r, d, c, m, p, heads, kv_heads);
+    prepare_recurrent(r, d, c, m, p);
+    prepare_mlp(r, d, c, m, p);
+    // quantised checkpoints keep the head in 16 bits
+    const int w = int(p[plan::weights]);
+    const int head = w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
+    r.common.add(group_head, head_sequences, gemm_line(d, c, m[model::vocab] / tp, h, head, head));
+    prepare_collectives(r, d, c, m, p, heads);
+    prepare_attention(r, d, c, m, p, heads, kv_heads);
+
+    r.step_s = c[calibration::step_s];
+    r.sequence_s = c[calibration::sequence_s];
+    r.fixed = sum_fixed(r.common) + r.experts.fixed;
+    r.decode_fixed = sum_fixed(r.decode);
+    r.prefill_fixed = sum_fixed(r.prefill);
+    for (int i = 0; i < r.attentions; ++i) {
+        r.decode_fixed += r.decode_attention[i].fixed;
+        r.prefill_fixed += r.prefill_attention[i].fixed;
+    }
+    r.tdp = d[device::tdp_w];
+    const double idle = d[device::idle_w];
+    r.idle = idle == idle ? idle : r.tdp * c[calibration::idle_fraction];
+    r.compute_watts = c[calibration::compute_watts];
+    r.memory_watts = c[calibration::memory_watts];
+    r.bandwidth = d[device::memory_bandwidth];
+    r.peak = d[device::peak_bf16];
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof
