@@ -30,7 +30,7 @@ SECONDS_PER_YEAR = 365 * 86400
 _MTOK_PER_TOKEN_S_YEAR = SECONDS_PER_YEAR / 1e6
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Site:
     """A place with a meter.
 

@@ -29,6 +29,7 @@ from tokenroof._bitcoin import (
     whole_number,
     work,
 )
+from tokenroof._pools import SCHEMES, PoolIncome, pool_income
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -37,9 +38,29 @@ if TYPE_CHECKING:
     from tokenroof.miner import Miner
 
 __all__ = [
-    "BLOCK_SECONDS", "COIN", "DIFFICULTY_ONE", "RETARGET_BLOCKS", "RETARGET_SECONDS", "TARGET_LIMIT",
-    "ScanResult", "backends", "bits_from_target", "difficulty", "expected_time_to_block", "hashprice",
-    "hashrate", "header_bytes", "retarget", "scan", "subsidy", "supply", "target_from_bits", "work",
+    "BLOCK_SECONDS",
+    "COIN",
+    "DIFFICULTY_ONE",
+    "RETARGET_BLOCKS",
+    "RETARGET_SECONDS",
+    "SCHEMES",
+    "TARGET_LIMIT",
+    "PoolIncome",
+    "ScanResult",
+    "backends",
+    "bits_from_target",
+    "difficulty",
+    "expected_time_to_block",
+    "hashprice",
+    "hashrate",
+    "header_bytes",
+    "pool_income",
+    "retarget",
+    "scan",
+    "subsidy",
+    "supply",
+    "target_from_bits",
+    "work",
 ]  # fmt: skip
 
 # Integer instructions of one double hash on the pipe that binds, as compiled for CUDA's sm_90: 1175
