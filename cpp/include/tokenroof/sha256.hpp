@@ -52,7 +52,9 @@ template <class U> TR_HD U scheduled_word(U* w, int t) {
 
 // Rounds [first, last) on state s with the schedule window w.
 template <class U> TR_HD void sha256_rounds(U* s, U* w, int first, int last) {
-#if defined(__GNUC__)
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#pragma unroll
+#elif defined(__GNUC__)
 #pragma GCC unroll 64
 #endif
     for (int t = first; t < last; ++t) sha256_round(s, t, t < 16 ? w[t & 15] : scheduled_word(w, t));
