@@ -60,6 +60,15 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
     return array
 
 
+def check_units(device: Device, plan: Plan) -> None:
+    """Reject a type that the device has neither a unit for, nor a wider one."""
+    from tokenroof.roofline import peak
+
+    peak(device, "bf16")  # attention and the head
+    for name in (plan.weights, plan.experts):
+        peak(device, name or plan.weights)
+
+
 def link_domain(device: Device) -> int:
     """Devices that one domain of links joins; over PCIe alone, the eight of a host."""
     size = device.link_domain_size or 1

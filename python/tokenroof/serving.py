@@ -19,7 +19,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links, link_domain
+from tokenroof._inputs import (
+    amounts,
+    as_device,
+    as_model,
+    as_plan,
+    check_links,
+    check_units,
+    link_domain,
+)
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
@@ -248,6 +256,7 @@ def curve(
     d, m, p = as_device(device), as_model(model), as_plan(plan)
     p.check(m)
     check_links(d, p)
+    check_units(d, p)
     load, users = _load(input_tokens, output_tokens), _concurrency(concurrency)
     values = _evaluate(d, m, [p], load, users, fidelity)
     table = xarray.Dataset(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links
+from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links, check_units
 from tokenroof.calibration import Calibration, resolve
 
 if TYPE_CHECKING:
@@ -141,6 +141,7 @@ def _records(
     d, m, p = as_device(device), as_model(model), as_plan(plan)
     p.check(m)
     check_links(d, p)
+    check_units(d, p)
     return d, m, p, resolve(fidelity, d, p.engine)
 
 
