@@ -22,7 +22,10 @@ def _python(code, **environment):
     )  # fmt: skip
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.skipif(
+    not (shutil.which("g++") and shutil.which("nm")),
+    reason="no g++ or nm here: compiles the sources to look at their symbols",
+)
 @pytest.mark.parametrize("source", ["loops/loops.cpp", "loops/steps.cpp", "hash/scan_lanes.cpp",
                                     "probe/probe_loops.cpp"])  # fmt: skip
 def test_objects_have_no_weak_symbols(source, tmp_path):
@@ -39,7 +42,7 @@ def test_objects_have_no_weak_symbols(source, tmp_path):
     assert not re.findall(r"^.* [WVu] .*$", listing, re.MULTILINE)
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="needs g++")
+@pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ here: compiles each header alone")
 @pytest.mark.parametrize("header", [h.name for h in HEADERS])
 def test_each_header_stands_alone(header, tmp_path):
     unit = tmp_path / "unit.cpp"
@@ -97,7 +100,9 @@ DEVICE_CODE = (
 )
 
 
-@pytest.mark.skipif(shutil.which("nvcc") is None, reason="needs nvcc")
+@pytest.mark.skipif(
+    shutil.which("nvcc") is None, reason="no nvcc here: compiles the headers for a GPU"
+)
 def test_device_code_compiles_under_nvcc(tmp_path):
     """The headers as a CUDA program, host and device, without a GPU."""
     unit = tmp_path / "unit.cu"

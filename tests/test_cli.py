@@ -198,7 +198,7 @@ def test_bad_input_with_json_leaves_stdout_empty() -> None:
     assert (done.returncode, done.stdout) == (2, "")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT, which only POSIX delivers to a child")
 def test_ctrl_c_is_quiet_and_130() -> None:
     with subprocess.Popen(
         [sys.executable, "-m", "tokenroof.cli", "hash", "--seconds", "60"],
@@ -215,7 +215,7 @@ def test_ctrl_c_is_quiet_and_130() -> None:
     assert err.count("\n") == 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="closes a pipe, which raises SIGPIPE on POSIX alone")
 def test_a_closed_pipe_is_quiet() -> None:
     command = f"{sys.executable} -m tokenroof.cli list devices --json | head -c 10"
     done = subprocess.run(

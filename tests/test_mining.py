@@ -140,7 +140,7 @@ def test_other_threads_run_meanwhile():
     assert len(ticks) > 20
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT, which only POSIX delivers to a child")
 def test_ctrl_c_stops_it():
     code = (
         "import time\nfrom tokenroof import mining\n"

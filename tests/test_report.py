@@ -178,7 +178,7 @@ def test_folder_without_permission(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT, which only POSIX delivers to a child")
 def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "r"
     with subprocess.Popen(

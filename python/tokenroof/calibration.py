@@ -105,8 +105,9 @@ class Calibration:
 
         Shares are those of plain rooflines inside a step: GEMM 0.7 of peak and 0.8 of bandwidth,
         attention 0.8 of bandwidth, experts 0.5 and 0.7, elementwise 0.6; prefill attention 0.45 of
-        peak on Hopper and 0.34 on Blackwell. Launches (6.5 us a kernel, 6 us a sequence, 0.8 times
-        that on Blackwell's hosts) were chosen on 1,756 measured serving points of H100, H200, B200
+        peak on Hopper and 0.34 on Blackwell. Launches, the same for every engine (6.5 us a
+        kernel, 6 us a sequence, 0.8 times that on Blackwell's hosts) were chosen on 1,756 measured
+        serving points of H100, H200, B200
         and B300 under vLLM, TensorRT-LLM and SGLang, where `tokenroof.serving.curve` then has a mean
         error of 18 % in time per output token (median 12 %; four in five within 28 %). Its times to
         the first token leave the queue out and are far too short under load. Devices of other makers

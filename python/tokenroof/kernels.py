@@ -265,8 +265,12 @@ def _describe(name: str, function: Any) -> None:
             argument, "see tokenroof.operators; types as codes of tokenroof.dtypes [1]"
         )
         lines += [f"{argument} : array_like", f"    {unit}."]
-    lines += ["", "Returns", "-------", result, "", "Notes", "-----"]
-    lines += ["NaN in, NaN out; a load below zero gives NaN and the invalid flag.", ""]
+    lines += ["", "Returns", "-------", result]
+    if name != "sha256d":
+        over_records = name in _OPERATORS or function.signature is not None
+        below = " A load below zero gives NaN and the invalid flag." if over_records else ""
+        lines += ["", "Notes", "-----", f"NaN in, NaN out.{below}"]
+    lines += [""]
     lines += ["References", "----------", source]
     if example:
         lines += ["", "Examples", "--------", example]
