@@ -1,11 +1,16 @@
 """Bitcoin's arithmetic, in exact integers, against the chain."""
 
+from decimal import Decimal, localcontext
+from fractions import Fraction
+
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from test_sha256 import HEADERS
 from tokenroof import mining, reference
+from tokenroof._bitcoin import COIN, Chain
 
 bitcoin = reference.bitcoin
 
@@ -122,6 +127,120 @@ def test_bad_heights(arguments):
     for function in (mining.subsidy, mining.supply):
         with pytest.raises((ValueError, TypeError), match="is .*allowed"):
             function(**arguments)
+
+
+DECAYS = st.fractions(0, Fraction(49, 50), max_denominator=100) | st.fractions(0, "0.98")
+
+
+@given(
+    height=st.integers(0, 20_000) | st.integers(0, 10**30),
+    interval=st.integers(1, 700),
+    initial=st.integers(0, 10**24) | st.integers(0, 100),
+    decay=DECAYS,
+    cap=st.none() | st.integers(0, 10**14),
+)
+def test_any_issue_is_what_a_loop_over_eras_says(height, interval, initial, decay, cap):
+    rules = {"cap": cap, "halving_interval": interval, "initial": initial, "decay": decay}
+    chain = Chain(**rules)
+    assert mining.supply(height, **rules) == bitcoin.supply(height, **rules) == chain.supply(height)
+    new = bitcoin.subsidy(height, **rules)
+    assert mining.subsidy(height, **rules) == new == chain.subsidy(height)
+    last, total = chain.last_subsidy_height(), chain.total()
+    assert total == chain.supply(10**40)
+    if last == -1:
+        assert total == 0
+    else:
+        assert chain.supply(last) == total and chain.subsidy(last) > 0 == chain.subsidy(last + 1)
+
+
+@given(height=st.integers(0, 10**6), interval=st.integers(1, 10**4), initial=st.integers(1, 10**12),
+       cap=st.none() | st.integers(1, 10**14))  # fmt: skip
+def test_a_constant_issue(height, interval, initial, cap):
+    chain = Chain(cap=cap, halving_interval=interval, initial=initial, decay=1)
+    coins = (height + 1) * initial
+    assert chain.supply(height) == (coins if cap is None else min(coins, cap))
+    assert chain.total() == cap
+    last = chain.last_subsidy_height()
+    assert last is None if cap is None else last == -(-cap // initial) - 1
+
+
+@pytest.mark.parametrize("decay", [1 - Fraction(1, 2**18), Fraction(10**40 - 1, 10**40 + 10**34)])
+def test_eras_that_no_loop_reaches(decay):
+    """Floors of powers with millions of digits, against decimals of 200."""
+    for era in (10**4, 10**6 - 1, 5 * 10**6, 10**9, 10**30):
+        with localcontext(prec=200):
+            exact = 10**20 * (Decimal(decay.numerator) / Decimal(decay.denominator)) ** era
+        assert mining.subsidy(era, halving_interval=1, initial=10**20, decay=decay) == int(exact)
+
+
+@given(total=st.integers(1, 10**20), interval=st.integers(1, 10**6), decay=DECAYS)
+def test_a_total_is_reached_and_never_passed(total, interval, decay):
+    assume(total >= interval)
+    chain = Chain.with_total(total, halving_interval=interval, decay=decay)
+    assert chain.total() <= total
+    more = Chain(halving_interval=interval, decay=decay, initial=chain.initial + 1)
+    assert more.total() > total
+
+
+def test_the_main_chain_and_a_fork_of_200_million():
+    assert Chain().total() == 2_099_999_997_690_000 == Chain().supply(10**100)
+    assert Chain().last_subsidy_height() == 6_929_999
+    assert Chain().retarget_seconds == mining.RETARGET_SECONDS
+    assert Chain.with_total(2_099_999_997_690_000) == Chain()
+    fork = Chain.with_total(200_000_000 * COIN)
+    assert fork.total() == bitcoin.supply(10**9, initial=fork.initial) == 19_999_999_999_770_000
+    assert bitcoin.supply(10**9, initial=fork.initial + 1) > 200_000_000 * COIN
+    assert Chain(cap=200_000_000 * COIN).total() == Chain().total()  # never reached
+    assert Chain(cap=200_000_000 * COIN, decay=1).last_subsidy_height() == 3_999_999
+    assert Chain(cap=21 * 10**14 // 2).last_subsidy_height() == 209_999
+    assert Chain(initial=0, decay=1).last_subsidy_height() == -1
+    assert Chain(cap=0).last_subsidy_height() == -1
+
+
+def test_the_ratio_in_every_form():
+    for ratio in ("9/10", "0.9", 0.9, Fraction(9, 10), np.float64(0.9)):
+        assert Chain(decay=ratio).decay == Fraction(9, 10)
+        assert mining.subsidy(420_000, decay=ratio) == 4_050_000_000
+    assert mining.subsidy(10**9, decay=np.int64(1)) == 5_000_000_000
+    assert mining.supply(10**9, decay=0) == 210_000 * 5_000_000_000
+    assert mining.supply(900_000, decay="1/2") == mining.supply(900_000)
+
+
+@pytest.mark.parametrize(
+    "decay", [-0.1, 1.5, "3/2", float("nan"), float("inf"), "half", "1/0", None, True, [0.5], 1j]
+)
+def test_bad_ratios(decay):
+    for call in (mining.supply, mining.subsidy):
+        with pytest.raises(
+            (ValueError, TypeError), match="decay is .*allowed: a ratio from 0 to 1"
+        ):
+            call(1, decay=decay)
+    with pytest.raises((ValueError, TypeError), match="decay is .*allowed: a ratio from 0 to 1"):
+        Chain(decay=decay)
+
+
+@pytest.mark.parametrize(
+    "field,value",
+    [("cap", -1), ("cap", 2.5), ("halving_interval", 0), ("initial", -1), ("initial", "50"),
+     ("block_seconds", 0), ("block_seconds", float("nan")), ("block_seconds", "600"),
+     ("retarget_blocks", 0), ("retarget_blocks", True)],
+)  # fmt: skip
+def test_bad_chains(field, value):
+    with pytest.raises((ValueError, TypeError), match=f"{field} is .*allowed"):
+        Chain(**{field: value})
+
+
+def test_totals_that_no_chain_has():
+    with pytest.raises(ValueError, match="total is 209999; allowed: an integer >= 210000"):
+        Chain.with_total(209_999)
+    with pytest.raises(ValueError, match="decay is 1; allowed with a total"):
+        Chain.with_total(10**15, decay=1)
+    slow = Fraction(10**12 - 1, 10**12)
+    with pytest.raises(ValueError, match="decay is .*eras; allowed"):
+        Chain.with_total(10**15, halving_interval=1, decay=slow)
+    with pytest.raises(ValueError, match="decay is .*eras; allowed"):
+        mining.supply(10**12, halving_interval=1, decay=slow)
+    assert mining.subsidy(10**12, halving_interval=1, decay=slow) == 1839397205
 
 
 def test_time_and_price():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 
 
@@ -48,19 +49,46 @@ def retarget(bits: int, first_time: int, last_time: int) -> int:
     return bits_from_target(max(1, min(limit, target_from_bits(bits) * span // fortnight)))
 
 
-def subsidy(height: int, halving_interval: int = 210_000) -> int:
-    """50 coins of 1e8 units, halved and rounded down once per interval."""
-    coins = 50 * 10**8
-    for _ in range(min(height // halving_interval, 64)):
-        coins //= 2
+def _era_subsidies(initial: int, decay: Fraction) -> Iterator[int]:
+    """Subsidy of each era, until it is zero."""
+    exact = Fraction(initial)
+    while exact >= 1:
+        yield exact.numerator // exact.denominator
+        exact *= decay
+
+
+def subsidy(
+    height: int,
+    halving_interval: int = 210_000,
+    initial: int = 50 * 10**8,
+    decay: Fraction = Fraction(1, 2),
+    cap: int | None = None,
+) -> int:
+    """50 coins of 1e8 units, multiplied once per interval and rounded down; at most what a cap leaves."""
+    coins = 0
+    for era, paid in enumerate(_era_subsidies(initial, decay)):
+        if era == height // halving_interval:
+            coins = paid
+            break
+    if cap is not None:
+        before = supply(height - 1, halving_interval, initial, decay) if height else 0
+        coins = max(0, min(coins, cap - before))
     return coins
 
 
-def supply(height: int, halving_interval: int = 210_000) -> int:
-    """Sum of the subsidies of blocks 0 to height, interval by interval."""
+def supply(
+    height: int,
+    halving_interval: int = 210_000,
+    initial: int = 50 * 10**8,
+    decay: Fraction = Fraction(1, 2),
+    cap: int | None = None,
+) -> int:
+    """Sum of the subsidies of blocks 0 to height, interval by interval; never above a cap."""
     total, first = 0, 0
-    while first <= height and subsidy(first, halving_interval):
+    for paid in _era_subsidies(initial, decay):
+        if first > height:
+            break
         last = min(height, first + halving_interval - 1)
-        total += (last - first + 1) * subsidy(first, halving_interval)
+        total += (last - first + 1) * paid
         first += halving_interval
-    return total
+    return total if cap is None else min(total, cap)
