@@ -22,6 +22,8 @@ NUMPY = {
     "energy": lambda w, q, f, m, c, t: w * f + q * m + c * t,
     "experts_touched": lambda t, e, k: -e * np.expm1(t * np.log1p(-k / e)),
     "send": lambda s, a, b: a + s / b,
+    "block_probability": lambda h, d, t: -np.expm1(-t * h / (d * 2.0**32)),
+    "miner_margin": lambda h, w, v, p, f, u: v * h / 1e15 * (1 - f) - w * u * 0.024 * p,
 }
 
 

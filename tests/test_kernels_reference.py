@@ -13,7 +13,8 @@ from tokenroof import kernels, reference
 
 # log1p and expm1 are within 1 ulp each in both; the exponent's rounding error (half an ulp of
 # tokens * log) reaches the answer scaled by at most |x / expm1(x)| * exp(x) <= 1.
-APPROXIMATE = {"experts_touched": 6}
+# block_probability: expm1 alone, of the same argument.
+APPROXIMATE = {"experts_touched": 6, "block_probability": 2}
 # float32: rounding of each operation on the way, beside the one of the float64 answer
 FLOAT32_ROUNDINGS = 16
 
@@ -80,6 +81,9 @@ def test_float32_is_the_float64_answer_rounded(isa, name, data):
         arrays[1] = np.ceil(np.abs(arrays[1])) + np.float32(1)
     if name == "effective_energy_balance":
         arrays[1], arrays[3] = arrays[0] * np.float32(2), arrays[3] / np.float32(2)
+    if name == "miner_margin":  # a price of power below zero: a sum instead of a difference
+        arrays[0] = arrays[0] * np.float32(1e15)
+        arrays[3], arrays[4] = -arrays[3], arrays[4] / np.float32(2e3)
     with np.errstate(all="ignore"):
         got = kernel(*arrays)
         want = kernel(*(a.astype(np.float64) for a in arrays)).astype(np.float32)

@@ -1,5 +1,6 @@
 // Element-wise loops, compiled once per instruction set. No physics here, and no std:: templates: an
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
+#include "tokenroof/bitcoin.hpp"
 #include "tokenroof/economics.hpp"
 #include "tokenroof/operators.hpp"
 #include "tokenroof/roofline.hpp"

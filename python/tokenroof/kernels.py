@@ -28,6 +28,7 @@ _T05 = "Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005; Hockney, Parallel Compu
 _PY09 = "Patarasuk, Yuan, JPDC 69(2), 2009."
 _FIPS = "FIPS 180-4; Bitcoin hashes a block header twice."
 _ECON = "Unit conversion; see tokenroof.economics."
+_MINING = "docs/mining.md."
 _STEP = (
     "docs/step-model.md: the sum of a transformer's operators, each a roofline [W09] with a cost per "
     "launch."
@@ -68,6 +69,11 @@ _UNITS = {
     "difficulty": "Bitcoin difficulty [1]",
     "reward_btc": "subsidy and fees of a block [BTC]",
     "price_usd": "price of a bitcoin [$]",
+    "hashrate": "hashes per second [hash/s]",
+    "span": "time that the period took [s]",
+    "target_span": "time that the period should take [s]",
+    "hashprice": "revenue of one PH/s over a day [$/(PH/s day)]",
+    "fee": "part of the revenue that the pool keeps [1]",
     "device": "packed `Device` [k]",
     "calibration": "packed `Calibration` [k]",
     "model": "packed `Model` [k]",
@@ -215,6 +221,38 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
                       "Revenue of one PH/s over a day.", "hashprice [$/(PH/s day)]",
                       "Luxor's definition: 86400 * 1e15 / (D 2^32) * reward * price.",
                       ">>> round(float(hashprice_usd(1e14, 3.175, 1e5)), 9)\n63.870102167"),
+    "time_to_block": ("hashrate difficulty", "Mean wait for a block: D 2^32 / rate.", "time [s]",
+                      _MINING, ">>> float(time_to_block(100e12, 1e14))\n4294967296.0"),
+    "block_probability": ("hashrate difficulty seconds",
+                          "Probability of a block within a time: 1 - exp(-t rate / (D 2^32)).",
+                          "probability [1]", "Nakamoto, Bitcoin, 2008: blocks are Poisson.",
+                          ">>> round(float(block_probability(1e18, 1e14, 86400.0)), 9)\n0.182241671"),
+    "next_difficulty": ("difficulty span target_span",
+                        "Difficulty after a period: D T / span, within a quarter and four times.",
+                        "difficulty [1]", "Bitcoin Core, CalculateNextWorkRequired.",
+                        ">>> float(next_difficulty(3.0, 604800.0, 1209600.0))\n6.0"),
+    "price_at_hashprice": ("difficulty reward_btc hashprice",
+                           "Price of a bitcoin at which a PH/s earns so much.", "price [$]", _MINING,
+                           ">>> round(float(price_at_hashprice(1e14, 3.175, 63.870102167)), 2)\n"
+                           "100000.0"),
+    "difficulty_at_hashprice": ("reward_btc price_usd hashprice",
+                                "Difficulty at which a PH/s earns so much.", "difficulty [1]",
+                                _MINING,
+                                ">>> round(float(difficulty_at_hashprice(3.175, 1e5, 63.870102167)) "
+                                "/ 1e14, 9)\n1.0"),
+    "miner_margin": ("hashrate watts hashprice price_per_kwh fee pue",
+                     "Revenue of a machine less its power.", "margin [$/day]", _MINING,
+                     ">>> round(float(miner_margin(200e12, 3500.0, 50.0, 0.06, 0.0, 1.0)), 9)\n4.96"),
+    "break_even_power_price": ("hashrate watts hashprice fee pue",
+                               "Price of power above which a machine does not earn it.",
+                               "price [$/kWh]", _MINING,
+                               ">>> round(float(break_even_power_price(200e12, 3500.0, 50.0, 0.0, "
+                               "1.0)), 9)\n0.119047619"),
+    "shutdown_hashprice": ("hashrate watts price_per_kwh fee pue",
+                           "Hashprice below which a machine does not earn its power.",
+                           "hashprice [$/(PH/s day)]", _MINING,
+                           ">>> round(float(shutdown_hashprice(200e12, 3500.0, 0.06, 0.0, 1.0)), 9)\n"
+                           "25.2"),
 }  # fmt: skip
 
 _OPERATORS: dict[str, tuple[str, str]] = {

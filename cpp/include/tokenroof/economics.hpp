@@ -1,5 +1,6 @@
 // Money per token, per hash and per MWh at the meter. Dollars stand for any currency.
 #pragma once
+#include "bitcoin.hpp"
 #include "config.hpp"
 
 namespace tokenroof {
@@ -29,7 +30,7 @@ template <class T> TR_HD T energy_cost_per_mtok(T watts, T tokens_per_s, T price
 
 // $ per PH/s and day: expected share of the blocks' reward [Luxor's hashprice].
 template <class T> TR_HD T hashprice_usd(T difficulty, T reward_btc, T price_usd) {
-    return T(86400) * T(1e15) / (difficulty * T(4294967296.0)) * reward_btc * price_usd;
+    return blocks_per_phs_day(difficulty) * reward_btc * price_usd;
 }
 
 } // namespace TR_ISA

@@ -14,6 +14,16 @@ from tokenroof.reference.economics import (
     mining_revenue_per_mwh,
     token_revenue_per_mwh,
 )
+from tokenroof.reference.mining import (
+    block_probability,
+    break_even_power_price,
+    difficulty_at_hashprice,
+    miner_margin,
+    next_difficulty,
+    price_at_hashprice,
+    shutdown_hashprice,
+    time_to_block,
+)
 from tokenroof.reference.operators import (
     all_gather,
     all_gather_operator,
@@ -68,16 +78,19 @@ from tokenroof.reference.transformer import (
 )
 
 __all__ = [
-    "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot", "all_reduce_operator",
-    "all_reduce_ring", "all_reduce_two_shot", "all_to_all", "all_to_all_operator", "attainable",
-    "attention_decode_operator", "attention_prefill_operator", "bitcoin", "cost_per_mtok",
-    "decode_step", "decode_time", "effective_energy_balance", "elementwise_operator", "energy",
-    "energy_balance", "energy_cost_per_mtok", "experts_operator", "experts_touched",
-    "flops_per_joule", "gemm_operator", "hashprice_usd", "memory_required",
-    "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time", "mixed_step",
-    "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step", "prefill_time",
-    "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
-    "roofline_power", "scan", "send", "send_operator", "sequence_bytes", "sha256", "sha256d",
-    "share", "time_bound", "time_bound_capped", "time_bound_link", "token_revenue_per_mwh",
-    "unpack", "weight_bytes",
+    "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot",
+    "all_reduce_operator", "all_reduce_ring", "all_reduce_two_shot", "all_to_all",
+    "all_to_all_operator", "attainable", "attention_decode_operator",
+    "attention_prefill_operator", "bitcoin", "block_probability", "break_even_power_price",
+    "cost_per_mtok", "decode_step", "decode_time", "difficulty_at_hashprice",
+    "effective_energy_balance", "elementwise_operator", "energy", "energy_balance",
+    "energy_cost_per_mtok", "experts_operator", "experts_touched", "flops_per_joule",
+    "gemm_operator", "hashprice_usd", "memory_required", "miner_margin", "mining_revenue_per_mwh",
+    "mixed_prompts_step", "mixed_prompts_time", "mixed_step", "mixed_time", "mla_decode_operator",
+    "mla_prefill_operator", "next_difficulty", "prefill_step", "prefill_time",
+    "price_at_hashprice", "prompts_step", "prompts_time", "reduce_scatter",
+    "reduce_scatter_operator", "ridge_point", "roofline_power", "scan", "send", "send_operator",
+    "sequence_bytes", "sha256", "sha256d", "share", "shutdown_hashprice", "time_bound",
+    "time_bound_capped", "time_bound_link", "time_to_block", "token_revenue_per_mwh", "unpack",
+    "weight_bytes",
 ]  # fmt: skip
