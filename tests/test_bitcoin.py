@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from test_sha256 import HEADERS
 from tokenroof import mining, reference
-from tokenroof._bitcoin import COIN, Chain
+from tokenroof.mining import COIN, Chain
 
 bitcoin = reference.bitcoin
 

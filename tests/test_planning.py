@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenroof import _planning as planning
 from tokenroof import catalogue, mining
 from tokenroof.miner import Miner
 from tokenroof.reference import planning as twin
@@ -28,58 +27,58 @@ pues = st.floats(1.0, 3.0)
 
 
 def test_prices_by_hand():
-    assert planning.margin_per_day(RIG, 48.0, 0.5) == 36.0
-    assert planning.margin_per_day(RIG, 48.0, 0.5, fee=0.25, pue=2.0) == 12.0
-    assert planning.break_even_power_price(RIG, 48.0) == 2.0
-    assert planning.break_even_power_price(RIG, 48.0, fee=0.25, pue=1.5) == 1.0
-    assert planning.shutdown_hashprice(RIG, 0.5) == 12.0
-    assert planning.shutdown_hashprice(RIG, 0.5, fee=0.5, pue=2.0) == 48.0
+    assert mining.margin_per_day(RIG, 48.0, 0.5) == 36.0
+    assert mining.margin_per_day(RIG, 48.0, 0.5, fee=0.25, pue=2.0) == 12.0
+    assert mining.break_even_power_price(RIG, 48.0) == 2.0
+    assert mining.break_even_power_price(RIG, 48.0, fee=0.25, pue=1.5) == 1.0
+    assert mining.shutdown_hashprice(RIG, 0.5) == 12.0
+    assert mining.shutdown_hashprice(RIG, 0.5, fee=0.5, pue=2.0) == 48.0
     # at difficulty 86400e15 / 2**32 a PH/s finds a block a day
     daily = 86400e15 / 2**32
-    assert planning.shutdown_price(RIG, 0.5, daily, 3.0, 1.0) == pytest.approx(3.0, rel=1e-15)
-    hard = planning.break_even_difficulty(RIG, 0.5, 3.0, 3.0, 1.0)
+    assert mining.shutdown_price(RIG, 0.5, daily, 3.0, 1.0) == pytest.approx(3.0, rel=1e-15)
+    hard = mining.break_even_difficulty(RIG, 0.5, 3.0, 3.0, 1.0)
     assert hard == pytest.approx(daily, rel=1e-15)
-    assert planning.break_even_difficulty(RIG, 0.0, 3.0) == math.inf
-    assert planning.shutdown_price(RIG, 0.0, 1e14) == 0.0 == planning.shutdown_hashprice(RIG, 0)
+    assert mining.break_even_difficulty(RIG, 0.0, 3.0) == math.inf
+    assert mining.shutdown_price(RIG, 0.0, 1e14) == 0.0 == mining.shutdown_hashprice(RIG, 0)
 
 
 def test_scalars_are_floats_and_arrays_broadcast():
     for value in (
-        planning.margin_per_day("Antminer S21", 50, 0.06),
-        planning.break_even_power_price("antminer s21", 50),
-        planning.shutdown_hashprice(RIG, np.float32(0.5)),
-        planning.shutdown_price(RIG, 0.06, 10**30),
-        planning.break_even_difficulty(RIG, 0.06, 10**5),
+        mining.margin_per_day("Antminer S21", 50, 0.06),
+        mining.break_even_power_price("antminer s21", 50),
+        mining.shutdown_hashprice(RIG, np.float32(0.5)),
+        mining.shutdown_price(RIG, 0.06, 10**30),
+        mining.break_even_difficulty(RIG, 0.06, 10**5),
     ):
         assert type(value) is float
-    table = planning.margin_per_day(RIG, [[10.0], [20.0]], [0.0, 0.1, 0.2])
+    table = mining.margin_per_day(RIG, [[10.0], [20.0]], [0.0, 0.1, 0.2])
     assert table.shape == (2, 3) and table[1, 2] == 20.0 - 4.8
-    assert planning.break_even_power_price(RIG, [24.0, 48.0]).tolist() == [1.0, 2.0]
-    assert planning.shutdown_price(RIG, [0.05, 0.1], [[1e14], [2e14]]).shape == (2, 2)
-    hard = planning.break_even_difficulty(RIG, [0.0, 0.1], 1e5, fee=[[0.0], [0.02]])
+    assert mining.break_even_power_price(RIG, [24.0, 48.0]).tolist() == [1.0, 2.0]
+    assert mining.shutdown_price(RIG, [0.05, 0.1], [[1e14], [2e14]]).shape == (2, 2)
+    hard = mining.break_even_difficulty(RIG, [0.0, 0.1], 1e5, fee=[[0.0], [0.02]])
     assert hard.shape == (2, 2) and np.isinf(hard[:, 0]).all()
 
 
 @given(machine=machines, hashprice=hashprices, fee=fees, pue=pues)
 def test_no_margin_at_the_break_even_price(machine, hashprice, fee, pue):
-    price = planning.break_even_power_price(machine, hashprice, fee, pue)
-    revenue = planning.margin_per_day(machine, hashprice, 0.0, fee=fee, pue=pue)
-    margin = planning.margin_per_day(machine, hashprice, price, fee=fee, pue=pue)
+    price = mining.break_even_power_price(machine, hashprice, fee, pue)
+    revenue = mining.margin_per_day(machine, hashprice, 0.0, fee=fee, pue=pue)
+    margin = mining.margin_per_day(machine, hashprice, price, fee=fee, pue=pue)
     assert abs(margin) <= 4 * np.spacing(revenue)
     by_hand = twin.margin_per_day(machine.hashrate, machine.power, hashprice, 0.07, fee, pue)
-    got = planning.margin_per_day(machine, hashprice, 0.07, fee=fee, pue=pue)
+    got = mining.margin_per_day(machine, hashprice, 0.07, fee=fee, pue=pue)
     assert got == pytest.approx(by_hand, rel=1e-13, abs=1e-14 * revenue)
 
 
 @given(machine=machines, price=st.floats(1e-4, 1.0), difficulty=st.floats(1.0, 1e16),
        reward=st.floats(1e-3, 50.0), fee=fees, pue=pues)  # fmt: skip
 def test_the_three_thresholds_agree(machine, price, difficulty, reward, fee, pue):
-    coin = planning.shutdown_price(machine, price, difficulty, reward, 0.0, fee, pue)
-    least = planning.shutdown_hashprice(machine, price, fee, pue)
+    coin = mining.shutdown_price(machine, price, difficulty, reward, 0.0, fee, pue)
+    least = mining.shutdown_hashprice(machine, price, fee, pue)
     assert mining.hashprice(difficulty, coin, reward) == pytest.approx(least, rel=1e-13)
-    hard = planning.break_even_difficulty(machine, price, coin, reward, 0.0, fee, pue)
+    hard = mining.break_even_difficulty(machine, price, coin, reward, 0.0, fee, pue)
     assert hard == pytest.approx(difficulty, rel=1e-13)
-    back = planning.break_even_power_price(machine, least, fee, pue)
+    back = mining.break_even_power_price(machine, least, fee, pue)
     assert back == pytest.approx(price, rel=1e-13)
 
 
@@ -96,7 +95,7 @@ CALLS = {
 
 @pytest.mark.parametrize("name", CALLS)
 def test_machines_that_cannot_be_planned_with(name):
-    call, rest = getattr(planning, name), CALLS[name][1:]
+    call, rest = getattr(mining, name), CALLS[name][1:]
     with pytest.raises(ValueError, match="power of dark is unknown; allowed: a number > 0"):
         call(DARK, *rest)
     with pytest.raises(KeyError, match="unknown miner 'Antminer S2l'; did you mean 'Antminer S21'"):
@@ -122,44 +121,44 @@ def test_bad_numbers_by_name(name, at, field, bad):
     arguments = list(CALLS[name])
     arguments[at] = bad
     with pytest.raises((ValueError, TypeError), match=f"{field} is .*allowed"):
-        getattr(planning, name)(*arguments)
+        getattr(mining, name)(*arguments)
 
 
 def test_bad_arrays_by_index_and_shape():
     with pytest.raises(
         ValueError, match=r"hashprice\[1, 0\] is -2\.0; allowed: finite numbers >= 0"
     ):
-        planning.margin_per_day(RIG, [[1.0], [-2.0]], 0.1)
+        mining.margin_per_day(RIG, [[1.0], [-2.0]], 0.1)
     with pytest.raises(ValueError, match=r"hashprice \(2,\).*power_price_per_kwh \(3,\); allowed"):
-        planning.margin_per_day(RIG, [1.0, 2.0], [1.0, 2.0, 3.0])
+        mining.margin_per_day(RIG, [1.0, 2.0], [1.0, 2.0, 3.0])
     with pytest.raises(TypeError, match="hashprice is .*allowed"):
-        planning.margin_per_day(RIG, [[1.0], [2.0, 3.0]], 0.1)
+        mining.margin_per_day(RIG, [[1.0], [2.0, 3.0]], 0.1)
     with pytest.raises(ValueError, match="difficulty is 0.0; allowed: finite numbers > 0"):
-        planning.shutdown_price(RIG, 0.1, 0)
+        mining.shutdown_price(RIG, 0.1, 0)
     with pytest.raises(ValueError, match="subsidy_btc \\+ fees_btc is 0; allowed: a sum > 0"):
-        planning.shutdown_price(RIG, 0.1, 1e14, 0.0, [1.0, 0.0])
+        mining.shutdown_price(RIG, 0.1, 1e14, 0.0, [1.0, 0.0])
     with pytest.raises(ValueError, match="subsidy_btc is -1"):
-        planning.break_even_difficulty(RIG, 0.1, 1e5, -1)
+        mining.break_even_difficulty(RIG, 0.1, 1e5, -1)
 
 
 # --- payback -------------------------------------------------------------------------------------------
 
 
 def test_payback_by_hand():
-    flat = planning.payback(RIG, 360.0, 48.0, 0.5)
+    flat = mining.payback(RIG, 360.0, 48.0, 0.5)
     assert flat.days == pytest.approx(10.0, rel=1e-12) and flat.pays
     assert flat.total_margin_usd == 36.0 * 1825 and flat.off_after_days == math.inf
     assert str(flat) == "pays back after 10.0 days: within its life of 1825.0 days"
     # free power: 48 / g (1 - exp(-g t)) = capex at g = ln 2 a year
     g = math.log(2.0) / 365
-    free = planning.payback(RIG, 24.0 / g, 48.0, 0.0, hashprice_growth_per_year=-0.5)
+    free = mining.payback(RIG, 24.0 / g, 48.0, 0.0, hashprice_growth_per_year=-0.5)
     assert free.days == pytest.approx(365.0, rel=1e-12)
     for growth in ({"difficulty_growth_per_year": 1.0},
                    {"difficulty_growth_per_retarget": 2.0 ** (14 / 365) - 1.0}):  # fmt: skip
-        same = planning.payback(RIG, 24.0 / g, 48.0, 0.0, **growth)
+        same = mining.payback(RIG, 24.0 / g, 48.0, 0.0, **growth)
         assert same.days == pytest.approx(365.0, rel=1e-12)
     # off where 48 exp(-g t) = 12, after two years, having made 36 / g - 12 * 730
-    off = planning.payback(RIG, 1e5, 48.0, 0.5, difficulty_growth_per_year=1.0)
+    off = mining.payback(RIG, 1e5, 48.0, 0.5, difficulty_growth_per_year=1.0)
     assert off.off_after_days == pytest.approx(730.0, rel=1e-12)
     assert off.total_margin_usd == pytest.approx(36.0 / g - 8760.0, rel=1e-12)
     assert off.days == math.inf and not off.pays
@@ -168,8 +167,8 @@ def test_payback_by_hand():
 
 
 def test_payback_at_its_edges():
-    assert planning.payback(RIG, 0.0, 0.0, 0.1).days == 0.0
-    never = planning.payback(RIG, 1.0, 11.0, 0.5)
+    assert mining.payback(RIG, 0.0, 0.0, 0.1).days == 0.0
+    never = mining.payback(RIG, 1.0, 11.0, 0.5)
     assert (never.days, never.pays, never.total_margin_usd, never.off_after_days) == (
         math.inf,
         False,
@@ -177,40 +176,40 @@ def test_payback_at_its_edges():
         0.0,
     )
     assert str(never) == "does not pay back: it never earns its running cost"
-    assert not planning.payback(RIG, 1.0, 0.0, 0.0).pays
-    short = planning.payback(RIG, 3601.0, 48.0, 0.5, life_years=100 / 365)
+    assert not mining.payback(RIG, 1.0, 0.0, 0.0).pays
+    short = mining.payback(RIG, 3601.0, 48.0, 0.5, life_years=100 / 365)
     assert not short.pays and short.reason.endswith("then its life ends after 100.0 days")
-    assert planning.payback(RIG, 3599.0, 48.0, 0.5, life_years=100 / 365).pays
+    assert mining.payback(RIG, 3599.0, 48.0, 0.5, life_years=100 / 365).pays
     # operation counts as power does: 12 + 30 a day against 48
-    run = planning.payback(RIG, 60.0, 48.0, 0.5, opex_usd_per_year=30 * 365)
+    run = mining.payback(RIG, 60.0, 48.0, 0.5, opex_usd_per_year=30 * 365)
     assert run.days == pytest.approx(10.0, rel=1e-12)
     # an endless life: what free power ever makes, and a hashprice that grows
     g = math.log(2.0) / 365
-    ever = planning.payback(
+    ever = mining.payback(
         RIG, 47.0 / g, 48.0, 0.0, difficulty_growth_per_year=1.0, life_years=math.inf
     )
     assert ever.days == pytest.approx(math.log(48.0) / g, rel=1e-9)
     assert ever.total_margin_usd == pytest.approx(48.0 / g) and ever.off_after_days == math.inf
-    assert not planning.payback(RIG, 49.0 / g, 48.0, 0.0, difficulty_growth_per_year=1.0,
+    assert not mining.payback(RIG, 49.0 / g, 48.0, 0.0, difficulty_growth_per_year=1.0,
                                 life_years=math.inf).pays  # fmt: skip
-    late = planning.payback(RIG, 1.0, 6.0, 0.5, hashprice_growth_per_year=1.0, life_years=math.inf)
+    late = mining.payback(RIG, 1.0, 6.0, 0.5, hashprice_growth_per_year=1.0, life_years=math.inf)
     assert late.days > 365.0 and late.total_margin_usd == math.inf  # off until it has doubled
-    wild = planning.payback(RIG, 1e300, 6.0, 0.5, hashprice_growth_per_year=1e200, life_years=1e4)
+    wild = mining.payback(RIG, 1e300, 6.0, 0.5, hashprice_growth_per_year=1e200, life_years=1e4)
     assert 365 < wild.days < 3 * 365 and wild.total_margin_usd == math.inf
 
 
 def test_halvings():
     # 48 a day for 10 days, 24 for 10, then 12, which only just is its power
-    half = planning.payback(RIG, 400.0, 48.0, 0.5, halving_days=[20, 10])
+    half = mining.payback(RIG, 400.0, 48.0, 0.5, halving_days=[20, 10])
     assert half.total_margin_usd == 360.0 + 120.0 and half.off_after_days == 20.0
     assert half.days == pytest.approx(10 + 40 / 12, rel=1e-12)
     # fees, half of the revenue, stay: 48, 36, 30
-    fees = planning.payback(
+    fees = mining.payback(
         RIG, 1e9, 48.0, 0.5, halving_days=(10, 20), fees_share=0.5, life_years=30 / 365
     )
     assert fees.total_margin_usd == pytest.approx(360.0 + 240.0 + 180.0, rel=1e-14)
-    assert planning.payback(RIG, 1e9, 48.0, 0.5, halving_days=[1e9]).total_margin_usd == 36.0 * 1825
-    assert planning.payback(RIG, 1.0, 48.0, 0.5, halving_days=[0, 0]).pays is False
+    assert mining.payback(RIG, 1e9, 48.0, 0.5, halving_days=[1e9]).total_margin_usd == 36.0 * 1825
+    assert mining.payback(RIG, 1.0, 48.0, 0.5, halving_days=[0, 0]).pays is False
 
 
 @given(
@@ -222,7 +221,7 @@ def test_halvings():
     share=st.floats(0.0, 1.0),
 )
 def test_payback_is_the_sum_of_days(hashprice, price, growth, capex, halvings, share):
-    got = planning.payback(RIG, capex, hashprice, price, hashprice_growth_per_year=growth,
+    got = mining.payback(RIG, capex, hashprice, price, hashprice_growth_per_year=growth,
                            halving_days=halvings, fees_share=share, life_years=2.0)  # fmt: skip
     factor = (1.0 + (growth or 0.0)) ** (1 / 365)
     plain = (0.5, hashprice, 24.0 * price, factor, halvings, share)
@@ -244,8 +243,8 @@ def test_payback_is_no_longer_at_a_higher_hashprice(
     machine, hashprice, more, price, growth, capex, fee, pue
 ):
     rest = {"difficulty_growth_per_year": growth, "fee": fee, "pue": pue}
-    low = planning.payback(machine, capex, hashprice, price, **rest)
-    high = planning.payback(machine, capex, hashprice * more, price, **rest)
+    low = mining.payback(machine, capex, hashprice, price, **rest)
+    high = mining.payback(machine, capex, hashprice * more, price, **rest)
     assert high.days <= low.days * (1 + 1e-9)
     assert high.total_margin_usd >= low.total_margin_usd * (1 - 1e-9)
     assert low.pays == (low.days < math.inf) and low.total_margin_usd >= 0.0
@@ -261,18 +260,16 @@ def test_payback_is_no_longer_at_a_higher_hashprice(
 )  # fmt: skip
 def test_bad_payback(key, bad):
     with pytest.raises((ValueError, TypeError), match=f"{key} (is|has) .*allowed"):
-        planning.payback(RIG, 3000.0, 50.0, 0.06, **{key: bad})
+        mining.payback(RIG, 3000.0, 50.0, 0.06, **{key: bad})
 
 
 def test_payback_takes_one_trend_and_halvings_to_come():
     with pytest.raises(
         ValueError, match="hashprice_growth_per_year and difficulty.* are given; allowed"
     ):
-        planning.payback(
-            RIG, 1, 1, 0, hashprice_growth_per_year=0.0, difficulty_growth_per_year=0.0
-        )
+        mining.payback(RIG, 1, 1, 0, hashprice_growth_per_year=0.0, difficulty_growth_per_year=0.0)
     with pytest.raises(ValueError, match=r"halving_days\[1\] is -5\.0; allowed"):
-        planning.payback(RIG, 1, 1, 0, halving_days=[5, -5])
+        mining.payback(RIG, 1, 1, 0, halving_days=[5, -5])
 
 
 # --- curtailment ---------------------------------------------------------------------------------------
@@ -280,7 +277,7 @@ def test_payback_takes_one_trend_and_halvings_to_come():
 
 def test_curtailment_by_hand():
     # 24 $/day is 1 $/h and 1 $/kWh
-    got = planning.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0])
+    got = mining.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0])
     assert got.running.tolist() == [True, True, True, False]
     assert (got.uptime, got.energy_kwh, got.revenue_usd, got.power_cost_usd) == (
         0.75,
@@ -290,18 +287,18 @@ def test_curtailment_by_hand():
     )
     assert (got.margin_usd, got.margin_always_on_usd, got.saved_usd) == (1.75, -0.25, 2.0)
     assert got.break_even_per_kwh == 1.0
-    quarter = planning.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0], interval_s=900)
+    quarter = mining.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0], interval_s=900)
     assert quarter.margin_usd == 1.75 / 4 and quarter.energy_kwh == 0.75
     # bought at 0.5 for all four hours, one of them sold at 3
-    fixed = planning.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0], fixed_price_per_kwh=0.5)
+    fixed = mining.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0], fixed_price_per_kwh=0.5)
     assert (fixed.power_cost_usd, fixed.margin_usd) == (2.0 - 3.0, 4.0)
     assert (fixed.margin_always_on_usd, fixed.saved_usd) == (2.0, 2.0)
-    two = planning.curtailment(RIG, [24.0, 96.0], [3.0, 3.0])
+    two = mining.curtailment(RIG, [24.0, 96.0], [3.0, 3.0])
     assert two.running.tolist() == [False, True] and two.margin_usd == 1.0
-    assert not planning.curtailment(RIG, 24.0, [1.1], fee=0.0).running.any()
-    assert planning.curtailment(
-        RIG, 24.0, [-0.1], fee=0.5, pue=2.0
-    ).power_cost_usd == pytest.approx(-0.2)
+    assert not mining.curtailment(RIG, 24.0, [1.1], fee=0.0).running.any()
+    assert mining.curtailment(RIG, 24.0, [-0.1], fee=0.5, pue=2.0).power_cost_usd == pytest.approx(
+        -0.2
+    )
 
 
 @given(
@@ -314,7 +311,7 @@ def test_curtailment_by_hand():
     fixed=st.none() | prices,
 )
 def test_curtailing_never_loses(machine, hashprice, spot, hours, fee, pue, fixed):
-    got = planning.curtailment(machine, hashprice, spot, interval_s=3600 * hours, fee=fee, pue=pue,
+    got = mining.curtailment(machine, hashprice, spot, interval_s=3600 * hours, fee=fee, pue=pue,
                                fixed_price_per_kwh=fixed)  # fmt: skip
     assert got.margin_usd >= got.margin_always_on_usd and got.saved_usd >= 0.0
     if fixed is None:
@@ -331,8 +328,8 @@ def test_curtailing_never_loses(machine, hashprice, spot, hours, fee, pue, fixed
 
 @given(machine=machines, hashprice=hashprices, fee=fees, pue=pues)
 def test_it_runs_at_the_break_even_price(machine, hashprice, fee, pue):
-    price = planning.break_even_power_price(machine, hashprice, fee, pue)
-    got = planning.curtailment(
+    price = mining.break_even_power_price(machine, hashprice, fee, pue)
+    got = mining.curtailment(
         machine, hashprice, [price, np.nextafter(price, 1e300)], fee=fee, pue=pue
     )
     assert got.running.tolist() == [True, False] and got.margin_usd == 0.0
@@ -344,19 +341,19 @@ def test_bad_spot_prices_by_index():
     with pytest.raises(
         ValueError, match=r"spot_prices_per_kwh\[17\] is nan; allowed: finite numbers"
     ):
-        planning.curtailment(RIG, 50.0, spot)
+        mining.curtailment(RIG, 50.0, spot)
     for bad, what in (([], "shape"), ([[0.1]], "shape"), (0.1, "shape"), ("cheap", "is 'cheap'"),
                       ([0.1, None], "is")):  # fmt: skip
         with pytest.raises(
             (ValueError, TypeError), match=f"spot_prices_per_kwh (has )?{what}.*allowed"
         ):
-            planning.curtailment(RIG, 50.0, bad)
+            mining.curtailment(RIG, 50.0, bad)
     with pytest.raises(ValueError, match=r"hashprice has shape \(3,\); allowed: \(\) or \(2,\)"):
-        planning.curtailment(RIG, [1.0, 2.0, 3.0], [0.1, 0.2])
+        mining.curtailment(RIG, [1.0, 2.0, 3.0], [0.1, 0.2])
     for key, bad in (("interval_s", 0), ("interval_s", math.nan), ("fixed_price_per_kwh", -0.1),
                      ("fixed_price_per_kwh", "0.05")):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=f"{key} is .*allowed"):
-            planning.curtailment(RIG, 50.0, [0.1], **{key: bad})
+            mining.curtailment(RIG, 50.0, [0.1], **{key: bad})
 
 
 # --- generations ---------------------------------------------------------------------------------------
@@ -373,7 +370,7 @@ PATH = {
 
 def catalogue_race(power_price=0.08):
     difficulty, price, subsidy = np.array(list(PATH.values())).T
-    return planning.generations_race(catalogue.all_miners(), PATH, power_price, difficulty=difficulty,
+    return mining.generations_race(catalogue.all_miners(), PATH, power_price, difficulty=difficulty,
                                      price=price, subsidy_btc=subsidy)  # fmt: skip
 
 
@@ -415,7 +412,7 @@ def test_race_by_hand():
     new = Miner(name="new", hashrate=1e15, power=1000.0, release="2020-03")
     some = [old, new, Miner(name="when", hashrate=1e15, power=1.0, release="2020"), DARK]
     months = ("2020-01", "2020-02", "2020-04", "2020-05")
-    race = planning.generations_race(some, months, 0.5, [25.0, 24.0, 12.0, 11.0])
+    race = mining.generations_race(some, months, 0.5, [25.0, 24.0, 12.0, 11.0])
     assert np.array_equal(race.margin, [[1.0, 0.0, -12.0, -13.0], [np.nan, np.nan, 0.0, -1.0],
                                         [np.nan] * 4, [np.nan] * 4], equal_nan=True)  # fmt: skip
     assert race.last_month == {"old": "2020-02", "new": "2020-04", "when": None, "dark": None}
@@ -427,10 +424,10 @@ def test_race_by_hand():
         0.0,
     ]
     assert race.last("gpu") == "2020-02" and race.last("cpu") is None
-    dearer = planning.generations_race(some, months, [0.5, 0.6, 0.5, 0.4], 24.0, fee=0.5, pue=1.5)
+    dearer = mining.generations_race(some, months, [0.5, 0.6, 0.5, 0.4], 24.0, fee=0.5, pue=1.5)
     assert dearer.margin[0].tolist() == pytest.approx([12 - 36, 12 - 43.2, 12 - 36, 12 - 28.8])
-    assert planning.generations_race([], ["2020-01"], 0.1, 1.0).share().shape == (1,)
-    parts = planning.generations_race([new], ["2020-03"], 0.1, difficulty=86400e15 / 2**32, price=2.0,
+    assert mining.generations_race([], ["2020-01"], 0.1, 1.0).share().shape == (1,)
+    parts = mining.generations_race([new], ["2020-03"], 0.1, difficulty=86400e15 / 2**32, price=2.0,
                                       subsidy_btc=3.0, fees_btc=1.0)  # fmt: skip
     assert parts.margin[0, 0] == pytest.approx(8.0 - 2.4)
 
@@ -458,13 +455,13 @@ def test_bad_races(change, what):
     arguments = {"miners": [RIG], "months": ["2020-01", "2020-02"], "power_price_per_kwh": 0.1,
                  "hashprice": 50.0}  # fmt: skip
     with pytest.raises((ValueError, TypeError), match=what):
-        planning.generations_race(**{**arguments, **change})
+        mining.generations_race(**{**arguments, **change})
 
 
 def test_races_of_unknown_names():
     with pytest.raises(KeyError, match="unknown miner 'Antminer S2l'; did you mean 'Antminer S21'"):
-        planning.generations_race(["Antminer S2l"], ["2020-01"], 0.1, 50.0)
-    race = planning.generations_race([RIG], ["2020-01"], 0.1, 50.0)
+        mining.generations_race(["Antminer S2l"], ["2020-01"], 0.1, 50.0)
+    race = mining.generations_race([RIG], ["2020-01"], 0.1, 50.0)
     for method in (race.last, race.share, race.best):
         with pytest.raises(ValueError, match="kind is 'abacus'; allowed: cpu, gpu, fpga, asic"):
             method("abacus")

@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tokenroof import _core, kernels
+from tokenroof import _core
 from tokenroof._bitcoin import (
     BLOCK_SECONDS,
     COIN,
@@ -23,17 +21,33 @@ from tokenroof._bitcoin import (
     checked_target,
     difficulty,
     retarget,
-    subsidy,
-    supply,
     target_from_bits,
     whole_number,
     work,
 )
+from tokenroof._chain import Chain, subsidy, supply
+from tokenroof._curtailment import Curtailment, curtailment
+from tokenroof._generations import Race, generations_race
+from tokenroof._margins import (
+    break_even_difficulty,
+    break_even_power_price,
+    margin_per_day,
+    shutdown_hashprice,
+    shutdown_price,
+)
+from tokenroof._network import (
+    HashrateEstimate,
+    block_probability,
+    expected_time_to_block,
+    hashprice,
+    hashrate_from_blocks,
+    network_hashrate,
+    time_to_block_quantile,
+)
+from tokenroof._payback import Payback, payback
 from tokenroof._pools import SCHEMES, PoolIncome, pool_income
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
     from tokenroof.device import Device
     from tokenroof.miner import Miner
 
@@ -45,21 +59,38 @@ __all__ = [
     "RETARGET_SECONDS",
     "SCHEMES",
     "TARGET_LIMIT",
+    "Chain",
+    "Curtailment",
+    "HashrateEstimate",
+    "Payback",
     "PoolIncome",
+    "Race",
     "ScanResult",
     "backends",
     "bits_from_target",
+    "block_probability",
+    "break_even_difficulty",
+    "break_even_power_price",
+    "curtailment",
     "difficulty",
     "expected_time_to_block",
+    "generations_race",
     "hashprice",
     "hashrate",
+    "hashrate_from_blocks",
     "header_bytes",
+    "margin_per_day",
+    "network_hashrate",
+    "payback",
     "pool_income",
     "retarget",
     "scan",
+    "shutdown_hashprice",
+    "shutdown_price",
     "subsidy",
     "supply",
     "target_from_bits",
+    "time_to_block_quantile",
     "work",
 ]  # fmt: skip
 
@@ -71,79 +102,7 @@ _GPU_OPS_PER_HASH = 2267
 _LANE_OPS = {"x86_64_v4": (2848, 2.0), "x86_64_v3": (5752, 4.0), "generic": (5752, 4.0)}
 
 
-# --- network -------------------------------------------------------------------------------------------
-
-
-def _positive(name: str, value: ArrayLike) -> Any:
-    array = np.asarray(value, dtype=np.float64)
-    bad = ~(np.isfinite(array) & (array > 0))
-    if bad.any():
-        shown = array[bad].flat[0] if array.ndim else array.item()
-        raise ValueError(f"{name} is {shown:g}; allowed: finite numbers > 0")
-    return array if array.ndim else float(array)
-
-
-def expected_time_to_block(hashrate: ArrayLike, difficulty: ArrayLike) -> Any:
-    """Mean time until a miner finds a block: difficulty * 2**32 / hashrate [s].
-
-    The wait is exponential, whatever the time already spent. 2**32 stands for 2**256 / (target + 1) at
-    difficulty 1, which is larger by 1.5e-5.
-
-    Parameters
-    ----------
-    hashrate : array_like
-        [hash/s].
-    difficulty : array_like
-        [1].
-
-    Raises
-    ------
-    ValueError
-        If one is not above zero.
-
-    Examples
-    --------
-    >>> expected_time_to_block(100e12, 1e14)
-    4294967296.0
-    """
-    return _positive("difficulty", difficulty) * 2.0**32 / _positive("hashrate", hashrate)
-
-
-def hashprice(
-    difficulty: ArrayLike,
-    price: ArrayLike,
-    subsidy_btc: ArrayLike = 3.125,
-    fees_btc: ArrayLike = 0.0,
-) -> Any:
-    """Expected revenue of one PH/s over a day [$/(PH/s day)].
-
-    Parameters
-    ----------
-    difficulty : array_like
-        [1].
-    price : array_like
-        Price of a bitcoin [$].
-    subsidy_btc, fees_btc : array_like
-        New coins and fees of a block [BTC].
-
-    Raises
-    ------
-    ValueError
-        If difficulty or price are not above zero.
-
-    References
-    ----------
-    Luxor's definition of hashprice.
-
-    Examples
-    --------
-    >>> round(hashprice(1e14, 1e5, fees_btc=0.05), 6)
-    63.870102
-    """
-    reward = np.asarray(subsidy_btc, dtype=float) + np.asarray(fees_btc, dtype=float)
-    kernel: Any = kernels.hashprice_usd  # type: ignore[attr-defined]
-    value = kernel(_positive("difficulty", difficulty), reward, _positive("price", price))
-    return float(value) if np.ndim(value) == 0 else value
+# --- modelled ------------------------------------------------------------------------------------------
 
 
 def hashrate(device: str | Device | Miner) -> float:
