@@ -77,6 +77,29 @@ def test_retarget_of_anything(target, first, last):
     assert mining.retarget(bits, first, last) == bitcoin.retarget(bits, first, last)
 
 
+@given(st.integers(1, 2**224 - 1), st.integers(0, 2**32 - 1), st.integers(0, 10**7), st.integers(1, 1000),
+       st.integers(2, 5000), st.integers(20, 256))  # fmt: skip
+def test_retarget_of_any_chain(target, first, span, seconds, blocks, width):
+    bits, last = mining.bits_from_target(target), min(first + span, 2**32 - 1)
+    limit = 2**width - 1
+    chain = Chain(block_seconds=seconds, retarget_blocks=blocks, target_limit=limit)
+    new = chain.retarget(bits, first, last)
+    assert new == bitcoin.retarget(bits, first, last, seconds * blocks, limit)
+    assert mining.target_from_bits(new) <= limit
+    assert Chain().retarget(bits, first, last) == mining.retarget(bits, first, last)
+    # a period on time changes nothing but what the limit takes
+    on_time = chain.retarget(bits, 0, seconds * blocks)
+    assert on_time == mining.bits_from_target(min(limit, mining.target_from_bits(bits)))
+
+
+def test_a_period_that_is_no_whole_number_of_seconds():
+    half = Chain(block_seconds=0.5, retarget_blocks=3)  # 1.5 s: 3 of them are two periods
+    assert mining.target_from_bits(half.retarget("1b0404cb", 7, 10)) == 2 * mining.target_from_bits(
+        "1b0404cb"
+    )
+    assert Chain(block_seconds=150, retarget_blocks=2016).mean_block_seconds == 150 * 2016 / 2015
+
+
 @pytest.mark.parametrize(
     "bits,what",
     [(0x1D80FFFF, "negative"), (0x04923456, "negative"), (0, "zero"), (0x01003456, "zero"), (0x1D000000, "zero"),
@@ -223,7 +246,8 @@ def test_bad_ratios(decay):
     "field,value",
     [("cap", -1), ("cap", 2.5), ("halving_interval", 0), ("initial", -1), ("initial", "50"),
      ("block_seconds", 0), ("block_seconds", float("nan")), ("block_seconds", "600"),
-     ("retarget_blocks", 0), ("retarget_blocks", True)],
+     ("retarget_blocks", 1), ("retarget_blocks", True), ("target_limit", 0), ("target_limit", 2**256),
+     ("target_limit", 1.0)],
 )  # fmt: skip
 def test_bad_chains(field, value):
     with pytest.raises((ValueError, TypeError), match=f"{field} is .*allowed"):

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tokenroof._inputs import finite_number
 from tokenroof._margins import margin_per_day
-from tokenroof._mining_inputs import reals
-from tokenroof._network import hashprice as hashprice_of
+from tokenroof._market import CBECI_POWER_PRICE, MONTH, by_month, market
 from tokenroof.miner import MINER_KINDS, Miner
 from tokenroof.miner import miner as find_miner
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-_MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?")
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,35 +103,32 @@ class Race:
         return np.where(np.isinf(least), np.nan, least)
 
 
-def _months(months: Iterable[str]) -> tuple[str, ...]:
-    allowed = "allowed: months as '2013-01', each after the one before"
-    if isinstance(months, str):
-        raise TypeError(f"months is {months!r}; {allowed}")
-    given = tuple(months)
-    if not given:
-        raise ValueError(f"months is empty; {allowed}")
-    for i, month in enumerate(given):
-        if not isinstance(month, str):
-            raise TypeError(f"months[{i}] is {month!r}; {allowed}")
-        match = _MONTH.fullmatch(month)
-        if match is None or match[1] != month or (i and month <= given[i - 1]):
-            raise ValueError(f"months[{i}] is {month!r}; {allowed}")
-    return given
+def machines_of(miners: Iterable[str | Miner] | None) -> list[Miner]:
+    """Records, each once; the whole catalogue if none are given."""
+    if miners is None:
+        from tokenroof.catalogue import all_miners
+
+        return list(all_miners())
+    if isinstance(miners, (str, Miner)):
+        raise TypeError(f"miners is {miners!r}; allowed: several names or records")
+    machines = [find_miner(machine) for machine in miners]
+    names = [machine.name for machine in machines]
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise ValueError(f"miners[{i}] is {name!r} again; allowed: each once")
+    return machines
 
 
-def _by_month(name: str, value: ArrayLike, count: int, *, above: bool = False) -> Any:
-    array = reals(name, value, above=above)
-    if array.shape not in ((), (count,)):
-        raise ValueError(
-            f"{name} has shape {array.shape}; allowed: () or ({count},), one per month"
-        )
-    return np.broadcast_to(array, (count,))
+def out_in(machine: Miner, months: tuple[str, ...]) -> NDArray[np.bool_] | None:
+    """Whether a machine is released by each month; None if its month is not known."""
+    release = MONTH.fullmatch(machine.release or "")
+    return None if release is None else np.array([month >= release[1] for month in months])
 
 
 def generations_race(
-    miners: Iterable[str | Miner],
-    months: Iterable[str],
-    power_price_per_kwh: ArrayLike,
+    miners: Iterable[str | Miner] | None = None,
+    months: Iterable[str] | None = None,
+    power_price_per_kwh: ArrayLike = CBECI_POWER_PRICE,
     hashprice: ArrayLike | None = None,
     *,
     difficulty: ArrayLike | None = None,
@@ -149,12 +142,13 @@ def generations_race(
 
     Parameters
     ----------
-    miners : iterable of str or Miner
-        Names of the catalogue, or records; each once.
-    months : iterable of str
-        "2013-01" ..., ascending.
+    miners : iterable of str or Miner, optional
+        Names of the catalogue, or records, each once; by default the whole catalogue.
+    months : iterable of str, optional
+        "2013-01" ..., ascending; by default, with no market given, those of `market_history`.
     power_price_per_kwh : array_like
-        Price of electricity at the meter, one number or one per month [$/kWh].
+        Price of electricity at the meter, one number or one per month [$/kWh]; by default the 0.05
+        that CBECI assumes.
     hashprice : array_like, optional
         By month, or one number [$/(PH/s day)]; else it comes from the next four.
     difficulty, price, subsidy_btc, fees_btc : array_like, optional
@@ -179,30 +173,13 @@ def generations_race(
     >>> race = generations_race(["Core i7 920", "Antminer S1"], ["2011-06", "2014-01"], 0.1, [5e7, 1e5])
     >>> race.last_month
     {'Core i7 920': '2011-06', 'Antminer S1': '2014-01'}
+    >>> race = generations_race(power_price_per_kwh=0.1)
+    >>> [race.last(kind) for kind in ("cpu", "gpu", "fpga", "asic")]
+    ['2010-11', '2013-03', '2013-12', '2026-02']
     """
-    if isinstance(miners, (str, Miner)):
-        raise TypeError(f"miners is {miners!r}; allowed: several names or records")
-    machines = [find_miner(machine) for machine in miners]
-    names = tuple(machine.name for machine in machines)
-    for i, name in enumerate(names):
-        if name in names[:i]:
-            raise ValueError(f"miners[{i}] is {name!r} again; allowed: each once")
-    when = _months(months)
-    power_price = _by_month("power_price_per_kwh", power_price_per_kwh, len(when))
-    parts = {"difficulty": difficulty, "price": price, "subsidy_btc": subsidy_btc}
-    if hashprice is not None:
-        for name, value in parts.items():
-            if value is not None:
-                raise ValueError(f"{name} is given beside hashprice; allowed: one of the two")
-        earned = _by_month("hashprice", hashprice, len(when))
-    else:
-        got = {}
-        for name, value in parts.items():
-            if value is None:
-                raise ValueError(f"{name} is None; allowed without hashprice: numbers")
-            got[name] = _by_month(name, value, len(when), above=name != "subsidy_btc")
-        reward = got["subsidy_btc"] + _by_month("fees_btc", fees_btc, len(when))
-        earned = hashprice_of(got["difficulty"], got["price"], reward)
+    machines = machines_of(miners)
+    when, earned, _ = market(months, hashprice, difficulty, price, subsidy_btc, fees_btc)
+    power_price = by_month("power_price_per_kwh", power_price_per_kwh, len(when))
     kept = finite_number("fee", fee)
     if kept >= 1.0:
         raise ValueError(f"fee is {fee!r}; allowed: at least 0, below 1")
@@ -212,20 +189,19 @@ def generations_race(
     efficiency = np.full(len(machines), np.nan)
     undated, unpowered = [], []
     for i, machine in enumerate(machines):
-        release = _MONTH.fullmatch(machine.release or "")
-        if release is None:
+        out = out_in(machine, when)
+        if out is None:
             undated.append(machine.name)
         if machine.efficiency is None:
             unpowered.append(machine.name)
             continue
         efficiency[i] = machine.efficiency
-        if release is not None:
-            out = np.array([month >= release[1] for month in when])
+        if out is not None:
             all_months = margin_per_day(machine, earned, power_price, fee=kept, pue=overhead)
             margin[i, out] = all_months[out]
     return Race(
         months=when,
-        names=names,
+        names=tuple(machine.name for machine in machines),
         kinds=tuple(machine.kind for machine in machines),
         efficiency=efficiency,
         margin=margin,

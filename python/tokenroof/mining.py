@@ -27,6 +27,8 @@ from tokenroof._bitcoin import (
 )
 from tokenroof._chain import Chain, subsidy, supply
 from tokenroof._curtailment import Curtailment, curtailment
+from tokenroof._difficulty_path import DifficultyPath, difficulty_path
+from tokenroof._equilibrium import Equilibrium, Tranche, cost_curve, equilibrium
 from tokenroof._generations import Race, generations_race
 from tokenroof._margins import (
     break_even_difficulty,
@@ -35,6 +37,7 @@ from tokenroof._margins import (
     shutdown_hashprice,
     shutdown_price,
 )
+from tokenroof._market import CBECI_POWER_PRICE, MarketHistory, market_history
 from tokenroof._network import (
     HashrateEstimate,
     block_probability,
@@ -44,6 +47,7 @@ from tokenroof._network import (
     network_hashrate,
     time_to_block_quantile,
 )
+from tokenroof._network_power import CBECI_PUE, NetworkPower, network_power
 from tokenroof._payback import Payback, payback
 from tokenroof._pools import SCHEMES, PoolIncome, pool_income
 
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK_SECONDS",
+    "CBECI_POWER_PRICE",
+    "CBECI_PUE",
     "COIN",
     "DIFFICULTY_ONE",
     "RETARGET_BLOCKS",
@@ -61,18 +67,26 @@ __all__ = [
     "TARGET_LIMIT",
     "Chain",
     "Curtailment",
+    "DifficultyPath",
+    "Equilibrium",
     "HashrateEstimate",
+    "MarketHistory",
+    "NetworkPower",
     "Payback",
     "PoolIncome",
     "Race",
     "ScanResult",
+    "Tranche",
     "backends",
     "bits_from_target",
     "block_probability",
     "break_even_difficulty",
     "break_even_power_price",
+    "cost_curve",
     "curtailment",
     "difficulty",
+    "difficulty_path",
+    "equilibrium",
     "expected_time_to_block",
     "generations_race",
     "hashprice",
@@ -80,7 +94,9 @@ __all__ = [
     "hashrate_from_blocks",
     "header_bytes",
     "margin_per_day",
+    "market_history",
     "network_hashrate",
+    "network_power",
     "payback",
     "pool_income",
     "retarget",

@@ -37,16 +37,20 @@ def work(bits: int) -> int:
     return (2**256 - 1 - target) // (target + 1) + 1
 
 
-def retarget(bits: int, first_time: int, last_time: int) -> int:
+def retarget(
+    bits: int,
+    first_time: int,
+    last_time: int,
+    period: int = 1_209_600,
+    limit: int = 0xFFFFFFFF << 192 | (1 << 192) - 1,
+) -> int:
     """Two weeks over the time that 2,015 intervals took, at most four times either way."""
-    fortnight = 1_209_600
     span = last_time - first_time
-    if span < fortnight // 4:
-        span = fortnight // 4
-    if span > fortnight * 4:
-        span = fortnight * 4
-    limit = target_from_bits(0x1D00FFFF) | (1 << 208) - 1
-    return bits_from_target(max(1, min(limit, target_from_bits(bits) * span // fortnight)))
+    if span < period // 4:
+        span = period // 4
+    if span > period * 4:
+        span = period * 4
+    return bits_from_target(max(1, min(limit, target_from_bits(bits) * span // period)))
 
 
 def _era_subsidies(initial: int, decay: Fraction) -> Iterator[int]:

@@ -63,3 +63,38 @@ def curtailment(
         chosen += max(on, off)
         running += hours if on >= off else 0.0
     return chosen, always, running
+
+
+def equilibrium(tranches: Sequence[tuple[float, float]], money: float) -> tuple[float, float]:
+    """Hashprice and hashrate at which the fleet's supply meets what the blocks pay, by bisection.
+
+    Tranches are (cost [$/(PH/s day)], hashrate [PH/s]); the money is a day's of all blocks. Supply at a
+    hashprice is what costs less; blocks buy money / hashprice.
+    """
+    low, high = 0.0, 1e-300
+    while sum(rate for cost, rate in tranches if cost < high) * high < money:
+        low, high = high, high * 2.0
+    for _ in range(200):
+        middle = (low + high) / 2.0
+        if sum(rate for cost, rate in tranches if cost < middle) * middle < money:
+            low = middle
+        else:
+            high = middle
+    return high, money / high
+
+
+def network_watts(
+    machines: Sequence[tuple[float, float]], hashrate: float, threshold: float
+) -> tuple[float, float, float]:
+    """Of (J/TH, weight): least of all, weighted mean and greatest of those up to a threshold, without PUE."""
+    earning = [
+        (joules, weight) for joules, weight in machines if joules <= threshold and weight > 0.0
+    ]
+    total = sum(weight for _, weight in earning)
+    mean = sum(joules * weight for joules, weight in earning) / total
+    terahashes = hashrate / 1e12
+    return (
+        terahashes * min(joules for joules, _ in machines),
+        terahashes * mean,
+        terahashes * max(joules for joules, _ in earning),
+    )
