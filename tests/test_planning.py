@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenroof import catalogue, mining
+from tokenroof import mining
 from tokenroof.miner import Miner
 from tokenroof.reference import planning as twin
 
@@ -268,6 +268,22 @@ def test_payback_takes_one_trend_and_halvings_to_come():
         ValueError, match="hashprice_growth_per_year and difficulty.* are given; allowed"
     ):
         mining.payback(RIG, 1, 1, 0, hashprice_growth_per_year=0.0, difficulty_growth_per_year=0.0)
+    for growths in (("hashprice_growth_per_year", "price_growth_per_year"),
+                    ("difficulty_growth_per_year", "difficulty_growth_per_retarget")):  # fmt: skip
+        with pytest.raises(ValueError, match=f"{' and '.join(growths)} are given; allowed"):
+            mining.payback(RIG, 1, 1, 0, **dict.fromkeys(growths, 0.1))
+    # a price that doubles with the difficulty is a constant hashprice
+    both = mining.payback(
+        RIG,
+        360.0,
+        48.0,
+        0.5,
+        price_growth_per_year=1.0,
+        difficulty_growth_per_retarget=2 ** (14 / 365) - 1,
+    )
+    assert both.days == pytest.approx(10.0, rel=1e-9)
+    rise = mining.payback(RIG, 360.0, 48.0, 0.5, price_growth_per_year=0.3)
+    assert rise == mining.payback(RIG, 360.0, 48.0, 0.5, hashprice_growth_per_year=0.3)
     with pytest.raises(ValueError, match=r"halving_days\[1\] is -5\.0; allowed"):
         mining.payback(RIG, 1, 1, 0, halving_days=[5, -5])
 
@@ -354,114 +370,3 @@ def test_bad_spot_prices_by_index():
                      ("fixed_price_per_kwh", "0.05")):  # fmt: skip
         with pytest.raises((ValueError, TypeError), match=f"{key} is .*allowed"):
             mining.curtailment(RIG, 50.0, [0.1], **{key: bad})
-
-
-# --- generations ---------------------------------------------------------------------------------------
-
-# Januaries with round numbers of the size that the chain saw: difficulty, price, subsidy.
-PATH = {
-    "2010-01": (1.0, 0.01, 50.0), "2011-01": (2e4, 0.3, 50.0), "2012-01": (1.2e6, 6.0, 50.0),
-    "2013-01": (3e6, 14.0, 25.0), "2014-01": (1.5e9, 800.0, 25.0), "2015-01": (4e10, 250.0, 25.0),
-    "2016-01": (1e11, 400.0, 25.0), "2017-01": (3.5e11, 950.0, 12.5), "2018-01": (2e12, 13000.0, 12.5),
-    "2019-01": (5.6e12, 3700.0, 12.5), "2020-01": (1.4e13, 8000.0, 12.5), "2022-01": (2.4e13, 42000.0, 6.25),
-    "2024-01": (7e13, 43000.0, 6.25), "2026-06": (1.4e14, 90000.0, 3.125),
-}  # fmt: skip
-
-
-def catalogue_race(power_price=0.08):
-    difficulty, price, subsidy = np.array(list(PATH.values())).T
-    return mining.generations_race(catalogue.all_miners(), PATH, power_price, difficulty=difficulty,
-                                     price=price, subsidy_btc=subsidy)  # fmt: skip
-
-
-def test_generations_of_the_catalogue_die_in_order():
-    race = catalogue_race()
-    assert race.margin.shape == (89, len(PATH)) == race.earning.shape
-    last = [race.last(kind) for kind in ("cpu", "gpu", "fpga", "asic")]
-    assert last == sorted(last) and len(set(last)) == 4
-    assert last[-1] == race.months[-1] == race.last()
-    assert race.undated == ()
-    assert (
-        set(race.unpowered) == {m.name for m in catalogue.all_miners() if m.power is None} != set()
-    )
-    assert (
-        race.last_month["Antminer S21"] == "2026-06" and race.last_month["Antminer S1"] < "2017-01"
-    )
-    assert race.last_month[race.unpowered[0]] is None
-    s9 = race.names.index("Antminer S9 (13.5T)")
-    out = np.array([month >= "2016-06" for month in race.months])
-    assert (np.isnan(race.margin[s9]) == ~out).all()
-    best = race.best("asic")
-    assert np.isnan(best[0]) and best[-1] == pytest.approx(8372 / 886)
-    assert (np.diff(best[~np.isnan(best)]) <= 0).all()
-    share = race.share("cpu")
-    assert share[0] == 1.0 and share[-1] == 0.0 and np.isnan(race.share("asic")[0])
-    for name, i in zip(race.names, range(len(race.names)), strict=True):
-        if name not in race.unpowered:
-            at = [race.months[j] for j in np.flatnonzero(race.earning[i])]
-            assert race.last_month[name] == (at[-1] if at else None)
-
-
-def test_cheaper_power_keeps_machines_alive():
-    dear, cheap = catalogue_race(0.2), catalogue_race(0.02)
-    assert (cheap.earning | ~dear.earning).all() and cheap.earning.sum() > dear.earning.sum()
-
-
-def test_race_by_hand():
-    old = Miner(name="old", hashrate=1e15, power=2000.0, release="2020-01-15", kind="gpu")
-    new = Miner(name="new", hashrate=1e15, power=1000.0, release="2020-03")
-    some = [old, new, Miner(name="when", hashrate=1e15, power=1.0, release="2020"), DARK]
-    months = ("2020-01", "2020-02", "2020-04", "2020-05")
-    race = mining.generations_race(some, months, 0.5, [25.0, 24.0, 12.0, 11.0])
-    assert np.array_equal(race.margin, [[1.0, 0.0, -12.0, -13.0], [np.nan, np.nan, 0.0, -1.0],
-                                        [np.nan] * 4, [np.nan] * 4], equal_nan=True)  # fmt: skip
-    assert race.last_month == {"old": "2020-02", "new": "2020-04", "when": None, "dark": None}
-    assert race.undated == ("when", "dark") and race.unpowered == ("dark",)
-    assert race.best().tolist() == [2.0, 2.0, 1.0, 1.0] and race.share().tolist() == [
-        1.0,
-        1.0,
-        0.5,
-        0.0,
-    ]
-    assert race.last("gpu") == "2020-02" and race.last("cpu") is None
-    dearer = mining.generations_race(some, months, [0.5, 0.6, 0.5, 0.4], 24.0, fee=0.5, pue=1.5)
-    assert dearer.margin[0].tolist() == pytest.approx([12 - 36, 12 - 43.2, 12 - 36, 12 - 28.8])
-    assert mining.generations_race([], ["2020-01"], 0.1, 1.0).share().shape == (1,)
-    parts = mining.generations_race([new], ["2020-03"], 0.1, difficulty=86400e15 / 2**32, price=2.0,
-                                      subsidy_btc=3.0, fees_btc=1.0)  # fmt: skip
-    assert parts.margin[0, 0] == pytest.approx(8.0 - 2.4)
-
-
-@pytest.mark.parametrize(
-    "change,what",
-    [({"miners": "Antminer S21"}, "miners is 'Antminer S21'; allowed"),
-     ({"miners": [RIG, RIG]}, r"miners\[1\] is 'rig' again"),
-     ({"months": "2020-01"}, "months is '2020-01'; allowed"), ({"months": []}, "months is empty"),
-     ({"months": ["2020-01", "2020-13"]}, r"months\[1\] is '2020-13'; allowed"),
-     ({"months": ["2020-02", "2020-01"]}, r"months\[1\] is '2020-01'; allowed"),
-     ({"months": ["2020-01", 202002]}, r"months\[1\] is 202002; allowed"),
-     ({"months": ["2020-01-01", "2020-02"]}, r"months\[0\] is .*allowed"),
-     ({"power_price_per_kwh": [0.1, -0.1]}, r"power_price_per_kwh\[1\] is -0\.1; allowed"),
-     ({"power_price_per_kwh": [0.1] * 3}, "power_price_per_kwh has shape .*allowed"),
-     ({"hashprice": [1.0, math.nan]}, r"hashprice\[1\] is nan; allowed"),
-     ({"hashprice": "50"}, "hashprice is '50'"),
-     ({"hashprice": None}, "difficulty is None; allowed without hashprice"),
-     ({"hashprice": None, "difficulty": 1e14}, "price is None; allowed"),
-     ({"hashprice": None, "difficulty": 0.0, "price": 1.0, "subsidy_btc": 1.0}, "difficulty is 0.0; allowed"),
-     ({"price": 1e5}, "price is given beside hashprice; allowed"), ({"fee": 1.0}, "fee is 1.0; allowed"),
-     ({"pue": 0.0}, "pue is 0.0; allowed")],
-)  # fmt: skip
-def test_bad_races(change, what):
-    arguments = {"miners": [RIG], "months": ["2020-01", "2020-02"], "power_price_per_kwh": 0.1,
-                 "hashprice": 50.0}  # fmt: skip
-    with pytest.raises((ValueError, TypeError), match=what):
-        mining.generations_race(**{**arguments, **change})
-
-
-def test_races_of_unknown_names():
-    with pytest.raises(KeyError, match="unknown miner 'Antminer S2l'; did you mean 'Antminer S21'"):
-        mining.generations_race(["Antminer S2l"], ["2020-01"], 0.1, 50.0)
-    race = mining.generations_race([RIG], ["2020-01"], 0.1, 50.0)
-    for method in (race.last, race.share, race.best):
-        with pytest.raises(ValueError, match="kind is 'abacus'; allowed: cpu, gpu, fpga, asic"):
-            method("abacus")

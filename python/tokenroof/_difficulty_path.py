@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof import kernels
 from tokenroof._chain import Chain
 from tokenroof._equilibrium import Tranche, chain_of, equilibrium, tranches_of
 from tokenroof._inputs import finite_number
 from tokenroof._mining_inputs import reals, reward_of
-from tokenroof._network import hashprice as hashprice_of
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -145,7 +145,8 @@ class _Walk:
         self.retargets: list[tuple[float, float]] = []
 
     def hashprice(self, price: float, reward: float) -> float:
-        return float(hashprice_of(self.difficulty, price, reward))
+        kernel: Any = kernels.hashprice_usd  # type: ignore[attr-defined]
+        return float(kernel(self.difficulty, reward, price))
 
     def money(self, price: float, reward: float) -> float:
         """What the blocks pay, over which any hashrate gives its hashprice [$ hash/s per PH/s and day]."""
@@ -193,8 +194,6 @@ class _Walk:
             self._retarget(self.span + wait, start + step - left)
 
     def _retarget(self, span: float, now: float) -> None:
-        from tokenroof import kernels
-
         kernel: Any = kernels.next_difficulty  # type: ignore[attr-defined]
         # the time stamps span one interval less than the period has blocks
         seen = span * (1.0 - 1.0 / self.chain.retarget_blocks)

@@ -136,15 +136,17 @@ def market(
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
     """Months, hashprice and, where it is known, difficulty; the catalogue's if nothing is given."""
     parts = {"difficulty": difficulty, "price": price, "subsidy_btc": subsidy_btc}
-    given = {name: value for name, value in parts.items() if value is not None}
+    given = {name for name, value in parts.items() if value is not None}
+    given |= {"fees_btc"} if np.any(reals("fees_btc", fees_btc)) else set()
     if months is None:
-        for name in ["hashprice"] * (hashprice is not None) + list(given):
+        given |= {"hashprice"} if hashprice is not None else set()
+        for name in sorted(given):
             raise ValueError(f"months is None; allowed beside {name}: months as '2013-01'")
         known = market_history()
         return known.months, known.hashprice, known.difficulty
     when = month_list(months)
     if hashprice is not None:
-        for name in given:
+        for name in sorted(given):
             raise ValueError(f"{name} is given beside hashprice; allowed: one of the two")
         return when, by_month("hashprice", hashprice, len(when)), None
     got = {}

@@ -105,17 +105,22 @@ def _running(
     return (start, stop) if start < stop else None
 
 
-def _trend(**given: float | None) -> float:
-    """Continuous rate at which the hashprice falls, from the one growth that is given [1/day]."""
-    named = {name: value for name, value in given.items() if value is not None}
-    if len(named) > 1:
-        raise ValueError(f"{' and '.join(named)} are given; allowed: at most one of them")
-    for name, value in named.items():
+def _trend(hashprice: float | None, price: float | None, **difficulty: float | None) -> float:
+    """Continuous rate at which the hashprice falls [1/day]."""
+    named = {"hashprice_growth_per_year": hashprice, "price_growth_per_year": price, **difficulty}
+    given = {name: value for name, value in named.items() if value is not None}
+    several = len(difficulty) - list(difficulty.values()).count(None) > 1
+    if several or (hashprice is not None and len(given) > 1):
+        raise ValueError(
+            f"{' and '.join(given)} are given; allowed: that of the hashprice alone, or that of the "
+            "price, one of the difficulty, or both"
+        )
+    rate = 0.0
+    for name, value in given.items():
         growth = math.log1p(finite_number(name, value, -1.0, above=True))
-        if name == "hashprice_growth_per_year":
-            return -growth / _DAYS_PER_YEAR
-        return growth / (_RETARGET_DAYS if name.endswith("per_retarget") else _DAYS_PER_YEAR)
-    return 0.0
+        days = _RETARGET_DAYS if name.endswith("per_retarget") else _DAYS_PER_YEAR
+        rate += growth / days if name.startswith("difficulty") else -growth / days
+    return rate
 
 
 def payback(
@@ -125,6 +130,7 @@ def payback(
     power_price_per_kwh: float,
     *,
     hashprice_growth_per_year: float | None = None,
+    price_growth_per_year: float | None = None,
     difficulty_growth_per_year: float | None = None,
     difficulty_growth_per_retarget: float | None = None,
     halving_days: Sequence[float] = (),
@@ -153,9 +159,11 @@ def payback(
         Price of electricity at the meter [$/kWh].
     hashprice_growth_per_year : float, optional
         Such as -0.3: it is 0.7 of today's after 365 days [1].
+    price_growth_per_year : float, optional
+        Of a bitcoin's price, in 365 days [1].
     difficulty_growth_per_year, difficulty_growth_per_retarget : float, optional
-        Growth of the difficulty in 365 or 14 days, at a constant price, such as 0.4 or 0.02 [1]. At
-        most one of the three growths; none of them is a constant hashprice.
+        Growth of the difficulty in 365 or 14 days, such as 0.4 or 0.02 [1]; one of them, beside that of
+        the price or alone. Without any growth the hashprice is constant.
     halving_days : sequence of float
         Days from now at which the subsidy halves.
     fees_share : float
@@ -191,7 +199,8 @@ def payback(
     earned = finite_number("hashprice", hashprice)
     power_price = finite_number("power_price_per_kwh", power_price_per_kwh)
     rate = _trend(
-        hashprice_growth_per_year=hashprice_growth_per_year,
+        hashprice_growth_per_year,
+        price_growth_per_year,
         difficulty_growth_per_year=difficulty_growth_per_year,
         difficulty_growth_per_retarget=difficulty_growth_per_retarget,
     )
