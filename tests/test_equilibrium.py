@@ -42,6 +42,8 @@ def test_equilibria_by_hand():
     assert got.power_w.tolist() == pytest.approx([5e3, 10e3, 15e3, 30e3])
     assert got.running[:, 2].tolist() == pytest.approx([0.0, 10e15, 5e15])
     assert got.difficulty.tolist() == pytest.approx([r * 864 / 2**32 for r in got.hashrate])
+    just = mining.equilibrium(fleet, [3.99, 4.01], 1.0, chain=CHAIN)  # 19.95 and 20.05 $ to 20 PH/s
+    assert just.hashrate.tolist() == pytest.approx([19.95e15, 20e15], rel=1e-12)
     one = mining.equilibrium(fleet, 3.0, 1.0, chain=CHAIN)
     assert type(one.hashrate) is float and one.running.shape == (3,)
     free = mining.equilibrium([rigs(2, 0.0), rigs(1, 50.0)], 1.0, 1.0, chain=CHAIN)
@@ -181,6 +183,14 @@ def test_entry_is_no_faster_than_it_may_be():
     capped = mining.difficulty_path([there, rigs(7, 10, capital_usd_per_day=10.0)], [price] * 9, 1.0,
                                     chain=chain)  # fmt: skip
     assert capped.running[1].tolist() == pytest.approx([7e15] * 9)
+
+
+def test_kinds_of_entrants_share_the_pace():
+    cheap, dear = (rigs(20, cost, capital_usd_per_day=1.0) for cost in (10, 12))
+    path = mining.difficulty_path([dear, rigs(10, 10), cheap], [1e3] * 4, 1.0, chain=CHAIN,
+                                  entry_per_day=15e15)  # fmt: skip
+    assert path.running[2].tolist() == pytest.approx([15e15, 20e15, 20e15, 20e15])
+    assert path.running[0].tolist() == pytest.approx([0.0, 10e15, 20e15, 20e15])
 
 
 def test_a_chain_that_stands_still():

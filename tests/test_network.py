@@ -210,6 +210,15 @@ def test_power_by_hand():
     young = mining.network_power(["2021-02"], hashprice=1e4, hashrate=1e18, miners=[OLD, MID, NEW],
                                  max_age_years=1.0)  # fmt: skip
     assert set(young.basket("2021-02")) == {"mid", "new"}
+    for years, some in ((8 / 12, {"mid", "new"}), (0.66, {"new"})):  # of eight months
+        aged = mining.network_power(["2021-02"], hashprice=1e4, hashrate=1e18, miners=[MID, NEW],
+                                    max_age_years=years)  # fmt: skip
+        assert set(aged.basket("2021-02")) == some
+    # whether a machine is in the basket is asked at the best guess's PUE: 60 J/TH cost 144 $, or 216
+    for hashprice, some in ((215.9, {"new": 1.0}), (216.1, {"mid": 0.5, "new": 0.5})):
+        edge = mining.network_power(["2021-02"], hashprice=hashprice, hashrate=1e18, power_price_per_kwh=0.1,
+                                    pue=(1.0, 1.5, 2.0), miners=[MID, NEW])  # fmt: skip
+        assert edge.basket("2021-02") == some
     poor = mining.network_power(["2021-02"], hashprice=1.0, hashrate=1e18, miners=[OLD, NEW])
     assert np.isnan([poor.best_guess_w[0], poor.upper_w[0]]).all() and poor.lower_w[0] > 0
     before = mining.network_power(["2019-02"], hashprice=1e9, hashrate=1e18, miners=[OLD, NEW])
@@ -253,18 +262,33 @@ def test_bounds_are_in_order_and_as_the_reference_says(
     assert sum(got.basket(month).values()) == pytest.approx(1.0)
 
 
-def test_power_of_the_years_is_of_the_index_s_size():
-    """CBECI put 2022 at 105.3 TWh with equal weights, 95.5 since its revision of August 2023.
+def test_power_of_2024_against_the_industry_s_survey():
+    """Cambridge Digital Mining Industry Report, April 2025: 138 TWh a year, half of the network asked.
+
+    Its 268 EH/s are 48 % of the network. The nearest month with quotes is three later than the survey.
+    """
+    history = mining.market_history()
+    at = history.months.index("2024-09")
+    power = mining.network_power(
+        ["2024-09"], hashprice=history.hashprice[at], hashrate=268e18 / 0.48
+    )
+    low, best, high = (float(twh[0]) for twh in power.annual_twh)
+    assert low < 138.0 < high
+    assert best == pytest.approx(138.0, rel=0.2)
+
+
+def test_power_of_the_years():
+    """CBECI put 2022 at 105.3 TWh with equal parts and at 95.5 since its revision of August 2023.
 
     The catalogue quotes no month of 2022; those of 2021 and 2024 stand on either side.
     """
     power = mining.network_power()
     low, best, high = power.annual_twh
     assert (low <= best).all() and (best <= high).all()  # a basket in every month that is quoted
-    at = [power.months.index(m) for m in ("2021-07", "2021-08", "2021-10", "2024-09")]
-    assert (best[at] > 95.5 / 2).all() and (best[at] < 105.3 * 2).all()
-    assert (low[at] > 20.0).all()
-    assert power.annual_twh[1][0] < 1e-2  # 2010
+    before = [power.months.index(m) for m in ("2021-07", "2021-08", "2021-10")]
+    assert (best[before] > 95.5 / 2).all() and (best[before] < 105.3).all()
+    assert 105.3 < best[power.months.index("2024-09")] < 2 * 105.3
+    assert best[0] < 1e-2  # 2010
 
 
 @pytest.mark.parametrize(

@@ -242,4 +242,5 @@ def _weights(weights: Mapping[str, float] | None, machines: list[Miner]) -> Any:
 
 
 def _years(release: str, month: str) -> float:
-    return int(month[:4]) - int(release[:4]) + (int(month[5:7]) - int(release[5:7])) / 12.0
+    months = 12 * (int(month[:4]) - int(release[:4])) + int(month[5:7]) - int(release[5:7])
+    return months / 12.0
