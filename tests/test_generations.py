@@ -140,3 +140,6 @@ def test_the_race_as_it_was():
     s19 = race.names.index("Antminer S19 Pro")
     by_hand = history.hashprice[at] * 0.110 - 3.25 * 24 * 0.1
     assert race.margin[s19, at] == pytest.approx(by_hand)
+    # the threshold says the same as the margins
+    known = ~np.isnan(race.margin)
+    assert np.array_equal(race.earning[known], (race.efficiency[:, None] <= race.threshold)[known])

@@ -39,6 +39,10 @@ def test_prices_by_hand():
     hard = mining.break_even_difficulty(RIG, 0.5, 3.0, 3.0, 1.0)
     assert hard == pytest.approx(daily, rel=1e-15)
     assert mining.break_even_difficulty(RIG, 0.0, 3.0) == math.inf
+    # the rig is 1 J/TH: 12 $ a day at 0.5; a terahash that may cost four times as much earns 48
+    assert mining.break_even_efficiency(48.0, 0.5) == 4.0
+    assert mining.break_even_efficiency([48.0, 0.0], 0.5, fee=0.5, pue=2.0).tolist() == [1.0, 0.0]
+    assert mining.break_even_efficiency(48.0, [0.0, 0.5]).tolist() == [math.inf, 4.0]
     assert mining.shutdown_price(RIG, 0.0, 1e14) == 0.0 == mining.shutdown_hashprice(RIG, 0)
 
 

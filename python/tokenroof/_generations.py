@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof._inputs import finite_number
-from tokenroof._margins import margin_per_day
+from tokenroof._margins import break_even_efficiency, margin_per_day
 from tokenroof._market import CBECI_POWER_PRICE, MONTH, by_month, market
 from tokenroof.miner import MINER_KINDS, Miner
 from tokenroof.miner import miner as find_miner
@@ -30,6 +30,8 @@ class Race:
         Of the machines; kinds as in `tokenroof.miner.MINER_KINDS`.
     efficiency : ndarray
         Of each machine, NaN where its power is not known [J/TH].
+    threshold : ndarray, by month
+        Energy per terahash up to which a machine earns its power [J/TH].
     margin : ndarray, machines x months
         Revenue less power of one machine, NaN before its release [$/day].
     earning : ndarray of bool, machines x months
@@ -42,6 +44,7 @@ class Race:
     names: tuple[str, ...]
     kinds: tuple[str, ...]
     efficiency: NDArray[np.float64] = field(repr=False)
+    threshold: NDArray[np.float64] = field(repr=False)
     margin: NDArray[np.float64] = field(repr=False)
     earning: NDArray[np.bool_] = field(repr=False)
     undated: tuple[str, ...] = ()
@@ -204,6 +207,7 @@ def generations_race(
         names=tuple(machine.name for machine in machines),
         kinds=tuple(machine.kind for machine in machines),
         efficiency=efficiency,
+        threshold=np.asarray(break_even_efficiency(earned, power_price, kept, overhead)),
         margin=margin,
         earning=margin >= 0.0,  # false for NaN
         undated=tuple(undated),

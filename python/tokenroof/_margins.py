@@ -223,3 +223,38 @@ def break_even_difficulty(
     reward = reward_of(subsidy_btc, fees_btc)
     together(power_price_per_kwh=least, price=coin, subsidy_btc=reward)
     return _call("difficulty_at_hashprice", reward, coin, least)
+
+
+def break_even_efficiency(
+    hashprice: ArrayLike,
+    power_price_per_kwh: ArrayLike,
+    fee: ArrayLike = 0.0,
+    pue: ArrayLike = 1.0,
+) -> Any:
+    """Energy per terahash above which no machine earns its power [J/TH]; infinite where power is free.
+
+    Parameters
+    ----------
+    hashprice, power_price_per_kwh, fee, pue
+        As in `margin_per_day`.
+
+    Returns
+    -------
+    float or ndarray
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `margin_per_day`.
+
+    Examples
+    --------
+    >>> round(break_even_efficiency(50.0, 0.06), 3)
+    34.722
+    """
+    earned, price = reals("hashprice", hashprice), reals("power_price_per_kwh", power_price_per_kwh)
+    kept, overhead = pool_fee(fee), overhead_of(pue)
+    together(hashprice=earned, power_price_per_kwh=price, fee=kept, pue=overhead)
+    one = np.asarray(_call("shutdown_hashprice", 1e15, 1e3, price, kept, overhead))  # of 1 J/TH
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
+        return number_or_array(np.where(one > 0.0, earned / one, np.inf))

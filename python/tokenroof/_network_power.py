@@ -12,6 +12,7 @@ from tokenroof import kernels
 from tokenroof._bitcoin import BLOCK_SECONDS
 from tokenroof._generations import machines_of, out_in
 from tokenroof._inputs import finite_number
+from tokenroof._margins import break_even_efficiency
 from tokenroof._market import CBECI_POWER_PRICE, by_month, market
 from tokenroof._mining_inputs import reals
 from tokenroof._network import network_hashrate
@@ -195,7 +196,6 @@ def network_power(
     shares = np.where(earning, np.array([parts(n) for n in names]).reshape(-1, 1), 0.0)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shares = shares / shares.sum(axis=0)
-        threshold = earned / kernel(1e15, 1e3, power_price, kept, overhead[1])  # of 1 J/TH
     some = shares.sum(axis=0) > 0.0  # false for NaN
     shares = np.where(some, shares, 0.0)
     in_basket = shares > 0.0
@@ -206,7 +206,7 @@ def network_power(
     return NetworkPower(
         months=when,
         hashrate=np.array(total),
-        threshold=np.asarray(threshold),
+        threshold=np.asarray(break_even_efficiency(earned, power_price, kept, overhead[1])),
         lower_w=np.where(np.isinf(least), np.nan, least) * watts_per * overhead[0],
         best_guess_w=best * watts_per * overhead[1],
         upper_w=np.where(some, worst, np.nan) * watts_per * overhead[2],

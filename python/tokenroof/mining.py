@@ -32,6 +32,7 @@ from tokenroof._equilibrium import Equilibrium, Tranche, cost_curve, equilibrium
 from tokenroof._generations import Race, generations_race
 from tokenroof._margins import (
     break_even_difficulty,
+    break_even_efficiency,
     break_even_power_price,
     margin_per_day,
     shutdown_hashprice,
@@ -81,6 +82,7 @@ __all__ = [
     "bits_from_target",
     "block_probability",
     "break_even_difficulty",
+    "break_even_efficiency",
     "break_even_power_price",
     "cost_curve",
     "curtailment",
