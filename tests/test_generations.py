@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tokenroof import catalogue, mining
+from tokenroof import catalogue, mining, plot
 from tokenroof.miner import Miner
 
 RIG = Miner(name="rig", hashrate=1e15, power=1000.0)  # a PH/s and a kW: 24 kWh a day
@@ -143,3 +143,25 @@ def test_the_race_as_it_was():
     # the threshold says the same as the margins
     known = ~np.isnan(race.margin)
     assert np.array_equal(race.earning[known], (race.efficiency[:, None] <= race.threshold)[known])
+
+
+def test_figures():
+    pytest.importorskip("plotly")
+    race = mining.generations_race(power_price_per_kwh=0.1)
+    figure = plot.generations(race)
+    assert [trace.name for trace in figure.data[:4]] == ["CPU", "GPU", "FPGA", "ASIC"]
+    points = sum(len(trace.x) for trace in figure.data[:4])
+    assert points == np.count_nonzero(~np.isnan(race.margin))
+    filled = sum(shade != "white" for trace in figure.data[:4] for shade in trace.marker.color)
+    assert filled == race.earning.sum()
+    assert np.array_equal(figure.data[-1].y, race.threshold)
+    fleet = [mining.Tranche("Antminer S21", 1e6, 0.05),
+             mining.Tranche("Antminer S23", math.inf, 0.05, capital_usd_per_day=4.0)]  # fmt: skip
+    curve = plot.cost_curve(fleet, [50_000, 100_000])
+    level = mining.equilibrium(fleet, [50_000, 100_000])
+    for trace, rate, earned in zip(curve.data[1:], level.hashrate, level.hashprice, strict=True):
+        assert (trace.x[-1], trace.y[-1]) == pytest.approx((rate / 1e18, earned))
+        assert np.asarray(trace.x) * trace.y == pytest.approx(
+            rate / 1e18 * earned
+        )  # one sum of money
+    assert np.isfinite(curve.data[0].x).all()

@@ -226,7 +226,7 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
     "block_probability": ("hashrate difficulty seconds",
                           "Probability of a block within a time: 1 - exp(-t rate / (D 2^32)).",
                           "probability [1]", "Nakamoto, Bitcoin, 2008: blocks are Poisson.",
-                          ">>> round(float(block_probability(1e18, 1e14, 86400.0)), 9)\n0.182241671"),
+                          ">>> round(float(block_probability(1e18, 1e14, 86400.0)), 9)\n0.182223066"),
     "next_difficulty": ("difficulty span target_span",
                         "Difficulty after a period: D T / span, within a quarter and four times.",
                         "difficulty [1]", "Bitcoin Core, CalculateNextWorkRequired.",

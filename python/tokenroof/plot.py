@@ -1,4 +1,4 @@
-"""Figures, as `plotly.graph_objects.Figure`: rooflines, frontiers, hashrates, the same meter.
+"""Figures, as `plotly.graph_objects.Figure`: rooflines, frontiers, hashrates, mining, the same meter.
 
 Colours are Okabe and Ito's, which colour-blind people can tell apart: one per vendor and
 generation, the same in every figure; within one, lines differ by dash and points by symbol.
@@ -14,6 +14,7 @@ import numpy as np
 
 from tokenroof._format import si
 from tokenroof._lazy import require
+from tokenroof._plot_mining import cost_curve, generations
 from tokenroof._style import (
     GRID,
     HERE,
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 
     from tokenroof.device import Device
 
-__all__ = ["colour", "frontier", "hashrate", "roofline", "same_meter"]
+__all__ = [
+    "colour", "cost_curve", "frontier", "generations", "hashrate", "roofline", "same_meter",
+]  # fmt: skip
 
 
 def _records(devices: Sequence[str | Device]) -> list[Device]:
