@@ -1,5 +1,6 @@
 """Bitcoin's arithmetic, in exact integers, against the chain."""
 
+import re
 from decimal import Decimal, localcontext
 from fractions import Fraction
 
@@ -60,6 +61,33 @@ def test_targets_of_any_bits(bits):
     else:
         assert mining.target_from_bits(bits) == want
         assert mining.work(bits) == bitcoin.work(bits)
+
+
+@given(st.text(max_size=12) | st.text("0123456789abcdefABCDEFx_ -", min_size=6, max_size=10))
+def test_bits_of_any_text(text):
+    digits = text.removeprefix("0x")
+    if re.fullmatch("[0-9a-fA-F]{8}", digits):
+        try:
+            want = bitcoin.target_from_bits(int(digits, 16))
+        except ValueError:
+            with pytest.raises(ValueError, match="bits is .*allowed"):
+                mining.target_from_bits(text)
+        else:
+            assert mining.target_from_bits(text) == want
+    else:
+        with pytest.raises(ValueError, match=r"(?s)bits is .*allowed: eight hexadecimal digits"):
+            mining.target_from_bits(text)
+
+
+@given(st.text(max_size=30) | st.text("0123456789./eE+- ", max_size=12))
+def test_a_ratio_of_any_text(text):
+    try:
+        chain = Chain(decay=text)
+    except ValueError as error:
+        assert "decay is" in str(error) and "allowed: a ratio from 0 to 1" in str(error)
+    else:
+        assert 0 <= chain.decay <= 1
+        assert float(chain.decay) == pytest.approx(float(Fraction(text)))
 
 
 @given(target=st.integers(1, 2**256 - 1) | st.integers(0, 255).map(lambda n: 1 << n))
@@ -230,7 +258,22 @@ def test_the_ratio_in_every_form():
 
 
 @pytest.mark.parametrize(
-    "decay", [-0.1, 1.5, "3/2", float("nan"), float("inf"), "half", "1/0", None, True, [0.5], 1j]
+    "decay",
+    [
+        -0.1,
+        1.5,
+        "3/2",
+        float("nan"),
+        float("inf"),
+        "half",
+        "1/0",
+        "1e-999999999",
+        "٠.٥",
+        None,
+        True,
+        [0.5],
+        1j,
+    ],
 )
 def test_bad_ratios(decay):
     for call in (mining.supply, mining.subsidy):

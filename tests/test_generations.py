@@ -87,7 +87,7 @@ def test_race_by_hand():
 
 @pytest.mark.parametrize(
     "change,what",
-    [({"miners": "Antminer S21"}, "miners is 'Antminer S21'; allowed"),
+    [({"months": ["٢٠٢٠-01"]}, r"months\[0\] is .*allowed"), ({"miners": "Antminer S21"}, "miners is 'Antminer S21'; allowed"),
      ({"miners": [RIG, RIG]}, r"miners\[1\] is 'rig' again"),
      ({"months": "2020-01"}, "months is '2020-01'; allowed"), ({"months": []}, "months is empty"),
      ({"months": ["2020-01", "2020-13"]}, r"months\[1\] is '2020-13'; allowed"),

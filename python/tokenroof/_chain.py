@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,6 +25,8 @@ HALF = Fraction(1, 2)
 
 # Eras that a sum walks through; it takes a second for so many, and Bitcoin has 33.
 _MOST_ERAS = 2**20
+# Text that Fraction reads, but for exponents that fill the memory.
+_RATIO = re.compile(r"\s*[\d./]{1,400}(?:[eE][-+]?\d{1,3})?\s*", re.ASCII)
 
 
 def _decay(value: object) -> Fraction:
@@ -33,6 +36,8 @@ def _decay(value: object) -> Fraction:
         value = value.item()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, str, Fraction)):
         raise TypeError(f"decay is {value!r}; {allowed}")
+    if isinstance(value, str) and not _RATIO.fullmatch(value):
+        raise ValueError(f"decay is {value[:40]!r}; {allowed}")
     try:
         ratio = Fraction(value) if isinstance(value, (int, Fraction)) else Fraction(str(value))
     except (ValueError, ZeroDivisionError):  # also NaN and infinity

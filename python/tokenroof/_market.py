@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: What the Cambridge Bitcoin Electricity Consumption Index assumes that miners pay [$/kWh].
 CBECI_POWER_PRICE = 0.05
 
-MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?")
+MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?", re.ASCII)
 
 
 @dataclass(frozen=True, eq=False)
