@@ -158,6 +158,13 @@ def test_hashprice_of_the_history_is_what_was_printed():
     assert len(both) >= 7
     for ours, theirs in both:
         assert ours == pytest.approx(theirs, rel=0.03)
+    # and by the formula on the days' own fees, to the digits that are quoted
+    computed = {q.date: q.value for q in catalogue.quotes("btc_hashprice_computed")}
+    same = [(h, computed[day]) for day, h in zip(history.dates, history.hashprice, strict=True)
+            if day in computed]  # fmt: skip
+    assert len(same) == 5
+    for ours, theirs in same:
+        assert ours == pytest.approx(theirs, rel=1e-5)
     assert list(history.months) == sorted(set(history.months)) and len(history.months) >= 20
     expected = {
         "2010-11": 50.0,
