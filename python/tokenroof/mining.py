@@ -1,4 +1,4 @@
-"""SHA-256d mining: really hashing, and Bitcoin's arithmetic in exact integers."""
+"""SHA-256d mining: really hashing, Bitcoin's rules in exact integers, and what mining earns."""
 
 from __future__ import annotations
 

@@ -20,9 +20,9 @@ template <class T> TR_HD T time_to_block(T hashrate, T difficulty) {
 // Probability of at least one block within a time: 1 - exp(-expected blocks) [Poisson].
 template <class T> TR_HD T block_probability(T hashrate, T difficulty, T seconds) {
     const double expected = double(seconds) * double(hashrate) / hashes_per_block(double(difficulty));
-    // below zero: 0 / 0, from the data so that no compiler folds it away, sets the flag
-    const double possible = expected < 0.0 ? expected - expected : 1.0;
-    return T(0.0 - expm1_negative(-(expected * (possible / possible))));
+    // below zero: infinity less itself, from the data so that no compiler folds it away, sets the flag
+    const double below = expected < 0.0 ? expected - infinite() : 0.0;
+    return T(0.0 - expm1_negative(-(expected + (below - below))));
 }
 
 // Difficulty after a period that took `span` instead of `target_span`, at most four times either way
