@@ -61,7 +61,7 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
     -------
     MarketHistory
         The last price of each month, with the difficulty quoted nearest to it. There are gaps of up to
-        two years: what is between them is not interpolated.
+        two years and more: what is between them is not interpolated.
 
     Examples
     --------
