@@ -10,6 +10,7 @@
 #include <cstring>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hash/hash_table.hpp"
@@ -134,7 +135,10 @@ template <std::size_t N> py::tuple names(const char* const (&list)[N]) {
 constexpr const char* device_fields[] = {TR_DEVICE_FIELDS(TR_QUOTE)};
 constexpr const char* model_fields[] = {TR_MODEL_FIELDS(TR_QUOTE)};
 constexpr const char* plan_fields[] = {TR_PLAN_FIELDS(TR_QUOTE)};
-constexpr const char* calibration_fields[] = {TR_CALIBRATION_FIELDS(TR_QUOTE)};
+constexpr const char* line_fields[] = {TR_CALIBRATION_FIELDS(TR_QUOTE)};
+#define TR_BLOCK(block, op, list) {#block, {TR_##list##_CONSTANTS(TR_QUOTE)}},
+const std::vector<std::pair<const char*, std::vector<const char*>>> constant_blocks = {TR_CONSTANT_BLOCKS(TR_BLOCK)};
+#undef TR_BLOCK
 constexpr const char* step_fields[] = {TR_STEP_FIELDS(TR_QUOTE)};
 constexpr const char* operator_fields[] = {TR_OPERATOR_FIELDS(TR_QUOTE)};
 constexpr const char* dtypes[] = {TR_DTYPES(TR_QUOTE)};
@@ -175,7 +179,19 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("DEVICE_FIELDS") = names(device_fields);
     m.attr("MODEL_FIELDS") = names(model_fields);
     m.attr("PLAN_FIELDS") = names(plan_fields);
-    m.attr("CALIBRATION_FIELDS") = names(calibration_fields);
+    py::list calibration; // the lines' constants, then "block.constant"
+    py::dict blocks;
+    for (const char* name : line_fields) calibration.append(name);
+    for (const auto& [block, constants] : constant_blocks) {
+        py::list own;
+        for (const char* name : constants) {
+            own.append(name);
+            calibration.append(std::string(block) + "." + name);
+        }
+        blocks[block] = py::tuple(own);
+    }
+    m.attr("CALIBRATION_FIELDS") = py::tuple(calibration);
+    m.attr("CALIBRATION_BLOCKS") = blocks;
     m.attr("STEP_FIELDS") = names(step_fields);
     m.attr("OPERATOR_FIELDS") = names(operator_fields);
     m.attr("DTYPES") = names(dtypes);

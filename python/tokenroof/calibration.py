@@ -44,6 +44,10 @@ class Calibration:
         Where the constants come from.
     error_band : float
         Relative band around a time that most measurements fall in; NaN where unknown.
+    constants : dict of dict
+        Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
+        operators use these forms instead of the shares above; a block that is missing makes its
+        operators NaN.
 
     Examples
     --------
@@ -63,8 +67,23 @@ class Calibration:
     memory_watts: float = 1.0
     calibrated_on: str = "nothing: datasheet values"
     error_band: float = float("nan")
+    constants: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for block, values in self.constants.items():
+            allowed = _core.CALIBRATION_BLOCKS.get(block)
+            if allowed is None:
+                blocks = ", ".join(_core.CALIBRATION_BLOCKS)
+                raise ValueError(f"constants has the key {block!r}; allowed: {blocks}")
+            for key, value in values.items():
+                if key not in allowed:
+                    raise ValueError(
+                        f"constants[{block!r}] has the key {key!r}; allowed: {', '.join(allowed)}"
+                    )
+                if not (np.isfinite(value) and value >= 0.0):
+                    raise ValueError(
+                        f"constants[{block!r}][{key!r}] is {value!r}; allowed: a number >= 0"
+                    )
         for group, low in (("t0", 0.0), ("compute", None), ("memory", None)):
             for key, value in getattr(self, group).items():
                 if key not in CLASSES:
@@ -86,6 +105,10 @@ class Calibration:
             values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
             values[f"{kind}_compute"] = self.compute.get(kind, 1.0)
             values[f"{kind}_memory"] = self.memory.get(kind, 1.0)
+        values["form"] = 1.0 if self.constants else 0.0
+        for block, names in _core.CALIBRATION_BLOCKS.items():
+            own = self.constants.get(block, {})
+            values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
         return np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
         )

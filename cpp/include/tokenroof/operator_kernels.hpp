@@ -1,6 +1,7 @@
 // Operators as stand-alone kernels: packed device and calibration, then arguments, to OPERATOR_FIELDS.
 // Types come as codes of `dtype`.
 #pragma once
+#include "gemm.hpp"
 #include "operators.hpp"
 
 namespace tokenroof {
@@ -48,8 +49,25 @@ TR_HD void put_attention(double* out, const Attention& a, double batch, double p
                  k * a.key_bytes + q * a.query_bytes);
 }
 
+TR_HD void put_cost(double* out, const Cost<double>& x) {
+    const double bad = x.seconds == x.seconds ? 0.0 : x.seconds;
+    out[op::time] = x.fixed + x.seconds;
+    out[op::flops] = x.flops + bad;
+    out[op::bytes] = x.bytes + bad;
+    out[op::memory_s] = (x.compute >= x.memory ? 0.0 : x.seconds) + bad;
+    out[op::compute_s] = (x.compute >= x.memory ? x.seconds : 0.0) + bad;
+    out[op::launch_s] = x.fixed + bad;
+    out[op::communication_s] = bad;
+}
+
+TR_HD bool measured_form(const double* c) { return c[calibration::form] == 1.0; }
+
 // m, n, k, type of weights, type of activations
 TR_HD void gemm_operator(const double* d, const double* c, const double* a, double* out) {
+    if (measured_form(c)) {
+        const Gemm r = prepare_gemm(d, c + calibration::block_gemm, a[1], a[2], int(a[3]), int(a[4]));
+        return put_cost(out, gemm_cost<double>(r, a[0]));
+    }
     put_line(out, gemm_line(d, c, a[1], a[2], int(a[3]), int(a[4])), a[0], 1.0);
 }
 

@@ -2,6 +2,7 @@
 // Everything is a double in SI units; counts are whole numbers, types are codes of `dtype`.
 #pragma once
 #include "config.hpp"
+#include "constants.hpp"
 
 // clang-format off
 #define TR_DEVICE_FIELDS(X) \
@@ -32,7 +33,7 @@
     TR_CALIBRATION_CLASS(X, attention_decode) TR_CALIBRATION_CLASS(X, experts) \
     TR_CALIBRATION_CLASS(X, elementwise) TR_CALIBRATION_CLASS(X, collective) \
     X(launch_s) X(step_s) X(sequence_s) \
-    X(idle_fraction) X(compute_watts) X(memory_watts)
+    X(idle_fraction) X(compute_watts) X(memory_watts) X(form)
 
 #define TR_STEP_FIELDS(X) \
     X(time) X(flops) X(bytes) X(communication_bytes) \
@@ -55,10 +56,30 @@ inline namespace TR_ISA {
 namespace device { enum Field : int { TR_DEVICE_FIELDS(TR_NAME) count }; }
 namespace model { enum Field : int { TR_MODEL_FIELDS(TR_NAME) count }; }
 namespace plan { enum Field : int { TR_PLAN_FIELDS(TR_NAME) count }; }
-namespace calibration { enum Field : int { TR_CALIBRATION_FIELDS(TR_NAME) count }; }
 namespace step { enum Field : int { TR_STEP_FIELDS(TR_NAME) count }; }
 namespace op { enum Field : int { TR_OPERATOR_FIELDS(TR_NAME) count }; }
 namespace dtype { enum Code : int { TR_DTYPES(TR_NAME) count }; }
+
+// Positions of an operator's constants within its block, and of the blocks behind the lines' constants:
+// block_gemm is where the block `gemm` starts. `form` says which constants count: 0 the lines', 1 the blocks'.
+#define TR_OPERATOR_CONSTANTS(name, list) namespace name { enum Field : int { list(TR_NAME) count }; }
+namespace constant {
+TR_OPERATOR_CONSTANTS(gemm, TR_GEMM_CONSTANTS)
+TR_OPERATOR_CONSTANTS(attention_decode, TR_ATTENTION_DECODE_CONSTANTS)
+TR_OPERATOR_CONSTANTS(attention_prefill, TR_ATTENTION_PREFILL_CONSTANTS)
+TR_OPERATOR_CONSTANTS(mla_decode, TR_MLA_DECODE_CONSTANTS)
+TR_OPERATOR_CONSTANTS(mla_prefill, TR_MLA_PREFILL_CONSTANTS)
+TR_OPERATOR_CONSTANTS(experts, TR_EXPERTS_CONSTANTS)
+TR_OPERATOR_CONSTANTS(collective, TR_COLLECTIVE_CONSTANTS)
+TR_OPERATOR_CONSTANTS(engine, TR_ENGINE_CONSTANTS)
+TR_OPERATOR_CONSTANTS(power, TR_POWER_CONSTANTS)
+}
+#undef TR_OPERATOR_CONSTANTS
+#define TR_BLOCK(block, op, list) block_##block, last_##block = block_##block + constant::op::count - 1,
+namespace calibration {
+enum Field : int { TR_CALIBRATION_FIELDS(TR_NAME) before_blocks = form, TR_CONSTANT_BLOCKS(TR_BLOCK) count };
+}
+#undef TR_BLOCK
 #undef TR_NAME
 
 // Bytes of a stored element, its share of the block's scales included.
