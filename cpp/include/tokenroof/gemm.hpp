@@ -23,8 +23,8 @@ inline namespace TR_ISA {
 
 // What does not depend on m.
 struct Gemm {
-    double t0, overlap;
-    double n, k, rate_sm, inverse_sm, wave, prologue, tile_loss; // rate_sm: FLOP/s of a multiprocessor
+    double t0, overlap, split;
+    double n, k, rate_sm, inverse_sm, wave, prologue, tile_loss, row_stream, column_stream; // rate_sm: FLOP/s of a multiprocessor
     double weights_s, row_s, split_s, quantise_s;                // seconds: weights; per row of m
     double row_flops, weights, row_bytes;
 };
@@ -43,6 +43,9 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     r.wave = g[constant::gemm::wave];
     r.prologue = g[constant::gemm::prologue];
     r.tile_loss = g[constant::gemm::tile_loss];
+    const double stream = bandwidth * g[constant::gemm::stream] / sms;
+    r.row_stream = narrow / stream;
+    r.column_stream = dtype_bytes(weight) / stream;
     r.row_flops = 2.0 * n * k;
     r.weights = n * k * dtype_bytes(weight);
     const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * (2.0 + narrow) : 0.0;
@@ -50,7 +53,8 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     const double reached = bandwidth * g[constant::gemm::memory];
     r.weights_s = r.weights / reached;
     r.row_s = row / reached;
-    r.split_s = n * 8.0 / (bandwidth * g[constant::gemm::split]); // 32-bit sums, written and read
+    r.split = g[constant::gemm::split];
+    r.split_s = n * 8.0 / bandwidth; // 32-bit sums, written and read
     r.quantise_s = quantised / (bandwidth * g[constant::gemm::quantise]);
     return r;
 }
@@ -62,7 +66,7 @@ template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
 #define TR_TILE(tm, tn)                                                                           \
     {                                                                                             \
         const double across = ceil_lanes(r.n * (1.0 / tn)) * split * r.inverse_sm;                \
-        const double unit = depth * (2.0 * (tm * tn + r.tile_loss));                              \
+        const double unit = depth * max_nan(2.0 * (tm * tn + r.tile_loss) / r.rate_sm, tm * r.row_stream + tn * r.column_stream);  \
         const V waves = ceil_lanes(rows * (1.0 / tm)) * across;                                   \
         const V paid = waves + r.wave * (ceil_lanes(waves) - waves);                              \
         const V seconds = (waves <= one ? one : paid) * unit;                                     \
@@ -70,10 +74,10 @@ template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
     }
 #define TR_SPLIT(s)                                                                               \
     if (s == 1 || r.k >= 64.0 * s) {                                                              \
-        const double split = s, depth = (r.k * (1.0 / s) + r.prologue) / r.rate_sm;               \
+        const double split = s, depth = r.k * (1.0 / s) + r.prologue;               \
         V compute = splat<V>(infinite());                                                         \
         TR_GEMM_TILES(TR_TILE)                                                                    \
-        const V joined = s == 1 ? rows * 0.0 : rows * (split * r.split_s);                        \
+        const V joined = s == 1 ? rows * 0.0 : r.split + rows * (split * r.split_s);                     \
         const V seconds = smooth_max(compute, memory, r.overlap) + joined;                        \
         shortest = seconds < best ? compute : shortest;                                           \
         best = seconds < best ? seconds : best;                                                   \
