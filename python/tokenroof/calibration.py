@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _core
+from tokenroof import _constants, _core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,8 +46,7 @@ class Calibration:
         Relative band around a time that most measurements fall in; NaN where unknown.
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
-        operators use these forms instead of the shares above; a block that is missing makes its
-        operators NaN.
+        operators of these blocks use their measured forms instead of the shares above.
 
     Examples
     --------
@@ -188,3 +187,25 @@ def resolve(fidelity: str | Calibration, device: Device, engine: str) -> Calibra
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
+
+
+def resolve_operator(
+    fidelity: str | Calibration, device: Device, engine: str, operator: str, dtype: str
+) -> Calibration:
+    """The calibration of one operator alone, with its own band.
+
+    Raises
+    ------
+    ValueError
+        As `resolve`.
+    """
+    base = resolve(fidelity, device, engine)
+    if fidelity != "calibrated":
+        return base
+    found = _constants.find(operator, device, engine, dtype)
+    if found is None:
+        return base
+    return base.replace(
+        name=f"{operator} on {device.name}", constants={operator: found.constants},
+        error_band=found.band, calibrated_on=found.origin,
+    )  # fmt: skip

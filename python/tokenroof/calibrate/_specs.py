@@ -91,8 +91,8 @@ GEMM = Spec(
     types=("dtype",),
     tables=("gemm_perf",),
     constants={
-        "t0": Range(3e-6, 3e-7, 1e-4), "compute": Range(0.75, 0.05, 1.1),
-        "memory": Range(0.8, 0.1, 1.1), "overlap": Range(0.2, 0.01, 1 / 3),
+        "t0": Range(3e-6, 3e-7, 1e-4), "compute": Range(0.75, 0.05, 1.0),
+        "memory": Range(0.8, 0.1, 1.0), "overlap": Range(0.2, 0.01, 1 / 3),
         "wave": Range(0.1, 0.01, 1.0), "prologue": Range(100.0, 10.0, 2000.0),
         "tile_loss": Range(300.0, 10.0, 3e4), "stream": Range(4.0, 0.5, 30.0),
         "split": Range(2e-6, 1e-7, 1e-5), "quantise": Range(0.6, 0.05, 2.0),
