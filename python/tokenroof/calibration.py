@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementwise", "collective")
 FIDELITIES = ("datasheet", "calibrated")
+#: Constants of an engine that adds nothing (cpp/include/tokenroof/serving.hpp): no gaps, no host, all memory.
+NO_ENGINE = {
+    "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
+    "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,9 +110,12 @@ class Calibration:
             values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
             values[f"{kind}_compute"] = self.compute.get(kind, 1.0)
             values[f"{kind}_memory"] = self.memory.get(kind, 1.0)
-        values["form"] = 1.0 if self.constants else 0.0
+        measured = set(self.constants) - {"engine", "power"}
+        values["form"] = 1.0 if measured else 0.0
         for block, names in _core.CALIBRATION_BLOCKS.items():
             own = self.constants.get(block, {})
+            if block == "engine":
+                own = {**NO_ENGINE, **own}
             values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
         return np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]

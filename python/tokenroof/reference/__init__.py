@@ -49,6 +49,7 @@ from tokenroof.reference.roofline import (
     time_bound_capped,
     time_bound_link,
 )
+from tokenroof.reference.serving import serving, serving_of_terms, serving_terms
 from tokenroof.reference.sha256 import scan, sha256, sha256d
 from tokenroof.reference.transformer import (
     decode_step,
@@ -77,7 +78,8 @@ __all__ = [
     "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time", "mixed_step",
     "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step", "prefill_time",
     "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
-    "roofline_power", "scan", "send", "send_operator", "sequence_bytes", "sha256", "sha256d",
+    "roofline_power", "scan", "send", "send_operator", "sequence_bytes",
+    "serving", "serving_of_terms", "serving_terms", "sha256", "sha256d",
     "share", "time_bound", "time_bound_capped", "time_bound_link", "token_revenue_per_mwh",
     "unpack", "weight_bytes",
 ]  # fmt: skip
