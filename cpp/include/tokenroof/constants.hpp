@@ -4,7 +4,7 @@
 
 // clang-format off
 #define TR_GEMM_CONSTANTS(X) \
-    X(t0) X(compute) X(memory) X(overlap) X(wave) X(prologue) X(tile_loss) X(stream) X(split) X(quantise)
+    X(t0) X(compute) X(memory) X(overlap) X(wave) X(prologue) X(tile_loss) X(stream) X(latency) X(split) X(quantise)
 #define TR_ATTENTION_DECODE_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
 #define TR_ATTENTION_PREFILL_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
 #define TR_MLA_DECODE_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)

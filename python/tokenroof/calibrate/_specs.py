@@ -95,7 +95,7 @@ GEMM = Spec(
         "memory": Range(0.8, 0.1, 1.0), "overlap": Range(0.2, 0.01, 1 / 3),
         "wave": Range(0.1, 0.01, 1.0), "prologue": Range(100.0, 10.0, 2000.0),
         "tile_loss": Range(300.0, 10.0, 3e4), "stream": Range(4.0, 0.5, 30.0),
-        "split": Range(2e-6, 1e-7, 1e-5), "quantise": Range(0.6, 0.05, 1.0),
+        "latency": Range(5e-10, 1e-11, 1e-8), "split": Range(2e-6, 1e-7, 1e-5), "quantise": Range(0.6, 0.05, 1.0),
     },
     kind=lambda t: t["dtype"],
     arguments=_gemm_arguments,
