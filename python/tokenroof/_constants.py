@@ -31,6 +31,7 @@ _STAND_INS: dict[str, tuple[str, ...]] = {
     "nvfp4": ("mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "fp4": ("nvfp4", "mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "mxfp4": ("int4", "bf16", "mxfp4_mxfp8"), "int4": ("mxfp4", "bf16"),
+    "bf16/fp8": ("bf16", "fp8"),  # maths, then cache, of attention
     "mxfp4_mxfp8": ("nvfp4", "fp8", "fp8_block", "mxfp4", "bf16"),
 }  # fmt: skip
 # Engines whose kernels stand in for another's.

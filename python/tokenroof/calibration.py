@@ -222,9 +222,14 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
 
 
 def resolve_operator(
-    fidelity: str | Calibration, device: Device, engine: str, operator: str, dtype: str
+    fidelity: str | Calibration,
+    device: Device,
+    engine: str,
+    operator: str,
+    dtype: str,
+    also: tuple[str, str] | None = None,
 ) -> Calibration:
-    """The calibration of one operator alone, with its own band.
+    """The calibration of one operator alone, with its own band; `also`: another one that it may call.
 
     Raises
     ------
@@ -237,7 +242,11 @@ def resolve_operator(
     found = _constants.find(operator, device, engine, dtype)
     if found is None:
         return base
+    constants = {operator: found.constants}
+    other = _constants.find(also[0], device, engine, also[1]) if also else None
+    if also and other is not None:
+        constants[also[0]] = other.constants
     return base.replace(
-        name=f"{operator} on {device.name}", constants={operator: found.constants},
+        name=f"{operator} on {device.name}", constants=constants,
         error_band=found.band, calibrated_on=found.origin,
     )  # fmt: skip

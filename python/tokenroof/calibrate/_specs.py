@@ -57,6 +57,16 @@ class Spec:
         Values of columns that a table may lack.
     skip : callable, optional
         (engine, type) to whether such rows are left alone, for a stated reason.
+    choices : tuple of mapping
+        Sets of constants that are no magnitudes but say how a kernel is built: the set with the least
+        loss is taken, and not fitted.
+    prior : float
+        Weight of the distance from the ranges' starts, as a share of the rows: what the rows say nothing
+        about stays there.
+    engine_fixed : callable
+        Engine to constants that follow from it.
+    rows : callable, optional
+        (engine, columns) to a mask of the rows that this operator is about.
     """
 
     operator: str
@@ -72,6 +82,10 @@ class Spec:
     moves_memory: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     skip: Callable[[str, str], bool] = lambda engine, kind: False
+    choices: tuple[Mapping[str, float], ...] = ({},)
+    prior: float = 0.0
+    engine_fixed: Callable[[str], dict[str, float]] = lambda engine: {}
+    rows: Callable[[str, Columns], NDArray[Any]] | None = None
 
 
 def codes(names: NDArray[Any]) -> NDArray[np.float64]:

@@ -302,23 +302,29 @@ def _result(
     }
 
 
-def _amount(x: float) -> float:
+def amount(x: float) -> float:
+    """x, or NaN below zero."""
     return x if x >= 0.0 else math.nan
 
 
 def _of_line(line: Line, x: float, weights: float) -> dict[str, float]:
-    n = _amount(x)
+    n = amount(x)
     return _result(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
                    n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
 
 
-def _of_attention(
-    a: Attention, batch: float, pairs: float, keys: float, queries: float
+def of_attention(
+    a: Attention, batch: float, pairs: float, keys: float, queries: float, resident: float = 0.0
 ) -> dict[str, float]:
-    b = _amount(batch)
+    """A roofline; `resident` bytes come from the L2, for nothing."""
+    b = amount(batch)
     p, k, q = b * pairs, b * keys, b * queries
-    return _result(a.launch, p * a.pair_s, k * a.key_s + q * a.query_s, p * a.pair_flops,
-                   k * a.key_bytes + q * a.query_bytes)  # fmt: skip
+    nbytes = k * a.key_bytes + q * a.query_bytes
+    left = 1.0
+    if resident > 0.0:
+        left = 1.0 - divide(resident, nbytes) if nbytes > resident else nbytes * 0.0
+    memory = (k * a.key_s + q * a.query_s) * left
+    return _result(a.launch, p * a.pair_s, memory, p * a.pair_flops, nbytes)
 
 
 @takes_records("device", "calibration")
@@ -350,57 +356,6 @@ def experts_operator(
 
 
 @takes_records("device", "calibration")
-def attention_decode_operator(
-    device: Record, calibration: Record, batch: float, context: float, heads: float,
-    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """One query per sequence."""
-    a = grouped_query(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_heads,
-                      head_dim, v_head_dim, window, type_name(kv_dtype))  # fmt: skip
-    keys = minimum(_amount(context), a.window)
-    return _of_attention(a, batch, keys, keys, 1.0)
-
-
-@takes_records("device", "calibration")
-def attention_prefill_operator(
-    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
-    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
-    maths_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Causal attention of prompts."""
-    peak = peak_of(device, type_name(maths_dtype))
-    a = grouped_query(device, calibration, "attention_prefill", peak, heads, kv_heads, head_dim,
-                      v_head_dim, window, type_name(kv_dtype))  # fmt: skip
-    t, s = _amount(tokens), _amount(past)
-    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
-
-
-@takes_records("device", "calibration")
-def mla_decode_operator(
-    device: Record, calibration: Record, batch: float, context: float, heads: float,
-    kv_lora_rank: float, rope_head_dim: float, kv_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Absorbed MLA, one query per sequence."""
-    a = latent(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_lora_rank,
-               rope_head_dim, 0.0, type_name(kv_dtype))  # fmt: skip
-    keys = minimum(_amount(context), a.window)
-    return _of_attention(a, batch, keys, keys, 1.0)
-
-
-@takes_records("device", "calibration")
-def mla_prefill_operator(
-    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
-    nope_head_dim: float, rope_head_dim: float, v_head_dim: float, maths_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Expanded MLA of prompts."""
-    a = latent_expanded(device, calibration, "attention_prefill",
-                        peak_of(device, type_name(maths_dtype)), heads, nope_head_dim,
-                        rope_head_dim, v_head_dim, 0.0)  # fmt: skip
-    t, s = _amount(tokens), _amount(past)
-    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
-
-
-@takes_records("device", "calibration")
 def elementwise_operator(
     device: Record, calibration: Record, nbytes: float, kernels: float
 ) -> dict[str, float]:
@@ -412,7 +367,7 @@ def _of_collective(
     device: Record, calibration: Record, ranks: float, nbytes: float, factor: float
 ) -> dict[str, float]:
     line = collective(device, calibration, ranks, factor)
-    n = _amount(nbytes)
+    n = amount(nbytes)
     seconds = n * line.traffic
     bad = seconds if math.isnan(seconds) else 0.0
     return {
