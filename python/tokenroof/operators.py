@@ -427,7 +427,7 @@ def experts(
         raise ValueError(f"skew is {skew!r}; allowed: numbers from 0 (balanced) to 10")
     sizes = _sizes(tokens=tokens)
     if matrices is None:
-        matrices = _matrices(hidden, intermediate, experts, topk)
+        matrices = layer_matrices(hidden, intermediate, experts, topk)
     shape = _counts(
         hidden=hidden, intermediate=intermediate, experts=experts, topk=topk, matrices=matrices,
         moe_tp=moe_tp, moe_ep=moe_ep,
@@ -455,8 +455,26 @@ def _layers_without_gate() -> frozenset[tuple[float, ...]]:
     return frozenset(layer for layer, matrices in found.items() if matrices == 2.0)
 
 
-def _matrices(*layer: ArrayLike) -> NDArray[np.float64]:
-    """Two for layers that models without a gate have, else three."""
+def layer_matrices(
+    hidden: ArrayLike, intermediate: ArrayLike, experts: ArrayLike, topk: ArrayLike
+) -> NDArray[np.float64]:
+    """Matrices of an expert: two in layers that known models without a gate have, else three.
+
+    Parameters
+    ----------
+    hidden, intermediate, experts, topk : array_like
+        Of the layer [1].
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> float(layer_matrices(7168, 2048, 256, 8)), float(layer_matrices(2688, 1856, 128, 6))
+    (3.0, 2.0)
+    """
+    layer = (hidden, intermediate, experts, topk)
     sizes = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in layer))
     plain = np.zeros(sizes[0].shape, dtype=bool)
     for other in _layers_without_gate():

@@ -17,7 +17,8 @@ import numpy as np
 
 from tokenroof import _constants
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
-from tokenroof.calibrate._specs import SPECS, Spec
+from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
+from tokenroof.calibrate._specs import GEMM, Spec
 from tokenroof.calibrate._tables import Table, possible, read, shapes
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["SPECS", "Errors", "Table", "fit_operator", "fit_tables", "measured_tables", "read_operator",
            "write_constants"]  # fmt: skip
 
-# Fewer shapes than this say too little about ten constants.
-_FEWEST = 60
+#: By operator.
+SPECS: dict[str, Spec] = {spec.operator: spec for spec in (GEMM, EXPERTS, ALL_REDUCE, *EXCHANGES)}
 
 
 def _spec(operator: str) -> Spec:
@@ -135,7 +136,7 @@ def fit_operator(
     out = []
     for kind in np.unique(kinds):
         rows = table.where(kinds == kind)
-        if len(rows) < _FEWEST or spec.skip(engine, kind):
+        if len(rows) < spec.fewest or spec.skip(engine, kind):
             continue
         constants, errors = fit(spec, d, kind, rows, most)
         out.append({

@@ -57,6 +57,8 @@ class Spec:
         Values of columns that a table may lack.
     skip : callable, optional
         (engine, type) to whether such rows are left alone, for a stated reason.
+    fewest : int
+        Shapes below which nothing is fitted: they say too little about so many constants.
     """
 
     operator: str
@@ -72,6 +74,7 @@ class Spec:
     moves_memory: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     skip: Callable[[str, str], bool] = lambda engine, kind: False
+    fewest: int = 60
 
 
 def codes(names: NDArray[Any]) -> NDArray[np.float64]:
@@ -104,6 +107,3 @@ GEMM = Spec(
     # these rows are bound by the host that launches them, not by the device
     skip=lambda engine, kind: engine == "vllm" and kind == "fp8_block",
 )  # fmt: skip
-
-#: By operator.
-SPECS: dict[str, Spec] = {spec.operator: spec for spec in (GEMM,)}
