@@ -98,6 +98,8 @@ def _collective(operator: str, tables: tuple[str, ...], constants: dict[str, Ran
         defaults={"operation": operator, "dtype": "int8"},
         skip=lambda engine, kind: kind != operator,
         fewest=40,
+        starts=8,
+        pull=0.02,
     )  # fmt: skip
 
 

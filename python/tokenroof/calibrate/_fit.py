@@ -91,16 +91,25 @@ class Objective:
         high = np.log([self.spec.constants[name].high for name in self.free])
         measured = table.time
 
-        def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.log(self.predict(logs, table) / measured)
+        start, pull = self.start(), self.spec.pull
 
+        def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+            errors = np.log(self.predict(logs, table) / measured)
+            return np.concatenate([errors, pull * (logs - start)]) if pull else errors
+
+        draws = np.random.default_rng(0)
+        best = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            found = optimize.least_squares(
-                residual, self.start(), bounds=(low, high), loss="soft_l1", f_scale=_SOFT,
-                max_nfev=evaluations,
-            )  # fmt: skip
-        logs: NDArray[np.float64] = found.x
+            for i in range(self.spec.starts):
+                step = 0.6 * draws.standard_normal(len(start)) if i else 0.0
+                found = optimize.least_squares(
+                    residual, np.clip(start + step, low + 1e-6, high - 1e-6), bounds=(low, high),
+                    loss="soft_l1", f_scale=_SOFT, max_nfev=evaluations,
+                )  # fmt: skip
+                if best is None or found.cost < best.cost:
+                    best = found
+        logs: NDArray[np.float64] = best.x
         return logs
 
 

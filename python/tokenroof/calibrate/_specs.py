@@ -59,6 +59,11 @@ class Spec:
         (engine, type) to whether such rows are left alone, for a stated reason.
     fewest : int
         Shapes below which nothing is fitted: they say too little about so many constants.
+    starts : int
+        Starts of the search, further ones drawn around the first: a fastest of several protocols has
+        several minima.
+    pull : float
+        Residual per unit of logarithm from the first start: what the rows say nothing about stays there.
     """
 
     operator: str
@@ -75,6 +80,8 @@ class Spec:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     skip: Callable[[str, str], bool] = lambda engine, kind: False
     fewest: int = 60
+    starts: int = 1
+    pull: float = 0.0
 
 
 def codes(names: NDArray[Any]) -> NDArray[np.float64]:
