@@ -80,8 +80,8 @@ class Calibration:
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
-                blocks = ", ".join(_core.CALIBRATION_BLOCKS)
-                raise ValueError(f"constants has the key {block!r}; allowed: {blocks}")
+                known = ", ".join(_core.CALIBRATION_BLOCKS)
+                raise ValueError(f"constants has the key {block!r}; allowed: {known}")
             for key, value in values.items():
                 if key not in allowed:
                     raise ValueError(

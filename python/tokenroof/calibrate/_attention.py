@@ -80,9 +80,7 @@ ATTENTION_DECODE = Spec(
     prior=0.02,
 )  # fmt: skip
 
-_TILES = tuple(
-    {"tile": tile, "packed": packed} for packed in (0.0, 1.0) for tile in (64.0, 128.0)
-)
+_TILES = tuple({"tile": tile, "packed": packed} for packed in (0.0, 1.0) for tile in (64.0, 128.0))
 ATTENTION_PREFILL = Spec(
     operator="attention_prefill",
     kernel="attention_prefill_operator",

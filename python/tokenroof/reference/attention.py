@@ -215,14 +215,13 @@ class Prefill:
                 + granules * DIAGONAL)  # fmt: skip
         last = minimum(past + granules * span, window + divide(self.tile, self.packed)) + DIAGONAL
         columns = divide(self.heads, self.packed)
-        pair_s = divide(
-            columns * divide(2.0 * self.both * ROWS, self.flop_s), self.multiprocessors
-        )
+        pair_s = divide(columns * divide(2.0 * self.both * ROWS, self.flop_s), self.multiprocessors)
         block_s = divide(columns * self.block, self.multiprocessors)
         work = batch * (keys * pair_s + ceiling(rows * divide(1.0, self.tile)) * block_s)
         path = last * (divide(2.0 * self.both * self.tile, self.flop_s) * self.path) + self.block
         cold = batch * (
-            tokens * divide(self.token_bytes, self.moved) + old * divide(self.past_bytes, self.moved)
+            tokens * divide(self.token_bytes, self.moved)
+            + old * divide(self.past_bytes, self.moved)
         )
         memory = _less(cold, nbytes, self.place)
         write = batch * tokens * divide(self.write_bytes, self.written)

@@ -45,7 +45,9 @@ def kernels_of_step(model: Record, plan: Record) -> float:
     quantised_mixer = ACTIVATION[activations] < 2.0
     quantised_mlp = ACTIVATION[type_name(plan["activations"])] < 2.0
     quantised_experts = ACTIVATION[type_name(plan["experts"])] < 2.0
-    attention = ["qkv", "rotate and cache", "attention", "output"] + ["quantise"] * 2 * quantised_mixer
+    attention = ["qkv", "rotate and cache", "attention", "output"] + [
+        "quantise"
+    ] * 2 * quantised_mixer
     if model["kv_lora_rank"] > 0.0:
         attention += ["up", "fold queries", "fold results"] + ["quantise"] * 2 * quantised_mixer
     if model["index_topk"] > 0.0:
