@@ -28,6 +28,19 @@ NO_ENGINE = {
 }  # fmt: skip
 
 
+def host_speed(device: Device) -> float:
+    """Time that the host of a device takes for its share of a step, over that of Hopper's hosts.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> host_speed(tr.device("H100-SXM")), host_speed(tr.device("B200-SXM"))
+    (1.0, 0.8)
+    """
+    family = device.family.lower()
+    return 0.8 if "blackwell" in family or "rubin" in family else 1.0
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Reached shares of datasheet values, and overheads.
