@@ -114,7 +114,8 @@ class Objective:
         i, n = self.place[name], len(self.engines)
         own = logs[i + 1 : i + 1 + n] if self.priors[name].between else np.zeros(n)
         out = np.exp(logs[i] + own)
-        return np.minimum(out, _MOST) if name in LINE_PRIORS else out
+        # shares bend below what is possible, smoothly, so that the fit does not stall at a corner
+        return out * (1.0 + (out / _MOST) ** 12) ** (-1.0 / 12) if name in LINE_PRIORS else out
 
     def predict(self, logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """TPOT and TTFT [s] of every point."""
@@ -152,7 +153,7 @@ class Objective:
             return np.concatenate(parts)
 
         found = optimize.least_squares(
-            residual, self.start if start is None else start, max_nfev=40, ftol=1e-5, xtol=1e-5
+            residual, self.start if start is None else start, max_nfev=100, ftol=1e-7, xtol=1e-7
         )
         logs: NDArray[np.float64] = found.x
         return logs
