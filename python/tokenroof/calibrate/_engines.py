@@ -18,7 +18,7 @@ from tokenroof import _core, kernels
 from tokenroof._lazy import require
 from tokenroof.calibrate._fit import Errors
 from tokenroof.calibrate._points import Points
-from tokenroof.calibration import Calibration, host_speed
+from tokenroof.calibration import HOST_CONSTANTS, Calibration, host_speed, resolve
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,27 +39,24 @@ class Prior:
         Of what the engines share.
     between : float
         From engine to engine; 0: one value for all.
-    host : bool
-        Whether a faster host makes it shorter (`host_speed`).
     """
 
     value: float
     spread: float
     between: float
-    host: bool = False
 
 
 #: Constants of ``_core.CALIBRATION_BLOCKS["engine"]`` that are fitted.
 ENGINE_PRIORS = {
-    "kernel_gap": Prior(5e-6, 0.3, 0.1, True),
-    "collective_gap": Prior(3.5e-6, 0.4, 0.0, True),
-    "sequence": Prior(5e-6, 0.5, 0.2, True),
-    "prefill_kernel": Prior(45e-6, 0.4, 0.3, True),
+    "kernel_gap": Prior(5e-6, 0.3, 0.1),
+    "collective_gap": Prior(3.5e-6, 0.4, 0.0),
+    "sequence": Prior(5e-6, 0.5, 0.2),
+    "prefill_kernel": Prior(45e-6, 0.4, 0.3),
     "prompt": Prior(1.3, 0.2, 0.0),
     "request": Prior(20e-3, 1.0, 0.7),
     "burst": Prior(0.08, 0.5, 0.0),
 }
-#: Shares of peak and bandwidth of lines inside a step, while no measured form stands for them.
+#: Shares of the bandwidth that operators without a measured form reach inside a step.
 LINE_PRIORS = {
     "gemm_memory": Prior(0.8, 0.1, 0.0),
     "attention_decode_memory": Prior(0.8, 0.15, 0.1),
@@ -90,8 +87,7 @@ class Objective:
         for row, engine in zip(self.records, points.engine, strict=True):
             for name, value in _MEMORY[engine].items():
                 row[_FIELDS[f"engine.{name}"]] = value
-        lines = bool((self.records[:, _FIELDS["form"]] == 0.0).all())
-        self.priors = {**(LINE_PRIORS if lines else {}), **ENGINE_PRIORS}
+        self.priors = {**LINE_PRIORS, **ENGINE_PRIORS}
         self.engines = sorted(set(points.engine))
         self.own = np.searchsorted(self.engines, points.engine)
         self.host = np.array([host_speed(d) for d in points.devices])
@@ -121,10 +117,10 @@ class Objective:
         """TPOT and TTFT [s] of every point."""
         p = self.points
         records = self.records.copy()
-        for name, prior in self.priors.items():
+        for name in self.priors:
             value = self.values(name, logs)[self.own]
             field = name if name in LINE_PRIORS else f"engine.{name}"
-            records[:, _FIELDS[field]] = value * self.host if prior.host else value
+            records[:, _FIELDS[field]] = value * self.host if name in HOST_CONSTANTS else value
         lines = [_FIELDS[name] for name in self.priors if name in LINE_PRIORS]
         key = records[:, lines].tobytes()
         if key not in self._terms:
@@ -192,12 +188,9 @@ def coverage(
 
 
 def base_calibrations(points: Points) -> list[Calibration]:
-    """Calibrations of the operators alone, a row each: what engines' constants come on top of."""
-    known: dict[tuple[str, str], Calibration] = {}
-    for d, p in zip(points.devices, points.plans, strict=True):
-        if (d.name, p.engine) not in known:
-            known[d.name, p.engine] = Calibration.estimate(d, "ideal")
-    return [known[d.name, p.engine] for d, p in zip(points.devices, points.plans, strict=True)]
+    """The catalogue's calibrations of the operators, a row each: what engines' constants stand beside."""
+    pairs = zip(points.devices, points.plans, strict=True)
+    return [resolve("calibrated", d, p) for d, p in pairs]
 
 
 @dataclass
