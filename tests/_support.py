@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokenroof import _core, dtypes, kernels
 from tokenroof.calibrate import SPECS
-from tokenroof.calibration import CLASSES, Calibration
+from tokenroof.calibration import CLASSES, NO_ENGINE, Calibration
 from tokenroof.device import Device
 from tokenroof.model import Model
 from tokenroof.plan import Plan
@@ -93,7 +93,10 @@ def calibrations(draw: st.DrawFn) -> Calibration:
     short = st.floats(0, 1e-4)
     measured = draw(st.sets(st.sampled_from(sorted(MEASURED))))
     return Calibration(
-        constants={block: {n: draw(x) for n, x in MEASURED[block].items()} for block in measured},
+        constants={
+            **{block: {n: draw(x) for n, x in MEASURED[block].items()} for block in measured},
+            "engine": NO_ENGINE | {"skew": draw(st.sampled_from([0.0, 1.01, 1.2]))},
+        },
         t0={name: draw(short) for name in CLASSES},
         compute={name: draw(part) for name in CLASSES},
         memory={name: draw(part) for name in CLASSES},
