@@ -3,7 +3,7 @@
 // further blocks until the multiprocessors are busy, and the parts joined.
 //
 // Constants (TR_ATTENTION_DECODE_CONSTANTS): t0 [s] per launch; memory, compute: shares of the bandwidth and
-// of the peak; overlap: what is not hidden (`smooth_max`); cached: how much faster than memory the L2 is;
+// of the peak; overlap: what is not hidden (`partial_max`); cached: how much faster than memory the L2 is;
 // resident: share of the L2 that repeated data can stay in; block [s]: a multiprocessor's time per thread
 // block, of head width 0, and by how much width (per 128) and group (per query head) lengthen it; key [s]: a
 // block's time per key of width 128; splits: thread blocks per multiprocessor that splitting aims at; keys,
@@ -91,7 +91,7 @@ TR_HD Cost<V> attention_decode_cost(const AttentionDecode& r, V batch, V context
     const V share = one / splits;
     const V compute = all_keys * r.pair_s, path = keys * share * r.path_s;
     const V blocks = batch * splits * r.block_s;
-    const V busy = smooth_max(smooth_max(memory, compute, r.overlap), smooth_max(blocks, path, r.overlap),
+    const V busy = partial_max(partial_max(memory, compute, r.overlap), partial_max(blocks, path, r.overlap),
                               r.overlap);
     const V seconds = busy + r.split * (one - share);
     const V nan = splat<V>(not_a_number());

@@ -44,7 +44,7 @@ def _mla_decode(t: Columns) -> tuple[Any, ...]:
 
 def _mla_prefill(t: Columns) -> tuple[Any, ...]:
     bf16, kv = dtypes.code("bf16"), codes(t["kv_dtype"])
-    return t["batch"], t["tokens"], t["past"], t["heads"], 128.0, 64.0, 128.0, 0.0, bf16, kv
+    return t["batch"], t["tokens"], t["past"], t["heads"], 128.0, 64.0, 128.0, 512.0, 0.0, bf16, kv
 
 
 def _maths(t: Columns) -> NDArray[Any]:
@@ -80,9 +80,7 @@ ATTENTION_DECODE = Spec(
     prior=0.02,
 )  # fmt: skip
 
-_TILES = tuple(
-    {"tile": tile, "packed": packed} for packed in (0.0, 1.0) for tile in (64.0, 128.0)
-)
+_TILES = tuple({"tile": tile, "packed": packed} for packed in (0.0, 1.0) for tile in (64.0, 128.0))
 ATTENTION_PREFILL = Spec(
     operator="attention_prefill",
     kernel="attention_prefill_operator",

@@ -72,9 +72,12 @@ class Objective:
 
     def predict(self, logs: NDArray[np.float64], table: Table) -> NDArray[np.float64]:
         """Times [s]."""
+        return self._times(logs, self.spec.arguments(table.columns))
+
+    def _times(self, logs: NDArray[np.float64], arguments: tuple[Any, ...]) -> NDArray[np.float64]:
         record = self.record.copy()
         record[self.places] = np.exp(logs)
-        fields = self.kernel(self.device, record, *self.spec.arguments(table.columns))
+        fields = self.kernel(self.device, record, *arguments)
         times: NDArray[np.float64] = fields[..., 0]
         return times
 
@@ -95,10 +98,11 @@ class Objective:
         measured = table.time
 
         start = self.start()
+        arguments = self.spec.arguments(table.columns)
         weight = self.spec.prior * np.sqrt(len(table))
 
         def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-            error = np.log(self.predict(logs, table) / measured)
+            error = np.log(self._times(logs, arguments) / measured)
             return np.append(error, weight * (logs - start)) if weight else error
 
         with warnings.catch_warnings():

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tokenroof.reference._forms import ceiling, smooth_max
+from tokenroof.reference._forms import ceiling, partial_max
 from tokenroof.reference._ieee import divide, maximum, minimum
 
 NO_WINDOW = 1e18
@@ -90,9 +90,9 @@ class Decode:
         compute = total * self.pair_s
         path = keys * share * self.path_s
         blocks = batch * splits * self.block_s
-        busy = smooth_max(
-            smooth_max(memory, compute, self.overlap),
-            smooth_max(blocks, path, self.overlap),
+        busy = partial_max(
+            partial_max(memory, compute, self.overlap),
+            partial_max(blocks, path, self.overlap),
             self.overlap,
         )
         seconds = busy + self.split * (1.0 - share)
@@ -215,19 +215,18 @@ class Prefill:
                 + granules * DIAGONAL)  # fmt: skip
         last = minimum(past + granules * span, window + divide(self.tile, self.packed)) + DIAGONAL
         columns = divide(self.heads, self.packed)
-        pair_s = divide(
-            columns * divide(2.0 * self.both * ROWS, self.flop_s), self.multiprocessors
-        )
+        pair_s = divide(columns * divide(2.0 * self.both * ROWS, self.flop_s), self.multiprocessors)
         block_s = divide(columns * self.block, self.multiprocessors)
         work = batch * (keys * pair_s + ceiling(rows * divide(1.0, self.tile)) * block_s)
         path = last * (divide(2.0 * self.both * self.tile, self.flop_s) * self.path) + self.block
         cold = batch * (
-            tokens * divide(self.token_bytes, self.moved) + old * divide(self.past_bytes, self.moved)
+            tokens * divide(self.token_bytes, self.moved)
+            + old * divide(self.past_bytes, self.moved)
         )
         memory = _less(cold, nbytes, self.place)
         write = batch * tokens * divide(self.write_bytes, self.written)
         after = _less(write, written, self.place)
-        busy = smooth_max(smooth_max(work, path, self.overlap), memory, self.overlap)
+        busy = partial_max(partial_max(work, path, self.overlap), memory, self.overlap)
         seconds = busy + self.sag * (busy * divide(busy, busy + SAG_S)) + after
         launch = maximum(self.launch, self.host - seconds)
         return launch, seconds, maximum(work, path), memory + after, flops, nbytes + written
@@ -258,10 +257,9 @@ def attention_prefill(
 
 def mla_prefill(
     c: Constants, hardware: Hardware, heads: float, nope: float, rope: float, v_head_dim: float,
-    rank: float, stored: float,
+    rank: float, absorbed: bool, stored: float,
 ) -> Prefill:  # fmt: skip
-    """Latent attention of prompts: absorbed where `rank` is not 0, else expanded to heads."""
-    absorbed = rank > 0.0
+    """Latent attention of prompts: `absorbed`, or expanded to heads."""
     key, value = (rank + rope, rank) if absorbed else (nope + rope, v_head_dim)
     both, columns = key + value, 1.0 if absorbed else heads
     keys = key if absorbed else both
@@ -273,5 +271,5 @@ def mla_prefill(
         written=hardware.bandwidth * c["write"], place=_place(hardware, c["resident"], c["cached"]),
         token_bytes=(heads * both + columns * keys) * 2.0,
         past_bytes=columns * keys * (stored if absorbed else 2.0),
-        write_bytes=c["queries"] * (heads * key + columns * keys) * (2.0 + stored),
+        write_bytes=(rank + rope + c["queries"] * (heads * key + columns * keys)) * (2.0 + stored),
     )  # fmt: skip
