@@ -21,6 +21,9 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
+// A batch below this splits as this one does: nothing overflows.
+constexpr double fewest_sequences = 1e-9;
+
 // What does not depend on batch and context: everything is per sequence of the batch.
 struct AttentionDecode {
     double t0, host, overlap, window;
@@ -86,7 +89,7 @@ TR_HD Cost<V> attention_decode_cost(const AttentionDecode& r, V batch, V context
     const V cold = all_keys * r.key_s + batch * r.query_s;
     const V first = warm ? cold - cold * resident(bytes, r.inverse_resident, r.saved) : cold;
     const V memory = first + all_keys * r.again_s;
-    const V room = r.fill / (batch > none ? batch : one);
+    const V room = r.fill / max_nan(batch, splat<V>(fewest_sequences));
     const V splits = max_nan(one, min_nan(min_nan(keys * r.inverse_keys, splat<V>(r.most)), room));
     const V share = one / splits;
     const V compute = all_keys * r.pair_s, path = keys * share * r.path_s;

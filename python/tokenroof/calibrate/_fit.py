@@ -65,7 +65,7 @@ class Objective:
         self.device = device.pack()
         self.record = Calibration(constants={spec.operator: self.fixed}).pack()
         self.record[_FIELDS["form"]] = 1.0
-        self.places = np.array([_FIELDS[f"{spec.operator}.{name}"] for name in self.free])
+        self.places = np.array([_FIELDS[f"{spec.operator}.{n}"] for n in self.free], dtype=int)
         for name, value in self.fixed.items():
             self.record[_FIELDS[f"{spec.operator}.{name}"]] = value
         self.kernel: Any = getattr(kernels, spec.kernel)

@@ -17,7 +17,7 @@ from tokenroof.reference._ieee import divide, maximum, minimum
 NO_WINDOW = 1e18
 Constants = Mapping[str, float]
 Terms = tuple[float, float, float, float, float, float]
-ROWS, DIAGONAL, SAG_S = 64.0, 64.0, 1e-3
+ROWS, DIAGONAL, SAG_S, FEWEST = 64.0, 64.0, 1e-3, 1e-9
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ class Decode:
             return zero, zero, zero, zero, flops, nbytes
         splits = maximum(
             1.0,
-            minimum(minimum(keys * self.fewest_keys, self.most), divide(self.fill, batch)),
+            minimum(
+                minimum(keys * self.fewest_keys, self.most),
+                divide(self.fill, maximum(batch, FEWEST)),
+            ),
         )
         share = divide(1.0, splits)
         compute = total * self.pair_s
