@@ -146,17 +146,17 @@ TR_HD void mla_decode_operator(const double* d, const double* c, const double* a
     put_attention(out, t, a[0], keys, keys, 1.0, a[6] != 0.0 ? d[device::l2_bytes] : 0.0);
 }
 
-// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, kv_lora_rank of an absorbed form or
-// 0, type of the maths, of the cache
+// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, kv_lora_rank, whether it is absorbed,
+// type of the maths, of the cache
 TR_HD void mla_prefill_operator(const double* d, const double* c, const double* a, double* out) {
     if (measured_form(c, calibration::block_mla_prefill)) {
         const AttentionPrefill r = prepare_mla_prefill(d, c + calibration::block_mla_prefill, a[3], a[4], a[5],
-                                                       a[6], a[7], int(a[9]));
+                                                       a[6], a[7], a[8] != 0.0, int(a[10]));
         return put_cost(out, attention_prefill_cost<double>(r, a[0], a[1], a[2]));
     }
-    const double peak = dtype_peak(d, int(a[8]));
-    const Attention t = a[7] > 0.0
-        ? mla_attention(d, c, calibration::attention_prefill_t0, peak, a[3], a[7], a[5], 0.0, int(a[9]))
+    const double peak = dtype_peak(d, int(a[9]));
+    const Attention t = a[8] != 0.0
+        ? mla_attention(d, c, calibration::attention_prefill_t0, peak, a[3], a[7], a[5], 0.0, int(a[10]))
         : mla_expanded(d, c, calibration::attention_prefill_t0, peak, a[3], a[4], a[5], a[6], 0.0);
     const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
     put_attention(out, t, a[0], causal_pairs(tokens, past, t.window),
