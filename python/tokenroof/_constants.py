@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
 #: Operators with measured forms: names of files, and of the blocks of a calibration record that they fill.
 OPERATORS = (
-    "gemm", "attention_decode", "attention_prefill", "mla_decode", "mla_prefill", "experts",
-    "all_reduce", "all_gather", "reduce_scatter", "all_to_all",
+    "gemm",
+    "attention_decode",
+    "attention_prefill",
+    "mla_decode",
+    "mla_prefill",
+    "experts",
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "all_to_all",
 )
 #: Those that a device's links do, not its multiprocessors.
 COLLECTIVES = OPERATORS[-4:]  # fmt: skip
@@ -33,6 +41,7 @@ _STAND_INS: dict[str, tuple[str, ...]] = {
     "nvfp4": ("mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "fp4": ("nvfp4", "mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "mxfp4": ("int4", "bf16", "mxfp4_mxfp8"), "int4": ("mxfp4", "bf16"),
+    "bf16/fp8": ("bf16", "fp8"),  # maths, then cache, of attention
     "mxfp4_mxfp8": ("nvfp4", "fp8", "fp8_block", "mxfp4", "bf16"),
 }  # fmt: skip
 # Engines whose kernels stand in for another's.

@@ -85,11 +85,12 @@ def _run(
     *arguments: Any,
     operator: str,
     dtype: str,
+    also: tuple[str, str] | None = None,
 ) -> Operator:
     d = as_device(device)
     if engine not in (*ENGINES, "nccl"):
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
-    c = resolve_operator(fidelity, d, engine, operator, dtype)
+    c = resolve_operator(fidelity, d, engine, operator, dtype, also)
     fields = getattr(kernels, kernel)(d.pack(), c.pack(), *arguments)
     return Operator(np.asarray(fields), d, c)
 
@@ -192,23 +193,27 @@ def attention_decode(
     KeyError, ValueError, TypeError
         For an unknown name, or a size that is negative or not finite.
 
+    Notes
+    -----
+    `fidelity` "calibrated" is the form of ``cpp/include/tokenroof/attention_decode.hpp``; a learned sink
+    (gpt-oss) is one more logit and costs nothing in it.
+
     References
     ----------
-    Pope et al., arXiv:2211.05102.
+    Pope et al., arXiv:2211.05102. Hong et al., FlashDecoding++, arXiv:2311.01282.
 
     Examples
     --------
     >>> attention_decode("H100-SXM", 8, 4096, 32, 8, 128, fidelity="datasheet").bound.item()
     'memory'
     """
-    _cold_only(warm)
     width = head_dim if v_head_dim is None else v_head_dim
     sizes = _sizes(batch=batch, context=context)
     shape = _counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
     seen = _sizes(window=window)
     kv = dtypes.code(kv_dtype, "kv_dtype")
     return _run("attention_decode_operator", device, engine, fidelity, *sizes, *shape, *seen, kv,
-                operator="attention_decode", dtype=kv_dtype)  # fmt: skip
+                float(warm), operator="attention_decode", dtype=kv_dtype)  # fmt: skip
 
 
 def attention_prefill(
@@ -264,7 +269,8 @@ def attention_prefill(
     seen = _sizes(window=window)
     codes = dtypes.code(kv_dtype, "kv_dtype"), dtypes.code(dtype)
     return _run("attention_prefill_operator", device, engine, fidelity, *sizes, *shape, *seen, *codes,
-                operator="attention_prefill", dtype=dtype)  # fmt: skip
+                operator="attention_prefill", dtype=dtypes.attention(dtype, kv_dtype),
+                also=("attention_decode", kv_dtype))  # fmt: skip
 
 
 def mla_decode(
@@ -309,11 +315,10 @@ def mla_decode(
     >>> mla_decode("H200-SXM", 32, 4096, 128).time_s > 0
     np.True_
     """
-    _cold_only(warm)
     sizes = _sizes(batch=batch, context=context)
     shape = _counts(heads=heads, kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return _run("mla_decode_operator", device, engine, fidelity, *sizes, *shape, kv,
+    return _run("mla_decode_operator", device, engine, fidelity, *sizes, *shape, kv, float(warm),
                 operator="mla_decode", dtype=kv_dtype)  # fmt: skip
 
 
@@ -329,8 +334,11 @@ def mla_prefill(
     dtype: str = "bf16",
     engine: str = "vllm",
     fidelity: str | Calibration = "calibrated",
+    kv_dtype: str = "bf16",
+    kv_lora_rank: ArrayLike = 512,
+    absorbed: bool = False,
 ) -> Operator:
-    """Multi-head latent attention of prompts, expanded to heads.
+    """Multi-head latent attention of prompts.
 
     Parameters
     ----------
@@ -341,6 +349,13 @@ def mla_prefill(
         Widths of a head [1].
     dtype, engine, fidelity
         As in `attention_prefill`.
+    kv_dtype : str
+        Type of the cache.
+    kv_lora_rank : array_like
+        Width of the latent, for the absorbed form [1].
+    absorbed : bool
+        Whether all heads attend to the latent itself, as in decode, instead of keys and values that are
+        expanded to heads beforehand (that product is not part of this operator).
 
     Returns
     -------
@@ -350,6 +365,10 @@ def mla_prefill(
     ------
     KeyError, ValueError, TypeError
         For an unknown name, or a size that is negative or not finite.
+
+    Notes
+    -----
+    The absorbed form was never measured: it borrows the constants of the expanded one.
 
     References
     ----------
@@ -364,8 +383,11 @@ def mla_prefill(
     shape = _counts(
         heads=heads, nope_head_dim=nope_head_dim, rope_head_dim=rope_head_dim, v_head_dim=v_head_dim
     )
-    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype),
-                operator="mla_prefill", dtype=dtype)  # fmt: skip
+    (rank,) = _counts(kv_lora_rank=kv_lora_rank) if absorbed else (0.0,)
+    codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
+    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, rank, *codes,
+                operator="mla_prefill",
+                dtype=dtype if kv_dtype == "bf16" else kv_dtype)  # fmt: skip
 
 
 def experts(
@@ -480,11 +502,6 @@ def layer_matrices(
     for other in _layers_without_gate():
         plain |= np.all([a == b for a, b in zip(sizes, other, strict=True)], axis=0)
     return np.where(plain, 2.0, 3.0)
-
-
-def _cold_only(warm: bool) -> None:
-    if warm:
-        raise ValueError("warm is True; allowed: False, caches read from memory")
 
 
 _COLLECTIVE = """{summary}

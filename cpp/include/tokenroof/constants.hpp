@@ -4,11 +4,20 @@
 
 // clang-format off
 #define TR_GEMM_CONSTANTS(X) \
-    X(t0) X(compute) X(memory) X(overlap) X(wave) X(prologue) X(tile_loss) X(stream) X(split) X(quantise)
-#define TR_ATTENTION_DECODE_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
-#define TR_ATTENTION_PREFILL_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
-#define TR_MLA_DECODE_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
-#define TR_MLA_PREFILL_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
+    X(t0) X(compute) X(memory) X(overlap) X(wave) X(prologue) X(tile_loss) X(stream) X(latency) X(split) X(quantise)
+#define TR_ATTENTION_DECODE_CONSTANTS(X) \
+    X(t0) X(memory) X(compute) X(overlap) X(cached) X(resident) X(block) X(width) X(group) X(key) X(splits) \
+    X(keys) X(most) X(split) X(pad) X(reread) X(lone_t0) X(lone_block) X(lone_key) X(lone_splits) \
+    X(grouped) X(lone_window)
+#define TR_ATTENTION_PREFILL_CONSTANTS(X) \
+    X(t0) X(compute) X(narrow) X(wide) X(memory) X(overlap) X(block) X(path) X(write) X(queries) X(cached) \
+    X(resident) X(sag) X(tile) X(packed) X(single)
+#define TR_MLA_DECODE_CONSTANTS(X) \
+    X(t0) X(memory) X(compute) X(overlap) X(cached) X(resident) X(block) X(group) X(key) X(splits) X(keys) \
+    X(most) X(split) X(host) X(tile)
+#define TR_MLA_PREFILL_CONSTANTS(X) \
+    X(t0) X(compute) X(memory) X(overlap) X(block) X(path) X(write) X(queries) X(cached) X(resident) X(sag) \
+    X(host) X(tile)
 #define TR_EXPERTS_CONSTANTS(X) \
     X(t0) X(compute) X(memory) X(overlap) X(stream) X(tile) X(tile_loss) X(touched) X(held) X(local) X(routed) \
     X(token) X(misaligned) X(reread)

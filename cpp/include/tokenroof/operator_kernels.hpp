@@ -51,12 +51,14 @@ TR_HD Protocol shared_line(const double* c, const RankGroup& r, double per_byte)
     return {r.n - r.n + s.t0 + c[calibration::launch_s], per_byte / s.memory};
 }
 
+// resident: bytes that are read from the L2, whose bandwidth no datasheet has.
 TR_HD void put_attention(double* out, const Attention& a, double batch, double pairs, double keys,
-                         double queries) {
+                         double queries, double resident) {
     const double b = amount_or_nan(batch);
     const double p = b * pairs, k = b * keys, q = b * queries;
-    put_operator(out, a.fixed, p * a.compute, k * a.key_s + q * a.query_s, p * a.pair_flops,
-                 k * a.key_bytes + q * a.query_bytes);
+    const double bytes = k * a.key_bytes + q * a.query_bytes, memory = k * a.key_s + q * a.query_s;
+    const double left = resident > 0.0 ? (bytes > resident ? 1.0 - resident / bytes : bytes * 0.0) : 1.0;
+    put_operator(out, a.fixed, p * a.compute, memory * left, p * a.pair_flops, bytes);
 }
 
 TR_HD void put_cost(double* out, const Cost<double>& x) {
@@ -97,38 +99,68 @@ TR_HD void experts_operator(const double* d, const double* c, const double* a, d
     put_line(out, line, a[0], touched);
 }
 
-// batch, context, heads, kv_heads, head_dim, v_head_dim, window, type of the cache
+// batch, context, heads, kv_heads, head_dim, v_head_dim, window, type of the cache, whether it is warm
 TR_HD void attention_decode_operator(const double* d, const double* c, const double* a, double* out) {
+    if (measured_form(c, calibration::block_attention_decode)) {
+        const AttentionDecode r = prepare_attention_decode(d, c + calibration::block_attention_decode, a[2],
+                                                           a[3], a[4], a[5], a[6], int(a[7]));
+        return put_cost(out, attention_decode_cost<double>(r, a[0], a[1], a[8] != 0.0));
+    }
     const Attention t = gqa_attention(d, c, calibration::attention_decode_t0, d[device::peak_bf16], a[2],
                                       a[3], a[4], a[5], a[6], int(a[7]));
     const double keys = visible(amount_or_nan(a[1]), t.window);
-    put_attention(out, t, a[0], keys, keys, 1.0);
+    put_attention(out, t, a[0], keys, keys, 1.0, a[8] != 0.0 ? d[device::l2_bytes] : 0.0);
 }
 
 // batch, tokens, past, heads, kv_heads, head_dim, v_head_dim, window, type of the cache, of the maths
 TR_HD void attention_prefill_operator(const double* d, const double* c, const double* a, double* out) {
+    const double* g = c + calibration::block_attention_prefill;
+    if (measured_form(c, calibration::block_attention_prefill)) {
+        if (g[constant::attention_prefill::single] == 1.0 && a[1] <= 1.0 && a[1] > 0.0 &&
+            measured_form(c, calibration::block_attention_decode)) {
+            const AttentionDecode r = prepare_attention_decode(
+                d, c + calibration::block_attention_decode, a[3], a[4], a[5], a[6], a[7], int(a[8]));
+            return put_cost(out, attention_decode_cost<double>(r, a[0], a[1] + amount_or_nan(a[2]), false));
+        }
+        const AttentionPrefill r = prepare_attention_prefill(d, g, a[3], a[4], a[5], a[6], a[7], int(a[8]),
+                                                             int(a[9]));
+        return put_cost(out, attention_prefill_cost<double>(r, a[0], a[1], a[2]));
+    }
     const Attention t = gqa_attention(d, c, calibration::attention_prefill_t0, dtype_peak(d, int(a[9])),
                                       a[3], a[4], a[5], a[6], a[7], int(a[8]));
     const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
     put_attention(out, t, a[0], causal_pairs(tokens, past, t.window),
-                  causal_keys(tokens, past, t.window), tokens);
+                  causal_keys(tokens, past, t.window), tokens, 0.0);
 }
 
-// batch, context, heads, kv_lora_rank, rope_head_dim, type of the cache
+// batch, context, heads, kv_lora_rank, rope_head_dim, type of the cache, whether it is warm
 TR_HD void mla_decode_operator(const double* d, const double* c, const double* a, double* out) {
+    if (measured_form(c, calibration::block_mla_decode)) {
+        const AttentionDecode r = prepare_mla_decode(d, c + calibration::block_mla_decode, a[2], a[3], a[4],
+                                                     int(a[5]));
+        return put_cost(out, attention_decode_cost<double>(r, a[0], a[1], a[6] != 0.0));
+    }
     const Attention t = mla_attention(d, c, calibration::attention_decode_t0, d[device::peak_bf16], a[2],
                                       a[3], a[4], 0.0, int(a[5]));
     const double keys = visible(amount_or_nan(a[1]), t.window);
-    put_attention(out, t, a[0], keys, keys, 1.0);
+    put_attention(out, t, a[0], keys, keys, 1.0, a[6] != 0.0 ? d[device::l2_bytes] : 0.0);
 }
 
-// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, type of the maths
+// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, kv_lora_rank of an absorbed form or
+// 0, type of the maths, of the cache
 TR_HD void mla_prefill_operator(const double* d, const double* c, const double* a, double* out) {
-    const Attention t = mla_expanded(d, c, calibration::attention_prefill_t0, dtype_peak(d, int(a[7])),
-                                     a[3], a[4], a[5], a[6], 0.0);
+    if (measured_form(c, calibration::block_mla_prefill)) {
+        const AttentionPrefill r = prepare_mla_prefill(d, c + calibration::block_mla_prefill, a[3], a[4], a[5],
+                                                       a[6], a[7], int(a[9]));
+        return put_cost(out, attention_prefill_cost<double>(r, a[0], a[1], a[2]));
+    }
+    const double peak = dtype_peak(d, int(a[8]));
+    const Attention t = a[7] > 0.0
+        ? mla_attention(d, c, calibration::attention_prefill_t0, peak, a[3], a[7], a[5], 0.0, int(a[9]))
+        : mla_expanded(d, c, calibration::attention_prefill_t0, peak, a[3], a[4], a[5], a[6], 0.0);
     const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
     put_attention(out, t, a[0], causal_pairs(tokens, past, t.window),
-                  causal_keys(tokens, past, t.window), tokens);
+                  causal_keys(tokens, past, t.window), tokens, 0.0);
 }
 
 // bytes read and written, kernels

@@ -99,7 +99,7 @@ def _collective(operator: str, tables: tuple[str, ...], constants: dict[str, Ran
         skip=lambda engine, kind: kind != operator,
         fewest=40,
         starts=8,
-        pull=0.02,
+        prior=0.002,
     )  # fmt: skip
 
 

@@ -306,23 +306,29 @@ def _result(
     }
 
 
-def _amount(x: float) -> float:
+def amount(x: float) -> float:
+    """x, or NaN below zero."""
     return x if x >= 0.0 else math.nan
 
 
 def _of_line(line: Line, x: float, weights: float) -> dict[str, float]:
-    n = _amount(x)
+    n = amount(x)
     return _result(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
                    n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
 
 
-def _of_attention(
-    a: Attention, batch: float, pairs: float, keys: float, queries: float
+def of_attention(
+    a: Attention, batch: float, pairs: float, keys: float, queries: float, resident: float = 0.0
 ) -> dict[str, float]:
-    b = _amount(batch)
+    """A roofline; `resident` bytes come from the L2, for nothing."""
+    b = amount(batch)
     p, k, q = b * pairs, b * keys, b * queries
-    return _result(a.launch, p * a.pair_s, k * a.key_s + q * a.query_s, p * a.pair_flops,
-                   k * a.key_bytes + q * a.query_bytes)  # fmt: skip
+    nbytes = k * a.key_bytes + q * a.query_bytes
+    left = 1.0
+    if resident > 0.0:
+        left = 1.0 - divide(resident, nbytes) if nbytes > resident else nbytes * 0.0
+    memory = (k * a.key_s + q * a.query_s) * left
+    return _result(a.launch, p * a.pair_s, memory, p * a.pair_flops, nbytes)
 
 
 @takes_records("device", "calibration")
@@ -357,63 +363,14 @@ def experts_operator(
             device["l2_bytes"], tokens, hidden, intermediate, experts_, topk, matrices, moe_tp,
             moe_ep, skew, STORED[weight], ACTIVATION[weight],
         ))  # fmt: skip
-    line = experts(device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep, weight)
+    line = experts(
+        device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep, weight
+    )
     touched = divide(experts_touched(tokens, experts_, topk), moe_ep)
     if skew != 0.0:  # skewed routing leaves experts out
         some = loads(tokens, experts_, topk, moe_ep, skew, 8.0).touched
         touched = minimum(touched, some)
     return _of_line(line, tokens, touched)
-
-
-@takes_records("device", "calibration")
-def attention_decode_operator(
-    device: Record, calibration: Record, batch: float, context: float, heads: float,
-    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """One query per sequence."""
-    a = grouped_query(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_heads,
-                      head_dim, v_head_dim, window, type_name(kv_dtype))  # fmt: skip
-    keys = minimum(_amount(context), a.window)
-    return _of_attention(a, batch, keys, keys, 1.0)
-
-
-@takes_records("device", "calibration")
-def attention_prefill_operator(
-    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
-    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
-    maths_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Causal attention of prompts."""
-    peak = peak_of(device, type_name(maths_dtype))
-    a = grouped_query(device, calibration, "attention_prefill", peak, heads, kv_heads, head_dim,
-                      v_head_dim, window, type_name(kv_dtype))  # fmt: skip
-    t, s = _amount(tokens), _amount(past)
-    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
-
-
-@takes_records("device", "calibration")
-def mla_decode_operator(
-    device: Record, calibration: Record, batch: float, context: float, heads: float,
-    kv_lora_rank: float, rope_head_dim: float, kv_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Absorbed MLA, one query per sequence."""
-    a = latent(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_lora_rank,
-               rope_head_dim, 0.0, type_name(kv_dtype))  # fmt: skip
-    keys = minimum(_amount(context), a.window)
-    return _of_attention(a, batch, keys, keys, 1.0)
-
-
-@takes_records("device", "calibration")
-def mla_prefill_operator(
-    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
-    nope_head_dim: float, rope_head_dim: float, v_head_dim: float, maths_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Expanded MLA of prompts."""
-    a = latent_expanded(device, calibration, "attention_prefill",
-                        peak_of(device, type_name(maths_dtype)), heads, nope_head_dim,
-                        rope_head_dim, v_head_dim, 0.0)  # fmt: skip
-    t, s = _amount(tokens), _amount(past)
-    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
 
 
 @takes_records("device", "calibration")
@@ -424,11 +381,21 @@ def elementwise_operator(
     return _of_line(elementwise(device, calibration, kernels, 1.0), nbytes, 0.0)
 
 
+def gather_factor(ranks: float) -> float:
+    """Share of the vector that crosses each link."""
+    return divide(ranks - 1.0, ranks)
+
+
+def reduce_factor(ranks: float) -> float:
+    """Twice that for an all-reduce."""
+    return divide(2.0 * (ranks - 1.0), ranks)
+
+
 def _of_protocol(
     group: Group, protocol: tuple[float, float], nbytes: float, traffic: float
 ) -> dict[str, float]:
     """A latency and seconds per byte; a group of one has nothing to say."""
-    n = _amount(nbytes)
+    n = amount(nbytes)
     fixed, per_byte = protocol
     alone = group.ranks <= 1.0
     launch, seconds = (0.0, n - n) if alone else (fixed, n * per_byte)
@@ -460,7 +427,7 @@ def all_reduce_operator(
     if own is None:
         protocol = _shared(calibration, group, collectives.all_reduce_bound(group))
     else:
-        protocol = collectives.all_reduce(group, own, _amount(nbytes))
+        protocol = collectives.all_reduce(group, own, amount(nbytes))
     return _of_protocol(group, protocol, nbytes, group.reduce_traffic)
 
 
@@ -472,7 +439,7 @@ def _exchange(
     if own is None:
         protocol = _shared(calibration, group, collectives.exchange_bound(group, 1.0, 1.0))
     else:
-        protocol = collectives.exchange(group, own, _amount(nbytes), 1.0)
+        protocol = collectives.exchange(group, own, amount(nbytes), 1.0)
     return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
@@ -503,7 +470,7 @@ def all_to_all_operator(
         bound = collectives.exchange_bound(group, group.hops, group.inside)
         protocol = _shared(calibration, group, bound)
     else:
-        protocol = collectives.all_to_all(group, own, _amount(nbytes))
+        protocol = collectives.all_to_all(group, own, amount(nbytes))
     return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
@@ -519,5 +486,5 @@ def send_operator(
         link = group.network if group.nodes > 1.0 else pair
         protocol = _shared(calibration, group, divide(1.0, link))
     else:
-        protocol = collectives.send(group, pair, own, _amount(nbytes))
+        protocol = collectives.send(group, pair, own, amount(nbytes))
     return _of_protocol(replace(group, ranks=group.ranks + 1.0), protocol, nbytes, 1.0)

@@ -27,9 +27,7 @@ class Load:
     tiles: float
 
 
-def balanced(
-    tokens: float, experts: float, topk: float, ranks: float, rows: float
-) -> Load:
+def balanced(tokens: float, experts: float, topk: float, ranks: float, rows: float) -> Load:
     """Every expert alike; some rank has a whole pair if there is one."""
     pairs = tokens * topk
     mine = maximum(pairs * divide(1.0, ranks), minimum(pairs, 1.0))
