@@ -69,12 +69,16 @@ class Objective:
         for name, value in self.fixed.items():
             self.record[_FIELDS[f"{spec.operator}.{name}"]] = value
         self.kernel: Any = getattr(kernels, spec.kernel)
+        self.last: Table | None = None
+        self.arguments: tuple[Any, ...] = ()
 
     def predict(self, logs: NDArray[np.float64], table: Table) -> NDArray[np.float64]:
         """Times [s]."""
         record = self.record.copy()
         record[self.places] = np.exp(logs)
-        fields = self.kernel(self.device, record, *self.spec.arguments(table.columns))
+        if self.last is not table:  # a fit asks for the same rows again and again
+            self.last, self.arguments = table, self.spec.arguments(table.columns)
+        fields = self.kernel(self.device, record, *self.arguments)
         times: NDArray[np.float64] = fields[..., 0]
         return times
 
