@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _constants, _core
+from tokenroof import _constants, _core, dtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ FIDELITIES = ("datasheet", "calibrated")
 NO_ENGINE = {
     "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
     "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
-    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "skew": 0.0,
 }  # fmt: skip
 
 
@@ -241,9 +241,10 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
     kinds = {
         "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
         "attention_decode": ("attention_decode", plan.kv_cache),
-        "attention_prefill": ("attention_prefill", plan.kv_cache),
+        "attention_prefill": ("attention_prefill", dtypes.attention("bf16", plan.kv_cache)),
         "mla_decode": ("mla_decode", plan.kv_cache), "mla_prefill": ("mla_prefill", plan.kv_cache),
-        "experts": ("experts", str(plan.experts)), "collective": ("collective", "all_reduce"),
+        "experts": ("experts", str(plan.experts)), "all_reduce": ("all_reduce", "bf16"),
+        "all_gather": ("all_gather", "bf16"), "all_to_all": ("all_to_all", "bf16"),
     }  # fmt: skip
     constants = dict(base.constants)
     for block, (operator, dtype) in kinds.items():

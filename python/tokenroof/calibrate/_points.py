@@ -159,6 +159,7 @@ def read_serving(
     unit: str | None = None,
     labels: tuple[str, ...] = FITTED,
     exclude: tuple[Mapping[str, str], ...] = (),
+    possible: bool = True,
 ) -> Points:
     """A table of serving points in closed loop, checked.
 
@@ -176,6 +177,8 @@ def read_serving(
         Labels of the rows to keep.
     exclude : tuple of dict
         Rows to leave out: those that have all these values, column by column.
+    possible : bool
+        Leave out rows that the datasheet or the memory rule out; the unit is checked in any case.
 
     Returns
     -------
@@ -254,10 +257,29 @@ def read_serving(
     )  # fmt: skip
     if not len(points):
         raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
-    return _possible(points)
+    return _possible(points, possible)
 
 
-def _possible(points: Points) -> Points:
+def rule(text: str) -> dict[str, str]:
+    """``"column=value,column=value"`` as a dict, for `read_serving`'s `exclude`.
+
+    Raises
+    ------
+    ValueError
+        If a part has no equals sign.
+
+    Examples
+    --------
+    >>> rule("source=x,backend=sglang")
+    {'source': 'x', 'backend': 'sglang'}
+    """
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(column and equals for column, equals, _ in parts):
+        raise ValueError(f"rule is {text!r}; allowed: column=value, several with commas between")
+    return {column: value for column, _, value in parts}
+
+
+def _possible(points: Points, drop: bool) -> Points:
     """Rows that the datasheet and the memory allow; refuses a table in the wrong unit."""
     ideal = [Calibration.ideal()] * len(points)
     load = points.concurrency, points.input_tokens, points.output_tokens
@@ -274,7 +296,7 @@ def _possible(points: Points) -> Points:
                 f"{_FASTEST:g} to {_SLOWEST:g}. Is the unit right? Pass unit='s', 'ms' or 'us'"
             )
         good &= ratio >= _FASTEST
-    kept = points.where(good)
+    kept = points.where(good) if drop else points
     kept.counts["weights or a request beyond the memory"] = int((~fit).sum())
     kept.counts["faster than the datasheet allows"] = int((fit & ~good).sum())
     kept.counts["points"] = len(kept)
