@@ -47,7 +47,9 @@ def test_equals_the_reference(isa, own, name, device, ranks, nbytes):
 
 @given(own=blocks, name=st.sampled_from(NAMES), device=st.sampled_from(DEVICES),
        ranks=st.integers(2, 300), nbytes=st.floats(1, 1e10), more=st.floats(1, 4))  # fmt: skip
-def test_never_faster_than_the_links_and_never_faster_for_more_bytes(own, name, device, ranks, nbytes, more):
+def test_never_faster_than_the_links_and_never_faster_for_more_bytes(
+    own, name, device, ranks, nbytes, more
+):
     run = getattr(tr.operators, name)
     fidelity = tr.Calibration(constants=own)
     with np.errstate(all="ignore"):

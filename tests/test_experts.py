@@ -48,12 +48,16 @@ def test_balanced_equals_the_reference(isa, own, name, dtype, tokens, shape):
 
 @given(own=constants, dtype=st.sampled_from(RATES), tokens=st.integers(1, 40000).map(float),
        shape=shapes(), skew=st.floats(0.2, 4))  # fmt: skip
-def test_skewed_is_near_the_reference_and_alike_on_every_instruction_set(own, dtype, tokens, shape, skew):
+def test_skewed_is_near_the_reference_and_alike_on_every_instruction_set(
+    own, dtype, tokens, shape, skew
+):
     """Powers differ by ulps from libm's, and differences of moments lose a few digits more."""
     device, code = tr.device("H200-SXM").pack(), dtypes.code(dtype)
     record = tr.Calibration(constants={"experts": own}).pack()
     want = reference.experts_operator(device, record, tokens, *shape, skew, code)
-    each = [k["experts_operator"](device, record, tokens, *shape, skew, code) for k in BY_ISA.values()]
+    each = [
+        k["experts_operator"](device, record, tokens, *shape, skew, code) for k in BY_ISA.values()
+    ]
     assert all(same(got, each[0]) for got in each)
     amounts = [_core.OPERATOR_FIELDS.index(n) for n in ("time", "flops", "bytes")]
     np.testing.assert_allclose(
@@ -63,7 +67,9 @@ def test_skewed_is_near_the_reference_and_alike_on_every_instruction_set(own, dt
 
 @each_isa
 def test_bad_tokens_are_nan_and_none_cost_nothing(isa):
-    record = tr.Calibration(constants={"experts": _constants.fits("experts")[0]["constants"]}).pack()
+    record = tr.Calibration(
+        constants={"experts": _constants.fits("experts")[0]["constants"]}
+    ).pack()
     kernel, device = BY_ISA[isa]["experts_operator"], tr.device("H100-SXM").pack()
     shape = (7168, 2048, 256, 8, 3, 1, 8)
     for skew in (0.0, 1.2):
@@ -97,7 +103,9 @@ def test_loads_stay_within_what_there_is(tokens, layer, ranks, skew):
 
 
 @pytest.mark.parametrize("skew", [0.8, 1.01, 1.2])
-@pytest.mark.parametrize(("tokens", "ranks"), [(256, 1), (256, 8), (4096, 8), (4096, 64), (16384, 2)])
+@pytest.mark.parametrize(
+    ("tokens", "ranks"), [(256, 1), (256, 8), (4096, 8), (4096, 64), (16384, 2)]
+)
 def test_loads_are_those_of_random_draws(tokens, ranks, skew):
     """Against the mean of draws from the power law, rounded to whole tokens."""
     experts, topk, rows = 256, 8, 64
