@@ -254,7 +254,7 @@ def _decode(**changes):
      (lambda: tr.operators.gemm("H100-SXM", 1, 1, 1, dtype="x"), ValueError, "dtype is 'x'; allowed"),
      (lambda: tr.operators.gemm("H100-SXM", 1, 1, 1, engine="x"), ValueError, "engine is 'x'; allowed"),
      (lambda: tr.operators.experts("H100-SXM", 1, 8, 8, 4, 5), ValueError, "topk is 5; allowed"),
-     (lambda: tr.operators.experts("H100-SXM", 1, 8, 8, 4, 1, skew=1.0), ValueError, "skew is 1.0; allowed"),
+     (lambda: tr.operators.experts("H100-SXM", 1, 8, 8, 4, 1, skew=-1.0), ValueError, "skew is -1.0; allowed"),
      (lambda: tr.operators.all_reduce("H100-SXM", 0.5, 8), ValueError, "ranks is 0.5; allowed"),
      (lambda: Calibration(compute={"gem": 1.0}), ValueError, "compute has the key 'gem'; allowed"),
      (lambda: Calibration(compute={"gemm": 0.0}), ValueError, "allowed: a number > 0"),

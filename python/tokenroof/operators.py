@@ -467,11 +467,11 @@ _LATENT_WITHOUT_GATE = {(2048.0, 5120.0, 512.0, 22.0): 2.0}
 
 @cache
 def _layers_without_gate() -> frozenset[tuple[float, ...]]:
-    from tokenroof import catalogue, model
+    from tokenroof.catalogue._models import models
 
     found = dict(_LATENT_WITHOUT_GATE)
-    for name in catalogue.models()["name"]:
-        m = dict(zip(_core.MODEL_FIELDS, model(name).pack(), strict=True))
+    for model in models():
+        m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
         if m["moe_layers"] > 0.0:
             found[(m["hidden"], m["moe_ffn"], m["experts"], m["topk"])] = m["mlp_matrices"]
     return frozenset(layer for layer, matrices in found.items() if matrices == 2.0)
