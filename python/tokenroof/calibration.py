@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _constants, _core
+from tokenroof import _constants, _core, dtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ FIDELITIES = ("datasheet", "calibrated")
 NO_ENGINE = {
     "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
     "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
-    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "skew": 0.0,
 }  # fmt: skip
 
 
@@ -101,8 +101,8 @@ class Calibration:
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
-                blocks = ", ".join(_core.CALIBRATION_BLOCKS)
-                raise ValueError(f"constants has the key {block!r}; allowed: {blocks}")
+                known = ", ".join(_core.CALIBRATION_BLOCKS)
+                raise ValueError(f"constants has the key {block!r}; allowed: {known}")
             for key, value in values.items():
                 if key not in allowed:
                     raise ValueError(
@@ -241,9 +241,10 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
     kinds = {
         "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
         "attention_decode": ("attention_decode", plan.kv_cache),
-        "attention_prefill": ("attention_prefill", plan.kv_cache),
+        "attention_prefill": ("attention_prefill", dtypes.attention("bf16", plan.kv_cache)),
         "mla_decode": ("mla_decode", plan.kv_cache), "mla_prefill": ("mla_prefill", plan.kv_cache),
-        "experts": ("experts", str(plan.experts)), "collective": ("collective", "all_reduce"),
+        "experts": ("experts", str(plan.experts)), "all_reduce": ("all_reduce", "bf16"),
+        "all_gather": ("all_gather", "bf16"), "all_to_all": ("all_to_all", "bf16"),
     }  # fmt: skip
     constants = dict(base.constants)
     for block, (operator, dtype) in kinds.items():
@@ -254,9 +255,14 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
 
 
 def resolve_operator(
-    fidelity: str | Calibration, device: Device, engine: str, operator: str, dtype: str
+    fidelity: str | Calibration,
+    device: Device,
+    engine: str,
+    operator: str,
+    dtype: str,
+    also: tuple[str, str] | None = None,
 ) -> Calibration:
-    """The calibration of one operator alone, with its own band.
+    """The calibration of one operator alone, with its own band; `also`: another one that it may call.
 
     Raises
     ------
@@ -269,7 +275,11 @@ def resolve_operator(
     found = _constants.find(operator, device, engine, dtype)
     if found is None:
         return base
+    constants = {operator: found.constants}
+    other = _constants.find(also[0], device, engine, also[1]) if also else None
+    if also and other is not None:
+        constants[also[0]] = other.constants
     return base.replace(
-        name=f"{operator} on {device.name}", constants={operator: found.constants},
+        name=f"{operator} on {device.name}", constants=constants,
         error_band=found.band, calibrated_on=found.origin,
     )  # fmt: skip

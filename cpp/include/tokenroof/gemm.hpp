@@ -4,7 +4,9 @@
 // Constants (TR_GEMM_CONSTANTS): t0 [s] per launch; compute, memory: shares of the peak and of the bandwidth;
 // overlap: what of the shorter one is not hidden (`smooth_max`); wave: how much of a last, partial wave is
 // paid; prologue: columns of k that filling the pipeline costs; tile_loss: elements that a tile's edge costs;
-// split: share of the bandwidth at which partial sums meet; quantise: the same for narrowing activations.
+// stream: how many times its share of the bandwidth one multiprocessor can draw; latency [s]: what a column of
+// k takes whatever the tile; split [s]: joining partial sums; quantise: share of the bandwidth at which
+// activations are narrowed.
 //   Tiles and waves: NVIDIA, Matrix Multiplication Background User's Guide (DU-09799-001), sections 3.3, 4.
 //   Split-K: Osama et al., Stream-K, arXiv:2301.03598, section 3.
 #pragma once
@@ -47,10 +49,11 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     const double stream = bandwidth * g[constant::gemm::stream] / sms;
     const double row_stream = narrow / stream, column_stream = dtype_bytes(weight) / stream;
     const double flop = 2.0 / rate, inverse = 1.0 / sms, loss = g[constant::gemm::tile_loss];
+    const double latency = g[constant::gemm::latency];
     for (int t = 0; t < gemm_tiles; ++t) {
         const double tm = gemm_tile_rows(t), tn = gemm_tile_columns(t);
         // a block computes its tile, or waits for the operands that its multiprocessor can draw
-        r.unit[t] = max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream);
+        r.unit[t] = max_nan(max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream), latency);
         r.across[t] = ceil_lanes(n * (1.0 / tn)) * inverse;
         r.down[t] = 1.0 / tm;
     }
