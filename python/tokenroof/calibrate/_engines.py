@@ -50,7 +50,7 @@ class Prior:
 
 #: Constants of ``_core.CALIBRATION_BLOCKS["engine"]`` that are fitted.
 ENGINE_PRIORS = {
-    "kernel_gap": Prior(5e-6, 0.3, 0.05),
+    "kernel_gap": Prior(6e-6, 0.2, 0.05),
     "collective_gap": Prior(3.5e-6, 0.4, 0.0),
     "sequence": Prior(5e-6, 0.5, 0.1),
     "prefill_kernel": Prior(45e-6, 0.4, 0.15),
@@ -62,7 +62,7 @@ ENGINE_PRIORS = {
 LINE_PRIORS = {
     "gemm_memory": Prior(0.8, 0.1, 0.0),
     "attention_decode_memory": Prior(0.8, 0.15, 0.05),
-    "experts_memory": Prior(0.7, 0.15, 0.05),
+    "experts_memory": Prior(0.75, 0.1, 0.0),
     "collective_memory": Prior(0.6, 0.2, 0.0),
 }
 # Memory that engines leave to the cache, of what the label says (its gigabytes are 2^30 bytes, 1.068 times
