@@ -29,7 +29,9 @@ def predict(points: Points) -> dict[str, np.ndarray]:
     out = {name: np.full(len(points), np.nan) for name in _VARIABLES}
     loads = zip(points.concurrency, points.input_tokens, points.output_tokens, strict=True)
     records = zip(points.devices, points.models, points.plans, strict=True)
-    for i, ((users, tokens, answer), (device, model, plan)) in enumerate(zip(loads, records, strict=True)):
+    for i, ((users, tokens, answer), (device, model, plan)) in enumerate(
+        zip(loads, records, strict=True)
+    ):
         try:
             table = tr.serving.curve(device, model, plan, tokens, answer, [users])
         except ValueError as error:
@@ -68,7 +70,9 @@ def judge(points: Points, found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
 
 def show(rows: list[dict[str, Any]]) -> None:
     """As a table of text."""
-    head = "".join(f"{f'{t} {w}':>13}" for t in ("TPOT", "TTFT") for w in ("mean", "median", "bias", "covered"))
+    head = "".join(
+        f"{f'{t} {w}':>13}" for t in ("TPOT", "TTFT") for w in ("mean", "median", "bias", "covered")
+    )
     print(f"{'':28}{'points':>7}{'answered':>10}{head}")
     for r in rows:
         cells = "".join(
@@ -83,8 +87,12 @@ def main() -> int:
     """Print the table; 2 for a table that does not do."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--measured", required=True, metavar="FILE")
-    parser.add_argument("--exclude", action="append", default=[], type=rule, metavar="COLUMN=VALUE[,...]")
-    parser.add_argument("--every", action="store_true", help="also rows that physics or memory rule out")
+    parser.add_argument(
+        "--exclude", action="append", default=[], type=rule, metavar="COLUMN=VALUE[,...]"
+    )
+    parser.add_argument(
+        "--every", action="store_true", help="also rows that physics or memory rule out"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON document")
     given = parser.parse_args()
     path = given.measured

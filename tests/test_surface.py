@@ -193,7 +193,11 @@ def test_serving_curves():
         table.output_tokens_per_s_per_mw, table.output_throughput / (8 * 1730) * 1e6
     )
     huge = tr.serving.curve("L4", "Llama-3.1-8B", concurrency=[1, 10_000])
-    assert huge.fits.values.tolist() == [True, False] and np.isnan(huge.tpot_s[1])
+    assert (
+        huge.fits.all() and huge.batch[1] < 100 and huge.queue_s[0] == 0 and huge.queue_s[1] > 100
+    )
+    heavy = tr.serving.curve("L4", "Llama-3.1-70B", concurrency=[1])
+    assert not heavy.fits.any() and np.isnan(heavy.tpot_s[0])
 
 
 def test_a_frontier():

@@ -172,9 +172,13 @@ class Calibration:
         family = device.family.lower()
         blackwell = "blackwell" in family or "rubin" in family
         near = device.vendor.lower() == "nvidia" and ("hopper" in family or "blackwell" in family)
-        row: dict[str, Any] = next((r for r in _constants.fits("engine") if r["engine"] == engine), {})
+        row: dict[str, Any] = next(
+            (r for r in _constants.fits("engine") if r["engine"] == engine), {}
+        )
         memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
-        memory |= {key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()}
+        memory |= {
+            key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()
+        }
         constants, bands = {}, (float("nan"), float("nan"))
         where = "no serving point: rooflines with shares"
         if row:
@@ -184,12 +188,11 @@ class Calibration:
                 for name, value in row["constants"].items()
             }
             own = device.name in row["devices"].split(", ")
-            bands = tuple(
-                math.expm1(row[f"band_{name}" if own else f"band_{name}_device"])
-                for name in ("tpot", "ttft")
-            )
+            end = "" if own else "_device"
+            bands = math.expm1(row[f"band_tpot{end}"]), math.expm1(row[f"band_ttft{end}"])
             if not near:
-                bands = tuple(max(band, _constants.FAR_BAND) for band in bands)
+                far = _constants.FAR_BAND
+                bands = max(bands[0], far), max(bands[1], far)
             where = f"{row['rows']} serving points of {row['devices']} ({engine})"
             if not near:
                 where += ", borrowed: nothing of this device's generation was measured"

@@ -76,7 +76,10 @@ _UNITS = {
     "ttft_low_s": ("s", "TTFT at the lower end of its error band"),
     "ttft_high_s": ("s", "TTFT at the upper end of its error band"),
     "error_band": ("1", "relative band that holds four in five measured TPOT; NaN where unknown"),
-    "ttft_error_band": ("1", "relative band that holds four in five measured TTFT; NaN where unknown"),
+    "ttft_error_band": (
+        "1",
+        "relative band that holds four in five measured TTFT; NaN where unknown",
+    ),
 }
 
 
@@ -205,7 +208,12 @@ def _concurrency(value: ArrayLike) -> NDArray[np.float64]:
 
 
 def _attributes(
-    device: Device, model: Model, load: _Load, fidelity: str | Calibration, plan: Plan | str, power: str
+    device: Device,
+    model: Model,
+    load: _Load,
+    fidelity: str | Calibration,
+    plan: Plan | str,
+    power: str,
 ) -> dict[str, Any]:
     provisioned, kind = provisioned_power(device)
     calibration = resolve(fidelity, device, plan)

@@ -120,7 +120,7 @@ TR_HD bool measure_attention(Prepared& r, const double* d, const double* c, cons
     if (prompt) {
         all.prefill[all.prefills] =
             latent ? prepare_mla_prefill(d, g, heads, m[model::nope_head_dim], m[model::rope_head_dim], v_width,
-                                         0.0, false, kv)
+                                         m[model::kv_lora_rank], false, kv)
                    : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, window, kv, dtype::bf16);
         if (latent && window > 0.0) all.prefill[all.prefills].window = window;
         all.prefill_layers[all.prefills++] = layers;

@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "SPECS",
     "EngineFit",
     "Errors",
     "Points",
-    "SPECS",
     "Table",
     "fit_engines",
     "fit_operator",

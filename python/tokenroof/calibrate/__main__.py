@@ -1,4 +1,4 @@
-"""Command line: ``python -m tokenroof.calibrate DIR [--out DIR] [--operator NAME ...] [--exclude RULE ...]``."""
+"""Command line: ``python -m tokenroof.calibrate DIR [--out DIR] [--operator NAME] [--exclude RULE]``."""
 
 from __future__ import annotations
 
@@ -23,16 +23,29 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", help="with operators/<device>/<engine>-<version>/<table>.parquet")
     parser.add_argument("--out", default=".", help="folder for the TOML files [here]")
-    parser.add_argument("--operator", action="append", choices=[*SPECS, ENGINE],
-                        help="only these; engine: the engines' overheads, on DIR/" + POINTS)
+    parser.add_argument(
+        "--operator",
+        action="append",
+        choices=[*SPECS, ENGINE],
+        help="only these; engine: the engines' overheads, on DIR/" + POINTS,
+    )
     parser.add_argument("--rows", type=int, default=2500, help="rows that a fit uses [2500]")
-    parser.add_argument("--exclude", action="append", default=[], type=rule, metavar="COLUMN=VALUE[,...]",
-                        help="serving points to leave out, such as those of another kind of load")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        type=rule,
+        metavar="COLUMN=VALUE[,...]",
+        help="serving points to leave out, such as those of another kind of load",
+    )
     given = parser.parse_args(arguments)
     out = Path(given.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        wanted = given.operator or [*SPECS, *([ENGINE] if Path(given.folder, POINTS).exists() else [])]
+        wanted = given.operator or [
+            *SPECS,
+            *([ENGINE] if Path(given.folder, POINTS).exists() else []),
+        ]
         for operator in wanted:
             if operator == ENGINE:
                 points = read_serving(Path(given.folder, POINTS), exclude=tuple(given.exclude))

@@ -93,15 +93,17 @@ class Objective:
         self.engines = sorted(set(points.engine))
         self.own = np.searchsorted(self.engines, points.engine)
         self.host = np.array([host_speed(d) for d in points.devices])
-        self.start, spread, self.place = [], [], {}
+        start: list[float] = []
+        spread: list[float] = []
+        self.place: dict[str, int] = {}
         for name, prior in self.priors.items():
-            self.place[name] = len(self.start)
-            self.start += [float(np.log(prior.value))]
+            self.place[name] = len(start)
+            start += [float(np.log(prior.value))]
             spread += [prior.spread]
             if prior.between:
-                self.start += [0.0] * len(self.engines)
+                start += [0.0] * len(self.engines)
                 spread += [prior.between] * len(self.engines)
-        self.start, self.spread = np.array(self.start), np.array(spread)
+        self.start, self.spread = np.array(start), np.array(spread)
         _, group, size = np.unique(points.combination, return_inverse=True, return_counts=True)
         # a combination of many rows says less per row
         self.weight = np.sqrt((size[group] / size.mean()) ** -0.5)
@@ -111,9 +113,11 @@ class Objective:
         """A constant by engine, in the order of `engines`."""
         i, n = self.place[name], len(self.engines)
         own = logs[i + 1 : i + 1 + n] if self.priors[name].between else np.zeros(n)
-        out = np.exp(logs[i] + own)
+        out: NDArray[np.float64] = np.exp(logs[i] + own)
         # shares bend below what is possible, smoothly, so that the fit does not stall at a corner
-        return out * (1.0 + (out / _MOST) ** 12) ** (-1.0 / 12) if name in LINE_PRIORS else out
+        if name in LINE_PRIORS:
+            out = out * (1.0 + (out / _MOST) ** 12) ** (-1.0 / 12)
+        return out
 
     def predict(self, logs: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """TPOT and TTFT [s] of every point."""
@@ -145,7 +149,9 @@ class Objective:
 
         def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
             parts = [(logs - self.start) / self.spread]
-            for soft, w, predicted, m in zip(_SOFT, _WEIGHT, self.predict(logs), measured, strict=True):
+            for soft, w, predicted, m in zip(
+                _SOFT, _WEIGHT, self.predict(logs), measured, strict=True
+            ):
                 r = np.log(predicted[chosen] / m) / soft
                 parts.append(w * weight * np.sign(r) * np.sqrt(2.0 * (np.sqrt(1.0 + r * r) - 1.0)))
             return np.concatenate(parts)
@@ -157,7 +163,10 @@ class Objective:
         return logs
 
     def left_out(
-        self, groups: NDArray[Any], start: NDArray[np.float64], progress: Callable[[str], Any] | None
+        self,
+        groups: NDArray[Any],
+        start: NDArray[np.float64],
+        progress: Callable[[str], Any] | None,
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Predictions of each group of rows by a fit without it."""
         tpot, ttft = np.empty(len(self.points)), np.empty(len(self.points))
@@ -178,7 +187,10 @@ def _errors(name: str, errors: Errors, end: str = "") -> dict[str, float]:
 
 
 def coverage(
-    predicted: NDArray[np.float64], measured: NDArray[np.float64], groups: NDArray[Any], level: float = 0.8
+    predicted: NDArray[np.float64],
+    measured: NDArray[np.float64],
+    groups: NDArray[Any],
+    level: float = 0.8,
 ) -> float:
     """Share of points within a band that is set on the other groups: an honest band covers `level`."""
     error = np.abs(np.log(predicted / measured))
@@ -266,7 +278,9 @@ def write_engines(path: str | os.PathLike[str], found: EngineFit) -> None:
                 inner = ", ".join(f"{k} = {v!r}" for k, v in value.items())
                 lines.append(f"{key} = {{ {inner} }}")
             else:
-                lines.append(f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value!r}")
+                lines.append(
+                    f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value!r}"
+                )
         lines.append("")
     Path(path).write_text("\n".join(lines))
 

@@ -294,7 +294,8 @@ def measured_attention(
     form: attention_forms.Decode | attention_forms.Prefill
     if latent and prompt:
         form = attention_forms.mla_prefill(own, hardware, lay.heads, m["nope_head_dim"],
-                                           m["rope_head_dim"], wide, 0.0, stored)  # fmt: skip
+                                           m["rope_head_dim"], wide, m["kv_lora_rank"], False,
+                                           stored)  # fmt: skip
     elif latent:
         form = attention_forms.mla_decode(own, hardware, lay.heads, m["kv_lora_rank"],
                                           m["rope_head_dim"], stored)  # fmt: skip
