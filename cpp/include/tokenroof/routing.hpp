@@ -34,7 +34,9 @@ template <class V> TR_HD V root(V x) {
 // Of the shape and the device alone.
 struct Routing {
     double experts, topk, ranks, local;   // local: experts of one rank
-    double q[4];                          // 1 - a and the next three whole numbers above
+    double per_expert, per_rank, per_local; // 1 / experts, 1 / ranks, topk / local
+    double q;                             // 1 - a, stepped around whole numbers
+    double inverse_q[4];                  // of q and the next three whole numbers above
     double largest, skewed, spread;       // of the busiest rank: mean of the largest, its skewness term, 1 / local
     bool balanced;
 };
@@ -52,7 +54,11 @@ TR_HD Routing prepare_routing(double experts, double topk, double ranks, double 
     double q = r.balanced ? 0.5 : 1.0 - skew;
     for (int i = 0; i < 4; ++i)
         if (q + i < exponent_gap && q + i > -exponent_gap) q = exponent_gap - i;
-    for (int i = 0; i < 4; ++i) r.q[i] = q + i;
+    r.q = q;
+    for (int i = 0; i < 4; ++i) r.inverse_q[i] = 1.0 / (q + i);
+    r.per_expert = 1.0 / experts;
+    r.per_rank = 1.0 / ranks;
+    r.per_local = topk / r.local;
     const double l = log_positive(max_nan(ranks, 1.0)) * (1.0 / natural_log_of_2);
     const double largest = 0.6 * l / (1.0 + 0.09 * l);
     r.largest = largest;
@@ -69,7 +75,7 @@ template <class V> struct Routed {
 template <class V> TR_HD Routed<V> balanced_load(const Routing& r, V tokens, V rows) {
     const V pairs = tokens * r.topk, one = splat<V>(1.0);
     Routed<V> out;
-    out.pairs = max_nan(pairs * (1.0 / r.ranks), min_nan(pairs, one)); // some rank has at least one
+    out.pairs = max_nan(pairs * r.per_rank, min_nan(pairs, one)); // some rank has at least one
     out.touched = min_nan(splat<V>(r.local), out.pairs);
     const V some = out.touched > splat<V>(0.0) ? out.touched : one;
     out.tiles = out.touched * ceil_lanes(out.pairs / (some * rows));
@@ -78,14 +84,14 @@ template <class V> TR_HD Routed<V> balanced_load(const Routing& r, V tokens, V r
 
 template <class V> TR_HD Routed<V> skewed_load(const Routing& r, V tokens, V rows) {
     const V zero = splat<V>(0.0), one = splat<V>(1.0), all = splat<V>(r.local);
-    const V pairs = tokens * r.topk, even = pairs * (1.0 / r.ranks);
+    const V pairs = tokens * r.topk, even = pairs * r.per_rank;
     const V most = pairs <= splat<V>(r.experts) ? splat<V>(200.0) : max_nan(tokens * 0.8, splat<V>(1.0001));
     // integrals of x^(q - 1) from 1 to R
-    const V whole_e = expm1_any(log_positive(most) * r.q[0]);
-    const V whole = whole_e * (1.0 / r.q[0]);
-    const V first = ((whole_e + 1.0) * most - 1.0) * (1.0 / r.q[1]);
-    const V second = ((whole_e + 1.0) * (most * most) - 1.0) * (1.0 / r.q[2]);
-    const V third = ((whole_e + 1.0) * (most * most * most) - 1.0) * (1.0 / r.q[3]);
+    const V whole_e = expm1_any(log_positive(most) * r.q);
+    const V whole = whole_e * r.inverse_q[0];
+    const V first = ((whole_e + 1.0) * most - 1.0) * r.inverse_q[1];
+    const V second = ((whole_e + 1.0) * (most * most) - 1.0) * r.inverse_q[2];
+    const V third = ((whole_e + 1.0) * (most * most * most) - 1.0) * r.inverse_q[3];
     const V inverse = one / whole, mean = first * inverse, share = one / mean;
     const V m2 = second * inverse * share * share, m3 = third * inverse * share * share * share;
     const V variance = max_nan(m2 - 1.0, splat<V>(1e-12)); // of the load over its mean
@@ -98,18 +104,18 @@ template <class V> TR_HD Routed<V> skewed_load(const Routing& r, V tokens, V row
     V load = max_nan(even * busiest, min_nan(pairs, one));
     load = min_nan(load, tokens * min_nan(r.local, r.topk));
     // an expert is touched from half a token on; what rounds to none goes to experts one token at a time
-    const V scale = pairs * (1.0 / r.experts) * share; // tokens per unit of x
+    const V scale = pairs * r.per_expert * share; // tokens per unit of x
     const V low = min_nan(max_nan(0.5 / scale, one), most);
-    const V low_e = expm1_any(log_positive(low) * r.q[0]);
-    const V reached = one - low_e * (1.0 / r.q[0]) * inverse;
-    const V lost = ((low_e + 1.0) * low - 1.0) * (1.0 / r.q[1]) * inverse * share;
+    const V low_e = expm1_any(log_positive(low) * r.q);
+    const V reached = one - low_e * r.inverse_q[0] * inverse;
+    const V lost = ((low_e + 1.0) * low - 1.0) * r.inverse_q[1] * inverse * share;
     V touched = max_nan(reached * r.local * (one + 0.9 * (one - reached) * (busiest - one)), even * lost);
     touched = min_nan(min_nan(max_nan(touched, min_nan(pairs, one)), all), load);
     // experts beyond one tile
     const V tall = min_nan(max_nan(rows / scale, low), most);
-    const V tall_e = expm1_any(log_positive(tall) * r.q[0]);
-    const V beyond = one - tall_e * (1.0 / r.q[0]) * inverse;
-    const V heavy = (first - ((tall_e + 1.0) * tall - 1.0) * (1.0 / r.q[1])) * inverse * scale / rows;
+    const V tall_e = expm1_any(log_positive(tall) * r.q);
+    const V beyond = one - tall_e * r.inverse_q[0] * inverse;
+    const V heavy = (first - ((tall_e + 1.0) * tall - 1.0) * r.inverse_q[1]) * inverse * scale / rows;
     const V further = max_nan((heavy - 0.5 * beyond) * r.local, zero);
     Routed<V> out;
     out.pairs = load;
