@@ -239,8 +239,8 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
 _OPERATORS: dict[str, tuple[str, str]] = {
     "gemm_operator": ("m n k weights activations", "Matrix product [m, k] @ [k, n]."),
     "experts_operator": (
-        "tokens hidden intermediate experts topk matrices moe_tp moe_ep weights",
-        "Grouped matrix products of the experts on one device.",
+        "tokens hidden intermediate experts topk matrices moe_tp moe_ep skew weights",
+        "Grouped matrix products of the experts on the busiest of their devices.",
     ),
     "attention_decode_operator": (
         "batch context heads kv_heads head_dim v_head_dim window kv_dtype warm",

@@ -17,8 +17,9 @@ import numpy as np
 
 from tokenroof import _constants
 from tokenroof.calibrate._attention import ATTENTION
+from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
-from tokenroof.calibrate._specs import SPECS, Spec
+from tokenroof.calibrate._specs import GEMM, Spec
 from tokenroof.calibrate._tables import Table, possible, read, shapes
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["SPECS", "Errors", "Table", "fit_operator", "fit_tables", "measured_tables", "read_operator",
            "write_constants"]  # fmt: skip
 
-SPECS.update({spec.operator: spec for spec in ATTENTION})
-
-# Fewer shapes than this say too little about ten constants.
-_FEWEST = 60
+#: By operator.
+SPECS: dict[str, Spec] = {
+    spec.operator: spec for spec in (GEMM, *ATTENTION, EXPERTS, ALL_REDUCE, *EXCHANGES)
+}
 
 
 def _spec(operator: str) -> Spec:
@@ -139,7 +140,7 @@ def fit_operator(
     out = []
     for kind in np.unique(kinds):
         rows = table.where(kinds == kind)
-        if len(rows) < _FEWEST or spec.skip(engine, kind):
+        if len(rows) < spec.fewest or spec.skip(engine, kind):
             continue
         constants, errors = fit(spec, d, kind, rows, most, spec.engine_fixed(engine))
         out.append({
@@ -159,7 +160,9 @@ def _short(x: float) -> float:
     return round(float(x), 4)
 
 
-def measured_tables(folder: str | os.PathLike[str], operator: str) -> Iterator[tuple[str, str, str, Path]]:
+def measured_tables(
+    folder: str | os.PathLike[str], operator: str
+) -> Iterator[tuple[str, str, str, Path]]:
     """(device, engine, version, path) of an operator's tables below ``folder/operators``."""
     names = _spec(operator).tables
     for path in sorted(Path(folder, "operators").glob("*/*/*")):
@@ -241,7 +244,9 @@ def _carry_over(spec: Spec, rows: list[dict[str, Any]], tables: list[Table]) -> 
                 row[f"band_{name}"] = _short(max(bands))
 
 
-def write_constants(path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]) -> None:
+def write_constants(
+    path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]
+) -> None:
     """Write fits as a file of the catalogue: TOML, a table ``[[fit]]`` per row."""
     lines = [
         f"# Constants of {operator}: cpp/include/tokenroof/constants.hpp names them, and the operator's",

@@ -105,13 +105,19 @@ class Objective:
             error = np.log(self._times(logs, arguments) / measured)
             return np.append(error, weight * (logs - start)) if weight else error
 
+        draws = np.random.default_rng(0)
+        best: Any = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            found = optimize.least_squares(
-                residual, start, bounds=(low, high), loss="soft_l1", f_scale=_SOFT,
-                max_nfev=evaluations,
-            )  # fmt: skip
-        logs: NDArray[np.float64] = found.x
+            for i in range(self.spec.starts):
+                step = 0.6 * draws.standard_normal(len(start)) if i else 0.0
+                found = optimize.least_squares(
+                    residual, np.clip(start + step, low + 1e-6, high - 1e-6), bounds=(low, high),
+                    loss="soft_l1", f_scale=_SOFT, max_nfev=evaluations,
+                )  # fmt: skip
+                if best is None or found.cost < best.cost:
+                    best = found
+        logs: NDArray[np.float64] = best.x
         return logs
 
 
