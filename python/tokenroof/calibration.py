@@ -240,7 +240,7 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
 @lru_cache(maxsize=1024)
 def _of_step(device: Device, plan: Plan) -> Calibration:
     """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
-    base = Calibration.estimate(device, plan.engine)
+    base, plan = Calibration.estimate(device, plan.engine), plan.on(device)
     kinds = {
         "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
         "attention_decode": ("attention_decode", plan.kv_cache),

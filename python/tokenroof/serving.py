@@ -148,7 +148,7 @@ def _evaluate(
 ) -> dict[str, NDArray[Any]]:
     """All quantities over (plan, concurrency)."""
     d, m = device.pack(), model.pack()
-    p = np.stack([plan.pack() for plan in plans])[:, None, :]
+    p = np.stack([plan.on(device).pack() for plan in plans])[:, None, :]
     calibrations = [resolve(fidelity, device, plan) for plan in plans]
     c = np.stack([cal.pack() for cal in calibrations])[:, None, :]
     band = np.array([cal.error_band for cal in calibrations])[:, None]

@@ -103,7 +103,10 @@ class Points:
         """Device, calibration, model and plan records, a row each, as kernels take them."""
         return tuple(
             np.stack([record.pack() for record in records]) if records else np.empty((0, 1))
-            for records in (self.devices, calibrations, self.models, self.plans)
+            for records in (
+                self.devices, calibrations, self.models,
+                [plan.on(device) for plan, device in zip(self.plans, self.devices, strict=True)],
+            )
         )
 
 
