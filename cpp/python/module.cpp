@@ -10,13 +10,14 @@
 #include <cstring>
 #include <deque>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "hash/hash_table.hpp"
 #include "hash/scan_module.hpp"
 #include "isa.hpp"
 #include "probe/probe_module.hpp"
-#include "tokenroof/records.hpp"
+#include "tokenroof/serving.hpp"
 
 namespace py = pybind11;
 namespace tr = tokenroof;
@@ -47,6 +48,8 @@ std::string sized(const char* signature) {
         case 'p': out += std::to_string(tr::plan::count); break;
         case 's': out += std::to_string(tr::step::count); break;
         case 'o': out += std::to_string(tr::op::count); break;
+        case 't': out += std::to_string(tr::term::count); break;
+        case 'v': out += std::to_string(tr::serving_field::count); break;
         default: out += *c;
         }
     }
@@ -134,10 +137,16 @@ template <std::size_t N> py::tuple names(const char* const (&list)[N]) {
 constexpr const char* device_fields[] = {TR_DEVICE_FIELDS(TR_QUOTE)};
 constexpr const char* model_fields[] = {TR_MODEL_FIELDS(TR_QUOTE)};
 constexpr const char* plan_fields[] = {TR_PLAN_FIELDS(TR_QUOTE)};
-constexpr const char* calibration_fields[] = {TR_CALIBRATION_FIELDS(TR_QUOTE)};
+constexpr const char* line_fields[] = {TR_CALIBRATION_FIELDS(TR_QUOTE)};
+#define TR_BLOCK(block, op, list) {#block, {TR_##list##_CONSTANTS(TR_QUOTE)}},
+const std::vector<std::pair<const char*, std::vector<const char*>>> constant_blocks = {TR_CONSTANT_BLOCKS(TR_BLOCK)};
+#undef TR_BLOCK
 constexpr const char* step_fields[] = {TR_STEP_FIELDS(TR_QUOTE)};
+constexpr const char* serving_terms[] = {TR_SERVING_TERMS(TR_QUOTE)};
+constexpr const char* serving_fields[] = {TR_SERVING_FIELDS(TR_QUOTE)};
 constexpr const char* operator_fields[] = {TR_OPERATOR_FIELDS(TR_QUOTE)};
 constexpr const char* dtypes[] = {TR_DTYPES(TR_QUOTE)};
+constexpr const char* topologies[] = {TR_TOPOLOGIES(TR_QUOTE)};
 
 // The instruction set to use: TOKENROOF_ISA if set, else the newest that runs here.
 const tr::Isa& choose_isa() {
@@ -175,10 +184,25 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("DEVICE_FIELDS") = names(device_fields);
     m.attr("MODEL_FIELDS") = names(model_fields);
     m.attr("PLAN_FIELDS") = names(plan_fields);
-    m.attr("CALIBRATION_FIELDS") = names(calibration_fields);
+    py::list calibration; // the lines' constants, then "block.constant"
+    py::dict blocks;
+    for (const char* name : line_fields) calibration.append(name);
+    for (const auto& [block, constants] : constant_blocks) {
+        py::list own;
+        for (const char* name : constants) {
+            own.append(name);
+            calibration.append(std::string(block) + "." + name);
+        }
+        blocks[block] = py::tuple(own);
+    }
+    m.attr("CALIBRATION_FIELDS") = py::tuple(calibration);
+    m.attr("CALIBRATION_BLOCKS") = blocks;
     m.attr("STEP_FIELDS") = names(step_fields);
     m.attr("OPERATOR_FIELDS") = names(operator_fields);
+    m.attr("SERVING_TERMS") = names(serving_terms);
+    m.attr("SERVING_FIELDS") = names(serving_fields);
     m.attr("DTYPES") = names(dtypes);
+    m.attr("TOPOLOGIES") = names(topologies);
     py::dict bytes, activation;
     for (int i = 0; i < tr::dtype::count; ++i) {
         bytes[dtypes[i]] = tr::dtype_bytes(i);

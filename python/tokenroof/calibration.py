@@ -6,20 +6,46 @@ reached and what a launch costs. The all-ideal record (`Calibration.ideal`) give
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _core
+from tokenroof import _constants, _core, dtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.device import Device
+    from tokenroof.plan import Plan
 
 CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementwise", "collective")
 FIDELITIES = ("datasheet", "calibrated")
+#: Constants of an engine that adds nothing (cpp/include/tokenroof/serving.hpp): no gaps, no host, all memory.
+NO_ENGINE = {
+    "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
+    "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "skew": 0.0,
+}  # fmt: skip
+
+
+#: Of these, those that the host takes (`host_speed`).
+HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel")
+
+
+def host_speed(device: Device) -> float:
+    """Time that the host of a device takes for its share of a step, over that of Hopper's hosts.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> host_speed(tr.device("H100-SXM")), host_speed(tr.device("B200-SXM"))
+    (1.0, 0.8)
+    """
+    family = device.family.lower()
+    return 0.8 if "blackwell" in family or "rubin" in family else 1.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +69,12 @@ class Calibration:
     calibrated_on : str
         Where the constants come from.
     error_band : float
-        Relative band around a time that most measurements fall in; NaN where unknown.
+        Relative band around a time that four in five measurements fall in; NaN where unknown.
+    ttft_band : float
+        The same around times to the first token under load.
+    constants : dict of dict
+        Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
+        operators of these blocks use their measured forms instead of the shares above.
 
     Examples
     --------
@@ -63,8 +94,24 @@ class Calibration:
     memory_watts: float = 1.0
     calibrated_on: str = "nothing: datasheet values"
     error_band: float = float("nan")
+    ttft_band: float = float("nan")
+    constants: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for block, values in self.constants.items():
+            allowed = _core.CALIBRATION_BLOCKS.get(block)
+            if allowed is None:
+                known = ", ".join(_core.CALIBRATION_BLOCKS)
+                raise ValueError(f"constants has the key {block!r}; allowed: {known}")
+            for key, value in values.items():
+                if key not in allowed:
+                    raise ValueError(
+                        f"constants[{block!r}] has the key {key!r}; allowed: {', '.join(allowed)}"
+                    )
+                if not (np.isfinite(value) and value >= 0.0):
+                    raise ValueError(
+                        f"constants[{block!r}][{key!r}] is {value!r}; allowed: a number >= 0"
+                    )
         for group, low in (("t0", 0.0), ("compute", None), ("memory", None)):
             for key, value in getattr(self, group).items():
                 if key not in CLASSES:
@@ -86,6 +133,13 @@ class Calibration:
             values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
             values[f"{kind}_compute"] = self.compute.get(kind, 1.0)
             values[f"{kind}_memory"] = self.memory.get(kind, 1.0)
+        measured = set(self.constants) - {"engine", "power"}
+        values["form"] = 1.0 if measured else 0.0
+        for block, names in _core.CALIBRATION_BLOCKS.items():
+            own = self.constants.get(block, {})
+            if block == "engine":
+                own = {**NO_ENGINE, **own}
+            values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
         return np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
         )
@@ -101,28 +155,49 @@ class Calibration:
 
     @classmethod
     def estimate(cls, device: Device, engine: str = "vllm") -> Calibration:
-        """Constants of the device's generation, for an engine's overhead.
+        """Shares of a roofline for a device's generation, and what the engine adds to a step.
 
-        Shares are those of plain rooflines inside a step: GEMM 0.7 of peak and 0.8 of bandwidth,
-        attention 0.8 of bandwidth, experts 0.5 and 0.7, elementwise 0.6; prefill attention 0.45 of
-        peak on Hopper and 0.34 on Blackwell. Launches, the same for every engine (6.5 us a
-        kernel, 6 us a sequence, 0.8 times that on Blackwell's hosts) were chosen on 1,756 measured
-        serving points of H100, H200, B200
-        and B300 under vLLM, TensorRT-LLM and SGLang, where `tokenroof.serving.curve` then has a mean
-        error of 18 % in time per output token (median 12 %; four in five within 28 %). Its times to
-        the first token leave the queue out and are far too short under load. Devices of other makers
-        and generations borrow these constants: hence the wider band.
+        Prefill attention reaches 0.45 of the peak on Hopper and 0.34 on Blackwell, GEMM 0.7, experts
+        0.5, elementwise kernels 0.6 of the bandwidth. The engine's gaps and overheads, and the shares
+        of the bandwidth inside a step, were fitted on serving points (``catalogue/constants/engine.toml``
+        says on which, and how far off they were on combinations left out); the host of a Blackwell
+        takes 0.8 times as long. Devices that were not fitted borrow these constants: hence a wider band.
+
+        Parameters
+        ----------
+        device : Device
+        engine : {"vllm", "sglang", "trtllm", "ideal"}
+            Whose overheads; ``"ideal"`` has none.
         """
-        blackwell = "blackwell" in device.family.lower() or "rubin" in device.family.lower()
-        known = device.vendor.lower() == "nvidia" and any(
-            name in device.family.lower() for name in ("hopper", "blackwell")
+        family = device.family.lower()
+        blackwell = "blackwell" in family or "rubin" in family
+        near = device.vendor.lower() == "nvidia" and ("hopper" in family or "blackwell" in family)
+        row: dict[str, Any] = next(
+            (r for r in _constants.fits("engine") if r["engine"] == engine), {}
         )
-        overhead = 0.0 if engine == "ideal" else (0.8 if blackwell else 1.0)
-        where = (
-            f"constants of its generation ({device.family})"
-            if known
-            else "Hopper's constants, borrowed: nothing of this device was measured"
-        )
+        memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
+        memory |= {
+            key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()
+        }
+        constants, bands = {}, (float("nan"), float("nan"))
+        where = "no serving point: rooflines with shares"
+        if row:
+            host = host_speed(device)
+            constants["engine"] = {
+                name: value * host if name in HOST_CONSTANTS else value
+                for name, value in row["constants"].items()
+            }
+            own = device.name in row["devices"].split(", ")
+            end = "" if own else "_device"
+            bands = math.expm1(row[f"band_tpot{end}"]), math.expm1(row[f"band_ttft{end}"])
+            if not near:
+                far = _constants.FAR_BAND
+                bands = max(bands[0], far), max(bands[1], far)
+            where = f"{row['rows']} serving points of {row['devices']} ({engine})"
+            if not near:
+                where += ", borrowed: nothing of this device's generation was measured"
+            elif not own:
+                where += ", borrowed from its generation"
         return cls(
             name=f"estimate for {device.name}",
             compute={
@@ -131,25 +206,18 @@ class Calibration:
                 "attention_decode": 0.5,
                 "experts": 0.5,
             },
-            memory={
-                "gemm": 0.8,
-                "attention_prefill": 0.8,
-                "attention_decode": 0.8,
-                "experts": 0.7,
-                "elementwise": 0.6,
-                "collective": 0.6,
-            },
-            launch_s=6.5e-6 * overhead,
-            sequence_s=6e-6 * overhead,
+            memory={"attention_prefill": 0.8, "elementwise": 0.6, **memory},
             compute_watts=1.2,
             memory_watts=0.45,
-            calibrated_on=f"1,756 serving points of H100, H200, B200, B300; used here as {where}",
-            error_band=0.28 if known else 0.6,
+            constants=constants,
+            calibrated_on=where,
+            error_band=bands[0] if row else 0.6,
+            ttft_band=bands[1],
         )
 
 
-def resolve(fidelity: str | Calibration, device: Device, engine: str) -> Calibration:
-    """The calibration that a `fidelity` argument names.
+def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Calibration:
+    """The calibration that a `fidelity` argument names, for the types of a plan (or an engine alone).
 
     Raises
     ------
@@ -161,7 +229,60 @@ def resolve(fidelity: str | Calibration, device: Device, engine: str) -> Calibra
     if fidelity == "datasheet":
         return Calibration.ideal()
     if fidelity == "calibrated":
-        return Calibration.estimate(device, engine)
+        if isinstance(plan, str):
+            return Calibration.estimate(device, plan)
+        return _of_step(device, plan)
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
+
+
+@lru_cache(maxsize=1024)
+def _of_step(device: Device, plan: Plan) -> Calibration:
+    """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
+    base, plan = Calibration.estimate(device, plan.engine), plan.on(device)
+    kinds = {
+        "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
+        "attention_decode": ("attention_decode", plan.kv_cache),
+        "attention_prefill": ("attention_prefill", dtypes.attention("bf16", plan.kv_cache)),
+        "mla_decode": ("mla_decode", plan.kv_cache), "mla_prefill": ("mla_prefill", plan.kv_cache),
+        "experts": ("experts", str(plan.experts)), "all_reduce": ("all_reduce", "bf16"),
+        "all_gather": ("all_gather", "bf16"), "all_to_all": ("all_to_all", "bf16"),
+    }  # fmt: skip
+    constants = dict(base.constants)
+    for block, (operator, dtype) in kinds.items():
+        found = _constants.find(operator, device, plan.engine, dtype)
+        if found is not None:
+            constants[block] = found.constants
+    return base.replace(constants=constants)
+
+
+def resolve_operator(
+    fidelity: str | Calibration,
+    device: Device,
+    engine: str,
+    operator: str,
+    dtype: str,
+    also: tuple[str, str] | None = None,
+) -> Calibration:
+    """The calibration of one operator alone, with its own band; `also`: another one that it may call.
+
+    Raises
+    ------
+    ValueError
+        As `resolve`.
+    """
+    base = resolve(fidelity, device, engine)
+    if fidelity != "calibrated":
+        return base
+    found = _constants.find(operator, device, engine, dtype)
+    if found is None:
+        return base
+    constants = {operator: found.constants}
+    other = _constants.find(also[0], device, engine, also[1]) if also else None
+    if also and other is not None:
+        constants[also[0]] = other.constants
+    return base.replace(
+        name=f"{operator} on {device.name}", constants=constants,
+        error_band=found.band, calibrated_on=found.origin,
+    )  # fmt: skip

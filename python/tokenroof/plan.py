@@ -12,6 +12,7 @@ from tokenroof import _core, dtypes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tokenroof.device import Device
     from tokenroof.model import Model
 
 ENGINES = ("vllm", "sglang", "trtllm", "ideal")
@@ -121,6 +122,20 @@ class Plan:
     def replace(self, **changes: Any) -> Plan:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+    def on(self, device: Device) -> Plan:
+        """The types as engines run them on a device: MXFP4 experts meet MXFP8 activations where it has a
+        4-bit unit, and 16-bit ones elsewhere.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> Plan(experts="mxfp4").on(tr.device("B200-SXM")).experts
+        'mxfp4_mxfp8'
+        """
+        if self.experts == "mxfp4" and device.peak.get("fp4", 0.0) > device.peak.get("fp8", 0.0):
+            return self.replace(experts="mxfp4_mxfp8")
+        return self
 
     def pack(self) -> NDArray[np.float64]:
         """The record that kernels take, in the order of ``_core.PLAN_FIELDS``."""

@@ -66,7 +66,7 @@ class Step:
         self.device, self.model, self.plan, self.calibration = device, model, plan, calibration
         self.kind = kind
         self._loads, self._tokens, self._resident = loads, tokens, resident
-        self._records = (device.pack(), calibration.pack(), model.pack(), plan.pack())
+        self._records = (device.pack(), calibration.pack(), model.pack(), plan.on(device).pack())
 
     def _kernel(self, suffix: str) -> Callable[..., Any]:
         function: Callable[..., Any] = getattr(kernels, f"{self.kind}_{suffix}")
@@ -142,7 +142,7 @@ def _records(
     p.check(m)
     check_links(d, p)
     check_units(d, p)
-    return d, m, p, resolve(fidelity, d, p.engine)
+    return d, m, p, resolve(fidelity, d, p)
 
 
 def decode(

@@ -99,16 +99,16 @@ def sweep(
 
     device = expand(np.stack([d.pack() for d in ds]), 0)
     model = expand(np.stack([m.pack() for m in ms]), 1)
-    plan = expand(np.stack([p.pack() for p in ps]), 2)
+    plan = np.stack([np.stack([p.on(d).pack() for p in ps]) for d in ds])[:, None, :, None, None]
     # the calibration depends on the device, and on the plan for its engine
-    calibration = np.stack(
-        [np.stack([resolve(fidelity, d, p.engine).pack() for p in ps]) for d in ds]
-    )[:, None, :, None, None, :]
+    calibration = np.stack([np.stack([resolve(fidelity, d, p).pack() for p in ps]) for d in ds])[
+        :, None, :, None, None, :
+    ]
     loads = b[:, None], x[None, :]
 
     needed = kernels.memory_required(model, plan, *loads)  # type: ignore[attr-defined]
     room = np.array([0.9 * (d.memory_bytes or np.inf) for d in ds])[:, None, None, None, None]
-    fits = needed[None] <= room
+    fits = needed <= room
     count = np.array([p.devices for p in ps], dtype=float)[:, None, None]
     dims = ("device", "model", "plan", "batch", "context")
     data: dict[str, Any] = {}
@@ -128,7 +128,7 @@ def sweep(
         data["tokens_per_s"] = (dims, rate)
         data["tokens_per_s_per_device"] = (dims, rate / count)
         data["interactivity"] = (dims, 1.0 / time)
-    data["memory_bytes"] = (dims, np.broadcast_to(needed[None], time.shape).copy())
+    data["memory_bytes"] = (dims, np.broadcast_to(needed, time.shape).copy())
     data["fits"] = (dims, fits)
     out: xr.Dataset = xarray.Dataset(
         data,

@@ -34,6 +34,28 @@ constexpr double round_shift = 6755399441055744.0;
 constexpr double ln2_high = 6.93147180369123816490e-01;
 constexpr double ln2_low = 1.90821492927058770002e-10;
 
+// The least whole number that is not below x.
+template <class V> TR_HD V ceil_lanes(V x) {
+    const V nearest = (x + round_shift) - round_shift;
+    const V up = nearest < x ? nearest + 1.0 : nearest;
+    return x < 2251799813685248.0 ? up : x; // from 2^51 on the shift would round; NaN stays
+}
+
+// The larger of two times that overlap but for a part: with r = smaller / larger, `overlap` of the smaller
+// is not hidden where they are equal, and that falls with r^3. At 0.19 it is within 2 % of the 4-norm.
+template <class V> TR_HD V smooth_max(V x, V y, double overlap) {
+    const V most = max_nan(x, y), least = min_nan(x, y);
+    const V r = least / (most > splat<V>(0.0) ? most : splat<V>(1.0));
+    return most + overlap * (least * (r * r * r));
+}
+
+// The larger of two times that overlap less: as `smooth_max` with r in place of r^3. At 0.41 it is within 2 %
+// of the 2-norm, at 1 of two equal times their sum; up to 1 it never falls where x or y grows.
+template <class V> TR_HD V partial_max(V x, V y, double overlap) {
+    const V most = max_nan(x, y), least = min_nan(x, y);
+    return most + overlap * (least * (least / (most > splat<V>(0.0) ? most : splat<V>(1.0))));
+}
+
 // Natural logarithm of a positive normal number; NaN below zero, -inf at zero.
 template <class V> TR_HD V log_positive(V x) {
     using I = typename bits_of<V>::type;

@@ -7,6 +7,12 @@ of field names to floats (`unpack` makes one); ``_step`` and ``_operator`` funct
 
 from tokenroof.reference import bitcoin
 from tokenroof.reference._records import unpack
+from tokenroof.reference.attention_operators import (
+    attention_decode_operator,
+    attention_prefill_operator,
+    mla_decode_operator,
+    mla_prefill_operator,
+)
 from tokenroof.reference.economics import (
     cost_per_mtok,
     energy_cost_per_mtok,
@@ -34,14 +40,10 @@ from tokenroof.reference.operators import (
     all_reduce_two_shot,
     all_to_all,
     all_to_all_operator,
-    attention_decode_operator,
-    attention_prefill_operator,
     elementwise_operator,
     experts_operator,
     experts_touched,
     gemm_operator,
-    mla_decode_operator,
-    mla_prefill_operator,
     reduce_scatter,
     reduce_scatter_operator,
     send,
@@ -59,6 +61,7 @@ from tokenroof.reference.roofline import (
     time_bound_capped,
     time_bound_link,
 )
+from tokenroof.reference.serving import serving, serving_of_terms, serving_terms
 from tokenroof.reference.sha256 import scan, sha256, sha256d
 from tokenroof.reference.transformer import (
     decode_step,
@@ -90,7 +93,7 @@ __all__ = [
     "mla_prefill_operator", "next_difficulty", "prefill_step", "prefill_time",
     "price_at_hashprice", "prompts_step", "prompts_time", "reduce_scatter",
     "reduce_scatter_operator", "ridge_point", "roofline_power", "scan", "send", "send_operator",
-    "sequence_bytes", "sha256", "sha256d", "share", "shutdown_hashprice", "time_bound",
-    "time_bound_capped", "time_bound_link", "time_to_block", "token_revenue_per_mwh", "unpack",
-    "weight_bytes",
+    "sequence_bytes", "serving", "serving_of_terms", "serving_terms", "sha256", "sha256d",
+    "share", "shutdown_hashprice", "time_bound", "time_bound_capped", "time_bound_link",
+    "time_to_block", "token_revenue_per_mwh", "unpack", "weight_bytes",
 ]  # fmt: skip

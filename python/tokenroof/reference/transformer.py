@@ -8,16 +8,71 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
+from tokenroof.reference import attention as attention_forms
+from tokenroof.reference import collectives as collective_forms
 from tokenroof.reference import operators as ops
+from tokenroof.reference._forms import constants as measured_constants
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
+from tokenroof.reference.experts import experts as measured_experts
+from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.operators import Attention, Line, type_name
+from tokenroof.reference.structure import (
+    collectives_of_step,
+    kernels_of_step,
+    mixer_parameters,
+    mixer_types,
+)
 
 GROUPS = ("projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",
           "collective")  # fmt: skip
-# a group, the amount that the line depends on, the line
-Term = tuple[str, str, Line]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product of each of some layers, by its measured form."""
+
+    constants: Record
+    count: float
+    n: float
+    k: float
+    weight: str
+    activation: str
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A collective by its measured protocols, so many times; bytes per x of vector, and over each link."""
+
+    protocols: tuple[tuple[float, float], ...]
+    count: float
+    vector: float
+    crossing: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Softmax attention of some layers by its measured form."""
+
+    form: attention_forms.Decode | attention_forms.Prefill
+    layers: float
+    window: float
+
+
+# a group, the amount that the cost depends on, the operator
+Term = tuple[str, str, Line | Product | Exchange]
+
+
+def product(
+    d: Record, c: Record, count: float, n: float, k: float, weight: str, activation: str
+) -> Line | Product:
+    """A product of each of `count` layers: measured where the record has constants of its type."""
+    own = measured_constants(c, "gemm16" if weight in ("bf16", "fp16") else "gemm")
+    if own is None:
+        return ops.gemm(d, c, n, k, weight, activation).times(count)
+    return Product(own, count, n, k, weight, activation)
 
 
 def share(load: float, n: float) -> float:
@@ -37,6 +92,7 @@ class Layout:
         self.moe_ep = plan["moe_ep"]
         self.weights = type_name(plan["weights"])
         self.activations = type_name(plan["activations"])
+        self.mixers, self.mixer_activations = mixer_types(model, plan)
         self.experts = type_name(plan["experts"])
         self.cache = type_name(plan["kv_cache"])
         self.ends = self.weights if self.weights in ("fp32", "tf32") else "bf16"
@@ -49,8 +105,8 @@ def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     h = m["hidden"]
 
     def gemm(n: float, k: float) -> Term:
-        line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
-        return "projection", "rank_tokens", line.times(lay.softmax)
+        types = lay.mixers, lay.mixer_activations
+        return "projection", "rank_tokens", product(d, c, lay.softmax, n, k, *types)
 
     if m["kv_lora_rank"] > 0.0:
         q, rank = m["q_lora_rank"], m["kv_lora_rank"]
@@ -113,8 +169,8 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     h = m["hidden"]
     for layers, into, mixed, out, _, _, _ in recurrent_layers(m):
         for n, k in ((into / lay.tp, h), (h, out / lay.tp)):
-            line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
-            yield "linear_attention", "rank_tokens", line.times(layers)
+            types = lay.mixers, lay.mixer_activations
+            yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
         gates = ops.elementwise(d, c, 3.0, (4.0 * mixed + 6.0 * out) / lay.tp)
         yield "linear_attention", "rank_tokens", gates.times(layers)
 
@@ -143,8 +199,8 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     def dense(layers: float, ffn: float) -> Iterator[Term]:
         width = ffn / lay.tp
         for n, k in ((up * width, h), (h, width)):
-            line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
-            yield "mlp", "rank_tokens", line.times(layers)
+            types = lay.weights, lay.activations
+            yield "mlp", "rank_tokens", product(d, c, layers, n, k, *types)
         gate = ops.elementwise(d, c, 1.0, (up + 1.0) * width * 2.0)
         yield "elementwise", "rank_tokens", gate.times(layers)
 
@@ -152,8 +208,8 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         yield from dense(m["dense_layers"], m["ffn"])
     layers = m["moe_layers"]
     if layers > 0.0:
-        router = ops.gemm(d, c, m["experts"], h, "bf16", "bf16")
-        yield "experts", "rank_tokens", router.times(layers)
+        router = product(d, c, layers, m["experts"], h, "bf16", "bf16")
+        yield "experts", "rank_tokens", router
         routed = m["experts"] + 2.0 * m["topk"] * h / lay.moe_ep
         permute = ops.elementwise(d, c, 2.0, routed * 2.0)
         yield "experts", "rank_tokens", permute.times(layers)
@@ -168,24 +224,39 @@ def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     moe = m["moe_layers"]
     dispatched = lay.dp > 1.0
 
-    def term(amount: str, count: float, ranks: float, crossing: float) -> Term:
-        return "collective", amount, ops.collective(d, c, ranks, crossing).times(count)
+    def term(
+        amount: str, count: float, ranks: float, full: float, factor: float, kind: str
+    ) -> Term:
+        own = measured_constants(c, "all_to_all" if kind == "send" else kind)
+        if own is None:
+            line = ops.collective(d, c, ranks, factor * full).times(count)
+            return "collective", amount, line
+        group = collective_forms.group(d, ranks)
+        protocols = {
+            "all_reduce": lambda: collective_forms.all_reduce_protocols(group, own),
+            "all_gather": lambda: collective_forms.exchange_protocols(group, own, 1.0),
+            "all_to_all": lambda: collective_forms.all_to_all_protocols(group, own),
+            "send": lambda: collective_forms.send_protocols(
+                group, collective_forms.bandwidth(d, 2.0), own
+            ),
+        }[kind]()
+        return "collective", amount, Exchange(tuple(protocols), count, full, factor * full)
 
     if lay.tp > 1.0:
         reduced = mixers + m["dense_layers"] + (0.0 if dispatched else moe)
-        yield term("rank_tokens", reduced, lay.tp, ops.reduce_factor(lay.tp) * h * 2.0)
-        yield term("head_sequences", 1.0, lay.tp, ops.gather_factor(lay.tp) * m["vocab"] * 2.0)
+        half, part = ops.reduce_factor(lay.tp), ops.gather_factor(lay.tp)
+        yield term("rank_tokens", reduced, lay.tp, h * 2.0, half, "all_reduce")
+        yield term("head_sequences", 1.0, lay.tp, m["vocab"] * 2.0, part, "all_gather")
     if moe > 0.0 and dispatched:
         crossing = ops.gather_factor(lay.group)
         if lay.moe_ep > 1.0:
-            copies = minimum(m["topk"], lay.moe_ep)
-            out = copies / lay.group * crossing * h
-            yield term("stage_tokens", moe, lay.group, out * ops.ACTIVATION[lay.experts])
-            yield term("stage_tokens", moe, lay.group, out * 2.0)
+            out = minimum(m["topk"], lay.moe_ep) / lay.group * h
+            for size in (ops.ACTIVATION[lay.experts], 2.0):
+                yield term("stage_tokens", moe, lay.group, out * size, crossing, "all_to_all")
         else:
-            yield term("stage_tokens", 2.0 * moe, lay.group, crossing * h * 2.0)
+            yield term("stage_tokens", 2.0 * moe, lay.group, h * 2.0, crossing, "all_gather")
     if lay.pp > 1.0:
-        yield term("rank_tokens", lay.pp - 1.0, lay.group * lay.pp * lay.cp, h * 2.0)
+        yield term("rank_tokens", lay.pp - 1.0, lay.group * lay.pp * lay.cp, h * 2.0, 1.0, "send")
 
 
 def context_parallel(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Term]:
@@ -207,7 +278,39 @@ def context_parallel(d: Record, c: Record, m: Record, lay: Layout, prompt: bool)
         yield "collective", "decode_sequences", line.times(lay.softmax)
 
 
-def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Attention]:
+def measured_attention(
+    d: Record, c: Record, m: Record, lay: Layout, window: float, prompt: bool
+) -> attention_forms.Decode | attention_forms.Prefill | None:
+    """One kind of attention by its measured form, where the record has constants of it."""
+    latent = m["kv_lora_rank"] > 0.0
+    side = "prefill" if prompt else "decode"
+    own = measured_constants(c, f"mla_{side}" if latent else f"attention_{side}")
+    if own is None:
+        return None
+    hardware = attention_forms.Hardware(
+        d["memory_bandwidth"], d["peak_bf16"], d["sm_count"], d["l2_bytes"]
+    )
+    stored, wide = ops.STORED[lay.cache], m["v_head_dim"]
+    form: attention_forms.Decode | attention_forms.Prefill
+    if latent and prompt:
+        form = attention_forms.mla_prefill(own, hardware, lay.heads, m["nope_head_dim"],
+                                           m["rope_head_dim"], wide, m["kv_lora_rank"], False,
+                                           stored)  # fmt: skip
+    elif latent:
+        form = attention_forms.mla_decode(own, hardware, lay.heads, m["kv_lora_rank"],
+                                          m["rope_head_dim"], stored)  # fmt: skip
+    elif prompt:
+        return attention_forms.attention_prefill(own, hardware, lay.heads, lay.kv_heads,
+                                                 m["head_dim"], wide, window, stored, 2.0)  # fmt: skip
+    else:
+        return attention_forms.attention_decode(own, hardware, lay.heads, lay.kv_heads,
+                                                m["head_dim"], wide, window, stored)  # fmt: skip
+    return replace(form, window=window) if window > 0.0 else form
+
+
+def attentions(
+    d: Record, c: Record, m: Record, lay: Layout, prompt: bool
+) -> Iterator[Attention | Measured]:
     """Softmax attention: full (or sparse) layers, windowed layers, the indexer."""
     kind = "attention_prefill" if prompt else "attention_decode"
     peak = d["peak_bf16"]
@@ -216,6 +319,10 @@ def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> It
         (m["window_layers"], m["window"]),
     ):
         if not layers > 0.0:
+            continue
+        form = measured_attention(d, c, m, lay, window, prompt)
+        if form is not None:
+            yield Measured(form, layers, window)
             continue
         if not m["kv_lora_rank"] > 0.0:
             a = ops.grouped_query(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
@@ -237,12 +344,20 @@ def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> It
 class Step:
     """A step under construction: sums of seconds, by cause and by group."""
 
-    def __init__(self, d: Record, c: Record, m: Record, p: Record) -> None:
+    def __init__(self, d: Record, calibration: Record, m: Record, p: Record) -> None:
+        # an operator costs what it costs alone, less the launch: the step counts its own kernels
+        c = {**calibration, "launch_s": 0.0}
         self.d, self.c, self.m, self.p = d, c, m, p
+        kernels, collectives_ = kernels_of_step(m, p), collectives_of_step(m, p)
+        self.gaps = (kernels + collectives_) * calibration["launch_s"]
+        self.engine_gaps = (
+            kernels * c["engine.kernel_gap"] + collectives_ * c["engine.collective_gap"]
+        )
+        self.sequence_s = c["sequence_s"] + c["engine.sequence"]
         lay = self.lay = Layout(m, p)
-        head = ops.gemm(d, c, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)
+        head = product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)
         norm = ops.elementwise(d, c, 1.0, 4.0 * 2.0 * m["hidden"])
-        self.common: list[Term] = [
+        terms: list[Term] = [
             ("head", "rank_tokens", ops.elementwise(d, c, 1.0, 2.0 * 2.0 * m["hidden"])),
             ("elementwise", "rank_tokens", norm.times(m["norms"])),
             *projections(d, c, m, lay),
@@ -251,12 +366,21 @@ class Step:
             ("head", "head_sequences", head),
             *collectives(d, c, m, lay),
         ]
+        self.common = [t for t in terms if isinstance(t[2], Line)]
+        self.products = [t for t in terms if isinstance(t[2], Product)]
+        self.exchanges = [t for t in terms if isinstance(t[2], Exchange)]
         self.decode = [*states(d, c, m, lay, False), *context_parallel(d, c, m, lay, False)]
         self.prefill = [*states(d, c, m, lay, True), *context_parallel(d, c, m, lay, True)]
-        self.decode_attention = list(attentions(d, c, m, lay, False))
-        self.prefill_attention = list(attentions(d, c, m, lay, True))
+        both = [list(attentions(d, c, m, lay, prompt)) for prompt in (False, True)]
+        self.decode_attention, self.prefill_attention = (
+            [a for a in side if isinstance(a, Attention)] for side in both
+        )
+        self.measured_decode, self.measured_prefill = (
+            [a for a in side if isinstance(a, Measured)] for side in both
+        )
         self.experts: Line | None = None
-        if m["moe_layers"] > 0.0:
+        self.measured_experts = measured_constants(c, "experts")
+        if m["moe_layers"] > 0.0 and self.measured_experts is None:
             self.experts = ops.experts(
                 d, c, m["hidden"], m["moe_ffn"], m["topk"], m["mlp_matrices"], p["moe_tp"],
                 p["moe_ep"], lay.experts,
@@ -286,9 +410,66 @@ class Step:
     def add_terms(self, terms: list[Term], amounts: dict[str, float]) -> None:
         """Operators whose cost is a line."""
         for group, amount, line in terms:
+            assert isinstance(line, Line)
             x = amounts[amount]
             self.add(group, x * line.compute, line.weights_s + x * line.traffic, x * line.flops,
                      line.weights + x * line.bytes)  # fmt: skip
+
+    def add_products(self, terms: list[Term], amounts: dict[str, float]) -> None:
+        """Matrix products by their measured form; their launch is counted by the step."""
+        for group, amount, x in terms:
+            assert isinstance(x, Product)
+            _, seconds, compute, memory, flops, moved = measured_gemm(
+                x.constants, self.d["memory_bandwidth"], ops.peak_of(self.d, x.weight),
+                self.d["sm_count"], amounts[amount], x.n, x.k, ops.STORED[x.weight],
+                ops.ACTIVATION[x.activation],
+            )  # fmt: skip
+            self.add_costs(group, x.count, seconds, compute, memory, flops, moved)
+
+    def add_exchanges(self, terms: list[Term], amounts: dict[str, float]) -> None:
+        """Collectives: the fastest protocol's time beyond that of the emptiest message."""
+        for group, amount, x in terms:
+            assert isinstance(x, Exchange)
+            nbytes = amounts[amount] * x.vector
+            best, empty = math.inf, math.inf
+            for fixed, per_byte in x.protocols:
+                best = minimum(best, fixed + nbytes * per_byte)
+                empty = minimum(empty, fixed)
+            seconds = x.count * (best - empty)
+            self.time += seconds
+            self.group[group] += seconds
+            self.communication += seconds
+            self.communication_bytes += x.count * (amounts[amount] * x.crossing)
+
+    def add_experts(self, tokens: float) -> None:
+        """A mixture's experts by their measured form."""
+        d, m, p, own = self.d, self.m, self.p, self.measured_experts
+        if own is None or not m["moe_layers"] > 0.0:
+            return
+        weight = self.lay.experts
+        _, *cost = measured_experts(
+            own, d["memory_bandwidth"], ops.peak_of(d, weight), d["sm_count"], d["l2_bytes"],
+            tokens, m["hidden"], m["moe_ffn"], m["experts"], m["topk"], m["mlp_matrices"],
+            p["moe_tp"], p["moe_ep"], self.c["engine.skew"], ops.STORED[weight],
+            ops.ACTIVATION[weight],
+        )  # fmt: skip
+        seconds, compute, memory, flops, moved = cost
+        self.add_costs("experts", m["moe_layers"], seconds, compute, memory, flops, moved)
+
+    def add_costs(
+        self, group: str, count: float, seconds: float, compute: float, memory: float,
+        flops: float, moved: float,
+    ) -> None:  # fmt: skip
+        """An operator of each of `count` layers, with seconds of its own."""
+        self.time += count * seconds
+        self.group[group] += count * seconds
+        if compute >= memory:
+            self.compute += count * seconds
+        else:
+            self.memory += count * seconds
+        self.busy += count * compute
+        self.flops += count * flops
+        self.bytes += count * moved
 
     def add_attention(self, a: Attention, pairs: float, keys: float, queries: float) -> None:
         """Softmax attention."""
@@ -316,12 +497,13 @@ class Step:
         def launches(terms: list[Term]) -> float:
             total = 0.0
             for _, _, line in terms:
+                assert isinstance(line, Line)
                 total += line.launch
             return total
 
         expert_launch = self.experts.launch if self.experts else 0.0
-        launch = c["step_s"] + (launches(self.common) + expert_launch)
-        launch = launch + c["sequence_s"] * amounts["head_sequences"]
+        common = launches(self.common) + expert_launch + self.gaps + self.engine_gaps
+        launch = c["step_s"] + common + self.sequence_s * amounts["head_sequences"]
         for active, terms, attention in (
             (batch > 0.0, self.decode, self.decode_attention),
             (own * chunk > 0.0, self.prefill, self.prefill_attention),
@@ -335,6 +517,9 @@ class Step:
         self.time += launch
 
         self.add_terms(self.common, amounts)
+        self.add_products(self.products, amounts)
+        self.add_exchanges(self.exchanges, amounts)
+        self.add_experts(amounts["stage_tokens"])
         if self.experts:
             line, x = self.experts, amounts["stage_tokens"]
             touched = divide(ops.experts_touched(x, m["experts"], m["topk"]), self.p["moe_ep"])
@@ -344,11 +529,20 @@ class Step:
         for a in self.decode_attention:
             keys = sequences * (minimum(context, a.window) / lay.cp)
             self.add_attention(a, keys, keys, sequences)
+        for x in self.measured_decode:
+            assert isinstance(x.form, attention_forms.Decode)
+            seen = context if lay.cp == 1.0 else minimum(context, x.form.window) / lay.cp
+            _, *cost = x.form.cost(sequences, seen, False)
+            self.add_costs("attention", x.layers, *cost)
         self.add_terms(self.prefill, amounts)
         for a in self.prefill_attention:
             pairs = own * (ops.causal_pairs(tokens, past, a.window) / lay.cp)
             keys = own * ops.causal_keys(tokens, past, a.window)
             self.add_attention(a, pairs, keys, amounts["prompt_tokens"])
+        for x in self.measured_prefill:
+            assert isinstance(x.form, attention_forms.Prefill)
+            _, *cost = x.form.cost(own, tokens, past)
+            self.add_costs("attention", x.layers / lay.cp, *cost)
         return self
 
     def watts(self) -> float:
@@ -480,8 +674,9 @@ def weight_bytes(model: Record, plan: Record) -> float:
     rest = model["parameters"] - routed - embedding - head
     ends = maximum(embedding, head) if lay.pp > 1.0 else embedding + head
     spread = plan["moe_tp"] * plan["moe_ep"] * lay.pp
+    wide = mixer_parameters(model) * (ops.STORED[lay.mixers] - ops.STORED[lay.weights])
     return (
-        rest * ops.STORED[lay.weights] / (lay.tp * lay.pp)
+        (rest * ops.STORED[lay.weights] + wide) / (lay.tp * lay.pp)
         + routed * ops.STORED[lay.experts] / spread
         + ends * ops.STORED[lay.ends] / lay.tp
     )

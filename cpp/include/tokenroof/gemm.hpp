@@ -1,0 +1,148 @@
+// Matrix product [m, k] @ [k, n] as libraries run it: the best of a few tiles and splits of k, in waves over
+// the multiprocessors, overlapped with the traffic of its operands.
+//
+// Constants (TR_GEMM_CONSTANTS): t0 [s] per launch; compute, memory: shares of the peak and of the bandwidth;
+// overlap: what of the shorter one is not hidden (`smooth_max`); wave: how much of a last, partial wave is
+// paid; prologue: columns of k that filling the pipeline costs; tile_loss: elements that a tile's edge costs;
+// stream: how many times its share of the bandwidth one multiprocessor can draw; latency [s]: what a column of
+// k takes whatever the tile; split [s]: joining partial sums; quantise: share of the bandwidth at which
+// activations are narrowed.
+//   Tiles and waves: NVIDIA, Matrix Multiplication Background User's Guide (DU-09799-001), sections 3.3, 4.
+//   Split-K: Osama et al., Stream-K, arXiv:2301.03598, section 3.
+#pragma once
+#include "cost.hpp"
+#include "maths.hpp"
+#include "records.hpp"
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+constexpr int gemm_tiles = 8, gemm_splits = 5; // splits: 1, 2, 4, 8, 16
+
+// Rows and columns of the tiles, by number.
+TR_HD double gemm_tile_rows(int tile) { return tile < 3 ? 64.0 : tile < 6 ? 128.0 : 256.0; }
+TR_HD double gemm_tile_columns(int tile) {
+    return tile == 0 ? 32.0 : tile == 1 || tile == 3 ? 64.0 : tile == 5 || tile == 7 ? 256.0 : 128.0;
+}
+
+// What does not depend on m.
+struct Gemm {
+    double t0, overlap, split;
+    double k, wave, prologue;
+    double down[gemm_tiles], across[gemm_tiles];  // rows of tiles per row of m; waves of a row of tiles
+    double unit[gemm_tiles];                      // seconds per column of k
+    double weights_s, row_s, split_s, quantise_s; // seconds: weights; per row of m
+    double row_flops, weights, row_bytes;
+};
+
+// g: the block of constants.
+TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, int weight, int activation) {
+    const double bandwidth = d[device::memory_bandwidth], narrow = activation_bytes(activation);
+    const double sms = d[device::sm_count];
+    Gemm r;
+    r.t0 = g[constant::gemm::t0];
+    r.overlap = g[constant::gemm::overlap];
+    r.k = k;
+    r.wave = g[constant::gemm::wave];
+    r.prologue = g[constant::gemm::prologue];
+    const double rate = dtype_peak(d, weight) * g[constant::gemm::compute] / sms; // of a multiprocessor
+    const double stream = bandwidth * g[constant::gemm::stream] / sms;
+    const double row_stream = narrow / stream, column_stream = dtype_bytes(weight) / stream;
+    const double flop = 2.0 / rate, inverse = 1.0 / sms, loss = g[constant::gemm::tile_loss];
+    const double latency = g[constant::gemm::latency];
+    for (int t = 0; t < gemm_tiles; ++t) {
+        const double tm = gemm_tile_rows(t), tn = gemm_tile_columns(t);
+        // a block computes its tile, or waits for the operands that its multiprocessor can draw
+        r.unit[t] = max_nan(max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream), latency);
+        r.across[t] = ceil_lanes(n * (1.0 / tn)) * inverse;
+        r.down[t] = 1.0 / tm;
+    }
+    r.row_flops = 2.0 * n * k;
+    r.weights = n * k * dtype_bytes(weight);
+    const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * (2.0 + narrow) : 0.0;
+    r.row_bytes = row + quantised;
+    const double reached = bandwidth * g[constant::gemm::memory];
+    r.weights_s = r.weights / reached;
+    r.row_s = row / reached;
+    r.split = g[constant::gemm::split];
+    r.split_s = n * 8.0 / bandwidth; // 32-bit sums, written and read
+    r.quantise_s = quantised / (bandwidth * g[constant::gemm::quantise]);
+    return r;
+}
+
+// How the tiles are tried: one after the other for lanes of m, all at once for a single m.
+template <class V> struct TileLanes {
+    using Type = V;
+    static constexpr int groups = gemm_tiles;
+    static TR_HD V spread(V x) { return x; }
+    static TR_HD double at(const double* tiles, int t) { return tiles[t]; }
+    static TR_HD V least(const V* x) {
+        V y[gemm_tiles / 2];
+        for (int t = 0; t < gemm_tiles / 2; ++t) y[t] = x[t + gemm_tiles / 2] < x[t] ? x[t + gemm_tiles / 2] : x[t];
+        for (int half = gemm_tiles / 4; half > 0; half /= 2)
+            for (int t = 0; t < half; ++t) y[t] = y[t + half] < y[t] ? y[t + half] : y[t];
+        return y[0];
+    }
+};
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+template <> struct TileLanes<double> {
+    using Type = double8;
+    static constexpr int groups = 1;
+    static TR_HD double8 spread(double x) { return splat<double8>(x); }
+    static TR_HD double8 at(const double* tiles, int) {
+        double8 x;
+        __builtin_memcpy(&x, tiles, sizeof x);
+        return x;
+    }
+    static TR_HD double least(const double8* x) {
+        double8 y = *x;
+        const double8 a = __builtin_shufflevector(y, y, 4, 5, 6, 7, 0, 1, 2, 3);
+        y = a < y ? a : y;
+        const double8 b = __builtin_shufflevector(y, y, 2, 3, 0, 1, 6, 7, 4, 5);
+        y = b < y ? b : y;
+        return y[1] < y[0] ? y[1] : y[0];
+    }
+};
+#endif
+
+template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
+    using Tiles = TileLanes<V>;
+    using W = typename Tiles::Type;
+    const V rows = ceil_lanes(m), none = splat<V>(0.0);
+    const V memory = r.weights_s + rows * r.row_s;
+    const W spread = Tiles::spread(rows), full = splat<W>(1.0);
+    W waves[Tiles::groups], seconds[Tiles::groups];
+    for (int t = 0; t < Tiles::groups; ++t)
+        waves[t] = ceil_lanes(spread * Tiles::at(r.down, t)) * Tiles::at(r.across, t);
+    V best = splat<V>(infinite()), shortest = best;
+    for (int i = 0; i < gemm_splits; ++i) {
+        const double split = double(1 << i);
+        if (i > 0 && !(r.k >= 64.0 * split)) break;
+        const double depth = r.k * (1.0 / split) + r.prologue;
+        for (int t = 0; t < Tiles::groups; ++t) {
+            const W w = waves[t] * split;
+            const W paid = w + r.wave * (ceil_lanes(w) - w);
+            seconds[t] = (w <= full ? full : paid) * (depth * Tiles::at(r.unit, t));
+        }
+        const V compute = Tiles::least(seconds);
+        const V joined = i == 0 ? rows * 0.0 : r.split + rows * (split * r.split_s);
+        const V total = smooth_max(compute, memory, r.overlap) + joined;
+        shortest = total < best ? compute : shortest;
+        best = total < best ? total : best;
+    }
+    const V nan = splat<V>(not_a_number());
+    const V quantised = rows * r.quantise_s;
+    const V valid = m >= none ? none : nan;
+    // a product of no rows is not launched
+    Cost<V> out;
+    out.fixed = (m > none ? splat<V>(r.t0) : none) + valid;
+    out.seconds = (m > none ? best + quantised : none) + valid;
+    out.compute = (m > none ? shortest : none) + valid;
+    out.memory = (m > none ? memory + quantised : none) + valid;
+    out.flops = rows * r.row_flops;
+    out.bytes = r.weights + rows * r.row_bytes;
+    return out;
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof

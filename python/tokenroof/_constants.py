@@ -1,0 +1,181 @@
+"""Fitted constants of the operators: those of a device, or of the nearest that was measured.
+
+Each file ``catalogue/constants/<operator>.toml`` holds the fits of one operator, written by
+`tokenroof.calibrate`: per device, engine and type the constants, what they were fitted on and how far off
+they were on shapes left out. A device that nobody measured gets the geometric mean of the constants of its
+generation, with the band that leaving known devices out in turn gave.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tokenroof.device import Device
+
+#: Operators with measured forms: names of files, and of the blocks of a calibration record that they fill.
+OPERATORS = (
+    "gemm",
+    "attention_decode",
+    "attention_prefill",
+    "mla_decode",
+    "mla_prefill",
+    "experts",
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "all_to_all",
+)
+#: Those that a device's links do, not its multiprocessors.
+COLLECTIVES = OPERATORS[-4:]  # fmt: skip
+
+# Where a type was not measured, others stand in, the nearest first.
+_STAND_INS: dict[str, tuple[str, ...]] = {
+    "bf16": ("fp16", "fp8"), "fp16": ("bf16",), "tf32": ("bf16",), "fp32": ("bf16",),
+    "fp8": ("fp8_block", "bf16"), "int8": ("fp8", "fp8_block", "bf16"), "fp8_block": ("fp8", "bf16"),
+    "nvfp4": ("mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
+    "fp4": ("nvfp4", "mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
+    "mxfp4": ("int4", "bf16", "mxfp4_mxfp8"), "int4": ("mxfp4", "bf16"),
+    "bf16/fp8": ("bf16", "fp8"),  # maths, then cache, of attention
+    "mxfp4_mxfp8": ("nvfp4", "fp8", "fp8_block", "mxfp4", "bf16"),
+}  # fmt: skip
+# Engines whose kernels stand in for another's.
+_NEAR_ENGINES: dict[str, tuple[str, ...]] = {
+    "vllm": ("vllm", "trtllm"), "trtllm": ("trtllm", "vllm"), "sglang": ("vllm", "trtllm"),
+    "ideal": ("trtllm", "vllm"), "nccl": ("nccl", "trtllm", "vllm"),
+}  # fmt: skip
+#: Relative band where nothing was left out to measure it: other makers' devices.
+FAR_BAND = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Constants of one operator, and how good they are.
+
+    Attributes
+    ----------
+    constants : dict
+        By name, as in ``_core.CALIBRATION_BLOCKS``.
+    band : float
+        Relative half-width that holds four of five measurements; NaN where unknown.
+    origin : str
+        What they were fitted on.
+    near : {"device", "engine", "type", "generation", "other"}
+        How near to what was asked: fitted on it, or the first thing that differs.
+    """
+
+    constants: dict[str, float]
+    band: float
+    origin: str
+    near: str
+
+
+@cache
+def fits(operator: str) -> tuple[dict[str, Any], ...]:
+    """The fits of an operator as they stand in the catalogue; none if it has no file yet."""
+    import tomllib
+
+    path = os.path.join(os.path.dirname(__file__), "catalogue", "constants", f"{operator}.toml")
+    if not os.path.exists(path):
+        return ()
+    with open(path, "rb") as file:
+        return tuple(tomllib.load(file)["fit"])
+
+
+def generation(device: Device) -> str:
+    """What devices must share for constants to carry over: maker, family, kind of memory.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> generation(tr.device("B300-SXM")), generation(tr.device("RTX 5090"))
+    ('nvidia blackwell hbm', 'nvidia blackwell gddr')
+    """
+    family = device.family.lower()
+    for word in ("hopper", "blackwell", "rubin", "ampere", "ada", "volta", "turing"):
+        if word in family:
+            family = word
+            break
+    memory = (device.memory_type or "").lower()
+    kind = next((k for k in ("hbm", "gddr", "lpddr", "sram", "ddr") if k in memory), memory)
+    return f"{device.vendor.lower()} {family} {kind}"
+
+
+def geometric_mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
+    """Constants between several sets of them: each the geometric mean; zero if one is zero."""
+    rows = list(rows)
+    return {
+        name: rows[0][name]  # as it is: a tile of 64 is not one of 63.99
+        if len({row[name] for row in rows}) == 1
+        else math.exp(math.fsum(math.log(row[name]) for row in rows) / len(rows))
+        if all(row[name] > 0.0 for row in rows)
+        else 0.0
+        for name in rows[0]
+    }
+
+
+@cache
+def _generation_of(name: str) -> str:
+    from tokenroof.device import device
+
+    return generation(device(name))
+
+
+def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
+    """The constants for an operator on a device, or those of the nearest that was measured.
+
+    The type counts most, then the generation, then the engine: kernels of one generation are alike.
+
+    Returns
+    -------
+    Fit or None
+        None where the operator has no fits, or the device has no known count of multiprocessors.
+    """
+    rows = fits(operator)
+    if not rows or (operator not in COLLECTIVES and not device.sm_count):
+        return None
+    engines = _NEAR_ENGINES.get(engine, (engine,))
+    own = generation(device)
+
+    def rank(row: dict[str, Any]) -> tuple[int, int, int] | None:
+        types = (dtype, *_STAND_INS.get(dtype, ()))
+        kind = row.get("dtype", dtype)
+        if kind not in types or row["engine"] not in engines:
+            return None
+        if row["device"] == device.name:
+            place = 0
+        elif _generation_of(row["device"]) == own:
+            place = 1
+        else:
+            place = 2 + (own.rsplit(" ", 1)[1] != _generation_of(row["device"]).rsplit(" ", 1)[1])
+        return types.index(kind), place, engines.index(row["engine"])
+
+    ranked = [(r, row) for row in rows if (r := rank(row)) is not None]
+    if not ranked:
+        return None
+    best = min(r for r, _ in ranked)
+    chosen = [row for r, row in ranked if r == best]
+    kind, place, other_engine = best
+    near = "type" if kind else ("device", "generation", "other", "other")[place]
+    if near == "device" and other_engine:
+        near = "engine"
+    names = ", ".join(sorted({row["device"] for row in chosen}))
+    what = f"{chosen[0]['engine']} {chosen[0].get('dtype', '')}".strip()
+    rows_in = sum(row["rows"] for row in chosen)
+    key = {"device": "band", "engine": "band", "type": "band_generation",
+           "generation": "band_generation", "other": "band_other"}[near]  # fmt: skip
+    bands = [row[key] for row in chosen if key in row]
+    band = max(bands) if bands else max([FAR_BAND, *(row["band"] for row in chosen)])
+    if device.vendor.lower() != "nvidia":
+        band = max(band, FAR_BAND)
+    return Fit(
+        geometric_mean([row["constants"] for row in chosen]),
+        band,
+        f"{rows_in} measured rows of {names} ({what})",
+        near,
+    )

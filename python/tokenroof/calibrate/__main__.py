@@ -1,0 +1,68 @@
+"""Command line: ``python -m tokenroof.calibrate DIR [--out DIR] [--operator NAME] [--exclude RULE]``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from tokenroof.calibrate import SPECS, fit_tables, write_constants
+from tokenroof.calibrate._engines import fit_engines, write_engines
+from tokenroof.calibrate._points import read_serving, rule
+
+ENGINE = "engine"
+POINTS = "end_to_end.csv"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Fit, print a line per fit, write the files; 2 for input that does not do."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tokenroof.calibrate",
+        description="Fit the operators' constants on measured tables.",
+        epilog="example: python -m tokenroof.calibrate tables --out constants --operator gemm",
+    )
+    parser.add_argument("folder", help="with operators/<device>/<engine>-<version>/<table>.parquet")
+    parser.add_argument("--out", default=".", help="folder for the TOML files [here]")
+    parser.add_argument(
+        "--operator",
+        action="append",
+        choices=[*SPECS, ENGINE],
+        help="only these; engine: the engines' overheads, on DIR/" + POINTS,
+    )
+    parser.add_argument("--rows", type=int, default=2500, help="rows that a fit uses [2500]")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        type=rule,
+        metavar="COLUMN=VALUE[,...]",
+        help="serving points to leave out, such as those of another kind of load",
+    )
+    given = parser.parse_args(arguments)
+    out = Path(given.out)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        wanted = given.operator or [
+            *SPECS,
+            *([ENGINE] if Path(given.folder, POINTS).exists() else []),
+        ]
+        for operator in wanted:
+            if operator == ENGINE:
+                points = read_serving(Path(given.folder, POINTS), exclude=tuple(given.exclude))
+                print("; ".join(f"{reason}: {number}" for reason, number in points.counts.items()))
+                found = fit_engines(points, progress=print)
+                write_engines(out / "engine.toml", found)
+                print(found.summary())
+                print(f"wrote {out / ENGINE}.toml: {len(found.rows)} engines")
+                continue
+            rows = fit_tables(given.folder, operator, given.rows, print)
+            write_constants(out / f"{operator}.toml", operator, rows)
+            print(f"wrote {out / operator}.toml: {len(rows)} fits")
+    except (ValueError, KeyError, OSError) as error:
+        print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
