@@ -50,7 +50,7 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, float]) -> float
         "context": (1, 131072), "past": (0, 65536), "window": (0, 8192), "matrices": (2, 3),
         "moe_tp": (1, 8), "moe_ep": (1, 8), "kernels": (1, 8), "heads": (1, 128), "m": (1, 8192),
         "n": (16, 16384), "k": (16, 16384), "hidden": (64, 16384), "intermediate": (64, 32768),
-        "tokens": (1, 16384),
+        "tokens": (1, 16384), "confirmations": (0, 100),
     }  # fmt: skip
     fixed = {"kv_lora_rank": 512.0, "rope_head_dim": 64.0, "nope_head_dim": 128.0,
              "head_dim": 128.0, "v_head_dim": 128.0}  # fmt: skip
@@ -63,8 +63,10 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, float]) -> float
         return float(rng.integers(0, len(_core.DTYPES)))
     if name in fixed:
         return fixed[name]
-    if name == "flop_share":
+    if name in ("flop_share", "gamma"):
         return float(rng.random())
+    if name == "attacker_share":
+        return float(rng.uniform(0.02, 0.5))
     if name in whole:
         low, high = whole[name]
         return float(np.floor(np.exp(rng.uniform(np.log(max(low, 0.5)), np.log(high + 1)))))

@@ -34,6 +34,16 @@ constexpr double round_shift = 6755399441055744.0;
 constexpr double ln2_high = 6.93147180369123816490e-01;
 constexpr double ln2_low = 1.90821492927058770002e-10;
 
+// s (f^2/2 + R(s)), s = f / (2 + f): with it log(1 + f) = f - (f^2/2 - it) for f in [sqrt(1/2) - 1, sqrt(2) - 1].
+template <class V> TR_HD V log_series(V f, V half_square) {
+    const V s = f / (f + 2.0);
+    const V z = s * s, w = z * z;
+    const V even = w * (w * (w * 1.531383769920937332e-01 + 2.222219843214978396e-01) + 3.999999999940941908e-01);
+    const V odd = z * (w * (w * (w * 1.479819860511658591e-01 + 1.818357216161805012e-01) +
+                            2.857142874366239149e-01) + 6.666666666666735130e-01);
+    return s * (half_square + (even + odd));
+}
+
 // Natural logarithm of a positive normal number; NaN below zero, -inf at zero.
 template <class V> TR_HD V log_positive(V x) {
     using I = typename bits_of<V>::type;
@@ -45,13 +55,8 @@ template <class V> TR_HD V log_positive(V x) {
     // exponent to double without a conversion instruction
     const V k = same_bits<V>(exponent + 0x4338000000000000ULL) - round_shift;
     const V f = mantissa - 1.0;
-    const V s = f / (f + 2.0);
-    const V z = s * s, w = z * z;
-    const V even = w * (w * (w * 1.531383769920937332e-01 + 2.222219843214978396e-01) + 3.999999999940941908e-01);
-    const V odd = z * (w * (w * (w * 1.479819860511658591e-01 + 1.818357216161805012e-01) +
-                            2.857142874366239149e-01) + 6.666666666666735130e-01);
     const V half_square = f * f * 0.5;
-    const V log = k * ln2_high - ((half_square - (s * (half_square + (even + odd)) + k * ln2_low)) - f);
+    const V log = k * ln2_high - ((half_square - (log_series<V>(f, half_square) + k * ln2_low)) - f);
     const V zero = splat<V>(0.0), infinity = splat<V>(infinite());
     const V special = x == zero ? -infinity : splat<V>(not_a_number());
     return x > zero ? (x == infinity ? infinity : log) : special;
