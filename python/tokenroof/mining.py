@@ -12,6 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof._attacks import (
+    confirmations_needed,
+    double_spend_probability,
+    selfish_mining_revenue,
+    selfish_mining_threshold,
+)
 from tokenroof._bitcoin import (
     BLOCK_SECONDS,
     COIN,
@@ -29,6 +35,7 @@ from tokenroof._bitcoin import (
     whole_number,
     work,
 )
+from tokenroof._pool_simulation import PoolSimulation, simulate_pool
 from tokenroof._pools import SCHEMES, PoolIncome, pool_income
 
 if TYPE_CHECKING:
@@ -46,10 +53,13 @@ __all__ = [
     "SCHEMES",
     "TARGET_LIMIT",
     "PoolIncome",
+    "PoolSimulation",
     "ScanResult",
     "backends",
     "bits_from_target",
+    "confirmations_needed",
     "difficulty",
+    "double_spend_probability",
     "expected_time_to_block",
     "hashprice",
     "hashrate",
@@ -57,6 +67,9 @@ __all__ = [
     "pool_income",
     "retarget",
     "scan",
+    "selfish_mining_revenue",
+    "selfish_mining_threshold",
+    "simulate_pool",
     "subsidy",
     "supply",
     "target_from_bits",
