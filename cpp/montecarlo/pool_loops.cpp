@@ -7,17 +7,17 @@ namespace {
 
 #if defined(__GNUC__)
 #if TR_LANES >= 16
-using Lanes = double8;
+using Vector = double8;
 #elif TR_LANES >= 8
-using Lanes = double4;
+using Vector = double4;
 #else
-using Lanes = double2;
+using Vector = double2;
 #endif
 #else
-using Lanes = double;
+using Vector = double;
 #endif
-using Words = bits_of<Lanes>::type;
-constexpr int lanes = sizeof(Lanes) / sizeof(double);
+using Words = bits_of<Vector>::type;
+constexpr int lanes = sizeof(Vector) / sizeof(double);
 
 void paths(const PoolJob* job) {
     PoolModel m;
@@ -30,10 +30,10 @@ void paths(const PoolJob* job) {
         if (job->stop && *job->stop) return;
         Words path = {};
         for (int l = 0; l < lanes; ++l) put(path, l, job->first + (unsigned long long)(start + l));
-        const PoolPath<Lanes> got =
+        const PoolPath<Vector> got =
             m.window_s > 0.0
-                ? pplns_path<Lanes, Words>(m, path, key0, key1, job->ring, job->ring_size, job->stop)
-                : pool_path<Lanes, Words>(m, path, key0, key1, job->stop);
+                ? pplns_path<Vector, Words>(m, path, key0, key1, job->ring, job->ring_size, job->stop)
+                : pool_path<Vector, Words>(m, path, key0, key1, job->stop);
         for (int l = 0; l < lanes && start + l < job->n; ++l) {
             job->income[start + l] = lane(got.income, l);
             job->ruin_time[start + l] = lane(got.ruin_time, l);
@@ -54,9 +54,9 @@ void philox_words(const unsigned int* counters, const unsigned int* key, unsigne
 
 void quantiles(const double* u, const double* mean, double* normal, double* poisson, long long n) {
     for (long long start = 0; start < n; start += lanes) {
-        Lanes x = splat<Lanes>(0.5), y = splat<Lanes>(1.0);
+        Vector x = splat<Vector>(0.5), y = splat<Vector>(1.0);
         for (int l = 0; l < lanes && start + l < n; ++l) put(x, l, u[start + l]), put(y, l, mean[start + l]);
-        const Lanes a = normal_quantile<Lanes>(x), b = poisson_quantile<Lanes>(x, y);
+        const Vector a = normal_quantile<Vector>(x), b = poisson_quantile<Vector>(x, y);
         for (int l = 0; l < lanes && start + l < n; ++l) normal[start + l] = lane(a, l), poisson[start + l] = lane(b, l);
     }
 }

@@ -21,7 +21,20 @@ struct PoolModel {
 #undef TR_FIELD
 };
 
-enum PoolStream : unsigned int { stream_blocks = 0, stream_shares = 1 };
+// What is drawn: waits for blocks, counts of shares, luck of fees. Each draw of a stream gives two numbers.
+enum PoolStream : unsigned int { stream_blocks = 0, stream_shares = 1, stream_fees = 2 };
+
+// Number i of a stream, i = 0, 1, 2 ... in this order: every other one is kept from the call before.
+template <class V, class I> struct Numbers {
+    unsigned int stream, key0, key1;
+    V kept;
+    TR_HD V next(unsigned long long i, I path) {
+        if (i & 1) return kept;
+        V now;
+        uniforms<V, I>(splat_word<I>(i >> 1), stream, path, key0, key1, now, kept);
+        return now;
+    }
+};
 
 // Room for the blocks whose window has begun: more than that in one window does not happen (a Poisson
 // count four times its mean and 64 over it: below 1e-30).
@@ -44,8 +57,7 @@ template <class V> TR_HD void pool_ruin(V& ruin_time, V start, V length, V befor
     ruin_time = falls ? start + length * (before / (before - after)) : ruin_time;
 }
 
-template <class V> TR_HD V block_fees(const PoolModel& m, V u) {
-    if (m.fee_sigma == 0.0) return splat<V>(m.fee_scale);
+template <class V> TR_HD V lognormal_fees(const PoolModel& m, V u) {
     return exponential<V>(normal_quantile<V>(u) * m.fee_sigma) * m.fee_scale;
 }
 
@@ -55,23 +67,22 @@ TR_HD PoolPath<V> pool_path(const PoolModel& m, I path, unsigned int key0, unsig
     const V zero = splat<V>(0.0), horizon = splat<V>(m.horizon_s);
     PoolPath<V> out{zero, splat<V>(infinite())};
     V t = zero, balance = splat<V>(m.reserve);
+    Numbers<V, I> waits{stream_blocks, key0, key1, zero}, counts{stream_shares, key0, key1, zero},
+        lucks{stream_fees, key0, key1, zero};
+    const double mean_wait = 1.0 / m.block_rate;
     for (unsigned long long i = 0; any(t < horizon); ++i) {
         if (stop && (i & 1023) == 0 && *stop) break;
-        V wait, luck;
-        uniforms<V, I>(splat_word<I>(i), stream_blocks, path, key0, key1, wait, luck);
-        const V next = t - log_positive<V>(wait) / m.block_rate;
+        const V next = t - log_positive<V>(waits.next(i, path)) * mean_wait;
         const auto found = next < horizon;
         const V end = found ? next : horizon, length = end - t;
         V paid = zero;
-        if (m.share_rate > 0.0) {
-            V count, unused;
-            uniforms<V, I>(splat_word<I>(i), stream_shares, path, key0, key1, count, unused);
-            paid = poisson_quantile<V>(count, length * m.share_rate) * m.share_gain;
-        }
+        if (m.share_rate > 0.0)
+            paid = poisson_quantile<V>(counts.next(i, path), length * m.share_rate) * m.share_gain;
         const V after = balance + (paid - length * m.cost_rate);
         pool_ruin<V>(out.ruin_time, t, length, balance, after);
         V gain = zero;
-        if (m.fee_gain != 0.0) gain = block_fees<V>(m, luck) * m.fee_gain;
+        if (m.fee_gain != 0.0)
+            gain = (m.fee_sigma == 0.0 ? splat<V>(m.fee_scale) : lognormal_fees<V>(m, lucks.next(i, path))) * m.fee_gain;
         gain = found ? gain + m.block_gain : zero;
         out.income = out.income + (paid + gain);
         balance = after + gain;
@@ -90,6 +101,14 @@ template <class I> TR_HD unsigned long long word(I v, int l) { return v[l]; }
 template <class V, class X> TR_HD void put(V& v, int l, X x) { v[l] = x; }
 #endif
 
+// A vector in memory, for what is done lane by lane.
+template <class V> struct Lanes {
+    alignas(V) double x[sizeof(V) / sizeof(double)];
+    TR_HD Lanes() {}
+    TR_HD explicit Lanes(V v) { *reinterpret_cast<V*>(x) = v; }
+    TR_HD V all() const { return *reinterpret_cast<const V*>(x); }
+};
+
 // Pay per last N shares [R11, section 3.3], its window counted in time: N shares at the pool's mean rate.
 // Between window starts and blocks, in the order of time, the miner's shares are independent Poisson
 // counts; a block pays for what was counted since its window began. Blocks are drawn a window ahead and
@@ -100,61 +119,67 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
     constexpr int lanes = sizeof(V) / sizeof(double);
     const V zero = splat<V>(0.0), horizon = splat<V>(m.horizon_s), never = splat<V>(infinite());
     PoolPath<V> out{zero, never};
-    double *const times = ring, *const counts = ring + ring_size * lanes, *const lucks = ring + 2 * ring_size * lanes;
+    double *const times = ring, *const starts = ring + ring_size * lanes, *const fees = ring + 2 * ring_size * lanes;
     V t = splat<V>(m.window_filled != 0.0 ? -m.window_s : 0.0), balance = splat<V>(m.reserve), count = zero;
     long long drawn[lanes] = {}, paid_for[lanes] = {}; // blocks whose window has begun; that were paid
-    V wait, ahead_luck, block_time = never, block_count = zero, block_luck = splat<V>(0.5);
-    uniforms<V, I>(splat_word<I>(0), stream_blocks, path, key0, key1, wait, ahead_luck);
-    V ahead = zero - log_positive<V>(wait) / m.block_rate; // the next block whose window has not begun
+    Lanes<V> block_time, block_start, block_fees, begun;
+    for (int l = 0; l < lanes; ++l) block_time.x[l] = infinite(), block_start.x[l] = block_fees.x[l] = begun.x[l] = 0.0;
+    Numbers<V, I> counts{stream_shares, key0, key1, zero};
+    const double mean_wait = 1.0 / m.block_rate;
+    V wait, luck;
+    uniforms<V, I>(splat_word<I>(0), stream_blocks, path, key0, key1, wait, luck);
+    V ahead = zero - log_positive<V>(wait) * mean_wait; // the next block whose window has not begun
     for (unsigned long long i = 0; any(t < horizon); ++i) {
         if (stop && (i & 1023) == 0 && *stop) break;
-        const V opens = ahead - m.window_s;
-        V end = min_nan(min_nan(opens, block_time), horizon);
+        const V opens = ahead - m.window_s, block = block_time.all();
+        V end = min_nan(min_nan(opens, block), horizon);
         end = t < zero ? min_nan(end, zero) : end; // what came before the start earns nothing by itself
         end = max_nan(end, t);
         const V length = end - t;
-        V u, unused;
-        uniforms<V, I>(splat_word<I>(i), stream_shares, path, key0, key1, u, unused);
-        const V shares = poisson_quantile<V>(u, length * m.share_rate);
+        const V shares = poisson_quantile<V>(counts.next(i, path), length * m.share_rate);
         count = count + shares;
         const V paid = t < zero ? zero : shares * m.share_gain;
         const V spent = t < zero ? zero : length * m.cost_rate;
         const V after = balance + (paid - spent);
         pool_ruin<V>(out.ruin_time, t, length, balance, after);
-        const auto pays = (block_time <= end) & (end < horizon);
+        const auto pays = (block <= end) & (end < horizon);
         const auto begins = (opens <= end) & (end < horizon);
-        const V worth = block_fees<V>(m, block_luck) * m.fee_gain + m.block_gain;
-        const V gain = pays ? worth * ((count - block_count) / m.window_shares) : zero;
+        const V worth = block_fees.all() * m.fee_gain + m.block_gain;
+        const V gain = pays ? worth * ((count - block_start.all()) / m.window_shares) : zero;
         out.income = out.income + (paid + gain);
         balance = after + gain;
         t = end;
         if (!any(pays | begins)) continue;
-        I index = splat_word<I>(0);
+        V block_worth = splat<V>(m.fee_scale);
+        if (m.fee_sigma != 0.0) block_worth = lognormal_fees<V>(m, luck);
+        const Lanes<V> now(end), when(ahead), first(opens), so_far(count), worths(block_worth);
         for (int l = 0; l < lanes; ++l) {
             // the same comparisons as the masks above
-            const double now = lane(end, l);
-            if (!(now < m.horizon_s)) continue;
-            if (lane(block_time, l) <= now) ++paid_for[l];
-            if (lane(opens, l) <= now) {
+            if (!(now.x[l] < m.horizon_s)) continue;
+            const bool begin = first.x[l] <= now.x[l], pay = block_time.x[l] <= now.x[l];
+            if (begin) {
                 const int slot = int(drawn[l] & (ring_size - 1)) * lanes + l;
-                times[slot] = lane(ahead, l);
-                counts[slot] = lane(count, l);
-                lucks[slot] = lane(ahead_luck, l);
-                ++drawn[l];
+                times[slot] = when.x[l];
+                starts[slot] = so_far.x[l];
+                fees[slot] = worths.x[l];
+                begun.x[l] = double(++drawn[l]);
                 if (drawn[l] - paid_for[l] >= ring_size) put(out.income, l, not_a_number());
             }
-            const bool waiting = paid_for[l] < drawn[l];
-            const int slot = int(paid_for[l] & (ring_size - 1)) * lanes + l;
-            put(block_time, l, waiting ? times[slot] : infinite());
-            put(block_count, l, waiting ? counts[slot] : 0.0);
-            put(block_luck, l, waiting ? lucks[slot] : 0.5);
-            put(index, l, (unsigned long long)drawn[l]);
+            paid_for[l] += pay;
+            if (pay || (begin && paid_for[l] + 1 == drawn[l])) { // another block is the next to be paid
+                const bool waiting = paid_for[l] < drawn[l];
+                const int slot = int(paid_for[l] & (ring_size - 1)) * lanes + l;
+                block_time.x[l] = waiting ? times[slot] : infinite();
+                block_start.x[l] = waiting ? starts[slot] : 0.0;
+                block_fees.x[l] = waiting ? fees[slot] : 0.0;
+            }
         }
         if (!any(begins)) continue;
-        V luck;
-        uniforms<V, I>(index, stream_blocks, path, key0, key1, wait, luck);
-        ahead = begins ? ahead - log_positive<V>(wait) / m.block_rate : ahead;
-        ahead_luck = begins ? luck : ahead_luck;
+        const I index = same_bits<I>(begun.all() + 4503599627370496.0) & 0xffffffffULL; // 2^52: to an integer
+        V new_luck;
+        uniforms<V, I>(index, stream_blocks, path, key0, key1, wait, new_luck);
+        ahead = begins ? ahead - log_positive<V>(wait) * mean_wait : ahead;
+        luck = begins ? new_luck : luck;
     }
     return out;
 }
