@@ -52,19 +52,23 @@ void philox_words(const unsigned int* counters, const unsigned int* key, unsigne
     }
 }
 
-void quantiles(const double* u, const double* mean, double* normal, double* poisson, long long n) {
+void variates(const double* u, const double* v, const double* mean, double* first, double* second,
+              double* poisson, long long n) {
     for (long long start = 0; start < n; start += lanes) {
-        Vector x = splat<Vector>(0.5), y = splat<Vector>(1.0);
-        for (int l = 0; l < lanes && start + l < n; ++l) put(x, l, u[start + l]), put(y, l, mean[start + l]);
-        const Vector a = normal_quantile<Vector>(x), b = poisson_quantile<Vector>(x, y);
-        for (int l = 0; l < lanes && start + l < n; ++l) normal[start + l] = lane(a, l), poisson[start + l] = lane(b, l);
+        const int used = n - start < lanes ? int(n - start) : lanes;
+        Vector x = splat<Vector>(0.5), y = x, z = x, a, b;
+        for (int l = 0; l < used; ++l) put(x, l, u[start + l]), put(y, l, v[start + l]), put(z, l, mean[start + l]);
+        normals<Vector>(x, y, a, b);
+        const Vector c = poisson_count<Vector>(a, z, [&]() TR_INLINE { return x; });
+        for (int l = 0; l < used; ++l)
+            first[start + l] = lane(a, l), second[start + l] = lane(b, l), poisson[start + l] = lane(c, l);
     }
 }
 
 } // namespace
 
 extern const PoolTable pool_table;
-const PoolTable pool_table = {lanes, paths, philox_words, quantiles};
+const PoolTable pool_table = {lanes, paths, philox_words, variates};
 
 } // namespace TR_ISA
 } // namespace tokenroof

@@ -98,13 +98,15 @@ void philox_words(const std::string& isa, const py::buffer& counters, const py::
                                numbers<unsigned int>(out, "out", 4 * n, true, held[2]), n);
 }
 
-void quantiles(const std::string& isa, const py::buffer& u, const py::buffer& mean, const py::buffer& normal,
-               const py::buffer& poisson) {
-    py::buffer_info held[4];
+void variates(const std::string& isa, const py::buffer& u, const py::buffer& v, const py::buffer& mean,
+              const py::buffer& first, const py::buffer& second, const py::buffer& poisson) {
+    py::buffer_info held[6];
     const long long n = u.request().size;
-    table_of(isa).quantiles(numbers<double>(u, "u", n, false, held[0]), numbers<double>(mean, "mean", n, false, held[1]),
-                            numbers<double>(normal, "normal", n, true, held[2]),
-                            numbers<double>(poisson, "poisson", n, true, held[3]), n);
+    table_of(isa).variates(numbers<double>(u, "u", n, false, held[0]), numbers<double>(v, "v", n, false, held[1]),
+                           numbers<double>(mean, "mean", n, false, held[2]),
+                           numbers<double>(first, "first", n, true, held[3]),
+                           numbers<double>(second, "second", n, true, held[4]),
+                           numbers<double>(poisson, "poisson", n, true, held[5]), n);
 }
 
 } // namespace
@@ -116,7 +118,8 @@ void register_montecarlo(py::module_& m) {
     m.def("simulate_pool", &simulate_pool, py::arg("isa"), py::arg("model"), py::arg("seed"), py::arg("first_path"),
           py::arg("income"), py::arg("ruin_time"), py::arg("threads"), py::arg("progress") = py::none());
     m.def("philox_words", &philox_words, py::arg("isa"), py::arg("counters"), py::arg("key"), py::arg("out"));
-    m.def("quantiles", &quantiles, py::arg("isa"), py::arg("u"), py::arg("mean"), py::arg("normal"), py::arg("poisson"));
+    m.def("variates", &variates, py::arg("isa"), py::arg("u"), py::arg("v"), py::arg("mean"), py::arg("first"),
+          py::arg("second"), py::arg("poisson"));
 }
 
 } // namespace tokenroof

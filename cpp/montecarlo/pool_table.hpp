@@ -20,9 +20,11 @@ struct PoolJob {
 struct PoolTable {
     int lanes;
     void (*paths)(const PoolJob* job);
-    // Philox words and quantiles as the paths draw them, for tests: n counters of four words.
+    // Parts of a path, for tests: Philox over n counters of four words; normal numbers of pairs of uniform
+    // ones, and the Poisson count of the first of them.
     void (*philox_words)(const unsigned int* counters, const unsigned int* key, unsigned int* out, long long n);
-    void (*quantiles)(const double* u, const double* mean, double* normal, double* poisson, long long n);
+    void (*variates)(const double* u, const double* v, const double* mean, double* first, double* second,
+                     double* poisson, long long n);
 };
 
 } // namespace tokenroof

@@ -46,11 +46,13 @@ def simulate_pool(
 def philox_words(
     isa: str, counters: NDArray[np.uint32], key: NDArray[np.uint32], out: NDArray[np.uint32]
 ) -> None: ...
-def quantiles(
+def variates(
     isa: str,
     u: NDArray[np.float64],
+    v: NDArray[np.float64],
     mean: NDArray[np.float64],
-    normal: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
     poisson: NDArray[np.float64],
 ) -> None: ...
 def measured_clock_hz() -> float: ...

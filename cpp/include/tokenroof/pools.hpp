@@ -21,20 +21,37 @@ struct PoolModel {
 #undef TR_FIELD
 };
 
-// What is drawn: waits for blocks, counts of shares, luck of fees. Each draw of a stream gives two numbers.
-enum PoolStream : unsigned int { stream_blocks = 0, stream_shares = 1, stream_fees = 2 };
+// What is drawn: waits for blocks, counts of shares (normal; uniform where they are few), luck of fees.
+// Each draw of a stream gives two numbers.
+enum PoolStream : unsigned int { stream_blocks = 0, stream_shares = 1, stream_few_shares = 2, stream_fees = 3 };
 
 // Number i of a stream, i = 0, 1, 2 ... in this order: every other one is kept from the call before.
 template <class V, class I> struct Numbers {
     unsigned int stream, key0, key1;
     V kept;
-    TR_HD V next(unsigned long long i, I path) {
+    TR_HD V uniform(unsigned long long i, I path) {
         if (i & 1) return kept;
         V now;
         uniforms<V, I>(splat_word<I>(i >> 1), stream, path, key0, key1, now, kept);
         return now;
     }
+    TR_HD V normal(unsigned long long i, I path) {
+        if (i & 1) return kept;
+        V u, v, now;
+        uniforms<V, I>(splat_word<I>(i >> 1), stream, path, key0, key1, u, v);
+        normals<V>(u, v, now, kept);
+        return now;
+    }
 };
+
+// Shares counted over the time between two events, number i.
+template <class V, class I> TR_HD V count_shares(Numbers<V, I>& luck, unsigned long long i, I path, V mean) {
+    return poisson_count<V>(luck.normal(i, path), mean, [&]() TR_INLINE {
+        V u, v;
+        uniforms<V, I>(splat_word<I>(i >> 1), stream_few_shares, path, luck.key0, luck.key1, u, v);
+        return i & 1 ? v : u;
+    });
+}
 
 // Room for the blocks whose window has begun: more than that in one window does not happen (a Poisson
 // count four times its mean and 64 over it: below 1e-30).
@@ -57,8 +74,8 @@ template <class V> TR_HD void pool_ruin(V& ruin_time, V start, V length, V befor
     ruin_time = falls ? start + length * (before / (before - after)) : ruin_time;
 }
 
-template <class V> TR_HD V lognormal_fees(const PoolModel& m, V u) {
-    return exponential<V>(normal_quantile<V>(u) * m.fee_sigma) * m.fee_scale;
+template <class V> TR_HD V lognormal_fees(const PoolModel& m, V normal) {
+    return exponential<V>(normal * m.fee_sigma) * m.fee_scale;
 }
 
 // Every block is paid out as it is found.
@@ -72,17 +89,17 @@ TR_HD PoolPath<V> pool_path(const PoolModel& m, I path, unsigned int key0, unsig
     const double mean_wait = 1.0 / m.block_rate;
     for (unsigned long long i = 0; any(t < horizon); ++i) {
         if (stop && (i & 1023) == 0 && *stop) break;
-        const V next = t - log_positive<V>(waits.next(i, path)) * mean_wait;
+        const V next = t - log_positive<V>(waits.uniform(i, path)) * mean_wait;
         const auto found = next < horizon;
         const V end = found ? next : horizon, length = end - t;
         V paid = zero;
         if (m.share_rate > 0.0)
-            paid = poisson_quantile<V>(counts.next(i, path), length * m.share_rate) * m.share_gain;
+            paid = count_shares<V, I>(counts, i, path, length * m.share_rate) * m.share_gain;
         const V after = balance + (paid - length * m.cost_rate);
         pool_ruin<V>(out.ruin_time, t, length, balance, after);
         V gain = zero;
         if (m.fee_gain != 0.0)
-            gain = (m.fee_sigma == 0.0 ? splat<V>(m.fee_scale) : lognormal_fees<V>(m, lucks.next(i, path))) * m.fee_gain;
+            gain = (m.fee_sigma == 0.0 ? splat<V>(m.fee_scale) : lognormal_fees<V>(m, lucks.normal(i, path))) * m.fee_gain;
         gain = found ? gain + m.block_gain : zero;
         out.income = out.income + (paid + gain);
         balance = after + gain;
@@ -127,7 +144,8 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
     Numbers<V, I> counts{stream_shares, key0, key1, zero};
     const double mean_wait = 1.0 / m.block_rate;
     V wait, luck;
-    uniforms<V, I>(splat_word<I>(0), stream_blocks, path, key0, key1, wait, luck);
+    I index = splat_word<I>(0); // of the block ahead
+    uniforms<V, I>(index, stream_blocks, path, key0, key1, wait, luck);
     V ahead = zero - log_positive<V>(wait) * mean_wait; // the next block whose window has not begun
     for (unsigned long long i = 0; any(t < horizon); ++i) {
         if (stop && (i & 1023) == 0 && *stop) break;
@@ -136,7 +154,7 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
         end = t < zero ? min_nan(end, zero) : end; // what came before the start earns nothing by itself
         end = max_nan(end, t);
         const V length = end - t;
-        const V shares = poisson_quantile<V>(counts.next(i, path), length * m.share_rate);
+        const V shares = count_shares<V, I>(counts, i, path, length * m.share_rate);
         count = count + shares;
         const V paid = t < zero ? zero : shares * m.share_gain;
         const V spent = t < zero ? zero : length * m.cost_rate;
@@ -151,7 +169,12 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
         t = end;
         if (!any(pays | begins)) continue;
         V block_worth = splat<V>(m.fee_scale);
-        if (m.fee_sigma != 0.0) block_worth = lognormal_fees<V>(m, luck);
+        if (m.fee_sigma != 0.0) {
+            V normal, unused;
+            uniforms<V, I>(index, stream_fees, path, key0, key1, wait, luck);
+            normals<V>(wait, luck, normal, unused);
+            block_worth = lognormal_fees<V>(m, normal);
+        }
         const Lanes<V> now(end), when(ahead), first(opens), so_far(count), worths(block_worth);
         for (int l = 0; l < lanes; ++l) {
             // the same comparisons as the masks above
@@ -175,11 +198,9 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
             }
         }
         if (!any(begins)) continue;
-        const I index = same_bits<I>(begun.all() + 4503599627370496.0) & 0xffffffffULL; // 2^52: to an integer
-        V new_luck;
-        uniforms<V, I>(index, stream_blocks, path, key0, key1, wait, new_luck);
+        index = same_bits<I>(begun.all() + 4503599627370496.0) & 0xffffffffULL; // 2^52: to an integer
+        uniforms<V, I>(index, stream_blocks, path, key0, key1, wait, luck);
         ahead = begins ? ahead - log_positive<V>(wait) * mean_wait : ahead;
-        luck = begins ? new_luck : luck;
     }
     return out;
 }
