@@ -71,6 +71,7 @@ template <class V> struct PoolPath {
 template <class V> TR_HD void pool_ruin(V& ruin_time, V start, V length, V before, V after) {
     const V zero = splat<V>(0.0);
     const auto falls = (after < zero) & (ruin_time == splat<V>(infinite()));
+    if (!any(falls)) return;
     ruin_time = falls ? start + length * (before / (before - after)) : ruin_time;
 }
 

@@ -58,6 +58,15 @@ TR_HD bool any(bool mask) { return mask; }
 TR_HD bool any(int mask) { return mask != 0; }
 #if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
 template <class M> TR_HD bool any(M mask) {
+#if defined(__AVX512DQ__) && !defined(__clang__)
+    if constexpr (sizeof(M) == 64) return __builtin_ia32_cvtq2mask512((long long __attribute__((vector_size(64))))mask) != 0;
+#endif
+#if defined(__AVX__) && !defined(__clang__)
+    if constexpr (sizeof(M) == 32) return __builtin_ia32_movmskpd256((double4)mask) != 0;
+#endif
+#if defined(__SSE2__) && !defined(__clang__)
+    if constexpr (sizeof(M) == 16) return __builtin_ia32_movmskpd((double2)mask) != 0;
+#endif
     decltype(mask[0] | mask[0]) all = 0;
     for (unsigned l = 0; l < sizeof mask / sizeof mask[0]; ++l) all |= mask[l];
     return all != 0;
@@ -117,11 +126,12 @@ template <class V, class Uniform> TR_HD V poisson_count(V w, V mean, Uniform uni
     if (any(small)) {
         const V u = uniform();
         V found = zero, probability = exponential<V>(small ? zero - mean : zero), sum = probability;
-        for (double k = 1.0; k < 256.0; k += 1.0) { // the sum may end below u by a rounding
-            const auto more = small & (u > sum);
-            if (!any(more)) break;
+        for (double k = 1.0; k < 256.0; k += 1.0) {
             probability = probability * (mean * (1.0 / k));
-            sum = sum + probability;
+            const V next = sum + probability;
+            const auto more = small & (u > sum) & (next > sum); // it may end below u by a rounding
+            if (!any(more)) break;
+            sum = next;
             found = more ? splat<V>(k) : found;
         }
         count = small ? found : count;

@@ -43,6 +43,7 @@ from tokenroof.reference.operators import (
     send,
     send_operator,
 )
+from tokenroof.reference.pools import philox, pool_path, pplns_path
 from tokenroof.reference.roofline import (
     attainable,
     effective_energy_balance,
@@ -77,14 +78,14 @@ __all__ = [
     "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot", "all_reduce_operator",
     "all_reduce_ring", "all_reduce_two_shot", "all_to_all", "all_to_all_operator", "attainable",
     "attention_decode_operator", "attention_prefill_operator", "bitcoin", "cost_per_mtok",
-    "decode_step", "decode_time", "double_spend_nakamoto", "double_spend_rosenfeld", "effective_energy_balance", "elementwise_operator", "energy",
-    "energy_balance", "energy_cost_per_mtok", "experts_operator", "experts_touched",
-    "flops_per_joule", "gemm_operator", "hashprice_usd", "memory_required",
-    "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time", "mixed_step",
-    "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step", "prefill_time",
+    "decode_step", "decode_time", "double_spend_nakamoto", "double_spend_rosenfeld",
+    "effective_energy_balance", "elementwise_operator", "energy", "energy_balance",
+    "energy_cost_per_mtok", "experts_operator", "experts_touched", "flops_per_joule",
+    "gemm_operator", "hashprice_usd", "memory_required", "mining_revenue_per_mwh",
+    "mixed_prompts_step", "mixed_prompts_time", "mixed_step", "mixed_time", "mla_decode_operator",
+    "mla_prefill_operator", "philox", "pool_path", "pplns_path", "prefill_step", "prefill_time",
     "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
-    "roofline_power", "scan", "send", "send_operator", "sequence_bytes", "sha256", "sha256d",
-    "selfish_mining_revenue",
-    "selfish_mining_threshold", "share", "time_bound", "time_bound_capped", "time_bound_link", "token_revenue_per_mwh",
-    "unpack", "weight_bytes",
+    "roofline_power", "scan", "selfish_mining_revenue", "selfish_mining_threshold", "send",
+    "send_operator", "sequence_bytes", "sha256", "sha256d", "share", "time_bound",
+    "time_bound_capped", "time_bound_link", "token_revenue_per_mwh", "unpack", "weight_bytes",
 ]  # fmt: skip
