@@ -30,6 +30,10 @@ def _arrays(name, n):
     arrays = [rng.uniform(2, 9, n) for _ in range(BY_ISA["generic"][name].nin)]
     if name == "experts_touched":
         arrays[1] += 200.0
+    if name.startswith("double_spend"):
+        arrays = [arrays[0] / 20.0, np.floor(arrays[1])]
+    if name.startswith("selfish_mining"):
+        arrays = [a / 20.0 for a in arrays]
     return arrays
 
 
