@@ -157,7 +157,11 @@ def test_selfish_mining_as_a_state_machine():
         for _ in range(20):
             mine = others = lead = 0
             race = False
-            for his, follows in zip((rng.random(5000) < alpha).tolist(), (rng.random(5000) < gamma).tolist(), strict=True):
+            for his, follows in zip(
+                (rng.random(5000) < alpha).tolist(),
+                (rng.random(5000) < gamma).tolist(),
+                strict=True,
+            ):
                 if race:  # two branches of a block each; who finds the next decides
                     mine += 2 if his else int(follows)
                     others += 0 if his else 1 + (not follows)
@@ -175,7 +179,10 @@ def test_selfish_mining_as_a_state_machine():
             shares.append(mine / (mine + others))
         want = mining.selfish_mining_revenue(alpha, gamma)
         error = np.std(shares, ddof=1) / math.sqrt(len(shares))
-        assert abs(np.mean(shares) - want) < 4.5 * error + 1e-3, (alpha, gamma)  # a thousandth: start and end
+        assert abs(np.mean(shares) - want) < 4.5 * error + 1e-3, (
+            alpha,
+            gamma,
+        )  # a thousandth: start and end
 
 
 @pytest.mark.parametrize("q,n", [(0.1, 2), (0.3, 5), (0.4, 3)])

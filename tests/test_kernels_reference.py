@@ -15,7 +15,11 @@ from tokenroof import kernels, reference
 # tokens * log) reaches the answer scaled by at most |x / expm1(x)| * exp(x) <= 1.
 # A race's probability P is as exact as its exponent: (32 + 8 |ln P|) 2^-53, of which an ulp is two at most;
 # 200 confirmations at 1e-12 and below are zero.
-APPROXIMATE = {"experts_touched": 6, "double_spend_nakamoto": 12_000, "double_spend_rosenfeld": 12_000}
+APPROXIMATE = {
+    "experts_touched": 6,
+    "double_spend_nakamoto": 12_000,
+    "double_spend_rosenfeld": 12_000,
+}
 # float32: rounding of each operation on the way, beside the one of the float64 answer
 FLOAT32_ROUNDINGS = 16
 

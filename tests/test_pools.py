@@ -52,7 +52,10 @@ word = st.integers(0, 2**32 - 1)
 
 
 @each_isa
-@given(counters=st.lists(st.tuples(word, word, word, word), min_size=1, max_size=20), key=st.tuples(word, word))
+@given(
+    counters=st.lists(st.tuples(word, word, word, word), min_size=1, max_size=20),
+    key=st.tuples(word, word),
+)
 def test_philox_equals_its_reference(isa, counters, key):
     got = philox(isa, counters, key)
     assert [tuple(row) for row in got.tolist()] == [twin.philox(c, key) for c in counters]
@@ -72,7 +75,11 @@ def test_normal_and_poisson_numbers(isa):
     u[:3], v[:5] = [0.5 / 2**52, 1 - 0.5 / 2**52, 0.5], [0.125, 0.25, 0.375, 0.0, 1 - 2**-53]
     for mean in (0.0, 0.02, 3.0, 31.99, 32.0, 100.0, 1e4, 1e12):
         first, second, count = variates(isa, u, v, np.full(u.size, mean))
-        for a, b in zip((first[:2000], second[:2000]), zip(*map(twin.normals, u[:2000].tolist(), v[:2000].tolist()), strict=True), strict=True):
+        for a, b in zip(
+            (first[:2000], second[:2000]),
+            zip(*map(twin.normals, u[:2000].tolist(), v[:2000].tolist()), strict=True),
+            strict=True,
+        ):
             # radius and angle are right to some ulps each; the radius is below 8.6
             np.testing.assert_allclose(a, b, rtol=0, atol=2e-14)
         at = u if mean < 32.0 else stats.norm.cdf(first)
@@ -122,14 +129,20 @@ def pool_models(draw):
 
 @each_isa
 @settings(max_examples=25)
-@given(model=pool_models(), seed=st.integers(0, 2**64 - 1), first=st.sampled_from([0, 2**32 - 3, 2**40]))
+@given(
+    model=pool_models(),
+    seed=st.integers(0, 2**64 - 1),
+    first=st.sampled_from([0, 2**32 - 3, 2**40]),
+)
 def test_a_path_equals_its_reference(isa, model, seed, first):
     """Logarithms and roots differ by ulps, sums of some hundred events by some hundred of them."""
     income, ruin = play(model, 6, seed, first, isa)
     one = reference.pplns_path if model["window_s"] else reference.pool_path
     for i in range(6):
         want_income, want_ruin = one(model, seed, first + i)
-        scale = abs(want_income) + model["share_rate"] * model["horizon_s"] * abs(model["share_gain"])
+        scale = abs(want_income) + model["share_rate"] * model["horizon_s"] * abs(
+            model["share_gain"]
+        )
         assert income[i] == pytest.approx(want_income, rel=1e-11, abs=1e-11 * scale)
         if math.isfinite(want_ruin) and math.isfinite(ruin[i]):
             assert ruin[i] == pytest.approx(want_ruin, rel=1e-9, abs=1e-9)
@@ -223,7 +236,9 @@ def test_a_window_that_fills():
     few = mining.pool_income("PPLNS", **{**FARM, "seconds": 1e5 * MONTH}, pool_hashrate=1e19, share_difficulty=1e14,
                              window_blocks=1.0)  # fmt: skip
     solo = mining.pool_income("SOLO", **{**FARM, "seconds": 1e5 * MONTH})
-    assert few.variance_btc2 == pytest.approx(solo.variance_btc2 * 1.9, rel=1e-4)  # and its neighbour's
+    assert few.variance_btc2 == pytest.approx(
+        solo.variance_btc2 * 1.9, rel=1e-4
+    )  # and its neighbour's
 
 
 def test_quantiles_of_solo_mining():
@@ -245,16 +260,26 @@ def test_hitting_times_sum_to_the_probability_of_ever():
         ever = ruin_ever(7.0, spent, 1.0, 1.0, 0.0, 0.0, 0.0)
         assert ruin_within(7.0, spent, 1.0, 1.0, 1e5) == pytest.approx(ever, rel=1e-10)
     assert ruin_within(7.0, 1.5, 1.0, 1.0, 1e5) == pytest.approx(1.0, rel=1e-10)
-    assert ruin_within(7.0, 1.0, 1.0, 1.0, 6.9) == 0.0 and ruin_within(0.0, 1.0, 1.0, 1.0, 1.0) == 1.0
+    assert (
+        ruin_within(7.0, 1.0, 1.0, 1.0, 6.9) == 0.0 and ruin_within(0.0, 1.0, 1.0, 1.0, 1.0) == 1.0
+    )
     # no jump in the first stretch: exp(-rate reserve / drift)
     assert ruin_within(7.0, 2.0, 1.0, 100.0, 4.0) == pytest.approx(math.exp(-3.5), rel=1e-12)
-    assert ruin_within(1.0, 0.0, 1.0, 1.0, 1e9) == 0.0 and ruin_within(1.0, 1.0, 0.0, 1.0, 2.0) == 1.0
+    assert (
+        ruin_within(1.0, 0.0, 1.0, 1.0, 1e9) == 0.0 and ruin_within(1.0, 1.0, 0.0, 1.0, 2.0) == 1.0
+    )
     assert math.isnan(ruin_within(1.0, 1.0, 1.0, 1e-9, 10.0))
 
 
 # --- the function --------------------------------------------------------------------------------------
 
-LONG = {"hashrate": 1e20, "difficulty": 1e14, "seconds": 400 * MONTH, "pool_hashrate": 2e20, "share_difficulty": 1e6}
+LONG = {
+    "hashrate": 1e20,
+    "difficulty": 1e14,
+    "seconds": 400 * MONTH,
+    "pool_hashrate": 2e20,
+    "share_difficulty": 1e6,
+}
 
 
 @pytest.mark.parametrize("scheme", ["SOLO", "PPLNS"])
@@ -279,7 +304,13 @@ def test_ctrl_c_within_fifty_milliseconds(scheme):
 
 def test_progress_is_told():
     seen = []
-    mining.simulate_pool("SOLO", **FARM, paths=500, threads=2, progress=lambda done, total: seen.append((done, total)))
+    mining.simulate_pool(
+        "SOLO",
+        **FARM,
+        paths=500,
+        threads=2,
+        progress=lambda done, total: seen.append((done, total)),
+    )
     assert seen[-1] == (500, 500)
 
     def fail(done, total):

@@ -22,8 +22,13 @@ _CODES = ("weights", "activations")
 # Largest difference that is allowed [ulp of float64]: none where a kernel is sums, products,
 # quotients, minima and maxima; a few where it takes a logarithm or a power (experts touched), more where
 # that power is large (double spends, for which the check draws probabilities down to 1e-100).
-_ALLOWED = {"memory_required": 0.0, "experts_touched": 2.0, "experts_operator": 4.0,
-            "double_spend_nakamoto": 512.0, "double_spend_rosenfeld": 512.0}
+_ALLOWED = {
+    "memory_required": 0.0,
+    "experts_touched": 2.0,
+    "experts_operator": 4.0,
+    "double_spend_nakamoto": 512.0,
+    "double_spend_rosenfeld": 512.0,
+}
 _ALLOWED_STEP = 4.0
 
 

@@ -120,7 +120,9 @@ class Terms:
         else:
             pool = amounts("pool_hashrate", pool, positive=True)
             if np.any(rate > pool):
-                raise ValueError(f"pool_hashrate is {given['pool_hashrate']!r}; allowed: at least the miner's")
+                raise ValueError(
+                    f"pool_hashrate is {given['pool_hashrate']!r}; allowed: at least the miner's"
+                )
         mean = finite_number("fees_btc", given["fees_btc"])
         std = finite_number("fees_std_btc", given["fees_std_btc"])
         if std > 0.0 and mean == 0.0:
@@ -187,7 +189,9 @@ def _moments(terms: Terms, flow: CashFlow, seconds: Any) -> tuple[Any, Any]:
     return mean, variance
 
 
-def _ruins(terms: Terms, flow: CashFlow, reserve: float, cost: float, seconds: Any) -> tuple[Any, Any]:
+def _ruins(
+    terms: Terms, flow: CashFlow, reserve: float, cost: float, seconds: Any
+) -> tuple[Any, Any]:
     """Probabilities of ruin, ever and within the time."""
     if not flow.windowed and np.all(np.asarray(flow.share_btc) > 0.0):
         rate, gain, fee_gain, drift = flow.shares, flow.share_btc, 0.0, cost
@@ -254,7 +258,7 @@ def pool_income(
     share_difficulty : float
         Difficulty of a share [1].
     window_blocks : float
-        Blocks that a PPLNS window is worth: it holds ``window_blocks * difficulty / share_difficulty`` shares.
+        Blocks that a PPLNS window is worth, of ``difficulty / share_difficulty`` shares each [1].
     reserve_btc : float, optional
         What the bearer of the luck starts with, for `PoolIncome.ruin` [BTC].
     cost_btc_per_s : float, optional

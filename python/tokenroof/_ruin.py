@@ -28,7 +28,10 @@ def ruin_ever(
         return 1.0
     spent = drift / (rate * jump)
     parts, weights = _lognormal(gain / jump, fee_gain * fees / jump, std / fees if fees else 0.0)
-    low, high = 1e-300, 1.0 / spent  # in mean jumps; the difference is above zero at first, then below
+    low, high = (
+        1e-300,
+        1.0 / spent,
+    )  # in mean jumps; the difference is above zero at first, then below
     for _ in range(1100):
         middle = 0.5 * (low + high)
         if -float(weights @ np.expm1(-middle * parts)) - spent * middle > 0.0:

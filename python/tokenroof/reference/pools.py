@@ -43,7 +43,7 @@ def normals(u: float, v: float) -> tuple[float, float]:
 
 
 def poisson_count(w: float, mean: float, uniform: Callable[[], float]) -> int:
-    """Below 32 the first count whose cumulative probability reaches a uniform number; above by Giles' Q_N2."""
+    """Below 32 the first count that a uniform number does not exceed; above by Giles' Q_N2."""
     if mean < 32.0:
         u, k = uniform(), 0
         probability = total = math.exp(-mean)
