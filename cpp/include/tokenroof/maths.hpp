@@ -73,14 +73,8 @@ template <class V> TR_HD V log1p_lanes(V x) {
     return d == zero ? x : (x == -one ? splat<V>(-infinite()) : corrected);
 }
 
-// exp(y) - 1 for y <= 0.
-template <class V> TR_HD V expm1_negative(V y) {
-    using I = typename bits_of<V>::type;
-    // from -60 on the answer is -1; the bound keeps 2^k normal
-    const V x = max_nan(y, splat<V>(-60.0));
-    const V shifted = x * 1.44269504088896338700e+00 + round_shift;
-    const V k = shifted - round_shift;
-    const V r = (x - k * ln2_high) - k * ln2_low;
+// exp(r) - 1 for |r| <= ln(2)/2, by Taylor's series.
+template <class V> TR_HD V expm1_series(V r) {
     V p = splat<V>(1.0 / 6227020800.0);
     p = p * r + 1.0 / 479001600.0;
     p = p * r + 1.0 / 39916800.0;
@@ -93,7 +87,18 @@ template <class V> TR_HD V expm1_negative(V y) {
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
-    const V small = r + r * r * p;
+    return r + r * r * p;
+}
+
+// exp(y) - 1 for y <= 0.
+template <class V> TR_HD V expm1_negative(V y) {
+    using I = typename bits_of<V>::type;
+    // from -60 on the answer is -1; the bound keeps 2^k normal
+    const V x = max_nan(y, splat<V>(-60.0));
+    const V shifted = x * 1.44269504088896338700e+00 + round_shift;
+    const V k = shifted - round_shift;
+    const V r = (x - k * ln2_high) - k * ln2_low;
+    const V small = expm1_series<V>(r);
     const V power = same_bits<V>((same_bits<I>(shifted) + 1023ULL) << 52);
     const V answer = power * small + (power - 1.0);
     return y == y ? answer : y;

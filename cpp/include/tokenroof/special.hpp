@@ -33,19 +33,7 @@ template <class V> TR_HD V exponential(V y) {
     const V shifted = x * 1.44269504088896338700e+00 + round_shift;
     const V k = shifted - round_shift;
     const V r = (x - k * ln2_high) - k * ln2_low;
-    V p = splat<V>(1.0 / 6227020800.0);
-    p = p * r + 1.0 / 479001600.0;
-    p = p * r + 1.0 / 39916800.0;
-    p = p * r + 1.0 / 3628800.0;
-    p = p * r + 1.0 / 362880.0;
-    p = p * r + 1.0 / 40320.0;
-    p = p * r + 1.0 / 5040.0;
-    p = p * r + 1.0 / 720.0;
-    p = p * r + 1.0 / 120.0;
-    p = p * r + 1.0 / 24.0;
-    p = p * r + 1.0 / 6.0;
-    p = p * r + 0.5;
-    const V small = (r + r * r * p) + 1.0;
+    const V small = expm1_series<V>(r) + 1.0;
     // 2^k as a product of two normal powers: k reaches from -1077 to 1025
     const V half = (k * 0.5 + round_shift) - round_shift, rest = k - half;
     const V one = same_bits<V>((same_bits<I>(half + round_shift) + 1023ULL) << 52);
