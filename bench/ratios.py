@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -76,8 +78,29 @@ def pools(paths=10_000):
             print(f"  {isa:10} {paths / s / 1e6:7.2f} M/s  {numpy_s / s:5.1f} x")
 
 
+def interruption():
+    """From Ctrl-C to KeyboardInterrupt, inside long paths on all threads [s]."""
+    late = []
+    for _ in range(7):
+        sent = []
+        timer = threading.Timer(
+            0.1, lambda s=sent: (s.append(time.perf_counter()), os.kill(os.getpid(), signal.SIGINT))
+        )
+        timer.start()
+        try:
+            mining.simulate_pool(
+                "PPLNS", 1e20, 1e14, 1e9, pool_hashrate=2e20, share_difficulty=1e6, paths=10**6
+            )
+        except KeyboardInterrupt:
+            late.append(time.perf_counter() - sent[0])
+        timer.join()
+    print(f"Ctrl-C in simulate_pool: median {1e3 * statistics.median(late):.0f} ms, "
+          f"worst {1e3 * max(late):.0f} ms")  # fmt: skip
+
+
 def main():
     pools()
+    interruption()
     n = 1_000_000
     prepared = numpy_step.coefficients(records())
     for whole in (True, False):

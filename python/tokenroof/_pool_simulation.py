@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # A path's events are numbered in 32 bits; shares are counted in floats.
 _MOST_EVENTS = 1e9
 _MOST_SHARES = 1e15
+_MOST_PATHS = 10**9
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def simulate_pool(
     party: str = "miner",
     paths: int = 100_000,
     seed: int = 0,
-    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
+    quantiles: float | Sequence[float] = (0.05, 0.5, 0.95),
     threads: int | None = None,
     progress: Callable[[int, int], Any] | None = None,
 ) -> PoolSimulation:
@@ -104,7 +105,7 @@ share_difficulty, window_blocks
         What the party spends beside paying for shares [BTC/s].
     party : {"miner", "pool"}
     paths, seed : int
-    quantiles : sequence of float
+    quantiles : float or sequence of float
         Probabilities of the incomes to report [1].
     threads : int, optional
         All that may run by default.
@@ -146,6 +147,8 @@ share_difficulty, window_blocks
         window_blocks=window_blocks,
     )  # fmt: skip
     count = whole_number("paths", paths, 2)
+    if count > _MOST_PATHS:
+        raise ValueError(f"paths is {paths!r}; allowed: 2 to {_MOST_PATHS}")
     start = whole_number("seed", seed, 0)
     if start >= 2**64:
         raise ValueError(f"seed is {seed!r}; allowed: 0 to 2**64 - 1")
@@ -154,7 +157,10 @@ share_difficulty, window_blocks
         threads = len(os.sched_getaffinity(0)) if has else os.cpu_count() or 1
     if whole_number("threads", threads, 1) > 4096:
         raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
-    wanted = tuple(finite_number("quantiles", q) for q in quantiles)
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+    listed = [quantiles] if isinstance(quantiles, (int, float)) else quantiles
+    wanted = tuple(finite_number("quantiles", q) for q in listed)
     for q in wanted:
         if q > 1.0:
             raise ValueError(f"quantiles has {q:g}; allowed: 0 to 1")
