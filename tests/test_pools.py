@@ -83,12 +83,12 @@ def test_normal_and_poisson_numbers(isa):
             # radius and angle are right to some ulps each; the radius is below 8.6
             np.testing.assert_allclose(a, b, rtol=0, atol=2e-14)
         at = u if mean < 32.0 else stats.norm.cdf(first)
-        want = stats.poisson.ppf(at, mean) if mean else np.zeros(u.size)
+        want = stats.poisson.ppf(at, mean) if 0 < mean < 1e6 else np.zeros(u.size)
         off = count != want
         if mean < 32.0:
             assert not off[2:].any()  # the first two are 2^-53 from the ends, as the sum is from 1
             assert count[0] == 0 and want[1] - 2 <= count[1] <= want[1] + 5
-        elif mean < 1e6:  # scipy's own quantile of 1 - cdf is no judge of larger ones
+        elif mean < 1e6:  # scipy searches for longer than it is worth above
             assert off.mean() < 4e-4 and np.abs(count - want).max() <= 1
         if mean >= 1.0:
             assert abs(count.mean() - mean) < Z * math.sqrt(mean / u.size)

@@ -142,6 +142,11 @@ class Terms:
         """N, the shares that pay-per-last-N-shares looks back on."""
         return self.window_blocks / self.chance
 
+    def miner_mean(self, seconds: Any) -> Any:
+        """A miner's mean: what his blocks are worth, whatever the scheme but for the fees under PPS."""
+        worth = self.subsidy_btc + (0.0 if self.scheme == "PPS" else self.fees_btc)
+        return self.hashrate * seconds / (self.difficulty * 2.0**32) * worth * (1.0 - self.fee)
+
     def flow(self, party: str) -> CashFlow:
         """Cash flow of the miner, or of the pool that all its miners are paid by."""
         hashes = self.difficulty * 2.0**32
@@ -303,6 +308,8 @@ def pool_income(
     time = amounts("seconds", seconds)
     bearer = party or ("miner" if terms.scheme in ("PPLNS", "SOLO") else "pool")
     mean, variance = _moments(terms, terms.flow(party or "miner"), time)
+    if party != "pool":
+        mean = terms.miner_mean(time)
     ruin: Any = math.nan
     in_time: Any = math.nan
     if reserve_btc is not None:
