@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import tokenroof as tr
+from tokenroof import _core
 from tokenroof.calibration import Calibration
 
 
@@ -24,3 +25,11 @@ def loads(n, whole=True):
     rng = np.random.default_rng(0)
     batch = rng.integers(1, 1024, n).astype(float)
     return batch if whole else batch + 0.5, rng.uniform(128, 32768, n)
+
+
+def pool_paths(model, paths, isa=_core.ISA, seed=0):
+    """Income and time of ruin of each path, on one thread."""
+    packed = np.array([float(model.get(name, 0.0)) for name in _core.POOL_FIELDS])
+    income, ruin = np.empty(paths), np.empty(paths)
+    _core.simulate_pool(isa, packed, seed, 0, income, ruin, 1)
+    return income, ruin

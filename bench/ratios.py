@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +16,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 
+import numpy_pools
 import numpy_step
-from cases import loads, records
+from cases import loads, pool_paths, records
 from tokenroof import _core, kernels, mining
 
 
@@ -44,7 +47,60 @@ def process(*arguments, repeats=15):
     return statistics.median(times)
 
 
+def cpu(*functions, repeats=9):
+    """Median processor time of each, run in turns [s]."""
+    times = [[] for _ in functions]
+    for _ in range(repeats):
+        for mine, function in zip(times, functions, strict=True):
+            began = time.process_time()
+            function()
+            mine.append(time.process_time() - began)
+    return [statistics.median(mine) for mine in times]
+
+
+def pools(paths=10_000):
+    """Paths per second of processor time, and the same answer: within five standard errors."""
+    for scheme in ("solo", "pplns"):
+        model, numpy_paths = getattr(numpy_pools, scheme.upper()), getattr(numpy_pools, scheme)
+        rng = np.random.default_rng(1)
+        income, ruined = numpy_paths(rng, model, paths)
+        got, ruin = pool_paths(model, paths)
+        error = np.hypot(income.std(), got.std()) / paths**0.5
+        assert abs(income.mean() - got.mean()) < 5 * error
+        assert abs(ruined.mean() - np.isfinite(ruin).mean()) < 5 * (0.5 / paths) ** 0.5
+        isas = list(kernels.by_isa())
+        numpy_s, *seconds = cpu(
+            lambda r=rng, m=model, f=numpy_paths: f(r, m, paths),
+            *(lambda m=model, i=isa: pool_paths(m, paths, i) for isa in isas),
+        )
+        print(f"{scheme} paths of 30 blocks, one thread: NumPy {paths / numpy_s / 1e6:.2f} M/s")
+        for isa, s in zip(isas, seconds, strict=True):
+            print(f"  {isa:10} {paths / s / 1e6:7.2f} M/s  {numpy_s / s:5.1f} x")
+
+
+def interruption():
+    """From Ctrl-C to KeyboardInterrupt, inside long paths on all threads [s]."""
+    late = []
+    for _ in range(7):
+        sent = []
+        timer = threading.Timer(
+            0.1, lambda s=sent: (s.append(time.perf_counter()), os.kill(os.getpid(), signal.SIGINT))
+        )
+        timer.start()
+        try:
+            mining.simulate_pool(
+                "PPLNS", 1e20, 1e14, 1e9, pool_hashrate=2e20, share_difficulty=1e6, paths=10**6
+            )
+        except KeyboardInterrupt:
+            late.append(time.perf_counter() - sent[0])
+        timer.join()
+    print(f"Ctrl-C in simulate_pool: median {1e3 * statistics.median(late):.0f} ms, "
+          f"worst {1e3 * max(late):.0f} ms")  # fmt: skip
+
+
 def main():
+    pools()
+    interruption()
     n = 1_000_000
     prepared = numpy_step.coefficients(records())
     for whole in (True, False):

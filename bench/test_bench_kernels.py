@@ -5,8 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
+import numpy_pools
 import numpy_step
-from cases import loads, records
+from cases import loads, pool_paths, records
 from tokenroof import _core, kernels, mining, reference
 
 BY_ISA = kernels.by_isa()
@@ -32,6 +33,10 @@ def _arrays(name, n):
     arrays = [rng.uniform(2, 9, n) for _ in range(BY_ISA["generic"][name].nin)]
     if name == "experts_touched":
         arrays[1] += 200.0
+    if name.startswith("double_spend"):
+        arrays = [arrays[0] / 20.0, np.floor(arrays[1])]
+    if name.startswith("selfish_mining"):
+        arrays = [a / 20.0 for a in arrays]
     return arrays
 
 
@@ -145,3 +150,20 @@ def test_scan(benchmark, backend):
     benchmark.group = "scan of 2**20 nonces, one thread"
     benchmark.name = backend
     benchmark(mining.scan, bytes(80), count=2**20, target=1, threads=1, backend=backend)
+
+
+@pytest.mark.parametrize("isa", BY_ISA)
+@pytest.mark.parametrize("scheme", ["solo", "pplns"])
+def test_pool_paths(benchmark, scheme, isa):
+    benchmark.group = f"10,000 paths of 30 blocks, {scheme}, one thread"
+    benchmark.name = isa
+    benchmark(pool_paths, getattr(numpy_pools, scheme.upper()), 10_000, isa)
+
+
+@pytest.mark.parametrize("scheme", ["solo", "pplns"])
+def test_pool_paths_in_numpy(benchmark, scheme):
+    benchmark.group = f"10,000 paths of 30 blocks, {scheme}, one thread"
+    benchmark.name = "numpy"
+    rng = np.random.default_rng(0)
+    model = getattr(numpy_pools, scheme.upper())
+    benchmark(getattr(numpy_pools, scheme), rng, model, 10_000)

@@ -23,6 +23,25 @@ ELEMENTWISE = sorted(
 STEPS = sorted(name for name in BY_ISA["generic"] if name.endswith(("_step", "_time")))
 OPERATORS = sorted(name for name in BY_ISA["generic"] if name.endswith("_operator"))
 
+# What the arguments of a kernel may be, where not all numbers make sense: (least, most, whole).
+DOMAINS = {
+    "double_spend_nakamoto": ((0.2, 0.499, False), (0, 60, True)),  # above float32's underflow
+    "double_spend_rosenfeld": ((0.2, 0.499, False), (0, 60, True)),
+    "selfish_mining_revenue": ((0.0, 0.499, False), (0.0, 1.0, False)),
+    "selfish_mining_threshold": ((0.0, 1.0, False),),
+}
+
+
+def in_domain(name: str, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """The same arrays for a kernel without a domain; for others numbers of it, of the same shape and type."""
+    if name not in DOMAINS:
+        return arrays
+    out = []
+    for i, (array, (low, high, whole)) in enumerate(zip(arrays, DOMAINS[name], strict=True)):
+        x = np.random.default_rng(i).uniform(low, high, array.shape)
+        out.append((np.floor(x) if whole else x).astype(array.dtype))
+    return out
+
 
 def ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Numbers between two arrays of floats; 0 where both are NaN."""

@@ -12,4 +12,4 @@ export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrac
 cd "$here"
 "$work/venv/bin/python" -m pytest -n 0 -q \
     tests/test_kernels_nan.py tests/test_kernels_reference.py tests/test_step_reference.py \
-    tests/test_sha256.py tests/test_mining.py
+    tests/test_sha256.py tests/test_mining.py tests/test_attacks.py tests/test_pools.py

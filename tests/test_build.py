@@ -89,14 +89,18 @@ def test_build_config_says_how():
 
 
 DEVICE_CODE = (
-    "#include <tokenroof/economics.hpp>\n#include <tokenroof/operator_kernels.hpp>\n"
+    "#include <tokenroof/attacks.hpp>\n#include <tokenroof/economics.hpp>\n"
+    "#include <tokenroof/operator_kernels.hpp>\n#include <tokenroof/pools.hpp>\n"
     "#include <tokenroof/roofline.hpp>\n#include <tokenroof/sha256.hpp>\n"
     "#include <tokenroof/transformer.hpp>\n"
     'extern "C" __global__ void go(const double* r, double* out) {\n'
     "  tokenroof::Prepared p; tokenroof::prepare(p, r, r + 20, r + 60, r + 110);\n"
     "  tokenroof::Parts<double> parts;\n"
     "  out[0] = tokenroof::evaluate<double, true, true, false>(p, 1.0, 2.0, 1.0, 3.0, 4.0, parts)\n"
-    "    + tokenroof::attainable(r[0], r[1], r[2]);\n}\n"
+    "    + tokenroof::attainable(r[0], r[1], r[2]) + tokenroof::double_spend_rosenfeld(r[0], r[1]);\n"
+    "  const tokenroof::PoolModel m = {r[0], r[1], r[2], r[3], r[4]};\n"
+    "  out[1] = tokenroof::pool_path<double, unsigned long long>(m, 1ULL, 2u, 3u, nullptr).income\n"
+    "    + tokenroof::pplns_path<double, unsigned long long>(m, 1ULL, 2u, 3u, out, 128, nullptr).income;\n}\n"
 )
 
 

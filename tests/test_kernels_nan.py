@@ -14,6 +14,7 @@ from _support import (
     calibrations,
     devices,
     each_isa,
+    in_domain,
     models,
     plans,
     records,
@@ -32,7 +33,7 @@ def _ordinary(kernel, n, dtype=np.float64):
     out = [rng.uniform(2, 3, n).astype(dtype) for _ in range(kernel.nin)]
     if kernel.__name__ == "experts_touched":
         out[1] = out[1] + dtype(5)
-    return out
+    return in_domain(kernel.__name__, out)
 
 
 @each_isa

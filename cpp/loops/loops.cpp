@@ -1,6 +1,7 @@
 // Element-wise loops, compiled once per instruction set. No physics here, and no std:: templates: an
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
 #include "tokenroof/bitcoin.hpp"
+#include "tokenroof/attacks.hpp"
 #include "tokenroof/economics.hpp"
 #include "tokenroof/operators.hpp"
 #include "tokenroof/roofline.hpp"
@@ -71,7 +72,8 @@ TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
     if (flag.raised() && !in_place) flag.settle(made_nan<T, N>(args, steps, n));
 }
 
-#define TR_ARGS_2 in[0][k], in[1][k]
+#define TR_ARGS_1 in[0][k]
+#define TR_ARGS_2 TR_ARGS_1, in[1][k]
 #define TR_ARGS_3 TR_ARGS_2, in[2][k]
 #define TR_ARGS_4 TR_ARGS_3, in[3][k]
 #define TR_ARGS_5 TR_ARGS_4, in[4][k]

@@ -16,6 +16,7 @@
 #include "hash/hash_table.hpp"
 #include "hash/scan_module.hpp"
 #include "isa.hpp"
+#include "montecarlo/pool_module.hpp"
 #include "probe/probe_module.hpp"
 #include "tokenroof/serving.hpp"
 
@@ -213,5 +214,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
     m.def("build_config", &build_config);
     tr::register_mining(m);
+    tr::register_montecarlo(m);
     tr::register_probe(m);
 }

@@ -20,9 +20,16 @@ _FIELDS = (
 )  # fmt: skip
 _CODES = ("weights", "activations")
 # Largest difference that is allowed [ulp of float64]: none where a kernel is sums, products,
-# quotients, minima and maxima; a few where it takes a logarithm or a power.
-_ALLOWED = {"memory_required": 0.0, "experts_touched": 2.0, "experts_operator": 4.0,
-            "block_probability": 2.0}  # fmt: skip
+# quotients, minima and maxima; a few where it takes a logarithm or a power (experts touched), more where
+# that power is large (double spends, for which the check draws probabilities down to 1e-100).
+_ALLOWED = {
+    "memory_required": 0.0,
+    "experts_touched": 2.0,
+    "experts_operator": 4.0,
+    "block_probability": 2.0,
+    "double_spend_nakamoto": 512.0,
+    "double_spend_rosenfeld": 512.0,
+}
 _ALLOWED_STEP = 4.0
 
 
@@ -51,7 +58,7 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, float]) -> float
         "context": (1, 131072), "past": (0, 65536), "window": (0, 8192), "matrices": (2, 3),
         "moe_tp": (1, 8), "moe_ep": (1, 8), "kernels": (1, 8), "heads": (1, 128), "m": (1, 8192),
         "n": (16, 16384), "k": (16, 16384), "hidden": (64, 16384), "intermediate": (64, 32768),
-        "tokens": (1, 16384),
+        "tokens": (1, 16384), "confirmations": (0, 100),
     }  # fmt: skip
     fixed = {"kv_lora_rank": 512.0, "rope_head_dim": 64.0, "nope_head_dim": 128.0,
              "head_dim": 128.0, "v_head_dim": 128.0}  # fmt: skip
@@ -64,8 +71,10 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, float]) -> float
         return float(rng.integers(0, len(_core.DTYPES)))
     if name in fixed:
         return fixed[name]
-    if name in ("flop_share", "fee"):
+    if name in ("flop_share", "fee", "gamma"):
         return float(rng.random())
+    if name == "attacker_share":
+        return float(rng.uniform(0.02, 0.5))
     if name in whole:
         low, high = whole[name]
         return float(np.floor(np.exp(rng.uniform(np.log(max(low, 0.5)), np.log(high + 1)))))

@@ -2,6 +2,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 ISA: str
 DEVICE_FIELDS: tuple[str, ...]
@@ -33,6 +34,31 @@ def scan(
     backend: str,
     progress: Callable[[int, int], Any] | None = None,
 ) -> tuple[list[tuple[int, int]], int, float, float]: ...
+
+POOL_FIELDS: tuple[str, ...]
+
+def simulate_pool(
+    isa: str,
+    model: NDArray[np.float64],
+    seed: int,
+    first_path: int,
+    income: NDArray[np.float64],
+    ruin_time: NDArray[np.float64],
+    threads: int,
+    progress: Callable[[int, int], Any] | None = None,
+) -> None: ...
+def philox_words(
+    isa: str, counters: NDArray[np.uint32], key: NDArray[np.uint32], out: NDArray[np.uint32]
+) -> None: ...
+def variates(
+    isa: str,
+    u: NDArray[np.float64],
+    v: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    first: NDArray[np.float64],
+    second: NDArray[np.float64],
+    poisson: NDArray[np.float64],
+) -> None: ...
 def measured_clock_hz() -> float: ...
 def probe_flops(isa: str, seconds: float, threads: int, dtype: str) -> float: ...
 def probe_bandwidth(isa: str, bytes: int, seconds: float, threads: int) -> dict[str, float]: ...

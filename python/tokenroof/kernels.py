@@ -30,6 +30,12 @@ _C14 = "Choi, Dukhan, Liu, Vuduc, Algorithmic Time, Energy, and Power, IPDPS 201
 _T05 = "Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005; Hockney, Parallel Computing 20(3), 1994."
 _PY09 = "Patarasuk, Yuan, JPDC 69(2), 2009."
 _FIPS = "FIPS 180-4; Bitcoin hashes a block header twice."
+_N08 = "Nakamoto, Bitcoin: A Peer-to-Peer Electronic Cash System, 2008, section 11."
+_R14 = (
+    "Rosenfeld, Analysis of hashrate-based double-spending, arXiv:1402.2009, equation 1; "
+    "Grunspan, Perez-Marco, Double spend races, arXiv:1702.02867."
+)
+_ES13 = "Eyal, Sirer, Majority is not enough, arXiv:1311.0243"
 _ECON = "Unit conversion; see tokenroof.economics."
 _MINING = "docs/mining.md."
 _STEP = (
@@ -83,6 +89,9 @@ _UNITS = {
     "target_span": "time that the period should take [s]",
     "hashprice": "revenue of one PH/s over a day [$/(PH/s day)]",
     "fee": "part of the revenue that the pool keeps [1]",
+    "attacker_share": "attacker's share of the hashrate, 0 to 1 [1]",
+    "confirmations": "whole confirmations waited for, 0 to 1e6 [1]",
+    "gamma": "part of the other hashrate that mines on the attacker's block in a tie, 0 to 1 [1]",
     "device": "packed `Device` [k]",
     "calibration": "packed `Calibration` [k]",
     "model": "packed `Model` [k]",
@@ -272,6 +281,29 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
                            "hashprice [$/(PH/s day)]", _MINING,
                            ">>> round(float(shutdown_hashprice(200e12, 3500.0, 0.06, 0.0, 1.0)), 9)\n"
                            "25.2"),
+    "double_spend_nakamoto": (
+        "attacker_share confirmations",
+        "Probability that an attacker catches up, by the whitepaper's Poisson approximation.",
+        "probability [1]", _N08,
+        ">>> round(float(double_spend_nakamoto(0.1, 5.0)), 7)\n0.0009137",
+    ),
+    "double_spend_rosenfeld": (
+        "attacker_share confirmations",
+        "Probability that an attacker who has mined one block ahead catches up, exactly.",
+        "probability [1]", _R14,
+        ">>> round(float(double_spend_rosenfeld(0.1, 6.0)), 7)\n0.0005914",
+    ),
+    "selfish_mining_revenue": (
+        "attacker_share gamma",
+        "Share of the chain's blocks that a selfish miner gets.",
+        "share [1]", f"{_ES13}, equation 8.",
+        ">>> float(selfish_mining_revenue(0.25, 0.5))\n0.25",
+    ),
+    "selfish_mining_threshold": (
+        "gamma", "Share of the hashrate from which selfish mining pays: (1 - g) / (3 - 2 g).",
+        "share [1]", f"{_ES13}, observation 1.",
+        ">>> float(selfish_mining_threshold(0.5))\n0.25",
+    ),
 }  # fmt: skip
 
 _OPERATORS: dict[str, tuple[str, str]] = {
@@ -327,6 +359,8 @@ def _describe(name: str, function: Any) -> None:
     if name != "sha256d":
         over_records = name in _OPERATORS or function.signature is not None
         below = " A load below zero gives NaN and the invalid flag." if over_records else ""
+        if set(names) & {"attacker_share", "gamma"}:
+            below = " Outside the ranges above: NaN and the invalid flag."
         lines += ["", "Notes", "-----", f"NaN in, NaN out.{below}"]
     lines += [""]
     lines += ["References", "----------", source]

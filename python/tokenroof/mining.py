@@ -10,6 +10,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from tokenroof import _core
+from tokenroof._attacks import (
+    confirmations_needed,
+    double_spend_probability,
+    selfish_mining_revenue,
+    selfish_mining_threshold,
+)
 from tokenroof._bitcoin import (
     BLOCK_SECONDS,
     COIN,
@@ -50,6 +56,7 @@ from tokenroof._network import (
 )
 from tokenroof._network_power import CBECI_PUE, NetworkPower, network_power
 from tokenroof._payback import Payback, payback
+from tokenroof._pool_simulation import PoolSimulation, simulate_pool
 from tokenroof._pools import SCHEMES, PoolIncome, pool_income
 
 if TYPE_CHECKING:
@@ -75,6 +82,7 @@ __all__ = [
     "NetworkPower",
     "Payback",
     "PoolIncome",
+    "PoolSimulation",
     "Race",
     "ScanResult",
     "Tranche",
@@ -84,10 +92,12 @@ __all__ = [
     "break_even_difficulty",
     "break_even_efficiency",
     "break_even_power_price",
+    "confirmations_needed",
     "cost_curve",
     "curtailment",
     "difficulty",
     "difficulty_path",
+    "double_spend_probability",
     "equilibrium",
     "expected_time_to_block",
     "generations_race",
@@ -103,8 +113,11 @@ __all__ = [
     "pool_income",
     "retarget",
     "scan",
+    "selfish_mining_revenue",
+    "selfish_mining_threshold",
     "shutdown_hashprice",
     "shutdown_price",
+    "simulate_pool",
     "subsidy",
     "supply",
     "target_from_bits",

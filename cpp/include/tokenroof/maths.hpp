@@ -56,6 +56,16 @@ template <class V> TR_HD V partial_max(V x, V y, double overlap) {
     return most + overlap * (least * (least / (most > splat<V>(0.0) ? most : splat<V>(1.0))));
 }
 
+// s (f^2/2 + R(s)), s = f / (2 + f): with it log(1 + f) = f - (f^2/2 - it) for f in [sqrt(1/2) - 1, sqrt(2) - 1].
+template <class V> TR_HD V log_series(V f, V half_square) {
+    const V s = f / (f + 2.0);
+    const V z = s * s, w = z * z;
+    const V even = w * (w * (w * 1.531383769920937332e-01 + 2.222219843214978396e-01) + 3.999999999940941908e-01);
+    const V odd = z * (w * (w * (w * 1.479819860511658591e-01 + 1.818357216161805012e-01) +
+                            2.857142874366239149e-01) + 6.666666666666735130e-01);
+    return s * (half_square + (even + odd));
+}
+
 // Natural logarithm of a positive normal number; NaN below zero, -inf at zero.
 template <class V> TR_HD V log_positive(V x) {
     using I = typename bits_of<V>::type;
@@ -67,13 +77,8 @@ template <class V> TR_HD V log_positive(V x) {
     // exponent to double without a conversion instruction
     const V k = same_bits<V>(exponent + 0x4338000000000000ULL) - round_shift;
     const V f = mantissa - 1.0;
-    const V s = f / (f + 2.0);
-    const V z = s * s, w = z * z;
-    const V even = w * (w * (w * 1.531383769920937332e-01 + 2.222219843214978396e-01) + 3.999999999940941908e-01);
-    const V odd = z * (w * (w * (w * 1.479819860511658591e-01 + 1.818357216161805012e-01) +
-                            2.857142874366239149e-01) + 6.666666666666735130e-01);
     const V half_square = f * f * 0.5;
-    const V log = k * ln2_high - ((half_square - (s * (half_square + (even + odd)) + k * ln2_low)) - f);
+    const V log = k * ln2_high - ((half_square - (log_series<V>(f, half_square) + k * ln2_low)) - f);
     const V zero = splat<V>(0.0), infinity = splat<V>(infinite());
     const V special = x == zero ? -infinity : splat<V>(not_a_number());
     return x > zero ? (x == infinity ? infinity : log) : special;
@@ -90,14 +95,8 @@ template <class V> TR_HD V log1p_lanes(V x) {
     return d == zero ? x : (x == -one ? splat<V>(-infinite()) : corrected);
 }
 
-// exp(y) - 1 for y <= 0.
-template <class V> TR_HD V expm1_negative(V y) {
-    using I = typename bits_of<V>::type;
-    // from -60 on the answer is -1; the bound keeps 2^k normal
-    const V x = max_nan(y, splat<V>(-60.0));
-    const V shifted = x * 1.44269504088896338700e+00 + round_shift;
-    const V k = shifted - round_shift;
-    const V r = (x - k * ln2_high) - k * ln2_low;
+// exp(r) - 1 for |r| <= ln(2)/2, by Taylor's series.
+template <class V> TR_HD V expm1_series(V r) {
     V p = splat<V>(1.0 / 6227020800.0);
     p = p * r + 1.0 / 479001600.0;
     p = p * r + 1.0 / 39916800.0;
@@ -110,7 +109,18 @@ template <class V> TR_HD V expm1_negative(V y) {
     p = p * r + 1.0 / 24.0;
     p = p * r + 1.0 / 6.0;
     p = p * r + 0.5;
-    const V small = r + r * r * p;
+    return r + r * r * p;
+}
+
+// exp(y) - 1 for y <= 0.
+template <class V> TR_HD V expm1_negative(V y) {
+    using I = typename bits_of<V>::type;
+    // from -60 on the answer is -1; the bound keeps 2^k normal
+    const V x = max_nan(y, splat<V>(-60.0));
+    const V shifted = x * 1.44269504088896338700e+00 + round_shift;
+    const V k = shifted - round_shift;
+    const V r = (x - k * ln2_high) - k * ln2_low;
+    const V small = expm1_series<V>(r);
     const V power = same_bits<V>((same_bits<I>(shifted) + 1023ULL) << 52);
     const V answer = power * small + (power - 1.0);
     return y == y ? answer : y;

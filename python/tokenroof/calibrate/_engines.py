@@ -69,8 +69,18 @@ LINE_PRIORS = {
 # as many): vLLM 0.9 of it less weights and 2 GB, the others 0.9 of what weights and 4 GB leave.
 _MEMORY = {
     "vllm": {"memory_share": 0.961, "memory_weights": 1.0, "memory_reserved": 2e9, "skew": 1.01},
-    "trtllm": {"memory_share": 0.961, "memory_weights": 0.9, "memory_reserved": 3.6e9, "skew": 1.01},
-    "sglang": {"memory_share": 0.961, "memory_weights": 0.9, "memory_reserved": 3.6e9, "skew": 1.01},
+    "trtllm": {
+        "memory_share": 0.961,
+        "memory_weights": 0.9,
+        "memory_reserved": 3.6e9,
+        "skew": 1.01,
+    },
+    "sglang": {
+        "memory_share": 0.961,
+        "memory_weights": 0.9,
+        "memory_reserved": 3.6e9,
+        "skew": 1.01,
+    },
 }
 # Errors beyond these (as logarithms) count linearly; times to the first token weigh half.
 _SOFT = (0.1, 0.2)

@@ -104,7 +104,9 @@ class Points:
         return tuple(
             np.stack([record.pack() for record in records]) if records else np.empty((0, 1))
             for records in (
-                self.devices, calibrations, self.models,
+                self.devices,
+                calibrations,
+                self.models,
                 [plan.on(device) for plan, device in zip(self.plans, self.devices, strict=True)],
             )
         )

@@ -12,6 +12,11 @@ from tokenroof.reference.attention_operators import (
     attention_prefill_operator,
     mla_decode_operator,
     mla_prefill_operator,
+from tokenroof.reference.attacks import (
+    double_spend_nakamoto,
+    double_spend_rosenfeld,
+    selfish_mining_revenue,
+    selfish_mining_threshold,
 )
 from tokenroof.reference.economics import (
     cost_per_mtok,
@@ -49,6 +54,7 @@ from tokenroof.reference.operators import (
     send,
     send_operator,
 )
+from tokenroof.reference.pools import philox, pool_path, pplns_path
 from tokenroof.reference.roofline import (
     attainable,
     effective_energy_balance,
@@ -86,13 +92,15 @@ __all__ = [
     "all_to_all_operator", "attainable", "attention_decode_operator",
     "attention_prefill_operator", "bitcoin", "block_probability", "break_even_power_price",
     "cost_per_mtok", "decode_step", "decode_time", "difficulty_at_hashprice",
-    "effective_energy_balance", "elementwise_operator", "energy", "energy_balance",
-    "energy_cost_per_mtok", "experts_operator", "experts_touched", "flops_per_joule",
-    "gemm_operator", "hashprice_usd", "memory_required", "miner_margin", "mining_revenue_per_mwh",
-    "mixed_prompts_step", "mixed_prompts_time", "mixed_step", "mixed_time", "mla_decode_operator",
-    "mla_prefill_operator", "next_difficulty", "prefill_step", "prefill_time",
-    "price_at_hashprice", "prompts_step", "prompts_time", "reduce_scatter",
-    "reduce_scatter_operator", "ridge_point", "roofline_power", "scan", "send", "send_operator",
+    "double_spend_nakamoto", "double_spend_rosenfeld", "effective_energy_balance",
+    "elementwise_operator", "energy", "energy_balance", "energy_cost_per_mtok",
+    "experts_operator", "experts_touched", "flops_per_joule", "gemm_operator", "hashprice_usd",
+    "memory_required", "miner_margin", "mining_revenue_per_mwh", "mixed_prompts_step",
+    "mixed_prompts_time", "mixed_step", "mixed_time", "mla_decode_operator",
+    "mla_prefill_operator", "next_difficulty", "philox", "pool_path", "pplns_path",
+    "prefill_step", "prefill_time", "price_at_hashprice", "prompts_step", "prompts_time",
+    "reduce_scatter", "reduce_scatter_operator", "ridge_point", "roofline_power", "scan",
+    "selfish_mining_revenue", "selfish_mining_threshold", "send", "send_operator",
     "sequence_bytes", "serving", "serving_of_terms", "serving_terms", "sha256", "sha256d",
     "share", "shutdown_hashprice", "time_bound", "time_bound_capped", "time_bound_link",
     "time_to_block", "token_revenue_per_mwh", "unpack", "weight_bytes",

@@ -439,7 +439,9 @@ def _exchange(
     if own is None:
         protocol = _shared(calibration, group, collectives.exchange_bound(group, 1.0, 1.0))
     else:
-        protocol = collectives.fastest(amount(nbytes), collectives.exchange_protocols(group, own, 1.0))
+        protocol = collectives.fastest(
+            amount(nbytes), collectives.exchange_protocols(group, own, 1.0)
+        )
     return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
