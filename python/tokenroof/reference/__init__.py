@@ -7,16 +7,17 @@ of field names to floats (`unpack` makes one); ``_step`` and ``_operator`` funct
 
 from tokenroof.reference import bitcoin
 from tokenroof.reference._records import unpack
-from tokenroof.reference.attention_operators import (
-    attention_decode_operator,
-    attention_prefill_operator,
-    mla_decode_operator,
-    mla_prefill_operator,
 from tokenroof.reference.attacks import (
     double_spend_nakamoto,
     double_spend_rosenfeld,
     selfish_mining_revenue,
     selfish_mining_threshold,
+)
+from tokenroof.reference.attention_operators import (
+    attention_decode_operator,
+    attention_prefill_operator,
+    mla_decode_operator,
+    mla_prefill_operator,
 )
 from tokenroof.reference.economics import (
     cost_per_mtok,
