@@ -6,6 +6,7 @@ count of its operations, which the integer roofline divides by what a core can i
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -27,7 +28,13 @@ def asm(lines: list[str], outputs: str, inputs: str, clobbers: list[str]) -> str
 
 def prepare(name: str, graph: Graph, slots: dict, copies: int) -> str:
     """Scalar code that fills the job's words; each stands `copies` times."""
-    used = [line for line in graph.scalars]
+    wanted = {key[-1] if isinstance(key, tuple) else key for key in slots}
+    used: list[str] = []
+    for line in reversed(graph.scalars):  # each is made of earlier ones
+        left, right = line.removeprefix("const u32 ").split(" = ")
+        if left in wanted:
+            used.insert(0, line)
+            wanted.update(re.findall(r"x\d+", right))
     fill = []
     for key, slot in slots.items():
         key = key[-1] if isinstance(key, tuple) else key
@@ -135,6 +142,15 @@ def shani_text(name: str, lanes: int, roll: bool) -> str:
     return text
 
 
+def armv8_text() -> str:
+    graph, quad4, numbers = shani.armv8()
+    slots = {("quad4", i, w.name): i for i, w in enumerate(quad4)}
+    text = prepare("armv8_nonce", graph, slots, 1) + "constexpr int armv8_quad4 = 0;\n"
+    for name, words in numbers.items():
+        text += f"constexpr u32 armv8_{name}[{len(words)}] = {{{', '.join(f'0x{w:08x}u' for w in words)}}};\n"
+    return text
+
+
 def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
@@ -146,6 +162,7 @@ def main() -> None:
         (out / f"{name}.inc").write_text(text)
     text = HEAD + scalar_text("scalar_nonce", False) + scalar_text("scalar_roll", True)
     (out / "scalar.inc").write_text(text)
+    (out / "armv8.inc").write_text(HEAD + armv8_text())
     text = HEAD + "".join(shani_text(f"sha_ni{n}_{m}", n, m == "roll") for n in (2, 4, 6) for m in ("nonce", "roll"))
     (out / "sha_ni.inc").write_text(text)
     import os

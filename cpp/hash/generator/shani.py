@@ -179,3 +179,20 @@ def sha_ni(lanes: int, roll: bool):
         streams = left
     slots = {("quad", n, i, w): 4 * n + i for n, quad in enumerate(job.quads) for i, w in enumerate(quad)}
     return lines, graph, slots
+
+
+def armv8() -> tuple[Graph, list[Word], dict[str, list[int]]]:
+    """What the four-round instructions of ARMv8 take from the job, and constants of the paddings."""
+    g = Graph(True)
+    tail: list[Word] = [Uniform(f"tail[{i}]") for i in range(3)]
+    header = [0x80000000, *[0] * 10, 640]
+    w: list = [*tail, 0, *header]
+    for t in range(16, 20):
+        w.append(g.scheduled(w, t))
+    numbers = {
+        "padding": PADDING,
+        "keyed_padding": [x + k & 0xFFFFFFFF for x, k in zip(PADDING, K[8:16], strict=True)],
+        "header_padding": header,
+        "keyed_header": [x + k & 0xFFFFFFFF for x, k in zip(header, K[4:16], strict=True)],
+    }
+    return g, w[16:20], numbers
