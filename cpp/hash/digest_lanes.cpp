@@ -39,10 +39,28 @@ void sha256d_headers(const u8* in, long in_stride, u8* out, long out_stride, lon
     for (; k < n; ++k) digest_one(in + k * in_stride, out + k * out_stride);
 }
 
+// FIPS 180-4, section 6.2, of any number of bytes.
+void sha256(const u8* in, long long n, u8* out) {
+    u32 state[8], w[16];
+    initial_state(state);
+    u8 last[128] = {};
+    const long long whole = n / 64, rest = n % 64, padded = rest < 56 ? 1 : 2;
+    for (long long i = 0; i < rest; ++i) last[i] = in[64 * whole + i];
+    last[rest] = 0x80;
+    const unsigned long long bits = 8ULL * static_cast<unsigned long long>(n);
+    for (int i = 0; i < 8; ++i) last[64 * padded - 1 - i] = u8(bits >> (8 * i));
+    for (long long b = 0; b < whole + padded; ++b) {
+        const u8* block = b < whole ? in + 64 * b : last + 64 * (b - whole);
+        for (int i = 0; i < 16; ++i) w[i] = load_big_endian(block + 4 * i);
+        sha256_compress(state, w);
+    }
+    for (int i = 0; i < 8; ++i) store_big_endian(out + 4 * i, state[i]);
+}
+
 } // namespace
 
 extern const HashTable hash_table;
-const HashTable hash_table = {sha256d_headers};
+const HashTable hash_table = {sha256d_headers, sha256};
 
 } // namespace TR_ISA
 } // namespace tokenroof

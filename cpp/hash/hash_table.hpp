@@ -7,6 +7,8 @@ struct HashTable {
     // Double hashes of n headers, 80 contiguous bytes each, to digests of 32.
     void (*sha256d_headers)(const unsigned char* in, long in_stride, unsigned char* out, long out_stride,
                             long n);
+    // SHA-256 of n bytes to a digest of 32.
+    void (*sha256)(const unsigned char* in, long long n, unsigned char* out);
 };
 
 // A range of nonces of one header in some of its rolled versions, against a target.

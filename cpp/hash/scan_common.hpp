@@ -77,29 +77,41 @@ template <class Words> TR_HD void set_word(Words& v, int i, u32 x) {
     if constexpr (sizeof(Words) == sizeof(u32)) v = x;
     else v[i] = x;
 }
-template <class Words> TR_HD u32 get_word(const Words& v, int i) {
-    if constexpr (sizeof(Words) == sizeof(u32)) return v;
-    else return v[i];
+
+// Two rows of words as pairs side by side.
+template <class Words> TR_HD void store_pairs(u32* at, const Words& x, const Words& y) {
+    if constexpr (sizeof(Words) == 4) {
+        at[0] = x, at[1] = y;
+    } else {
+        Words *out = reinterpret_cast<Words*>(at);
+        if constexpr (sizeof(Words) == 16) {
+            out[0] = __builtin_shufflevector(x, y, 0, 4, 1, 5), out[1] = __builtin_shufflevector(x, y, 2, 6, 3, 7);
+        } else if constexpr (sizeof(Words) == 32) {
+            out[0] = __builtin_shufflevector(x, y, 0, 8, 1, 9, 2, 10, 3, 11);
+            out[1] = __builtin_shufflevector(x, y, 4, 12, 5, 13, 6, 14, 7, 15);
+        } else {
+            out[0] = __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+            out[1] = __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+        }
+    }
 }
 
 // Schedules of the second block for `nonces` nonces, plus constants, pair by pair: words t and t + 1 of
-// nonce i stand side by side in row t / 2, place i. Word 3 is the nonce alone.
+// nonce i stand side by side in row t / 2, place i. Word 3 is the nonce alone. `keyed` is aligned as Words.
 template <class Words, int nonces> TR_HD void keyed_schedules(const u32* tail, u32 first, u32* keyed) {
     Words w[16];
     for (int i = 0; i < 3; ++i) w[i] = words<Words>(tail[i]);
-    w[3] = Words{};
-    for (int i = 0; i < nonces; ++i) set_word(w[3], i, swap_bytes(first + u32(i)));
+    Words nonce = {};
+    for (int i = 0; i < nonces; ++i) set_word(nonce, i, swap_bytes(first + u32(i)));
+    w[3] = nonce;
     pad_header(w);
-    Words previous = {};
-    for (int t = 2; t < 64; ++t) {
-        Words word = t < 16 ? w[t] : scheduled_word(w, t);
-        if (t != 3) word = word + sha256_k[t];
-        if (t % 2)
-            for (int i = 0; i < nonces; ++i) {
-                u32* at = keyed + nonces * (t - 1) + 2 * i;
-                at[0] = get_word(previous, i), at[1] = get_word(word, i);
-            }
-        previous = word;
+#if defined(__GNUC__)
+#pragma GCC unroll 31
+#endif
+    for (int t = 2; t < 64; t += 2) {
+        const Words even = t < 16 ? w[t] : scheduled_word(w, t);
+        const Words odd = t < 16 ? w[t + 1] : scheduled_word(w, t + 1);
+        store_pairs<Words>(keyed + nonces * t, even + sha256_k[t], t == 2 ? odd : Words(odd + sha256_k[t + 1]));
     }
 }
 

@@ -31,7 +31,7 @@ TR_HD u32 candidates(const u32* block, u32 limit) {
 }
 
 struct Blocks {
-    alignas(64) u32 words[2][block_words];
+    alignas(64) u32 words[2][4096];
 };
 
 TR_HD void clear(Blocks& blocks) {
@@ -50,15 +50,16 @@ long long scan_nonces(const ScanJob* job, ScanHit* hits) {
     const u32 limit = limit_of(job);
     u32 *here = blocks.words[0], *next = blocks.words[1];
     long long found = 0;
-    // batch k enters in turn k and leaves three turns later
-    for (long long k = 0; k < job->count + 3 * lanes; k += lanes) {
+    // batch k enters in turn k and leaves three turns later; it is looked at one turn after that, when its
+    // last words have long been stored
+    for (long long k = 0; k < job->count + 4 * lanes; k += lanes) {
         for (int l = 0; l < lanes; ++l) nonces[l] = swap_bytes(job->start + u32(k) + u32(l));
         hybrid_nonce(prepared, here + middle_words, next + middle_words, spill, nonces);
-        u32* const done = next;
-        next = here, here = done;
-        if (k < 3 * lanes) continue;
+        const u32* const done = here;
+        here = next, next = blocks.words[here == blocks.words[0]];
+        if (k < 4 * lanes) continue;
         for (u32 left = candidates(done, limit); left; left &= left - 1) {
-            const long long n = k - 3 * lanes + __builtin_ctz(left);
+            const long long n = k - 4 * lanes + __builtin_ctz(left);
             const u32 nonce = job->start + u32(n);
             if (n < job->count && confirmed(job, job->step, nonce)) hits[found++] = {job->step, nonce};
         }
@@ -91,12 +92,14 @@ long long scan_versions(const ScanJob* job, ScanHit* hits) {
         }
         clear(blocks);
         u32 *here = blocks.words[0], *next = blocks.words[1];
-        // the batch of turn k has its second schedule in turn k + 1 and leaves with turn k + 2
-        long long nonce[3] = {};
-        int group[3] = {};
+        // the batch of turn k has its second schedule in turn k + 1 and leaves with turn k + 2;
+        // it is looked at in turn k + 3
+        long long nonce[4] = {};
+        int group[4] = {};
         const long long turns = job->count * some;
-        for (long long k = 0; k < turns + 2; ++k) {
-            nonce[2] = nonce[1], nonce[1] = nonce[0], group[2] = group[1], group[1] = group[0];
+        for (long long k = 0; k < turns + 3; ++k) {
+            nonce[3] = nonce[2], nonce[2] = nonce[1], nonce[1] = nonce[0];
+            group[3] = group[2], group[2] = group[1], group[1] = group[0];
             if (k > 0 && k < turns && ++group[0] == some) group[0] = 0, ++nonce[0];
             const u32 value = job->start + u32(nonce[0]);
             if (group[0] == 0) {
@@ -105,12 +108,12 @@ long long scan_versions(const ScanJob* job, ScanHit* hits) {
             }
             hybrid_roll(prepared, here + middle_words, next + middle_words, spill, nonces,
                         keyed + 2 * (nonce[0] % lanes), starts[group[0]], middles[group[1]]);
-            u32* const done = next;
-            next = here, here = done;
-            if (k < 2) continue;
+            const u32* const done = here;
+            here = next, next = blocks.words[here == blocks.words[0]];
+            if (k < 3) continue;
             for (u32 left = candidates(done, limit); left; left &= left - 1) {
-                const u32 own = step + u32(group[2] * lanes + __builtin_ctz(left));
-                const u32 old = job->start + u32(nonce[2]);
+                const u32 own = step + u32(group[3] * lanes + __builtin_ctz(left));
+                const u32 old = job->start + u32(nonce[3]);
                 if (confirmed(job, own, old)) hits[found++] = {own, old};
             }
         }

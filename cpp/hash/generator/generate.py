@@ -19,6 +19,31 @@ from vectors import Machine, allocate
 HEAD = "// Made by cpp/hash/generator; do not edit.\n"
 
 
+# Kinds of operations that the integer roofline tells apart, by instruction.
+KINDS = {
+    "vpaddd": "add", "paddd": "add", "vprord": "rotate", "vpsrld": "shift", "vpslld": "shift",
+    "vpternlogd": "logic", "vpxor": "logic", "vpand": "logic", "vpxord": "logic", "vpandd": "logic",
+    "vpunpckldq": "shuffle", "vpunpckhdq": "shuffle", "vpunpcklqdq": "shuffle", "vpunpckhqdq": "shuffle",
+    "pshufd": "shuffle", "palignr": "shuffle", "pblendw": "shuffle", "pslldq": "shuffle",
+    "sha256rnds2": "rounds2", "sha256msg1": "message1", "sha256msg2": "message2",
+}  # fmt: skip
+counts: dict[str, Counter] = {}
+
+
+def count(name: str, lanes: int, lines: list[str]) -> None:
+    """Counts a batch's instructions by kind, and those that touch memory."""
+    found = Counter(lanes=lanes)
+    for line in lines:
+        name_, _, operands = line.partition(" ")
+        if name_ in KINDS:
+            bits = 512 if "zmm" in line else 256 if "ymm" in line else 128
+            found[f"{KINDS[name_]}@{bits}"] += 1
+        if "(" in operands and name_ != "lea":
+            found["store" if operands.endswith(")") else "load"] += 1
+        found["instructions"] += not name_.startswith(".")
+    counts[name] = found
+
+
 def asm(lines: list[str], outputs: str, inputs: str, clobbers: list[str]) -> str:
     lines = [".p2align 6", *lines]
     body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
@@ -67,6 +92,7 @@ def vertical(name: str, machine: Machine, roll: bool) -> str:
 
     lines, (place,), spills = allocate(machine, graph, [out], memory, slots, int(__import__('os').environ.get('WIN','0')))
     move = "vmovdqa64" if machine.wide else "vmovdqa"
+    count(name, machine.lanes, lines)
     lines.append(f"{move} {place}, (%[last])")
     registers = [machine.name(r).strip("%") for r in machine.registers]
     text = prepare(name, graph, slots, 1 if machine.wide else machine.lanes)
@@ -81,6 +107,7 @@ def vertical(name: str, machine: Machine, roll: bool) -> str:
 
 def hybrid_text(name: str, roll: bool, groups: list[int], window: int) -> str:
     lines, graph, slots, spills = hybrid.hybrid(roll, groups, window, int(__import__('os').environ.get('BITS','512')))
+    count(name, hybrid.LANES, lines)
     text = prepare(name, graph, slots, 1)
     text += f"constexpr int {name}_spill = {max(spills, 1) * 16};\n"
     inputs = ["job", "here", "next", "spill", "nonce"] + ["keyed", "starts", "middles"] * roll
@@ -126,6 +153,9 @@ def scalar_text(name: str, roll: bool) -> str:
         else:
             value = TEXT[kind].format(*map(word, x))
         lines.append(f"    const u32 v{i} = {value};")
+    found = Counter(graph.ops[i][0] for i in needed(graph.ops, [out]))
+    counts[name] = Counter({"lanes": 1, "add@32": found["add"], "rotate@32": found["rotate"], "shift@32": found["right"],
+                            "logic@32": found["xor"] + found["and"]})  # fmt: skip
     arguments = "const u32* job, const u32* lanes, const u32* keyed" if roll else "const u32* job, u32 nonce"
     text = f"TR_HD u32 {name}({arguments}) {{\n" + ("    (void)job;\n") + "\n".join(lines) + f"\n    return {word(out)};\n}}\n"
     return prepare(name, graph, slots, 1) + text
@@ -133,6 +163,7 @@ def scalar_text(name: str, roll: bool) -> str:
 
 def shani_text(name: str, lanes: int, roll: bool) -> str:
     lines, graph, slots = shani.sha_ni(lanes, roll)
+    count(name, lanes, lines)
     text = prepare(name, graph, slots, 1)
     inputs = ["job", "lanes", "keyed", "work", "last"]
     arguments = ", ".join(f"const u32* {x}" if x not in ("work", "last") else f"u32* {x}" for x in inputs)
@@ -148,6 +179,13 @@ def armv8_text() -> str:
     text = prepare("armv8_nonce", graph, slots, 1) + "constexpr int armv8_quad4 = 0;\n"
     for name, words in numbers.items():
         text += f"constexpr u32 armv8_{name}[{len(words)}] = {{{', '.join(f'0x{w:08x}u' for w in words)}}};\n"
+    # quads of four rounds: 15 and 16; as written in scan_armv8.cpp, a hash
+    counts["armv8_nonce"] = Counter(
+        {"lanes": 1, "rounds4@128": 62, "message1@128": 24, "message2@128": 23, "add@128": 31}
+    )
+    counts["armv8_roll"] = Counter(
+        {"lanes": 1, "rounds4@128": 62, "message1@128": 12, "message2@128": 12, "add@128": 18}
+    )
     return text
 
 
@@ -172,6 +210,12 @@ def main() -> None:
     names = ("MIDDLE", "DONE2", "BLOCK")
     text += "".join(f"constexpr int hybrid_{n.lower()} = {getattr(hybrid, n) // 4};\n" for n in names)
     (out / "hybrid.inc").write_text(text)
+    rows = [
+        f'    {{"{name}", "{kind}", {n}}},' for name, found in counts.items() for kind, n in found.items()
+    ]
+    (out / "counts.inc").write_text(
+        HEAD + "constexpr OperationCount operation_counts[] = {\n" + "\n".join(rows) + "\n};\n"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from description import IV, K, PADDING, Graph, Uniform, Vector, Word
 from vectors import Machine, allocate
 
-LANES = int(__import__('os').environ.get('BITS','512')) // 32
+LANES = 16
 ROW = 8 * LANES
 PAIRS = 30  # two rounds each: 4..63 of the first hash, 1..60 of the second
 # A block, in bytes: pairs of (word + constant), first states, and results of either hash.
@@ -151,14 +151,20 @@ def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
 
 
 def merged(first: list[str], second: list[str]) -> list[str]:
-    """Both in order, evenly mixed."""
-    out, taken = [], 0
-    for k, line in enumerate(first):
+    """Both in order; after every few sha256rnds2 the share of the others that is due."""
+    every = 6  # by measuring: finer mixes let vector operations take the turns of sha256rnds2
+    total = sum("rnds2" in line for line in first)
+    out: list[str] = []
+    seen = taken = 0
+    for line in first:
         out.append(line)
-        upto = (k + 1) * len(second) // len(first)
-        out += second[taken:upto]
-        taken = upto
-    return out
+        if "rnds2" in line:
+            seen += 1
+            if seen % every == 0:
+                upto = len(second) * seen // total
+                out += second[taken:upto]
+                taken = upto
+    return out + second[taken:]
 
 
 def hybrid(roll: bool, groups: list[int], window: int, bits: int):
@@ -209,5 +215,4 @@ def hybrid(roll: bool, groups: list[int], window: int, bits: int):
         outputs += [v for part in parts for v in first_schedule(graph, part)]
     vectors, _, spills = allocate(machine, graph, outputs, memory, slots, window)
     rnds = rounds(job, groups, roll, lanes)
-    if __import__('os').environ.get('NOV'): vectors=[]
     return merged(rnds, vectors), graph, slots, spills
