@@ -219,14 +219,20 @@ double measured_clock_hz() {
 #if defined(__GNUC__)
     double best = 0.0;
     for (int repeat = 0; repeat < 4; ++repeat) {
-        constexpr long long links = 1 << 21;
+        constexpr long long links = 1 << 20;
         unsigned long long x = 1;
         const double before = thread_cpu_seconds();
-        for (long long i = 0; i < links; i += 8)
-            for (int k = 0; k < 8; ++k) {
+        for (long long i = 0; i < links; i += 64) // written out: a loop of few would add its own cycles
+#if defined(__x86_64__)
+            __asm__ volatile(".rept 64\n\tadd $3, %0\n\t.endr" : "+r"(x));
+#elif defined(__aarch64__)
+            __asm__ volatile(".rept 64\n\tadd %0, %0, #3\n\t.endr" : "+r"(x));
+#else
+            for (int k = 0; k < 64; ++k) {
                 x += 3;
                 __asm__ volatile("" : "+r"(x)); // keeps the compiler from adding them up
             }
+#endif
         const double used = thread_cpu_seconds() - before;
         if (used > 0.0) best = std::max(best, double(links) / used);
     }
