@@ -30,7 +30,8 @@ const ScanTable* find_backend(const std::string& name) {
     for (const ScanBackend& b : scan_backends) {
         if (!b.table || !b.supported()) continue;
         if (name == b.name) return b.table;
-        allowed += (allowed.empty() ? "" : ", ") + std::string(b.name);
+        if (!allowed.empty()) allowed += ", ";
+        allowed += b.name;
     }
     throw py::value_error("backend is '" + name + "'; allowed on this machine: " + allowed);
 }

@@ -202,9 +202,9 @@ def _measured() -> dict[str, dict[str, float]]:
         hashes = 2**15 if lanes > 1 else 2**12
         many = 96 if wide > 1 else 8
         rates[name] = {}
-        for mode, count, versions in (("nonce", hashes, 1), ("roll", hashes // many, many)):
+        for mode, count, versions in (("nonce", hashes, 1), ("roll", 2 * hashes // many, many)):
             best = 0.0
-            for _ in range(3):
+            for _ in range(2):
                 _, done, _, cpu = _core.scan(
                     bytes(80), 0, count, aim, 0, versions, 1, name, None
                 )
@@ -258,14 +258,15 @@ def backends() -> dict[str, dict[str, Any]]:
         row: dict[str, Any] = {"available": True, "lanes": lanes, "roll_lanes": wide}
         for mode, prefix in (("nonce", ""), ("roll", "roll_")):
             row[f"{prefix}hashrate"] = rates[name][mode]
-            bound, binds = _bound(core, name, mode, clock)
+            bound, binds = bound_of(core, name, mode, clock)
             row[f"{prefix}bound"], row[f"{prefix}binds"] = bound, binds
         out[name] = row
     return out
 
 
-def _bound(core: dict[str, Any] | None, name: str, mode: str, clock: float) -> tuple[float, str]:
-    if core is None:
+def bound_of(core: dict[str, Any] | None, name: str, mode: str, clock: float) -> tuple[float, str]:
+    """Hashes per second of one core at a clock [Hz], and what binds; NaN if the core is unknown."""
+    if core is None or not clock:
         return float("nan"), ""
     used = core_cycles(core, name, mode)
     binds = max(used, key=used.__getitem__)
