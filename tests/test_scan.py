@@ -249,14 +249,14 @@ def test_ctrl_c_stops_it_within_50_ms(backend):
     """Of processor time, which other work on the machine does not stretch; the best of three."""
     late = []
     for _ in range(3):
-        child = subprocess.Popen(
+        with subprocess.Popen(
             [sys.executable, "-c", _INTERRUPTED, backend], stdout=subprocess.PIPE, text=True
-        )
-        assert child.stdout.readline().strip() == "go"
-        time.sleep(0.3)
-        before = _user_seconds(child.pid)
-        child.send_signal(signal.SIGINT)
-        out, _ = child.communicate(timeout=30)
+        ) as child:
+            assert child.stdout.readline().strip() == "go"
+            time.sleep(0.3)
+            before = _user_seconds(child.pid)
+            child.send_signal(signal.SIGINT)
+            out, _ = child.communicate(timeout=30)
         _, used = json.loads(out)
         late.append(used - before)
         if late[-1] < 0.05:
