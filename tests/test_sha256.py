@@ -1,7 +1,9 @@
 """Double SHA-256 on every instruction set, against hashlib, the reference and real headers."""
 
 import csv
+import gzip
 import hashlib
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from _support import BY_ISA, each_isa
-from tokenroof import reference
+from tokenroof import _core, reference
 
 HEADERS = list(csv.DictReader(
     (Path(__file__).parent / "data" / "bitcoin_headers.csv").read_text().splitlines()
@@ -61,3 +63,32 @@ def test_vectors_of_the_standard():
     two = b"abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq"
     assert reference.sha256(two).hex().startswith("248d6a61d20638b8e5c026930c3e6039")
     assert reference.sha256(b"").hex().startswith("e3b0c44298fc1c149afbf4c8996fb924")
+
+
+def _vectors(name):
+    """NIST's Cryptographic Algorithm Validation Program, byte-oriented SHA-256 (CAVS 11.0, public domain)."""
+    path = Path(__file__).parent / "data" / f"SHA256{name}Msg.rsp.gz"
+    rows = re.findall(
+        r"Len = (\d+)\nMsg = (\w+)\nMD = (\w+)", gzip.decompress(path.read_bytes()).decode()
+    )
+    return [(bytes.fromhex(text)[: int(bits) // 8], digest) for bits, text, digest in rows]
+
+
+@each_isa
+@pytest.mark.parametrize("name,count", [("Short", 65), ("Long", 64)])
+def test_vectors_of_nist(isa, name, count):
+    vectors = _vectors(name)
+    assert len(vectors) == count
+    for message, digest in vectors:
+        assert _core.sha256(message, isa).hex() == digest
+        if len(message) < 2000:
+            assert reference.sha256(message).hex() == digest
+
+
+@each_isa
+def test_every_length_against_hashlib(isa):
+    text = bytes(range(256)) * 300
+    for length in [*range(300), 4095, 4096, 65535, 76800]:
+        assert _core.sha256(text[:length], isa) == hashlib.sha256(text[:length]).digest()
+    with pytest.raises(ValueError, match="isa is 'z80'"):
+        _core.sha256(b"", "z80")

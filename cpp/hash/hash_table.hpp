@@ -1,28 +1,43 @@
-// Header scanners, one table per instruction set.
+// Digests of headers, one table per instruction set; header scanners, one table per backend.
 #pragma once
 
 namespace tokenroof {
 
-// A range of nonces of one header against a target (32 bytes, little-endian as Bitcoin reads hashes).
-struct ScanJob {
-    const unsigned char* header; // 80 bytes; its nonce is ignored
-    const unsigned char* target;
-    unsigned int start;
-    long long count;             // start + count <= 2^32
-};
-
 struct HashTable {
-    int lanes;
     // Double hashes of n headers, 80 contiguous bytes each, to digests of 32.
     void (*sha256d_headers)(const unsigned char* in, long in_stride, unsigned char* out, long out_stride,
                             long n);
-    // Nonces that meet the target, in order, into hits (room for job.count); how many.
-    long long (*scan)(const ScanJob* job, unsigned int* hits);
+    // SHA-256 of n bytes to a digest of 32.
+    void (*sha256)(const unsigned char* in, long long n, unsigned char* out);
 };
 
-struct HashBackend {
+// A range of nonces of one header in some of its rolled versions, against a target.
+struct ScanJob {
+    const unsigned char* header; // 80 bytes; its nonce is ignored
+    const unsigned char* target; // 32 bytes, little-endian as Bitcoin reads hashes
+    unsigned int start;
+    long long count;   // start + count <= 2^32
+    unsigned int step; // first version, counted from the header's own
+    int versions;
+};
+
+struct ScanHit {
+    unsigned int step, nonce;
+};
+
+// Each scan writes the hits of a job (room for all it tries) in any order and returns how many.
+using Scan = long long (*)(const ScanJob* job, ScanHit* hits);
+
+struct ScanTable {
+    int lanes;      // nonces hashed at once
+    int roll_lanes; // versions hashed at once; 0 if there is no such mode
+    Scan nonce;     // one version
+    Scan roll;      // a multiple of roll_lanes versions
+};
+
+struct ScanBackend {
     const char* name;
-    const HashTable* table;
+    const ScanTable* table; // null where this build lacks it
     bool (*supported)();
 };
 
@@ -35,16 +50,6 @@ namespace x86_64_v4 { extern const HashTable hash_table; }
 namespace x86_64_v3 { extern const HashTable hash_table; }
 #endif
 inline namespace generic { extern const HashTable hash_table; }
-
-inline const HashBackend hash_backends[] = {
-#ifdef TR_HAS_x86_64_v4
-    {"x86_64_v4", &x86_64_v4::hash_table, [] { return bool(__builtin_cpu_supports("x86-64-v4")); }},
-#endif
-#ifdef TR_HAS_x86_64_v3
-    {"x86_64_v3", &x86_64_v3::hash_table, [] { return bool(__builtin_cpu_supports("x86-64-v3")); }},
-#endif
-    {"generic", &generic::hash_table, [] { return true; }},
-};
 #endif
 
 } // namespace tokenroof

@@ -1,7 +1,8 @@
 // The scan over threads: without the GIL, in chunks short enough that Ctrl-C is seen within 50 ms.
 #include "scan_module.hpp"
 
-#include "hash_table.hpp"
+#include "scan_backends.hpp"
+#include "scan_common.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -21,23 +22,18 @@ namespace py = pybind11;
 namespace tokenroof {
 namespace {
 
-constexpr std::uint32_t rolled_mask = 0x1fffe000; // BIP 320
-constexpr int rolled_shift = 13;
-constexpr long long chunk_nonces = 1 << 15;
+// Hashes of a chunk, a few milliseconds of work: a scan can stop between two.
+long long chunk_hashes(const ScanTable* table) { return table->lanes > 1 ? 1 << 17 : 1 << 14; }
 
-const HashTable* find_backend(const std::string& name) {
+const ScanTable* find_backend(const std::string& name) {
     std::string allowed;
-    for (const HashBackend& b : hash_backends) {
-        if (!b.supported()) continue;
+    for (const ScanBackend& b : scan_backends) {
+        if (!b.table || !b.supported()) continue;
         if (name == b.name) return b.table;
-        allowed += (allowed.empty() ? "" : ", ") + std::string(b.name);
+        if (!allowed.empty()) allowed += ", ";
+        allowed += b.name;
     }
     throw py::value_error("backend is '" + name + "'; allowed on this machine: " + allowed);
-}
-
-std::uint32_t rolled_version(std::uint32_t version, std::uint32_t step) {
-    const std::uint32_t bits = ((version & rolled_mask) >> rolled_shift) + step;
-    return (version & ~rolled_mask) | ((bits << rolled_shift) & rolled_mask);
 }
 
 double thread_cpu_seconds() {
@@ -48,6 +44,55 @@ double thread_cpu_seconds() {
     return double(std::clock()) / CLOCKS_PER_SEC;
 }
 
+// The work of a scan, cut into chunks: columns of versions (those that fill the lanes of roll mode, and the
+// rest one by one) by rows of nonces.
+struct Chunks {
+    const ScanTable* table;
+    std::uint32_t start;
+    long long count;
+    std::uint32_t step; // of the first version
+    long long versions;
+    long long rolled = 0;   // versions that go by roll mode
+    int wide = 0;           // of them in a chunk
+    long long tall = 0, tall_one = 0; // nonces in a chunk of either kind
+    long long columns = 0, rows = 0, rows_one = 0;
+
+    Chunks(const ScanTable* t, std::uint32_t s, long long n, std::uint32_t first_step, long long v)
+        : table(t), start(s), count(n), step(first_step), versions(v) {
+        if (versions > 1) rolled = versions - versions % table->roll_lanes;
+        // a chunk pays for the schedule of each nonce (so it is wide) and the midstate of each version (tall)
+        const int most = table->roll_lanes > 1 ? 96 : 16;
+        wide = static_cast<int>(std::min<long long>(rolled, most));
+        if (wide) {
+            tall = std::max(chunk_hashes(table) / wide, 1LL);
+            columns = (rolled + wide - 1) / wide;
+            rows = (count + tall - 1) / tall;
+        }
+        tall_one = chunk_hashes(table);
+        rows_one = (count + tall_one - 1) / tall_one;
+    }
+    long long size() const { return columns * rows + (versions - rolled) * rows_one; }
+    // Chunk i, and whether it is for roll mode.
+    bool get(long long i, ScanJob& job) const {
+        const bool roll = i < columns * rows;
+        long long column = 0, row = 0;
+        if (roll) {
+            column = i / rows, row = i % rows;
+            job.step = static_cast<std::uint32_t>(step + column * wide);
+            job.versions = static_cast<int>(std::min<long long>(wide, rolled - column * wide));
+        } else {
+            i -= columns * rows;
+            column = i / rows_one, row = i % rows_one;
+            job.step = static_cast<std::uint32_t>(step + rolled + column);
+            job.versions = 1;
+        }
+        const long long height = roll ? tall : tall_one;
+        job.start = static_cast<std::uint32_t>(start + row * height);
+        job.count = std::min(height, count - row * height);
+        return roll;
+    }
+};
+
 struct Shared {
     std::atomic<long long> next{0}, hashes{0};
     std::atomic<bool> stop{false};
@@ -56,47 +101,52 @@ struct Shared {
     int running = 0;
     double cpu_seconds = 0.0;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits; // version step, nonce
+    std::string failed;
 };
 
-void work(Shared& shared, const HashTable* table, const unsigned char* header, const unsigned char* target,
-          std::uint32_t start, long long count, long long versions) {
+void work(Shared& shared, const Chunks& chunks, const unsigned char* header, const unsigned char* target) {
     const double before = thread_cpu_seconds();
-    const long long per_version = (count + chunk_nonces - 1) / chunk_nonces;
-    const std::uint32_t version = std::uint32_t(header[0]) | std::uint32_t(header[1]) << 8 |
-                                  std::uint32_t(header[2]) << 16 | std::uint32_t(header[3]) << 24;
-    std::vector<unsigned int> found(static_cast<std::size_t>(std::min(count, chunk_nonces)));
+    std::string failed;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits;
-    unsigned char own[80];
-    std::memcpy(own, header, sizeof own);
-    while (!shared.stop.load(std::memory_order_relaxed)) {
-        const long long chunk = shared.next.fetch_add(1);
-        if (chunk >= per_version * versions) break;
-        const auto step = static_cast<std::uint32_t>(chunk / per_version);
-        const long long first = (chunk % per_version) * chunk_nonces;
-        const std::uint32_t rolled = rolled_version(version, step);
-        for (int i = 0; i < 4; ++i) own[i] = static_cast<unsigned char>(rolled >> (8 * i));
-        const ScanJob job{own, target, static_cast<std::uint32_t>(start + first), std::min(chunk_nonces, count - first)};
-        const long long n = table->scan(&job, found.data());
-        for (long long i = 0; i < n; ++i) hits.emplace_back(step, found[static_cast<std::size_t>(i)]);
-        shared.hashes.fetch_add(job.count, std::memory_order_relaxed);
+    try {
+        std::vector<ScanHit> found;
+        ScanJob job{header, target, 0, 0, 0, 0};
+        while (!shared.stop.load(std::memory_order_relaxed)) {
+            const long long chunk = shared.next.fetch_add(1, std::memory_order_relaxed);
+            if (chunk >= chunks.size()) break;
+            const bool roll = chunks.get(chunk, job);
+            const long long tries = job.count * job.versions;
+            if (static_cast<long long>(found.size()) < tries) found.resize(static_cast<std::size_t>(tries));
+            const long long n = (roll ? chunks.table->roll : chunks.table->nonce)(&job, found.data());
+            for (long long i = 0; i < n; ++i) hits.emplace_back(found[static_cast<std::size_t>(i)].step, found[static_cast<std::size_t>(i)].nonce);
+            shared.hashes.fetch_add(tries, std::memory_order_relaxed);
+        }
+    } catch (const std::bad_alloc&) {
+        failed = "no memory for the hits";
+        shared.stop = true;
     }
     const double used = thread_cpu_seconds() - before;
     const std::lock_guard<std::mutex> lock(shared.mutex);
-    shared.hits.insert(shared.hits.end(), hits.begin(), hits.end());
+    try {
+        shared.hits.insert(shared.hits.end(), hits.begin(), hits.end());
+    } catch (const std::bad_alloc&) {
+        failed = "no memory for the hits";
+    }
+    if (!failed.empty()) shared.failed = failed;
     shared.cpu_seconds += used;
     --shared.running;
     shared.done.notify_one();
 }
 
 py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long count, const py::bytes& target_bytes,
-               long long versions, int threads, const std::string& backend, const py::object& progress) {
+               std::uint32_t step, long long versions, int threads, const std::string& backend, const py::object& progress) {
     const std::string header = header_bytes, target = target_bytes;
     if (header.size() != 80) throw py::value_error("header has " + std::to_string(header.size()) + " bytes; allowed: 80");
     if (target.size() != 32) throw py::value_error("target has " + std::to_string(target.size()) + " bytes; allowed: 32");
     if (count < 0 || count > (1LL << 32) - start) throw py::value_error("start + count exceeds 2**32");
-    if (versions < 1 || versions > 65536) throw py::value_error("versions is outside 1..65536");
+    if (versions < 1 || step + versions > rolled_versions) throw py::value_error("versions is outside 1..65536");
     if (threads < 1 || threads > 4096) throw py::value_error("threads is outside 1..4096");
-    const HashTable* table = find_backend(backend);
+    const Chunks chunks(find_backend(backend), start, count, step, versions);
 
     Shared shared;
     const auto began = std::chrono::steady_clock::now();
@@ -116,7 +166,7 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
                     ++shared.running;
                 }
                 try {
-                    pool.emplace_back(work, std::ref(shared), table, h, t, start, count, versions);
+                    pool.emplace_back(work, std::ref(shared), std::cref(chunks), h, t);
                 } catch (...) { // the system has no more threads: go on with those there are
                     const std::lock_guard<std::mutex> lock(shared.mutex);
                     --shared.running;
@@ -144,6 +194,10 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
         }
         finish();
     }
+    if (!shared.failed.empty()) {
+        PyErr_SetString(PyExc_MemoryError, shared.failed.c_str());
+        throw py::error_already_set();
+    }
     const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
     // the same order on any number of threads: by version, then by nonce
     std::sort(shared.hits.begin(), shared.hits.end());
@@ -154,19 +208,32 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
     return py::make_tuple(hits, shared.hashes.load(), wall.count(), shared.cpu_seconds);
 }
 
+struct OperationCount {
+    const char* kernel;
+    const char* kind;
+    int count;
+};
+#include "counts.inc"
+
 // The processor's clock while it works: a chain of additions that wait for each other, one a cycle.
 double measured_clock_hz() {
 #if defined(__GNUC__)
     double best = 0.0;
     for (int repeat = 0; repeat < 4; ++repeat) {
-        constexpr long long links = 1 << 21;
+        constexpr long long links = 1 << 20;
         unsigned long long x = 1;
         const double before = thread_cpu_seconds();
-        for (long long i = 0; i < links; i += 8)
-            for (int k = 0; k < 8; ++k) {
+        for (long long i = 0; i < links; i += 64) // written out: a loop of few would add its own cycles
+#if defined(__x86_64__)
+            __asm__ volatile(".rept 64\n\tadd $3, %0\n\t.endr" : "+r"(x));
+#elif defined(__aarch64__)
+            __asm__ volatile(".rept 64\n\tadd %0, %0, #3\n\t.endr" : "+r"(x));
+#else
+            for (int k = 0; k < 64; ++k) {
                 x += 3;
                 __asm__ volatile("" : "+r"(x)); // keeps the compiler from adding them up
             }
+#endif
         const double used = thread_cpu_seconds() - before;
         if (used > 0.0) best = std::max(best, double(links) / used);
     }
@@ -179,13 +246,24 @@ double measured_clock_hz() {
 } // namespace
 
 void register_mining(py::module_& m) {
-    m.def("scan", &scan, py::arg("header"), py::arg("start"), py::arg("count"), py::arg("target"), py::arg("versions"),
+    m.def("scan", &scan, py::arg("header"), py::arg("start"), py::arg("count"), py::arg("target"), py::arg("step"), py::arg("versions"),
           py::arg("threads"), py::arg("backend"), py::arg("progress") = py::none());
     m.def("measured_clock_hz", &measured_clock_hz);
-    py::dict backends; // name -> lanes, of those that run here
-    for (const HashBackend& b : hash_backends)
-        if (b.supported()) backends[b.name] = b.table->lanes;
-    m.attr("HASH_BACKENDS") = backends;
+    py::dict lanes; // name -> nonces and versions hashed at once, of those that run here
+    py::list known; // those of other processors and builds too
+    for (const ScanBackend& b : scan_backends) {
+        known.append(b.name);
+        if (b.table && b.supported()) lanes[b.name] = py::make_tuple(b.table->lanes, b.table->roll_lanes);
+    }
+    m.attr("HASH_BACKENDS") = lanes;
+    m.attr("HASH_BACKENDS_KNOWN") = py::tuple(known);
+    // operations of a batch by kernel, as the generator counted them
+    py::dict counts;
+    for (const OperationCount& c : operation_counts) {
+        if (!counts.contains(c.kernel)) counts[c.kernel] = py::dict();
+        counts[c.kernel][c.kind] = c.count;
+    }
+    m.attr("HASH_OPERATIONS") = counts;
 }
 
 } // namespace tokenroof

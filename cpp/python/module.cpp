@@ -10,6 +10,7 @@
 #include <cstring>
 #include <deque>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -123,9 +124,25 @@ py::object make_sha256d(const tr::HashTable* table) {
 }
 
 const tr::HashTable* hash_table_of(const char* isa) {
-    for (const tr::HashBackend& b : tr::hash_backends)
-        if (std::strcmp(b.name, isa) == 0) return b.table;
-    return nullptr;
+#ifdef TR_HAS_x86_64_v4
+    if (std::strcmp(isa, "x86_64_v4") == 0) return &tr::x86_64_v4::hash_table;
+#endif
+#ifdef TR_HAS_x86_64_v3
+    if (std::strcmp(isa, "x86_64_v3") == 0) return &tr::x86_64_v3::hash_table;
+#endif
+    return std::strcmp(isa, "generic") == 0 ? &tr::generic::hash_table : nullptr;
+}
+
+py::bytes sha256(const py::bytes& message, const std::string& isa) {
+    for (const tr::Isa& one : tr::isas) {
+        if (isa != one.name || !one.supported()) continue;
+        const auto text = static_cast<std::string_view>(message);
+        unsigned char out[32];
+        hash_table_of(one.name)->sha256(reinterpret_cast<const unsigned char*>(text.data()),
+                                        static_cast<long long>(text.size()), out);
+        return py::bytes(reinterpret_cast<const char*>(out), sizeof out);
+    }
+    throw py::value_error("isa is '" + isa + "'; allowed: a name of ufuncs_by_isa()");
 }
 
 template <std::size_t N> py::tuple names(const char* const (&list)[N]) {
@@ -213,6 +230,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("ACTIVATION_BYTES") = activation;
 
     m.def("build_config", &build_config);
+    m.def("sha256", &sha256, py::arg("message"), py::arg("isa") = "generic");
     tr::register_mining(m);
     tr::register_montecarlo(m);
     tr::register_probe(m);

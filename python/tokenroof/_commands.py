@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 import sys
 import time
 from argparse import Namespace
@@ -205,41 +206,66 @@ def _short(value: float) -> str:
 
 
 def run_hash(arguments: Namespace) -> int:
-    from tokenroof import mining
+    from tokenroof import _core, mining
+    from tokenroof._hash_roofline import local_core
+    from tokenroof._scan import bound_of
     from tokenroof.measure import _GENESIS, _cores
 
     if not (math.isfinite(arguments.seconds) and arguments.seconds > 0):
         raise ValueError(f"--seconds is {arguments.seconds:g}; allowed: a number > 0")
     header = _GENESIS if arguments.header is None else _header(arguments.header)
     threads = _cores() if arguments.threads is None else arguments.threads
-    start, elapsed, hashes, hits = 0, 0.0, 0, []
-    count, backend = 1 << 18, arguments.backend
+    versions = 96 if arguments.mode == "roll" else 1
+    start, elapsed, cpu, hashes = 0, 0.0, 0.0, 0
+    hits: list[tuple[int, int]] = []
+    count, backend = max((1 << 18) // versions, 1), arguments.backend
+    clocks = [_core.measured_clock_hz()]
     began = time.perf_counter()
     while True:
-        run = mining.scan(header, start=start, count=count, threads=threads, backend=backend)
-        elapsed += run.seconds
-        hashes += run.hashes
-        hits += [int(hit[0]) for hit in run.hits]
+        run = mining.scan(header, start=start, count=count, versions=versions, threads=threads,
+                          backend=backend)  # fmt: skip
+        elapsed, cpu, hashes = elapsed + run.seconds, cpu + run.cpu_seconds, hashes + run.hashes
+        hits += run.hits
         left = arguments.seconds - (time.perf_counter() - began)
         if left <= 0:
             break
         start = (start + count) % (1 << 32)
-        wanted = int(hashes / elapsed * min(left, 0.5)) or 1
-        count = min(max(wanted, 1 << 12), (1 << 32) - start)
-    hits = sorted(set(hits))
-    document = {
-        "backend": run.backend, "threads": threads, "hashes": hashes, "seconds": elapsed,
-        "hash_per_s": hashes / elapsed, "header": header.hex(), "nonces_found": hits,
+        wanted = int(hashes / elapsed * min(left, 0.5) / versions) or 1
+        count = min(max(wanted, 1 << 12 if versions == 1 else 64), (1 << 32) - start)
+    clocks.append(_core.measured_clock_hz())
+    clock = statistics.mean(clocks)  # 0 where it cannot be measured
+    hits = sorted(set(hits), key=lambda hit: (hit[1], hit[0]))
+    core = local_core()
+    bound, binds = bound_of(core, run.backend, run.mode, clock)
+    cycles = clock * cpu / hashes
+    document: dict[str, Any] = {
+        "backend": run.backend, "mode": run.mode, "threads": threads, "hashes": hashes,
+        "seconds": elapsed, "cpu_seconds": cpu, "hash_per_s": hashes / elapsed,
+        "hash_per_cpu_s": hashes / cpu, "bound_hash_per_cpu_s": bound if bound == bound else None,
+        "bound_by": binds or None, "share_of_bound": hashes / cpu / bound if bound == bound else None,
+        "cycles_per_hash": cycles or None, "clock_hz": clock or None,
+        "core": None if core is None else core["name"],
+        "core_kind": None if core is None else core["basis"], "header": header.hex(),
+        "nonces_found": [nonce for nonce, _ in hits], "versions_found": [v for _, v in hits],
     }  # fmt: skip
     if arguments.json:
         _emit(document)
         return 0
     print(
-        f"{si(hashes / elapsed, 'hash/s', 4)}  {run.backend}, {threads} threads, "
+        f"{si(hashes / elapsed, 'hash/s', 4)}  {run.backend}, mode {run.mode}, {threads} threads, "
         f"{hashes:,} hashes in {elapsed:.2f} s"
     )
-    for nonce in hits:
-        print(f"nonce {nonce} meets the header's target")
+    share = "no bound: the catalogue lacks this core"
+    if bound == bound:
+        share = (
+            f"modelled {si(bound, 'hash/s', 4)} ({document['core']}, {binds} pipes bind): "
+            f"{100 * document['share_of_bound']:.1f} % of the bound"
+        )
+    print(f"measured {si(hashes / cpu, 'hash/s', 4)} a thread by processor time; {share}")
+    if clock:
+        print(f"{cycles:.1f} cycles per hash at {si(clock, 'Hz', 4)}")
+    for nonce, version in hits:
+        print(f"nonce {nonce} with version {version:#010x} meets the header's target")
     return 0
 
 

@@ -22,13 +22,17 @@ ACTIVATION_BYTES: dict[str, float]
 def ufuncs_by_isa() -> dict[str, dict[str, np.ufunc]]: ...
 def build_config() -> dict[str, Any]: ...
 
-HASH_BACKENDS: dict[str, int]
+HASH_BACKENDS: dict[str, tuple[int, int]]
+HASH_BACKENDS_KNOWN: tuple[str, ...]
+HASH_OPERATIONS: dict[str, dict[str, int]]
 
+def sha256(message: bytes, isa: str = ...) -> bytes: ...
 def scan(
     header: bytes,
     start: int,
     count: int,
     target: bytes,
+    step: int,
     versions: int,
     threads: int,
     backend: str,

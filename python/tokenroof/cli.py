@@ -112,12 +112,16 @@ def _parser() -> argparse.ArgumentParser:
 
     hashes = add(
         "hash",
-        "scan a block header's nonces and say how fast",
+        "scan a block header's nonces, and say how fast and how near to the bound",
         "tokenroof hash --seconds 2 --threads 1",
     )
     hashes.add_argument("--seconds", type=float, default=2.0, help="time to scan [s]")
     hashes.add_argument("--threads", type=int, help="threads; all processors by default")
     hashes.add_argument("--backend", metavar="NAME", help="scanner; the fastest by default")
+    hashes.add_argument(
+        "--mode", choices=("nonce", "roll"), default="nonce",
+        help="vary the nonce alone, or roll versions (BIP 320) with it",
+    )  # fmt: skip
     hashes.add_argument(
         "--header", metavar="HEX", help="80 bytes in hex; the genesis block's by default"
     )

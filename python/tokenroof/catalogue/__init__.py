@@ -208,11 +208,12 @@ def sources() -> pd.DataFrame:
 
     pd = require("pandas", extra="analysis")
     rows: list[tuple[Any, ...]] = []
-    for name in ("devices", "miners", "links"):
+    for name in ("devices", "miners", "links", "cores"):
         file = table(name)
         for row in file[name.removesuffix("s")]:
+            parts = {f"{k}_{x}": v[x] for k, v in row.items() if isinstance(v, dict) for x in v}
             for field, origin in provenance_of(file, row).items():
-                value = row[field] if field in row else row["peak"][field.removeprefix("peak_")]
+                value = row[field] if field in row else parts[field]
                 rows.append(_source(name, row["name"], field, value, origin))
     for quote in quotes():
         rows.append(_source("markets", quote.region, quote.quantity, quote.value, quote.provenance))

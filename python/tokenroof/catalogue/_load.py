@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["FILES", "KINDS", "Provenance", "clear_cache", "date_key", "provenance_of", "table"]
 
-FILES = ("devices", "miners", "links", "markets", "tiers", "models")
+FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores")
 
 # How a number came here, strongest first.
 KINDS = ("datasheet", "vendor", "measured", "press", "estimate")
