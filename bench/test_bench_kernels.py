@@ -14,6 +14,7 @@ SIZES = (1, 1000, 1_000_000)
 ELEMENTWISE = sorted(k for k, f in BY_ISA["generic"].items() if f.signature is None)
 OPERATORS = sorted(k for k in BY_ISA["generic"] if k.endswith("_operator"))
 STEPS = sorted(k for k in BY_ISA["generic"] if k.endswith(("_time", "_step")))
+ACCEPTING = {"best_draft_length", "expected_tokens", "speculative_operations", "speculative_speedup"}
 NUMPY = {
     "attainable": lambda p, b, i: np.minimum(p, b * i),
     "ridge_point": lambda p, b: p / b,
@@ -21,6 +22,9 @@ NUMPY = {
     "time_bound_link": lambda w, q, s, p, b, k: np.maximum(np.maximum(w / p, q / b), s / k),
     "energy": lambda w, q, f, m, c, t: w * f + q * m + c * t,
     "experts_touched": lambda t, e, k: -e * np.expm1(t * np.log1p(-k / e)),
+    "expected_tokens": lambda a, k: -np.expm1((k + 1.0) * np.log(a)) / (1.0 - a),
+    "capped_power": lambda p, c: np.minimum(p, c)
+    * (1.0 - 0.05612568731830647 * (np.minimum(p, c) / np.maximum(p, c)) ** 12),
     "send": lambda s, a, b: a + s / b,
 }
 
@@ -30,6 +34,8 @@ def _arrays(name, n):
     arrays = [rng.uniform(2, 9, n) for _ in range(BY_ISA["generic"][name].nin)]
     if name == "experts_touched":
         arrays[1] += 200.0
+    if name in ACCEPTING:
+        arrays[0] = rng.uniform(0.3, 0.95, n)
     return arrays
 
 

@@ -1,5 +1,6 @@
 """Kernels as others' objects meet them: NumPy's protocol, pandas, polars, xarray, Dask, pickle."""
 
+import inspect
 import concurrent.futures
 import doctest
 import importlib
@@ -27,6 +28,8 @@ def test_broadcast_out_where_dtype(name):
     arrays = [
         rng.uniform(8, 9, (4, 1)) if i % 2 else rng.uniform(2, 3, 5) for i in range(kernel.nin)
     ]
+    if "acceptance" in inspect.signature(kernel).parameters:
+        arrays[0] = arrays[0] - 2.0
     want = kernel(*arrays)
     assert want.shape == (4, 5)
     out = np.full((4, 5), -1.0)

@@ -1,8 +1,11 @@
 // Element-wise loops, compiled once per instruction set. No physics here, and no std:: templates: an
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
+#include "tokenroof/dataflow.hpp"
 #include "tokenroof/economics.hpp"
 #include "tokenroof/operators.hpp"
+#include "tokenroof/power.hpp"
 #include "tokenroof/roofline.hpp"
+#include "tokenroof/speculative.hpp"
 
 #include "flags.hpp"
 #include "steps.hpp"

@@ -7,6 +7,7 @@ of field names to floats (`unpack` makes one); ``_step`` and ``_operator`` funct
 
 from tokenroof.reference import bitcoin
 from tokenroof.reference._records import unpack
+from tokenroof.reference.dataflow import dataflow_chips, dataflow_microbatch, dataflow_trip
 from tokenroof.reference.economics import (
     cost_per_mtok,
     energy_cost_per_mtok,
@@ -37,6 +38,7 @@ from tokenroof.reference.operators import (
     send,
     send_operator,
 )
+from tokenroof.reference.power import board_power, capped_power, wave_fill
 from tokenroof.reference.roofline import (
     attainable,
     effective_energy_balance,
@@ -50,6 +52,13 @@ from tokenroof.reference.roofline import (
     time_bound_link,
 )
 from tokenroof.reference.sha256 import scan, sha256, sha256d
+from tokenroof.reference.speculative import (
+    best_draft_length,
+    expected_tokens,
+    expected_tokens_by_position,
+    speculative_operations,
+    speculative_speedup,
+)
 from tokenroof.reference.transformer import (
     decode_step,
     decode_time,
@@ -68,16 +77,19 @@ from tokenroof.reference.transformer import (
 )
 
 __all__ = [
-    "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot", "all_reduce_operator",
-    "all_reduce_ring", "all_reduce_two_shot", "all_to_all", "all_to_all_operator", "attainable",
-    "attention_decode_operator", "attention_prefill_operator", "bitcoin", "cost_per_mtok",
-    "decode_step", "decode_time", "effective_energy_balance", "elementwise_operator", "energy",
-    "energy_balance", "energy_cost_per_mtok", "experts_operator", "experts_touched",
-    "flops_per_joule", "gemm_operator", "hashprice_usd", "memory_required",
-    "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time", "mixed_step",
-    "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step", "prefill_time",
-    "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
-    "roofline_power", "scan", "send", "send_operator", "sequence_bytes", "sha256", "sha256d",
-    "share", "time_bound", "time_bound_capped", "time_bound_link", "token_revenue_per_mwh",
-    "unpack", "weight_bytes",
+    "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot",
+    "all_reduce_operator", "all_reduce_ring", "all_reduce_two_shot", "all_to_all",
+    "all_to_all_operator", "attainable", "attention_decode_operator",
+    "attention_prefill_operator", "best_draft_length", "bitcoin", "board_power", "capped_power",
+    "cost_per_mtok", "dataflow_chips", "dataflow_microbatch", "dataflow_trip", "decode_step",
+    "decode_time", "effective_energy_balance", "elementwise_operator", "energy",
+    "energy_balance", "energy_cost_per_mtok", "expected_tokens", "expected_tokens_by_position",
+    "experts_operator", "experts_touched", "flops_per_joule", "gemm_operator", "hashprice_usd",
+    "memory_required", "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time",
+    "mixed_step", "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step",
+    "prefill_time", "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator",
+    "ridge_point", "roofline_power", "scan", "send", "send_operator", "sequence_bytes",
+    "sha256", "sha256d", "share", "speculative_operations", "speculative_speedup", "time_bound",
+    "time_bound_capped", "time_bound_link", "token_revenue_per_mwh", "unpack", "wave_fill",
+    "weight_bytes",
 ]  # fmt: skip
