@@ -2,7 +2,7 @@
 // stay the same; the loads along the inner dimension run as vectors.
 #include "steps.hpp"
 
-#include "flags.hpp"
+#include "elements.hpp"
 #include "tokenroof/operator_kernels.hpp"
 #include "tokenroof/power.hpp"
 #include "tokenroof/speculative.hpp"
@@ -32,8 +32,6 @@ TR_HD void set_lane(Lanes& v, int, double x) { v = x; }
 TR_HD double get_lane(const Lanes& v, int) { return v; }
 #endif
 
-TR_HD double at(const char* p) { return *reinterpret_cast<const double*>(p); }
-
 TR_HD Lanes load_lanes(const char* from, Size stride) {
     Lanes x = {};
     if (stride == Size(sizeof(double)))
@@ -47,10 +45,6 @@ TR_HD void store_lanes(char* to, Size stride, const Lanes& x) {
         __builtin_memcpy(to, &x, sizeof x);
     else
         for (int l = 0; l < lanes; ++l) *reinterpret_cast<double*>(to + l * stride) = get_lane(x, l);
-}
-
-template <int N> TR_HD void read_record(double* to, const char* from, Size stride) {
-    for (int i = 0; i < N; ++i) to[i] = at(from + i * stride);
 }
 
 // Device, calibration, model and plan of one element, and what follows from them.
@@ -73,24 +67,6 @@ void update(Records& r, char** args, const Size* steps, const Size* core, Size k
     read_record<plan::count>(r.p, r.from[3], core[3]);
     prepare(r.prepared, r.d, r.c, r.m, r.p);
 }
-
-// A NaN that no NaN among the loads explains, from a load that is out of range, is an invalid operation.
-void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* steps, Size n, int first, int last) {
-    bool made = false;
-    if (some_nan) {
-        for (Size k = 0; k < n && !made; ++k) {
-            bool given = false, outside = false;
-            for (int i = first; i < last; ++i) {
-                const double x = at(args[i] + k * steps[i]);
-                given = given || x != x;
-                outside = outside || x < 0.0 || x > 1.7e308;
-            }
-            made = outside && !given;
-        }
-    }
-    flag.settle(made);
-}
-
 
 enum Kind : int { decode_kind, prefill_kind, mixed_kind, prompts_kind, mixed_prompts_kind };
 template <int K>

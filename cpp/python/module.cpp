@@ -17,7 +17,7 @@
 #include "hash/scan_module.hpp"
 #include "isa.hpp"
 #include "probe/probe_module.hpp"
-#include "tokenroof/records.hpp"
+#include "tokenroof/serving.hpp"
 
 namespace py = pybind11;
 namespace tr = tokenroof;
@@ -48,6 +48,8 @@ std::string sized(const char* signature) {
         case 'p': out += std::to_string(tr::plan::count); break;
         case 's': out += std::to_string(tr::step::count); break;
         case 'o': out += std::to_string(tr::op::count); break;
+        case 't': out += std::to_string(tr::term::count); break;
+        case 'v': out += std::to_string(tr::serving_field::count); break;
         default: out += *c;
         }
     }
@@ -140,6 +142,8 @@ constexpr const char* line_fields[] = {TR_CALIBRATION_FIELDS(TR_QUOTE)};
 const std::vector<std::pair<const char*, std::vector<const char*>>> constant_blocks = {TR_CONSTANT_BLOCKS(TR_BLOCK)};
 #undef TR_BLOCK
 constexpr const char* step_fields[] = {TR_STEP_FIELDS(TR_QUOTE)};
+constexpr const char* serving_terms[] = {TR_SERVING_TERMS(TR_QUOTE)};
+constexpr const char* serving_fields[] = {TR_SERVING_FIELDS(TR_QUOTE)};
 constexpr const char* operator_fields[] = {TR_OPERATOR_FIELDS(TR_QUOTE)};
 constexpr const char* dtypes[] = {TR_DTYPES(TR_QUOTE)};
 
@@ -194,6 +198,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("CALIBRATION_BLOCKS") = blocks;
     m.attr("STEP_FIELDS") = names(step_fields);
     m.attr("OPERATOR_FIELDS") = names(operator_fields);
+    m.attr("SERVING_TERMS") = names(serving_terms);
+    m.attr("SERVING_FIELDS") = names(serving_fields);
     m.attr("DTYPES") = names(dtypes);
     py::dict bytes, activation;
     for (int i = 0; i < tr::dtype::count; ++i) {

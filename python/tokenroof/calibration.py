@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _core
+from tokenroof import _constants, _core
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 
 CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementwise", "collective")
 FIDELITIES = ("datasheet", "calibrated")
+#: Constants of an engine that adds nothing (cpp/include/tokenroof/serving.hpp): no gaps, no host, all memory.
+NO_ENGINE = {
+    "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
+    "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,8 +52,7 @@ class Calibration:
         Relative band around a time that most measurements fall in; NaN where unknown.
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
-        operators use these forms instead of the shares above; a block that is missing makes its
-        operators NaN.
+        operators of these blocks use their measured forms instead of the shares above.
 
     Examples
     --------
@@ -105,9 +110,12 @@ class Calibration:
             values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
             values[f"{kind}_compute"] = self.compute.get(kind, 1.0)
             values[f"{kind}_memory"] = self.memory.get(kind, 1.0)
-        values["form"] = 1.0 if self.constants else 0.0
+        measured = set(self.constants) - {"engine", "power"}
+        values["form"] = 1.0 if measured else 0.0
         for block, names in _core.CALIBRATION_BLOCKS.items():
             own = self.constants.get(block, {})
+            if block == "engine":
+                own = {**NO_ENGINE, **own}
             values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
         return np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
@@ -188,3 +196,25 @@ def resolve(fidelity: str | Calibration, device: Device, engine: str) -> Calibra
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
+
+
+def resolve_operator(
+    fidelity: str | Calibration, device: Device, engine: str, operator: str, dtype: str
+) -> Calibration:
+    """The calibration of one operator alone, with its own band.
+
+    Raises
+    ------
+    ValueError
+        As `resolve`.
+    """
+    base = resolve(fidelity, device, engine)
+    if fidelity != "calibrated":
+        return base
+    found = _constants.find(operator, device, engine, dtype)
+    if found is None:
+        return base
+    return base.replace(
+        name=f"{operator} on {device.name}", constants={operator: found.constants},
+        error_band=found.band, calibrated_on=found.origin,
+    )  # fmt: skip

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Names along the last axis of the ``_step`` kernels. FLOPs, bytes and watts are those of the whole
 #: replica; the seconds by cause, and those by group with ``overhead_s``, each sum to ``time``.
 STEP_FIELDS: tuple[str, ...] = _core.STEP_FIELDS
+#: Names along the last axis of `serving` and of `serving_terms`: seconds, sequences, tokens/s, watts.
+SERVING_FIELDS: tuple[str, ...] = _core.SERVING_FIELDS
+SERVING_TERMS: tuple[str, ...] = _core.SERVING_TERMS
 #: Names along the last axis of the ``_operator`` kernels.
 OPERATOR_FIELDS: tuple[str, ...] = _core.OPERATOR_FIELDS
 
@@ -36,7 +39,13 @@ _STEP = (
     "launch."
 )
 
+_SERVING = "cpp/include/tokenroof/serving.hpp; Little, Operations Research 9(3), 1961."
+
 _UNITS = {
+    "concurrency": "requests in flight over the replica [1]",
+    "input_tokens": "mean tokens of a prompt [1]",
+    "output_tokens": "mean tokens of an answer [1]",
+    "terms": "what `serving_terms` gives [k]",
     "peak_flops": "peak rate [FLOP/s]",
     "bandwidth": "memory or link bandwidth [B/s]",
     "link_bandwidth": "link bandwidth, one way [B/s]",
@@ -223,6 +232,16 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
     "memory_required": ("model plan batch context",
                         "Bytes that the fullest device holds: weights, caches and states.",
                         "memory [B]", "docs/step-model.md", ""),
+    "serving": ("device calibration model plan concurrency input_tokens output_tokens",
+                "Latency and throughput of one replica in closed loop: KV memory limit, prefills that "
+                "interfere, burst, queue. NaN where not even one request fits the memory.",
+                "`SERVING_FIELDS` [..., k]", _SERVING, ""),
+    "serving_terms": ("device calibration model plan concurrency input_tokens output_tokens",
+                      "What `serving` needs of device, model and plan, without an engine's gaps: "
+                      "for fits of an engine's constants.", "`SERVING_TERMS` [..., k]", _SERVING, ""),
+    "serving_of_terms": ("calibration terms concurrency output_tokens",
+                         "`serving` from its terms and the engine's constants of a calibration.",
+                         "`SERVING_FIELDS` [..., k]", _SERVING, ""),
     "sha256d": ("headers", "Double SHA-256 of block headers, digest in wire order.",
                 "digests, uint8 [..., 32]", _FIPS,
                 ">>> import numpy as np\n"
@@ -374,7 +393,9 @@ globals().update(_active)
 
 #: So that doctest finds the examples: it does not look into ufuncs.
 __test__ = {name: function.__doc__ for name, function in _active.items()}
-__all__ = ["OPERATOR_FIELDS", "STEP_FIELDS", "by_isa", *_active]
+__all__ = [
+    "OPERATOR_FIELDS", "SERVING_FIELDS", "SERVING_TERMS", "STEP_FIELDS", "by_isa", *_active,
+]  # fmt: skip
 
 
 def by_isa() -> dict[str, dict[str, np.ufunc]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof import _core, dtypes, kernels
 from tokenroof._inputs import amounts, as_device
-from tokenroof.calibration import Calibration, resolve
+from tokenroof.calibration import Calibration, resolve_operator
 from tokenroof.plan import ENGINES
 
 if TYPE_CHECKING:
@@ -82,11 +82,13 @@ def _run(
     engine: str,
     fidelity: str | Calibration,
     *arguments: Any,
+    operator: str,
+    dtype: str,
 ) -> Operator:
     d = as_device(device)
     if engine not in (*ENGINES, "nccl"):
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
-    c = resolve(fidelity, d, engine)
+    c = resolve_operator(fidelity, d, engine, operator, dtype)
     fields = getattr(kernels, kernel)(d.pack(), c.pack(), *arguments)
     return Operator(np.asarray(fields), d, c)
 
@@ -144,7 +146,8 @@ def gemm(
     weight = dtypes.code(dtype)
     activation = weight if activations is None else dtypes.code(activations, "activations")
     sizes = _sizes(m=m, n=n, k=k)
-    return _run("gemm_operator", device, engine, fidelity, *sizes, weight, activation)
+    return _run("gemm_operator", device, engine, fidelity, *sizes, weight, activation,
+                operator="gemm", dtype=dtype)  # fmt: skip
 
 
 def attention_decode(
@@ -203,7 +206,8 @@ def attention_decode(
     shape = _counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
     seen = _sizes(window=window)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return _run("attention_decode_operator", device, engine, fidelity, *sizes, *shape, *seen, kv)
+    return _run("attention_decode_operator", device, engine, fidelity, *sizes, *shape, *seen, kv,
+                operator="attention_decode", dtype=kv_dtype)  # fmt: skip
 
 
 def attention_prefill(
@@ -258,9 +262,8 @@ def attention_prefill(
     shape = _counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
     seen = _sizes(window=window)
     codes = dtypes.code(kv_dtype, "kv_dtype"), dtypes.code(dtype)
-    return _run(
-        "attention_prefill_operator", device, engine, fidelity, *sizes, *shape, *seen, *codes
-    )
+    return _run("attention_prefill_operator", device, engine, fidelity, *sizes, *shape, *seen, *codes,
+                operator="attention_prefill", dtype=dtype)  # fmt: skip
 
 
 def mla_decode(
@@ -309,7 +312,8 @@ def mla_decode(
     sizes = _sizes(batch=batch, context=context)
     shape = _counts(heads=heads, kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return _run("mla_decode_operator", device, engine, fidelity, *sizes, *shape, kv)
+    return _run("mla_decode_operator", device, engine, fidelity, *sizes, *shape, kv,
+                operator="mla_decode", dtype=kv_dtype)  # fmt: skip
 
 
 def mla_prefill(
@@ -359,9 +363,8 @@ def mla_prefill(
     shape = _counts(
         heads=heads, nope_head_dim=nope_head_dim, rope_head_dim=rope_head_dim, v_head_dim=v_head_dim
     )
-    return _run(
-        "mla_prefill_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype)
-    )
+    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype),
+                operator="mla_prefill", dtype=dtype)  # fmt: skip
 
 
 def experts(
@@ -424,7 +427,8 @@ def experts(
     )  # fmt: skip
     if np.any(shape[3] > shape[2]):
         raise ValueError(f"topk is {topk!r}; allowed: at most the {experts!r} experts")
-    return _run("experts_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype))
+    return _run("experts_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype),
+                operator="experts", dtype=dtype)  # fmt: skip
 
 
 def _cold_only(warm: bool) -> None:
@@ -476,7 +480,8 @@ def _collective(name: str, summary: str, nbytes: str = "The full vector per rank
         if np.any(members < 1):
             raise ValueError(f"ranks is {ranks!r}; allowed: numbers >= 1")
         size = amounts("nbytes", nbytes)
-        return _run(f"{name}_operator", device, engine, fidelity, members, size)
+        return _run(f"{name}_operator", device, engine, fidelity, members, size,
+                    operator="collective", dtype=name)  # fmt: skip
 
     collective.__name__ = collective.__qualname__ = name
     collective.__doc__ = _COLLECTIVE.format(name=name, summary=summary, nbytes=nbytes)

@@ -11,7 +11,9 @@
 #define TR_MLA_PREFILL_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
 #define TR_EXPERTS_CONSTANTS(X) X(t0) X(compute) X(memory) X(overlap)
 #define TR_COLLECTIVE_CONSTANTS(X) X(t0) X(memory)
-#define TR_ENGINE_CONSTANTS(X) X(kernel_gap) X(collective_gap) X(sequence) X(elementwise)
+#define TR_ENGINE_CONSTANTS(X) \
+    X(kernel_gap) X(collective_gap) X(sequence) X(elementwise) \
+    X(prefill_kernel) X(prompt) X(request) X(burst) X(memory_share) X(memory_weights) X(memory_reserved)
 #define TR_POWER_CONSTANTS(X) \
     X(idle) X(compute) X(memory) X(gemm) X(attention_decode) X(attention_prefill) X(experts) X(ceiling)
 

@@ -1,6 +1,7 @@
 // What a replica's fullest device must hold: weights, caches and states (docs/step-model.md, section 6).
 #pragma once
 #include "operators.hpp"
+#include "structure.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -19,7 +20,9 @@ TR_HD double weight_bytes(const double* m, const double* p) {
     const double embedding = m[model::embedding_parameters], head = m[model::head_parameters];
     const double rest = m[model::parameters] - routed - embedding - head;
     const double outer = p[plan::pp] > 1.0 ? max_nan(embedding, head) : embedding + head;
-    return rest * dtype_bytes(w) / (p[plan::tp] * p[plan::pp]) +
+    // what the mixers' projections weigh beyond the rest's type
+    const double wide = mixer_parameters(m) * (dtype_bytes(mixer_weights(m, p)) - dtype_bytes(w));
+    return (rest * dtype_bytes(w) + wide) / (p[plan::tp] * p[plan::pp]) +
            routed * dtype_bytes(int(p[plan::experts])) /
                (p[plan::moe_tp] * p[plan::moe_ep] * p[plan::pp]) +
            outer * ends / p[plan::tp];

@@ -60,11 +60,14 @@ TR_HD void put_cost(double* out, const Cost<double>& x) {
     out[op::communication_s] = bad;
 }
 
-TR_HD bool measured_form(const double* c) { return c[calibration::form] == 1.0; }
+// Whether a record has constants for an operator's measured form; without, it is a line with shares.
+TR_HD bool measured_form(const double* c, int block) {
+    return c[calibration::form] == 1.0 && c[block] == c[block];
+}
 
 // m, n, k, type of weights, type of activations
 TR_HD void gemm_operator(const double* d, const double* c, const double* a, double* out) {
-    if (measured_form(c)) {
+    if (measured_form(c, calibration::block_gemm)) {
         const Gemm r = prepare_gemm(d, c + calibration::block_gemm, a[1], a[2], int(a[3]), int(a[4]));
         return put_cost(out, gemm_cost<double>(r, a[0]));
     }

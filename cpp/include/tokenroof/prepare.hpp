@@ -2,6 +2,7 @@
 // docs/step-model.md is the specification, and tokenroof.reference.transformer its other reading.
 #pragma once
 #include "operators.hpp"
+#include "structure.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -84,7 +85,7 @@ TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, cons
 
 TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
                                const double* p, double heads, double kv_heads) {
-    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
+    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
     const double h = m[model::hidden];
     const double layers = m[model::full_layers] + m[model::window_layers];
     if (!(layers > 0.0)) return;
@@ -126,7 +127,7 @@ TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, co
 
 TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
                              const double* p) {
-    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
+    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
     const double h = m[model::hidden], tp = p[plan::tp];
     auto layer = [&](double layers, double in, double mixed, double out, double conv, double cells,
                      double flops) TR_INLINE {
@@ -240,7 +241,11 @@ TR_HD double sum_fixed(const Lines& lines) {
     return s;
 }
 
-TR_HD void prepare(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
+TR_HD void prepare(Prepared& r, const double* d, const double* record, const double* m, const double* p) {
+    // operators here cost what they cost alone, less the launch: a step counts its own kernels
+    double c[calibration::count];
+    for (int i = 0; i < calibration::count; ++i) c[i] = record[i];
+    c[calibration::launch_s] = 0.0;
     r.common.n = r.decode.n = r.prefill.n = 0;
     r.attentions = 0;
     const double tp = p[plan::tp], h = m[model::hidden];
@@ -265,9 +270,11 @@ TR_HD void prepare(Prepared& r, const double* d, const double* c, const double* 
     prepare_collectives(r, d, c, m, p, heads);
     prepare_attention(r, d, c, m, p, heads, kv_heads);
 
+    const Structure s = step_structure(m, p);
     r.step_s = c[calibration::step_s];
-    r.sequence_s = c[calibration::sequence_s];
-    r.fixed = sum_fixed(r.common) + r.experts.fixed;
+    r.sequence_s = c[calibration::sequence_s] + (c + calibration::block_engine)[constant::engine::sequence];
+    r.fixed = sum_fixed(r.common) + r.experts.fixed +
+              (s.kernels + s.collectives) * record[calibration::launch_s] + engine_gaps(c, s);
     r.decode_fixed = sum_fixed(r.decode);
     r.prefill_fixed = sum_fixed(r.prefill);
     for (int i = 0; i < r.attentions; ++i) {

@@ -51,6 +51,7 @@ from tokenroof.reference.roofline import (
     time_bound_capped,
     time_bound_link,
 )
+from tokenroof.reference.serving import serving, serving_of_terms, serving_terms
 from tokenroof.reference.sha256 import scan, sha256, sha256d
 from tokenroof.reference.speculative import (
     best_draft_length,
@@ -89,7 +90,7 @@ __all__ = [
     "mixed_step", "mixed_time", "mla_decode_operator", "mla_prefill_operator", "prefill_step",
     "prefill_time", "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator",
     "ridge_point", "roofline_power", "scan", "send", "send_operator", "sequence_bytes",
-    "sha256", "sha256d", "share", "speculative_operations", "speculative_speedup", "time_bound",
-    "time_bound_capped", "time_bound_link", "token_revenue_per_mwh", "unpack", "wave_fill",
-    "weight_bytes",
+    "serving", "serving_of_terms", "serving_terms", "sha256", "sha256d", "share",
+    "speculative_operations", "speculative_speedup", "time_bound", "time_bound_capped",
+    "time_bound_link", "token_revenue_per_mwh", "unpack", "wave_fill", "weight_bytes",
 ]  # fmt: skip

@@ -13,6 +13,12 @@ from tokenroof.reference import operators as ops
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
 from tokenroof.reference.operators import Attention, Line, type_name
+from tokenroof.reference.structure import (
+    collectives_of_step,
+    kernels_of_step,
+    mixer_parameters,
+    mixer_types,
+)
 
 GROUPS = ("projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",
           "collective")  # fmt: skip
@@ -37,6 +43,7 @@ class Layout:
         self.moe_ep = plan["moe_ep"]
         self.weights = type_name(plan["weights"])
         self.activations = type_name(plan["activations"])
+        self.mixers, self.mixer_activations = mixer_types(model, plan)
         self.experts = type_name(plan["experts"])
         self.cache = type_name(plan["kv_cache"])
         self.ends = self.weights if self.weights in ("fp32", "tf32") else "bf16"
@@ -49,7 +56,7 @@ def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     h = m["hidden"]
 
     def gemm(n: float, k: float) -> Term:
-        line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
+        line = ops.gemm(d, c, n, k, lay.mixers, lay.mixer_activations)
         return "projection", "rank_tokens", line.times(lay.softmax)
 
     if m["kv_lora_rank"] > 0.0:
@@ -113,7 +120,7 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     h = m["hidden"]
     for layers, into, mixed, out, _, _, _ in recurrent_layers(m):
         for n, k in ((into / lay.tp, h), (h, out / lay.tp)):
-            line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
+            line = ops.gemm(d, c, n, k, lay.mixers, lay.mixer_activations)
             yield "linear_attention", "rank_tokens", line.times(layers)
         gates = ops.elementwise(d, c, 3.0, (4.0 * mixed + 6.0 * out) / lay.tp)
         yield "linear_attention", "rank_tokens", gates.times(layers)
@@ -237,8 +244,16 @@ def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> It
 class Step:
     """A step under construction: sums of seconds, by cause and by group."""
 
-    def __init__(self, d: Record, c: Record, m: Record, p: Record) -> None:
+    def __init__(self, d: Record, calibration: Record, m: Record, p: Record) -> None:
+        # an operator costs what it costs alone, less the launch: the step counts its own kernels
+        c = {**calibration, "launch_s": 0.0}
         self.d, self.c, self.m, self.p = d, c, m, p
+        kernels, collectives_ = kernels_of_step(m, p), collectives_of_step(m, p)
+        self.gaps = (kernels + collectives_) * calibration["launch_s"]
+        self.engine_gaps = (
+            kernels * c["engine.kernel_gap"] + collectives_ * c["engine.collective_gap"]
+        )
+        self.sequence_s = c["sequence_s"] + c["engine.sequence"]
         lay = self.lay = Layout(m, p)
         head = ops.gemm(d, c, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)
         norm = ops.elementwise(d, c, 1.0, 4.0 * 2.0 * m["hidden"])
@@ -320,8 +335,8 @@ class Step:
             return total
 
         expert_launch = self.experts.launch if self.experts else 0.0
-        launch = c["step_s"] + (launches(self.common) + expert_launch)
-        launch = launch + c["sequence_s"] * amounts["head_sequences"]
+        common = launches(self.common) + expert_launch + self.gaps + self.engine_gaps
+        launch = c["step_s"] + common + self.sequence_s * amounts["head_sequences"]
         for active, terms, attention in (
             (batch > 0.0, self.decode, self.decode_attention),
             (own * chunk > 0.0, self.prefill, self.prefill_attention),
@@ -480,8 +495,9 @@ def weight_bytes(model: Record, plan: Record) -> float:
     rest = model["parameters"] - routed - embedding - head
     ends = maximum(embedding, head) if lay.pp > 1.0 else embedding + head
     spread = plan["moe_tp"] * plan["moe_ep"] * lay.pp
+    wide = mixer_parameters(model) * (ops.STORED[lay.mixers] - ops.STORED[lay.weights])
     return (
-        rest * ops.STORED[lay.weights] / (lay.tp * lay.pp)
+        (rest * ops.STORED[lay.weights] + wide) / (lay.tp * lay.pp)
         + routed * ops.STORED[lay.experts] / spread
         + ends * ops.STORED[lay.ends] / lay.tp
     )

@@ -1,0 +1,35 @@
+// Elements of NumPy's loops over packed records: numbers, records, and the invalid flag at the end.
+#pragma once
+#include "flags.hpp"
+#include "table.hpp"
+#include "tokenroof/config.hpp"
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+TR_HD double at(const char* p) { return *reinterpret_cast<const double*>(p); }
+
+template <int N> TR_HD void read_record(double* to, const char* from, Size stride) {
+    for (int i = 0; i < N; ++i) to[i] = at(from + i * stride);
+}
+
+// A NaN that no NaN among the loads explains, from a load that is out of range, is an invalid operation.
+TR_HD void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* steps, Size n, int first,
+                  int last) {
+    bool made = false;
+    if (some_nan) {
+        for (Size k = 0; k < n && !made; ++k) {
+            bool given = false, outside = false;
+            for (int i = first; i < last; ++i) {
+                const double x = at(args[i] + k * steps[i]);
+                given = given || x != x;
+                outside = outside || x < 0.0 || x > 1.7e308;
+            }
+            made = outside && !given;
+        }
+    }
+    flag.settle(made);
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof

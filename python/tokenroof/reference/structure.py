@@ -1,0 +1,84 @@
+"""How engines cut a step into kernels, and which types they keep: docs/step-model.md, sections 3 and 8."""
+
+from __future__ import annotations
+
+from tokenroof.reference._records import Record
+from tokenroof.reference.operators import ACTIVATION, STORED, type_name
+
+
+def mixer_types(model: Record, plan: Record) -> tuple[str, str]:
+    """Types of weights and activations of the mixers: bf16 in mixtures of fewer than eight bits."""
+    weights, activations = type_name(plan["weights"]), type_name(plan["activations"])
+    if model["moe_layers"] > 0.0 and STORED[weights] < 1.0:
+        return "bf16", "bf16"
+    return weights, activations
+
+
+def mixer_parameters(model: Record) -> float:
+    """Parameters of attention's, linear attention's and Mamba's projections, over all layers."""
+    h, heads = model["hidden"], model["heads"]
+    if model["kv_lora_rank"] > 0.0:
+        q, rank, rope = model["q_lora_rank"], model["kv_lora_rank"], model["rope_head_dim"]
+        queries = heads * (model["nope_head_dim"] + rope)
+        if q > 0.0:
+            layer = (q + rank + rope) * h + queries * q
+        else:
+            layer = (queries + rank + rope) * h
+        layer += heads * (model["nope_head_dim"] + model["v_head_dim"]) * rank
+    else:
+        columns = (model["q_multiplier"] * heads + model["kv_heads"]) * model["head_dim"]
+        layer = (columns + model["kv_heads"] * model["v_head_dim"]) * h
+    layer += h * heads * model["v_head_dim"]
+    key = model["linear_key_heads"] * model["linear_key_dim"]
+    value = model["linear_value_heads"] * model["linear_value_dim"]
+    linear = (2.0 * key + 3.0 * value + 2.0 * model["linear_value_heads"]) * h
+    inner = model["mamba_heads"] * model["mamba_head_dim"]
+    states = 2.0 * model["mamba_groups"] * model["mamba_state"]
+    mamba = (3.0 * inner + states + model["mamba_heads"]) * h
+    softmax = model["full_layers"] + model["window_layers"]
+    return softmax * layer + model["linear_layers"] * linear + model["mamba_layers"] * mamba
+
+
+def kernels_of_step(model: Record, plan: Record) -> float:
+    """Kernels that a step launches on each device."""
+    _, activations = mixer_types(model, plan)
+    quantised_mixer = ACTIVATION[activations] < 2.0
+    quantised_mlp = ACTIVATION[type_name(plan["activations"])] < 2.0
+    quantised_experts = ACTIVATION[type_name(plan["experts"])] < 2.0
+    attention = ["qkv", "rotate and cache", "attention", "output"] + ["quantise"] * 2 * quantised_mixer
+    if model["kv_lora_rank"] > 0.0:
+        attention += ["up", "fold queries", "fold results"] + ["quantise"] * 2 * quantised_mixer
+    if model["index_topk"] > 0.0:
+        attention += ["indexer"] * 13
+    recurrent = ["kernel"] * 14 + ["quantise"] * 2 * quantised_mixer
+    dense = ["gate and up", "activation", "down"] + ["quantise"] * 2 * quantised_mlp
+    mixture = ["router", "top-k", "permute", "experts"] + ["quantise"] * 2 * quantised_experts
+    if model["shared_ffn"] > 0.0:
+        mixture += ["shared expert"] + ["quantise"] * 2 * quantised_mlp
+    ends = ["embedding", "head"]
+    return (
+        len(ends)
+        + model["norms"]
+        + (model["full_layers"] + model["window_layers"]) * len(attention)
+        + (model["linear_layers"] + model["mamba_layers"]) * len(recurrent)
+        + model["dense_layers"] * len(dense)
+        + model["moe_layers"] * len(mixture)
+    )
+
+
+def collectives_of_step(model: Record, plan: Record) -> float:
+    """Collectives of a step: after each mixer and MLP, around the experts, between stages."""
+    softmax = model["full_layers"] + model["window_layers"]
+    mixers = softmax + model["linear_layers"] + model["mamba_layers"]
+    apart = plan["dp"] > 1.0
+    count = plan["pp"] - 1.0
+    if plan["tp"] > 1.0:
+        logits = 1.0
+        count += mixers + model["dense_layers"] + logits
+        if not apart:
+            count += model["moe_layers"]
+    if apart:
+        count += 2.0 * model["moe_layers"]
+    if plan["cp"] > 1.0:
+        count += softmax
+    return count
