@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tokenroof.calibrate import SPECS, fit_tables, write_constants
+from tokenroof.calibrate._power import fit_power
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -18,14 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", help="with operators/<device>/<engine>-<version>/<table>.parquet")
     parser.add_argument("--out", default=".", help="folder for the TOML files [here]")
-    parser.add_argument("--operator", action="append", choices=list(SPECS), help="only these")
+    parser.add_argument("--operator", action="append", choices=[*SPECS, "power"], help="only these")
     parser.add_argument("--rows", type=int, default=2500, help="rows that a fit uses [2500]")
     given = parser.parse_args(arguments)
     out = Path(given.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for operator in given.operator or SPECS:
-            rows = fit_tables(given.folder, operator, given.rows, print)
+        for operator in given.operator or [*SPECS, "power"]:
+            if operator == "power":
+                rows = fit_power(given.folder, print)
+            else:
+                rows = fit_tables(given.folder, operator, given.rows, print)
             write_constants(out / f"{operator}.toml", operator, rows)
             print(f"wrote {out / operator}.toml: {len(rows)} fits")
     except (ValueError, KeyError, OSError) as error:

@@ -21,7 +21,8 @@ from tokenroof.calibrate._tables import TYPES, read
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
 from tokenroof.device import device as find_device
-from tokenroof.power import CLASSES, constants_record
+from tokenroof.power import CLASSES, constants_record, expert_tiles
+from tokenroof.roofline import peak as unit_peak
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +36,7 @@ TABLES = {
 }  # fmt: skip
 SHORTEST = 100e-6
 # Of products, which the target is about, a row counts so much more than of the other classes together.
-_GEMM_WEIGHT = 4.0
+_GEMM_WEIGHT = 16.0
 _SOFT = 0.05
 _FREE = ("compute", "memory", *CLASSES, "ceiling")
 _START = {"compute": 0.5, "memory": 0.2, "ceiling": 0.985}
@@ -92,19 +93,10 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
             )
             tiles = np.ceil(x["isl"] / 128) * x["num_heads"] * x["batch_size"]
     place = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
-    units = {t: device.peak_of(dtypes.UNIT[t]) for t in np.unique(types)}
+    units = {t: unit_peak(device, t) for t in np.unique(types)}
     peak = np.array([units[t] for t in types])
     fill = np.asarray(kernels.wave_fill(tiles, sm))  # type: ignore[attr-defined]
     return fields[..., place["flops"]], fields[..., place["bytes"]], peak, fill
-
-
-def expert_tiles(
-    tokens: Any, intermediate: Any, experts: Any, topk: Any, moe_tp: Any, moe_ep: Any
-) -> Array:
-    """Tiles of the first grouped product on one device: a row of them per touched expert at least."""
-    touched = kernels.experts_touched(tokens, experts, topk) / moe_ep  # type: ignore[attr-defined]
-    pairs = tokens * topk / moe_ep
-    return np.asarray(np.maximum(touched, pairs / 128) * np.ceil(2 * intermediate / moe_tp / 128))
 
 
 def read_power(path: str | os.PathLike[str] | Any, device: str | Device, kind: str) -> dict[str, Array]:
