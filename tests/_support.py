@@ -7,6 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from tokenroof import _core, dtypes, kernels
+from tokenroof.calibrate import SPECS
 from tokenroof.calibration import CLASSES, Calibration
 from tokenroof.device import Device
 from tokenroof.model import Model
@@ -57,6 +58,13 @@ def named(vectors: list[np.ndarray]) -> list[dict[str, float]]:
 _powers = st.sampled_from([1, 2, 4, 8])
 
 
+# Constants of the measured forms, by block, over the ranges in which they are fitted.
+MEASURED = {
+    block: {n: st.floats(r.low, r.high) for n, r in SPECS[name].constants.items()}
+    for block, name in {"gemm16": "gemm", **{name: name for name in SPECS}}.items()
+}
+
+
 @st.composite
 def devices(draw: st.DrawFn) -> Device:
     rate = st.floats(1e12, 1e16)
@@ -70,6 +78,7 @@ def devices(draw: st.DrawFn) -> Device:
         memory_bytes=draw(st.floats(1e9, 1e12)),
         link_bandwidth=draw(st.floats(1e9, 2e12)),
         link_domain_size=draw(st.sampled_from([2, 8, 72])),
+        sm_count=draw(st.integers(1, 300)),
         node_link_bandwidth=draw(st.floats(1e9, 1e11)),
         tdp_w=draw(st.floats(50, 2000)),
         idle_w=draw(st.none() | st.floats(1, 40)),
@@ -82,7 +91,9 @@ def calibrations(draw: st.DrawFn) -> Calibration:
         return Calibration.ideal()
     part = st.floats(0.05, 1.0)
     short = st.floats(0, 1e-4)
+    measured = draw(st.sets(st.sampled_from(sorted(MEASURED))))
     return Calibration(
+        constants={block: {n: draw(x) for n, x in MEASURED[block].items()} for block in measured},
         t0={name: draw(short) for name in CLASSES},
         compute={name: draw(part) for name in CLASSES},
         memory={name: draw(part) for name in CLASSES},

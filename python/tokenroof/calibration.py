@@ -7,6 +7,7 @@ reached and what a launch costs. The all-ideal record (`Calibration.ideal`) give
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.device import Device
+    from tokenroof.plan import Plan
 
 CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementwise", "collective")
 FIDELITIES = ("datasheet", "calibrated")
@@ -179,8 +181,8 @@ class Calibration:
         )
 
 
-def resolve(fidelity: str | Calibration, device: Device, engine: str) -> Calibration:
-    """The calibration that a `fidelity` argument names.
+def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Calibration:
+    """The calibration that a `fidelity` argument names, for the types of a plan (or an engine alone).
 
     Raises
     ------
@@ -192,10 +194,31 @@ def resolve(fidelity: str | Calibration, device: Device, engine: str) -> Calibra
     if fidelity == "datasheet":
         return Calibration.ideal()
     if fidelity == "calibrated":
-        return Calibration.estimate(device, engine)
+        if isinstance(plan, str):
+            return Calibration.estimate(device, plan)
+        return _of_step(device, plan)
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
+
+
+@lru_cache(maxsize=1024)
+def _of_step(device: Device, plan: Plan) -> Calibration:
+    """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
+    base = Calibration.estimate(device, plan.engine)
+    kinds = {
+        "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
+        "attention_decode": ("attention_decode", plan.kv_cache),
+        "attention_prefill": ("attention_prefill", plan.kv_cache),
+        "mla_decode": ("mla_decode", plan.kv_cache), "mla_prefill": ("mla_prefill", plan.kv_cache),
+        "experts": ("experts", str(plan.experts)), "collective": ("collective", "all_reduce"),
+    }  # fmt: skip
+    constants = dict(base.constants)
+    for block, (operator, dtype) in kinds.items():
+        found = _constants.find(operator, device, plan.engine, dtype)
+        if found is not None:
+            constants[block] = found.constants
+    return base.replace(constants=constants)
 
 
 def resolve_operator(

@@ -142,7 +142,7 @@ def _records(
     p.check(m)
     check_links(d, p)
     check_units(d, p)
-    return d, m, p, resolve(fidelity, d, p.engine)
+    return d, m, p, resolve(fidelity, d, p)
 
 
 def decode(

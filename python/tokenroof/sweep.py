@@ -102,7 +102,7 @@ def sweep(
     plan = expand(np.stack([p.pack() for p in ps]), 2)
     # the calibration depends on the device, and on the plan for its engine
     calibration = np.stack(
-        [np.stack([resolve(fidelity, d, p.engine).pack() for p in ps]) for d in ds]
+        [np.stack([resolve(fidelity, d, p).pack() for p in ps]) for d in ds]
     )[:, None, :, None, None, :]
     loads = b[:, None], x[None, :]
 

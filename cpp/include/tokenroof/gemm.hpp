@@ -15,16 +15,19 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-// clang-format off
-#define TR_GEMM_TILES(X) \
-    X(64, 32) X(64, 64) X(64, 128) X(64, 256) X(128, 64) X(128, 128) X(128, 256) X(256, 128) X(256, 256)
-#define TR_GEMM_SPLITS(X) X(1) X(2) X(4) X(8) X(16)
-// clang-format on
+constexpr int gemm_tiles = 8, gemm_splits = 5; // splits: 1, 2, 4, 8, 16
+
+// Rows and columns of the tiles, by number.
+TR_HD double gemm_tile_rows(int tile) { return tile < 3 ? 64.0 : tile < 6 ? 128.0 : 256.0; }
+TR_HD double gemm_tile_columns(int tile) {
+    return tile == 0 ? 32.0 : tile == 1 || tile == 3 ? 64.0 : tile == 5 || tile == 7 ? 256.0 : 128.0;
+}
 
 // What does not depend on m.
 struct Gemm {
     double t0, overlap, split;
-    double n, k, rate_sm, inverse_sm, wave, prologue, tile_loss, row_stream, column_stream; // rate_sm: FLOP/s of a multiprocessor
+    double k, wave, prologue;
+    double across[gemm_tiles], unit[gemm_tiles];                 // waves of a row of tiles; seconds per column of k
     double weights_s, row_s, split_s, quantise_s;                // seconds: weights; per row of m
     double row_flops, weights, row_bytes;
 };
@@ -36,16 +39,19 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     Gemm r;
     r.t0 = g[constant::gemm::t0];
     r.overlap = g[constant::gemm::overlap];
-    r.n = n;
     r.k = k;
-    r.rate_sm = dtype_peak(d, weight) * g[constant::gemm::compute] / sms;
-    r.inverse_sm = 1.0 / sms;
     r.wave = g[constant::gemm::wave];
     r.prologue = g[constant::gemm::prologue];
-    r.tile_loss = g[constant::gemm::tile_loss];
+    const double rate = dtype_peak(d, weight) * g[constant::gemm::compute] / sms; // of a multiprocessor
     const double stream = bandwidth * g[constant::gemm::stream] / sms;
-    r.row_stream = narrow / stream;
-    r.column_stream = dtype_bytes(weight) / stream;
+    const double row_stream = narrow / stream, column_stream = dtype_bytes(weight) / stream;
+    const double flop = 2.0 / rate, inverse = 1.0 / sms, loss = g[constant::gemm::tile_loss];
+    for (int t = 0; t < gemm_tiles; ++t) {
+        const double tm = gemm_tile_rows(t), tn = gemm_tile_columns(t);
+        // a block computes its tile, or waits for the operands that its multiprocessor can draw
+        r.unit[t] = max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream);
+        r.across[t] = ceil_lanes(n * (1.0 / tn)) * inverse;
+    }
     r.row_flops = 2.0 * n * k;
     r.weights = n * k * dtype_bytes(weight);
     const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * (2.0 + narrow) : 0.0;
@@ -60,40 +66,38 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
 }
 
 template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
-    const V rows = ceil_lanes(m), one = splat<V>(1.0);
+    const V rows = ceil_lanes(m), one = splat<V>(1.0), none = splat<V>(0.0);
     const V memory = r.weights_s + rows * r.row_s;
+    V waves[gemm_tiles];
+    for (int t = 0; t < gemm_tiles; ++t) waves[t] = ceil_lanes(rows * (1.0 / gemm_tile_rows(t))) * r.across[t];
     V best = splat<V>(infinite()), shortest = best;
-#define TR_TILE(tm, tn)                                                                           \
-    {                                                                                             \
-        const double across = ceil_lanes(r.n * (1.0 / tn)) * split * r.inverse_sm;                \
-        const double unit = depth * max_nan(2.0 * (tm * tn + r.tile_loss) / r.rate_sm, tm * r.row_stream + tn * r.column_stream);  \
-        const V waves = ceil_lanes(rows * (1.0 / tm)) * across;                                   \
-        const V paid = waves + r.wave * (ceil_lanes(waves) - waves);                              \
-        const V seconds = (waves <= one ? one : paid) * unit;                                     \
-        compute = seconds < compute ? seconds : compute;                                          \
+    for (int i = 0; i < gemm_splits; ++i) {
+        const double split = double(1 << i);
+        if (i > 0 && !(r.k >= 64.0 * split)) break;
+        const double depth = r.k * (1.0 / split) + r.prologue;
+        V seconds[gemm_tiles];
+        for (int t = 0; t < gemm_tiles; ++t) {
+            const V w = waves[t] * split;
+            const V paid = w + r.wave * (ceil_lanes(w) - w);
+            seconds[t] = (w <= one ? one : paid) * (depth * r.unit[t]);
+        }
+        for (int half = gemm_tiles / 2; half > 0; half /= 2)
+            for (int t = 0; t < half; ++t) seconds[t] = seconds[t + half] < seconds[t] ? seconds[t + half] : seconds[t];
+        const V compute = seconds[0];
+        const V joined = i == 0 ? rows * 0.0 : r.split + rows * (split * r.split_s);
+        const V total = smooth_max(compute, memory, r.overlap) + joined;
+        shortest = total < best ? compute : shortest;
+        best = total < best ? total : best;
     }
-#define TR_SPLIT(s)                                                                               \
-    if (s == 1 || r.k >= 64.0 * s) {                                                              \
-        const double split = s, depth = r.k * (1.0 / s) + r.prologue;               \
-        V compute = splat<V>(infinite());                                                         \
-        TR_GEMM_TILES(TR_TILE)                                                                    \
-        const V joined = s == 1 ? rows * 0.0 : r.split + rows * (split * r.split_s);                     \
-        const V seconds = smooth_max(compute, memory, r.overlap) + joined;                        \
-        shortest = seconds < best ? compute : shortest;                                           \
-        best = seconds < best ? seconds : best;                                                   \
-    }
-    TR_GEMM_SPLITS(TR_SPLIT)
-#undef TR_SPLIT
-#undef TR_TILE
-    const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
+    const V nan = splat<V>(not_a_number());
     const V quantised = rows * r.quantise_s;
+    const V valid = m >= none ? none : nan;
     // a product of no rows is not launched
     Cost<V> out;
-    const V valid = m >= none ? none : nan;
     out.fixed = (m > none ? splat<V>(r.t0) : none) + valid;
     out.seconds = (m > none ? best + quantised : none) + valid;
-    out.compute = m > none ? shortest : none;
-    out.memory = m > none ? memory + quantised : none;
+    out.compute = (m > none ? shortest : none) + valid;
+    out.memory = (m > none ? memory + quantised : none) + valid;
     out.flops = rows * r.row_flops;
     out.bytes = r.weights + rows * r.row_bytes;
     return out;

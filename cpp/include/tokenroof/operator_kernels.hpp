@@ -1,8 +1,7 @@
 // Operators as stand-alone kernels: packed device and calibration, then arguments, to OPERATOR_FIELDS.
 // Types come as codes of `dtype`.
 #pragma once
-#include "gemm.hpp"
-#include "operators.hpp"
+#include "prepare.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -58,11 +57,6 @@ TR_HD void put_cost(double* out, const Cost<double>& x) {
     out[op::compute_s] = (x.compute >= x.memory ? x.seconds : 0.0) + bad;
     out[op::launch_s] = x.fixed + bad;
     out[op::communication_s] = bad;
-}
-
-// Whether a record has constants for an operator's measured form; without, it is a line with shares.
-TR_HD bool measured_form(const double* c, int block) {
-    return c[calibration::form] == 1.0 && c[block] == c[block];
 }
 
 // m, n, k, type of weights, type of activations

@@ -1,6 +1,7 @@
 // Packed records to the terms of a step: operators (operators.hpp) with their layers counted in.
 // docs/step-model.md is the specification, and tokenroof.reference.transformer its other reading.
 #pragma once
+#include "gemm.hpp"
 #include "operators.hpp"
 #include "structure.hpp"
 
@@ -9,6 +10,7 @@ inline namespace TR_ISA {
 
 constexpr int max_lines = 28;
 constexpr int max_attentions = 3;
+constexpr int max_products = 20;
 
 // Which amount a line is a function of.
 enum Amount : int {
@@ -34,7 +36,17 @@ struct Lines {
     }
 };
 
+// Matrix products by their measured form: `count` of each, one a layer.
+struct Products {
+    Gemm gemm[max_products];
+    double count[max_products];
+    Amount amount[max_products];
+    Group group[max_products];
+    int n = 0;
+};
+
 struct Prepared {
+    Products products;
     Lines common, decode, prefill;
     Attention decode_attention[max_attentions], prefill_attention[max_attentions];
     int attentions = 0;
@@ -46,6 +58,28 @@ struct Prepared {
     double tdp, idle, compute_watts, memory_watts;
     double peak, bandwidth;   // datasheet, for utilisation
 };
+
+// Whether a record has constants for an operator's measured form; without, it is a line with shares.
+TR_HD bool measured_form(const double* c, int block) {
+    return c[calibration::form] == 1.0 && c[block] == c[block];
+}
+
+// `count` products of an amount of rows with [k, n]: by their measured form where the record has it.
+TR_HD void add_product(Prepared& r, const double* d, const double* c, Group group, Amount amount, double count,
+                       double n, double k, int weight, int activation) {
+    const bool wide = weight == dtype::bf16 || weight == dtype::fp16;
+    const int block = wide ? int(calibration::block_gemm16) : int(calibration::block_gemm);
+    if (!measured_form(c, block)) {
+        r.common.add(group, amount, times(count, gemm_line(d, c, n, k, weight, activation)));
+        return;
+    }
+    Products& all = r.products;
+    all.gemm[all.n] = prepare_gemm(d, c + block, n, k, weight, activation);
+    all.count[all.n] = count;
+    all.amount[all.n] = amount;
+    all.group[all.n] = group;
+    ++all.n;
+}
 
 TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
                              const double* p, double heads, double kv_heads) {
@@ -90,7 +124,7 @@ TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, co
     const double layers = m[model::full_layers] + m[model::window_layers];
     if (!(layers > 0.0)) return;
     auto gemm = [&](double count, double n, double k) TR_INLINE {
-        r.common.add(group_projection, rank_tokens, times(count, gemm_line(d, c, n, k, w, a)));
+        add_product(r, d, c, group_projection, rank_tokens, count, n, k, w, a);
     };
     double rotated = heads * m[model::head_dim] + kv_heads * m[model::head_dim];
     double cached = kv_heads * (m[model::head_dim] + m[model::v_head_dim]);
@@ -131,8 +165,8 @@ TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, cons
     const double h = m[model::hidden], tp = p[plan::tp];
     auto layer = [&](double layers, double in, double mixed, double out, double conv, double cells,
                      double flops) TR_INLINE {
-        r.common.add(group_linear, rank_tokens, times(layers, gemm_line(d, c, in / tp, h, w, a)));
-        r.common.add(group_linear, rank_tokens, times(layers, gemm_line(d, c, h, out / tp, w, a)));
+        add_product(r, d, c, group_linear, rank_tokens, layers, in / tp, h, w, a);
+        add_product(r, d, c, group_linear, rank_tokens, layers, h, out / tp, w, a);
         // short convolution in and out, gates and the gated norm
         r.common.add(group_linear, rank_tokens,
                      times(layers, elementwise_line(d, c, 3.0, (4.0 * mixed + 6.0 * out) / tp)));
@@ -165,8 +199,8 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
     const double h = m[model::hidden], tp = p[plan::tp], up = m[model::mlp_matrices] - 1.0;
     auto mlp = [&](Group group, double layers, double ffn) TR_INLINE {
         const double width = ffn / tp;
-        r.common.add(group, rank_tokens, times(layers, gemm_line(d, c, up * width, h, w, a)));
-        r.common.add(group, rank_tokens, times(layers, gemm_line(d, c, h, width, w, a)));
+        add_product(r, d, c, group, rank_tokens, layers, up * width, h, w, a);
+        add_product(r, d, c, group, rank_tokens, layers, h, width, w, a);
         r.common.add(group_elementwise, rank_tokens,
                      times(layers, elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)));
     };
@@ -178,8 +212,7 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
     const double layers = m[model::moe_layers];
     if (!(layers > 0.0)) return;
     const int e = int(p[plan::experts]);
-    r.common.add(group_experts, rank_tokens,
-                 times(layers, gemm_line(d, c, m[model::experts], h, dtype::bf16, dtype::bf16)));
+    add_product(r, d, c, group_experts, rank_tokens, layers, m[model::experts], h, dtype::bf16, dtype::bf16);
     // top-k and permutation: logits read, hidden states out and back
     r.common.add(group_experts, rank_tokens,
                  times(layers, elementwise_line(d, c, 2.0, (m[model::experts] + 2.0 * m[model::topk] * h /
@@ -246,7 +279,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     double c[calibration::count];
     for (int i = 0; i < calibration::count; ++i) c[i] = record[i];
     c[calibration::launch_s] = 0.0;
-    r.common.n = r.decode.n = r.prefill.n = 0;
+    r.common.n = r.decode.n = r.prefill.n = r.products.n = 0;
     r.attentions = 0;
     const double tp = p[plan::tp], h = m[model::hidden];
     const double heads = m[model::heads] / tp;
@@ -266,7 +299,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     // quantised checkpoints keep the head in 16 bits
     const int w = int(p[plan::weights]);
     const int head = w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
-    r.common.add(group_head, head_sequences, gemm_line(d, c, m[model::vocab] / tp, h, head, head));
+    add_product(r, d, c, group_head, head_sequences, 1.0, m[model::vocab] / tp, h, head, head);
     prepare_collectives(r, d, c, m, p, heads);
     prepare_attention(r, d, c, m, p, heads, kv_heads);
 

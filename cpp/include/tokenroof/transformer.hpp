@@ -42,6 +42,30 @@ TR_HD void add_lines(V& time, Parts<V>& out, const Lines& lines, const V* amount
     }
 }
 
+// Costs of `count` operators of a measured form. Their launch is counted by the step.
+template <class V, bool Full>
+TR_HD void add_costs(V& time, Parts<V>& out, Group group, double count, const Cost<V>& x) {
+    const V seconds = count * x.seconds;
+    time += seconds;
+    if constexpr (Full) {
+        const V zero = splat<V>(0.0);
+        const auto by_compute = x.compute >= x.memory;
+        out.group[group] += seconds;
+        out.compute += by_compute ? seconds : zero;
+        out.memory += by_compute ? zero : seconds;
+        out.busy += count * x.compute;
+        out.flops += count * x.flops;
+        out.bytes += count * x.bytes;
+    }
+}
+
+template <class V, bool Full>
+TR_HD void add_products(V& time, Parts<V>& out, const Products& products, const V* amount) {
+    for (int i = 0; i < products.n; ++i)
+        add_costs<V, Full>(time, out, products.group[i], products.count[i],
+                           gemm_cost<V>(products.gemm[i], amount[products.amount[i]]));
+}
+
 // Attention of the decode batch: the only part of a decode step that depends on the context.
 template <class V, bool Full>
 TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
@@ -85,6 +109,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     if constexpr (Full) out.launch = fixed;
 
     add_lines<V, Full>(time, out, r.common, amount);
+    add_products<V, Full>(time, out, r.products, amount);
     if (r.expert_count > 0.0) {
         const V x = amount[stage_tokens];
         const V touched = experts_touched_lanes<V>(x, splat<V>(r.expert_count), splat<V>(r.log_missed)) /

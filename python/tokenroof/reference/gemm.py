@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from tokenroof.reference._forms import ceiling, smooth_max
 from tokenroof.reference._ieee import divide, maximum
 
-TILES = ((64.0, 32.0), (64.0, 64.0), (64.0, 128.0), (64.0, 256.0), (128.0, 64.0), (128.0, 128.0),
-         (128.0, 256.0), (256.0, 128.0), (256.0, 256.0))  # fmt: skip
+TILES = ((64.0, 32.0), (64.0, 64.0), (64.0, 128.0), (128.0, 64.0), (128.0, 128.0), (128.0, 256.0),
+         (256.0, 128.0), (256.0, 256.0))  # fmt: skip
 SPLITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -48,14 +48,14 @@ def gemm(
         compute = math.inf
         for tile_rows, tile_columns in TILES:
             # a block computes its tile, or waits for the operands that its multiprocessor can draw
-            unit = depth * maximum(
-                divide(2.0 * (tile_rows * tile_columns + constants["tile_loss"]), rate),
+            unit = maximum(
+                (tile_rows * tile_columns + constants["tile_loss"]) * divide(2.0, rate),
                 tile_rows * divide(narrow, stream) + tile_columns * divide(stored, stream),
             )
-            across = ceiling(n * (1.0 / tile_columns)) * split * divide(1.0, multiprocessors)
-            waves = ceiling(rows * (1.0 / tile_rows)) * across
+            across = ceiling(n * (1.0 / tile_columns)) * divide(1.0, multiprocessors)
+            waves = ceiling(rows * (1.0 / tile_rows)) * across * split
             paid = waves + constants["wave"] * (ceiling(waves) - waves)
-            seconds = (1.0 if waves <= 1.0 else paid) * unit
+            seconds = (1.0 if waves <= 1.0 else paid) * (depth * unit)
             if seconds < compute:
                 compute = seconds
         seconds = smooth_max(compute, memory, constants["overlap"])

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from tokenroof.reference import operators as ops
+from tokenroof.reference._forms import constants as measured_constants
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
+from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.operators import Attention, Line, type_name
 from tokenroof.reference.structure import (
     collectives_of_step,
@@ -22,8 +25,32 @@ from tokenroof.reference.structure import (
 
 GROUPS = ("projection", "attention", "linear_attention", "mlp", "experts", "elementwise", "head",
           "collective")  # fmt: skip
-# a group, the amount that the line depends on, the line
-Term = tuple[str, str, Line]
+
+
+@dataclass(frozen=True)
+class Product:
+    """A matrix product of each of some layers, by its measured form."""
+
+    constants: Record
+    count: float
+    n: float
+    k: float
+    weight: str
+    activation: str
+
+
+# a group, the amount that the cost depends on, the operator
+Term = tuple[str, str, Line | Product]
+
+
+def product(
+    d: Record, c: Record, count: float, n: float, k: float, weight: str, activation: str
+) -> Line | Product:
+    """A product of each of `count` layers: measured where the record has constants of its type."""
+    own = measured_constants(c, "gemm16" if weight in ("bf16", "fp16") else "gemm")
+    if own is None:
+        return ops.gemm(d, c, n, k, weight, activation).times(count)
+    return Product(own, count, n, k, weight, activation)
 
 
 def share(load: float, n: float) -> float:
@@ -56,8 +83,8 @@ def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     h = m["hidden"]
 
     def gemm(n: float, k: float) -> Term:
-        line = ops.gemm(d, c, n, k, lay.mixers, lay.mixer_activations)
-        return "projection", "rank_tokens", line.times(lay.softmax)
+        types = lay.mixers, lay.mixer_activations
+        return "projection", "rank_tokens", product(d, c, lay.softmax, n, k, *types)
 
     if m["kv_lora_rank"] > 0.0:
         q, rank = m["q_lora_rank"], m["kv_lora_rank"]
@@ -120,8 +147,8 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     h = m["hidden"]
     for layers, into, mixed, out, _, _, _ in recurrent_layers(m):
         for n, k in ((into / lay.tp, h), (h, out / lay.tp)):
-            line = ops.gemm(d, c, n, k, lay.mixers, lay.mixer_activations)
-            yield "linear_attention", "rank_tokens", line.times(layers)
+            types = lay.mixers, lay.mixer_activations
+            yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
         gates = ops.elementwise(d, c, 3.0, (4.0 * mixed + 6.0 * out) / lay.tp)
         yield "linear_attention", "rank_tokens", gates.times(layers)
 
@@ -150,8 +177,8 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     def dense(layers: float, ffn: float) -> Iterator[Term]:
         width = ffn / lay.tp
         for n, k in ((up * width, h), (h, width)):
-            line = ops.gemm(d, c, n, k, lay.weights, lay.activations)
-            yield "mlp", "rank_tokens", line.times(layers)
+            types = lay.weights, lay.activations
+            yield "mlp", "rank_tokens", product(d, c, layers, n, k, *types)
         gate = ops.elementwise(d, c, 1.0, (up + 1.0) * width * 2.0)
         yield "elementwise", "rank_tokens", gate.times(layers)
 
@@ -159,8 +186,8 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         yield from dense(m["dense_layers"], m["ffn"])
     layers = m["moe_layers"]
     if layers > 0.0:
-        router = ops.gemm(d, c, m["experts"], h, "bf16", "bf16")
-        yield "experts", "rank_tokens", router.times(layers)
+        router = product(d, c, layers, m["experts"], h, "bf16", "bf16")
+        yield "experts", "rank_tokens", router
         routed = m["experts"] + 2.0 * m["topk"] * h / lay.moe_ep
         permute = ops.elementwise(d, c, 2.0, routed * 2.0)
         yield "experts", "rank_tokens", permute.times(layers)
@@ -255,9 +282,9 @@ class Step:
         )
         self.sequence_s = c["sequence_s"] + c["engine.sequence"]
         lay = self.lay = Layout(m, p)
-        head = ops.gemm(d, c, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)
+        head = product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)
         norm = ops.elementwise(d, c, 1.0, 4.0 * 2.0 * m["hidden"])
-        self.common: list[Term] = [
+        terms: list[Term] = [
             ("head", "rank_tokens", ops.elementwise(d, c, 1.0, 2.0 * 2.0 * m["hidden"])),
             ("elementwise", "rank_tokens", norm.times(m["norms"])),
             *projections(d, c, m, lay),
@@ -266,6 +293,8 @@ class Step:
             ("head", "head_sequences", head),
             *collectives(d, c, m, lay),
         ]
+        self.common = [t for t in terms if isinstance(t[2], Line)]
+        self.products = [t for t in terms if isinstance(t[2], Product)]
         self.decode = [*states(d, c, m, lay, False), *context_parallel(d, c, m, lay, False)]
         self.prefill = [*states(d, c, m, lay, True), *context_parallel(d, c, m, lay, True)]
         self.decode_attention = list(attentions(d, c, m, lay, False))
@@ -301,9 +330,36 @@ class Step:
     def add_terms(self, terms: list[Term], amounts: dict[str, float]) -> None:
         """Operators whose cost is a line."""
         for group, amount, line in terms:
+            assert isinstance(line, Line)
             x = amounts[amount]
             self.add(group, x * line.compute, line.weights_s + x * line.traffic, x * line.flops,
                      line.weights + x * line.bytes)  # fmt: skip
+
+    def add_products(self, terms: list[Term], amounts: dict[str, float]) -> None:
+        """Matrix products by their measured form; their launch is counted by the step."""
+        for group, amount, x in terms:
+            assert isinstance(x, Product)
+            _, seconds, compute, memory, flops, moved = measured_gemm(
+                x.constants, self.d["memory_bandwidth"], ops.peak_of(self.d, x.weight),
+                self.d["sm_count"], amounts[amount], x.n, x.k, ops.STORED[x.weight],
+                ops.ACTIVATION[x.activation],
+            )  # fmt: skip
+            self.add_costs(group, x.count, seconds, compute, memory, flops, moved)
+
+    def add_costs(
+        self, group: str, count: float, seconds: float, compute: float, memory: float,
+        flops: float, moved: float,
+    ) -> None:  # fmt: skip
+        """An operator of each of `count` layers, with seconds of its own."""
+        self.time += count * seconds
+        self.group[group] += count * seconds
+        if compute >= memory:
+            self.compute += count * seconds
+        else:
+            self.memory += count * seconds
+        self.busy += count * compute
+        self.flops += count * flops
+        self.bytes += count * moved
 
     def add_attention(self, a: Attention, pairs: float, keys: float, queries: float) -> None:
         """Softmax attention."""
@@ -331,6 +387,7 @@ class Step:
         def launches(terms: list[Term]) -> float:
             total = 0.0
             for _, _, line in terms:
+                assert isinstance(line, Line)
                 total += line.launch
             return total
 
@@ -350,6 +407,7 @@ class Step:
         self.time += launch
 
         self.add_terms(self.common, amounts)
+        self.add_products(self.products, amounts)
         if self.experts:
             line, x = self.experts, amounts["stage_tokens"]
             touched = divide(ops.experts_touched(x, m["experts"], m["topk"]), self.p["moe_ep"])
