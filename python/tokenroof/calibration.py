@@ -205,6 +205,8 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
 @lru_cache(maxsize=1024)
 def _of_step(device: Device, plan: Plan) -> Calibration:
     """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
+    from tokenroof import power
+
     base = Calibration.estimate(device, plan.engine)
     kinds = {
         "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
@@ -218,6 +220,7 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         found = _constants.find(operator, device, plan.engine, dtype)
         if found is not None:
             constants[block] = found.constants
+    constants["power"] = power.constants(device).constants
     return base.replace(constants=constants)
 
 

@@ -35,24 +35,33 @@ struct Activity {
     double gemm, attention_decode, attention_prefill, experts;
 };
 
-// Watts of one board. Without fitted constants: idle, and shares of the rest by use, up to the limit.
+// Share of the limit, from fitted constants g.
+TR_HD double power_share(const double* g, double compute_use, double memory_use, const Activity& a) {
+    const double active =
+        (g[constant::power::gemm] * a.gemm + g[constant::power::attention_decode] * a.attention_decode) +
+        (g[constant::power::attention_prefill] * a.attention_prefill + g[constant::power::experts] * a.experts);
+    const double load = ((g[constant::power::idle] + g[constant::power::compute] * compute_use) +
+                         g[constant::power::memory] * memory_use) + active;
+    return capped_power(load, g[constant::power::ceiling]);
+}
+
+// Watts without fitted constants: idle, and shares of the rest by use, up to the limit.
+TR_HD double linear_watts(double limit, double idle, double compute_watts, double memory_watts,
+                          double compute_use, double memory_use) {
+    return min_nan(limit, idle + (limit - idle) * (compute_watts * compute_use + memory_watts * memory_use));
+}
+
+// Watts of one board.
 TR_HD double board_watts(const double* d, const double* c, double compute_use, double memory_use,
                          const Activity& a) {
     const double limit = d[device::tdp_w];
     const double* g = c + calibration::block_power;
-    if (g[constant::power::idle] == g[constant::power::idle]) {
-        const double active =
-            (g[constant::power::gemm] * a.gemm + g[constant::power::attention_decode] * a.attention_decode) +
-            (g[constant::power::attention_prefill] * a.attention_prefill +
-             g[constant::power::experts] * a.experts);
-        const double load = ((g[constant::power::idle] + g[constant::power::compute] * compute_use) +
-                             g[constant::power::memory] * memory_use) + active;
-        return limit * capped_power(load, g[constant::power::ceiling]);
-    }
+    if (g[constant::power::idle] == g[constant::power::idle])
+        return limit * power_share(g, compute_use, memory_use, a);
     const double own = d[device::idle_w];
     const double idle = own == own ? own : limit * c[calibration::idle_fraction];
-    return min_nan(limit, idle + (limit - idle) * (c[calibration::compute_watts] * compute_use +
-                                                   c[calibration::memory_watts] * memory_use));
+    return linear_watts(limit, idle, c[calibration::compute_watts], c[calibration::memory_watts], compute_use,
+                        memory_use);
 }
 
 } // namespace TR_ISA

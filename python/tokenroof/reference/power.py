@@ -30,28 +30,38 @@ def wave_fill(tiles: float, sm_count: float) -> float:
     return waves if whole == 0.0 else divide(waves, whole)
 
 
+def power_share(
+    calibration: Record, compute_use: float, memory_use: float, active: dict[str, float]
+) -> float:
+    """Share of the limit that a load draws, by fitted constants."""
+    share = {name: calibration[f"power.{name}"] * active[name] for name in CLASSES}
+    busy = (share["gemm"] + share["attention_decode"]) + (
+        share["attention_prefill"] + share["experts"]
+    )
+    load = calibration["power.idle"] + calibration["power.compute"] * compute_use
+    load = (load + calibration["power.memory"] * memory_use) + busy
+    return capped_power(load, calibration["power.ceiling"])
+
+
+def linear_watts(device: Record, calibration: Record, compute_use: float, memory_use: float) -> float:
+    """Idle, and shares of the rest by use, up to the limit."""
+    limit, idle = device["tdp_w"], device["idle_w"]
+    if math.isnan(idle):
+        idle = limit * calibration["idle_fraction"]
+    use = calibration["compute_watts"] * compute_use + calibration["memory_watts"] * memory_use
+    return minimum(limit, idle + (limit - idle) * use)
+
+
 @takes_records("device", "calibration")
 def board_power(
     device: Record, calibration: Record, compute_use: float, memory_use: float, gemm_use: float,
     attention_decode_use: float, attention_prefill_use: float, experts_use: float,
 ) -> float:  # fmt: skip
     """Idle, plus what is in use, up to the limit."""
-    uses = (compute_use, memory_use, gemm_use, attention_decode_use, attention_prefill_use,
-            experts_use)  # fmt: skip
-    if not all(use >= 0.0 for use in uses):
+    uses = (gemm_use, attention_decode_use, attention_prefill_use, experts_use)
+    if not all(use >= 0.0 for use in (compute_use, memory_use, *uses)):
         return math.nan
-    limit = device["tdp_w"]
-    if not math.isnan(calibration["power.idle"]):
-        share = {name: calibration[f"power.{name}"] for name in CLASSES}
-        attention = share["attention_prefill"] * attention_prefill_use
-        active = (share["gemm"] * gemm_use + share["attention_decode"] * attention_decode_use) + (
-            attention + share["experts"] * experts_use
-        )
-        load = calibration["power.idle"] + calibration["power.compute"] * compute_use
-        load = (load + calibration["power.memory"] * memory_use) + active
-        return limit * capped_power(load, calibration["power.ceiling"])
-    idle = device["idle_w"]
-    if math.isnan(idle):
-        idle = limit * calibration["idle_fraction"]
-    use = calibration["compute_watts"] * compute_use + calibration["memory_watts"] * memory_use
-    return minimum(limit, idle + (limit - idle) * use)
+    if math.isnan(calibration["power.idle"]):
+        return linear_watts(device, calibration, compute_use, memory_use)
+    active = dict(zip(CLASSES, uses, strict=True))
+    return device["tdp_w"] * power_share(calibration, compute_use, memory_use, active)
