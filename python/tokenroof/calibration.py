@@ -30,6 +30,17 @@ NO_ENGINE = {
 }  # fmt: skip
 
 
+# Devices that are no GPUs: shares of peak and bandwidth in products, of peak in prefill attention, of
+# bandwidth in decode attention, of both in experts; seconds per kernel; band. None of it was measured.
+_OTHER_KINDS: dict[str, tuple[float, ...]] = {
+    "cpu": (0.5, 0.7, 0.3, 0.5, 0.35, 5e-6, 0.8),
+    "tpu": (0.6, 0.75, 0.4, 0.6, 0.45, 1.5e-6, 0.8),
+    "npu": (0.5, 0.7, 0.3, 0.5, 0.4, 3e-6, 0.8),
+    "rdu": (0.5, 0.7, 0.3, 0.5, 0.4, 1.5e-6, 0.8),
+    "lpu": (), "wafer": (),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Reached shares of datasheet values, and overheads.
@@ -150,6 +161,8 @@ class Calibration:
         known = device.vendor.lower() == "nvidia" and any(
             name in device.family.lower() for name in ("hopper", "blackwell")
         )
+        if device.kind in _OTHER_KINDS:
+            return cls._of_kind(device, engine)
         overhead = 0.0 if engine == "ideal" else (0.8 if blackwell else 1.0)
         where = (
             f"constants of its generation ({device.family})"
@@ -179,6 +192,35 @@ class Calibration:
             calibrated_on=f"1,756 serving points of H100, H200, B200, B300; used here as {where}",
             error_band=0.28 if known else 0.6,
         )
+
+
+    @classmethod
+    def _of_kind(cls, device: Device, engine: str) -> Calibration:
+        """Estimates for a device that is no GPU: nothing of its kind was measured."""
+        from tokenroof.estimates import parameter
+
+        if device.kind in ("lpu", "wafer"):
+            # nothing is launched; a layer's dependent operations, ten of them, take their time
+            share = parameter("efficiency", device).mid
+            launch = parameter("layer_s", device).mid / 10.0
+            compute = memory = prefill = attention = experts = share
+            band, sequence = 1.5, 0.0
+        else:
+            compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
+            sequence = 0.0 if engine == "ideal" else 3e-6
+        return cls(
+            name=f"estimate for {device.name}",
+            compute={"gemm": compute, "attention_prefill": prefill, "attention_decode": compute,
+                     "experts": experts},
+            memory={"gemm": memory, "attention_prefill": memory, "attention_decode": attention,
+                    "experts": experts, "elementwise": attention, "collective": 0.6},
+            launch_s=0.0 if engine == "ideal" else launch,
+            sequence_s=sequence,
+            compute_watts=1.2,
+            memory_watts=0.45,
+            calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
+            error_band=band,
+        )  # fmt: skip
 
 
 def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Calibration:

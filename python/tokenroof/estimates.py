@@ -9,16 +9,19 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from functools import cache
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from numpy.typing import NDArray
 
     from tokenroof.device import Device
 
-__all__ = ["Range", "complete", "parameter", "parameters"]
+__all__ = ["Banded", "Range", "complete", "over_corners", "parameter", "parameters"]
 
 
 #: How the source of a number that `complete` filled in begins.
@@ -89,6 +92,72 @@ class Range:
     def values(self) -> NDArray[np.float64]:
         """Low, middle and high."""
         return np.array([self.low, self.mid, self.high])
+
+
+@dataclass(frozen=True, slots=True)
+class Banded:
+    """An array with its range: the middle values of all parameters, and the extremes over their corners.
+
+    Examples
+    --------
+    >>> Banded(np.array([1.0]), np.array([2.0]), np.array([4.0])).width
+    array([4.])
+    """
+
+    low: NDArray[np.float64]
+    mid: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+    @property
+    def width(self) -> NDArray[np.float64]:
+        """High over low [1]."""
+        return np.asarray(self.high / self.low)
+
+    def __repr__(self) -> str:
+        if self.mid.ndim:
+            return f"<Banded, shape {self.mid.shape}>"
+        return f"<Banded {self.mid:.4g} ({self.low:.4g} to {self.high:.4g})>"
+
+
+def over_corners(
+    function: Callable[..., Mapping[str, NDArray[np.float64]]], ranges: Mapping[str, Range], ndim: int = 0
+) -> dict[str, Banded]:
+    """Evaluate at the middle of all ranges and at all their corners, in one call over arrays.
+
+    Parameters
+    ----------
+    function : callable
+        Takes the parameters by name, as arrays with a leading axis in front of `ndim` others, and
+        returns arrays by name that keep it.
+    ranges : mapping
+        Of the parameters. Extremes are at corners where results are monotonic in each of them.
+    ndim : int
+        Dimensions of the loads that the parameters broadcast against.
+
+    Returns
+    -------
+    dict of Banded
+
+    Examples
+    --------
+    >>> found = over_corners(lambda a, b: {"sum": a + b}, {"a": Range(0, 1, 2), "b": Range(0, 1, 3)})
+    >>> found["sum"]
+    <Banded 2 (0 to 5)>
+    """
+    wide = [name for name, r in ranges.items() if r.low < r.high]
+    rows = [{name: r.mid for name, r in ranges.items()}]
+    rows += [
+        rows[0] | dict(zip(wide, corner, strict=True))
+        for corner in product(*((ranges[name].low, ranges[name].high) for name in wide))
+        if wide
+    ]
+    tail = (1,) * ndim
+    values = {name: np.array([row[name] for row in rows]).reshape(-1, *tail) for name in ranges}
+    out = {}
+    for name, found in function(**values).items():
+        full = np.broadcast_to(found, np.broadcast_shapes(np.shape(found), (len(rows), *tail)))
+        out[name] = Banded(full.min(axis=0), np.asarray(full[0]), full.max(axis=0))
+    return out
 
 
 @cache
