@@ -16,7 +16,7 @@ SIZES = st.integers(1, 70000).map(float)
 constants = st.fixed_dictionaries({
     "t0": st.floats(0, 1e-4), "compute": st.floats(0.05, 1.1), "memory": st.floats(0.1, 1.1),
     "overlap": st.floats(0, 1 / 3), "wave": st.floats(0, 1), "prologue": st.floats(0, 2000),
-    "tile_loss": st.floats(0, 3e4), "stream": st.floats(0.5, 30), "split": st.floats(0, 1e-5),
+    "tile_loss": st.floats(0, 3e4), "stream": st.floats(0.5, 30), "latency": st.floats(0, 1e-8), "split": st.floats(0, 1e-5),
     "quantise": st.floats(0.05, 2),
 })  # fmt: skip
 DEVICES = ("H100-SXM", "B300-SXM", "L40S", "Instinct MI300X", "TPU v5p")

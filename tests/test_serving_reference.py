@@ -102,7 +102,13 @@ def test_a_worked_example():
 def test_an_engine_by_hand():
     """Gaps per kernel and collective, a host that cannot keep up with a prompt, a request's overhead."""
     bare, vectors = _serve(8.0, tp=2)
-    engine = {"kernel_gap": 5e-6, "collective_gap": 3e-6, "sequence": 4e-6, "request": 0.02, "burst": 0.1}
+    engine = {
+        "kernel_gap": 5e-6,
+        "collective_gap": 3e-6,
+        "sequence": 4e-6,
+        "request": 0.02,
+        "burst": 0.1,
+    }
     kernels_, collectives = 2 + 65 + 32 * (4 + 3), 32 + 32 + 1
     got, _ = _serve(8.0, engine, tp=2)
     more = 5e-6 * kernels_ + 3e-6 * collectives + 4e-6 * 8
@@ -112,9 +118,13 @@ def test_an_engine_by_hand():
     np.testing.assert_allclose(
         got["ttft"], 0.02 + got["prefill_s"] + got["step_s"] + 0.1 * 7 * extra
     )
-    slow, _ = _serve(8.0, {"prefill_kernel": 1e-2}, tp=2)  # ten milliseconds a kernel: nothing else counts
+    slow, _ = _serve(
+        8.0, {"prefill_kernel": 1e-2}, tp=2
+    )  # ten milliseconds a kernel: nothing else counts
     np.testing.assert_allclose(slow["prefill_s"], 1e-2 * kernels_, rtol=1e-6)
-    np.testing.assert_allclose(slow["interference_s"], 0.07 * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6)
+    np.testing.assert_allclose(
+        slow["interference_s"], 0.07 * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6
+    )
 
 
 @each_isa
@@ -129,7 +139,9 @@ def test_laws(isa, setup, load):
     assert f["batch"] <= load[0] and f["batch"] <= f["slots"]
     assert f["tpot"] >= f["step_s"] > 0 and f["ttft"] >= f["prefill_s"] > 0
     np.testing.assert_allclose(f["output_rate"] * f["latency"], load[0] * load[2])
-    more = dict(zip(kernels.SERVING_FIELDS, table["serving"](*vectors, 2 * load[0], *load[1:]), strict=True))
+    more = dict(
+        zip(kernels.SERVING_FIELDS, table["serving"](*vectors, 2 * load[0], *load[1:]), strict=True)
+    )
     assert more["tpot"] >= f["tpot"] * (1 - 1e-9) and more["ttft"] >= f["ttft"] * (1 - 1e-9)
     # an engine only costs
     free = setup[1].replace(constants={"engine": NO_ENGINE})
@@ -141,7 +153,9 @@ def test_laws(isa, setup, load):
 @each_isa
 def test_bad_loads_and_memory(isa):
     kernel = BY_ISA[isa]["serving"]
-    vectors = records(tr.device("H200-SXM"), Calibration.ideal(), tr.model("Llama-3.1-8B"), tr.Plan())
+    vectors = records(
+        tr.device("H200-SXM"), Calibration.ideal(), tr.model("Llama-3.1-8B"), tr.Plan()
+    )
     for i in range(3):
         load = [8.0, 100.0, 100.0]
         load[i] = np.nan
@@ -183,4 +197,6 @@ def test_mixer_parameters_of_real_models():
         model = tr.model(name)
         m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
         groups = model.parameter_groups()
-        assert reference.structure.mixer_parameters(m) == pytest.approx(groups["attention"], rel=1e-3)
+        assert reference.structure.mixer_parameters(m) == pytest.approx(
+            groups["attention"], rel=1e-3
+        )

@@ -96,6 +96,7 @@ TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
 #define TR_OPERATOR_SIGNATURE_2 "(d),(c),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_5 "(d),(c),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_6 "(d),(c),(),(),(),(),(),()->(o)"
+#define TR_OPERATOR_SIGNATURE_7 "(d),(c),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_8 "(d),(c),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_9 "(d),(c),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_10 "(d),(c),(),(),(),(),(),(),(),(),(),()->(o)"

@@ -146,6 +146,7 @@ constexpr const char* serving_terms[] = {TR_SERVING_TERMS(TR_QUOTE)};
 constexpr const char* serving_fields[] = {TR_SERVING_FIELDS(TR_QUOTE)};
 constexpr const char* operator_fields[] = {TR_OPERATOR_FIELDS(TR_QUOTE)};
 constexpr const char* dtypes[] = {TR_DTYPES(TR_QUOTE)};
+constexpr const char* topologies[] = {TR_TOPOLOGIES(TR_QUOTE)};
 
 // The instruction set to use: TOKENROOF_ISA if set, else the newest that runs here.
 const tr::Isa& choose_isa() {
@@ -201,6 +202,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("SERVING_TERMS") = names(serving_terms);
     m.attr("SERVING_FIELDS") = names(serving_fields);
     m.attr("DTYPES") = names(dtypes);
+    m.attr("TOPOLOGIES") = names(topologies);
     py::dict bytes, activation;
     for (int i = 0; i < tr::dtype::count; ++i) {
         bytes[dtypes[i]] = tr::dtype_bytes(i);

@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 
 #: Operators with measured forms: names of files, and of the blocks of a calibration record that they fill.
 OPERATORS = (
-    "gemm", "attention_decode", "attention_prefill", "mla_decode", "mla_prefill", "experts",
-    "collective",
-)  # fmt: skip
+    "gemm",
+    "attention_decode",
+    "attention_prefill",
+    "mla_decode",
+    "mla_prefill",
+    "experts",
+    "all_reduce",
+    "all_gather",
+    "reduce_scatter",
+    "all_to_all",
+)
+#: Those that a device's links do, not its multiprocessors.
+COLLECTIVES = OPERATORS[-4:]  # fmt: skip
 
 # Where a type was not measured, others stand in, the nearest first.
 _STAND_INS: dict[str, tuple[str, ...]] = {
@@ -31,6 +41,7 @@ _STAND_INS: dict[str, tuple[str, ...]] = {
     "nvfp4": ("mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "fp4": ("nvfp4", "mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "mxfp4": ("int4", "bf16", "mxfp4_mxfp8"), "int4": ("mxfp4", "bf16"),
+    "bf16/fp8": ("bf16", "fp8"),  # maths, then cache, of attention
     "mxfp4_mxfp8": ("nvfp4", "fp8", "fp8_block", "mxfp4", "bf16"),
 }  # fmt: skip
 # Engines whose kernels stand in for another's.
@@ -124,7 +135,7 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
         None where the operator has no fits, or the device has no known count of multiprocessors.
     """
     rows = fits(operator)
-    if not rows or (operator != "collective" and not device.sm_count):
+    if not rows or (operator not in COLLECTIVES and not device.sm_count):
         return None
     if device.kind not in ("gpu", "apu"):  # these forms are of multiprocessors
         return None

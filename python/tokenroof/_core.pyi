@@ -14,6 +14,7 @@ OPERATOR_FIELDS: tuple[str, ...]
 SERVING_TERMS: tuple[str, ...]
 SERVING_FIELDS: tuple[str, ...]
 DTYPES: tuple[str, ...]
+TOPOLOGIES: tuple[str, ...]
 DTYPE_BYTES: dict[str, float]
 ACTIVATION_BYTES: dict[str, float]
 

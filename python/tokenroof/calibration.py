@@ -6,6 +6,7 @@ reached and what a launch costs. The all-ideal record (`Calibration.ideal`) give
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,23 @@ NO_ENGINE = {
     "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
     "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0,
 }  # fmt: skip
+
+
+#: Of these, those that the host takes (`host_speed`).
+HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel")
+
+
+def host_speed(device: Device) -> float:
+    """Time that the host of a device takes for its share of a step, over that of Hopper's hosts.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> host_speed(tr.device("H100-SXM")), host_speed(tr.device("B200-SXM"))
+    (1.0, 0.8)
+    """
+    family = device.family.lower()
+    return 0.8 if "blackwell" in family or "rubin" in family else 1.0
 
 
 # Devices that are no GPUs: shares of peak and bandwidth in products, of peak in prefill attention, of
@@ -62,7 +80,9 @@ class Calibration:
     calibrated_on : str
         Where the constants come from.
     error_band : float
-        Relative band around a time that most measurements fall in; NaN where unknown.
+        Relative band around a time that four in five measurements fall in; NaN where unknown.
+    ttft_band : float
+        The same around times to the first token under load.
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
         operators of these blocks use their measured forms instead of the shares above.
@@ -85,14 +105,15 @@ class Calibration:
     memory_watts: float = 1.0
     calibrated_on: str = "nothing: datasheet values"
     error_band: float = float("nan")
+    ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
-                blocks = ", ".join(_core.CALIBRATION_BLOCKS)
-                raise ValueError(f"constants has the key {block!r}; allowed: {blocks}")
+                known = ", ".join(_core.CALIBRATION_BLOCKS)
+                raise ValueError(f"constants has the key {block!r}; allowed: {known}")
             for key, value in values.items():
                 if key not in allowed:
                     raise ValueError(
@@ -145,30 +166,48 @@ class Calibration:
 
     @classmethod
     def estimate(cls, device: Device, engine: str = "vllm") -> Calibration:
-        """Constants of the device's generation, for an engine's overhead.
+        """Shares of a roofline for a device's generation, and what the engine adds to a step.
 
-        Shares are those of plain rooflines inside a step: GEMM 0.7 of peak and 0.8 of bandwidth,
-        attention 0.8 of bandwidth, experts 0.5 and 0.7, elementwise 0.6; prefill attention 0.45 of
-        peak on Hopper and 0.34 on Blackwell. Launches, the same for every engine (6.5 us a
-        kernel, 6 us a sequence, 0.8 times that on Blackwell's hosts) were chosen on 1,756 measured
-        serving points of H100, H200, B200
-        and B300 under vLLM, TensorRT-LLM and SGLang, where `tokenroof.serving.curve` then has a mean
-        error of 18 % in time per output token (median 12 %; four in five within 28 %). Its times to
-        the first token leave the queue out and are far too short under load. Devices of other makers
-        and generations borrow these constants: hence the wider band.
+        Prefill attention reaches 0.45 of the peak on Hopper and 0.34 on Blackwell, GEMM 0.7, experts
+        0.5, elementwise kernels 0.6 of the bandwidth. The engine's gaps and overheads, and the shares
+        of the bandwidth inside a step, were fitted on serving points (``catalogue/constants/engine.toml``
+        says on which, and how far off they were on combinations left out); the host of a Blackwell
+        takes 0.8 times as long. Devices that were not fitted borrow these constants: hence a wider band.
+
+        Parameters
+        ----------
+        device : Device
+        engine : {"vllm", "sglang", "trtllm", "ideal"}
+            Whose overheads; ``"ideal"`` has none.
         """
-        blackwell = "blackwell" in device.family.lower() or "rubin" in device.family.lower()
-        known = device.vendor.lower() == "nvidia" and any(
-            name in device.family.lower() for name in ("hopper", "blackwell")
-        )
         if device.kind in _OTHER_KINDS:
             return cls._of_kind(device, engine)
-        overhead = 0.0 if engine == "ideal" else (0.8 if blackwell else 1.0)
-        where = (
-            f"constants of its generation ({device.family})"
-            if known
-            else "Hopper's constants, borrowed: nothing of this device was measured"
-        )
+        family = device.family.lower()
+        blackwell = "blackwell" in family or "rubin" in family
+        near = device.vendor.lower() == "nvidia" and ("hopper" in family or "blackwell" in family)
+        row: dict[str, Any] = next((r for r in _constants.fits("engine") if r["engine"] == engine), {})
+        memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
+        memory |= {key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()}
+        constants, bands = {}, (float("nan"), float("nan"))
+        where = "no serving point: rooflines with shares"
+        if row:
+            host = host_speed(device)
+            constants["engine"] = {
+                name: value * host if name in HOST_CONSTANTS else value
+                for name, value in row["constants"].items()
+            }
+            own = device.name in row["devices"].split(", ")
+            bands = tuple(
+                math.expm1(row[f"band_{name}" if own else f"band_{name}_device"])
+                for name in ("tpot", "ttft")
+            )
+            if not near:
+                bands = tuple(max(band, _constants.FAR_BAND) for band in bands)
+            where = f"{row['rows']} serving points of {row['devices']} ({engine})"
+            if not near:
+                where += ", borrowed: nothing of this device's generation was measured"
+            elif not own:
+                where += ", borrowed from its generation"
         return cls(
             name=f"estimate for {device.name}",
             compute={
@@ -177,22 +216,14 @@ class Calibration:
                 "attention_decode": 0.5,
                 "experts": 0.5,
             },
-            memory={
-                "gemm": 0.8,
-                "attention_prefill": 0.8,
-                "attention_decode": 0.8,
-                "experts": 0.7,
-                "elementwise": 0.6,
-                "collective": 0.6,
-            },
-            launch_s=6.5e-6 * overhead,
-            sequence_s=6e-6 * overhead,
+            memory={"attention_prefill": 0.8, "elementwise": 0.6, **memory},
             compute_watts=1.2,
             memory_watts=0.45,
-            calibrated_on=f"1,756 serving points of H100, H200, B200, B300; used here as {where}",
-            error_band=0.28 if known else 0.6,
+            constants=constants,
+            calibrated_on=where,
+            error_band=bands[0] if row else 0.6,
+            ttft_band=bands[1],
         )
-
 
     @classmethod
     def _of_kind(cls, device: Device, engine: str) -> Calibration:
@@ -220,6 +251,7 @@ class Calibration:
             memory_watts=0.45,
             calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
             error_band=band,
+            ttft_band=band,
         )  # fmt: skip
 
 
@@ -267,9 +299,14 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
 
 
 def resolve_operator(
-    fidelity: str | Calibration, device: Device, engine: str, operator: str, dtype: str
+    fidelity: str | Calibration,
+    device: Device,
+    engine: str,
+    operator: str,
+    dtype: str,
+    also: tuple[str, str] | None = None,
 ) -> Calibration:
-    """The calibration of one operator alone, with its own band.
+    """The calibration of one operator alone, with its own band; `also`: another one that it may call.
 
     Raises
     ------
@@ -282,7 +319,11 @@ def resolve_operator(
     found = _constants.find(operator, device, engine, dtype)
     if found is None:
         return base
+    constants = {operator: found.constants}
+    other = _constants.find(also[0], device, engine, also[1]) if also else None
+    if also and other is not None:
+        constants[also[0]] = other.constants
     return base.replace(
-        name=f"{operator} on {device.name}", constants={operator: found.constants},
+        name=f"{operator} on {device.name}", constants=constants,
         error_band=found.band, calibrated_on=found.origin,
     )  # fmt: skip

@@ -257,6 +257,27 @@ class Device:
         size = self.link_domain_size or (1 if self.kind in ("cpu", "apu") else _HOST_DOMAIN)
         return Link(f"PCIe {self.pcie_generation} x16", rate, size, scale_up=False)
 
+    @property
+    def link_topology(self) -> str:
+        """How `link` joins a domain: host, switched, reducing (a switch that adds), mesh, torus2, torus3."""
+        name, size = self.link_name.lower(), self.link_domain_size or 1
+        if self.link_bandwidth is None:
+            return "host"
+        if name == "nvlink":
+            generation = self.link_generation or 0
+            # cube meshes before switches; switches add from NVLink 4 on (NVLink SHARP)
+            return "reducing" if generation >= 4 else "mesh" if generation < 3 else "switched"
+        if name == "ici":
+            return "torus2" if size <= 1024 else "torus3"
+        if name == "neuronlink":
+            generation = self.link_generation or 0
+            return "torus2" if generation < 3 else "torus3" if generation == 3 else "switched"
+        if name.startswith(("infinity fabric", "xe link", "hccs", "roce", "groq")):
+            return "mesh"
+        if name.startswith("ethernet"):
+            return "torus2"
+        return "switched"
+
     def pack(self) -> np.ndarray:
         """Return the record as the kernels read it: float64 in the order of ``DEVICE_FIELDS``.
 
@@ -265,12 +286,13 @@ class Device:
         """
         import numpy as np
 
-        from tokenroof._core import DEVICE_FIELDS
+        from tokenroof._core import DEVICE_FIELDS, TOPOLOGIES
 
         link = self.link
         special = {
             "link_bandwidth": 0.0 if link is None else link.bandwidth,
             "link_domain_size": 1 if link is None else link.domain_size,
+            "link_topology": TOPOLOGIES.index(self.link_topology),
         }
         vector = np.empty(len(DEVICE_FIELDS), dtype=np.float64)
         for i, name in enumerate(DEVICE_FIELDS):

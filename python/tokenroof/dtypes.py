@@ -33,3 +33,15 @@ def code(name: str, field: str = "dtype") -> int:
         return CODES[name]
     except (KeyError, TypeError):
         raise ValueError(f"{field} is {name!r}; allowed: {', '.join(NAMES)}") from None
+
+
+def attention(maths: str, cache: str) -> str:
+    """The name under which constants of attention on prompts are kept: type of the maths, then of the cache.
+
+    Examples
+    --------
+    >>> attention("bf16", "bf16"), attention("bf16", "fp8"), attention("fp8", "fp8")
+    ('bf16', 'bf16/fp8', 'fp8')
+    """
+    wide = ACTIVATION_BYTES[maths] >= 2.0
+    return "bf16/fp8" if wide and BYTES[cache] < 2.0 else "bf16" if wide else maths

@@ -322,11 +322,11 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
 _OPERATORS: dict[str, tuple[str, str]] = {
     "gemm_operator": ("m n k weights activations", "Matrix product [m, k] @ [k, n]."),
     "experts_operator": (
-        "tokens hidden intermediate experts topk matrices moe_tp moe_ep weights",
-        "Grouped matrix products of the experts on one device.",
+        "tokens hidden intermediate experts topk matrices moe_tp moe_ep skew weights",
+        "Grouped matrix products of the experts on the busiest of their devices.",
     ),
     "attention_decode_operator": (
-        "batch context heads kv_heads head_dim v_head_dim window kv_dtype",
+        "batch context heads kv_heads head_dim v_head_dim window kv_dtype warm",
         "Attention of one new token per sequence over its cache.",
     ),
     "attention_prefill_operator": (
@@ -334,12 +334,13 @@ _OPERATORS: dict[str, tuple[str, str]] = {
         "Causal attention of new tokens over themselves and the cache.",
     ),
     "mla_decode_operator": (
-        "batch context heads kv_lora_rank rope_head_dim kv_dtype",
+        "batch context heads kv_lora_rank rope_head_dim kv_dtype warm",
         "Absorbed multi-head latent attention of one new token per sequence.",
     ),
     "mla_prefill_operator": (
-        "batch tokens past heads nope_head_dim rope_head_dim v_head_dim maths_dtype",
-        "Multi-head latent attention of a prompt, expanded to heads.",
+        "batch tokens past heads nope_head_dim rope_head_dim v_head_dim kv_lora_rank maths_dtype "
+        "kv_dtype",
+        "Multi-head latent attention of a prompt, expanded to heads (kv_lora_rank 0) or absorbed.",
     ),
     "elementwise_operator": ("nbytes kernels", "Reads and writes without tensor work."),
     "all_reduce_operator": ("ranks nbytes", "All-reduce over the device's link."),

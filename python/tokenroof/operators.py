@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,11 +84,12 @@ def _run(
     *arguments: Any,
     operator: str,
     dtype: str,
+    also: tuple[str, str] | None = None,
 ) -> Operator:
     d = as_device(device)
     if engine not in (*ENGINES, "nccl"):
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
-    c = resolve_operator(fidelity, d, engine, operator, dtype)
+    c = resolve_operator(fidelity, d, engine, operator, dtype, also)
     fields = getattr(kernels, kernel)(d.pack(), c.pack(), *arguments)
     return Operator(np.asarray(fields), d, c, operator, dtype, arguments)
 
@@ -190,23 +192,27 @@ def attention_decode(
     KeyError, ValueError, TypeError
         For an unknown name, or a size that is negative or not finite.
 
+    Notes
+    -----
+    `fidelity` "calibrated" is the form of ``cpp/include/tokenroof/attention_decode.hpp``; a learned sink
+    (gpt-oss) is one more logit and costs nothing in it.
+
     References
     ----------
-    Pope et al., arXiv:2211.05102.
+    Pope et al., arXiv:2211.05102. Hong et al., FlashDecoding++, arXiv:2311.01282.
 
     Examples
     --------
     >>> attention_decode("H100-SXM", 8, 4096, 32, 8, 128, fidelity="datasheet").bound.item()
     'memory'
     """
-    _cold_only(warm)
     width = head_dim if v_head_dim is None else v_head_dim
     sizes = _sizes(batch=batch, context=context)
     shape = _counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
     seen = _sizes(window=window)
     kv = dtypes.code(kv_dtype, "kv_dtype")
     return _run("attention_decode_operator", device, engine, fidelity, *sizes, *shape, *seen, kv,
-                operator="attention_decode", dtype=kv_dtype)  # fmt: skip
+                float(warm), operator="attention_decode", dtype=kv_dtype)  # fmt: skip
 
 
 def attention_prefill(
@@ -262,7 +268,8 @@ def attention_prefill(
     seen = _sizes(window=window)
     codes = dtypes.code(kv_dtype, "kv_dtype"), dtypes.code(dtype)
     return _run("attention_prefill_operator", device, engine, fidelity, *sizes, *shape, *seen, *codes,
-                operator="attention_prefill", dtype=dtype)  # fmt: skip
+                operator="attention_prefill", dtype=dtypes.attention(dtype, kv_dtype),
+                also=("attention_decode", kv_dtype))  # fmt: skip
 
 
 def mla_decode(
@@ -307,11 +314,10 @@ def mla_decode(
     >>> mla_decode("H200-SXM", 32, 4096, 128).time_s > 0
     np.True_
     """
-    _cold_only(warm)
     sizes = _sizes(batch=batch, context=context)
     shape = _counts(heads=heads, kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return _run("mla_decode_operator", device, engine, fidelity, *sizes, *shape, kv,
+    return _run("mla_decode_operator", device, engine, fidelity, *sizes, *shape, kv, float(warm),
                 operator="mla_decode", dtype=kv_dtype)  # fmt: skip
 
 
@@ -327,8 +333,11 @@ def mla_prefill(
     dtype: str = "bf16",
     engine: str = "vllm",
     fidelity: str | Calibration = "calibrated",
+    kv_dtype: str = "bf16",
+    kv_lora_rank: ArrayLike = 512,
+    absorbed: bool = False,
 ) -> Operator:
-    """Multi-head latent attention of prompts, expanded to heads.
+    """Multi-head latent attention of prompts.
 
     Parameters
     ----------
@@ -339,6 +348,13 @@ def mla_prefill(
         Widths of a head [1].
     dtype, engine, fidelity
         As in `attention_prefill`.
+    kv_dtype : str
+        Type of the cache.
+    kv_lora_rank : array_like
+        Width of the latent, for the absorbed form [1].
+    absorbed : bool
+        Whether all heads attend to the latent itself, as in decode, instead of keys and values that are
+        expanded to heads beforehand (that product is not part of this operator).
 
     Returns
     -------
@@ -348,6 +364,10 @@ def mla_prefill(
     ------
     KeyError, ValueError, TypeError
         For an unknown name, or a size that is negative or not finite.
+
+    Notes
+    -----
+    The absorbed form was never measured: it borrows the constants of the expanded one.
 
     References
     ----------
@@ -362,8 +382,11 @@ def mla_prefill(
     shape = _counts(
         heads=heads, nope_head_dim=nope_head_dim, rope_head_dim=rope_head_dim, v_head_dim=v_head_dim
     )
-    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype),
-                operator="mla_prefill", dtype=dtype)  # fmt: skip
+    (rank,) = _counts(kv_lora_rank=kv_lora_rank) if absorbed else (0.0,)
+    codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
+    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, rank, *codes,
+                operator="mla_prefill",
+                dtype=dtype if kv_dtype == "bf16" else kv_dtype)  # fmt: skip
 
 
 def experts(
@@ -379,9 +402,9 @@ def experts(
     skew: float = 0.0,
     engine: str = "vllm",
     fidelity: str | Calibration = "calibrated",
-    matrices: ArrayLike = 3,
+    matrices: ArrayLike | None = None,
 ) -> Operator:
-    """Grouped matrix products of the experts, on one of ``moe_tp * moe_ep`` devices.
+    """Grouped matrix products of the experts, on the busiest of ``moe_tp * moe_ep`` devices.
 
     Parameters
     ----------
@@ -395,9 +418,13 @@ def experts(
     dtype : str
         Type of the weights.
     skew : float
-        Power-law exponent of the routing; 0 is balanced, the only one that is modelled so far.
-    matrices : array_like
-        Matrices of an expert: 3 with a gate, 2 without [1].
+        Power-law exponent of the routing: experts' loads are draws from a density ~ x^-skew over a range
+        of 0.8 tokens; 0 is balanced, every expert alike.
+    engine, fidelity
+        Whose kernels, and which constants.
+    matrices : array_like, optional
+        Matrices of an expert: 3 with a gate, 2 without [1]. By default those of the catalogue's models
+        with such a layer, and 3 for a layer that none has.
 
     Returns
     -------
@@ -406,33 +433,74 @@ def experts(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, a size out of range, or a skew other than 0.
+        For an unknown name, a size out of range, or a skew below 0.
 
     References
     ----------
-    Occupancy problem; Feller, An Introduction to Probability, vol. 1, IV.2.
+    Gale et al., MegaBlocks, arXiv:2211.15841, section 5 (grouped products over tiles).
 
     Examples
     --------
     >>> experts("H200-SXM", 64, 7168, 2048, 256, 8, moe_ep=8).bound.item()
     'memory'
     """
-    if skew != 0.0:
-        raise ValueError(f"skew is {skew!r}; allowed: 0.0, balanced routing")
+    if isinstance(skew, bool) or not (np.isfinite(skew) and 0.0 <= skew <= 10.0):
+        raise ValueError(f"skew is {skew!r}; allowed: numbers from 0 (balanced) to 10")
     sizes = _sizes(tokens=tokens)
+    if matrices is None:
+        matrices = layer_matrices(hidden, intermediate, experts, topk)
     shape = _counts(
         hidden=hidden, intermediate=intermediate, experts=experts, topk=topk, matrices=matrices,
         moe_tp=moe_tp, moe_ep=moe_ep,
     )  # fmt: skip
     if np.any(shape[3] > shape[2]):
         raise ValueError(f"topk is {topk!r}; allowed: at most the {experts!r} experts")
-    return _run("experts_operator", device, engine, fidelity, *sizes, *shape, dtypes.code(dtype),
-                operator="experts", dtype=dtype)  # fmt: skip
+    return _run("experts_operator", device, engine, fidelity, *sizes, *shape, float(skew),
+                dtypes.code(dtype), operator="experts", dtype=dtype)  # fmt: skip
 
 
-def _cold_only(warm: bool) -> None:
-    if warm:
-        raise ValueError("warm is True; allowed: False, caches read from memory")
+# Experts behind a latent projection: Nemotron 3 Ultra (arXiv:2606.15007), 512 of width 2048, top 22, squared
+# ReLU. Width, hidden width, experts, topk.
+_LATENT_WITHOUT_GATE = {(2048.0, 5120.0, 512.0, 22.0): 2.0}
+
+
+@cache
+def _layers_without_gate() -> frozenset[tuple[float, ...]]:
+    from tokenroof import catalogue, model
+
+    found = dict(_LATENT_WITHOUT_GATE)
+    for name in catalogue.models()["name"]:
+        m = dict(zip(_core.MODEL_FIELDS, model(name).pack(), strict=True))
+        if m["moe_layers"] > 0.0:
+            found[(m["hidden"], m["moe_ffn"], m["experts"], m["topk"])] = m["mlp_matrices"]
+    return frozenset(layer for layer, matrices in found.items() if matrices == 2.0)
+
+
+def layer_matrices(
+    hidden: ArrayLike, intermediate: ArrayLike, experts: ArrayLike, topk: ArrayLike
+) -> NDArray[np.float64]:
+    """Matrices of an expert: two in layers that known models without a gate have, else three.
+
+    Parameters
+    ----------
+    hidden, intermediate, experts, topk : array_like
+        Of the layer [1].
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> float(layer_matrices(7168, 2048, 256, 8)), float(layer_matrices(2688, 1856, 128, 6))
+    (3.0, 2.0)
+    """
+    layer = (hidden, intermediate, experts, topk)
+    sizes = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in layer))
+    plain = np.zeros(sizes[0].shape, dtype=bool)
+    for other in _layers_without_gate():
+        plain |= np.all([a == b for a, b in zip(sizes, other, strict=True)], axis=0)
+    return np.where(plain, 2.0, 3.0)
 
 
 _COLLECTIVE = """{summary}
@@ -480,7 +548,8 @@ def _collective(name: str, summary: str, nbytes: str = "The full vector per rank
             raise ValueError(f"ranks is {ranks!r}; allowed: numbers >= 1")
         size = amounts("nbytes", nbytes)
         return _run(f"{name}_operator", device, engine, fidelity, members, size,
-                    operator="collective", dtype=name)  # fmt: skip
+                    operator="all_to_all" if name == "send" else name,
+                    dtype="all_to_all" if name == "send" else name)  # fmt: skip
 
     collective.__name__ = collective.__qualname__ = name
     collective.__doc__ = _COLLECTIVE.format(name=name, summary=summary, nbytes=nbytes)

@@ -101,9 +101,9 @@ def sweep(
     model = expand(np.stack([m.pack() for m in ms]), 1)
     plan = expand(np.stack([p.pack() for p in ps]), 2)
     # the calibration depends on the device, and on the plan for its engine
-    calibration = np.stack(
-        [np.stack([resolve(fidelity, d, p).pack() for p in ps]) for d in ds]
-    )[:, None, :, None, None, :]
+    calibration = np.stack([np.stack([resolve(fidelity, d, p).pack() for p in ps]) for d in ds])[
+        :, None, :, None, None, :
+    ]
     loads = b[:, None], x[None, :]
 
     needed = kernels.memory_required(model, plan, *loads)  # type: ignore[attr-defined]

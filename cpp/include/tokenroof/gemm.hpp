@@ -4,7 +4,9 @@
 // Constants (TR_GEMM_CONSTANTS): t0 [s] per launch; compute, memory: shares of the peak and of the bandwidth;
 // overlap: what of the shorter one is not hidden (`smooth_max`); wave: how much of a last, partial wave is
 // paid; prologue: columns of k that filling the pipeline costs; tile_loss: elements that a tile's edge costs;
-// split: share of the bandwidth at which partial sums meet; quantise: the same for narrowing activations.
+// stream: how many times its share of the bandwidth one multiprocessor can draw; latency [s]: what a column of
+// k takes whatever the tile; split [s]: joining partial sums; quantise: share of the bandwidth at which
+// activations are narrowed.
 //   Tiles and waves: NVIDIA, Matrix Multiplication Background User's Guide (DU-09799-001), sections 3.3, 4.
 //   Split-K: Osama et al., Stream-K, arXiv:2301.03598, section 3.
 #pragma once
@@ -27,8 +29,9 @@ TR_HD double gemm_tile_columns(int tile) {
 struct Gemm {
     double t0, overlap, split;
     double k, wave, prologue;
-    double across[gemm_tiles], unit[gemm_tiles];                 // waves of a row of tiles; seconds per column of k
-    double weights_s, row_s, split_s, quantise_s;                // seconds: weights; per row of m
+    double down[gemm_tiles], across[gemm_tiles];  // rows of tiles per row of m; waves of a row of tiles
+    double unit[gemm_tiles];                      // seconds per column of k
+    double weights_s, row_s, split_s, quantise_s; // seconds: weights; per row of m
     double row_flops, weights, row_bytes;
 };
 
@@ -46,11 +49,13 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     const double stream = bandwidth * g[constant::gemm::stream] / sms;
     const double row_stream = narrow / stream, column_stream = dtype_bytes(weight) / stream;
     const double flop = 2.0 / rate, inverse = 1.0 / sms, loss = g[constant::gemm::tile_loss];
+    const double latency = g[constant::gemm::latency];
     for (int t = 0; t < gemm_tiles; ++t) {
         const double tm = gemm_tile_rows(t), tn = gemm_tile_columns(t);
         // a block computes its tile, or waits for the operands that its multiprocessor can draw
-        r.unit[t] = max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream);
+        r.unit[t] = max_nan(max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream), latency);
         r.across[t] = ceil_lanes(n * (1.0 / tn)) * inverse;
+        r.down[t] = 1.0 / tm;
     }
     r.row_flops = 2.0 * n * k;
     r.weights = n * k * dtype_bytes(weight);
@@ -65,25 +70,61 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     return r;
 }
 
+// How the tiles are tried: one after the other for lanes of m, all at once for a single m.
+template <class V> struct TileLanes {
+    using Type = V;
+    static constexpr int groups = gemm_tiles;
+    static TR_HD V spread(V x) { return x; }
+    static TR_HD double at(const double* tiles, int t) { return tiles[t]; }
+    static TR_HD V least(const V* x) {
+        V y[gemm_tiles / 2];
+        for (int t = 0; t < gemm_tiles / 2; ++t) y[t] = x[t + gemm_tiles / 2] < x[t] ? x[t + gemm_tiles / 2] : x[t];
+        for (int half = gemm_tiles / 4; half > 0; half /= 2)
+            for (int t = 0; t < half; ++t) y[t] = y[t + half] < y[t] ? y[t + half] : y[t];
+        return y[0];
+    }
+};
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+template <> struct TileLanes<double> {
+    using Type = double8;
+    static constexpr int groups = 1;
+    static TR_HD double8 spread(double x) { return splat<double8>(x); }
+    static TR_HD double8 at(const double* tiles, int) {
+        double8 x;
+        __builtin_memcpy(&x, tiles, sizeof x);
+        return x;
+    }
+    static TR_HD double least(const double8* x) {
+        double8 y = *x;
+        const double8 a = __builtin_shufflevector(y, y, 4, 5, 6, 7, 0, 1, 2, 3);
+        y = a < y ? a : y;
+        const double8 b = __builtin_shufflevector(y, y, 2, 3, 0, 1, 6, 7, 4, 5);
+        y = b < y ? b : y;
+        return y[1] < y[0] ? y[1] : y[0];
+    }
+};
+#endif
+
 template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
-    const V rows = ceil_lanes(m), one = splat<V>(1.0), none = splat<V>(0.0);
+    using Tiles = TileLanes<V>;
+    using W = typename Tiles::Type;
+    const V rows = ceil_lanes(m), none = splat<V>(0.0);
     const V memory = r.weights_s + rows * r.row_s;
-    V waves[gemm_tiles];
-    for (int t = 0; t < gemm_tiles; ++t) waves[t] = ceil_lanes(rows * (1.0 / gemm_tile_rows(t))) * r.across[t];
+    const W spread = Tiles::spread(rows), full = splat<W>(1.0);
+    W waves[Tiles::groups], seconds[Tiles::groups];
+    for (int t = 0; t < Tiles::groups; ++t)
+        waves[t] = ceil_lanes(spread * Tiles::at(r.down, t)) * Tiles::at(r.across, t);
     V best = splat<V>(infinite()), shortest = best;
     for (int i = 0; i < gemm_splits; ++i) {
         const double split = double(1 << i);
         if (i > 0 && !(r.k >= 64.0 * split)) break;
         const double depth = r.k * (1.0 / split) + r.prologue;
-        V seconds[gemm_tiles];
-        for (int t = 0; t < gemm_tiles; ++t) {
-            const V w = waves[t] * split;
-            const V paid = w + r.wave * (ceil_lanes(w) - w);
-            seconds[t] = (w <= one ? one : paid) * (depth * r.unit[t]);
+        for (int t = 0; t < Tiles::groups; ++t) {
+            const W w = waves[t] * split;
+            const W paid = w + r.wave * (ceil_lanes(w) - w);
+            seconds[t] = (w <= full ? full : paid) * (depth * Tiles::at(r.unit, t));
         }
-        for (int half = gemm_tiles / 2; half > 0; half /= 2)
-            for (int t = 0; t < half; ++t) seconds[t] = seconds[t + half] < seconds[t] ? seconds[t + half] : seconds[t];
-        const V compute = seconds[0];
+        const V compute = Tiles::least(seconds);
         const V joined = i == 0 ? rows * 0.0 : r.split + rows * (split * r.split_s);
         const V total = smooth_max(compute, memory, r.overlap) + joined;
         shortest = total < best ? compute : shortest;

@@ -9,7 +9,7 @@
     X(memory_bandwidth) X(memory_bytes) \
     X(peak_fp32) X(peak_tf32) X(peak_bf16) X(peak_fp16) X(peak_fp8) X(peak_int8) X(peak_fp4) \
     X(sm_count) X(l2_bytes) X(link_bandwidth) X(link_domain_size) X(node_link_bandwidth) \
-    X(tdp_w) X(idle_w) X(system_power_w)
+    X(tdp_w) X(idle_w) X(system_power_w) X(link_topology)
 
 #define TR_MODEL_FIELDS(X) \
     X(hidden) X(vocab) X(layers) X(heads) X(kv_heads) X(head_dim) X(v_head_dim) X(q_multiplier) \
@@ -47,6 +47,10 @@
 #define TR_DTYPES(X) \
     X(fp32) X(tf32) X(bf16) X(fp16) X(fp8) X(fp8_block) X(int8) X(fp4) X(nvfp4) X(mxfp4) X(int4) \
     X(mxfp4_mxfp8)
+
+// How the devices of a domain are joined: over the host's PCIe; by a switch, or one that also adds; each to
+// each; as a torus of two or three dimensions.
+#define TR_TOPOLOGIES(X) X(host) X(switched) X(reducing) X(mesh) X(torus2) X(torus3)
 // clang-format on
 
 namespace tokenroof {
@@ -59,6 +63,7 @@ namespace plan { enum Field : int { TR_PLAN_FIELDS(TR_NAME) count }; }
 namespace step { enum Field : int { TR_STEP_FIELDS(TR_NAME) count }; }
 namespace op { enum Field : int { TR_OPERATOR_FIELDS(TR_NAME) count }; }
 namespace dtype { enum Code : int { TR_DTYPES(TR_NAME) count }; }
+namespace topology { enum Code : int { TR_TOPOLOGIES(TR_NAME) count }; }
 
 // Positions of an operator's constants within its block, and of the blocks behind the lines' constants:
 // block_gemm is where the block `gemm` starts. `form` says which constants count: 0 the lines', 1 the blocks'.
@@ -70,7 +75,8 @@ TR_OPERATOR_CONSTANTS(attention_prefill, TR_ATTENTION_PREFILL_CONSTANTS)
 TR_OPERATOR_CONSTANTS(mla_decode, TR_MLA_DECODE_CONSTANTS)
 TR_OPERATOR_CONSTANTS(mla_prefill, TR_MLA_PREFILL_CONSTANTS)
 TR_OPERATOR_CONSTANTS(experts, TR_EXPERTS_CONSTANTS)
-TR_OPERATOR_CONSTANTS(collective, TR_COLLECTIVE_CONSTANTS)
+TR_OPERATOR_CONSTANTS(all_reduce, TR_ALL_REDUCE_CONSTANTS)
+TR_OPERATOR_CONSTANTS(exchange, TR_EXCHANGE_CONSTANTS)
 TR_OPERATOR_CONSTANTS(engine, TR_ENGINE_CONSTANTS)
 TR_OPERATOR_CONSTANTS(power, TR_POWER_CONSTANTS)
 }

@@ -48,7 +48,7 @@ TR_HD double mixer_parameters(const double* m) {
 constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA, less the two products of others
 constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather
 constexpr double linear_kernels = 14.0; // a linear-attention or Mamba mixer, its two products included
-constexpr double routed_kernels = 4.0;  // router, top-k, permutation, experts
+constexpr double routed_kernels = 5.0;  // router, top-k, permutation, experts, sum
 
 struct Structure {
     double kernels, collectives; // of one step, each a whole number for whole layers
@@ -60,16 +60,16 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     const double dense = m[model::dense_layers], moe = m[model::moe_layers];
     const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0, sparse = m[model::index_topk] > 0.0 ? 1.0 : 0.0;
     const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
-    // narrow activations are quantised in front of a product: a kernel each
+    // narrow activations are quantised: a kernel a block, as in front of its first product the norm does it
     const double mixer = activation_bytes(mixer_activations(m, p)) < 2.0 ? 1.0 : 0.0;
     const double mlp = activation_bytes(int(p[plan::activations])) < 2.0 ? 1.0 : 0.0;
     const double routed = activation_bytes(int(p[plan::experts])) < 2.0 ? 1.0 : 0.0;
     Structure s;
     s.kernels = 2.0 + m[model::norms]; // embedding, head
-    s.kernels += softmax * (4.0 + 2.0 * mixer + latent * (latent_kernels + 2.0 * mixer) + sparse * sparse_kernels);
-    s.kernels += recurrent * (linear_kernels + 2.0 * mixer);
-    s.kernels += dense * (3.0 + 2.0 * mlp);
-    s.kernels += moe * (routed_kernels + 2.0 * routed + shared * (1.0 + 2.0 * mlp));
+    s.kernels += softmax * (4.0 + mixer + latent * (latent_kernels + mixer) + sparse * sparse_kernels);
+    s.kernels += recurrent * (linear_kernels + mixer);
+    s.kernels += dense * (3.0 + mlp);
+    s.kernels += moe * (routed_kernels + routed + shared * (1.0 + mlp));
     const bool dispatched = p[plan::dp] > 1.0;
     s.collectives = 0.0;
     if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;

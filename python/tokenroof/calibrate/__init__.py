@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _constants
+from tokenroof.calibrate._attention import ATTENTION
+from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
-from tokenroof.calibrate._specs import SPECS, Spec
+from tokenroof.calibrate._specs import GEMM, Spec
 from tokenroof.calibrate._tables import Table, possible, read, shapes
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
@@ -29,8 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["SPECS", "Errors", "Table", "fit_operator", "fit_tables", "measured_tables", "read_operator",
            "write_constants"]  # fmt: skip
 
-# Fewer shapes than this say too little about ten constants.
-_FEWEST = 60
+#: By operator.
+SPECS: dict[str, Spec] = {
+    spec.operator: spec for spec in (GEMM, *ATTENTION, EXPERTS, ALL_REDUCE, *EXCHANGES)
+}
 
 
 def _spec(operator: str) -> Spec:
@@ -131,13 +135,14 @@ def fit_operator(
         For an unknown operator or device.
     """
     spec, d = _spec(operator), find_device(device)
+    table = _own_rows(spec, engine, table)
     kinds = np.asarray(spec.kind(table.columns)).astype(str)
     out = []
     for kind in np.unique(kinds):
         rows = table.where(kinds == kind)
-        if len(rows) < _FEWEST or spec.skip(engine, kind):
+        if len(rows) < spec.fewest or spec.skip(engine, kind):
             continue
-        constants, errors = fit(spec, d, kind, rows, most)
+        constants, errors = fit(spec, d, kind, rows, most, spec.engine_fixed(engine))
         out.append({
             "device": d.name, "engine": engine, "dtype": str(kind), "constants": constants,
             "rows": len(rows), "mape": _short(errors.mape), "median": _short(errors.median),
@@ -147,11 +152,17 @@ def fit_operator(
     return out
 
 
+def _own_rows(spec: Spec, engine: str, table: Table) -> Table:
+    return table if spec.rows is None else table.where(spec.rows(engine, table.columns))
+
+
 def _short(x: float) -> float:
     return round(float(x), 4)
 
 
-def measured_tables(folder: str | os.PathLike[str], operator: str) -> Iterator[tuple[str, str, str, Path]]:
+def measured_tables(
+    folder: str | os.PathLike[str], operator: str
+) -> Iterator[tuple[str, str, str, Path]]:
     """(device, engine, version, path) of an operator's tables below ``folder/operators``."""
     names = _spec(operator).tables
     for path in sorted(Path(folder, "operators").glob("*/*/*")):
@@ -185,7 +196,7 @@ def fit_tables(
     spec = _spec(operator)
     newest: dict[tuple[str, str, str], tuple[str, Table]] = {}
     for system, engine, version, path in measured_tables(folder, operator):
-        table = read_operator(operator, path, system)
+        table = _own_rows(spec, engine, read_operator(operator, path, system))
         kinds = np.asarray(spec.kind(table.columns)).astype(str)
         for kind in np.unique(kinds):
             key = (find_device(system).name, engine, str(kind))
@@ -223,9 +234,9 @@ def _carry_over(spec: Spec, rows: list[dict[str, Any]], tables: list[Table]) -> 
             mean = _constants.geometric_mean([r["constants"] for r in others])
             objective = Objective(spec, find_device(row["device"]), row["dtype"])
             part = sample(table, 2500)
-            errors = Errors.of(
-                objective.predict(np.log([mean[n] for n in objective.free]), part), part.time
-            )
+            with np.errstate(divide="ignore"):  # a constant may be zero
+                logs = np.log([mean[n] for n in objective.free])
+            errors = Errors.of(objective.predict(logs, part), part.time)
             row[f"mape_{name}"] = _short(errors.mape)
             found.setdefault((row["engine"], row["dtype"], name), []).append(errors.band)
     for row in rows:
@@ -235,7 +246,9 @@ def _carry_over(spec: Spec, rows: list[dict[str, Any]], tables: list[Table]) -> 
                 row[f"band_{name}"] = _short(max(bands))
 
 
-def write_constants(path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]) -> None:
+def write_constants(
+    path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]
+) -> None:
     """Write fits as a file of the catalogue: TOML, a table ``[[fit]]`` per row."""
     lines = [
         f"# Constants of {operator}: cpp/include/tokenroof/constants.hpp names them, and the operator's",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,11 @@ class Errors:
 class Objective:
     """Predictions of one operator for constants as a vector of logarithms."""
 
-    def __init__(self, spec: Spec, device: Device, kind: str) -> None:
+    def __init__(
+        self, spec: Spec, device: Device, kind: str, given: Mapping[str, float] | None = None
+    ) -> None:
         self.spec = spec
-        self.fixed = spec.fixed(kind)
+        self.fixed = spec.fixed(kind) | dict(given or {})
         self.free = [name for name in spec.constants if name not in self.fixed]
         self.device = device.pack()
         self.record = Calibration(constants={spec.operator: self.fixed}).pack()
@@ -91,16 +94,26 @@ class Objective:
         high = np.log([self.spec.constants[name].high for name in self.free])
         measured = table.time
 
-        def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.log(self.predict(logs, table) / measured)
+        start = self.start()
+        weight = self.spec.prior * np.sqrt(len(table))
 
+        def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+            errors = np.log(self.predict(logs, table) / measured)
+            return np.append(errors, weight * (logs - start)) if weight else errors
+
+        draws = np.random.default_rng(0)
+        best: Any = None
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            found = optimize.least_squares(
-                residual, self.start(), bounds=(low, high), loss="soft_l1", f_scale=_SOFT,
-                max_nfev=evaluations,
-            )  # fmt: skip
-        logs: NDArray[np.float64] = found.x
+            for i in range(self.spec.starts):
+                step = 0.6 * draws.standard_normal(len(start)) if i else 0.0
+                found = optimize.least_squares(
+                    residual, np.clip(start + step, low + 1e-6, high - 1e-6), bounds=(low, high),
+                    loss="soft_l1", f_scale=_SOFT, max_nfev=evaluations,
+                )  # fmt: skip
+                if best is None or found.cost < best.cost:
+                    best = found
+        logs: NDArray[np.float64] = best.x
         return logs
 
 
@@ -123,11 +136,38 @@ def split(table: Table, by: tuple[str, ...], share: float = 0.25, seed: int = 0)
     return np.isin(group, out)
 
 
+# Rows on which choices are compared.
+_CHOICE_ROWS = 800
+
+
+def choose(
+    spec: Spec, device: Device, kind: str, table: Table, given: Mapping[str, float]
+) -> Objective:
+    """The objective with the best of the spec's choices, and what is given besides."""
+    part = sample(table, _CHOICE_ROWS, seed=2)
+    best, least = None, np.inf
+    for choice in spec.choices:
+        objective = Objective(spec, device, kind, {**choice, **given})
+        if len(spec.choices) == 1:
+            return objective
+        error = np.log(objective.predict(objective.fit(part, 40), part) / part.time) / _SOFT
+        loss = float(np.mean(np.sqrt(1.0 + error * error)))
+        if best is None or loss < least:
+            best, least = objective, loss
+    assert best is not None
+    return best
+
+
 def fit(
-    spec: Spec, device: Device, kind: str, table: Table, most: int = 2500
+    spec: Spec,
+    device: Device,
+    kind: str,
+    table: Table,
+    most: int = 2500,
+    given: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, float], Errors]:
     """Constants from all rows, and the errors on a quarter of the combinations when it is left out."""
-    objective = Objective(spec, device, kind)
+    objective = choose(spec, device, kind, table, given or {})
     out = split(table, spec.held_out)
     errors = Errors(np.nan, np.nan, np.nan, np.nan)
     if out.any() and not out.all():

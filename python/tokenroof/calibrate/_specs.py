@@ -1,4 +1,4 @@
-"""What is fitted: per operator its table's columns, its kernel's arguments, its constants and their ranges."""
+"""What is fitted: per operator its table's columns, its kernel's arguments, its constants' ranges."""
 
 from __future__ import annotations
 
@@ -57,6 +57,21 @@ class Spec:
         Values of columns that a table may lack.
     skip : callable, optional
         (engine, type) to whether such rows are left alone, for a stated reason.
+    choices : tuple of mapping
+        Sets of constants that are no magnitudes but say how a kernel is built: the set with the least
+        loss is taken, and not fitted.
+    prior : float
+        Weight of the distance from the ranges' starts, as a share of the rows: what the rows say nothing
+        about stays there.
+    engine_fixed : callable
+        Engine to constants that follow from it.
+    rows : callable, optional
+        (engine, columns) to a mask of the rows that this operator is about.
+    fewest : int
+        Shapes below which nothing is fitted: they say too little about so many constants.
+    starts : int
+        Starts of the search, further ones drawn around the first: a fastest of several protocols has
+        several minima.
     """
 
     operator: str
@@ -72,6 +87,12 @@ class Spec:
     moves_memory: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     skip: Callable[[str, str], bool] = lambda engine, kind: False
+    choices: tuple[Mapping[str, float], ...] = ({},)
+    prior: float = 0.0
+    engine_fixed: Callable[[str], dict[str, float]] = lambda engine: {}
+    rows: Callable[[str, Columns], NDArray[Any]] | None = None
+    fewest: int = 60
+    starts: int = 1
 
 
 def codes(names: NDArray[Any]) -> NDArray[np.float64]:
@@ -95,7 +116,8 @@ GEMM = Spec(
         "memory": Range(0.8, 0.1, 1.0), "overlap": Range(0.2, 0.01, 1 / 3),
         "wave": Range(0.1, 0.01, 1.0), "prologue": Range(100.0, 10.0, 2000.0),
         "tile_loss": Range(300.0, 10.0, 3e4), "stream": Range(4.0, 0.5, 30.0),
-        "split": Range(2e-6, 1e-7, 1e-5), "quantise": Range(0.6, 0.05, 1.0),
+        "latency": Range(5e-10, 1e-11, 1e-8), "split": Range(2e-6, 1e-7, 1e-5),
+        "quantise": Range(0.6, 0.05, 1.0),
     },
     kind=lambda t: t["dtype"],
     arguments=_gemm_arguments,
@@ -104,6 +126,3 @@ GEMM = Spec(
     # these rows are bound by the host that launches them, not by the device
     skip=lambda engine, kind: engine == "vllm" and kind == "fp8_block",
 )  # fmt: skip
-
-#: By operator.
-SPECS: dict[str, Spec] = {spec.operator: spec for spec in (GEMM,)}

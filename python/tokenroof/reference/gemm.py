@@ -48,10 +48,9 @@ def gemm(
         compute = math.inf
         for tile_rows, tile_columns in TILES:
             # a block computes its tile, or waits for the operands that its multiprocessor can draw
-            unit = maximum(
-                (tile_rows * tile_columns + constants["tile_loss"]) * divide(2.0, rate),
-                tile_rows * divide(narrow, stream) + tile_columns * divide(stored, stream),
-            )
+            operands = tile_rows * divide(narrow, stream) + tile_columns * divide(stored, stream)
+            work = (tile_rows * tile_columns + constants["tile_loss"]) * divide(2.0, rate)
+            unit = maximum(maximum(work, operands), constants["latency"])
             across = ceiling(n * (1.0 / tile_columns)) * divide(1.0, multiprocessors)
             waves = ceiling(rows * (1.0 / tile_rows)) * across * split
             paid = waves + constants["wave"] * (ceiling(waves) - waves)

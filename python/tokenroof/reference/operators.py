@@ -9,10 +9,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from tokenroof.reference import collectives
 from tokenroof.reference._forms import constants, result
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
+from tokenroof.reference.collectives import Group
+from tokenroof.reference.experts import experts as measured_experts
 from tokenroof.reference.gemm import gemm as measured_gemm
+from tokenroof.reference.routing import loads
 
 NO_WINDOW = 1e18
 TYPES = ("fp32", "tf32", "bf16", "fp16", "fp8", "fp8_block", "int8", "fp4", "nvfp4", "mxfp4", "int4",
@@ -302,23 +306,29 @@ def _result(
     }
 
 
-def _amount(x: float) -> float:
+def amount(x: float) -> float:
+    """x, or NaN below zero."""
     return x if x >= 0.0 else math.nan
 
 
 def _of_line(line: Line, x: float, weights: float) -> dict[str, float]:
-    n = _amount(x)
+    n = amount(x)
     return _result(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
                    n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
 
 
-def _of_attention(
-    a: Attention, batch: float, pairs: float, keys: float, queries: float
+def of_attention(
+    a: Attention, batch: float, pairs: float, keys: float, queries: float, resident: float = 0.0
 ) -> dict[str, float]:
-    b = _amount(batch)
+    """A roofline; `resident` bytes come from the L2, for nothing."""
+    b = amount(batch)
     p, k, q = b * pairs, b * keys, b * queries
-    return _result(a.launch, p * a.pair_s, k * a.key_s + q * a.query_s, p * a.pair_flops,
-                   k * a.key_bytes + q * a.query_bytes)  # fmt: skip
+    nbytes = k * a.key_bytes + q * a.query_bytes
+    left = 1.0
+    if resident > 0.0:
+        left = 1.0 - divide(resident, nbytes) if nbytes > resident else nbytes * 0.0
+    memory = (k * a.key_s + q * a.query_s) * left
+    return _result(a.launch, p * a.pair_s, memory, p * a.pair_flops, nbytes)
 
 
 @takes_records("device", "calibration")
@@ -341,63 +351,26 @@ def gemm_operator(
 @takes_records("device", "calibration")
 def experts_operator(
     device: Record, calibration: Record, tokens: float, hidden: float, intermediate: float,
-    experts_: float, topk: float, matrices: float, moe_tp: float, moe_ep: float, weights: float,
+    experts_: float, topk: float, matrices: float, moe_tp: float, moe_ep: float, skew: float,
+    weights: float,
 ) -> dict[str, float]:  # fmt: skip
     """Grouped products on one of the ranks, over the experts that it holds and the batch touches."""
-    line = experts(device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep,
-                   type_name(weights))  # fmt: skip
-    return _of_line(line, tokens, divide(experts_touched(tokens, experts_, topk), moe_ep))
-
-
-@takes_records("device", "calibration")
-def attention_decode_operator(
-    device: Record, calibration: Record, batch: float, context: float, heads: float,
-    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """One query per sequence."""
-    a = grouped_query(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_heads,
-                      head_dim, v_head_dim, window, type_name(kv_dtype))  # fmt: skip
-    keys = minimum(_amount(context), a.window)
-    return _of_attention(a, batch, keys, keys, 1.0)
-
-
-@takes_records("device", "calibration")
-def attention_prefill_operator(
-    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
-    kv_heads: float, head_dim: float, v_head_dim: float, window: float, kv_dtype: float,
-    maths_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Causal attention of prompts."""
-    peak = peak_of(device, type_name(maths_dtype))
-    a = grouped_query(device, calibration, "attention_prefill", peak, heads, kv_heads, head_dim,
-                      v_head_dim, window, type_name(kv_dtype))  # fmt: skip
-    t, s = _amount(tokens), _amount(past)
-    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
-
-
-@takes_records("device", "calibration")
-def mla_decode_operator(
-    device: Record, calibration: Record, batch: float, context: float, heads: float,
-    kv_lora_rank: float, rope_head_dim: float, kv_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Absorbed MLA, one query per sequence."""
-    a = latent(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_lora_rank,
-               rope_head_dim, 0.0, type_name(kv_dtype))  # fmt: skip
-    keys = minimum(_amount(context), a.window)
-    return _of_attention(a, batch, keys, keys, 1.0)
-
-
-@takes_records("device", "calibration")
-def mla_prefill_operator(
-    device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
-    nope_head_dim: float, rope_head_dim: float, v_head_dim: float, maths_dtype: float,
-) -> dict[str, float]:  # fmt: skip
-    """Expanded MLA of prompts."""
-    a = latent_expanded(device, calibration, "attention_prefill",
-                        peak_of(device, type_name(maths_dtype)), heads, nope_head_dim,
-                        rope_head_dim, v_head_dim, 0.0)  # fmt: skip
-    t, s = _amount(tokens), _amount(past)
-    return _of_attention(a, batch, causal_pairs(t, s, a.window), causal_keys(t, s, a.window), t)
+    weight = type_name(weights)
+    own = constants(calibration, "experts")
+    if own is not None:
+        return result(*measured_experts(
+            own, device["memory_bandwidth"], peak_of(device, weight), device["sm_count"],
+            device["l2_bytes"], tokens, hidden, intermediate, experts_, topk, matrices, moe_tp,
+            moe_ep, skew, STORED[weight], ACTIVATION[weight],
+        ))  # fmt: skip
+    line = experts(
+        device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep, weight
+    )
+    touched = divide(experts_touched(tokens, experts_, topk), moe_ep)
+    if skew != 0.0:  # skewed routing leaves experts out
+        some = loads(tokens, experts_, topk, moe_ep, skew, 8.0).touched
+        touched = minimum(touched, some)
+    return _of_line(line, tokens, touched)
 
 
 @takes_records("device", "calibration")
@@ -406,24 +379,6 @@ def elementwise_operator(
 ) -> dict[str, float]:
     """Traffic alone."""
     return _of_line(elementwise(device, calibration, kernels, 1.0), nbytes, 0.0)
-
-
-def _of_collective(
-    device: Record, calibration: Record, ranks: float, nbytes: float, factor: float
-) -> dict[str, float]:
-    line = collective(device, calibration, ranks, factor)
-    n = _amount(nbytes)
-    seconds = n * line.traffic
-    bad = seconds if math.isnan(seconds) else 0.0
-    return {
-        "time": line.launch + seconds,
-        "flops": bad,
-        "bytes": n * line.bytes + bad,
-        "memory_s": bad,
-        "compute_s": bad,
-        "launch_s": line.launch + bad,
-        "communication_s": seconds,
-    }
 
 
 def gather_factor(ranks: float) -> float:
@@ -436,12 +391,56 @@ def reduce_factor(ranks: float) -> float:
     return divide(2.0 * (ranks - 1.0), ranks)
 
 
+def _of_protocol(
+    group: Group, protocol: tuple[float, float], nbytes: float, traffic: float
+) -> dict[str, float]:
+    """A latency and seconds per byte; a group of one has nothing to say."""
+    n = amount(nbytes)
+    fixed, per_byte = protocol
+    alone = group.ranks <= 1.0
+    launch, seconds = (0.0, n - n) if alone else (fixed, n * per_byte)
+    total = launch + seconds
+    bad = total if math.isnan(total) else 0.0
+    return {
+        "time": total,
+        "flops": bad,
+        "bytes": (n - n if alone else n * traffic) + bad,
+        "memory_s": bad,
+        "compute_s": bad,
+        "launch_s": launch + bad,
+        "communication_s": seconds + bad,
+    }
+
+
+def _shared(calibration: Record, group: Group, per_byte: float) -> tuple[float, float]:
+    launch = calibration["collective_t0"] + calibration["launch_s"]
+    return launch + (group.ranks - group.ranks), divide(per_byte, calibration["collective_memory"])
+
+
 @takes_records("device", "calibration")
 def all_reduce_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
-    """2 (n - 1)/n of the vector over each link."""
-    return _of_collective(device, calibration, ranks, nbytes, reduce_factor(ranks))
+    """The fastest of one shot, two shots, the library's bulk protocol and the switch."""
+    group = collectives.group(device, ranks)
+    own = constants(calibration, "all_reduce")
+    if own is None:
+        protocol = _shared(calibration, group, collectives.all_reduce_bound(group))
+    else:
+        protocol = collectives.all_reduce(group, own, amount(nbytes))
+    return _of_protocol(group, protocol, nbytes, group.reduce_traffic)
+
+
+def _exchange(
+    device: Record, calibration: Record, block: str, ranks: float, nbytes: float
+) -> dict[str, float]:
+    group = collectives.group(device, ranks)
+    own = constants(calibration, block)
+    if own is None:
+        protocol = _shared(calibration, group, collectives.exchange_bound(group, 1.0, 1.0))
+    else:
+        protocol = collectives.exchange(group, own, amount(nbytes), 1.0)
+    return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
 @takes_records("device", "calibration")
@@ -449,7 +448,7 @@ def all_gather_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
     """(n - 1)/n of the vector over each link."""
-    return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
+    return _exchange(device, calibration, "all_gather", ranks, nbytes)
 
 
 @takes_records("device", "calibration")
@@ -457,15 +456,22 @@ def reduce_scatter_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
     """(n - 1)/n of the vector over each link."""
-    return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
+    return _exchange(device, calibration, "reduce_scatter", ranks, nbytes)
 
 
 @takes_records("device", "calibration")
 def all_to_all_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
-    """(n - 1)/n of the vector over each link."""
-    return _of_collective(device, calibration, ranks, nbytes, gather_factor(ranks))
+    """(n - 1)/n of the vector over each link, and further where devices pass messages on."""
+    group = collectives.group(device, ranks)
+    own = constants(calibration, "all_to_all")
+    if own is None:
+        bound = collectives.exchange_bound(group, group.hops, group.inside)
+        protocol = _shared(calibration, group, bound)
+    else:
+        protocol = collectives.all_to_all(group, own, amount(nbytes))
+    return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
 @takes_records("device", "calibration")
@@ -473,4 +479,12 @@ def send_operator(
     device: Record, calibration: Record, ranks: float, nbytes: float
 ) -> dict[str, float]:
     """The whole message over one link."""
-    return _of_collective(device, calibration, ranks, nbytes, 1.0)
+    group = collectives.group(device, ranks)
+    pair = collectives.bandwidth(device, 2.0)
+    own = constants(calibration, "all_to_all")
+    if own is None:
+        link = group.network if group.nodes > 1.0 else pair
+        protocol = _shared(calibration, group, divide(1.0, link))
+    else:
+        protocol = collectives.send(group, pair, own, amount(nbytes))
+    return _of_protocol(replace(group, ranks=group.ranks + 1.0), protocol, nbytes, 1.0)

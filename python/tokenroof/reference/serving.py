@@ -35,7 +35,11 @@ def serving_terms(
         slots = math.inf
     else:
         room = memory * c["engine.memory_share"]
-        room = room - weight_bytes(model, plan) * c["engine.memory_weights"] - c["engine.memory_reserved"]
+        room = (
+            room
+            - weight_bytes(model, plan) * c["engine.memory_weights"]
+            - c["engine.memory_reserved"]
+        )
         each = sequence_bytes(model, plan, input_tokens + output_tokens)
         slots = divide(room, each) * plan["dp"]
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
@@ -114,5 +118,7 @@ def serving(
     input_tokens: float, output_tokens: float,
 ) -> dict[str, float]:  # fmt: skip
     """Latency and throughput of a replica in closed loop."""
-    terms = serving_terms(device, calibration, model, plan, concurrency, input_tokens, output_tokens)
+    terms = serving_terms(
+        device, calibration, model, plan, concurrency, input_tokens, output_tokens
+    )
     return serving_of_terms(calibration, terms, concurrency, output_tokens)

@@ -45,16 +45,16 @@ def kernels_of_step(model: Record, plan: Record) -> float:
     quantised_mixer = ACTIVATION[activations] < 2.0
     quantised_mlp = ACTIVATION[type_name(plan["activations"])] < 2.0
     quantised_experts = ACTIVATION[type_name(plan["experts"])] < 2.0
-    attention = ["qkv", "rotate and cache", "attention", "output"] + ["quantise"] * 2 * quantised_mixer
+    attention = ["qkv", "rotate and cache", "attention", "output"] + ["quantise"] * quantised_mixer
     if model["kv_lora_rank"] > 0.0:
-        attention += ["up", "fold queries", "fold results"] + ["quantise"] * 2 * quantised_mixer
+        attention += ["up", "fold queries", "fold results"] + ["quantise"] * quantised_mixer
     if model["index_topk"] > 0.0:
         attention += ["indexer"] * 13
-    recurrent = ["kernel"] * 14 + ["quantise"] * 2 * quantised_mixer
-    dense = ["gate and up", "activation", "down"] + ["quantise"] * 2 * quantised_mlp
-    mixture = ["router", "top-k", "permute", "experts"] + ["quantise"] * 2 * quantised_experts
+    recurrent = ["kernel"] * 14 + ["quantise"] * quantised_mixer
+    dense = ["gate and up", "activation", "down"] + ["quantise"] * quantised_mlp
+    mixture = ["router", "top-k", "permute", "experts", "sum"] + ["quantise"] * quantised_experts
     if model["shared_ffn"] > 0.0:
-        mixture += ["shared expert"] + ["quantise"] * 2 * quantised_mlp
+        mixture += ["shared expert"] + ["quantise"] * quantised_mlp
     ends = ["embedding", "head"]
     return (
         len(ends)

@@ -1,0 +1,179 @@
+"""Collectives by protocol: a latency, and traffic at a share of the link; the fastest counts.
+
+Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005; Klenk et al., ISCA 2020 (adding inside the switch); Chan et
+al., CCPE 19(13), 2007 (meshes and tori).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tokenroof.reference._forms import ceiling
+from tokenroof.reference._ieee import divide, maximum, minimum
+
+HOST, SWITCHED, REDUCING, MESH, TORUS2, TORUS3 = range(6)
+Protocol = tuple[float, float]  # seconds, seconds per byte
+
+
+@dataclass(frozen=True)
+class Group:
+    """Ranks over domains: `inside` per domain, `nodes` domains, bandwidths of a rank [B/s]."""
+
+    ranks: float
+    inside: float
+    nodes: float
+    bandwidth: float
+    network: float
+    hops: float
+    form: int
+
+    @property
+    def traffic(self) -> float:
+        """Share of the vector that crosses a link of a domain."""
+        return divide(self.inside - 1.0, self.inside)
+
+    @property
+    def reduce_traffic(self) -> float:
+        """The same of an all-reduce: there and back, or once where the switch adds."""
+        both = divide(2.0 * (self.inside - 1.0), self.inside)
+        return minimum(both, 1.0) if self.form == REDUCING else both
+
+
+def _dimensions(form: int) -> float:
+    return {TORUS2: 2.0, TORUS3: 3.0}[form]
+
+
+def bandwidth(device: Mapping[str, float], n: float) -> float:
+    """What one of n devices has towards the others."""
+    form, link = int(device["link_topology"]), device["link_bandwidth"]
+    if form == MESH:
+        others = maximum(device["link_domain_size"] - 1.0, 1.0)
+        return link * minimum(divide(maximum(n - 1.0, 1.0), others), 1.0)
+    if form in (TORUS2, TORUS3):
+        if math.isnan(n):
+            return n
+        used = maximum(math.log2(maximum(n, 1.0)), 1.0)
+        return link * minimum(used / (2.0 * _dimensions(form)), 1.0)
+    return link
+
+
+def _hops(form: int, n: float) -> float:
+    if form not in (TORUS2, TORUS3):
+        return 1.0
+    if math.isnan(n):
+        return n
+    k = _dimensions(form)
+    return maximum(maximum(n, 1.0) ** (1.0 / k) * k / 4.0, 1.0)
+
+
+def group(device: Mapping[str, float], ranks: float) -> Group:
+    """How so many ranks lie over domains."""
+    size = device["link_domain_size"]
+    domain = size if size > 1.0 else 8.0
+    inside = domain if ranks > domain else ranks
+    nodes = ceiling(ranks / domain) if ranks > domain else 1.0
+    form = int(device["link_topology"])
+    return Group(ranks, inside, nodes, bandwidth(device, inside), device["node_link_bandwidth"],
+                 _hops(form, inside), form)  # fmt: skip
+
+
+def _fastest(nbytes: float, protocols: list[Protocol]) -> Protocol:
+    best = (math.inf, 0.0)
+    for fixed, per_byte in protocols:
+        now = fixed + nbytes * per_byte
+        if math.isnan(now) or now < best[0] + nbytes * best[1]:
+            best = (fixed, per_byte)
+    return best
+
+
+def _link(g: Group, contention: float) -> float:
+    if g.form != HOST or not g.inside > 2.0:
+        return g.bandwidth
+    return g.bandwidth * (g.inside * 0.5) ** -contention
+
+
+def _network(g: Group, passes: float, own: Mapping[str, float]) -> Protocol:
+    if not g.nodes > 1.0:
+        return 0.0, 0.0
+    doublings = 0.0
+    while 2.0**doublings < g.nodes and doublings < 64.0:
+        doublings += 1.0
+    others = divide(g.nodes - 1.0, g.nodes)
+    reached = g.network * own["node_share"]
+    return (passes * doublings * own["node_t0"],
+            divide(divide(passes * others, g.inside), reached))  # fmt: skip
+
+
+def _sum(a: Protocol, b: Protocol) -> Protocol:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def all_reduce(g: Group, own: Mapping[str, float], nbytes: float) -> Protocol:
+    """Inside the domain, and of each device's share through the network."""
+    network = _network(g, 2.0, own)
+    if not g.inside > 1.0:
+        return network[0] + (g.inside - g.inside), network[1]
+    n, link = g.inside, _link(g, own["contention"])
+    further = maximum(n - 2.0, 0.0)
+    ring = divide(divide(2.0 * (n - 1.0), n), link)
+    bulk = own["bulk_t0"] + further * own["bulk_rank"]
+    protocols = [
+        (own["one_t0"] + further * own["one_rank"], divide(n - 1.0, link * own["one_share"])),
+        (own["two_t0"] + further * own["two_rank"], divide(ring, own["two_share"])),
+        (bulk, divide(ring, own["bulk_share"])),
+    ]
+    if g.form == REDUCING and n > 2.0:
+        protocols.append((bulk, divide(1.0, link * own["switch_share"])))
+    return _sum(_fastest(nbytes, protocols), network)
+
+
+def exchange(g: Group, own: Mapping[str, float], nbytes: float, hops: float) -> Protocol:
+    """All-gather and reduce-scatter: one pass of the vector."""
+    network = _network(g, 1.0, own)
+    if not g.inside > 1.0:
+        return network[0] + (g.inside - g.inside), network[1]
+    further = maximum(g.inside - 2.0, 0.0)
+    per_byte = divide(g.traffic * hops, _link(g, own["contention"]))
+    best = _fastest(nbytes, [
+        (own[f"{name}_t0"] + further * own[f"{name}_rank"], divide(per_byte, own[f"{name}_share"]))
+        for name in ("low", "bulk")
+    ])  # fmt: skip
+    return _sum(best, network)
+
+
+def all_to_all(g: Group, own: Mapping[str, float], nbytes: float) -> Protocol:
+    """Everyone's own part for everyone: `inside` times a gather's traffic between nodes."""
+    fixed, per_byte = exchange(g, own, nbytes, g.hops)
+    if g.nodes > 1.0:
+        per_byte = per_byte + _network(g, 1.0, own)[1] * (g.inside - 1.0)
+    return fixed, per_byte
+
+
+def send(g: Group, pair: float, own: Mapping[str, float], nbytes: float) -> Protocol:
+    """A message between two: over their link, of bandwidth `pair`, or through the network."""
+    if g.nodes > 1.0:
+        return own["low_t0"] + own["node_t0"], divide(1.0, g.network * own["node_share"])
+    fixed, per_byte = _fastest(nbytes, [
+        (own[f"{name}_t0"], divide(1.0, pair * own[f"{name}_share"])) for name in ("low", "bulk")
+    ])  # fmt: skip
+    return fixed + (g.ranks - g.ranks), per_byte
+
+
+def all_reduce_bound(g: Group) -> float:
+    """Seconds per byte that links alone take."""
+    between = 0.0
+    if g.nodes > 1.0:
+        between = divide(divide(2.0 * divide(g.nodes - 1.0, g.nodes), g.inside), g.network)
+    within = divide(g.reduce_traffic, g.bandwidth) if g.inside > 1.0 else g.inside - g.inside
+    return within + between
+
+
+def exchange_bound(g: Group, hops: float, parts: float) -> float:
+    """The same of an exchange in which `parts` of a domain's vector differ."""
+    between = 0.0
+    if g.nodes > 1.0:
+        between = divide(divide(g.nodes - 1.0, g.nodes) * divide(parts, g.inside), g.network)
+    within = divide(g.traffic * hops, g.bandwidth) if g.inside > 1.0 else g.inside - g.inside
+    return within + between
