@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tokenroof import _core, dtypes, kernels
 from tokenroof.calibrate import SPECS
-from tokenroof.calibration import CLASSES, Calibration
+from tokenroof.calibration import CLASSES, NO_ENGINE, Calibration
 from tokenroof.device import Device
 from tokenroof.model import Model
 from tokenroof.plan import Plan
@@ -58,11 +58,20 @@ def named(vectors: list[np.ndarray]) -> list[dict[str, float]]:
 _powers = st.sampled_from([1, 2, 4, 8])
 
 
-# Constants of the measured forms, by block, over the ranges in which they are fitted.
+# Ranges of the constants of the measured forms, by block.
 MEASURED = {
-    block: {n: st.floats(r.low, r.high) for n, r in SPECS[name].constants.items()}
+    block: SPECS[name].constants
     for block, name in {"gemm16": "gemm", **{name: name for name in SPECS}}.items()
 }
+
+
+def constants_of(block: str, seed: int) -> dict[str, float]:
+    """Constants anywhere in the ranges in which they are fitted: one draw for all, which is quick."""
+    random = np.random.default_rng(seed)
+    return {
+        name: float(np.exp(random.uniform(np.log(max(r.low, 1e-9)), np.log(max(r.high, 1e-9)))))
+        for name, r in MEASURED[block].items()
+    }
 
 
 @st.composite
@@ -92,8 +101,12 @@ def calibrations(draw: st.DrawFn) -> Calibration:
     part = st.floats(0.05, 1.0)
     short = st.floats(0, 1e-4)
     measured = draw(st.sets(st.sampled_from(sorted(MEASURED))))
+    seed = draw(st.integers(0, 2**31))
     return Calibration(
-        constants={block: {n: draw(x) for n, x in MEASURED[block].items()} for block in measured},
+        constants={
+            **{block: constants_of(block, seed + i) for i, block in enumerate(sorted(measured))},
+            "engine": NO_ENGINE | {"skew": draw(st.sampled_from([0.0, 1.01, 1.2]))},
+        },
         t0={name: draw(short) for name in CLASSES},
         compute={name: draw(part) for name in CLASSES},
         memory={name: draw(part) for name in CLASSES},

@@ -126,7 +126,7 @@ def test_link():
 
 
 def test_pack_by_name():
-    from tokenroof._core import DEVICE_FIELDS
+    from tokenroof._core import DEVICE_FIELDS, TOPOLOGIES
 
     for name in ("H100-SXM", "L40S", "v3", "wse3"):
         item = device(name)
@@ -137,6 +137,8 @@ def test_pack_by_name():
         for field, value in packed.items():
             if field.startswith("peak_"):
                 np.testing.assert_equal(value, item.peak_of(field.removeprefix("peak_")))
+            elif field == "link_topology":
+                assert TOPOLOGIES[int(value)] == item.link_topology
             elif field not in ("link_bandwidth", "link_domain_size"):
                 raw = getattr(item, field)
                 np.testing.assert_equal(value, np.nan if raw is None else raw)

@@ -102,9 +102,9 @@ def test_steps(isa, name):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators(isa, name):
     kernel = BY_ISA[isa][name]
-    codes = {"gemm_operator": 2, "experts_operator": 1, "attention_decode_operator": 1,
-             "attention_prefill_operator": 2, "mla_decode_operator": 1,
-             "mla_prefill_operator": 1}.get(name, 0)  # fmt: skip
+    codes = {"gemm_operator": 2, "experts_operator": 1, "attention_decode_operator": 2,
+             "attention_prefill_operator": 2, "mla_decode_operator": 2,
+             "mla_prefill_operator": 3}.get(name, 0)  # fmt: skip
     sizes = [4.0] * (kernel.nin - 2 - codes)
     for i in range(len(sizes)):
         arguments = [*sizes, *[2.0] * codes]

@@ -101,7 +101,7 @@ def test_a_worked_example():
 
 def test_an_engine_by_hand():
     """Gaps per kernel and collective, a host that cannot keep up with a prompt, a request's overhead."""
-    bare, vectors = _serve(8.0, tp=2)
+    bare, _ = _serve(8.0, tp=2)
     engine = {
         "kernel_gap": 5e-6,
         "collective_gap": 3e-6,

@@ -100,6 +100,7 @@ TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
 #define TR_OPERATOR_SIGNATURE_8 "(d),(c),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_9 "(d),(c),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_10 "(d),(c),(),(),(),(),(),(),(),(),(),()->(o)"
+#define TR_OPERATOR_SIGNATURE_11 "(d),(c),(),(),(),(),(),(),(),(),(),(),()->(o)"
 
 const Kernel kernels[] = {
 #define ELEMENTWISE(name, inputs) {#name, nullptr, inputs, name##_loop<float>, name##_loop<double>},

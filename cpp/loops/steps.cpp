@@ -117,7 +117,7 @@ Size largest_count(const char* batch, Size stride, Size n) {
 bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
     double table[table_counts + lanes];
     Prepared rest = r;
-    rest.attentions = 0;
+    rest.attentions = rest.attention.decodes = 0;
     Parts<Lanes> unused;
     const Lanes none = splat<Lanes>(0.0), nan = splat<Lanes>(not_a_number());
     for (Size i = 0; i <= largest; i += lanes) {

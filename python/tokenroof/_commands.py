@@ -195,7 +195,7 @@ def run_curve(arguments: Namespace) -> int:
     print(
         f"constants: {a.get('calibrated_on', '')}; per MW: "
         f"{a.get('provisioned_w_per_device', 0):g} W provisioned per device "
-        f"({a.get('provisioned_kind', '')}); no queue"
+        f"({a.get('provisioned_kind', '')}); closed loop, means"
     )
     return 0
 

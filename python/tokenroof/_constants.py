@@ -110,7 +110,9 @@ def geometric_mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     """Constants between several sets of them: each the geometric mean; zero if one is zero."""
     rows = list(rows)
     return {
-        name: math.exp(math.fsum(math.log(row[name]) for row in rows) / len(rows))
+        name: rows[0][name]  # as it is: a tile of 64 is not one of 63.99
+        if len({row[name] for row in rows}) == 1
+        else math.exp(math.fsum(math.log(row[name]) for row in rows) / len(rows))
         if all(row[name] > 0.0 for row in rows)
         else 0.0
         for name in rows[0]

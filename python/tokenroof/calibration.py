@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _constants, _core
+from tokenroof import _constants, _core, dtypes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,7 +27,7 @@ FIDELITIES = ("datasheet", "calibrated")
 NO_ENGINE = {
     "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
     "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
-    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "skew": 0.0,
 }  # fmt: skip
 
 
@@ -185,9 +185,13 @@ class Calibration:
         family = device.family.lower()
         blackwell = "blackwell" in family or "rubin" in family
         near = device.vendor.lower() == "nvidia" and ("hopper" in family or "blackwell" in family)
-        row: dict[str, Any] = next((r for r in _constants.fits("engine") if r["engine"] == engine), {})
+        row: dict[str, Any] = next(
+            (r for r in _constants.fits("engine") if r["engine"] == engine), {}
+        )
         memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
-        memory |= {key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()}
+        memory |= {
+            key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()
+        }
         constants, bands = {}, (float("nan"), float("nan"))
         where = "no serving point: rooflines with shares"
         if row:
@@ -197,12 +201,11 @@ class Calibration:
                 for name, value in row["constants"].items()
             }
             own = device.name in row["devices"].split(", ")
-            bands = tuple(
-                math.expm1(row[f"band_{name}" if own else f"band_{name}_device"])
-                for name in ("tpot", "ttft")
-            )
+            end = "" if own else "_device"
+            bands = math.expm1(row[f"band_tpot{end}"]), math.expm1(row[f"band_ttft{end}"])
             if not near:
-                bands = tuple(max(band, _constants.FAR_BAND) for band in bands)
+                far = _constants.FAR_BAND
+                bands = max(bands[0], far), max(bands[1], far)
             where = f"{row['rows']} serving points of {row['devices']} ({engine})"
             if not near:
                 where += ", borrowed: nothing of this device's generation was measured"
@@ -285,9 +288,10 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
     kinds = {
         "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
         "attention_decode": ("attention_decode", plan.kv_cache),
-        "attention_prefill": ("attention_prefill", plan.kv_cache),
+        "attention_prefill": ("attention_prefill", dtypes.attention("bf16", plan.kv_cache)),
         "mla_decode": ("mla_decode", plan.kv_cache), "mla_prefill": ("mla_prefill", plan.kv_cache),
-        "experts": ("experts", str(plan.experts)), "collective": ("collective", "all_reduce"),
+        "experts": ("experts", str(plan.experts)), "all_reduce": ("all_reduce", "bf16"),
+        "all_gather": ("all_gather", "bf16"), "all_to_all": ("all_to_all", "bf16"),
     }  # fmt: skip
     constants = dict(base.constants)
     for block, (operator, dtype) in kinds.items():

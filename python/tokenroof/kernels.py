@@ -338,9 +338,9 @@ _OPERATORS: dict[str, tuple[str, str]] = {
         "Absorbed multi-head latent attention of one new token per sequence.",
     ),
     "mla_prefill_operator": (
-        "batch tokens past heads nope_head_dim rope_head_dim v_head_dim kv_lora_rank maths_dtype "
-        "kv_dtype",
-        "Multi-head latent attention of a prompt, expanded to heads (kv_lora_rank 0) or absorbed.",
+        "batch tokens past heads nope_head_dim rope_head_dim v_head_dim kv_lora_rank absorbed "
+        "maths_dtype kv_dtype",
+        "Multi-head latent attention of a prompt, expanded to heads or absorbed.",
     ),
     "elementwise_operator": ("nbytes kernels", "Reads and writes without tensor work."),
     "all_reduce_operator": ("ranks nbytes", "All-reduce over the device's link."),

@@ -351,7 +351,7 @@ def mla_prefill(
     kv_dtype : str
         Type of the cache.
     kv_lora_rank : array_like
-        Width of the latent, for the absorbed form [1].
+        Width of the latent [1].
     absorbed : bool
         Whether all heads attend to the latent itself, as in decode, instead of keys and values that are
         expanded to heads beforehand (that product is not part of this operator).
@@ -382,10 +382,10 @@ def mla_prefill(
     shape = _counts(
         heads=heads, nope_head_dim=nope_head_dim, rope_head_dim=rope_head_dim, v_head_dim=v_head_dim
     )
-    (rank,) = _counts(kv_lora_rank=kv_lora_rank) if absorbed else (0.0,)
+    (rank,) = _counts(kv_lora_rank=kv_lora_rank)
     codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
-    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, rank, *codes,
-                operator="mla_prefill",
+    return _run("mla_prefill_operator", device, engine, fidelity, *sizes, *shape, rank,
+                float(absorbed), *codes, operator="mla_prefill",
                 dtype=dtype if kv_dtype == "bf16" else kv_dtype)  # fmt: skip
 
 
@@ -466,11 +466,11 @@ _LATENT_WITHOUT_GATE = {(2048.0, 5120.0, 512.0, 22.0): 2.0}
 
 @cache
 def _layers_without_gate() -> frozenset[tuple[float, ...]]:
-    from tokenroof import catalogue, model
+    from tokenroof.catalogue._models import models
 
     found = dict(_LATENT_WITHOUT_GATE)
-    for name in catalogue.models()["name"]:
-        m = dict(zip(_core.MODEL_FIELDS, model(name).pack(), strict=True))
+    for model in models():
+        m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
         if m["moe_layers"] > 0.0:
             found[(m["hidden"], m["moe_ffn"], m["experts"], m["topk"])] = m["mlp_matrices"]
     return frozenset(layer for layer, matrices in found.items() if matrices == 2.0)

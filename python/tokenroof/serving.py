@@ -1,13 +1,8 @@
-"""Serving under load, in closed form: throughput against speed per user.
+"""Serving in closed loop: throughput against speed per user, and the load that an objective allows.
 
-Steady decode at a concurrency, with each request's prefill shared in: while a request decodes its
-output, the engine also prefills the prompts of the ``batch - 1`` others, so
-
-    TPOT = step(batch) + (batch - 1) / output_tokens * extra / (pp dp)
-
-where ``extra`` is what prefills add to a step that carries one on each of the dp attention ranks.
-TTFT is the prefill inside the batch, plus half a step of waiting for the step that runs. Both are
-means without a queue.
+So many requests are in flight, each answered one followed by the next. `tokenroof.kernels.serving` holds
+the formulas: the batch that the memory allows, prompts that pass through the steps of the others, bursts,
+and the queue for a slot. Times are means.
 """
 
 from __future__ import annotations
@@ -41,31 +36,50 @@ if TYPE_CHECKING:
     from tokenroof.device import Device
     from tokenroof.model import Model
 
-_STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-#: Share of the memory that weights and caches may take; the rest is the engine's.
-MEMORY_SHARE = 0.9
+_FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 # Provisioned power over chassis or rack power, and over board power, for devices without a figure of
 # their own: the public all-in constants are 1.36 times the system's power for H100, the keynote's 300 K
 # Rubin in a GW 1.26; over the board's limit they are 2.1 (GB200) to 2.5 (H100).
 _PROVISIONED_OVER_SYSTEM = 1.3
 _PROVISIONED_OVER_TDP = 2.2
 
+# Power that the public dashboard's figures per MW assume [W per GPU, provisioned, all in]: InferenceX,
+# inferencex.semianalysis.com, read 2026-03. Devices that it does not show have no such figure.
+_DASHBOARD_W = {
+    "H100-SXM": 1730.0, "H200-SXM": 1730.0, "B200-SXM": 2170.0, "B300-SXM": 2170.0,
+    "GB200-NVL72": 2100.0, "GB300-NVL72": 2100.0, "Instinct MI300X": 1790.0,
+    "Instinct MI325X": 2180.0, "Instinct MI355X": 2650.0,
+}  # fmt: skip
+#: Which power counts in ``output_tokens_per_s_per_mw``.
+POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")
+
 _UNITS = {
     "ttft_s": ("s", "mean time to the first token"),
     "tpot_s": ("s", "mean time per output token after the first"),
     "interactivity": ("token/s", "output tokens per second of one user, 1 / TPOT"),
+    "latency_s": ("s", "mean time from a request to its last token"),
     "output_throughput": ("token/s", "output tokens of the replica per second"),
     "input_throughput": ("token/s", "prompt tokens of the replica per second"),
     "total_throughput": ("token/s", "input and output tokens of the replica per second"),
     "per_device": ("token/s", "output tokens per second and device"),
-    "watts": ("W", "mean board power of the replica"),
+    "batch": ("1", "sequences in the engine's batch, at most what the memory holds"),
+    "queue_s": ("s", "part of the time to the first token that waits for a slot"),
+    "watts": ("W", "mean board power of the replica, by load"),
+    "chassis_watts": ("W", "system power of the replica, its datasheet's limit; NaN where unknown"),
     "provisioned_watts": ("W", "power that the site sets aside for the replica, all in"),
+    "facility_watts": ("W", "system power times PUE; NaN where unknown"),
     "output_tokens_per_joule": ("token/J", "output tokens per joule of board energy"),
-    "output_tokens_per_s_per_mw": ("token/(s MW)", "output tokens per second and provisioned MW"),
-    "fits": ("1", "whether weights and caches fit into nine tenths of the memory"),
-    "tpot_low_s": ("s", "TPOT at the lower end of the error band"),
-    "tpot_high_s": ("s", "TPOT at the upper end of the error band"),
-    "error_band": ("1", "relative band around predicted times; NaN where unknown"),
+    "output_tokens_per_s_per_mw": ("token/(s MW)", "output tokens per second and MW"),
+    "fits": ("1", "whether weights, and one request's cache, fit the memory"),
+    "tpot_low_s": ("s", "TPOT at the lower end of its error band"),
+    "tpot_high_s": ("s", "TPOT at the upper end of its error band"),
+    "ttft_low_s": ("s", "TTFT at the lower end of its error band"),
+    "ttft_high_s": ("s", "TTFT at the upper end of its error band"),
+    "error_band": ("1", "relative band that holds four in five measured TPOT; NaN where unknown"),
+    "ttft_error_band": (
+        "1",
+        "relative band that holds four in five measured TTFT; NaN where unknown",
+    ),
 }
 
 
@@ -111,6 +125,17 @@ def _load(input_tokens: float, output_tokens: float) -> _Load:
     return _Load(*sizes)
 
 
+def _powers(device: Device, pue: float) -> dict[str, float]:
+    """Watts per device by name, but for the board's, which depends on the load."""
+    system = float(device.system_power_w) if device.system_power_w else float("nan")
+    return {
+        "chassis": system,
+        "provisioned": provisioned_power(device)[0],
+        "facility": system * pue,
+        "dashboard": _DASHBOARD_W.get(device.name, float("nan")),
+    }
+
+
 def _evaluate(
     device: Device,
     model: Model,
@@ -118,57 +143,61 @@ def _evaluate(
     load: _Load,
     concurrency: NDArray[np.float64],
     fidelity: str | Calibration,
+    power: str = "provisioned",
+    pue: float = 1.2,
 ) -> dict[str, NDArray[Any]]:
     """All quantities over (plan, concurrency)."""
     d, m = device.pack(), model.pack()
     p = np.stack([plan.pack() for plan in plans])[:, None, :]
-    calibrations = [resolve(fidelity, device, plan.engine) for plan in plans]
+    calibrations = [resolve(fidelity, device, plan) for plan in plans]
     c = np.stack([cal.pack() for cal in calibrations])[:, None, :]
     band = np.array([cal.error_band for cal in calibrations])[:, None]
+    ttft_band = np.array([cal.ttft_band for cal in calibrations])[:, None]
     devices = np.array([plan.devices for plan in plans], dtype=float)[:, None]
-    ranks = np.array([plan.dp for plan in plans], dtype=float)[:, None]
-    lanes = np.array([plan.pp * plan.dp for plan in plans], dtype=float)[:, None]
 
-    needed = kernels.memory_required(m, p, concurrency, load.input_tokens + load.output_tokens)  # type: ignore[attr-defined]
-    fits = needed <= MEMORY_SHARE * (device.memory_bytes or np.inf)
-    decode = kernels.decode_step(d, c, m, p, concurrency, load.context)  # type: ignore[attr-defined]
-    both = kernels.mixed_prompts_step(  # type: ignore[attr-defined]
-        d, c, m, p, concurrency, load.context, ranks, load.input_tokens, 0.0
+    served = kernels.serving(  # type: ignore[attr-defined]
+        d, c, m, p, concurrency, load.input_tokens, load.output_tokens
     )
-    step, carrying = decode[..., _STEP["time"]], both[..., _STEP["time"]]
+    ttft, tpot, rate, watts = (
+        served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
+    )
+    each = _powers(device, pue)
+    shown = {name: devices * value + 0.0 * rate for name, value in each.items()} | {"board": watts}
     with np.errstate(invalid="ignore", divide="ignore"):
-        extra = carrying - step
-        others = np.maximum(concurrency - 1.0, 0.0)
-        tpot = step + others / load.output_tokens * extra / lanes
-        ttft = carrying + np.where(concurrency > 1.0, 0.5 * step, 0.0)
-        request = ttft + np.maximum(load.output_tokens - 1.0, 0.0) * tpot
-        rate = concurrency * load.output_tokens / request
-        prefilling = np.clip(1.0 - step / tpot, 0.0, 1.0)
-        watts = (1.0 - prefilling) * decode[..., _STEP["watts"]] + prefilling * both[
-            ..., _STEP["watts"]
-        ]
-        provisioned = devices * provisioned_power(device)[0] + 0.0 * rate
         out = {
             "ttft_s": ttft,
             "tpot_s": tpot,
             "interactivity": 1.0 / tpot,
+            "latency_s": served[..., _FIELD["latency"]],
             "output_throughput": rate,
             "input_throughput": rate * load.input_tokens / load.output_tokens,
             "total_throughput": rate * (1.0 + load.input_tokens / load.output_tokens),
             "per_device": rate / devices,
+            "batch": served[..., _FIELD["batch"]],
+            "queue_s": served[..., _FIELD["queue_s"]],
             "watts": watts,
-            "provisioned_watts": provisioned,
+            "chassis_watts": shown["chassis"],
+            "provisioned_watts": shown["provisioned"],
+            "facility_watts": shown["facility"],
             "output_tokens_per_joule": rate / watts,
-            "output_tokens_per_s_per_mw": rate / provisioned * 1e6,
+            "output_tokens_per_s_per_mw": rate / shown[power] * 1e6,
             "tpot_low_s": tpot / (1.0 + band),
             "tpot_high_s": tpot * (1.0 + band),
+            "ttft_low_s": ttft / (1.0 + ttft_band),
+            "ttft_high_s": ttft * (1.0 + ttft_band),
         }
-    full = np.broadcast_to(fits, rate.shape)
-    for name, values in out.items():
-        out[name] = np.where(full, values, np.nan)
-    out["fits"] = full.copy()
+    out["fits"] = np.broadcast_to(served[..., _FIELD["slots"]] >= 1.0, rate.shape).copy()
     out["error_band"] = np.broadcast_to(band, rate.shape).copy()
+    out["ttft_error_band"] = np.broadcast_to(ttft_band, rate.shape).copy()
     return out
+
+
+def _power(name: str, pue: float) -> tuple[str, float]:
+    if name not in POWERS:
+        raise ValueError(f"power is {name!r}; allowed: {', '.join(POWERS)}")
+    if isinstance(pue, bool) or not isinstance(pue, (int, float)) or not 1.0 <= pue < np.inf:
+        raise ValueError(f"pue is {pue!r}; allowed: finite numbers >= 1")
+    return name, float(pue)
 
 
 def _concurrency(value: ArrayLike) -> NDArray[np.float64]:
@@ -179,10 +208,15 @@ def _concurrency(value: ArrayLike) -> NDArray[np.float64]:
 
 
 def _attributes(
-    device: Device, model: Model, load: _Load, fidelity: str | Calibration, engine: str
+    device: Device,
+    model: Model,
+    load: _Load,
+    fidelity: str | Calibration,
+    plan: Plan | str,
+    power: str,
 ) -> dict[str, Any]:
-    power, kind = provisioned_power(device)
-    calibration = resolve(fidelity, device, engine)
+    provisioned, kind = provisioned_power(device)
+    calibration = resolve(fidelity, device, plan)
     return {
         "device": device.name,
         "model": model.name,
@@ -190,10 +224,10 @@ def _attributes(
         "output_tokens": load.output_tokens,
         "fidelity": fidelity if isinstance(fidelity, str) else fidelity.name,
         "calibrated_on": calibration.calibrated_on,
-        "provisioned_w_per_device": power,
+        "power": power,
+        "provisioned_w_per_device": provisioned,
         "provisioned_kind": kind,
-        "memory_share": MEMORY_SHARE,
-        "queue": "none: closed form of a steady load",
+        "load": "closed loop: requests in flight are constant; times are means",
     }
 
 
@@ -212,8 +246,10 @@ def curve(
     output_tokens: float = 1024,
     concurrency: ArrayLike = (1, 2, 4, 8, 16, 32, 64, 128, 256),
     fidelity: str | Calibration = "calibrated",
+    power: str = "provisioned",
+    pue: float = 1.2,
 ) -> xr.Dataset:
-    """Latency and throughput of one replica against concurrency.
+    """Latency and throughput of one replica against concurrency, in closed loop.
 
     Parameters
     ----------
@@ -227,12 +263,19 @@ def curve(
         Requests in flight over the replica [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
         Constants of the device's generation, or an upper bound on speed, or your own.
+    power : {"provisioned", "board", "chassis", "facility", "dashboard"}
+        Which power ``output_tokens_per_s_per_mw`` counts: what the site sets aside per device, all in;
+        the boards' by load; the system's limit; that times `pue`; or the public InferenceX dashboard's
+        constant per device, whatever the load.
+    pue : float
+        Facility power over IT power [1].
 
     Returns
     -------
     xarray.Dataset
-        Over ``concurrency``, with units in ``attrs``. Where the requests do not fit the memory,
-        ``fits`` is false and times and rates are NaN.
+        Over ``concurrency``, with units in ``attrs``. Requests beyond the cache's memory queue, and
+        their wait is part of ``ttft_s``. Where weights and one request's cache do not fit, ``fits`` is
+        false and times and rates are NaN.
 
     Raises
     ------
@@ -243,8 +286,12 @@ def curve(
 
     Notes
     -----
-    Closed form, without a queue: see the module. ``watts`` is board power by load;
-    ``output_tokens_per_s_per_mw`` counts the power that a site provisions.
+    ``watts`` is board power by load. The bands of TPOT and TTFT hold four in five of the serving points
+    of combinations of model, device and engine that their constants had not seen.
+
+    References
+    ----------
+    docs/step-model.md, section 8.
 
     Examples
     --------
@@ -258,11 +305,11 @@ def curve(
     check_links(d, p)
     check_units(d, p)
     load, users = _load(input_tokens, output_tokens), _concurrency(concurrency)
-    values = _evaluate(d, m, [p], load, users, fidelity)
+    values = _evaluate(d, m, [p], load, users, fidelity, *_power(power, pue))
     table = xarray.Dataset(
         {name: ("concurrency", array[0]) for name, array in values.items()},
         coords={"concurrency": ("concurrency", users, {"units": "1"})},
-        attrs={**_attributes(d, m, load, fidelity, p.engine), "plan": p.label()},
+        attrs={**_attributes(d, m, load, fidelity, p, power), "plan": p.label()},
     )
     return _describe(table)
 
@@ -333,6 +380,8 @@ def frontier(
     concurrency: ArrayLike | None = None,
     fidelity: str | Calibration = "calibrated",
     engine: str = "vllm",
+    power: str = "provisioned",
+    pue: float = 1.2,
 ) -> xr.Dataset:
     """The Pareto set over plans and batches: most tokens per MW at each speed per user.
 
@@ -352,6 +401,8 @@ def frontier(
         As in `curve`.
     engine : str
         Engine of the default plans.
+    power, pue
+        As in `curve`: which megawatts count.
 
     Returns
     -------
@@ -373,6 +424,7 @@ def frontier(
     xarray = require("xarray", extra="analysis")
     d, m = as_device(device), as_model(model)
     load = _load(input_tokens, output_tokens)
+    power, pue = _power(power, pue)
     if plans is None:
         tried = default_plans(d, m, devices_max, engine)
     else:
@@ -387,7 +439,7 @@ def frontier(
     )
     names = [*_UNITS]
     if tried:
-        values = _evaluate(d, m, tried, load, users, fidelity)
+        values = _evaluate(d, m, tried, load, users, fidelity, power, pue)
         speed, yield_ = values["interactivity"], values["output_tokens_per_s_per_mw"]
         # from the fastest user on, a point counts if no faster one yields as much
         order = np.lexsort((-yield_.ravel(), -speed.ravel()))
@@ -404,6 +456,136 @@ def frontier(
     data["plan"] = ("point", labels[row])
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
-    table = xarray.Dataset(data, attrs=_attributes(d, m, load, fidelity, engine))
+    table = xarray.Dataset(data, attrs=_attributes(d, m, load, fidelity, engine, power))
     table.attrs["plans_tried"] = len(tried)
     return _describe(table)
+
+
+@dataclass(frozen=True)
+class SLO:
+    """What users are promised: upper bounds on the mean times of a request; None: no bound.
+
+    Parameters
+    ----------
+    ttft_s : float, optional
+        Time to the first token [s].
+    tpot_s : float, optional
+        Time per output token after the first [s].
+    percentile : float, optional
+        Of the requests that must be as fast, over 0 and below 100; None: the mean request. `capacity`
+        knows means alone.
+    sure : bool
+        Hold the upper ends of the error bands to the bounds, not the estimates.
+
+    Raises
+    ------
+    ValueError
+        For a bound that is not a positive number, or a percentile out of range.
+
+    Examples
+    --------
+    >>> SLO(ttft_s=1.0, tpot_s=0.02).tpot_s
+    0.02
+    """
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    percentile: float | None = None
+    sure: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("ttft_s", "tpot_s"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            good = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if not (good and 0.0 < value < np.inf):
+                raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
+        if self.percentile is not None and not 0.0 < self.percentile < 100.0:
+            raise ValueError(
+                f"percentile is {self.percentile!r}; allowed: numbers over 0 and below 100, or None"
+            )
+
+
+# Replicas are not asked to hold more requests in flight than this.
+_MOST_REQUESTS = 2.0**24
+
+
+def capacity(
+    device: str | Device,
+    model: str | Model,
+    plan: Plan | None,
+    slo: SLO,
+    input_tokens: float = 1024,
+    output_tokens: float = 1024,
+    fidelity: str | Calibration = "calibrated",
+    power: str = "provisioned",
+    pue: float = 1.2,
+) -> xr.Dataset:
+    """The most load of one replica that meets an objective on mean times.
+
+    Both times grow with the requests in flight, so the most is found by halving an interval of whole
+    numbers.
+
+    Parameters
+    ----------
+    device, model, plan, input_tokens, output_tokens, fidelity, power, pue
+        As in `curve`.
+    slo : SLO
+        Bounds on TTFT and TPOT.
+
+    Returns
+    -------
+    xarray.Dataset
+        `curve` at the largest ``concurrency`` that meets the objective, without a dimension. Where not
+        even one request does, or none fits, ``concurrency`` is 0 and all else NaN.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, or asks for a
+        percentile.
+
+    Examples
+    --------
+    >>> most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(tpot_s=0.02))
+    >>> bool(most.tpot_s <= 0.02), int(most.concurrency) > 64
+    (True, True)
+    """
+    if not isinstance(slo, SLO):
+        raise TypeError(f"slo is {slo!r}; allowed: an SLO")
+    if slo.ttft_s is None and slo.tpot_s is None:
+        raise ValueError("slo has neither ttft_s nor tpot_s; allowed: at least one bound")
+    if slo.percentile is not None:
+        raise ValueError(
+            f"percentile is {slo.percentile!r}; allowed: None, as the closed form gives means"
+        )
+
+    def at(users: float) -> xr.Dataset:
+        return curve(
+            device, model, plan, input_tokens, output_tokens, [users], fidelity, power, pue
+        ).isel(concurrency=0)
+
+    end = "_high_s" if slo.sure else "_s"
+
+    def meets(table: xr.Dataset) -> bool:
+        return all(
+            bound is None or bool(table[name + end] <= bound)
+            for name, bound in (("ttft", slo.ttft_s), ("tpot", slo.tpot_s))
+        )
+
+    best = at(1.0)
+    if not meets(best):
+        nothing = best.where(False)
+        nothing["fits"] = best["fits"]
+        return nothing.assign_coords(concurrency=0.0)
+    low, high = 1.0, 2.0
+    while high <= _MOST_REQUESTS and meets(table := at(high)):
+        low, high, best = high, 2.0 * high, table
+    while high - low > 1.0:
+        middle = float(np.floor(0.5 * (low + high)))
+        if meets(table := at(middle)):
+            low, best = middle, table
+        else:
+            high = middle
+    return best

@@ -3,7 +3,7 @@
 // further blocks until the multiprocessors are busy, and the parts joined.
 //
 // Constants (TR_ATTENTION_DECODE_CONSTANTS): t0 [s] per launch; memory, compute: shares of the bandwidth and
-// of the peak; overlap: what is not hidden (`smooth_max`); cached: how much faster than memory the L2 is;
+// of the peak; overlap: what is not hidden (`partial_max`); cached: how much faster than memory the L2 is;
 // resident: share of the L2 that repeated data can stay in; block [s]: a multiprocessor's time per thread
 // block, of head width 0, and by how much width (per 128) and group (per query head) lengthen it; key [s]: a
 // block's time per key of width 128; splits: thread blocks per multiprocessor that splitting aims at; keys,
@@ -20,6 +20,9 @@
 
 namespace tokenroof {
 inline namespace TR_ISA {
+
+// A batch below this splits as this one does: nothing overflows.
+constexpr double fewest_sequences = 1e-9;
 
 // What does not depend on batch and context: everything is per sequence of the batch.
 struct AttentionDecode {
@@ -86,12 +89,12 @@ TR_HD Cost<V> attention_decode_cost(const AttentionDecode& r, V batch, V context
     const V cold = all_keys * r.key_s + batch * r.query_s;
     const V first = warm ? cold - cold * resident(bytes, r.inverse_resident, r.saved) : cold;
     const V memory = first + all_keys * r.again_s;
-    const V room = r.fill / (batch > none ? batch : one);
+    const V room = r.fill / max_nan(batch, splat<V>(fewest_sequences));
     const V splits = max_nan(one, min_nan(min_nan(keys * r.inverse_keys, splat<V>(r.most)), room));
     const V share = one / splits;
     const V compute = all_keys * r.pair_s, path = keys * share * r.path_s;
     const V blocks = batch * splits * r.block_s;
-    const V busy = smooth_max(smooth_max(memory, compute, r.overlap), smooth_max(blocks, path, r.overlap),
+    const V busy = partial_max(partial_max(memory, compute, r.overlap), partial_max(blocks, path, r.overlap),
                               r.overlap);
     const V seconds = busy + r.split * (one - share);
     const V nan = splat<V>(not_a_number());

@@ -4,7 +4,7 @@
 //
 // Constants (TR_ATTENTION_PREFILL_CONSTANTS): t0 [s] per launch; compute, memory: shares of the peak and of
 // the bandwidth; narrow, wide: of heads of 64 and less, and of 256 and more, against those of 128; overlap:
-// what is not hidden (`smooth_max`); block [s]: a multiprocessor's time per thread block; path: how much slower a block
+// what is not hidden (`partial_max`); block [s]: a multiprocessor's time per thread block; path: how much slower a block
 // alone is than its share of a full multiprocessor; write: share of the bandwidth at which the cache is
 // written; queries: share of the queries that this pass reads and writes too; cached, resident: as in
 // attention_decode.hpp, for what the kernels before have just written; sag: slowdown of kernels beyond a
@@ -104,7 +104,7 @@ template <class V> TR_HD Cost<V> attention_prefill_cost(const AttentionPrefill& 
     const V memory = cold - cold * resident(bytes, r.inverse_resident, r.saved);
     const V written = batch * tokens * r.write_bytes, write = batch * tokens * r.write_s;
     const V after = write - write * resident(written, r.inverse_resident, r.saved);
-    const V busy = smooth_max(smooth_max(work, path, r.overlap), memory, r.overlap);
+    const V busy = partial_max(partial_max(work, path, r.overlap), memory, r.overlap);
     const V seconds = busy + r.sag * (busy * (busy / (busy + prefill_sag_s))) + after;
     const V nan = splat<V>(not_a_number());
     const V valid = batch >= none ? (tokens >= none ? (past >= none ? none : nan) : nan) : nan;

@@ -74,9 +74,25 @@ struct Protocol { // seconds = fixed + nbytes * per_byte
     double fixed, per_byte;
 };
 
-TR_HD void consider(Protocol& best, double nbytes, double fixed, double per_byte) {
-    const double was = best.fixed + nbytes * best.per_byte, now = fixed + nbytes * per_byte;
-    if (now < was || now != now) best = {fixed, per_byte};
+// Those that a library has; what comes first wins where two take the same.
+struct Protocols {
+    Protocol each[4];
+    int n = 0;
+    TR_HD void add(double fixed, double per_byte) { each[n++] = {fixed, per_byte}; }
+    // The same further seconds for each of them.
+    TR_HD void add_to_each(const Protocol& more) {
+        for (int i = 0; i < n; ++i) each[i] = {each[i].fixed + more.fixed, each[i].per_byte + more.per_byte};
+    }
+};
+
+TR_HD Protocol fastest(const Protocols& all, double nbytes) {
+    Protocol best = {infinite(), 0.0};
+    for (int i = 0; i < all.n; ++i) {
+        const Protocol& p = all.each[i];
+        const double was = best.fixed + nbytes * best.per_byte, now = p.fixed + nbytes * p.per_byte;
+        if (now < was || now != now) best = p;
+    }
+    return best;
 }
 
 TR_HD double shared_bandwidth(const RankGroup& r, double contention) {
@@ -99,54 +115,66 @@ TR_HD double all_reduce_share(const RankGroup& r) {
 TR_HD double exchange_share(const RankGroup& r) { return (r.inside - 1.0) / r.inside; }
 
 // nbytes: the vector of each rank; g: the block of constants.
-TR_HD Protocol all_reduce_protocol(const RankGroup& r, const double* g, double nbytes) {
+TR_HD Protocols all_reduce_protocols(const RankGroup& r, const double* g) {
     namespace c = constant::all_reduce;
     const Protocol network = across_nodes(r, 2.0, g[c::node_t0], g[c::node_share]);
-    if (!(r.inside > 1.0)) return {network.fixed + (r.inside - r.inside), network.per_byte};
+    Protocols all;
+    if (!(r.inside > 1.0)) {
+        all.add(network.fixed + (r.inside - r.inside), network.per_byte);
+        return all;
+    }
     const double n = r.inside, further = max_nan(n - 2.0, 0.0), link = shared_bandwidth(r, g[c::contention]);
     const double ring = 2.0 * (n - 1.0) / n / link;
-    Protocol best = {infinite(), 0.0};
-    consider(best, nbytes, g[c::one_t0] + further * g[c::one_rank], (n - 1.0) / (link * g[c::one_share]));
-    consider(best, nbytes, g[c::two_t0] + further * g[c::two_rank], ring / g[c::two_share]);
-    consider(best, nbytes, g[c::bulk_t0] + further * g[c::bulk_rank], ring / g[c::bulk_share]);
+    all.add(g[c::one_t0] + further * g[c::one_rank], (n - 1.0) / (link * g[c::one_share]));
+    all.add(g[c::two_t0] + further * g[c::two_rank], ring / g[c::two_share]);
+    all.add(g[c::bulk_t0] + further * g[c::bulk_rank], ring / g[c::bulk_share]);
     if (r.reducing && n > 2.0)
-        consider(best, nbytes, g[c::bulk_t0] + further * g[c::bulk_rank], 1.0 / (link * g[c::switch_share]));
-    return {best.fixed + network.fixed, best.per_byte + network.per_byte};
+        all.add(g[c::bulk_t0] + further * g[c::bulk_rank], 1.0 / (link * g[c::switch_share]));
+    all.add_to_each(network);
+    return all;
 }
 
 // All-gather, reduce-scatter, all-to-all: nbytes is the full vector per rank. `hops`: of an all-to-all.
-TR_HD Protocol exchange_protocol(const RankGroup& r, const double* g, double nbytes, double hops) {
+TR_HD Protocols exchange_protocols(const RankGroup& r, const double* g, double hops) {
     namespace c = constant::exchange;
     const Protocol network = across_nodes(r, 1.0, g[c::node_t0], g[c::node_share]);
-    if (!(r.inside > 1.0)) return {network.fixed + (r.inside - r.inside), network.per_byte};
+    Protocols all;
+    if (!(r.inside > 1.0)) {
+        all.add(network.fixed + (r.inside - r.inside), network.per_byte);
+        return all;
+    }
     const double n = r.inside, further = max_nan(n - 2.0, 0.0);
     const double traffic = exchange_share(r) * hops / shared_bandwidth(r, g[c::contention]);
-    Protocol best = {infinite(), 0.0};
-    consider(best, nbytes, g[c::low_t0] + further * g[c::low_rank], traffic / g[c::low_share]);
-    consider(best, nbytes, g[c::bulk_t0] + further * g[c::bulk_rank], traffic / g[c::bulk_share]);
-    return {best.fixed + network.fixed, best.per_byte + network.per_byte};
+    all.add(g[c::low_t0] + further * g[c::low_rank], traffic / g[c::low_share]);
+    all.add(g[c::bulk_t0] + further * g[c::bulk_rank], traffic / g[c::bulk_share]);
+    all.add_to_each(network);
+    return all;
 }
 
 // An all-to-all sends n / inside times as much through the network as a gather: each device its own.
-TR_HD Protocol all_to_all_protocol(const RankGroup& r, const double* g, double nbytes) {
+TR_HD Protocols all_to_all_protocols(const RankGroup& r, const double* g) {
     namespace c = constant::exchange;
-    Protocol p = exchange_protocol(r, g, nbytes, r.hops);
+    Protocols all = exchange_protocols(r, g, r.hops);
     if (r.nodes > 1.0) {
         const Protocol gathered = across_nodes(r, 1.0, g[c::node_t0], g[c::node_share]);
-        p.per_byte = p.per_byte + gathered.per_byte * (r.inside - 1.0);
+        all.add_to_each({0.0, gathered.per_byte * (r.inside - 1.0)});
     }
-    return p;
+    return all;
 }
 
 // One message between two devices of a group of n: over one link of a mesh or torus, or through the network.
-TR_HD Protocol send_protocol(const double* d, const RankGroup& r, const double* g, double nbytes) {
+TR_HD Protocols send_protocols(const double* d, const RankGroup& r, const double* g) {
     namespace c = constant::exchange;
-    if (r.nodes > 1.0) return {g[c::low_t0] + g[c::node_t0], 1.0 / (r.network * g[c::node_share])};
+    Protocols all;
+    if (r.nodes > 1.0) {
+        all.add(g[c::low_t0] + g[c::node_t0], 1.0 / (r.network * g[c::node_share]));
+        return all;
+    }
     const double link = group_bandwidth(d, 2.0);
-    Protocol best = {infinite(), 0.0};
-    consider(best, nbytes, g[c::low_t0], 1.0 / (link * g[c::low_share]));
-    consider(best, nbytes, g[c::bulk_t0], 1.0 / (link * g[c::bulk_share]));
-    return {best.fixed + (r.n - r.n), best.per_byte};
+    all.add(g[c::low_t0], 1.0 / (link * g[c::low_share]));
+    all.add(g[c::bulk_t0], 1.0 / (link * g[c::bulk_share]));
+    all.add_to_each({r.n - r.n, 0.0});
+    return all;
 }
 
 // The datasheet's: no latency, all of the bandwidth, a switch that adds where there is one.

@@ -91,15 +91,16 @@ TR_HD void add_grouped(Cost<V>& out, const GroupedProduct& p, const Routed<V>& l
 
 template <class V> TR_HD Cost<V> experts_cost(const Experts& r, V tokens) {
     const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
+    const V some = tokens > none ? tokens : splat<V>(1.0); // nothing is divided by no tokens
     // the next power of two from 8 on
-    const V mean = tokens * (r.routing.topk / r.routing.local);
+    const V mean = some * (r.routing.topk / r.routing.local);
     V rows = splat<V>(8.0);
 #define TR_ROWS(size) rows = mean > splat<V>(size) ? splat<V>(2.0 * size) : rows;
     TR_ROWS(8.0) TR_ROWS(16.0) TR_ROWS(32.0) TR_ROWS(64.0) TR_ROWS(128.0)
 #undef TR_ROWS
     rows = min_nan(rows, splat<V>(r.tile));
-    const Routed<V> load = r.routing.balanced ? balanced_load(r.routing, tokens, rows)
-                                              : skewed_load(r.routing, tokens, rows);
+    const Routed<V> load = r.routing.balanced ? balanced_load(r.routing, some, rows)
+                                              : skewed_load(r.routing, some, rows);
     Cost<V> out = {none, none, none, none, none, none};
     add_grouped(out, r.up, load, rows + r.tile_loss, r.overlap);
     add_grouped(out, r.down, load, rows + r.tile_loss, r.overlap);

@@ -49,6 +49,13 @@ template <class V> TR_HD V smooth_max(V x, V y, double overlap) {
     return most + overlap * (least * (r * r * r));
 }
 
+// The larger of two times that overlap less: as `smooth_max` with r in place of r^3. At 0.41 it is within 2 %
+// of the 2-norm, at 1 of two equal times their sum; up to 1 it never falls where x or y grows.
+template <class V> TR_HD V partial_max(V x, V y, double overlap) {
+    const V most = max_nan(x, y), least = min_nan(x, y);
+    return most + overlap * (least * (least / (most > splat<V>(0.0) ? most : splat<V>(1.0))));
+}
+
 // Natural logarithm of a positive normal number; NaN below zero, -inf at zero.
 template <class V> TR_HD V log_positive(V x) {
     using I = typename bits_of<V>::type;

@@ -38,12 +38,12 @@ TR_HD AttentionDecode prepare_mla_decode(const double* d, const double* g, doubl
     return r;
 }
 
-// rank: 0 where the latent is expanded to heads beforehand, its width where attention is absorbed. Constants
-// are against the 16-bit peak, whatever type the maths has: they were fitted by the cache's type.
+// absorbed: whether heads attend to the latent; else it is expanded to heads beforehand. Constants are against
+// the 16-bit peak, whatever type the maths has: they were fitted by the cache's type.
 TR_HD AttentionPrefill prepare_mla_prefill(const double* d, const double* g, double heads, double nope,
-                                           double rope, double v_head_dim, double rank, int kv_type) {
+                                           double rope, double v_head_dim, double rank, bool absorbed,
+                                           int kv_type) {
     using namespace constant::mla_prefill;
-    const bool absorbed = rank > 0.0;
     const double stored = dtype_bytes(kv_type);
     const double key = absorbed ? rank + rope : nope + rope, value = absorbed ? rank : v_head_dim;
     const double both = key + value, peak = d[device::peak_bf16] * g[compute];
@@ -56,7 +56,7 @@ TR_HD AttentionPrefill prepare_mla_prefill(const double* d, const double* g, dou
     const double keys = absorbed ? key : both;     // an absorbed value is the key's latent part
     r.token_bytes = (heads * both + columns * keys) * 2.0;
     r.past_bytes = columns * keys * (absorbed ? stored : 2.0);
-    r.write_bytes = g[queries] * (heads * key + columns * keys) * (2.0 + stored);
+    r.write_bytes = (rank + rope + g[queries] * (heads * key + columns * keys)) * (2.0 + stored);
     prefill_traffic(r, d, g[memory], g[write], g[constant::mla_prefill::resident], g[cached]);
     return r;
 }

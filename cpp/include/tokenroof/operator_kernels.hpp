@@ -149,17 +149,17 @@ TR_HD void mla_decode_operator(const double* d, const double* c, const double* a
     put_attention(out, t, a[0], keys, keys, 1.0, a[6] != 0.0 ? d[device::l2_bytes] : 0.0);
 }
 
-// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, kv_lora_rank of an absorbed form or
-// 0, type of the maths, of the cache
+// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, kv_lora_rank, whether it is absorbed,
+// type of the maths, of the cache
 TR_HD void mla_prefill_operator(const double* d, const double* c, const double* a, double* out) {
     if (measured_form(c, calibration::block_mla_prefill)) {
         const AttentionPrefill r = prepare_mla_prefill(d, c + calibration::block_mla_prefill, a[3], a[4], a[5],
-                                                       a[6], a[7], int(a[9]));
+                                                       a[6], a[7], a[8] != 0.0, int(a[10]));
         return put_cost(out, attention_prefill_cost<double>(r, a[0], a[1], a[2]));
     }
-    const double peak = dtype_peak(d, int(a[8]));
-    const Attention t = a[7] > 0.0
-        ? mla_attention(d, c, calibration::attention_prefill_t0, peak, a[3], a[7], a[5], 0.0, int(a[9]))
+    const double peak = dtype_peak(d, int(a[9]));
+    const Attention t = a[8] != 0.0
+        ? mla_attention(d, c, calibration::attention_prefill_t0, peak, a[3], a[7], a[5], 0.0, int(a[10]))
         : mla_expanded(d, c, calibration::attention_prefill_t0, peak, a[3], a[4], a[5], a[6], 0.0);
     const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
     put_attention(out, t, a[0], causal_pairs(tokens, past, t.window),
@@ -176,21 +176,21 @@ TR_HD void all_reduce_operator(const double* d, const double* c, const double* a
     const RankGroup r = make_group(d, a[0]);
     const double x = amount_or_nan(a[1]), traffic = all_reduce_share(r);
     if (measured_form(c, calibration::block_all_reduce))
-        return put_protocol(out, r, all_reduce_protocol(r, c + calibration::block_all_reduce, x), x, traffic);
+        return put_protocol(out, r, fastest(all_reduce_protocols(r, c + calibration::block_all_reduce), x), x, traffic);
     put_protocol(out, r, shared_line(c, r, all_reduce_bound(r)), x, traffic);
 }
 TR_HD void all_gather_operator(const double* d, const double* c, const double* a, double* out) {
     const RankGroup r = make_group(d, a[0]);
     const double x = amount_or_nan(a[1]), traffic = exchange_share(r);
     if (measured_form(c, calibration::block_all_gather))
-        return put_protocol(out, r, exchange_protocol(r, c + calibration::block_all_gather, x, 1.0), x, traffic);
+        return put_protocol(out, r, fastest(exchange_protocols(r, c + calibration::block_all_gather, 1.0), x), x, traffic);
     put_protocol(out, r, shared_line(c, r, exchange_bound(r, 1.0, 1.0)), x, traffic);
 }
 TR_HD void reduce_scatter_operator(const double* d, const double* c, const double* a, double* out) {
     const RankGroup r = make_group(d, a[0]);
     const double x = amount_or_nan(a[1]), traffic = exchange_share(r);
     if (measured_form(c, calibration::block_reduce_scatter))
-        return put_protocol(out, r, exchange_protocol(r, c + calibration::block_reduce_scatter, x, 1.0), x,
+        return put_protocol(out, r, fastest(exchange_protocols(r, c + calibration::block_reduce_scatter, 1.0), x), x,
                             traffic);
     put_protocol(out, r, shared_line(c, r, exchange_bound(r, 1.0, 1.0)), x, traffic);
 }
@@ -198,7 +198,7 @@ TR_HD void all_to_all_operator(const double* d, const double* c, const double* a
     const RankGroup r = make_group(d, a[0]);
     const double x = amount_or_nan(a[1]), traffic = exchange_share(r);
     if (measured_form(c, calibration::block_all_to_all))
-        return put_protocol(out, r, all_to_all_protocol(r, c + calibration::block_all_to_all, x), x, traffic);
+        return put_protocol(out, r, fastest(all_to_all_protocols(r, c + calibration::block_all_to_all), x), x, traffic);
     put_protocol(out, r, shared_line(c, r, exchange_bound(r, r.hops, r.inside)), x, traffic);
 }
 // between two of so many ranks
@@ -207,7 +207,7 @@ TR_HD void send_operator(const double* d, const double* c, const double* a, doub
     const double x = amount_or_nan(a[1]);
     const double link = r.nodes > 1.0 ? r.network : group_bandwidth(d, 2.0);
     const Protocol p = measured_form(c, calibration::block_all_to_all)
-                           ? send_protocol(d, r, c + calibration::block_all_to_all, x)
+                           ? fastest(send_protocols(d, r, c + calibration::block_all_to_all), x)
                            : shared_line(c, r, 1.0 / link);
     r.n = r.n + 1.0; // a message is a message, also in a group of one
     put_protocol(out, r, p, x, 1.0);

@@ -1,7 +1,11 @@
 // Packed records to the terms of a step: operators (operators.hpp) with their layers counted in.
 // docs/step-model.md is the specification, and tokenroof.reference.transformer its other reading.
 #pragma once
+#include "attention_prefill.hpp"
+#include "collectives.hpp"
+#include "experts.hpp"
 #include "gemm.hpp"
+#include "mla.hpp"
 #include "operators.hpp"
 #include "structure.hpp"
 
@@ -45,11 +49,32 @@ struct Products {
     int n = 0;
 };
 
+// Softmax attention by its measured form, `layers` of each kind.
+struct MeasuredAttention {
+    AttentionDecode decode[2];
+    AttentionPrefill prefill[2];
+    double decode_layers[2], prefill_layers[2];
+    int decodes = 0, prefills = 0;
+};
+
+// Collectives by their measured protocols: `count` of each, `bytes` of the full vector per x.
+constexpr int max_exchanges = 6;
+struct Exchanges {
+    Protocols protocols[max_exchanges];
+    double count[max_exchanges], bytes[max_exchanges], crossing[max_exchanges];
+    Amount amount[max_exchanges];
+    int n = 0;
+};
+
 struct Prepared {
     Products products;
+    MeasuredAttention attention;
+    Exchanges exchanges;
+    Experts measured_experts;
+    double expert_layers = 0.0; // with measured experts
     Lines common, decode, prefill;
     Attention decode_attention[max_attentions], prefill_attention[max_attentions];
-    int attentions = 0;
+    int attentions = 0, prefill_attentions = 0;
     Line experts;             // weights of one touched expert
     double expert_count, expert_ranks, log_missed; // of the routing; 0 experts: a dense model
     double pp, dp, cp;
@@ -83,6 +108,34 @@ TR_HD void add_product(Prepared& r, const double* d, const double* c, Group grou
     ++all.n;
 }
 
+// One kind of attention by its measured form; whether the record has one.
+TR_HD bool measure_attention(Prepared& r, const double* d, const double* c, const double* m, double layers,
+                             double heads, double kv_heads, double window, int kv, bool prompt) {
+    MeasuredAttention& all = r.attention;
+    const bool latent = m[model::kv_lora_rank] > 0.0;
+    const int block = latent ? (prompt ? int(calibration::block_mla_prefill) : int(calibration::block_mla_decode))
+                             : (prompt ? int(calibration::block_attention_prefill)
+                                       : int(calibration::block_attention_decode));
+    if (!measured_form(c, block)) return false;
+    const double* g = c + block;
+    const double width = m[model::head_dim], v_width = m[model::v_head_dim];
+    if (prompt) {
+        all.prefill[all.prefills] =
+            latent ? prepare_mla_prefill(d, g, heads, m[model::nope_head_dim], m[model::rope_head_dim], v_width,
+                                         m[model::kv_lora_rank], false, kv)
+                   : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, window, kv, dtype::bf16);
+        if (latent && window > 0.0) all.prefill[all.prefills].window = window;
+        all.prefill_layers[all.prefills++] = layers;
+    } else {
+        all.decode[all.decodes] =
+            latent ? prepare_mla_decode(d, g, heads, m[model::kv_lora_rank], m[model::rope_head_dim], kv)
+                   : prepare_attention_decode(d, g, heads, kv_heads, width, v_width, window, kv);
+        if (latent && window > 0.0) all.decode[all.decodes].window = window;
+        all.decode_layers[all.decodes++] = layers;
+    }
+    return true;
+}
+
 TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
                              const double* p, double heads, double kv_heads) {
     const int kv = int(p[plan::kv_cache]);
@@ -98,6 +151,7 @@ TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, cons
             const double layers = kind == 0 ? full : windowed;
             if (!(layers > 0.0)) continue;
             const double window = kind == 1 ? m[model::window] : (sparse ? m[model::index_topk] : 0.0);
+            if (measure_attention(r, d, c, m, kind == 0 ? full : windowed, heads, kv_heads, window, kv, prompt)) continue;
             Attention a;
             if (!latent)
                 a = gqa_attention(d, c, s, peak, heads, kv_heads, m[model::head_dim],
@@ -115,7 +169,7 @@ TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, cons
                                                   2.0 * m[model::index_heads] * m[model::index_head_dim],
                                                   m[model::index_head_dim] * dtype_bytes(kv),
                                                   m[model::index_heads] * m[model::index_head_dim] * 2.0));
-        r.attentions = n;
+        (prompt ? r.prefill_attentions : r.attentions) = n;
     }
 }
 
@@ -220,11 +274,19 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
                  times(layers, elementwise_line(d, c, 2.0, (m[model::experts] + 2.0 * m[model::topk] * h /
                                                             p[plan::moe_ep]) * 2.0)));
     if (m[model::shared_ffn] > 0.0) mlp(group_mlp, layers, m[model::shared_ffn]);
+    r.log_missed = log1p_lanes<double>(-(m[model::topk] / m[model::experts]));
+    if (measured_form(c, calibration::block_experts)) {
+        r.measured_experts = prepare_experts(
+            d, c + calibration::block_experts, h, m[model::moe_ffn], m[model::experts], m[model::topk],
+            m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep],
+            (c + calibration::block_engine)[constant::engine::skew], e);
+        r.expert_layers = layers;
+        return;
+    }
     r.experts = times(layers, experts_line(d, c, h, m[model::moe_ffn], m[model::topk],
                                            m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep], e));
     r.expert_count = m[model::experts];
     r.expert_ranks = p[plan::moe_ep];
-    r.log_missed = log1p_lanes<double>(-(m[model::topk] / m[model::experts]));
 }
 
 TR_HD void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,
@@ -236,25 +298,42 @@ TR_HD void prepare_collectives(Prepared& r, const double* d, const double* c, co
     const double dense = m[model::dense_layers], moe = m[model::moe_layers];
     const bool dispatched = p[plan::dp] > 1.0; // tokens of several attention ranks meet at the experts
     const double reduced = mixers + dense + (dispatched ? 0.0 : moe);
-    auto add = [&](Amount amount, double count, double ranks, double bytes) TR_INLINE {
-        r.common.add(group_collective, amount, times(count, collective_line(d, c, ranks, bytes)));
+    // full: bytes of the whole vector per x, of which `factor` crosses each rank's link
+    auto add = [&](Amount amount, double count, double ranks, double full, double factor, int block) TR_INLINE {
+        if (!measured_form(c, block)) {
+            r.common.add(group_collective, amount, times(count, collective_line(d, c, ranks, factor * full)));
+            return;
+        }
+        Exchanges& all = r.exchanges;
+        const RankGroup g = make_group(d, ranks);
+        const double* own = c + block;
+        all.protocols[all.n] = block == calibration::block_all_reduce ? all_reduce_protocols(g, own)
+                               : block == calibration::block_all_gather ? exchange_protocols(g, own, 1.0)
+                               : factor == 1.0 ? send_protocols(d, g, own) : all_to_all_protocols(g, own);
+        all.count[all.n] = count;
+        all.bytes[all.n] = full;
+        all.crossing[all.n] = factor * full;
+        all.amount[all.n++] = amount;
     };
+    const int reduce = calibration::block_all_reduce, gather = calibration::block_all_gather;
+    const int exchange = calibration::block_all_to_all;
     if (tp > 1.0) {
-        add(rank_tokens, reduced, tp, all_reduce_factor(tp) * h * 2.0);
-        add(head_sequences, 1.0, tp, all_gather_factor(tp) * m[model::vocab] * 2.0);
+        add(rank_tokens, reduced, tp, h * 2.0, all_reduce_factor(tp), reduce);
+        add(head_sequences, 1.0, tp, m[model::vocab] * 2.0, all_gather_factor(tp), gather);
     }
     if (moe > 0.0 && dispatched) {
         if (p[plan::moe_ep] > 1.0) {
             // a token goes once to each expert rank that it needs, and comes back in 16 bits
             const double copies = min_nan(m[model::topk], p[plan::moe_ep]);
-            const double out = copies / group * all_gather_factor(group) * h;
-            add(stage_tokens, moe, group, out * activation_bytes(int(p[plan::experts])));
-            add(stage_tokens, moe, group, out * 2.0);
+            const double out = copies / group * h;
+            add(stage_tokens, moe, group, out * activation_bytes(int(p[plan::experts])), all_gather_factor(group),
+                exchange);
+            add(stage_tokens, moe, group, out * 2.0, all_gather_factor(group), exchange);
         } else {
-            add(stage_tokens, 2.0 * moe, group, all_gather_factor(group) * h * 2.0);
+            add(stage_tokens, 2.0 * moe, group, h * 2.0, all_gather_factor(group), gather);
         }
     }
-    if (pp > 1.0) add(rank_tokens, pp - 1.0, group * pp * cp, h * 2.0);
+    if (pp > 1.0) add(rank_tokens, pp - 1.0, group * pp * cp, h * 2.0, 1.0, exchange);
     if (cp > 1.0 && m[model::full_layers] + m[model::window_layers] > 0.0) {
         const double layers = m[model::full_layers] + m[model::window_layers];
         // partial results of a token meet; a prompt's keys and values go round
@@ -282,7 +361,8 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     for (int i = 0; i < calibration::count; ++i) c[i] = record[i];
     c[calibration::launch_s] = 0.0;
     r.common.n = r.decode.n = r.prefill.n = r.products.n = 0;
-    r.attentions = 0;
+    r.attentions = r.prefill_attentions = r.attention.decodes = r.attention.prefills = r.exchanges.n = 0;
+    r.expert_layers = 0.0;
     const double tp = p[plan::tp], h = m[model::hidden];
     const double heads = m[model::heads] / tp;
     const double kv_heads = max_nan(m[model::kv_heads] / tp, 1.0); // replicated where tp exceeds them
@@ -312,10 +392,8 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
               (s.kernels + s.collectives) * record[calibration::launch_s] + engine_gaps(c, s);
     r.decode_fixed = sum_fixed(r.decode);
     r.prefill_fixed = sum_fixed(r.prefill);
-    for (int i = 0; i < r.attentions; ++i) {
-        r.decode_fixed += r.decode_attention[i].fixed;
-        r.prefill_fixed += r.prefill_attention[i].fixed;
-    }
+    for (int i = 0; i < r.attentions; ++i) r.decode_fixed += r.decode_attention[i].fixed;
+    for (int i = 0; i < r.prefill_attentions; ++i) r.prefill_fixed += r.prefill_attention[i].fixed;
     r.tdp = d[device::tdp_w];
     const double idle = d[device::idle_w];
     r.idle = idle == idle ? idle : r.tdp * c[calibration::idle_fraction];

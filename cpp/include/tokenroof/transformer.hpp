@@ -70,6 +70,28 @@ TR_HD void add_products(V& time, Parts<V>& out, const Products& products, const 
                            gemm_cost<V>(products.gemm[i], amount[products.amount[i]]));
 }
 
+// Collectives beyond the launch that the step counts: what a message takes more than an empty one.
+template <class V, bool Full>
+TR_HD void add_exchanges(V& time, Parts<V>& out, const Exchanges& all, const V* amount) {
+    for (int i = 0; i < all.n; ++i) {
+        const V x = amount[all.amount[i]], nbytes = x * all.bytes[i];
+        const Protocols& p = all.protocols[i];
+        V best = p.each[0].fixed + nbytes * p.each[0].per_byte;
+        double empty = p.each[0].fixed;
+        for (int k = 1; k < p.n; ++k) {
+            best = min_nan(best, p.each[k].fixed + nbytes * p.each[k].per_byte);
+            empty = min_nan(empty, p.each[k].fixed);
+        }
+        const V seconds = all.count[i] * (best - empty);
+        time += seconds;
+        if constexpr (Full) {
+            out.group[group_collective] += seconds;
+            out.communication += seconds;
+            out.communication_bytes += all.count[i] * (x * all.crossing[i]);
+        }
+    }
+}
+
 // Attention of the decode batch: the only part of a decode step that depends on the context.
 template <class V, bool Full>
 TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
@@ -82,6 +104,13 @@ TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V seq
         if constexpr (Full)
             add_part(out, group_attention, compute, memory, keys * a.pair_flops,
                      keys * a.key_bytes + sequences * a.query_bytes);
+    }
+    const MeasuredAttention& measured = r.attention;
+    for (int i = 0; i < measured.decodes; ++i) {
+        const AttentionDecode& a = measured.decode[i];
+        const V own = r.cp == 1.0 ? context : visible(context, a.window) / r.cp;
+        add_costs<V, Full>(time, out, group_attention, measured.decode_layers[i],
+                           attention_decode_cost<V>(a, sequences, own, false));
     }
 }
 
@@ -114,7 +143,11 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
 
     add_lines<V, Full>(time, out, r.common, amount);
     add_products<V, Full>(time, out, r.products, amount);
-    if (r.expert_count > 0.0) {
+    add_exchanges<V, Full>(time, out, r.exchanges, amount);
+    if (r.expert_layers > 0.0)
+        add_costs<V, Full>(time, out, group_experts, r.expert_layers,
+                           experts_cost<V>(r.measured_experts, amount[stage_tokens]));
+    else if (r.expert_count > 0.0) {
         const V x = amount[stage_tokens];
         const V touched = experts_touched_lanes<V>(x, splat<V>(r.expert_count), splat<V>(r.log_missed)) /
                           r.expert_ranks;
@@ -132,7 +165,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     if constexpr (Full) out.decode_attention = out.group[group_attention];
     if constexpr (Prefill) {
         add_lines<V, Full>(time, out, r.prefill, amount);
-        for (int i = 0; i < r.attentions; ++i) {
+        for (int i = 0; i < r.prefill_attentions; ++i) {
             const Attention& a = r.prefill_attention[i];
             const V pairs = own * (causal_pairs(tokens, past, a.window) / r.cp);
             const V keys = own * causal_keys(tokens, past, a.window);
@@ -143,6 +176,10 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
                 add_part(out, group_attention, compute, memory, pairs * a.pair_flops,
                          keys * a.key_bytes + queries * a.query_bytes);
         }
+        const MeasuredAttention& measured = r.attention;
+        for (int i = 0; i < measured.prefills; ++i)
+            add_costs<V, Full>(time, out, group_attention, measured.prefill_layers[i] / r.cp,
+                               attention_prefill_cost<V>(measured.prefill[i], own, tokens, past));
     }
     return time;
 }

@@ -17,8 +17,10 @@ import numpy as np
 
 from tokenroof import _constants
 from tokenroof.calibrate._attention import ATTENTION
+from tokenroof.calibrate._engines import EngineFit, fit_engines, write_engines
 from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
+from tokenroof.calibrate._points import Points, read_serving
 from tokenroof.calibrate._specs import GEMM, Spec
 from tokenroof.calibrate._tables import Table, possible, read, shapes
 from tokenroof.calibration import Calibration
@@ -28,8 +30,21 @@ from tokenroof.device import device as find_device
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SPECS", "Errors", "Table", "fit_operator", "fit_tables", "measured_tables", "read_operator",
-           "write_constants"]  # fmt: skip
+__all__ = [
+    "SPECS",
+    "EngineFit",
+    "Errors",
+    "Points",
+    "Table",
+    "fit_engines",
+    "fit_operator",
+    "fit_tables",
+    "measured_tables",
+    "read_operator",
+    "read_serving",
+    "write_constants",
+    "write_engines",
+]
 
 #: By operator.
 SPECS: dict[str, Spec] = {
@@ -232,11 +247,9 @@ def _carry_over(spec: Spec, rows: list[dict[str, Any]], tables: list[Table]) -> 
             if not others:
                 continue
             mean = _constants.geometric_mean([r["constants"] for r in others])
-            objective = Objective(spec, find_device(row["device"]), row["dtype"])
+            objective = Objective(spec, find_device(row["device"]), row["dtype"], mean)
             part = sample(table, 2500)
-            with np.errstate(divide="ignore"):  # a constant may be zero
-                logs = np.log([mean[n] for n in objective.free])
-            errors = Errors.of(objective.predict(logs, part), part.time)
+            errors = Errors.of(objective.predict(np.empty(0), part), part.time)
             row[f"mape_{name}"] = _short(errors.mape)
             found.setdefault((row["engine"], row["dtype"], name), []).append(errors.band)
     for row in rows:

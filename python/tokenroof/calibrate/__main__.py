@@ -1,4 +1,4 @@
-"""Command line: ``python -m tokenroof.calibrate DIR [--out DIR] [--operator NAME ...]``."""
+"""Command line: ``python -m tokenroof.calibrate DIR [--out DIR] [--operator NAME] [--exclude RULE]``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 from tokenroof.calibrate import SPECS, fit_tables, write_constants
+from tokenroof.calibrate._engines import fit_engines, write_engines
+from tokenroof.calibrate._points import read_serving, rule
 from tokenroof.calibrate._power import fit_power
+
+ENGINE = "engine"
+POINTS = "end_to_end.csv"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,13 +24,39 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("folder", help="with operators/<device>/<engine>-<version>/<table>.parquet")
     parser.add_argument("--out", default=".", help="folder for the TOML files [here]")
-    parser.add_argument("--operator", action="append", choices=[*SPECS, "power"], help="only these")
+    parser.add_argument(
+        "--operator",
+        action="append",
+        choices=[*SPECS, "power", ENGINE],
+        help="only these; engine: the engines' overheads, on DIR/" + POINTS,
+    )
     parser.add_argument("--rows", type=int, default=2500, help="rows that a fit uses [2500]")
+    parser.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        type=rule,
+        metavar="COLUMN=VALUE[,...]",
+        help="serving points to leave out, such as those of another kind of load",
+    )
     given = parser.parse_args(arguments)
     out = Path(given.out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for operator in given.operator or [*SPECS, "power"]:
+        wanted = given.operator or [
+            *SPECS,
+            "power",
+            *([ENGINE] if Path(given.folder, POINTS).exists() else []),
+        ]
+        for operator in wanted:
+            if operator == ENGINE:
+                points = read_serving(Path(given.folder, POINTS), exclude=tuple(given.exclude))
+                print("; ".join(f"{reason}: {number}" for reason, number in points.counts.items()))
+                found = fit_engines(points, progress=print)
+                write_engines(out / "engine.toml", found)
+                print(found.summary())
+                print(f"wrote {out / ENGINE}.toml: {len(found.rows)} engines")
+                continue
             if operator == "power":
                 rows = fit_power(given.folder, print)
             else:

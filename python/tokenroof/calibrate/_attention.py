@@ -44,7 +44,7 @@ def _mla_decode(t: Columns) -> tuple[Any, ...]:
 
 def _mla_prefill(t: Columns) -> tuple[Any, ...]:
     bf16, kv = dtypes.code("bf16"), codes(t["kv_dtype"])
-    return t["batch"], t["tokens"], t["past"], t["heads"], 128.0, 64.0, 128.0, 0.0, bf16, kv
+    return t["batch"], t["tokens"], t["past"], t["heads"], 128.0, 64.0, 128.0, 512.0, 0.0, bf16, kv
 
 
 def _maths(t: Columns) -> NDArray[Any]:
@@ -69,14 +69,14 @@ ATTENTION_DECODE = Spec(
         "reread": Range(1.5, 0.3, 6.0), "lone_t0": Range(9e-6, 1e-6, 1e-4),
         "lone_block": Range(1.5e-6, 1e-8, 1e-5), "lone_key": Range(1e-8, 1e-11, 1e-7),
         "lone_splits": Range(1.0, 1e-3, 8.0),
-        "grouped": Range(32.0, 8.0, 1024.0), "lone_window": Range(0.0, 0.0, 1.0),
+        "grouped": Range(40.0, 8.0, 1024.0), "lone_window": Range(0.0, 0.0, 1.0),
     },
     kind=lambda t: t["kv_dtype"],
     arguments=_attention_decode,
     held_out=_HEADS,
     defaults={"window": 0.0, "kv_dtype": "bf16"},
-    choices=({"grouped": 32.0, "lone_window": 0.0}, {"grouped": 64.0, "lone_window": 0.0},
-             {"grouped": 64.0, "lone_window": 1.0}),
+    choices=({"grouped": 40.0, "lone_window": 0.0}, {"grouped": 72.0, "lone_window": 0.0},
+             {"grouped": 72.0, "lone_window": 1.0}),
     prior=0.02,
 )  # fmt: skip
 

@@ -65,16 +65,19 @@ class Objective:
         self.device = device.pack()
         self.record = Calibration(constants={spec.operator: self.fixed}).pack()
         self.record[_FIELDS["form"]] = 1.0
-        self.places = np.array([_FIELDS[f"{spec.operator}.{name}"] for name in self.free])
+        self.places = np.array([_FIELDS[f"{spec.operator}.{n}"] for n in self.free], dtype=int)
         for name, value in self.fixed.items():
             self.record[_FIELDS[f"{spec.operator}.{name}"]] = value
         self.kernel: Any = getattr(kernels, spec.kernel)
 
     def predict(self, logs: NDArray[np.float64], table: Table) -> NDArray[np.float64]:
         """Times [s]."""
+        return self._times(logs, self.spec.arguments(table.columns))
+
+    def _times(self, logs: NDArray[np.float64], arguments: tuple[Any, ...]) -> NDArray[np.float64]:
         record = self.record.copy()
         record[self.places] = np.exp(logs)
-        fields = self.kernel(self.device, record, *self.spec.arguments(table.columns))
+        fields = self.kernel(self.device, record, *arguments)
         times: NDArray[np.float64] = fields[..., 0]
         return times
 
@@ -95,11 +98,12 @@ class Objective:
         measured = table.time
 
         start = self.start()
+        arguments = self.spec.arguments(table.columns)
         weight = self.spec.prior * np.sqrt(len(table))
 
         def residual(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-            errors = np.log(self.predict(logs, table) / measured)
-            return np.append(errors, weight * (logs - start)) if weight else errors
+            error = np.log(self._times(logs, arguments) / measured)
+            return np.append(error, weight * (logs - start)) if weight else error
 
         draws = np.random.default_rng(0)
         best: Any = None

@@ -88,11 +88,16 @@ class Points:
         rows = np.flatnonzero(chosen) if chosen.dtype == bool else chosen
         return Points(
             self.frame.iloc[rows],
-            *([values[i] for i in rows] for values in (self.devices, self.models, self.plans)),
-            *(values[rows] for values in (self.concurrency, self.input_tokens, self.output_tokens,
-                                          self.ttft_s, self.tpot_s)),
+            [self.devices[i] for i in rows],
+            [self.models[i] for i in rows],
+            [self.plans[i] for i in rows],
+            self.concurrency[rows],
+            self.input_tokens[rows],
+            self.output_tokens[rows],
+            self.ttft_s[rows],
+            self.tpot_s[rows],
             dict(self.counts),
-        )  # fmt: skip
+        )
 
     def packed(self, calibrations: list[Calibration]) -> tuple[NDArray[np.float64], ...]:
         """Device, calibration, model and plan records, a row each, as kernels take them."""
@@ -141,17 +146,16 @@ def _whole(value: Any) -> int | None:
     return int(number)
 
 
-def _word(value: Any, default: str | None) -> str | None:
-    return default if value is None or value != value or value == "" else str(value)
+def _word(value: Any) -> str | None:
+    return None if value is None or value != value or value == "" else str(value)
 
 
 def _plan(row: Mapping[str, Any]) -> Plan:
-    degrees = {name: _whole(row[name]) for name in ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")}
-    return Plan(
-        **{name: value for name, value in degrees.items() if value is not None},
-        weights=str(row["weights"]), experts=_word(row["experts"], None),
-        kv_cache=_word(row["kv_cache"], "bf16"), engine=str(row["engine"]),
-    )  # type: ignore[arg-type] # fmt: skip
+    given: dict[str, Any] = {
+        n: _whole(row[n]) for n in ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
+    }
+    given |= {n: _word(row[n]) for n in ("weights", "experts", "kv_cache", "engine")}
+    return Plan(**{name: value for name, value in given.items() if value is not None})
 
 
 def read_serving(
@@ -159,6 +163,7 @@ def read_serving(
     unit: str | None = None,
     labels: tuple[str, ...] = FITTED,
     exclude: tuple[Mapping[str, str], ...] = (),
+    possible: bool = True,
 ) -> Points:
     """A table of serving points in closed loop, checked.
 
@@ -176,6 +181,8 @@ def read_serving(
         Labels of the rows to keep.
     exclude : tuple of dict
         Rows to leave out: those that have all these values, column by column.
+    possible : bool
+        Leave out rows that the datasheet or the memory rule out; the unit is checked in any case.
 
     Returns
     -------
@@ -246,18 +253,40 @@ def read_serving(
     for reason, number in unknown.items():
         counts[reason] = number
     data = data.loc[kept]
+    load_and_times = (
+        data[name].to_numpy(dtype=float)
+        for name in ("concurrency", "input_tokens", "output_tokens", "ttft", "tpot")
+    )
+    concurrency, input_tokens, output_tokens, ttft, tpot = load_and_times
     points = Points(
-        frame.loc[kept], devices, models, plans,
-        *(data[name].to_numpy(dtype=float) for name in
-          ("concurrency", "input_tokens", "output_tokens", "ttft", "tpot")),
+        frame.loc[kept], devices, models, plans, concurrency, input_tokens, output_tokens, ttft, tpot,
         counts,
     )  # fmt: skip
     if not len(points):
         raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
-    return _possible(points)
+    return _possible(points, possible)
 
 
-def _possible(points: Points) -> Points:
+def rule(text: str) -> dict[str, str]:
+    """``"column=value,column=value"`` as a dict, for `read_serving`'s `exclude`.
+
+    Raises
+    ------
+    ValueError
+        If a part has no equals sign.
+
+    Examples
+    --------
+    >>> rule("source=x,backend=sglang")
+    {'source': 'x', 'backend': 'sglang'}
+    """
+    parts = [part.partition("=") for part in text.split(",")]
+    if not all(column and equals for column, equals, _ in parts):
+        raise ValueError(f"rule is {text!r}; allowed: column=value, several with commas between")
+    return {column: value for column, _, value in parts}
+
+
+def _possible(points: Points, drop: bool) -> Points:
     """Rows that the datasheet and the memory allow; refuses a table in the wrong unit."""
     ideal = [Calibration.ideal()] * len(points)
     load = points.concurrency, points.input_tokens, points.output_tokens
@@ -274,7 +303,7 @@ def _possible(points: Points) -> Points:
                 f"{_FASTEST:g} to {_SLOWEST:g}. Is the unit right? Pass unit='s', 'ms' or 'us'"
             )
         good &= ratio >= _FASTEST
-    kept = points.where(good)
+    kept = points.where(good) if drop else points
     kept.counts["weights or a request beyond the memory"] = int((~fit).sum())
     kept.counts["faster than the datasheet allows"] = int((fit & ~good).sum())
     kept.counts["points"] = len(kept)

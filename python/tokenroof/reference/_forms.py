@@ -20,6 +20,13 @@ def smooth_max(x: float, y: float, overlap: float) -> float:
     return most + overlap * (least * (r * r * r))
 
 
+def partial_max(x: float, y: float, overlap: float) -> float:
+    """The larger, and overlap * smaller * (smaller / larger) of the other."""
+    most, least = maximum(x, y), minimum(x, y)
+    part = divide(least, most) if most > 0.0 or math.isnan(most) else divide(least, 1.0)
+    return most + overlap * (least * part)
+
+
 def constants(calibration: Mapping[str, float], block: str) -> dict[str, float] | None:
     """An operator's own constants; None where the record has none, and shares of a roofline count."""
     if calibration["form"] != 1.0:

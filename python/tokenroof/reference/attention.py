@@ -11,13 +11,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tokenroof.reference._forms import ceiling, smooth_max
+from tokenroof.reference._forms import ceiling, partial_max
 from tokenroof.reference._ieee import divide, maximum, minimum
 
 NO_WINDOW = 1e18
 Constants = Mapping[str, float]
 Terms = tuple[float, float, float, float, float, float]
-ROWS, DIAGONAL, SAG_S = 64.0, 64.0, 1e-3
+ROWS, DIAGONAL, SAG_S, FEWEST = 64.0, 64.0, 1e-3, 1e-9
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,18 @@ class Decode:
             return zero, zero, zero, zero, flops, nbytes
         splits = maximum(
             1.0,
-            minimum(minimum(keys * self.fewest_keys, self.most), divide(self.fill, batch)),
+            minimum(
+                minimum(keys * self.fewest_keys, self.most),
+                divide(self.fill, maximum(batch, FEWEST)),
+            ),
         )
         share = divide(1.0, splits)
         compute = total * self.pair_s
         path = keys * share * self.path_s
         blocks = batch * splits * self.block_s
-        busy = smooth_max(
-            smooth_max(memory, compute, self.overlap),
-            smooth_max(blocks, path, self.overlap),
+        busy = partial_max(
+            partial_max(memory, compute, self.overlap),
+            partial_max(blocks, path, self.overlap),
             self.overlap,
         )
         seconds = busy + self.split * (1.0 - share)
@@ -226,7 +229,7 @@ class Prefill:
         memory = _less(cold, nbytes, self.place)
         write = batch * tokens * divide(self.write_bytes, self.written)
         after = _less(write, written, self.place)
-        busy = smooth_max(smooth_max(work, path, self.overlap), memory, self.overlap)
+        busy = partial_max(partial_max(work, path, self.overlap), memory, self.overlap)
         seconds = busy + self.sag * (busy * divide(busy, busy + SAG_S)) + after
         launch = maximum(self.launch, self.host - seconds)
         return launch, seconds, maximum(work, path), memory + after, flops, nbytes + written
@@ -257,10 +260,9 @@ def attention_prefill(
 
 def mla_prefill(
     c: Constants, hardware: Hardware, heads: float, nope: float, rope: float, v_head_dim: float,
-    rank: float, stored: float,
+    rank: float, absorbed: bool, stored: float,
 ) -> Prefill:  # fmt: skip
-    """Latent attention of prompts: absorbed where `rank` is not 0, else expanded to heads."""
-    absorbed = rank > 0.0
+    """Latent attention of prompts: `absorbed`, or expanded to heads."""
     key, value = (rank + rope, rank) if absorbed else (nope + rope, v_head_dim)
     both, columns = key + value, 1.0 if absorbed else heads
     keys = key if absorbed else both
@@ -272,5 +274,5 @@ def mla_prefill(
         written=hardware.bandwidth * c["write"], place=_place(hardware, c["resident"], c["cached"]),
         token_bytes=(heads * both + columns * keys) * 2.0,
         past_bytes=columns * keys * (stored if absorbed else 2.0),
-        write_bytes=c["queries"] * (heads * key + columns * keys) * (2.0 + stored),
+        write_bytes=(rank + rope + c["queries"] * (heads * key + columns * keys)) * (2.0 + stored),
     )  # fmt: skip

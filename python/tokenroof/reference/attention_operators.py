@@ -99,18 +99,18 @@ def mla_decode_operator(
 def mla_prefill_operator(
     device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,
     nope_head_dim: float, rope_head_dim: float, v_head_dim: float, kv_lora_rank: float,
-    maths_dtype: float, kv_dtype: float,
+    absorbed: float, maths_dtype: float, kv_dtype: float,
 ) -> dict[str, float]:  # fmt: skip
-    """MLA of prompts: absorbed where the rank is not 0, else expanded."""
+    """MLA of prompts, absorbed or expanded."""
     own = constants(calibration, "mla_prefill")
     if own is not None:
         work = attention.mla_prefill(
             own, _hardware(device, device["peak_bf16"]), heads, nope_head_dim, rope_head_dim,
-            v_head_dim, kv_lora_rank, STORED[type_name(kv_dtype)],
+            v_head_dim, kv_lora_rank, absorbed != 0.0, STORED[type_name(kv_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, tokens, past))
     peak = peak_of(device, type_name(maths_dtype))
-    if kv_lora_rank > 0.0:
+    if absorbed != 0.0:
         a = latent(device, calibration, "attention_prefill", peak, heads, kv_lora_rank,
                    rope_head_dim, 0.0, type_name(kv_dtype))  # fmt: skip
     else:

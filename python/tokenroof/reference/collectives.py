@@ -79,7 +79,8 @@ def group(device: Mapping[str, float], ranks: float) -> Group:
                  _hops(form, inside), form)  # fmt: skip
 
 
-def _fastest(nbytes: float, protocols: list[Protocol]) -> Protocol:
+def fastest(nbytes: float, protocols: list[Protocol]) -> Protocol:
+    """What a library takes for a message; the first of equals."""
     best = (math.inf, 0.0)
     for fixed, per_byte in protocols:
         now = fixed + nbytes * per_byte
@@ -91,7 +92,7 @@ def _fastest(nbytes: float, protocols: list[Protocol]) -> Protocol:
 def _link(g: Group, contention: float) -> float:
     if g.form != HOST or not g.inside > 2.0:
         return g.bandwidth
-    return g.bandwidth * (g.inside * 0.5) ** -contention
+    return g.bandwidth * float((g.inside * 0.5) ** -contention)
 
 
 def _network(g: Group, passes: float, own: Mapping[str, float]) -> Protocol:
@@ -106,15 +107,15 @@ def _network(g: Group, passes: float, own: Mapping[str, float]) -> Protocol:
             divide(divide(passes * others, g.inside), reached))  # fmt: skip
 
 
-def _sum(a: Protocol, b: Protocol) -> Protocol:
-    return a[0] + b[0], a[1] + b[1]
+def _each(protocols: list[Protocol], more: Protocol) -> list[Protocol]:
+    return [(fixed + more[0], per_byte + more[1]) for fixed, per_byte in protocols]
 
 
-def all_reduce(g: Group, own: Mapping[str, float], nbytes: float) -> Protocol:
+def all_reduce_protocols(g: Group, own: Mapping[str, float]) -> list[Protocol]:
     """Inside the domain, and of each device's share through the network."""
     network = _network(g, 2.0, own)
     if not g.inside > 1.0:
-        return network[0] + (g.inside - g.inside), network[1]
+        return [(network[0] + (g.inside - g.inside), network[1])]
     n, link = g.inside, _link(g, own["contention"])
     further = maximum(n - 2.0, 0.0)
     ring = divide(divide(2.0 * (n - 1.0), n), link)
@@ -126,39 +127,39 @@ def all_reduce(g: Group, own: Mapping[str, float], nbytes: float) -> Protocol:
     ]
     if g.form == REDUCING and n > 2.0:
         protocols.append((bulk, divide(1.0, link * own["switch_share"])))
-    return _sum(_fastest(nbytes, protocols), network)
+    return _each(protocols, network)
 
 
-def exchange(g: Group, own: Mapping[str, float], nbytes: float, hops: float) -> Protocol:
+def exchange_protocols(g: Group, own: Mapping[str, float], hops: float) -> list[Protocol]:
     """All-gather and reduce-scatter: one pass of the vector."""
     network = _network(g, 1.0, own)
     if not g.inside > 1.0:
-        return network[0] + (g.inside - g.inside), network[1]
+        return [(network[0] + (g.inside - g.inside), network[1])]
     further = maximum(g.inside - 2.0, 0.0)
     per_byte = divide(g.traffic * hops, _link(g, own["contention"]))
-    best = _fastest(nbytes, [
+    protocols = [
         (own[f"{name}_t0"] + further * own[f"{name}_rank"], divide(per_byte, own[f"{name}_share"]))
         for name in ("low", "bulk")
-    ])  # fmt: skip
-    return _sum(best, network)
+    ]
+    return _each(protocols, network)
 
 
-def all_to_all(g: Group, own: Mapping[str, float], nbytes: float) -> Protocol:
+def all_to_all_protocols(g: Group, own: Mapping[str, float]) -> list[Protocol]:
     """Everyone's own part for everyone: `inside` times a gather's traffic between nodes."""
-    fixed, per_byte = exchange(g, own, nbytes, g.hops)
+    protocols = exchange_protocols(g, own, g.hops)
     if g.nodes > 1.0:
-        per_byte = per_byte + _network(g, 1.0, own)[1] * (g.inside - 1.0)
-    return fixed, per_byte
+        return _each(protocols, (0.0, _network(g, 1.0, own)[1] * (g.inside - 1.0)))
+    return protocols
 
 
-def send(g: Group, pair: float, own: Mapping[str, float], nbytes: float) -> Protocol:
+def send_protocols(g: Group, pair: float, own: Mapping[str, float]) -> list[Protocol]:
     """A message between two: over their link, of bandwidth `pair`, or through the network."""
     if g.nodes > 1.0:
-        return own["low_t0"] + own["node_t0"], divide(1.0, g.network * own["node_share"])
-    fixed, per_byte = _fastest(nbytes, [
+        return [(own["low_t0"] + own["node_t0"], divide(1.0, g.network * own["node_share"]))]
+    protocols = [
         (own[f"{name}_t0"], divide(1.0, pair * own[f"{name}_share"])) for name in ("low", "bulk")
-    ])  # fmt: skip
-    return fixed + (g.ranks - g.ranks), per_byte
+    ]
+    return _each(protocols, (g.ranks - g.ranks, 0.0))
 
 
 def all_reduce_bound(g: Group) -> float:

@@ -427,7 +427,7 @@ def all_reduce_operator(
     if own is None:
         protocol = _shared(calibration, group, collectives.all_reduce_bound(group))
     else:
-        protocol = collectives.all_reduce(group, own, amount(nbytes))
+        protocol = collectives.fastest(amount(nbytes), collectives.all_reduce_protocols(group, own))
     return _of_protocol(group, protocol, nbytes, group.reduce_traffic)
 
 
@@ -439,7 +439,7 @@ def _exchange(
     if own is None:
         protocol = _shared(calibration, group, collectives.exchange_bound(group, 1.0, 1.0))
     else:
-        protocol = collectives.exchange(group, own, amount(nbytes), 1.0)
+        protocol = collectives.fastest(amount(nbytes), collectives.exchange_protocols(group, own, 1.0))
     return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
@@ -470,7 +470,7 @@ def all_to_all_operator(
         bound = collectives.exchange_bound(group, group.hops, group.inside)
         protocol = _shared(calibration, group, bound)
     else:
-        protocol = collectives.all_to_all(group, own, amount(nbytes))
+        protocol = collectives.fastest(amount(nbytes), collectives.all_to_all_protocols(group, own))
     return _of_protocol(group, protocol, nbytes, group.traffic)
 
 
@@ -486,5 +486,5 @@ def send_operator(
         link = group.network if group.nodes > 1.0 else pair
         protocol = _shared(calibration, group, divide(1.0, link))
     else:
-        protocol = collectives.send(group, pair, own, amount(nbytes))
+        protocol = collectives.fastest(amount(nbytes), collectives.send_protocols(group, pair, own))
     return _of_protocol(replace(group, ranks=group.ranks + 1.0), protocol, nbytes, 1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records, unpack
@@ -71,15 +72,17 @@ def serving_terms(
 
 @takes_records("calibration")
 def serving_of_terms(
-    calibration: Record, terms: Record, concurrency: float, output_tokens: float
+    calibration: Record, terms: Record | Sequence[float], concurrency: float, output_tokens: float
 ) -> dict[str, float]:
     """What users see, from the terms and the engine's constants."""
     c = calibration
-    if not hasattr(terms, "keys"):
+    if isinstance(terms, Mapping):
+        t: Record = terms
+    else:
         from tokenroof import _core
 
-        terms = unpack(_core.SERVING_TERMS, terms)
-    t, batch = terms, terms["batch"]
+        t = unpack(_core.SERVING_TERMS, terms)
+    batch = t["batch"]
     gaps = t["kernels"] * c["engine.kernel_gap"] + t["collectives"] * c["engine.collective_gap"]
     host = t["kernels"] * c["engine.prefill_kernel"]
     step = t["decode_s"] + gaps + c["engine.sequence"] * t["sequences"]

@@ -20,10 +20,7 @@ def mixer_parameters(model: Record) -> float:
     if model["kv_lora_rank"] > 0.0:
         q, rank, rope = model["q_lora_rank"], model["kv_lora_rank"], model["rope_head_dim"]
         queries = heads * (model["nope_head_dim"] + rope)
-        if q > 0.0:
-            layer = (q + rank + rope) * h + queries * q
-        else:
-            layer = (queries + rank + rope) * h
+        layer = (q + rank + rope) * h + queries * q if q > 0.0 else (queries + rank + rope) * h
         layer += heads * (model["nope_head_dim"] + model["v_head_dim"]) * rank
     else:
         columns = (model["q_multiplier"] * heads + model["kv_heads"]) * model["head_dim"]

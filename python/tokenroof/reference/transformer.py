@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from tokenroof.reference import attention as attention_forms
+from tokenroof.reference import collectives as collective_forms
 from tokenroof.reference import operators as ops
 from tokenroof.reference._forms import constants as measured_constants
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
+from tokenroof.reference.experts import experts as measured_experts
 from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.power import linear_watts, power_share
 from tokenroof.reference.operators import Attention, Line, type_name
@@ -40,8 +43,27 @@ class Product:
     activation: str
 
 
+@dataclass(frozen=True)
+class Exchange:
+    """A collective by its measured protocols, so many times; bytes per x of vector, and over each link."""
+
+    protocols: tuple[tuple[float, float], ...]
+    count: float
+    vector: float
+    crossing: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Softmax attention of some layers by its measured form."""
+
+    form: attention_forms.Decode | attention_forms.Prefill
+    layers: float
+    window: float
+
+
 # a group, the amount that the cost depends on, the operator
-Term = tuple[str, str, Line | Product]
+Term = tuple[str, str, Line | Product | Exchange]
 
 
 def product(
@@ -203,24 +225,39 @@ def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     moe = m["moe_layers"]
     dispatched = lay.dp > 1.0
 
-    def term(amount: str, count: float, ranks: float, crossing: float) -> Term:
-        return "collective", amount, ops.collective(d, c, ranks, crossing).times(count)
+    def term(
+        amount: str, count: float, ranks: float, full: float, factor: float, kind: str
+    ) -> Term:
+        own = measured_constants(c, "all_to_all" if kind == "send" else kind)
+        if own is None:
+            line = ops.collective(d, c, ranks, factor * full).times(count)
+            return "collective", amount, line
+        group = collective_forms.group(d, ranks)
+        protocols = {
+            "all_reduce": lambda: collective_forms.all_reduce_protocols(group, own),
+            "all_gather": lambda: collective_forms.exchange_protocols(group, own, 1.0),
+            "all_to_all": lambda: collective_forms.all_to_all_protocols(group, own),
+            "send": lambda: collective_forms.send_protocols(
+                group, collective_forms.bandwidth(d, 2.0), own
+            ),
+        }[kind]()
+        return "collective", amount, Exchange(tuple(protocols), count, full, factor * full)
 
     if lay.tp > 1.0:
         reduced = mixers + m["dense_layers"] + (0.0 if dispatched else moe)
-        yield term("rank_tokens", reduced, lay.tp, ops.reduce_factor(lay.tp) * h * 2.0)
-        yield term("head_sequences", 1.0, lay.tp, ops.gather_factor(lay.tp) * m["vocab"] * 2.0)
+        half, part = ops.reduce_factor(lay.tp), ops.gather_factor(lay.tp)
+        yield term("rank_tokens", reduced, lay.tp, h * 2.0, half, "all_reduce")
+        yield term("head_sequences", 1.0, lay.tp, m["vocab"] * 2.0, part, "all_gather")
     if moe > 0.0 and dispatched:
         crossing = ops.gather_factor(lay.group)
         if lay.moe_ep > 1.0:
-            copies = minimum(m["topk"], lay.moe_ep)
-            out = copies / lay.group * crossing * h
-            yield term("stage_tokens", moe, lay.group, out * ops.ACTIVATION[lay.experts])
-            yield term("stage_tokens", moe, lay.group, out * 2.0)
+            out = minimum(m["topk"], lay.moe_ep) / lay.group * h
+            for size in (ops.ACTIVATION[lay.experts], 2.0):
+                yield term("stage_tokens", moe, lay.group, out * size, crossing, "all_to_all")
         else:
-            yield term("stage_tokens", 2.0 * moe, lay.group, crossing * h * 2.0)
+            yield term("stage_tokens", 2.0 * moe, lay.group, h * 2.0, crossing, "all_gather")
     if lay.pp > 1.0:
-        yield term("rank_tokens", lay.pp - 1.0, lay.group * lay.pp * lay.cp, h * 2.0)
+        yield term("rank_tokens", lay.pp - 1.0, lay.group * lay.pp * lay.cp, h * 2.0, 1.0, "send")
 
 
 def context_parallel(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Term]:
@@ -242,7 +279,39 @@ def context_parallel(d: Record, c: Record, m: Record, lay: Layout, prompt: bool)
         yield "collective", "decode_sequences", line.times(lay.softmax)
 
 
-def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Attention]:
+def measured_attention(
+    d: Record, c: Record, m: Record, lay: Layout, window: float, prompt: bool
+) -> attention_forms.Decode | attention_forms.Prefill | None:
+    """One kind of attention by its measured form, where the record has constants of it."""
+    latent = m["kv_lora_rank"] > 0.0
+    side = "prefill" if prompt else "decode"
+    own = measured_constants(c, f"mla_{side}" if latent else f"attention_{side}")
+    if own is None:
+        return None
+    hardware = attention_forms.Hardware(
+        d["memory_bandwidth"], d["peak_bf16"], d["sm_count"], d["l2_bytes"]
+    )
+    stored, wide = ops.STORED[lay.cache], m["v_head_dim"]
+    form: attention_forms.Decode | attention_forms.Prefill
+    if latent and prompt:
+        form = attention_forms.mla_prefill(own, hardware, lay.heads, m["nope_head_dim"],
+                                           m["rope_head_dim"], wide, m["kv_lora_rank"], False,
+                                           stored)  # fmt: skip
+    elif latent:
+        form = attention_forms.mla_decode(own, hardware, lay.heads, m["kv_lora_rank"],
+                                          m["rope_head_dim"], stored)  # fmt: skip
+    elif prompt:
+        return attention_forms.attention_prefill(own, hardware, lay.heads, lay.kv_heads,
+                                                 m["head_dim"], wide, window, stored, 2.0)  # fmt: skip
+    else:
+        return attention_forms.attention_decode(own, hardware, lay.heads, lay.kv_heads,
+                                                m["head_dim"], wide, window, stored)  # fmt: skip
+    return replace(form, window=window) if window > 0.0 else form
+
+
+def attentions(
+    d: Record, c: Record, m: Record, lay: Layout, prompt: bool
+) -> Iterator[Attention | Measured]:
     """Softmax attention: full (or sparse) layers, windowed layers, the indexer."""
     kind = "attention_prefill" if prompt else "attention_decode"
     peak = d["peak_bf16"]
@@ -251,6 +320,10 @@ def attentions(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> It
         (m["window_layers"], m["window"]),
     ):
         if not layers > 0.0:
+            continue
+        form = measured_attention(d, c, m, lay, window, prompt)
+        if form is not None:
+            yield Measured(form, layers, window)
             continue
         if not m["kv_lora_rank"] > 0.0:
             a = ops.grouped_query(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
@@ -296,12 +369,19 @@ class Step:
         ]
         self.common = [t for t in terms if isinstance(t[2], Line)]
         self.products = [t for t in terms if isinstance(t[2], Product)]
+        self.exchanges = [t for t in terms if isinstance(t[2], Exchange)]
         self.decode = [*states(d, c, m, lay, False), *context_parallel(d, c, m, lay, False)]
         self.prefill = [*states(d, c, m, lay, True), *context_parallel(d, c, m, lay, True)]
-        self.decode_attention = list(attentions(d, c, m, lay, False))
-        self.prefill_attention = list(attentions(d, c, m, lay, True))
+        both = [list(attentions(d, c, m, lay, prompt)) for prompt in (False, True)]
+        self.decode_attention, self.prefill_attention = (
+            [a for a in side if isinstance(a, Attention)] for side in both
+        )
+        self.measured_decode, self.measured_prefill = (
+            [a for a in side if isinstance(a, Measured)] for side in both
+        )
         self.experts: Line | None = None
-        if m["moe_layers"] > 0.0:
+        self.measured_experts = measured_constants(c, "experts")
+        if m["moe_layers"] > 0.0 and self.measured_experts is None:
             self.experts = ops.experts(
                 d, c, m["hidden"], m["moe_ffn"], m["topk"], m["mlp_matrices"], p["moe_tp"],
                 p["moe_ep"], lay.experts,
@@ -349,6 +429,36 @@ class Step:
                 ops.ACTIVATION[x.activation],
             )  # fmt: skip
             self.add_costs(group, x.count, seconds, compute, memory, flops, moved)
+
+    def add_exchanges(self, terms: list[Term], amounts: dict[str, float]) -> None:
+        """Collectives: the fastest protocol's time beyond that of the emptiest message."""
+        for group, amount, x in terms:
+            assert isinstance(x, Exchange)
+            nbytes = amounts[amount] * x.vector
+            best, empty = math.inf, math.inf
+            for fixed, per_byte in x.protocols:
+                best = minimum(best, fixed + nbytes * per_byte)
+                empty = minimum(empty, fixed)
+            seconds = x.count * (best - empty)
+            self.time += seconds
+            self.group[group] += seconds
+            self.communication += seconds
+            self.communication_bytes += x.count * (amounts[amount] * x.crossing)
+
+    def add_experts(self, tokens: float) -> None:
+        """A mixture's experts by their measured form."""
+        d, m, p, own = self.d, self.m, self.p, self.measured_experts
+        if own is None or not m["moe_layers"] > 0.0:
+            return
+        weight = self.lay.experts
+        _, *cost = measured_experts(
+            own, d["memory_bandwidth"], ops.peak_of(d, weight), d["sm_count"], d["l2_bytes"],
+            tokens, m["hidden"], m["moe_ffn"], m["experts"], m["topk"], m["mlp_matrices"],
+            p["moe_tp"], p["moe_ep"], self.c["engine.skew"], ops.STORED[weight],
+            ops.ACTIVATION[weight],
+        )  # fmt: skip
+        seconds, compute, memory, flops, moved = cost
+        self.add_costs("experts", m["moe_layers"], seconds, compute, memory, flops, moved)
 
     def add_costs(
         self, group: str, count: float, seconds: float, compute: float, memory: float,
@@ -413,6 +523,8 @@ class Step:
 
         self.add_terms(self.common, amounts)
         self.add_products(self.products, amounts)
+        self.add_exchanges(self.exchanges, amounts)
+        self.add_experts(amounts["stage_tokens"])
         if self.experts:
             line, x = self.experts, amounts["stage_tokens"]
             touched = divide(ops.experts_touched(x, m["experts"], m["topk"]), self.p["moe_ep"])
@@ -422,12 +534,21 @@ class Step:
         for a in self.decode_attention:
             keys = sequences * (minimum(context, a.window) / lay.cp)
             self.add_attention(a, keys, keys, sequences)
+        for x in self.measured_decode:
+            assert isinstance(x.form, attention_forms.Decode)
+            seen = context if lay.cp == 1.0 else minimum(context, x.form.window) / lay.cp
+            _, *cost = x.form.cost(sequences, seen, False)
+            self.add_costs("attention", x.layers, *cost)
         self.decode_attention_s = self.group["attention"]
         self.add_terms(self.prefill, amounts)
         for a in self.prefill_attention:
             pairs = own * (ops.causal_pairs(tokens, past, a.window) / lay.cp)
             keys = own * ops.causal_keys(tokens, past, a.window)
             self.add_attention(a, pairs, keys, amounts["prompt_tokens"])
+        for x in self.measured_prefill:
+            assert isinstance(x.form, attention_forms.Prefill)
+            _, *cost = x.form.cost(own, tokens, past)
+            self.add_costs("attention", x.layers / lay.cp, *cost)
         return self
 
     def watts(self) -> float:

@@ -1,0 +1,135 @@
+"""Collectives by protocol: their twins, bounds, topologies, and the constants that are shipped."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tokenroof as tr
+from _support import BY_ISA, each_isa, same
+from tokenroof import _constants, _core, reference
+from tokenroof.calibrate import SPECS
+
+OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+NAMES = (*OPERATIONS, "send")
+# switches that add, PCIe, each to each, tori of two and three dimensions, bridges
+DEVICES = ("H100-SXM", "GB200-NVL72", "A100-SXM4-80GB", "L40S", "Instinct MI300X", "TPU v5e", "TPU v5p",
+           "H100-NVL")  # fmt: skip
+short, share = st.floats(0, 1e-4), st.floats(0.02, 1)
+
+
+def block(name):
+    return st.fixed_dictionaries({
+        key: short if key.endswith(("_t0", "_rank")) else st.floats(0, 3) if key == "contention" else share
+        for key in _core.CALIBRATION_BLOCKS[name]
+    })  # fmt: skip
+
+
+blocks = st.fixed_dictionaries({name: block(name) for name in OPERATIONS})
+
+
+@each_isa
+@given(own=blocks, name=st.sampled_from(NAMES), device=st.sampled_from(DEVICES),
+       ranks=st.integers(1, 300).map(float), nbytes=st.floats(0, 1e10))  # fmt: skip
+def test_equals_the_reference(isa, own, name, device, ranks, nbytes):
+    packed, record = tr.device(device).pack(), tr.Calibration(constants=own).pack()
+    with np.errstate(all="ignore"):  # beyond a host without a network: NaN
+        got = BY_ISA[isa][f"{name}_operator"](packed, record, ranks, nbytes)
+    answer = getattr(reference, f"{name}_operator")(packed, record, ranks, nbytes)
+    want = np.array([answer[field] for field in _core.OPERATOR_FIELDS])
+    if tr.device(device).link_topology in ("torus2", "torus3", "host"):
+        np.testing.assert_allclose(got, want, rtol=1e-13)  # logarithms and powers
+    else:
+        assert same(got, want)
+
+
+@given(own=blocks, name=st.sampled_from(NAMES), device=st.sampled_from(DEVICES),
+       ranks=st.integers(2, 300), nbytes=st.floats(1, 1e10), more=st.floats(1, 4))  # fmt: skip
+def test_never_faster_than_the_links_and_never_faster_for_more_bytes(
+    own, name, device, ranks, nbytes, more
+):
+    run = getattr(tr.operators, name)
+    fidelity = tr.Calibration(constants=own)
+    with np.errstate(all="ignore"):
+        time = run(device, ranks, [nbytes, nbytes * more], fidelity=fidelity).time_s
+        bound = run(device, ranks, [nbytes, nbytes * more], fidelity="datasheet").time_s
+    if np.isnan(bound).any():  # no network between nodes is known
+        assert np.isnan(time).all() and ranks > 8
+        return
+    assert (time >= bound * (1 - 1e-12)).all()
+    assert time[0] <= time[1] * (1 + 1e-12)
+
+
+@each_isa
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_one_rank_has_nothing_to_say(isa, name):
+    fit = {name: _constants.fits(name)[0]["constants"]}
+    packed, record = tr.device("H100-SXM").pack(), tr.Calibration(constants=fit).pack()
+    assert (BY_ISA[isa][f"{name}_operator"](packed, record, 1.0, 1e6) == 0.0).all()
+
+
+def test_bandwidth_is_what_each_topology_leaves():
+    big = 1e9
+
+    def seconds(device, ranks, name="all_reduce"):
+        return float(getattr(tr.operators, name)(device, ranks, big, fidelity="datasheet").time_s)
+
+    # a switch that adds moves the vector once
+    assert seconds("H100-SXM", 8) == pytest.approx(big / 450e9)
+    # rings over a switch move it 2 (n - 1) / n times
+    assert seconds("A100-SXM4-80GB", 8) == pytest.approx(2 * 7 / 8 * big / 300e9)
+    # two of eight that are joined each to each have one link of seven
+    assert seconds("Instinct MI300X", 2) == pytest.approx(big / 64e9)
+    assert seconds("Instinct MI300X", 8) == pytest.approx(2 * 7 / 8 * big / 448e9)
+    # two neighbours of a torus have one of its four links, sixteen all
+    assert seconds("TPU v5e", 2) == pytest.approx(big / 50e9)
+    assert seconds("TPU v5e", 16) == pytest.approx(2 * 15 / 16 * big / 200e9)
+    # 256 on a side of 16: messages of an all-to-all go eight hops on
+    assert seconds("TPU v5e", 256, "all_to_all") == pytest.approx(255 / 256 * 8 * big / 200e9)
+
+
+def test_groups_that_span_domains_are_hierarchical():
+    one = tr.operators.all_reduce("H100-SXM", 8, 1e9, fidelity="datasheet").time_s
+    two = tr.operators.all_reduce("H100-SXM", 16, 1e9, fidelity="datasheet").time_s
+    assert two == pytest.approx(one + 2 / 2 * 1e9 / 8 / 50e9)
+    inside = tr.operators.all_to_all("H100-SXM", 8, 1e9).time_s
+    assert tr.operators.all_to_all("H100-SXM", 16, 1e9).time_s > 4 * inside
+    message = tr.operators.send("H100-SXM", [2, 16], 1e9).time_s
+    assert message[1] > 4 * message[0]
+
+
+def test_any_link_is_answered_with_a_wider_band():
+    measured = tr.operators.all_reduce("H100-SXM", 8, 1e6)
+    stranger = tr.operators.all_reduce("Instinct MI300X", 8, 1e6)
+    assert measured.error_band < stranger.error_band
+    assert measured.bound.item() in ("communication", "launch")
+    assert tr.operators.all_gather("H100-SXM", 8, 1e6, engine="vllm").time_s > 0
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_shipped_constants_stand_within_their_ranges_and_below_the_datasheet(name):
+    ranges = SPECS[name].constants
+    sizes, ranks = np.meshgrid([256.0, 65536.0, 2.0**20, 2.0**28], [2.0, 4.0, 8.0])
+    for row in _constants.fits(name):
+        assert row["constants"].keys() == ranges.keys()
+        for key, value in row["constants"].items():
+            assert ranges[key].low * 0.999 <= value <= ranges[key].high * 1.001
+        assert row["rows"] >= 40 and 0.0 < row["band"] < 0.5
+        fitted, best = (
+            getattr(tr.operators, name)(row["device"], ranks, sizes, row["engine"], fidelity).time_s
+            for fidelity in ("calibrated", "datasheet")
+        )
+        assert (fitted >= best * (1 - 1e-12)).all()
+
+
+def test_bad_sizes_are_nan():
+    packed = tr.device("H100-SXM").pack()
+    for c in (tr.Calibration.ideal(), tr.Calibration(constants={
+            n: _constants.fits(n)[0]["constants"] for n in OPERATIONS})):  # fmt: skip
+        for name in NAMES:
+            kernel = getattr(tr.kernels, f"{name}_operator")
+            with np.errstate(invalid="ignore"):
+                assert np.isnan(kernel(packed, c.pack(), 8.0, -1.0)[0])
+                assert np.isnan(kernel(packed, c.pack(), math.nan, 1.0)[0])
