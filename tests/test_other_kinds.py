@@ -41,12 +41,18 @@ def test_positions(isa, a):
 
 
 def test_verification():
-    one = speculative.verify("H200-SXM", "Qwen3-235B-A22B", PLAN.replace(moe_ep=8, moe_tp=1), batch=8.0)
+    one = speculative.verify(
+        "H200-SXM", "Qwen3-235B-A22B", PLAN.replace(moe_ep=8, moe_tp=1), batch=8.0
+    )
     plain = tr.decode("H200-SXM", "Qwen3-235B-A22B", PLAN.replace(moe_ep=8, moe_tp=1), batch=8.0)
     assert one["time"] == pytest.approx(plain.time_s, rel=1e-12)
-    found = speculative.decode("H200-SXM", "Llama-3.1-70B", PLAN, draft="Llama-3.1-8B", length=np.arange(9))
+    found = speculative.decode(
+        "H200-SXM", "Llama-3.1-70B", PLAN, draft="Llama-3.1-8B", length=np.arange(9)
+    )
     assert found.speedup[0] == pytest.approx(1.0) and found.speedup.max() > 1.2
-    mtp = speculative.decode("B200-SXM", "DeepSeek-R1", PLAN.replace(moe_ep=8, moe_tp=1), acceptance=0.9)
+    mtp = speculative.decode(
+        "B200-SXM", "DeepSeek-R1", PLAN.replace(moe_ep=8, moe_tp=1), acceptance=0.9
+    )
     assert 1.5 < mtp.speedup < 4.0 and mtp.draft_s < 0.3 * mtp.round_s
     free = speculative.decode("H200-SXM", "Llama-3.1-70B", PLAN, draft="ngram", acceptance=0.0)
     assert free.speedup <= 1.0
@@ -59,19 +65,25 @@ def test_published_speeds_lie_within_the_range():
     ):  # fmt: skip
         user = dataflow.decode(device, model, weights=weights, context=2048).interactivity
         assert user.low < speed < user.high
-    fixed = dataflow.decode("LPX", "Llama-3.1-8B", efficiency=1.0, layer_s=0.0, hop_s=0.0, sram_share=1.0)
+    fixed = dataflow.decode(
+        "LPX", "Llama-3.1-8B", efficiency=1.0, layer_s=0.0, hop_s=0.0, sram_share=1.0
+    )
     assert fixed.time_s.width == pytest.approx(1.0)
 
 
 def test_layouts():
-    pools = decouple.prefill_decode("Llama-3.1-70B", ("H200-SXM", PLAN, 1), ("H200-SXM", PLAN, 2), concurrency=[1, 64])
+    pools = decouple.prefill_decode(
+        "Llama-3.1-70B", ("H200-SXM", PLAN, 1), ("H200-SXM", PLAN, 2), concurrency=[1, 64]
+    )
     assert np.isfinite(pools.tpot_s.mid).all() and (pools.parts["batch"].mid <= [1, 64]).all()
     apart = decouple.attention_experts("Qwen3-235B-A22B", ("B200-SXM", PLAN), "LPX", batch=[1, 64])
     assert (apart.tpot_s.low < apart.tpot_s.high).all() and apart.ranges["link_s"].high == 1e-5
     slow = decouple.attention_experts("Qwen3-235B-A22B", ("B200-SXM", PLAN), "LPX", hop_s=1e-3)
     layers = tr.model("Qwen3-235B-A22B").layers
     assert slow.tpot_s.mid > 2e-3 * layers
-    drafted = decouple.drafts("Llama-3.1-70B", ("B200-SXM", PLAN), "Llama-3.2-1B", "LPX", length=[0, 4])
+    drafted = decouple.drafts(
+        "Llama-3.1-70B", ("B200-SXM", PLAN), "Llama-3.2-1B", "LPX", length=[0, 4]
+    )
     assert drafted.tpot_s.mid[1] < drafted.tpot_s.mid[0]
 
 

@@ -14,10 +14,14 @@ share = st.floats(0.0, 2.0)
 
 
 @each_isa
-@given(uses=st.tuples(*[share] * 6), fitted=st.booleans(), name=st.sampled_from(["H200-SXM", "L40S"]))
+@given(
+    uses=st.tuples(*[share] * 6), fitted=st.booleans(), name=st.sampled_from(["H200-SXM", "L40S"])
+)
 def test_board_power_equals_the_reference(isa, uses, fitted, name):
     device = tr.device(name)
-    record = power.constants_record(power.constants(device).constants) if fitted else Calibration.ideal()
+    record = (
+        power.constants_record(power.constants(device).constants) if fitted else Calibration.ideal()
+    )
     vectors = [device.pack(), record.pack()]
     got = BY_ISA[isa]["board_power"](*vectors, *uses)
     assert got == reference.board_power(*named([*vectors])[:2], *uses)
@@ -40,7 +44,11 @@ def test_the_rounded_corner_follows_the_twelve_norm():
 
 
 def test_waves_of_the_literature():
-    for tiles, sms, fill in ((108, 108, 1.0), (117, 108, 0.541666666667), (512, 132, 0.969696969697)):
+    for tiles, sms, fill in (
+        (108, 108, 1.0),
+        (117, 108, 0.541666666667),
+        (512, 132, 0.969696969697),
+    ):
         assert kernels.wave_fill(float(tiles), float(sms)) == pytest.approx(fill, rel=1e-11)
 
 

@@ -1,9 +1,9 @@
 """Kernels as others' objects meet them: NumPy's protocol, pandas, polars, xarray, Dask, pickle."""
 
-import inspect
 import concurrent.futures
 import doctest
 import importlib
+import inspect
 import multiprocessing
 import pickle
 import pkgutil

@@ -130,7 +130,13 @@ def pipeline(
     trip = kernels.dataflow_trip(work, n, depth, float(model.layers), v["layer_s"], v["hop_s"])  # type: ignore[attr-defined]
     occupied = np.minimum(work * depth / n / trip * np.minimum(batch / depth, 1.0), 1.0)
     watts = n * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * occupied)
-    return {"chips": n, "stages": depth, "time_s": trip, "tokens_per_s": batch / trip, "watts": watts}
+    return {
+        "chips": n,
+        "stages": depth,
+        "time_s": trip,
+        "tokens_per_s": batch / trip,
+        "watts": watts,
+    }
 
 
 def decode(
@@ -193,9 +199,7 @@ def decode(
     _count("stages", stages)
     plan = one_chip(d, m, weights, kv_cache)
     ranges = gather(d, efficiency, layer_s, hop_s, sram_share, limit_w, idle_share)
-    found = over_corners(
-        lambda **v: pipeline(d, m, plan, b, x, n, stages, v), ranges, b.ndim
-    )
+    found = over_corners(lambda **v: pipeline(d, m, plan, b, x, n, stages, v), ranges, b.ndim)
     return Dataflow(d, m, ranges=ranges, **found)
 
 
@@ -258,7 +262,13 @@ def prefill(
         watts = n * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * busy)
         with np.errstate(invalid="ignore"):
             rate = t / seconds
-        return {"chips": n, "stages": depth, "time_s": seconds, "tokens_per_s": rate, "watts": watts}
+        return {
+            "chips": n,
+            "stages": depth,
+            "time_s": seconds,
+            "tokens_per_s": rate,
+            "watts": watts,
+        }
 
     return Dataflow(d, m, ranges=ranges, **over_corners(evaluate, ranges, t.ndim))
 

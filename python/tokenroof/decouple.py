@@ -101,7 +101,9 @@ def _site(field: str, value: Any) -> tuple[Any, Plan | None, int]:
     """(device, plan, replicas) of what a caller gave: a device, or a tuple of the three or fewer."""
     parts = value if isinstance(value, tuple) else (value,)
     if not 1 <= len(parts) <= 3:
-        raise ValueError(f"{field} is {value!r}; allowed: device, (device, plan) or (device, plan, n)")
+        raise ValueError(
+            f"{field} is {value!r}; allowed: device, (device, plan) or (device, plan, n)"
+        )
     device, plan, n = (*parts, None, None)[:3] if len(parts) < 3 else parts
     n = 1 if n is None else n
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
@@ -117,7 +119,9 @@ def _link(link_bandwidth: Parameter, hop_s: Parameter) -> dict[str, Range]:
         "link_s": Range.of("hop_s", hop_s, "decouple_hop_s"),
     }
     if ranges["link_bandwidth"].low <= 0.0:
-        raise ValueError(f"link_bandwidth is {ranges['link_bandwidth'].low:g}; allowed: numbers > 0")
+        raise ValueError(
+            f"link_bandwidth is {ranges['link_bandwidth'].low:g}; allowed: numbers > 0"
+        )
     if ranges["link_s"].low < 0.0:
         raise ValueError(f"hop_s is {ranges['link_s'].low:g}; allowed: numbers >= 0")
     return ranges
@@ -204,7 +208,9 @@ def prefill_decode(
     ranges = _link(link_bandwidth, hop_s)
     flowing = second.kind in _DATAFLOW
     if flowing:
-        layout = one_chip(second, m, plan.weights if plan else None, plan.kv_cache if plan else None)
+        layout = one_chip(
+            second, m, plan.weights if plan else None, plan.kv_cache if plan else None
+        )
         ranges |= _unknowns(second, unknown)
     else:
         _unknowns(second, unknown)  # names are checked
@@ -324,7 +330,9 @@ def attention_experts(
     site = _Gpu(device, plan, m, fidelity)
     far = as_device(experts)
     if far.kind not in _DATAFLOW:
-        raise ValueError(f"experts is {far.name}, a {far.kind}; allowed: a device of kind lpu or wafer")
+        raise ValueError(
+            f"experts is {far.name}, a {far.kind}; allowed: a device of kind lpu or wafer"
+        )
     if isinstance(microbatches, bool) or not isinstance(microbatches, int) or microbatches < 1:
         raise ValueError(f"microbatches is {microbatches!r}; allowed: a positive integer")
     b, x = np.broadcast_arrays(amounts("batch", batch, positive=True), amounts("context", context))
@@ -334,7 +342,10 @@ def attention_experts(
     away = one_chip(far, m, kind, None)
     ideal = (far.pack(), Calibration.ideal().pack(), m.pack(), away.pack())
     groups = m.parameter_groups()
-    held = sum(groups.get(name, 0) for name in ("experts", "mlp", "shared_experts")) * dtypes.BYTES[kind]
+    held = (
+        sum(groups.get(name, 0) for name in ("experts", "mlp", "shared_experts"))
+        * dtypes.BYTES[kind]
+    )
     part = np.maximum(b / microbatches, np.minimum(b, 1.0))
     turns = np.minimum(float(microbatches), np.maximum(b, 1.0))
     near = site.step(part, x)
@@ -431,7 +442,9 @@ def drafts(
     site = _Gpu(device, plan, m, fidelity)
     chip = as_device(drafter)
     if chip.kind not in _DATAFLOW:
-        raise ValueError(f"drafter is {chip.name}, a {chip.kind}; allowed: a device of kind lpu or wafer")
+        raise ValueError(
+            f"drafter is {chip.name}, a {chip.kind}; allowed: a device of kind lpu or wafer"
+        )
     k, a = amounts("length", length), amounts("acceptance", acceptance)
     if (a > 1.0).any():
         raise ValueError(f"acceptance is {a.max():g}; allowed: numbers from 0 to 1")

@@ -69,7 +69,9 @@ class Range:
         return cls(value, value, value, unit, source)
 
     @classmethod
-    def of(cls, field: str, value: float | tuple[float, float, float] | Range | None, name: str) -> Range:
+    def of(
+        cls, field: str, value: float | tuple[float, float, float] | Range | None, name: str
+    ) -> Range:
         """What a caller gave: a number, three numbers, a range, or None for the parameter `name`."""
         if value is None:
             return parameter(name)
@@ -120,7 +122,9 @@ class Banded:
 
 
 def over_corners(
-    function: Callable[..., Mapping[str, NDArray[np.float64]]], ranges: Mapping[str, Range], ndim: int = 0
+    function: Callable[..., Mapping[str, NDArray[np.float64]]],
+    ranges: Mapping[str, Range],
+    ndim: int = 0,
 ) -> dict[str, Banded]:
     """Evaluate at the middle of all ranges and at all their corners, in one call over arrays.
 

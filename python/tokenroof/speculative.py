@@ -194,7 +194,11 @@ def mtp_model(model: str | Model) -> Model:
     kinds = ("full_layers", "window_layers", "linear_layers", "mamba_layers")
     mixer = next((name for name in kinds if getattr(m, name)), "full_layers")
     layers = dict.fromkeys(kinds, 0) | {mixer: 1}
-    mlp = {"moe_layers": 1, "dense_layers": 0} if m.moe_layers else {"moe_layers": 0, "dense_layers": 1}
+    mlp = (
+        {"moe_layers": 1, "dense_layers": 0}
+        if m.moe_layers
+        else {"moe_layers": 0, "dense_layers": 1}
+    )
     return replace(m, name=f"{m.name} MTP", hf_id="", aliases=(), layers=1, **layers, **mlp)
 
 

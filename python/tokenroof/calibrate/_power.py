@@ -99,7 +99,9 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
     return fields[..., place["flops"]], fields[..., place["bytes"]], peak, fill
 
 
-def read_power(path: str | os.PathLike[str] | Any, device: str | Device, kind: str) -> dict[str, Array]:
+def read_power(
+    path: str | os.PathLike[str] | Any, device: str | Device, kind: str
+) -> dict[str, Array]:
     """Use, activity and power of a table's long kernels, checked.
 
     Parameters
@@ -153,7 +155,9 @@ def read_power(path: str | os.PathLike[str] | Any, device: str | Device, kind: s
     }  # fmt: skip
 
 
-def predict(device: Device, constants: dict[str, float], kind: str, table: dict[str, Array]) -> Array:
+def predict(
+    device: Device, constants: dict[str, float], kind: str, table: dict[str, Array]
+) -> Array:
     """Power of the rows [W]."""
     uses = [table["active"] if name == kind else 0.0 for name in CLASSES]
     record = constants_record(constants).pack()
@@ -233,8 +237,12 @@ def fit_device(device: str | Device, tables: dict[str, dict[str, Array]]) -> dic
         row |= {"mape": round(errors.mape, 4), "median": round(errors.median, 4),
                 "bias": round(errors.bias, 4), "band": round(errors.band, 4)}  # fmt: skip
         calm = _part(part, part["settled"].astype(bool))
-        row["mape_settled"] = round(Errors.of(predict(d, judged, kind, calm), calm["power"]).mape, 4)
-        row["mape_fitted"] = round(Errors.of(predict(d, constants, kind, table), table["power"]).mape, 4)
+        row["mape_settled"] = round(
+            Errors.of(predict(d, judged, kind, calm), calm["power"]).mape, 4
+        )
+        row["mape_fitted"] = round(
+            Errors.of(predict(d, constants, kind, table), table["power"]).mape, 4
+        )
     row["date"] = datetime.date.today().isoformat()
     return row
 
@@ -260,13 +268,17 @@ def fit_power(
         found.setdefault(name, {})[kind] = read_power(frame, name, kind)
     found = {name: tables for name, tables in found.items() if "gemm" in tables}
     if not found:
-        raise ValueError(f"{os.fspath(folder)} has no table of products with power below operators/")
+        raise ValueError(
+            f"{os.fspath(folder)} has no table of products with power below operators/"
+        )
     rows = []
     for name, tables in found.items():
         row = fit_device(name, tables)
         rows.append(row)
         if progress:
-            progress(f"power {name}: {row['rows']} rows, mean error {row['mape']:.1%} of products left out")
+            progress(
+                f"power {name}: {row['rows']} rows, mean error {row['mape']:.1%} of products left out"
+            )
     _carry_over(rows, found)
     return rows
 

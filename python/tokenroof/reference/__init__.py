@@ -7,13 +7,13 @@ of field names to floats (`unpack` makes one); ``_step`` and ``_operator`` funct
 
 from tokenroof.reference import bitcoin
 from tokenroof.reference._records import unpack
-from tokenroof.reference.dataflow import dataflow_chips, dataflow_microbatch, dataflow_trip
 from tokenroof.reference.attention_operators import (
     attention_decode_operator,
     attention_prefill_operator,
     mla_decode_operator,
     mla_prefill_operator,
 )
+from tokenroof.reference.dataflow import dataflow_chips, dataflow_microbatch, dataflow_trip
 from tokenroof.reference.economics import (
     cost_per_mtok,
     energy_cost_per_mtok,

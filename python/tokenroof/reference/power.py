@@ -43,7 +43,9 @@ def power_share(
     return capped_power(load, calibration["power.ceiling"])
 
 
-def linear_watts(device: Record, calibration: Record, compute_use: float, memory_use: float) -> float:
+def linear_watts(
+    device: Record, calibration: Record, compute_use: float, memory_use: float
+) -> float:
     """Idle, and shares of the rest by use, up to the limit."""
     limit, idle = device["tdp_w"], device["idle_w"]
     if math.isnan(idle):

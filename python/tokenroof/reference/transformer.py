@@ -18,8 +18,8 @@ from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
 from tokenroof.reference.experts import experts as measured_experts
 from tokenroof.reference.gemm import gemm as measured_gemm
-from tokenroof.reference.power import linear_watts, power_share
 from tokenroof.reference.operators import Attention, Line, type_name
+from tokenroof.reference.power import linear_watts, power_share
 from tokenroof.reference.structure import (
     collectives_of_step,
     kernels_of_step,
