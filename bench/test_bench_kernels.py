@@ -15,6 +15,12 @@ SIZES = (1, 1000, 1_000_000)
 ELEMENTWISE = sorted(k for k, f in BY_ISA["generic"].items() if f.signature is None)
 OPERATORS = sorted(k for k in BY_ISA["generic"] if k.endswith("_operator"))
 STEPS = sorted(k for k in BY_ISA["generic"] if k.endswith(("_time", "_step")))
+ACCEPTING = {
+    "best_draft_length",
+    "expected_tokens",
+    "speculative_operations",
+    "speculative_speedup",
+}
 NUMPY = {
     "attainable": lambda p, b, i: np.minimum(p, b * i),
     "ridge_point": lambda p, b: p / b,
@@ -22,6 +28,10 @@ NUMPY = {
     "time_bound_link": lambda w, q, s, p, b, k: np.maximum(np.maximum(w / p, q / b), s / k),
     "energy": lambda w, q, f, m, c, t: w * f + q * m + c * t,
     "experts_touched": lambda t, e, k: -e * np.expm1(t * np.log1p(-k / e)),
+    "expected_tokens": lambda a, k: -np.expm1((k + 1.0) * np.log(a)) / (1.0 - a),
+    "capped_power": lambda p, c: (
+        np.minimum(p, c) * (1.0 - 0.05612568731830647 * (np.minimum(p, c) / np.maximum(p, c)) ** 12)
+    ),
     "send": lambda s, a, b: a + s / b,
     "block_probability": lambda h, d, t: -np.expm1(-t * h / (d * 2.0**32)),
     "miner_margin": lambda h, w, v, p, f, u: v * h / 1e15 * (1 - f) - w * u * 0.024 * p,
@@ -37,6 +47,8 @@ def _arrays(name, n):
         arrays = [arrays[0] / 20.0, np.floor(arrays[1])]
     if name.startswith("selfish_mining"):
         arrays = [a / 20.0 for a in arrays]
+    if name in ACCEPTING:
+        arrays[0] = rng.uniform(0.3, 0.95, n)
     return arrays
 
 

@@ -3,6 +3,7 @@
 import concurrent.futures
 import doctest
 import importlib
+import inspect
 import multiprocessing
 import pickle
 import pkgutil
@@ -28,6 +29,8 @@ def test_broadcast_out_where_dtype(name):
         rng.uniform(8, 9, (4, 1)) if i % 2 else rng.uniform(2, 3, 5) for i in range(kernel.nin)
     ]
     arrays = in_domain(name, arrays)
+    if "acceptance" in inspect.signature(kernel).parameters:
+        arrays[0] = arrays[0] - 2.0
     want = kernel(*arrays)
     assert want.shape == np.broadcast_shapes(*(a.shape for a in arrays))
     out = np.full(want.shape, -1.0)

@@ -2,9 +2,12 @@
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
 #include "tokenroof/bitcoin.hpp"
 #include "tokenroof/attacks.hpp"
+#include "tokenroof/dataflow.hpp"
 #include "tokenroof/economics.hpp"
 #include "tokenroof/operators.hpp"
+#include "tokenroof/power.hpp"
 #include "tokenroof/roofline.hpp"
+#include "tokenroof/speculative.hpp"
 
 #include "flags.hpp"
 #include "steps.hpp"

@@ -4,6 +4,8 @@
 
 #include "elements.hpp"
 #include "tokenroof/operator_kernels.hpp"
+#include "tokenroof/power.hpp"
+#include "tokenroof/speculative.hpp"
 #include "tokenroof/transformer.hpp"
 
 namespace tokenroof {
@@ -253,6 +255,43 @@ void memory_required_loop(char** args, const Size* dims, const Size* steps, void
         *reinterpret_cast<double*>(args[4] + k * steps[4]) = y;
     }
     settle(flag, some_nan, args, steps, dims[0], 2, 4);
+}
+
+void board_power_loop(char** args, const Size* dims, const Size* steps, void*) {
+    const InvalidFlag flag;
+    const Size* core = steps + 9;
+    bool some_nan = false;
+    for (Size k = 0; k < dims[0]; ++k) {
+        double d[device::count], c[calibration::count], x[6];
+        read_record<device::count>(d, args[0] + k * steps[0], core[0]);
+        read_record<calibration::count>(c, args[1] + k * steps[1], core[1]);
+        double bad = 0.0;
+        for (int i = 0; i < 6; ++i) {
+            x[i] = at(args[2 + i] + k * steps[2 + i]);
+            bad = x[i] >= 0.0 ? bad : not_a_number();
+        }
+        const double y = board_watts(d, c, x[0], x[1], Activity{x[2], x[3], x[4], x[5]}) + bad;
+        some_nan = some_nan || y != y;
+        *reinterpret_cast<double*>(args[8] + k * steps[8]) = y;
+    }
+    settle(flag, some_nan, args, steps, dims[0], 2, 8);
+}
+
+void expected_tokens_by_position_loop(char** args, const Size* dims, const Size* steps, void*) {
+    const InvalidFlag flag;
+    bool made = false;
+    for (Size k = 0; k < dims[0]; ++k) {
+        double expected = 1.0, survived = 1.0;
+        bool given = false;
+        for (Size i = 0; i < dims[1]; ++i) {
+            const double a = at(args[0] + k * steps[0] + i * steps[2]);
+            given = given || a != a;
+            expected_tokens_add(expected, survived, a);
+        }
+        made = made || (expected != expected && !given);
+        *reinterpret_cast<double*>(args[1] + k * steps[1]) = expected;
+    }
+    flag.settle(made);
 }
 
 #define ELEMENTWISE(name, inputs)

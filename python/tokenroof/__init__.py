@@ -32,8 +32,9 @@ _NAMES = {
     "build_config": "build",
 }
 _MODULES = (
-    "calibration", "catalogue", "dtypes", "economics", "measure", "mining", "operators", "plot",
-    "reference", "report", "roofline", "serving",
+    "calibrate", "calibration", "catalogue", "dataflow", "decouple", "dtypes", "economics", "estimates",
+    "measure", "mining", "operators", "plot", "power", "reference", "report", "roofline", "serving",
+    "speculative",
 )  # fmt: skip
 
 __all__ = [
@@ -43,18 +44,24 @@ __all__ = [
 
 if TYPE_CHECKING:
     from tokenroof import (
+        calibrate,
         calibration,
         catalogue,
+        dataflow,
+        decouple,
         dtypes,
         economics,
+        estimates,
         measure,
         mining,
         operators,
         plot,
+        power,
         reference,
         report,
         roofline,
         serving,
+        speculative,
     )
     from tokenroof.build import build_config
     from tokenroof.calibration import Calibration

@@ -29,6 +29,10 @@ _ALLOWED = {
     "block_probability": 2.0,
     "double_spend_nakamoto": 512.0,
     "double_spend_rosenfeld": 512.0,
+    "board_power": 0.0,
+    "expected_tokens": 4.0,
+    "speculative_speedup": 6.0,
+    "speculative_operations": 6.0,
 }
 _ALLOWED_STEP = 4.0
 
@@ -51,7 +55,7 @@ def _ordered(x: float) -> int:
     return bits if bits >= 0 else -(bits & 0x7FFF_FFFF_FFFF_FFFF)
 
 
-def _scalar(name: str, rng: np.random.Generator, got: dict[str, float]) -> float:
+def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
     """A value that makes sense for an argument of this name, given those before it."""
     whole: dict[str, tuple[int, int]] = {
         "experts": (2, 512), "ranks": (2, 72), "batch": (1, 512), "prompts": (1, 16),
@@ -71,6 +75,12 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, float]) -> float
         return float(rng.integers(0, len(_core.DTYPES)))
     if name in fixed:
         return fixed[name]
+    if name == "acceptances":
+        return [float(a) for a in rng.random(5)]
+    if name in ("acceptance", "share", "cost_ratio") or name.endswith("_use"):
+        return float(rng.random())
+    if name in ("length", "most"):
+        return float(rng.integers(0, 33))
     if name in ("flop_share", "fee", "gamma"):
         return float(rng.random())
     if name == "attacker_share":
@@ -140,6 +150,8 @@ def _inputs(names: list[str], samples: int, rng: np.random.Generator) -> list[di
 
 
 def _packed(value: Any) -> list[float] | float:
+    if isinstance(value, list):
+        return value
     return list(value.values()) if isinstance(value, dict) else float(value)
 
 

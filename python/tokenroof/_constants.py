@@ -139,6 +139,8 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     rows = fits(operator)
     if not rows or (operator not in COLLECTIVES and not device.sm_count):
         return None
+    if device.kind not in ("gpu", "apu"):  # these forms are of multiprocessors
+        return None
     engines = _NEAR_ENGINES.get(engine, (engine,))
     own = generation(device)
 

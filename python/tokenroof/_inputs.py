@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 
 
 def as_device(value: str | Device) -> Device:
-    """A device by name, or the record itself."""
+    """A device by name, or the record itself; the catalogue's with unpublished numbers filled in."""
     from tokenroof.device import Device, device
+    from tokenroof.estimates import complete
 
     if isinstance(value, Device):
-        return value
+        return complete(value)
     if isinstance(value, str):
-        return device(value)
+        return complete(device(value))
     raise TypeError(f"device is {value!r}; allowed: a name or a Device")
 
 

@@ -48,6 +48,17 @@ def host_speed(device: Device) -> float:
     return 0.8 if "blackwell" in family or "rubin" in family else 1.0
 
 
+# Devices that are no GPUs: shares of peak and bandwidth in products, of peak in prefill attention, of
+# bandwidth in decode attention, of both in experts; seconds per kernel; band. None of it was measured.
+_OTHER_KINDS: dict[str, tuple[float, ...]] = {
+    "cpu": (0.5, 0.7, 0.3, 0.5, 0.35, 5e-6, 0.8),
+    "tpu": (0.6, 0.75, 0.4, 0.6, 0.45, 1.5e-6, 0.8),
+    "npu": (0.5, 0.7, 0.3, 0.5, 0.4, 3e-6, 0.8),
+    "rdu": (0.5, 0.7, 0.3, 0.5, 0.4, 1.5e-6, 0.8),
+    "lpu": (), "wafer": (),
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Calibration:
     """Reached shares of datasheet values, and overheads.
@@ -169,6 +180,8 @@ class Calibration:
         engine : {"vllm", "sglang", "trtllm", "ideal"}
             Whose overheads; ``"ideal"`` has none.
         """
+        if device.kind in _OTHER_KINDS:
+            return cls._of_kind(device, engine)
         family = device.family.lower()
         blackwell = "blackwell" in family or "rubin" in family
         near = device.vendor.lower() == "nvidia" and ("hopper" in family or "blackwell" in family)
@@ -215,6 +228,35 @@ class Calibration:
             ttft_band=bands[1],
         )
 
+    @classmethod
+    def _of_kind(cls, device: Device, engine: str) -> Calibration:
+        """Estimates for a device that is no GPU: nothing of its kind was measured."""
+        from tokenroof.estimates import parameter
+
+        if device.kind in ("lpu", "wafer"):
+            # nothing is launched; a layer's dependent operations, ten of them, take their time
+            share = parameter("efficiency", device).mid
+            launch = parameter("layer_s", device).mid / 10.0
+            compute = memory = prefill = attention = experts = share
+            band, sequence = 1.5, 0.0
+        else:
+            compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
+            sequence = 0.0 if engine == "ideal" else 3e-6
+        return cls(
+            name=f"estimate for {device.name}",
+            compute={"gemm": compute, "attention_prefill": prefill, "attention_decode": compute,
+                     "experts": experts},
+            memory={"gemm": memory, "attention_prefill": memory, "attention_decode": attention,
+                    "experts": experts, "elementwise": attention, "collective": 0.6},
+            launch_s=0.0 if engine == "ideal" else launch,
+            sequence_s=sequence,
+            compute_watts=1.2,
+            memory_watts=0.45,
+            calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
+            error_band=band,
+            ttft_band=band,
+        )  # fmt: skip
+
 
 def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Calibration:
     """The calibration that a `fidelity` argument names, for the types of a plan (or an engine alone).
@@ -240,6 +282,8 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
 @lru_cache(maxsize=1024)
 def _of_step(device: Device, plan: Plan) -> Calibration:
     """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
+    from tokenroof import power
+
     base, plan = Calibration.estimate(device, plan.engine), plan.on(device)
     kinds = {
         "gemm": ("gemm", plan.weights), "gemm16": ("gemm", "bf16"),
@@ -254,6 +298,7 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         found = _constants.find(operator, device, plan.engine, dtype)
         if found is not None:
             constants[block] = found.constants
+    constants["power"] = power.constants(device).constants
     return base.replace(constants=constants)
 
 

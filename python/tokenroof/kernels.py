@@ -38,6 +38,9 @@ _R14 = (
 _ES13 = "Eyal, Sirer, Majority is not enough, arXiv:1311.0243"
 _ECON = "Unit conversion; see tokenroof.economics."
 _MINING = "docs/mining.md."
+_L23 = "Leviathan, Kalman, Matias, ICML 2023, arXiv:2211.17192, section 3."
+_A22 = "Abts et al., A Software-defined Tensor Streaming Multiprocessor, ISCA 2022."
+_POWER = "docs/power.md: (p^-12 + c^-12)^(-1/12), within 0.6 %."
 _STEP = (
     "docs/step-model.md: the sum of a transformer's operators, each a roofline [W09] with a cost per "
     "launch."
@@ -101,6 +104,31 @@ _UNITS = {
     "past": "tokens of the prompt that are cached already [1]",
     "prompts": "prompts that are prefilled together [1]",
     "headers": "block headers, uint8 [..., 80]",
+    "watts_wanted": "power that the load would draw [W, or a share of the limit]",
+    "ceiling": "power that a regulator holds it to, in the same unit",
+    "tiles": "tiles of a kernel's output, or thread blocks [1]",
+    "sm_count": "multiprocessors [1]",
+    "compute_use": "FLOP/s over the dense peak of the type [1]",
+    "memory_use": "bytes/s over the datasheet's bandwidth [1]",
+    "gemm_use": "time share of matrix products, times the share of multiprocessors with a tile [1]",
+    "attention_decode_use": "the same of decode attention [1]",
+    "attention_prefill_use": "the same of prefill attention [1]",
+    "experts_use": "the same of experts [1]",
+    "acceptance": "chance that a drafted token is accepted after those before it [1]",
+    "length": "tokens drafted per round [1]",
+    "cost_ratio": "time of drafting a token over that of a step of the target [1]",
+    "work_ratio": "FLOPs of drafting a token over those of the target's token [1]",
+    "most": "largest length to consider, at most 4,096 [1]",
+    "acceptances": "acceptance of each drafted position, given those before it [..., k]",
+    "held_bytes": "weights, caches and states [B]",
+    "sram_bytes": "memory of a chip [B]",
+    "share": "of that memory, what is free for them [1]",
+    "chip_s": "time of the trip's work on one chip [s]",
+    "chips": "chips, or wafers, that hold the model [1]",
+    "stages": "stages of the pipeline [1]",
+    "layers": "layers of the model [1]",
+    "layer_s": "time that a layer's dependent operations take however wide it is laid out [s]",
+    "hop_s": "time from one stage to the next [s]",
 }
 
 # name -> (inputs, summary, result, source, example)
@@ -233,6 +261,61 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
                 "digests, uint8 [..., 32]", _FIPS,
                 ">>> import numpy as np\n"
                 ">>> sha256d(np.zeros(80, np.uint8))[:4].tobytes().hex()\n'4be7570e'"),
+    "capped_power": (
+        "watts_wanted ceiling", "The lesser of two powers with a rounded corner, as a regulator holds a "
+        "board: min (1 - 0.0561 (min/max)^12).", "power, in the same unit", _POWER,
+        ">>> round(float(capped_power(700.0, 700.0)), 1), round(float(capped_power(100.0, 700.0)), 1)\n"
+        "(660.7, 100.0)",
+    ),
+    "wave_fill": (
+        "tiles sm_count", "Mean share of multiprocessors that have a tile, over all waves.",
+        "share [1]", "NVIDIA, Matrix Multiplication Background, DU-09799-001, section 3.2.",
+        ">>> float(wave_fill(126.0, 108.0))\n0.5833333333333334",
+    ),
+    "expected_tokens": (
+        "acceptance length", "Tokens that a round of speculative decoding yields: "
+        "(1 - a^(k + 1)) / (1 - a); NaN for an acceptance beyond 0 ... 1.", "tokens [1]", _L23,
+        ">>> round(float(expected_tokens(0.8, 5.0)), 6)\n3.68928",
+    ),
+    "speculative_speedup": (
+        "acceptance length cost_ratio", "Speed-up over plain decoding where verifying costs one step: "
+        "(1 - a^(k + 1)) / ((1 - a) (k c + 1)).", "ratio [1]", _L23,
+        ">>> round(float(speculative_speedup(0.8, 5.0, 0.05)), 6)\n2.951424",
+    ),
+    "speculative_operations": (
+        "acceptance length work_ratio", "Work over that of plain decoding: "
+        "(1 - a) (k c + k + 1) / (1 - a^(k + 1)).", "ratio [1]", _L23,
+        ">>> round(float(speculative_operations(0.8, 5.0, 0.05)), 9)\n1.694097493",
+    ),
+    "best_draft_length": (
+        "acceptance cost_ratio most", "The whole draft length of the largest speed-up; the shorter one "
+        "of equals.", "tokens [1]", _L23,
+        ">>> float(best_draft_length(0.8, 0.05, 64.0))\n8.0",
+    ),
+    "dataflow_chips": (
+        "held_bytes sram_bytes share", "Chips whose SRAM holds a model: ceil(bytes / (SRAM share)), at "
+        "least one.", "chips [1]", _A22, ">>> float(dataflow_chips(70e9, 230e6, 1.0))\n305.0",
+    ),
+    "dataflow_trip": (
+        "chip_s chips stages layers layer_s hop_s", "One trip of a microbatch through a statically "
+        "scheduled pipeline: t stages / chips + layers t_layer + (stages - 1) t_hop.", "time [s]", _A22,
+        ">>> float(dataflow_trip(1.0, 8.0, 4.0, 2.0, 0.125, 0.25))\n1.5",
+    ),
+    "dataflow_microbatch": (
+        "batch stages", "Sequences that travel together: max(batch / stages, min(batch, 1)).",
+        "sequences [1]", "docs/other-devices.md", ">>> float(dataflow_microbatch(32.0, 64.0))\n1.0",
+    ),
+    "board_power": (
+        "device calibration compute_use memory_use gemm_use attention_decode_use "
+        "attention_prefill_use experts_use",
+        "Power of one board under load: idle, work, traffic and busy multiprocessors, up to its limit.",
+        "power [W]", f"docs/power.md; {_C14}", "",
+    ),
+    "expected_tokens_by_position": (
+        "acceptances", "Tokens that a round yields where each drafted position has its own acceptance: "
+        "1 + a1 + a1 a2 + ...", "tokens [1]", _L23,
+        ">>> float(expected_tokens_by_position([0.5, 0.5]))\n1.75",
+    ),
     "token_revenue_per_mwh": ("tokens_per_s_per_mw price_per_mtok",
                               "Revenue of tokens per MWh: 3600 tput price / 1e6.", "revenue [$/MWh]",
                               _ECON, ">>> float(token_revenue_per_mwh(1e6, 2.0))\n7200.0"),

@@ -29,6 +29,9 @@ class Operator:
     fields: NDArray[np.float64]
     device: Device
     calibration: Calibration
+    operator: str = ""
+    dtype: str = "bf16"
+    arguments: tuple[Any, ...] = ()
 
     def _field(self, name: str) -> NDArray[np.float64]:
         return np.asarray(self.fields[..., _INDEX[name]])
@@ -58,13 +61,9 @@ class Operator:
     @property
     def watts(self) -> NDArray[np.float64]:
         """Board power while it runs [W]."""
-        d, c = self.device, self.calibration
-        tdp = d.tdp_w if d.tdp_w is not None else np.nan
-        idle = d.idle_w if d.idle_w is not None else tdp * c.idle_fraction
-        busy = self._field("compute_s") / self.time_s
-        moving = self._field("memory_s") / self.time_s
-        share = c.compute_watts * busy + c.memory_watts * moving
-        return np.asarray(np.minimum(tdp, idle + (tdp - idle) * share))
+        from tokenroof.power import operator_power
+
+        return operator_power(self)
 
     @property
     def error_band(self) -> NDArray[np.float64]:
@@ -92,7 +91,7 @@ def _run(
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
     c = resolve_operator(fidelity, d, engine, operator, dtype, also)
     fields = getattr(kernels, kernel)(d.pack(), c.pack(), *arguments)
-    return Operator(np.asarray(fields), d, c)
+    return Operator(np.asarray(fields), d, c, operator, dtype, arguments)
 
 
 def _sizes(**values: ArrayLike) -> list[NDArray[np.float64]]:

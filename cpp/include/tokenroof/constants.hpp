@@ -29,7 +29,8 @@
 #define TR_ENGINE_CONSTANTS(X) \
     X(kernel_gap) X(collective_gap) X(sequence) X(elementwise) X(skew) \
     X(prefill_kernel) X(prompt) X(request) X(burst) X(memory_share) X(memory_weights) X(memory_reserved)
-#define TR_POWER_CONSTANTS(X) X(idle) X(compute) X(memory)
+#define TR_POWER_CONSTANTS(X) \
+    X(idle) X(compute) X(memory) X(gemm) X(attention_decode) X(attention_prefill) X(experts) X(ceiling)
 
 // B(block, operator, its list): the blocks of a record, in order. Products are of two types: those of the
 // plan's weights, and those that stay in 16 bits.

@@ -1,8 +1,11 @@
 // Operators as stand-alone kernels: packed device and calibration, then arguments, to OPERATOR_FIELDS.
 // Types come as codes of `dtype`.
 #pragma once
+#include "attention_decode.hpp"
+#include "attention_prefill.hpp"
 #include "collectives.hpp"
 #include "experts.hpp"
+#include "mla.hpp"
 #include "operators.hpp"
 #include "prepare.hpp"
 

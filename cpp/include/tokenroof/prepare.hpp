@@ -81,6 +81,8 @@ struct Prepared {
     double fixed, decode_fixed, prefill_fixed, sequence_s, step_s;
     double devices, workers;  // of the replica; of one pipeline stage
     double tdp, idle, compute_watts, memory_watts;
+    double power[constant::power::count];          // fitted constants; NaN: the two shares above
+    double weight_peak, expert_peak, wide_peak;    // datasheet peaks: of the plan's types, and of 16 bits
     double peak, bandwidth;   // datasheet, for utilisation
 };
 
@@ -395,6 +397,10 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     r.tdp = d[device::tdp_w];
     const double idle = d[device::idle_w];
     r.idle = idle == idle ? idle : r.tdp * c[calibration::idle_fraction];
+    for (int i = 0; i < constant::power::count; ++i) r.power[i] = c[calibration::block_power + i];
+    r.weight_peak = dtype_peak(d, w);
+    r.expert_peak = dtype_peak(d, int(p[plan::experts]));
+    r.wide_peak = d[device::peak_bf16];
     r.compute_watts = c[calibration::compute_watts];
     r.memory_watts = c[calibration::memory_watts];
     r.bandwidth = d[device::memory_bandwidth];

@@ -4,6 +4,7 @@
 // many at once as V has lanes. docs/step-model.md is the specification.
 #pragma once
 #include "memory.hpp"
+#include "power.hpp"
 #include "prepare.hpp"
 
 namespace tokenroof {
@@ -12,6 +13,7 @@ inline namespace TR_ISA {
 // Where evaluate<..., true> puts the parts of a step.
 template <class V> struct Parts {
     V flops, bytes, communication_bytes, memory, compute, launch, communication, group[8], busy;
+    V work[8], decode_attention; // FLOPs by group; seconds of attention before those of prompts
 };
 
 template <class V> TR_HD void add_part(Parts<V>& out, Group g, V compute, V memory, V flops, V bytes) {
@@ -27,6 +29,7 @@ template <class V> TR_HD void add_part(Parts<V>& out, Group g, V compute, V memo
     out.compute += by_compute ? longer : zero;
     out.memory += by_compute ? zero : longer;
     out.busy += compute;
+    out.work[g] += flops;
     out.flops += flops;
     out.bytes += bytes;
 }
@@ -54,6 +57,7 @@ TR_HD void add_costs(V& time, Parts<V>& out, Group group, double count, const Co
         out.compute += by_compute ? seconds : zero;
         out.memory += by_compute ? zero : seconds;
         out.busy += count * x.compute;
+        out.work[group] += count * x.flops;
         out.flops += count * x.flops;
         out.bytes += count * x.bytes;
     }
@@ -158,6 +162,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
         add_lines<V, Full>(time, out, r.decode, amount);
         add_decode_attention<V, Full>(time, out, r, sequences, context);
     }
+    if constexpr (Full) out.decode_attention = out.group[group_attention];
     if constexpr (Prefill) {
         add_lines<V, Full>(time, out, r.prefill, amount);
         for (int i = 0; i < r.prefill_attentions; ++i) {
@@ -179,11 +184,23 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     return time;
 }
 
-// Board watts of one device: idle, plus shares of the rest by how busy tensor unit and memory are,
-// up to the limit [inference power: Choi et al. 2014, with utilisation for rates].
-TR_HD double device_watts(const Prepared& r, double compute_use, double memory_use) {
-    const double range = r.tdp - r.idle;
-    return min_nan(r.tdp, r.idle + range * (r.compute_watts * compute_use + r.memory_watts * memory_use));
+// Board watts of one device (power.hpp): work over the peaks of its types, bytes over the bandwidth, and
+// the share of the time that each class of kernels runs. What moves data alone counts as decode attention.
+TR_HD double device_watts(const Prepared& r, const Parts<double>& out, double time) {
+    const double memory_use = out.bytes / r.bandwidth / time;
+    if (!(r.power[constant::power::idle] == r.power[constant::power::idle]))
+        return linear_watts(r.tdp, r.idle, r.compute_watts, r.memory_watts, out.busy / time, memory_use);
+    auto peak_s = [](double work, double peak) TR_INLINE { return work == 0.0 ? 0.0 : work / peak; };
+    const double work = peak_s(out.work[group_projection] + out.work[group_linear] + out.work[group_mlp],
+                               r.weight_peak) +
+                        peak_s(out.work[group_experts], r.expert_peak) +
+                        peak_s(out.work[group_attention] + out.work[group_head], r.wide_peak);
+    const double products = out.group[group_projection] + out.group[group_linear] + out.group[group_mlp] +
+                            out.group[group_head];
+    const Activity active = {products / time, (out.decode_attention + out.group[group_elementwise]) / time,
+                             (out.group[group_attention] - out.decode_attention) / time,
+                             out.group[group_experts] / time};
+    return r.tdp * power_share(r.power, work / time, memory_use, active);
 }
 
 // All fields of a step; FLOPs, bytes and watts are those of the whole replica.
@@ -203,7 +220,7 @@ TR_HD void evaluate_step(const Prepared& r, double batch, double context, double
     field[step::communication_s] = out.communication + invalid;
     for (int g = 0; g < 8; ++g) field[step::projection_s + g] = out.group[g] + invalid;
     field[step::overhead_s] = out.launch + invalid;
-    const double watts = device_watts(r, out.busy / time, out.bytes / r.bandwidth / time);
+    const double watts = device_watts(r, out, time);
     field[step::watts] = watts * r.devices + invalid;
 }
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from tokenroof.calibrate import SPECS, fit_tables, write_constants
 from tokenroof.calibrate._engines import fit_engines, write_engines
 from tokenroof.calibrate._points import read_serving, rule
+from tokenroof.calibrate._power import fit_power
 
 ENGINE = "engine"
 POINTS = "end_to_end.csv"
@@ -26,7 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--operator",
         action="append",
-        choices=[*SPECS, ENGINE],
+        choices=[*SPECS, "power", ENGINE],
         help="only these; engine: the engines' overheads, on DIR/" + POINTS,
     )
     parser.add_argument("--rows", type=int, default=2500, help="rows that a fit uses [2500]")
@@ -44,6 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         out.mkdir(parents=True, exist_ok=True)
         wanted = given.operator or [
             *SPECS,
+            "power",
             *([ENGINE] if Path(given.folder, POINTS).exists() else []),
         ]
         for operator in wanted:
@@ -55,7 +57,10 @@ def main(arguments: list[str] | None = None) -> int:
                 print(found.summary())
                 print(f"wrote {out / ENGINE}.toml: {len(found.rows)} engines")
                 continue
-            rows = fit_tables(given.folder, operator, given.rows, print)
+            if operator == "power":
+                rows = fit_power(given.folder, print)
+            else:
+                rows = fit_tables(given.folder, operator, given.rows, print)
             write_constants(out / f"{operator}.toml", operator, rows)
             print(f"wrote {out / operator}.toml: {len(rows)} fits")
     except (ValueError, KeyError, OSError) as error:

@@ -19,6 +19,7 @@ from tokenroof.reference.attention_operators import (
     mla_decode_operator,
     mla_prefill_operator,
 )
+from tokenroof.reference.dataflow import dataflow_chips, dataflow_microbatch, dataflow_trip
 from tokenroof.reference.economics import (
     cost_per_mtok,
     energy_cost_per_mtok,
@@ -56,6 +57,7 @@ from tokenroof.reference.operators import (
     send_operator,
 )
 from tokenroof.reference.pools import philox, pool_path, pplns_path
+from tokenroof.reference.power import board_power, capped_power, wave_fill
 from tokenroof.reference.roofline import (
     attainable,
     effective_energy_balance,
@@ -70,6 +72,13 @@ from tokenroof.reference.roofline import (
 )
 from tokenroof.reference.serving import serving, serving_of_terms, serving_terms
 from tokenroof.reference.sha256 import scan, sha256, sha256d
+from tokenroof.reference.speculative import (
+    best_draft_length,
+    expected_tokens,
+    expected_tokens_by_position,
+    speculative_operations,
+    speculative_speedup,
+)
 from tokenroof.reference.transformer import (
     decode_step,
     decode_time,
@@ -91,18 +100,20 @@ __all__ = [
     "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot",
     "all_reduce_operator", "all_reduce_ring", "all_reduce_two_shot", "all_to_all",
     "all_to_all_operator", "attainable", "attention_decode_operator",
-    "attention_prefill_operator", "bitcoin", "block_probability", "break_even_power_price",
-    "cost_per_mtok", "decode_step", "decode_time", "difficulty_at_hashprice",
-    "double_spend_nakamoto", "double_spend_rosenfeld", "effective_energy_balance",
-    "elementwise_operator", "energy", "energy_balance", "energy_cost_per_mtok",
-    "experts_operator", "experts_touched", "flops_per_joule", "gemm_operator", "hashprice_usd",
-    "memory_required", "miner_margin", "mining_revenue_per_mwh", "mixed_prompts_step",
-    "mixed_prompts_time", "mixed_step", "mixed_time", "mla_decode_operator",
-    "mla_prefill_operator", "next_difficulty", "philox", "pool_path", "pplns_path",
-    "prefill_step", "prefill_time", "price_at_hashprice", "prompts_step", "prompts_time",
-    "reduce_scatter", "reduce_scatter_operator", "ridge_point", "roofline_power", "scan",
-    "selfish_mining_revenue", "selfish_mining_threshold", "send", "send_operator",
-    "sequence_bytes", "serving", "serving_of_terms", "serving_terms", "sha256", "sha256d",
-    "share", "shutdown_hashprice", "time_bound", "time_bound_capped", "time_bound_link",
-    "time_to_block", "token_revenue_per_mwh", "unpack", "weight_bytes",
+    "attention_prefill_operator", "best_draft_length", "bitcoin", "block_probability",
+    "board_power", "break_even_power_price", "capped_power", "cost_per_mtok", "dataflow_chips",
+    "dataflow_microbatch", "dataflow_trip", "decode_step", "decode_time",
+    "difficulty_at_hashprice", "double_spend_nakamoto", "double_spend_rosenfeld",
+    "effective_energy_balance", "elementwise_operator", "energy", "energy_balance",
+    "energy_cost_per_mtok", "expected_tokens", "expected_tokens_by_position", "experts_operator",
+    "experts_touched", "flops_per_joule", "gemm_operator", "hashprice_usd", "memory_required",
+    "miner_margin", "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time",
+    "mixed_step", "mixed_time", "mla_decode_operator", "mla_prefill_operator", "next_difficulty",
+    "philox", "pool_path", "pplns_path", "prefill_step", "prefill_time", "price_at_hashprice",
+    "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
+    "roofline_power", "scan", "selfish_mining_revenue", "selfish_mining_threshold", "send",
+    "send_operator", "sequence_bytes", "serving", "serving_of_terms", "serving_terms", "sha256",
+    "sha256d", "share", "shutdown_hashprice", "speculative_operations", "speculative_speedup",
+    "time_bound", "time_bound_capped", "time_bound_link", "time_to_block",
+    "token_revenue_per_mwh", "unpack", "wave_fill", "weight_bytes",
 ]  # fmt: skip

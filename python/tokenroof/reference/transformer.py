@@ -19,6 +19,7 @@ from tokenroof.reference._records import Record, takes_records
 from tokenroof.reference.experts import experts as measured_experts
 from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.operators import Attention, Line, type_name
+from tokenroof.reference.power import linear_watts, power_share
 from tokenroof.reference.structure import (
     collectives_of_step,
     kernels_of_step,
@@ -389,6 +390,8 @@ class Step:
         self.time = self.launch = self.memory = self.compute = self.communication = 0.0
         self.flops = self.bytes = self.communication_bytes = self.busy = 0.0
         self.group = dict.fromkeys(GROUPS, 0.0)
+        self.work = dict.fromkeys(GROUPS, 0.0)
+        self.decode_attention_s = 0.0
 
     def add(self, group: str, compute: float, memory: float, flops: float, moved: float) -> None:
         """One term: the longer of computing and moving."""
@@ -404,6 +407,7 @@ class Step:
         else:
             self.memory += longer
         self.busy += compute
+        self.work[group] += flops
         self.flops += flops
         self.bytes += moved
 
@@ -468,6 +472,7 @@ class Step:
         else:
             self.memory += count * seconds
         self.busy += count * compute
+        self.work[group] += count * flops
         self.flops += count * flops
         self.bytes += count * moved
 
@@ -534,6 +539,7 @@ class Step:
             seen = context if lay.cp == 1.0 else minimum(context, x.form.window) / lay.cp
             _, *cost = x.form.cost(sequences, seen, False)
             self.add_costs("attention", x.layers, *cost)
+        self.decode_attention_s = self.group["attention"]
         self.add_terms(self.prefill, amounts)
         for a in self.prefill_attention:
             pairs = own * (ops.causal_pairs(tokens, past, a.window) / lay.cp)
@@ -546,13 +552,27 @@ class Step:
         return self
 
     def watts(self) -> float:
-        """Board power of one device: idle, and shares of the rest by use, up to the limit."""
-        d, c = self.d, self.c
-        idle = d["tdp_w"] * c["idle_fraction"] if math.isnan(d["idle_w"]) else d["idle_w"]
-        compute = divide(self.busy, self.time)
+        """Board power of one device, by what its time, work and traffic go to."""
+        d, c, work, group = self.d, self.c, self.work, self.group
         memory = divide(self.bytes / d["memory_bandwidth"], self.time)
-        use = c["compute_watts"] * compute + c["memory_watts"] * memory
-        return minimum(d["tdp_w"], idle + (d["tdp_w"] - idle) * use)
+        if math.isnan(c["power.idle"]):
+            return linear_watts(d, c, divide(self.busy, self.time), memory)
+
+        def at_peak(flops: float, kind: str) -> float:
+            return 0.0 if flops == 0.0 else divide(flops, d[f"peak_{ops.UNIT[kind]}"])
+
+        products = work["projection"] + work["linear_attention"] + work["mlp"]
+        seconds = at_peak(products, self.lay.weights) + at_peak(work["experts"], self.lay.experts)
+        seconds += at_peak(work["attention"] + work["head"], "bf16")
+        products_s = group["projection"] + group["linear_attention"] + group["mlp"] + group["head"]
+        before = self.decode_attention_s
+        active = {
+            "gemm": divide(products_s, self.time),
+            "attention_decode": divide(before + group["elementwise"], self.time),
+            "attention_prefill": divide(group["attention"] - before, self.time),
+            "experts": divide(group["experts"], self.time),
+        }
+        return d["tdp_w"] * power_share(c, divide(seconds, self.time), memory, active)
 
     def fields(self) -> dict[str, float]:
         """All that a step kernel gives; work, traffic and watts of the whole replica."""

@@ -1,0 +1,305 @@
+"""Constants of board power, fitted on tables whose rows carry the mean power of the board.
+
+Kernels of 100 us and more count: readings of shorter ones carry those of the kernel before. So do longer
+ones that follow short ones; ``settled`` errors are of rows whose neighbour in the table is long too.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _constants, _core, dtypes, kernels
+from tokenroof._lazy import require
+from tokenroof.calibrate._fit import Errors
+from tokenroof.calibrate._tables import TYPES, read
+from tokenroof.calibration import Calibration
+from tokenroof.device import Device
+from tokenroof.device import device as find_device
+from tokenroof.power import CLASSES, constants_record, expert_tiles
+from tokenroof.roofline import peak as unit_peak
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+#: Table -> the class of its kernels.
+TABLES = {
+    "gemm_perf": "gemm", "generation_attention_perf": "attention_decode",
+    "context_attention_perf": "attention_prefill", "moe_perf": "experts",
+}  # fmt: skip
+SHORTEST = 100e-6
+# Of products, which the target is about, a row counts so much more than of the other classes together.
+_GEMM_WEIGHT = 16.0
+_SOFT = 0.05
+_FREE = ("compute", "memory", *CLASSES, "ceiling")
+_START = {"compute": 0.5, "memory": 0.2, "ceiling": 0.985}
+_BOUNDS = {"ceiling": (0.9, 1.02), "compute": (1e-3, 3.0)}
+_NEEDED = {
+    "gemm": ("gemm_dtype", "m", "n", "k"),
+    "attention_decode": ("batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim",
+                         "window_size", "kv_cache_dtype"),
+    "attention_prefill": ("batch_size", "isl", "step", "num_heads", "num_key_value_heads", "head_dim",
+                          "window_size", "kv_cache_dtype"),
+    "experts": ("moe_dtype", "num_tokens", "hidden_size", "inter_size", "topk", "num_experts",
+                "moe_tp_size", "moe_ep_size"),
+}  # fmt: skip
+
+
+def _types(column: Any) -> NDArray[Any]:
+    return np.asarray([TYPES.get(str(x), str(x)) for x in column])
+
+
+def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Array]:
+    """FLOPs, bytes, datasheet peak and multiprocessor share of the rows."""
+    ideal = (device.pack(), Calibration.ideal().pack())
+    x = {name: np.asarray(rows[name], dtype=float) for name in _NEEDED[kind] if "dtype" not in name}
+    sm = float(device.sm_count or 1)
+    if kind == "gemm":
+        types = _types(rows.gemm_dtype)
+        code = np.array([float(dtypes.code(t)) for t in types])
+        fields = kernels.gemm_operator(*ideal, x["m"], x["n"], x["k"], code, code)  # type: ignore[attr-defined]
+        tiles = np.ceil(x["m"] / 128) * np.ceil(x["n"] / 128)
+    elif kind == "experts":
+        types = _types(rows.moe_dtype)
+        code = np.array([float(dtypes.code(t)) for t in types])
+        fields = kernels.experts_operator(  # type: ignore[attr-defined]
+            *ideal, x["num_tokens"], x["hidden_size"], x["inter_size"], x["num_experts"], x["topk"],
+            3.0, x["moe_tp_size"], x["moe_ep_size"], code,
+        )  # fmt: skip
+        tiles = expert_tiles(
+            x["num_tokens"], x["inter_size"], x["num_experts"], x["topk"], x["moe_tp_size"],
+            x["moe_ep_size"],
+        )  # fmt: skip
+    else:
+        types = np.full(len(rows), "bf16")
+        code = np.array([float(dtypes.code(t)) for t in _types(rows.kv_cache_dtype)])
+        kv = np.where(x["num_key_value_heads"] == 0, x["num_heads"], x["num_key_value_heads"])
+        shape = (x["num_heads"], kv, x["head_dim"], x["head_dim"], x["window_size"], code)
+        if kind == "attention_decode":
+            context = x["isl"] + x["step"]
+            fields = kernels.attention_decode_operator(*ideal, x["batch_size"], context, *shape)  # type: ignore[attr-defined]
+            seen = np.where(x["window_size"] > 0, np.minimum(context, x["window_size"]), context)
+            tiles = x["batch_size"] * kv * np.ceil(seen / 256)
+        else:
+            fields = kernels.attention_prefill_operator(  # type: ignore[attr-defined]
+                *ideal, x["batch_size"], x["isl"], x["step"], *shape, float(dtypes.code("bf16"))
+            )
+            tiles = np.ceil(x["isl"] / 128) * x["num_heads"] * x["batch_size"]
+    place = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
+    units = {t: unit_peak(device, t) for t in np.unique(types)}
+    peak = np.array([units[t] for t in types])
+    fill = np.asarray(kernels.wave_fill(tiles, sm))  # type: ignore[attr-defined]
+    return fields[..., place["flops"]], fields[..., place["bytes"]], peak, fill
+
+
+def read_power(
+    path: str | os.PathLike[str] | Any, device: str | Device, kind: str
+) -> dict[str, Array]:
+    """Use, activity and power of a table's long kernels, checked.
+
+    Parameters
+    ----------
+    path : path or pandas.DataFrame
+        With the shapes' columns, ``latency`` [ms] and ``power`` [W].
+    device : str or Device
+    kind : str
+        Class of the kernels: one of ``TABLES``'s.
+
+    Returns
+    -------
+    dict of ndarray
+        ``power`` [W], ``compute``, ``memory``, ``active`` [1], ``settled``, ``group`` (whole shapes).
+
+    Raises
+    ------
+    ValueError
+        For a missing column, no usable row, or powers beyond the board's limit.
+    """
+    frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    d = find_device(device)
+    for name in (*_NEEDED[kind], "latency", "power"):
+        if name not in frame.columns:
+            raise ValueError(f"table of {kind} on {d.name} has no column {name!r}")
+    seconds = np.asarray(frame.latency, dtype=float) * 1e-3
+    watts = np.asarray(frame.power, dtype=float)
+    before = np.concatenate([[0.0], seconds[:-1]])
+    with np.errstate(invalid="ignore"):
+        good = np.isfinite(seconds) & (seconds >= SHORTEST) & np.isfinite(watts) & (watts > 0.0)
+    if kind == "gemm":  # these rows are bound by their host
+        good &= _types(frame.gemm_dtype) != "fp8_block"
+    if not good.any():
+        raise ValueError(f"table of {kind} on {d.name} has no kernel of 100 us with a power")
+    if d.tdp_w and float(np.median(watts[good])) > 1.1 * d.tdp_w:
+        raise ValueError(
+            f"powers of {kind} on {d.name} are {np.median(watts[good]):.3g} W in the median; allowed: at "
+            f"most its limit of {d.tdp_w:g} W. Are they those of one board, in watts?"
+        )
+    rows = frame[good]
+    seconds, watts = seconds[good], watts[good]
+    flops, moved, peak, fill = _work(kind, rows, d)
+    keys = np.stack([np.asarray(rows[c], dtype=float) for c in (("n", "k") if kind == "gemm" else (
+        ("hidden_size", "inter_size", "num_experts") if kind == "experts" else
+        ("num_heads", "num_key_value_heads", "head_dim")))], axis=1)  # fmt: skip
+    _, group = np.unique(keys, axis=0, return_inverse=True)
+    return {
+        "power": watts, "compute": flops / seconds / peak, "memory": moved / seconds / d.memory_bandwidth,
+        "active": fill * (1.0 - 3e-6 / seconds), "settled": before[good] >= SHORTEST, "group": group,
+        "least": np.full(1, np.nanquantile(np.asarray(frame.power, dtype=float), 0.02)),
+    }  # fmt: skip
+
+
+def predict(
+    device: Device, constants: dict[str, float], kind: str, table: dict[str, Array]
+) -> Array:
+    """Power of the rows [W]."""
+    uses = [table["active"] if name == kind else 0.0 for name in CLASSES]
+    record = constants_record(constants).pack()
+    watts = kernels.board_power(device.pack(), record, table["compute"], table["memory"], *uses)  # type: ignore[attr-defined]
+    return np.asarray(watts)
+
+
+def _fit(device: Device, tables: dict[str, dict[str, Array]], idle: float) -> dict[str, float]:
+    optimize = require("scipy.optimize", extra="analysis")
+    rng = np.random.default_rng(0)
+    parts = {}
+    for kind, table in tables.items():
+        n = len(table["power"])
+        take = np.sort(rng.choice(n, min(n, 3000), replace=False))
+        parts[kind] = {name: v[take] for name, v in table.items() if len(v) == n}
+    weight = {
+        kind: np.sqrt((_GEMM_WEIGHT if kind == "gemm" else 1.0) * 3000 / len(part["power"]))
+        for kind, part in parts.items()
+    }
+    free = [name for name in _FREE if name not in CLASSES or name in parts]
+
+    def named(x: Array) -> dict[str, float]:
+        return {name: 0.0 for name in CLASSES} | {"idle": idle} | dict(zip(free, x, strict=True))
+
+    def residual(x: Array) -> Array:
+        return np.concatenate([
+            weight[kind] * np.log(predict(device, named(x), kind, part) / part["power"])
+            for kind, part in parts.items()
+        ])  # fmt: skip
+
+    found = optimize.least_squares(
+        residual, [_START.get(name, 0.3) for name in free], loss="soft_l1", f_scale=_SOFT,
+        bounds=tuple(zip(*(_BOUNDS.get(name, (1e-3, 3.0)) for name in free), strict=True)),
+        max_nfev=200,
+    )  # fmt: skip
+    values = named(found.x)
+    return {name: float(f"{values[name]:.4g}") for name in _core.CALIBRATION_BLOCKS["power"]}
+
+
+def _part(table: dict[str, Array], chosen: Array) -> dict[str, Array]:
+    n = len(table["power"])
+    return {name: v[chosen] if len(v) == n else v for name, v in table.items()}
+
+
+def fit_device(device: str | Device, tables: dict[str, dict[str, Array]]) -> dict[str, Any]:
+    """Fit a board's constants on tables by class, and judge them on a quarter of the shapes left out.
+
+    Returns
+    -------
+    dict
+        As the catalogue's file holds it. ``mape``, ``median``, ``bias``, ``band`` are of products left
+        out, ``mape_settled`` of those whose neighbour is long too, ``mape_fitted`` of all when fitted,
+        ``mape_<class>`` of the other classes left out.
+    """
+    d = find_device(device)
+    limit = d.tdp_w or np.nan
+    idle = float(f"{min(float(t['least'][0]) for t in tables.values()) / limit:.3g}")
+    rng = np.random.default_rng(1)
+    outs = {}
+    for kind, table in tables.items():
+        groups = int(table["group"].max()) + 1
+        left = rng.permutation(groups)[: max(1, round(0.25 * groups))]
+        outs[kind] = np.isin(table["group"], left)
+    judged = _fit(d, {k: _part(t, ~outs[k]) for k, t in tables.items() if not outs[k].all()}, idle)
+    constants = _fit(d, tables, idle)
+    row: dict[str, Any] = {
+        "device": d.name, "engine": "vllm", "constants": constants,
+        "rows": int(sum(len(t["power"]) for t in tables.values())),
+    }  # fmt: skip
+    for kind, table in tables.items():
+        out = outs[kind] if not outs[kind].all() else np.ones_like(outs[kind])
+        part = _part(table, out)
+        errors = Errors.of(predict(d, judged, kind, part), part["power"])
+        if kind != "gemm":
+            row[f"mape_{kind}"] = round(errors.mape, 4)
+            continue
+        row |= {"mape": round(errors.mape, 4), "median": round(errors.median, 4),
+                "bias": round(errors.bias, 4), "band": round(errors.band, 4)}  # fmt: skip
+        calm = _part(part, part["settled"].astype(bool))
+        row["mape_settled"] = round(
+            Errors.of(predict(d, judged, kind, calm), calm["power"]).mape, 4
+        )
+        row["mape_fitted"] = round(
+            Errors.of(predict(d, constants, kind, table), table["power"]).mape, 4
+        )
+    row["date"] = datetime.date.today().isoformat()
+    return row
+
+
+def fit_power(
+    folder: str | os.PathLike[str], progress: Callable[[str], Any] | None = None
+) -> list[dict[str, Any]]:
+    """Fit board power on every device of a folder whose tables have a column ``power``.
+
+    Raises
+    ------
+    ValueError
+        If there is none, or a table is not usable.
+    """
+    found: dict[str, dict[str, dict[str, Array]]] = {}
+    for path in sorted(Path(folder, "operators").glob("*/*/*")):
+        if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
+            continue
+        frame = read(path)
+        if "power" not in frame.columns or not np.isfinite(np.asarray(frame.power, float)).any():
+            continue
+        name, kind = find_device(path.parent.parent.name).name, TABLES[path.stem]
+        found.setdefault(name, {})[kind] = read_power(frame, name, kind)
+    found = {name: tables for name, tables in found.items() if "gemm" in tables}
+    if not found:
+        raise ValueError(
+            f"{os.fspath(folder)} has no table of products with power below operators/"
+        )
+    rows = []
+    for name, tables in found.items():
+        row = fit_device(name, tables)
+        rows.append(row)
+        if progress:
+            progress(
+                f"power {name}: {row['rows']} rows, mean error {row['mape']:.1%} of products left out"
+            )
+    _carry_over(rows, found)
+    return rows
+
+
+def _carry_over(rows: list[dict[str, Any]], found: dict[str, dict[str, dict[str, Array]]]) -> None:
+    """Errors and bands with the constants of other devices, as shares of the own limit."""
+    bands: dict[str, list[float]] = {}
+    for row in rows:
+        d = find_device(row["device"])
+        own = _constants.generation(d)
+        others = [r for r in rows if r is not row]
+        near = [r for r in others if _constants.generation(find_device(r["device"])) == own]
+        far = [r for r in others if _constants.generation(find_device(r["device"])) != own]
+        for name, group in (("generation", near), ("other", far)):
+            if not group:
+                continue
+            mean = _constants.geometric_mean([r["constants"] for r in group])
+            table = found[row["device"]]["gemm"]
+            errors = Errors.of(predict(d, mean, "gemm", table), table["power"])
+            row[f"mape_{name}"] = round(errors.mape, 4)
+            bands.setdefault(name, []).append(errors.band)
+    for row in rows:
+        for name, values in bands.items():
+            row[f"band_{name}"] = round(max(values), 4)
