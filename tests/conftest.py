@@ -1,8 +1,13 @@
 """Profiles of hypothesis; run more with HYPOTHESIS_PROFILE=ci."""
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
+
+# A shell's background job ignores SIGINT, and so would the children that tests interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=40, deadline=None, derandomize=True)
 settings.register_profile(

@@ -207,7 +207,10 @@ def test_ctrl_c_is_quiet_and_130() -> None:
         time.sleep(2.0)
         process.send_signal(signal.SIGINT)
         start = time.perf_counter()
-        out, err = process.communicate(timeout=20)
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
         assert time.perf_counter() - start < 5
     assert process.returncode == 130
     assert out == ""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -156,7 +157,7 @@ def test_any_split_of_a_range_gives_the_same_hits(data, header, bits):
     target = EVERY >> bits
     whole = mining.scan(header, start, count, target, versions, threads=1, backend=backend)
     parts = []
-    for low, high in zip(cuts, cuts[1:], strict=False):
+    for low, high in pairwise(cuts):
         part = mining.scan(header, start + low, high - low, target, versions, threads=2)
         parts += part.hits
     assert sorted(parts) == sorted(whole.hits)
@@ -258,7 +259,10 @@ def test_ctrl_c_stops_it_within_50_ms(backend):
             time.sleep(0.3)
             before = _user_seconds(child.pid)
             child.send_signal(signal.SIGINT)
-            out, _ = child.communicate(timeout=30)
+            try:
+                out, _ = child.communicate(timeout=30)
+            finally:
+                child.kill()
         _, used = json.loads(out)
         late.append(used - before)
         if late[-1] < 0.05:

@@ -290,8 +290,8 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         "attention_decode": ("attention_decode", plan.kv_cache),
         "attention_prefill": ("attention_prefill", dtypes.attention("bf16", plan.kv_cache)),
         "mla_decode": ("mla_decode", plan.kv_cache), "mla_prefill": ("mla_prefill", plan.kv_cache),
-        "experts": ("experts", str(plan.experts)), "all_reduce": ("all_reduce", "bf16"),
-        "all_gather": ("all_gather", "bf16"), "all_to_all": ("all_to_all", "bf16"),
+        "experts": ("experts", str(plan.experts)), "all_reduce": ("all_reduce", "all_reduce"),
+        "all_gather": ("all_gather", "all_gather"), "all_to_all": ("all_to_all", "all_to_all"),
     }  # fmt: skip
     constants = dict(base.constants)
     for block, (operator, dtype) in kinds.items():
