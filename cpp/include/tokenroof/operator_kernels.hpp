@@ -1,6 +1,8 @@
 // Operators as stand-alone kernels: packed device and calibration, then arguments, to OPERATOR_FIELDS.
 // Types come as codes of `dtype`.
 #pragma once
+#include "attention_prefill.hpp"
+#include "mla.hpp"
 #include "collectives.hpp"
 #include "experts.hpp"
 #include "operators.hpp"
