@@ -29,6 +29,8 @@ from tokenroof.calibration import Calibration
 
 # a mixture's experts pass through log1p and expm1 (at most 6 ulps), the rest is + - * /
 MIXTURE_ULPS = 16
+# a power law's moments are differences of powers that cancel: 8e-11 was the most in a wide search
+SKEWED = 1e-8
 
 setup = st.tuples(devices(), calibrations(), models(), plans())
 
@@ -45,7 +47,7 @@ def test_step_kernels(isa, name, setup, data):
     fields = _core.STEP_FIELDS if name.endswith("_step") else ("time",)
     want = np.array([answer[f] for f in fields] if name.endswith("_step") else [answer])
     if setup[2].experts:
-        near = ulps(got, want) <= MIXTURE_ULPS
+        near = (ulps(got, want) <= MIXTURE_ULPS) | np.isclose(got, want, rtol=SKEWED, atol=0.0)
         # which roof binds may differ where both are equal to the last bits
         causes = [i for i, f in enumerate(fields) if f in ("memory_s", "compute_s")]
         if causes and not near.all():
@@ -94,7 +96,8 @@ def test_operator_kernels(isa, name, device, calibration, data):
     want = np.array([answer[f] for f in _core.OPERATOR_FIELDS])
     if name == "experts_operator":
         assume(not np.isclose(want[3] + want[4], 0.0))
-        assert (ulps(got, want) <= MIXTURE_ULPS).all()
+        near = (ulps(got, want) <= MIXTURE_ULPS) | np.isclose(got, want, rtol=SKEWED, atol=0.0)
+        assert near.all()
     else:
         assert same(got, want)
 

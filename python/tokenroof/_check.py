@@ -75,6 +75,10 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
         return float(rng.integers(0, len(_core.DTYPES)))
     if name in fixed:
         return fixed[name]
+    if name == "terms":
+        return [float(x) for x in rng.uniform(0.1, 10.0, len(_core.SERVING_TERMS))]
+    if name in ("input_tokens", "output_tokens", "concurrency"):
+        return float(rng.integers(1, 4096))
     if name == "acceptances":
         return [float(a) for a in rng.random(5)]
     if name in ("acceptance", "share", "cost_ratio") or name.endswith("_use"):
@@ -159,7 +163,10 @@ def _vector(name: str, value: Any) -> list[float]:
     """An answer of the reference in the order of the kernel's last axis."""
     if not isinstance(value, dict):
         return [float(value)]
-    fields = _core.STEP_FIELDS if name.endswith("_step") else _core.OPERATOR_FIELDS
+    by_name = {"serving": _core.SERVING_FIELDS, "serving_of_terms": _core.SERVING_FIELDS,
+               "serving_terms": _core.SERVING_TERMS}  # fmt: skip
+    other = _core.STEP_FIELDS if name.endswith("_step") else _core.OPERATOR_FIELDS
+    fields = by_name.get(name, other)
     return [float(value[field]) for field in fields]
 
 

@@ -282,12 +282,14 @@ def _gamma_quantile(a: int, tail: float, *, upper: bool) -> float:
     for _ in range(200):
         below, above = _gamma_tails(a, x)
         miss = tail - above if upper else below - tail  # grows with x
+        if miss == 0.0:
+            return x
         low, high = (low, x) if miss > 0.0 else (x, high)
         slope = math.exp((a - 1.0) * math.log(x) - x - math.lgamma(a))
         better = x - miss / slope if slope > 0.0 else math.inf
         if not low < better < high:
             better = 0.5 * (low + high) if high < math.inf else 2.0 * x
-        if abs(better - x) <= 4e-16 * x or miss == 0.0:
+        if abs(better - x) <= 4e-16 * x:
             return better
         x = better
     return x

@@ -375,7 +375,7 @@ def mla_prefill(
 
     Examples
     --------
-    >>> mla_prefill("H200-SXM", 1, 4096, 0, 128).bound.item()
+    >>> mla_prefill("H200-SXM", 1, 4096, 0, 128, fidelity="datasheet").bound.item()
     'compute'
     """
     sizes = _sizes(batch=batch, tokens=tokens, past=past)

@@ -74,7 +74,7 @@ def skewed(
     load = minimum(maximum(even * busiest, minimum(pairs, 1.0)), tokens * minimum(local, topk))
 
     scale = pairs / experts / mean
-    low = minimum(maximum(0.5 / scale, 1.0), most)
+    low = minimum(maximum(divide(0.5, scale), 1.0), most)
     reached = 1.0 - mass(low) / whole
     lost = moment(low, 1, q1) / whole / mean
     touched = maximum(
