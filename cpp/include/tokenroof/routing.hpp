@@ -104,7 +104,8 @@ template <class V> TR_HD Routed<V> skewed_load(const Routing& r, V tokens, V row
     V load = max_nan(even * busiest, min_nan(pairs, one));
     load = min_nan(load, tokens * min_nan(r.local, r.topk));
     // an expert is touched from half a token on; what rounds to none goes to experts one token at a time
-    const V scale = pairs * r.per_expert * share; // tokens per unit of x
+    // tokens per unit of x; next to none is not none, which would divide by zero
+    const V scale = max_nan(pairs * r.per_expert * share, splat<V>(1e-300));
     const V low = min_nan(max_nan(0.5 / scale, one), most);
     const V low_e = expm1_any(log_positive(low) * r.q);
     const V reached = one - low_e * r.inverse_q[0] * inverse;

@@ -73,8 +73,8 @@ def skewed(
     busiest = maximum(minimum(busiest, minimum(ranks, most / mean)), 1.0)
     load = minimum(maximum(even * busiest, minimum(pairs, 1.0)), tokens * minimum(local, topk))
 
-    scale = pairs / experts / mean
-    low = minimum(maximum(divide(0.5, scale), 1.0), most)
+    scale = maximum(pairs / experts / mean, 1e-300)
+    low = minimum(maximum(0.5 / scale, 1.0), most)
     reached = 1.0 - mass(low) / whole
     lost = moment(low, 1, q1) / whole / mean
     touched = maximum(
