@@ -203,7 +203,7 @@ def hash_roofline(
         if core is not None and "pipes" in core:
             return _of_core(core, backend, mode, clock_hz or core["clock_hz"], 1)
         try:
-            device = find_miner(device)
+            return hash_roofline(find_miner(device))
         except KeyError:
             device = find_device(device)
     if isinstance(device, Miner):

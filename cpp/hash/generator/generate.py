@@ -65,7 +65,11 @@ def prepare(name: str, graph: Graph, slots: dict, copies: int) -> str:
         key = key[-1] if isinstance(key, tuple) else key
         word = f"0x{key:08x}u" if isinstance(key, int) else key
         at = f"job[{slot}]" if copies == 1 else None
-        fill.append(f"    {at} = {word};" if at else f"    for (int l = 0; l < {copies}; ++l) job[{slot * copies} + l] = {word};")
+        fill.append(
+            f"    {at} = {word};"
+            if at
+            else f"    for (int l = 0; l < {copies}; ++l) job[{slot * copies} + l] = {word};"
+        )
     return (
         f"constexpr int {name}_words = {max(len(slots), 1) * copies};\n"
         f"[[maybe_unused]] void {name}_prepare(const u32* middle, const u32* tail, u32* job) {{\n"
@@ -77,7 +81,9 @@ def prepare(name: str, graph: Graph, slots: dict, copies: int) -> str:
     )
 
 
-def vertical(name: str, machine: Machine, roll: bool) -> str:
+def vertical(
+    name: str, machine: Machine, roll: bool, window: int, latencies: tuple[int, int]
+) -> str:
     """A scanner whose lanes are whole hashes: last words of one batch, compared with the limit."""
     graph = Graph(machine.wide)
     out = (roll_scan if roll else nonce_scan)(graph)
@@ -88,9 +94,12 @@ def vertical(name: str, machine: Machine, roll: bool) -> str:
             return f"{8 * machine.lanes * (op[1] // 2) + 4 * (op[1] % 2)}(%[keyed])", True
         if op[1] == "nonce":
             return "(%[lanes])", False
-        return f"{machine.bytes * (int(op[1][-1]) + 8 * op[1].startswith('middle'))}(%[lanes])", False
+        return (
+            f"{machine.bytes * (int(op[1][-1]) + 8 * op[1].startswith('middle'))}(%[lanes])",
+            False,
+        )
 
-    lines, (place,), spills = allocate(machine, graph, [out], memory, slots, int(__import__('os').environ.get('WIN','0')))
+    lines, (place,), spills = allocate(machine, graph, [out], memory, slots, window, latencies)
     move = "vmovdqa64" if machine.wide else "vmovdqa"
     count(name, machine.lanes, lines)
     lines.append(f"{move} {place}, (%[last])")
@@ -99,19 +108,26 @@ def vertical(name: str, machine: Machine, roll: bool) -> str:
     text += f"constexpr int {name}_spill = {max(spills, 1) * machine.lanes};\n"
     text += (
         f"inline __attribute__((always_inline)) void {name}(const u32* job, const u32* lanes, const u32* keyed, u32* spill, u32* last) {{\n"
-        + asm(lines, "", '[job] "r"(job), [lanes] "r"(lanes), [keyed] "r"(keyed), [spill] "r"(spill), [last] "r"(last)', registers)
+        + asm(
+            lines,
+            "",
+            '[job] "r"(job), [lanes] "r"(lanes), [keyed] "r"(keyed), [spill] "r"(spill), [last] "r"(last)',
+            registers,
+        )
         + "}\n"
     )
     return text
 
 
-def hybrid_text(name: str, roll: bool, groups: list[int], window: int) -> str:
-    lines, graph, slots, spills = hybrid.hybrid(roll, groups, window, int(__import__('os').environ.get('BITS','512')))
+def hybrid_text(name: str, roll: bool, groups: list[int]) -> str:
+    lines, graph, slots, spills = hybrid.hybrid(roll, groups)
     count(name, hybrid.LANES, lines)
     text = prepare(name, graph, slots, 1)
     text += f"constexpr int {name}_spill = {max(spills, 1) * 16};\n"
     inputs = ["job", "here", "next", "spill", "nonce"] + ["keyed", "starts", "middles"] * roll
-    arguments = ", ".join(f"const u32* {x}" if x not in ("next", "spill") else f"u32* {x}" for x in inputs)
+    arguments = ", ".join(
+        f"const u32* {x}" if x not in ("next", "spill") else f"u32* {x}" for x in inputs
+    )
     text += (
         f"inline __attribute__((always_inline)) void {name}({arguments}) {{\n"
         + "    const u32 *row1, *row2;\n"
@@ -126,7 +142,13 @@ def hybrid_text(name: str, roll: bool, groups: list[int], window: int) -> str:
     return text
 
 
-TEXT = {"add": "{} + {}", "xor": "{} ^ {}", "and": "{} & {}", "rotate": "rotate_right({}, {})", "right": "{} >> {}"}
+TEXT = {
+    "add": "{} + {}",
+    "xor": "{} ^ {}",
+    "and": "{} & {}",
+    "rotate": "rotate_right({}, {})",
+    "right": "{} >> {}",
+}
 
 
 def scalar_text(name: str, roll: bool) -> str:
@@ -147,7 +169,11 @@ def scalar_text(name: str, roll: bool) -> str:
         if kind == "keyed":
             value = f"keyed[{x[0]}]"
         elif kind == "lane":
-            value = "nonce" if x[0] == "nonce" else f"lanes[{int(x[0][-1]) + 8 * x[0].startswith('middle')}]"
+            value = (
+                "nonce"
+                if x[0] == "nonce"
+                else f"lanes[{int(x[0][-1]) + 8 * x[0].startswith('middle')}]"
+            )
         elif kind in ("rotate", "right"):
             value = TEXT[kind].format(word(x[0]), x[1])
         else:
@@ -156,8 +182,17 @@ def scalar_text(name: str, roll: bool) -> str:
     found = Counter(graph.ops[i][0] for i in needed(graph.ops, [out]))
     counts[name] = Counter({"lanes": 1, "add@32": found["add"], "rotate@32": found["rotate"], "shift@32": found["right"],
                             "logic@32": found["xor"] + found["and"]})  # fmt: skip
-    arguments = "const u32* job, const u32* lanes, const u32* keyed" if roll else "const u32* job, u32 nonce"
-    text = f"TR_HD u32 {name}({arguments}) {{\n" + ("    (void)job;\n") + "\n".join(lines) + f"\n    return {word(out)};\n}}\n"
+    arguments = (
+        "const u32* job, const u32* lanes, const u32* keyed"
+        if roll
+        else "const u32* job, u32 nonce"
+    )
+    text = (
+        f"TR_HD u32 {name}({arguments}) {{\n"
+        + ("    (void)job;\n")
+        + "\n".join(lines)
+        + f"\n    return {word(out)};\n}}\n"
+    )
     return prepare(name, graph, slots, 1) + text
 
 
@@ -166,10 +201,19 @@ def shani_text(name: str, lanes: int, roll: bool) -> str:
     count(name, lanes, lines)
     text = prepare(name, graph, slots, 1)
     inputs = ["job", "lanes", "keyed", "work", "last"]
-    arguments = ", ".join(f"const u32* {x}" if x not in ("work", "last") else f"u32* {x}" for x in inputs)
-    text += f"inline __attribute__((always_inline)) void {name}({arguments}) {{\n" + asm(
-        lines, "", ", ".join(f'[{x}] "r"({x})' for x in inputs), [f"xmm{r}" for r in range(2 * lanes + 3)]
-    ) + "}\n"
+    arguments = ", ".join(
+        f"const u32* {x}" if x not in ("work", "last") else f"u32* {x}" for x in inputs
+    )
+    text += (
+        f"inline __attribute__((always_inline)) void {name}({arguments}) {{\n"
+        + asm(
+            lines,
+            "",
+            ", ".join(f'[{x}] "r"({x})' for x in inputs),
+            [f"xmm{r}" for r in range(2 * lanes + 3)],
+        )
+        + "}\n"
+    )
     return text
 
 
@@ -192,26 +236,35 @@ def armv8_text() -> str:
 def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    for name, machine in {
-        "avx512": Machine(512, [*range(32)], 16),
-        "avx2": Machine(256, [*range(16)], 8),
-    }.items():
-        text = HEAD + vertical(f"{name}_nonce", machine, False) + vertical(f"{name}_roll", machine, True)
-        (out / f"{name}.inc").write_text(text)
+    # windows and latencies of the schedule (none: the order of the description), by measuring on Zen 4
+    for name, machine, nonce, roll in (
+        ("avx512", Machine(512, [*range(32)], 16), (24, (4, 3)), (48, (4, 2))),
+        ("avx2", Machine(256, [*range(16)], 8), (0, (2, 1)), (16, (2, 1))),
+    ):
+        text = vertical(f"{name}_nonce", machine, False, *nonce) + vertical(
+            f"{name}_roll", machine, True, *roll
+        )
+        (out / f"{name}.inc").write_text(HEAD + text)
     text = HEAD + scalar_text("scalar_nonce", False) + scalar_text("scalar_roll", True)
     (out / "scalar.inc").write_text(text)
     (out / "armv8.inc").write_text(HEAD + armv8_text())
-    text = HEAD + "".join(shani_text(f"sha_ni{n}_{m}", n, m == "roll") for n in (2, 4, 6) for m in ("nonce", "roll"))
+    text = HEAD + "".join(
+        shani_text(f"sha_ni{n}_{m}", n, m == "roll") for n in (2, 4, 6) for m in ("nonce", "roll")
+    )
     (out / "sha_ni.inc").write_text(text)
-    import os
-    groups = [int(x) for x in os.environ.get("GR", "6,5,5").split(",")]
-    window = int(os.environ.get("HWIN", "0"))
-    text = HEAD + hybrid_text("hybrid_nonce", False, groups, window) + hybrid_text("hybrid_roll", True, groups, window)
+    groups = [6, 5, 5]  # hashes at once: 32 of a batch in six groups
+    text = (
+        HEAD + hybrid_text("hybrid_nonce", False, groups) + hybrid_text("hybrid_roll", True, groups)
+    )
     names = ("MIDDLE", "DONE2", "BLOCK")
-    text += "".join(f"constexpr int hybrid_{n.lower()} = {getattr(hybrid, n) // 4};\n" for n in names)
+    text += "".join(
+        f"constexpr int hybrid_{n.lower()} = {getattr(hybrid, n) // 4};\n" for n in names
+    )
     (out / "hybrid.inc").write_text(text)
     rows = [
-        f'    {{"{name}", "{kind}", {n}}},' for name, found in counts.items() for kind, n in found.items()
+        f'    {{"{name}", "{kind}", {n}}},'
+        for name, found in counts.items()
+        for kind, n in found.items()
     ]
     (out / "counts.inc").write_text(
         HEAD + "constexpr OperationCount operation_counts[] = {\n" + "\n".join(rows) + "\n};\n"

@@ -68,7 +68,9 @@ def store_pairs(g: Graph, part: Part, w: list[Word], first: int, base: int) -> l
         if not isinstance(pair[0], Vector):  # the first operand stands in a register
             pair[0] = part.spread(g, pair[0])
         for row, kind in enumerate(("low", "high")):
-            out.append(part.store(g, g.op(kind, *pair), base + ROW * p + 8 * part.lanes * part.index, row))
+            out.append(
+                part.store(g, g.op(kind, *pair), base + ROW * p + 8 * part.lanes * part.index, row)
+            )
     return out
 
 
@@ -80,13 +82,17 @@ def store_states(g: Graph, part: Part, state: list[Word], base: int) -> list[Vec
     for half, kind in enumerate(("low", "high")):
         fe, ba = g.op(kind, f, e), g.op(kind, b, a)
         for k, wide in enumerate(("low64", "high64")):
-            out.append(part.store(g, g.op(wide, fe, ba), base + 16 * part.lanes * part.index, 2 * half + k))
+            out.append(
+                part.store(g, g.op(wide, fe, ba), base + 16 * part.lanes * part.index, 2 * half + k)
+            )
     return out
 
 
 def first_schedule(g: Graph, part: Part) -> list[Vector]:
     middle: list[Word] = [Uniform(f"middle[{i}]") for i in range(8)]
-    w: list[Word] = [Uniform(f"tail[{i}]") for i in range(3)] + [g.op("lane", "nonce", 0, part.index)]
+    w: list[Word] = [Uniform(f"tail[{i}]") for i in range(3)] + [
+        g.op("lane", "nonce", 0, part.index)
+    ]
     w += [0x80000000] + [0] * 10 + [640]
     state = g.rounds(middle, w, 0, 4)
     return store_states(g, part, state, START1) + store_pairs(g, part, w, 4, PAIRS1)
@@ -121,10 +127,16 @@ def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
         hashes = [(number, s, 1 + 2 * k, 2 + 2 * k) for k, (number, s) in enumerate(group)]
         for number, s, p, q in hashes:
             if roll and number == 1:
-                lines += [f"vpaddd {16 * s}(%[starts]), %%xmm{2 * most + 1}, %%xmm{p}", f"vmovdqa {16 * LANES + 16 * s}(%[starts]), %%xmm{q}"]
+                lines += [
+                    f"vpaddd {16 * s}(%[starts]), %%xmm{2 * most + 1}, %%xmm{p}",
+                    f"vmovdqa {16 * LANES + 16 * s}(%[starts]), %%xmm{q}",
+                ]
             else:
                 start = (START1, START2)[number - 1]
-                lines += [f"vmovdqa {at('here', start + 16 * s)}, %%xmm{p}", f"vmovdqa {job[f'state{number}']}, %%xmm{q}"]
+                lines += [
+                    f"vmovdqa {at('here', start + 16 * s)}, %%xmm{p}",
+                    f"vmovdqa {job[f'state{number}']}, %%xmm{q}",
+                ]
         # a pointer per hash walks down the pairs, so that a lane's offset takes one byte
         walks = sorted({number for number, *_ in hashes if not (roll and number == 1)})
         lines += [f"lea {at('here', (PAIRS1, PAIRS2)[n - 1] + 64)}, %[row{n}]" for n in walks]
@@ -142,7 +154,9 @@ def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
                 if pair % 2:
                     p, q = q, p
                 lines.append(f"sha256rnds2 %%xmm0, %%xmm{p}, %%xmm{q}")
-            lines += [f"sub $-128, %[row{n}]" if ROW == 128 else f"add ${ROW}, %[row{n}]" for n in walks]
+            lines += [
+                f"sub $-128, %[row{n}]" if ROW == 128 else f"add ${ROW}, %[row{n}]" for n in walks
+            ]
         for number, s, p, q in hashes:
             lines.append(f"vmovdqa %%xmm{p}, {at('next', (DONE1, DONE2)[number - 1] + 16 * s)}")
             if number == 1:
@@ -167,10 +181,10 @@ def merged(first: list[str], second: list[str]) -> list[str]:
     return out + second[taken:]
 
 
-def hybrid(roll: bool, groups: list[int], window: int, bits: int):
+def hybrid(roll: bool, groups: list[int]):
     """Lines of one turn, the graph with the job's scalar code, and the slots of the job."""
-    lanes = bits // 32
-    machine = Machine(bits, [*range(2 * max(groups) + 1 + roll, 32)], lanes, evex=True)
+    lanes = LANES
+    machine = Machine(512, [*range(2 * max(groups) + 1 + roll, 32)], lanes)
     slots: dict = {}
 
     def memory(op):
@@ -202,8 +216,22 @@ def hybrid(roll: bool, groups: list[int], window: int, bits: int):
         for pair in range(PAIRS):
             t = first + 2 * pair
             if number == 1 and t == 16:
-                w += [graph.add(w[0], graph.rotates(w[1], (7, 18), 3), w[9], graph.rotates(w[14], (17, 19), 10))]
-                w += [graph.add(w[1], graph.rotates(w[2], (7, 18), 3), w[10], graph.rotates(w[15], (17, 19), 10))]
+                w += [
+                    graph.add(
+                        w[0],
+                        graph.rotates(w[1], (7, 18), 3),
+                        w[9],
+                        graph.rotates(w[14], (17, 19), 10),
+                    )
+                ]
+                w += [
+                    graph.add(
+                        w[1],
+                        graph.rotates(w[2], (7, 18), 3),
+                        w[10],
+                        graph.rotates(w[15], (17, 19), 10),
+                    )
+                ]
             if t + 1 < len(w) and w[t] is not None and w[t + 1] is not None:
                 job[number, pair] = f"{4 * len(fixed)}(%[job])"
                 fixed += [graph.add(w[t], K[t]), graph.add(w[t + 1], K[t + 1])]
@@ -213,6 +241,6 @@ def hybrid(roll: bool, groups: list[int], window: int, bits: int):
     outputs = [v for part in parts for v in second_schedule(graph, part, roll)]
     if not roll:
         outputs += [v for part in parts for v in first_schedule(graph, part)]
-    vectors, _, spills = allocate(machine, graph, outputs, memory, slots, window)
+    vectors, _, spills = allocate(machine, graph, outputs, memory, slots)
     rnds = rounds(job, groups, roll, lanes)
     return merged(rnds, vectors), graph, slots, spills

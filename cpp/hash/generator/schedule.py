@@ -11,47 +11,49 @@ from description import Graph, Vector
 SHIFTS = ("rotate", "right", "left")
 
 
-def latency(kind: str) -> int:
-    import os
-    a,b=map(float,os.environ.get('LAT','2,1').split(','))
-    return 0 if kind in ("lane", "keyed") else a if kind in SHIFTS else b
+def scheduled(
+    graph: Graph, order: list[int], window: int, latencies: tuple[int, int], widths: tuple[int, int]
+) -> list[int]:
+    """`order` again, rearranged within a window.
 
-
-def scheduled(graph: Graph, order: list[int], window: int, shift_width: float, width: float) -> list[int]:
-    """`order` again, rearranged: `width` operations and `shift_width` shifts start in a cycle."""
+    `latencies` are those of shifts and of other operations in cycles, `widths` how many of shifts and of
+    all start in a cycle.
+    """
     ops = graph.ops
+
+    def latency(i: int) -> int:
+        kind = ops[i][0]
+        return 0 if kind in ("lane", "keyed") else latencies[kind not in SHIFTS]
+
     inputs = {i: [x.index for x in ops[i] if isinstance(x, Vector)] for i in order}
     users: dict[int, list[int]] = {i: [] for i in order}
     for i in order:
         for x in inputs[i]:
             users[x].append(i)
-    height: dict[int, int] = {}
+    height: dict[int, int] = {}  # of the chain of operations that wait for this one
     for i in reversed(order):
-        height[i] = latency(ops[i][0]) + max((height[u] for u in users[i]), default=0)
-    pos = {i: n for n, i in enumerate(order)}
-    done: dict[int, float] = {}
+        height[i] = latency(i) + max((height[u] for u in users[i]), default=0)
+    done: dict[int, int] = {}
     waiting = list(order)
     out: list[int] = []
-    cycle = 0.0
-    budget = shifts = 0.0
+    cycle = budget = shifts = 0
+    shift_width, width = widths
     while waiting:
         budget, shifts = min(budget + width, 2 * width), min(shifts + shift_width, 2 * shift_width)
         while True:
             best = None
-            mode = __import__('os').environ.get('PRI','h')
             for i in waiting[:window]:
-                kind = ops[i][0]
-                if kind in SHIFTS and shifts < 1:
+                if ops[i][0] in SHIFTS and shifts < 1:
                     continue
-                if all(done.get(x, 1e9) <= cycle for x in inputs[i]):
-                    if best is None or (mode=='h' and height[i] - float(__import__('os').environ.get('BIAS','0'))*pos[i] > height[best]- float(__import__('os').environ.get('BIAS','0'))*pos[best]):
-                        best = i
-            if best is None or (budget < 1 and latency(ops[best][0])):
+                ready = all(x in done and done[x] <= cycle for x in inputs[i])
+                if ready and (best is None or height[i] > height[best]):
+                    best = i
+            if best is None or (budget < 1 and latency(best)):
                 break
             waiting.remove(best)
             out.append(best)
-            done[best] = cycle + latency(ops[best][0])
-            if latency(ops[best][0]):
+            done[best] = cycle + latency(best)
+            if latency(best):
                 budget -= 1
                 shifts -= ops[best][0] in SHIFTS
         cycle += 1

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from description import IV, K, PADDING, Graph, Uniform, Vector, Word
 
+
 class Job:
     """Quads of the job, each 16 bytes; those of SHA-256 alone stand there too."""
 
@@ -52,8 +53,11 @@ class Lane:
     def keyed(self, quad: int, held: str | None, last: bool = False) -> list[str]:
         """Four rounds with words in memory, or still held in a register."""
         constants = self.job.quad(*K[4 * quad : 4 * quad + 4])
-        out = [f"movdqa {held or self.at(quad)}, %%xmm0", f"paddd {constants}, %%xmm0",
-               f"sha256rnds2 %%xmm0, {self.p}, {self.q}"]
+        out = [
+            f"movdqa {held or self.at(quad)}, %%xmm0",
+            f"paddd {constants}, %%xmm0",
+            f"sha256rnds2 %%xmm0, {self.p}, {self.q}",
+        ]
         if last:
             self.p, self.q = self.q, self.p
             return out
@@ -69,10 +73,15 @@ class Lane:
         # w[t-16] + s0(w[t-15])
         if before[0] and before[1]:
             words = before[0] + before[1]
-            first = [self.g.add(words[i], self.g.rotates(words[i + 1], (7, 18), 3)) for i in range(4)]
+            first = [
+                self.g.add(words[i], self.g.rotates(words[i + 1], (7, 18), 3)) for i in range(4)
+            ]
         else:
             first = None
-            out += [f"movdqa {self.source(n - 4)}, {self.t}", f"sha256msg1 {self.source(n - 3)}, {self.t}"]
+            out += [
+                f"movdqa {self.source(n - 4)}, {self.t}",
+                f"sha256msg1 {self.source(n - 3)}, {self.t}",
+            ]
         # + w[t-7]
         if before[2] and before[3]:
             seven = (before[2] + before[3])[1:5]
@@ -87,9 +96,16 @@ class Lane:
             # the first word of quad n-1 is the job's: so are all four of w[t-7]
             seven = before[2][1:] + [self.shifted[n]]
             first = [self.g.add(x, y) for x, y in zip(first, seven)]
-            out += [f"movdqa {self.job.quad(*first)}, {self.t}", f"sha256msg2 {self.source(n - 1)}, {self.t}"]
+            out += [
+                f"movdqa {self.job.quad(*first)}, {self.t}",
+                f"sha256msg2 {self.source(n - 1)}, {self.t}",
+            ]
         else:
-            out += [f"movdqa {self.source(n - 1)}, {self.u}", f"movdqa {self.u}, %%xmm0", f"palignr $4, {self.source(n - 2)}, %%xmm0",]
+            out += [
+                f"movdqa {self.source(n - 1)}, {self.u}",
+                f"movdqa {self.u}, %%xmm0",
+                f"palignr $4, {self.source(n - 2)}, %%xmm0",
+            ]
             if first is not None:
                 out.append(f"movdqa {self.job.quad(*first)}, {self.t}")
             out += [f"paddd %%xmm0, {self.t}", f"sha256msg2 {self.u}, {self.t}"]
@@ -99,7 +115,10 @@ class Lane:
         """Rounds 4 to 63 and the midstate; p and q hold the state after round 3."""
         if self.roll:
             for pair in range(2, 32):
-                yield [f"movq {32 * pair}(%[keyed]), %%xmm0", f"sha256rnds2 %%xmm0, {self.p}, {self.q}"]
+                yield [
+                    f"movq {32 * pair}(%[keyed]), %%xmm0",
+                    f"sha256rnds2 %%xmm0, {self.p}, {self.q}",
+                ]
                 self.p, self.q = self.q, self.p
             return
         self.known = {1: [0x80000000, 0, 0, 0], 2: [0, 0, 0, 0], 3: [0, 0, 0, 640]}
@@ -107,16 +126,26 @@ class Lane:
         for t in (16, 17):
             w.append(self.g.scheduled(w, t))
         # words 18 and 19 less what the nonce brings
-        w += [self.g.add(w[2], w[11], self.g.rotates(w[16], (17, 19), 10)),
-              self.g.add(self.g.rotates(w[4], (7, 18), 3), w[12], self.g.rotates(w[17], (17, 19), 10))]
+        w += [
+            self.g.add(w[2], w[11], self.g.rotates(w[16], (17, 19), 10)),
+            self.g.add(
+                self.g.rotates(w[4], (7, 18), 3), w[12], self.g.rotates(w[17], (17, 19), 10)
+            ),
+        ]
         self.shifted = {5: w[16]}
         for quad in (1, 2, 3):
-            yield from self.rounds(self.job.quad(*(self.g.add(w[4 * quad + i], K[4 * quad + i]) for i in range(4))))
+            yield from self.rounds(
+                self.job.quad(*(self.g.add(w[4 * quad + i], K[4 * quad + i]) for i in range(4)))
+            )
         # the nonce alone in the last word: msg1 gives s0(nonce) and the nonce where they belong
-        yield [f"movd {4 * self.index}(%[lanes]), {self.t}", f"pslldq $12, {self.t}",
-               f"sha256msg1 {self.job.quad(0, 0, 0, 0)}, {self.t}",
-               f"paddd {self.job.quad(*w[16:20])}, {self.t}", f"movdqa {self.t}, {self.at(4)}",
-               *self.keyed(4, self.t)]
+        yield [
+            f"movd {4 * self.index}(%[lanes]), {self.t}",
+            f"pslldq $12, {self.t}",
+            f"sha256msg1 {self.job.quad(0, 0, 0, 0)}, {self.t}",
+            f"paddd {self.job.quad(*w[16:20])}, {self.t}",
+            f"movdqa {self.t}, {self.at(4)}",
+            *self.keyed(4, self.t),
+        ]
         for quad in range(5, 16):
             yield self.schedule(quad) + self.keyed(quad, self.t)
             self.known.pop(quad - 4, None)
@@ -124,15 +153,27 @@ class Lane:
     def turn(self) -> list[str]:
         """The first digest becomes the second hash's words; the state starts anew."""
         p, q, t = self.p, self.q, self.t
-        middle = (self.start("middle"), self.start("middle2")) if self.roll else (
-            self.job.quad(*(Uniform(f"middle[{i}]") for i in (5, 4, 1, 0))), self.job.quad(*(Uniform(f"middle[{i}]") for i in (7, 6, 3, 2))))
-        return [f"paddd {middle[0]}, {p}", f"paddd {middle[1]}, {q}",  # F E B A, H G D C
-                f"pshufd $0x1b, {p}, {t}",  # A B E F
-                f"pshufd $0xb1, {q}, {self.u}",  # G H C D
-                f"movdqa {t}, %%xmm0", f"pblendw $0xf0, {self.u}, %%xmm0",  # A B C D
-                f"palignr $8, {t}, {self.u}",  # E F G H
-                f"movdqa %%xmm0, {self.at(0)}", f"movdqa {self.u}, {self.at(1)}",
-                f"movdqa {self.job.quad(*IVS[0])}, {p}", f"movdqa {self.job.quad(*IVS[1])}, {q}"]
+        middle = (
+            (self.start("middle"), self.start("middle2"))
+            if self.roll
+            else (
+                self.job.quad(*(Uniform(f"middle[{i}]") for i in (5, 4, 1, 0))),
+                self.job.quad(*(Uniform(f"middle[{i}]") for i in (7, 6, 3, 2))),
+            )
+        )
+        return [
+            f"paddd {middle[0]}, {p}",
+            f"paddd {middle[1]}, {q}",  # F E B A, H G D C
+            f"pshufd $0x1b, {p}, {t}",  # A B E F
+            f"pshufd $0xb1, {q}, {self.u}",  # G H C D
+            f"movdqa {t}, %%xmm0",
+            f"pblendw $0xf0, {self.u}, %%xmm0",  # A B C D
+            f"palignr $8, {t}, {self.u}",  # E F G H
+            f"movdqa %%xmm0, {self.at(0)}",
+            f"movdqa {self.u}, {self.at(1)}",
+            f"movdqa {self.job.quad(*IVS[0])}, {p}",
+            f"movdqa {self.job.quad(*IVS[1])}, {q}",
+        ]
 
     def second_hash(self) -> Iterator[list[str]]:
         """Rounds 0 to 61."""
@@ -141,11 +182,16 @@ class Lane:
         yield self.keyed(0, None)
         yield self.keyed(1, None)
         for quad in (2, 3):
-            yield from self.rounds(self.job.quad(*(self.g.add(self.known[quad][i], K[4 * quad + i]) for i in range(4))))
+            yield from self.rounds(
+                self.job.quad(*(self.g.add(self.known[quad][i], K[4 * quad + i]) for i in range(4)))
+            )
         for quad in range(4, 16):
             yield self.schedule(quad) + self.keyed(quad, self.t, last=quad == 15)
             self.known.pop(quad - 4, None)
-        yield [f"paddd {self.job.quad(IV[7], 0, 0, 0)}, {self.p}", f"movd {self.p}, {4 * self.index}(%[last])"]
+        yield [
+            f"paddd {self.job.quad(IV[7], 0, 0, 0)}, {self.p}",
+            f"movd {self.p}, {4 * self.index}(%[last])",
+        ]
 
     def steps(self) -> Iterator[list[str]]:
         middle: list[Word] = [Uniform(f"middle[{i}]") for i in range(8)]
@@ -154,9 +200,15 @@ class Lane:
         first = [self.start("state"), self.start("other")]
         if not self.roll:
             state = self.g.rounds(middle, [*tail, 0], 0, 4)
-            first = [self.job.quad(*(state[i] for i in row)) for row in ((5, 4, 1, 0), (7, 6, 3, 2))]
-        yield [f"movd {nonce}, {self.p}", f"pshufd $0x11, {self.p}, {self.p}",  # into a and e
-               f"paddd {first[0]}, {self.p}", f"movdqa {first[1]}, {self.q}"]
+            first = [
+                self.job.quad(*(state[i] for i in row)) for row in ((5, 4, 1, 0), (7, 6, 3, 2))
+            ]
+        yield [
+            f"movd {nonce}, {self.p}",
+            f"pshufd $0x11, {self.p}, {self.p}",  # into a and e
+            f"paddd {first[0]}, {self.p}",
+            f"movdqa {first[1]}, {self.q}",
+        ]
         yield from self.first_hash(middle, tail)
         yield self.turn()
         yield from self.second_hash()
@@ -177,7 +229,9 @@ def sha_ni(lanes: int, roll: bool):
                 lines += unit
                 left.append(stream)
         streams = left
-    slots = {("quad", n, i, w): 4 * n + i for n, quad in enumerate(job.quads) for i, w in enumerate(quad)}
+    slots = {
+        ("quad", n, i, w): 4 * n + i for n, quad in enumerate(job.quads) for i, w in enumerate(quad)
+    }
     return lines, graph, slots
 
 

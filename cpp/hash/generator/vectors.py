@@ -27,7 +27,12 @@ class Machine:
 
 
 TABLE = {"xor3": 0x96, "choose": 0xCA, "majority": 0xE8}
-UNPACK = {"low": "vpunpckldq", "high": "vpunpckhdq", "low64": "vpunpcklqdq", "high64": "vpunpckhqdq"}
+UNPACK = {
+    "low": "vpunpckldq",
+    "high": "vpunpckhdq",
+    "low64": "vpunpcklqdq",
+    "high64": "vpunpckhqdq",
+}
 PLAIN = {"add": "vpaddd", "xor": "vpxor", "and": "vpand"}
 
 
@@ -51,8 +56,16 @@ class Allocator:
     whether it is one word to broadcast.
     """
 
-    def __init__(self, machine: Machine, graph: Graph, order: list[int], memory, slots: dict) -> None:
-        self.m, self.ops, self.order, self.memory, self.slots = machine, graph.ops, order, memory, slots
+    def __init__(
+        self, machine: Machine, graph: Graph, order: list[int], memory, slots: dict
+    ) -> None:
+        self.m, self.ops, self.order, self.memory, self.slots = (
+            machine,
+            graph.ops,
+            order,
+            memory,
+            slots,
+        )
         self.lines: list[str] = []
         self.uses: dict[int, list[int]] = {}
         for position, i in enumerate(order):
@@ -97,7 +110,9 @@ class Allocator:
             if not self.leaf(victim) and victim not in self.spilled:
                 self.spilled[victim] = self.holes.pop() if self.holes else self.spills
                 self.spills = max(self.spills, self.spilled[victim] + 1)
-                self.emit(f"vmovdqa{'64' if self.m.wide else ''} {self.m.name(r)}, {self.stack(victim)}")
+                self.emit(
+                    f"vmovdqa{'64' if self.m.wide else ''} {self.m.name(r)}, {self.stack(victim)}"
+                )
             self.free.append(r)
         return self.free.pop()
 
@@ -158,7 +173,12 @@ class Allocator:
             text, one = self.operand(y)
             if one and not self.m.wide:
                 text, one = self.m.name(self.load(y, keep)), False
-            elif isinstance(y, Vector) and y.index not in self.where and not self.leaf(y.index) and not self.dies(y.index):
+            elif (
+                isinstance(y, Vector)
+                and y.index not in self.where
+                and not self.leaf(y.index)
+                and not self.dies(y.index)
+            ):
                 text = self.m.name(self.load(y, keep))
             text += self.m.one if one else ""
             name = PLAIN[kind] + ("d" if self.m.wide and kind != "add" else "")
@@ -192,7 +212,10 @@ class Allocator:
             raise ValueError(kind)
 
     def ternary(self, i: int, kind: str, sources: list, keep: tuple[int, ...]) -> None:
-        order = sorted(range(3), key=lambda k: 0 if self.dying(sources[k]) else 1 if self.held(sources[k]) else 2)
+        order = sorted(
+            range(3),
+            key=lambda k: 0 if self.dying(sources[k]) else 1 if self.held(sources[k]) else 2,
+        )
         imm = _permuted(TABLE[kind], tuple(order))
         first, second, third = (sources[k] for k in order)
         if self.dying(first):
@@ -205,7 +228,11 @@ class Allocator:
         r2 = self.m.name(self.load(second, keep))
         scratch = isinstance(second, Vector) is False
         text, one = self.operand(third)
-        if isinstance(third, Vector) and third.index not in self.where and not self.dies(third.index):
+        if (
+            isinstance(third, Vector)
+            and third.index not in self.where
+            and not self.dies(third.index)
+        ):
             text, one = self.m.name(self.load(third, keep)), False
         text += self.m.one if one else ""
         self.emit(f"vpternlogd $0x{imm:02x}, {text}, {r2}, {self.m.name(r)}")
@@ -225,11 +252,15 @@ class Allocator:
         return self.held(x) and self.dies(x.index)
 
 
-def allocate(machine: Machine, graph: Graph, outputs: list[Vector], memory, slots: dict, window: int = 0):
-    """Lines for a graph, the registers (names) of its outputs, and how many spill slots they take."""
+def allocate(machine: Machine, graph: Graph, outputs: list[Vector], memory, slots: dict,
+             window: int = 0, latencies: tuple[int, int] = (2, 1)):  # fmt: skip
+    """Lines for a graph, the registers (names) of its outputs, and how many spill slots they take.
+
+    With a window operations are rearranged first.
+    """
     order = needed(graph.ops, outputs)
     if window:
-        order = scheduled(graph, order, window, *machine.widths)
+        order = scheduled(graph, order, window, latencies, machine.widths)
     a = Allocator(machine, graph, order, memory, slots)
     for v in outputs:
         a.uses.setdefault(v.index, []).append(len(order))
