@@ -49,7 +49,7 @@ TR_HD void second_hash(const State* first, u32* last) {
 }
 
 struct Kernel {
-    static constexpr int lanes = tokenroof::lanes, nonces = 4, most_groups = 16, inputs = 4, roll_inputs = 16 * lanes;
+    static constexpr int lanes = tokenroof::lanes, roll_lanes = lanes, nonces = 4, most_groups = 16, inputs = 4, roll_inputs = 16 * lanes;
     // rounds 0..3 less the nonce; sums of words and constants; what the schedule starts from
     static constexpr int nonce_words = armv8_nonce_words + 16, roll_words = 1, nonce_scratch = 1, roll_scratch = 1;
     using Words = u32 __attribute__((vector_size(16)));

@@ -8,7 +8,7 @@ namespace {
 #include "scalar.inc"
 
 struct Kernel {
-    static constexpr int lanes = 1, nonces = 1, most_groups = 64, inputs = 1, roll_inputs = 16;
+    static constexpr int lanes = 1, roll_lanes = 1, nonces = 1, most_groups = 64, inputs = 1, roll_inputs = 16;
     static constexpr int nonce_words = scalar_nonce_words, nonce_scratch = 1;
     static constexpr int roll_words = scalar_roll_words, roll_scratch = 1;
     using Words = u32;

@@ -10,7 +10,7 @@ namespace {
 // Rows of the input for rolling, four words of each lane: the state after round 3 less the nonce, then the
 // midstate, either as F E B A and H G D C. For nonces: a word a lane.
 template <int L> struct Base {
-    static constexpr int lanes = L, nonces = 4, most_groups = 96 / L, inputs = L, roll_inputs = 16 * L;
+    static constexpr int lanes = L, roll_lanes = L, nonces = 4, most_groups = 96 / L, inputs = L, roll_inputs = 16 * L;
     static constexpr int nonce_scratch = 16 * L, roll_scratch = 16 * L;
     using Words = u32 __attribute__((vector_size(16)));
 

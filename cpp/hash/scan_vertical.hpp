@@ -6,9 +6,24 @@ namespace tokenroof {
 inline namespace TR_ISA {
 namespace {
 
-// Kernel: lanes, words of its jobs, scratch, and the static functions prepare_nonce(middle, tail, job),
-// prepare_roll(job), nonce(job, lanes, scratch, last), roll(job, lanes, keyed, scratch, last), and
-// set_lane(lanes, lane, middle, early) for rolling. Words is a GCC vector for the schedules.
+// What kernels of a vector width have in common: batches side by side of `width` hashes.
+template <int width, int nonce_batches, int roll_batches> struct VectorKernel {
+    static constexpr int lanes = width * nonce_batches, roll_lanes = width * roll_batches;
+    static constexpr int nonces = width, most_groups = 96 / roll_lanes, inputs = lanes, roll_inputs = 16 * roll_lanes;
+
+    TR_HD static void set_nonces(u32* input, u32 first) {
+        for (int l = 0; l < lanes; ++l) input[l] = swap_bytes(first + u32(l));
+    }
+    TR_HD static void set_lane(u32* input, int l, const u32* middle, const u32* early) {
+        u32* const at = input + 16 * width * (l / width) + l % width;
+        for (int i = 0; i < 8; ++i) at[i * width] = early[i], at[(8 + i) * width] = middle[i];
+    }
+};
+
+// Kernel: lanes of either mode, nonces a schedule is made for at once, words of its jobs, scratch, and the
+// static functions prepare_nonce(middle, tail, job), prepare_roll(job), nonce(job, lanes, scratch, last),
+// roll(job, lanes, keyed, scratch, last), and set_lane(lanes, lane, middle, early) for rolling. Words is a
+// GCC vector for the schedules (no template's: GCC drops attributes that depend on its arguments).
 template <class Kernel> long long scan_nonces(const ScanJob* job, ScanHit* hits) {
     constexpr int lanes = Kernel::lanes;
     alignas(64) u32 prepared[Kernel::nonce_words], scratch[Kernel::nonce_scratch], last[lanes], input[Kernel::inputs];
@@ -30,8 +45,9 @@ template <class Kernel> long long scan_nonces(const ScanJob* job, ScanHit* hits)
 }
 
 template <class Kernel> long long scan_versions(const ScanJob* job, ScanHit* hits) {
-    constexpr int lanes = Kernel::lanes, nonces = Kernel::nonces;
+    constexpr int lanes = Kernel::roll_lanes, nonces = Kernel::nonces;
     using Words = typename Kernel::Words;
+    static_assert(sizeof(Words) == sizeof(u32) * nonces, "a schedule of each nonce in a vector");
     alignas(64) u32 prepared[Kernel::roll_words], scratch[Kernel::roll_scratch], last[lanes],
         keyed[nonces * 64], input[Kernel::most_groups][Kernel::roll_inputs];
     u32 tail[3];

@@ -65,9 +65,10 @@ Linear = tuple[Word, Word]  # a uniform part still to be added to a vector
 class Graph:
     """Operations on vectors, in order, and the scalar code that prepares the job."""
 
-    def __init__(self, logic3: bool, rotate: bool | None = None) -> None:
+    def __init__(self, logic3: bool, rotate: bool | None = None, nested: str = "") -> None:
         self.logic3 = logic3  # three-input logic is one operation
         self.rotate = logic3 if rotate is None else rotate  # and so is a rotation
+        self.nested = nested  # of "a", "e" (rounds), "s" (schedule): rotations of rotations
         self.ops: list[tuple] = []
         self.seen: dict[tuple, int] = {}
         self.scalars: list[str] = []
@@ -126,16 +127,22 @@ class Graph:
             words = [self.op("rotate", x, n) for n in rotations]
             words += [self.op("right", x, shift)] if shift is not None else []
             return self.op("xor3", *words)
-        if self.rotate:
-            words = [self.op("rotate", x, n) for n in rotations]
-        else:
-            words = [self.op("right", x, n) for n in rotations]
-            words += [self.op("left", x, 32 - n) for n in rotations]
-        words += [self.op("right", x, shift)] if shift is not None else []
-        out = words[0]
-        for w in words[1:]:
-            out = self.op("xor", out, w)
-        return out
+        which = "s" if shift is not None else "a" if rotations[0] == 2 else "e"
+        if which in self.nested:
+            # r6(x) ^ r11(x) ^ r25(x) = r6(x ^ r5(x ^ r14(x))): fewer copies where operands are overwritten
+            out = x
+            for low, high in zip(reversed(rotations[:-1]), reversed(rotations[1:]), strict=True):
+                out = self.op("xor", self.op("rotate", out, high - low), x)
+            out = self.op("rotate", out, rotations[0])
+            return out if shift is None else self.op("xor", out, self.op("right", x, shift))
+        # each part is taken in as soon as it is there: few registers, and a short way to the sum
+        out: Vector | None = None
+        for n in rotations:
+            parts = [("rotate", n)] if self.rotate else [("right", n), ("left", 32 - n)]
+            for kind, by in parts:
+                part = self.op(kind, x, by)
+                out = part if out is None else self.op("xor", out, part)
+        return out if shift is None else self.op("xor", out, self.op("right", x, shift))
 
     def choose(self, e: Word, f: Word, g: Word) -> Word:
         if not any(isinstance(x, Vector) for x in (e, f, g)):
@@ -183,17 +190,19 @@ class Graph:
     def round(self, state: list[Word], keyed: Word | None, *parts: Word) -> list[Word]:
         """One round; the round's constant and word are the sum of `parts`, or stand in `keyed`."""
         a, b, c, d, e, f, g, h = state
-        ends = [self.rotates(a, (2, 13, 22)), self.majority(a, b, c)]
-        terms = [*parts, h, self.choose(e, f, g), self.rotates(e, (6, 11, 25))]
-        if keyed is not None:
-            terms = [h, keyed, *terms[len(parts) + 1 :]]
+        terms = [*parts, h] if keyed is None else [h, keyed]
+        terms += [self.choose(e, f, g), self.rotates(e, (6, 11, 25))]
         # a constant part is worth keeping apart where it meets another constant
-        if isinstance(d, Vector) and any(isinstance(x, Vector) for x in ends):
+        if isinstance(d, Vector) and any(isinstance(x, Vector) for x in (a, b, c)):
             t1 = [self.add(*terms)]
         else:
             lazy = self.add(*terms, lazy=True)
             t1 = list(lazy) if isinstance(lazy, tuple) else [lazy]
-        return [self.add(*t1, *ends), a, b, c, self.add(d, *t1), e, f, g]
+        following = self.add(d, *t1)  # first: the next round waits for it
+        return [
+            self.add(*t1, self.rotates(a, (2, 13, 22)), self.majority(a, b, c)),
+            a, b, c, following, e, f, g,
+        ]  # fmt: skip
 
     def rounds(self, state: list[Word], w: list[Word], first: int, last: int) -> list[Word]:
         for t in range(first, last):
@@ -208,34 +217,53 @@ class Graph:
 PADDING = [0x80000000] + [0] * 6 + [256]  # of a 32-byte message
 
 
-def second_hash(g: Graph, words: list[Word]) -> Word:
-    """Last word of the second hash: e after round 60 is h after round 63."""
-    state = g.rounds(list(IV), words + PADDING, 0, 61)
-    return g.add(state[4], IV[7])
+def second_hashes(g: Graph, batches: list[list[Word]]) -> list[Vector]:
+    """Last words of the second hashes: e after round 60 is h after round 63."""
+    words = [w + PADDING for w in batches]
+    states = [list(IV) for _ in words]
+    for t in range(61):
+        states = [g.rounds(state, w, t, t + 1) for state, w in zip(states, words, strict=True)]
+    return [g.add(state[4], IV[7]) for state in states]
 
 
-def nonce_scan(g: Graph) -> Vector:
-    """A nonce in each lane (its bytes swapped), all other words of the header the job's."""
+def nonce_scan(g: Graph, batches: int) -> list[Vector]:
+    """A nonce in each lane (its bytes swapped), all other words of the header the job's.
+
+    Batches go side by side, a round each in turn: one alone waits for its own sums.
+    """
     middle: list[Word] = [Uniform(f"middle[{i}]") for i in range(8)]
-    w: list[Word] = [Uniform(f"tail[{i}]") for i in range(3)] + [g.op("lane", "nonce")]
-    w += [0x80000000] + [0] * 10 + [640]
-    state = g.rounds(middle, w, 0, 64)
-    return second_hash(g, [g.add(m, s) for m, s in zip(middle, state)])
+    tail: list[Word] = [Uniform(f"tail[{i}]") for i in range(3)]
+    words: list[list[Word]] = [
+        [*tail, g.op("lane", "nonce", b), 0x80000000, *[0] * 10, 640] for b in range(batches)
+    ]
+    states = [list(middle) for _ in words]
+    for t in range(64):
+        states = [g.rounds(state, w, t, t + 1) for state, w in zip(states, words, strict=True)]
+    return second_hashes(
+        g, [[g.add(m, x) for m, x in zip(middle, state, strict=True)] for state in states]
+    )
 
 
-def roll_scan(g: Graph) -> Vector:
+def roll_scan(g: Graph, batches: int) -> list[Vector]:
     """A version in each lane, hence a midstate; words plus constants the nonce's, the same in all lanes.
 
     Lanes bring the state after round 3 less the nonce, which enters a and e alone.
     """
-    early = [g.op("lane", f"early{i}") for i in range(8)]
     nonce = g.op("keyed", 3)
-    state: list[Word] = list(early)
-    state[0], state[4] = g.op("add", early[0], nonce), g.op("add", early[4], nonce)
+    states: list[list[Word]] = []
+    for b in range(batches):
+        state: list[Word] = [g.op("lane", f"early{i}", b) for i in range(8)]
+        state[0], state[4] = g.op("add", state[0], nonce), g.op("add", state[4], nonce)
+        states.append(state)
     for t in range(4, 64):
-        state = g.round(state, g.op("keyed", t))
-    words = [g.op("add", s, g.op("lane", f"middle{i}")) for i, s in enumerate(state)]
-    return second_hash(g, words)
+        states = [g.round(state, g.op("keyed", t)) for state in states]
+    return second_hashes(
+        g,
+        [
+            [g.op("add", x, g.op("lane", f"middle{i}", b)) for i, x in enumerate(state)]
+            for b, state in enumerate(states)
+        ],
+    )
 
 
 def needed(ops: list[tuple], outputs: list[Vector]) -> list[int]:

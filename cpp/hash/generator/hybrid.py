@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from description import IV, K, PADDING, Graph, Uniform, Vector, Word
+from description import IV, PADDING, Graph, K, Uniform, Vector, Word
 from vectors import Machine, allocate
 
 LANES = 16

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from description import IV, K, PADDING, Graph, Uniform, Vector, Word
+from description import IV, PADDING, Graph, K, Uniform, Word
 
 
 class Job:
@@ -86,7 +86,7 @@ class Lane:
         if before[2] and before[3]:
             seven = (before[2] + before[3])[1:5]
             if first is not None:
-                first = [self.g.add(x, y) for x, y in zip(first, seven)]
+                first = [self.g.add(x, y) for x, y in zip(first, seven, strict=True)]
             elif any(x != 0 for x in seven):
                 out.append(f"paddd {self.job.quad(*seven)}, {self.t}")
             if first is not None:
@@ -94,8 +94,8 @@ class Lane:
             out.append(f"sha256msg2 {self.source(n - 1)}, {self.t}")
         elif before[2] and n in self.shifted:
             # the first word of quad n-1 is the job's: so are all four of w[t-7]
-            seven = before[2][1:] + [self.shifted[n]]
-            first = [self.g.add(x, y) for x, y in zip(first, seven)]
+            seven = [*before[2][1:], self.shifted[n]]
+            first = [self.g.add(x, y) for x, y in zip(first, seven, strict=True)]
             out += [
                 f"movdqa {self.job.quad(*first)}, {self.t}",
                 f"sha256msg2 {self.source(n - 1)}, {self.t}",

@@ -143,7 +143,8 @@ class Allocator:
         return r
 
     def run(self) -> list[str]:
-        for self.position, i in enumerate(self.order):
+        for position, i in enumerate(self.order):
+            self.position = position
             if not self.leaf(i):
                 self.lower(i)
         return self.lines
