@@ -21,12 +21,14 @@ TR_HD int lane_of(int slot) { return 4 * (slot % 4) + slot / 4; }
 TR_HD u32 candidates(const u32* block, u32 limit) {
     const __m512i swap = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
     const __m512i most = _mm512_set1_epi32(int(limit)), last = _mm512_set1_epi32(int(sha256_iv[7]));
-    u32 found = 0;
+    __mmask16 below[4];
     for (int k = 0; k < 4; ++k) {
         const __m512i words = _mm512_add_epi32(_mm512_load_si512(block + hybrid_done2 + 16 * k), last);
-        const u32 below = _mm512_cmple_epu32_mask(_mm512_shuffle_epi8(words, swap), most);
-        found |= (below >> 1 & 0x1111u) << k; // slot 4 k + j at bit 4 j + k, which is its lane
+        below[k] = _mm512_mask_cmple_epu32_mask(0x2222, _mm512_shuffle_epi8(words, swap), most);
     }
+    if (_mm512_kortestz(_mm512_kor(below[0], below[1]), _mm512_kor(below[2], below[3]))) return 0;
+    u32 found = 0;
+    for (int k = 0; k < 4; ++k) found |= u32(below[k]) >> 1 << k; // slot 4 k + j at bit 4 j + k, its lane
     return found;
 }
 

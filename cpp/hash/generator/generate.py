@@ -116,8 +116,8 @@ def vertical(
     return text
 
 
-def hybrid_text(name: str, roll: bool, groups: list[int]) -> str:
-    lines, graph, slots, spills = hybrid.hybrid(roll, groups)
+def hybrid_text(name: str, roll: bool) -> str:
+    lines, graph, slots, spills = hybrid.hybrid(roll)
     count(name, hybrid.LANES, lines)
     text = prepare(name, graph, slots, 1)
     text += f"constexpr int {name}_spill = {max(spills, 1) * 16};\n"
@@ -249,10 +249,7 @@ def main() -> None:
         shani_text(f"sha_ni{n}_{m}", n, m == "roll") for n in (2, 4, 6) for m in ("nonce", "roll")
     )
     (out / "sha_ni.inc").write_text(text)
-    groups = [6, 5, 5]  # hashes at once: 32 of a batch in six groups
-    text = (
-        HEAD + hybrid_text("hybrid_nonce", False, groups) + hybrid_text("hybrid_roll", True, groups)
-    )
+    text = HEAD + hybrid_text("hybrid_nonce", False) + hybrid_text("hybrid_roll", True)
     names = ("MIDDLE", "DONE2", "BLOCK")
     text += "".join(
         f"constexpr int hybrid_{n.lower()} = {getattr(hybrid, n) // 4};\n" for n in names

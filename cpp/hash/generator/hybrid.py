@@ -22,6 +22,9 @@ DONE1, DONE2 = START2 + 16 * LANES, START2 + 48 * LANES
 BLOCK = DONE2 + 16 * LANES
 
 
+# Hashes at once (32 of a batch in all), and how many sha256rnds2 stand between vector instructions: by
+# measuring on Zen 4, where finer mixes let vector instructions take the turns of the rounds.
+MIX = {False: ([6, 5, 5], 6), True: ([7, 7, 6, 6, 6], 8)}
 MIDDLE = 4064  # blocks are addressed from here, so that most offsets of vectors take one byte
 
 
@@ -137,16 +140,16 @@ def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
                     f"vmovdqa {at('here', start + 16 * s)}, %%xmm{p}",
                     f"vmovdqa {job[f'state{number}']}, %%xmm{q}",
                 ]
-        # a pointer per hash walks down the pairs, so that a lane's offset takes one byte
+        # a pointer per hash walks down two pairs at a time, so that a lane's offset takes one byte
         walks = sorted({number for number, *_ in hashes if not (roll and number == 1)})
-        lines += [f"lea {at('here', (PAIRS1, PAIRS2)[n - 1] + 64)}, %[row{n}]" for n in walks]
+        lines += [f"lea {at('here', (PAIRS1, PAIRS2)[n - 1] + ROW)}, %[row{n}]" for n in walks]
         for pair in range(PAIRS):
             held = ""
             for number, s, p, q in hashes:
                 if roll and number == 1:
                     words = f"{8 * LANES * (pair + 2)}(%[keyed])"
                 else:
-                    own = f"{place(s, lanes)[1] - 64}(%[row{number}])"
+                    own = f"{place(s, lanes)[1] - ROW * (1 - pair % 2)}(%[row{number}])"
                     words = job.get((number, pair), own)
                 if words != held:
                     lines.append(f"vmovq {words}, %%xmm0")
@@ -154,9 +157,8 @@ def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
                 if pair % 2:
                     p, q = q, p
                 lines.append(f"sha256rnds2 %%xmm0, %%xmm{p}, %%xmm{q}")
-            lines += [
-                f"sub $-128, %[row{n}]" if ROW == 128 else f"add ${ROW}, %[row{n}]" for n in walks
-            ]
+            if pair % 2:
+                lines += [f"add ${2 * ROW}, %[row{n}]" for n in walks]
         for number, s, p, q in hashes:
             lines.append(f"vmovdqa %%xmm{p}, {at('next', (DONE1, DONE2)[number - 1] + 16 * s)}")
             if number == 1:
@@ -164,9 +166,8 @@ def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
     return lines
 
 
-def merged(first: list[str], second: list[str]) -> list[str]:
-    """Both in order; after every few sha256rnds2 the share of the others that is due."""
-    every = 6  # by measuring: finer mixes let vector operations take the turns of sha256rnds2
+def merged(first: list[str], second: list[str], every: int) -> list[str]:
+    """Both in order; after `every` sha256rnds2 the share of the others that is due."""
     total = sum("rnds2" in line for line in first)
     out: list[str] = []
     seen = taken = 0
@@ -181,8 +182,9 @@ def merged(first: list[str], second: list[str]) -> list[str]:
     return out + second[taken:]
 
 
-def hybrid(roll: bool, groups: list[int]):
+def hybrid(roll: bool):
     """Lines of one turn, the graph with the job's scalar code, and the slots of the job."""
+    groups, every = MIX[roll]
     lanes = LANES
     machine = Machine(512, [*range(2 * max(groups) + 1 + roll, 32)], lanes)
     slots: dict = {}
@@ -243,4 +245,4 @@ def hybrid(roll: bool, groups: list[int]):
         outputs += [v for part in parts for v in first_schedule(graph, part)]
     vectors, _, spills = allocate(machine, graph, outputs, memory, slots)
     rnds = rounds(job, groups, roll, lanes)
-    return merged(rnds, vectors), graph, slots, spills
+    return merged(rnds, vectors, every), graph, slots, spills
