@@ -180,12 +180,10 @@ class Graph:
     # --- SHA-256
 
     def scheduled(self, w: list[Word], t: int) -> Word:
-        return self.add(
-            w[t - 16],
-            self.rotates(w[t - 15], (7, 18), 3),
-            w[t - 7],
-            self.rotates(w[t - 2], (17, 19), 10),
-        )
+        # one sum after the other: both terms in rotations at once take more registers
+        early = self.add(w[t - 16], self.rotates(w[t - 15], (7, 18), 3), w[t - 7], lazy=True)
+        late = self.rotates(w[t - 2], (17, 19), 10)
+        return self.add(*(early if isinstance(early, tuple) else (early,)), late)
 
     def round(self, state: list[Word], keyed: Word | None, *parts: Word) -> list[Word]:
         """One round; the round's constant and word are the sum of `parts`, or stand in `keyed`."""

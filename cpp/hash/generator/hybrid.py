@@ -24,7 +24,7 @@ BLOCK = DONE2 + 16 * LANES
 
 # Hashes at once (32 of a batch in all), and how many sha256rnds2 stand between vector instructions: by
 # measuring on Zen 4, where finer mixes let vector instructions take the turns of the rounds.
-MIX = {False: ([6, 5, 5], 6), True: ([7, 7, 6, 6, 6], 8)}
+MIX = {False: ([6, 5, 5], 7), True: ([7, 6, 6, 7, 6], 8)}
 MIDDLE = 4064  # blocks are addressed from here, so that most offsets of vectors take one byte
 
 
@@ -61,11 +61,10 @@ def store_pairs(g: Graph, part: Part, w: list[Word], first: int, base: int) -> l
     out = []
     for p in range(PAIRS):
         t = first + 2 * p
-        pair = []
         for k in (t, t + 1):
             if k == len(w):
                 w.append(g.scheduled(w, k))
-            pair.append(g.add(w[k], K[k]))
+        pair = [g.add(w[k], K[k]) for k in (t, t + 1)]
         if not any(isinstance(x, Vector) for x in pair):
             continue
         if not isinstance(pair[0], Vector):  # the first operand stands in a register
