@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import signal
 import statistics
@@ -131,17 +130,6 @@ def main():
     beyond = process("-c", "import tokenroof") - base
     print(f"import tokenroof: {1e3 * beyond:.1f} ms beyond NumPy's {1e3 * base:.0f}")
     print(f"tokenroof --help: {1e3 * process('-m', 'tokenroof.cli', '--help'):.0f} ms")
-    count = 100_000
-    sha256 = hashlib.sha256
-    lib = count / best(
-        lambda: [sha256(sha256(b).digest()).digest() for b in [bytes(80)] * count], 3
-    )
-    print(f"hashlib {lib / 1e6:.2f} MH/s, one thread")
-    for name, row in mining.backends().items():
-        result = mining.scan(bytes(80), count=2**22, target=1, threads=1, backend=name)
-        rate = result.hashes / result.cpu_seconds
-        print(f"  scan {name:10} {rate / 1e6:6.2f} MH/s  {rate / lib:5.1f} x hashlib", end="")
-        print(f", bound {row['bound'] / 1e6:.1f}")
 
 
 if __name__ == "__main__":
