@@ -10,6 +10,11 @@ inline namespace TR_ISA {
 TR_HD double at(const char* p) { return *reinterpret_cast<const double*>(p); }
 
 template <int N> TR_HD void read_record(double* to, const char* from, Size stride) {
+    if (stride == Size(sizeof(double))) {
+        const double* const row = reinterpret_cast<const double*>(from);
+        for (int i = 0; i < N; ++i) to[i] = row[i];
+        return;
+    }
     for (int i = 0; i < N; ++i) to[i] = at(from + i * stride);
 }
 

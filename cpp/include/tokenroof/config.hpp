@@ -27,10 +27,10 @@ inline namespace TR_ISA {
 
 // The smaller value; NaN if either is NaN (std::min loses it in one argument order).
 // T is a float, a double, or a GCC vector of doubles: comparisons and ?: then work lane by lane.
-template <class T> TR_HD constexpr T min_nan(T a, T b) { return (a < b || a != a) ? a : b; }
+template <class T> TR_HD constexpr T min_nan(T a, T b) { return a != a ? a : (a < b ? a : b); }
 
-// The larger value; NaN if either is NaN.
-template <class T> TR_HD constexpr T max_nan(T a, T b) { return (a > b || a != a) ? a : b; }
+// The larger value; NaN if either is NaN. (One instruction, and a test that never branches either way by chance.)
+template <class T> TR_HD constexpr T max_nan(T a, T b) { return a != a ? a : (a > b ? a : b); }
 
 #if defined(__CUDA_ARCH__) || defined(__CUDACC_RTC__)
 TR_HD double not_a_number() { return __longlong_as_double(0x7ff8000000000000LL); }

@@ -105,6 +105,38 @@ template <> struct TileLanes<double> {
 };
 #endif
 
+// Seconds of a product whose tiles of one split (and one more per each of `sums` partial sums) are known.
+template <class V> TR_HD V split_total(const Gemm& r, V compute, V memory, V rows, V sums) {
+    const V none = splat<V>(0.0);
+    const V joined = sums > none ? r.split + rows * (sums * r.split_s) : rows * 0.0;
+    return smooth_max(compute, memory, r.overlap) + joined;
+}
+
+// The best of the splits, the first of equals: its seconds, and those of its tiles.
+template <class V>
+TR_HD void best_split(const Gemm& r, const V* compute, int splits, V memory, V rows, V& best, V& shortest) {
+    for (int i = 0; i < splits; ++i) {
+        const V total = split_total(r, compute[i], memory, rows, splat<V>(i > 0 ? double(1 << i) : 0.0));
+        shortest = total < best ? compute[i] : shortest;
+        best = total < best ? total : best;
+    }
+}
+#if defined(__AVX512F__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+// A single product: all splits at once, for which of two is longer is hard to foresee.
+template <>
+TR_HD void best_split(const Gemm& r, const double* compute, int splits, double memory, double rows, double& best,
+                      double& shortest) {
+    const double8 sums = {0.0, 2.0, 4.0, 8.0, 16.0};
+    double8 tiles = splat<double8>(infinite());
+    for (int i = 0; i < splits; ++i) tiles[i] = compute[i];
+    const double8 total = split_total(r, tiles, splat<double8>(memory), splat<double8>(rows), sums);
+    for (int i = 0; i < gemm_splits; ++i) {
+        shortest = total[i] < best ? compute[i] : shortest;
+        best = total[i] < best ? total[i] : best;
+    }
+}
+#endif
+
 template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
     using Tiles = TileLanes<V>;
     using W = typename Tiles::Type;
@@ -114,22 +146,19 @@ template <class V> TR_HD Cost<V> gemm_cost(const Gemm& r, V m) {
     W waves[Tiles::groups], seconds[Tiles::groups];
     for (int t = 0; t < Tiles::groups; ++t)
         waves[t] = ceil_lanes(spread * Tiles::at(r.down, t)) * Tiles::at(r.across, t);
-    V best = splat<V>(infinite()), shortest = best;
-    for (int i = 0; i < gemm_splits; ++i) {
-        const double split = double(1 << i);
-        if (i > 0 && !(r.k >= 64.0 * split)) break;
-        const double depth = r.k * (1.0 / split) + r.prologue;
+    V compute[gemm_splits];
+    int splits = 0;
+    for (; splits < gemm_splits && (splits == 0 || r.k >= 64.0 * double(1 << splits)); ++splits) {
+        const double split = double(1 << splits), depth = r.k * (1.0 / split) + r.prologue;
         for (int t = 0; t < Tiles::groups; ++t) {
             const W w = waves[t] * split;
             const W paid = w + r.wave * (ceil_lanes(w) - w);
             seconds[t] = (w <= full ? full : paid) * (depth * Tiles::at(r.unit, t));
         }
-        const V compute = Tiles::least(seconds);
-        const V joined = i == 0 ? rows * 0.0 : r.split + rows * (split * r.split_s);
-        const V total = smooth_max(compute, memory, r.overlap) + joined;
-        shortest = total < best ? compute : shortest;
-        best = total < best ? total : best;
+        compute[splits] = Tiles::least(seconds);
     }
+    V best = splat<V>(infinite()), shortest = best;
+    best_split(r, compute, splits, memory, rows, best, shortest);
     const V nan = splat<V>(not_a_number());
     const V quantised = rows * r.quantise_s;
     const V valid = m >= none ? none : nan;
