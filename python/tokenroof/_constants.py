@@ -172,7 +172,9 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     key = {"device": "band", "engine": "band", "type": "band_generation",
            "generation": "band_generation", "other": "band_other"}[near]  # fmt: skip
     bands = [row[key] for row in chosen if key in row]
-    own_bands = [row["band"] for row in chosen]  # carried over, constants are never surer than at home
+    own_bands = [
+        row["band"] for row in chosen
+    ]  # carried over, constants are never surer than at home
     band = max([*bands, *own_bands]) if bands else max([FAR_BAND, *own_bands])
     if device.vendor.lower() != "nvidia":
         band = max(band, FAR_BAND)

@@ -219,9 +219,7 @@ def prefill_decode(
     context = tokens + 0.5 * out
     filled = kernels.prompts_step(*first.records, 1.0, tokens, 0.0)  # type: ignore[attr-defined]
     prefill_s, prefill_w = float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
-    whole = Plan(weights=layout.weights, kv_cache=layout.kv_cache).pack()
-    held = kernels.memory_required(m.pack(), whole, np.array([0.0, 1.0]), tokens)  # type: ignore[attr-defined]
-    cache_bytes = float(held[1] - held[0])
+    cache_bytes = float(m.kv_bytes(tokens, layout.kv_cache))
 
     def decoding(batch: Any, v: dict[str, Any]) -> tuple[Any, Any, Any]:
         """Time per token, watts and devices of the decode pool with this many sequences."""
@@ -234,7 +232,7 @@ def prefill_decode(
 
     def evaluate(**v: Any) -> dict[str, Any]:
         sides = (first.plan.devices, layout.devices if not flowing else first.plan.devices)
-        transfer = v["link_s"] + cache_bytes / (v["link_bandwidth"] * min(sides))
+        transfer = kernels.send(cache_bytes, v["link_s"], v["link_bandwidth"] * min(sides))  # type: ignore[attr-defined]
         most = n_prefill / prefill_s  # requests per second
         after = max(out - 1.0, 1.0)
         shape = np.broadcast_shapes(transfer.shape, users.shape)

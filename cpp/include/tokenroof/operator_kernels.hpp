@@ -34,12 +34,10 @@ TR_HD Protocol shared_line(const double* c, const RankGroup& r, double per_byte)
     return {r.n - r.n + s.t0 + c[calibration::launch_s], per_byte / s.memory};
 }
 
-// fixed: seconds of both launches
-TR_HD void put_indexer(double* out, const Indexer& x, double fixed, double batch, double pairs, double keys,
-                       double queries) {
+TR_HD void put_indexer(double* out, const Indexer& x, double batch, double pairs, double keys, double queries) {
     const double b = amount_or_nan(batch);
     const Roof<double> r = index_roof(x, b * pairs, b * keys, b * queries);
-    put_operator(out, fixed, r.compute, r.memory, r.flops, r.bytes);
+    put_operator(out, x.a.fixed, r.compute, r.memory, r.flops, r.bytes);
 }
 
 // Of `batch` prompts with amounts that are known to be none below zero.
@@ -176,9 +174,8 @@ TR_HD void mla_prefill_operator(const double* d, const double* c, const double* 
 TR_HD void sparse_decode_operator(const double* d, const double* c, const double* a, double* out) {
     double attention[op::count], index[op::count];
     const double* g = c + calibration::block_mla_decode;
-    const bool measured = measured_form(c, calibration::block_mla_decode);
     const double context = amount_or_nan(a[1]);
-    if (measured) {
+    if (measured_form(c, calibration::block_mla_decode)) {
         const AttentionDecode r = prepare_sparse_decode(d, g, a[2], a[3], a[4], a[5], int(a[8]));
         put_cost(attention, attention_decode_cost<double>(r, a[0], a[1], false));
     } else {
@@ -188,7 +185,7 @@ TR_HD void sparse_decode_operator(const double* d, const double* c, const double
         put_attention(attention, t, a[0], keys, keys, 1.0, 0.0);
     }
     const Indexer x = make_indexer(d, c, calibration::attention_decode_t0, a[6], a[7], a[5]);
-    put_indexer(index, x, measured ? 2.0 * g[constant::mla_decode::t0] : x.a.fixed, a[0], context, context, 1.0);
+    put_indexer(index, x, a[0], context, context, 1.0);
     put_sum(out, attention, index);
 }
 
@@ -197,9 +194,8 @@ TR_HD void sparse_decode_operator(const double* d, const double* c, const double
 TR_HD void sparse_prefill_operator(const double* d, const double* c, const double* a, double* out) {
     double attention[op::count], index[op::count];
     const double* g = c + calibration::block_mla_prefill;
-    const bool measured = measured_form(c, calibration::block_mla_prefill);
     const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
-    if (measured) {
+    if (measured_form(c, calibration::block_mla_prefill)) {
         const AttentionPrefill all = prepare_mla_prefill(d, g, a[3], a[4], a[5], a[6], a[7], false, int(a[12]));
         const AttentionPrefill chosen = prepare_sparse_prefill(d, g, a[3], a[4], a[5], a[6], a[7], a[8], int(a[12]));
         put_cost(attention, faster(attention_prefill_cost<double>(all, a[0], a[1], a[2]),
@@ -213,8 +209,8 @@ TR_HD void sparse_prefill_operator(const double* d, const double* c, const doubl
         put_operator(attention, all.fixed, r.compute, r.memory, r.flops, r.bytes);
     }
     const Indexer x = make_indexer(d, c, calibration::attention_prefill_t0, a[9], a[10], a[8]);
-    put_indexer(index, x, measured ? 2.0 * g[constant::mla_prefill::t0] : x.a.fixed, a[0],
-                causal_pairs(tokens, past, no_window), causal_keys(tokens, past, no_window), tokens);
+    put_indexer(index, x, a[0], causal_pairs(tokens, past, no_window), causal_keys(tokens, past, no_window),
+                tokens);
     put_sum(out, attention, index);
 }
 
