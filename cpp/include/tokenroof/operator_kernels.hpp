@@ -233,7 +233,7 @@ TR_HD void mamba2_prefill_operator(const double* d, const double* c, const doubl
 
 // tokens, hidden, whether the residual comes and goes with it
 TR_HD void norm_operator(const double* d, const double* c, const double* a, double* out) {
-    put_line(out, elementwise_line(d, c, 1.0, norm_bytes(a[1], a[2] != 0.0)), a[0], 0.0);
+    put_line(out, elementwise_line(d, c, 1.0, norm_bytes(a[1], a[2] != 0.0) + (a[2] - a[2])), a[0], 0.0);
 }
 // tokens, heads, kv_heads, head_dim, v_head_dim, type of the cache
 TR_HD void rotary_operator(const double* d, const double* c, const double* a, double* out) {
@@ -251,7 +251,8 @@ TR_HD void quantise_operator(const double* d, const double* c, const double* a, 
 // sequences, vocab, whether the likeliest token is taken
 TR_HD void sampling_operator(const double* d, const double* c, const double* a, double* out) {
     const bool greedy = a[2] != 0.0;
-    put_line(out, elementwise_line(d, c, greedy ? 1.0 : 3.0, sampling_bytes(a[1], greedy)), a[0], 0.0);
+    const double moved = sampling_bytes(a[1], greedy) + (a[2] - a[2]); // NaN stays
+    put_line(out, elementwise_line(d, c, greedy ? 1.0 : 3.0, moved), a[0], 0.0);
 }
 
 // bytes read and written, kernels

@@ -14,7 +14,7 @@ def norm_operator(
     device: Record, calibration: Record, tokens: float, hidden: float, residual: float
 ) -> dict[str, float]:
     """In and out; with the residual that too."""
-    moved = (4.0 if residual != 0.0 else 2.0) * HALF * hidden
+    moved = (4.0 if residual != 0.0 else 2.0) * HALF * hidden + (residual - residual)
     return ops.of_line(ops.elementwise(device, calibration, 1.0, moved), tokens, 0.0)
 
 
@@ -55,5 +55,6 @@ def sampling_operator(
     """Logits read; for a draw also widened, made probabilities in place, and read again."""
     alone = greedy != 0.0
     moved = (HALF if alone else HALF + SINGLE + 2.0 * SINGLE + SINGLE) * vocab
+    moved = moved + (greedy - greedy)
     line = ops.elementwise(device, calibration, 1.0 if alone else 3.0, moved)
     return ops.of_line(line, sequences, 0.0)
