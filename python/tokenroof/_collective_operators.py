@@ -136,4 +136,5 @@ def kv_transfer(
             f"across is {across!r} on {d.name}; allowed: domain, as no link between nodes is known"
         )
     ranks = 2.0 * domain if across == "nodes" else 2.0
-    return send(d, ranks, m.kv_bytes(length, kv_dtype) / sides, engine, fidelity)
+    moved: Operator = send(d, ranks, m.kv_bytes(length, kv_dtype) / sides, engine, fidelity)
+    return moved

@@ -225,8 +225,8 @@ def prefill_decode(
         """Time per token, watts and devices of the decode pool with this many sequences."""
         if flowing:
             share = np.maximum(batch / n_decode, 1e-9)
-            f = pipeline(second, m, layout, share, context, None, None, v)
-            return f["time_s"], f["watts"] * n_decode, f["chips"] * n_decode
+            flow = pipeline(second, m, layout, share, context, None, None, v)
+            return flow["time_s"], flow["watts"] * n_decode, flow["chips"] * n_decode
         f = gpu.step(batch / n_decode, context)
         return f[..., 0], f[..., _STEP["watts"]] * n_decode, float(layout.devices * n_decode)
 

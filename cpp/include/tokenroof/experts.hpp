@@ -86,7 +86,7 @@ TR_HD void add_grouped(Cost<V>& out, const GroupedProduct& p, const Routed<V>& l
     out.compute = out.compute + compute;
     out.memory = out.memory + memory;
     out.flops = out.flops + load.pairs * p.flops;
-    out.bytes = out.bytes + load.touched * p.weight + load.pairs * p.pair;
+    out.bytes = out.bytes + (load.touched * p.weight + load.pairs * p.pair);
 }
 
 // Rows of a tile for so many tokens of an expert: the next power of two from 8 on.

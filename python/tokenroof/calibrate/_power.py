@@ -197,7 +197,7 @@ def _fit(device: Device, tables: dict[str, dict[str, Array]], idle: float) -> di
     return {name: float(f"{values[name]:.4g}") for name in _core.CALIBRATION_BLOCKS["power"]}
 
 
-def _part(table: dict[str, Array], chosen: Array) -> dict[str, Array]:
+def _part(table: dict[str, Array], chosen: NDArray[np.bool_]) -> dict[str, Array]:
     n = len(table["power"])
     return {name: v[chosen] if len(v) == n else v for name, v in table.items()}
 

@@ -533,12 +533,13 @@ class Step:
             keys = sequences * (context / lay.cp)
             self.add_roof(self.decode_index.roof(keys, keys, sequences))
         for ways in self.measured_decode:
-            (x,) = ways
-            assert isinstance(x, Measured)
-            assert isinstance(x.form, attention_forms.Decode)
-            seen = context if lay.cp == 1.0 else minimum(context, x.form.window) / lay.cp
-            _, *cost = x.form.cost(sequences, seen, False)
-            self.add_costs("attention", x.layers, *cost)
+            (own_form,) = ways
+            assert isinstance(own_form, Measured)
+            assert isinstance(own_form.form, attention_forms.Decode)
+            limit = own_form.form.window
+            seen = context if lay.cp == 1.0 else minimum(context, limit) / lay.cp
+            _, *cost = own_form.form.cost(sequences, seen, False)
+            self.add_costs("attention", own_form.layers, *cost)
         self.decode_attention_s = self.group["attention"]
         self.add_terms(self.prefill, amounts)
 
@@ -553,10 +554,10 @@ class Step:
             self.add_roof(self.prefill_index.roof(*prompt_load(ops.NO_WINDOW)))
         for ways in self.measured_prefill:
             costs = []
-            for x in ways:
-                assert isinstance(x, Measured)
-                assert isinstance(x.form, attention_forms.Prefill)
-                costs.append(x.form.cost(own, tokens, past))
+            for way in ways:
+                assert isinstance(way, Measured)
+                assert isinstance(way.form, attention_forms.Prefill)
+                costs.append(way.form.cost(own, tokens, past))
             _, *cost = reduce(faster_cost, costs)
             assert isinstance(ways[0], Measured)
             self.add_costs("attention", ways[0].layers / lay.cp, *cost)
