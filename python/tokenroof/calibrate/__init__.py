@@ -211,7 +211,10 @@ def fit_tables(
     spec = _spec(operator)
     newest: dict[tuple[str, str, str], tuple[str, Table]] = {}
     for system, engine, version, path in measured_tables(folder, operator):
-        table = _own_rows(spec, engine, read_operator(operator, path, system))
+        try:
+            table = _own_rows(spec, engine, read_operator(operator, path, system))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         kinds = np.asarray(spec.kind(table.columns)).astype(str)
         for kind in np.unique(kinds):
             key = (find_device(system).name, engine, str(kind))

@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from tokenroof._constants import first_from
 from tokenroof.calibrate import SPECS, fit_tables, write_constants
 from tokenroof.calibrate._engines import fit_engines, write_engines
 from tokenroof.calibrate._points import read_serving, rule
@@ -19,8 +20,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Fit, print a line per fit, write the files; 2 for input that does not do."""
     parser = argparse.ArgumentParser(
         prog="python -m tokenroof.calibrate",
-        description="Fit the operators' constants on measured tables.",
-        epilog="example: python -m tokenroof.calibrate tables --out constants --operator gemm",
+        description="Fit the constants of operators, of board power and, last, of engines on tables.",
+        epilog="example: python -m tokenroof.calibrate tables --out constants --operator gemm. "
+        "TOKENROOF_CONSTANTS=constants then puts them before the catalogue's.",
     )
     parser.add_argument("folder", help="with operators/<device>/<engine>-<version>/<table>.parquet")
     parser.add_argument("--out", default=".", help="folder for the TOML files [here]")
@@ -52,8 +54,9 @@ def main(arguments: list[str] | None = None) -> int:
             if operator == ENGINE:
                 points = read_serving(Path(given.folder, POINTS), exclude=tuple(given.exclude))
                 print("; ".join(f"{reason}: {number}" for reason, number in points.counts.items()))
-                found = fit_engines(points, progress=print)
-                write_engines(out / "engine.toml", found)
+                with first_from(out):  # beside the operators as fitted just now
+                    found = fit_engines(points, progress=print)
+                write_engines(out / "engine.toml", found, given.exclude)
                 print(found.summary())
                 print(f"wrote {out / ENGINE}.toml: {len(found.rows)} engines")
                 continue
@@ -63,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
                 rows = fit_tables(given.folder, operator, given.rows, print)
             write_constants(out / f"{operator}.toml", operator, rows)
             print(f"wrote {out / operator}.toml: {len(rows)} fits")
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, ImportError) as error:
         print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 2
     return 0

@@ -71,7 +71,7 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
         code = np.array([float(dtypes.code(t)) for t in types])
         fields = kernels.experts_operator(  # type: ignore[attr-defined]
             *ideal, x["num_tokens"], x["hidden_size"], x["inter_size"], x["num_experts"], x["topk"],
-            3.0, x["moe_tp_size"], x["moe_ep_size"], code,
+            3.0, x["moe_tp_size"], x["moe_ep_size"], 0.0, code,
         )  # fmt: skip
         tiles = expert_tiles(
             x["num_tokens"], x["inter_size"], x["num_experts"], x["topk"], x["moe_tp_size"],
@@ -84,7 +84,9 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
         shape = (x["num_heads"], kv, x["head_dim"], x["head_dim"], x["window_size"], code)
         if kind == "attention_decode":
             context = x["isl"] + x["step"]
-            fields = kernels.attention_decode_operator(*ideal, x["batch_size"], context, *shape)  # type: ignore[attr-defined]
+            fields = kernels.attention_decode_operator(  # type: ignore[attr-defined]
+                *ideal, x["batch_size"], context, *shape, 0.0
+            )
             seen = np.where(x["window_size"] > 0, np.minimum(context, x["window_size"]), context)
             tiles = x["batch_size"] * kv * np.ceil(seen / 256)
         else:

@@ -68,6 +68,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     name = os.fspath(path)
     try:
         if name.endswith(".parquet"):
+            require("pyarrow", extra="analysis")
             return pandas.read_parquet(name)
         if name.endswith(".csv"):
             return pandas.read_csv(name)
