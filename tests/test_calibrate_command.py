@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import tokenroof as tr
-from tokenroof import _constants
+from tokenroof import _constants, kernels, power
+from tokenroof.calibrate import _power
 from tokenroof.calibrate.__main__ import main
 from tokenroof.calibrate._engines import EngineFit, write_engines
 
@@ -35,7 +36,8 @@ def fitted(tmp_path_factory):
         at / "gemm_perf.csv", index=False
     )
     out = folder / "out"
-    assert main([str(folder), "--out", str(out), "--operator", "gemm"]) == 0
+    assert main([str(folder), "--out", str(out)]) == 0  # all that there are tables of
+    assert {path.name for path in out.iterdir()} == {"gemm.toml"}
     return folder, out, (m, n, k, time)
 
 
@@ -67,6 +69,47 @@ def test_the_same_table_gives_the_same_file(fitted, tmp_path):
     folder, out, _ = fitted
     assert main([str(folder), "--out", str(tmp_path), "--operator", "gemm"]) == 0
     assert (tmp_path / "gemm.toml").read_text() == (out / "gemm.toml").read_text()
+
+
+def test_board_power_from_tables_with_watts(tmp_path):
+    """Tables of all four classes, with the power that known constants give."""
+    rng = np.random.default_rng(3)
+    device, true = tr.device("H200-SXM"), tr.power.constants("B200-SXM").constants
+    record = power.constants_record(true).pack()
+    n, pick = 400, lambda *values: rng.choice(values, 400)
+    heads = {"num_heads": pick(32, 64), "num_key_value_heads": pick(4, 8), "head_dim": 128, "window_size": 0,
+             "kv_cache_dtype": pick("bfloat16", "fp8")}  # fmt: skip
+    tables = {
+        "gemm": {"gemm_dtype": pick("bfloat16", "fp8"), "m": pick(512, 4096, 16384), "n": pick(8192, 16384),
+                 "k": pick(8192, 14336)},
+        "attention_decode": {"batch_size": pick(128, 512), "isl": pick(8192, 32768), "step": 1, **heads},
+        "attention_prefill": {"batch_size": pick(4, 8), "isl": pick(8192, 16384), "step": 0, **heads},
+        "experts": {"moe_dtype": pick("bfloat16", "fp8"), "num_tokens": pick(1024, 8192), "topk": 8,
+                    "hidden_size": pick(4096, 7168), "inter_size": pick(1536, 2048), "num_experts": 128,
+                    "moe_tp_size": 1, "moe_ep_size": pick(1, 4)},
+    }  # fmt: skip
+    at = tmp_path / "operators" / "H200-SXM" / "vllm-1.0"
+    at.mkdir(parents=True)
+    for name, kind in _power.TABLES.items():
+        frame = pd.DataFrame(tables[kind])
+        flops, moved, peak, fill = _power._work(kind, frame, device)
+        seconds = np.maximum(1e-4, flops / peak / 0.6 + moved / device.memory_bandwidth / 0.7)
+        seconds = seconds * rng.uniform(1.0, 2.0, n)
+        use = {kind: fill * (1 - 3e-6 / seconds)}
+        watts = kernels.board_power(
+            device.pack(), record, flops / seconds / peak, moved / seconds / device.memory_bandwidth,
+            *[use.get(c, 0.0) for c in power.CLASSES],
+        )  # fmt: skip
+        frame.assign(latency=seconds * 1e3, power=watts).to_csv(at / f"{name}.csv", index=False)
+    assert main([str(tmp_path), "--out", str(tmp_path / "out"), "--operator", "power"]) == 0
+    with _constants.first_from(tmp_path / "out"):
+        (row,) = [r for r in _constants.fits("power") if r["device"] == "H200-SXM"]
+    assert row["rows"] == 4 * n and row["mape"] < 0.04
+    for name, kind in _power.TABLES.items():
+        part = _power.read_power(at / f"{name}.csv", device, kind)
+        np.testing.assert_allclose(
+            _power.predict(device, row["constants"], kind, part), part["power"], rtol=0.1
+        )
 
 
 @pytest.mark.parametrize("text", ["", "nothing = 1", "[[fit", b"\xff\xfe"])

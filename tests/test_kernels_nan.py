@@ -83,7 +83,10 @@ def test_underflow_reaches_errstate_where_the_answer_is_the_number_that_underflo
         with pytest.raises(FloatingPointError, match="underflow"), np.errstate(all="raise"):
             kernels["attainable"](1.0, bandwidth, 1e-300)
     # an invalid operation elsewhere does not hide it
-    with pytest.raises(FloatingPointError, match="underflow"), np.errstate(under="raise", invalid="ignore"):
+    with (
+        pytest.raises(FloatingPointError, match="underflow"),
+        np.errstate(under="raise", invalid="ignore"),
+    ):
         kernels["attainable"](1.0, np.array([np.inf, 1e-300]), np.array([0.0, 1e-300]))
     # in a step it is a part that fades beside the rest
     with np.errstate(all="raise"):

@@ -22,7 +22,7 @@ from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
 from tokenroof.calibrate._points import Points, read_serving
 from tokenroof.calibrate._specs import GEMM, Spec
-from tokenroof.calibrate._tables import Table, possible, read, shapes
+from tokenroof.calibrate._tables import NoTablesError, Table, possible, read, shapes
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
 from tokenroof.device import device as find_device
@@ -221,7 +221,7 @@ def fit_tables(
             if key not in newest or _version_key(newest[key][0]) < _version_key(version):
                 newest[key] = version, table.where(kinds == kind)
     if not newest:
-        raise ValueError(f"{os.fspath(folder)} has no tables of {operator} below operators/")
+        raise NoTablesError(f"{os.fspath(folder)} has no tables of {operator} below operators/")
     rows, tables = [], []
     for (name, engine, _), (version, table) in sorted(newest.items(), key=lambda item: item[0]):
         for row in fit_operator(operator, table, name, engine, most):

@@ -17,7 +17,7 @@ import numpy as np
 from tokenroof import _constants, _core, dtypes, kernels
 from tokenroof._lazy import require
 from tokenroof.calibrate._fit import Errors
-from tokenroof.calibrate._tables import TYPES, read
+from tokenroof.calibrate._tables import TYPES, NoTablesError, read
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
 from tokenroof.device import device as find_device
@@ -270,7 +270,7 @@ def fit_power(
         found.setdefault(name, {})[kind] = read_power(frame, name, kind)
     found = {name: tables for name, tables in found.items() if "gemm" in tables}
     if not found:
-        raise ValueError(
+        raise NoTablesError(
             f"{os.fspath(folder)} has no table of products with power below operators/"
         )
     rows = []

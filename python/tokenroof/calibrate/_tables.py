@@ -56,6 +56,10 @@ class Table:
         )
 
 
+class NoTablesError(ValueError):
+    """A folder has no table of what was asked for."""
+
+
 def read(path: str | os.PathLike[str]) -> Any:
     """A table of a .csv or .parquet file as a pandas frame.
 
