@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 import tokenroof as tr
 from _support import (
     BY_ISA,
+    MEASURED,
     OPERATORS,
     STEPS,
     calibrations,
+    constants_of,
     devices,
     each_isa,
     loads,
@@ -26,6 +28,7 @@ from _support import (
 )  # fmt: skip
 from tokenroof import _core, kernels, reference
 from tokenroof.calibration import Calibration
+from tokenroof.model import Model
 
 # a mixture's experts pass through log1p and expm1 (at most 6 ulps), the rest is + - * /
 MIXTURE_ULPS = 16
@@ -109,6 +112,27 @@ def test_operator_kernels(isa, name, device, calibration, data):
         assert near(got, want, arguments[-2] != 0.0).all()
     else:
         assert same(got, want)
+
+
+@each_isa
+@pytest.mark.parametrize("measured", [False, True])
+def test_a_model_with_every_kind_of_layer(isa, measured):
+    """It fills the lists of terms: nothing may be written beyond them."""
+    model = Model(
+        name="all", hidden=1024, vocab=32000, layers=64, heads=16, kv_heads=16, head_dim=192, v_head_dim=128,
+        kv_lora_rank=512, q_lora_rank=512, rope_head_dim=64, nope_head_dim=128, full_layers=16, window_layers=16,
+        window=512, index_heads=8, index_head_dim=128, index_topk=512, linear_layers=16, linear_key_heads=16,
+        linear_key_dim=128, linear_value_heads=16, linear_value_dim=128, linear_conv=4, linear_gate_rank=128,
+        mamba_layers=16, mamba_heads=16, mamba_head_dim=64, mamba_groups=8, mamba_state=128, mamba_conv=4,
+        dense_layers=16, ffn=4096, moe_layers=48, experts=64, topk=4, moe_ffn=1024, shared_ffn=1024,
+    )  # fmt: skip
+    plan = tr.Plan(tp=2, dp=2, pp=2, cp=2, moe_ep=4, weights="fp8", kv_cache="fp8")
+    constants = {block: constants_of(block, 7) for block in MEASURED} if measured else {}
+    vectors = records(tr.device("H200-SXM"), Calibration(constants=constants), model, plan)
+    load = (64.0, 2000.0, 3.0, 4000.0, 100.0)
+    got = BY_ISA[isa]["mixed_prompts_step"](*vectors, *load)
+    want = reference.mixed_prompts_step(*named(vectors), *load)
+    assert (ulps(got, np.array([want[f] for f in _core.STEP_FIELDS])) <= MIXTURE_ULPS).all()
 
 
 @pytest.mark.parametrize("name", ["Llama-3.1-70B", "DeepSeek-V3.2", "gpt-oss-120b",

@@ -50,6 +50,8 @@ class Model:
         Indexer of sparse attention.
     linear_layers, linear_key_heads, linear_key_dim, linear_value_heads, linear_value_dim, linear_conv
         Gated delta net.
+    linear_gate_rank : int
+        Rank of its gates, where decays are by channel (Kimi Linear); 0: a decay per head, gates of full rank.
     mamba_layers, mamba_heads, mamba_head_dim, mamba_groups, mamba_state, mamba_conv : int
         Mamba-2.
     dense_layers, ffn, mlp_matrices : int
@@ -98,6 +100,7 @@ class Model:
     linear_value_heads: int = 0
     linear_value_dim: int = 0
     linear_conv: int = 0
+    linear_gate_rank: int = 0
     mamba_layers: int = 0
     mamba_heads: int = 0
     mamba_head_dim: int = 0

@@ -14,7 +14,7 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-constexpr int max_lines = 28;
+constexpr int max_lines = 32; // a model that has everything, in every layout, fills 30 of them
 constexpr int max_attentions = 2;
 constexpr int max_products = 20;
 
@@ -243,6 +243,8 @@ TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, cons
         const Recurrent& x = kinds[i];
         add_product(r, d, c, group_linear, rank_tokens, layers, x.columns, h, w, a);
         add_product(r, d, c, group_linear, rank_tokens, layers, h, x.out, w, a);
+        if (x.gate_rank > 0.0)
+            add_product(r, d, c, group_linear, rank_tokens, layers, x.gate_columns, x.gate_rank, w, a);
         r.common.add(group_linear, rank_tokens, times(layers, recurrent_gates(d, c, x)));
         r.decode.add(group_linear, decode_sequences, times(layers, recurrent_decode(d, c, x)));
         r.prefill.add(group_linear, prompt_tokens, times(layers, recurrent_prompt(d, c, x)));

@@ -17,6 +17,7 @@ constexpr double delta_chunk = 64.0, mamba_chunk = 256.0;
 // A layer's mixer between its two projections.
 struct Recurrent {
     double columns, channels, out; // of the first projection; convolved; rows of the second
+    double gate_rank, gate_columns; // of a product in between, where gates have a low rank; 0: there is none
     double taps, cells;            // of the short convolution; of the state
     double step_flops;             // of a decoded token
     double chunk_flops, kernels;   // of a prompt's token in its chunk; kernels that chunks take
@@ -29,6 +30,7 @@ TR_HD Recurrent gated_delta_net(double key_heads, double key_dim, double value_h
     r.columns = 2.0 * k + 2.0 * v + 2.0 * value_heads; // q, k, v, output gate; decay and learning rate
     r.channels = 2.0 * k + v;
     r.out = v;
+    r.gate_rank = r.gate_columns = 0.0;
     r.taps = taps;
     r.cells = v * key_dim;
     r.step_flops = 7.0 * r.cells; // decay, read-out by key, rank-one correction, read-out by query
@@ -45,6 +47,7 @@ TR_HD Recurrent mamba2(double heads, double head_dim, double groups, double stat
     r.columns = 2.0 * inner + 2.0 * shared + heads; // z, x, B, C, dt
     r.channels = inner + 2.0 * shared;
     r.out = inner;
+    r.gate_rank = r.gate_columns = 0.0;
     r.taps = taps;
     r.cells = inner * state;
     r.step_flops = 5.0 * r.cells; // decay, rank-one input, read-out
@@ -56,8 +59,16 @@ TR_HD Recurrent mamba2(double heads, double head_dim, double groups, double stat
 
 // A model's mixers, on one of tp devices.
 TR_HD Recurrent linear_mixer(const double* m, double tp) {
-    return gated_delta_net(m[model::linear_key_heads] / tp, m[model::linear_key_dim], m[model::linear_value_heads] / tp,
-                           m[model::linear_value_dim], m[model::linear_conv], delta_chunk);
+    const double heads = m[model::linear_value_heads] / tp, rank = m[model::linear_gate_rank];
+    Recurrent r = gated_delta_net(m[model::linear_key_heads] / tp, m[model::linear_key_dim], heads,
+                                  m[model::linear_value_dim], m[model::linear_conv], delta_chunk);
+    if (!(rank > 0.0)) return r;
+    // q, k, v, learning rate; the inputs of both gates, which every device needs, then decays by channel and
+    // the output gate (Kimi Linear, arXiv:2510.26692)
+    r.columns = r.channels + heads + 2.0 * rank;
+    r.gate_rank = rank;
+    r.gate_columns = heads * m[model::linear_key_dim] + r.out;
+    return r;
 }
 TR_HD Recurrent mamba_mixer(const double* m, double tp) {
     return mamba2(m[model::mamba_heads] / tp, m[model::mamba_head_dim], m[model::mamba_groups] / tp,

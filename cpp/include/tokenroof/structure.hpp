@@ -38,7 +38,7 @@ TR_HD double mixer_parameters(const double* m) {
     each = each + h * heads * m[model::v_head_dim];
     const Recurrent linear = linear_mixer(m, 1.0), mamba = mamba_mixer(m, 1.0);
     return (m[model::full_layers] + m[model::window_layers]) * each +
-           m[model::linear_layers] * (linear.columns + linear.out) * h +
+           m[model::linear_layers] * ((linear.columns + linear.out) * h + linear.gate_columns * linear.gate_rank) +
            m[model::mamba_layers] * (mamba.columns + mamba.out) * h;
 }
 

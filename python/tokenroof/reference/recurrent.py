@@ -6,7 +6,7 @@ Chunks as matrix products: Yang et al., arXiv:2406.06484, section 3.2, and secti
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tokenroof.reference import operators as ops
 from tokenroof.reference._ieee import divide
@@ -28,6 +28,8 @@ class Mixer:
     step_flops: float
     chunk_flops: float
     chunk_kernels: float
+    gate_rank: float = 0.0  # of a product between, to so many columns; 0: none
+    gate_columns: float = 0.0
 
     @property
     def state_bytes(self) -> float:
@@ -102,6 +104,15 @@ def mixers_of(m: Record, tp: float) -> tuple[tuple[float, Mixer], tuple[float, M
         m["linear_key_heads"] / tp, m["linear_key_dim"], m["linear_value_heads"] / tp,
         m["linear_value_dim"], m["linear_conv"], DELTA_CHUNK,
     )  # fmt: skip
+    rank = m["linear_gate_rank"]
+    if (
+        rank > 0.0
+    ):  # Kimi Linear, arXiv:2510.26692: decays by channel, and both gates through a low rank
+        heads = m["linear_value_heads"] / tp
+        linear = replace(
+            linear, columns=linear.channels + heads + 2.0 * rank, gate_rank=rank,
+            gate_columns=heads * m["linear_key_dim"] + linear.out,
+        )  # fmt: skip
     mamba = mamba2(m["mamba_heads"] / tp, m["mamba_head_dim"], m["mamba_groups"] / tp,
                    m["mamba_state"], m["mamba_conv"], MAMBA_CHUNK)  # fmt: skip
     return (m["linear_layers"], linear), (m["mamba_layers"], mamba)

@@ -31,7 +31,8 @@ def mixer_parameters(model: Record) -> float:
     (linear_layers, linear), (mamba_layers, mamba) = mixers_of(model, 1.0)
     return (
         softmax * layer
-        + linear_layers * (linear.columns + linear.out) * h
+        + linear_layers
+        * ((linear.columns + linear.out) * h + linear.gate_columns * linear.gate_rank)
         + mamba_layers * (mamba.columns + mamba.out) * h
     )
 

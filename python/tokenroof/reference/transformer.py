@@ -152,7 +152,10 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     for layers, mixer in mixers_of(m, lay.tp):
         if not layers > 0.0:
             continue
-        for n, k in ((mixer.columns, h), (h, mixer.out)):
+        products = [(mixer.columns, h), (h, mixer.out)]
+        if mixer.gate_rank > 0.0:
+            products.append((mixer.gate_columns, mixer.gate_rank))
+        for n, k in products:
             types = lay.mixers, lay.mixer_activations
             yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
         yield "linear_attention", "rank_tokens", mixer.gates(d, c).times(layers)
