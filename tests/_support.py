@@ -170,7 +170,7 @@ def models(draw: st.DrawFn) -> Model:
         values |= {
             "linear_layers": some, "full_layers": layers - some, "linear_key_heads": 16,
             "linear_key_dim": 128, "linear_value_heads": 32, "linear_value_dim": 128,
-            "linear_conv": 4,
+            "linear_conv": 4, "linear_gate_rank": draw(st.sampled_from([0, 128])),
         }  # fmt: skip
         if some == layers:
             values |= {"linear_layers": layers - 1, "full_layers": 1}

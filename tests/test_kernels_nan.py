@@ -77,6 +77,23 @@ def test_flags_reach_errstate(isa):
 
 
 @each_isa
+def test_underflow_reaches_errstate_where_the_answer_is_the_number_that_underflows(isa):
+    kernels = BY_ISA[isa]
+    for bandwidth in (1e-300, np.array([1e-300, np.nan]), np.array([1e-300] * 300)):
+        with pytest.raises(FloatingPointError, match="underflow"), np.errstate(all="raise"):
+            kernels["attainable"](1.0, bandwidth, 1e-300)
+    # an invalid operation elsewhere does not hide it
+    with (
+        pytest.raises(FloatingPointError, match="underflow"),
+        np.errstate(under="raise", invalid="ignore"),
+    ):
+        kernels["attainable"](1.0, np.array([np.inf, 1e-300]), np.array([0.0, 1e-300]))
+    # in a step it is a part that fades beside the rest
+    with np.errstate(all="raise"):
+        kernels["decode_time"](*RECORDS, 1e-200, 1e-200)
+
+
+@each_isa
 @pytest.mark.parametrize("name", STEPS)
 def test_steps(isa, name):
     kernel = BY_ISA[isa][name]
@@ -106,7 +123,8 @@ def test_operators(isa, name):
     kernel = BY_ISA[isa][name]
     codes = {"gemm_operator": 2, "experts_operator": 1, "attention_decode_operator": 2,
              "attention_prefill_operator": 2, "mla_decode_operator": 2,
-             "mla_prefill_operator": 3}.get(name, 0)  # fmt: skip
+             "mla_prefill_operator": 3, "sparse_decode_operator": 1, "sparse_prefill_operator": 2,
+             "grouped_gemm_operator": 1, "rotary_operator": 1, "quantise_operator": 1}.get(name, 0)  # fmt: skip
     sizes = [4.0] * (kernel.nin - 2 - codes)
     for i in range(len(sizes)):
         arguments = [*sizes, *[2.0] * codes]

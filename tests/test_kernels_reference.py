@@ -47,7 +47,15 @@ def test_every_kernel_has_a_twin_and_documentation():
 
 
 def test_the_lists_cover_all_kernels():
-    rest = {"sha256d", "serving", "serving_terms", "serving_of_terms", "memory_required", "board_power", "expected_tokens_by_position"}
+    rest = {
+        "sha256d",
+        "serving",
+        "serving_terms",
+        "serving_of_terms",
+        "memory_required",
+        "board_power",
+        "expected_tokens_by_position",
+    }
     assert set(ELEMENTWISE) | set(STEPS) | set(OPERATORS) | rest == set(BY_ISA["generic"])
 
 

@@ -105,6 +105,50 @@ def test_a_bad_field_is_named(field, value):
         tr.Model.from_config(config)
 
 
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_more_layers_than_any_model_has_are_refused_at_once(path):
+    whole = json.loads(path.read_text())
+    inner = whole.get("text_config", whole)
+    name = next(n for n in ("num_hidden_layers", "n_layer", "n_layers", "num_layers") if n in inner)
+    inner[name] = 10**12
+    with pytest.raises(ValueError, match=f"{name} is 1000000000000; allowed"):
+        tr.Model.from_config(whole)
+
+
+# Its published config.json: 48B parameters, 3B active (arXiv:2510.26692).
+KIMI_LINEAR = {
+    "model_type": "kimi_linear", "vocab_size": 163840, "hidden_size": 2304, "num_hidden_layers": 27,
+    "num_attention_heads": 32, "num_key_value_heads": 32, "head_dim": 72, "intermediate_size": 9216,
+    "kv_lora_rank": 512, "q_lora_rank": None, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "v_head_dim": 128,
+    "mla_use_nope": True, "num_experts": 256, "num_experts_per_token": 8, "num_shared_experts": 1,
+    "moe_intermediate_size": 1024, "first_k_dense_replace": 1, "moe_layer_freq": 1, "tie_word_embeddings": False,
+    "linear_attn_config": {
+        "full_attn_layers": [4, 8, 12, 16, 20, 24, 27], "head_dim": 128, "num_heads": 32, "short_conv_kernel_size": 4,
+        "kda_layers": [i for i in range(1, 27) if i % 4],
+    },
+}  # fmt: skip
+
+
+def test_kimi_linear():
+    """Delta attention with decays by channel and gates of low rank, and latent attention every fourth layer."""
+    m = tr.Model.from_config(KIMI_LINEAR)
+    assert (m.full_layers, m.linear_layers, m.attention) == (7, 20, "hybrid-linear")
+    h, wide = 2304, 32 * 128
+    delta = 4 * h * wide + h * 32 + 2 * (h * 128 + 128 * wide) + 3 * wide * 4 + wide + 32 + 128
+    assert m.parameter_groups()["linear_attention"] == 20 * delta
+    assert 48e9 < m.parameters < 50e9 and 2.8e9 < m.active_parameters < 3.6e9
+    # a quarter of the layers has a cache: 75 % less; and a state of 2 MiB in each of the others
+    assert m.kv_bytes_per_token() == 7 * (512 + 64) * 2
+    assert m.kv_bytes(0) == 20 * (4 * 32 * 128 * 128 + 2 * 4 * 3 * wide)
+    step = tr.decode("H200-SXM", m, batch=[1, 64], context=1e6, fidelity="datasheet")
+    read = m.active_parameters - m.embedding_parameters
+    attention = 7 * 2 * 32 * (2 * 512 + 64) * 1e6 + 20 * 7 * 32 * 128 * 128
+    assert step.flops[0] == pytest.approx(2 * read + attention, rel=1e-2)
+    with pytest.raises(ValueError, match="full_attn_layers and kda_layers name 7 and 0 layers"):
+        tr.Model.from_config({**KIMI_LINEAR, "linear_attn_config": {
+            **KIMI_LINEAR["linear_attn_config"], "kda_layers": []}})  # fmt: skip
+
+
 def test_an_unknown_architecture_is_named():
     with pytest.raises(ValueError, match="model_type is 'lama'.*did you mean 'llama'"):
         tr.Model.from_config({**LLAMA, "model_type": "lama"})

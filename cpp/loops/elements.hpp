@@ -19,6 +19,9 @@ template <int N> TR_HD void read_record(double* to, const char* from, Size strid
 }
 
 // A NaN that no NaN among the loads explains, from a load that is out of range, is an invalid operation.
+// Underflow is none here: forms multiply high powers of ratios (`smooth_max`, `resident`), which fade to
+// nothing beside the term that they are added to, while the sums themselves are seconds, watts and bytes.
+// In element-wise loops, whose answer is the one number that underflows, the flag stays.
 TR_HD void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* steps, Size n, int first,
                   int last) {
     bool made = false;
@@ -34,6 +37,7 @@ TR_HD void settle(const InvalidFlag& flag, bool some_nan, char** args, const Siz
         }
     }
     flag.settle(made);
+    feclearexcept(FE_UNDERFLOW);
 }
 
 } // namespace TR_ISA

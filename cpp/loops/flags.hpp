@@ -10,7 +10,6 @@ struct InvalidFlag {
     bool before = fetestexcept(FE_INVALID) != 0;
     bool raised() const { return !before && fetestexcept(FE_INVALID) != 0; }
     void settle(bool nan_was_made) const {
-        feclearexcept(FE_UNDERFLOW); // a part too small to count is no event
         if (before) return;
         feclearexcept(FE_INVALID);
         if (nan_was_made) feraiseexcept(FE_INVALID);

@@ -97,6 +97,7 @@ TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
 
 #define TR_OPERATOR_SIGNATURE(n) TR_OPERATOR_SIGNATURE_##n
 #define TR_OPERATOR_SIGNATURE_2 "(d),(c),(),()->(o)"
+#define TR_OPERATOR_SIGNATURE_3 "(d),(c),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_5 "(d),(c),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_6 "(d),(c),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_7 "(d),(c),(),(),(),(),(),(),()->(o)"
@@ -104,6 +105,7 @@ TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
 #define TR_OPERATOR_SIGNATURE_9 "(d),(c),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_10 "(d),(c),(),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_11 "(d),(c),(),(),(),(),(),(),(),(),(),(),()->(o)"
+#define TR_OPERATOR_SIGNATURE_13 "(d),(c),(),(),(),(),(),(),(),(),(),(),(),(),()->(o)"
 
 const Kernel kernels[] = {
 #define ELEMENTWISE(name, inputs) {#name, nullptr, inputs, name##_loop<float>, name##_loop<double>},

@@ -118,6 +118,7 @@ bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, 
     double table[table_counts + lanes];
     Prepared rest = r;
     rest.attentions = rest.attention.decodes = 0;
+    rest.sparse.layers = 0.0;
     Parts<Lanes> unused;
     const Lanes none = splat<Lanes>(0.0), nan = splat<Lanes>(not_a_number());
     for (Size i = 0; i <= largest; i += lanes) {

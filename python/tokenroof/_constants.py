@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -75,16 +76,59 @@ class Fit:
     near: str
 
 
-@cache
-def fits(operator: str) -> tuple[dict[str, Any], ...]:
-    """The fits of an operator as they stand in the catalogue; none if it has no file yet."""
+# Folders whose files count before the catalogue's.
+_folders: list[str] = [f for f in os.environ.get("TOKENROOF_CONSTANTS", "").split(os.pathsep) if f]
+
+
+def _read(folder: str, operator: str) -> list[dict[str, Any]]:
     import tomllib
 
-    path = os.path.join(os.path.dirname(__file__), "catalogue", "constants", f"{operator}.toml")
+    path = os.path.join(folder, f"{operator}.toml")
     if not os.path.exists(path):
-        return ()
+        return []
     with open(path, "rb") as file:
-        return tuple(tomllib.load(file)["fit"])
+        try:
+            rows = tomllib.load(file)["fit"]
+        except (KeyError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} holds no fits: {error}") from None
+    return list(rows)
+
+
+@cache
+def fits(operator: str) -> tuple[dict[str, Any], ...]:
+    """The fits of an operator: those of the folders in ``TOKENROOF_CONSTANTS``, then the catalogue's.
+
+    Of several fits of a device, engine and type the first counts. None if there is no file yet.
+
+    Raises
+    ------
+    ValueError
+        For a file that holds no fits.
+    """
+    own = os.path.join(os.path.dirname(__file__), "catalogue", "constants")
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for folder in (*_folders, own):
+        for row in _read(folder, operator):
+            found.setdefault((row.get("device"), row["engine"], row.get("dtype")), row)
+    return tuple(found.values())
+
+
+@contextmanager
+def first_from(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """Within it, fits of a folder count before all others."""
+    from tokenroof import calibration
+
+    def forget() -> None:
+        fits.cache_clear()
+        calibration._of_step.cache_clear()
+
+    _folders.insert(0, os.fspath(folder))
+    forget()
+    try:
+        yield
+    finally:
+        _folders.pop(0)
+        forget()
 
 
 def generation(device: Device) -> str:
@@ -172,7 +216,9 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     key = {"device": "band", "engine": "band", "type": "band_generation",
            "generation": "band_generation", "other": "band_other"}[near]  # fmt: skip
     bands = [row[key] for row in chosen if key in row]
-    own_bands = [row["band"] for row in chosen]  # carried over, constants are never surer than at home
+    own_bands = [
+        row["band"] for row in chosen
+    ]  # carried over, constants are never surer than at home
     band = max([*bands, *own_bands]) if bands else max([FAR_BAND, *own_bands])
     if device.vendor.lower() != "nvidia":
         band = max(band, FAR_BAND)

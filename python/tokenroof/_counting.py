@@ -41,6 +41,12 @@ def _linear(m: Model) -> int:
     """One gated-delta-net layer."""
     k = m.linear_key_heads * m.linear_key_dim
     heads, v = m.linear_value_heads, m.linear_value_heads * m.linear_value_dim
+    if m.linear_gate_rank:  # both gates through a low rank, a decay by channel
+        decays = heads * m.linear_key_dim
+        into = m.hidden * (2 * k + v + heads + 2 * m.linear_gate_rank)
+        gates = m.linear_gate_rank * (decays + v)
+        convolved = (2 * k + v) * m.linear_conv
+        return into + gates + convolved + heads + decays + m.linear_value_dim + v * m.hidden
     projections = m.hidden * (2 * k + 2 * v) + 2 * m.hidden * heads + v * m.hidden
     return projections + (2 * k + v) * m.linear_conv + 2 * heads + m.linear_value_dim
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from tokenroof._hf_reader import LARGEST_SIZE, Reader, Values, short
 
+#: Layers are looked at one by one.
+MOST_LAYERS = 100_000
+
 
 def _basics(r: Reader) -> Values:
     """What the Llama-like families have in common."""
@@ -20,7 +23,7 @@ def _basics(r: Reader) -> Values:
             f"num_attention_heads is {heads}; allowed: a divisor of hidden_size = {hidden}, "
             "or a head_dim"
         )
-    layers = r.size("num_hidden_layers", "n_layer", "n_layers")
+    layers = r.size("num_hidden_layers", "n_layer", "n_layers", high=MOST_LAYERS)
     return {
         "hidden": hidden,
         "vocab": r.size("vocab_size"),
@@ -191,6 +194,32 @@ def _deepseek_v32(r: Reader) -> Values:
         "index_head_dim": r.size("index_head_dim"),
         "index_topk": r.size("index_topk"),
     }
+
+
+def _kimi_linear(r: Reader) -> Values:
+    v = _latent(r)
+    part = r.part("linear_attn_config")
+    full, linear = part.numbers("full_attn_layers"), part.numbers("kda_layers")
+    if len(full) + len(linear) != v["layers"]:
+        raise ValueError(
+            f"full_attn_layers and kda_layers name {len(full)} and {len(linear)} layers; allowed: together "
+            f"the {v['layers']} of num_hidden_layers"
+        )
+    heads, width = part.size("num_heads"), part.size("head_dim")
+    v |= {
+        "full_layers": len(full), "linear_layers": len(linear), "linear_key_heads": heads,
+        "linear_value_heads": heads, "linear_key_dim": width, "linear_value_dim": width,
+        "linear_conv": part.size("short_conv_kernel_size"), "linear_gate_rank": width,
+    }  # fmt: skip
+    first, every = (
+        r.size("first_k_dense_replace", default=0, low=0),
+        r.size("moe_layer_freq", default=1),
+    )
+    dense = sum(1 for i in range(v["layers"]) if i < first or i % every)
+    shared = r.size("moe_intermediate_size") * r.size("num_shared_experts", default=0, low=0)
+    return _experts(
+        v, r, dense, "moe_intermediate_size", shared_ffn=shared, router_bias=True,
+    )  # fmt: skip
 
 
 def _gpt_oss(r: Reader) -> Values:
@@ -410,7 +439,7 @@ def _dbrx(r: Reader) -> Values:
 
 def _grok(r: Reader) -> Values:
     hidden = r.size("emb_size", "hidden_size")
-    layers = r.size("num_layers", "num_hidden_layers")
+    layers = r.size("num_layers", "num_hidden_layers", high=MOST_LAYERS)
     heads = r.size("num_q_heads", "num_attention_heads")
     return {
         "hidden": hidden, "vocab": r.size("vocab_size"), "layers": layers, "full_layers": layers,
@@ -428,6 +457,7 @@ FAMILIES: dict[str, Callable[[Reader], Values]] = {
     "mixtral": _mixtral, "qwen2": _qwen2, "qwen2_moe": _qwen2_moe, "qwen3": _qwen3,
     "qwen3_moe": _qwen3_moe, "qwen3_next": _qwen3_next, "qwen3_5": _qwen3_5,
     "qwen3_5_moe": _qwen3_next, "deepseek_v2": _deepseek_v2, "deepseek_v3": _deepseek_v3,
+    "kimi_linear": _kimi_linear,
     "kimi_k2": _deepseek_v3, "kimi_k25": _deepseek_v3, "deepseek_v32": _deepseek_v32,
     "glm_moe_dsa": _deepseek_v32, "glm4_moe": _glm4_moe, "gpt_oss": _gpt_oss,
     "minimax_m2": _minimax_m2, "gemma": _gemma, "gemma2": _gemma2, "gemma3": _gemma3,

@@ -24,7 +24,9 @@ class Reader:
                 return name, self.config[name]
         return names[0], None
 
-    def size(self, *names: str, default: int | None = None, low: int = 1) -> int:
+    def size(
+        self, *names: str, default: int | None = None, low: int = 1, high: int = LARGEST_SIZE
+    ) -> int:
         """A whole number, by the first of these names that is there."""
         name, value = self._find(names)
         if value is None:
@@ -35,8 +37,8 @@ class Reader:
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise TypeError(f"{name} is {short(value)}; allowed: a whole number >= {low}")
-        if not low <= value <= LARGEST_SIZE:
-            raise ValueError(f"{name} is {short(value)}; allowed: a whole number {low} to 1e12")
+        if not low <= value <= high:
+            raise ValueError(f"{name} is {short(value)}; allowed: a whole number {low} to {high:g}")
         return value
 
     def flag(self, *names: str, default: bool = False) -> bool:

@@ -129,8 +129,8 @@ class Calibration:
                     raise ValueError(f"{group} has the key {key!r}; allowed: {', '.join(CLASSES)}")
                 good = np.isfinite(value) and (value >= 0.0 if low == 0.0 else value > 0.0)
                 if not good:
-                    allowed = "a number >= 0" if low == 0.0 else "a number > 0"
-                    raise ValueError(f"{group}[{key!r}] is {value!r}; allowed: {allowed}")
+                    range_ = ">= 0" if low == 0.0 else "> 0"
+                    raise ValueError(f"{group}[{key!r}] is {value!r}; allowed: a number {range_}")
         for name in ("launch_s", "step_s", "sequence_s", "idle_fraction", "compute_watts",
                      "memory_watts"):  # fmt: skip
             value = getattr(self, name)

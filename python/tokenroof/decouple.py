@@ -219,22 +219,20 @@ def prefill_decode(
     context = tokens + 0.5 * out
     filled = kernels.prompts_step(*first.records, 1.0, tokens, 0.0)  # type: ignore[attr-defined]
     prefill_s, prefill_w = float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
-    whole = Plan(weights=layout.weights, kv_cache=layout.kv_cache).pack()
-    held = kernels.memory_required(m.pack(), whole, np.array([0.0, 1.0]), tokens)  # type: ignore[attr-defined]
-    cache_bytes = float(held[1] - held[0])
+    cache_bytes = float(m.kv_bytes(tokens, layout.kv_cache))
 
     def decoding(batch: Any, v: dict[str, Any]) -> tuple[Any, Any, Any]:
         """Time per token, watts and devices of the decode pool with this many sequences."""
         if flowing:
             share = np.maximum(batch / n_decode, 1e-9)
-            f = pipeline(second, m, layout, share, context, None, None, v)
-            return f["time_s"], f["watts"] * n_decode, f["chips"] * n_decode
+            flow = pipeline(second, m, layout, share, context, None, None, v)
+            return flow["time_s"], flow["watts"] * n_decode, flow["chips"] * n_decode
         f = gpu.step(batch / n_decode, context)
         return f[..., 0], f[..., _STEP["watts"]] * n_decode, float(layout.devices * n_decode)
 
     def evaluate(**v: Any) -> dict[str, Any]:
         sides = (first.plan.devices, layout.devices if not flowing else first.plan.devices)
-        transfer = v["link_s"] + cache_bytes / (v["link_bandwidth"] * min(sides))
+        transfer = kernels.send(cache_bytes, v["link_s"], v["link_bandwidth"] * min(sides))  # type: ignore[attr-defined]
         most = n_prefill / prefill_s  # requests per second
         after = max(out - 1.0, 1.0)
         shape = np.broadcast_shapes(transfer.shape, users.shape)

@@ -50,6 +50,8 @@ class Model:
         Indexer of sparse attention.
     linear_layers, linear_key_heads, linear_key_dim, linear_value_heads, linear_value_dim, linear_conv
         Gated delta net.
+    linear_gate_rank : int
+        Rank of its gates, where decays are by channel (Kimi Linear); 0: a decay per head, gates of full rank.
     mamba_layers, mamba_heads, mamba_head_dim, mamba_groups, mamba_state, mamba_conv : int
         Mamba-2.
     dense_layers, ffn, mlp_matrices : int
@@ -98,6 +100,7 @@ class Model:
     linear_value_heads: int = 0
     linear_value_dim: int = 0
     linear_conv: int = 0
+    linear_gate_rank: int = 0
     mamba_layers: int = 0
     mamba_heads: int = 0
     mamba_head_dim: int = 0
@@ -324,28 +327,24 @@ class Model:
         context : array_like
             Tokens of the sequence [1].
         dtype : str
-            Type of the cache. Recurrent states stay in fp32, convolution tails in 16 bits.
+            Type of the cache. Recurrent states stay in fp32, convolution tails in 16 bits, the keys of an
+            indexer in FP8 with a scale.
         """
         tokens = np.asarray(context, dtype=np.float64)
         if not (tokens >= 0).all():
             raise ValueError(f"context is {context!r}; allowed: numbers >= 0")
-        index = self.index_head_dim if self.index_topk else 0
-        values = self.full_layers * tokens * (self._cached_values + index)
-        if self.window_layers:
-            values = (
-                values + self.window_layers * np.minimum(tokens, self.window) * self._cached_values
-            )
-        linear = self.linear_value_heads * self.linear_value_dim
-        mixed = 2 * self.linear_key_heads * self.linear_key_dim + linear
-        inner = self.mamba_heads * self.mamba_head_dim
-        convolved = inner + 2 * self.mamba_groups * self.mamba_state
-        state = self.linear_layers * (
-            4 * linear * self.linear_key_dim + 2 * mixed * self.linear_conv
+        from tokenroof import kernels
+        from tokenroof.plan import Plan
+
+        weightless = self.pack()
+        for i, name in enumerate(_core.MODEL_FIELDS):
+            if name.endswith("parameters"):
+                weightless[i] = 0.0
+        _bytes(dtype)
+        held: Any = kernels.memory_required(  # type: ignore[attr-defined]
+            weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens
         )
-        state += self.mamba_layers * (
-            4 * inner * self.mamba_state + 2 * convolved * self.mamba_conv
-        )
-        return np.asarray(values * _bytes(dtype) + state)
+        return np.asarray(held)
 
     def pack(self) -> NDArray[np.float64]:
         """The record that kernels take, in the order of ``_core.MODEL_FIELDS``."""

@@ -148,19 +148,31 @@ def board_power(
 
 
 def _activity(operator: str, a: tuple[Any, ...]) -> tuple[str, Any] | None:
-    """Class of an operator's kernels, and their tiles; None for one that computes next to nothing."""
+    """Class of an operator's kernels, and their tiles; None for one that keeps no multiprocessor busy."""
     if operator == "gemm":
         return "gemm", np.ceil(a[0] / 128) * np.ceil(a[1] / 128)
-    if operator in ("attention_decode", "mla_decode"):
-        window = a[6] if operator == "attention_decode" else np.zeros(())
-        seen = np.where(window > 0, np.minimum(a[1], window), a[1])
+    if operator in ("attention_decode", "mla_decode", "sparse_decode"):
+        window = {"attention_decode": 6, "sparse_decode": 5}.get(operator)
+        limit = np.zeros(()) if window is None else a[window]
+        seen = np.where(limit > 0, np.minimum(a[1], limit), a[1])
         heads = a[3] if operator == "attention_decode" else np.ceil(a[2] / 64)
         return "attention_decode", a[0] * heads * np.ceil(seen / 256)
-    if operator in ("attention_prefill", "mla_prefill"):
+    if operator in ("attention_prefill", "mla_prefill", "sparse_prefill"):
         return "attention_prefill", a[0] * np.ceil(a[1] / 128) * a[3]
     if operator == "experts":
         tokens, _, intermediate, experts, topk, _, moe_tp, moe_ep = a[:8]
         return "experts", expert_tiles(tokens, intermediate, experts, topk, moe_tp, moe_ep)
+    if operator == "grouped_gemm":
+        tokens, n, _, experts, topk, moe_ep = a[:6]
+        return "experts", expert_tiles(tokens, n / 2, experts, topk, 1.0, moe_ep)
+    # what moves data alone runs as decode attention does, a block per head's state or per row
+    if operator in ("gated_delta_decode", "mamba2_decode"):
+        return "attention_decode", a[0] * a[3 if operator == "gated_delta_decode" else 1]
+    if operator in ("gated_delta_prefill", "mamba2_prefill"):
+        heads, chunk = (a[4], a[7]) if operator == "gated_delta_prefill" else (a[2], a[7])
+        return "attention_prefill", a[0] * heads * np.ceil(a[1] / chunk)
+    if operator in ("norm", "rotary", "activation", "quantise", "sampling"):
+        return "attention_decode", a[0]
     return None
 
 
@@ -187,7 +199,7 @@ def operator_power(operator: Operator) -> NDArray[np.float64]:
     d, seconds = operator.device, operator.time_s
     kind = operator.dtype if operator.operator in ("gemm", "experts") else "bf16"
     active = _activity(operator.operator, operator.arguments)
-    moves = operator.operator != "collective"  # whose bytes cross a link
+    moves = operator.operator not in _constants.COLLECTIVES  # whose bytes cross a link
     with np.errstate(invalid="ignore", divide="ignore"):
         compute = np.nan_to_num(operator.flops / seconds / peak(d, kind))
         memory = np.nan_to_num(operator.bytes / seconds / d.memory_bandwidth) if moves else 0.0

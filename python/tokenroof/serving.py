@@ -26,6 +26,7 @@ from tokenroof._inputs import (
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
+from tokenroof.power import provisioned_power
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,19 +38,7 @@ if TYPE_CHECKING:
     from tokenroof.model import Model
 
 _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
-# Provisioned power over chassis or rack power, and over board power, for devices without a figure of
-# their own: the public all-in constants are 1.36 times the system's power for H100, the keynote's 300 K
-# Rubin in a GW 1.26; over the board's limit they are 2.1 (GB200) to 2.5 (H100).
-_PROVISIONED_OVER_SYSTEM = 1.3
-_PROVISIONED_OVER_TDP = 2.2
 
-# Power that the public dashboard's figures per MW assume [W per GPU, provisioned, all in]: InferenceX,
-# inferencex.semianalysis.com, read 2026-03. Devices that it does not show have no such figure.
-_DASHBOARD_W = {
-    "H100-SXM": 1730.0, "H200-SXM": 1730.0, "B200-SXM": 2170.0, "B300-SXM": 2170.0,
-    "GB200-NVL72": 2100.0, "GB300-NVL72": 2100.0, "Instinct MI300X": 1790.0,
-    "Instinct MI325X": 2180.0, "Instinct MI355X": 2650.0,
-}  # fmt: skip
 #: Which power counts in ``output_tokens_per_s_per_mw``.
 POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")
 
@@ -83,27 +72,6 @@ _UNITS = {
 }
 
 
-def provisioned_power(device: Device) -> tuple[float, str]:
-    """Power that a site sets aside per device [W], and what kind of figure it is.
-
-    Examples
-    --------
-    >>> import tokenroof as tr
-    >>> provisioned_power(tr.device("H100-SXM"))[0]
-    1730.0
-    """
-    if device.provisioned_power_w:
-        return float(device.provisioned_power_w), "catalogue"
-    if device.system_power_w:
-        factor = _PROVISIONED_OVER_SYSTEM
-        return factor * float(device.system_power_w), f"estimate: {factor} x system power"
-    if device.tdp_w:
-        return _PROVISIONED_OVER_TDP * float(
-            device.tdp_w
-        ), f"estimate: {_PROVISIONED_OVER_TDP} x TDP"
-    return float("nan"), "unknown"
-
-
 @dataclass(frozen=True)
 class _Load:
     input_tokens: float
@@ -128,11 +96,13 @@ def _load(input_tokens: float, output_tokens: float) -> _Load:
 def _powers(device: Device, pue: float) -> dict[str, float]:
     """Watts per device by name, but for the board's, which depends on the load."""
     system = float(device.system_power_w) if device.system_power_w else float("nan")
+    provisioned, kind = provisioned_power(device)
     return {
         "chassis": system,
-        "provisioned": provisioned_power(device)[0],
+        "provisioned": provisioned,
         "facility": system * pue,
-        "dashboard": _DASHBOARD_W.get(device.name, float("nan")),
+        # what the public dashboard divides by: only the devices that it shows have one
+        "dashboard": provisioned if kind == "catalogue" else float("nan"),
     }
 
 

@@ -8,7 +8,7 @@ attention reads each sequence's cache once. A round yields
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,13 +193,11 @@ def mtp_model(model: str | Model) -> Model:
     m = as_model(model)
     kinds = ("full_layers", "window_layers", "linear_layers", "mamba_layers")
     mixer = next((name for name in kinds if getattr(m, name)), "full_layers")
-    layers = dict.fromkeys(kinds, 0) | {mixer: 1}
-    mlp = (
-        {"moe_layers": 1, "dense_layers": 0}
-        if m.moe_layers
-        else {"moe_layers": 0, "dense_layers": 1}
-    )
-    return replace(m, name=f"{m.name} MTP", hf_id="", aliases=(), layers=1, **layers, **mlp)
+    mixture = 1 if m.moe_layers else 0
+    counts: dict[str, Any] = dict.fromkeys(kinds, 0) | {
+        mixer: 1, "layers": 1, "moe_layers": mixture, "dense_layers": 1 - mixture,
+    }  # fmt: skip
+    return m.replace(name=f"{m.name} MTP", hf_id="", aliases=(), **counts)
 
 
 def _draft_plan(plan: Plan, draft: Model) -> Plan:

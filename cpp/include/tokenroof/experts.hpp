@@ -86,21 +86,26 @@ TR_HD void add_grouped(Cost<V>& out, const GroupedProduct& p, const Routed<V>& l
     out.compute = out.compute + compute;
     out.memory = out.memory + memory;
     out.flops = out.flops + load.pairs * p.flops;
-    out.bytes = out.bytes + load.touched * p.weight + load.pairs * p.pair;
+    out.bytes = out.bytes + (load.touched * p.weight + load.pairs * p.pair);
+}
+
+// Rows of a tile for so many tokens of an expert: the next power of two from 8 on.
+template <class V> TR_HD V tile_rows(V mean, double most) {
+    V rows = splat<V>(8.0);
+#define TR_ROWS(size) rows = mean > splat<V>(size) ? splat<V>(2.0 * size) : rows;
+    TR_ROWS(8.0) TR_ROWS(16.0) TR_ROWS(32.0) TR_ROWS(64.0) TR_ROWS(128.0)
+#undef TR_ROWS
+    return min_nan(rows, splat<V>(most));
+}
+template <class V> TR_HD Routed<V> routed_load(const Routing& r, V tokens, V rows) {
+    return r.balanced ? balanced_load(r, tokens, rows) : skewed_load(r, tokens, rows);
 }
 
 template <class V> TR_HD Cost<V> experts_cost(const Experts& r, V tokens) {
     const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
     const V some = tokens > none ? tokens : splat<V>(1.0); // nothing is divided by no tokens
-    // the next power of two from 8 on
-    const V mean = some * r.routing.per_local;
-    V rows = splat<V>(8.0);
-#define TR_ROWS(size) rows = mean > splat<V>(size) ? splat<V>(2.0 * size) : rows;
-    TR_ROWS(8.0) TR_ROWS(16.0) TR_ROWS(32.0) TR_ROWS(64.0) TR_ROWS(128.0)
-#undef TR_ROWS
-    rows = min_nan(rows, splat<V>(r.tile));
-    const Routed<V> load = r.routing.balanced ? balanced_load(r.routing, some, rows)
-                                              : skewed_load(r.routing, some, rows);
+    const V rows = tile_rows(some * r.routing.per_local, r.tile);
+    const Routed<V> load = routed_load(r.routing, some, rows);
     Cost<V> out = {none, none, none, none, none, none};
     add_grouped(out, r.up, load, rows + r.tile_loss, r.overlap);
     add_grouped(out, r.down, load, rows + r.tile_loss, r.overlap);
@@ -110,6 +115,43 @@ template <class V> TR_HD Cost<V> experts_cost(const Experts& r, V tokens) {
     out.seconds = (tokens > none ? out.seconds * r.stretch + around : none) + valid;
     out.compute = tokens > none ? out.compute * r.stretch : none;
     out.memory = tokens > none ? out.memory * r.stretch + around : none;
+    out.flops = (tokens > none ? out.flops : none) + valid;
+    out.bytes = (tokens > none ? out.bytes : none) + valid;
+    return out;
+}
+
+// One of the two products on its own: half the layer's launch, and nothing around it.
+struct GroupedGemm {
+    Routing routing;
+    GroupedProduct product;
+    double t0, overlap, tile, tile_loss, stretch;
+};
+
+TR_HD GroupedGemm prepare_grouped_gemm(const double* d, const double* g, double n, double k, double experts,
+                                       double topk, double moe_ep, double skew, int weight) {
+    GroupedGemm r;
+    r.routing = prepare_routing(experts, topk, moe_ep, skew);
+    r.product = prepare_grouped(d, g, n, k, weight);
+    r.t0 = 0.5 * g[constant::experts::t0];
+    r.overlap = g[constant::experts::overlap];
+    r.tile = g[constant::experts::tile];
+    r.tile_loss = g[constant::experts::tile_loss];
+    const double rows = n * (1.0 / 16.0), columns = k * (1.0 / 16.0);
+    r.stretch = ceil_lanes(rows) == rows && ceil_lanes(columns) == columns ? 1.0 : g[constant::experts::misaligned];
+    return r;
+}
+
+template <class V> TR_HD Cost<V> grouped_gemm_cost(const GroupedGemm& r, V tokens) {
+    const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
+    const V some = tokens > none ? tokens : splat<V>(1.0);
+    const V rows = tile_rows(some * r.routing.per_local, r.tile);
+    Cost<V> out = {none, none, none, none, none, none};
+    add_grouped(out, r.product, routed_load(r.routing, some, rows), rows + r.tile_loss, r.overlap);
+    const V valid = tokens >= none ? none : nan;
+    out.fixed = (tokens > none ? splat<V>(r.t0) : none) + valid;
+    out.seconds = (tokens > none ? out.seconds * r.stretch : none) + valid;
+    out.compute = tokens > none ? out.compute * r.stretch : none;
+    out.memory = tokens > none ? out.memory * r.stretch : none;
     out.flops = (tokens > none ? out.flops : none) + valid;
     out.bytes = (tokens > none ? out.bytes : none) + valid;
     return out;

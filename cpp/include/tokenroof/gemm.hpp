@@ -11,6 +11,7 @@
 //   Split-K: Osama et al., Stream-K, arXiv:2301.03598, section 3.
 #pragma once
 #include "cost.hpp"
+#include "elementwise.hpp"
 #include "maths.hpp"
 #include "records.hpp"
 
@@ -59,7 +60,7 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     }
     r.row_flops = 2.0 * n * k;
     r.weights = n * k * dtype_bytes(weight);
-    const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * (2.0 + narrow) : 0.0;
+    const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * quantise_bytes(narrow) : 0.0;
     r.row_bytes = row + quantised;
     const double reached = bandwidth * g[constant::gemm::memory];
     r.weights_s = r.weights / reached;

@@ -1,6 +1,8 @@
 // What a replica's fullest device must hold: weights, caches and states (docs/step-model.md, section 6).
 #pragma once
 #include "operators.hpp"
+#include "recurrent.hpp"
+#include "sparse_attention.hpp"
 #include "structure.hpp"
 
 namespace tokenroof {
@@ -35,20 +37,13 @@ TR_HD double sequence_bytes(const double* m, const double* p, double context) {
     const double kv_heads = max_nan(m[model::kv_heads] / p[plan::tp], 1.0);
     const double token = latent ? m[model::kv_lora_rank] + m[model::rope_head_dim]
                                 : kv_heads * (m[model::head_dim] + m[model::v_head_dim]);
-    const double index = m[model::index_topk] > 0.0 ? m[model::index_head_dim] : 0.0;
+    const double index = m[model::index_topk] > 0.0 ? index_key_bytes(m[model::index_head_dim]) : 0.0;
     const double window = m[model::window] > 0.0 ? m[model::window] : no_window;
-    const double cached = m[model::full_layers] * context * (token + index) +
-                          m[model::window_layers] * min_nan(context, window) * token;
-    const double linear_mixed = 2.0 * m[model::linear_key_heads] * m[model::linear_key_dim] +
-                                m[model::linear_value_heads] * m[model::linear_value_dim];
-    const double linear = m[model::linear_layers] *
-        (4.0 * m[model::linear_value_heads] * m[model::linear_value_dim] * m[model::linear_key_dim] +
-         2.0 * linear_mixed * m[model::linear_conv]);
-    const double inner = m[model::mamba_heads] * m[model::mamba_head_dim];
-    const double mamba = m[model::mamba_layers] *
-        (4.0 * inner * m[model::mamba_state] +
-         2.0 * (inner + 2.0 * m[model::mamba_groups] * m[model::mamba_state]) * m[model::mamba_conv]);
-    return (cached * kv / p[plan::cp] + (linear + mamba) / p[plan::tp]) / p[plan::pp];
+    const double cached = m[model::full_layers] * context * (token * kv + index) +
+                          m[model::window_layers] * min_nan(context, window) * token * kv;
+    const double states = m[model::linear_layers] * recurrent_state_bytes(linear_mixer(m, p[plan::tp])) +
+                          m[model::mamba_layers] * recurrent_state_bytes(mamba_mixer(m, p[plan::tp]));
+    return (cached / p[plan::cp] + states) / p[plan::pp];
 }
 
 // Bytes that the fullest device of a replica must hold for `batch` sequences of `context` tokens.

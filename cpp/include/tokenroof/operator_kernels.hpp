@@ -6,33 +6,13 @@
 #include "collectives.hpp"
 #include "experts.hpp"
 #include "mla.hpp"
-#include "operators.hpp"
+#include "operator_fields.hpp"
 #include "prepare.hpp"
+#include "recurrent.hpp"
+#include "sparse_attention.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
-
-TR_HD void put_operator(double* out, double fixed, double compute, double memory, double flops,
-                        double bytes) {
-    const double longer = max_nan(compute, memory);
-    const double bad = longer == longer ? 0.0 : longer;
-    out[op::time] = fixed + longer;
-    out[op::flops] = flops + bad;
-    out[op::bytes] = bytes + bad;
-    out[op::memory_s] = (compute >= memory ? 0.0 : longer) + bad;
-    out[op::compute_s] = (compute >= memory ? longer : 0.0) + bad;
-    out[op::launch_s] = fixed + bad;
-    out[op::communication_s] = bad;
-}
-
-// Amounts below zero have no meaning: NaN.
-TR_HD double amount_or_nan(double x) { return x >= 0.0 ? x : not_a_number(); }
-
-TR_HD void put_line(double* out, const Line& a, double x, double weights) {
-    const double amount = amount_or_nan(x);
-    put_operator(out, a.fixed, line_compute(a, amount), weights * a.weights_s + amount * a.traffic,
-                 amount * a.flops, weights * a.weights + amount * a.bytes);
-}
 
 // A group of one has nothing to say: no launch either.
 TR_HD void put_protocol(double* out, const RankGroup& r, const Protocol& p, double x, double traffic) {
@@ -54,25 +34,33 @@ TR_HD Protocol shared_line(const double* c, const RankGroup& r, double per_byte)
     return {r.n - r.n + s.t0 + c[calibration::launch_s], per_byte / s.memory};
 }
 
-// resident: bytes that are read from the L2, whose bandwidth no datasheet has.
-TR_HD void put_attention(double* out, const Attention& a, double batch, double pairs, double keys,
-                         double queries, double resident) {
+TR_HD void put_indexer(double* out, const Indexer& x, double batch, double pairs, double keys, double queries) {
     const double b = amount_or_nan(batch);
-    const double p = b * pairs, k = b * keys, q = b * queries;
-    const double bytes = k * a.key_bytes + q * a.query_bytes, memory = k * a.key_s + q * a.query_s;
-    const double left = resident > 0.0 ? (bytes > resident ? 1.0 - resident / bytes : bytes * 0.0) : 1.0;
-    put_operator(out, a.fixed, p * a.compute, memory * left, p * a.pair_flops, bytes);
+    const Roof<double> r = index_roof(x, b * pairs, b * keys, b * queries);
+    put_operator(out, x.a.fixed, r.compute, r.memory, r.flops, r.bytes);
 }
 
-TR_HD void put_cost(double* out, const Cost<double>& x) {
-    const double bad = x.seconds == x.seconds ? 0.0 : x.seconds;
-    out[op::time] = x.fixed + x.seconds;
-    out[op::flops] = x.flops + bad;
-    out[op::bytes] = x.bytes + bad;
-    out[op::memory_s] = (x.compute >= x.memory ? 0.0 : x.seconds) + bad;
-    out[op::compute_s] = (x.compute >= x.memory ? x.seconds : 0.0) + bad;
-    out[op::launch_s] = x.fixed + bad;
-    out[op::communication_s] = bad;
+// Of `batch` prompts with amounts that are known to be none below zero.
+TR_HD Roof<double> prompt_roof(const Attention& a, double batch, double tokens, double past) {
+    return attention_roof(a, batch * causal_pairs(tokens, past, a.window), batch * causal_keys(tokens, past, a.window),
+                          batch * tokens);
+}
+
+TR_HD void put_recurrent_decode(const double* d, const double* c, const Recurrent& r, double batch, double* out) {
+    double around[op::count], state[op::count];
+    put_line(around, recurrent_gates(d, c, r), batch, 0.0);
+    put_line(state, recurrent_decode(d, c, r), batch, 0.0);
+    put_sum(out, around, state);
+}
+TR_HD void put_recurrent_prefill(const double* d, const double* c, const Recurrent& r, double batch, double tokens,
+                                 double* out) {
+    double around[op::count], chunks[op::count], states[op::count], sum[op::count];
+    const double all = amount_or_nan(batch) * amount_or_nan(tokens);
+    put_line(around, recurrent_gates(d, c, r), all, 0.0);
+    put_line(chunks, recurrent_prompt(d, c, r), all, 0.0);
+    put_line(states, recurrent_states(d, c, r), all > 0.0 ? batch : all, 0.0);
+    put_sum(sum, around, chunks);
+    put_sum(out, sum, states);
 }
 
 // m, n, k, type of weights, type of activations
@@ -84,6 +72,15 @@ TR_HD void gemm_operator(const double* d, const double* c, const double* a, doub
     put_line(out, gemm_line(d, c, a[1], a[2], int(a[3]), int(a[4])), a[0], 1.0);
 }
 
+// Experts of a rank that tokens touch on average; skewed routing leaves some out.
+TR_HD double touched_on_rank(double tokens, double experts, double topk, double ranks, double skew) {
+    const double touched = experts_touched(tokens, experts, topk) / ranks;
+    if (skew == 0.0) return touched;
+    const Routing r = prepare_routing(experts, topk, ranks, skew);
+    const double some = tokens > 0.0 ? skewed_load(r, tokens, 8.0).touched : tokens + (skew - skew);
+    return min_nan(touched, some);
+}
+
 // tokens, hidden, intermediate, experts, topk, matrices, moe_tp, moe_ep, skew, type
 TR_HD void experts_operator(const double* d, const double* c, const double* a, double* out) {
     const int weight = int(a[9]);
@@ -93,13 +90,19 @@ TR_HD void experts_operator(const double* d, const double* c, const double* a, d
         return put_cost(out, experts_cost<double>(r, a[0]));
     }
     const Line line = experts_line(d, c, a[1], a[2], a[4], a[5], a[6], a[7], weight);
-    double touched = experts_touched(a[0], a[3], a[4]) / a[7];
-    if (a[8] != 0.0) { // skewed routing leaves experts out
-        const Routing r = prepare_routing(a[3], a[4], a[7], a[8]);
-        const double some = a[0] > 0.0 ? skewed_load(r, a[0], 8.0).touched : a[0] + (a[8] - a[8]);
-        touched = min_nan(touched, some);
+    put_line(out, line, a[0], touched_on_rank(a[0], a[3], a[4], a[7], a[8]));
+}
+
+// tokens, n, k, experts, topk, moe_ep, skew, type: one of the products, [pairs, k] @ [experts, k, n]
+TR_HD void grouped_gemm_operator(const double* d, const double* c, const double* a, double* out) {
+    const int weight = int(a[7]);
+    if (measured_form(c, calibration::block_experts)) {
+        const GroupedGemm r = prepare_grouped_gemm(d, c + calibration::block_experts, a[1], a[2], a[3], a[4], a[5],
+                                                   a[6], weight);
+        return put_cost(out, grouped_gemm_cost<double>(r, a[0]));
     }
-    put_line(out, line, a[0], touched);
+    const Line line = grouped_gemm_line(d, c, a[1], a[2], a[4], a[5], weight);
+    put_line(out, line, a[0], touched_on_rank(a[0], a[3], a[4], a[5], a[6]));
 }
 
 // batch, context, heads, kv_heads, head_dim, v_head_dim, window, type of the cache, whether it is warm
@@ -164,6 +167,92 @@ TR_HD void mla_prefill_operator(const double* d, const double* c, const double* 
     const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
     put_attention(out, t, a[0], causal_pairs(tokens, past, t.window),
                   causal_keys(tokens, past, t.window), tokens, 0.0);
+}
+
+// One query per sequence over the `topk` keys that its indexer chose:
+// batch, context, heads, kv_lora_rank, rope_head_dim, topk, index_heads, index_head_dim, type of the cache
+TR_HD void sparse_decode_operator(const double* d, const double* c, const double* a, double* out) {
+    double attention[op::count], index[op::count];
+    const double* g = c + calibration::block_mla_decode;
+    const double context = amount_or_nan(a[1]);
+    if (measured_form(c, calibration::block_mla_decode)) {
+        const AttentionDecode r = prepare_sparse_decode(d, g, a[2], a[3], a[4], a[5], int(a[8]));
+        put_cost(attention, attention_decode_cost<double>(r, a[0], a[1], false));
+    } else {
+        const Attention t = mla_attention(d, c, calibration::attention_decode_t0, d[device::peak_bf16], a[2], a[3],
+                                          a[4], a[5], int(a[8]));
+        const double keys = visible(context, t.window);
+        put_attention(attention, t, a[0], keys, keys, 1.0, 0.0);
+    }
+    const Indexer x = make_indexer(d, c, calibration::attention_decode_t0, a[6], a[7], a[5]);
+    put_indexer(index, x, a[0], context, context, 1.0);
+    put_sum(out, attention, index);
+}
+
+// batch, tokens, past, heads, nope_head_dim, rope_head_dim, v_head_dim, kv_lora_rank, topk, index_heads,
+// index_head_dim, type of the maths, of the cache
+TR_HD void sparse_prefill_operator(const double* d, const double* c, const double* a, double* out) {
+    double attention[op::count], index[op::count];
+    const double* g = c + calibration::block_mla_prefill;
+    const double tokens = amount_or_nan(a[1]), past = amount_or_nan(a[2]);
+    if (measured_form(c, calibration::block_mla_prefill)) {
+        const AttentionPrefill all = prepare_mla_prefill(d, g, a[3], a[4], a[5], a[6], a[7], false, int(a[12]));
+        const AttentionPrefill chosen = prepare_sparse_prefill(d, g, a[3], a[4], a[5], a[6], a[7], a[8], int(a[12]));
+        put_cost(attention, faster(attention_prefill_cost<double>(all, a[0], a[1], a[2]),
+                                   attention_prefill_cost<double>(chosen, a[0], a[1], a[2])));
+    } else {
+        const double peak = dtype_peak(d, int(a[11])), b = amount_or_nan(a[0]);
+        const int shares = calibration::attention_prefill_t0;
+        const Attention all = mla_expanded(d, c, shares, peak, a[3], a[4], a[5], a[6], 0.0);
+        const Attention chosen = mla_attention(d, c, shares, peak, a[3], a[7], a[5], a[8], int(a[12]));
+        const Roof<double> r = faster(prompt_roof(all, b, tokens, past), prompt_roof(chosen, b, tokens, past));
+        put_operator(attention, all.fixed, r.compute, r.memory, r.flops, r.bytes);
+    }
+    const Indexer x = make_indexer(d, c, calibration::attention_prefill_t0, a[9], a[10], a[8]);
+    put_indexer(index, x, a[0], causal_pairs(tokens, past, no_window), causal_keys(tokens, past, no_window),
+                tokens);
+    put_sum(out, attention, index);
+}
+
+// batch, key_heads, key_dim, value_heads, value_dim, taps of the convolution
+TR_HD void gated_delta_decode_operator(const double* d, const double* c, const double* a, double* out) {
+    put_recurrent_decode(d, c, gated_delta_net(a[1], a[2], a[3], a[4], a[5], delta_chunk), a[0], out);
+}
+// batch, tokens, key_heads, key_dim, value_heads, value_dim, taps, chunk
+TR_HD void gated_delta_prefill_operator(const double* d, const double* c, const double* a, double* out) {
+    put_recurrent_prefill(d, c, gated_delta_net(a[2], a[3], a[4], a[5], a[6], a[7]), a[0], a[1], out);
+}
+// batch, heads, head_dim, groups, state, taps
+TR_HD void mamba2_decode_operator(const double* d, const double* c, const double* a, double* out) {
+    put_recurrent_decode(d, c, mamba2(a[1], a[2], a[3], a[4], a[5], mamba_chunk), a[0], out);
+}
+// batch, tokens, heads, head_dim, groups, state, taps, chunk
+TR_HD void mamba2_prefill_operator(const double* d, const double* c, const double* a, double* out) {
+    put_recurrent_prefill(d, c, mamba2(a[2], a[3], a[4], a[5], a[6], a[7]), a[0], a[1], out);
+}
+
+// tokens, hidden, whether the residual comes and goes with it
+TR_HD void norm_operator(const double* d, const double* c, const double* a, double* out) {
+    put_line(out, elementwise_line(d, c, 1.0, norm_bytes(a[1], a[2] != 0.0) + (a[2] - a[2])), a[0], 0.0);
+}
+// tokens, heads, kv_heads, head_dim, v_head_dim, type of the cache
+TR_HD void rotary_operator(const double* d, const double* c, const double* a, double* out) {
+    const double moved = rotary_bytes((a[1] + a[2]) * a[3], a[2] * (a[3] + a[4]), dtype_bytes(int(a[5])));
+    put_line(out, elementwise_line(d, c, 1.0, moved), a[0], 0.0);
+}
+// tokens, width, matrices of the MLP
+TR_HD void activation_operator(const double* d, const double* c, const double* a, double* out) {
+    put_line(out, elementwise_line(d, c, 1.0, activation_bytes_moved(a[1], a[2])), a[0], 0.0);
+}
+// tokens, width, type that the values are narrowed to
+TR_HD void quantise_operator(const double* d, const double* c, const double* a, double* out) {
+    put_line(out, elementwise_line(d, c, 1.0, a[1] * quantise_bytes(activation_bytes(int(a[2])))), a[0], 0.0);
+}
+// sequences, vocab, whether the likeliest token is taken
+TR_HD void sampling_operator(const double* d, const double* c, const double* a, double* out) {
+    const bool greedy = a[2] != 0.0;
+    const double moved = sampling_bytes(a[1], greedy) + (a[2] - a[2]); // NaN stays
+    put_line(out, elementwise_line(d, c, greedy ? 1.0 : 3.0, moved), a[0], 0.0);
 }
 
 // bytes read and written, kernels

@@ -12,6 +12,7 @@
 //   [DS2] DeepSeek-V2, arXiv:2405.04434.  [H94] Hockney, Parallel Computing 20(3) 1994.
 #pragma once
 #include "config.hpp"
+#include "elementwise.hpp"
 #include "maths.hpp"
 #include "records.hpp"
 
@@ -115,9 +116,8 @@ template <class V> TR_HD V line_memory(const Line& a, V x) { return a.weights_s 
 // Activations narrower than 16 bits are quantised first: read wide, written narrow.
 TR_HD Line gemm_line(const double* d, const double* c, double n, double k, int weight, int activation) {
     const double narrow = activation_bytes(activation);
-    const double quantise = narrow < 2.0 ? 2.0 + narrow : 0.0;
     return make_line(d, c, calibration::gemm_t0, 1.0, dtype_peak(d, weight), 2.0 * n * k,
-                     n * k * dtype_bytes(weight), k * (narrow + quantise) + n * 2.0);
+                     n * k * dtype_bytes(weight), k * (narrow + quantise_bytes(narrow)) + n * 2.0);
 }
 
 // Both grouped GEMMs of the experts; weights are of *one touched expert*, x is tokens of the stage.
@@ -132,14 +132,17 @@ TR_HD Line experts_line(const double* d, const double* c, double hidden, double 
                               width * activation_bytes(weight) + hidden * 2.0));
 }
 
+// One of the grouped products; weights are of one touched expert, x is tokens of the stage.
+TR_HD Line grouped_gemm_line(const double* d, const double* c, double n, double k, double topk, double moe_ep,
+                             int weight) {
+    const double pairs = topk / moe_ep;
+    return make_line(d, c, calibration::experts_t0, 1.0, dtype_peak(d, weight), pairs * (2.0 * n * k),
+                     n * k * dtype_bytes(weight), pairs * (k * activation_bytes(weight) + n * 2.0));
+}
+
 // Reads and writes of norms, rotations, activations: no tensor work.
 TR_HD Line elementwise_line(const double* d, const double* c, double kernels, double bytes) {
     return make_line(d, c, calibration::elementwise_t0, kernels, 1.0, 0.0, 0.0, bytes);
-}
-
-// Recurrent state of linear attention or Mamba: read, updated and written once per sequence.
-TR_HD Line state_line(const double* d, const double* c, double kernels, double flops, double bytes) {
-    return make_line(d, c, calibration::attention_decode_t0, kernels, d[device::peak_bf16], flops, 0.0, bytes);
 }
 
 // A collective as a line: `factor` of x * bytes crosses each rank's link.

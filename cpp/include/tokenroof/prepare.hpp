@@ -7,13 +7,15 @@
 #include "gemm.hpp"
 #include "mla.hpp"
 #include "operators.hpp"
+#include "recurrent.hpp"
+#include "sparse_attention.hpp"
 #include "structure.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
 
-constexpr int max_lines = 28;
-constexpr int max_attentions = 3;
+constexpr int max_lines = 32; // a model that has everything, in every layout, fills 30 of them
+constexpr int max_attentions = 2;
 constexpr int max_products = 20;
 
 // Which amount a line is a function of.
@@ -55,6 +57,16 @@ struct MeasuredAttention {
     AttentionPrefill prefill[2];
     double decode_layers[2], prefill_layers[2];
     int decodes = 0, prefills = 0;
+    AttentionPrefill chosen; // the other way of prefill[0], where attention is sparse
+    bool sparse = false;
+};
+
+// Indexers of sparse attention, and the other way of prefill_attention[0] where that is a line.
+struct SparseLines {
+    Indexer decode, prefill; // of all layers together
+    Attention chosen;
+    double layers = 0.0;
+    bool line = false;
 };
 
 // Collectives by their measured protocols: `count` of each, `bytes` of the full vector per x.
@@ -75,6 +87,7 @@ struct Prepared {
     Lines common, decode, prefill;
     Attention decode_attention[max_attentions], prefill_attention[max_attentions];
     int attentions = 0, prefill_attentions = 0;
+    SparseLines sparse;
     Line experts;             // weights of one touched expert
     double expert_count, expert_ranks, log_missed; // of the routing; 0 experts: a dense model
     double pp, dp, cp;
@@ -108,9 +121,9 @@ TR_HD void add_product(Prepared& r, const double* d, const double* c, Group grou
     ++all.n;
 }
 
-// One kind of attention by its measured form; whether the record has one.
+// One kind of attention by its measured form; whether the record has one. topk: of sparse attention, or 0.
 TR_HD bool measure_attention(Prepared& r, const double* d, const double* c, const double* m, double layers,
-                             double heads, double kv_heads, double window, int kv, bool prompt) {
+                             double heads, double kv_heads, double window, double topk, int kv, bool prompt) {
     MeasuredAttention& all = r.attention;
     const bool latent = m[model::kv_lora_rank] > 0.0;
     const int block = latent ? (prompt ? int(calibration::block_mla_prefill) : int(calibration::block_mla_decode))
@@ -118,59 +131,63 @@ TR_HD bool measure_attention(Prepared& r, const double* d, const double* c, cons
                                        : int(calibration::block_attention_decode));
     if (!measured_form(c, block)) return false;
     const double* g = c + block;
-    const double width = m[model::head_dim], v_width = m[model::v_head_dim];
+    const double width = m[model::head_dim], v_width = m[model::v_head_dim], rank = m[model::kv_lora_rank];
+    const double nope = m[model::nope_head_dim], rope = m[model::rope_head_dim];
+    const double limit = topk > 0.0 ? topk : window;
     if (prompt) {
         all.prefill[all.prefills] =
-            latent ? prepare_mla_prefill(d, g, heads, m[model::nope_head_dim], m[model::rope_head_dim], v_width,
-                                         m[model::kv_lora_rank], false, kv)
+            latent ? prepare_mla_prefill(d, g, heads, nope, rope, v_width, rank, false, kv)
                    : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, window, kv, dtype::bf16);
         if (latent && window > 0.0) all.prefill[all.prefills].window = window;
         all.prefill_layers[all.prefills++] = layers;
+        all.sparse = all.sparse || topk > 0.0;
+        if (topk > 0.0)
+            all.chosen = latent ? prepare_sparse_prefill(d, g, heads, nope, rope, v_width, rank, topk, kv)
+                                : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, topk, kv, dtype::bf16);
     } else {
         all.decode[all.decodes] =
-            latent ? prepare_mla_decode(d, g, heads, m[model::kv_lora_rank], m[model::rope_head_dim], kv)
-                   : prepare_attention_decode(d, g, heads, kv_heads, width, v_width, window, kv);
-        if (latent && window > 0.0) all.decode[all.decodes].window = window;
+            latent ? prepare_sparse_decode(d, g, heads, rank, rope, limit > 0.0 ? limit : no_window, kv)
+                   : prepare_attention_decode(d, g, heads, kv_heads, width, v_width, limit, kv);
         all.decode_layers[all.decodes++] = layers;
     }
     return true;
 }
 
+// One kind of attention as a line. absorbed: whether latents are attended to themselves.
+TR_HD Attention attention_line(const double* d, const double* c, const double* m, int shares, double heads,
+                               double kv_heads, double window, int kv, bool absorbed) {
+    const double peak = d[device::peak_bf16];
+    if (!(m[model::kv_lora_rank] > 0.0))
+        return gqa_attention(d, c, shares, peak, heads, kv_heads, m[model::head_dim], m[model::v_head_dim], window, kv);
+    if (absorbed)
+        return mla_attention(d, c, shares, peak, heads, m[model::kv_lora_rank], m[model::rope_head_dim], window, kv);
+    return mla_expanded(d, c, shares, peak, heads, m[model::nope_head_dim], m[model::rope_head_dim],
+                        m[model::v_head_dim], window);
+}
+
 TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
                              const double* p, double heads, double kv_heads) {
     const int kv = int(p[plan::kv_cache]);
-    const double peak = d[device::peak_bf16];
-    const double full = m[model::full_layers], windowed = m[model::window_layers];
-    const bool latent = m[model::kv_lora_rank] > 0.0, sparse = m[model::index_topk] > 0.0;
-    for (int side = 0; side < 2; ++side) {
-        const bool prompt = side == 1;
-        Attention* out = prompt ? r.prefill_attention : r.decode_attention;
-        const int s = prompt ? calibration::attention_prefill_t0 : calibration::attention_decode_t0;
-        int n = 0;
-        for (int kind = 0; kind < 2; ++kind) {
-            const double layers = kind == 0 ? full : windowed;
-            if (!(layers > 0.0)) continue;
-            const double window = kind == 1 ? m[model::window] : (sparse ? m[model::index_topk] : 0.0);
-            if (measure_attention(r, d, c, m, kind == 0 ? full : windowed, heads, kv_heads, window, kv, prompt)) continue;
-            Attention a;
-            if (!latent)
-                a = gqa_attention(d, c, s, peak, heads, kv_heads, m[model::head_dim],
-                                  m[model::v_head_dim], window, kv);
-            else if (prompt)
-                a = mla_expanded(d, c, s, peak, heads, m[model::nope_head_dim], m[model::rope_head_dim],
-                                 m[model::v_head_dim], window);
-            else
-                a = mla_attention(d, c, s, peak, heads, m[model::kv_lora_rank], m[model::rope_head_dim],
-                                  window, kv);
-            out[n++] = times(layers, a);
-        }
-        if (sparse && full > 0.0) // the indexer scores every key with one small shared key head
-            out[n++] = times(full, make_attention(d, c, s, 2.0, peak, no_window,
-                                                  2.0 * m[model::index_heads] * m[model::index_head_dim],
-                                                  m[model::index_head_dim] * dtype_bytes(kv),
-                                                  m[model::index_heads] * m[model::index_head_dim] * 2.0));
-        (prompt ? r.prefill_attentions : r.attentions) = n;
+    const double full = m[model::full_layers], topk = full > 0.0 ? m[model::index_topk] : 0.0;
+    const int decode = calibration::attention_decode_t0, prefill = calibration::attention_prefill_t0;
+    for (int kind = 0; kind < 2; ++kind) {
+        const double layers = kind == 0 ? full : m[model::window_layers];
+        if (!(layers > 0.0)) continue;
+        const double window = kind == 1 ? m[model::window] : 0.0, chosen = kind == 0 ? topk : 0.0;
+        if (!measure_attention(r, d, c, m, layers, heads, kv_heads, window, chosen, kv, false))
+            r.decode_attention[r.attentions++] = times(layers, attention_line(
+                d, c, m, decode, heads, kv_heads, chosen > 0.0 ? chosen : window, kv, true));
+        if (measure_attention(r, d, c, m, layers, heads, kv_heads, window, chosen, kv, true)) continue;
+        r.prefill_attention[r.prefill_attentions++] =
+            times(layers, attention_line(d, c, m, prefill, heads, kv_heads, window, kv, false));
+        if (!(chosen > 0.0)) continue;
+        r.sparse.line = true;
+        r.sparse.chosen = times(layers, attention_line(d, c, m, prefill, heads, kv_heads, chosen, kv, true));
     }
+    if (!(topk > 0.0)) return;
+    r.sparse.layers = full;
+    r.sparse.decode = times(full, make_indexer(d, c, decode, m[model::index_heads], m[model::index_head_dim], topk));
+    r.sparse.prefill = times(full, make_indexer(d, c, prefill, m[model::index_heads], m[model::index_head_dim], topk));
 }
 
 TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
@@ -183,7 +200,7 @@ TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, co
         add_product(r, d, c, group_projection, rank_tokens, count, n, k, w, a);
     };
     double rotated = heads * m[model::head_dim] + kv_heads * m[model::head_dim];
-    double cached = kv_heads * (m[model::head_dim] + m[model::v_head_dim]);
+    double cached = kv_heads * (m[model::head_dim] + m[model::v_head_dim]), indexed = 0.0;
     if (m[model::kv_lora_rank] > 0.0) {
         const double q = m[model::q_lora_rank], rank = m[model::kv_lora_rank];
         const double rope = m[model::rope_head_dim], nope = m[model::nope_head_dim];
@@ -206,47 +223,32 @@ TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, co
         const double from = m[model::q_lora_rank] > 0.0 ? m[model::q_lora_rank] : h;
         gemm(layers, wide, from);
         gemm(layers, m[model::index_head_dim] + m[model::index_heads], h);
-        cached = cached + m[model::index_head_dim];
+        indexed = 2.0 * m[model::index_head_dim] + index_key_bytes(m[model::index_head_dim]);
     }
     gemm(layers, h, heads * m[model::v_head_dim]);
     // rotation in place, and the new keys and values into the cache
     r.common.add(group_elementwise, rank_tokens,
-                 times(layers, elementwise_line(d, c, 1.0, 4.0 * rotated +
-                                                cached * (2.0 + dtype_bytes(int(p[plan::kv_cache]))))));
+                 times(layers, elementwise_line(d, c, 1.0, rotary_bytes(rotated, cached,
+                                                dtype_bytes(int(p[plan::kv_cache]))) + indexed)));
 }
 
 TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
                              const double* p) {
     const int w = mixer_weights(m, p), a = mixer_activations(m, p);
-    const double h = m[model::hidden], tp = p[plan::tp];
-    auto layer = [&](double layers, double in, double mixed, double out, double conv, double cells,
-                     double flops) TR_INLINE {
-        add_product(r, d, c, group_linear, rank_tokens, layers, in / tp, h, w, a);
-        add_product(r, d, c, group_linear, rank_tokens, layers, h, out / tp, w, a);
-        // short convolution in and out, gates and the gated norm
-        r.common.add(group_linear, rank_tokens,
-                     times(layers, elementwise_line(d, c, 3.0, (4.0 * mixed + 6.0 * out) / tp)));
-        // state in fp32, and the convolution's tail in 16 bits: read and written
-        const double state = (2.0 * 4.0 * cells + 2.0 * 2.0 * mixed * conv) / tp;
-        r.decode.add(group_linear, decode_sequences,
-                     times(layers, state_line(d, c, 1.0, flops * cells / tp, state)));
-        r.prefill.add(group_linear, prompt_tokens,
-                      times(layers, state_line(d, c, 1.0, flops * cells / tp, 4.0 * mixed / tp)));
-        r.prefill.add(group_linear, rank_prompts, times(layers, state_line(d, c, 0.0, 0.0, state)));
-    };
-    if (m[model::linear_layers] > 0.0) { // gated delta net, Yang et al., arXiv:2412.06464
-        const double k = m[model::linear_key_heads] * m[model::linear_key_dim];
-        const double v = m[model::linear_value_heads] * m[model::linear_value_dim];
-        // decay, key read-out, rank-one correction, query read-out: 7 FLOP a cell
-        layer(m[model::linear_layers], 2.0 * k + 2.0 * v + 2.0 * m[model::linear_value_heads],
-              2.0 * k + v, v, m[model::linear_conv], v * m[model::linear_key_dim], 7.0);
-    }
-    if (m[model::mamba_layers] > 0.0) { // Mamba-2, Dao and Gu, arXiv:2405.21060
-        const double inner = m[model::mamba_heads] * m[model::mamba_head_dim];
-        const double groups = m[model::mamba_groups] * m[model::mamba_state];
-        // decay, rank-one input, read-out: 5 FLOP a cell
-        layer(m[model::mamba_layers], 2.0 * inner + 2.0 * groups + m[model::mamba_heads],
-              inner + 2.0 * groups, inner, m[model::mamba_conv], inner * m[model::mamba_state], 5.0);
+    const double h = m[model::hidden];
+    const Recurrent kinds[2] = {linear_mixer(m, p[plan::tp]), mamba_mixer(m, p[plan::tp])};
+    for (int i = 0; i < 2; ++i) {
+        const double layers = m[i == 0 ? model::linear_layers : model::mamba_layers];
+        if (!(layers > 0.0)) continue;
+        const Recurrent& x = kinds[i];
+        add_product(r, d, c, group_linear, rank_tokens, layers, x.columns, h, w, a);
+        add_product(r, d, c, group_linear, rank_tokens, layers, h, x.out, w, a);
+        if (x.gate_rank > 0.0)
+            add_product(r, d, c, group_linear, rank_tokens, layers, x.gate_columns, x.gate_rank, w, a);
+        r.common.add(group_linear, rank_tokens, times(layers, recurrent_gates(d, c, x)));
+        r.decode.add(group_linear, decode_sequences, times(layers, recurrent_decode(d, c, x)));
+        r.prefill.add(group_linear, prompt_tokens, times(layers, recurrent_prompt(d, c, x)));
+        r.prefill.add(group_linear, rank_prompts, times(layers, recurrent_states(d, c, x)));
     }
 }
 
@@ -258,7 +260,7 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
         add_product(r, d, c, group, rank_tokens, layers, up * width, h, w, a);
         add_product(r, d, c, group, rank_tokens, layers, h, width, w, a);
         r.common.add(group_elementwise, rank_tokens,
-                     times(layers, elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)));
+                     times(layers, elementwise_line(d, c, 1.0, activation_bytes_moved(width, up + 1.0))));
     };
     if (m[model::dense_layers] > 0.0) mlp(group_mlp, m[model::dense_layers], m[model::ffn]);
     r.expert_count = 0.0;
@@ -362,7 +364,8 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     c[calibration::launch_s] = 0.0;
     r.common.n = r.decode.n = r.prefill.n = r.products.n = 0;
     r.attentions = r.prefill_attentions = r.attention.decodes = r.attention.prefills = r.exchanges.n = 0;
-    r.expert_layers = 0.0;
+    r.expert_layers = r.sparse.layers = 0.0;
+    r.sparse.line = r.attention.sparse = false;
     const double tp = p[plan::tp], h = m[model::hidden];
     const double heads = m[model::heads] / tp;
     const double kv_heads = max_nan(m[model::kv_heads] / tp, 1.0); // replicated where tp exceeds them
@@ -374,7 +377,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
 
     r.common.add(group_head, rank_tokens, elementwise_line(d, c, 1.0, 2.0 * 2.0 * h)); // embedding
     r.common.add(group_elementwise, rank_tokens,
-                 times(m[model::norms], elementwise_line(d, c, 1.0, 4.0 * 2.0 * h))); // with the residual
+                 times(m[model::norms], elementwise_line(d, c, 1.0, norm_bytes(h, true))));
     prepare_projections(r, d, c, m, p, heads, kv_heads);
     prepare_recurrent(r, d, c, m, p);
     prepare_mlp(r, d, c, m, p);
@@ -392,6 +395,10 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
               (s.kernels + s.collectives) * record[calibration::launch_s] + engine_gaps(c, s);
     r.decode_fixed = sum_fixed(r.decode);
     r.prefill_fixed = sum_fixed(r.prefill);
+    if (r.sparse.layers > 0.0) {
+        r.decode_fixed += r.sparse.decode.a.fixed;
+        r.prefill_fixed += r.sparse.prefill.a.fixed;
+    }
     for (int i = 0; i < r.attentions; ++i) r.decode_fixed += r.decode_attention[i].fixed;
     for (int i = 0; i < r.prefill_attentions; ++i) r.prefill_fixed += r.prefill_attention[i].fixed;
     r.tdp = d[device::tdp_w];

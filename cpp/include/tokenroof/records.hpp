@@ -17,7 +17,7 @@
     X(full_layers) X(window_layers) X(window) \
     X(index_heads) X(index_head_dim) X(index_topk) \
     X(linear_layers) X(linear_key_heads) X(linear_key_dim) X(linear_value_heads) \
-    X(linear_value_dim) X(linear_conv) \
+    X(linear_value_dim) X(linear_conv) X(linear_gate_rank) \
     X(mamba_layers) X(mamba_heads) X(mamba_head_dim) X(mamba_groups) X(mamba_state) X(mamba_conv) \
     X(dense_layers) X(ffn) X(mlp_matrices) \
     X(moe_layers) X(experts) X(topk) X(moe_ffn) X(shared_ffn) \

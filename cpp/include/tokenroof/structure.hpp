@@ -5,6 +5,7 @@
 // that they share: QKV in one product, norm with residual, gate with activation.
 #pragma once
 #include "records.hpp"
+#include "recurrent.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -35,13 +36,10 @@ TR_HD double mixer_parameters(const double* m) {
         each = ((m[model::q_multiplier] * heads + kv_heads) * m[model::head_dim] + kv_heads * m[model::v_head_dim]) * h;
     }
     each = each + h * heads * m[model::v_head_dim];
-    const double inner = m[model::mamba_heads] * m[model::mamba_head_dim];
-    const double key = m[model::linear_key_heads] * m[model::linear_key_dim];
-    const double value = m[model::linear_value_heads] * m[model::linear_value_dim];
+    const Recurrent linear = linear_mixer(m, 1.0), mamba = mamba_mixer(m, 1.0);
     return (m[model::full_layers] + m[model::window_layers]) * each +
-           m[model::linear_layers] * (2.0 * key + 3.0 * value + 2.0 * m[model::linear_value_heads]) * h +
-           m[model::mamba_layers] *
-               (3.0 * inner + 2.0 * m[model::mamba_groups] * m[model::mamba_state] + m[model::mamba_heads]) * h;
+           m[model::linear_layers] * ((linear.columns + linear.out) * h + linear.gate_columns * linear.gate_rank) +
+           m[model::mamba_layers] * (mamba.columns + mamba.out) * h;
 }
 
 // Kernels beyond the two products, of a layer.

@@ -6,6 +6,7 @@
 #include "memory.hpp"
 #include "power.hpp"
 #include "prepare.hpp"
+#include "sparse_attention.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -92,6 +93,12 @@ TR_HD void add_exchanges(V& time, Parts<V>& out, const Exchanges& all, const V* 
     }
 }
 
+// Attention whose launch the step counts.
+template <class V, bool Full> TR_HD void add_roof(V& time, Parts<V>& out, const Roof<V>& x) {
+    time += max_nan(x.compute, x.memory);
+    if constexpr (Full) add_part(out, group_attention, x.compute, x.memory, x.flops, x.bytes);
+}
+
 // Attention of the decode batch: the only part of a decode step that depends on the context.
 template <class V, bool Full>
 TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
@@ -99,11 +106,11 @@ TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V seq
         const Attention& a = r.decode_attention[i];
         const V seen = visible(context, a.window);
         const V keys = sequences * (r.cp == 1.0 ? seen : seen / r.cp);
-        const V compute = keys * a.compute, memory = keys * a.key_s + sequences * a.query_s;
-        time += max_nan(compute, memory);
-        if constexpr (Full)
-            add_part(out, group_attention, compute, memory, keys * a.pair_flops,
-                     keys * a.key_bytes + sequences * a.query_bytes);
+        add_roof<V, Full>(time, out, attention_roof(a, keys, keys, sequences));
+    }
+    if (r.sparse.layers > 0.0) { // the indexer reads every key
+        const V keys = sequences * (r.cp == 1.0 ? context : context / r.cp);
+        add_roof<V, Full>(time, out, index_roof(r.sparse.decode, keys, keys, sequences));
     }
     const MeasuredAttention& measured = r.attention;
     for (int i = 0; i < measured.decodes; ++i) {
@@ -111,6 +118,29 @@ TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V seq
         const V own = r.cp == 1.0 ? context : visible(context, a.window) / r.cp;
         add_costs<V, Full>(time, out, group_attention, measured.decode_layers[i],
                            attention_decode_cost<V>(a, sequences, own, false));
+    }
+}
+
+// Attention of `prompts` prompts on a rank, of which a device of a context-parallel group has `queries` tokens.
+template <class V, bool Full>
+TR_HD void add_prefill_attention(V& time, Parts<V>& out, const Prepared& r, V prompts, V tokens, V past, V queries) {
+    auto roof = [&](const Attention& a) TR_INLINE {
+        return attention_roof(a, prompts * (causal_pairs(tokens, past, a.window) / r.cp),
+                              prompts * causal_keys(tokens, past, a.window), queries);
+    };
+    for (int i = 0; i < r.prefill_attentions; ++i) {
+        Roof<V> x = roof(r.prefill_attention[i]);
+        if (i == 0 && r.sparse.line) x = faster(x, roof(r.sparse.chosen));
+        add_roof<V, Full>(time, out, x);
+    }
+    if (r.sparse.layers > 0.0)
+        add_roof<V, Full>(time, out, index_roof(r.sparse.prefill, prompts * (causal_pairs(tokens, past, no_window) / r.cp),
+                                                prompts * causal_keys(tokens, past, no_window), queries));
+    const MeasuredAttention& measured = r.attention;
+    for (int i = 0; i < measured.prefills; ++i) {
+        Cost<V> x = attention_prefill_cost<V>(measured.prefill[i], prompts, tokens, past);
+        if (i == 0 && measured.sparse) x = faster(x, attention_prefill_cost<V>(measured.chosen, prompts, tokens, past));
+        add_costs<V, Full>(time, out, group_attention, measured.prefill_layers[i] / r.cp, x);
     }
 }
 
@@ -165,21 +195,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     if constexpr (Full) out.decode_attention = out.group[group_attention];
     if constexpr (Prefill) {
         add_lines<V, Full>(time, out, r.prefill, amount);
-        for (int i = 0; i < r.prefill_attentions; ++i) {
-            const Attention& a = r.prefill_attention[i];
-            const V pairs = own * (causal_pairs(tokens, past, a.window) / r.cp);
-            const V keys = own * causal_keys(tokens, past, a.window);
-            const V queries = amount[prompt_tokens];
-            const V compute = pairs * a.compute, memory = keys * a.key_s + queries * a.query_s;
-            time += max_nan(compute, memory);
-            if constexpr (Full)
-                add_part(out, group_attention, compute, memory, pairs * a.pair_flops,
-                         keys * a.key_bytes + queries * a.query_bytes);
-        }
-        const MeasuredAttention& measured = r.attention;
-        for (int i = 0; i < measured.prefills; ++i)
-            add_costs<V, Full>(time, out, group_attention, measured.prefill_layers[i] / r.cp,
-                               attention_prefill_cost<V>(measured.prefill[i], own, tokens, past));
+        add_prefill_attention<V, Full>(time, out, r, own, tokens, past, amount[prompt_tokens]);
     }
     return time;
 }

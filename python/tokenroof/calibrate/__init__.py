@@ -22,7 +22,7 @@ from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
 from tokenroof.calibrate._points import Points, read_serving
 from tokenroof.calibrate._specs import GEMM, Spec
-from tokenroof.calibrate._tables import Table, possible, read, shapes
+from tokenroof.calibrate._tables import NoTablesError, Table, possible, read, shapes
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
 from tokenroof.device import device as find_device
@@ -211,14 +211,17 @@ def fit_tables(
     spec = _spec(operator)
     newest: dict[tuple[str, str, str], tuple[str, Table]] = {}
     for system, engine, version, path in measured_tables(folder, operator):
-        table = _own_rows(spec, engine, read_operator(operator, path, system))
+        try:
+            table = _own_rows(spec, engine, read_operator(operator, path, system))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
         kinds = np.asarray(spec.kind(table.columns)).astype(str)
         for kind in np.unique(kinds):
             key = (find_device(system).name, engine, str(kind))
             if key not in newest or _version_key(newest[key][0]) < _version_key(version):
                 newest[key] = version, table.where(kinds == kind)
     if not newest:
-        raise ValueError(f"{os.fspath(folder)} has no tables of {operator} below operators/")
+        raise NoTablesError(f"{os.fspath(folder)} has no tables of {operator} below operators/")
     rows, tables = [], []
     for (name, engine, _), (version, table) in sorted(newest.items(), key=lambda item: item[0]):
         for row in fit_operator(operator, table, name, engine, most):

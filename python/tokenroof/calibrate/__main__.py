@@ -6,21 +6,42 @@ import argparse
 import sys
 from pathlib import Path
 
+from tokenroof._constants import first_from
 from tokenroof.calibrate import SPECS, fit_tables, write_constants
 from tokenroof.calibrate._engines import fit_engines, write_engines
 from tokenroof.calibrate._points import read_serving, rule
 from tokenroof.calibrate._power import fit_power
+from tokenroof.calibrate._tables import NoTablesError
 
 ENGINE = "engine"
 POINTS = "end_to_end.csv"
+
+
+def _fit(operator: str, given: argparse.Namespace, out: Path) -> None:
+    if operator == ENGINE:
+        points = read_serving(Path(given.folder, POINTS), exclude=tuple(given.exclude))
+        print("; ".join(f"{reason}: {number}" for reason, number in points.counts.items()))
+        with first_from(out):  # beside the operators as fitted just now
+            found = fit_engines(points, progress=print)
+        write_engines(out / "engine.toml", found, given.exclude)
+        print(found.summary())
+        print(f"wrote {out / ENGINE}.toml: {len(found.rows)} engines")
+        return
+    if operator == "power":
+        rows = fit_power(given.folder, print)
+    else:
+        rows = fit_tables(given.folder, operator, given.rows, print)
+    write_constants(out / f"{operator}.toml", operator, rows)
+    print(f"wrote {out / operator}.toml: {len(rows)} fits")
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Fit, print a line per fit, write the files; 2 for input that does not do."""
     parser = argparse.ArgumentParser(
         prog="python -m tokenroof.calibrate",
-        description="Fit the operators' constants on measured tables.",
-        epilog="example: python -m tokenroof.calibrate tables --out constants --operator gemm",
+        description="Fit the constants of operators, of board power and, last, of engines on tables.",
+        epilog="example: python -m tokenroof.calibrate tables --out constants --operator gemm. "
+        "TOKENROOF_CONSTANTS=constants then puts them before the catalogue's.",
     )
     parser.add_argument("folder", help="with operators/<device>/<engine>-<version>/<table>.parquet")
     parser.add_argument("--out", default=".", help="folder for the TOML files [here]")
@@ -48,22 +69,19 @@ def main(arguments: list[str] | None = None) -> int:
             "power",
             *([ENGINE] if Path(given.folder, POINTS).exists() else []),
         ]
+        fitted = 0
         for operator in wanted:
-            if operator == ENGINE:
-                points = read_serving(Path(given.folder, POINTS), exclude=tuple(given.exclude))
-                print("; ".join(f"{reason}: {number}" for reason, number in points.counts.items()))
-                found = fit_engines(points, progress=print)
-                write_engines(out / "engine.toml", found)
-                print(found.summary())
-                print(f"wrote {out / ENGINE}.toml: {len(found.rows)} engines")
+            try:
+                _fit(operator, given, out)
+            except NoTablesError as error:
+                if given.operator:
+                    raise
+                print(f"left out: {error}")
                 continue
-            if operator == "power":
-                rows = fit_power(given.folder, print)
-            else:
-                rows = fit_tables(given.folder, operator, given.rows, print)
-            write_constants(out / f"{operator}.toml", operator, rows)
-            print(f"wrote {out / operator}.toml: {len(rows)} fits")
-    except (ValueError, KeyError, OSError) as error:
+            fitted += 1
+        if not fitted:
+            raise ValueError(f"{given.folder} has neither tables below operators/ nor {POINTS}")
+    except (ValueError, KeyError, OSError, ImportError) as error:
         print(f"error: {error.args[0] if isinstance(error, KeyError) else error}", file=sys.stderr)
         return 2
     return 0

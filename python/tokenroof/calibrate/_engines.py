@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -268,8 +268,23 @@ class EngineFit:
         return "\n".join(lines)
 
 
-def write_engines(path: str | os.PathLike[str], found: EngineFit) -> None:
-    """Write the fit as the catalogue's file: TOML, a table ``[[fit]]`` per engine."""
+def write_engines(
+    path: str | os.PathLike[str],
+    found: EngineFit,
+    exclude: Iterable[Mapping[str, str]] = (),
+) -> None:
+    """Write the fit as the catalogue's file: TOML, a table ``[[fit]]`` per engine.
+
+    Parameters
+    ----------
+    path : path
+    found : EngineFit
+    exclude : iterable of dict
+        What `read_serving` was told to leave out: the file's head says it.
+    """
+    left = [
+        "# Left out: " + ", ".join(f"{k}={v}" for k, v in rule.items()) + "." for rule in exclude
+    ]
     lines = [
         "# Engines' constants (cpp/include/tokenroof/constants.hpp names them, serving.hpp says what they",
         "# mean) and shares of the bandwidth of operators without a measured form. Written by",
@@ -279,6 +294,7 @@ def write_engines(path: str | os.PathLike[str], found: EngineFit) -> None:
         "# without the device.",
         f"# Coverage of the 80 % band when set on the other combinations: TPOT {found.coverage['tpot']:.3f}, "
         f"TTFT {found.coverage['ttft']:.3f}.",
+        *left,
         "",
     ]
     for row in found.rows:

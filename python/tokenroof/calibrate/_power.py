@@ -17,7 +17,7 @@ import numpy as np
 from tokenroof import _constants, _core, dtypes, kernels
 from tokenroof._lazy import require
 from tokenroof.calibrate._fit import Errors
-from tokenroof.calibrate._tables import TYPES, read
+from tokenroof.calibrate._tables import TYPES, NoTablesError, read
 from tokenroof.calibration import Calibration
 from tokenroof.device import Device
 from tokenroof.device import device as find_device
@@ -71,7 +71,7 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
         code = np.array([float(dtypes.code(t)) for t in types])
         fields = kernels.experts_operator(  # type: ignore[attr-defined]
             *ideal, x["num_tokens"], x["hidden_size"], x["inter_size"], x["num_experts"], x["topk"],
-            3.0, x["moe_tp_size"], x["moe_ep_size"], code,
+            3.0, x["moe_tp_size"], x["moe_ep_size"], 0.0, code,
         )  # fmt: skip
         tiles = expert_tiles(
             x["num_tokens"], x["inter_size"], x["num_experts"], x["topk"], x["moe_tp_size"],
@@ -84,7 +84,9 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
         shape = (x["num_heads"], kv, x["head_dim"], x["head_dim"], x["window_size"], code)
         if kind == "attention_decode":
             context = x["isl"] + x["step"]
-            fields = kernels.attention_decode_operator(*ideal, x["batch_size"], context, *shape)  # type: ignore[attr-defined]
+            fields = kernels.attention_decode_operator(  # type: ignore[attr-defined]
+                *ideal, x["batch_size"], context, *shape, 0.0
+            )
             seen = np.where(x["window_size"] > 0, np.minimum(context, x["window_size"]), context)
             tiles = x["batch_size"] * kv * np.ceil(seen / 256)
         else:
@@ -197,7 +199,7 @@ def _fit(device: Device, tables: dict[str, dict[str, Array]], idle: float) -> di
     return {name: float(f"{values[name]:.4g}") for name in _core.CALIBRATION_BLOCKS["power"]}
 
 
-def _part(table: dict[str, Array], chosen: Array) -> dict[str, Array]:
+def _part(table: dict[str, Array], chosen: NDArray[np.bool_]) -> dict[str, Array]:
     n = len(table["power"])
     return {name: v[chosen] if len(v) == n else v for name, v in table.items()}
 
@@ -268,7 +270,7 @@ def fit_power(
         found.setdefault(name, {})[kind] = read_power(frame, name, kind)
     found = {name: tables for name, tables in found.items() if "gemm" in tables}
     if not found:
-        raise ValueError(
+        raise NoTablesError(
             f"{os.fspath(folder)} has no table of products with power below operators/"
         )
     rows = []

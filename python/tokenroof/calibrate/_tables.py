@@ -56,6 +56,10 @@ class Table:
         )
 
 
+class NoTablesError(ValueError):
+    """A folder has no table of what was asked for."""
+
+
 def read(path: str | os.PathLike[str]) -> Any:
     """A table of a .csv or .parquet file as a pandas frame.
 
@@ -68,6 +72,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     name = os.fspath(path)
     try:
         if name.endswith(".parquet"):
+            require("pyarrow", extra="analysis")
             return pandas.read_parquet(name)
         if name.endswith(".csv"):
             return pandas.read_csv(name)

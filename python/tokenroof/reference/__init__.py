@@ -27,6 +27,13 @@ from tokenroof.reference.economics import (
     mining_revenue_per_mwh,
     token_revenue_per_mwh,
 )
+from tokenroof.reference.elementwise import (
+    activation_operator,
+    norm_operator,
+    quantise_operator,
+    rotary_operator,
+    sampling_operator,
+)
 from tokenroof.reference.mining import (
     block_probability,
     break_even_power_price,
@@ -51,6 +58,7 @@ from tokenroof.reference.operators import (
     experts_operator,
     experts_touched,
     gemm_operator,
+    grouped_gemm_operator,
     reduce_scatter,
     reduce_scatter_operator,
     send,
@@ -58,6 +66,12 @@ from tokenroof.reference.operators import (
 )
 from tokenroof.reference.pools import philox, pool_path, pplns_path
 from tokenroof.reference.power import board_power, capped_power, wave_fill
+from tokenroof.reference.recurrent import (
+    gated_delta_decode_operator,
+    gated_delta_prefill_operator,
+    mamba2_decode_operator,
+    mamba2_prefill_operator,
+)
 from tokenroof.reference.roofline import (
     attainable,
     effective_energy_balance,
@@ -72,6 +86,7 @@ from tokenroof.reference.roofline import (
 )
 from tokenroof.reference.serving import serving, serving_of_terms, serving_terms
 from tokenroof.reference.sha256 import scan, sha256, sha256d
+from tokenroof.reference.sparse import sparse_decode_operator, sparse_prefill_operator
 from tokenroof.reference.speculative import (
     best_draft_length,
     expected_tokens,
@@ -97,23 +112,26 @@ from tokenroof.reference.transformer import (
 )
 
 __all__ = [
-    "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot",
+    "activation_operator", "all_gather", "all_gather_operator", "all_reduce", "all_reduce_one_shot",
     "all_reduce_operator", "all_reduce_ring", "all_reduce_two_shot", "all_to_all",
-    "all_to_all_operator", "attainable", "attention_decode_operator",
-    "attention_prefill_operator", "best_draft_length", "bitcoin", "block_probability",
-    "board_power", "break_even_power_price", "capped_power", "cost_per_mtok", "dataflow_chips",
-    "dataflow_microbatch", "dataflow_trip", "decode_step", "decode_time",
-    "difficulty_at_hashprice", "double_spend_nakamoto", "double_spend_rosenfeld",
-    "effective_energy_balance", "elementwise_operator", "energy", "energy_balance",
-    "energy_cost_per_mtok", "expected_tokens", "expected_tokens_by_position", "experts_operator",
-    "experts_touched", "flops_per_joule", "gemm_operator", "hashprice_usd", "memory_required",
-    "miner_margin", "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time",
-    "mixed_step", "mixed_time", "mla_decode_operator", "mla_prefill_operator", "next_difficulty",
+    "all_to_all_operator", "attainable", "attention_decode_operator", "attention_prefill_operator",
+    "best_draft_length", "bitcoin", "block_probability", "board_power", "break_even_power_price",
+    "capped_power", "cost_per_mtok", "dataflow_chips", "dataflow_microbatch", "dataflow_trip",
+    "decode_step", "decode_time", "difficulty_at_hashprice", "double_spend_nakamoto",
+    "double_spend_rosenfeld", "effective_energy_balance", "elementwise_operator", "energy",
+    "energy_balance", "energy_cost_per_mtok", "expected_tokens", "expected_tokens_by_position",
+    "experts_operator", "experts_touched", "flops_per_joule", "gated_delta_decode_operator",
+    "gated_delta_prefill_operator", "gemm_operator", "grouped_gemm_operator", "hashprice_usd",
+    "mamba2_decode_operator", "mamba2_prefill_operator", "memory_required", "miner_margin",
+    "mining_revenue_per_mwh", "mixed_prompts_step", "mixed_prompts_time", "mixed_step",
+    "mixed_time", "mla_decode_operator", "mla_prefill_operator", "next_difficulty", "norm_operator",
     "philox", "pool_path", "pplns_path", "prefill_step", "prefill_time", "price_at_hashprice",
-    "prompts_step", "prompts_time", "reduce_scatter", "reduce_scatter_operator", "ridge_point",
-    "roofline_power", "scan", "selfish_mining_revenue", "selfish_mining_threshold", "send",
+    "prompts_step", "prompts_time", "quantise_operator", "reduce_scatter",
+    "reduce_scatter_operator", "ridge_point", "roofline_power", "rotary_operator",
+    "sampling_operator", "scan", "selfish_mining_revenue", "selfish_mining_threshold", "send",
     "send_operator", "sequence_bytes", "serving", "serving_of_terms", "serving_terms", "sha256",
-    "sha256d", "share", "shutdown_hashprice", "speculative_operations", "speculative_speedup",
-    "time_bound", "time_bound_capped", "time_bound_link", "time_to_block",
-    "token_revenue_per_mwh", "unpack", "wave_fill", "weight_bytes",
+    "sha256d", "share", "shutdown_hashprice", "sparse_decode_operator", "sparse_prefill_operator",
+    "speculative_operations", "speculative_speedup", "time_bound", "time_bound_capped",
+    "time_bound_link", "time_to_block", "token_revenue_per_mwh", "unpack", "wave_fill",
+    "weight_bytes",
 ]  # fmt: skip

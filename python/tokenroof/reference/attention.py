@@ -29,6 +29,12 @@ class Hardware:
     multiprocessors: float
     l2: float
 
+    @classmethod
+    def of(cls, device: Mapping[str, float], peak: float | None = None) -> Hardware:
+        """From a record; the peak of 16 bits unless given."""
+        rate = device["peak_bf16"] if peak is None else peak
+        return cls(device["memory_bandwidth"], rate, device["sm_count"], device["l2_bytes"])
+
 
 def _place(hardware: Hardware, share: float, faster: float) -> tuple[float, float]:
     """1 / bytes that stay in the L2, and the share of the time that this saves."""

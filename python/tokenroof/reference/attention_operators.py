@@ -21,12 +21,6 @@ from tokenroof.reference.operators import (
 )
 
 
-def _hardware(device: Record, peak: float) -> attention.Hardware:
-    return attention.Hardware(
-        device["memory_bandwidth"], peak, device["sm_count"], device["l2_bytes"]
-    )
-
-
 @takes_records("device", "calibration")
 def attention_decode_operator(
     device: Record, calibration: Record, batch: float, context: float, heads: float,
@@ -37,7 +31,7 @@ def attention_decode_operator(
     own = constants(calibration, "attention_decode")
     if own is not None:
         work = attention.attention_decode(
-            own, _hardware(device, device["peak_bf16"]), heads, kv_heads, head_dim, v_head_dim,
+            own, attention.Hardware.of(device), heads, kv_heads, head_dim, v_head_dim,
             window, STORED[type_name(kv_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, context, warm != 0.0))
@@ -61,12 +55,12 @@ def attention_prefill_operator(
         single = constants(calibration, "attention_decode")
         if own["single"] == 1.0 and 0.0 < tokens <= 1.0 and single is not None:
             one = attention.attention_decode(
-                single, _hardware(device, device["peak_bf16"]), heads, kv_heads, head_dim,
+                single, attention.Hardware.of(device), heads, kv_heads, head_dim,
                 v_head_dim, window, stored,
             )  # fmt: skip
             return result(*one.cost(batch, tokens + amount(past), False))
         work = attention.attention_prefill(
-            own, _hardware(device, peak), heads, kv_heads, head_dim, v_head_dim, window, stored,
+            own, attention.Hardware.of(device, peak), heads, kv_heads, head_dim, v_head_dim, window, stored,
             ACTIVATION[type_name(maths_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, tokens, past))
@@ -85,7 +79,7 @@ def mla_decode_operator(
     own = constants(calibration, "mla_decode")
     if own is not None:
         work = attention.mla_decode(
-            own, _hardware(device, device["peak_bf16"]), heads, kv_lora_rank, rope_head_dim,
+            own, attention.Hardware.of(device), heads, kv_lora_rank, rope_head_dim,
             STORED[type_name(kv_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, context, warm != 0.0))
@@ -105,7 +99,7 @@ def mla_prefill_operator(
     own = constants(calibration, "mla_prefill")
     if own is not None:
         work = attention.mla_prefill(
-            own, _hardware(device, device["peak_bf16"]), heads, nope_head_dim, rope_head_dim,
+            own, attention.Hardware.of(device), heads, nope_head_dim, rope_head_dim,
             v_head_dim, kv_lora_rank, absorbed != 0.0, STORED[type_name(kv_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, tokens, past))

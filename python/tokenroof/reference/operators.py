@@ -15,6 +15,7 @@ from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
 from tokenroof.reference.collectives import Group
 from tokenroof.reference.experts import experts as measured_experts
+from tokenroof.reference.experts import grouped_gemm as measured_grouped_gemm
 from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.routing import loads
 
@@ -184,10 +185,21 @@ def elementwise(device: Record, calibration: Record, launches: float, per_x: flo
     return _line(device, calibration, "elementwise", launches, 1.0, 0.0, 0.0, per_x)
 
 
-def state(device: Record, calibration: Record, launches: float, flops: float, per_x: float) -> Line:
-    """Recurrent state of a layer."""
-    return _line(device, calibration, "attention_decode", launches, device["peak_bf16"],
-                 flops, 0.0, per_x)  # fmt: skip
+def tensor(
+    device: Record, calibration: Record, kind: str, launches: float, flops: float, per_x: float
+) -> Line:
+    """Work in 16 bits and traffic of a class, without weights."""
+    return _line(device, calibration, kind, launches, device["peak_bf16"], flops, 0.0, per_x)
+
+
+def grouped_gemm(
+    device: Record, calibration: Record, n: float, k: float, topk: float, moe_ep: float, weight: str
+) -> Line:
+    """One grouped product; weights are of one touched expert."""
+    pairs = topk / moe_ep
+    return _line(device, calibration, "experts", 1.0, peak_of(device, weight),
+                 pairs * (2.0 * n * k), n * k * STORED[weight],
+                 pairs * (k * ACTIVATION[weight] + n * 2.0))  # fmt: skip
 
 
 def collective(device: Record, calibration: Record, ranks: float, crossing: float) -> Line:
@@ -289,9 +301,10 @@ def causal_keys(tokens: float, past: float, window: float) -> float:
 # --- operators on their own ----------------------------------------------------------------------------
 
 
-def _result(
+def of_roof(
     launch: float, compute: float, memory: float, flops: float, moved: float
 ) -> dict[str, float]:
+    """Fields of a roofline: the longer of computing and moving names the bound."""
     longer = maximum(compute, memory)
     bad = longer if math.isnan(longer) else 0.0
     bound = compute >= memory
@@ -311,9 +324,19 @@ def amount(x: float) -> float:
     return x if x >= 0.0 else math.nan
 
 
-def _of_line(line: Line, x: float, weights: float) -> dict[str, float]:
+def after_one_another(*fields: dict[str, float]) -> dict[str, float]:
+    """Kernels that do not overlap: every field is the sum."""
+    total = dict(fields[0])
+    for more in fields[1:]:
+        for name, value in more.items():
+            total[name] = total[name] + value
+    return total
+
+
+def of_line(line: Line, x: float, weights: float) -> dict[str, float]:
+    """Fields of a line at x; `weights`: how many of its weights are read."""
     n = amount(x)
-    return _result(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
+    return of_roof(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
                    n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
 
 
@@ -328,7 +351,7 @@ def of_attention(
     if resident > 0.0:
         left = 1.0 - divide(resident, nbytes) if nbytes > resident else nbytes * 0.0
     memory = (k * a.key_s + q * a.query_s) * left
-    return _result(a.launch, p * a.pair_s, memory, p * a.pair_flops, nbytes)
+    return of_roof(a.launch, p * a.pair_s, memory, p * a.pair_flops, nbytes)
 
 
 @takes_records("device", "calibration")
@@ -345,7 +368,7 @@ def gemm_operator(
             STORED[weight], ACTIVATION[type_name(activations)],
         ))  # fmt: skip
     line = gemm(device, calibration, n, k, type_name(weights), type_name(activations))
-    return _of_line(line, m, 1.0)
+    return of_line(line, m, 1.0)
 
 
 @takes_records("device", "calibration")
@@ -366,11 +389,35 @@ def experts_operator(
     line = experts(
         device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep, weight
     )
+    return of_line(line, tokens, touched_on_rank(tokens, experts_, topk, moe_ep, skew))
+
+
+def touched_on_rank(
+    tokens: float, experts_: float, topk: float, moe_ep: float, skew: float
+) -> float:
+    """Experts of a rank that are touched; skewed routing leaves some out."""
     touched = divide(experts_touched(tokens, experts_, topk), moe_ep)
-    if skew != 0.0:  # skewed routing leaves experts out
-        some = loads(tokens, experts_, topk, moe_ep, skew, 8.0).touched
-        touched = minimum(touched, some)
-    return _of_line(line, tokens, touched)
+    if skew == 0.0:
+        return touched
+    return minimum(touched, loads(tokens, experts_, topk, moe_ep, skew, 8.0).touched)
+
+
+@takes_records("device", "calibration")
+def grouped_gemm_operator(
+    device: Record, calibration: Record, tokens: float, n: float, k: float, experts_: float,
+    topk: float, moe_ep: float, skew: float, weights: float,
+) -> dict[str, float]:  # fmt: skip
+    """[pairs, k] @ [experts, k, n], each pair with its expert's matrix."""
+    weight = type_name(weights)
+    own = constants(calibration, "experts")
+    if own is not None:
+        return result(*measured_grouped_gemm(
+            own, device["memory_bandwidth"], peak_of(device, weight), device["sm_count"],
+            device["l2_bytes"], tokens, n, k, experts_, topk, moe_ep, skew, STORED[weight],
+            ACTIVATION[weight],
+        ))  # fmt: skip
+    line = grouped_gemm(device, calibration, n, k, topk, moe_ep, weight)
+    return of_line(line, tokens, touched_on_rank(tokens, experts_, topk, moe_ep, skew))
 
 
 @takes_records("device", "calibration")
@@ -378,7 +425,7 @@ def elementwise_operator(
     device: Record, calibration: Record, nbytes: float, kernels: float
 ) -> dict[str, float]:
     """Traffic alone."""
-    return _of_line(elementwise(device, calibration, kernels, 1.0), nbytes, 0.0)
+    return of_line(elementwise(device, calibration, kernels, 1.0), nbytes, 0.0)
 
 
 def gather_factor(ranks: float) -> float:

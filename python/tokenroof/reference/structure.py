@@ -1,9 +1,10 @@
-"""How engines cut a step into kernels, and which types they keep: docs/step-model.md, sections 3 and 8."""
+"""How engines cut a step into kernels, and which types they keep: docs/step-model.md, section 7."""
 
 from __future__ import annotations
 
 from tokenroof.reference._records import Record
 from tokenroof.reference.operators import ACTIVATION, STORED, type_name
+from tokenroof.reference.recurrent import mixers_of
 
 
 def mixer_types(model: Record, plan: Record) -> tuple[str, str]:
@@ -26,14 +27,14 @@ def mixer_parameters(model: Record) -> float:
         columns = (model["q_multiplier"] * heads + model["kv_heads"]) * model["head_dim"]
         layer = (columns + model["kv_heads"] * model["v_head_dim"]) * h
     layer += h * heads * model["v_head_dim"]
-    key = model["linear_key_heads"] * model["linear_key_dim"]
-    value = model["linear_value_heads"] * model["linear_value_dim"]
-    linear = (2.0 * key + 3.0 * value + 2.0 * model["linear_value_heads"]) * h
-    inner = model["mamba_heads"] * model["mamba_head_dim"]
-    states = 2.0 * model["mamba_groups"] * model["mamba_state"]
-    mamba = (3.0 * inner + states + model["mamba_heads"]) * h
     softmax = model["full_layers"] + model["window_layers"]
-    return softmax * layer + model["linear_layers"] * linear + model["mamba_layers"] * mamba
+    (linear_layers, linear), (mamba_layers, mamba) = mixers_of(model, 1.0)
+    return (
+        softmax * layer
+        + linear_layers
+        * ((linear.columns + linear.out) * h + linear.gate_columns * linear.gate_rank)
+        + mamba_layers * (mamba.columns + mamba.out) * h
+    )
 
 
 def kernels_of_step(model: Record, plan: Record) -> float:

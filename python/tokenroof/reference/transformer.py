@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
 
 from tokenroof.reference import attention as attention_forms
 from tokenroof.reference import collectives as collective_forms
@@ -20,6 +21,16 @@ from tokenroof.reference.experts import experts as measured_experts
 from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.operators import Attention, Line, type_name
 from tokenroof.reference.power import linear_watts, power_share
+from tokenroof.reference.recurrent import mixers_of
+from tokenroof.reference.sparse import (
+    Indexer,
+    Roof,
+    faster,
+    faster_cost,
+    index_key_bytes,
+    indexer,
+    roof,
+)
 from tokenroof.reference.structure import (
     collectives_of_step,
     kernels_of_step,
@@ -128,69 +139,38 @@ def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         source = m["q_lora_rank"] if m["q_lora_rank"] > 0.0 else h
         yield gemm(m["index_heads"] * m["index_head_dim"], source)
         yield gemm(m["index_head_dim"] + m["index_heads"], h)
-        cached = cached + m["index_head_dim"]
     yield gemm(h, lay.heads * m["v_head_dim"])
     moved = 4.0 * rotated + cached * (2.0 + ops.STORED[lay.cache])
+    if m["index_topk"] > 0.0:  # and the indexer's key
+        moved = moved + (2.0 * m["index_head_dim"] + index_key_bytes(m["index_head_dim"]))
     yield "elementwise", "rank_tokens", ops.elementwise(d, c, 1.0, moved).times(lay.softmax)
-
-
-def recurrent_layers(m: Record) -> Iterator[tuple[float, ...]]:
-    """layers, columns in, convolved channels, rows out, kernel, cells of state, FLOP a cell."""
-    if m["linear_layers"] > 0.0:  # arXiv:2412.06464: decay, read-out, correction, read-out
-        k = m["linear_key_heads"] * m["linear_key_dim"]
-        v = m["linear_value_heads"] * m["linear_value_dim"]
-        into = 2.0 * k + 2.0 * v + 2.0 * m["linear_value_heads"]
-        yield (
-            m["linear_layers"],
-            into,
-            2.0 * k + v,
-            v,
-            m["linear_conv"],
-            v * m["linear_key_dim"],
-            7.0,
-        )
-    if m["mamba_layers"] > 0.0:  # arXiv:2405.21060: decay, input, read-out
-        inner = m["mamba_heads"] * m["mamba_head_dim"]
-        b_and_c = m["mamba_groups"] * m["mamba_state"]
-        into = 2.0 * inner + 2.0 * b_and_c + m["mamba_heads"]
-        mixed = inner + 2.0 * b_and_c
-        yield (
-            m["mamba_layers"],
-            into,
-            mixed,
-            inner,
-            m["mamba_conv"],
-            inner * m["mamba_state"],
-            5.0,
-        )
 
 
 def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     """Projections, convolution and gates of linear attention and Mamba."""
     h = m["hidden"]
-    for layers, into, mixed, out, _, _, _ in recurrent_layers(m):
-        for n, k in ((into / lay.tp, h), (h, out / lay.tp)):
+    for layers, mixer in mixers_of(m, lay.tp):
+        if not layers > 0.0:
+            continue
+        products = [(mixer.columns, h), (h, mixer.out)]
+        if mixer.gate_rank > 0.0:
+            products.append((mixer.gate_columns, mixer.gate_rank))
+        for n, k in products:
             types = lay.mixers, lay.mixer_activations
             yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
-        gates = ops.elementwise(d, c, 3.0, (4.0 * mixed + 6.0 * out) / lay.tp)
-        yield "linear_attention", "rank_tokens", gates.times(layers)
+        yield "linear_attention", "rank_tokens", mixer.gates(d, c).times(layers)
 
 
 def states(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Iterator[Term]:
-    """States: read and written per decoded token, or once per prompt."""
-    for layers, _, mixed, _, conv, cells, flops in recurrent_layers(m):
-        whole = (2.0 * 4.0 * cells + 2.0 * 2.0 * mixed * conv) / lay.tp
-        work = flops * cells / lay.tp
+    """States: read and written per decoded token, or once per prompt, whose tokens run in chunks."""
+    for layers, mixer in mixers_of(m, lay.tp):
+        if not layers > 0.0:
+            continue
         if prompt:
-            chunk = ops.state(d, c, 1.0, work, 4.0 * mixed / lay.tp)
-            yield "linear_attention", "prompt_tokens", chunk.times(layers)
-            yield "linear_attention", "rank_prompts", ops.state(d, c, 0.0, 0.0, whole).times(layers)
+            yield "linear_attention", "prompt_tokens", mixer.prompt(d, c).times(layers)
+            yield "linear_attention", "rank_prompts", mixer.states(d, c).times(layers)
         else:
-            yield (
-                "linear_attention",
-                "decode_sequences",
-                ops.state(d, c, 1.0, work, whole).times(layers),
-            )
+            yield "linear_attention", "decode_sequences", mixer.decode(d, c).times(layers)
 
 
 def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -280,7 +260,7 @@ def context_parallel(d: Record, c: Record, m: Record, lay: Layout, prompt: bool)
 
 
 def measured_attention(
-    d: Record, c: Record, m: Record, lay: Layout, window: float, prompt: bool
+    d: Record, c: Record, m: Record, lay: Layout, window: float, prompt: bool, absorbed: bool
 ) -> attention_forms.Decode | attention_forms.Prefill | None:
     """One kind of attention by its measured form, where the record has constants of it."""
     latent = m["kv_lora_rank"] > 0.0
@@ -288,14 +268,12 @@ def measured_attention(
     own = measured_constants(c, f"mla_{side}" if latent else f"attention_{side}")
     if own is None:
         return None
-    hardware = attention_forms.Hardware(
-        d["memory_bandwidth"], d["peak_bf16"], d["sm_count"], d["l2_bytes"]
-    )
+    hardware = attention_forms.Hardware.of(d)
     stored, wide = ops.STORED[lay.cache], m["v_head_dim"]
     form: attention_forms.Decode | attention_forms.Prefill
     if latent and prompt:
         form = attention_forms.mla_prefill(own, hardware, lay.heads, m["nope_head_dim"],
-                                           m["rope_head_dim"], wide, m["kv_lora_rank"], False,
+                                           m["rope_head_dim"], wide, m["kv_lora_rank"], absorbed,
                                            stored)  # fmt: skip
     elif latent:
         form = attention_forms.mla_decode(own, hardware, lay.heads, m["kv_lora_rank"],
@@ -309,37 +287,52 @@ def measured_attention(
     return replace(form, window=window) if window > 0.0 else form
 
 
+def one_attention(
+    d: Record, c: Record, m: Record, lay: Layout, layers: float, window: float, prompt: bool,
+    absorbed: bool,
+) -> Attention | Measured:  # fmt: skip
+    """One kind of attention of so many layers; absorbed: whether latents are attended to themselves."""
+    form = measured_attention(d, c, m, lay, window, prompt, absorbed)
+    if form is not None:
+        return Measured(form, layers, window)
+    kind, peak = "attention_prefill" if prompt else "attention_decode", d["peak_bf16"]
+    if not m["kv_lora_rank"] > 0.0:
+        a = ops.grouped_query(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
+                              m["v_head_dim"], window, lay.cache)  # fmt: skip
+    elif absorbed:
+        a = ops.latent(d, c, kind, peak, lay.heads, m["kv_lora_rank"], m["rope_head_dim"],
+                       window, lay.cache)  # fmt: skip
+    else:
+        a = ops.latent_expanded(d, c, kind, peak, lay.heads, m["nope_head_dim"],
+                                m["rope_head_dim"], m["v_head_dim"], window)  # fmt: skip
+    return a.times(layers)
+
+
 def attentions(
     d: Record, c: Record, m: Record, lay: Layout, prompt: bool
-) -> Iterator[Attention | Measured]:
-    """Softmax attention: full (or sparse) layers, windowed layers, the indexer."""
+) -> Iterator[tuple[Attention | Measured, ...]]:
+    """Softmax attention of full and of windowed layers: for each the ways that it may run.
+
+    Sparse layers decode over the chosen keys; their prompts also may mask all keys.
+    """
+    full, topk = m["full_layers"], m["index_topk"]
+    if full > 0.0 and topk > 0.0:
+        chosen = one_attention(d, c, m, lay, full, topk, prompt, True)
+        masked = one_attention(d, c, m, lay, full, 0.0, prompt, False)
+        yield (masked, chosen) if prompt else (chosen,)
+    elif full > 0.0:
+        yield (one_attention(d, c, m, lay, full, 0.0, prompt, not prompt),)
+    if m["window_layers"] > 0.0:
+        yield (one_attention(d, c, m, lay, m["window_layers"], m["window"], prompt, not prompt),)
+
+
+def index(d: Record, c: Record, m: Record, prompt: bool) -> Indexer | None:
+    """The indexers of all sparse layers."""
+    if not (m["full_layers"] > 0.0 and m["index_topk"] > 0.0):
+        return None
     kind = "attention_prefill" if prompt else "attention_decode"
-    peak = d["peak_bf16"]
-    for layers, window in (
-        (m["full_layers"], m["index_topk"] if m["index_topk"] > 0.0 else 0.0),
-        (m["window_layers"], m["window"]),
-    ):
-        if not layers > 0.0:
-            continue
-        form = measured_attention(d, c, m, lay, window, prompt)
-        if form is not None:
-            yield Measured(form, layers, window)
-            continue
-        if not m["kv_lora_rank"] > 0.0:
-            a = ops.grouped_query(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
-                                  m["v_head_dim"], window, lay.cache)  # fmt: skip
-        elif prompt:
-            a = ops.latent_expanded(d, c, kind, peak, lay.heads, m["nope_head_dim"],
-                                    m["rope_head_dim"], m["v_head_dim"], window)  # fmt: skip
-        else:
-            a = ops.latent(d, c, kind, peak, lay.heads, m["kv_lora_rank"], m["rope_head_dim"],
-                           window, lay.cache)  # fmt: skip
-        yield a.times(layers)
-    if m["index_topk"] > 0.0 and m["full_layers"] > 0.0:
-        wide = m["index_heads"] * m["index_head_dim"]
-        a = ops.attention(d, c, kind, 2.0, peak, 0.0, 2.0 * wide,
-                          m["index_head_dim"] * ops.STORED[lay.cache], wide * 2.0)  # fmt: skip
-        yield a.times(m["full_layers"])
+    one = indexer(d, c, kind, m["index_heads"], m["index_head_dim"], m["index_topk"])
+    return one.times(m["full_layers"])
 
 
 class Step:
@@ -374,11 +367,12 @@ class Step:
         self.prefill = [*states(d, c, m, lay, True), *context_parallel(d, c, m, lay, True)]
         both = [list(attentions(d, c, m, lay, prompt)) for prompt in (False, True)]
         self.decode_attention, self.prefill_attention = (
-            [a for a in side if isinstance(a, Attention)] for side in both
+            [ways for ways in side if isinstance(ways[0], Attention)] for side in both
         )
         self.measured_decode, self.measured_prefill = (
-            [a for a in side if isinstance(a, Measured)] for side in both
+            [ways for ways in side if isinstance(ways[0], Measured)] for side in both
         )
+        self.decode_index, self.prefill_index = (index(d, c, m, prompt) for prompt in (False, True))
         self.experts: Line | None = None
         self.measured_experts = measured_constants(c, "experts")
         if m["moe_layers"] > 0.0 and self.measured_experts is None:
@@ -476,10 +470,9 @@ class Step:
         self.flops += count * flops
         self.bytes += count * moved
 
-    def add_attention(self, a: Attention, pairs: float, keys: float, queries: float) -> None:
+    def add_roof(self, x: Roof) -> None:
         """Softmax attention."""
-        self.add("attention", pairs * a.pair_s, keys * a.key_s + queries * a.query_s,
-                 pairs * a.pair_flops, keys * a.key_bytes + queries * a.query_bytes)  # fmt: skip
+        self.add("attention", x.compute, x.memory, x.flops, x.bytes)
 
     def run(self, batch: float, context: float, prompts: float, tokens: float, past: float) -> Step:
         """Put a load on it."""
@@ -509,13 +502,16 @@ class Step:
         expert_launch = self.experts.launch if self.experts else 0.0
         common = launches(self.common) + expert_launch + self.gaps + self.engine_gaps
         launch = c["step_s"] + common + self.sequence_s * amounts["head_sequences"]
-        for active, terms, attention in (
-            (batch > 0.0, self.decode, self.decode_attention),
-            (own * chunk > 0.0, self.prefill, self.prefill_attention),
+        for active, terms, attention, indexers in (
+            (batch > 0.0, self.decode, self.decode_attention, self.decode_index),
+            (own * chunk > 0.0, self.prefill, self.prefill_attention, self.prefill_index),
         ):
             more = launches(terms)
-            for a in attention:
-                more += a.launch
+            if indexers is not None:
+                more += indexers.a.launch
+            for ways in attention:
+                assert isinstance(ways[0], Attention)
+                more += ways[0].launch
             if active:
                 launch += more
         self.launch = launch
@@ -531,24 +527,43 @@ class Step:
             self.add("experts", x * line.compute, touched * line.weights_s + x * line.traffic,
                      x * line.flops, touched * line.weights + x * line.bytes)  # fmt: skip
         self.add_terms(self.decode, amounts)
-        for a in self.decode_attention:
+        for ways in self.decode_attention:
+            (a,) = ways
+            assert isinstance(a, Attention)
             keys = sequences * (minimum(context, a.window) / lay.cp)
-            self.add_attention(a, keys, keys, sequences)
-        for x in self.measured_decode:
-            assert isinstance(x.form, attention_forms.Decode)
-            seen = context if lay.cp == 1.0 else minimum(context, x.form.window) / lay.cp
-            _, *cost = x.form.cost(sequences, seen, False)
-            self.add_costs("attention", x.layers, *cost)
+            self.add_roof(roof(a, keys, keys, sequences))
+        if self.decode_index is not None:
+            keys = sequences * (context / lay.cp)
+            self.add_roof(self.decode_index.roof(keys, keys, sequences))
+        for ways in self.measured_decode:
+            (own_form,) = ways
+            assert isinstance(own_form, Measured)
+            assert isinstance(own_form.form, attention_forms.Decode)
+            limit = own_form.form.window
+            seen = context if lay.cp == 1.0 else minimum(context, limit) / lay.cp
+            _, *cost = own_form.form.cost(sequences, seen, False)
+            self.add_costs("attention", own_form.layers, *cost)
         self.decode_attention_s = self.group["attention"]
         self.add_terms(self.prefill, amounts)
-        for a in self.prefill_attention:
-            pairs = own * (ops.causal_pairs(tokens, past, a.window) / lay.cp)
-            keys = own * ops.causal_keys(tokens, past, a.window)
-            self.add_attention(a, pairs, keys, amounts["prompt_tokens"])
-        for x in self.measured_prefill:
-            assert isinstance(x.form, attention_forms.Prefill)
-            _, *cost = x.form.cost(own, tokens, past)
-            self.add_costs("attention", x.layers / lay.cp, *cost)
+
+        def prompt_load(window: float) -> tuple[float, float, float]:
+            pairs = own * (ops.causal_pairs(tokens, past, window) / lay.cp)
+            return pairs, own * ops.causal_keys(tokens, past, window), amounts["prompt_tokens"]
+
+        for ways in self.prefill_attention:
+            roofs = [roof(a, *prompt_load(a.window)) for a in ways if isinstance(a, Attention)]
+            self.add_roof(reduce(faster, roofs))
+        if self.prefill_index is not None:
+            self.add_roof(self.prefill_index.roof(*prompt_load(ops.NO_WINDOW)))
+        for ways in self.measured_prefill:
+            costs = []
+            for way in ways:
+                assert isinstance(way, Measured)
+                assert isinstance(way.form, attention_forms.Prefill)
+                costs.append(way.form.cost(own, tokens, past))
+            _, *cost = reduce(faster_cost, costs)
+            assert isinstance(ways[0], Measured)
+            self.add_costs("attention", ways[0].layers / lay.cp, *cost)
         return self
 
     def watts(self) -> float:
@@ -712,23 +727,16 @@ def sequence_bytes(model: Record, plan: Record, context: float) -> float:
         if latent
         else lay.kv_heads * (model["head_dim"] + model["v_head_dim"])
     )
-    index = model["index_head_dim"] if model["index_topk"] > 0.0 else 0.0
+    stored = ops.STORED[lay.cache]
+    sparse = model["index_topk"] > 0.0
+    key = index_key_bytes(model["index_head_dim"]) if sparse else 0.0
     window = model["window"] if model["window"] > 0.0 else ops.NO_WINDOW
-    full = model["full_layers"] * context * (values + index)
-    windowed = model["window_layers"] * minimum(context, window) * values
-    linear_values = model["linear_value_heads"] * model["linear_value_dim"]
-    convolved = 2.0 * model["linear_key_heads"] * model["linear_key_dim"] + linear_values
-    matrices = (
-        4.0 * model["linear_value_heads"] * model["linear_value_dim"] * model["linear_key_dim"]
-    )
-    linear = model["linear_layers"] * (matrices + 2.0 * convolved * model["linear_conv"])
-    inner = model["mamba_heads"] * model["mamba_head_dim"]
-    mixed = inner + 2.0 * model["mamba_groups"] * model["mamba_state"]
-    mamba = model["mamba_layers"] * (
-        4.0 * inner * model["mamba_state"] + 2.0 * mixed * model["mamba_conv"]
-    )
-    cached = (full + windowed) * ops.STORED[lay.cache] / lay.cp
-    return (cached + (linear + mamba) / lay.tp) / lay.pp
+    full = model["full_layers"] * context * (values * stored + key)
+    windowed = model["window_layers"] * minimum(context, window) * values * stored
+    held = 0.0
+    for layers, mixer in mixers_of(model, lay.tp):
+        held += layers * mixer.state_bytes
+    return ((full + windowed) / lay.cp + held) / lay.pp
 
 
 @takes_records("model", "plan")

@@ -1,0 +1,193 @@
+"""Products of a mixture's experts."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof import _core, dtypes
+from tokenroof._operator import Operator, counts, run, sizes
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.calibration import Calibration
+    from tokenroof.device import Device
+
+
+def experts(
+    device: str | Device,
+    tokens: ArrayLike,
+    hidden: ArrayLike,
+    intermediate: ArrayLike,
+    experts: ArrayLike,
+    topk: ArrayLike,
+    moe_tp: ArrayLike = 1,
+    moe_ep: ArrayLike = 1,
+    dtype: str = "fp8_block",
+    skew: float = 0.0,
+    engine: str = "vllm",
+    fidelity: str | Calibration = "calibrated",
+    matrices: ArrayLike | None = None,
+) -> Operator:
+    """Grouped matrix products of the experts, on the busiest of ``moe_tp * moe_ep`` devices.
+
+    Parameters
+    ----------
+    device : str or Device
+    tokens : array_like
+        Tokens of all devices together [1].
+    hidden, intermediate, experts, topk : array_like
+        Width of the model and of an expert, experts of the layer, experts per token [1].
+    moe_tp, moe_ep : array_like
+        Tensor and expert parallelism [1].
+    dtype : str
+        Type of the weights.
+    skew : float
+        Power-law exponent of the routing: experts' loads are draws from a density ~ x^-skew over a range
+        of 0.8 tokens; 0 is balanced, every expert alike.
+    engine, fidelity
+        Whose kernels, and which constants.
+    matrices : array_like, optional
+        Matrices of an expert: 3 with a gate, 2 without [1]. By default those of the catalogue's models
+        with such a layer, and 3 for a layer that none has.
+
+    Returns
+    -------
+    Operator
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown name, a size out of range, or a skew below 0.
+
+    References
+    ----------
+    Gale et al., MegaBlocks, arXiv:2211.15841, section 5 (grouped products over tiles).
+
+    Examples
+    --------
+    >>> experts("H200-SXM", 64, 7168, 2048, 256, 8, moe_ep=8).bound.item()
+    'memory'
+    """
+    loads = sizes(tokens=tokens)
+    if matrices is None:
+        matrices = layer_matrices(hidden, intermediate, experts, topk)
+    shape = counts(
+        hidden=hidden, intermediate=intermediate, experts=experts, topk=topk, matrices=matrices,
+        moe_tp=moe_tp, moe_ep=moe_ep,
+    )  # fmt: skip
+    _check_routing(skew, shape[3], shape[2], topk, experts)
+    return run("experts_operator", device, engine, fidelity, *loads, *shape, float(skew),
+                dtypes.code(dtype), operator="experts", dtype=dtype)  # fmt: skip
+
+
+def grouped_gemm(
+    device: str | Device,
+    tokens: ArrayLike,
+    n: ArrayLike,
+    k: ArrayLike,
+    experts: ArrayLike,
+    topk: ArrayLike,
+    moe_ep: ArrayLike = 1,
+    dtype: str = "fp8_block",
+    skew: float = 0.0,
+    engine: str = "vllm",
+    fidelity: str | Calibration = "calibrated",
+) -> Operator:
+    """One grouped product ``[pairs, k] @ [experts, k, n]``: each token with the matrices of its experts.
+
+    Parameters
+    ----------
+    device : str or Device
+    tokens : array_like
+        Tokens of all devices together [1].
+    n, k : array_like
+        Columns and inner size of an expert's matrix [1].
+    experts, topk, moe_ep, dtype, skew, engine, fidelity
+        As in `experts`.
+
+    Returns
+    -------
+    Operator
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown name, a size out of range, or a skew below 0.
+
+    Notes
+    -----
+    The form and the constants of `experts`, of one of its two products and half its launch; without
+    permuting, activating and summing.
+
+    References
+    ----------
+    Gale et al., MegaBlocks, arXiv:2211.15841, section 5.
+
+    Examples
+    --------
+    >>> grouped_gemm("H200-SXM", 64, 4096, 7168, 256, 8, moe_ep=8).bound.item()
+    'memory'
+    """
+    loads = sizes(tokens=tokens)
+    shape = counts(n=n, k=k, experts=experts, topk=topk, moe_ep=moe_ep)
+    _check_routing(skew, shape[3], shape[2], topk, experts)
+    return run("grouped_gemm_operator", device, engine, fidelity, *loads, *shape, float(skew),
+               dtypes.code(dtype), operator="grouped_gemm", dtype=dtype,
+               like="experts")  # fmt: skip
+
+
+def _check_routing(
+    skew: float, chosen: NDArray[np.float64], held: NDArray[np.float64], *said: ArrayLike
+) -> None:
+    if isinstance(skew, bool) or not (np.isfinite(skew) and 0.0 <= skew <= 10.0):
+        raise ValueError(f"skew is {skew!r}; allowed: numbers from 0 (balanced) to 10")
+    if np.any(chosen > held):
+        raise ValueError(f"topk is {said[0]!r}; allowed: at most the {said[1]!r} experts")
+
+
+# Experts behind a latent projection: Nemotron 3 Ultra (arXiv:2606.15007), 512 of width 2048, top 22, squared
+# ReLU. Width, hidden width, experts, topk.
+_LATENT_WITHOUT_GATE = {(2048.0, 5120.0, 512.0, 22.0): 2.0}
+
+
+@cache
+def _layers_without_gate() -> frozenset[tuple[float, ...]]:
+    from tokenroof.catalogue._models import models
+
+    found = dict(_LATENT_WITHOUT_GATE)
+    for model in models():
+        m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
+        if m["moe_layers"] > 0.0:
+            found[(m["hidden"], m["moe_ffn"], m["experts"], m["topk"])] = m["mlp_matrices"]
+    return frozenset(layer for layer, matrices in found.items() if matrices == 2.0)
+
+
+def layer_matrices(
+    hidden: ArrayLike, intermediate: ArrayLike, experts: ArrayLike, topk: ArrayLike
+) -> NDArray[np.float64]:
+    """Matrices of an expert: two in layers that known models without a gate have, else three.
+
+    Parameters
+    ----------
+    hidden, intermediate, experts, topk : array_like
+        Of the layer [1].
+
+    Returns
+    -------
+    ndarray
+
+    Examples
+    --------
+    >>> float(layer_matrices(7168, 2048, 256, 8)), float(layer_matrices(2688, 1856, 128, 6))
+    (3.0, 2.0)
+    """
+    layer = (hidden, intermediate, experts, topk)
+    widths = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in layer))
+    plain = np.zeros(widths[0].shape, dtype=bool)
+    for other in _layers_without_gate():
+        plain |= np.all([a == b for a, b in zip(widths, other, strict=True)], axis=0)
+    return np.where(plain, 2.0, 3.0)

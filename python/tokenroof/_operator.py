@@ -1,0 +1,113 @@
+"""What operators have in common: arrays of fields, constants by fidelity, checked sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _constants, _core, kernels
+from tokenroof._inputs import amounts, as_device
+from tokenroof.calibration import CLASSES, Calibration, resolve_operator
+from tokenroof.plan import ENGINES
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.device import Device
+
+_INDEX = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
+_CAUSES = ("memory", "compute", "launch", "communication")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Seconds, work and traffic of an operator on one device, over arrays of shapes."""
+
+    fields: NDArray[np.float64]
+    device: Device
+    calibration: Calibration
+    operator: str = ""
+    dtype: str = "bf16"
+    arguments: tuple[Any, ...] = ()
+
+    def _field(self, name: str) -> NDArray[np.float64]:
+        return np.asarray(self.fields[..., _INDEX[name]])
+
+    @property
+    def time_s(self) -> NDArray[np.float64]:
+        """Time [s]."""
+        return self._field("time")
+
+    @property
+    def flops(self) -> NDArray[np.float64]:
+        """Work [FLOP]."""
+        return self._field("flops")
+
+    @property
+    def bytes(self) -> NDArray[np.float64]:
+        """Memory traffic, or traffic over the link for a collective [B]."""
+        return self._field("bytes")
+
+    @property
+    def bound(self) -> NDArray[np.str_]:
+        """The cause of the most seconds: memory, compute, launch or communication."""
+        seconds = np.stack([self._field(f"{cause}_s") for cause in _CAUSES], axis=-1)
+        names: NDArray[np.str_] = np.take(np.asarray(_CAUSES), seconds.argmax(axis=-1))
+        return names
+
+    @property
+    def watts(self) -> NDArray[np.float64]:
+        """Board power while it runs [W]."""
+        from tokenroof.power import operator_power
+
+        return operator_power(self)
+
+    @property
+    def error_band(self) -> NDArray[np.float64]:
+        """Relative band around the time; NaN where unknown."""
+        return np.full(self.time_s.shape, self.calibration.error_band)
+
+    @property
+    def calibrated_on(self) -> str:
+        """Where the constants come from."""
+        return self.calibration.calibrated_on
+
+
+def run(
+    kernel: str,
+    device: str | Device,
+    engine: str,
+    fidelity: str | Calibration,
+    *arguments: Any,
+    operator: str,
+    dtype: str,
+    also: tuple[str, str] | None = None,
+    like: str | None = None,
+) -> Operator:
+    """Run a kernel. `like`: the measured operator whose constants an unmeasured one borrows."""
+    d = as_device(device)
+    if engine not in (*ENGINES, "nccl"):
+        raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
+    c = resolve_operator(fidelity, d, engine, like or operator, dtype, also)
+    if fidelity == "calibrated" and operator not in _constants.OPERATORS:
+        # what is not measured waits for its launch as an engine's kernels do
+        engines = Calibration.estimate(d, engine).constants.get("engine", {})
+        c = c.replace(
+            t0=dict.fromkeys(CLASSES, engines.get("kernel_gap", 0.0)),
+            error_band=float(np.fmax(c.error_band, _constants.FAR_BAND)),
+            calibrated_on=f"{c.calibrated_on}; nothing of {operator} itself was measured",
+        )
+    fields = getattr(kernels, kernel)(d.pack(), c.pack(), *arguments)
+    return Operator(np.asarray(fields), d, c, operator, dtype, arguments)
+
+
+def sizes(**values: ArrayLike) -> list[NDArray[np.float64]]:
+    """Numbers of zero and more."""
+    return [amounts(name, value) for name, value in values.items()]
+
+
+def counts(**values: ArrayLike) -> list[NDArray[np.float64]]:
+    """Numbers above zero."""
+    return [amounts(name, value, positive=True) for name, value in values.items()]
