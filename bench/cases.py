@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 import tokenroof as tr
 from tokenroof import _core
 from tokenroof.calibration import Calibration
+from tokenroof.step import _records
 
 
 def records():
@@ -19,6 +22,14 @@ def records():
         tr.model("Qwen3-235B-A22B").pack(),
         plan.pack(),
     ]
+
+
+@cache
+def calibrated_records():
+    """Llama-3.1-70B (dense, grouped queries) in eight bits on one device, by the measured forms."""
+    plan = tr.Plan(weights="fp8", kv_cache="fp8")
+    d, m, p, c = _records("H200-SXM", "Llama-3.1-70B", plan, "calibrated")
+    return [d.pack(), c.pack(), m.pack(), p.pack()]
 
 
 def loads(n, whole=True):

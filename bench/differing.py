@@ -12,11 +12,26 @@ import time
 import numpy as np
 
 import tokenroof as tr
-from tokenroof import _core, kernels
+from tokenroof import kernels
 from tokenroof.step import _records
 
-DEVICES = ("H100-SXM", "H200-SXM", "B200-SXM", "B300-SXM", "GB200", "L40S", "RTX-PRO-6000-Blackwell")
-MODELS = ("Qwen3-235B-A22B", "gpt-oss-120b", "DeepSeek-V3", "Llama-3.1-70B", "Qwen3-32B", "Llama-3.1-8B")
+DEVICES = (
+    "H100-SXM",
+    "H200-SXM",
+    "B200-SXM",
+    "B300-SXM",
+    "GB200",
+    "L40S",
+    "RTX-PRO-6000-Blackwell",
+)
+MODELS = (
+    "Qwen3-235B-A22B",
+    "gpt-oss-120b",
+    "DeepSeek-V3",
+    "Llama-3.1-70B",
+    "Qwen3-32B",
+    "Llama-3.1-8B",
+)
 
 
 def packed(fidelity: str, n: int) -> list[np.ndarray]:
@@ -27,7 +42,9 @@ def packed(fidelity: str, n: int) -> list[np.ndarray]:
             for tp in (1, 2, 4, 8):
                 for ep in {1, tp}:
                     for weights in ("bf16", "fp8"):
-                        plan = tr.Plan(tp=tp, moe_ep=ep if tr.model(model).experts else 1, weights=weights)
+                        plan = tr.Plan(
+                            tp=tp, moe_ep=ep if tr.model(model).experts else 1, weights=weights
+                        )
                         try:
                             d, m, p, c = _records(name, model, plan, fidelity)
                         except ValueError:  # no unit or no links for it
@@ -50,7 +67,8 @@ def main() -> None:
                 began = time.process_time()
                 table["decode_time"](*arguments, out=out)
                 spent.append(time.process_time() - began)
-            assert np.isfinite(out).all() and (out > 0).all()
+            assert np.isfinite(out).all()
+            assert (out > 0).all()
             print(f"{fidelity:10} {isa:10} {n / statistics.median(spent) / 1e6:.3f} M/s "
                   f"(best {n / min(spent) / 1e6:.3f})")  # fmt: skip
 

@@ -45,7 +45,7 @@ def decode_time(prepared, batch, context):
     np.multiply(batch, experts.compute, out=other)
     np.maximum(work, other, out=work)
     time += work
-    for a in attentions:
+    for (a,) in attentions:
         np.minimum(context, a.window, out=other)
         other *= batch
         np.multiply(other, a.key_s, out=work)
@@ -67,7 +67,7 @@ def plain_decode_time(prepared, bandwidth, batch, context):
     touched = count * (1.0 - (1.0 - topk / count) ** batch) / ranks
     flops, nbytes = batch * experts.flops, touched * experts.weights + batch * experts.bytes
     time = time + np.maximum(flops * experts.compute / experts.flops, nbytes / bandwidth)
-    for a in attentions:
+    for (a,) in attentions:
         keys = batch * np.minimum(context, a.window)
         nbytes = keys * a.key_bytes + batch * a.query_bytes
         time = time + np.maximum(

@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 
+import numpy_measured
 import numpy_pools
 import numpy_step
-from cases import loads, pool_paths, records
+from cases import calibrated_records, loads, pool_paths, records
 from tokenroof import _core, kernels, mining
 
 
@@ -97,8 +98,33 @@ def interruption():
           f"worst {1e3 * max(late):.0f} ms")  # fmt: skip
 
 
+def calibrated(n=1_000_000):
+    """Decode steps of a dense model by the measured forms, against the same formula in NumPy."""
+    made = numpy_measured.prepared(calibrated_records())
+    for kind in ("whole", "fractional"):
+        batch, context = loads(n, kind == "whole")
+        few = slice(0, n // 10)
+        numpy_s = 10 * best(
+            lambda b=batch[few], x=context[few]: numpy_measured.decode_time(made, b, x), 1
+        )
+        want = numpy_measured.decode_time(made, batch[few], context[few])
+        got = kernels.decode_time(*calibrated_records(), batch, context)
+        np.testing.assert_allclose(got[few], want, rtol=1e-9)
+        print(f"calibrated decode_time, {kind} batches: NumPy {n / numpy_s / 1e6:.2f} M/s")
+        out = np.empty(n)
+        for isa, table in kernels.by_isa().items():
+            s = best(
+                lambda k=table["decode_time"], b=batch, x=context, o=out: k(
+                    *calibrated_records(), b, x, out=o
+                ),
+                5,
+            )
+            print(f"  {isa:10} {n / s / 1e6:7.1f} M/s  {numpy_s / s:5.1f} x")
+
+
 def main():
     pools()
+    calibrated()
     interruption()
     n = 1_000_000
     prepared = numpy_step.coefficients(records())
