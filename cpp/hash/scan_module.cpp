@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <ctime>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -109,16 +110,20 @@ void work(Shared& shared, const Chunks& chunks, const unsigned char* header, con
     std::string failed;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits;
     try {
-        std::vector<ScanHit> found;
+        std::unique_ptr<ScanHit[]> found; // not set to zero: most of it is never touched
+        long long room = 0;
         ScanJob job{header, target, 0, 0, 0, 0};
         while (!shared.stop.load(std::memory_order_relaxed)) {
             const long long chunk = shared.next.fetch_add(1, std::memory_order_relaxed);
             if (chunk >= chunks.size()) break;
             const bool roll = chunks.get(chunk, job);
             const long long tries = job.count * job.versions;
-            if (static_cast<long long>(found.size()) < tries) found.resize(static_cast<std::size_t>(tries));
-            const long long n = (roll ? chunks.table->roll : chunks.table->nonce)(&job, found.data());
-            for (long long i = 0; i < n; ++i) hits.emplace_back(found[static_cast<std::size_t>(i)].step, found[static_cast<std::size_t>(i)].nonce);
+            if (room < tries) {
+                found.reset(new ScanHit[static_cast<std::size_t>(tries)]);
+                room = tries;
+            }
+            const long long n = (roll ? chunks.table->roll : chunks.table->nonce)(&job, found.get());
+            for (const ScanHit* hit = found.get(); hit != found.get() + n; ++hit) hits.emplace_back(hit->step, hit->nonce);
             shared.hashes.fetch_add(tries, std::memory_order_relaxed);
         }
     } catch (const std::bad_alloc&) {
