@@ -33,17 +33,17 @@ struct FreeLines {
 };
 
 // A random cycle through all lines: Sattolo's shuffle, by SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
-void link_lines(Line* lines, long long n) {
+void link_lines(Line* lines, long long n, const std::atomic<bool>& stop) {
     std::vector<unsigned> order(static_cast<std::size_t>(n));
     std::iota(order.begin(), order.end(), 0u);
     unsigned long long state = 1;
-    for (long long i = n - 1; i > 0; --i) {
+    for (long long i = n - 1; i > 0 && !stop; --i) {
         unsigned long long z = (state += 0x9e3779b97f4a7c15ULL);
         z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
         z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
         std::swap(order[std::size_t(i)], order[std::size_t((z ^ (z >> 31)) % (unsigned long long)i)]);
     }
-    for (long long i = 0; i < n; ++i) {
+    for (long long i = 0; i < n && !stop; ++i) {
         const long long after = i + 1 < n ? i + 1 : 0;
         lines[order[std::size_t(i)]] = {&lines[order[std::size_t(after)]], i};
     }
@@ -82,7 +82,7 @@ py::tuple probe_latency(long long bytes, double seconds, int repeats) {
         return double(loads);
     };
     job.right = [&](int) { return at->number == (first + steps) % n; };
-    const auto found = run_windows(1, seconds, repeats, [&](int) { link_lines(lines.get(), n); }, {job});
+    const auto found = run_windows(1, seconds, repeats, [&](int, const std::atomic<bool>& stop) { link_lines(lines.get(), n, stop); }, {job});
     py::list wall, cpu;
     bool right = true;
     for (const Window& w : found[0]) {

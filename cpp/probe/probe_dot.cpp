@@ -1,6 +1,10 @@
 // Dot products that accumulate: AVX-512 VNNI (int8) and BF16. Compiled with flags of their own.
 #include <immintrin.h>
 
+#if defined(__GNUC__) && !defined(__clang__) // GCC's own headers start results from a register it calls undefined
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "probe/chains.hpp"
 #include "probe/probe_table.hpp"
 

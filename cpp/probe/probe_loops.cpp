@@ -5,6 +5,10 @@
 #include <arm_neon.h>
 #endif
 
+#if defined(__GNUC__) && !defined(__clang__) // GCC's own headers start results from a register it calls undefined
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
 #include "probe/chains.hpp"
 #include "probe/probe_table.hpp"
 #include "tokenroof/config.hpp"
@@ -157,12 +161,13 @@ using DoublesAt = Doubles;
 TR_HD Doubles load(const double* p) { return *reinterpret_cast<const DoublesAt*>(p); }
 TR_HD void store(double* p, Doubles x) { *reinterpret_cast<DoublesAt*>(p) = x; }
 
-unsigned long long read(const double* a, long long n) {
+unsigned long long read(const double* a, long long n, long long passes) {
     constexpr long long streams = 8;
     LongWords sum[streams] = {};
-    for (long long i = 0; i < n; i += streams * width)
-        TR_VECTOR_LOOP for (long long k = 0; k < streams; ++k) sum[k] =
-            sum[k] + *reinterpret_cast<const LongWordsAt*>(a + i + k * width);
+    for (long long p = 0; p < passes; ++p)
+        for (long long i = 0; i < n; i += streams * width)
+            TR_VECTOR_LOOP for (long long k = 0; k < streams; ++k) sum[k] =
+                sum[k] + *reinterpret_cast<const LongWordsAt*>(a + i + k * width);
     for (long long k = 1; k < streams; ++k) sum[0] = sum[0] + sum[k];
     unsigned long long all = 0;
     for (int i = 0; i < int(width); ++i) all += lane(sum[0], i);

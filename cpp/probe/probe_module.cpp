@@ -1,6 +1,8 @@
 // Measured ceilings of this machine, without the GIL: operations in registers, and bytes through the caches.
 #include "probe/probe_module.hpp"
 
+#include <pybind11/stl.h>
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -77,7 +79,8 @@ Units units_of(const std::string& name, bool memory) {
     for (const Units& one : usable_units()) {
         if (memory && !one.memory) continue;
         if (one.name == name) return one;
-        allowed += (allowed.empty() ? "" : ", ") + one.name;
+        if (!allowed.empty()) allowed += ", ";
+        allowed += one.name;
     }
     throw py::value_error("isa is '" + name + "'; on this machine allowed: " + allowed);
 }
@@ -124,7 +127,8 @@ py::tuple probe_compute(const std::string& isa, const std::string& kind, double 
     std::string allowed;
     for (int i = 0; i < units.compute->count; ++i) {
         if (kind == units.compute->probes[i].name) probe = &units.compute->probes[i];
-        allowed += (i ? ", " : "") + std::string(units.compute->probes[i].name);
+        if (i > 0) allowed += ", ";
+        allowed += units.compute->probes[i].name;
     }
     if (!probe) throw py::value_error("kind is '" + kind + "'; of " + isa + " allowed: " + allowed);
     constexpr long long rounds = 257; // some 50 us between looks at the clock; odd: see Logic
@@ -136,7 +140,7 @@ py::tuple probe_compute(const std::string& isa, const std::string& kind, double 
         return double(rounds) * probe->operations;
     };
     job.right = [&](int t) { return right[t] != 0; };
-    return as_tuple(run_windows(threads, seconds, repeats, [](int) {}, {job})[0]);
+    return as_tuple(run_windows(threads, seconds, repeats, [](int, const std::atomic<bool>&) {}, {job})[0]);
 }
 
 // --- memory ----------------------------------------------------------------------------------------
@@ -169,14 +173,21 @@ struct Arrays {
     // b is 1 and c is 2 but for one value in each page, different everywhere
     static double b_at(long long i) { return i % sample ? 1.0 : double(1 + i / sample % 1024); }
     static double c_at(long long i) { return i % sample ? 2.0 : double(4 + 4 * (i / sample % 512)); }
-    void fill() {
-        for (long long i = 0; i < n; ++i) a[i] = 0.0, b[i] = b_at(i), c[i] = c_at(i);
+    void fill(const std::atomic<bool>& stop) {
         sums.assign(std::size_t(2 * chunks()), 0);
-        for (long long i = 0; i < 2 * n; ++i) {
-            unsigned long long word;
-            std::memcpy(&word, b + i, sizeof word);
-            sums[std::size_t(i / chunk)] += word;
-        }
+        for (long long k = 0; k < chunks() && !stop; ++k)
+            for (long long i = k * chunk; i < (k + 1) * chunk; ++i) {
+                a[i] = 0.0;
+                b[i] = b_at(i);
+                c[i] = c_at(i);
+                sums[std::size_t(k)] += word(b[i]);
+                sums[std::size_t(chunks() + k)] += word(c[i]);
+            }
+    }
+    static unsigned long long word(double x) {
+        unsigned long long bits;
+        std::memcpy(&bits, &x, sizeof bits);
+        return bits;
     }
     void spoil() {
         for (long long i = 0; i < n; i += sample) a[i] = std::numeric_limits<double>::quiet_NaN();
@@ -244,8 +255,8 @@ py::dict probe_memory(const std::string& isa, long long bytes, double seconds, i
             job.before = [&all](int t) { all[t].spoil(); };
             job.piece = [&all, table](int t) { // over b and c, that lie one behind the other
                 Arrays& x = all[t];
-                for (long long k = 0; k < x.passes; ++k)
-                    if (table->read(x.b + x.next * x.chunk, x.chunk) != x.sums[std::size_t(x.next)]) x.read_right = false;
+                const unsigned long long sum = table->read(x.b + x.next * x.chunk, x.chunk, x.passes);
+                if (sum != x.sums[std::size_t(x.next)] * (unsigned long long)x.passes) x.read_right = false;
                 const double bytes_read = word * double(x.chunk) * double(x.passes);
                 x.next = x.next + 1 < 2 * x.chunks() ? x.next + 1 : 0;
                 return bytes_read;
@@ -274,11 +285,14 @@ py::dict probe_memory(const std::string& isa, long long bytes, double seconds, i
                 [](const Arrays& x, long long i) { return Arrays::b_at(i) + x.scale * Arrays::c_at(i); });
         } else {
             std::string allowed;
-            for (const char* one : memory_kinds) allowed += (allowed.empty() ? "" : ", ") + std::string(one);
+            for (const char* one : memory_kinds) {
+                if (!allowed.empty()) allowed += ", ";
+                allowed += one;
+            }
             throw py::value_error("kind is '" + kind + "'; allowed: " + allowed);
         }
     }
-    const auto found = run_windows(threads, seconds, repeats, [&](int t) { all[t].fill(); }, jobs);
+    const auto found = run_windows(threads, seconds, repeats, [&](int t, const std::atomic<bool>& stop) { all[t].fill(stop); }, jobs);
     py::dict out;
     for (std::size_t j = 0; j < names.size(); ++j) out[names[j].c_str()] = as_tuple(found[j]);
     return out;

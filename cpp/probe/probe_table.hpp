@@ -19,7 +19,7 @@ struct ComputeTable {
 
 // Passes over memory; n counts doubles and is a multiple of 64. What an instruction set lacks is null.
 struct MemoryTable {
-    unsigned long long (*read)(const double* a, long long n); // sum of the words
+    unsigned long long (*read)(const double* a, long long n, long long passes); // sum of the words, times passes
     void (*write)(double* a, double s, long long n);          // a = s
     void (*copy)(double* a, const double* b, long long n);    // a = b
     void (*triad)(double* a, const double* b, const double* c, double s, long long n); // a = b + s c

@@ -13,7 +13,29 @@
 #include <thread>
 #include <vector>
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 namespace tokenroof {
+
+// Threads of several stay on processors of their own, as their memory does; where there are fewer, they roam.
+inline void settle(int thread, int threads) {
+#if defined(__linux__) && defined(CPU_SETSIZE)
+    cpu_set_t allowed, own;
+    if (threads < 2 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < threads) return;
+    for (int cpu = 0, seen = 0; cpu < CPU_SETSIZE; ++cpu) {
+        if (!CPU_ISSET(cpu, &allowed) || seen++ != thread) continue;
+        CPU_ZERO(&own);
+        CPU_SET(cpu, &own);
+        sched_setaffinity(0, sizeof own, &own); // of this thread; what fails changes nothing
+        return;
+    }
+#else
+    (void)thread;
+    (void)threads;
+#endif
+}
 
 using ProbeClock = std::chrono::steady_clock;
 
@@ -42,9 +64,10 @@ struct Window {
     bool right = true;
 };
 
-// out[job][repeat]. prepare(thread) runs first, on the thread that will use what it fills.
+// out[job][repeat]. prepare(thread, stop) runs first, on the thread that will use what it fills; it returns
+// early once `stop` is set.
 inline std::vector<std::vector<Window>> run_windows(int threads, double seconds, int repeats,
-                                                    const std::function<void(int)>& prepare,
+                                                    const std::function<void(int, const std::atomic<bool>&)>& prepare,
                                                     const std::vector<Job>& jobs) {
     namespace py = pybind11;
     struct Lap {
@@ -63,7 +86,8 @@ inline std::vector<std::vector<Window>> run_windows(int threads, double seconds,
     auto agree = [&]() noexcept { halt = stop.load(); };
     std::barrier together(threads, agree);
     auto all = [&](int t) {
-        prepare(t);
+        settle(t, threads);
+        prepare(t, stop);
         for (int k = -1; k < repeats; ++k) // the first one warms clocks, pages and caches
             for (std::size_t j = 0; j < jobs.size(); ++j) {
                 const Job& job = jobs[j];

@@ -86,6 +86,9 @@ class Calibration:
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
         operators of these blocks use their measured forms instead of the shares above.
+    rows : tuple of (float, float)
+        Rows of a product, ascending, and the share of the peak that products of so many rows reach; where
+        given, it stands in for ``compute["gemm"]`` at each load.
 
     Examples
     --------
@@ -107,8 +110,14 @@ class Calibration:
     error_band: float = float("nan")
     ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
+    rows: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        least = 0.0
+        for m, share in self.rows:
+            if not (np.isfinite([m, share]).all() and m > least and share > 0.0):
+                raise ValueError(f"rows is {self.rows!r}; allowed: ascending rows > 0 with shares > 0")
+            least = m
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
@@ -137,8 +146,11 @@ class Calibration:
             if not (np.isfinite(value) and value >= 0.0):
                 raise ValueError(f"{name} is {value!r}; allowed: a number >= 0")
 
-    def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.CALIBRATION_FIELDS``."""
+    def pack(self, rows: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """The record that kernels take, in the order of ``_core.CALIBRATION_FIELDS``, on the last axis.
+
+        With `rows` of products, and a share for each count of them, a record for each.
+        """
         values: dict[str, float] = {}
         for kind in CLASSES:
             values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
@@ -151,9 +163,20 @@ class Calibration:
             if block == "engine":
                 own = {**NO_ENGINE, **own}
             values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
-        return np.array(
+        if self.rows:
+            values["gemm_compute"] = self.rows[-1][1]
+        packed = np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
         )
+        if rows is None or not self.rows:
+            return packed
+        # between counts of rows, the time goes on in a straight line; beyond the last, the share stays
+        m, share = np.array(self.rows).T
+        time = np.interp(rows, m, m / share)
+        reached = np.where(rows > m[-1], share[-1], np.maximum(rows, m[0]) / time)
+        out = np.broadcast_to(packed, (*np.shape(rows), packed.size)).copy()
+        out[..., _core.CALIBRATION_FIELDS.index("gemm_compute")] = reached
+        return out
 
     def replace(self, **changes: Any) -> Calibration:
         """A copy with some fields changed."""
@@ -180,6 +203,8 @@ class Calibration:
         engine : {"vllm", "sglang", "trtllm", "ideal"}
             Whose overheads; ``"ideal"`` has none.
         """
+        if "product.fp32.1" in device.measured:
+            return cls._of_measured(device, engine)
         if device.kind in _OTHER_KINDS:
             return cls._of_kind(device, engine)
         family = device.family.lower()
@@ -226,6 +251,33 @@ class Calibration:
             calibrated_on=where,
             error_band=bands[0] if row else 0.6,
             ttft_band=bands[1],
+        )
+
+    @classmethod
+    def _of_measured(cls, device: Device, engine: str) -> Calibration:
+        """What NumPy and its BLAS reached on this device in single precision (`tokenroof.measure`)."""
+        m = device.measured
+        bandwidth, peak = device.memory_bandwidth, device.peak["fp32"]
+        products = sorted(
+            (float(name.rpartition(".")[2]), rate)
+            for name, rate in m.items()
+            if name.startswith("product.fp32.")
+        )
+        rows = tuple((n, rate / peak) for n, rate in products)
+        # one row: two FLOPs for each four bytes of weights; attention and the rest as probed
+        memory = {
+            "gemm": 2.0 * m["product.fp32.1"] / bandwidth,
+            "attention_decode": m["attention.fp32"] / bandwidth,
+            "elementwise": 6.0 / (m["gated.fp32"] * bandwidth),
+        }
+        return cls(
+            name=f"measured on {device.name}",
+            compute={"gemm": rows[-1][1], "attention_prefill": 0.5 * rows[-1][1], "experts": rows[-1][1]},
+            memory={"experts": memory["gemm"], "attention_prefill": memory["gemm"], **memory},
+            rows=rows,
+            launch_s=0.0 if engine == "ideal" else m["cost.product"],
+            calibrated_on=f"products, attention and calls of NumPy in fp32 on this machine, {device.release}",
+            error_band=0.15,
         )
 
     @classmethod

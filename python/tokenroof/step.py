@@ -66,7 +66,8 @@ class Step:
         self.device, self.model, self.plan, self.calibration = device, model, plan, calibration
         self.kind = kind
         self._loads, self._tokens, self._resident = loads, tokens, resident
-        self._records = (device.pack(), calibration.pack(), model.pack(), plan.on(device).pack())
+        rows = tokens / (plan.pp * plan.dp)  # of each product
+        self._records = (device.pack(), calibration.pack(rows), model.pack(), plan.on(device).pack())
 
     def _kernel(self, suffix: str) -> Callable[..., Any]:
         function: Callable[..., Any] = getattr(kernels, f"{self.kind}_{suffix}")
