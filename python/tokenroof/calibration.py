@@ -16,6 +16,8 @@ import numpy as np
 from tokenroof import _constants, _core, dtypes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tokenroof.device import Device
@@ -86,9 +88,9 @@ class Calibration:
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
         operators of these blocks use their measured forms instead of the shares above.
-    rows : tuple of (float, float)
-        Rows of a product, ascending, and the share of the peak that products of so many rows reach; where
-        given, it stands in for ``compute["gemm"]`` at each load.
+    products : tuple of (float, float, float, float)
+        Rows, columns and inner size of matrix products, and the share of the peak that each reached.
+        Where given, shares between them stand in for ``compute["gemm"]`` at each load.
 
     Examples
     --------
@@ -110,14 +112,13 @@ class Calibration:
     error_band: float = float("nan")
     ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
-    rows: tuple[tuple[float, float], ...] = ()
+    products: tuple[tuple[float, float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        least = 0.0
-        for m, share in self.rows:
-            if not (np.isfinite([m, share]).all() and m > least and share > 0.0):
-                raise ValueError(f"rows is {self.rows!r}; allowed: ascending rows > 0 with shares > 0")
-            least = m
+        if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):
+            raise ValueError(
+                f"products is {self.products!r}; allowed: four numbers > 0 each, rows, columns, inner, share"
+            )
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
@@ -146,10 +147,15 @@ class Calibration:
             if not (np.isfinite(value) and value >= 0.0):
                 raise ValueError(f"{name} is {value!r}; allowed: a number >= 0")
 
-    def pack(self, rows: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    def pack(
+        self,
+        rows: NDArray[np.float64] | None = None,
+        shapes: Sequence[tuple[Any, Any, Any]] = (),
+    ) -> NDArray[np.float64]:
         """The record that kernels take, in the order of ``_core.CALIBRATION_FIELDS``, on the last axis.
 
-        With `rows` of products, and a share for each count of them, a record for each.
+        With measured `products`, `rows` of products, and `shapes` (how much of the weights are in
+        products of how many columns and what inner size): a record for each count of rows.
         """
         values: dict[str, float] = {}
         for kind in CLASSES:
@@ -163,20 +169,14 @@ class Calibration:
             if block == "engine":
                 own = {**NO_ENGINE, **own}
             values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
-        if self.rows:
-            values["gemm_compute"] = self.rows[-1][1]
         packed = np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
         )
-        if rows is None or not self.rows:
+        if rows is None or not self.products:
             return packed
-        # between counts of rows, the time goes on in a straight line; beyond the last, the share stays
-        m, share = np.array(self.rows).T
-        time = np.interp(rows, m, m / share)
-        reached = np.where(rows > m[-1], share[-1], np.maximum(rows, m[0]) / time)
-        out = np.broadcast_to(packed, (*np.shape(rows), packed.size)).copy()
-        out[..., _core.CALIBRATION_FIELDS.index("gemm_compute")] = reached
-        return out
+        from tokenroof._local_products import reached
+
+        return reached(self, packed, rows, shapes)
 
     def replace(self, **changes: Any) -> Calibration:
         """A copy with some fields changed."""
@@ -203,7 +203,7 @@ class Calibration:
         engine : {"vllm", "sglang", "trtllm", "ideal"}
             Whose overheads; ``"ideal"`` has none.
         """
-        if "product.fp32.1" in device.measured:
+        if "cost.product" in device.measured:
             return cls._of_measured(device, engine)
         if device.kind in _OTHER_KINDS:
             return cls._of_kind(device, engine)
@@ -258,27 +258,27 @@ class Calibration:
         """What NumPy and its BLAS reached on this device in single precision (`tokenroof.measure`)."""
         m = device.measured
         bandwidth, peak = device.memory_bandwidth, device.peak["fp32"]
-        products = sorted(
-            (float(name.rpartition(".")[2]), rate)
-            for name, rate in m.items()
-            if name.startswith("product.fp32.")
-        )
-        rows = tuple((n, rate / peak) for n, rate in products)
+        products = []
+        for name, rate in m.items():
+            if name.startswith("product.fp32."):
+                n, columns, inner = (float(x) for x in name.split(".")[2].split("x"))
+                products.append((n, columns, inner, rate / peak))
+        best = {rows: max(p[3] for p in products if p[0] == rows) for rows, *_ in products}
         # one row: two FLOPs for each four bytes of weights; attention and the rest as probed
-        memory = {
-            "gemm": 2.0 * m["product.fp32.1"] / bandwidth,
-            "attention_decode": m["attention.fp32"] / bandwidth,
-            "elementwise": 6.0 / (m["gated.fp32"] * bandwidth),
-        }
+        vector, most = best[min(best)] * peak * 2.0 / bandwidth, best[max(best)]
         return cls(
             name=f"measured on {device.name}",
-            compute={"gemm": rows[-1][1], "attention_prefill": 0.5 * rows[-1][1], "experts": rows[-1][1]},
-            memory={"experts": memory["gemm"], "attention_prefill": memory["gemm"], **memory},
-            rows=rows,
+            compute={"gemm": most, "attention_prefill": 0.5 * most, "attention_decode": most, "experts": most},
+            memory={
+                "gemm": vector, "experts": vector, "attention_prefill": vector,
+                "attention_decode": m["attention.fp32"] / bandwidth,
+                "elementwise": 6.0 / (m["gated.fp32"] * bandwidth),
+            },
+            products=tuple(sorted(products)),
             launch_s=0.0 if engine == "ideal" else m["cost.product"],
             calibrated_on=f"products, attention and calls of NumPy in fp32 on this machine, {device.release}",
             error_band=0.15,
-        )
+        )  # fmt: skip
 
     @classmethod
     def _of_kind(cls, device: Device, engine: str) -> Calibration:
