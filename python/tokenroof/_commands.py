@@ -22,6 +22,7 @@ __all__ = [
     "run_hash",
     "run_info",
     "run_list",
+    "run_measure",
     "run_report",
     "run_roofline",
 ]
@@ -280,6 +281,36 @@ def _header(text: str) -> bytes:
     return header
 
 
+def run_measure(arguments: Namespace) -> int:
+    from tokenroof._local import cache_path, measured
+
+    show = not arguments.json and sys.stderr.isatty()
+
+    def tell(what: str, share: float) -> None:
+        print(f"\r{share:4.0%} {what:40.40}", end="", file=sys.stderr, flush=True)
+
+    found = measured(
+        arguments.seconds, arguments.threads, arguments.remeasure, tell if show else None
+    )
+    if show:
+        print("\r" + 50 * " " + "\r", end="", file=sys.stderr)
+    file = str(cache_path(arguments.threads))
+    if arguments.json:
+        _emit({**found.as_dict(), "file": file})
+        return 0
+    table(
+        ["probe", "median", "best", "95 % interval of the median", "spread", "repeats"],
+        [[name, si(r.value, r.unit, 4), si(r.best, r.unit, 4),
+          f"{si(r.low, r.unit, 4)} to {si(r.high, r.unit, 4)}", f"{r.spread:.1%}", f"{r.repeats}"]
+         for name, r in found.readings.items()],
+        title=f"{found.name}, {found.cores} threads, {found.date}",
+    )  # fmt: skip
+    watts = si(found.watts, "W") if found.watts else "power"
+    print(f"{watts} {found.watts_note}")
+    print(f"remembered in {file}")
+    return 0
+
+
 def run_check(arguments: Namespace) -> int:
     from tokenroof._check import run
 
@@ -315,7 +346,7 @@ def run_info(arguments: Namespace) -> int:
 
     document = {
         **build_config(), "processor": _name(), "cores": _cores(),
-        "cores_online": os.cpu_count(), "include": tr.get_include(),
+        "cores_online": os.cpu_count(), "measurements": _remembered(), "include": tr.get_include(),
         "python_executable": sys.executable,
         "libraries": {name: _version(name) for name in
                       ("numpy", "pandas", "xarray", "scipy", "plotly", "jinja2", "rich", "dask")},
@@ -332,6 +363,14 @@ def run_info(arguments: Namespace) -> int:
     if absent:
         print(f"{'not installed':18} {', '.join(absent)}  (python -m pip install 'tokenroof[all]')")
     return 0
+
+
+def _remembered() -> str:
+    """Where the measurements of "local" are, if there are any."""
+    from tokenroof.measure import cache_path
+
+    path = cache_path()
+    return str(path) if path.is_file() else f"none yet ({path}; tokenroof measure)"
 
 
 def _version(name: str) -> str | None:

@@ -164,6 +164,21 @@ def checked(name: str, found: tuple[Sequence[float], Sequence[float], bool]) -> 
     return list(wall), list(cpu)
 
 
+def undisturbed(wall: Sequence[float], cpu: Sequence[float]) -> list[float]:
+    """Rates by the clock of the windows in which all threads ran at once; of the nearest to it if none did.
+
+    Where another program held a processor, a thread's own time is shorter than the clock's.
+
+    Examples
+    --------
+    >>> undisturbed([10.0, 6.0, 9.9], [10.1, 12.0, 10.0])
+    [10.0, 9.9]
+    """
+    lost = [c / w for w, c in zip(wall, cpu, strict=True)]
+    limit = max(1.1, min(lost))
+    return [w for w, x in zip(wall, lost, strict=True) if x <= limit]
+
+
 def compute_task(name: str, unit: str, isa: str, kind: str, threads: int, window: float) -> Task:
     """Operations in registers of all threads: the sum of what each does in its own processor time."""
     operations, _, instructions = _core.probe_kinds()[isa][kind]
@@ -193,7 +208,7 @@ def memory_task(
         out = {}
         for kind, row in found.items():
             wall, cpu = checked(names[kind], row)
-            out[names[kind]] = cpu if threads == 1 else wall
+            out[names[kind]] = cpu if threads == 1 else undisturbed(wall, cpu)
         return out
 
     return Task(tuple(names.values()), "B/s", run)
