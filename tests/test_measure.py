@@ -234,7 +234,7 @@ def test_readings() -> None:
     assert (r.value, r.best, r.repeats) == (3.0, 5.0, 5) and r.spread == pytest.approx(2 / 3)
     assert not r.narrow
     assert Reading.of([4.0, 1.0, 3.0], "s", "2026-11-25").best == 1.0
-    # 95 % of intervals hold the median: ranks 40 and 60 of 100 (Conover 3.2)
+    # 95 % of intervals hold the median: ranks 41 and 60 of 100 (Conover 3.2)
     r = Reading.of([float(i) for i in range(1, 101)], "Hz", "2026-11-25")
     assert (r.low, r.high) == (41.0, 60.0)
     assert Reading.of([1.0] * 9, "B/s", "2026-11-25").narrow

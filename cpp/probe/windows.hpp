@@ -91,7 +91,7 @@ inline std::vector<std::vector<Window>> run_windows(int threads, double seconds,
         for (int k = -1; k < repeats; ++k) // the first one warms clocks, pages and caches
             for (std::size_t j = 0; j < jobs.size(); ++j) {
                 const Job& job = jobs[j];
-                if (job.before) job.before(t);
+                if (job.before && !stop) job.before(t);
                 together.arrive_and_wait();
                 if (halt) return;
                 Lap lap;
