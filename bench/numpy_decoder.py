@@ -42,7 +42,9 @@ class Decoder:
         one = rng.standard_normal(shape, dtype=np.float32)
         self.caches = [one + np.float32(0.01 * i) for i in range(self.count)]
         self.context = context
-        angle = (context - 1) * 1e4 ** (-np.arange(self.width // 2, dtype=np.float32) * 2 / self.width)
+        angle = (context - 1) * 1e4 ** (
+            -np.arange(self.width // 2, dtype=np.float32) * 2 / self.width
+        )
         self.cos, self.sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
         return rng.integers(0, self.vocab, batch)
 
@@ -60,11 +62,15 @@ class Decoder:
         batch = len(tokens)
         x = np.ascontiguousarray(self.embedding[tokens].T)
         for w, cache in zip(self.layers, self.caches, strict=True):
-            q, k, v = np.split((w["qkv"] @ self.norm(x)).reshape(3 * self.heads, self.width, batch), 3)
+            q, k, v = np.split(
+                (w["qkv"] @ self.norm(x)).reshape(3 * self.heads, self.width, batch), 3
+            )
             cache[0, :, :, -1] = self.rotate(k).transpose(2, 0, 1)
             cache[1, :, :, -1] = v.transpose(2, 0, 1)
             query = self.rotate(q).transpose(2, 0, 1)[..., None] / np.float32(np.sqrt(self.width))
-            mixed = attend(np.ascontiguousarray(query), cache[0], cache[1])  # [batch, heads, 1, width]
+            mixed = attend(
+                np.ascontiguousarray(query), cache[0], cache[1]
+            )  # [batch, heads, 1, width]
             x = x + w["o"] @ np.ascontiguousarray(mixed.reshape(batch, self.hidden).T)
             gated, up = np.split(w["up"] @ self.norm(x), 2)
             x = x + w["down"] @ gate(gated, up)

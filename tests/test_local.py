@@ -65,7 +65,11 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_models_take_it(cache: Path) -> None:
     device = tr.device("local")
-    assert device.kind == "cpu" and device.peak["fp32"] == PEAK and device.memory_bandwidth == BANDWIDTH
+    assert (
+        device.kind == "cpu"
+        and device.peak["fp32"] == PEAK
+        and device.memory_bandwidth == BANDWIDTH
+    )
     assert pickle.loads(pickle.dumps(device)) == device
     plan = tr.Plan(weights="fp32", activations="fp32", kv_cache="fp32")
     for fidelity in ("calibrated", "datasheet"):
@@ -80,9 +84,9 @@ def test_the_models_take_it(cache: Path) -> None:
     assert (table.time_s > 0).all() and table.sizes["device"] == 2
     assert (tr.serving.curve("local", "GPT-2", plan, concurrency=[1, 4]).tpot_s > 0).all()
     assert tr.roofline.ridge("local", "fp32") == PEAK / BANDWIDTH
-    assert tr.operators.attention_decode("local", 1, 1024, 16, 16, 64, kv_dtype="fp32").time_s == pytest.approx(
-        2 * 16 * 64 * 1024 * 4 / 20e9, rel=0.01
-    )
+    assert tr.operators.attention_decode(
+        "local", 1, 1024, 16, 16, 64, kv_dtype="fp32"
+    ).time_s == pytest.approx(2 * 16 * 64 * 1024 * 4 / 20e9, rel=0.01)
 
 
 def test_hashes_of_a_measured_device(cache: Path) -> None:
@@ -92,7 +96,10 @@ def test_hashes_of_a_measured_device(cache: Path) -> None:
     few = {k: v for k, v in made().readings.items() if not k.startswith("hash")}
     device = made(readings=few).device().replace(family="Zen 4")
     assert tr.mining.hashrate(device) == tr.mining.hash_roofline("Zen 4", clock_hz=3e9).hashrate
-    assert made(readings=few).hashrate is None and made(readings=few, watts=5.0).joules_per_terahash is None
+    assert (
+        made(readings=few).hashrate is None
+        and made(readings=few, watts=5.0).joules_per_terahash is None
+    )
     assert made(watts=39.0).joules_per_terahash == pytest.approx(1e6)
 
 
@@ -117,8 +124,13 @@ def test_products_between_what_was_probed() -> None:
     device, n, k = made().device(), 2048, 2048
     rows = np.array([1, 2, 3, 5, 8, 20, 64, 300, 512, 4096], float)
     middle = tr.operators.gemm(device, rows, n, k, dtype="fp32").time_s
-    ends = [tr.operators.gemm(device, rows, *shape, dtype="fp32").time_s for shape in ((4096, 1024), (1024, 4096))]
-    assert (middle >= np.minimum(*ends) * 0.995).all() and (middle <= np.maximum(*ends) * 1.005).all()
+    ends = [
+        tr.operators.gemm(device, rows, *shape, dtype="fp32").time_s
+        for shape in ((4096, 1024), (1024, 4096))
+    ]
+    assert (middle >= np.minimum(*ends) * 0.995).all() and (
+        middle <= np.maximum(*ends) * 1.005
+    ).all()
     assert (np.diff(middle) > 0).all()
     # a straight line between counts of rows, here from 2 to 8 of the tall shape
     x = tr.operators.gemm(device, [2, 5, 8], 4096, 1024, dtype="fp32").time_s
@@ -193,7 +205,9 @@ def test_a_damaged_file_is_measured_anew(cache: Path, content: bytes) -> None:
     assert measure.Machine.from_dict(json.loads(path.read_text())["machine"]) == made()
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("TOKENROOF_CACHE_DIR", str(tmp_path / "file" / "below"))
     with pytest.warns(RuntimeWarning) as warned:
@@ -225,13 +239,24 @@ def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 WRITTEN = made().as_dict()
 LEAVES = ["name", "cores", "memory_bytes", "watts", "seconds", "date"]
-ODD = st.one_of(st.none(), st.booleans(), st.integers(-3, 3), st.floats(), st.text(max_size=3), st.lists(st.none()))
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 3),
+    st.floats(),
+    st.text(max_size=3),
+    st.lists(st.none()),
+)
 
 
 @given(st.sampled_from(LEAVES + list(WRITTEN["readings"]["clock"])), ODD, st.booleans())
 def test_any_record_is_right_or_refused(field: str, value: Any, gone: bool) -> None:
     data = json.loads(json.dumps(WRITTEN))
-    target = data["readings"]["clock"] if field in data["readings"]["clock"] and field != "date" else data
+    target = (
+        data["readings"]["clock"]
+        if field in data["readings"]["clock"] and field != "date"
+        else data
+    )
     target[field] = value
     if gone:
         del target[field]
@@ -275,7 +300,10 @@ def test_the_command_line(tmp_path: Path) -> None:
         return json.loads(done.stdout)
 
     found = run("measure", "--seconds", "0.01")
-    assert Path(found["file"]).parent == tmp_path and found["readings"]["hash.core"]["unit"] == "hash/s"
+    assert (
+        Path(found["file"]).parent == tmp_path
+        and found["readings"]["hash.core"]["unit"] == "hash/s"
+    )
     # the same numbers, from the file
     roofs = run("roofline", "local", "GPT-2", "--weights", "fp32", "--kv-cache", "fp32")
     assert roofs["memory_bandwidth"] == found["memory_bandwidth"] and roofs["points"]

@@ -59,9 +59,22 @@ def test_every_group_is_there(every: measure.Machine) -> None:
     for level in levels:
         assert f"latency.{level}" in names
         for n in counts:
-            assert {f"bandwidth.{level}.{kind}.{n}" for kind in ("read", "write", "copy", "triad")} <= names
-    assert {"cost.thread_wake", "cost.thread_start", "cost.kernel", "cost.ufunc", "cost.product"} <= names
-    assert {"attention.fp32", "gated.fp32", "product.fp32.1x4096x1024", "product.fp32.512x1024x4096"} <= names
+            assert {
+                f"bandwidth.{level}.{kind}.{n}" for kind in ("read", "write", "copy", "triad")
+            } <= names
+    assert {
+        "cost.thread_wake",
+        "cost.thread_start",
+        "cost.kernel",
+        "cost.ufunc",
+        "cost.product",
+    } <= names
+    assert {
+        "attention.fp32",
+        "gated.fp32",
+        "product.fp32.1x4096x1024",
+        "product.fp32.512x1024x4096",
+    } <= names
     for name, r in every.readings.items():
         assert 0 < r.low <= r.value <= r.high < math.inf, name
         assert r.repeats >= 1 and r.spread >= 0 and r.date == every.date, name
@@ -115,7 +128,8 @@ def test_seconds_out_of_range(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"seconds": "1"}, {"threads": 1.5}, {"seconds": True}, {"groups": "flops"}, {"groups": [1]}]
+    "arguments",
+    [{"seconds": "1"}, {"threads": 1.5}, {"seconds": True}, {"groups": "flops"}, {"groups": [1]}],
 )
 def test_wrong_types(arguments: dict[str, object]) -> None:
     with pytest.raises(TypeError, match=r"is .*; allowed"):
@@ -134,7 +148,9 @@ def test_out_of_range() -> None:
 # --- probes -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("isa", "kind"), [(isa, kind) for isa, row in KINDS.items() for kind in row])
+@pytest.mark.parametrize(
+    ("isa", "kind"), [(isa, kind) for isa, row in KINDS.items() for kind in row]
+)
 def test_every_probe_runs_and_is_right(isa: str, kind: str) -> None:
     for threads in (1, 3):
         wall, cpu, right = _core.probe_compute(isa, kind, 0.001, threads, 2)
@@ -154,20 +170,28 @@ def test_bandwidth_of_any_size(isa: str, size: int) -> None:
 @pytest.mark.parametrize("size", [1024, 5000, 1 << 20])
 def test_latency_of_any_size(size: int) -> None:
     _, cpu, right = _core.probe_latency(size, 0.002, 3)
-    assert right and 1e5 < min(cpu) and max(cpu) < 1e11
+    assert right and min(cpu) > 1e5 and max(cpu) < 1e11
 
 
 @pytest.mark.parametrize(
     ("function", "arguments", "named"),
     [
         ("compute", ("avx9", "fp64", 0.1, 1, 1), "isa is 'avx9'"),
-        ("compute", ("generic", "fp16", 0.1, 1, 1), "kind is 'fp16'; of generic allowed: fp64, fp32"),
+        (
+            "compute",
+            ("generic", "fp16", 0.1, 1, 1),
+            "kind is 'fp16'; of generic allowed: fp64, fp32",
+        ),
         ("compute", ("generic", "fp64", 0.0, 1, 1), "seconds is"),
         ("compute", ("generic", "fp64", math.nan, 1, 1), "seconds is"),
         ("compute", ("generic", "fp64", 0.1, 0, 1), "threads is 0"),
         ("compute", ("generic", "fp64", 0.1, 1, 0), "repeats is 0"),
         ("memory", ("self_test", 1 << 20, 0.1, 1, 1, ["read"]), "isa is 'self_test'"),
-        ("memory", ("generic", 1 << 20, 0.1, 1, 1, ["reed"]), "kind is 'reed'; allowed: read, write"),
+        (
+            "memory",
+            ("generic", 1 << 20, 0.1, 1, 1, ["reed"]),
+            "kind is 'reed'; allowed: read, write",
+        ),
         ("memory", ("generic", -1, 0.1, 1, 1, ["read"]), "bytes is -1"),
         ("memory", ("generic", 100, 0.1, 1, 1, ["read"]), "bytes is 100"),
         ("memory", ("generic", 1 << 50, 0.1, 1, 1, ["read"]), "bytes is"),
@@ -179,7 +203,9 @@ def test_latency_of_any_size(size: int) -> None:
         ("first_touch", (0, False), "bytes is 0"),
     ],
 )
-def test_probe_names_what_is_wrong(function: str, arguments: tuple[object, ...], named: str) -> None:
+def test_probe_names_what_is_wrong(
+    function: str, arguments: tuple[object, ...], named: str
+) -> None:
     with pytest.raises(ValueError, match=named):
         getattr(_core, f"probe_{function}")(*arguments)
 

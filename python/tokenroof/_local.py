@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -239,9 +240,11 @@ def _reading(name: str, row: Mapping[str, Any]) -> Reading:
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
         raise ValueError(f"{name}: repeats is {repeats!r}; allowed: a positive integer")
     if unit not in _UNITS or not isinstance(day, str):
-        raise ValueError(f"{name}: unit is {unit!r}, date {day!r}; allowed: {', '.join(sorted(_UNITS))}")
-    rates = (float(row[k]) for k in ("value", "best", "low", "high"))
-    return Reading(*rates, float(spread), repeats, unit, day)
+        raise ValueError(
+            f"{name}: unit is {unit!r}, date {day!r}; allowed: {', '.join(sorted(_UNITS))}"
+        )
+    value, best, low, high = (float(row[k]) for k in ("value", "best", "low", "high"))
+    return Reading(value, best, low, high, float(spread), repeats, unit, day)
 
 
 # --- kept ------------------------------------------------------------------------------------------
@@ -262,7 +265,9 @@ def cache_path(threads: int | None = None) -> Path:
     elif sys.platform == "darwin":
         folder = Path("~/Library/Caches/tokenroof").expanduser()
     elif sys.platform == "win32":
-        folder = Path(os.environ.get("LOCALAPPDATA") or Path("~/AppData/Local").expanduser(), "tokenroof")
+        folder = Path(
+            os.environ.get("LOCALAPPDATA") or Path("~/AppData/Local").expanduser(), "tokenroof"
+        )
     else:
         base = os.environ.get("XDG_CACHE_HOME", "")
         folder = Path(base if os.path.isabs(base) else Path("~/.cache").expanduser(), "tokenroof")
@@ -281,7 +286,9 @@ def _load(path: Path) -> Machine | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        warnings.warn(f"{path} cannot be read ({error}): measuring anew", RuntimeWarning, stacklevel=4)
+        warnings.warn(
+            f"{path} cannot be read ({error}): measuring anew", RuntimeWarning, stacklevel=4
+        )
         return None
     try:
         data = json.loads(text)
@@ -289,7 +296,9 @@ def _load(path: Path) -> Machine | None:
             raise ValueError("it has another format")
         return Machine.from_dict(data["machine"])
     except (ValueError, KeyError, RecursionError) as error:
-        warnings.warn(f"{path} holds no measurements ({error}): measuring anew", RuntimeWarning, stacklevel=4)
+        warnings.warn(
+            f"{path} holds no measurements ({error}): measuring anew", RuntimeWarning, stacklevel=4
+        )
         return None
 
 
@@ -389,7 +398,7 @@ def local(
 def _of_gpu(index: int, seconds: float) -> Device:
     """The probes of `tokenroof.cuda`, where that was built."""
     try:
-        from tokenroof import cuda  # type: ignore[attr-defined,unused-ignore]
+        cuda: Any = importlib.import_module("tokenroof.cuda")
     except ImportError:
         raise RuntimeError("no GPU can be measured: this build has no tokenroof.cuda") from None
     if not cuda.available():

@@ -38,7 +38,9 @@ def used(call: Callable[[], object]) -> float:
     return mine if every <= 1.2 * mine + 2e-6 else wall
 
 
-def attend(query: NDArray[np.float32], keys: NDArray[np.float32], values: NDArray[np.float32]) -> NDArray[np.float32]:
+def attend(
+    query: NDArray[np.float32], keys: NDArray[np.float32], values: NDArray[np.float32]
+) -> NDArray[np.float32]:
     """One new token's attention: query [..., width, 1] over keys and values [..., context, width]."""
     scores = keys @ query
     scores -= scores.max(axis=-2, keepdims=True)
@@ -101,7 +103,7 @@ def tasks(cold_bytes: float) -> list[Task]:
 
     def attention() -> float:
         keys, values = next(caches)
-        return (keys.nbytes + values.nbytes) / used(lambda: attend(query, keys, values))
+        return float(keys.nbytes + values.nbytes) / used(lambda: attend(query, keys, values))
 
     out.append(Task(("attention.fp32",), "B/s",
                     lambda repeats: {"attention.fp32": [attention() for _ in range(repeats)]}))  # fmt: skip

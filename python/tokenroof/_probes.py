@@ -150,7 +150,9 @@ def sample(
     }
 
 
-def checked(name: str, found: tuple[Sequence[float], Sequence[float], bool]) -> tuple[list[float], list[float]]:
+def checked(
+    name: str, found: tuple[Sequence[float], Sequence[float], bool]
+) -> tuple[list[float], list[float]]:
     """Rates by the clock and by processor time, of a probe whose results were right.
 
     Raises
@@ -160,7 +162,9 @@ def checked(name: str, found: tuple[Sequence[float], Sequence[float], bool]) -> 
     """
     wall, cpu, right = found
     if not right:
-        raise ProbeError(f"{name}: its results are not those of its work; was its loop optimised away?")
+        raise ProbeError(
+            f"{name}: its results are not those of its work; was its loop optimised away?"
+        )
     return list(wall), list(cpu)
 
 

@@ -98,13 +98,17 @@ class Energy:
         if not paths:
             absent = [str(p) for p in (_RAPL, _HWMON) if not p.is_dir()]
             gone = f" ({' and '.join(absent)} absent)" if absent else ""
-            return [], f"unknown: no energy counter of RAPL or hwmon{gone}, as in most virtual machines"
+            return (
+                [],
+                f"unknown: no energy counter of RAPL or hwmon{gone}, as in most virtual machines",
+            )
         for path in paths:
             try:
                 path.read_text()
             except OSError as error:
                 reason = error.strerror or "unreadable"
-                return [], f"unknown: {path.parent.name}/{path.name}: {reason.lower()} (root alone may read it)"
+                counter = f"{path.parent.name}/{path.name}"
+                return [], f"unknown: {counter}: {reason.lower()} (root alone may read it)"
         return paths, ""
 
     def _read(self) -> list[float]:

@@ -268,7 +268,8 @@ class Calibration:
         vector, most = best[min(best)] * peak * 2.0 / bandwidth, best[max(best)]
         return cls(
             name=f"measured on {device.name}",
-            compute={"gemm": most, "attention_prefill": 0.5 * most, "attention_decode": most, "experts": most},
+            compute={"gemm": most, "experts": most, "attention_decode": most,
+                     "attention_prefill": 0.5 * most},
             memory={
                 "gemm": vector, "experts": vector, "attention_prefill": vector,
                 "attention_decode": m["attention.fp32"] / bandwidth,

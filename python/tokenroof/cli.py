@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         "roofs of a device, and where a model's steps stand under them",
         "tokenroof roofline H200-SXM Llama-3.1-8B --weights fp8",
     )
-    roofline.add_argument("device", metavar="DEVICE", help="catalogue name or alias; local: this machine")
+    roofline.add_argument(
+        "device", metavar="DEVICE", help="catalogue name or alias; local: this machine"
+    )
     roofline.add_argument("model", metavar="MODEL", nargs="?", help="catalogue name or HF id")
     roofline.add_argument(
         "--batch", type=_numbers, default="1,8,64,256", help="decode batches, between commas"
@@ -98,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         "latency and throughput of a replica against concurrency",
         "tokenroof curve H200-SXM Llama-3.3-70B --tp 8 --weights fp8 --concurrency 1,16,256",
     )
-    curve.add_argument("device", metavar="DEVICE", help="catalogue name or alias; local: this machine")
+    curve.add_argument(
+        "device", metavar="DEVICE", help="catalogue name or alias; local: this machine"
+    )
     curve.add_argument("model", metavar="MODEL", help="catalogue name or Hugging Face id")
     curve.add_argument("--input-tokens", type=float, default=1024, help="mean tokens of a prompt")
     curve.add_argument("--output-tokens", type=float, default=1024, help="mean tokens of an answer")

@@ -217,7 +217,9 @@ class Device:
             raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")
         put(self, "aliases", tuple(self.aliases))
         if not isinstance(self.measured, Mapping):
-            raise TypeError(f"{owner}: measured must be a dict of name to number, not {self.measured!r}")
+            raise TypeError(
+                f"{owner}: measured must be a dict of name to number, not {self.measured!r}"
+            )
         own = {k: _number(owner, f"measured[{k!r}]", v) for k, v in self.measured.items()}
         put(self, "measured", own)
 

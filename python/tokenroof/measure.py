@@ -16,8 +16,8 @@ import numpy as np
 from tokenroof import _core, _system
 from tokenroof._local import Machine, cache_path, forget, local
 from tokenroof._probes import (
-    Progress,
     ProbeError,
+    Progress,
     Reading,
     Task,
     compute_task,
@@ -214,7 +214,11 @@ def _caches(seconds: float, cores: int, quick: bool) -> list[Task]:
     for level, size in _level_bytes().items():
         for n in _counts(cores):
             # the last level is shared: all threads' parts together stay within it
-            total = min(size * n, int(0.5 * _system.cache_sizes()[level])) if level == last else size * n
+            total = (
+                min(size * n, int(0.5 * _system.cache_sizes()[level]))
+                if level == last
+                else size * n
+            )
             out.append(memory_task(level, isa, total, _PASSES, n, window, 1))
     return out
 
