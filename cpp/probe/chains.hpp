@@ -21,15 +21,15 @@ inline namespace TR_ISA {
 #define TR_OPAQUE_STEP(kind, x) ((void)(x))
 #endif
 
-// Twelve chains cover the latency of two fused units; a multiplication and an addition one after the other
-// take longer, and leave 14 of 16 registers for them.
+// Twelve chains cover the latency of two fused units, and still leave room in 16 registers. Separate
+// multipliers and adders are four units: 14 chains.
 #if defined(__FMA__) || defined(__AVX512F__) || defined(__aarch64__)
-constexpr int chains = 12, steps_per_round = 64;
+constexpr int chains = 12, steps_per_round = 63;
 #else
-constexpr int chains = 14, steps_per_round = 64;
+constexpr int chains = 14, steps_per_round = 63;
 #endif
 
-// Op: Value (a register), kept (its constraint), start(chain), operand(which), step(x, a, b), and
+// Op: Value (a register), kept (its constraint), start(chain), operand(which), step(x, a, b, chain), and
 // right(x, chain, steps): whether x is what so many steps make of the chain's start.
 template <class Op> TR_HD bool run_chains(long long rounds) {
     using Value = typename Op::Value;
@@ -39,13 +39,13 @@ template <class Op> TR_HD bool run_chains(long long rounds) {
     for (int i = 0; i < chains; ++i) x[i] = Op::start(i);
     for (long long r = 0; r < rounds; ++r)
 #ifdef __GNUC__
-#pragma GCC unroll 8
+#pragma GCC unroll 7
 #endif
         for (int s = 0; s < steps_per_round; ++s) {
 #ifdef __GNUC__
 #pragma GCC unroll 14
 #endif
-            for (int i = 0; i < chains; ++i) x[i] = Op::step(x[i], a, b);
+            for (int i = 0; i < chains; ++i) x[i] = Op::step(x[i], a, b, i);
         }
     bool right = true;
     for (int i = 0; i < chains; ++i) right = right && Op::right(x[i], i, rounds * steps_per_round);

@@ -21,7 +21,7 @@ struct DotInt8 {
     static TR_HD Value start(int chain) { return _mm512_set1_epi32(chain); }
     static TR_HD Value operand(int) { return _mm512_set1_epi8(1); }
     static TR_HD void hide(Value& x) { TR_OPAQUE("v", x); }
-    static TR_HD Value step(Value x, const Value& a, const Value& b) { return _mm512_dpbusd_epi32(x, a, b); }
+    static TR_HD Value step(Value x, const Value& a, const Value& b, int) { return _mm512_dpbusd_epi32(x, a, b); }
     static TR_HD bool right(const Value& x, int chain, long long steps) {
         return _mm512_cmpneq_epi32_mask(x, _mm512_set1_epi32(int(chain + 4 * steps))) == 0;
     }
@@ -33,7 +33,7 @@ struct DotBf16 {
     static TR_HD Value start(int chain) { return _mm512_set1_ps(float(chain)); }
     static TR_HD Value operand(int) { return _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80)); }
     static TR_HD void hide(Value& x) { TR_OPAQUE("v", x); }
-    static TR_HD Value step(Value x, const Value& a, const Value& b) {
+    static TR_HD Value step(Value x, const Value& a, const Value& b, int) {
         return _mm512_dpbf16_ps(x, __m512bh(a), __m512bh(b));
     }
     static TR_HD bool right(const Value& x, int chain, long long steps) {

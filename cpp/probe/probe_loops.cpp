@@ -61,9 +61,9 @@ TR_HD Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return a * b + c; 
 TR_HD Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
 #endif
 #if defined(__FMA__) || defined(__AVX512F__) || (defined(__ARM_NEON) && defined(__aarch64__))
-constexpr int fused = 1;
+constexpr int flops_of_step = 2;
 #else
-constexpr int fused = 2; // a multiplication and an addition
+constexpr int flops_of_step = 1; // one chain multiplies, the next one adds
 #endif
 
 // x = x * 1 + 1 counts its own steps exactly, up to 2^24 in float32.
@@ -72,10 +72,14 @@ template <class V, class T> struct MultiplyAdd {
     static TR_HD V start(int chain) { return V{} + T(chain); }
     static TR_HD V operand(int) { return V{} + T(1); }
     static TR_HD void hide(V& x) { TR_OPAQUE(TR_VECTOR_KEEP, x); }
-    static TR_HD V step(V x, const V& a, const V& b) { return multiply_add(x, a, b); }
+    static TR_HD V step(V x, const V& a, const V& b, int chain) {
+        if constexpr (flops_of_step == 2) return multiply_add(x, a, b);
+        else return chain % 2 ? x + b : x * a;
+    }
     static TR_HD bool right(const V& x, int chain, long long steps) {
+        const long long added = flops_of_step == 2 || chain % 2 ? steps : 0;
         bool all = true;
-        for (int i = 0; i < lanes_of<V, T>; ++i) all = all && lane(x, i) == T(chain + steps);
+        for (int i = 0; i < lanes_of<V, T>; ++i) all = all && lane(x, i) == T(chain + added);
         return all;
     }
 };
@@ -93,16 +97,15 @@ template <class V, class Self> struct Integers {
     }
 };
 template <class V> struct Add : Integers<V, Add<V>> {
-    static TR_HD V step(V x, const V& a, const V&) {
+    static TR_HD V step(V x, const V& a, const V&, int) {
         x = x + a;
         TR_OPAQUE_STEP(TR_VECTOR_KEEP, x);
         return x;
     }
     static TR_HD unsigned after(unsigned x, long long steps) { return x + 0x9e3779b9u * unsigned(steps); }
 };
-// x ^ a ^ b as one ternary operation where there is one, else as two.
 template <class V> struct Logic : Integers<V, Logic<V>> {
-    static TR_HD V step(V x, const V& a, const V&) {
+    static TR_HD V step(V x, const V& a, const V&, int) {
         x = x ^ a;
         TR_OPAQUE_STEP(TR_VECTOR_KEEP, x);
         return x;
@@ -111,7 +114,7 @@ template <class V> struct Logic : Integers<V, Logic<V>> {
 };
 // A rotation by one: an instruction of AVX-512, else two shifts that a logical operation joins.
 template <class V> struct Rotate : Integers<V, Rotate<V>> {
-    static TR_HD V step(V x, const V&, const V&) {
+    static TR_HD V step(V x, const V&, const V&, int) {
 #if defined(__AVX512F__)
         x = V(_mm512_rol_epi32(__m512i(x), 1));
 #else
@@ -134,14 +137,13 @@ constexpr int shifts_of_rotate = 2;
 bool fp64(long long rounds) { return run_chains<MultiplyAdd<Doubles, double>>(rounds); }
 bool fp32(long long rounds) { return run_chains<MultiplyAdd<Floats, float>>(rounds); }
 bool add(long long rounds) { return run_chains<Add<Words>>(rounds); }
-// an odd number of steps, that a loop left out shows
 bool logic(long long rounds) { return run_chains<Logic<Words>>(rounds); }
 bool rotate(long long rounds) { return run_chains<Rotate<Words>>(rounds); }
 
 constexpr int steps = chains * steps_per_round, bits = 8 * vector_bytes;
 constexpr ComputeProbe probes[] = {
-    {"fp64", 2.0 * (vector_bytes / 8) * steps, bits, fused * steps, fp64},
-    {"fp32", 2.0 * (vector_bytes / 4) * steps, bits, fused * steps, fp32},
+    {"fp64", flops_of_step * double(vector_bytes / 8) * steps, bits, steps, fp64},
+    {"fp32", flops_of_step * double(vector_bytes / 4) * steps, bits, steps, fp32},
     {"add32", double(vector_bytes / 4) * steps, bits, steps, add},
     {"logic32", double(vector_bytes / 4) * steps, bits, steps, logic},
     {"shift32", double(shifts_of_rotate) * (vector_bytes / 4) * steps, bits,

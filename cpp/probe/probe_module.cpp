@@ -131,7 +131,8 @@ py::tuple probe_compute(const std::string& isa, const std::string& kind, double 
         allowed += units.compute->probes[i].name;
     }
     if (!probe) throw py::value_error("kind is '" + kind + "'; of " + isa + " allowed: " + allowed);
-    constexpr long long rounds = 257; // some 50 us between looks at the clock; odd: see Logic
+    // some 50 us between looks at the clock; odd, as a round's steps are: twice the same logic undoes itself
+    constexpr long long rounds = 257;
     std::vector<char> right(threads, 1);
     Job job;
     job.before = [&](int t) { right[t] = 1; };
