@@ -78,6 +78,9 @@ def test_the_models_take_it(cache: Path) -> None:
         # watts of a machine without an energy counter are those of its kind, or unknown
         assert step.time_s.shape == step.watts.shape == (3,)
     assert "on this machine" in tr.decode("local", "GPT-2", plan).calibrated_on
+    borrowed = tr.decode("local", "GPT-2")
+    assert borrowed.error_band > 0.5 and "borrowed for bf16" in borrowed.calibrated_on
+    assert tr.decode("local", "GPT-2", plan).error_band == 0.15
     assert tr.prefill("Local", "GPT-2", plan, tokens=512).bound == "compute"
     assert tr.mixed("local", "GPT-2", plan, batch=4, context=64, tokens=64).time_s > 0
     table = tr.sweep(["local", "H100-SXM"], ["GPT-2"], [plan], batch=[1, 8], context=[128])

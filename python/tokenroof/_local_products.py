@@ -1,4 +1,4 @@
-"""Matrix products of a measured device: between the shapes that were probed."""
+"""The calibration of a measured device: its products between the shapes that were probed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,43 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.calibration import Calibration
+    from tokenroof.device import Device
     from tokenroof.model import Model
 
-__all__ = ["reached", "shapes"]
+__all__ = ["calibration", "reached", "shapes"]
 
 _COMPUTE = _core.CALIBRATION_FIELDS.index("gemm_compute")
 _MEMORY = _core.CALIBRATION_FIELDS.index("gemm_memory")
+
+
+def calibration(device: Device, engine: str) -> Calibration:
+    """What NumPy and its BLAS reached on this device in single precision (`tokenroof.measure`)."""
+    from tokenroof.calibration import Calibration
+
+    m = device.measured
+    bandwidth, peak = device.memory_bandwidth, device.peak["fp32"]
+    products = []
+    for name, rate in m.items():
+        if name.startswith("product.fp32."):
+            n, columns, inner = (float(x) for x in name.split(".")[2].split("x"))
+            products.append((n, columns, inner, rate / peak))
+    best = {rows: max(p[3] for p in products if p[0] == rows) for rows, *_ in products}
+    # one row: two FLOPs for each four bytes of weights; attention and the rest as probed
+    vector, most = best[min(best)] * peak * 2.0 / bandwidth, best[max(best)]
+    return Calibration(
+        name=f"measured on {device.name}",
+        compute={"gemm": most, "experts": most, "attention_decode": most,
+                 "attention_prefill": 0.5 * most},
+        memory={
+            "gemm": vector, "experts": vector, "attention_prefill": vector,
+            "attention_decode": m["attention.fp32"] / bandwidth,
+            "elementwise": 6.0 / (m["gated.fp32"] * bandwidth),
+        },
+        products=tuple(sorted(products)),
+        launch_s=0.0 if engine == "ideal" else m["cost.product"],
+        calibrated_on=f"products, attention and calls of NumPy in fp32 on this machine, {device.release}",
+        error_band=0.15,
+    )  # fmt: skip
 
 
 def shapes(model: Model) -> list[tuple[float, float, float]]:

@@ -204,7 +204,9 @@ class Calibration:
             Whose overheads; ``"ideal"`` has none.
         """
         if "cost.product" in device.measured:
-            return cls._of_measured(device, engine)
+            from tokenroof._local_products import calibration
+
+            return calibration(device, engine)
         if device.kind in _OTHER_KINDS:
             return cls._of_kind(device, engine)
         family = device.family.lower()
@@ -252,34 +254,6 @@ class Calibration:
             error_band=bands[0] if row else 0.6,
             ttft_band=bands[1],
         )
-
-    @classmethod
-    def _of_measured(cls, device: Device, engine: str) -> Calibration:
-        """What NumPy and its BLAS reached on this device in single precision (`tokenroof.measure`)."""
-        m = device.measured
-        bandwidth, peak = device.memory_bandwidth, device.peak["fp32"]
-        products = []
-        for name, rate in m.items():
-            if name.startswith("product.fp32."):
-                n, columns, inner = (float(x) for x in name.split(".")[2].split("x"))
-                products.append((n, columns, inner, rate / peak))
-        best = {rows: max(p[3] for p in products if p[0] == rows) for rows, *_ in products}
-        # one row: two FLOPs for each four bytes of weights; attention and the rest as probed
-        vector, most = best[min(best)] * peak * 2.0 / bandwidth, best[max(best)]
-        return cls(
-            name=f"measured on {device.name}",
-            compute={"gemm": most, "experts": most, "attention_decode": most,
-                     "attention_prefill": 0.5 * most},
-            memory={
-                "gemm": vector, "experts": vector, "attention_prefill": vector,
-                "attention_decode": m["attention.fp32"] / bandwidth,
-                "elementwise": 6.0 / (m["gated.fp32"] * bandwidth),
-            },
-            products=tuple(sorted(products)),
-            launch_s=0.0 if engine == "ideal" else m["cost.product"],
-            calibrated_on=f"products, attention and calls of NumPy in fp32 on this machine, {device.release}",
-            error_band=0.15,
-        )  # fmt: skip
 
     @classmethod
     def _of_kind(cls, device: Device, engine: str) -> Calibration:
@@ -352,7 +326,17 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         if found is not None:
             constants[block] = found.constants
     constants["power"] = power.constants(device).constants
-    return base.replace(constants=constants)
+    return _banded(base.replace(constants=constants), device, plan.weights)
+
+
+def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:
+    """Types that a measured device was not measured in borrow from the one that it was: a wide band."""
+    if "cost.product" not in device.measured or dtype == "fp32":
+        return found
+    return found.replace(
+        error_band=_OTHER_KINDS["cpu"][-1],
+        calibrated_on=f"{found.calibrated_on}, borrowed for {dtype}",
+    )
 
 
 def resolve_operator(
@@ -375,7 +359,7 @@ def resolve_operator(
         return base
     found = _constants.find(operator, device, engine, dtype)
     if found is None:
-        return base
+        return _banded(base, device, dtype)
     constants = {operator: found.constants}
     other = _constants.find(also[0], device, engine, also[1]) if also else None
     if also and other is not None:

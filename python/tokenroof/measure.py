@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof import _core, _system
-from tokenroof._local import Machine, cache_path, forget, local
+from tokenroof._local import cache_path, forget, local
+from tokenroof._machine import Machine
 from tokenroof._probes import (
     ProbeError,
     Progress,
