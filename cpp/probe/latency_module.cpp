@@ -53,10 +53,7 @@ void link_lines(Line* lines, long long n, const std::atomic<bool>& stop) {
 py::tuple probe_latency(long long bytes, double seconds, int repeats) {
     if (bytes < 1024 || bytes > (1LL << 36))
         throw py::value_error("bytes is " + std::to_string(bytes) + "; allowed: 1024 to 2**36");
-    if (!(seconds > 0) || !(seconds <= 60))
-        throw py::value_error("seconds is " + std::to_string(seconds) + "; allowed: a number > 0, at most 60");
-    if (repeats < 1 || repeats > 100000)
-        throw py::value_error("repeats is " + std::to_string(repeats) + "; allowed: 1 to 100000");
+    check_windows(seconds, 1, repeats);
     const long long n = bytes / long(sizeof(Line));
     const bool huge = bytes >= (4LL << 20);
     const std::size_t align = huge ? std::size_t(2) << 20 : 4096;
@@ -82,15 +79,10 @@ py::tuple probe_latency(long long bytes, double seconds, int repeats) {
         return double(loads);
     };
     job.right = [&](int) { return at->number == (first + steps) % n; };
-    const auto found = run_windows(1, seconds, repeats, [&](int, const std::atomic<bool>& stop) { link_lines(lines.get(), n, stop); }, {job});
-    py::list wall, cpu;
-    bool right = true;
-    for (const Window& w : found[0]) {
-        wall.append(w.wall);
-        cpu.append(w.cpu);
-        right = right && w.right;
-    }
-    return py::make_tuple(wall, cpu, right);
+    const auto found =
+        run_windows(1, seconds, repeats,
+                    [&](int, const std::atomic<bool>& stop) { link_lines(lines.get(), n, stop); }, {job});
+    return as_tuple(found[0]);
 }
 
 // Seconds from waking a sleeping thread until it runs: half of a ping and pong of two threads.

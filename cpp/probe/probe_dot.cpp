@@ -1,7 +1,8 @@
 // Dot products that accumulate: AVX-512 VNNI (int8) and BF16. Compiled with flags of their own.
 #include <immintrin.h>
 
-#if defined(__GNUC__) && !defined(__clang__) // GCC's own headers start results from a register it calls undefined
+// GCC's own headers start results from a register it calls undefined
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
@@ -21,7 +22,9 @@ struct DotInt8 {
     static TR_HD Value start(int chain) { return _mm512_set1_epi32(chain); }
     static TR_HD Value operand(int) { return _mm512_set1_epi8(1); }
     static TR_HD void hide(Value& x) { TR_OPAQUE("v", x); }
-    static TR_HD Value step(Value x, const Value& a, const Value& b, int) { return _mm512_dpbusd_epi32(x, a, b); }
+    static TR_HD Value step(Value x, const Value& a, const Value& b, int) {
+        return _mm512_dpbusd_epi32(x, a, b);
+    }
     static TR_HD bool right(const Value& x, int chain, long long steps) {
         return _mm512_cmpneq_epi32_mask(x, _mm512_set1_epi32(int(chain + 4 * steps))) == 0;
     }

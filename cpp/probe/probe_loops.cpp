@@ -5,7 +5,8 @@
 #include <arm_neon.h>
 #endif
 
-#if defined(__GNUC__) && !defined(__clang__) // GCC's own headers start results from a register it calls undefined
+// GCC's own headers start results from a register it calls undefined
+#if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 
@@ -54,8 +55,12 @@ TR_HD Floats multiply_add(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps
 TR_HD Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return _mm256_fmadd_pd(a, b, c); }
 TR_HD Floats multiply_add(Floats a, Floats b, Floats c) { return _mm256_fmadd_ps(a, b, c); }
 #elif defined(__ARM_NEON) && defined(__aarch64__)
-TR_HD Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return vfmaq_f64(c, a, b); }
-TR_HD Floats multiply_add(Floats a, Floats b, Floats c) { return vfmaq_f32(c, a, b); }
+TR_HD Doubles multiply_add(Doubles a, Doubles b, Doubles c) {
+    return Doubles(vfmaq_f64(float64x2_t(c), float64x2_t(a), float64x2_t(b)));
+}
+TR_HD Floats multiply_add(Floats a, Floats b, Floats c) {
+    return Floats(vfmaq_f32(float32x4_t(c), float32x4_t(a), float32x4_t(b)));
+}
 #else
 TR_HD Doubles multiply_add(Doubles a, Doubles b, Doubles c) { return a * b + c; }
 TR_HD Floats multiply_add(Floats a, Floats b, Floats c) { return a * b + c; }
@@ -73,8 +78,10 @@ template <class V, class T> struct MultiplyAdd {
     static TR_HD V operand(int) { return V{} + T(1); }
     static TR_HD void hide(V& x) { TR_OPAQUE(TR_VECTOR_KEEP, x); }
     static TR_HD V step(V x, const V& a, const V& b, int chain) {
-        if constexpr (flops_of_step == 2) return multiply_add(x, a, b);
-        else return chain % 2 ? x + b : x * a;
+        if constexpr (flops_of_step == 2)
+            return multiply_add(x, a, b);
+        else
+            return chain % 2 ? x + b : x * a;
     }
     static TR_HD bool right(const V& x, int chain, long long steps) {
         const long long added = flops_of_step == 2 || chain % 2 ? steps : 0;

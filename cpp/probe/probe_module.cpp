@@ -25,14 +25,25 @@ namespace py = pybind11;
 namespace tokenroof {
 
 #ifdef TR_HAS_x86_64_v4
-namespace x86_64_v4 { extern const ComputeTable compute_probes; extern const MemoryTable memory_probes; }
+namespace x86_64_v4 {
+extern const ComputeTable compute_probes;
+extern const MemoryTable memory_probes;
+} // namespace x86_64_v4
 #endif
 #ifdef TR_HAS_x86_64_v3
-namespace x86_64_v3 { extern const ComputeTable compute_probes; extern const MemoryTable memory_probes; }
+namespace x86_64_v3 {
+extern const ComputeTable compute_probes;
+extern const MemoryTable memory_probes;
+} // namespace x86_64_v3
 #endif
-inline namespace generic { extern const ComputeTable compute_probes; extern const MemoryTable memory_probes; }
+inline namespace generic {
+extern const ComputeTable compute_probes;
+extern const MemoryTable memory_probes;
+} // namespace generic
 #ifdef TR_HAS_PROBE_dot
-namespace avx512_dot { extern const ComputeTable vnni_probes, bf16_probes; }
+namespace avx512_dot {
+extern const ComputeTable vnni_probes, bf16_probes;
+}
 #endif
 
 namespace {
@@ -85,27 +96,6 @@ Units units_of(const std::string& name, bool memory) {
     throw py::value_error("isa is '" + name + "'; on this machine allowed: " + allowed);
 }
 
-void check(double seconds, int threads, int repeats) {
-    if (!(seconds > 0) || !(seconds <= 60))
-        throw py::value_error("seconds is " + std::to_string(seconds) + "; allowed: a number > 0, at most 60");
-    if (threads < 1 || threads > 4096)
-        throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 1 to 4096");
-    if (repeats < 1 || repeats > 100000)
-        throw py::value_error("repeats is " + std::to_string(repeats) + "; allowed: 1 to 100000");
-}
-
-// (wall, cpu) rates of each repeat, and whether every window's results were right.
-py::tuple as_tuple(const std::vector<Window>& windows) {
-    py::list wall, cpu;
-    bool right = true;
-    for (const Window& w : windows) {
-        wall.append(w.wall);
-        cpu.append(w.cpu);
-        right = right && w.right;
-    }
-    return py::make_tuple(wall, cpu, right);
-}
-
 py::dict compute_kinds() {
     py::dict out;
     for (const Units& one : usable_units()) {
@@ -122,7 +112,7 @@ py::dict compute_kinds() {
 py::tuple probe_compute(const std::string& isa, const std::string& kind, double seconds, int threads,
                         int repeats) {
     const Units units = units_of(isa, false);
-    check(seconds, threads, repeats);
+    check_windows(seconds, threads, repeats);
     const ComputeProbe* probe = nullptr;
     std::string allowed;
     for (int i = 0; i < units.compute->count; ++i) {
@@ -209,13 +199,13 @@ const char* const memory_kinds[] = {"read", "write", "copy", "triad", "write_nt"
 py::dict probe_memory(const std::string& isa, long long bytes, double seconds, int threads, int repeats,
                       const std::vector<std::string>& kinds) {
     const MemoryTable* table = units_of(isa, true).memory;
-    check(seconds, threads, repeats);
+    check_windows(seconds, threads, repeats);
     constexpr long long block = 64 * sizeof(double);
     long long part = bytes > 0 ? bytes / threads / (3 * block) * block : 0; // of one array of one thread
     if (part < block || bytes > (1LL << 40))
-        throw py::value_error("bytes is " + std::to_string(bytes) + "; allowed: " +
-                              std::to_string(3 * block * threads) + " (for " + std::to_string(threads) +
-                              " threads) to 2**40");
+        throw py::value_error("bytes is " + std::to_string(bytes) +
+                              "; allowed: " + std::to_string(3 * block * threads) + " (for " +
+                              std::to_string(threads) + " threads) to 2**40");
     constexpr long long most = 1LL << 18; // bytes of a chunk of one array
     const long long chunk = std::min(part, most);
     part = part / chunk * chunk;
@@ -223,7 +213,8 @@ py::dict probe_memory(const std::string& isa, long long bytes, double seconds, i
     for (Arrays& one : all) {
         one.n = part / long(sizeof(double));
         one.chunk = chunk / long(sizeof(double));
-        one.passes = std::max(1LL, (most / 2) / chunk); // a small one is passed over often between looks at the clock
+        one.passes =
+            std::max(1LL, (most / 2) / chunk); // a small one is passed over often between looks at the clock
         one.memory = allocate(3 * part, 3 * part >= (4LL << 20));
         one.a = one.memory.get();
         one.b = one.a + one.n;
@@ -268,18 +259,21 @@ py::dict probe_memory(const std::string& isa, long long bytes, double seconds, i
         } else if (kind == "write" || kind == "write_nt") {
             auto f = nt ? table->write_nt : table->write;
             if (!f) continue;
-            add(kind, word, [f](Arrays& x, long long i) { f(x.a + i * x.chunk, x.scale, x.chunk); },
+            add(
+                kind, word, [f](Arrays& x, long long i) { f(x.a + i * x.chunk, x.scale, x.chunk); },
                 [](const Arrays& x, long long) { return x.scale; });
         } else if (kind == "copy" || kind == "copy_nt") {
             auto f = nt ? table->copy_nt : table->copy;
             if (!f) continue;
-            add(kind, 2 * word,
+            add(
+                kind, 2 * word,
                 [f](Arrays& x, long long i) { f(x.a + i * x.chunk, x.b + i * x.chunk, x.chunk); },
                 [](const Arrays&, long long i) { return Arrays::b_at(i); });
         } else if (kind == "triad" || kind == "triad_nt") {
             auto f = nt ? table->triad_nt : table->triad;
             if (!f) continue;
-            add(kind, 3 * word,
+            add(
+                kind, 3 * word,
                 [f](Arrays& x, long long i) {
                     f(x.a + i * x.chunk, x.b + i * x.chunk, x.c + i * x.chunk, x.scale, x.chunk);
                 },
@@ -293,7 +287,8 @@ py::dict probe_memory(const std::string& isa, long long bytes, double seconds, i
             throw py::value_error("kind is '" + kind + "'; allowed: " + allowed);
         }
     }
-    const auto found = run_windows(threads, seconds, repeats, [&](int t, const std::atomic<bool>& stop) { all[t].fill(stop); }, jobs);
+    const auto found = run_windows(
+        threads, seconds, repeats, [&](int t, const std::atomic<bool>& stop) { all[t].fill(stop); }, jobs);
     py::dict out;
     for (std::size_t j = 0; j < names.size(); ++j) out[names[j].c_str()] = as_tuple(found[j]);
     return out;
@@ -305,10 +300,10 @@ void register_latency(py::module_& m);
 
 void register_probe(py::module_& m) {
     m.def("probe_kinds", &compute_kinds);
-    m.def("probe_compute", &probe_compute, py::arg("isa"), py::arg("kind"), py::arg("seconds"), py::arg("threads"),
-          py::arg("repeats"));
-    m.def("probe_memory", &probe_memory, py::arg("isa"), py::arg("bytes"), py::arg("seconds"), py::arg("threads"),
-          py::arg("repeats"), py::arg("kinds"));
+    m.def("probe_compute", &probe_compute, py::arg("isa"), py::arg("kind"), py::arg("seconds"),
+          py::arg("threads"), py::arg("repeats"));
+    m.def("probe_memory", &probe_memory, py::arg("isa"), py::arg("bytes"), py::arg("seconds"),
+          py::arg("threads"), py::arg("repeats"), py::arg("kinds"));
     register_latency(m);
 }
 

@@ -10,6 +10,7 @@
 #include <exception>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -23,7 +24,8 @@ namespace tokenroof {
 inline void settle(int thread, int threads) {
 #if defined(__linux__) && defined(CPU_SETSIZE)
     cpu_set_t allowed, own;
-    if (threads < 2 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < threads) return;
+    if (threads < 2 || sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < threads)
+        return;
     for (int cpu = 0, seen = 0; cpu < CPU_SETSIZE; ++cpu) {
         if (!CPU_ISSET(cpu, &allowed) || seen++ != thread) continue;
         CPU_ZERO(&own);
@@ -43,7 +45,7 @@ inline double seconds_between(ProbeClock::time_point a, ProbeClock::time_point b
     return std::chrono::duration<double>(b - a).count();
 }
 
-// Processor time of this thread [s]: what a busy machine does not stretch. The wall clock where there is none.
+// Processor time of this thread [s], which a busy machine does not stretch; the clock where there is none.
 inline double thread_seconds() {
 #ifdef CLOCK_THREAD_CPUTIME_ID
     timespec t;
@@ -54,21 +56,22 @@ inline double thread_seconds() {
 
 // Work of one window by one thread, in pieces of at most some milliseconds.
 struct Job {
-    std::function<void(int)> before;   // untimed, may be empty
-    std::function<double(int)> piece;  // amount of work done
-    std::function<bool(int)> right;    // untimed; whether the results are those of the work
+    std::function<void(int)> before;  // untimed, may be empty
+    std::function<double(int)> piece; // amount of work done
+    std::function<bool(int)> right;   // untimed; whether the results are those of the work
 };
 
 struct Window {
-    double wall = 0, cpu = 0; // work per second: of all threads together; summed over threads by their own time
+    // work per second: of all threads together; summed over threads by their own time
+    double wall = 0, cpu = 0;
     bool right = true;
 };
 
 // out[job][repeat]. prepare(thread, stop) runs first, on the thread that will use what it fills; it returns
 // early once `stop` is set.
-inline std::vector<std::vector<Window>> run_windows(int threads, double seconds, int repeats,
-                                                    const std::function<void(int, const std::atomic<bool>&)>& prepare,
-                                                    const std::vector<Job>& jobs) {
+inline std::vector<std::vector<Window>>
+run_windows(int threads, double seconds, int repeats,
+            const std::function<void(int, const std::atomic<bool>&)>& prepare, const std::vector<Job>& jobs) {
     namespace py = pybind11;
     struct Lap {
         ProbeClock::time_point begin, end;
@@ -163,6 +166,28 @@ inline std::vector<std::vector<Window>> run_windows(int threads, double seconds,
     if (interrupted) throw py::error_already_set();
     if (failure) std::rethrow_exception(failure);
     return out;
+}
+
+inline void check_windows(double seconds, int threads, int repeats) {
+    if (!(seconds > 0) || !(seconds <= 60))
+        throw pybind11::value_error("seconds is " + std::to_string(seconds) +
+                                    "; allowed: a number > 0, at most 60");
+    if (threads < 1 || threads > 4096)
+        throw pybind11::value_error("threads is " + std::to_string(threads) + "; allowed: 1 to 4096");
+    if (repeats < 1 || repeats > 100000)
+        throw pybind11::value_error("repeats is " + std::to_string(repeats) + "; allowed: 1 to 100000");
+}
+
+// (wall, cpu) rates of each repeat, and whether every window's results were right.
+inline pybind11::tuple as_tuple(const std::vector<Window>& windows) {
+    pybind11::list wall, cpu;
+    bool right = true;
+    for (const Window& w : windows) {
+        wall.append(w.wall);
+        cpu.append(w.cpu);
+        right = right && w.right;
+    }
+    return pybind11::make_tuple(wall, cpu, right);
 }
 
 } // namespace tokenroof
