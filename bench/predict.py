@@ -24,7 +24,7 @@ from numpy_decoder import Decoder
 from tokenroof import mining
 from tokenroof._numpy_probes import used
 
-ROWS = (1, 2, 5, 8, 16, 20, 32, 64, 100, 256, 512)
+ROWS = (1, 2, 6, 8, 16, 20, 32, 64, 100, 256, 512)
 SHAPES = ((2048, 2048), (3072, 1024), (1024, 2816), (768, 3072), (5632, 2048), (8192, 1024))
 LOADS = (
     *((1, 256), (1, 2048), (2, 1024), (4, 512), (4, 2048)),

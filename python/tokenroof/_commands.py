@@ -108,6 +108,7 @@ def _cell(column: str, value: Any) -> str:
 def run_roofline(arguments: Namespace) -> int:
     import tokenroof as tr
 
+    _ready(arguments)
     device = tr.device(arguments.device)
     roofs: list[dict[str, Any]] = [
         {"dtype": name, "peak": peak, "ridge_point": peak / device.memory_bandwidth}
@@ -167,6 +168,7 @@ def run_roofline(arguments: Namespace) -> int:
 def run_curve(arguments: Namespace) -> int:
     from tokenroof import serving
 
+    _ready(arguments)
     found = serving.curve(
         arguments.device, arguments.model, _plan(arguments),
         input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
@@ -281,19 +283,39 @@ def _header(text: str) -> bytes:
     return header
 
 
-def run_measure(arguments: Namespace) -> int:
-    from tokenroof._local import cache_path, measured
+def _measured(arguments: Namespace, seconds: float, threads: int | None, remeasure: bool) -> Any:
+    """This machine's readings, with progress where somebody looks."""
+    from tokenroof._local import measured
 
-    show = not arguments.json and sys.stderr.isatty()
+    if arguments.json or not sys.stderr.isatty():
+        return measured(seconds, threads, remeasure)
 
     def tell(what: str, share: float) -> None:
-        print(f"\r{share:4.0%} {what:40.40}", end="", file=sys.stderr, flush=True)
+        print(
+            f"\rmeasuring this machine {share:4.0%} {what:32.32}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
 
-    found = measured(
-        arguments.seconds, arguments.threads, arguments.remeasure, tell if show else None
-    )
-    if show:
-        print("\r" + 50 * " " + "\r", end="", file=sys.stderr)
+    try:
+        return measured(seconds, threads, remeasure, tell)
+    finally:
+        print("\r" + 62 * " " + "\r", end="", file=sys.stderr, flush=True)
+
+
+def _ready(arguments: Namespace) -> None:
+    """Measure before "local" is asked for, if it was not yet."""
+    from tokenroof._names import normalise
+
+    if normalise(arguments.device) == "local":
+        _measured(arguments, 1.0, None, False)
+
+
+def run_measure(arguments: Namespace) -> int:
+    from tokenroof._local import cache_path
+
+    found = _measured(arguments, arguments.seconds, arguments.threads, arguments.remeasure)
     file = str(cache_path(arguments.threads))
     if arguments.json:
         _emit({**found.as_dict(), "file": file})

@@ -57,7 +57,7 @@ class Machine:
     seconds: float = 0.0
     kind: str = field(default="measured", init=False)
 
-    def best(self, prefix: str) -> dict[str, Reading]:
+    def named(self, prefix: str) -> dict[str, Reading]:
         """The readings whose name begins with `prefix` and a dot, by the rest of it."""
         start = prefix + "."
         return {k.removeprefix(start): v for k, v in self.readings.items() if k.startswith(start)}
@@ -66,7 +66,7 @@ class Machine:
     def peak(self) -> dict[str, float]:
         """Multiply-adds in registers by type: the best of all instruction sets and repeats [FLOP/s]."""
         peak: dict[str, float] = {}
-        for name, reading in self.best("flops").items():
+        for name, reading in self.named("flops").items():
             kind = name.partition(".")[0]
             peak[kind] = max(peak.get(kind, 0.0), reading.best)
         return peak
@@ -74,7 +74,7 @@ class Machine:
     @property
     def isa(self) -> str:
         """Instruction set that reached the most in fp64."""
-        found = {k: v.best for k, v in self.best("flops.fp64").items()}
+        found = {k: v.best for k, v in self.named("flops.fp64").items()}
         return max(found, key=found.__getitem__)
 
     @property
@@ -84,7 +84,7 @@ class Machine:
         end = f".{self.cores}"
         return {
             k.removesuffix(end): v.best
-            for k, v in self.best("bandwidth.memory").items()
+            for k, v in self.named("bandwidth.memory").items()
             if k.endswith(end)
         }
 
@@ -130,7 +130,7 @@ class Machine:
         wide = max(self.bandwidth, key=self.bandwidth.__getitem__)
         sources = {
             f"peak_{kind}": max(
-                (r for name, r in self.best("flops").items() if name.startswith(f"{kind}.")),
+                (r for name, r in self.named("flops").items() if name.startswith(f"{kind}.")),
                 key=lambda r: r.best,
             )
             for kind in self.peak

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["ROWS", "attend", "gate", "tasks", "used"]
 
 #: Rows (tokens) of the products that are probed, and columns and inner size of their weights.
-ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128, 256, 512)
+ROWS = (1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 64, 128, 256, 512)
 SHAPES = ((4096, 1024), (1024, 4096))
 # A layer's attention: heads, cached tokens, width of a head.
 _HEADS, _CONTEXT, _WIDTH = 16, 1024, 64
