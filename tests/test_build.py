@@ -28,15 +28,19 @@ def _python(code, **environment):
     not (shutil.which("g++") and shutil.which("nm")),
     reason="no g++ or nm here: compiles the sources to look at their symbols",
 )
-@pytest.mark.parametrize("source", ["loops/loops.cpp", "loops/steps.cpp", "hash/digest_lanes.cpp",
-                                    "probe/probe_loops.cpp"])  # fmt: skip
-def test_objects_have_no_weak_symbols(source, tmp_path):
+@pytest.mark.parametrize(
+    "source,flags",
+    [("loops/loops.cpp", []), ("loops/steps.cpp", []), ("hash/digest_lanes.cpp", []), ("probe/probe_loops.cpp", []),
+     pytest.param("probe/probe_dot.cpp", ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"],
+                  marks=pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions of x86-64"))],
+)  # fmt: skip
+def test_objects_have_no_weak_symbols(source, flags, tmp_path):
     """A weak one could be replaced by a copy that was built for a newer processor."""
     cpp = Path(__file__).parent.parent / "cpp"
     target = tmp_path / "object.o"
     subprocess.run(
         ["g++", "-std=c++20", "-O1", "-ffp-contract=off", "-fno-trapping-math", "-Wno-psabi",
-         "-DTR_ISA=generic", "-DTR_LANES=4", f"-I{cpp}/include", f"-I{cpp}", f"-I{cpp}/loops", "-c",
+         *flags, "-DTR_ISA=generic", "-DTR_LANES=4", f"-I{cpp}/include", f"-I{cpp}", f"-I{cpp}/loops", "-c",
          str(cpp / source), "-o", str(target)], check=True, timeout=300,
     )  # fmt: skip
     listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout

@@ -22,6 +22,7 @@ __all__ = [
     "run_hash",
     "run_info",
     "run_list",
+    "run_measure",
     "run_report",
     "run_roofline",
 ]
@@ -107,6 +108,7 @@ def _cell(column: str, value: Any) -> str:
 def run_roofline(arguments: Namespace) -> int:
     import tokenroof as tr
 
+    _ready(arguments)
     device = tr.device(arguments.device)
     roofs: list[dict[str, Any]] = [
         {"dtype": name, "peak": peak, "ridge_point": peak / device.memory_bandwidth}
@@ -166,6 +168,7 @@ def run_roofline(arguments: Namespace) -> int:
 def run_curve(arguments: Namespace) -> int:
     from tokenroof import serving
 
+    _ready(arguments)
     found = serving.curve(
         arguments.device, arguments.model, _plan(arguments),
         input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
@@ -280,6 +283,56 @@ def _header(text: str) -> bytes:
     return header
 
 
+def _measured(arguments: Namespace, seconds: float, threads: int | None, remeasure: bool) -> Any:
+    """This machine's readings, with progress where somebody looks."""
+    from tokenroof._local import measured
+
+    if arguments.json or not sys.stderr.isatty():
+        return measured(seconds, threads, remeasure)
+
+    def tell(what: str, share: float) -> None:
+        print(
+            f"\rmeasuring this machine {share:4.0%} {what:32.32}",
+            end="",
+            file=sys.stderr,
+            flush=True,
+        )
+
+    try:
+        return measured(seconds, threads, remeasure, tell)
+    finally:
+        print("\r" + 62 * " " + "\r", end="", file=sys.stderr, flush=True)
+
+
+def _ready(arguments: Namespace) -> None:
+    """Measure before "local" is asked for, if it was not yet."""
+    from tokenroof._names import normalise
+
+    if normalise(arguments.device) == "local":
+        _measured(arguments, 1.0, None, False)
+
+
+def run_measure(arguments: Namespace) -> int:
+    from tokenroof._local import cache_path
+
+    found = _measured(arguments, arguments.seconds, arguments.threads, arguments.remeasure)
+    file = str(cache_path(arguments.threads))
+    if arguments.json:
+        _emit({**found.as_dict(), "file": file})
+        return 0
+    table(
+        ["probe", "median", "best", "95 % interval of the median", "spread", "repeats"],
+        [[name, si(r.value, r.unit, 4), si(r.best, r.unit, 4),
+          f"{si(r.low, r.unit, 4)} to {si(r.high, r.unit, 4)}", f"{r.spread:.1%}", f"{r.repeats}"]
+         for name, r in found.readings.items()],
+        title=f"{found.name}, {found.cores} threads, {found.date}",
+    )  # fmt: skip
+    watts = si(found.watts, "W") if found.watts else "power"
+    print(f"{watts} {found.watts_note}")
+    print(f"remembered in {file}")
+    return 0
+
+
 def run_check(arguments: Namespace) -> int:
     from tokenroof._check import run
 
@@ -315,7 +368,7 @@ def run_info(arguments: Namespace) -> int:
 
     document = {
         **build_config(), "processor": _name(), "cores": _cores(),
-        "cores_online": os.cpu_count(), "include": tr.get_include(),
+        "cores_online": os.cpu_count(), "measurements": _remembered(), "include": tr.get_include(),
         "python_executable": sys.executable,
         "libraries": {name: _version(name) for name in
                       ("numpy", "pandas", "xarray", "scipy", "plotly", "jinja2", "rich", "dask")},
@@ -332,6 +385,14 @@ def run_info(arguments: Namespace) -> int:
     if absent:
         print(f"{'not installed':18} {', '.join(absent)}  (python -m pip install 'tokenroof[all]')")
     return 0
+
+
+def _remembered() -> str:
+    """Where the measurements of "local" are, if there are any."""
+    from tokenroof.measure import cache_path
+
+    path = cache_path()
+    return str(path) if path.is_file() else f"none yet ({path}; tokenroof measure)"
 
 
 def _version(name: str) -> str | None:

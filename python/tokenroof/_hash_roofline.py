@@ -229,7 +229,8 @@ def hashrate(device: str | Device | Miner) -> float:
     """Hashes per second of a device: the catalogue's for a miner, modelled for any other.
 
     The model is the integer roofline; `hash_roofline` tells what binds. It is an upper bound on a
-    scan of nonces; good GPU kernels come within a tenth of it, power limits take more.
+    scan of nonces; good GPU kernels come within a tenth of it, power limits take more. A measured
+    device (``tr.device("local")``) has what each of its cores reached, times its cores, instead.
 
     Raises
     ------
@@ -243,6 +244,14 @@ def hashrate(device: str | Device | Miner) -> float:
     >>> round(hashrate("H100-SXM") / 1e9, 1)
     7.4
     """
+    from tokenroof.device import Device
+
+    if isinstance(device, str) and normalise(device) == "local":
+        from tokenroof.device import device as find_device
+
+        device = find_device(device)
+    if isinstance(device, Device) and "hash.core" in device.measured:
+        return device.measured["hash.core"] * float(device.sm_count or 1)
     return hash_roofline(device).hashrate
 
 

@@ -99,7 +99,10 @@ def run(
             error_band=float(np.fmax(c.error_band, _constants.FAR_BAND)),
             calibrated_on=f"{c.calibrated_on}; nothing of {operator} itself was measured",
         )
-    fields = getattr(kernels, kernel)(d.pack(), c.pack(), *arguments)
+    record = c.pack()
+    if kernel == "gemm_operator":  # rows, columns, inner size: a measured device tells shapes apart
+        record = c.pack(arguments[0], [(1.0, *arguments[1:3])])
+    fields = getattr(kernels, kernel)(d.pack(), record, *arguments)
     return Operator(np.asarray(fields), d, c, operator, dtype, arguments)
 
 

@@ -16,6 +16,8 @@ import numpy as np
 from tokenroof import _constants, _core, dtypes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tokenroof.device import Device
@@ -86,6 +88,9 @@ class Calibration:
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
         operators of these blocks use their measured forms instead of the shares above.
+    products : tuple of (float, float, float, float)
+        Rows, columns and inner size of matrix products, and the share of the peak that each reached.
+        Where given, shares between them stand in for ``compute["gemm"]`` at each load.
 
     Examples
     --------
@@ -107,8 +112,13 @@ class Calibration:
     error_band: float = float("nan")
     ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
+    products: tuple[tuple[float, float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):
+            raise ValueError(
+                f"products is {self.products!r}; allowed: four numbers > 0 each, rows, columns, inner, share"
+            )
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
@@ -137,8 +147,16 @@ class Calibration:
             if not (np.isfinite(value) and value >= 0.0):
                 raise ValueError(f"{name} is {value!r}; allowed: a number >= 0")
 
-    def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.CALIBRATION_FIELDS``."""
+    def pack(
+        self,
+        rows: NDArray[np.float64] | None = None,
+        shapes: Sequence[tuple[Any, Any, Any]] = (),
+    ) -> NDArray[np.float64]:
+        """The record that kernels take, in the order of ``_core.CALIBRATION_FIELDS``, on the last axis.
+
+        With measured `products`, `rows` of products, and `shapes` (how much of the weights are in
+        products of how many columns and what inner size): a record for each count of rows.
+        """
         values: dict[str, float] = {}
         for kind in CLASSES:
             values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
@@ -151,9 +169,14 @@ class Calibration:
             if block == "engine":
                 own = {**NO_ENGINE, **own}
             values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
-        return np.array(
+        packed = np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
         )
+        if rows is None or not self.products:
+            return packed
+        from tokenroof._local_products import reached
+
+        return reached(self, packed, rows, shapes)
 
     def replace(self, **changes: Any) -> Calibration:
         """A copy with some fields changed."""
@@ -180,6 +203,10 @@ class Calibration:
         engine : {"vllm", "sglang", "trtllm", "ideal"}
             Whose overheads; ``"ideal"`` has none.
         """
+        if "cost.product" in device.measured:
+            from tokenroof._local_products import calibration
+
+            return calibration(device, engine)
         if device.kind in _OTHER_KINDS:
             return cls._of_kind(device, engine)
         family = device.family.lower()
@@ -299,7 +326,17 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         if found is not None:
             constants[block] = found.constants
     constants["power"] = power.constants(device).constants
-    return base.replace(constants=constants)
+    return _banded(base.replace(constants=constants), device, plan.weights)
+
+
+def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:
+    """Types that a measured device was not measured in borrow from the one that it was: a wide band."""
+    if "cost.product" not in device.measured or dtype == "fp32":
+        return found
+    return found.replace(
+        error_band=_OTHER_KINDS["cpu"][-1],
+        calibrated_on=f"{found.calibrated_on}, borrowed for {dtype}",
+    )
 
 
 def resolve_operator(
@@ -322,7 +359,7 @@ def resolve_operator(
         return base
     found = _constants.find(operator, device, engine, dtype)
     if found is None:
-        return base
+        return _banded(base, device, dtype)
     constants = {operator: found.constants}
     other = _constants.find(also[0], device, engine, also[1]) if also else None
     if also and other is not None:

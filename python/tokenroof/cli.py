@@ -1,4 +1,4 @@
-"""The command line: ``tokenroof report | list | roofline | curve | hash | check | info``."""
+"""The command line: ``tokenroof report | list | roofline | curve | hash | measure | check | info``."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def _parser() -> argparse.ArgumentParser:
         "roofs of a device, and where a model's steps stand under them",
         "tokenroof roofline H200-SXM Llama-3.1-8B --weights fp8",
     )
-    roofline.add_argument("device", metavar="DEVICE", help="catalogue name or alias")
+    roofline.add_argument(
+        "device", metavar="DEVICE", help="catalogue name or alias; local: this machine"
+    )
     roofline.add_argument("model", metavar="MODEL", nargs="?", help="catalogue name or HF id")
     roofline.add_argument(
         "--batch", type=_numbers, default="1,8,64,256", help="decode batches, between commas"
@@ -98,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         "latency and throughput of a replica against concurrency",
         "tokenroof curve H200-SXM Llama-3.3-70B --tp 8 --weights fp8 --concurrency 1,16,256",
     )
-    curve.add_argument("device", metavar="DEVICE", help="catalogue name or alias")
+    curve.add_argument(
+        "device", metavar="DEVICE", help="catalogue name or alias; local: this machine"
+    )
     curve.add_argument("model", metavar="MODEL", help="catalogue name or Hugging Face id")
     curve.add_argument("--input-tokens", type=float, default=1024, help="mean tokens of a prompt")
     curve.add_argument("--output-tokens", type=float, default=1024, help="mean tokens of an answer")
@@ -124,6 +128,17 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     hashes.add_argument(
         "--header", metavar="HEX", help="80 bytes in hex; the genesis block's by default"
+    )
+
+    measure = add(
+        "measure",
+        "ceilings of this machine: operations, bandwidth, latency, calls, products, hashes",
+        "tokenroof measure --remeasure --threads 1",
+    )
+    measure.add_argument("--seconds", type=float, default=1.0, help="for each group of probes [s]")
+    measure.add_argument("--threads", type=int, help="threads; all processors by default")
+    measure.add_argument(
+        "--remeasure", action="store_true", help="measure anew, whatever is remembered"
     )
 
     check = add(

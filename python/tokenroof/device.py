@@ -133,6 +133,10 @@ class Device:
         Power a site provisions per device, all in [W].
     price_usd : float or None
         Price [USD]; `price_kind` says whose: list, press, estimate.
+    measured : dict of str to float
+        What was measured beside the fields above, by name, as `tokenroof.measure` names it: products by
+        rows [FLOP/s], costs of calls [s] ... The step and operator models read it. Empty for catalogue
+        devices.
     provenance : dict of str to Provenance
         Kind, source, date and unit by field ("peak_bf16" for ``peak["bf16"]``).
 
@@ -177,6 +181,7 @@ class Device:
     price_usd: float | None = None
     price_kind: str = ""
     notes: str = ""
+    measured: dict[str, float] = field(default_factory=dict, repr=False)
     provenance: dict[str, Provenance] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -211,6 +216,12 @@ class Device:
         if isinstance(self.aliases, str):
             raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")
         put(self, "aliases", tuple(self.aliases))
+        if not isinstance(self.measured, Mapping):
+            raise TypeError(
+                f"{owner}: measured must be a dict of name to number, not {self.measured!r}"
+            )
+        own = {k: _number(owner, f"measured[{k!r}]", v) for k, v in self.measured.items()}
+        put(self, "measured", own)
 
     def __hash__(self) -> int:  # the dict of peaks has none; equal records share these
         return hash((self.name, self.memory_bandwidth))
@@ -356,7 +367,8 @@ def _build(i: int) -> Device:
 def device(name: str | Device) -> Device:
     """Return the catalogue's device of that name or alias; case and separators do not matter.
 
-    A `Device` is returned as it is, so that functions can take either.
+    A `Device` is returned as it is, so that functions can take either. "local" is this machine as
+    `tokenroof.measure.local` measures it: some ten seconds the first time, then remembered.
 
     Raises
     ------
@@ -376,7 +388,12 @@ def device(name: str | Device) -> Device:
         kind = type(name).__name__
         raise TypeError(f"device must be a name or a tokenroof.Device, not {kind} ({name!r})")
     rows, shown = _index()
-    i = rows.get(normalise(name))
+    key = normalise(name)
+    if key == "local":
+        from tokenroof.measure import local
+
+        return local()
+    i = rows.get(key)
     if i is None:
         raise unknown("device", name, shown)
     return _build(i)

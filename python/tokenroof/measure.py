@@ -1,144 +1,75 @@
-"""Measured ceilings of this machine: FLOP/s, bytes/s, hash/s and, where it tells, watts."""
+"""Measured ceilings of this machine: operations, bytes, latencies, hashes and, where it tells, watts.
+
+`machine` measures, `local` keeps what it found; ``tr.device("local")`` is what `local` returns.
+"""
 
 from __future__ import annotations
 
-import os
-import platform
+import math
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import date
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tokenroof import _core
+import numpy as np
+
+from tokenroof import _core, _system
+from tokenroof._local import cache_path, forget, local
+from tokenroof._machine import Machine
+from tokenroof._probes import (
+    ProbeError,
+    Progress,
+    Reading,
+    Task,
+    compute_task,
+    latency_task,
+    memory_task,
+    sample,
+    timed_task,
+)
 
 if TYPE_CHECKING:
-    from tokenroof.device import Device, Provenance
+    from tokenroof._probes import Reading as _Reading
 
-__all__ = ["Machine", "machine"]
+__all__ = ["GROUPS", "Machine", "ProbeError", "Reading", "cache_path", "forget", "local", "machine"]
+
+#: Groups of probes, in the order in which they run.
+GROUPS = ("flops", "integer", "memory", "caches", "latency", "costs", "numpy", "hash")
+#: What a report needs.
+QUICK = ("flops", "memory", "hash")
 
 # A header to hash: the first block's, whose nonce is known.
 _GENESIS = bytes.fromhex(
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
     "29ab5f49ffff001d1dac2b7c"
 )
-_RAPL = Path("/sys/class/powercap")
-_CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 _LEAST_BUFFER, _MOST_BUFFER = 128 << 20, 1 << 30
+_PASSES = ("read", "write", "copy", "triad")
+_cores, _name = _system.cores, _system.processor_name  # as the command line knows them
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Machine:
-    """What one machine reached; every rate is the best of several short runs.
-
-    Attributes
-    ----------
-    name : str
-        Processor, as the operating system names it.
-    cores : int
-        Logical processors that this process may use; all of them were used.
-    isa : str
-        Instruction set that reached the FLOP/s.
-    peak : dict of str to float
-        Multiply-adds in registers, by type "fp64" and "fp32" [FLOP/s].
-    bandwidth : dict of str to float
-        Memory traffic of "read" (a sum), "copy" and "triad", counted without the cache lines that
-        a write fetches first [B/s].
-    memory_bytes, cache_bytes : float or None
-        Main memory, and the last-level cache that the bandwidth was measured beyond [B].
-    hashrate : float
-        Double SHA-256 of block headers [hash/s].
-    hash_backend : str
-        Scanner that reached it.
-    watts : float or None
-        Mean power of the processor package while it computed; None if it cannot be read [W].
-    watts_note : str
-        Where that comes from, or why there is none.
-    date : str
-        Day of the measurement.
-    seconds : float
-        Time that it all took [s].
-    """
-
-    name: str
-    cores: int
-    isa: str
-    peak: dict[str, float]
-    bandwidth: dict[str, float]
-    hashrate: float
-    hash_backend: str
-    memory_bytes: float | None = None
-    cache_bytes: float | None = None
-    watts: float | None = None
-    watts_note: str = ""
-    date: str = ""
-    seconds: float = 0.0
-    kind: str = field(default="measured", init=False)
-
-    @property
-    def memory_bandwidth(self) -> float:
-        """The most that any of the loops moved: a roof is what nothing exceeds [B/s]."""
-        return max(self.bandwidth.values())
-
-    @property
-    def joules_per_terahash(self) -> float | None:
-        """Energy per 10^12 hashes; None if the power is unknown [J/TH]."""
-        return None if self.watts is None else self.watts / self.hashrate * 1e12
-
-    def device(self) -> Device:
-        """Return the machine as a `Device`, usable wherever a catalogue name is.
-
-        Examples
-        --------
-        >>> import tokenroof as tr
-        >>> here = tr.measure.machine(seconds=0.1).device()
-        >>> bool(tr.roofline.ridge(here, "fp32") > 0)
-        True
-        """
-        from tokenroof.device import Device
-
-        return Device(
-            name=f"this machine ({self.name}, {self.cores} cores)",
-            kind="cpu",
-            release=self.date,
-            memory_bandwidth=self.memory_bandwidth,
-            memory_bytes=self.memory_bytes,
-            peak=dict(self.peak),
-            sm_count=self.cores,
-            tdp_w=self.watts,
-            notes=f"measured on {self.date} with {self.isa}",
-            provenance=self._provenance(),
-        )
-
-    def _provenance(self) -> dict[str, Provenance]:
-        from tokenroof.device import Provenance
-
-        units = {"memory_bandwidth": "B/s", "peak_fp64": "FLOP/s", "peak_fp32": "FLOP/s"}
-        return {
-            name: Provenance("measured", "tokenroof.measure on this machine", self.date, unit)
-            for name, unit in units.items()
-        }
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the numbers as a dict that JSON can hold, ``joules_per_terahash`` included."""
-        names = (name for name in self.__dataclass_fields__)
-        return {
-            **{name: getattr(self, name) for name in names},
-            "memory_bandwidth": self.memory_bandwidth,
-            "joules_per_terahash": self.joules_per_terahash,
-        }
-
-
-def machine(seconds: float = 1.0, threads: int | None = None) -> Machine:
-    """Measure the ceilings of this machine.
+def machine(
+    seconds: float = 1.0,
+    threads: int | None = None,
+    groups: Sequence[str] = QUICK,
+    progress: Progress | None = None,
+) -> Machine:
+    """Measure ceilings of this machine.
 
     Parameters
     ----------
     seconds : float
-        Rough time for each of the three measurements: FLOP/s, bandwidth, hashes; the whole takes
-        about three times that [s].
+        Limit of the time for each group [s]; a group ends before it when the intervals of all its
+        medians are narrow, and after it only for the first turn of each probe.
     threads : int, optional
-        Threads of each loop; by default the logical processors that this process may use.
+        Threads of the loops; by default the logical processors that this process may use. NumPy's
+        products use as many as its BLAS is set to.
+    groups : sequence of str
+        Of `GROUPS`. "flops", "integer": operations in registers by instruction set; "memory",
+        "caches": bandwidth of reads, writes, copies and triads; "latency"; "costs": calls, threads,
+        fresh pages; "numpy": products by rows, attention and activations; "hash": double SHA-256.
+    progress : callable, optional
+        Called with a probe's name and the share of the whole that is done, some ten times a second.
 
     Returns
     -------
@@ -147,13 +78,14 @@ def machine(seconds: float = 1.0, threads: int | None = None) -> Machine:
     Raises
     ------
     ValueError, TypeError
-        If `seconds` is no positive number or `threads` no positive integer.
+        If `seconds` is no positive number, `threads` no positive integer, or a group is unknown.
+    ProbeError
+        If a probe's results are not those of the work that it claims.
 
     Notes
     -----
-    FLOP/s: independent chains of multiply-adds in registers, on each instruction set that this
-    processor has; the best counts. Bandwidth: passes over a buffer of eight times the last-level
-    cache. Hashes: headers scanned for a nonce, by `tokenroof.mining.scan`.
+    Probes of a group take turns. Rates in registers count each thread's processor time, which other
+    programs do not stretch; bandwidth of several threads counts the clock.
 
     References
     ----------
@@ -171,130 +103,188 @@ def machine(seconds: float = 1.0, threads: int | None = None) -> Machine:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 3600")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(f"threads is {threads!r}; allowed: a positive integer")
-    cores = _cores() if threads is None else threads
+    cores = _system.cores() if threads is None else threads
     if not 1 <= cores <= 4096:
         raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
+    if isinstance(groups, str) or not all(isinstance(group, str) for group in groups):
+        raise TypeError(f"groups is {groups!r}; allowed: a sequence of {', '.join(GROUPS)}")
+    for group in groups:
+        if group not in GROUPS:
+            raise ValueError(f"groups has {group!r}; allowed: {', '.join(GROUPS)}")
+    wanted = [group for group in GROUPS if group in groups]
+    if not {"flops", "memory"} <= set(wanted):
+        missing = ", ".join(g for g in ("flops", "memory") if g not in wanted)
+        raise ValueError(f"groups lacks {missing}; allowed: 'flops' and 'memory' are always needed")
 
-    start, joules = time.perf_counter(), _package_joules()
-    isa, peak = _flops(seconds, cores)
-    hashrate, backend = _hashes(seconds, cores)
-    busy = time.perf_counter() - start
-    after = _package_joules()
-    watts, note = _watts(joules, after, busy)
-    cache, memory = _last_cache(), _memory()
-    bandwidth = _bandwidth(seconds, cores, isa, cache, memory)
+    began, day = time.perf_counter(), date.today().isoformat()
+    readings: dict[str, _Reading] = {}
+    watts: tuple[float | None, str] = (None, "unknown: nothing was computed")
+    backend = ""
+    for i, group in enumerate(wanted):
+        tell = _part(progress, i, len(wanted))
+        energy, start = _system.Energy(), time.perf_counter()
+        if group == "hash":
+            backend = _fastest_scanner()
+        tasks = _TASKS[group](seconds, cores, set(wanted) <= set(QUICK))
+        # products are as slow as they are; the other groups leave time
+        readings |= sample(tasks, 2.0 * seconds if group == "numpy" else seconds, day, tell)
+        if group == "flops":
+            watts = energy.watts(time.perf_counter() - start)
+    if progress is not None:
+        progress("done", 1.0)
     return Machine(
-        name=_name(),
+        name=_system.processor_name(),
         cores=cores,
-        isa=isa,
-        peak=peak,
-        bandwidth=bandwidth,
-        hashrate=hashrate,
+        readings=readings,
         hash_backend=backend,
-        memory_bytes=memory,
-        cache_bytes=cache,
-        watts=watts,
-        watts_note=note,
-        date=date.today().isoformat(),
-        seconds=time.perf_counter() - start,
+        memory_bytes=_system.memory_bytes(),
+        cache_bytes=max(_system.cache_sizes().values(), default=None),
+        watts=watts[0],
+        watts_note=watts[1],
+        date=day,
+        seconds=time.perf_counter() - began,
     )
 
 
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def _part(progress: Progress | None, i: int, n: int) -> Progress | None:
+    """Progress of one of `n` groups as that of the whole."""
+    if progress is None:
+        return None
+    tell: Progress = progress
+    return lambda what, share: tell(what, (i + share) / n)
 
 
-def _flops(seconds: float, cores: int) -> tuple[str, dict[str, float]]:
-    """The best instruction set for float64, and the best FLOP/s of all by type."""
-    isas = list(_core.build_config()["isas_usable"])
-    runs = 3
-    window = seconds / (2 * len(isas) * runs)
-    found = {
-        (isa, dtype): max(_core.probe_flops(isa, window, cores, dtype) for _ in range(runs))
-        for isa in isas
-        for dtype in ("float64", "float32")
-    }
-    best = max(isas, key=lambda isa: found[isa, "float64"])
-    peak = {
-        name: max(found[isa, dtype] for isa in isas)
-        for name, dtype in (("fp64", "float64"), ("fp32", "float32"))
-    }
-    return best, peak
+def _window(seconds: float, most: float) -> float:
+    return max(min(seconds / 100, most), 5e-4)
 
 
-def _bandwidth(
-    seconds: float, cores: int, isa: str, cache: float | None, memory: float | None
-) -> dict[str, float]:
-    size = max(_LEAST_BUFFER, 8 * int(cache or 0))
+def _flops(seconds: float, cores: int, quick: bool) -> list[Task]:
+    window = _window(seconds, 3e-3)
+    tasks = [
+        compute_task(f"flops.{kind}.{isa}", "FLOP/s", isa, kind, cores, window)
+        for isa, kinds in _core.probe_kinds().items()
+        for kind in ("fp64", "fp32", "bf16", "int8")
+        if kind in kinds
+    ]
+    if _core.measured_clock_hz():
+        tasks.append(timed_task("clock", _core.measured_clock_hz, "Hz"))
+    return tasks
+
+
+def _integer(seconds: float, cores: int, quick: bool) -> list[Task]:
+    return [
+        compute_task(f"integer.{kind}.{isa}", "op/s", isa, kind, cores, _window(seconds, 3e-3))
+        for isa, kinds in _core.probe_kinds().items()
+        for kind in ("add32", "logic32", "shift32")
+        if kind in kinds
+    ]
+
+
+def _counts(cores: int) -> list[int]:
+    """1, 2, 4 ... and all."""
+    return sorted({*(1 << i for i in range(cores.bit_length()) if 1 << i <= cores), cores})
+
+
+def _beyond_caches() -> int:
+    """Bytes of buffers of which no cache holds much."""
+    cache, memory = max(_system.cache_sizes().values(), default=0.0), _system.memory_bytes()
     most = _MOST_BUFFER if memory is None else min(_MOST_BUFFER, int(memory / 8))
-    runs = 2
-    window = seconds / (4 * runs)
-    found = [_core.probe_bandwidth(isa, min(size, most), window, cores) for _ in range(runs)]
-    return {name: max(run[name] for run in found) for name in ("read", "copy", "triad")}
+    return int(min(max(_LEAST_BUFFER, 8 * cache), most))
 
 
-def _hashes(seconds: float, cores: int) -> tuple[float, str]:
+def _level_bytes() -> dict[str, int]:
+    """Bytes that each cache level holds and the one before does not, for one thread."""
+    sizes, out, below = _system.cache_sizes(), {}, 0.0
+    for level, size in sizes.items():
+        out[level] = int(0.75 * size if not below else max(math.sqrt(size * below), 1.5 * below))
+        below = size
+    return out
+
+
+def _memory(seconds: float, cores: int, quick: bool) -> list[Task]:
+    isa, size = _core.build_config()["isas_usable"][0], _beyond_caches()
+    kinds = (*_PASSES, "write_nt", "copy_nt", "triad_nt")
+    counts = [cores] if quick else _counts(cores)
+    return [memory_task("memory", isa, size, kinds, n, _window(seconds, 3e-3), 4) for n in counts]
+
+
+def _caches(seconds: float, cores: int, quick: bool) -> list[Task]:
+    isa, window = _core.build_config()["isas_usable"][0], _window(seconds, 2e-3)
+    last = max(_system.cache_sizes(), default="")
+    out = []
+    for level, size in _level_bytes().items():
+        for n in _counts(cores):
+            # the last level is shared: all threads' parts together stay within it
+            total = (
+                min(size * n, int(0.5 * _system.cache_sizes()[level]))
+                if level == last
+                else size * n
+            )
+            out.append(memory_task(level, isa, total, _PASSES, n, window, 1))
+    return out
+
+
+def _latency(seconds: float, cores: int, quick: bool) -> list[Task]:
+    levels = {**_level_bytes(), "memory": _beyond_caches() // 2}
+    return [latency_task(level, size, _window(seconds, 5e-3)) for level, size in levels.items()]
+
+
+def _costs(seconds: float, cores: int, quick: bool) -> list[Task]:
+    from tokenroof import kernels
+    from tokenroof._numpy_probes import call_task
+
+    page, huge = 4096, 2 << 20
+    calls: dict[str, Callable[[], float]] = {
+        "cost.thread_wake": lambda: _core.probe_thread_wake(20),
+        "cost.thread_start": lambda: _core.probe_thread_start(5),
+    }
+    if _core.probe_first_touch(page, False):
+        calls["cost.page"] = lambda: page * _core.probe_first_touch(4 << 20, False)
+    if _core.probe_first_touch(huge, True):
+        calls["cost.huge_page"] = lambda: huge * _core.probe_first_touch(16 << 20, True)
+    scalar = np.float64(1.0)
+    return [
+        *(timed_task(name, call) for name, call in calls.items()),
+        call_task("cost.kernel", lambda: kernels.ridge_point(scalar, scalar)),  # type: ignore[attr-defined]
+    ]
+
+
+def _numpy(seconds: float, cores: int, quick: bool) -> list[Task]:
+    from tokenroof._numpy_probes import tasks
+
+    cold = max(96 << 20, 3 * max(_system.cache_sizes().values(), default=0.0))
+    return tasks(min(cold, (_system.memory_bytes() or 8e9) / 16))
+
+
+def _fastest_scanner() -> str:
+    from tokenroof import mining
+
+    return str(mining.scan(_GENESIS, start=0, count=1 << 12, target=1, threads=1).backend)
+
+
+def _hash(seconds: float, cores: int, quick: bool) -> list[Task]:
     from tokenroof import mining
 
     # a target of 1 that no hash meets: nothing but scanning is timed
-    trial = mining.scan(_GENESIS, start=0, count=1 << 18, target=1, threads=cores)
-    rate = trial.hashes / trial.seconds
-    count = int(min(max(rate * seconds / 3, 1 << 18), 1 << 32))
-    for _ in range(2):
-        run = mining.scan(_GENESIS, start=0, count=count, target=1, threads=cores)
-        rate = max(rate, run.hashes / run.seconds)
-    return rate, str(trial.backend)
+    def scan(threads: int, count: int) -> mining.ScanResult:
+        return mining.scan(_GENESIS, start=0, count=count, target=1, threads=threads)
+
+    trial = scan(1, 1 << 14)
+    count = int(min(max(trial.hashes / trial.seconds * _window(seconds, 2e-2), 1 << 14), 1 << 28))
+
+    def one() -> float:
+        run = scan(1, count)
+        return float(run.hashes / run.cpu_seconds)
+
+    def every() -> float:
+        run = scan(cores, count * cores)
+        return float(run.hashes / run.seconds)
+
+    # a core's share of a scan by its processor time, and all of them by the clock
+    return [timed_task("hash.core", one, "hash/s"), timed_task("hash.all", every, "hash/s")]
 
 
-def _name() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            key, _, value = line.partition(":")
-            if key.strip() in ("model name", "Model") and value.strip():
-                return " ".join(value.split())
-    except OSError:
-        pass
-    return platform.processor() or platform.machine() or "unknown processor"
-
-
-def _last_cache() -> float | None:
-    """Size of the largest cache of the first processor [B]."""
-    sizes = []
-    for path in _CACHES.glob("index*/size"):
-        try:
-            text = path.read_text().strip()
-            sizes.append(float(text.rstrip("KMG")) * {"K": 2**10, "M": 2**20, "G": 2**30}[text[-1]])
-        except (OSError, ValueError, KeyError, IndexError):
-            continue
-    return max(sizes, default=None)
-
-
-def _memory() -> float | None:
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
-def _package_joules() -> float | None:
-    """Energy counters of all processor packages together [J]; None if they cannot be read."""
-    total, any_read = 0.0, False
-    for path in _RAPL.glob("*-rapl:[0-9]*"):
-        if path.name.count(":") != 1:  # cores and memory inside a package
-            continue
-        try:
-            total += int((path / "energy_uj").read_text()) * 1e-6
-            any_read = True
-        except (OSError, ValueError):
-            continue
-    return total if any_read else None
-
-
-def _watts(before: float | None, after: float | None, seconds: float) -> tuple[float | None, str]:
-    if before is None or after is None:
-        return None, "unknown: this machine has no energy counter that may be read (RAPL)"
-    if after <= before:  # the counter wrapped around
-        return None, "unknown: the energy counter wrapped around while measuring"
-    return (after - before) / seconds, "measured: RAPL energy counters of the processor packages"
+_TASKS: dict[str, Callable[[float, int, bool], list[Task]]] = {
+    "flops": _flops, "integer": _integer, "memory": _memory, "caches": _caches,
+    "latency": _latency, "costs": _costs, "numpy": _numpy, "hash": _hash,
+}  # fmt: skip

@@ -66,7 +66,12 @@ class Step:
         self.device, self.model, self.plan, self.calibration = device, model, plan, calibration
         self.kind = kind
         self._loads, self._tokens, self._resident = loads, tokens, resident
-        self._records = (device.pack(), calibration.pack(), model.pack(), plan.on(device).pack())
+        record = calibration.pack()
+        if calibration.products:
+            from tokenroof._local_products import shapes
+
+            record = calibration.pack(tokens / (plan.pp * plan.dp), shapes(model))
+        self._records = (device.pack(), record, model.pack(), plan.on(device).pack())
 
     def _kernel(self, suffix: str) -> Callable[..., Any]:
         function: Callable[..., Any] = getattr(kernels, f"{self.kind}_{suffix}")
