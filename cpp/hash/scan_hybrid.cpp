@@ -1,4 +1,4 @@
-// Sixteen hashes: schedules in AVX-512 registers, rounds by SHA-NI, merged in one pipeline (generator/
+// Eight hashes: schedules in registers of AVX-512VL, rounds by SHA-NI, merged in one pipeline (generator/
 // hybrid.py). No std:: templates in here (see loops.cpp).
 #include "scan_common.hpp"
 
@@ -10,30 +10,31 @@ namespace {
 
 #include "hybrid.inc"
 
-constexpr int lanes = 16, middle_words = hybrid_middle, most_groups = 16, block_words = hybrid_block;
-using Words = u32 __attribute__((vector_size(64)));
+constexpr int lanes = 8, middle_words = hybrid_middle, most_groups = 16, block_words = hybrid_block;
+using Words = u32 __attribute__((vector_size(32)));
 
-// Lane of a slot of the rounds.
-TR_HD int lane_of(int slot) { return 4 * (slot % 4) + slot / 4; }
+// Slot of the rounds of a lane, and the other way round.
+TR_HD int slot_of(int lane) { return 2 * (lane % 4) + lane / 4; }
+TR_HD int lane_of(int slot) { return 4 * (slot % 2) + slot / 2; }
 
 // Lanes whose last word, bytes swapped, is at most the limit. A slot's four words are F E B A, and e after
 // round 60 is h after round 63.
 TR_HD u32 candidates(const u32* block, u32 limit) {
     const __m512i swap = _mm512_set4_epi32(0x0c0d0e0f, 0x08090a0b, 0x04050607, 0x00010203);
     const __m512i most = _mm512_set1_epi32(int(limit)), last = _mm512_set1_epi32(int(sha256_iv[7]));
-    __mmask16 below[4];
-    for (int k = 0; k < 4; ++k) {
+    __mmask16 below[2];
+    for (int k = 0; k < 2; ++k) {
         const __m512i words = _mm512_add_epi32(_mm512_load_si512(block + hybrid_done2 + 16 * k), last);
         below[k] = _mm512_mask_cmple_epu32_mask(0x2222, _mm512_shuffle_epi8(words, swap), most);
     }
-    if (_mm512_kortestz(_mm512_kor(below[0], below[1]), _mm512_kor(below[2], below[3]))) return 0;
+    if (_mm512_kortestz(below[0], below[1])) return 0;
     u32 found = 0;
-    for (int k = 0; k < 4; ++k) found |= u32(below[k]) >> 1 << k; // slot 4 k + j at bit 4 j + k, its lane
+    for (int s = 0; s < lanes; ++s) found |= (u32(below[s / 4]) >> (4 * (s % 4) + 1) & 1) << lane_of(s);
     return found;
 }
 
 struct Blocks {
-    alignas(64) u32 words[2][4096];
+    alignas(64) u32 words[2][block_words];
 };
 
 TR_HD void clear(Blocks& blocks) {
@@ -85,7 +86,7 @@ long long scan_versions(const ScanJob* job, ScanHit* hits) {
         for (int l = 0; l < some * lanes; ++l) {
             u32 middle[8], early[8];
             prepare_lane(job, step + u32(l), middle, early);
-            const int group = l / lanes, lane = l % lanes, slot = lane_of(lane); // its own inverse
+            const int group = l / lanes, lane = l % lanes, slot = slot_of(lane);
             u32 *s = starts[group] + 4 * slot, *m = middles[group];
             s[0] = early[5], s[1] = early[4], s[2] = early[1], s[3] = early[0];
             s += 4 * lanes;

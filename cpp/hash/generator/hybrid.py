@@ -1,8 +1,9 @@
-"""The hybrid scanner: schedules in vectors of 16 hashes, rounds by SHA-NI, merged in one pipeline.
+"""The hybrid scanner: schedules in vectors of 8 hashes, rounds by SHA-NI, merged in one pipeline.
 
 Turn i makes the first schedule of batch i, the first rounds of i - 1, the second schedule of i - 2 and the
 second rounds of i - 3. What one turn writes (block `next`) the following reads (block `here`). A slot
-s = 4 g + j of the rounds is lane v = 4 j + g of the vectors: that is how four unpacks transpose.
+s = 2 g + j of the rounds is lane v = 4 j + g of the vectors: that is how four unpacks transpose. Vectors of
+256 bits, as an operation of 512 holds its pipe for two cycles, for which the rounds wait.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from description import IV, PADDING, Graph, K, Uniform, Vector, Word
 from vectors import Machine, allocate
 
-LANES = 16
+LANES = 8
 ROW = 8 * LANES
 PAIRS = 30  # two rounds each: 4..63 of the first hash, 1..60 of the second
 # A block, in bytes: pairs of (word + constant), first states, and results of either hash.
@@ -22,9 +23,9 @@ DONE1, DONE2 = START2 + 16 * LANES, START2 + 48 * LANES
 BLOCK = DONE2 + 16 * LANES
 
 
-# Hashes at once (32 of a batch in all), and how many sha256rnds2 stand between vector instructions: by
-# measuring on Zen 4, where finer mixes let vector instructions take the turns of the rounds.
-MIX = {False: ([6, 5, 5], 7), True: ([7, 6, 6, 7, 6], 8)}
+# Hashes at once (16 of a batch in all), and how many sha256rnds2 stand between vector instructions: by
+# measuring on Zen 4.
+MIX = {False: ([6, 6, 4], 2), True: ([4, 7, 5], 2)}
 MIDDLE = 4064  # blocks are addressed from here, so that most offsets of vectors take one byte
 
 
@@ -118,7 +119,7 @@ def second_schedule(g: Graph, part: Part, roll: bool) -> list[Vector]:
 
 
 def rounds(job: dict, groups: list[int], roll: bool, lanes: int) -> list[str]:
-    """The rounds of 16 slots of both hashes, in groups that hide the latency of sha256rnds2."""
+    """The rounds of all slots of both hashes, in groups that hide the latency of sha256rnds2."""
     work = [(number, slot) for number in (1, 2) for slot in range(LANES)]
     most = max(groups)
     lines = [f"vmovdqa (%[nonce]), %%xmm{2 * most + 1}"] * roll
@@ -185,7 +186,7 @@ def hybrid(roll: bool):
     """Lines of one turn, the graph with the job's scalar code, and the slots of the job."""
     groups, every = MIX[roll]
     lanes = LANES
-    machine = Machine(512, [*range(2 * max(groups) + 1 + roll, 32)], lanes)
+    machine = Machine(32 * lanes, [*range(2 * max(groups) + 1 + roll, 32)], lanes, evex=True)
     slots: dict = {}
 
     def memory(op):
