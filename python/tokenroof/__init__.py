@@ -32,8 +32,8 @@ _NAMES = {
     "build_config": "build",
 }
 _MODULES = (
-    "calibrate", "calibration", "catalogue", "dataflow", "decouple", "dtypes", "economics", "estimates",
-    "measure", "mining", "operators", "plot", "power", "reference", "report", "roofline", "serving",
+    "calibrate", "calibration", "catalogue", "cuda", "dataflow", "decouple", "dtypes", "economics",
+    "estimates", "measure", "mining", "operators", "plot", "power", "reference", "report", "roofline", "serving",
     "speculative",
 )  # fmt: skip
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
         calibrate,
         calibration,
         catalogue,
+        cuda,
         dataflow,
         decouple,
         dtypes,

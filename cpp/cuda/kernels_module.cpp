@@ -1,0 +1,7 @@
+#include "parts.hpp"
+
+namespace tokenroof {
+
+void add_kernels(pybind11::module_&) {}
+
+} // namespace tokenroof

@@ -1,0 +1,83 @@
+"""The CUDA module compiled for the CPU: the same device code and host code, over tests/cuda_shim."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.machinery
+import importlib.util
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHIM = ROOT / "tests" / "cuda_shim"
+FLAGS = ["-std=c++20", "-fPIC", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-w",
+         "-DTR_ISA=cuda", "-DTR_LANES=1"]  # fmt: skip
+_loaded: list[ModuleType] = []
+
+
+def _sources() -> list[Path]:
+    cuda = ROOT / "cpp" / "cuda"
+    return sorted([*cuda.glob("*_module.cpp"), *cuda.glob("*.cu"), SHIM / "shim_module.cpp"])
+
+
+def _key(flags: list[str]) -> str:
+    text = hashlib.sha256(repr((flags, sysconfig.get_config_var("EXT_SUFFIX"))).encode())
+    folders = [ROOT / "cpp" / "cuda", ROOT / "cpp" / "include", ROOT / "cpp" / "loops", SHIM]
+    for path in sorted(p for f in folders for p in f.rglob("*") if p.is_file()):
+        text.update(path.name.encode() + path.read_bytes())
+    return text.hexdigest()[:16]
+
+
+def _compile(folder: Path, includes: list[str]) -> Path:
+    target = folder / f"_cuda{sysconfig.get_config_var('EXT_SUFFIX')}"
+    if target.exists():
+        return target
+
+    def one(source: Path) -> str:
+        out = folder / f"{source.stem}{source.suffix}.o"
+        command = ["g++", *FLAGS, *includes, "-x", "c++", "-c", str(source), "-o", str(out)]
+        got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
+        assert got.returncode == 0, f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"
+        return str(out)
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(one, _sources()))
+    temporary = folder / "linked"
+    subprocess.run(
+        ["g++", "-shared", *objects, "-pthread", "-o", str(temporary)], check=True, timeout=100
+    )
+    temporary.rename(target)
+    return target
+
+
+def shim() -> ModuleType:
+    """The module, compiled once per state of the sources; its `shim` part turns devices and failures."""
+    if _loaded:
+        return _loaded[0]
+    if shutil.which("g++") is None:
+        pytest.skip("no g++ here: compiles the device code for the CPU")
+    pybind11 = pytest.importorskip("pybind11", reason="no pybind11 here: its headers are compiled")
+    # not <pybind11>/include alone: the shim's cuda_runtime.h has to be found before a toolkit's
+    includes = [f"-I{SHIM}", f"-I{ROOT}/cpp", f"-I{ROOT}/cpp/include", f"-I{ROOT}/cpp/loops",
+                f"-I{pybind11.get_include()}", f"-I{sysconfig.get_paths()['include']}"]  # fmt: skip
+    folder = Path(tempfile.gettempdir()) / f"tokenroof-shim-{os.getuid()}-{_key(FLAGS + includes)}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of a parallel run compiles, the others wait
+        path = _compile(folder, includes)
+    loader = importlib.machinery.ExtensionFileLoader("_cuda", str(path))
+    spec = importlib.util.spec_from_file_location("_cuda", path, loader=loader)
+    assert spec is not None
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    _loaded.append(module)
+    return module
