@@ -5,18 +5,33 @@
 #include "parts.hpp"
 #include "runtime.hpp"
 
-namespace py = pybind11;
-
 namespace tokenroof {
+namespace devices_part {
 namespace {
 
+namespace py = pybind11;
+
+int attribute(cudaDeviceAttr which, int device) {
+    int value = 0;
+    check(cudaDeviceGetAttribute(&value, which, device), "reading a device's attributes");
+    return value;
+}
+
 std::string version(int v) { return std::to_string(v / 1000) + "." + std::to_string(v % 1000 / 10); }
+
+constexpr int oldest = 75; // whose PTX the module carries
 
 // Empty where something can run.
 std::string why_not() {
     int count = 0, driver = 0, runtime = 0;
     const cudaError_t code = cudaGetDeviceCount(&count);
-    if (code == cudaSuccess && count > 0) return "";
+    if (code == cudaSuccess && count > 0) {
+        for (int i = 0; i < count; ++i)
+            if (10 * attribute(cudaDevAttrComputeCapabilityMajor, i) + attribute(cudaDevAttrComputeCapabilityMinor, i) >=
+                oldest)
+                return "";
+        return "no device of compute capability 7.5 or later";
+    }
     cudaGetLastError();
     if (cudaDriverGetVersion(&driver) != cudaSuccess) driver = 0;
     if (cudaRuntimeGetVersion(&runtime) != cudaSuccess) runtime = 0;
@@ -29,12 +44,6 @@ std::string why_not() {
         return "the NVIDIA driver sees no device (is CUDA_VISIBLE_DEVICES set?)";
     return std::string("the NVIDIA driver does not start: ") + cudaGetErrorString(code) + " (" +
            cudaGetErrorName(code) + ")";
-}
-
-int attribute(cudaDeviceAttr which, int device) {
-    int value = 0;
-    check(cudaDeviceGetAttribute(&value, which, device), "reading a device's attributes");
-    return value;
 }
 
 py::list devices() {
@@ -66,8 +75,10 @@ py::list devices() {
 }
 
 } // namespace
+} // namespace devices_part
 
-void add_devices(py::module_& m) {
+void add_devices(pybind11::module_& m) {
+    using namespace devices_part;
     m.def("why_not", &why_not);
     m.def("devices", &devices);
     m.def("versions", [] {

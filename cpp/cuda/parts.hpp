@@ -1,5 +1,6 @@
 // What the CUDA module is made of: each part registers itself from a host file of its own,
-// <part>_module.cpp; its device code is in <part>.cu, which sees neither pybind11 nor NumPy.
+// <part>_module.cpp; its device code is in <part>.cu, which sees neither pybind11 nor NumPy. The host files
+// are compiled as one (pybind11 takes seconds a file): each keeps its names in namespace <part>_part.
 #pragma once
 #include <pybind11/pybind11.h>
 

@@ -1,7 +1,11 @@
-// Nothing yet.
 #include "parts.hpp"
 
 namespace tokenroof {
+namespace pools_part {
+namespace {
+
+} // namespace
+} // namespace pools_part
 
 void add_pools(pybind11::module_&) {}
 

@@ -23,7 +23,6 @@
 #define __constant__ static
 #define __shared__ static
 #define __forceinline__ inline __attribute__((always_inline))
-#define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)
 #define __grid_constant__
 #define CUDART_VERSION 13000
@@ -54,7 +53,8 @@ enum cudaMemcpyKind { cudaMemcpyHostToHost, cudaMemcpyHostToDevice, cudaMemcpyDe
                       cudaMemcpyDefault };
 enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost, cudaMemoryTypeDevice, cudaMemoryTypeManaged };
 enum cudaDeviceAttr { cudaDevAttrClockRate = 13, cudaDevAttrMultiProcessorCount = 16, cudaDevAttrMemoryClockRate = 36,
-                      cudaDevAttrGlobalMemoryBusWidth = 37, cudaDevAttrMemoryPoolsSupported = 115 };
+                      cudaDevAttrGlobalMemoryBusWidth = 37,
+                      cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76, cudaDevAttrMemoryPoolsSupported = 115 };
 enum : unsigned { cudaEventDisableTiming = 2, cudaEventDefault = 0, cudaStreamNonBlocking = 1, cudaStreamDefault = 0,
                   cudaHostAllocDefault = 0 };
 

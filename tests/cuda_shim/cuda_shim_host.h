@@ -86,6 +86,8 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
     case cudaDevAttrMultiProcessorCount: *value = 4; break;
     case cudaDevAttrMemoryPoolsSupported: *value = 1; break;
     case cudaDevAttrGlobalMemoryBusWidth: *value = 64; break;
+    case cudaDevAttrComputeCapabilityMajor: *value = cuda_shim::state().capability / 10; break;
+    case cudaDevAttrComputeCapabilityMinor: *value = cuda_shim::state().capability % 10; break;
     default: *value = 1000000;
     }
     return cudaSuccess;
