@@ -50,7 +50,7 @@ def _compile(folder: Path, includes: list[str]) -> Path:
         return str(out)
 
     host = folder / "host.cpp"  # as one: pybind11 takes seconds a file
-    parts = sorted((ROOT / "cpp" / "cuda").glob("*_module.cpp"))
+    parts = sorted(p for p in (ROOT / "cpp" / "cuda").glob("*.cpp") if p.name != "module.cpp")
     host.write_text("".join(f'#include "{p}"\n' for p in [*parts, SHIM / "shim_module.cpp"]))
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(one, [*_sources(), host]))

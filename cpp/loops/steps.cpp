@@ -3,10 +3,9 @@
 #include "steps.hpp"
 
 #include "elements.hpp"
+#include "kinds.hpp"
 #include "tokenroof/operator_kernels.hpp"
-#include "tokenroof/power.hpp"
 #include "tokenroof/speculative.hpp"
-#include "tokenroof/transformer.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -68,30 +67,8 @@ void update(Records& r, char** args, const Size* steps, const Size* core, Size k
     prepare(r.prepared, r.d, r.c, r.m, r.p);
 }
 
-enum Kind : int { decode_kind, prefill_kind, mixed_kind, prompts_kind, mixed_prompts_kind };
-template <int K>
-constexpr int loads_of = K == mixed_prompts_kind ? 5 : K == mixed_kind ? 4 : K == prompts_kind ? 3 : 2;
-
-template <int K, class V> TR_HD V seconds(const Prepared& r, const V* x) {
-    const V one = splat<V>(1.0), none = splat<V>(0.0);
-    Parts<V> unused;
-    if constexpr (K == decode_kind) return evaluate<V, true, false, false>(r, x[0], x[1], none, none, none, unused);
-    if constexpr (K == prefill_kind) return evaluate<V, false, true, false>(r, none, none, one, x[0], x[1], unused);
-    if constexpr (K == mixed_kind) return evaluate<V, true, true, false>(r, x[0], x[1], one, x[2], x[3], unused);
-    if constexpr (K == prompts_kind) return evaluate<V, false, true, false>(r, none, none, x[0], x[1], x[2], unused);
-    if constexpr (K == mixed_prompts_kind) return evaluate<V, true, true, false>(r, x[0], x[1], x[2], x[3], x[4], unused);
-}
-template <int K> TR_HD void fields(const Prepared& r, const double* x, double* out) {
-    if constexpr (K == decode_kind) evaluate_step<true, false>(r, x[0], x[1], 0.0, 0.0, 0.0, out);
-    if constexpr (K == prefill_kind) evaluate_step<false, true>(r, 0.0, 0.0, 1.0, x[0], x[1], out);
-    if constexpr (K == mixed_kind) evaluate_step<true, true>(r, x[0], x[1], 1.0, x[2], x[3], out);
-    if constexpr (K == prompts_kind) evaluate_step<false, true>(r, 0.0, 0.0, x[0], x[1], x[2], out);
-    if constexpr (K == mixed_prompts_kind) evaluate_step<true, true>(r, x[0], x[1], x[2], x[3], x[4], out);
-}
-
 // Decode steps over whole batch counts: all but attention depends on the count alone, so it is worked
 // out once per count and looked up. The sums run in the same order: the same bits.
-constexpr Size table_counts = 8192;
 
 // The largest batch if all are whole numbers below table_counts and worth a table, else -1.
 Size largest_count(const char* batch, Size stride, Size n) {
@@ -116,15 +93,12 @@ Size largest_count(const char* batch, Size stride, Size n) {
 // Fills the first n / lanes * lanes outputs; whether one of them is NaN.
 bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
     double table[table_counts + lanes];
-    Prepared rest = r;
-    rest.attentions = rest.attention.decodes = 0;
-    rest.sparse.layers = 0.0;
     Parts<Lanes> unused;
     const Lanes none = splat<Lanes>(0.0), nan = splat<Lanes>(not_a_number());
     for (Size i = 0; i <= largest; i += lanes) {
         Lanes count = {};
         for (int l = 0; l < lanes; ++l) set_lane(count, l, double(i + l));
-        const Lanes t = evaluate<Lanes, true, false, false>(rest, count, none, none, none, none, unused);
+        const Lanes t = evaluate<Lanes, true, false, false, false>(r, count, none, none, none, none, unused);
         __builtin_memcpy(table + i, &t, sizeof t);
     }
     Lanes total = none;
@@ -266,12 +240,8 @@ void board_power_loop(char** args, const Size* dims, const Size* steps, void*) {
         double d[device::count], c[calibration::count], x[6];
         read_record<device::count>(d, args[0] + k * steps[0], core[0]);
         read_record<calibration::count>(c, args[1] + k * steps[1], core[1]);
-        double bad = 0.0;
-        for (int i = 0; i < 6; ++i) {
-            x[i] = at(args[2 + i] + k * steps[2 + i]);
-            bad = x[i] >= 0.0 ? bad : not_a_number();
-        }
-        const double y = board_watts(d, c, x[0], x[1], Activity{x[2], x[3], x[4], x[5]}) + bad;
+        for (int i = 0; i < 6; ++i) x[i] = at(args[2 + i] + k * steps[2 + i]);
+        const double y = board_watts_of(d, c, x);
         some_nan = some_nan || y != y;
         *reinterpret_cast<double*>(args[8] + k * steps[8]) = y;
     }

@@ -58,6 +58,15 @@ enum cudaDeviceAttr { cudaDevAttrClockRate = 13, cudaDevAttrMultiProcessorCount 
 enum : unsigned { cudaEventDisableTiming = 2, cudaEventDefault = 0, cudaStreamNonBlocking = 1, cudaStreamDefault = 0,
                   cudaHostAllocDefault = 0 };
 
+enum cudaMemAllocationType { cudaMemAllocationTypePinned = 1 };
+enum cudaMemLocationType { cudaMemLocationTypeDevice = 1 };
+enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
+struct cudaMemPoolProps {
+    cudaMemAllocationType allocType;
+    struct { cudaMemLocationType type; int id; } location;
+};
+using cudaMemPool_t = struct CUmemPool_st*;
+struct CUmemPool_st { int device; };
 struct cudaDeviceProp {
     char name[256];
     int major, minor, multiProcessorCount, l2CacheSize;
@@ -74,7 +83,7 @@ namespace cuda_shim {
 
 struct State {
     std::recursive_mutex mutex;
-    int devices = 2, driver = 13000, capability = 90;
+    int devices = 2, driver = 13000, capability = 90, pools = 1;
     std::size_t memory = std::size_t(1) << 30; // of each device
     std::map<int, std::size_t> used;
     cudaError_t last = cudaSuccess;

@@ -84,7 +84,7 @@ inline cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr which, int)
     SHIM_ENTER(true);
     switch (which) {
     case cudaDevAttrMultiProcessorCount: *value = 4; break;
-    case cudaDevAttrMemoryPoolsSupported: *value = 1; break;
+    case cudaDevAttrMemoryPoolsSupported: *value = cuda_shim::state().pools; break;
     case cudaDevAttrGlobalMemoryBusWidth: *value = 64; break;
     case cudaDevAttrComputeCapabilityMajor: *value = cuda_shim::state().capability / 10; break;
     case cudaDevAttrComputeCapabilityMinor: *value = cuda_shim::state().capability % 10; break;
@@ -125,6 +125,19 @@ template <class T> cudaError_t cudaMalloc(T** p, std::size_t n) {
 template <class T> cudaError_t cudaMallocAsync(T** p, std::size_t n, cudaStream_t) {
     SHIM_ENTER(true);
     return shim_allocate(reinterpret_cast<void**>(p), n, cudaMemoryTypeDevice);
+}
+template <class T> cudaError_t cudaMallocFromPoolAsync(T** p, std::size_t n, cudaMemPool_t, cudaStream_t) {
+    SHIM_ENTER(true);
+    return shim_allocate(reinterpret_cast<void**>(p), n, cudaMemoryTypeDevice);
+}
+inline cudaError_t cudaMemPoolCreate(cudaMemPool_t* pool, const cudaMemPoolProps* props) {
+    SHIM_ENTER(true);
+    *pool = new CUmemPool_st{props->location.id};
+    return cudaSuccess;
+}
+inline cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, cudaMemPoolAttr, void*) {
+    SHIM_ENTER(true);
+    return cudaSuccess;
 }
 template <class T> cudaError_t cudaHostAlloc(T** p, std::size_t n, unsigned) {
     SHIM_ENTER(true);

@@ -145,8 +145,9 @@ TR_HD void add_prefill_attention(V& time, Parts<V>& out, const Prepared& r, V pr
 }
 
 // Seconds of one step. A decode batch of `batch` sequences with `context` cached tokens each (the new
-// one included), and `prompts` prompts of `tokens` new tokens behind `past` cached ones.
-template <class V, bool Decode, bool Prefill, bool Full>
+// one included), and `prompts` prompts of `tokens` new tokens behind `past` cached ones. Without Attend a
+// decode step lacks what `add_decode_attention` adds last: it depends on the batch alone.
+template <class V, bool Decode, bool Prefill, bool Full, bool Attend = true>
 TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V past, Parts<V>& out) {
     const V zero = splat<V>(0.0), nan = splat<V>(not_a_number());
     V amount[amounts];
@@ -190,7 +191,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     }
     if constexpr (Decode) {
         add_lines<V, Full>(time, out, r.decode, amount);
-        add_decode_attention<V, Full>(time, out, r, sequences, context);
+        if constexpr (Attend) add_decode_attention<V, Full>(time, out, r, sequences, context);
     }
     if constexpr (Full) out.decode_attention = out.group[group_attention];
     if constexpr (Prefill) {

@@ -1,0 +1,11 @@
+// Steps that carry a decode batch and prompts.
+#include "step_kernels.hpp"
+
+namespace tokenroof {
+
+void mixed_time_float64(const Call& call) { run_seconds<mixed_kind>(call); }
+void mixed_step_float64(const Call& call) { run_fields<mixed_kind>(call); }
+void mixed_prompts_time_float64(const Call& call) { run_seconds<mixed_prompts_kind>(call); }
+void mixed_prompts_step_float64(const Call& call) { run_fields<mixed_prompts_kind>(call); }
+
+} // namespace tokenroof
