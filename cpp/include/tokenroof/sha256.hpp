@@ -9,18 +9,38 @@ inline namespace TR_ISA {
 using u32 = unsigned int;
 using u8 = unsigned char;
 
-constexpr u32 sha256_k[64] = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+// clang-format off
+#define TR_SHA256_K \
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5, \
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174, \
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da, \
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967, \
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85, \
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070, \
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3, \
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2
+#define TR_SHA256_IV \
+    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19
+// clang-format on
 
-constexpr u32 sha256_iv[8] = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                              0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+// Device code reads no array of the host's, also where all of it is known at compile time.
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+TR_HD u32 sha256_constant(int t) {
+    constexpr u32 k[64] = {TR_SHA256_K};
+    return k[t];
+}
+TR_HD u32 sha256_initial(int i) {
+    constexpr u32 iv[8] = {TR_SHA256_IV};
+    return iv[i];
+}
+#else
+constexpr u32 sha256_k[64] = {TR_SHA256_K};
+constexpr u32 sha256_iv[8] = {TR_SHA256_IV};
+TR_HD u32 sha256_constant(int t) { return sha256_k[t]; }
+TR_HD u32 sha256_initial(int i) { return sha256_iv[i]; }
+#endif
+#undef TR_SHA256_K
+#undef TR_SHA256_IV
 
 template <class U> TR_HD U words(u32 x) { return U{} + x; }
 template <class U> TR_HD U rotate_right(U x, int n) { return (x >> n) | (x << (32 - n)); }
@@ -37,7 +57,7 @@ template <class U> TR_HD void sha256_round(U* s, int t, U scheduled) {
     U& d = s[(o + 3) & 7];
     U& h = s[(o + 7) & 7];
     const U e = s[(o + 4) & 7];
-    const U t1 = h + big_sigma1(e) + choose(e, s[(o + 5) & 7], s[(o + 6) & 7]) + sha256_k[t] + scheduled;
+    const U t1 = h + big_sigma1(e) + choose(e, s[(o + 5) & 7], s[(o + 6) & 7]) + sha256_constant(t) + scheduled;
     const U a = s[o];
     d += t1;
     h = t1 + big_sigma0(a) + majority(a, s[(o + 1) & 7], s[(o + 2) & 7]);
@@ -91,7 +111,7 @@ template <class U> TR_HD void pad_header(U* w) {
     w[15] = words<U>(640);
 }
 template <class U> TR_HD void initial_state(U* s) {
-    for (int i = 0; i < 8; ++i) s[i] = words<U>(sha256_iv[i]);
+    for (int i = 0; i < 8; ++i) s[i] = words<U>(sha256_initial(i));
 }
 
 // Double hash of a header given as 20 big-endian words; the digest as 8 words.
@@ -141,7 +161,7 @@ template <class U> TR_HD U last_word(const ScanHeader& job, U nonce_big_endian) 
     pad_digest(w);
     initial_state(s);
     sha256_rounds(s, w, 0, 61);
-    return s[(64 - 61 + 4) & 7] + sha256_iv[7]; // e after round 60 is h after round 63
+    return s[(64 - 61 + 4) & 7] + sha256_initial(7); // e after round 60 is h after round 63
 }
 
 // Whether a digest, read as Bitcoin does (little-endian), is at most the target (32 bytes, the same).
