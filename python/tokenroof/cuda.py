@@ -1,7 +1,10 @@
 """The kernels on CUDA devices, where this build and this machine have them.
 
-`available` says whether something can run, `why_not` what is missing, `devices` what there is. None of
-them fails, and nothing here needs a driver to be imported.
+Every kernel of `tokenroof.kernels` is here by the same name, over arrays that are on a device: CuPy, Torch,
+JAX, Numba, whatever has ``__cuda_array_interface__`` or DLPack. They broadcast, take any strides and ``out=``,
+settle types as NumPy does, run on the array library's current stream or on ``stream=``, and give the
+result in that library. `available` says whether something can run, `why_not` what is missing, `devices` what
+there is; none of them fails, and nothing here needs a driver to be imported.
 """
 
 from __future__ import annotations
@@ -11,9 +14,15 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from tokenroof import _core
+from tokenroof import _core, _device_call, kernels
+from tokenroof._device_arrays import LEGACY_STREAM, Array, stream_handle
+from tokenroof._device_call import DeviceKernel
 
-__all__ = ["CudaDevice", "available", "devices", "why_not"]
+_NAMES = tuple(kernels.__test__)
+
+__all__ = [
+    "Array", "CudaDevice", "DeviceKernel", "asarray", "available", "devices", "why_not", *_NAMES,
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,3 +134,51 @@ def devices() -> list[CudaDevice]:
         return []
     found: list[dict[str, Any]] = module.devices()
     return [CudaDevice(**one) for one in found]
+
+
+def asarray(x: Any, dtype: Any = None, *, device: int = 0, stream: Any = None) -> Array:
+    """Copy numbers of the host to a device.
+
+    Parameters
+    ----------
+    x : array_like
+        On the host.
+    dtype : dtype, optional
+        Its own without it.
+    device : int, optional
+        Number of the device.
+    stream : int or stream, optional
+        Where the copy is put; it is done when this returns.
+
+    Returns
+    -------
+    Array
+        Which CuPy, Torch, JAX and Numba take by protocol.
+
+    Raises
+    ------
+    RuntimeError
+        If nothing can run here.
+    ValueError
+        If there is no such device.
+    MemoryError
+        If its memory is full.
+
+    Examples
+    --------
+    >>> not available() or asarray([1.0, 2.0]).shape == (2,)
+    True
+    """
+    module = _module()
+    count = len(module.devices())
+    if isinstance(device, bool) or not isinstance(device, int) or not 0 <= device < count:
+        raise ValueError(f"device is {device!r}; allowed: 0 to {count - 1}")
+    handle = LEGACY_STREAM if stream is None else stream_handle(stream)
+    return _device_call.asarray(module, x, dtype, device, handle)
+
+
+def _loader() -> ModuleType:
+    return _module()  # looked up at each call, so that it may be replaced
+
+
+globals().update({name: DeviceKernel(name, _loader) for name in _NAMES})
