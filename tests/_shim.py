@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -22,6 +23,7 @@ SHIM = ROOT / "tests" / "cuda_shim"
 FLAGS = ["-std=c++20", "-fPIC", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-w",
          "-DTR_ISA=cuda", "-DTR_LANES=1"]  # fmt: skip
 _loaded: list[ModuleType] = []
+_shown: dict[int, int] = {}  # addresses that pass for a device's, and for how many arrays
 
 
 def _sources() -> list[Path]:
@@ -84,3 +86,34 @@ def shim() -> ModuleType:
     loader.exec_module(module)
     _loaded.append(module)
     return module
+
+
+class HostArray:
+    """An array that says of the host's memory that it is a device's, as the shim's device memory is."""
+
+    def __init__(self, array, device=0, version=3, stream=None, read_only=False, mask=None):
+        self.array, self.device = array, device
+        self.told = {"version": version, "data": (array.ctypes.data, read_only), "strides": array.strides,
+                     "shape": array.shape, "typestr": array.dtype.str}  # fmt: skip
+        if version >= 3:
+            self.told |= {"stream": stream, "mask": mask}
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        self._base = array.ctypes.data
+        _shown[self._base] = _shown.get(self._base, 0) + 1
+        shim().shim.register(self._base, array.nbytes, device)
+
+    def __del__(self):  # the host may give the memory to something else
+        _shown[self._base] -= 1
+        if not _shown[self._base]:
+            del _shown[self._base]
+            shim().shim.unregister(self._base)
+
+    @property
+    def __cuda_array_interface__(self):
+        return self.told
+
+
+def on_device(array, **changes):
+    """The same strided memory as a device array."""
+    return HostArray(np.asarray(array), **changes)

@@ -33,7 +33,7 @@ class _Scalar:
     """A number of the host, which goes along with the launch."""
 
     value: float
-    kind: Any  # its NumPy type, or Python's int, float, bool
+    kind: Any  # its NumPy type, or Python's int or float
 
 
 def _core_sizes(signature: str | None, inputs: int) -> tuple[list[int | None], int | None]:
@@ -140,7 +140,7 @@ class DeviceKernel:
 
     def _operand(self, module: ModuleType, name: str, x: Any, stream: int | None) -> View | _Scalar:
         if isinstance(x, (bool, int, float)):
-            return _Scalar(float(x), type(x))
+            return _Scalar(float(x), np.dtype(bool) if isinstance(x, bool) else type(x))
         if isinstance(x, np.generic):
             if x.dtype.kind not in "biuf":
                 raise TypeError(f"{name} has type {x.dtype}; allowed: real numbers")
@@ -153,7 +153,8 @@ class DeviceKernel:
         target = view(module, "out", out, stream)
         if target.read_only:
             raise ValueError("out is read-only; allowed: an array that can be written to")
-        if any(s == 0 and n > 1 for n, s in zip(target.shape, target.strides, strict=True)):
+        repeated = any(s == 0 and n > 1 for n, s in zip(target.shape, target.strides, strict=True))
+        if repeated and 0 not in target.shape:
             raise ValueError("out has several elements in one place; allowed: an array without broadcast axes")
         return target
 
