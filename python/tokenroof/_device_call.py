@@ -139,12 +139,12 @@ class DeviceKernel:
         return hand_over(views[0], result.owner) if array is None else array
 
     def _operand(self, module: ModuleType, name: str, x: Any, stream: int | None) -> View | _Scalar:
-        if isinstance(x, (bool, int, float)):
-            return _Scalar(float(x), np.dtype(bool) if isinstance(x, bool) else type(x))
-        if isinstance(x, np.generic):
+        if isinstance(x, np.generic):  # np.float64 is a float too
             if x.dtype.kind not in "biuf":
                 raise TypeError(f"{name} has type {x.dtype}; allowed: real numbers")
             return _Scalar(float(x), x.dtype)
+        if isinstance(x, (bool, int, float)):
+            return _Scalar(float(x), np.dtype(bool) if isinstance(x, bool) else type(x))
         return view(module, name, x, stream)
 
     def _target(self, module: ModuleType, out: Any, stream: int | None) -> View:
