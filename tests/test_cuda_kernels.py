@@ -183,6 +183,9 @@ def test_decode_by_table_and_the_long_way():
     # records along the fastest axis, so that elements of one combination lie far apart
     got, want = both("decode_time", all_devices, RECORDS[1], RECORDS[2], RECORDS[3], batch[:, None], 4096.0)
     assert got.shape == (6000, 3) and same(got, want)
+    long = np.resize(batch, 40_000)  # enough for the longest table
+    got, want = both("decode_time", *RECORDS, long, 4096.0)
+    assert same(got, want)
     got, want = both("decode_time", *RECORDS, 64.0, np.repeat(context, 2))  # one batch is no table
     assert same(got, want)
 

@@ -89,6 +89,7 @@ struct State {
     cudaError_t last = cudaSuccess;
     std::map<std::string, std::pair<long, cudaError_t>> failures; // by call: after so many, with this
     std::map<std::string, long> calls;
+    std::vector<std::pair<std::string, std::uintptr_t>> log; // launches, records and waits, by stream
     struct Range { std::size_t bytes; int device; bool owned; cudaMemoryType type; };
     std::map<std::uintptr_t, Range> ranges;
 };
@@ -117,6 +118,11 @@ inline cudaError_t enter(const char* call, bool needs_device = true) {
     if (needs_device && s.devices == 0) return set(cudaErrorNoDevice);
     return cudaSuccess;
 }
+inline void note(const char* what, const void* stream) {
+    State& s = state();
+    const std::lock_guard<std::recursive_mutex> lock(s.mutex);
+    if (s.log.size() < 10000) s.log.emplace_back(what, reinterpret_cast<std::uintptr_t>(stream));
+}
 inline const State::Range* find(const void* p) {
     State& s = state();
     const auto at = reinterpret_cast<std::uintptr_t>(p);
@@ -130,8 +136,9 @@ inline thread_local std::barrier<>* block_barrier = nullptr;
 
 // The threads of a grid one after another; with barriers, those of a block as threads of the system.
 template <class... P>
-void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t, void*, P... arguments) {
+void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t, void* stream, P... arguments) {
     if (enter("launch") != cudaSuccess) return;
+    note("launch", stream);
     if (block.x * block.y * block.z > 1024 || block.x * block.y * block.z == 0 || grid.x * grid.y * grid.z == 0) {
         set(cudaErrorInvalidConfiguration);
         return;

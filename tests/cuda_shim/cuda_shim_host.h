@@ -195,9 +195,17 @@ inline cudaError_t cudaStreamCreateWithFlags(cudaStream_t* s, unsigned) {
 }
 inline cudaError_t cudaStreamCreate(cudaStream_t* s) { return cudaStreamCreateWithFlags(s, 0); }
 inline cudaError_t cudaStreamDestroy(cudaStream_t s) { SHIM_ENTER(false); delete s; return cudaSuccess; }
-inline cudaError_t cudaStreamSynchronize(cudaStream_t) { SHIM_ENTER(true); return cudaSuccess; }
+inline cudaError_t cudaStreamSynchronize(cudaStream_t s) {
+    SHIM_ENTER(true);
+    cuda_shim::note("synchronize", s);
+    return cudaSuccess;
+}
 inline cudaError_t cudaStreamQuery(cudaStream_t) { SHIM_ENTER(true); return cudaSuccess; }
-inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned = 0) { SHIM_ENTER(true); return cudaSuccess; }
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t, unsigned = 0) {
+    SHIM_ENTER(true);
+    cuda_shim::note("wait", s);
+    return cudaSuccess;
+}
 inline cudaError_t cudaLaunchHostFunc(cudaStream_t, cudaHostFn_t f, void* data) {
     SHIM_ENTER(true);
     f(data);
@@ -209,8 +217,9 @@ inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t* e, unsigned) {
     return cudaSuccess;
 }
 inline cudaError_t cudaEventCreate(cudaEvent_t* e) { return cudaEventCreateWithFlags(e, 0); }
-inline cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t = nullptr) {
+inline cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s = nullptr) {
     SHIM_ENTER(true);
+    cuda_shim::note("record", s);
     e->at = std::chrono::steady_clock::now();
     return cudaSuccess;
 }

@@ -21,6 +21,7 @@ PYBIND11_MODULE(_cuda, m) {
         s.last = cudaSuccess;
         s.failures.clear();
         s.calls.clear();
+        s.log.clear();
     });
     shim.def("set", [](int devices, int driver, std::size_t memory, int capability, int pools) {
         auto& s = cuda_shim::state();
@@ -35,6 +36,7 @@ PYBIND11_MODULE(_cuda, m) {
         cuda_shim::state().failures[call] = {after, cudaError_t(code)};
     }, py::arg("call"), py::arg("code"), py::arg("after") = 0);
     shim.def("calls", [] { return cuda_shim::state().calls; });
+    shim.def("log", [] { return std::exchange(cuda_shim::state().log, {}); });
     shim.def("used", [](int device) { return cuda_shim::state().used[device]; });
     shim.def("register", [](std::uintptr_t p, std::size_t bytes, int device) {
         cuda_shim::state().ranges[p] = {bytes, device, false, cudaMemoryTypeDevice};
