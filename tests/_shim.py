@@ -48,7 +48,9 @@ def _compile(folder: Path, includes: list[str]) -> Path:
         out = folder / f"{source.stem}{source.suffix}.o"
         command = ["g++", *FLAGS, *includes, "-x", "c++", "-c", str(source), "-o", str(out)]
         got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
-        assert got.returncode == 0, f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"
+        assert got.returncode == 0, (
+            f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"
+        )
         return str(out)
 
     host = folder / "host.cpp"  # as one: pybind11 takes seconds a file

@@ -28,10 +28,21 @@ def module(monkeypatch):
 
 
 def test_there_and_back(module):
-    for x in (X, X.astype(np.float32)[::-2], np.arange(6).reshape(2, 3).T, np.float16(3), np.zeros((2, 0)), [True]):
+    for x in (
+        X,
+        X.astype(np.float32)[::-2],
+        np.arange(6).reshape(2, 3).T,
+        np.float16(3),
+        np.zeros((2, 0)),
+        [True],
+    ):
         array = cuda.asarray(x, device=1)
         got = array.get()
-        assert got.dtype == np.asarray(x).dtype and np.array_equal(got, x) and array.shape == np.shape(x)
+        assert (
+            got.dtype == np.asarray(x).dtype
+            and np.array_equal(got, x)
+            and array.shape == np.shape(x)
+        )
         assert array.nbytes == got.nbytes and array.size == got.size and array.ndim == got.ndim
         assert "device 1" in repr(array)
     assert cuda.asarray([1, 2], np.float32).dtype == np.float32
@@ -51,7 +62,7 @@ def test_memory_goes_back(module):
     assert module.shim.used(0) == before + X.nbytes  # lent
     del capsule
     assert module.shim.used(0) == before
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="do not broadcast"):
         cuda.attainable(cuda.asarray(X), cuda.asarray(X[:4]), 1.0)
     gc.collect()
     assert module.shim.used(0) == before
@@ -82,7 +93,9 @@ def test_dlpack_in_and_out(module, new, dtype):
     got = cuda.ridge_point(lender, 4.0, stream=77)
     assert lender.asked == [{"stream": 77, "max_version": (1, 0)} if new else {"stream": 77}]
     want = kernels.ridge_point(x, 4.0)
-    assert isinstance(got, cuda.Array) and got.dtype == want.dtype and np.array_equal(got.get(), want)
+    assert (
+        isinstance(got, cuda.Array) and got.dtype == want.dtype and np.array_equal(got.get(), want)
+    )
     # what was borrowed is given back only when the work is done
     assert ("synchronize", 77) in module.shim.log()
     del lender, got
@@ -150,10 +163,14 @@ def test_the_producers_stream_is_the_default(module):
         module.shim.log()
         cuda.ridge_point(on_device(X, stream=told), 4.0)
         log = module.shim.log()
-        assert ("launch", launched) in log and ("wait", launched) not in log[: log.index(("launch", launched))]
+        assert ("launch", launched) in log and ("wait", launched) not in log[
+            : log.index(("launch", launched))
+        ]
 
 
-@pytest.mark.parametrize("stream", [True, "0", 1.5, -3, object(), Stream(handle=types.SimpleNamespace(value="x"))])
+@pytest.mark.parametrize(
+    "stream", [True, "0", 1.5, -3, object(), Stream(handle=types.SimpleNamespace(value="x"))]
+)
 def test_no_stream(stream):
     with pytest.raises(TypeError, match="stream is .*; allowed: a handle"):
         cuda.ridge_point(on_device(X), 1.0, stream=stream)
@@ -228,7 +245,7 @@ def test_results_are_torchs(monkeypatch, module):
 
 
 def test_results_are_numbas(monkeypatch, module):
-    numba, array, block, empty, asked = library(monkeypatch, "numba")
+    numba, array, block, empty, _ = library(monkeypatch, "numba")
     numba.cuda = types.ModuleType("numba.cuda")
     numba.cuda.device_array = empty
     numba.cuda.gpus = [block("gpu", 0)]
@@ -244,11 +261,16 @@ def test_results_are_jaxs(monkeypatch, module):
         """An array of JAX: DLPack counts, whatever else it has."""
 
         __module__ = "jaxlib._jax"
-        __cuda_array_interface__ = property(lambda self: pytest.fail("JAX's arrays are asked by DLPack"))
+        __cuda_array_interface__ = property(
+            lambda self: pytest.fail("JAX's arrays are asked by DLPack")
+        )
 
         def __init__(self, array):
             self.lender = Lender(array)
-            self.__dlpack__, self.__dlpack_device__ = self.lender.__dlpack__, self.lender.__dlpack_device__
+            self.__dlpack__, self.__dlpack_device__ = (
+                self.lender.__dlpack__,
+                self.lender.__dlpack_device__,
+            )
 
     jax.dlpack = types.SimpleNamespace(from_dlpack=Taken)
     monkeypatch.setitem(sys.modules, "jax", jax)
@@ -355,15 +377,21 @@ def test_out_of_memory_leaves_all_usable(module):
     assert works()
 
 
-@pytest.mark.parametrize("call", ["launch", "cudaEventRecord", "cudaPointerGetAttributes", "cudaEventCreateWithFlags"])
-@pytest.mark.parametrize("code,text", [(719, "unspecified launch failure"), (9, "invalid configuration argument")])
+@pytest.mark.parametrize(
+    "call", ["launch", "cudaEventRecord", "cudaPointerGetAttributes", "cudaEventCreateWithFlags"]
+)
+@pytest.mark.parametrize(
+    "code,text", [(719, "unspecified launch failure"), (9, "invalid configuration argument")]
+)
 def test_a_failure_is_told_and_over(module, call, code, text):
     gc.collect()
     before = module.shim.used(0)
     module.shim.fail(call, code)
     with pytest.raises(module.CudaError, match=text) as failure:
         cuda.ridge_point(on_device(X), 4.0)
-    assert isinstance(failure.value, RuntimeError) and re.search(r"\(cudaError\w+\)$", str(failure.value))
+    assert isinstance(failure.value, RuntimeError) and re.search(
+        r"\(cudaError\w+\)$", str(failure.value)
+    )
     del failure  # its frames hold arrays
     gc.collect()
     assert works() and module.shim.used(0) == before
@@ -375,7 +403,10 @@ def test_without_pools_of_memory(module):
     module.shim.set(devices=3, pools=0)
     x = cuda.asarray(X, device=2)
     assert np.array_equal(cuda.ridge_point(x, 4.0).get(), X / 4.0)
-    assert module.shim.calls()["cudaMalloc"] == 2 and "cudaMallocFromPoolAsync" not in module.shim.calls()
+    assert (
+        module.shim.calls()["cudaMalloc"] == 2
+        and "cudaMallocFromPoolAsync" not in module.shim.calls()
+    )
     del x
     module.shim.set()
 
@@ -387,10 +418,15 @@ def test_devices_and_why_not(module):
     assert cuda.available() and cuda.why_not() == ""
     first, second = cuda.devices()
     assert (first.index, first.name, first.compute_capability) == (0, "shim0", (9, 0))
-    assert first.sm_count == 4 and first.memory_bytes == 1 << 30 and second.pci_bus == "0000:01:00.0"
+    assert (
+        first.sm_count == 4 and first.memory_bytes == 1 << 30 and second.pci_bus == "0000:01:00.0"
+    )
     for state, reason in (
         ({"driver": 0}, "no NVIDIA driver was found (libcuda.so.1)"),
-        ({"driver": 12040}, "the NVIDIA driver is too old: it knows CUDA 12.4, this module needs 13.0"),
+        (
+            {"driver": 12040},
+            "the NVIDIA driver is too old: it knows CUDA 12.4, this module needs 13.0",
+        ),
         ({"devices": 0}, "the NVIDIA driver sees no device (is CUDA_VISIBLE_DEVICES set?)"),
         ({"capability": 61}, "no device of compute capability 7.5 or later"),
     ):
@@ -410,7 +446,9 @@ def test_devices_and_why_not(module):
 
 def test_built_without(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setitem(sys.modules, "tokenroof._cuda", None)  # what is not built cannot be imported
+    monkeypatch.setitem(
+        sys.modules, "tokenroof._cuda", None
+    )  # what is not built cannot be imported
     monkeypatch.setattr(cuda, "_core", types.SimpleNamespace(
         build_config=lambda: {"cuda": "built without CUDA: no CUDA compiler was found"}))  # fmt: skip
     cuda._import.cache_clear()
@@ -418,7 +456,9 @@ def test_built_without(monkeypatch):
     assert not cuda.available() and cuda.devices() == []
     with pytest.raises(RuntimeError, match="no CUDA here: built without CUDA"):
         cuda.ridge_point(1.0, 2.0)
-    monkeypatch.setattr(cuda, "_core", types.SimpleNamespace(build_config=lambda: {"cuda": "built with CUDA 13.0"}))
+    monkeypatch.setattr(
+        cuda, "_core", types.SimpleNamespace(build_config=lambda: {"cuda": "built with CUDA 13.0"})
+    )
     cuda._import.cache_clear()
     assert cuda.why_not().startswith("the CUDA module does not load: ")
     monkeypatch.undo()

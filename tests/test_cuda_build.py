@@ -53,7 +53,9 @@ def _nvrtc(code):
     core = pytest.importorskip(
         "cuda.core", reason="cuda-core is not installed: no NVRTC", exc_type=ImportError
     )
-    options = core.ProgramOptions(arch="sm_90", std="c++17", fma=False, include_path=tr.get_include())
+    options = core.ProgramOptions(
+        arch="sm_90", std="c++17", fma=False, include_path=tr.get_include()
+    )
     return core.Program(code, "c++", options).compile("cubin")
 
 
@@ -102,10 +104,14 @@ def test_the_module_loads_and_explains_itself():
             module.Memory(0, 8, 1)
 
 
-@pytest.mark.skipif(shutil.which("ldd") is None, reason="no ldd here: looks at what the module links to")
+@pytest.mark.skipif(
+    shutil.which("ldd") is None, reason="no ldd here: looks at what the module links to"
+)
 def test_the_module_links_no_cuda_library():
     """cudart is in it; the driver is opened when something runs."""
-    told = subprocess.run(["ldd", _built().__file__], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        ["ldd", _built().__file__], capture_output=True, text=True, check=True
+    ).stdout
     assert "libstdc++" in told and "cuda" not in told.replace(_built().__file__, "")
 
 

@@ -97,7 +97,9 @@ def test_elementwise_bit_for_bit(name, dtype):
 @given(data=st.data())
 def test_strides_and_broadcasting(data):
     """Any shapes that broadcast, any axes turned or reversed, numbers among the inputs, with and without out."""
-    shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=5, max_side=4, min_side=0))
+    shapes = data.draw(
+        hnp.mutually_broadcastable_shapes(num_shapes=3, max_dims=5, max_side=4, min_side=0)
+    )
     dtypes = data.draw(st.lists(st.sampled_from("?bBhHiIqQefd"), min_size=3, max_size=3))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
     inputs = []
@@ -105,10 +107,14 @@ def test_strides_and_broadcasting(data):
         order = data.draw(st.permutations(range(len(shape))))
         x = rng.uniform(0, 100, tuple(shape[i] for i in order)).astype(kind)
         turns = tuple(slice(None, None, data.draw(st.sampled_from([1, -1]))) for _ in shape)
-        inputs.append(x.transpose(np.argsort(order))[(*turns, ...)])  # an array also where it has no axes
+        inputs.append(
+            x.transpose(np.argsort(order))[(*turns, ...)]
+        )  # an array also where it has no axes
     if data.draw(st.booleans()):
         i = data.draw(st.integers(0, 2))
-        inputs[i] = data.draw(st.sampled_from([3, 2.5, True, np.float32(1.5), np.int16(7), np.float64(0.25)]))
+        inputs[i] = data.draw(
+            st.sampled_from([3, 2.5, True, np.float32(1.5), np.int16(7), np.float64(0.25)])
+        )
     got, want = both("time_bound_capped", *inputs)
     assert got.shape == np.shape(want) and got.dtype == np.asarray(want).dtype and same(got, want)
     given = [on_device(x) if isinstance(x, np.ndarray) else x for x in inputs]
@@ -135,7 +141,15 @@ def test_steps_bit_for_bit(name, device, calibration, model, plan, data):
 
 
 @quick
-@given(devices(), calibrations(), models(), plans(), st.floats(0.1, 1e4), st.floats(1, 1e5), st.floats(1, 1e4))
+@given(
+    devices(),
+    calibrations(),
+    models(),
+    plans(),
+    st.floats(0.1, 1e4),
+    st.floats(1, 1e5),
+    st.floats(1, 1e4),
+)
 def test_serving_bit_for_bit(device, calibration, model, plan, concurrency, tokens, answers):
     packed = records(device, calibration, model, plan)
     load = [np.array([concurrency, 0.0, np.nan, 4.0])[:, None], np.array([tokens, 1024.0]), answers]
@@ -145,7 +159,9 @@ def test_serving_bit_for_bit(device, calibration, model, plan, concurrency, toke
     terms = kernels.serving_terms(*packed, *load)
     got, want = both("serving_of_terms", packed[1], terms, load[0], answers)
     assert same(got, want)
-    got, want = both("memory_required", packed[2], packed[3], load[1][:, None], np.array([1.0, 5e3]))
+    got, want = both(
+        "memory_required", packed[2], packed[3], load[1][:, None], np.array([1.0, 5e3])
+    )
     assert same(got, want)
     uses = np.random.default_rng(1).uniform(-0.1, 1.0, (6, 7))
     got, want = both("board_power", packed[0], packed[1], *uses)
@@ -181,7 +197,9 @@ def test_decode_by_table_and_the_long_way():
                      batch, context)  # fmt: skip
     assert got.shape == (3, 2, 6000) and same(got, want)
     # records along the fastest axis, so that elements of one combination lie far apart
-    got, want = both("decode_time", all_devices, RECORDS[1], RECORDS[2], RECORDS[3], batch[:, None], 4096.0)
+    got, want = both(
+        "decode_time", all_devices, RECORDS[1], RECORDS[2], RECORDS[3], batch[:, None], 4096.0
+    )
     assert got.shape == (6000, 3) and same(got, want)
     long = np.resize(batch, 40_000)  # enough for the longest table
     got, want = both("decode_time", *RECORDS, long, 4096.0)
@@ -221,7 +239,10 @@ def test_double_sha256():
         assert np.array_equal(got, want)
     out = np.zeros((5, 3, 64), np.uint8)
     cuda.sha256d(on_device(headers[..., :80]), out=on_device(out[..., ::2]))
-    assert np.array_equal(out[..., ::2], kernels.sha256d(headers[..., :80])) and not out[..., 1::2].any()
+    assert (
+        np.array_equal(out[..., ::2], kernels.sha256d(headers[..., :80]))
+        and not out[..., 1::2].any()
+    )
     with pytest.raises(TypeError):
         cuda.sha256d(on_device(headers[..., :80].astype(float)))
 
@@ -256,7 +277,9 @@ def test_the_type_can_be_chosen(wanted):
 @quick
 @given(st.data())
 def test_pieces_reach_every_element_once(data):
-    shape = data.draw(st.lists(st.integers(1, 2), max_size=11) | st.lists(st.integers(1, 5), max_size=5))
+    shape = data.draw(
+        st.lists(st.integers(1, 2), max_size=11) | st.lists(st.integers(1, 5), max_size=5)
+    )
     step = data.draw(st.sampled_from([8, 24]))
     order = data.draw(st.permutations(range(len(shape))))
     strides = [0] * len(shape)
@@ -265,7 +288,9 @@ def test_pieces_reach_every_element_once(data):
     first = [data.draw(st.sampled_from([0, s, -2 * s])) for s in strides]
     records = data.draw(st.integers(0, 1))
     found = []
-    for count, inner, axes, sizes, _, offsets in shim().shim.pieces(shape, [first, strides], records):
+    for count, inner, axes, sizes, _, offsets in shim().shim.pieces(
+        shape, [first, strides], records
+    ):
         assert count == len(offsets) and len(sizes) <= 8 and count % inner == 0
         assert np.prod(sizes[axes:], dtype=int) == inner
         if records:  # elements with the same record lie together
@@ -306,12 +331,14 @@ def test_half_precision():
     x = np.concatenate([rng.uniform(-1, 1, 3000) * 2.0 ** rng.integers(-30, 18, 3000),
                         [0.0, -0.0, np.inf, -np.inf, np.nan, 65519.9, 65520.0, 2.0**-25, 3 * 2.0**-25, 5e-324]])  # fmt: skip
     # halves between two neighbours go to the even one
-    pairs = every[:0x7bff].view(np.float16).astype(float)
+    pairs = every[:0x7BFF].view(np.float16).astype(float)
     x = np.concatenate([x, (pairs + np.roll(pairs, -1))[:-1:7] / 2])
     with np.errstate(over="ignore"):
         want = x.astype(np.float16)
     got = np.array([shim().shim.half(v) for v in x], np.uint16).view(np.float16)
-    assert same(got, want) and np.array_equal(np.signbit(got), np.signbit(want) & ~np.isnan(want) | np.signbit(x) & np.isnan(x))
+    assert same(got, want) and np.array_equal(
+        np.signbit(got), np.signbit(want) & ~np.isnan(want) | np.signbit(x) & np.isnan(x)
+    )
 
 
 def test_fields_are_those_of_the_cpu():

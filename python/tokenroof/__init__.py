@@ -33,8 +33,8 @@ _NAMES = {
 }
 _MODULES = (
     "calibrate", "calibration", "catalogue", "cuda", "dataflow", "decouple", "dtypes", "economics",
-    "estimates", "measure", "mining", "operators", "plot", "power", "reference", "report", "roofline", "serving",
-    "speculative",
+    "estimates", "measure", "mining", "operators", "plot", "power", "reference", "report", "roofline",
+    "serving", "speculative",
 )  # fmt: skip
 
 __all__ = [

@@ -69,10 +69,12 @@ class Array:
     @property
     def nbytes(self) -> int:
         """Bytes of all elements."""
-        return self.size * self.dtype.itemsize
+        return self.size * int(self.dtype.itemsize)
 
     def __repr__(self) -> str:
-        return f"<tokenroof.cuda.Array of shape {self.shape}, {self.dtype}, on device {self.device}>"
+        return (
+            f"<tokenroof.cuda.Array of shape {self.shape}, {self.dtype}, on device {self.device}>"
+        )
 
     def get(self) -> np.ndarray:
         """The same numbers on the host, after all work on them is done.
@@ -120,7 +122,9 @@ class Array:
         if copy:
             raise BufferError("copy is True; allowed: False or None, the memory itself is lent")
         if stream == 0:
-            raise ValueError("stream is 0; allowed: 1 (legacy), 2 (per thread), a handle, -1 or None")
+            raise ValueError(
+                "stream is 0; allowed: 1 (legacy), 2 (per thread), a handle, -1 or None"
+            )
         if stream != -1:
             self._memory.wait_on(LEGACY_STREAM if stream is None else stream)
         kind = (_DLPACK_CODES[self.dtype.kind], 8 * self.dtype.itemsize)
@@ -189,7 +193,9 @@ def view(module: ModuleType, name: str, x: Any, stream: int | None) -> View:
                      x.dtype, x.device, False, x)  # fmt: skip
         return found
     # JAX says by DLPack alone when an array is ready
-    interface = None if _library(x) in ("jax", "jaxlib") else getattr(x, "__cuda_array_interface__", None)
+    interface = (
+        None if _library(x) in ("jax", "jaxlib") else getattr(x, "__cuda_array_interface__", None)
+    )
     if interface is not None:
         found = _from_interface(module, name, x, interface)
     elif hasattr(x, "__dlpack__") and not isinstance(x, np.ndarray):
@@ -201,7 +207,9 @@ def view(module: ModuleType, name: str, x: Any, stream: int | None) -> View:
         raise TypeError(f"{name} has type {found.dtype}; allowed: {', '.join(ELEMENT_TYPES)}")
     item = found.dtype.itemsize
     if found.data % item or any(s % item for s in found.strides):
-        raise ValueError(f"{name} is not aligned to its {item} bytes an element; allowed: aligned arrays")
+        raise ValueError(
+            f"{name} is not aligned to its {item} bytes an element; allowed: aligned arrays"
+        )
     return found
 
 
@@ -214,12 +222,16 @@ def _from_interface(module: ModuleType, name: str, x: Any, interface: Any) -> Vi
         data, read_only = interface["data"]
         strides = interface.get("strides")
         strides = (
-            contiguous_strides(shape, dtype.itemsize) if strides is None else tuple(map(int, strides))
+            contiguous_strides(shape, dtype.itemsize)
+            if strides is None
+            else tuple(map(int, strides))
         )
     except (KeyError, TypeError, ValueError) as error:
         raise TypeError(f"{name} has a malformed __cuda_array_interface__: {error}") from error
     if len(strides) != len(shape) or min(shape, default=0) < 0:
-        raise TypeError(f"{name} has a malformed __cuda_array_interface__: shape {shape}, strides {strides}")
+        raise TypeError(
+            f"{name} has a malformed __cuda_array_interface__: shape {shape}, strides {strides}"
+        )
     stream = interface.get("stream")
     if stream is not None and (not isinstance(stream, int) or stream == 0):
         raise ValueError(f"{name} names stream {stream!r}; allowed: None, 1, 2 or a handle")
@@ -246,7 +258,8 @@ def _from_dlpack(module: ModuleType, name: str, x: Any, stream: int | None) -> V
     kind, device = (int(n) for n in x.__dlpack_device__())
     if kind not in (_CUDA, _MANAGED):
         raise TypeError(
-            f"{name} is an array of {_library(x)} that is not on a CUDA device (DLPack device type {kind}); {_HINT}"
+            f"{name} is an array of {_library(x)} that is not on a CUDA device "
+            f"(DLPack device type {kind}); {_HINT}"
         )
     wanted = LEGACY_STREAM if stream is None else stream
     try:
@@ -257,7 +270,9 @@ def _from_dlpack(module: ModuleType, name: str, x: Any, stream: int | None) -> V
     told = borrowed.describe()
     code, bits, lanes = told["type"]
     if lanes != 1 or code not in _DLPACK_KINDS:
-        raise TypeError(f"{name} has DLPack type (code {code}, {bits} bits); allowed: {', '.join(ELEMENT_TYPES)}")
+        raise TypeError(
+            f"{name} has DLPack type (code {code}, {bits} bits); allowed: {', '.join(ELEMENT_TYPES)}"
+        )
     dtype = np.dtype(f"{_DLPACK_KINDS[code]}{bits // 8}") if code != 6 else np.dtype(bool)
     shape = tuple(told["shape"])
     strides = told["strides"]
@@ -267,7 +282,9 @@ def _from_dlpack(module: ModuleType, name: str, x: Any, stream: int | None) -> V
         else tuple(s * dtype.itemsize for s in strides)
     )
     where = -1 if kind == _MANAGED else device
-    return View(name, told["data"], shape, strides, dtype, where, told["read_only"], x, None, borrowed)
+    return View(
+        name, told["data"], shape, strides, dtype, where, told["read_only"], x, None, borrowed
+    )
 
 
 # --- libraries: their current stream, and arrays of their own ------------------------------------------
@@ -328,7 +345,12 @@ def current_stream(like: View) -> int:
 
 
 def empty_like(
-    module: ModuleType, like: View, shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int
+    module: ModuleType,
+    like: View,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    device: int,
+    stream: int,
 ) -> tuple[Any, View]:
     """A new array in the library of another one, before and after it is handed over: (array or None, view).
 

@@ -95,11 +95,14 @@ class DeviceKernel:
                 raise ValueError(f"out has {len(out)} arrays; allowed: one")
             (out,) = out
         given = None if stream is None else stream_handle(stream)
-        operands = [self._operand(module, *pair, given) for pair in zip(self._names, inputs, strict=True)]
+        operands = [
+            self._operand(module, *pair, given) for pair in zip(self._names, inputs, strict=True)
+        ]
         views = [o for o in operands if isinstance(o, View)]
         if not views:
             raise TypeError(
-                f"{self.__name__}() got no device array; numbers alone go to tokenroof.kernels.{self.__name__}"
+                f"{self.__name__}() got no device array; "
+                f"numbers alone go to tokenroof.kernels.{self.__name__}"
             )
         target = None if out is None else self._target(module, out, given)
         device = _one_device([*views, target] if target else views)
@@ -155,17 +158,23 @@ class DeviceKernel:
             raise ValueError("out is read-only; allowed: an array that can be written to")
         repeated = any(s == 0 and n > 1 for n, s in zip(target.shape, target.strides, strict=True))
         if repeated and 0 not in target.shape:
-            raise ValueError("out has several elements in one place; allowed: an array without broadcast axes")
+            raise ValueError(
+                "out has several elements in one place; allowed: an array without broadcast axes"
+            )
         return target
 
     def _types(self, operands: list[View | _Scalar], target: View | None, dtype: Any) -> np.dtype:
         """The type of the loop, by NumPy's own rules (NEP 50 for numbers)."""
         kinds = tuple(o.dtype if isinstance(o, View) else o.kind for o in operands)
-        wanted = {} if dtype is None else {"signature": (*(None,) * self.nin, np.dtype(dtype))}
+        wanted: dict[str, Any] = (
+            {} if dtype is None else {"signature": (*(None,) * self.nin, np.dtype(dtype))}
+        )
         resolved = self.ufunc.resolve_dtypes((*kinds, None), **wanted)
         loop = resolved[-1]
         if target is not None and not np.can_cast(loop, target.dtype, "same_kind"):
-            raise TypeError(f"out has type {target.dtype}; allowed: one that {loop} casts to in kind")
+            raise TypeError(
+                f"out has type {target.dtype}; allowed: one that {loop} casts to in kind"
+            )
         return loop
 
     def _shape(self, operands: list[View | _Scalar], target: View | None) -> tuple[int, ...]:
@@ -178,7 +187,9 @@ class DeviceKernel:
                 continue
             if not own or (core >= 0 and own[-1] != core):
                 want = "its last axis a record" if core < 0 else f"a last axis of {core}"
-                raise ValueError(f"{name} has shape {own}; allowed: {want} (core dimension of {self.signature})")
+                raise ValueError(
+                    f"{name} has shape {own}; allowed: {want} (core dimension of {self.signature})"
+                )
             shapes.append(own[:-1])
         try:
             shape = np.broadcast_shapes(*shapes)
@@ -189,19 +200,29 @@ class DeviceKernel:
             own = target.shape
             if self._core_out is not None:
                 if not own or own[-1] != self._core_out:
-                    raise ValueError(f"out has shape {own}; allowed: a last axis of {self._core_out}")
+                    raise ValueError(
+                        f"out has shape {own}; allowed: a last axis of {self._core_out}"
+                    )
                 own = own[:-1]
             try:
                 fits = np.broadcast_shapes(shape, own) == own
             except ValueError:
                 fits = False
             if not fits:
-                raise ValueError(f"out has shape {target.shape}; allowed: one that {shape} broadcasts to")
+                raise ValueError(
+                    f"out has shape {target.shape}; allowed: one that {shape} broadcasts to"
+                )
             shape = own
         return shape
 
     def _prepare(
-        self, module: ModuleType, o: View | _Scalar, core: int | None, loop: np.dtype, device: int, stream: int
+        self,
+        module: ModuleType,
+        o: View | _Scalar,
+        core: int | None,
+        loop: np.dtype,
+        device: int,
+        stream: int,
     ) -> View | _Scalar:
         """The operand in the loop's type, its records without gaps: itself, or a copy."""
         if isinstance(o, _Scalar):
@@ -218,11 +239,14 @@ class DeviceKernel:
         source = View(o.name, o.data, shape, o.strides, o.dtype, o.device, True, o.owner)
         _convert(module, source, made, device, stream)
         steps = tuple(
-            0 if one == 1 and n != 1 else s for one, n, s in zip(shape, o.shape, made.strides, strict=True)
+            0 if one == 1 and n != 1 else s
+            for one, n, s in zip(shape, o.shape, made.strides, strict=True)
         )
         return View(o.name, made.data, o.shape, steps, loop, device, True, copied)
 
-    def _clashes(self, target: View, operands: list[View | _Scalar], shape: tuple[int, ...]) -> bool:
+    def _clashes(
+        self, target: View, operands: list[View | _Scalar], shape: tuple[int, ...]
+    ) -> bool:
         """Whether writing the output would change an input that is still to be read."""
         low, high = target.extent()
         for o, core in zip(operands, self._cores, strict=True):
@@ -261,7 +285,12 @@ class DeviceKernel:
 
 _RECORDS = [
     len(fields)
-    for fields in (_core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS)
+    for fields in (
+        _core.DEVICE_FIELDS,
+        _core.CALIBRATION_FIELDS,
+        _core.MODEL_FIELDS,
+        _core.PLAN_FIELDS,
+    )
 ]
 
 
@@ -302,4 +331,3 @@ def asarray(module: ModuleType, x: Any, dtype: Any, device: int, stream: int) ->
     if math.prod(host.shape):
         module.copy(device, out._memory.data, host.ctypes.data, host.nbytes, stream)
     return out
-

@@ -1,10 +1,10 @@
 """The kernels on CUDA devices, where this build and this machine have them.
 
 Every kernel of `tokenroof.kernels` is here by the same name, over arrays that are on a device: CuPy, Torch,
-JAX, Numba, whatever has ``__cuda_array_interface__`` or DLPack. They broadcast, take any strides and ``out=``,
-settle types as NumPy does, run on the array library's current stream or on ``stream=``, and give the
-result in that library. `available` says whether something can run, `why_not` what is missing, `devices` what
-there is; none of them fails, and nothing here needs a driver to be imported.
+JAX, Numba, whatever has ``__cuda_array_interface__`` or DLPack. They broadcast, take any strides and
+``out=``, settle types as NumPy does, run on the array library's current stream or on ``stream=``, and give
+the result in that library. `available` says whether something can run, `why_not` what is missing, `devices`
+what there is; none of them fails, and nothing here needs a driver to be imported.
 """
 
 from __future__ import annotations

@@ -15,6 +15,14 @@
 #define TR_HD inline __attribute__((always_inline))
 #endif
 
+// What one kernel calls in many places: device code holds it once, which keeps it small; CPUs' loops have it
+// in line, as all else.
+#if defined(__CUDACC__) || defined(__CUDACC_RTC__)
+#define TR_HD_ONCE __host__ __device__ __noinline__ inline
+#else
+#define TR_HD_ONCE TR_HD
+#endif
+
 // Lambdas need the same guard against the linker.
 #if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
 #define TR_INLINE __attribute__((always_inline))

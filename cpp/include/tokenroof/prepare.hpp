@@ -105,7 +105,7 @@ TR_HD bool measured_form(const double* c, int block) {
 }
 
 // `count` products of an amount of rows with [k, n]: by their measured form where the record has it.
-TR_HD void add_product(Prepared& r, const double* d, const double* c, Group group, Amount amount, double count,
+TR_HD_ONCE void add_product(Prepared& r, const double* d, const double* c, Group group, Amount amount, double count,
                        double n, double k, int weight, int activation) {
     const bool wide = weight == dtype::bf16 || weight == dtype::fp16;
     const int block = wide ? int(calibration::block_gemm16) : int(calibration::block_gemm);
@@ -122,8 +122,8 @@ TR_HD void add_product(Prepared& r, const double* d, const double* c, Group grou
 }
 
 // One kind of attention by its measured form; whether the record has one. topk: of sparse attention, or 0.
-TR_HD bool measure_attention(Prepared& r, const double* d, const double* c, const double* m, double layers,
-                             double heads, double kv_heads, double window, double topk, int kv, bool prompt) {
+TR_HD_ONCE bool measure_attention(Prepared& r, const double* d, const double* c, const double* m, double layers,
+                                  double heads, double kv_heads, double window, double topk, int kv, bool prompt) {
     MeasuredAttention& all = r.attention;
     const bool latent = m[model::kv_lora_rank] > 0.0;
     const int block = latent ? (prompt ? int(calibration::block_mla_prefill) : int(calibration::block_mla_decode))
