@@ -6,7 +6,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 work=${1:-$(mktemp -d)}
 python3 -m venv "$work/venv"
 "$work/venv/bin/python" -m pip install --quiet "$here[test]" \
-    -C cmake.define.TOKENROOF_SANITIZE=address,undefined -C build-dir="$work/build"
+    -C cmake.define.TOKENROOF_SANITIZE=address,undefined -C cmake.define.TOKENROOF_CUDA=OFF -C build-dir="$work/build"
 export LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 cd "$here"

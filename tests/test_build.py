@@ -228,32 +228,3 @@ def test_build_config_says_how():
     assert config["version"] == tr.__version__
     assert config["isa"] in config["isas_usable"]
     assert "CUDA" in config["cuda"]
-
-
-DEVICE_CODE = (
-    "#include <tokenroof/attacks.hpp>\n#include <tokenroof/economics.hpp>\n"
-    "#include <tokenroof/operator_kernels.hpp>\n#include <tokenroof/pools.hpp>\n"
-    "#include <tokenroof/roofline.hpp>\n#include <tokenroof/sha256.hpp>\n"
-    "#include <tokenroof/transformer.hpp>\n"
-    'extern "C" __global__ void go(const double* r, double* out) {\n'
-    "  tokenroof::Prepared p; tokenroof::prepare(p, r, r + 20, r + 60, r + 110);\n"
-    "  tokenroof::Parts<double> parts;\n"
-    "  out[0] = tokenroof::evaluate<double, true, true, false>(p, 1.0, 2.0, 1.0, 3.0, 4.0, parts)\n"
-    "    + tokenroof::attainable(r[0], r[1], r[2]) + tokenroof::double_spend_rosenfeld(r[0], r[1]);\n"
-    "  const tokenroof::PoolModel m = {r[0], r[1], r[2], r[3], r[4]};\n"
-    "  out[1] = tokenroof::pool_path<double, unsigned long long>(m, 1ULL, 2u, 3u, nullptr).income\n"
-    "    + tokenroof::pplns_path<double, unsigned long long>(m, 1ULL, 2u, 3u, out, 128, nullptr).income;\n}\n"
-)
-
-
-@pytest.mark.skipif(
-    shutil.which("nvcc") is None, reason="no nvcc here: compiles the headers for a GPU"
-)
-def test_device_code_compiles_under_nvcc(tmp_path):
-    """The headers as a CUDA program, host and device, without a GPU."""
-    unit = tmp_path / "unit.cu"
-    unit.write_text(DEVICE_CODE)
-    command = ["nvcc", "-std=c++20", "-arch=sm_90", "--fmad=false", f"-I{tr.get_include()}", "-c",
-               str(unit), "-o", str(tmp_path / "unit.o")]  # fmt: skip
-    got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert got.returncode == 0, got.stderr

@@ -10,8 +10,9 @@ namespace {
 
 constexpr unsigned long long kept_bytes = 256ULL << 20; // between calls
 
-std::mutex mutex;
-std::map<int, cudaMemPool_t> pools; // null where the driver has none
+// never destroyed: arrays may outlive them
+std::mutex& mutex = *new std::mutex;
+auto& pools = *new std::map<int, cudaMemPool_t>; // null where the driver has none
 
 cudaMemPool_t pool_of(int device) {
     const std::lock_guard<std::mutex> lock(mutex);

@@ -298,10 +298,14 @@ class _Cupy:
             return int(cupy.cuda.get_current_stream().ptr) or LEGACY_STREAM
 
     @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int) -> Any:
+    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int | None) -> Any:
         cupy = importlib.import_module("cupy")
-        with cupy.cuda.Device(device), cupy.cuda.ExternalStream(stream, device):
-            return cupy.empty(shape, dtype)
+        with cupy.cuda.Device(device):
+            if stream is None:
+                return cupy.empty(shape, dtype)
+            own = cupy.cuda.ExternalStream(stream, device)
+            with cupy.cuda.Stream.null if stream == LEGACY_STREAM else own:
+                return cupy.empty(shape, dtype)
 
 
 class _Torch:
@@ -311,14 +315,17 @@ class _Torch:
         return int(torch.cuda.current_stream(device).cuda_stream) or LEGACY_STREAM
 
     @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int) -> Any:
+    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int | None) -> Any:
         torch = importlib.import_module("torch")
+        place = {"dtype": getattr(torch, dtype.name), "device": f"cuda:{device}"}
+        if stream is None:
+            return torch.empty(shape, **place)
         if stream == LEGACY_STREAM:
             on = torch.cuda.default_stream(device)
         else:
             on = torch.cuda.ExternalStream(stream, device=device)
         with torch.cuda.stream(on):  # so that its allocator knows where the memory is used
-            return torch.empty(shape, dtype=getattr(torch, dtype.name), device=f"cuda:{device}")
+            return torch.empty(shape, **place)
 
 
 class _Numba:
@@ -327,7 +334,7 @@ class _Numba:
         return LEGACY_STREAM
 
     @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int) -> Any:
+    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int | None) -> Any:
         cuda = importlib.import_module("numba.cuda")
         with cuda.gpus[device]:
             return cuda.device_array(shape, dtype)
@@ -345,20 +352,17 @@ def current_stream(like: View) -> int:
 
 
 def empty_like(
-    module: ModuleType,
-    like: View,
-    shape: tuple[int, ...],
-    dtype: np.dtype,
-    device: int,
-    stream: int,
-) -> tuple[Any, View]:
-    """A new array in the library of another one, before and after it is handed over: (array or None, view).
+    module: ModuleType, like: View, shape: tuple[int, ...], dtype: np.dtype, device: int,
+    stream: int, given: int | None,
+) -> tuple[Any, View]:  # fmt: skip
+    """A new array in the library of another one, and how a kernel sees it.
 
-    Where the array is None, `hand_over` makes it of the view once the kernel is launched.
+    `stream` is where it will be used, `given` the same where the caller chose it. None in place of the
+    array: `hand_over` makes it of the view's owner, once the kernel is launched.
     """
     library = _LIBRARIES.get(_library(like.owner))
     if library is not None:
-        array = library.empty(shape, dtype, device, stream)
+        array = library.empty(shape, dtype, device, given)
         return array, view(module, "out", array, stream)
     array = Array(module, shape, dtype, device, stream)
     foreign = not isinstance(like.owner, Array) and (

@@ -123,7 +123,7 @@ class DeviceKernel:
         whole = shape if self._core_out is None else (*shape, self._core_out)
         array: Any = None
         if target is None:
-            array, result = empty_like(module, views[0], whole, loop, device, where)
+            array, result = empty_like(module, views[0], whole, loop, device, where, given)
         elif target.dtype != loop or self._clashes(target, prepared, shape):
             result = view(module, "out", Array(module, whole, loop, device, where), where)
         else:
