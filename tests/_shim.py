@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 SHIM = ROOT / "tests" / "cuda_shim"
 FLAGS = ["-std=c++20", "-fPIC", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-w",
          "-DTR_ISA=cuda", "-DTR_LANES=1"]  # fmt: skip
-_loaded: list[ModuleType] = []
+_loaded: list[ModuleType | str] = []  # the module, or why it does not compile
 _shown: dict[int, int] = {}  # addresses that pass for a device's, and for how many arrays
 
 
@@ -46,7 +46,9 @@ def _compile(folder: Path, includes: list[str]) -> Path:
 
     def one(source: Path) -> str:
         out = folder / f"{source.stem}{source.suffix}.o"
-        command = ["g++", *FLAGS, *includes, "-x", "c++", "-c", str(source), "-o", str(out)]
+        # as nvcc: the headers' paths of device code, and the runtime's header before all
+        device = ["-D__CUDACC__", "-include", "cuda_runtime.h"] if source.suffix == ".cu" else []
+        command = ["g++", *FLAGS, *device, *includes, "-x", "c++", "-c", str(source), "-o", str(out)]
         got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
         assert got.returncode == 0, (
             f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"
@@ -68,8 +70,17 @@ def _compile(folder: Path, includes: list[str]) -> Path:
 
 def shim() -> ModuleType:
     """The module, compiled once per state of the sources; its `shim` part turns devices and failures."""
-    if _loaded:
-        return _loaded[0]
+    if not _loaded:
+        try:
+            _loaded.append(_load())
+        except AssertionError as error:
+            _loaded.append(str(error))
+    if isinstance(_loaded[0], str):
+        pytest.fail(_loaded[0], pytrace=False)
+    return _loaded[0]
+
+
+def _load() -> ModuleType:
     if shutil.which("g++") is None:
         pytest.skip("no g++ here: compiles the device code for the CPU")
     pybind11 = pytest.importorskip("pybind11", reason="no pybind11 here: its headers are compiled")
@@ -86,7 +97,6 @@ def shim() -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    _loaded.append(module)
     return module
 
 

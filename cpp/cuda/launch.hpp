@@ -18,7 +18,7 @@ inline Grid grid_for(unsigned long long elements, unsigned threads = 256, unsign
 // kernel<<<grid>>>(arguments...) on a stream; a launch that fails throws.
 template <class... P, class... A>
 void launch(void (*kernel)(P...), const Grid& grid, cudaStream_t stream, A&&... arguments) {
-#ifdef __CUDACC__
+#ifndef TOKENROOF_CUDA_SHIM
     kernel<<<grid.blocks, grid.threads, grid.shared, stream>>>(static_cast<P>(arguments)...);
 #else
     cuda_shim::launch(kernel, grid.blocks, grid.threads, grid.shared, stream, static_cast<P>(arguments)...);

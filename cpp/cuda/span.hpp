@@ -16,7 +16,7 @@ struct Divisor {
         multiplier = static_cast<unsigned>(((1ULL << 32) * ((1ULL << shift) - d)) / d + 1);
     }
     __host__ __device__ unsigned operator()(unsigned n) const {
-#if defined(__CUDA_ARCH__) || !defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) || defined(TOKENROOF_CUDA_SHIM)
         return (__umulhi(n, multiplier) + n) >> shift;
 #else
         return n / divisor;

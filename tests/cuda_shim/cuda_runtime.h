@@ -1,7 +1,10 @@
 // CUDA for the CPU, as far as cpp/cuda needs it: with this header first, g++ compiles .cu files as C++, and a
-// launch runs its threads one after another. Device memory is host memory, streams are always finished;
-// tests set what devices there are, how much memory they have, and which call fails next.
+// launch runs its threads one after another. With -D__CUDACC__ headers take the paths of device code. Device
+// memory is host memory, streams are always finished; tests set what devices there are, how much memory they
+// have, and which call fails next.
 #pragma once
+#include <math.h>
+
 #include <barrier>
 #include <cstddef>
 #include <cstdint>
@@ -17,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+#define TOKENROOF_CUDA_SHIM 1
 #define __global__
 #define __device__
 #define __host__

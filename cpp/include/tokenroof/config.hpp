@@ -18,7 +18,7 @@
 // What one kernel calls in many places: device code holds it once, which keeps it small; CPUs' loops have it
 // in line, as all else.
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
-#define TR_HD_ONCE __host__ __device__ __noinline__ inline
+#define TR_HD_ONCE __host__ __device__ __attribute__((noinline)) inline
 #else
 #define TR_HD_ONCE TR_HD
 #endif
