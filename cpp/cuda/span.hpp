@@ -50,6 +50,9 @@ template <class T, int N> struct Span {
     // Bytes from each operand's data to element n.
     __device__ __forceinline__ void locate(unsigned n, Size (&offset)[N]) const {
         for (int i = 0; i < N; ++i) offset[i] = 0;
+#ifdef __CUDA_ARCH__
+#pragma unroll 1
+#endif
         for (int k = axes - 1; k > 0; --k) {
             const unsigned above = size[k](n), here = n - above * size[k].divisor;
             for (int i = 0; i < N; ++i) offset[i] += Size(here) * stride[k][i];

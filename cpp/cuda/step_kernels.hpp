@@ -55,5 +55,20 @@ template <int K> void run_fields(const Call& call) {
     });
 }
 
+// One prompt is a number of prompts: the same call with a 1 before operand `at`.
+[[maybe_unused]] Call with_one_prompt(const Call& call, int at) {
+    Call out = call;
+    ++out.operands;
+    for (int i = out.operands - 1; i > at; --i) {
+        out.data[i] = call.data[i - 1];
+        out.value[i] = call.value[i - 1];
+        for (Axis& axis : out.axes) axis.stride[i] = axis.stride[i - 1];
+    }
+    out.data[at] = nullptr;
+    out.value[at] = 1.0;
+    for (Axis& axis : out.axes) axis.stride[at] = 0;
+    return out;
+}
+
 } // namespace
 } // namespace tokenroof

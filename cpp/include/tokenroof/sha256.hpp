@@ -81,7 +81,7 @@ template <class U> TR_HD void sha256_rounds(U* s, U* w, int first, int last) {
 }
 
 // state += compression of the block w; w is used up.
-template <class U> TR_HD void sha256_compress(U* state, U* w) {
+template <class U> TR_HD_ONCE void sha256_compress(U* state, U* w) {
     U s[8];
     for (int i = 0; i < 8; ++i) s[i] = state[i];
     sha256_rounds(s, w, 0, 64);
