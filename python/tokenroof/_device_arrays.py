@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "View", "empty_like", "stream_handle", "view"]
+from tokenroof._device_libraries import LEGACY_STREAM, LIBRARIES, library_of
+
+__all__ = ["Array", "View", "empty_like", "view"]
 
 #: Types that `convert` reads and writes, in the order of cpp/cuda/element_types.hpp.
 ELEMENT_TYPES = ("?", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f2", "f4", "f8")
 CODES = {np.dtype(t): i for i, t in enumerate(ELEMENT_TYPES)}
 
-LEGACY_STREAM = 1  # cudaStreamLegacy, as both protocols number it
 _CUDA, _MANAGED = 2, 13  # DLPack's device types
 _DLPACK_CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
 _DLPACK_KINDS = {0: "i", 1: "u", 2: "f", 5: "c", 6: "b"}
@@ -163,10 +164,6 @@ class View:
         return (self.data + low, self.data + high + self.dtype.itemsize)
 
 
-def _library(x: Any) -> str:
-    return type(x).__module__.partition(".")[0]
-
-
 def view(module: ModuleType, name: str, x: Any, stream: int | None) -> View:
     """Read an array by its protocols.
 
@@ -194,7 +191,7 @@ def view(module: ModuleType, name: str, x: Any, stream: int | None) -> View:
         return found
     # JAX says by DLPack alone when an array is ready
     interface = (
-        None if _library(x) in ("jax", "jaxlib") else getattr(x, "__cuda_array_interface__", None)
+        None if library_of(x) in ("jax", "jaxlib") else getattr(x, "__cuda_array_interface__", None)
     )
     if interface is not None:
         found = _from_interface(module, name, x, interface)
@@ -237,8 +234,8 @@ def _from_interface(module: ModuleType, name: str, x: Any, interface: Any) -> Vi
         raise ValueError(f"{name} names stream {stream!r}; allowed: None, 1, 2 or a handle")
     device = _device_of(module, name, int(data or 0), 0 in shape)
     found = View(name, int(data or 0), shape, strides, dtype, device, bool(read_only), x, stream)
-    if stream is None and _library(x) in _LIBRARIES:
-        found.stream = _LIBRARIES[_library(x)].stream(device)
+    if stream is None and library_of(x) in LIBRARIES:
+        found.stream = LIBRARIES[library_of(x)].stream(device)
     return found
 
 
@@ -258,7 +255,7 @@ def _from_dlpack(module: ModuleType, name: str, x: Any, stream: int | None) -> V
     kind, device = (int(n) for n in x.__dlpack_device__())
     if kind not in (_CUDA, _MANAGED):
         raise TypeError(
-            f"{name} is an array of {_library(x)} that is not on a CUDA device "
+            f"{name} is an array of {library_of(x)} that is not on a CUDA device "
             f"(DLPack device type {kind}); {_HINT}"
         )
     wanted = LEGACY_STREAM if stream is None else stream
@@ -287,65 +284,12 @@ def _from_dlpack(module: ModuleType, name: str, x: Any, stream: int | None) -> V
     )
 
 
-# --- libraries: their current stream, and arrays of their own ------------------------------------------
-
-
-class _Cupy:
-    @staticmethod
-    def stream(device: int) -> int:
-        cupy = importlib.import_module("cupy")
-        with cupy.cuda.Device(device):
-            return int(cupy.cuda.get_current_stream().ptr) or LEGACY_STREAM
-
-    @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int | None) -> Any:
-        cupy = importlib.import_module("cupy")
-        with cupy.cuda.Device(device):
-            if stream is None:
-                return cupy.empty(shape, dtype)
-            own = cupy.cuda.ExternalStream(stream, device)
-            with cupy.cuda.Stream.null if stream == LEGACY_STREAM else own:
-                return cupy.empty(shape, dtype)
-
-
-class _Torch:
-    @staticmethod
-    def stream(device: int) -> int:
-        torch = importlib.import_module("torch")
-        return int(torch.cuda.current_stream(device).cuda_stream) or LEGACY_STREAM
-
-    @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int | None) -> Any:
-        torch = importlib.import_module("torch")
-        place = {"dtype": getattr(torch, dtype.name), "device": f"cuda:{device}"}
-        if stream is None:
-            return torch.empty(shape, **place)
-        if stream == LEGACY_STREAM:
-            on = torch.cuda.default_stream(device)
-        else:
-            on = torch.cuda.ExternalStream(stream, device=device)
-        with torch.cuda.stream(on):  # so that its allocator knows where the memory is used
-            return torch.empty(shape, **place)
-
-
-class _Numba:
-    @staticmethod
-    def stream(device: int) -> int:
-        return LEGACY_STREAM
-
-    @staticmethod
-    def empty(shape: tuple[int, ...], dtype: np.dtype, device: int, stream: int | None) -> Any:
-        cuda = importlib.import_module("numba.cuda")
-        with cuda.gpus[device]:
-            return cuda.device_array(shape, dtype)
-
-
-_LIBRARIES: dict[str, Any] = {"cupy": _Cupy, "torch": _Torch, "numba": _Numba}
+# --- new arrays, in the library of another one ---------------------------------------------------------
 
 
 def current_stream(like: View) -> int:
     """The stream that an array's library works on now; else the one it names; else the legacy stream."""
-    library = _LIBRARIES.get(_library(like.owner))
+    library = LIBRARIES.get(library_of(like.owner))
     if library is not None and like.device >= 0:
         return int(library.stream(like.device))
     return LEGACY_STREAM if like.stream is None else like.stream
@@ -360,50 +304,19 @@ def empty_like(
     `stream` is where it will be used, `given` the same where the caller chose it. None in place of the
     array: `hand_over` makes it of the view's owner, once the kernel is launched.
     """
-    library = _LIBRARIES.get(_library(like.owner))
+    library = LIBRARIES.get(library_of(like.owner))
     if library is not None:
         array = library.empty(shape, dtype, device, given)
         return array, view(module, "out", array, stream)
     array = Array(module, shape, dtype, device, stream)
     foreign = not isinstance(like.owner, Array) and (
-        _library(like.owner) in ("jax", "jaxlib") or hasattr(like.owner, "__array_namespace__")
+        library_of(like.owner) in ("jax", "jaxlib") or hasattr(like.owner, "__array_namespace__")
     )
     return (None if foreign else array), view(module, "out", array, stream)
 
 
 def hand_over(like: View, array: Array) -> Any:
     """Our array in the library of another one, without a copy."""
-    if _library(like.owner) in ("jax", "jaxlib"):
+    if library_of(like.owner) in ("jax", "jaxlib"):
         return importlib.import_module("jax").dlpack.from_dlpack(array)
     return like.owner.__array_namespace__().from_dlpack(array)
-
-
-def stream_handle(stream: Any) -> int:
-    """The handle of a stream: a number, or an object of CuPy, Torch, Numba or cuda.core.
-
-    Raises
-    ------
-    TypeError
-        If it is none.
-
-    Examples
-    --------
-    >>> stream_handle(0)
-    1
-    """
-    handle = stream
-    if hasattr(stream, "__cuda_stream__"):
-        told = stream.__cuda_stream__
-        handle = (told() if callable(told) else told)[1]
-    else:
-        for attribute in ("ptr", "cuda_stream", "handle"):
-            if hasattr(stream, attribute):
-                handle = getattr(stream, attribute)
-                break
-        handle = getattr(handle, "value", handle)
-        handle = 0 if handle is None and handle is not stream else handle
-    if isinstance(handle, bool) or not isinstance(handle, (int, np.integer)) or int(handle) < 0:
-        raise TypeError(
-            f"stream is {stream!r}; allowed: a handle, or a stream of CuPy, Torch, Numba or cuda.core"
-        )
-    return int(handle) or LEGACY_STREAM

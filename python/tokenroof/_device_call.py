@@ -19,9 +19,9 @@ from tokenroof._device_arrays import (
     current_stream,
     empty_like,
     hand_over,
-    stream_handle,
     view,
 )
+from tokenroof._device_libraries import stream_handle
 
 __all__ = ["DeviceKernel"]
 

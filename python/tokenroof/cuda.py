@@ -15,8 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from tokenroof import _core, _device_call, kernels
-from tokenroof._device_arrays import LEGACY_STREAM, Array, stream_handle
+from tokenroof._device_arrays import Array
 from tokenroof._device_call import DeviceKernel
+from tokenroof._device_libraries import LEGACY_STREAM, stream_handle
 
 _NAMES = tuple(kernels.__test__)
 
