@@ -16,7 +16,7 @@ __global__ void fill_counts(const Prepared* prepared, double* table, unsigned co
     }
 }
 
-// counts: a power of two.
+// counts: of the table; 0 for none.
 __global__ void decode_by_table(const __grid_constant__ Span<double, 7> s, Part part, unsigned combination,
                                 const Prepared* prepared, const double* table, unsigned counts) {
     TR_GRID_LOOP(k, part.count) {
@@ -42,31 +42,26 @@ __global__ void decode_by_table(const __grid_constant__ Span<double, 7> s, Part 
     }
 }
 
-// The largest power of two of counts that a quarter of the elements pays for.
-unsigned counts_for(unsigned inner) {
+// The largest power of two of counts that a quarter of the elements pays for; 0: no table.
+unsigned counts_for(unsigned inner, bool one_batch) {
     unsigned counts = table_counts;
     while (counts > inner / 4) counts /= 2;
-    return counts;
+    return counts < least_counts || one_batch ? 0 : counts;
 }
 
 } // namespace
 
 void decode_time_float64(const Call& call) {
     for_each_piece(call, [&](const Piece& p) {
-        const unsigned counts = counts_for(p.inner);
-        if (counts < least_counts || !p.data[4]) { // a table of one batch is none
-            Call one = call;
-            one.axes = p.axes;
-            for (int i = 0; i < call.operands; ++i) one.data[i] = p.data[i];
-            return run_seconds<decode_kind>(one);
-        }
+        const unsigned counts = counts_for(p.inner, !p.data[4]);
         const Span<double, 7> span(p);
         for_prepared(p, false, counts * sizeof(double),
                      [&](unsigned first, unsigned count, const Prepared* prepared, void* extra) {
                          auto* table = static_cast<double*>(extra);
                          const Part part(p, first, count);
-                         launch(fill_counts, grid_for(count * counts, 128), call.stream, prepared, table, counts,
-                                count * counts);
+                         if (counts)
+                             launch(fill_counts, grid_for(count * counts, 128), call.stream, prepared, table, counts,
+                                    count * counts);
                          launch(decode_by_table, grid_for(part.count, 256), call.stream, span, part, first, prepared,
                                 table, counts);
                      });
