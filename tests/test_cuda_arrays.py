@@ -357,6 +357,18 @@ def test_bad_input_is_named(call, error, named):
         call()
 
 
+def test_nothing_is_read_of_nothing(module):
+    """NumPy gives empty arrays strides of 0: no element is there to be converted."""
+    for shape in ((0,), (0, 3), (3, 0)):
+        empty = on_device(
+            np.lib.stride_tricks.as_strided(np.zeros(0, np.float16), shape, (0,) * len(shape))
+        )
+        assert cuda.ridge_point(empty, 1.0).shape == shape
+        out = on_device(np.zeros(shape))
+        assert cuda.ridge_point(empty, 1.0, out=out) is out
+    assert "launch" not in module.shim.calls()
+
+
 def works():
     return np.array_equal(cuda.ridge_point(on_device(X), 4.0).get(), X / 4.0)
 

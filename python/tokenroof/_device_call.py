@@ -231,7 +231,7 @@ class DeviceKernel:
         if o.dtype == loop and packed:
             return o
         # axes of stride 0 are not copied out
-        shape = tuple(1 if s == 0 else n for n, s in zip(o.shape, o.strides, strict=True))
+        shape = tuple(1 if s == 0 and n > 1 else n for n, s in zip(o.shape, o.strides, strict=True))
         if core is not None:
             shape = (*shape[:-1], o.shape[-1])
         copied = Array(module, shape, loop, device, stream)
