@@ -22,6 +22,8 @@ ROOT = Path(__file__).parent.parent
 SHIM = ROOT / "tests" / "cuda_shim"
 FLAGS = ["-std=c++20", "-fPIC", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-w",
          "-DTR_ISA=cuda", "-DTR_LANES=1"]  # fmt: skip
+# for instance -fsanitize=address,undefined, with the libraries of tests/sanitize.sh in LD_PRELOAD
+MORE = os.environ.get("TOKENROOF_SHIM_FLAGS", "").split()
 _loaded: list[ModuleType | str] = []  # the module, or why it does not compile
 _shown: dict[int, int] = {}  # addresses that pass for a device's, and for how many arrays
 
@@ -48,7 +50,7 @@ def _compile(folder: Path, includes: list[str]) -> Path:
         out = folder / f"{source.stem}{source.suffix}.o"
         # as nvcc: the headers' paths of device code, and the runtime's header before all
         device = ["-D__CUDACC__", "-include", "cuda_runtime.h"] if source.suffix == ".cu" else []
-        command = ["g++", *FLAGS, *device, *includes, "-x", "c++", "-c", source, "-o", out]
+        command = ["g++", *FLAGS, *MORE, *device, *includes, "-x", "c++", "-c", source, "-o", out]
         got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
         assert got.returncode == 0, (
             f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"
@@ -62,7 +64,9 @@ def _compile(folder: Path, includes: list[str]) -> Path:
         objects = list(pool.map(one, [*_sources(), host]))
     temporary = folder / "linked"
     subprocess.run(
-        ["g++", "-shared", *objects, "-pthread", "-o", str(temporary)], check=True, timeout=100
+        ["g++", "-shared", *MORE, *objects, "-pthread", "-o", str(temporary)],
+        check=True,
+        timeout=100,
     )
     temporary.rename(target)
     return target
@@ -87,7 +91,10 @@ def _load() -> ModuleType:
     # not <pybind11>/include alone: the shim's cuda_runtime.h has to be found before a toolkit's
     includes = [f"-I{SHIM}", f"-I{ROOT}/cpp", f"-I{ROOT}/cpp/include", f"-I{ROOT}/cpp/loops",
                 f"-I{pybind11.get_include()}", f"-I{sysconfig.get_paths()['include']}"]  # fmt: skip
-    folder = Path(tempfile.gettempdir()) / f"tokenroof-shim-{os.getuid()}-{_key(FLAGS + includes)}"
+    folder = (
+        Path(tempfile.gettempdir())
+        / f"tokenroof-shim-{os.getuid()}-{_key(FLAGS + MORE + includes)}"
+    )
     folder.mkdir(mode=0o700, exist_ok=True)
     with open(folder / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # one worker of a parallel run compiles, the others wait
