@@ -462,9 +462,9 @@ def test_devices_and_why_not(module):
 
 def test_built_without(monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setitem(
-        sys.modules, "tokenroof._cuda", None
-    )  # what is not built cannot be imported
+    # what is not built cannot be imported, nor has it been
+    monkeypatch.setitem(sys.modules, "tokenroof._cuda", None)
+    monkeypatch.delattr("tokenroof._cuda", raising=False)
     monkeypatch.setattr(cuda, "_core", types.SimpleNamespace(
         build_config=lambda: {"cuda": "built without CUDA: no CUDA compiler was found"}))  # fmt: skip
     cuda._import.cache_clear()
