@@ -89,7 +89,7 @@ void add_devices(pybind11::module_& m) {
         return py::make_tuple(driver, runtime);
     });
     static py::exception<CudaError> failed(m, "CudaError", PyExc_RuntimeError);
-    py::register_exception_translator([](std::exception_ptr p) {
+    py::register_local_exception_translator([](std::exception_ptr p) {
         try {
             if (p) std::rethrow_exception(p);
         } catch (const CudaError& e) {
