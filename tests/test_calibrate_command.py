@@ -139,3 +139,37 @@ def test_the_head_of_the_engines_file_says_what_was_left_out(tmp_path):
     nothing = EngineFit([], *[np.zeros(0)] * 4, {"tpot": 0.8, "ttft": 0.79}, None)
     write_engines(tmp_path / "engine.toml", nothing, [{"source": "x", "backend": "y"}])
     assert "# Left out: source=x, backend=y." in (tmp_path / "engine.toml").read_text()
+
+
+def _spoilt(fitted, folder, change):
+    """The fitted table, changed, in a folder of its own."""
+    at = folder / "operators" / "A100-SXM4-80GB" / "vllm-1.0"
+    at.mkdir(parents=True)
+    table = pd.read_csv(next(fitted[0].glob("operators/*/*/gemm_perf.csv")))
+    change(table).to_csv(at / "gemm_perf.csv", index=False)
+    return [str(folder), "--operator", "gemm", "--out", str(folder / "out")]
+
+
+def test_rows_that_do_not_count_are_counted_aloud(fitted, tmp_path, capsys):
+    def change(table):
+        table.loc[:2, "latency"] = np.nan
+        table.loc[3, "latency"] = 0.0
+        table.loc[4, "m"] = -1
+        return pd.concat([table, table.tail(2)])
+
+    assert main(_spoilt(fitted, tmp_path, change)) == 0
+    told = capsys.readouterr().out
+    for part in (
+        "4 times NaN, zero or negative",
+        "1 shapes NaN or negative",
+        "2 further rows of the same",
+    ):
+        assert part in told
+
+
+def test_too_few_shapes_are_no_fit(fitted, tmp_path, capsys):
+    assert main(_spoilt(fitted, tmp_path, lambda table: table.head(5))) == 2
+    told = capsys.readouterr()
+    assert "5 shapes are too few to fit; allowed: 60 or more" in told.out
+    assert "no table of gemm with 60 shapes or more" in told.err
+    assert not list((tmp_path / "out").iterdir())

@@ -171,6 +171,12 @@ def _own_rows(spec: Spec, engine: str, table: Table) -> Table:
     return table if spec.rows is None else table.where(spec.rows(engine, table.columns))
 
 
+def _left_out(table: Table) -> str:
+    """Rows of a table that do not count, by reason."""
+    kept = ("rows", "shapes")
+    return ", ".join(f"{n} {why}" for why, n in table.counts.items() if n and why not in kept)
+
+
 def _short(x: float) -> float:
     return round(float(x), 4)
 
@@ -215,6 +221,8 @@ def fit_tables(
             table = _own_rows(spec, engine, read_operator(operator, path, system))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+        if progress and (out := _left_out(table)):
+            progress(f"{path}: left out: {out}")
         kinds = np.asarray(spec.kind(table.columns)).astype(str)
         for kind in np.unique(kinds):
             key = (find_device(system).name, engine, str(kind))
@@ -223,7 +231,12 @@ def fit_tables(
     if not newest:
         raise NoTablesError(f"{os.fspath(folder)} has no tables of {operator} below operators/")
     rows, tables = [], []
-    for (name, engine, _), (version, table) in sorted(newest.items(), key=lambda item: item[0]):
+    for (name, engine, kind), (version, table) in sorted(newest.items(), key=lambda item: item[0]):
+        if progress and len(table) < spec.fewest:
+            progress(
+                f"{operator} {name} {engine} {kind}: {len(table)} shapes are too few to fit; "
+                f"allowed: {spec.fewest} or more"
+            )
         for row in fit_operator(operator, table, name, engine, most):
             row["version"] = version
             rows.append(row)
@@ -233,6 +246,10 @@ def fit_tables(
                     f"{operator} {name} {engine} {row['dtype']}: {row['rows']} shapes, "
                     f"mean error {row['mape']:.1%} on shapes left out"
                 )
+    if not rows:
+        raise NoTablesError(
+            f"{os.fspath(folder)} has no table of {operator} with {spec.fewest} shapes or more of a type"
+        )
     _carry_over(spec, rows, tables)
     return rows
 
