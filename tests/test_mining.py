@@ -80,3 +80,24 @@ def test_bad_pool_arguments(changes, named):
     base = {"scheme": "SOLO", "hashrate": 1e15, "difficulty": 1e14, "seconds": 1.0}
     with pytest.raises((ValueError, TypeError), match=f"{named}.*allowed"):
         mining.pool_income(**{**base, **changes})
+
+
+@pytest.mark.parametrize(
+    "call,named",
+    [
+        (lambda: mining.hash_roofline("Zen 4", clock_hz="fast"), "clock_hz is 'fast'"),
+        (lambda: mining.hash_roofline("Zen 4", clock_hz=10**400), "clock_hz is 1"),
+        (lambda: mining.generations_race(5), "miners is 5"),
+        (lambda: mining.generations_race(months=5), "months is 5"),
+        (lambda: mining.network_power(5.5), "months is 5.5"),
+        (lambda: mining.payback("Antminer S21", 10**400, 50.0, 0.06), "capex_usd is 1"),
+        (lambda: mining.double_spend_probability(10**400, 6), "q is 1"),
+        (
+            lambda: mining.simulate_pool("SOLO", 1e18, 1e14, 1.0, window_filled=[]),
+            "window_filled is",
+        ),
+    ],
+)
+def test_what_is_no_number_or_list_is_named(call, named):
+    with pytest.raises((TypeError, ValueError), match=named + ".*; allowed: "):
+        call()

@@ -112,7 +112,7 @@ def machines_of(miners: Iterable[str | Miner] | None) -> list[Miner]:
         from tokenroof.catalogue import all_miners
 
         return list(all_miners())
-    if isinstance(miners, (str, Miner)):
+    if isinstance(miners, (str, Miner)) or not isinstance(miners, Iterable):
         raise TypeError(f"miners is {miners!r}; allowed: several names or records")
     machines = [find_miner(machine) for machine in miners]
     names = [machine.name for machine in machines]

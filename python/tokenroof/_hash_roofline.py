@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof import _core
+from tokenroof._inputs import finite_number
 from tokenroof._names import normalise
 from tokenroof.catalogue._load import table
 
@@ -196,8 +197,8 @@ def hash_roofline(
     from tokenroof.miner import Miner
     from tokenroof.miner import miner as find_miner
 
-    if clock_hz is not None and not (math.isfinite(clock_hz) and clock_hz > 0):
-        raise ValueError(f"clock_hz is {clock_hz!r}; allowed: a finite number > 0")
+    if clock_hz is not None:
+        clock_hz = finite_number("clock_hz", clock_hz, above=True)
     if isinstance(device, str):
         core = _cores().get(normalise(device))
         if core is not None and "pipes" in core:

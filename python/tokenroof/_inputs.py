@@ -51,7 +51,7 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
     """Real, finite numbers of a load, zero or more."""
     try:
         array = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{field} is {value!r}; allowed: real numbers") from None
     bad = ~(np.isfinite(array) & ((array > 0) if positive else (array >= 0)))
     if bad.any():
@@ -91,7 +91,10 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
     kind = "above" if above else "of at least"
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} is {value!r}; allowed: a number {kind} {low:g}")
-    x = float(value)
+    try:
+        x = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        x = np.inf
     if not np.isfinite(x) or (x <= low if above else x < low):
         raise ValueError(f"{name} is {value!r}; allowed: a finite number {kind} {low:g}")
     return x

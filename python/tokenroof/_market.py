@@ -102,7 +102,7 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
 def month_list(months: Iterable[str]) -> tuple[str, ...]:
     """Months in their order."""
     allowed = "allowed: months as '2013-01', each after the one before"
-    if isinstance(months, str):
+    if isinstance(months, str) or not isinstance(months, Iterable):
         raise TypeError(f"months is {months!r}; {allowed}")
     given = tuple(months)
     if not given:

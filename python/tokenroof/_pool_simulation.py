@@ -164,8 +164,10 @@ share_difficulty, window_blocks
     for q in wanted:
         if q > 1.0:
             raise ValueError(f"quantiles has {q:g}; allowed: 0 to 1")
+    if not isinstance(window_filled, (bool, np.bool_)):
+        raise TypeError(f"window_filled is {window_filled!r}; allowed: True or False")
     model = _model(
-        terms, party, finite_number("seconds", seconds), window_filled,
+        terms, party, finite_number("seconds", seconds), bool(window_filled),
         None if reserve_btc is None else finite_number("reserve_btc", reserve_btc),
         finite_number("cost_btc_per_s", cost_btc_per_s),
     )  # fmt: skip
