@@ -48,7 +48,8 @@ def asm(lines: list[str], outputs: str, inputs: str, clobbers: list[str]) -> str
     lines = [".p2align 6", *lines]
     body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
     clobbered = ", ".join(f'"{c}"' for c in [*clobbers, "memory", "cc"])
-    return f"    __asm__ volatile(\n{body}\n        : {outputs}\n        : {inputs}\n        : {clobbered});\n"
+    operands = f"        : {outputs}\n        : {inputs}\n        : {clobbered}"
+    return f"    __asm__ volatile(\n{body}\n{operands});\n"
 
 
 def prepare(name: str, graph: Graph, slots: dict, copies: int) -> str:
@@ -177,8 +178,8 @@ def scalar_text(name: str, roll: bool) -> str:
             value = TEXT[kind].format(*map(word, x))
         lines.append(f"    const u32 v{i} = {value};")
     found = Counter(graph.ops[i][0] for i in needed(graph.ops, [out]))
-    counts[name] = Counter({"lanes": 1, "add@32": found["add"], "rotate@32": found["rotate"], "shift@32": found["right"],
-                            "logic@32": found["xor"] + found["and"]})  # fmt: skip
+    counts[name] = Counter({"lanes": 1, "add@32": found["add"], "rotate@32": found["rotate"],
+                            "shift@32": found["right"], "logic@32": found["xor"] + found["and"]})  # fmt: skip
     arguments = (
         "const u32* job, const u32* lanes, const u32* keyed"
         if roll
