@@ -14,8 +14,8 @@ __all__ = ["devices_of", "least_rolled", "part", "row"]
 _OLDEST = (7, 5)  # compute capability
 
 
-def devices_of(name: str) -> list[int]:
-    """Numbers of the devices that a backend's name asks for.
+def devices_of(name: str, argument: str = "backend") -> list[int]:
+    """Numbers of the devices that a name asks for: all by "cuda", one by "cuda:1".
 
     Raises
     ------
@@ -23,14 +23,14 @@ def devices_of(name: str) -> list[int]:
         If there are none, or not that one, with the reason.
     """
     if reason := cuda.why_not():
-        raise ValueError(f"backend is {name!r}; not allowed here: {reason}")
+        raise ValueError(f"{argument} is {name!r}; not allowed here: {reason}")
     usable = [d.index for d in cuda.devices() if d.compute_capability >= _OLDEST]
     if name == "cuda":
         return usable
     number = name.removeprefix("cuda:")
     if not number.isdecimal() or int(number) not in usable:
         allowed = ", ".join(f"'cuda:{i}'" for i in usable)
-        raise ValueError(f"backend is {name!r}; allowed here: 'cuda', {allowed}")
+        raise ValueError(f"{argument} is {name!r}; allowed here: 'cuda', {allowed}")
     return [int(number)]
 
 
