@@ -9,6 +9,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -35,7 +36,8 @@ def _sources() -> list[Path]:
 
 def _key(flags: list[str]) -> str:
     text = hashlib.sha256(repr((flags, sysconfig.get_config_var("EXT_SUFFIX"))).encode())
-    folders = [ROOT / "cpp" / "cuda", ROOT / "cpp" / "include", ROOT / "cpp" / "loops", SHIM]
+    folders = [ROOT / "cpp" / name for name in ("cuda", "include", "loops", "hash", "python")]
+    folders.append(SHIM)
     for path in sorted(p for f in folders for p in f.rglob("*") if p.is_file()):
         text.update(path.name.encode() + path.read_bytes())
     return text.hexdigest()[:16]
@@ -46,11 +48,14 @@ def _compile(folder: Path, includes: list[str]) -> Path:
     if target.exists():
         return target
 
+    generator = ROOT / "cpp" / "hash" / "generator" / "gpu.py"
+    subprocess.run([sys.executable, "-B", str(generator), str(folder)], check=True, timeout=100)
+
     def one(source: Path) -> str:
         out = folder / f"{source.stem}{source.suffix}.o"
         # as nvcc: the headers' paths of device code, and the runtime's header before all
         device = ["-D__CUDACC__", "-include", "cuda_runtime.h"] if source.suffix == ".cu" else []
-        command = ["g++", *FLAGS, *MORE, *device, *includes, "-x", "c++", "-c", source, "-o", out]
+        command = ["g++", *FLAGS, *MORE, *device, *includes, f"-I{folder}", "-x", "c++", "-c", source, "-o", out]
         got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
         assert got.returncode == 0, (
             f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"

@@ -1,19 +1,11 @@
 // What every scanner does around its hashing: rolled versions, midstates, and hits confirmed whole.
 #pragma once
 #include "hash_table.hpp"
+#include "rolled.hpp"
 #include "tokenroof/sha256.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
-
-constexpr u32 rolled_mask = 0x1fffe000; // BIP 320
-constexpr int rolled_shift = 13;
-constexpr int rolled_versions = 1 << 16;
-
-TR_HD u32 rolled_version(u32 version, u32 step) {
-    const u32 bits = ((version & rolled_mask) >> rolled_shift) + step;
-    return (version & ~rolled_mask) | ((bits << rolled_shift) & rolled_mask);
-}
 
 TR_HD u32 load_little_endian(const u8* p) {
     return u32(p[3]) << 24 | u32(p[2]) << 16 | u32(p[1]) << 8 | u32(p[0]);

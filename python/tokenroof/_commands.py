@@ -237,6 +237,8 @@ def run_hash(arguments: Namespace) -> int:
         count = min(max(wanted, 1 << 12 if versions == 1 else 64), (1 << 32) - start)
     clocks.append(_core.measured_clock_hz())
     clock = statistics.mean(clocks)  # 0 where it cannot be measured
+    if run.backend.startswith("cuda"):  # the processor only waits
+        cpu, clock, threads = elapsed, 0.0, 1
     hits = sorted(set(hits), key=lambda hit: (hit[1], hit[0]))
     core = local_core()
     bound, binds = bound_of(core, run.backend, run.mode, clock)

@@ -131,24 +131,52 @@ def _of_core(
     )  # fmt: skip
 
 
-def _of_gpu(device: Device) -> HashRoofline:
+def _gpu_cycles(n: dict[str, int], lanes: float) -> dict[str, float]:
+    """Cycles of one double hash on a multiprocessor by resource, from instructions by kind."""
+    return {
+        "integer": (n["shift"] + n["logic"] + n["add"]) / lanes,
+        # the multiply-add pipe has as many lanes, four schedulers of 32 issue to all
+        "multiply_add": n["add_fma"] / lanes,
+        "issue": sum(n.values()) / 128,
+    }
+
+
+def cuda_cycles(capability: tuple[int, int], mode: str) -> dict[str, float]:
+    """Cycles of one double hash by resource on a multiprocessor of a compute capability.
+
+    Of the two kernels that a scan chooses from (sums by additions, or by multiply-adds) the one with the
+    lower bound.
+
+    Examples
+    --------
+    >>> used = cuda_cycles((9, 0), "nonce")
+    >>> max(used, key=used.get), round(max(used.values()), 1)
+    ('integer', 28.4)
+    """
+    row = _cores()["sm90" if capability >= (9, 0) else "sm80"]
+    lanes = (
+        128.0 if capability[0] >= 12 else 64.0
+    )  # CUDA C++ Programming Guide, arithmetic instructions
+    kind = "instructions" if mode == "nonce" else "roll_instructions"
+    kernels = [_gpu_cycles(row[name], lanes) for name in (kind, f"mad_{kind}")]
+    return min(kernels, key=lambda used: max(used.values()))
+
+
+def _of_gpu(device: Device, mode: str) -> HashRoofline:
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     for name in ("sm_count", "boost_clock_hz", "int32_ops_per_clock_per_sm"):
         if not getattr(device, name):
             raise ValueError(f"{name} of {device.name} is unknown; allowed: a number > 0")
     core = _cores().get(normalise(device.family or "-"))
     known = core is not None and "instructions" in core
     row = core if known and core else _cores()["sm90"]
-    n, lanes = row["instructions"], float(device.int32_ops_per_clock_per_sm or 0)
-    used = {
-        "integer": (n["shift"] + n["logic"] + n["add"]) / lanes,
-        # the multiply-add pipe has as many lanes, four schedulers of 32 issue to all
-        "multiply_add": n["add_fma"] / lanes,
-        "issue": sum(n.values()) / 128,
-    }
+    n = row["instructions" if mode == "nonce" else "roll_instructions"]
+    used = _gpu_cycles(n, float(device.int32_ops_per_clock_per_sm or 0))
     binds = max(used, key=used.__getitem__)
     rate = float(device.sm_count or 0) * float(device.boost_clock_hz or 0) / used[binds]
     return HashRoofline(
-        rate, binds, used[binds], used, "cuda", "nonce", row["name"],
+        rate, binds, used[binds], used, "cuda", mode, row["name"],
         row["basis"] if known else "estimate", row["source"],
     )  # fmt: skip
 
@@ -169,7 +197,7 @@ def hash_roofline(
     device : str, Device or Miner
         A name of the catalogue, a record, or a core's name such as "Zen 4": one core then.
     mode : {"nonce", "roll"}
-        What a processor's scanner varies; GPUs and miners have "nonce" alone.
+        What a scanner varies; miners have "nonce" alone.
     backend : str, optional
         A processor's scanner; by default that with the highest bound.
     clock_hz : float, optional
@@ -212,7 +240,7 @@ def hash_roofline(
     if not isinstance(device, Device):
         raise TypeError(f"device is {device!r}; allowed: a name, a Device or a Miner")
     if device.kind != "cpu":
-        return _of_gpu(device)
+        return _of_gpu(device, mode)
     core = _cores().get(normalise(device.family or "-"))
     if core is None or "pipes" not in core:
         raise ValueError(

@@ -86,11 +86,12 @@ def simulate_pool(
     quantiles: float | Sequence[float] = (0.05, 0.5, 0.95),
     threads: int | None = None,
     progress: Callable[[int, int], Any] | None = None,
+    device: str | None = None,
 ) -> PoolSimulation:
     """Play a miner's or a pool's income: blocks, shares and fees at random, over many paths.
 
     Runs without the GIL; Ctrl-C stops it within 50 ms. A seed gives the same answer on any number of
-    threads and any processor: each number is a function of seed, path and event.
+    threads, any processor and any CUDA device: each number is a function of seed, path and event.
 
     Parameters
     ----------
@@ -111,6 +112,8 @@ share_difficulty, window_blocks
         All that may run by default.
     progress : callable, optional
         Called with paths done and paths in all, every 100 ms and at the end.
+    device : str, optional
+        "cuda", "cuda:1" ...: play on that CUDA device instead of the processor.
 
     Returns
     -------
@@ -120,6 +123,8 @@ share_difficulty, window_blocks
     ------
     ValueError, TypeError
         Naming the argument, its value and what is allowed.
+    MemoryError, RuntimeError
+        If a CUDA device has no room, or fails.
     KeyboardInterrupt
         On Ctrl-C.
 
@@ -159,6 +164,7 @@ share_difficulty, window_blocks
         raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+    number = None if device is None else _cuda_device(device)
     listed = [quantiles] if isinstance(quantiles, (int, float)) else quantiles
     wanted = tuple(finite_number("quantiles", q) for q in listed)
     for q in wanted:
@@ -173,7 +179,12 @@ share_difficulty, window_blocks
     )  # fmt: skip
     income, ruin_time = np.empty(count), np.empty(count)
     packed = np.array([model[name] for name in _core.POOL_FIELDS])
-    _core.simulate_pool(_core.ISA, packed, start, 0, income, ruin_time, threads, progress)
+    if number is None:
+        _core.simulate_pool(_core.ISA, packed, start, 0, income, ruin_time, threads, progress)
+    else:
+        from tokenroof import cuda
+
+        cuda._module().simulate_pool(packed, start, 0, income, ruin_time, number, progress)
     ruined = int(np.isfinite(ruin_time).sum())
     part = (ruined + 0.5) / (count + 1.0)
     mean, mean_error, variance, variance_error = _moments(income)
@@ -184,6 +195,17 @@ share_difficulty, window_blocks
         ruined / count if known else math.nan, math.sqrt(part * (1.0 - part) / count) if known else math.nan,
         income, ruin_time,
     )  # fmt: skip
+
+
+def _cuda_device(device: object) -> int:
+    """Number of the CUDA device that is asked for."""
+    if not isinstance(device, str):
+        raise TypeError(f"device is {device!r}; allowed: None, 'cuda' or 'cuda:0'")
+    if device != "cuda" and not device.startswith("cuda:"):
+        raise ValueError(f"device is {device!r}; allowed: None, 'cuda' or 'cuda:0'")
+    from tokenroof._cuda_scan import devices_of
+
+    return devices_of(device, "device")[0]
 
 
 def _one(name: str, value: object) -> float:

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 from tokenroof import _core
 from tokenroof._bitcoin import checked_target, target_from_bits, whole_number
 from tokenroof._hash_roofline import core_cycles, local_core
 
-__all__ = ["ScanResult", "backends", "header_bytes", "scan"]
+__all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
 
 _NONCES, _VERSIONS = 2**32, 2**16  # of a header; the 16 bits of BIP 320
 _MOST_THREADS = 1024
@@ -46,6 +47,25 @@ class ScanResult:
     def hashrate(self) -> float:
         """Hashes per second of wall time [hash/s]."""
         return self.hashes / self.seconds if self.seconds > 0 else 0.0
+
+
+class ScanError(RuntimeError):
+    """A device failed in the middle of a scan. What was found by then is not lost.
+
+    Attributes
+    ----------
+    hits : list of (nonce, version)
+        Found before, in order of version, then nonce.
+    hashes : int
+        Headers of which these are all the hits.
+    """
+
+    def __init__(self, message: str, hits: list[tuple[int, int]], hashes: int) -> None:
+        super().__init__(message)
+        self.hits, self.hashes = hits, hashes
+
+    def __reduce__(self) -> tuple[type[ScanError], tuple[str, list[tuple[int, int]], int]]:
+        return type(self), (str(self), self.hits, self.hashes)
 
 
 def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
@@ -106,10 +126,10 @@ def scan(
         Versions to try with each nonce, rolled in the bits of BIP 320 from the header's on (1 to
         65536). As many as a backend has lanes are hashed at once, with one schedule: faster.
     threads : int, optional
-        By default one for each processor that this process may use.
+        By default one for each processor that this process may use; CUDA devices have one each.
     backend : str, optional
-        A name of `backends`; by default the fastest here for the mode, or
-        ``TOKENROOF_HASH_BACKEND``.
+        A name of `backends`; by default this processor's fastest for the mode, or
+        ``TOKENROOF_HASH_BACKEND``. "cuda" scans on all CUDA devices, "cuda:1" on that one.
     progress : callable, optional
         Called with hashes done and in all, some ten times a second.
 
@@ -121,6 +141,10 @@ def scan(
     ------
     ValueError, TypeError
         Naming the argument, its value and what is allowed.
+    ScanError
+        If a CUDA device fails in the middle; what was found by then is in its ``hits`` and ``hashes``.
+    MemoryError
+        If the hits, or a device's buffers, find no room.
 
     References
     ----------
@@ -156,8 +180,7 @@ def scan(
     parts = list(_parts(first, number, rolled))
     widest = max((part[3] for part in parts), default=1)
     name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest(widest)
-    if name not in _core.HASH_BACKENDS:
-        raise ValueError(f"backend is {name!r}; allowed here: {', '.join(_core.HASH_BACKENDS)}")
+    devices = _devices(name)
     total = sum(part[1] * part[3] for part in parts)
     hits: list[tuple[int, int]] = []
     hashes, seconds, cpu = 0, 0.0, 0.0
@@ -168,13 +191,45 @@ def scan(
             assert progress is not None
             progress(before + done, total)
 
-        found, n, wall, used = _core.scan(
-            raw, begin, nonces, aim, step, many, workers, name, tell if progress else None
-        )
+        shown = tell if progress else None
+        failure, memory = "", False
+        if devices:
+            found, n, wall, used, failure, memory = _cuda_scan().part(
+                devices, raw, begin, nonces, aim, step, many, shown
+            )
+        else:
+            found, n, wall, used = _core.scan(
+                raw, begin, nonces, aim, step, many, workers, name, shown
+            )
         hits += found
         hashes, seconds, cpu = hashes + n, seconds + wall, cpu + used
-    mode = "roll" if widest > 1 and widest >= _core.HASH_BACKENDS[name][1] else "nonce"
+        if memory and not hashes:
+            raise MemoryError(f"scan: {failure}")
+        if failure:
+            raise ScanError(
+                f"scan: {failure}; {hashes} of {total} headers were hashed", hits, hashes
+            )
+    wide = _cuda_scan().least_rolled() if devices else _core.HASH_BACKENDS[name][1]
+    mode = "roll" if widest > 1 and widest >= wide else "nonce"
     return ScanResult(hits, hashes, seconds, cpu, name, mode)
+
+
+def _cuda_scan() -> ModuleType:
+    from tokenroof import _cuda_scan as module  # where it is asked for
+
+    return module
+
+
+def _devices(name: str) -> list[int]:
+    """Numbers of the CUDA devices that a backend stands for; none for a processor's."""
+    if name in _core.HASH_BACKENDS:
+        return []
+    if name == "cuda" or name.startswith("cuda:"):
+        found: list[int] = _cuda_scan().devices_of(name)
+        return found
+    raise ValueError(
+        f"backend is {name!r}; allowed here: {', '.join(_core.HASH_BACKENDS)}, or a CUDA device"
+    )
 
 
 def _parts(start: int, count: int, versions: int) -> Iterator[tuple[int, int, int, int]]:
@@ -235,7 +290,8 @@ def backends() -> dict[str, dict[str, Any]]:
         hashed at once), ``hashrate`` and ``roll_hashrate`` (measured, one thread, once per process)
         [hash/s], ``bound`` and ``roll_bound`` (integer roofline of this core at the measured clock;
         NaN if the catalogue lacks the core) [hash/s], and ``binds`` and ``roll_binds``, the pipes
-        that set them.
+        that set them. "cuda" stands for all CUDA devices together, at their peak clock, and has ``why``
+        where there is none.
 
     Examples
     --------
@@ -256,12 +312,13 @@ def backends() -> dict[str, dict[str, Any]]:
             bound, binds = bound_of(core, name, mode, clock)
             row[f"{prefix}bound"], row[f"{prefix}binds"] = bound, binds
         out[name] = row
+    out["cuda"] = _cuda_scan().row()
     return out
 
 
 def bound_of(core: dict[str, Any] | None, name: str, mode: str, clock: float) -> tuple[float, str]:
     """Hashes per second of one core at a clock [Hz], and what binds; NaN if the core is unknown."""
-    if core is None or not clock:
+    if core is None or not clock or name.startswith("cuda"):  # no processor's
         return float("nan"), ""
     used = core_cycles(core, name, mode)
     binds = max(used, key=used.__getitem__)

@@ -49,7 +49,7 @@ from tokenroof._network_power import CBECI_PUE, NetworkPower, network_power
 from tokenroof._payback import Payback, payback
 from tokenroof._pool_simulation import PoolSimulation, simulate_pool
 from tokenroof._pools import SCHEMES, PoolIncome, pool_income
-from tokenroof._scan import ScanResult, backends, header_bytes, scan
+from tokenroof._scan import ScanError, ScanResult, backends, header_bytes, scan
 
 __all__ = [
     "BLOCK_SECONDS",
@@ -73,6 +73,7 @@ __all__ = [
     "PoolIncome",
     "PoolSimulation",
     "Race",
+    "ScanError",
     "ScanResult",
     "Tranche",
     "backends",

@@ -59,7 +59,7 @@ enum cudaMemoryType { cudaMemoryTypeUnregistered, cudaMemoryTypeHost, cudaMemory
 enum cudaDeviceAttr { cudaDevAttrClockRate = 13, cudaDevAttrMultiProcessorCount = 16, cudaDevAttrMemoryClockRate = 36,
                       cudaDevAttrGlobalMemoryBusWidth = 37,
                       cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76, cudaDevAttrMemoryPoolsSupported = 115 };
-enum : unsigned { cudaEventDisableTiming = 2, cudaEventDefault = 0, cudaStreamNonBlocking = 1, cudaStreamDefault = 0,
+enum : unsigned { cudaEventDisableTiming = 2, cudaEventBlockingSync = 1, cudaEventDefault = 0, cudaStreamNonBlocking = 1, cudaStreamDefault = 0,
                   cudaHostAllocDefault = 0 };
 
 enum cudaMemAllocationType { cudaMemAllocationTypePinned = 1 };
