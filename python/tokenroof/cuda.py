@@ -12,17 +12,20 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenroof import _core, _device_call, kernels
 from tokenroof._device_arrays import Array
 from tokenroof._device_call import DeviceKernel
 from tokenroof._device_libraries import LEGACY_STREAM, stream_handle
 
+if TYPE_CHECKING:
+    from tokenroof._cuda_probe import CudaMachine
+
 _NAMES = tuple(kernels.__test__)
 
 __all__ = [
-    "Array", "CudaDevice", "DeviceKernel", "asarray", "available", "devices", "why_not", *_NAMES,
+    "Array", "CudaDevice", "DeviceKernel", "asarray", "available", "devices", "probe", "why_not", *_NAMES,
 ]  # fmt: skip
 
 
@@ -135,6 +138,42 @@ def devices() -> list[CudaDevice]:
         return []
     found: list[dict[str, Any]] = module.devices()
     return [CudaDevice(**one) for one in found]
+
+
+def probe(device: int = 0, seconds: float = 1.0, **more: Any) -> CudaMachine:
+    """Measure ceilings of a device: `tokenroof._cuda_probe.probe` says what of.
+
+    Parameters
+    ----------
+    device : int
+        Number of the device.
+    seconds : float
+        Limit of the time for each group of probes [s].
+    **more
+        ``groups`` and ``progress``.
+
+    Returns
+    -------
+    CudaMachine
+        Readings of the same form as those of `tokenroof.measure.machine`; its `device` is one for models.
+
+    Raises
+    ------
+    RuntimeError
+        If nothing can run here, with the reason, or the device fails.
+    ValueError, TypeError
+        Naming the argument, its value and what is allowed.
+    tokenroof.measure.ProbeError
+        If a probe's results are not those of the work that it claims.
+
+    Examples
+    --------
+    >>> not available() or probe(0, seconds=0.1).memory_bandwidth > 0
+    True
+    """
+    from tokenroof._cuda_probe import probe as run
+
+    return run(device, seconds, **more)
 
 
 def asarray(x: Any, dtype: Any = None, *, device: int = 0, stream: Any = None) -> Array:

@@ -91,6 +91,7 @@ struct State {
     std::size_t memory = std::size_t(1) << 30; // of each device
     std::map<int, std::size_t> used;
     cudaError_t last = cudaSuccess;
+    bool skip = false; // launches do nothing
     std::map<std::string, std::pair<long, cudaError_t>> failures; // by call: after so many, with this
     std::map<std::string, long> calls;
     std::vector<std::pair<std::string, std::uintptr_t>> log; // launches, records and waits, by stream
@@ -143,6 +144,7 @@ template <class... P>
 void launch(void (*kernel)(P...), dim3 grid, dim3 block, std::size_t, void* stream, P... arguments) {
     if (enter("launch") != cudaSuccess) return;
     note("launch", stream);
+    if (state().skip) return;
     if (block.x * block.y * block.z > 1024 || block.x * block.y * block.z == 0 || grid.x * grid.y * grid.z == 0) {
         set(cudaErrorInvalidConfiguration);
         return;

@@ -19,6 +19,7 @@ PYBIND11_MODULE(_cuda, m) {
         s.pools = 1;
         s.memory = std::size_t(1) << 30;
         s.last = cudaSuccess;
+        s.skip = false;
         s.failures.clear();
         s.calls.clear();
         s.log.clear();
@@ -32,6 +33,7 @@ PYBIND11_MODULE(_cuda, m) {
         s.pools = pools;
     }, py::arg("devices") = 2, py::arg("driver") = CUDART_VERSION, py::arg("memory") = std::size_t(1) << 30,
        py::arg("capability") = 90, py::arg("pools") = 1);
+    shim.def("skip", [](bool skip) { cuda_shim::state().skip = skip; });
     shim.def("fail", [](const std::string& call, int code, long after) {
         cuda_shim::state().failures[call] = {after, cudaError_t(code)};
     }, py::arg("call"), py::arg("code"), py::arg("after") = 0);
