@@ -1,4 +1,4 @@
-"""Measured ceilings of a CUDA device: operations, bandwidths, launches, copies, hashes; clock and watts meanwhile."""
+"""Measured ceilings of a CUDA device: operations, bandwidths, launches, copies, hashes; clock and watts."""
 
 from __future__ import annotations
 
