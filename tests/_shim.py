@@ -55,7 +55,20 @@ def _compile(folder: Path, includes: list[str]) -> Path:
         out = folder / f"{source.stem}{source.suffix}.o"
         # as nvcc: the headers' paths of device code, and the runtime's header before all
         device = ["-D__CUDACC__", "-include", "cuda_runtime.h"] if source.suffix == ".cu" else []
-        command = ["g++", *FLAGS, *MORE, *device, *includes, f"-I{folder}", "-x", "c++", "-c", source, "-o", out]
+        command = [
+            "g++",
+            *FLAGS,
+            *MORE,
+            *device,
+            *includes,
+            f"-I{folder}",
+            "-x",
+            "c++",
+            "-c",
+            source,
+            "-o",
+            out,
+        ]
         got = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
         assert got.returncode == 0, (
             f"{source.name} does not compile for the CPU:\n{got.stderr[:4000]}"

@@ -7,8 +7,9 @@ import types
 
 import pytest
 
+import tokenroof as tr
 from _shim import shim
-from tokenroof import _cuda_probe, cuda, mining
+from tokenroof import _cuda_probe, cuda, measure, mining
 from tokenroof.measure import ProbeError
 
 W = 2e-4  # window [s]
@@ -164,3 +165,14 @@ def test_bad_arguments_of_the_module(module):
     with pytest.raises(ValueError, match="bytes"):
         module.probe_copy(0, "to_host", 0, 1, 1)
     assert mining.scan(bytes(80), 0, 10, 1, backend="cuda").hashes == 10  # the device works on
+
+
+def test_a_device_like_any_other():
+    """What was measured, as models take it; its number is asked for where machines are measured."""
+    device = measure.local("cuda:1", seconds=0.02)
+    assert device.name.endswith("shim1") and device.kind == "gpu"
+    step = tr.decode(device, "Qwen3-0.6B", batch=[1, 8], context=128)
+    assert (step.time_s > 0).all()
+    assert tr.roofline.peak(device, "bf16") > 0
+    with pytest.raises(ValueError, match="device is 7"):
+        measure.local("cuda:7", seconds=0.02)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
 import re
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tokenroof import _core, _system
 from tokenroof._machine import Machine
@@ -164,22 +163,19 @@ def local(
     if not isinstance(device, str):
         raise TypeError(f"device is {device!r}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
     if re.fullmatch(r"cuda(:\d+)?", device):
-        return _of_gpu(int(device.partition(":")[2] or 0), seconds)
+        return _of_gpu(int(device.partition(":")[2] or 0), seconds, progress)
     if device != "cpu":
         raise ValueError(f"device is {device!r}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
     return measured(seconds, threads, remeasure, progress).device()
 
 
-def _of_gpu(index: int, seconds: float) -> Device:
-    """The probes of `tokenroof.cuda`, where that was built."""
-    try:
-        cuda: Any = importlib.import_module("tokenroof.cuda")
-    except ImportError:
-        raise RuntimeError("no GPU can be measured: this build has no tokenroof.cuda") from None
+def _of_gpu(index: int, seconds: float, progress: Progress | None) -> Device:
+    """The probes of `tokenroof.cuda`; kept nowhere, for clocks and neighbours differ from run to run."""
+    from tokenroof import cuda
+
     if not cuda.available():
         raise RuntimeError(f"no GPU can be measured: {cuda.why_not()}")
-    found: Device = cuda.probe(index, seconds=seconds)
-    return found
+    return cuda.probe(index, seconds=seconds, progress=progress).device()
 
 
 def forget(threads: int | None = None, *, file: bool = True) -> None:
