@@ -38,7 +38,7 @@ def made(**changes: Any) -> measure.Machine:
         "flops.fp64.generic": (PEAK / 2, "FLOP/s"), "flops.fp32.generic": (PEAK, "FLOP/s"),
         "clock": (3e9, "Hz"), "bandwidth.memory.read.1": (BANDWIDTH, "B/s"),
         "bandwidth.memory.triad.1": (30e9, "B/s"), "attention.fp32": (20e9, "B/s"),
-        "gated.fp32": (1e-9, "s"), "cost.product": (1e-6, "s"), "hash.core": (4e7, "hash/s"),
+        "gated.fp32": (1e-9, "s"), "cost.product": (1e-6, "s"), "hash.core": (4e7, "hash/s"), "hash.roll": (5e7, "hash/s"),
         "hash.all": (3.9e7, "hash/s"),
     }  # fmt: skip
     for shape, row in (("4096x1024", TALL), ("1024x4096", WIDE)):
@@ -93,7 +93,9 @@ def test_the_models_take_it(cache: Path) -> None:
 
 
 def test_hashes_of_a_measured_device(cache: Path) -> None:
-    assert tr.mining.hashrate("local") == 4e7
+    assert tr.mining.hashrate("local") == 4e7 and tr.mining.hashrate("local", "roll") == 5e7
+    with pytest.raises(ValueError, match="mode is 'spin'; allowed: nonce, roll"):
+        tr.mining.hashrate("local", "spin")
     assert tr.mining.hashrate(made(cores=8, readings=_on(8)).device()) == 8 * 4e7
     # without a probe of hashes, the roofline of its core and measured clock
     few = {k: v for k, v in made().readings.items() if not k.startswith("hash")}

@@ -254,19 +254,25 @@ def hash_roofline(
     return _of_core(core, backend, mode, clock, float(device.sm_count or 1))
 
 
-def hashrate(device: str | Device | Miner) -> float:
+def hashrate(device: str | Device | Miner, mode: str = "nonce") -> float:
     """Hashes per second of a device: the catalogue's for a miner, modelled for any other.
 
     The model is the integer roofline; `hash_roofline` tells what binds. It is an upper bound on a
-    scan of nonces; good GPU kernels come within a tenth of it, power limits take more. A measured
+    scan; good GPU kernels come within a tenth of it, power limits take more. A measured
     device (``tr.device("local")``) has what each of its cores reached, times its cores, instead.
+
+    Parameters
+    ----------
+    device : str, Device or Miner
+    mode : {"nonce", "roll"}
+        What a scan varies: the nonce alone, or the version with it (BIP 320). Miners have one rate.
 
     Raises
     ------
     KeyError
         For an unknown name, with near matches.
     ValueError
-        If the device's clock or integer units are not known.
+        For an unknown mode, or if the device's clock or integer units are not known.
 
     Examples
     --------
@@ -275,13 +281,16 @@ def hashrate(device: str | Device | Miner) -> float:
     """
     from tokenroof.device import Device
 
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     if isinstance(device, str) and normalise(device) == "local":
         from tokenroof.device import device as find_device
 
         device = find_device(device)
-    if isinstance(device, Device) and "hash.core" in device.measured:
-        return device.measured["hash.core"] * float(device.sm_count or 1)
-    return hash_roofline(device).hashrate
+    reading = "hash.roll" if mode == "roll" else "hash.core"
+    if isinstance(device, Device) and reading in device.measured:
+        return device.measured[reading] * float(device.sm_count or 1)
+    return hash_roofline(device, mode).hashrate
 
 
 @cache

@@ -141,7 +141,9 @@ class Machine:
         measured = {
             name: reading.best
             for name, reading in self.readings.items()
-            if name.startswith(("product.", "attention.", "gated.", "cost.", "hash.core"))
+            if name.startswith(
+                ("product.", "attention.", "gated.", "cost.", "hash.core", "hash.roll")
+            )
         }
         sources |= {name: self.readings[name] for name in measured}
         return Device(
