@@ -37,23 +37,33 @@ def partial_max(x, y, overlap):
     return most + overlap * (least * (least / most))
 
 
+def tiles_of(c, rows, n):
+    """Rows, columns and groups of the tiles to try."""
+    if c["tiles"] == 0.0:
+        return [(high, wide, 1.0) for high, wide in TILES]
+    steps = rows <= 16.0, rows <= 64.0, rows <= 128.0
+    high = np.select(steps, (16.0, 16.0 if n <= 1280.0 else 64.0, 64.0), 128.0)
+    return [(high, np.where(steps[1], 64.0, 128.0), np.where(steps[1], 1.0, 2.0))]
+
+
 def product(d, x, rows):
     """Seconds of one product for arrays of rows."""
     c, stored, narrow = x.constants, ops.STORED[x.weight], ops.ACTIVATION[x.activation]
     bandwidth, units = d["memory_bandwidth"], d["sm_count"]
     rate, stream = ops.peak_of(d, x.weight) * c["compute"] / units, bandwidth * c["stream"] / units
-    quantised = x.k * (2.0 + narrow) if narrow < 2.0 else 0.0
+    columns = c["quantise_step"] * np.ceil(x.k / c["quantise_step"]) + c["quantise_row"]
+    quantised = columns * (2.0 + narrow) if narrow < 2.0 else 0.0
     row = x.k * narrow + x.n * 2.0
     memory = (x.n * x.k * stored + rows * row) / (bandwidth * c["memory"])
     best = np.inf
-    for split in SPLITS:
+    for split in SPLITS if c["tiles"] == 0.0 else (1.0,):
         if split > 1.0 and x.k < 64.0 * split:
             continue
         compute = np.inf
-        for high, wide in TILES:
-            unit = max((high * wide + c["tile_loss"]) * 2.0 / rate,
-                       (high * narrow + wide * stored) / stream, c["latency"])  # fmt: skip
-            waves = np.ceil(rows / high) * (np.ceil(x.n / wide) / units * split)
+        for high, wide, group in tiles_of(c, rows, x.n):
+            unit = np.maximum(np.maximum((high * wide + c["tile_loss"]) * 2.0 / rate,
+                                         (high * narrow + wide * stored) / stream), c["latency"])  # fmt: skip
+            waves = group * np.ceil(rows / (group * high)) * (np.ceil(x.n / wide) / units * split)
             paid = np.where(waves <= 1.0, 1.0, waves + c["wave"] * (np.ceil(waves) - waves))
             compute = np.minimum(compute, paid * ((x.k / split + c["prologue"]) * unit))
         seconds = smooth_max(compute, memory, c["overlap"])

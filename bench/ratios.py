@@ -100,22 +100,25 @@ def interruption():
 
 def calibrated(n=1_000_000):
     """Decode steps of a dense model by the measured forms, against the same formula in NumPy."""
-    made = numpy_measured.prepared(calibrated_records())
-    for kind in ("whole", "fractional"):
+    for engine, kind in (("trtllm", "whole"), ("trtllm", "fractional"), ("vllm", "fractional")):
+        records_ = calibrated_records(engine)
+        made = numpy_measured.prepared(records_)
         batch, context = loads(n, kind == "whole")
         few = slice(0, n // 10)
         numpy_s = 10 * best(
-            lambda b=batch[few], x=context[few]: numpy_measured.decode_time(made, b, x), 1
+            lambda r=made, b=batch[few], x=context[few]: numpy_measured.decode_time(r, b, x), 1
         )
         want = numpy_measured.decode_time(made, batch[few], context[few])
-        got = kernels.decode_time(*calibrated_records(), batch, context)
+        got = kernels.decode_time(*records_, batch, context)
         np.testing.assert_allclose(got[few], want, rtol=1e-9)
-        print(f"calibrated decode_time, {kind} batches: NumPy {n / numpy_s / 1e6:.2f} M/s")
+        print(
+            f"calibrated decode_time, {engine}, {kind} batches: NumPy {n / numpy_s / 1e6:.2f} M/s"
+        )
         out = np.empty(n)
         for isa, table in kernels.by_isa().items():
             s = best(
-                lambda k=table["decode_time"], b=batch, x=context, o=out: k(
-                    *calibrated_records(), b, x, out=o
+                lambda k=table["decode_time"], r=records_, b=batch, x=context, o=out: k(
+                    *r, b, x, out=o
                 ),
                 5,
             )

@@ -28,6 +28,7 @@ USES = {
     "elementwise.hpp": "rotary_bytes(r[0], r[1], r[2]) + sampling_bytes(r[3], false)",
     "experts.hpp": "experts_cost<double>(prepare_experts(r, r, r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], 4), r[8]).seconds",
     "gemm.hpp": "gemm_cost<double>(prepare_gemm(r, r, r[0], r[1], 2, 2), r[2]).seconds",
+    "l2.hpp": "resident(r[0], inverse_resident(r, r[1]), saved_by_l2(r, r[2]))",
     "maths.hpp": "log1p_lanes(r[0]) + expm1_negative(r[1])",
     "memory.hpp": "memory_required(r, r + 60, r[0], r[1])",
     "mla.hpp": "prepare_mla_decode(r, r, r[0], r[1], r[2], 2).key_s",

@@ -17,7 +17,8 @@ constants = st.fixed_dictionaries({
     "t0": st.floats(0, 1e-4), "compute": st.floats(0.05, 1.1), "memory": st.floats(0.1, 1.1),
     "overlap": st.floats(0, 1 / 3), "wave": st.floats(0, 1), "prologue": st.floats(0, 2000),
     "tile_loss": st.floats(0, 3e4), "stream": st.floats(0.5, 30), "latency": st.floats(0, 1e-8), "split": st.floats(0, 1e-5),
-    "quantise": st.floats(0.05, 2),
+    "quantise": st.floats(0.05, 2), "quantise_row": st.floats(0, 2e4), "quantise_step": st.sampled_from([1.0, 1000.0, 2048.0]),
+    "cached": st.floats(1, 8), "resident": st.floats(0.02, 2), "tiles": st.sampled_from([0.0, 1.0]),
 })  # fmt: skip
 DEVICES = ("H100-SXM", "B300-SXM", "L40S", "Instinct MI300X", "TPU v5p")
 RATES = ("bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "int4")
@@ -25,12 +26,12 @@ RATES = ("bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "int4")
 
 @each_isa
 @given(own=constants, name=st.sampled_from(DEVICES), dtype=st.sampled_from(RATES),
-       m=st.floats(0, 1e5) | st.integers(0, 300).map(float), n=SIZES, k=SIZES)  # fmt: skip
-def test_equals_the_reference(isa, own, name, dtype, m, n, k):
+       m=st.floats(0, 1e5) | st.integers(0, 300).map(float), n=SIZES, k=SIZES, warm=st.sampled_from([0.0, 1.0]))  # fmt: skip
+def test_equals_the_reference(isa, own, name, dtype, m, n, k, warm):
     device, code = tr.device(name).pack(), dtypes.code(dtype)
     record = tr.Calibration(constants={"gemm": own}).pack()
-    got = BY_ISA[isa]["gemm_operator"](device, record, m, n, k, code, code)
-    want = reference.gemm_operator(device, record, m, n, k, code, code)
+    got = BY_ISA[isa]["gemm_operator"](device, record, m, n, k, code, code, warm)
+    want = reference.gemm_operator(device, record, m, n, k, code, code, warm)
     assert same(got, [want[field] for field in _core.OPERATOR_FIELDS])
 
 
@@ -38,10 +39,10 @@ def test_equals_the_reference(isa, own, name, dtype, m, n, k):
 def test_bad_rows_are_nan_and_no_rows_cost_nothing(isa):
     record = tr.Calibration(constants={"gemm": _constants.fits("gemm")[0]["constants"]}).pack()
     kernel, device = BY_ISA[isa]["gemm_operator"], tr.device("H100-SXM").pack()
-    assert np.isnan(kernel(device, record, math.nan, 64, 64, 2, 2)).all()
+    assert np.isnan(kernel(device, record, math.nan, 64, 64, 2, 2, 0)).all()
     with np.errstate(invalid="ignore"):
-        assert np.isnan(kernel(device, record, -1.0, 64, 64, 2, 2)).all()
-    nothing = kernel(device, record, 0.0, 64, 64, 2, 2)
+        assert np.isnan(kernel(device, record, -1.0, 64, 64, 2, 2, 0)).all()
+    nothing = kernel(device, record, 0.0, 64, 64, 2, 2, 0)
     assert nothing[0] == 0.0
 
 

@@ -390,7 +390,7 @@ _DOCS: dict[str, tuple[str, str, str, str, str]] = {
 }  # fmt: skip
 
 _OPERATORS: dict[str, tuple[str, str]] = {
-    "gemm_operator": ("m n k weights activations", "Matrix product [m, k] @ [k, n]."),
+    "gemm_operator": ("m n k weights activations warm", "Matrix product [m, k] @ [k, n]."),
     "experts_operator": (
         "tokens hidden intermediate experts topk matrices moe_tp moe_ep skew weights",
         "Grouped matrix products of the experts on the busiest of their devices.",

@@ -15,6 +15,7 @@
 //   Groups: Ainslie et al., arXiv:2305.13245. A learned sink is one more logit: no traffic, no time.
 #pragma once
 #include "cost.hpp"
+#include "l2.hpp"
 #include "maths.hpp"
 #include "operators.hpp"
 
@@ -33,17 +34,6 @@ struct AttentionDecode {
     double inverse_resident, saved;          // 1 / bytes that can stay in the L2; share of time that saves
     double pair_flops, key_bytes, query_bytes;
 };
-
-// 1 / bytes of the L2 that count; a device without a known L2 keeps nothing.
-TR_HD double inverse_resident(const double* d, double share) {
-    const double bytes = share * d[device::l2_bytes];
-    return bytes > 0.0 ? 1.0 / bytes : 1.0;
-}
-// Share of the time that the L2 saves on data which is read again and again; falls off beyond its size.
-template <class V> TR_HD V resident(V bytes, double inverse, double saved) {
-    const V x = min_nan(bytes * inverse, splat<V>(1e6)), square = x * x;
-    return saved / (1.0 + square * square * square);
-}
 
 TR_HD AttentionDecode prepare_attention_decode(const double* d, const double* g, double heads,
                                                double kv_heads, double head_dim, double v_head_dim,
@@ -75,7 +65,7 @@ TR_HD AttentionDecode prepare_attention_decode(const double* d, const double* g,
                 (1.0 + g[constant::attention_decode::width] * width + (lone ? 0.0 : g[group] * rows)) *
                 blocks / sms;
     r.inverse_resident = inverse_resident(d, g[constant::attention_decode::resident]);
-    r.saved = d[device::l2_bytes] > 0.0 ? 1.0 - 1.0 / g[cached] : 0.0;
+    r.saved = saved_by_l2(d, g[cached]);
     r.pair_flops = 2.0 * heads * both;
     return r;
 }

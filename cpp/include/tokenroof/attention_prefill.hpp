@@ -65,7 +65,7 @@ TR_HD void prefill_traffic(AttentionPrefill& r, const double* d, double memory, 
     r.past_s = r.past_bytes / (bandwidth * memory);
     r.write_s = r.write_bytes / (bandwidth * write);
     r.inverse_resident = inverse_resident(d, share);
-    r.saved = d[device::l2_bytes] > 0.0 ? 1.0 - 1.0 / cached : 0.0;
+    r.saved = saved_by_l2(d, cached);
 }
 
 TR_HD AttentionPrefill prepare_attention_prefill(const double* d, const double* g, double heads,

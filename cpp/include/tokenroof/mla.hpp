@@ -33,7 +33,7 @@ TR_HD AttentionDecode prepare_mla_decode(const double* d, const double* g, doubl
     r.path_s = g[key] * longer * (stored * (1.0 / 576.0));
     r.block_s = g[block] * longer * blocks / sms;
     r.inverse_resident = inverse_resident(d, g[constant::mla_decode::resident]);
-    r.saved = d[device::l2_bytes] > 0.0 ? 1.0 - 1.0 / g[cached] : 0.0;
+    r.saved = saved_by_l2(d, g[cached]);
     r.pair_flops = 2.0 * heads * both;
     return r;
 }

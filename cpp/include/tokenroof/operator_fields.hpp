@@ -22,20 +22,25 @@ TR_HD void put_operator(double* out, double fixed, double compute, double memory
 // Amounts below zero have no meaning: NaN.
 TR_HD double amount_or_nan(double x) { return x >= 0.0 ? x : not_a_number(); }
 
-TR_HD void put_line(double* out, const Line& a, double x, double weights) {
-    const double amount = amount_or_nan(x);
-    put_operator(out, a.fixed, line_compute(a, amount), weights * a.weights_s + amount * a.traffic,
-                 amount * a.flops, weights * a.weights + amount * a.bytes);
+// Share of bytes that memory has to give when so many are read from the L2, whose bandwidth no datasheet has.
+TR_HD double left_to_memory(double bytes, double resident) {
+    return resident > 0.0 ? (bytes > resident ? 1.0 - resident / bytes : bytes * 0.0) : 1.0;
 }
 
-// resident: bytes that are read from the L2, whose bandwidth no datasheet has.
+// resident: bytes that are read from the L2.
+TR_HD void put_line(double* out, const Line& a, double x, double weights, double resident = 0.0) {
+    const double amount = amount_or_nan(x), bytes = weights * a.weights + amount * a.bytes;
+    const double memory = weights * a.weights_s + amount * a.traffic;
+    put_operator(out, a.fixed, line_compute(a, amount), memory * left_to_memory(bytes, resident), amount * a.flops,
+                 bytes);
+}
+
 TR_HD void put_attention(double* out, const Attention& a, double batch, double pairs, double keys,
                          double queries, double resident) {
     const double b = amount_or_nan(batch);
     const double p = b * pairs, k = b * keys, q = b * queries;
     const double bytes = k * a.key_bytes + q * a.query_bytes, memory = k * a.key_s + q * a.query_s;
-    const double left = resident > 0.0 ? (bytes > resident ? 1.0 - resident / bytes : bytes * 0.0) : 1.0;
-    put_operator(out, a.fixed, p * a.compute, memory * left, p * a.pair_flops, bytes);
+    put_operator(out, a.fixed, p * a.compute, memory * left_to_memory(bytes, resident), p * a.pair_flops, bytes);
 }
 
 TR_HD void put_cost(double* out, const Cost<double>& x) {

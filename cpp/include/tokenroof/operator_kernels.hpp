@@ -63,13 +63,15 @@ TR_HD void put_recurrent_prefill(const double* d, const double* c, const Recurre
     put_sum(out, sum, states);
 }
 
-// m, n, k, type of weights, type of activations
+// m, n, k, type of weights, type of activations, whether the operands are warm
 TR_HD void gemm_operator(const double* d, const double* c, const double* a, double* out) {
     if (measured_form(c, calibration::block_gemm)) {
-        const Gemm r = prepare_gemm(d, c + calibration::block_gemm, a[1], a[2], int(a[3]), int(a[4]));
+        const Gemm r = prepare_gemm(d, c + calibration::block_gemm, a[1], a[2], int(a[3]), int(a[4]),
+                                    a[5] != 0.0);
         return put_cost(out, gemm_cost<double>(r, a[0]));
     }
-    put_line(out, gemm_line(d, c, a[1], a[2], int(a[3]), int(a[4])), a[0], 1.0);
+    put_line(out, gemm_line(d, c, a[1], a[2], int(a[3]), int(a[4])), a[0], 1.0,
+             a[5] != 0.0 ? d[device::l2_bytes] : 0.0);
 }
 
 // Experts of a rank that tokens touch on average; skewed routing leaves some out.

@@ -75,8 +75,10 @@ ATTENTION_DECODE = Spec(
     arguments=_attention_decode,
     held_out=_HEADS,
     defaults={"window": 0.0, "kv_dtype": "bf16"},
-    choices=({"grouped": 40.0, "lone_window": 0.0}, {"grouped": 72.0, "lone_window": 0.0},
-             {"grouped": 72.0, "lone_window": 1.0}),
+    choices=lambda kind: (
+        {"grouped": 40.0, "lone_window": 0.0}, {"grouped": 72.0, "lone_window": 0.0},
+        {"grouped": 72.0, "lone_window": 1.0},
+    ),
     prior=0.02,
 )  # fmt: skip
 
@@ -102,7 +104,7 @@ ATTENTION_PREFILL = Spec(
     held_out=_HEADS,
     moves_memory=False,
     defaults={"window": 0.0, "kv_dtype": "bf16", "dtype": "bf16", "past": 0.0},
-    choices=_TILES,
+    choices=lambda kind: _TILES,
     prior=0.02,
     # vLLM runs a prompt of one token as a decode: such rows say nothing of the kernels for prompts
     engine_fixed=lambda engine: {"single": float(engine == "vllm")},
@@ -128,7 +130,7 @@ MLA_DECODE = Spec(
     arguments=_mla_decode,
     held_out=("heads", "batch"),
     defaults={"kv_dtype": "bf16"},
-    choices=tuple(
+    choices=lambda kind: tuple(
         {"tile": tile} | host
         for tile in (16.0, 64.0, 128.0) for host in ({}, {"host": 1e-7})
     ),
@@ -154,7 +156,7 @@ MLA_PREFILL = Spec(
     held_out=("heads", "batch"),
     moves_memory=False,
     defaults={"kv_dtype": "bf16", "past": 0.0},
-    choices=tuple(
+    choices=lambda kind: tuple(
         {"tile": tile} | host for tile in (64.0, 128.0) for host in ({}, {"host": 1e-7})
     ),
     prior=0.02,

@@ -150,9 +150,10 @@ def choose(
     """The objective with the best of the spec's choices, and what is given besides."""
     part = sample(table, _CHOICE_ROWS, seed=2)
     best, least = None, np.inf
-    for choice in spec.choices:
+    choices = spec.choices(kind)
+    for choice in choices:
         objective = Objective(spec, device, kind, {**choice, **given})
-        if len(spec.choices) == 1:
+        if len(choices) == 1:
             return objective
         error = np.log(objective.predict(objective.fit(part, 40), part) / part.time) / _SOFT
         loss = float(np.mean(np.sqrt(1.0 + error * error)))

@@ -64,7 +64,7 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
     if kind == "gemm":
         types = _types(rows.gemm_dtype)
         code = np.array([float(dtypes.code(t)) for t in types])
-        fields = kernels.gemm_operator(*ideal, x["m"], x["n"], x["k"], code, code)  # type: ignore[attr-defined]
+        fields = kernels.gemm_operator(*ideal, x["m"], x["n"], x["k"], code, code, 0.0)  # type: ignore[attr-defined]
         tiles = np.ceil(x["m"] / 128) * np.ceil(x["n"] / 128)
     elif kind == "experts":
         types = _types(rows.moe_dtype)

@@ -57,8 +57,8 @@ class Spec:
         Values of columns that a table may lack.
     skip : callable, optional
         (engine, type) to whether such rows are left alone, for a stated reason.
-    choices : tuple of mapping
-        Sets of constants that are no magnitudes but say how a kernel is built: the set with the least
+    choices : callable
+        Type to sets of constants that are no magnitudes but say how a kernel is built: the set with the least
         loss is taken, and not fitted.
     prior : float
         Weight of the distance from the ranges' starts, as a share of the rows: what the rows say nothing
@@ -87,7 +87,7 @@ class Spec:
     moves_memory: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
     skip: Callable[[str, str], bool] = lambda engine, kind: False
-    choices: tuple[Mapping[str, float], ...] = ({},)
+    choices: Callable[[str], tuple[Mapping[str, float], ...]] = lambda kind: ({},)
     prior: float = 0.0
     engine_fixed: Callable[[str], dict[str, float]] = lambda engine: {}
     rows: Callable[[str, Columns], NDArray[Any]] | None = None
@@ -102,7 +102,22 @@ def codes(names: NDArray[Any]) -> NDArray[np.float64]:
 
 def _gemm_arguments(t: Columns) -> tuple[Any, ...]:
     kind = codes(t["dtype"])
-    return t["m"], t["n"], t["k"], kind, kind
+    return t["m"], t["n"], t["k"], kind, kind, np.ones(len(kind))
+
+
+_WIDE = ("bf16", "fp16", "fp32", "tf32")
+
+
+def _gemm_kernels(kind: str) -> tuple[dict[str, float], ...]:
+    """Libraries' fastest tile, or tiles by rows; activations narrowed as they come, or rows in steps."""
+    free = {"tiles": 0.0, "quantise_step": 1.0}
+    if kind != "fp8":
+        return (free,)
+    return (
+        free,
+        free | {"quantise_step": 2048.0},
+        {"tiles": 1.0, "quantise_step": 2048.0, "split": 1e-3},
+    )
 
 
 GEMM = Spec(
@@ -114,15 +129,18 @@ GEMM = Spec(
     constants={
         "t0": Range(3e-6, 3e-7, 1e-4), "compute": Range(0.75, 0.05, 1.0),
         "memory": Range(0.8, 0.1, 1.0), "overlap": Range(0.2, 0.01, 1 / 3),
-        "wave": Range(0.1, 0.01, 1.0), "prologue": Range(100.0, 10.0, 2000.0),
+        "wave": Range(0.1, 0.01, 1.0), "prologue": Range(100.0, 10.0, 1e4),
         "tile_loss": Range(300.0, 10.0, 3e4), "stream": Range(4.0, 0.5, 30.0),
-        "latency": Range(5e-10, 1e-11, 1e-8), "split": Range(2e-6, 1e-7, 1e-5),
-        "quantise": Range(0.6, 0.05, 1.0),
+        "latency": Range(5e-10, 1e-11, 1e-8), "split": Range(2e-6, 1e-7, 1e-3),
+        "quantise": Range(0.6, 0.05, 1.0), "quantise_row": Range(300.0, 1.0, 2e4),
+        "quantise_step": Range(1.0, 1.0, 2048.0), "cached": Range(1.5, 1.0, 8.0),
+        "resident": Range(0.3, 0.02, 2.0), "tiles": Range(0.0, 0.0, 1.0),
     },
     kind=lambda t: t["dtype"],
     arguments=_gemm_arguments,
     held_out=("n", "k"),
-    fixed=lambda kind: {"quantise": 1.0} if kind in ("bf16", "fp16", "fp32", "tf32") else {},
+    fixed=lambda kind: {"quantise": 1.0, "quantise_row": 1.0} if kind in _WIDE else {},
+    choices=_gemm_kernels,
     # these rows are bound by the host that launches them, not by the device
     skip=lambda engine, kind: engine == "vllm" and kind == "fp8_block",
 )  # fmt: skip

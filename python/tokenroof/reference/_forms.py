@@ -27,6 +27,27 @@ def partial_max(x: float, y: float, overlap: float) -> float:
     return most + overlap * (least * part)
 
 
+def left_to_memory(nbytes: float, resident: float) -> float:
+    """Share of the bytes that memory has to give when so many come from the L2."""
+    if not resident > 0.0:
+        return 1.0
+    return 1.0 - divide(resident, nbytes) if nbytes > resident else nbytes * 0.0
+
+
+def l2_place(l2_bytes: float, share: float, faster: float) -> tuple[float, float]:
+    """1 / bytes that stay in the L2, and the share of the time that this saves."""
+    size = share * l2_bytes
+    saved = 1.0 - divide(1.0, faster) if l2_bytes > 0.0 else 0.0
+    return (divide(1.0, size) if size > 0.0 else 1.0), saved
+
+
+def less_from_l2(seconds: float, nbytes: float, place: tuple[float, float]) -> float:
+    """Time of traffic whose repeated part comes from the L2."""
+    x = minimum(nbytes * place[0], 1e6)
+    square = x * x
+    return seconds - seconds * divide(place[1], 1.0 + square * square * square)
+
+
 def constants(calibration: Mapping[str, float], block: str) -> dict[str, float] | None:
     """An operator's own constants; None where the record has none, and shares of a roofline count."""
     if calibration["form"] != 1.0:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tokenroof.reference._forms import ceiling, partial_max
+from tokenroof.reference._forms import ceiling, l2_place, less_from_l2, partial_max
 from tokenroof.reference._ieee import divide, maximum, minimum
 
 NO_WINDOW = 1e18
@@ -34,20 +34,6 @@ class Hardware:
         """From a record; the peak of 16 bits unless given."""
         rate = device["peak_bf16"] if peak is None else peak
         return cls(device["memory_bandwidth"], rate, device["sm_count"], device["l2_bytes"])
-
-
-def _place(hardware: Hardware, share: float, faster: float) -> tuple[float, float]:
-    """1 / bytes that stay in the L2, and the share of the time that this saves."""
-    size = share * hardware.l2
-    saved = 1.0 - divide(1.0, faster) if hardware.l2 > 0.0 else 0.0
-    return (divide(1.0, size) if size > 0.0 else 1.0), saved
-
-
-def _less(seconds: float, nbytes: float, place: tuple[float, float]) -> float:
-    """Time of traffic whose repeated part comes from the L2."""
-    x = minimum(nbytes * place[0], 1e6)
-    square = x * x
-    return seconds - seconds * divide(place[1], 1.0 + square * square * square)
 
 
 @dataclass(frozen=True)
@@ -82,7 +68,7 @@ class Decode:
         nbytes = total * self.key_bytes + batch * self.query_bytes
         memory = total * self.key_s + batch * self.query_s
         if warm:
-            memory = _less(memory, nbytes, self.place)
+            memory = less_from_l2(memory, nbytes, self.place)
         memory = memory + total * self.again_s
         flops = total * self.pair_flops
         if batch == 0.0:
@@ -138,7 +124,7 @@ def attention_decode(
                       hardware.peak * c["compute"]),
         path_s=c[kind + "key"] * width * (1.0 + c["group"] * rows),
         block_s=divide(c[kind + "block"] * longer * blocks, hardware.multiprocessors),
-        place=_place(hardware, c["resident"], c["cached"]),
+        place=l2_place(hardware.l2, c["resident"], c["cached"]),
         pair_flops=2.0 * heads * both,
         key_bytes=key_bytes,
         query_bytes=query_bytes,
@@ -169,7 +155,7 @@ def mla_decode(
         pair_s=divide(2.0 * both * blocks * c["tile"], hardware.peak * c["compute"]),
         path_s=c["key"] * longer * (key * (1.0 / 576.0)),
         block_s=divide(c["block"] * longer * blocks, hardware.multiprocessors),
-        place=_place(hardware, c["resident"], c["cached"]),
+        place=l2_place(hardware.l2, c["resident"], c["cached"]),
         pair_flops=2.0 * heads * both,
         key_bytes=key * stored,
         query_bytes=heads * both * 2.0,
@@ -232,9 +218,9 @@ class Prefill:
             tokens * divide(self.token_bytes, self.moved)
             + old * divide(self.past_bytes, self.moved)
         )
-        memory = _less(cold, nbytes, self.place)
+        memory = less_from_l2(cold, nbytes, self.place)
         write = batch * tokens * divide(self.write_bytes, self.written)
-        after = _less(write, written, self.place)
+        after = less_from_l2(write, written, self.place)
         busy = partial_max(partial_max(work, path, self.overlap), memory, self.overlap)
         seconds = busy + self.sag * (busy * divide(busy, busy + SAG_S)) + after
         launch = maximum(self.launch, self.host - seconds)
@@ -257,7 +243,7 @@ def attention_prefill(
         packed=packed, tile=c["tile"], multiprocessors=hardware.multiprocessors,
         flop_s=divide(hardware.peak * c["compute"] * shape, hardware.multiprocessors), both=both,
         path=c["path"], block=c["block"], moved=hardware.bandwidth * c["memory"],
-        written=hardware.bandwidth * c["write"], place=_place(hardware, c["resident"], c["cached"]),
+        written=hardware.bandwidth * c["write"], place=l2_place(hardware.l2, c["resident"], c["cached"]),
         token_bytes=(heads * head_dim + kv_heads * both) * narrow + heads * v_head_dim * 2.0,
         past_bytes=kv_heads * both * stored,
         write_bytes=kv_heads * both * (2.0 + stored) + c["queries"] * heads * head_dim * (2.0 + narrow),
@@ -277,7 +263,7 @@ def mla_prefill(
         packed=heads if absorbed else 1.0, tile=c["tile"], multiprocessors=hardware.multiprocessors,
         flop_s=divide(hardware.peak * c["compute"], hardware.multiprocessors), both=both,
         path=c["path"], block=c["block"], moved=hardware.bandwidth * c["memory"],
-        written=hardware.bandwidth * c["write"], place=_place(hardware, c["resident"], c["cached"]),
+        written=hardware.bandwidth * c["write"], place=l2_place(hardware.l2, c["resident"], c["cached"]),
         token_bytes=(heads * both + columns * keys) * 2.0,
         past_bytes=columns * keys * (stored if absorbed else 2.0),
         write_bytes=(rank + rope + c["queries"] * (heads * key + columns * keys)) * (2.0 + stored),

@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tokenroof.reference import collectives
-from tokenroof.reference._forms import constants, result
+from tokenroof.reference._forms import constants, left_to_memory, result
 from tokenroof.reference._ieee import divide, maximum, minimum
 from tokenroof.reference._records import Record, takes_records
 from tokenroof.reference.collectives import Group
@@ -333,11 +333,12 @@ def after_one_another(*fields: dict[str, float]) -> dict[str, float]:
     return total
 
 
-def of_line(line: Line, x: float, weights: float) -> dict[str, float]:
-    """Fields of a line at x; `weights`: how many of its weights are read."""
+def of_line(line: Line, x: float, weights: float, resident: float = 0.0) -> dict[str, float]:
+    """Fields of a line at x; `weights`: how many of its weights are read; `resident`: bytes from the L2."""
     n = amount(x)
-    return of_roof(line.launch, n * line.compute, weights * line.weights_s + n * line.traffic,
-                   n * line.flops, weights * line.weights + n * line.bytes)  # fmt: skip
+    nbytes = weights * line.weights + n * line.bytes
+    memory = (weights * line.weights_s + n * line.traffic) * left_to_memory(nbytes, resident)
+    return of_roof(line.launch, n * line.compute, memory, n * line.flops, nbytes)
 
 
 def of_attention(
@@ -347,28 +348,25 @@ def of_attention(
     b = amount(batch)
     p, k, q = b * pairs, b * keys, b * queries
     nbytes = k * a.key_bytes + q * a.query_bytes
-    left = 1.0
-    if resident > 0.0:
-        left = 1.0 - divide(resident, nbytes) if nbytes > resident else nbytes * 0.0
-    memory = (k * a.key_s + q * a.query_s) * left
+    memory = (k * a.key_s + q * a.query_s) * left_to_memory(nbytes, resident)
     return of_roof(a.launch, p * a.pair_s, memory, p * a.pair_flops, nbytes)
 
 
 @takes_records("device", "calibration")
 def gemm_operator(
     device: Record, calibration: Record, m: float, n: float, k: float, weights: float,
-    activations: float,
+    activations: float, warm: float,
 ) -> dict[str, float]:  # fmt: skip
-    """[m, k] @ [k, n]."""
+    """[m, k] @ [k, n]; warm operands were read just before."""
     own = constants(calibration, "gemm")
     if own is not None:
         weight = type_name(weights)
         return result(*measured_gemm(
-            own, device["memory_bandwidth"], peak_of(device, weight), device["sm_count"], m, n, k,
-            STORED[weight], ACTIVATION[type_name(activations)],
+            own, device["memory_bandwidth"], peak_of(device, weight), device["sm_count"],
+            device["l2_bytes"], m, n, k, STORED[weight], ACTIVATION[type_name(activations)], warm != 0.0,
         ))  # fmt: skip
     line = gemm(device, calibration, n, k, type_name(weights), type_name(activations))
-    return of_line(line, m, 1.0)
+    return of_line(line, m, 1.0, device["l2_bytes"] if warm != 0.0 else 0.0)
 
 
 @takes_records("device", "calibration")

@@ -419,7 +419,7 @@ class Step:
             assert isinstance(x, Product)
             _, seconds, compute, memory, flops, moved = measured_gemm(
                 x.constants, self.d["memory_bandwidth"], ops.peak_of(self.d, x.weight),
-                self.d["sm_count"], amounts[amount], x.n, x.k, ops.STORED[x.weight],
+                self.d["sm_count"], self.d["l2_bytes"], amounts[amount], x.n, x.k, ops.STORED[x.weight],
                 ops.ACTIVATION[x.activation],
             )  # fmt: skip
             self.add_costs(group, x.count, seconds, compute, memory, flops, moved)
