@@ -47,8 +47,9 @@ _STAND_INS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Engines whose kernels stand in for another's.
 _NEAR_ENGINES: dict[str, tuple[str, ...]] = {
-    "vllm": ("vllm", "trtllm"), "trtllm": ("trtllm", "vllm"), "sglang": ("vllm", "trtllm"),
-    "ideal": ("trtllm", "vllm"), "nccl": ("nccl", "trtllm", "vllm"),
+    "vllm": ("vllm", "trtllm", "nccl"), "trtllm": ("trtllm", "vllm", "nccl"),
+    "sglang": ("vllm", "trtllm", "nccl"), "ideal": ("trtllm", "vllm", "nccl"),
+    "nccl": ("nccl", "trtllm", "vllm"),
 }  # fmt: skip
 #: Relative band where nothing was left out to measure it: other makers' devices.
 FAR_BAND = 0.6
@@ -213,8 +214,7 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     names = ", ".join(sorted({row["device"] for row in chosen}))
     what = f"{chosen[0]['engine']} {chosen[0].get('dtype', '')}".strip()
     rows_in = sum(row["rows"] for row in chosen)
-    key = {"device": "band", "engine": "band", "type": "band_generation",
-           "generation": "band_generation", "other": "band_other"}[near]  # fmt: skip
+    key = ("band_generation" if kind else "band", "band_generation", "band_other", "band_other")[place]
     bands = [row[key] for row in chosen if key in row]
     own_bands = [
         row["band"] for row in chosen

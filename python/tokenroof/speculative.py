@@ -28,6 +28,7 @@ __all__ = ["Speculation", "decode", "mtp_model", "verify"]
 
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
 _HEADS = [_core.MODEL_FIELDS.index(name) for name in ("heads", "index_heads")]
+_GROUPED = _core.CALIBRATION_FIELDS.index("attention_decode.grouped")
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,15 @@ def _verify_fields(
     batch, context, width = np.broadcast_arrays(batch, context, width)
     wide = np.broadcast_to(m, (*width.shape, m.size)).copy()
     wide[..., _HEADS] *= width[..., None]
+    # more tokens share a read of the cache as more heads do: no kernel reads it again for them
+    shared = np.broadcast_to(c, (*width.shape, c.size)).copy()
+    shared[..., _GROUPED] *= width
     parts = [
-        kernels.decode_step(d, c, model, p, b, x)  # type: ignore[attr-defined]
-        for model, b, x in ((m, batch * width, 0.0), (wide, batch, context), (wide, batch, 0.0))
-    ]
+        kernels.decode_step(d, constants, model, p, b, x)  # type: ignore[attr-defined]
+        for constants, model, b, x in (
+            (c, m, batch * width, 0.0), (shared, wide, batch, context), (shared, wide, batch, 0.0)
+        )
+    ]  # fmt: skip
     fields = parts[0] + (parts[1] - parts[2])
     joules = [f[..., _STEP["watts"]] * f[..., _STEP["time"]] for f in parts]
     with np.errstate(invalid="ignore", divide="ignore"):

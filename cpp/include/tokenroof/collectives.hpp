@@ -78,6 +78,7 @@ struct Protocol { // seconds = fixed + nbytes * per_byte
 struct Protocols {
     Protocol each[4];
     int n = 0;
+    double network = 0.0; // what of the fixed seconds is the way between nodes
     TR_HD void add(double fixed, double per_byte) { each[n++] = {fixed, per_byte}; }
     // The same further seconds for each of them.
     TR_HD void add_to_each(const Protocol& more) {
@@ -119,6 +120,7 @@ TR_HD Protocols all_reduce_protocols(const RankGroup& r, const double* g) {
     namespace c = constant::all_reduce;
     const Protocol network = across_nodes(r, 2.0, g[c::node_t0], g[c::node_share]);
     Protocols all;
+    all.network = network.fixed;
     if (!(r.inside > 1.0)) {
         all.add(network.fixed + (r.inside - r.inside), network.per_byte);
         return all;
@@ -139,6 +141,7 @@ TR_HD Protocols exchange_protocols(const RankGroup& r, const double* g, double h
     namespace c = constant::exchange;
     const Protocol network = across_nodes(r, 1.0, g[c::node_t0], g[c::node_share]);
     Protocols all;
+    all.network = network.fixed;
     if (!(r.inside > 1.0)) {
         all.add(network.fixed + (r.inside - r.inside), network.per_byte);
         return all;
@@ -167,6 +170,7 @@ TR_HD Protocols send_protocols(const double* d, const RankGroup& r, const double
     namespace c = constant::exchange;
     Protocols all;
     if (r.nodes > 1.0) {
+        all.network = g[c::node_t0];
         all.add(g[c::low_t0] + g[c::node_t0], 1.0 / (r.network * g[c::node_share]));
         return all;
     }

@@ -52,10 +52,11 @@ TR_HD GroupedProduct prepare_grouped(const double* d, const double* g, double n,
     return r;
 }
 
-// g: the block of constants.
+// g: the block of constants. dispatched: an all-to-all brings a rank the tokens of its experts alone, where
+// else it permutes those of all ranks.
 TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, double intermediate,
                               double experts, double topk, double matrices, double moe_tp, double moe_ep,
-                              double skew, int weight) {
+                              double skew, int weight, bool dispatched = false) {
     const double width = intermediate / moe_tp, bandwidth = d[device::memory_bandwidth];
     Experts r;
     r.routing = prepare_routing(experts, topk, moe_ep, skew);
@@ -71,6 +72,10 @@ TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, d
     r.local = (4.0 * hidden + 6.0 * width) / (bandwidth * g[constant::experts::local]);
     r.routed = (2.0 * hidden + 6.0 * width) * topk / (bandwidth * g[constant::experts::routed]);
     r.token = 4.0 * hidden / (bandwidth * g[constant::experts::token]);
+    if (dispatched) {
+        r.routed = r.routed / moe_ep;
+        r.token = r.token * (min_nan(topk, moe_ep) / moe_ep);
+    }
     const double sixteenths = width * (1.0 / 16.0);
     r.stretch = ceil_lanes(sixteenths) == sixteenths ? 1.0 : g[constant::experts::misaligned];
     return r;

@@ -281,7 +281,7 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
         r.measured_experts = prepare_experts(
             d, c + calibration::block_experts, h, m[model::moe_ffn], m[model::experts], m[model::topk],
             m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep],
-            (c + calibration::block_engine)[constant::engine::skew], e);
+            (c + calibration::block_engine)[constant::engine::skew], e, p[plan::dp] > 1.0);
         r.expert_layers = layers;
         return;
     }

@@ -71,7 +71,7 @@ TR_HD void add_products(V& time, Parts<V>& out, const Products& products, const 
                            gemm_cost<V>(products.gemm[i], amount[products.amount[i]]));
 }
 
-// Collectives beyond the launch that the step counts: what a message takes more than an empty one.
+// Collectives beyond the launch that the step counts: what a message takes more than an empty one in a node.
 template <class V, bool Full>
 TR_HD void add_exchanges(V& time, Parts<V>& out, const Exchanges& all, const V* amount) {
     for (int i = 0; i < all.n; ++i) {
@@ -83,7 +83,7 @@ TR_HD void add_exchanges(V& time, Parts<V>& out, const Exchanges& all, const V* 
             best = min_nan(best, p.each[k].fixed + nbytes * p.each[k].per_byte);
             empty = min_nan(empty, p.each[k].fixed);
         }
-        const V seconds = all.count[i] * (best - empty);
+        const V seconds = all.count[i] * (best - (empty - p.network));
         time += seconds;
         if constexpr (Full) {
             out.group[group_collective] += seconds;

@@ -152,6 +152,13 @@ def all_to_all_protocols(g: Group, own: Mapping[str, float]) -> list[Protocol]:
     return protocols
 
 
+def network_latency(g: Group, own: Mapping[str, float], kind: str) -> float:
+    """Seconds of any message between nodes."""
+    if kind == "send":
+        return own["node_t0"] if g.nodes > 1.0 else 0.0
+    return _network(g, 2.0 if kind == "all_reduce" else 1.0, own)[0]
+
+
 def send_protocols(g: Group, pair: float, own: Mapping[str, float]) -> list[Protocol]:
     """A message between two: over their link, of bandwidth `pair`, or through the network."""
     if g.nodes > 1.0:

@@ -65,8 +65,12 @@ def experts(
     constants: Mapping[str, float], bandwidth: float, peak: float, multiprocessors: float,
     cache: float, tokens: float, hidden: float, intermediate: float, experts_: float, topk: float,
     matrices: float, moe_tp: float, moe_ep: float, skew: float, stored: float, narrow: float,
+    dispatched: bool = False,
 ) -> tuple[float, float, float, float, float, float]:  # fmt: skip
-    """Launch, seconds, computing, moving, FLOP and bytes."""
+    """Launch, seconds, computing, moving, FLOP and bytes.
+
+    Where tokens are `dispatched`, a rank handles those of its experts alone.
+    """
     if not tokens >= 0.0:
         return (math.nan,) * 6
     if tokens == 0.0:
@@ -88,6 +92,9 @@ def experts(
     permuted = divide(4.0 * hidden + 6.0 * width, bandwidth * constants["local"])
     activated = divide((2.0 * hidden + 6.0 * width) * topk, bandwidth * constants["routed"])
     summed = divide(4.0 * hidden, bandwidth * constants["token"])
+    if dispatched:
+        activated = divide(activated, moe_ep)
+        summed = summed * divide(minimum(topk, moe_ep), moe_ep)
     around = load.pairs * permuted + tokens * (activated + summed)
     around = around + load.touched * constants["touched"] + constants["held"] * local
     return (constants["t0"], seconds * stretch + around, computing * stretch,

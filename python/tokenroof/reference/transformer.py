@@ -62,6 +62,7 @@ class Exchange:
     count: float
     vector: float
     crossing: float
+    network: float  # seconds that any message takes between nodes
 
 
 @dataclass(frozen=True)
@@ -221,7 +222,8 @@ def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
                 group, collective_forms.bandwidth(d, 2.0), own
             ),
         }[kind]()
-        return "collective", amount, Exchange(tuple(protocols), count, full, factor * full)
+        network = collective_forms.network_latency(group, own, kind)
+        return "collective", amount, Exchange(tuple(protocols), count, full, factor * full, network)
 
     if lay.tp > 1.0:
         reduced = mixers + m["dense_layers"] + (0.0 if dispatched else moe)
@@ -425,7 +427,7 @@ class Step:
             self.add_costs(group, x.count, seconds, compute, memory, flops, moved)
 
     def add_exchanges(self, terms: list[Term], amounts: dict[str, float]) -> None:
-        """Collectives: the fastest protocol's time beyond that of the emptiest message."""
+        """Collectives: the fastest protocol's time beyond that of the emptiest message in a node."""
         for group, amount, x in terms:
             assert isinstance(x, Exchange)
             nbytes = amounts[amount] * x.vector
@@ -433,7 +435,7 @@ class Step:
             for fixed, per_byte in x.protocols:
                 best = minimum(best, fixed + nbytes * per_byte)
                 empty = minimum(empty, fixed)
-            seconds = x.count * (best - empty)
+            seconds = x.count * (best - (empty - x.network))
             self.time += seconds
             self.group[group] += seconds
             self.communication += seconds
@@ -449,7 +451,7 @@ class Step:
             own, d["memory_bandwidth"], ops.peak_of(d, weight), d["sm_count"], d["l2_bytes"],
             tokens, m["hidden"], m["moe_ffn"], m["experts"], m["topk"], m["mlp_matrices"],
             p["moe_tp"], p["moe_ep"], self.c["engine.skew"], ops.STORED[weight],
-            ops.ACTIVATION[weight],
+            ops.ACTIVATION[weight], p["dp"] > 1.0,
         )  # fmt: skip
         seconds, compute, memory, flops, moved = cost
         self.add_costs("experts", m["moe_layers"], seconds, compute, memory, flops, moved)
