@@ -283,10 +283,11 @@ def write_constants(
     path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]
 ) -> None:
     """Write fits as a file of the catalogue: TOML, a table ``[[fit]]`` per row."""
+    judged = "each quarter" if operator == "power" else "a quarter"
     lines = [
         f"# Constants of {operator}: cpp/include/tokenroof/constants.hpp names them, and the operator's",
         "# header says what they mean. Written by `python -m tokenroof.calibrate`; do not edit.",
-        "# rows: shapes fitted on; mape, median, bias, band: on a quarter of the combinations, left out;",
+        f"# rows: shapes fitted on; mape, median, bias, band: on {judged} of the combinations, left out;",
         "# band: four in five are within exp(+-band). mape_generation, band_generation, mape_other,",
         "# band_other: with the constants of other devices of the generation, or of other generations.",
         "",
