@@ -174,3 +174,14 @@ def test_any_device_is_answered_with_a_wider_band():
     measured, sibling, stranger = decode("H100-SXM"), decode("H20"), decode("Instinct MI300X")
     assert measured.error_band < sibling.error_band < stranger.error_band
     assert decode("Gaudi 3").time_s > 0  # no count of multiprocessors
+
+
+def test_the_datasheet_lets_latent_attention_multiply_eight_bits():
+    """128 heads on a latent of eight bits: bound by compute at the rate of 16 bits, by memory at that of eight."""
+    shape = (512, 8192, 128, 512, 64)
+    wide = tr.operators.mla_decode("B200-SXM", *shape, kv_dtype="bf16", fidelity="datasheet")
+    narrow = tr.operators.mla_decode("B200-SXM", *shape, kv_dtype="fp8", fidelity="datasheet")
+    assert wide.bound == "memory" and narrow.bound == "memory"
+    assert narrow.time_s == pytest.approx(narrow.bytes / tr.device("B200-SXM").memory_bandwidth)
+    slower = narrow.flops / tr.device("B200-SXM").peak["bf16"]
+    assert narrow.time_s < 0.7 * slower

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 import tokenroof as tr
 from _support import BY_ISA, each_isa, same
 from tokenroof import _constants, _core, reference
+from tokenroof._inputs import link_domain
 from tokenroof.calibrate import SPECS
 
 OPERATIONS = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
@@ -52,12 +53,13 @@ def test_never_faster_than_the_links_and_never_faster_for_more_bytes(
 ):
     run = getattr(tr.operators, name)
     fidelity = tr.Calibration(constants=own)
-    with np.errstate(all="ignore"):
-        time = run(device, ranks, [nbytes, nbytes * more], fidelity=fidelity).time_s
-        bound = run(device, ranks, [nbytes, nbytes * more], fidelity="datasheet").time_s
-    if np.isnan(bound).any():  # no network between nodes is known
-        assert np.isnan(time).all() and ranks > tr.device(device).link.domain_size
+    found = tr.device(device)
+    if ranks > link_domain(found) and not found.node_link_bandwidth:
+        with pytest.raises(ValueError, match="unless the device has a node_link_bandwidth"):
+            run(device, ranks, nbytes)
         return
+    time = run(device, ranks, [nbytes, nbytes * more], fidelity=fidelity).time_s
+    bound = run(device, ranks, [nbytes, nbytes * more], fidelity="datasheet").time_s
     assert (time >= bound * (1 - 1e-12)).all()
     assert time[0] <= time[1] * (1 + 1e-12)
 
@@ -133,3 +135,43 @@ def test_bad_sizes_are_nan():
             with np.errstate(invalid="ignore"):
                 assert np.isnan(kernel(packed, c.pack(), 8.0, -1.0)[0])
                 assert np.isnan(kernel(packed, c.pack(), math.nan, 1.0)[0])
+
+
+@pytest.mark.parametrize("engine", ["vllm", "trtllm", "sglang"])
+def test_a_step_pays_for_the_way_between_nodes(engine):
+    """More nodes, more latency: as much longer as the collectives alone are."""
+    times, alone = [], []
+    for tp in (16, 32, 64):
+        plan = tr.Plan(tp=tp, weights="fp8", engine=engine)
+        step = tr.decode("H200-SXM", "Llama-3.1-70B", plan, batch=1)
+        times.append(float(step.breakdown()["operator"]["collective"]))
+        one = tr.operators.all_reduce("H200-SXM", [8, tp], 8192 * 2.0, engine).time_s
+        alone.append(160.0 * float(np.diff(one)[0]))
+    assert np.all(np.diff(times) > 0.0)
+    assert np.all(np.array(times) > 0.9 * np.array(alone))
+
+
+def test_beyond_a_node_bands_are_wide_and_unknown_networks_refused():
+    inside, across = tr.operators.all_reduce("H100-SXM", [8, 16], 1e6).error_band
+    assert inside < 0.2 and across == 0.6
+    wide = tr.decode("H100-SXM", "Llama-3.1-70B", tr.Plan(tp=16))
+    near = tr.decode("H100-SXM", "Llama-3.1-70B", tr.Plan(tp=8))
+    assert wide.error_band > near.error_band and "between nodes nothing" in wide.calibrated_on
+    for name in NAMES:
+        with pytest.raises(
+            ValueError, match=r"ranks is 16; allowed: at most the 4 that Instinct MI300A"
+        ):
+            getattr(tr.operators, name)("Instinct MI300A", [2, 16], 1e6)
+
+
+@pytest.mark.parametrize("name", ["H100-PCIe", "A100-PCIe-80GB", "RTX A6000", "H200-NVL"])
+def test_cards_with_bridges_reach_further_ones_over_pcie(name):
+    pair, host = tr.operators.all_reduce(name, [2, 8], 1e8).time_s
+    assert host > 1.5 * pair
+    assert tr.decode(name, "Llama-3.1-70B", tr.Plan(tp=8)).time_s > 0.0
+
+
+@pytest.mark.parametrize("engine", ["vllm", "trtllm", "sglang", "ideal"])
+@pytest.mark.parametrize("name", ["all_gather", "reduce_scatter", "all_to_all", "send"])
+def test_small_messages_take_a_latency(name, engine):
+    assert 1e-6 < getattr(tr.operators, name)("H200-SXM", 8, 1024, engine).time_s < 1e-4

@@ -165,3 +165,24 @@ def test_shipped_constants_stand_within_their_ranges_and_below_the_datasheet(row
                 for fidelity in ("calibrated", "datasheet")
             )  # fmt: skip
             assert (fitted >= best * (1 - 1e-12)).all()
+
+
+def test_with_an_all_to_all_a_rank_handles_the_tokens_of_its_experts_alone():
+    """The same tokens per rank: more ranks hold fewer experts each, and none gets slower by much."""
+    speed = []
+    for ranks in (8, 16, 32, 64):
+        plan = tr.Plan(dp=ranks, moe_ep=ranks, weights="fp8_block", kv_cache="fp8", engine="trtllm")
+        step = tr.decode("GB200-NVL72", "DeepSeek-V3", plan, batch=64 * ranks, context=2048)
+        speed.append(float(step.tokens_per_s / ranks))
+    assert speed[0] < speed[1] < speed[2] and speed[3] > 0.95 * speed[2]
+
+
+@pytest.mark.parametrize("operator", ["gemm", "attention_decode"])
+def test_what_comes_from_another_generation_keeps_that_band_whatever_type_it_stands_in_for(
+    operator,
+):
+    a100, h100 = tr.device("A100-SXM4-80GB"), tr.device("H100-SXM")
+    for dtype in ("bf16", "fp16", "int8", "fp32"):
+        far, near = (_constants.find(operator, d, "vllm", dtype) for d in (a100, h100))
+        assert (far is None) == (near is None)
+        assert far is None or far.band > max(0.3, 1.5 * near.band)

@@ -58,6 +58,18 @@ def test_verification():
     assert free.speedup <= 1.0
 
 
+@pytest.mark.parametrize("model", ["GLM-4.5", "Qwen3-235B-A22B", "Llama-3.1-70B", "DeepSeek-V3"])
+@pytest.mark.parametrize("engine", ["vllm", "trtllm", "sglang"])
+def test_verification_reads_the_cache_once_however_wide_it_is(model, engine):
+    plan = tr.Plan(tp=4, weights="fp8_block", kv_cache="fp8", engine=engine)
+    tokens = np.arange(1.0, 9.0)
+    time = speculative.verify("H200-SXM", model, plan, batch=64, context=8192, tokens=tokens)[
+        "time"
+    ]
+    assert np.all(time[1:] >= 0.99 * time[:-1]) and np.all(time[1:] < 1.4 * time[:-1])
+    assert time[-1] < 3.0 * time[0]
+
+
 def test_published_speeds_lie_within_the_range():
     for device, model, weights, speed in (
         ("GroqChip v1", "Llama-2-70B", None, 300), ("GroqChip v1", "Llama-2-7B", None, 750),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof._inputs import amounts, as_device, as_model, link_domain
+from tokenroof._inputs import amounts, as_device, as_model, check_network, link_domain
 from tokenroof._operator import Operator, counts, run, sizes
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _COLLECTIVE = """{summary}
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, or a size out of range.
+        For an unknown name, a size out of range, or ranks that no link of known bandwidth joins.
 
     References
     ----------
@@ -60,6 +60,8 @@ def _collective(name: str, summary: str, nbytes: str = "The full vector per rank
         if np.any(members < 1):
             raise ValueError(f"ranks is {ranks!r}; allowed: numbers >= 1")
         size = amounts("nbytes", nbytes)
+        most = float(np.max(members, initial=1.0))
+        check_network(as_device(device), f"ranks is {most:g}", most)
         return run(f"{name}_operator", device, engine, fidelity, members, size,
                     operator="all_to_all" if name == "send" else name,
                     dtype="all_to_all" if name == "send" else name)  # fmt: skip

@@ -53,6 +53,9 @@ _NEAR_ENGINES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 #: Relative band where nothing was left out to measure it: other makers' devices.
 FAR_BAND = 0.6
+#: Of a step whose devices span nodes: the network's latency (2 to 10 us per doubling of the nodes) and share
+#: (0.6 to 0.95) are estimates, and collectives take up to two fifths of such steps.
+NODE_BAND = 0.4
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +154,11 @@ def generation(device: Device) -> str:
     return f"{device.vendor.lower()} {family} {kind}"
 
 
+def generations(names: str) -> set[str]:
+    """Generations of devices, named with commas between."""
+    return {_generation_of(name) for name in names.split(", ") if name}
+
+
 def geometric_mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
     """Constants between several sets of them: each the geometric mean; zero if one is zero."""
     rows = list(rows)
@@ -214,7 +222,9 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     names = ", ".join(sorted({row["device"] for row in chosen}))
     what = f"{chosen[0]['engine']} {chosen[0].get('dtype', '')}".strip()
     rows_in = sum(row["rows"] for row in chosen)
-    key = ("band_generation" if kind else "band", "band_generation", "band_other", "band_other")[place]
+    key = ("band_generation" if kind else "band", "band_generation", "band_other", "band_other")[
+        place
+    ]
     bands = [row[key] for row in chosen if key in row]
     own_bands = [
         row["band"] for row in chosen

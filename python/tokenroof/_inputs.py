@@ -78,10 +78,15 @@ def link_domain(device: Device) -> int:
 
 def check_links(device: Device, plan: Plan) -> None:
     """Reject a plan that needs a link whose bandwidth is unknown."""
+    check_network(device, f"plan has {plan.devices} devices", plan.devices)
+
+
+def check_network(device: Device, what: str, most: float) -> None:
+    """Reject a group beyond a device's links where its network is unknown; `what` says how large it is."""
     domain = link_domain(device)
-    if plan.devices > domain and not device.node_link_bandwidth:
+    if most > domain and not device.node_link_bandwidth:
         raise ValueError(
-            f"plan has {plan.devices} devices; allowed: at most the {domain} that {device.name} "
+            f"{what}; allowed: at most the {domain} that {device.name} "
             "joins by its links, unless the device has a node_link_bandwidth"
         )
 

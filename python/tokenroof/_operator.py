@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _constants, _core, kernels
-from tokenroof._inputs import amounts, as_device
+from tokenroof._inputs import amounts, as_device, link_domain
 from tokenroof.calibration import CLASSES, Calibration, resolve_operator
 from tokenroof.plan import ENGINES
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tokenroof.device import Device
 
 _INDEX = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
+_COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 _CAUSES = ("memory", "compute", "launch", "communication")
 
 
@@ -66,8 +67,12 @@ class Operator:
 
     @property
     def error_band(self) -> NDArray[np.float64]:
-        """Relative band around the time; NaN where unknown."""
-        return np.full(self.time_s.shape, self.calibration.error_band)
+        """Relative band around the time; NaN where unknown. Between nodes nothing was measured."""
+        band = np.full(self.time_s.shape, self.calibration.error_band)
+        if self.operator not in _COLLECTIVES:
+            return band
+        spans = np.broadcast_to(self.arguments[0] > link_domain(self.device), band.shape)
+        return np.where(spans, np.maximum(band, _constants.FAR_BAND), band)
 
     @property
     def calibrated_on(self) -> str:

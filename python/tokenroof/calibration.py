@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _constants, _core, dtypes
+from tokenroof._inputs import link_domain
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tokenroof.device import Device
     from tokenroof.plan import Plan
 
+_NOTHING = "nothing: datasheet values"
 CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementwise", "collective")
 FIDELITIES = ("datasheet", "calibrated")
 #: Constants of an engine that adds nothing (cpp/include/tokenroof/serving.hpp): no gaps, no host, all memory.
@@ -108,13 +110,15 @@ class Calibration:
     idle_fraction: float = 0.1
     compute_watts: float = 1.0
     memory_watts: float = 1.0
-    calibrated_on: str = "nothing: datasheet values"
+    calibrated_on: str = _NOTHING
     error_band: float = float("nan")
     ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
     products: tuple[tuple[float, float, float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        if self.constants and self.calibrated_on == _NOTHING:
+            object.__setattr__(self, "calibrated_on", "constants of the caller's own")
         if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):
             raise ValueError(
                 f"products is {self.products!r}; allowed: four numbers > 0 each, rows, columns, inner, share"
@@ -211,10 +215,10 @@ class Calibration:
             return cls._of_kind(device, engine)
         family = device.family.lower()
         blackwell = "blackwell" in family or "rubin" in family
-        near = device.vendor.lower() == "nvidia" and ("hopper" in family or "blackwell" in family)
         row: dict[str, Any] = next(
             (r for r in _constants.fits("engine") if r["engine"] == engine), {}
         )
+        near = _constants.generation(device) in _constants.generations(row.get("devices", ""))
         memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
         memory |= {
             key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()
@@ -235,7 +239,7 @@ class Calibration:
                 bands = max(bands[0], far), max(bands[1], far)
             where = f"{row['rows']} serving points of {row['devices']} ({engine})"
             if not near:
-                where += ", borrowed: nothing of this device's generation was measured"
+                where += ", borrowed: no serving point is of this device's generation"
             elif not own:
                 where += ", borrowed from its generation"
         return cls(
@@ -326,7 +330,14 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         if found is not None:
             constants[block] = found.constants
     constants["power"] = power.constants(device).constants
-    return _banded(base.replace(constants=constants), device, plan.weights)
+    found_all = base.replace(constants=constants)
+    if plan.devices > link_domain(device):
+        wide = _constants.NODE_BAND
+        found_all = found_all.replace(
+            error_band=max(base.error_band, wide), ttft_band=max(base.ttft_band, wide),
+            calibrated_on=f"{base.calibrated_on}; between nodes nothing was measured",
+        )  # fmt: skip
+    return _banded(found_all, device, plan.weights)
 
 
 def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:
@@ -358,8 +369,9 @@ def resolve_operator(
     if fidelity != "calibrated":
         return base
     found = _constants.find(operator, device, engine, dtype)
-    if found is None:
-        return _banded(base, device, dtype)
+    if found is None:  # shares of a roofline: bands of serving say nothing of an operator
+        far = base.replace(error_band=float(np.fmax(base.error_band, _constants.FAR_BAND)))
+        return _banded(base if "cost.product" in device.measured else far, device, dtype)
     constants = {operator: found.constants}
     other = _constants.find(also[0], device, engine, also[1]) if also else None
     if also and other is not None:

@@ -114,7 +114,7 @@ TR_HD void attention_decode_operator(const double* d, const double* c, const dou
                                                            a[3], a[4], a[5], a[6], int(a[7]));
         return put_cost(out, attention_decode_cost<double>(r, a[0], a[1], a[8] != 0.0));
     }
-    const Attention t = gqa_attention(d, c, calibration::attention_decode_t0, d[device::peak_bf16], a[2],
+    const Attention t = gqa_attention(d, c, calibration::attention_decode_t0, attention_peak(d, int(a[7])), a[2],
                                       a[3], a[4], a[5], a[6], int(a[7]));
     const double keys = visible(amount_or_nan(a[1]), t.window);
     put_attention(out, t, a[0], keys, keys, 1.0, a[8] != 0.0 ? d[device::l2_bytes] : 0.0);
@@ -148,7 +148,7 @@ TR_HD void mla_decode_operator(const double* d, const double* c, const double* a
                                                      int(a[5]));
         return put_cost(out, attention_decode_cost<double>(r, a[0], a[1], a[6] != 0.0));
     }
-    const Attention t = mla_attention(d, c, calibration::attention_decode_t0, d[device::peak_bf16], a[2],
+    const Attention t = mla_attention(d, c, calibration::attention_decode_t0, attention_peak(d, int(a[5])), a[2],
                                       a[3], a[4], 0.0, int(a[5]));
     const double keys = visible(amount_or_nan(a[1]), t.window);
     put_attention(out, t, a[0], keys, keys, 1.0, a[6] != 0.0 ? d[device::l2_bytes] : 0.0);
@@ -181,8 +181,8 @@ TR_HD void sparse_decode_operator(const double* d, const double* c, const double
         const AttentionDecode r = prepare_sparse_decode(d, g, a[2], a[3], a[4], a[5], int(a[8]));
         put_cost(attention, attention_decode_cost<double>(r, a[0], a[1], false));
     } else {
-        const Attention t = mla_attention(d, c, calibration::attention_decode_t0, d[device::peak_bf16], a[2], a[3],
-                                          a[4], a[5], int(a[8]));
+        const Attention t = mla_attention(d, c, calibration::attention_decode_t0, attention_peak(d, int(a[8])), a[2],
+                                          a[3], a[4], a[5], int(a[8]));
         const double keys = visible(context, t.window);
         put_attention(attention, t, a[0], keys, keys, 1.0, 0.0);
     }

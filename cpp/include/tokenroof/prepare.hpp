@@ -156,7 +156,7 @@ TR_HD_ONCE bool measure_attention(Prepared& r, const double* d, const double* c,
 // One kind of attention as a line. absorbed: whether latents are attended to themselves.
 TR_HD Attention attention_line(const double* d, const double* c, const double* m, int shares, double heads,
                                double kv_heads, double window, int kv, bool absorbed) {
-    const double peak = d[device::peak_bf16];
+    const double peak = attention_peak(d, kv);
     if (!(m[model::kv_lora_rank] > 0.0))
         return gqa_attention(d, c, shares, peak, heads, kv_heads, m[model::head_dim], m[model::v_head_dim], window, kv);
     if (absorbed)

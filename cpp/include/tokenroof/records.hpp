@@ -130,5 +130,10 @@ TR_HD double dtype_peak(const double* d, int code) {
     }
 }
 
+// Of attention over a cache of this type: kernels may multiply eight bits as they are.
+TR_HD double attention_peak(const double* d, int kv_type) {
+    return kv_type == dtype::fp8 ? max_nan(d[device::peak_bf16], d[device::peak_fp8]) : d[device::peak_bf16];
+}
+
 } // namespace TR_ISA
 } // namespace tokenroof

@@ -10,6 +10,7 @@ from tokenroof.reference.operators import (
     ACTIVATION,
     STORED,
     amount,
+    attention_peak,
     causal_keys,
     causal_pairs,
     grouped_query,
@@ -35,8 +36,9 @@ def attention_decode_operator(
             window, STORED[type_name(kv_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, context, warm != 0.0))
-    a = grouped_query(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_heads,
-                      head_dim, v_head_dim, window, type_name(kv_dtype))  # fmt: skip
+    cache = type_name(kv_dtype)
+    a = grouped_query(device, calibration, "attention_decode", attention_peak(device, cache), heads,
+                      kv_heads, head_dim, v_head_dim, window, cache)  # fmt: skip
     keys = minimum(amount(context), a.window)
     return of_attention(a, batch, keys, keys, 1.0, device["l2_bytes"] if warm != 0.0 else 0.0)
 
@@ -83,8 +85,9 @@ def mla_decode_operator(
             STORED[type_name(kv_dtype)],
         )  # fmt: skip
         return result(*work.cost(batch, context, warm != 0.0))
-    a = latent(device, calibration, "attention_decode", device["peak_bf16"], heads, kv_lora_rank,
-               rope_head_dim, 0.0, type_name(kv_dtype))  # fmt: skip
+    cache = type_name(kv_dtype)
+    a = latent(device, calibration, "attention_decode", attention_peak(device, cache), heads,
+               kv_lora_rank, rope_head_dim, 0.0, cache)  # fmt: skip
     keys = minimum(amount(context), a.window)
     return of_attention(a, batch, keys, keys, 1.0, device["l2_bytes"] if warm != 0.0 else 0.0)
 

@@ -158,6 +158,12 @@ def peak_of(device: Record, type_: str) -> float:
     return device[f"peak_{UNIT[type_]}"]
 
 
+def attention_peak(device: Record, cache: str) -> float:
+    """Of attention over a cache of this type: kernels may multiply eight bits as they are."""
+    wide = device["peak_bf16"]
+    return maximum(wide, device["peak_fp8"]) if cache == "fp8" else wide
+
+
 def gemm(device: Record, calibration: Record, n: float, k: float, weight: str, act: str) -> Line:
     """2 n k FLOP a token. Narrow activations are first quantised: read in 16 bits, written narrow."""
     narrow = ACTIVATION[act]

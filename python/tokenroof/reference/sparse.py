@@ -102,8 +102,8 @@ def sparse_decode_operator(
     x = indexer(device, calibration, kind, index_heads, index_head_dim, topk)
     own, seen = constants(calibration, "mla_decode"), ops.amount(context)
     if own is None:
-        a = ops.latent(device, calibration, kind, device["peak_bf16"], heads, kv_lora_rank,
-                       rope_head_dim, topk, cache)  # fmt: skip
+        a = ops.latent(device, calibration, kind, ops.attention_peak(device, cache), heads,
+                       kv_lora_rank, rope_head_dim, topk, cache)  # fmt: skip
         keys = minimum(seen, a.window)
         first = ops.of_attention(a, batch, keys, keys, 1.0)
     else:

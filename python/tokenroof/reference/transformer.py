@@ -297,7 +297,8 @@ def one_attention(
     form = measured_attention(d, c, m, lay, window, prompt, absorbed)
     if form is not None:
         return Measured(form, layers, window)
-    kind, peak = "attention_prefill" if prompt else "attention_decode", d["peak_bf16"]
+    kind = "attention_prefill" if prompt else "attention_decode"
+    peak = ops.attention_peak(d, lay.cache)
     if not m["kv_lora_rank"] > 0.0:
         a = ops.grouped_query(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
                               m["v_head_dim"], window, lay.cache)  # fmt: skip
