@@ -81,3 +81,12 @@ def test_four_powers():
 def test_bad_input_is_named(call, named_):
     with pytest.raises(ValueError, match=named_):
         call()
+
+
+def test_stages_of_a_pipeline_that_wait_rest():
+    """One sequence keeps one stage of eight busy; a batch's work is the same however many stages there are."""
+    one = tr.decode("H200-SXM", "Llama-3.1-8B", tr.Plan(), batch=[1, 64])
+    eight = tr.decode("H200-SXM", "Llama-3.1-8B", tr.Plan(pp=8), batch=[1, 64])
+    np.testing.assert_allclose(eight.flops, one.flops, rtol=1e-6)
+    assert one.watts[0] < eight.watts[0] < 4.0 * one.watts[0]
+    assert eight.watts[1] > 6.0 * one.watts[1]

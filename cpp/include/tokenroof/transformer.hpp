@@ -220,24 +220,32 @@ TR_HD double device_watts(const Prepared& r, const Parts<double>& out, double ti
     return r.tdp * power_share(r.power, work / time, memory_use, active);
 }
 
-// All fields of a step; FLOPs, bytes and watts are those of the whole replica.
+TR_HD double resting_watts(const Prepared& r) {
+    if (!(r.power[constant::power::idle] == r.power[constant::power::idle])) return r.idle;
+    return r.tdp * power_share(r.power, 0.0, 0.0, Activity{0.0, 0.0, 0.0, 0.0});
+}
+
+// All fields of a step; FLOPs, bytes and watts are those of the whole replica: while a microbatch passes all
+// stages, so do the batch's others. Without others a stage rests when it is not its turn.
 template <bool Decode, bool Prefill>
 TR_HD void evaluate_step(const Prepared& r, double batch, double context, double prompts, double tokens,
                          double past, double* field) {
     Parts<double> out{};
     const double time = evaluate<double, Decode, Prefill, true>(r, batch, context, prompts, tokens, past, out);
     const double invalid = time == time ? 0.0 : time; // a bad load leaves no field with a number
+    const double passes = Decode ? min_nan(max_nan(batch, 1.0), r.pp) : 1.0;
+    const double each = r.workers * passes, busy = passes / r.pp;
     field[step::time] = time;
-    field[step::flops] = out.flops * r.workers + invalid;
-    field[step::bytes] = out.bytes * r.workers + invalid;
-    field[step::communication_bytes] = out.communication_bytes * r.workers + invalid;
+    field[step::flops] = out.flops * each + invalid;
+    field[step::bytes] = out.bytes * each + invalid;
+    field[step::communication_bytes] = out.communication_bytes * each + invalid;
     field[step::memory_s] = out.memory + invalid;
     field[step::compute_s] = out.compute + invalid;
     field[step::launch_s] = out.launch + invalid;
     field[step::communication_s] = out.communication + invalid;
     for (int g = 0; g < 8; ++g) field[step::projection_s + g] = out.group[g] + invalid;
     field[step::overhead_s] = out.launch + invalid;
-    const double watts = device_watts(r, out, time);
+    const double watts = busy * device_watts(r, out, time) + (1.0 - busy) * resting_watts(r);
     field[step::watts] = watts * r.devices + invalid;
 }
 

@@ -20,7 +20,7 @@ from tokenroof.reference._records import Record, takes_records
 from tokenroof.reference.experts import experts as measured_experts
 from tokenroof.reference.gemm import gemm as measured_gemm
 from tokenroof.reference.operators import Attention, Line, type_name
-from tokenroof.reference.power import linear_watts, power_share
+from tokenroof.reference.power import CLASSES, linear_watts, power_share
 from tokenroof.reference.recurrent import mixers_of
 from tokenroof.reference.sparse import (
     Indexer,
@@ -389,6 +389,7 @@ class Step:
         self.group = dict.fromkeys(GROUPS, 0.0)
         self.work = dict.fromkeys(GROUPS, 0.0)
         self.decode_attention_s = 0.0
+        self.passes = 1.0
 
     def add(self, group: str, compute: float, memory: float, flops: float, moved: float) -> None:
         """One term: the longer of computing and moving."""
@@ -482,6 +483,7 @@ class Step:
         lay, c, m = self.lay, self.c, self.m
         if not all(x >= 0.0 for x in (batch, context, prompts, tokens, past)):
             self.time = math.nan
+        self.passes = minimum(maximum(batch, 1.0), lay.pp)  # microbatches at once
         micro = share(batch, lay.pp)
         sequences = share(micro, lay.dp)
         chunk = tokens / lay.cp
@@ -592,10 +594,22 @@ class Step:
         }
         return d["tdp_w"] * power_share(c, divide(seconds, self.time), memory, active)
 
+    def resting_watts(self) -> float:
+        """Board power of one device that waits."""
+        if math.isnan(self.c["power.idle"]):
+            return linear_watts(self.d, self.c, 0.0, 0.0)
+        nothing = dict.fromkeys(CLASSES, 0.0)
+        return self.d["tdp_w"] * power_share(self.c, 0.0, 0.0, nothing)
+
     def fields(self) -> dict[str, float]:
-        """All that a step kernel gives; work, traffic and watts of the whole replica."""
+        """All that a step kernel gives; work, traffic and watts of the whole replica.
+
+        While a microbatch passes all stages, so do the batch's others; a stage without one rests.
+        """
         bad = self.time if math.isnan(self.time) else 0.0
-        workers = self.lay.tp * self.lay.dp * self.lay.cp
+        devices = self.lay.tp * self.lay.dp * self.lay.cp
+        workers, busy = devices * self.passes, divide(self.passes, self.lay.pp)
+        watts = busy * self.watts() + (1.0 - busy) * self.resting_watts()
         out = {
             "time": self.time,
             "flops": self.flops * workers,
@@ -607,7 +621,7 @@ class Step:
             "communication_s": self.communication,
             **{f"{name}_s": seconds for name, seconds in self.group.items()},
             "overhead_s": self.launch,
-            "watts": self.watts() * (workers * self.lay.pp),
+            "watts": watts * (devices * self.lay.pp),
         }
         return {name: value + bad for name, value in out.items()}
 
