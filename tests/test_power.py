@@ -83,6 +83,15 @@ def test_bad_input_is_named(call, named_):
         call()
 
 
+def test_watts_bring_their_band_and_every_device_has_a_chassis():
+    near, far = (tr.decode(d, "Llama-3.1-8B", tr.Plan()).watts_band for d in ("H200-SXM", "MI300X"))
+    assert 0.05 < near < far == tr.operators.gemm("MI300X", 16, 4096, 4096).watts_band
+    for device in ("MI300X", "L40S", "RTX 5090"):
+        curve = tr.serving.curve(device, "Llama-3.1-8B", concurrency=[1, 64])
+        assert (curve.watts < curve.chassis_watts).all() and (curve.chassis_watts < curve.facility_watts).all()
+        assert curve.attrs["watts_band"] == far
+
+
 def test_stages_of_a_pipeline_that_wait_rest():
     """One sequence keeps one stage of eight busy; a batch's work is the same however many stages there are."""
     one = tr.decode("H200-SXM", "Llama-3.1-8B", tr.Plan(), batch=[1, 64])

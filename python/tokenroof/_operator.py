@@ -66,6 +66,13 @@ class Operator:
         return operator_power(self)
 
     @property
+    def watts_band(self) -> float:
+        """Relative band around the watts."""
+        from tokenroof.power import constants
+
+        return constants(self.device).band
+
+    @property
     def error_band(self) -> NDArray[np.float64]:
         """Relative band around the time; NaN where unknown. Between nodes nothing was measured."""
         band = np.full(self.time_s.shape, self.calibration.error_band)

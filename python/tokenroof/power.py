@@ -258,17 +258,22 @@ def chassis_power(
     >>> bool(1000 < chassis_power("B200-SXM", 950.0) < 1500)
     True
     """
+    d = as_device(device)
+    return np.asarray(amounts("board_w", board_w) + host_power(d, host_share))
+
+
+def host_power(device: Device, host_share: float | None = None) -> float:
+    """What hosts, network, fans and supplies draw per device, as `chassis_power` says [W]."""
     from tokenroof.estimates import parameter
 
-    d = as_device(device)
-    board = amounts("board_w", board_w)
+    d = device
     share = parameter("host_share").mid if host_share is None else host_share
     share = finite_number("host_share", share)
     own = limit(d).mid
     system = float(d.system_power_w) if d.system_power_w else 1.8 * own
     if d.kind in ("cpu", "apu", "wafer"):  # the board is the system, or names its power
         system = max(own, float(d.system_power_w or 0.0))
-    return np.asarray(board + share * max(system - own, 0.0))
+    return float(share * max(system - own, 0.0))
 
 
 def provisioned_power(device: str | Device) -> tuple[float, str]:

@@ -26,7 +26,8 @@ from tokenroof._inputs import (
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
-from tokenroof.power import provisioned_power
+from tokenroof.power import constants as power_constants
+from tokenroof.power import host_power, provisioned_power
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,9 +55,9 @@ _UNITS = {
     "batch": ("1", "sequences in the engine's batch, at most what the memory holds"),
     "queue_s": ("s", "part of the time to the first token that waits for a slot"),
     "watts": ("W", "mean board power of the replica, by load"),
-    "chassis_watts": ("W", "system power of the replica, its datasheet's limit; NaN where unknown"),
+    "chassis_watts": ("W", "power of the replica's servers at the wall, by load"),
     "provisioned_watts": ("W", "power that the site sets aside for the replica, all in"),
-    "facility_watts": ("W", "system power times PUE; NaN where unknown"),
+    "facility_watts": ("W", "power of the servers times PUE"),
     "output_tokens_per_joule": ("token/J", "output tokens per joule of board energy"),
     "output_tokens_per_s_per_mw": ("token/(s MW)", "output tokens per second and MW"),
     "fits": ("1", "whether weights, and one request's cache, fit the memory"),
@@ -93,16 +94,19 @@ def _load(input_tokens: float, output_tokens: float) -> _Load:
     return _Load(*sizes)
 
 
-def _powers(device: Device, pue: float) -> dict[str, float]:
-    """Watts per device by name, but for the board's, which depends on the load."""
-    system = float(device.system_power_w) if device.system_power_w else float("nan")
+def _powers(
+    device: Device, devices: NDArray[np.float64], board: NDArray[np.float64], pue: float
+) -> dict[str, NDArray[np.float64]]:
+    """Watts of a replica by name, from its boards' by load."""
     provisioned, kind = provisioned_power(device)
+    chassis = board + devices * host_power(device)
     return {
-        "chassis": system,
-        "provisioned": provisioned,
-        "facility": system * pue,
+        "board": board,
+        "chassis": chassis,
+        "provisioned": devices * provisioned + 0.0 * board,
+        "facility": pue * chassis,
         # what the public dashboard divides by: only the devices that it shows have one
-        "dashboard": provisioned if kind == "catalogue" else float("nan"),
+        "dashboard": devices * (provisioned if kind == "catalogue" else np.nan) + 0.0 * board,
     }
 
 
@@ -131,8 +135,7 @@ def _evaluate(
     ttft, tpot, rate, watts = (
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )
-    each = _powers(device, pue)
-    shown = {name: devices * value + 0.0 * rate for name, value in each.items()} | {"board": watts}
+    shown = _powers(device, devices, watts, pue)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = {
             "ttft_s": ttft,
@@ -195,6 +198,7 @@ def _attributes(
         "fidelity": fidelity if isinstance(fidelity, str) else fidelity.name,
         "calibrated_on": calibration.calibrated_on,
         "power": power,
+        "watts_band": power_constants(device).band,
         "provisioned_w_per_device": provisioned,
         "provisioned_kind": kind,
         "load": "closed loop: requests in flight are constant; times are means",
@@ -235,7 +239,7 @@ def curve(
         Constants of the device's generation, or an upper bound on speed, or your own.
     power : {"provisioned", "board", "chassis", "facility", "dashboard"}
         Which power ``output_tokens_per_s_per_mw`` counts: what the site sets aside per device, all in;
-        the boards' by load; the system's limit; that times `pue`; or the public InferenceX dashboard's
+        the boards' by load; their servers' at the wall; that times `pue`; or the public InferenceX dashboard's
         constant per device, whatever the load.
     pue : float
         Facility power over IT power [1].

@@ -42,6 +42,8 @@ class Step:
         Work and memory traffic of the whole replica [FLOP], [B].
     watts : ndarray
         Board power of all its devices [W].
+    watts_band : float
+        Relative band around it.
     bound : ndarray of str
         The cause of the most seconds: one of `CAUSES`.
     fits : ndarray of bool
@@ -105,6 +107,12 @@ class Step:
     @property
     def watts(self) -> NDArray[np.float64]:
         return self._field("watts")
+
+    @property
+    def watts_band(self) -> float:
+        from tokenroof.power import constants
+
+        return constants(self.device).band
 
     @property
     def bound(self) -> NDArray[np.str_]:
