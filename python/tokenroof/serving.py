@@ -239,7 +239,7 @@ def curve(
         Constants of the device's generation, or an upper bound on speed, or your own.
     power : {"provisioned", "board", "chassis", "facility", "dashboard"}
         Which power ``output_tokens_per_s_per_mw`` counts: what the site sets aside per device, all in;
-        the boards' by load; their servers' at the wall; that times `pue`; or the public InferenceX dashboard's
+        the boards' by load; their servers' at the wall; that times `pue`; or the InferenceX dashboard's
         constant per device, whatever the load.
     pue : float
         Facility power over IT power [1].
