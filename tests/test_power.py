@@ -88,7 +88,9 @@ def test_watts_bring_their_band_and_every_device_has_a_chassis():
     assert 0.05 < near < far == tr.operators.gemm("MI300X", 16, 4096, 4096).watts_band
     for device in ("MI300X", "L40S", "RTX 5090"):
         curve = tr.serving.curve(device, "Llama-3.1-8B", concurrency=[1, 64])
-        assert (curve.watts < curve.chassis_watts).all() and (curve.chassis_watts < curve.facility_watts).all()
+        assert (curve.watts < curve.chassis_watts).all() and (
+            curve.chassis_watts < curve.facility_watts
+        ).all()
         assert curve.attrs["watts_band"] == far
 
 

@@ -249,3 +249,15 @@ def test_capacity_meets_the_objective_and_no_more():
 def test_bad_input_is_named(call, error, named):
     with pytest.raises(error, match=named):
         call()
+
+
+def test_plans_by_default_know_what_a_model_was_released_in():
+    def types(device, model):
+        plans = tr.serving.default_plans(tr.device(device), tr.model(model), devices_max=8)
+        return {(plan.weights, plan.experts) for plan in plans}
+
+    assert types("H100-SXM", "gpt-oss-120b") == {("fp8", "fp8"), ("bf16", "mxfp4")}
+    assert types("H200-SXM", "DeepSeek-V3") == {("fp8_block", "fp8_block")}
+    assert types("B200-SXM", "DeepSeek-V3") == {("nvfp4", "nvfp4"), ("fp8_block", "fp8_block")}
+    assert types("H100-SXM", "Llama-3.1-8B") == {("fp8", "fp8")}
+    assert types("A100-SXM4-80GB", "DeepSeek-V3") <= {("bf16", "bf16"), ("fp8_block", "fp8_block")}

@@ -222,9 +222,8 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     names = ", ".join(sorted({row["device"] for row in chosen}))
     what = f"{chosen[0]['engine']} {chosen[0].get('dtype', '')}".strip()
     rows_in = sum(row["rows"] for row in chosen)
-    key = ("band_generation" if kind else "band", "band_generation", "band_other", "band_other")[
-        place
-    ]
+    first = "band_generation" if kind or other_engine else "band"
+    key = (first, "band_generation", "band_other", "band_other")[place]
     bands = [row[key] for row in chosen if key in row]
     own_bands = [
         row["band"] for row in chosen

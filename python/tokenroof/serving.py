@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _core, kernels
+from tokenroof import _core, dtypes, kernels
 from tokenroof._inputs import (
     amounts,
     as_device,
@@ -303,13 +303,28 @@ def native_types(device: Device) -> tuple[str, str]:
     return "bf16", "bf16"
 
 
+def released_types(model: Model) -> tuple[str, str] | None:
+    """Types of a released checkpoint, of its experts and of the rest, where these are narrow.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> released_types(tr.model("gpt-oss-120b")), released_types(tr.model("Llama-3.1-8B"))
+    (('bf16', 'mxfp4'), None)
+    """
+    experts, _, rest = model.native_dtype.partition(" experts")
+    if rest.endswith(" rest") and experts in dtypes.NAMES:
+        return rest.rpartition(", ")[2].removesuffix(" rest"), experts
+    return ("fp8_block", "fp8_block") if "fp8" in experts and "block" in experts else None
+
+
 def default_plans(
     device: Device, model: Model, devices_max: int | None = None, engine: str = "vllm"
 ) -> list[Plan]:
     """Plans worth trying: powers of two of tensor and attention-data parallelism, experts spread.
 
-    Types are the device's narrowest (`native_types`); layouts that do not divide the model are left
-    out.
+    Types are the device's narrowest (`native_types`), and those that the model was released in
+    (`released_types`); layouts that do not divide the model are left out.
 
     Examples
     --------
@@ -330,14 +345,21 @@ def default_plans(
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
     powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     weights, cache = native_types(device)
+    types, released = [(weights, weights)], released_types(model)
+    if released == ("fp8_block", "fp8_block") and weights == "fp8":
+        types = [released]
+    elif released and released != types[0]:
+        types.append(released)
     plans = []
-    for tp, dp in product(powers, powers if model.experts else [1]):
+    for tp, dp, (weights, experts) in product(powers, powers if model.experts else [1], types):
         if tp * dp > most:
             continue
         for ep in {tp * dp, dp} if model.experts else {dp}:
-            plan = Plan(tp=tp, dp=dp, moe_ep=ep, weights=weights, kv_cache=cache, engine=engine)
+            plan = Plan(tp=tp, dp=dp, moe_ep=ep, weights=weights, experts=experts, kv_cache=cache,
+                        engine=engine)  # fmt: skip
             try:
                 plan.check(model)
+                check_units(device, plan)
             except ValueError:
                 continue
             plans.append(plan)
