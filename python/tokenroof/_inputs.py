@@ -47,14 +47,18 @@ def as_plan(value: Plan | None) -> Plan:
     raise TypeError(f"plan is {value!r}; allowed: a Plan")
 
 
-#: Integers beyond it are no float64.
-LARGEST = float(np.finfo(np.float64).max)
-
-
 def is_number(value: object) -> bool:
     """Whether it is one real number, Python's or NumPy's, and no bool."""
     real = isinstance(value, (int, float, np.integer, np.floating))
     return real and not isinstance(value, bool)
+
+
+def number(value: object) -> float:
+    """One real number as a float; NaN for anything else, and for an integer beyond float64."""
+    try:
+        return float(value) if is_number(value) else np.nan  # type: ignore[arg-type]
+    except OverflowError:
+        return np.nan
 
 
 def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[np.float64]:
@@ -151,10 +155,7 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
     kind = "above" if above else "of at least"
     if not is_number(value):
         raise TypeError(f"{name} is {value!r}; allowed: a number {kind} {low:g}")
-    try:
-        x = float(value)  # type: ignore[arg-type]
-    except OverflowError:  # an integer of more than 308 digits
-        x = np.inf
+    x = number(value)
     if not np.isfinite(x) or (x <= low if above else x < low):
         raise ValueError(f"{name} is {value!r}; allowed: a finite number {kind} {low:g}")
     return x

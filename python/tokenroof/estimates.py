@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof._inputs import LARGEST, is_number
+from tokenroof._inputs import is_number, number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,7 +32,8 @@ RANGE = "a range: "
 
 def _is_ordered(values: tuple[Any, ...]) -> bool:
     """Whether each is finite and none below the one before it."""
-    return bool(-LARGEST <= values[0] <= values[1] <= values[2] <= LARGEST)
+    low, mid, high = map(number, values)
+    return -np.inf < low <= mid <= high < np.inf
 
 
 @dataclass(frozen=True, slots=True)

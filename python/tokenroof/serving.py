@@ -16,15 +16,14 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof._inputs import (
-    LARGEST,
     amounts,
     as_device,
     as_model,
     as_plan,
     check_links,
     check_units,
-    is_number,
     link_domain,
+    number,
 )
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
@@ -171,7 +170,7 @@ def _evaluate(
 def _power(name: str, pue: float) -> tuple[str, float]:
     if name not in POWERS:
         raise ValueError(f"power is {name!r}; allowed: {', '.join(POWERS)}")
-    if not (is_number(pue) and 1.0 <= pue <= LARGEST):
+    if not 1.0 <= number(pue) < np.inf:
         raise ValueError(f"pue is {pue!r}; allowed: finite numbers >= 1")
     return name, float(pue)
 
@@ -478,10 +477,10 @@ class SLO:
             value = getattr(self, name)
             if value is None:
                 continue
-            if not (is_number(value) and 0.0 < value <= LARGEST):
+            if not 0.0 < number(value) < np.inf:
                 raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
         share = self.percentile
-        if share is not None and not (is_number(share) and 0.0 < share < 100.0):
+        if share is not None and not 0.0 < number(share) < 100.0:
             raise ValueError(
                 f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
             )
