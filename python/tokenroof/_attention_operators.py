@@ -140,7 +140,9 @@ def attention_prefill(
                 also=("attention_decode", kv_dtype))  # fmt: skip
 
 
-def _heads(heads: ArrayLike, kv_heads: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _heads(
+    heads: ArrayLike, kv_heads: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     query, shared = whole_numbers("heads", heads), whole_numbers("kv_heads", kv_heads)
     check_shapes(heads=query, kv_heads=shared)
     bad = query % shared != 0

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof._inputs import check_shapes as together
+from tokenroof._inputs import check_shapes
 from tokenroof.miner import Miner
 from tokenroof.miner import miner as find_miner
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+together = check_shapes
 
 
 def reals(

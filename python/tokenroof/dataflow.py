@@ -113,7 +113,9 @@ def gather(
         if found[name].low < 0.0:
             raise ValueError(f"{name} is {found[name].low:g}; allowed: numbers >= 0")
     if not 0.0 <= found["idle_share"].low <= found["idle_share"].high <= 1.0:
-        raise ValueError(f"idle_share is {found['idle_share'].values}; allowed: numbers from 0 to 1")
+        raise ValueError(
+            f"idle_share is {found['idle_share'].values}; allowed: numbers from 0 to 1"
+        )
     return found
 
 

@@ -3,8 +3,8 @@
 The three published ways of putting one model on two kinds of device, in closed form. Links between them
 and what is not known of dataflow chips are parameters with ranges (`tokenroof.estimates`): every result is
 a `Banded`, its middle with the extremes over the corners of those ranges. The step times of a GPU's site have
-an error band too: they are multiplied by exp(-band) and exp(band) at the ends of the range (a parameter of its
-own for each site, ``..._error`` in `Layout.ranges`). No band is known, and none counts, with
+an error band too: they are multiplied by exp(-band) and exp(band) at the ends of the range, a parameter of
+its own for each site (``..._error`` in `Layout.ranges`). No band is known, and none counts, with
 ``fidelity="datasheet"``.
 """
 
@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, dtypes, kernels
-from tokenroof._inputs import (
-    amounts, as_device, as_model, as_plan, check_links, check_units, count, together,
-)  # fmt: skip
-from tokenroof.calibration import Calibration, resolve
+from tokenroof._inputs import amounts, as_device, as_model, count, together
+from tokenroof._sites import Gpu, Site, site_of
+from tokenroof.calibration import Calibration
 from tokenroof.dataflow import KINDS, Parameter, check_kind, chips_of, gather, one_chip, pipeline
 from tokenroof.estimates import Banded, Range, over_corners
-from tokenroof.plan import Plan
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from tokenroof.device import Device
     from tokenroof.model import Model
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "attention_experts", "drafts", "prefill_decode"]
 
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
-Site = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -77,86 +73,6 @@ class Layout:
 def _layout(name: str, found: dict[str, Banded], ranges: dict[str, Range]) -> Layout:
     own = {k: found.pop(k) for k in ("tpot_s", "tokens_per_s", "watts")}
     return Layout(name, parts=found, ranges=ranges, **own)
-
-
-class _Gpu:
-    """A device, a plan and its records, the idle power of its replica, and how sure its times are."""
-
-    def __init__(
-        self,
-        field: str,
-        device: str | Device,
-        plan: Plan | None,
-        model: Model,
-        fidelity: str | Calibration,
-    ) -> None:
-        from tokenroof.power import idle_power
-
-        self.field, self.model = field, model
-        self.device, self.plan = as_device(device), as_plan(plan)
-        self.plan.check(model)
-        check_links(self.device, self.plan)
-        check_units(self.device, self.plan)
-        c = resolve(fidelity, self.device, self.plan)
-        self.records = (self.device.pack(), c.pack(), model.pack(), self.plan.pack())
-        self.idle_w = idle_power(self.device) * self.plan.devices
-        band = c.error_band if np.isfinite(c.error_band) else 0.0
-        end, source = float(np.exp(band)), f"error band {band:g} of {c.calibrated_on or c.name}"
-        self.error = {f"{field}_error": Range(1.0 / end, 1.0, end, "1", source, f"{field}_error")}
-
-    def slots(self, input_tokens: float, output_tokens: float) -> float:
-        """Sequences that a replica holds, as `tokenroof.serving.curve` counts them; at least one."""
-        served = kernels.serving(*self.records, 1.0, input_tokens, output_tokens)  # type: ignore[attr-defined]
-        found = float(served[..., _SERVING["slots"]])
-        if not found >= 1.0:
-            weights, one = self.bytes(0.0, 0.0), self.bytes(1.0, input_tokens + output_tokens)
-            raise ValueError(
-                f"{self.field} is {self.device.name} with the plan {self.plan.label()}, where {self.model.name} "
-                f"has {weights / 1e9:.4g} GB of weights and {(one - weights) / 1e9:.3g} GB of cache per request on "
-                f"a device; allowed: what fits the {self.memory / 1e9:.4g} GB of a device and the engine's reserve"
-            )
-        return found
-
-    @property
-    def memory(self) -> float:
-        return float(self.device.memory_bytes or np.inf)
-
-    def bytes(self, batch: Any, context: Any, without: dict[str, float] | None = None) -> Any:
-        """On the fullest device; `without` so many parameters, by field of the model's record."""
-        model = self.records[2].copy()
-        for name, parameters in (without or {}).items():
-            model[_core.MODEL_FIELDS.index(name)] -= parameters
-        return kernels.memory_required(model, self.records[3], batch, context)  # type: ignore[attr-defined]
-
-    def check_memory(self, batch: Any, context: Any, without: dict[str, float] | None = None) -> None:
-        """Reject loads that do not fit nine tenths of the memory, as `tokenroof.decode` counts `fits`."""
-        held = self.bytes(batch, context, without)
-        bad = held > 0.9 * self.memory
-        if bad.any():
-            b, x, needed = (np.broadcast_to(v, bad.shape)[bad].flat[0] for v in (batch, context, held))
-            raise ValueError(
-                f"{self.field} is {self.device.name} with the plan {self.plan.label()}, which needs "
-                f"{needed / 1e9:.4g} GB a device ({self.bytes(0.0, 0.0, without) / 1e9:.4g} GB of it weights) at "
-                f"batch {b:g} and context {x:g} of {self.model.name}; allowed: nine tenths of "
-                f"{self.memory / 1e9:.4g} GB"
-            )
-
-    def step(self, batch: Any, context: Any) -> NDArray[np.float64]:
-        return np.asarray(kernels.decode_step(*self.records, batch, context))  # type: ignore[attr-defined]
-
-
-def _site(field: str, value: Any) -> tuple[Any, Plan | None, int]:
-    """(device, plan, replicas) of what a caller gave: a device, or a tuple of the three or fewer."""
-    parts = value if isinstance(value, tuple) else (value,)
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(
-            f"{field} is {value!r}; allowed: device, (device, plan) or (device, plan, n)"
-        )
-    device, plan, n = (*parts, None, None)[:3] if len(parts) < 3 else parts
-    n = 1 if n is None else count(f"n of {field}", n)
-    if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"{field} has the plan {plan!r}; allowed: a Plan or None")
-    return device, plan, n
 
 
 def _link(link_bandwidth: Parameter, hop_s: Parameter) -> dict[str, Range]:
@@ -249,16 +165,16 @@ def prefill_decode(
         load.append(float(number))
     tokens, out = load
     users = amounts("concurrency", concurrency, positive=True)
-    device, plan, n_prefill = _site("prefill", prefill)
+    device, plan, n_prefill = site_of("prefill", prefill)
     device = as_device(device)
     if device.kind in KINDS:
         raise ValueError(
             f"prefill is {device.name}, a {device.kind}; allowed: a device of another kind than "
             f"{' or '.join(KINDS)}"
         )
-    first = _Gpu("prefill", device, plan, m, fidelity)
+    first = Gpu("prefill", device, plan, m, fidelity)
     first.slots(tokens, 1.0)
-    device, plan, n_decode = _site("decode", decode)
+    device, plan, n_decode = site_of("decode", decode)
     second = as_device(device)
     ranges = _link(link_bandwidth, hop_s) | first.error
     flowing = second.kind in KINDS
@@ -274,10 +190,10 @@ def prefill_decode(
         given = [name for name, value in unknown.items() if value is not None]
         if given:
             raise ValueError(
-                f"{given[0]} is {unknown[given[0]]!r} with decode on {second.name}, a {second.kind}; allowed: "
-                f"None, but for a device of kind {' or '.join(KINDS)}"
+                f"{given[0]} is {unknown[given[0]]!r} with decode on {second.name}, a {second.kind}; "
+                f"allowed: None, but for a device of kind {' or '.join(KINDS)}"
             )
-        gpu = _Gpu("decode", second, plan, m, fidelity)
+        gpu = Gpu("decode", second, plan, m, fidelity)
         layout = gpu.plan
         ranges |= gpu.error
         limit = gpu.slots(tokens, out) * n_decode
@@ -304,7 +220,7 @@ def prefill_decode(
         after = max(out - 1.0, 1.0)
         shape = np.broadcast_shapes(transfer.shape, users.shape)
         low, high = np.zeros(shape), np.minimum(np.broadcast_to(users, shape), limit)
-        for _ in range(48):  # requests that decode: what the loop, the prefill pool and the caches leave
+        for _ in range(48):  # requests that decode: what loop, prefill pool and caches leave
             batch = 0.5 * (low + high)
             rate = batch / (after * decoding(batch, v)[0])
             fits = (batch + rate * (prefill_s + transfer) <= users) & (rate <= most)
@@ -364,7 +280,8 @@ def attention_experts(
     expert_weights : str, optional
         Type of their weights; by default the narrowest that the device multiplies.
     link_bandwidth, hop_s, fidelity, **unknown
-        As in `prefill_decode`, of the experts' chips. Half of ``layer_s`` counts: a layer's other half stays with attention.
+        As in `prefill_decode`, of the experts' chips. Half of ``layer_s`` counts: a layer's other half stays
+        with attention.
 
     Returns
     -------
@@ -390,10 +307,10 @@ def attention_experts(
     True
     """
     m = as_model(model)
-    device, plan, n = _site("attention", attention)
+    device, plan, n = site_of("attention", attention)
     if n != 1:
         raise ValueError(f"attention has n = {n}; allowed: 1, one replica")
-    site = _Gpu("attention", device, plan, m, fidelity)
+    site = Gpu("attention", device, plan, m, fidelity)
     far = check_kind("experts", as_device(experts))
     microbatches = count("microbatches", microbatches)
     b, x = together(
@@ -502,10 +419,10 @@ def drafts(
     from tokenroof.speculative import _verify_fields
 
     m, small = as_model(model), as_model(draft)
-    device, plan, n = _site("verify", verify)
+    device, plan, n = site_of("verify", verify)
     if n != 1:
         raise ValueError(f"verify has n = {n}; allowed: 1, one replica")
-    site = _Gpu("verify", device, plan, m, fidelity)
+    site = Gpu("verify", device, plan, m, fidelity)
     chip = check_kind("drafter", as_device(drafter))
     k, a = amounts("length", length), amounts("acceptance", acceptance)
     if (a > 1.0).any():

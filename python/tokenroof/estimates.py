@@ -91,7 +91,8 @@ class Range:
             raise TypeError(f"{field} is {value!r}; allowed: {allowed}")
         if len(three) != 3 or not _is_ordered(three):
             raise ValueError(f"{field} is {value!r}; allowed: {allowed}")
-        return cls(*map(float, three), source="given")
+        low, mid, high = map(float, three)
+        return cls(low, mid, high, source="given")
 
     @property
     def kind(self) -> str:

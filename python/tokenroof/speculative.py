@@ -15,8 +15,16 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof._inputs import (
-    amounts, as_device, as_model, as_plan, check_links, check_shapes, check_units, is_number, together,
-)  # fmt: skip
+    amounts,
+    as_device,
+    as_model,
+    as_plan,
+    check_links,
+    check_shapes,
+    check_units,
+    is_number,
+    together,
+)
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
 
@@ -256,9 +264,9 @@ def decode(
     device, model, plan, batch, context, fidelity
         As in `tokenroof.decode`; everything broadcasts.
     draft : str, Model or float
-        "mtp": the model's own module (`mtp_model`), if it has one, run once per drafted token; "ngram": look-up in
-        the prompt, at no cost; a model, by name or record; or the seconds of a drafted token over those
-        of a step of the target, a number.
+        "mtp": the model's own module (`mtp_model`), where it has one, run once per drafted token; "ngram":
+        look-up in the prompt, at no cost; a model, by name or record; or the seconds of a drafted token over
+        those of a step of the target, a number.
     length : array_like
         Tokens drafted per round; 0 is plain decoding [1].
     acceptance : array_like
@@ -327,8 +335,8 @@ def _draft(
             raise TypeError(f"draft_plan is {draft_plan!r}; allowed: a Plan or None")
         if own or is_number(draft) or (isinstance(draft, str) and draft == "ngram"):
             raise ValueError(
-                f"draft_plan is {draft_plan.label()} with draft {draft!r}; allowed: None, as only a draft model "
-                "has a plan"
+                f"draft_plan is {draft_plan.label()} with draft {draft!r}; allowed: None, as only a draft "
+                "model has a plan"
             )
         if draft_plan.devices > p.devices:
             raise ValueError(

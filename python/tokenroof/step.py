@@ -9,8 +9,14 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof._inputs import (
-    amounts, as_device, as_model, as_plan, check_links, check_shapes, check_units,
-)  # fmt: skip
+    amounts,
+    as_device,
+    as_model,
+    as_plan,
+    check_links,
+    check_shapes,
+    check_units,
+)
 from tokenroof.calibration import Calibration, resolve
 
 if TYPE_CHECKING:
