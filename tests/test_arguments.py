@@ -123,6 +123,7 @@ OPERATORS = [
     (lambda: experts(256, 8, moe_ep=3), ValueError, "moe_ep is 3; allowed: divisors of the 256 experts"),
     (lambda: experts(256, 0.5), ValueError, "topk is 0.5; allowed"),
     (lambda: experts([4, 8], 5), ValueError, "topk is 5; allowed: at most the 4 experts"),
+    (lambda: ops.layer_matrices([1, 2], [1, 2, 3], 8, 2), ValueError, r"hidden \(2,\), intermediate \(3,\); allowed"),
     (lambda: experts("a", 5), TypeError, "experts is 'a'; allowed"),
     (lambda: experts(2.5, 1), ValueError, "experts is 2.5; allowed: whole numbers >= 1"),
     (lambda: experts(256, 8, moe_tp=1.5), ValueError, "moe_tp is 1.5; allowed: whole numbers >= 1"),

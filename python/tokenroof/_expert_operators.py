@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof import _core, dtypes
-from tokenroof._inputs import amounts, check_shapes, whole_numbers
+from tokenroof._inputs import amounts, check_shapes, together, whole_numbers
 from tokenroof._operator import Operator, counts, run, sizes
 
 if TYPE_CHECKING:
@@ -202,13 +202,18 @@ def layer_matrices(
     -------
     ndarray
 
+    Raises
+    ------
+    ValueError, TypeError
+        For sizes that are not above zero, or whose shapes do not broadcast.
+
     Examples
     --------
     >>> float(layer_matrices(7168, 2048, 256, 8)), float(layer_matrices(2688, 1856, 128, 6))
     (3.0, 2.0)
     """
-    layer = (hidden, intermediate, experts, topk)
-    widths = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in layer))
+    given = {"hidden": hidden, "intermediate": intermediate, "experts": experts, "topk": topk}
+    widths = together(**{name: amounts(name, x, positive=True) for name, x in given.items()})
     plain = np.zeros(widths[0].shape, dtype=bool)
     for other in _layers_without_gate():
         plain |= np.all([a == b for a, b in zip(widths, other, strict=True)], axis=0)

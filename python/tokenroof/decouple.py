@@ -137,7 +137,8 @@ def prefill_decode(
     Returns
     -------
     Layout
-        With parts ``ttft_s``, ``prefill_s``, ``transfer_s``, ``batch`` (decoding), ``devices``.
+        With parts ``ttft_s``, ``prefill_s``, ``transfer_s``, ``batch`` (decoding), ``devices``. Its ranges
+        include the error bands of both steps, times exp(-band) to exp(band).
 
     Raises
     ------
