@@ -152,7 +152,8 @@ def prefill_decode(
 
     Examples
     --------
-    >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
+    >>> import tokenroof as tr
+    >>> plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = prefill_decode("Llama-3.1-70B", ("H200-SXM", plan, 1), ("H200-SXM", plan, 2), concurrency=64)
     >>> bool(found.parts["ttft_s"].low < found.parts["ttft_s"].high)
     True
@@ -302,7 +303,8 @@ def attention_experts(
 
     Examples
     --------
-    >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
+    >>> import tokenroof as tr
+    >>> plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = attention_experts("Qwen3-235B-A22B", ("B200-SXM", plan), "LPX", batch=[1, 64], context=8192)
     >>> bool(found.tpot_s.low[0] < found.tpot_s.high[0])
     True
@@ -412,7 +414,8 @@ def drafts(
 
     Examples
     --------
-    >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
+    >>> import tokenroof as tr
+    >>> plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = drafts("Llama-3.1-70B", ("B200-SXM", plan), "Llama-3.2-1B", "LPX", length=[0, 4, 8])
     >>> bool(found.tpot_s.high[1] < found.tpot_s.low[0])
     True
