@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof._inputs import amounts
+from tokenroof._inputs import amounts, together
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -111,7 +111,7 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
     inf
     """
     kernel = _kernel(model)
-    share, limit = np.broadcast_arrays(_part("q", q), amounts("risk", risk, positive=True))
+    share, limit = together(q=_part("q", q), risk=amounts("risk", risk, positive=True))
     never = (share >= 0.5) & (limit <= 1.0)
     easy = np.where(never, 0.0, share)
     low, high = np.full(share.shape, -1.0), np.full(share.shape, float(MOST_CONFIRMATIONS))

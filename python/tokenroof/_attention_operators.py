@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tokenroof import dtypes
+from tokenroof._inputs import check_shapes, flag, whole_numbers
 from tokenroof._operator import Operator, counts, run, sizes
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.calibration import Calibration
     from tokenroof.device import Device
@@ -36,7 +39,7 @@ def attention_decode(
     batch, context : array_like
         Sequences, and cached tokens of each [1].
     heads, kv_heads, head_dim : array_like
-        Query heads, key-value heads, and their width [1].
+        Query heads, key-value heads (which divide them), and their width [1].
     window : array_like
         Tokens that a query sees; 0: all of them [1].
     kv_dtype : str
@@ -53,7 +56,8 @@ def attention_decode(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, or a size that is negative or not finite.
+        For an unknown name, a size that is negative or not finite, or key-value heads that do not divide
+        the query heads.
 
     Notes
     -----
@@ -71,11 +75,11 @@ def attention_decode(
     """
     width = head_dim if v_head_dim is None else v_head_dim
     loads = sizes(batch=batch, context=context)
-    shape = counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
+    shape = [*_heads(heads, kv_heads), *counts(head_dim=head_dim, v_head_dim=width)]
     seen = sizes(window=window)
     kv = dtypes.code(kv_dtype, "kv_dtype")
     return run("attention_decode_operator", device, engine, fidelity, *loads, *shape, *seen, kv,
-                float(warm), operator="attention_decode", dtype=kv_dtype)  # fmt: skip
+                flag("warm", warm), operator="attention_decode", dtype=kv_dtype)  # fmt: skip
 
 
 def attention_prefill(
@@ -114,7 +118,8 @@ def attention_prefill(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, or a size that is negative or not finite.
+        For an unknown name, a size that is negative or not finite, or key-value heads that do not divide
+        the query heads.
 
     References
     ----------
@@ -127,9 +132,21 @@ def attention_prefill(
     """
     width = head_dim if v_head_dim is None else v_head_dim
     loads = sizes(batch=batch, tokens=tokens, past=past)
-    shape = counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
+    shape = [*_heads(heads, kv_heads), *counts(head_dim=head_dim, v_head_dim=width)]
     seen = sizes(window=window)
     codes = dtypes.code(kv_dtype, "kv_dtype"), dtypes.code(dtype)
     return run("attention_prefill_operator", device, engine, fidelity, *loads, *shape, *seen, *codes,
                 operator="attention_prefill", dtype=dtypes.attention(dtype, kv_dtype),
                 also=("attention_decode", kv_dtype))  # fmt: skip
+
+
+def _heads(
+    heads: ArrayLike, kv_heads: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    query, shared = whole_numbers("heads", heads), whole_numbers("kv_heads", kv_heads)
+    check_shapes(heads=query, kv_heads=shared)
+    bad = query % shared != 0
+    if bad.any():
+        many, few = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (query, shared))
+        raise ValueError(f"kv_heads is {few:g}; allowed: divisors of the {many:g} heads")
+    return query, shared

@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof._inputs import amounts, as_device, as_model, check_network, link_domain
-from tokenroof._operator import Operator, counts, run, sizes
+from tokenroof._inputs import (
+    amounts,
+    as_device,
+    as_model,
+    check_network,
+    check_shapes,
+    link_domain,
+    whole_numbers,
+)
+from tokenroof._operator import Operator, run, sizes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,7 +30,7 @@ _COLLECTIVE = """{summary}
     ----------
     device : str or Device
     ranks : array_like
-        Devices that take part [1].
+        Devices that take part, whole numbers [1].
     nbytes : array_like
         {nbytes} [B].
     engine, fidelity
@@ -56,9 +64,7 @@ def _collective(name: str, summary: str, nbytes: str = "The full vector per rank
         engine: str = "vllm",
         fidelity: str | Calibration = "calibrated",
     ) -> Operator:
-        members = amounts("ranks", ranks, positive=True)
-        if np.any(members < 1):
-            raise ValueError(f"ranks is {ranks!r}; allowed: numbers >= 1")
+        members = whole_numbers("ranks", ranks)
         size = amounts("nbytes", nbytes)
         most = float(np.max(members, initial=1.0))
         check_network(as_device(device), f"ranks is {most:g}", most)
@@ -130,8 +136,9 @@ def kv_transfer(
     if across not in ("nodes", "domain"):
         raise ValueError(f"across is {across!r}; allowed: nodes, domain")
     d, m = as_device(device), as_model(model)
-    (sides,) = counts(devices=devices)
+    sides = whole_numbers("devices", devices)
     (length,) = sizes(tokens=tokens)
+    check_shapes(tokens=length, devices=sides)
     domain = link_domain(d)
     if across == "nodes" and not d.node_link_bandwidth:
         raise ValueError(

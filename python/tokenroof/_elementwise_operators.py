@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof import dtypes
+from tokenroof._inputs import flag
 from tokenroof._operator import Operator, counts, run, sizes
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def norm(
     1048576.0
     """
     loads = sizes(tokens=tokens, hidden=hidden)
-    return run("norm_operator", device, engine, fidelity, *loads, float(residual),
+    return run("norm_operator", device, engine, fidelity, *loads, flag("residual", residual),
                operator="norm", dtype="bf16")  # fmt: skip
 
 
@@ -242,5 +243,5 @@ def sampling(
     2052096.0
     """
     loads = sizes(sequences=sequences, vocab=vocab)
-    return run("sampling_operator", device, engine, fidelity, *loads, float(greedy),
+    return run("sampling_operator", device, engine, fidelity, *loads, flag("greedy", greedy),
                operator="sampling", dtype="bf16")  # fmt: skip

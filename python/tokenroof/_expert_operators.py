@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof import _core, dtypes
+from tokenroof._inputs import amounts, check_shapes, together, whole_numbers
 from tokenroof._operator import Operator, counts, run, sizes
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def experts(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, a size out of range, or a skew below 0.
+        For an unknown name, a size out of range, more experts per token than there are, a `moe_ep` that
+        does not divide them, or a skew below 0.
 
     References
     ----------
@@ -73,14 +75,16 @@ def experts(
     'memory'
     """
     loads = sizes(tokens=tokens)
-    if matrices is None:
-        matrices = layer_matrices(hidden, intermediate, experts, topk)
-    shape = counts(
-        hidden=hidden, intermediate=intermediate, experts=experts, topk=topk, matrices=matrices,
-        moe_tp=moe_tp, moe_ep=moe_ep,
-    )  # fmt: skip
-    _check_routing(skew, shape[3], shape[2], topk, experts)
-    return run("experts_operator", device, engine, fidelity, *loads, *shape, float(skew),
+    widths = counts(hidden=hidden, intermediate=intermediate)
+    held, chosen, ranks = _routing(experts, topk, moe_ep)
+    shape = [*widths, held, chosen]
+    names = ("hidden", "intermediate", "experts", "topk")
+    check_shapes(**dict(zip(names, shape, strict=True)))
+    many = layer_matrices(*shape) if matrices is None else amounts("matrices", matrices)
+    if not np.isin(many, (2.0, 3.0)).all():
+        raise ValueError(f"matrices is {matrices!r}; allowed: 2 or 3")
+    shape += [many, whole_numbers("moe_tp", moe_tp), ranks]
+    return run("experts_operator", device, engine, fidelity, *loads, *shape, _skew(skew),
                 dtypes.code(dtype), operator="experts", dtype=dtype)  # fmt: skip
 
 
@@ -116,7 +120,8 @@ def grouped_gemm(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, a size out of range, or a skew below 0.
+        For an unknown name, a size out of range, more experts per token than there are, a `moe_ep` that
+        does not divide them, or a skew below 0.
 
     Notes
     -----
@@ -133,20 +138,37 @@ def grouped_gemm(
     'memory'
     """
     loads = sizes(tokens=tokens)
-    shape = counts(n=n, k=k, experts=experts, topk=topk, moe_ep=moe_ep)
-    _check_routing(skew, shape[3], shape[2], topk, experts)
-    return run("grouped_gemm_operator", device, engine, fidelity, *loads, *shape, float(skew),
+    shape = [*counts(n=n, k=k), *_routing(experts, topk, moe_ep)]
+    return run("grouped_gemm_operator", device, engine, fidelity, *loads, *shape, _skew(skew),
                dtypes.code(dtype), operator="grouped_gemm", dtype=dtype,
                like="experts")  # fmt: skip
 
 
-def _check_routing(
-    skew: float, chosen: NDArray[np.float64], held: NDArray[np.float64], *said: ArrayLike
-) -> None:
-    if isinstance(skew, bool) or not (np.isfinite(skew) and 0.0 <= skew <= 10.0):
-        raise ValueError(f"skew is {skew!r}; allowed: numbers from 0 (balanced) to 10")
-    if np.any(chosen > held):
-        raise ValueError(f"topk is {said[0]!r}; allowed: at most the {said[1]!r} experts")
+def _skew(skew: float) -> float:
+    allowed = "a number from 0 (balanced) to 10"
+    try:
+        value = float(skew) if np.ndim(skew) == 0 and not isinstance(skew, (bool, str)) else np.nan
+    except (TypeError, ValueError, OverflowError):
+        value = np.nan
+    if not 0.0 <= value <= 10.0:
+        raise ValueError(f"skew is {skew!r}; allowed: {allowed}")
+    return value
+
+
+def _routing(
+    experts: ArrayLike, topk: ArrayLike, moe_ep: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    held, chosen = whole_numbers("experts", experts), whole_numbers("topk", topk)
+    ranks = whole_numbers("moe_ep", moe_ep)
+    check_shapes(experts=held, topk=chosen, moe_ep=ranks)
+    for field, value, bad, allowed in (
+        ("topk", chosen, chosen > held, "at most the {:g} experts"),
+        ("moe_ep", ranks, held % ranks != 0, "divisors of the {:g} experts"),
+    ):
+        if bad.any():
+            first, of = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (value, held))
+            raise ValueError(f"{field} is {first:g}; allowed: {allowed.format(of)}")
+    return held, chosen, ranks
 
 
 # Experts behind a latent projection: Nemotron 3 Ultra (arXiv:2606.15007), 512 of width 2048, top 22, squared
@@ -180,13 +202,18 @@ def layer_matrices(
     -------
     ndarray
 
+    Raises
+    ------
+    ValueError, TypeError
+        For sizes that are not above zero, or whose shapes do not broadcast.
+
     Examples
     --------
     >>> float(layer_matrices(7168, 2048, 256, 8)), float(layer_matrices(2688, 1856, 128, 6))
     (3.0, 2.0)
     """
-    layer = (hidden, intermediate, experts, topk)
-    widths = np.broadcast_arrays(*(np.asarray(x, dtype=float) for x in layer))
+    given = {"hidden": hidden, "intermediate": intermediate, "experts": experts, "topk": topk}
+    widths = together(**{name: amounts(name, x, positive=True) for name, x in given.items()})
     plain = np.zeros(widths[0].shape, dtype=bool)
     for other in _layers_without_gate():
         plain |= np.all([a == b for a, b in zip(widths, other, strict=True)], axis=0)

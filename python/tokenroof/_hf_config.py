@@ -74,6 +74,11 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Values:
         "max_position_embeddings", "n_positions", "max_seq_len", "sequence_len", default=0, low=0
     )
     values["native_dtype"] = _native_dtype(inner)
+    values["mtp_modules"] = inner.size(
+        "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", default=0, low=0
+    )
+    if not inner.flag("use_mtp", default=True):
+        values["mtp_modules"] = 0
     return values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenroof import dtypes
+from tokenroof._inputs import flag
 from tokenroof._operator import Operator, counts, run, sizes
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ def mla_decode(
     loads = sizes(batch=batch, context=context)
     shape = counts(heads=heads, kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return run("mla_decode_operator", device, engine, fidelity, *loads, *shape, kv, float(warm),
+    return run("mla_decode_operator", device, engine, fidelity, *loads, *shape, kv, flag("warm", warm),
                 operator="mla_decode", dtype=kv_dtype)  # fmt: skip
 
 
@@ -127,7 +128,7 @@ def mla_prefill(
     (rank,) = counts(kv_lora_rank=kv_lora_rank)
     codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
     return run("mla_prefill_operator", device, engine, fidelity, *loads, *shape, rank,
-                float(absorbed), *codes, operator="mla_prefill",
+                flag("absorbed", absorbed), *codes, operator="mla_prefill",
                 dtype=dtype if kv_dtype == "bf16" else kv_dtype)  # fmt: skip
 
 

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof._inputs import check_shapes
 from tokenroof.miner import Miner
 from tokenroof.miner import miner as find_miner
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
+
+together = check_shapes
 
 
 def reals(
@@ -46,15 +49,6 @@ def reals(
             f"{name}{first or ''} is {float(array[tuple(first)])!r}; allowed: {allowed}"
         )
     return array
-
-
-def together(**arrays: NDArray[np.float64]) -> None:
-    """Reject arrays that do not broadcast, by name."""
-    try:
-        np.broadcast_shapes(*(array.shape for array in arrays.values()))
-    except ValueError:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items() if array.ndim)
-        raise ValueError(f"shapes are {shapes}; allowed: shapes that broadcast") from None
 
 
 def powered(machine: str | Miner) -> tuple[Miner, float]:

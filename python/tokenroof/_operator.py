@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _constants, _core, kernels
-from tokenroof._inputs import amounts, as_device, link_domain
+from tokenroof._inputs import amounts, as_device, check_shapes, link_domain
 from tokenroof.calibration import CLASSES, Calibration, resolve_operator
 from tokenroof.plan import ENGINES
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 _INDEX = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 _CAUSES = ("memory", "compute", "launch", "communication")
+# Where a kernel's argument has another name than the function's.
+_CALLED = {
+    "activation_operator": {"width": "intermediate"}, "quantise_operator": {"width": "hidden"},
+    **{
+        f"{mixer}_{phase}_operator": {"taps": "conv"}
+        for mixer in ("gated_delta", "mamba2") for phase in ("decode", "prefill")
+    },
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ def run(
     d = as_device(device)
     if engine not in (*ENGINES, "nccl"):
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
+    _check_shapes(kernel, arguments)
     c = resolve_operator(fidelity, d, engine, like or operator, dtype, also)
     if fidelity == "calibrated" and operator not in _constants.OPERATORS:
         # what is not measured waits for its launch as an engine's kernels do
@@ -116,6 +125,18 @@ def run(
         record = c.pack(arguments[0], [(1.0, *arguments[1:3])])
     fields = getattr(kernels, kernel)(d.pack(), record, *arguments)
     return Operator(np.asarray(fields), d, c, operator, dtype, arguments)
+
+
+def _check_shapes(kernel: str, arguments: tuple[Any, ...]) -> None:
+    """Reject arrays that do not broadcast, by the names that the function has for them."""
+    arrays = [np.asarray(x) for x in arguments]
+    if sum(x.ndim > 0 for x in arrays) < 2:
+        return
+    from inspect import signature
+
+    called = _CALLED.get(kernel, {})
+    names = list(signature(getattr(kernels, kernel)).parameters)[2 : 2 + len(arrays)]
+    check_shapes(**{called.get(n, n): x for n, x in zip(names, arrays, strict=True)})
 
 
 def sizes(**values: ArrayLike) -> list[NDArray[np.float64]]:

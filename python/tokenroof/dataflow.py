@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof._inputs import amounts, as_device, as_model
+from tokenroof._inputs import amounts, as_device, as_model, count, together
 from tokenroof.calibration import Calibration
 from tokenroof.estimates import Banded, Range, over_corners, parameter
 from tokenroof.plan import Plan
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Dataflow", "Parameter", "decode", "one_chip", "prefill"]
 
+#: Kinds of device that are laid out so.
+KINDS = ("lpu", "wafer")
 Parameter = float | tuple[float, float, float] | Range | None
 
 
@@ -107,17 +109,70 @@ def gather(
     for name in ("efficiency", "sram_share"):
         if not 0.0 < found[name].low <= found[name].high <= 1.0:
             raise ValueError(f"{name} is {found[name].values}; allowed: above 0, at most 1")
-    for name in ("layer_s", "hop_s", "idle_share", "limit_w"):
+    for name in ("layer_s", "hop_s", "limit_w"):
         if found[name].low < 0.0:
             raise ValueError(f"{name} is {found[name].low:g}; allowed: numbers >= 0")
+    if not 0.0 <= found["idle_share"].low <= found["idle_share"].high <= 1.0:
+        raise ValueError(
+            f"idle_share is {found['idle_share'].values}; allowed: numbers from 0 to 1"
+        )
     return found
+
+
+def check_kind(field: str, device: Device) -> Device:
+    """Reject what is no dataflow device, or has no memory to lay a model out in."""
+    if device.kind not in KINDS:
+        raise ValueError(
+            f"{field} is {device.name}, a {device.kind}; allowed: a device of kind {' or '.join(KINDS)}"
+        )
+    if not device.memory_bytes:
+        raise ValueError(
+            f"{field} is {device.name}, whose memory_bytes is {device.memory_bytes!r}; allowed: a number > 0"
+        )
+    return device
+
+
+def chips_of(
+    chips: int | None, held: Any, device: Device, share: Range, what: str
+) -> tuple[float | None, float]:
+    """Chips that a caller gave, if they hold so many bytes, and the fewest that may be: given, or needed."""
+    free = float(device.memory_bytes or np.nan)
+    needed = np.asarray(kernels.dataflow_chips(held, free, share.values[:, None]))  # type: ignore[attr-defined]
+    if chips is None:
+        return None, float(needed.min(initial=np.inf))
+    given = float(count("chips", chips))
+    _, middle, least = needed.max(axis=-1, initial=1.0)
+    if given < least:
+        raise ValueError(
+            f"chips is {chips}; allowed: at least {least:.0f}, as many as hold {what} with sram_share "
+            f"{share.high:g} ({middle:.0f} with {share.mid:g})"
+        )
+    return given, given
+
+
+def check_stages(
+    stages: int | None, device: Device, model: Model, given: float | None, fewest: float
+) -> None:
+    """Reject more stages than chips, or on a wafer, whose regions they are, than layers."""
+    if stages is None:
+        return
+    wafer = device.kind == "wafer"
+    most = float(model.layers) if wafer else fewest
+    if count("stages", stages) > most:
+        of = f"layers of {model.name}" if wafer else "chips"
+        if not wafer and given is None:
+            of += " that it takes at the fewest, or give chips"
+        raise ValueError(f"stages is {stages}; allowed: at most the {most:.0f} {of}")
 
 
 def pipeline(
     device: Device, model: Model, plan: Plan, batch: Any, context: Any, chips: Any, stages: int | None,
     v: dict[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
-    """Chips, stages, time, tokens/s and watts for parameter values `v`, arrays with a leading axis."""
+    """Chips, stages, time, tokens/s and watts for parameter values `v`, arrays with a leading axis.
+
+    What a caller gave was checked: `chips` hold the model, and there are not more `stages` than chips.
+    """
     records = (device.pack(), Calibration.ideal().pack(), model.pack(), plan.pack())
     held = kernels.memory_required(records[2], records[3], batch, context)  # type: ignore[attr-defined]
     sram = float(device.memory_bytes or np.nan)
@@ -167,13 +222,15 @@ def decode(
     weights, kv_cache : str, optional
         Types; by default the narrowest that the device multiplies.
     chips : int, optional
-        Chips; by default as many as hold weights and caches.
+        Chips, at least as many as hold weights and caches, which is the default. Given ones must hold them
+        at the upper end of `sram_share`.
     stages : int, optional
-        Stages of the pipeline; by default one per layer, or per chip where there are fewer.
+        Stages of the pipeline, at most one per chip, or on a wafer, whose regions they are, one per layer;
+        by default one per layer, or per chip where there are fewer.
     efficiency, layer_s, hop_s, sram_share, limit_w, idle_share : float, (low, mid, high) or Range, optional
         Share of the datasheet's rates that a schedule reaches [1], latency of a layer [s] and of a hop
         between chips [s], share of SRAM that may be filled [1], power limit of a chip [W], and the
-        share of it that a waiting chip draws [1]; by default the catalogue's ranges.
+        share of it that a waiting chip draws [1], up to 1; by default the catalogue's ranges.
 
     Returns
     -------
@@ -182,7 +239,8 @@ def decode(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, a load that is negative or not finite, or a parameter out of range.
+        For an unknown name, a device that is not of `KINDS`, a load that is negative or not finite, fewer
+        chips than hold the model, more stages than there may be, or a parameter out of range.
 
     References
     ----------
@@ -194,12 +252,15 @@ def decode(
     >>> bool(one.interactivity.low < 300 < one.interactivity.high), one.chips.mid.item()
     (True, 368.0)
     """
-    d, m = as_device(device), as_model(model)
-    b, x = np.broadcast_arrays(amounts("batch", batch, positive=True), amounts("context", context))
-    n = _count("chips", chips)
-    _count("stages", stages)
+    d, m = check_kind("device", as_device(device)), as_model(model)
+    b, x = together(
+        batch=amounts("batch", batch, positive=True), context=amounts("context", context)
+    )
     plan = one_chip(d, m, weights, kv_cache)
     ranges = gather(d, efficiency, layer_s, hop_s, sram_share, limit_w, idle_share)
+    held = kernels.memory_required(m.pack(), plan.pack(), b, x)  # type: ignore[attr-defined]
+    n, fewest = chips_of(chips, held.ravel(), d, ranges["sram_share"], f"{m.name} and its caches")
+    check_stages(stages, d, m, n, fewest)
     found = over_corners(lambda **v: pipeline(d, m, plan, b, x, n, stages, v), ranges, b.ndim)
     return Dataflow(d, m, ranges=ranges, **found)
 
@@ -243,15 +304,16 @@ def prefill(
     >>> bool(prefill("LPX", "Llama-3.1-8B", tokens=8192).time_s.mid < 0.1)
     True
     """
-    d, m = as_device(device), as_model(model)
-    t, s = np.broadcast_arrays(amounts("tokens", tokens), amounts("past", past))
-    given = _count("chips", chips)
+    d, m = check_kind("device", as_device(device)), as_model(model)
+    t, s = together(tokens=amounts("tokens", tokens), past=amounts("past", past))
     plan = one_chip(d, m, weights, kv_cache)
     ranges = gather(d, efficiency, layer_s, hop_s, sram_share, limit_w, idle_share)
     records = (d.pack(), Calibration.ideal().pack(), m.pack(), plan.pack())
+    held = kernels.memory_required(records[2], records[3], 1.0, t + s)  # type: ignore[attr-defined]
+    share = ranges["sram_share"]
+    given, _ = chips_of(chips, np.ravel(held), d, share, f"{m.name} and the prompt's cache")
 
     def evaluate(**v: Any) -> dict[str, Any]:
-        held = kernels.memory_required(records[2], records[3], 1.0, t + s)  # type: ignore[attr-defined]
         sram = float(d.memory_bytes or np.nan)
         n = given if given is not None else kernels.dataflow_chips(held, sram, v["sram_share"])  # type: ignore[attr-defined]
         depth = np.minimum(float(m.layers), n)
@@ -272,11 +334,3 @@ def prefill(
         }
 
     return Dataflow(d, m, ranges=ranges, **over_corners(evaluate, ranges, t.ndim))
-
-
-def _count(name: str, value: int | None) -> float | None:
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise ValueError(f"{name} is {value!r}; allowed: a positive integer")
-    return float(value)

@@ -2,7 +2,10 @@
 
 The three published ways of putting one model on two kinds of device, in closed form. Links between them
 and what is not known of dataflow chips are parameters with ranges (`tokenroof.estimates`): every result is
-a `Banded`, its middle with the extremes over the corners of those ranges.
+a `Banded`, its middle with the extremes over the corners of those ranges. The step times of a GPU's site have
+an error band too: they are multiplied by exp(-band) and exp(band) at the ends of the range, a parameter of
+its own for each site (``..._error`` in `Layout.ranges`). No band is known, and none counts, with
+``fidelity="datasheet"``.
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, dtypes, kernels
-from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links, check_units
-from tokenroof.calibration import Calibration, resolve
-from tokenroof.dataflow import Parameter, gather, one_chip, pipeline
+from tokenroof._inputs import amounts, as_device, as_model, count, together
+from tokenroof._sites import Gpu, Site, site_of
+from tokenroof.calibration import Calibration
+from tokenroof.dataflow import KINDS, Parameter, check_kind, chips_of, gather, one_chip, pipeline
 from tokenroof.estimates import Banded, Range, over_corners
-from tokenroof.plan import Plan
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
     from tokenroof.device import Device
     from tokenroof.model import Model
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "attention_experts", "drafts", "prefill_decode"]
 
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_DATAFLOW = ("lpu", "wafer")
-Site = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -74,45 +75,6 @@ def _layout(name: str, found: dict[str, Banded], ranges: dict[str, Range]) -> La
     return Layout(name, parts=found, ranges=ranges, **own)
 
 
-class _Gpu:
-    """A device, a plan and its records, and the idle power of its replica."""
-
-    def __init__(
-        self, device: str | Device, plan: Plan | None, model: Model, fidelity: str | Calibration
-    ) -> None:
-        from tokenroof.power import idle_power
-
-        self.device, self.plan = as_device(device), as_plan(plan)
-        self.plan.check(model)
-        check_links(self.device, self.plan)
-        check_units(self.device, self.plan)
-        c = resolve(fidelity, self.device, self.plan)
-        self.records = (self.device.pack(), c.pack(), model.pack(), self.plan.pack())
-        self.idle_w = idle_power(self.device) * self.plan.devices
-
-    def step(self, batch: Any, context: Any) -> NDArray[np.float64]:
-        return np.asarray(kernels.decode_step(*self.records, batch, context))  # type: ignore[attr-defined]
-
-    def time(self, batch: Any, context: Any) -> NDArray[np.float64]:
-        return np.asarray(kernels.decode_time(*self.records, batch, context))  # type: ignore[attr-defined]
-
-
-def _site(field: str, value: Any) -> tuple[Any, Plan | None, int]:
-    """(device, plan, replicas) of what a caller gave: a device, or a tuple of the three or fewer."""
-    parts = value if isinstance(value, tuple) else (value,)
-    if not 1 <= len(parts) <= 3:
-        raise ValueError(
-            f"{field} is {value!r}; allowed: device, (device, plan) or (device, plan, n)"
-        )
-    device, plan, n = (*parts, None, None)[:3] if len(parts) < 3 else parts
-    n = 1 if n is None else n
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ValueError(f"{field} has n = {n!r}; allowed: a positive integer")
-    if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"{field} has the plan {plan!r}; allowed: a Plan or None")
-    return device, plan, int(n)
-
-
 def _link(link_bandwidth: Parameter, hop_s: Parameter) -> dict[str, Range]:
     ranges = {
         "link_bandwidth": Range.of("link_bandwidth", link_bandwidth, "decouple_link_bandwidth"),
@@ -151,15 +113,16 @@ def prefill_decode(
     """Prefill on one pool, decode on another, the cache sent between them.
 
     Closed loop, in means: `concurrency` requests are always under way. Each is prefilled alone, its cache
-    crosses the link, and it decodes among ``batch`` others. Where the prefill pool cannot keep up, requests
-    wait before it and the decode batch is what it feeds.
+    crosses the link, and it decodes among ``batch`` others. Where the prefill pool cannot keep up, or the
+    caches of more do not fit the decode pool, requests wait, as part of ``ttft_s``, and the decode batch is
+    what is left.
 
     Parameters
     ----------
     model : str or Model
     prefill, decode : device or (device, plan, replicas)
         The two pools. A dataflow device decodes as one pipeline over as many chips as hold model and
-        caches; its plan gives the types alone.
+        caches; its plan gives the types alone. It does not prefill.
     input_tokens, output_tokens : float
         Mean tokens of prompt and answer [1].
     concurrency : array_like
@@ -169,17 +132,19 @@ def prefill_decode(
     fidelity
         As in `tokenroof.decode`.
     **unknown
-        Parameters of `tokenroof.dataflow.decode`.
+        Parameters of `tokenroof.dataflow.decode`, where the decode pool is such a device.
 
     Returns
     -------
     Layout
-        With parts ``ttft_s``, ``prefill_s``, ``transfer_s``, ``batch`` (decoding), ``devices``.
+        With parts ``ttft_s``, ``prefill_s``, ``transfer_s``, ``batch`` (decoding), ``devices``. Its ranges
+        include the error bands of both steps, times exp(-band) to exp(band).
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        As `tokenroof.decode`.
+        As `tokenroof.decode`; for a dataflow device as the prefill pool, a site on which weights and one
+        request's cache do not fit, or a dataflow chip's parameter where there is none.
 
     References
     ----------
@@ -187,7 +152,8 @@ def prefill_decode(
 
     Examples
     --------
-    >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
+    >>> import tokenroof as tr
+    >>> plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = prefill_decode("Llama-3.1-70B", ("H200-SXM", plan, 1), ("H200-SXM", plan, 2), concurrency=64)
     >>> bool(found.parts["ttft_s"].low < found.parts["ttft_s"].high)
     True
@@ -201,24 +167,41 @@ def prefill_decode(
         load.append(float(number))
     tokens, out = load
     users = amounts("concurrency", concurrency, positive=True)
-    device, plan, n_prefill = _site("prefill", prefill)
-    first = _Gpu(device, plan, m, fidelity)
-    device, plan, n_decode = _site("decode", decode)
+    device, plan, n_prefill = site_of("prefill", prefill)
+    device = as_device(device)
+    if device.kind in KINDS:
+        raise ValueError(
+            f"prefill is {device.name}, a {device.kind}; allowed: a device of another kind than "
+            f"{' or '.join(KINDS)}"
+        )
+    first = Gpu("prefill", device, plan, m, fidelity)
+    first.slots(tokens, 1.0)
+    device, plan, n_decode = site_of("decode", decode)
     second = as_device(device)
-    ranges = _link(link_bandwidth, hop_s)
-    flowing = second.kind in _DATAFLOW
+    ranges = _link(link_bandwidth, hop_s) | first.error
+    flowing = second.kind in KINDS
+    limit = np.inf
     if flowing:
+        check_kind("decode", second)
         layout = one_chip(
             second, m, plan.weights if plan else None, plan.kv_cache if plan else None
         )
         ranges |= _unknowns(second, unknown)
     else:
         _unknowns(second, unknown)  # names are checked
-        gpu = _Gpu(second, plan, m, fidelity)
+        given = [name for name, value in unknown.items() if value is not None]
+        if given:
+            raise ValueError(
+                f"{given[0]} is {unknown[given[0]]!r} with decode on {second.name}, a {second.kind}; "
+                f"allowed: None, but for a device of kind {' or '.join(KINDS)}"
+            )
+        gpu = Gpu("decode", second, plan, m, fidelity)
         layout = gpu.plan
+        ranges |= gpu.error
+        limit = gpu.slots(tokens, out) * n_decode
     context = tokens + 0.5 * out
     filled = kernels.prompts_step(*first.records, 1.0, tokens, 0.0)  # type: ignore[attr-defined]
-    prefill_s, prefill_w = float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
+    first_s, prefill_w = float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
     cache_bytes = float(m.kv_bytes(tokens, layout.kv_cache))
 
     def decoding(batch: Any, v: dict[str, Any]) -> tuple[Any, Any, Any]:
@@ -228,16 +211,18 @@ def prefill_decode(
             flow = pipeline(second, m, layout, share, context, None, None, v)
             return flow["time_s"], flow["watts"] * n_decode, flow["chips"] * n_decode
         f = gpu.step(batch / n_decode, context)
-        return f[..., 0], f[..., _STEP["watts"]] * n_decode, float(layout.devices * n_decode)
+        seconds = f[..., _STEP["time"]] * v["decode_error"]
+        return seconds, f[..., _STEP["watts"]] * n_decode, float(layout.devices * n_decode)
 
     def evaluate(**v: Any) -> dict[str, Any]:
         sides = (first.plan.devices, layout.devices if not flowing else first.plan.devices)
         transfer = kernels.send(cache_bytes, v["link_s"], v["link_bandwidth"] * min(sides))  # type: ignore[attr-defined]
+        prefill_s = first_s * v["prefill_error"]
         most = n_prefill / prefill_s  # requests per second
         after = max(out - 1.0, 1.0)
         shape = np.broadcast_shapes(transfer.shape, users.shape)
-        low, high = np.zeros(shape), np.broadcast_to(users, shape).copy()
-        for _ in range(48):  # requests that decode: what the loop and the prefill pool leave
+        low, high = np.zeros(shape), np.minimum(np.broadcast_to(users, shape), limit)
+        for _ in range(48):  # requests that decode: what loop, prefill pool and caches leave
             batch = 0.5 * (low + high)
             rate = batch / (after * decoding(batch, v)[0])
             fits = (batch + rate * (prefill_s + transfer) <= users) & (rate <= most)
@@ -293,11 +278,12 @@ def attention_experts(
     microbatches : int
         Parts of the batch that take turns.
     chips : int, optional
-        Chips of the experts' site, where more than needed.
+        Chips of the experts' site; by default as many as hold them, and not fewer.
     expert_weights : str, optional
         Type of their weights; by default the narrowest that the device multiplies.
     link_bandwidth, hop_s, fidelity, **unknown
-        As in `prefill_decode`. Half of ``layer_s`` counts: a layer's other half stays with attention.
+        As in `prefill_decode`, of the experts' chips. Half of ``layer_s`` counts: a layer's other half stays
+        with attention.
 
     Returns
     -------
@@ -308,7 +294,8 @@ def attention_experts(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As `tokenroof.decode`; for an `experts` device that is no dataflow device.
+        As `tokenroof.decode`; for an `experts` device that is no dataflow device, fewer chips than hold
+        the experts, or a load that does not fit the memory of the attention's site.
 
     References
     ----------
@@ -316,34 +303,33 @@ def attention_experts(
 
     Examples
     --------
-    >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
+    >>> import tokenroof as tr
+    >>> plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = attention_experts("Qwen3-235B-A22B", ("B200-SXM", plan), "LPX", batch=[1, 64], context=8192)
     >>> bool(found.tpot_s.low[0] < found.tpot_s.high[0])
     True
     """
     m = as_model(model)
-    device, plan, n = _site("attention", attention)
+    device, plan, n = site_of("attention", attention)
     if n != 1:
         raise ValueError(f"attention has n = {n}; allowed: 1, one replica")
-    site = _Gpu(device, plan, m, fidelity)
-    far = as_device(experts)
-    if far.kind not in _DATAFLOW:
-        raise ValueError(
-            f"experts is {far.name}, a {far.kind}; allowed: a device of kind lpu or wafer"
-        )
-    if isinstance(microbatches, bool) or not isinstance(microbatches, int) or microbatches < 1:
-        raise ValueError(f"microbatches is {microbatches!r}; allowed: a positive integer")
-    b, x = np.broadcast_arrays(amounts("batch", batch, positive=True), amounts("context", context))
-    ranges = _link(link_bandwidth, hop_s) | _unknowns(far, unknown)
-    kind = expert_weights or one_chip(far, m, None, None).weights
+    site = Gpu("attention", device, plan, m, fidelity)
+    far = check_kind("experts", as_device(experts))
+    microbatches = count("microbatches", microbatches)
+    b, x = together(
+        batch=amounts("batch", batch, positive=True), context=amounts("context", context)
+    )
+    ranges = _link(link_bandwidth, hop_s) | _unknowns(far, unknown) | site.error
+    kind = one_chip(far, m, None, None).weights if expert_weights is None else expert_weights
     dtypes.code(kind, "expert_weights")
     away = one_chip(far, m, kind, None)
     ideal = (far.pack(), Calibration.ideal().pack(), m.pack(), away.pack())
     groups = m.parameter_groups()
-    held = (
-        sum(groups.get(name, 0) for name in ("experts", "mlp", "shared_experts"))
-        * dtypes.BYTES[kind]
-    )
+    moved = float(sum(groups[name] for name in ("experts", "mlp", "shared_experts")))
+    held = moved * dtypes.BYTES[kind]
+    share = ranges["sram_share"]
+    given, _ = chips_of(chips, np.array([held]), far, share, f"MLPs and experts of {m.name}")
+    site.check_memory(b, x, {"parameters": moved, "routed_parameters": float(groups["experts"])})
     part = np.maximum(b / microbatches, np.minimum(b, 1.0))
     turns = np.minimum(float(microbatches), np.maximum(b, 1.0))
     near = site.step(part, x)
@@ -356,21 +342,22 @@ def attention_experts(
 
     def evaluate(**v: Any) -> dict[str, Any]:
         needed = kernels.dataflow_chips(held, float(far.memory_bytes or np.nan), v["sram_share"])  # type: ignore[attr-defined]
-        size = np.maximum(needed, float(chips)) if chips else needed
+        size = needed if given is None else given
         depth = layers if far.kind == "wafer" else np.minimum(layers, size)
+        here_s = attention_s * v["attention_error"]
         passed = kernels.dataflow_trip(  # type: ignore[attr-defined]
             away_s / v["efficiency"], size, depth, layers, 0.5 * v["layer_s"], 0.0
         )
         crossing = part * payload / (v["link_bandwidth"] * site.plan.devices)
         link = layers * (2.0 * v["link_s"] + crossing)
-        tpot = np.maximum(turns * attention_s, attention_s + passed + link)
-        busy = np.minimum(turns * attention_s / tpot, 1.0)
+        tpot = np.maximum(turns * here_s, here_s + passed + link)
+        busy = np.minimum(turns * here_s / tpot, 1.0)
         # the chips of each layer work while a microbatch is with them
         occupied = np.minimum(turns * away_s / v["efficiency"] / size / tpot, 1.0)
         watts = site.idle_w + busy * (near[..., _STEP["watts"]] - site.idle_w)
         watts = watts + size * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * occupied)
         return {
-            "tpot_s": tpot, "tokens_per_s": b / tpot, "watts": watts, "attention_s": attention_s,
+            "tpot_s": tpot, "tokens_per_s": b / tpot, "watts": watts, "attention_s": here_s,
             "experts_s": passed, "link_s": link, "chips": size, "microbatch": part,
         }  # fmt: skip
 
@@ -406,9 +393,9 @@ def drafts(
     length, acceptance, batch, context
         As in `tokenroof.speculative.decode`.
     chips : int, optional
-        Chips of the drafter; by default as many as hold the draft model and its caches.
+        Chips of the drafter; by default as many as hold the draft model and its caches, and not fewer.
     link_bandwidth, hop_s, fidelity, **unknown
-        As in `prefill_decode`.
+        As in `prefill_decode`, of the drafter's chips.
 
     Returns
     -------
@@ -418,7 +405,8 @@ def drafts(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As `tokenroof.speculative.decode`.
+        As `tokenroof.speculative.decode`; for a `drafter` that is no dataflow device, fewer chips than hold
+        the draft model, or a load that does not fit the memory of the verifying site.
 
     References
     ----------
@@ -426,7 +414,8 @@ def drafts(
 
     Examples
     --------
-    >>> plan = Plan(tp=8, weights="fp8", kv_cache="fp8")
+    >>> import tokenroof as tr
+    >>> plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
     >>> found = drafts("Llama-3.1-70B", ("B200-SXM", plan), "Llama-3.2-1B", "LPX", length=[0, 4, 8])
     >>> bool(found.tpot_s.high[1] < found.tpot_s.low[0])
     True
@@ -434,29 +423,31 @@ def drafts(
     from tokenroof.speculative import _verify_fields
 
     m, small = as_model(model), as_model(draft)
-    device, plan, n = _site("verify", verify)
+    device, plan, n = site_of("verify", verify)
     if n != 1:
         raise ValueError(f"verify has n = {n}; allowed: 1, one replica")
-    site = _Gpu(device, plan, m, fidelity)
-    chip = as_device(drafter)
-    if chip.kind not in _DATAFLOW:
-        raise ValueError(
-            f"drafter is {chip.name}, a {chip.kind}; allowed: a device of kind lpu or wafer"
-        )
+    site = Gpu("verify", device, plan, m, fidelity)
+    chip = check_kind("drafter", as_device(drafter))
     k, a = amounts("length", length), amounts("acceptance", acceptance)
     if (a > 1.0).any():
         raise ValueError(f"acceptance is {a.max():g}; allowed: numbers from 0 to 1")
-    b, x, k, a = np.broadcast_arrays(
-        amounts("batch", batch, positive=True), amounts("context", context), k, a
-    )
-    ranges = _link(link_bandwidth, hop_s) | _unknowns(chip, unknown)
+    b, x, k, a = together(
+        batch=amounts("batch", batch, positive=True), context=amounts("context", context),
+        length=k, acceptance=a,
+    )  # fmt: skip
+    ranges = _link(link_bandwidth, hop_s) | _unknowns(chip, unknown) | site.error
     layout = one_chip(chip, small, None, None)
+    held = kernels.memory_required(small.pack(), layout.pack(), b, x)  # type: ignore[attr-defined]
+    what = f"{small.name} and its caches"
+    given, _ = chips_of(chips, np.ravel(held), chip, ranges["sram_share"], what)
+    site.check_memory(b, x + k)
     checked = _verify_fields(site.records, b, x, k + 1.0)
-    verify_s, verify_w = checked[..., _STEP["time"]], checked[..., _STEP["watts"]]
+    step_s, verify_w = checked[..., _STEP["time"]], checked[..., _STEP["watts"]]
     tokens = np.asarray(kernels.expected_tokens(a, k))  # type: ignore[attr-defined]
 
     def evaluate(**v: Any) -> dict[str, Any]:
-        found = pipeline(chip, small, layout, b, x, float(chips) if chips else None, None, v)
+        found = pipeline(chip, small, layout, b, x, given, None, v)
+        verify_s = step_s * v["verify_error"]
         draft_s = k * found["time_s"]
         # token ids of 4 bytes, each way; nothing is sent where nothing is drafted
         link = np.where(k > 0, 2.0 * v["link_s"] + 8.0 * b * (k + 1.0) / v["link_bandwidth"], 0.0)

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof._inputs import is_number, number
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -26,6 +28,12 @@ __all__ = ["Banded", "Range", "complete", "over_corners", "parameter", "paramete
 
 #: How the source of a number that `complete` filled in begins.
 RANGE = "a range: "
+
+
+def _is_ordered(values: tuple[Any, ...]) -> bool:
+    """Whether each is finite and none below the one before it."""
+    low, mid, high = map(number, values)
+    return -np.inf < low <= mid <= high < np.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +66,9 @@ class Range:
     def __post_init__(self) -> None:
         values = (self.low, self.mid, self.high)
         for field, value in zip(("low", "mid", "high"), values, strict=True):
-            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
+            if not is_number(value):
                 raise TypeError(f"{field} is {value!r}; allowed: a finite number")
-        if not (all(np.isfinite(values)) and self.low <= self.mid <= self.high):
+        if not _is_ordered(values):
             raise ValueError(f"range is {values}; allowed: finite numbers low <= mid <= high")
 
     @classmethod
@@ -77,13 +85,14 @@ class Range:
             return parameter(name)
         if isinstance(value, Range):
             return value
-        if isinstance(value, (tuple, list)):
-            if len(value) != 3:
-                raise ValueError(f"{field} is {value!r}; allowed: a number, or (low, mid, high)")
-            return cls(*value, source="given")
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)):
-            raise TypeError(f"{field} is {value!r}; allowed: a number, (low, mid, high) or a Range")
-        return cls.exactly(float(value), source="given")
+        three = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
+        allowed = "a finite number, (low, mid, high) with low <= mid <= high, or a Range"
+        if not all(is_number(x) for x in three):
+            raise TypeError(f"{field} is {value!r}; allowed: {allowed}")
+        if len(three) != 3 or not _is_ordered(three):
+            raise ValueError(f"{field} is {value!r}; allowed: {allowed}")
+        low, mid, high = map(float, three)
+        return cls(low, mid, high, source="given")
 
     @property
     def kind(self) -> str:

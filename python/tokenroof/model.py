@@ -60,6 +60,8 @@ class Model:
     moe_layers, experts, topk, moe_ffn, shared_ffn : int
         Layers with experts, experts of a layer, experts per token, width of one, width of the shared
         ones together.
+    mtp_modules : int
+        Modules behind the last layer that predict further tokens; not counted in `parameters`.
     tied : bool
         Whether the input table is the output matrix.
 
@@ -115,6 +117,7 @@ class Model:
     topk: int = 0
     moe_ffn: int = 0
     shared_ffn: int = 0
+    mtp_modules: int = 0
     # what the count of parameters needs beside the shapes
     tied: bool = False
     qkv_bias: bool = False
@@ -213,7 +216,8 @@ class Model:
         Parameters
         ----------
         config : path or dict
-            Nested text configs are found; vision towers and multi-token prediction are left out.
+            Nested text configs are found; vision towers are left out, and of multi-token prediction all
+            but the number of modules.
         name : str, optional
             Name of the model; by default what the file says, or the architecture.
 

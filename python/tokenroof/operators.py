@@ -29,6 +29,7 @@ from tokenroof._collective_operators import (
 )
 from tokenroof._elementwise_operators import activation, norm, quantise, rotary, sampling
 from tokenroof._expert_operators import experts, grouped_gemm, layer_matrices
+from tokenroof._inputs import flag
 from tokenroof._latent_operators import mla_decode, mla_prefill, sparse_decode, sparse_prefill
 from tokenroof._operator import Operator, run, sizes
 from tokenroof._recurrent_operators import (
@@ -101,7 +102,7 @@ def gemm(
     weight = dtypes.code(dtype)
     activation = weight if activations is None else dtypes.code(activations, "activations")
     loads = sizes(m=m, n=n, k=k)
-    return run("gemm_operator", device, engine, fidelity, *loads, weight, activation, float(warm),
+    return run("gemm_operator", device, engine, fidelity, *loads, weight, activation, flag("warm", warm),
                operator="gemm", dtype=dtype)  # fmt: skip
 
 

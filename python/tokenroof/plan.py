@@ -40,8 +40,8 @@ class Plan:
     weights, experts, activations, kv_cache : str
         Types (``tokenroof.dtypes.NAMES``). `experts` and `activations` default to `weights`.
     engine : {"vllm", "sglang", "trtllm", "ideal"}
-        Whose overhead per step counts; ``"ideal"`` has none. The other three share one set of
-        constants so far.
+        Whose overhead per step counts, and whose kernels where they were measured apart; ``"ideal"`` has
+        no overhead.
 
     Raises
     ------

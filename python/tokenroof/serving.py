@@ -7,6 +7,7 @@ and the queue for a slot. Times are means.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ from tokenroof._inputs import (
     check_links,
     check_units,
     link_domain,
+    number,
 )
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
@@ -168,7 +170,7 @@ def _evaluate(
 def _power(name: str, pue: float) -> tuple[str, float]:
     if name not in POWERS:
         raise ValueError(f"power is {name!r}; allowed: {', '.join(POWERS)}")
-    if isinstance(pue, bool) or not isinstance(pue, (int, float)) or not 1.0 <= pue < np.inf:
+    if not 1.0 <= number(pue) < np.inf:
         raise ValueError(f"pue is {pue!r}; allowed: finite numbers >= 1")
     return name, float(pue)
 
@@ -424,10 +426,13 @@ def frontier(
     if plans is None:
         tried = default_plans(d, m, devices_max, engine)
     else:
+        if isinstance(plans, (Plan, str)) or not isinstance(plans, Iterable):
+            raise TypeError(f"plans is {plans!r}; allowed: a sequence of Plan, or None")
         tried = [as_plan(p) for p in plans]
         for p in tried:
             p.check(m)
             check_links(d, p)
+            check_units(d, p)
     users = (
         np.unique(np.round(np.geomspace(1, 16384, 64)))
         if concurrency is None
@@ -494,13 +499,15 @@ class SLO:
             value = getattr(self, name)
             if value is None:
                 continue
-            good = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if not (good and 0.0 < value < np.inf):
+            if not 0.0 < number(value) < np.inf:
                 raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
-        if self.percentile is not None and not 0.0 < self.percentile < 100.0:
+        share = self.percentile
+        if share is not None and not 0.0 < number(share) < 100.0:
             raise ValueError(
-                f"percentile is {self.percentile!r}; allowed: numbers over 0 and below 100, or None"
+                f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
             )
+        if not isinstance(self.sure, (bool, np.bool_)):
+            raise ValueError(f"sure is {self.sure!r}; allowed: True or False")
 
 
 # Replicas are not asked to hold more requests in flight than this.
@@ -521,7 +528,8 @@ def capacity(
     """The most load of one replica that meets an objective on mean times.
 
     Both times grow with the requests in flight, so the most is found by halving an interval of whole
-    numbers.
+    numbers. No more than 2**24 = 16,777,216 requests are looked at: an objective that these meet has that
+    answer.
 
     Parameters
     ----------
@@ -539,8 +547,8 @@ def capacity(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, or asks for a
-        percentile.
+        As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, asks for a
+        percentile, or is to be sure of times whose error band is unknown (``fidelity="datasheet"``).
 
     Examples
     --------
@@ -556,6 +564,15 @@ def capacity(
         raise ValueError(
             f"percentile is {slo.percentile!r}; allowed: None, as the closed form gives means"
         )
+
+    if slo.sure:
+        known = resolve(fidelity, as_device(device), as_plan(plan))
+        for name, band in (("ttft_s", known.ttft_band), ("tpot_s", known.error_band)):
+            if getattr(slo, name) is not None and not np.isfinite(band):
+                raise ValueError(
+                    f"sure is True with {name} and fidelity {known.name!r}, whose error band is unknown; "
+                    "allowed: sure=False, or a fidelity with a band, as 'calibrated' has"
+                )
 
     def at(users: float) -> xr.Dataset:
         return curve(
@@ -576,8 +593,11 @@ def capacity(
         nothing["fits"] = best["fits"]
         return nothing.assign_coords(concurrency=0.0)
     low, high = 1.0, 2.0
-    while high <= _MOST_REQUESTS and meets(table := at(high)):
-        low, high, best = high, 2.0 * high, table
+    while meets(table := at(high)):
+        low, best = high, table
+        if low >= _MOST_REQUESTS:
+            return best
+        high = 2.0 * low
     while high - low > 1.0:
         middle = float(np.floor(0.5 * (low + high)))
         if meets(table := at(middle)):

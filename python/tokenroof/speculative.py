@@ -14,7 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links, check_units
+from tokenroof._inputs import (
+    amounts,
+    as_device,
+    as_model,
+    as_plan,
+    check_links,
+    check_shapes,
+    check_units,
+    is_number,
+    together,
+)
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
 
@@ -51,6 +61,9 @@ class Speculation:
         Tokens of the whole replica per second [token/s].
     watts : ndarray
         Mean board power of the target's devices, drafting on them included [W].
+    fits : ndarray of bool
+        Whether weights and caches of target and draft fit into nine tenths of the memory. A draft that is
+        a number has none.
     error_band : float
         Relative band around step times; acceptance is yours and has none here.
     calibrated_on : str
@@ -66,6 +79,7 @@ class Speculation:
     watts: NDArray[np.float64]
     error_band: float
     calibrated_on: str
+    fits: NDArray[np.bool_]
 
     @property
     def round_s(self) -> NDArray[np.float64]:
@@ -177,6 +191,7 @@ def verify(
     c = resolve(fidelity, d, p)
     b, x = amounts("batch", batch), amounts("context", context)
     width = amounts("tokens", tokens, positive=True)
+    check_shapes(batch=b, context=x, tokens=width)
     fields = _verify_fields((d.pack(), c.pack(), m.pack(), p.pack()), b, x, width)
     return {name: fields[..., i] for name, i in _STEP.items()}
 
@@ -185,6 +200,11 @@ def mtp_model(model: str | Model) -> Model:
     """The module that predicts one further token: a layer of the model between embedding and head.
 
     Its projection of two hidden states to one is left out (under 3 % of the layer for DeepSeek-V3).
+
+    Raises
+    ------
+    ValueError
+        For a model without such a module (`Model.mtp_modules`).
 
     References
     ----------
@@ -197,11 +217,17 @@ def mtp_model(model: str | Model) -> Model:
     (1, 1)
     """
     m = as_model(model)
+    if not m.mtp_modules:
+        raise ValueError(
+            f"draft is 'mtp', but {m.name} has no module that predicts further tokens; allowed: a model with "
+            "mtp_modules, or as draft 'ngram', a model, or a number"
+        )
     kinds = ("full_layers", "window_layers", "linear_layers", "mamba_layers")
     mixer = next((name for name in kinds if getattr(m, name)), "full_layers")
     mixture = 1 if m.moe_layers else 0
     counts: dict[str, Any] = dict.fromkeys(kinds, 0) | {
         mixer: 1, "layers": 1, "moe_layers": mixture, "dense_layers": 1 - mixture,
+        "mtp_modules": 0,
     }  # fmt: skip
     return m.replace(name=f"{m.name} MTP", hf_id="", aliases=(), **counts)
 
@@ -238,16 +264,17 @@ def decode(
     device, model, plan, batch, context, fidelity
         As in `tokenroof.decode`; everything broadcasts.
     draft : str, Model or float
-        "mtp": the model's own module (`mtp_model`), run once per drafted token; "ngram": look-up in
-        the prompt, at no cost; a model, by name or record; or the seconds of a drafted token over those
-        of a step of the target, a number.
+        "mtp": the model's own module (`mtp_model`), where it has one, run once per drafted token; "ngram":
+        look-up in the prompt, at no cost; a model, by name or record; or the seconds of a drafted token over
+        those of a step of the target, a number.
     length : array_like
         Tokens drafted per round; 0 is plain decoding [1].
     acceptance : array_like
         Chance that a drafted token is accepted after those before it, 0 to 1. With a last axis per
         position, use `kernels.expected_tokens_by_position` on top.
     draft_plan : Plan, optional
-        Layout of a draft model; by default over the target's devices.
+        Layout of a draft model, on at most the target's devices; by default over as many of them as its
+        heads divide over. None for a draft that is no model.
 
     Returns
     -------
@@ -256,7 +283,8 @@ def decode(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `tokenroof.decode`; for an acceptance beyond 0 ... 1, or a length that is negative.
+        As in `tokenroof.decode`; for an acceptance beyond 0 ... 1, a length that is negative, "mtp" of a
+        model without such a module, or a draft plan over more devices than the target's.
 
     References
     ----------
@@ -278,11 +306,12 @@ def decode(
     k, a = amounts("length", length), amounts("acceptance", acceptance)
     if (a > 1.0).any():
         raise ValueError(f"acceptance is {a.max():g}; allowed: numbers from 0 to 1")
-    b, x, k, a = np.broadcast_arrays(b, x, k, a)
+    b, x, k, a = together(batch=b, context=x, length=k, acceptance=a)
     records = (d.pack(), c.pack(), m.pack(), p.pack())
     plain = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]
     checked = _verify_fields(records, b, x, k + 1.0)
-    token_s, token_w = _draft(d, m, p, draft, draft_plan, b, x, fidelity, plain)
+    token_s, token_w, draft_bytes = _draft(d, m, p, draft, draft_plan, b, x, x + k, fidelity, plain)
+    held = kernels.memory_required(*records[2:], b, x + k) + draft_bytes  # type: ignore[attr-defined]
     draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
     with np.errstate(invalid="ignore"):
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
@@ -290,29 +319,60 @@ def decode(
     return Speculation(
         k, a, b, kernels.expected_tokens(a, k), draft_s, verify_s,  # type: ignore[attr-defined]
         plain[..., _STEP["time"]], watts, c.error_band, c.calibrated_on,
+        np.asarray(held <= 0.9 * (d.memory_bytes or np.inf)),
     )  # fmt: skip
 
 
 def _draft(
     d: Device, m: Model, p: Plan, draft: str | Model | float, draft_plan: Plan | None, b: Any, x: Any,
-    fidelity: str | Calibration, plain: NDArray[np.float64],
-) -> tuple[Any, Any]:  # fmt: skip
-    """Seconds of a drafted token, and watts of the replica meanwhile."""
+    longest: Any, fidelity: str | Calibration, plain: NDArray[np.float64],
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    """Seconds of a drafted token, watts of the replica meanwhile, and bytes on the fullest device."""
     time, watts = plain[..., _STEP["time"]], plain[..., _STEP["watts"]]
+    own = isinstance(draft, str) and draft == "mtp"
+    if draft_plan is not None:
+        if not isinstance(draft_plan, Plan):
+            raise TypeError(f"draft_plan is {draft_plan!r}; allowed: a Plan or None")
+        if own or is_number(draft) or (isinstance(draft, str) and draft == "ngram"):
+            raise ValueError(
+                f"draft_plan is {draft_plan.label()} with draft {draft!r}; allowed: None, as only a draft "
+                "model has a plan"
+            )
+        if draft_plan.devices > p.devices:
+            raise ValueError(
+                f"draft_plan has {draft_plan.devices} devices; allowed: at most the {p.devices} of the target"
+            )
     if isinstance(draft, str) and draft == "ngram":
-        return np.zeros_like(time), watts
-    if isinstance(draft, (int, float, np.number)) and not isinstance(draft, bool):
-        ratio = amounts("draft", draft)
-        return ratio * time, watts
-    if isinstance(draft, str) and draft == "mtp":
+        return np.zeros_like(time), watts, 0.0
+    if is_number(draft):
+        ratio = amounts("draft", draft)  # type: ignore[arg-type]
+        return ratio * time, watts, 0.0
+    if own:
         small, layout = mtp_model(m), p.replace(pp=1)
     else:
-        small = as_model(draft)  # type: ignore[arg-type]
+        small = as_model(_named(draft))
         layout = draft_plan or _draft_plan(p, small)
     layout.check(small)
     check_units(d, layout)
     c = resolve(fidelity, d, layout)
-    fields = kernels.decode_step(d.pack(), c.pack(), small.pack(), layout.pack(), b, x)  # type: ignore[attr-defined]
+    records = (d.pack(), c.pack(), small.pack(), layout.pack())
+    fields = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]
     idle = (p.devices - layout.devices) * (d.idle_w or 0.1 * (d.tdp_w or np.nan))
     others = max(idle, 0.0) if np.isfinite(idle) else idle
-    return fields[..., _STEP["time"]], fields[..., _STEP["watts"]] + others
+    weights = records[2].copy()
+    if own:  # the target's own embedding and head
+        ends = [_core.MODEL_FIELDS.index(f"{name}_parameters") for name in ("embedding", "head")]
+        weights[_core.MODEL_FIELDS.index("parameters")] -= weights[ends].sum()
+        weights[ends] = 0.0
+    held = kernels.memory_required(weights, records[3], b, longest)  # type: ignore[attr-defined]
+    return fields[..., _STEP["time"]], fields[..., _STEP["watts"]] + others, held
+
+
+def _named(draft: object) -> Any:
+    from tokenroof.model import Model
+
+    if not isinstance(draft, (str, Model)):
+        raise TypeError(
+            f"draft is {draft!r}; allowed: 'mtp', 'ngram', a model's name or record, or a number"
+        )
+    return draft

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof._inputs import amounts, as_device, as_model, as_plan, check_links, check_units
+from tokenroof._inputs import (
+    amounts,
+    as_device,
+    as_model,
+    as_plan,
+    check_links,
+    check_shapes,
+    check_units,
+)
 from tokenroof.calibration import Calibration, resolve
 
 if TYPE_CHECKING:
@@ -191,7 +199,8 @@ def decode(
     KeyError
         For an unknown name, with near matches.
     ValueError, TypeError
-        For a load that is negative or not finite, or a plan that does not divide the model.
+        For a load that is negative or not finite, loads whose shapes do not broadcast, or a plan that
+        does not divide the model.
 
     References
     ----------
@@ -205,6 +214,7 @@ def decode(
     """
     d, m, p, c = _records(device, model, plan, fidelity)
     b, x = amounts("batch", batch), amounts("context", context)
+    check_shapes(batch=b, context=x)
     return Step(d, m, p, c, "decode", (b, x), b, (b, x))
 
 
@@ -251,6 +261,7 @@ def prefill(
     """
     d, m, p, c = _records(device, model, plan, fidelity)
     n, t, s = amounts("batch", batch), amounts("tokens", tokens), amounts("past", past)
+    check_shapes(batch=n, tokens=t, past=s)
     return Step(d, m, p, c, "prompts", (n, t, s), n * t, (n, t + s))
 
 
@@ -292,4 +303,5 @@ def mixed(
     d, m, p, c = _records(device, model, plan, fidelity)
     b, x = amounts("batch", batch), amounts("context", context)
     t, s = amounts("tokens", tokens), amounts("past", past)
+    check_shapes(batch=b, context=x, tokens=t, past=s)
     return Step(d, m, p, c, "mixed", (b, x, t, s), b + t, (b + (t > 0), np.maximum(x, t + s)))

@@ -82,6 +82,8 @@ def _build(name: str) -> Model:
         key: row.get(key, "")
         for key in ("hf_id", "family", "release", "native_dtype", "confidence", "notes")
     }
+    if "mtp_modules" in row:  # of a checkpoint whose config does not say
+        described["mtp_modules"] = row["mtp_modules"]
     return shape.replace(**described, aliases=tuple(row.get("aliases", ())), source=_source(row))
 
 
