@@ -23,6 +23,7 @@ from _support import (
     same,
 )  # fmt: skip
 from tokenroof.calibration import Calibration
+from tokenroof.step import _records
 
 SIZES = (1, 7, 8, 9, 255, 257, 5000)
 RECORDS = records(
@@ -156,6 +157,31 @@ def test_the_table_of_counts_gives_the_same_bits(isa):
     context[77], batch[78] = -1.0, 8191.0
     with pytest.raises(FloatingPointError), np.errstate(all="raise"):
         kernels["decode_time"](*RECORDS, batch, context)
+
+
+@each_isa
+@pytest.mark.parametrize(("engine", "layout"), [
+    ("trtllm", {"tp": 8}), ("vllm", {"tp": 2, "dp": 4, "pp": 2, "moe_ep": 8}), ("vllm", {"tp": 4, "pp": 2}),
+])  # fmt: skip
+@pytest.mark.parametrize("model", ["Llama-3.1-70B", "Qwen3-235B-A22B", "DeepSeek-V3"])
+def test_products_of_batches_of_any_size_are_looked_up_to_the_same_bits(isa, engine, layout, model):
+    """Products see whole rows: 4,096 batches and more share a table of them; a mixed step never does."""
+    dense = {"moe_ep"} if model.startswith("Llama") else set()
+    plan = tr.Plan(
+        weights="fp8", engine=engine, **{k: v for k, v in layout.items() if k not in dense}
+    )
+    d, m, p, c = _records("H200-SXM", model, plan, "calibrated")
+    packed = [d.pack(), c.pack(), m.pack(), p.on(d).pack()]
+    rng = np.random.default_rng(6)
+    batch, context = rng.uniform(0, 3000, 20_003), rng.uniform(0, 1e5, 20_003)
+    batch[:6] = 0.0, 1e-9, 1.0, np.nextafter(256.0, 257.0), np.nextafter(256.0, 255.0), 2999.5
+    kernels = BY_ISA[isa]
+    direct = kernels["mixed_time"](*packed, batch, context, 0.0, 0.0)
+    assert same(kernels["decode_time"](*packed, batch, context), direct)
+    batch[[7, 5000]], context[9] = (np.nan, -3.5), np.nan
+    with np.errstate(invalid="ignore"):
+        got = kernels["decode_time"](*packed, batch, context)
+    assert np.flatnonzero(np.isnan(got)).tolist() == [7, 9, 5000]
 
 
 @each_isa

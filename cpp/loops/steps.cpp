@@ -90,6 +90,50 @@ Size largest_count(const char* batch, Size stride, Size n) {
     return odds == 0.0 && largest < double(table_counts) && Size(largest) < n / 4 ? Size(largest) : -1;
 }
 
+// The largest whole number of sequences on a rank, if a table of their products is worth it, else -1.
+Size largest_sequences(const Prepared& r, const char* batch, Size stride, Size n) {
+    if (n < 4096 || stride == 0 || r.products.n == 0) return -1;
+    Lanes top = splat<Lanes>(0.0);
+    for (Size k = 0; k + lanes <= n; k += lanes) {
+        const Lanes x = load_lanes(batch + k * stride, stride);
+        top = x > top ? x : top;
+    }
+    double most = 0.0;
+    for (int l = 0; l < lanes; ++l) most = get_lane(top, l) > most ? get_lane(top, l) : most;
+    most = share(share(most, r.pp), r.dp);
+    return most < double(table_counts) && Size(most) < n / 4 ? Size(most) + 1 : -1;
+}
+
+// Batches of any size: products, which see whole rows, by table. The first n / lanes * lanes outputs.
+bool decode_by_products(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
+    double table[table_counts + lanes];
+    Parts<Lanes> unused;
+    const Lanes none = splat<Lanes>(0.0), most = splat<Lanes>(double(largest));
+    for (Size i = 0; i <= largest; i += lanes) {
+        Lanes count = {};
+        for (int l = 0; l < lanes; ++l) set_lane(count, l, double(i + l));
+        const Lanes t = decode_products<Lanes>(r, count);
+        __builtin_memcpy(table + i, &t, sizeof t);
+    }
+    Lanes total = none;
+    for (Size k = 0; k + lanes <= n; k += lanes) {
+        const Lanes batch = load_lanes(args[4] + k * steps[4], steps[4]);
+        const Lanes context = load_lanes(args[5] + k * steps[5], steps[5]);
+        Lanes rows = ceil_lanes(share(share(batch, r.pp), r.dp));
+        rows = rows > none ? rows : none; // a bad batch is NaN all the same
+        rows = rows < most ? rows : most;
+        Lanes products = {};
+        for (int l = 0; l < lanes; ++l) set_lane(products, l, table[int(get_lane(rows, l))]);
+        const Lanes time = evaluate<Lanes, true, false, false, true, true>(r, batch, context, none, none, none,
+                                                                          unused, products);
+        total += time;
+        store_lanes(args[6] + k * steps[6], steps[6], time);
+    }
+    double check = 0.0;
+    for (int l = 0; l < lanes; ++l) check += get_lane(total, l);
+    return check != check;
+}
+
 // Fills the first n / lanes * lanes outputs; whether one of them is NaN.
 bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
     double table[table_counts + lanes];
@@ -133,6 +177,13 @@ template <int K> void time_loop(char** args, const Size* dims, const Size* steps
             update(r, args, steps, core, 0);
             some_nan = decode_by_table(r.prepared, args, steps, n, largest);
             k = n / lanes * lanes;
+        } else if (steady && n > 0) {
+            update(r, args, steps, core, 0);
+            const Size rows = largest_sequences(r.prepared, args[4], steps[4], n);
+            if (rows >= 0) {
+                some_nan = decode_by_products(r.prepared, args, steps, n, rows);
+                k = n / lanes * lanes;
+            }
         }
     }
     while (k < n) {

@@ -64,11 +64,20 @@ TR_HD void add_costs(V& time, Parts<V>& out, Group group, double count, const Co
     }
 }
 
-template <class V, bool Full>
-TR_HD void add_products(V& time, Parts<V>& out, const Products& products, const V* amount) {
+// Seconds of all products: they depend on whole numbers of rows alone.
+template <class V, bool Full> TR_HD V add_products(Parts<V>& out, const Products& products, const V* amount) {
+    V time = splat<V>(0.0);
     for (int i = 0; i < products.n; ++i)
         add_costs<V, Full>(time, out, products.group[i], products.count[i],
                            gemm_cost<V>(products.gemm[i], amount[products.amount[i]]));
+    return time;
+}
+// Of a decode step with so many sequences on each rank.
+template <class V> TR_HD V decode_products(const Prepared& r, V sequences) {
+    V amount[amounts];
+    Parts<V> unused;
+    amount[rank_tokens] = amount[head_sequences] = sequences;
+    return add_products<V, false>(unused, r.products, amount);
 }
 
 // Collectives beyond the launch that the step counts: what a message takes more than an empty one in a node.
@@ -146,9 +155,11 @@ TR_HD void add_prefill_attention(V& time, Parts<V>& out, const Prepared& r, V pr
 
 // Seconds of one step. A decode batch of `batch` sequences with `context` cached tokens each (the new
 // one included), and `prompts` prompts of `tokens` new tokens behind `past` cached ones. Without Attend a
-// decode step lacks what `add_decode_attention` adds last: it depends on the batch alone.
-template <class V, bool Decode, bool Prefill, bool Full, bool Attend = true>
-TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V past, Parts<V>& out) {
+// decode step lacks what `add_decode_attention` adds last: it depends on the batch alone. Known: what
+// `decode_products` gives is at hand.
+template <class V, bool Decode, bool Prefill, bool Full, bool Attend = true, bool Known = false>
+TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V past, Parts<V>& out,
+                 V products = V{}) {
     const V zero = splat<V>(0.0), nan = splat<V>(not_a_number());
     V amount[amounts];
     V time = zero;
@@ -173,7 +184,10 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     if constexpr (Full) out.launch = fixed;
 
     add_lines<V, Full>(time, out, r.common, amount);
-    add_products<V, Full>(time, out, r.products, amount);
+    if constexpr (Known)
+        time += products;
+    else
+        time += add_products<V, Full>(out, r.products, amount);
     add_exchanges<V, Full>(time, out, r.exchanges, amount);
     if (r.expert_layers > 0.0)
         add_costs<V, Full>(time, out, group_experts, r.expert_layers,

@@ -418,7 +418,8 @@ class Step:
                      line.weights + x * line.bytes)  # fmt: skip
 
     def add_products(self, terms: list[Term], amounts: dict[str, float]) -> None:
-        """Matrix products by their measured form; their launch is counted by the step."""
+        """Matrix products by their measured form, summed first; their launch is counted by the step."""
+        before, self.time = self.time, 0.0
         for group, amount, x in terms:
             assert isinstance(x, Product)
             _, seconds, compute, memory, flops, moved = measured_gemm(
@@ -427,6 +428,7 @@ class Step:
                 ops.ACTIVATION[x.activation],
             )  # fmt: skip
             self.add_costs(group, x.count, seconds, compute, memory, flops, moved)
+        self.time = before + self.time
 
     def add_exchanges(self, terms: list[Term], amounts: dict[str, float]) -> None:
         """Collectives: the fastest protocol's time beyond that of the emptiest message in a node."""
