@@ -102,7 +102,15 @@ def test_board_power_from_tables_with_watts(tmp_path):
         )  # fmt: skip
         frame = frame.assign(latency=seconds * 1e3, power=watts)
         # short kernels, as in real tables, whose readings are the board's at rest
-        rest = frame.head(n // 20).assign(latency=0.004, power=true["idle"] * device.tdp_w)
+        small = {
+            "gemm": {"m": 1, "n": 1024},
+            "experts": {"num_tokens": 1, "hidden_size": 512, "inter_size": 256},
+        }
+        rest = frame.head(n // 20).assign(
+            latency=0.009,
+            power=true["idle"] * device.tdp_w,
+            **small.get(kind, {"batch_size": 1, "isl": 64}),
+        )
         pd.concat([frame, rest]).to_csv(at / f"{name}.csv", index=False)
     assert main([str(tmp_path), "--out", str(tmp_path / "out"), "--operator", "power"]) == 0
     with _constants.first_from(tmp_path / "out"):
@@ -205,7 +213,7 @@ def test_rows_that_do_not_count_are_counted_aloud(fitted, tmp_path, capsys):
     told = capsys.readouterr().out
     for part in (
         "4 times NaN, zero or negative",
-        "1 shapes NaN or negative",
+        "1 shapes NaN, zero or negative",
         "2 further rows of the same",
     ):
         assert part in told

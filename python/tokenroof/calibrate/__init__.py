@@ -11,7 +11,7 @@ import datetime
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +20,12 @@ from tokenroof.calibrate._attention import ATTENTION
 from tokenroof.calibrate._engines import EngineFit, fit_engines, write_engines
 from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate._fit import Errors, Objective, fit, sample
+from tokenroof.calibrate._plausible import possible
 from tokenroof.calibrate._points import Points, read_serving
 from tokenroof.calibrate._specs import GEMM, Spec
-from tokenroof.calibrate._tables import NoTablesError, Table, possible, read, shapes
-from tokenroof.calibration import Calibration
+from tokenroof.calibrate._tables import NoTablesError, Table, read, shapes
 from tokenroof.device import Device
 from tokenroof.device import device as find_device
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 __all__ = [
     "SPECS",
@@ -58,21 +55,6 @@ def _spec(operator: str) -> Spec:
     return SPECS[operator]
 
 
-def _datasheet(spec: Spec, device: Device, table: Table) -> NDArray[np.float64]:
-    """Shortest time that the datasheet allows [s]."""
-    from tokenroof import _core, kernels
-
-    fields = getattr(kernels, spec.kernel)(
-        device.pack(), Calibration.ideal().pack(), *spec.arguments(table.columns)
-    )
-    names = list(_core.OPERATOR_FIELDS)
-    if spec.moves_memory:
-        return np.asarray(fields[..., names.index("time")])
-    # data that is read again and again comes from caches: only the work bounds it
-    flops = fields[..., names.index("flops")]
-    return np.asarray(flops / max(device.peak.values()))
-
-
 def read_operator(
     operator: str, path: str | os.PathLike[str] | Any, device: str | Device, unit: str | None = None
 ) -> Table:
@@ -100,7 +82,7 @@ def read_operator(
     KeyError
         For an unknown operator or device.
     ValueError
-        For missing columns, or times in a unit that physics rules out.
+        For missing columns, unknown types, or times in a unit that physics rules out.
 
     Examples
     --------
@@ -112,9 +94,8 @@ def read_operator(
     """
     spec = _spec(operator)
     frame = read(path) if isinstance(path, (str, os.PathLike)) else path
-    table = shapes(frame, spec.columns, spec.types, unit, spec.defaults)
-    where = f"{operator} on {find_device(device).name}"
-    return possible(table, _datasheet(spec, find_device(device), table), where)
+    table = shapes(frame, spec.columns, spec.types, unit, spec.defaults, spec.zeros)
+    return possible(spec, find_device(device), table)
 
 
 def fit_operator(

@@ -73,6 +73,7 @@ ATTENTION_DECODE = Spec(
     },
     kind=lambda t: t["kv_dtype"],
     arguments=_attention_decode,
+    zeros=("past", "kv_heads", "window"),
     held_out=_HEADS,
     defaults={"window": 0.0, "kv_dtype": "bf16"},
     choices=lambda kind: (
@@ -101,6 +102,7 @@ ATTENTION_PREFILL = Spec(
     },
     kind=_maths,
     arguments=_attention_prefill,
+    zeros=("past", "kv_heads", "window"),
     held_out=_HEADS,
     moves_memory=False,
     defaults={"window": 0.0, "kv_dtype": "bf16", "dtype": "bf16", "past": 0.0},
@@ -128,6 +130,7 @@ MLA_DECODE = Spec(
     },
     kind=lambda t: t["kv_dtype"],
     arguments=_mla_decode,
+    zeros=("past",),
     held_out=("heads", "batch"),
     defaults={"kv_dtype": "bf16"},
     choices=lambda kind: tuple(
@@ -153,6 +156,7 @@ MLA_PREFILL = Spec(
     },
     kind=lambda t: t["kv_dtype"],
     arguments=_mla_prefill,
+    zeros=("past",),
     held_out=("heads", "batch"),
     moves_memory=False,
     defaults={"kv_dtype": "bf16", "past": 0.0},

@@ -290,6 +290,8 @@ def fit_power(
     ValueError
         If there is none, or a table is not usable.
     """
+    from tokenroof.calibrate import read_operator
+
     found: dict[str, dict[str, dict[str, Array]]] = {}
     for path in sorted(Path(folder, "operators").glob("*/*/*")):
         if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
@@ -298,7 +300,11 @@ def fit_power(
         if "power" not in frame.columns or not np.isfinite(np.asarray(frame.power, float)).any():
             continue
         name, kind = find_device(path.parent.parent.name).name, TABLES[path.stem]
-        found.setdefault(name, {})[kind] = read_power(frame, name, kind)
+        try:
+            read_operator(kind, frame, name)  # refuses times in a wrong unit
+            found.setdefault(name, {})[kind] = read_power(frame, name, kind)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
     found = {name: tables for name, tables in found.items() if "gemm" in tables}
     if not found:
         raise NoTablesError(

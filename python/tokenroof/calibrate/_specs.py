@@ -55,6 +55,8 @@ class Spec:
         Whether every byte comes from memory, so that the datasheet's bandwidth bounds the times too.
     defaults : mapping
         Values of columns that a table may lack.
+    zeros : tuple of str
+        Columns in which zero is a value; all other sizes are positive.
     skip : callable, optional
         (engine, type) to whether such rows are left alone, for a stated reason.
     choices : callable
@@ -86,6 +88,7 @@ class Spec:
     fixed: Callable[[str], dict[str, float]] = lambda kind: {}
     moves_memory: bool = True
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    zeros: tuple[str, ...] = ()
     skip: Callable[[str, str], bool] = lambda engine, kind: False
     choices: Callable[[str], tuple[Mapping[str, float], ...]] = lambda kind: ({},)
     prior: float = 0.0

@@ -22,8 +22,6 @@ TYPES = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float8": "fp8", "e4m3": "fp8",
     "w4a16_mxfp4": "mxfp4", "w4a8_mxfp4_mxfp8": "mxfp4_mxfp8", "int4_wo": "int4", "int8_wo": "int8",
 }  # fmt: skip
-# A table whose median is beyond these ratios to the datasheet's time is in another unit than it says.
-_FASTEST, _SLOWEST = 1.25, 3000.0
 
 
 @dataclass
@@ -109,6 +107,7 @@ def shapes(
     types: tuple[str, ...] = (),
     unit: str | None = None,
     defaults: Mapping[str, Any] | None = None,
+    zeros: tuple[str, ...] = (),
 ) -> Table:
     """One row per shape: the least time, which is the best kernel's.
 
@@ -123,6 +122,8 @@ def shapes(
         Of the times; by default what the column's name says.
     defaults : mapping, optional
         What stands for a column that is missing.
+    zeros : tuple of str
+        Which of our names may be zero; all other sizes are positive.
 
     Raises
     ------
@@ -143,7 +144,8 @@ def shapes(
             )
         values = frame[name]
         if ours in types:
-            values = values.astype(str).map(lambda x: TYPES.get(x, x))
+            named = values.notna() & (values.astype(str).str.strip() != "")
+            values = values.astype(str).map(lambda x: TYPES.get(x, x)).where(named, "")
         else:
             values = pandas.to_numeric(values, errors="coerce")
         data[ours] = values
@@ -152,10 +154,14 @@ def shapes(
     counts = {"rows": len(rows)}
     numbers = [name for name in columns if name not in types]
     bad_time = ~(np.isfinite(rows["time"]) & (rows["time"] > 0))
-    bad_shape = ~(np.isfinite(rows[numbers]).all(axis=1) & (rows[numbers] >= 0).all(axis=1))
+    sizes = rows[numbers]
+    least = np.array([0.0 if name in zeros else np.nextafter(0.0, 1.0) for name in numbers])
+    bad_shape = ~(np.isfinite(sizes) & (sizes >= least)).all(axis=1)
+    untyped = (rows[list(types)].astype(str) == "").any(axis=1)
     counts["times NaN, zero or negative"] = int(bad_time.sum())
-    counts["shapes NaN or negative"] = int((bad_shape & ~bad_time).sum())
-    rows = rows[~(bad_time | bad_shape)]
+    counts["shapes NaN, zero or negative"] = int((bad_shape & ~bad_time).sum())
+    counts["types missing"] = int((untyped & ~bad_shape & ~bad_time).sum())
+    rows = rows[~(bad_time | bad_shape | untyped)]
     if rows.empty:
         raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
     best = rows.groupby(list(columns), as_index=False, sort=True)["time"].min()
@@ -166,29 +172,3 @@ def shapes(
         best["time"].to_numpy(dtype=float),
         counts,
     )
-
-
-def possible(table: Table, fastest: NDArray[np.float64], what: str) -> Table:
-    """The rows that physics allows, given the datasheet's times [s]; refuses a table in the wrong unit.
-
-    Raises
-    ------
-    ValueError
-        If the rows together are faster than the peak, or thousands of times slower: a wrong unit.
-    """
-    ratio = table.time / fastest
-    median = float(np.median(ratio))
-    if median * _FASTEST < 1.0:
-        raise ValueError(
-            f"times of {what} are {1 / median:.3g} times faster than the datasheet's peak in the "
-            "median; allowed: slower. Is the unit right? Pass unit='s', 'ms' or 'us'"
-        )
-    if median > _SLOWEST:
-        raise ValueError(
-            f"times of {what} are {median:.3g} times the datasheet's in the median; allowed: below "
-            f"{_SLOWEST:g}. Is the unit right? Pass unit='s', 'ms' or 'us'"
-        )
-    good = np.asarray(ratio * _FASTEST >= 1.0)
-    kept = table.where(good)
-    kept.counts["faster than the peak"] = int((~good).sum())
-    return kept
