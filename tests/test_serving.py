@@ -137,10 +137,19 @@ def test_coverage_is_set_on_the_others():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(50), 40)
     measured = np.ones(groups.size)
-    honest = _engines.coverage(np.exp(rng.normal(0, 0.2, groups.size)), measured, groups)
+    honest = _engines.covered(np.exp(rng.normal(0, 0.2, groups.size)), measured, groups).mean()
     assert 0.77 < honest < 0.83
     other = np.where(groups < 25, 0.01, 1.0)  # a half that the other half knows nothing of
-    assert _engines.coverage(np.exp(other), measured, groups) != 0.8
+    assert _engines.covered(np.exp(other), measured, groups).mean() != 0.8
+    engines = np.where(groups < 40, "steady", "wild")
+    hard = np.exp(rng.normal(0, np.where(groups < 40, 0.1, 0.3)))
+    apart, together = (
+        _engines.covered(hard, measured, groups, e)[groups >= 40].mean() for e in (engines, None)
+    )
+    assert together < apart < 0.8
+    own, every = (np.quantile(np.abs(np.log(hard[m])), 0.8) for m in (groups >= 40, groups >= 0))
+    band = _engines.pooled_band(np.abs(np.log(hard)), engines, "wild")
+    assert band == pytest.approx(np.sqrt(own * every)) and every < band < own
 
 
 def test_the_exam_script(table, tmp_path):

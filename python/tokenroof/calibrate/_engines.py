@@ -196,19 +196,36 @@ def _errors(name: str, errors: Errors, end: str = "") -> dict[str, float]:
             for key in ("mape", "median", "bias", "band")}  # fmt: skip
 
 
-def coverage(
+def pooled_band(
+    error: NDArray[np.float64], engines: NDArray[Any], engine: str, level: float = 0.8
+) -> float:
+    """Band of an engine's points: between what holds `level` of its own and of all engines'.
+
+    An engine has few combinations, of which a band of its own would say too much; all engines' hides that
+    some are harder. The geometric mean of both covers best on combinations left out.
+    """
+    own = error[engines == engine]
+    every = float(np.quantile(error, level))
+    return float(np.sqrt(every * np.quantile(own, level))) if len(own) else every
+
+
+def covered(
     predicted: NDArray[np.float64],
     measured: NDArray[np.float64],
     groups: NDArray[Any],
+    engines: NDArray[Any] | None = None,
     level: float = 0.8,
-) -> float:
-    """Share of points within a band that is set on the other groups: an honest band covers `level`."""
+) -> NDArray[np.bool_]:
+    """Points within a band that is set on the other groups: of an honest one, `level` are."""
     error = np.abs(np.log(predicted / measured))
+    kind = np.full(len(error), "any") if engines is None else engines
     inside = np.zeros(len(error), dtype=bool)
     for name in np.unique(groups):
         out = groups == name
-        inside[out] = error[out] <= np.quantile(error[~out], level)
-    return float(inside.mean())
+        for engine in np.unique(kind[out]):
+            own = out & (kind == engine)
+            inside[own] = error[own] <= pooled_band(error[~out], kind[~out], str(engine), level)
+    return inside
 
 
 def base_calibrations(points: Points) -> list[Calibration]:
@@ -229,8 +246,8 @@ class EngineFit:
         Predictions of the final constants [s].
     tpot_out_s, ttft_out_s : ndarray
         Predictions of each point by a fit without its combination [s].
-    coverage : dict
-        Share of points within a band set on other combinations: ``tpot`` and ``ttft``.
+    covered : dict
+        Points within a band set on other combinations: ``tpot`` and ``ttft``.
     points : Points
         What was fitted.
     """
@@ -240,8 +257,13 @@ class EngineFit:
     ttft_s: NDArray[np.float64]
     tpot_out_s: NDArray[np.float64]
     ttft_out_s: NDArray[np.float64]
-    coverage: dict[str, float]
+    covered: dict[str, NDArray[np.bool_]]
     points: Points
+
+    @property
+    def coverage(self) -> dict[str, float]:
+        """Share of points within a band set on other combinations: ``tpot`` and ``ttft``."""
+        return {name: float(inside.mean()) for name, inside in self.covered.items()}
 
     def summary(self) -> str:
         """Errors on combinations left out, by engine, device and model, as a table of text."""
@@ -265,6 +287,11 @@ class EngineFit:
             "the 80 % band, set on the other combinations, covers "
             f"{self.coverage['tpot']:.1%} of TPOT and {self.coverage['ttft']:.1%} of TTFT"
         )
+        for engine in np.unique(p.engine):
+            tpot_in, ttft_in = (
+                inside[p.engine == engine].mean() for inside in self.covered.values()
+            )
+            lines.append(f"  {engine}: {tpot_in:.1%} and {ttft_in:.1%}")
         return "\n".join(lines)
 
 
@@ -290,8 +317,8 @@ def write_engines(
         "# mean) and shares of the bandwidth of operators without a measured form. Written by",
         "# `python -m tokenroof.calibrate`; do not edit. rows, combinations: serving points fitted on, and",
         "# their combinations of model, device and engine. mape, median, bias: of each combination by a fit",
-        "# without it. band: four in five of all engines' points are within exp(+-band); _device: by fits",
-        "# without the device.",
+        "# without it. band: four in five points are within exp(+-band), between the engine's own and all",
+        "# engines'; _device: by fits without the device.",
         f"# Coverage of the 80 % band when set on the other combinations: TPOT {found.coverage['tpot']:.3f}, "
         f"TTFT {found.coverage['ttft']:.3f}.",
         *left,
@@ -365,15 +392,16 @@ def fit_engines(
         ):
             row[f"mape_{name}_in_sample"] = round(Errors.of(mine[own], measured[own]).mape, 4)
             row |= _errors(name, Errors.of(left[own], measured[own]))
-            # a band per engine would fit the few combinations that there are: all engines share one
-            row[f"band_{name}"] = round(Errors.of(left, measured).band, 4)
-            row[f"band_{name}_device"] = round(
-                max(Errors.of(far, measured).band, row[f"band_{name}"]), 4
+            near, wide = (
+                pooled_band(np.abs(np.log(x / measured)), points.engine, str(engine))
+                for x in (left, far)
             )
+            row[f"band_{name}"] = round(near, 4)
+            row[f"band_{name}_device"] = round(max(near, wide), 4)
         row["date"] = datetime.date.today().isoformat()
         rows.append(row)
-    covered = {
-        "tpot": coverage(out[0], points.tpot_s, combinations),
-        "ttft": coverage(out[1], points.ttft_s, combinations),
+    inside = {
+        "tpot": covered(out[0], points.tpot_s, combinations, points.engine),
+        "ttft": covered(out[1], points.ttft_s, combinations, points.engine),
     }
-    return EngineFit(rows, tpot, ttft, *out, covered, points)
+    return EngineFit(rows, tpot, ttft, *out, inside, points)
