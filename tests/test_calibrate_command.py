@@ -188,9 +188,10 @@ def test_tables_that_do_not_do_end_in_one_line(fitted, tmp_path, capsys):
 
 
 def test_the_head_of_the_engines_file_says_what_was_left_out(tmp_path):
-    nothing = EngineFit([], *[np.zeros(0)] * 4, {"tpot": 0.8, "ttft": 0.79}, None)
+    nothing = EngineFit([], *[np.zeros(0)] * 4, dict.fromkeys(("tpot", "ttft"), np.array([True, False])), None)
     write_engines(tmp_path / "engine.toml", nothing, [{"source": "x", "backend": "y"}])
-    assert "# Left out: source=x, backend=y." in (tmp_path / "engine.toml").read_text()
+    said = (tmp_path / "engine.toml").read_text()
+    assert "# Left out: source=x, backend=y." in said and "TPOT 0.500, TTFT 0.500" in said
 
 
 def _spoilt(fitted, folder, change):
