@@ -1,9 +1,5 @@
 """Measured serving points, engines' fits, capacity: real input and bad input."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -141,21 +137,6 @@ def test_coverage_is_set_on_the_others():
     assert 0.77 < honest < 0.83
     other = np.where(groups < 25, 0.01, 1.0)  # a half that the other half knows nothing of
     assert _engines.coverage(np.exp(other), measured, groups) != 0.8
-
-
-def test_the_exam_script(table, tmp_path):
-    table.to_csv(tmp_path / "end_to_end.csv", index=False)
-    script = Path(__file__).parent.parent / "bench" / "accuracy_serving.py"
-    run = subprocess.run(
-        [sys.executable, script, "--measured", tmp_path], capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
-    assert "TPOT mean" in run.stdout and "B200-SXM" in run.stdout and "points: 72" in run.stdout
-    table.drop(columns="tp").to_csv(tmp_path / "end_to_end.csv", index=False)
-    run = subprocess.run(
-        [sys.executable, script, "--measured", tmp_path], capture_output=True, text=True
-    )
-    assert run.returncode == 2 and "no column 'tp'" in run.stderr
 
 
 def test_shipped_constants_say_what_they_are():
