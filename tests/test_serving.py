@@ -1,9 +1,5 @@
 """Measured serving points, engines' fits, capacity: real input and bad input."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -150,21 +146,6 @@ def test_coverage_is_set_on_the_others():
     own, every = (np.quantile(np.abs(np.log(hard[m])), 0.8) for m in (groups >= 40, groups >= 0))
     band = _engines.pooled_band(np.abs(np.log(hard)), engines, "wild")
     assert band == pytest.approx(np.sqrt(own * every)) and every < band < own
-
-
-def test_the_exam_script(table, tmp_path):
-    table.to_csv(tmp_path / "end_to_end.csv", index=False)
-    script = Path(__file__).parent.parent / "bench" / "accuracy_serving.py"
-    run = subprocess.run(
-        [sys.executable, script, "--measured", tmp_path], capture_output=True, text=True
-    )
-    assert run.returncode == 0, run.stderr
-    assert "TPOT mean" in run.stdout and "B200-SXM" in run.stdout and "points: 72" in run.stdout
-    table.drop(columns="tp").to_csv(tmp_path / "end_to_end.csv", index=False)
-    run = subprocess.run(
-        [sys.executable, script, "--measured", tmp_path], capture_output=True, text=True
-    )
-    assert run.returncode == 2 and "no column 'tp'" in run.stderr
 
 
 def test_shipped_constants_say_what_they_are():

@@ -1,25 +1,14 @@
-"""How far serving curves are from measurements: `python bench/accuracy_serving.py --measured FILE`.
-
-FILE is a table of serving points in closed loop, as `tokenroof.calibrate.read_serving` takes it, or a folder
-with ``end_to_end.csv``. Each row is asked of `tokenroof.serving.curve`, as a user would. Prints points,
-answers, mean and median absolute percentage error, median bias, and how many measurements stand within
-the curve's error band, by engine, device and model. Points that the constants were fitted on are among them
-unless FILE holds others: the catalogue's ``constants/engine.toml`` says how good they were left out.
-"""
+"""Serving curves against measured points: each row is asked of `tokenroof.serving.curve`, as a user would."""
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import sys
 from typing import Any
 
 import numpy as np
 
 import tokenroof as tr
-from tokenroof.calibrate import Points, read_serving
-from tokenroof.calibrate._points import rule
+from tokenroof.calibrate import Points
 
 _VARIABLES = ("tpot_s", "ttft_s", "error_band", "ttft_error_band")
 
@@ -43,7 +32,7 @@ def predict(points: Points) -> dict[str, np.ndarray]:
 
 
 def judge(points: Points, found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
-    """A row per group: all, then by engine, device and model."""
+    """A row per group: all, then by engine, device and model; ``answered`` is a share of the points."""
     groups = {
         "all": np.full(len(points), "all"),
         "engine": points.engine,
@@ -68,49 +57,20 @@ def judge(points: Points, found: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     return rows
 
 
-def show(rows: list[dict[str, Any]]) -> None:
+def show(rows: list[dict[str, Any]], counts: dict[str, int]) -> None:
     """As a table of text."""
+    print("; ".join(f"{reason}: {number}" for reason, number in counts.items()))
     head = "".join(
         f"{f'{t} {w}':>13}" for t in ("TPOT", "TTFT") for w in ("mean", "median", "bias", "covered")
     )
     print(f"{'':28}{'points':>7}{'answered':>10}{head}")
+    by = ""
     for r in rows:
+        if r["by"] != by and (by := r["by"]) != "all":
+            print(f"by {by}")
         cells = "".join(
             f"{r.get(f'{t}_{w}', float('nan')):>{'+' if w == 'bias' else ''}13.1%}"
             for t in ("tpot", "ttft")
             for w in ("mape", "median", "bias", "covered")
         )
         print(f"{r['name']:28}{r['points']:7d}{r['answered']:10.1%}{cells}")
-
-
-def main() -> int:
-    """Print the table; 2 for a table that does not do."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--measured", required=True, metavar="FILE")
-    parser.add_argument(
-        "--exclude", action="append", default=[], type=rule, metavar="COLUMN=VALUE[,...]"
-    )
-    parser.add_argument(
-        "--every", action="store_true", help="also rows that physics or memory rule out"
-    )
-    parser.add_argument("--json", action="store_true", help="one JSON document")
-    given = parser.parse_args()
-    path = given.measured
-    if os.path.isdir(path):
-        path = os.path.join(path, "end_to_end.csv")
-    try:
-        points = read_serving(path, exclude=tuple(given.exclude), possible=not given.every)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    rows = judge(points, predict(points))
-    if given.json:
-        print(json.dumps({"counts": points.counts, "rows": rows}))
-        return 0
-    print("; ".join(f"{reason}: {number}" for reason, number in points.counts.items()))
-    show(rows)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
