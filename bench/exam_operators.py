@@ -113,7 +113,7 @@ def powers(folder: str, tell: Callable[[str], Any]) -> Iterator[Part]:
             kind,
             table["power"],
             model,
-            found.band,
+            power.band(device, kind),
             found.near,
         )
 

@@ -188,7 +188,9 @@ def test_tables_that_do_not_do_end_in_one_line(fitted, tmp_path, capsys):
 
 
 def test_the_head_of_the_engines_file_says_what_was_left_out(tmp_path):
-    nothing = EngineFit([], *[np.zeros(0)] * 4, dict.fromkeys(("tpot", "ttft"), np.array([True, False])), None)
+    nothing = EngineFit(
+        [], *[np.zeros(0)] * 4, dict.fromkeys(("tpot", "ttft"), np.array([True, False])), None
+    )
     write_engines(tmp_path / "engine.toml", nothing, [{"source": "x", "backend": "y"}])
     said = (tmp_path / "engine.toml").read_text()
     assert "# Left out: source=x, backend=y." in said and "TPOT 0.500, TTFT 0.500" in said

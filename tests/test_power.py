@@ -86,6 +86,14 @@ def test_bad_input_is_named(call, named_):
 def test_watts_bring_their_band_and_every_device_has_a_chassis():
     near, far = (tr.decode(d, "Llama-3.1-8B", tr.Plan()).watts_band for d in ("H200-SXM", "MI300X"))
     assert 0.05 < near < far == tr.operators.gemm("MI300X", 16, 4096, 4096).watts_band
+    product = tr.operators.gemm("H200-SXM", 16, 4096, 4096).watts_band
+    attention = tr.operators.attention_decode("H200-SXM", 16, 4096, 32, 8, 128).watts_band
+    assert product < attention == near == power.band("H200-SXM")
+    assert power.band("GB200-NVL72", "experts") == power.band(
+        "H200-SXM", "experts"
+    )  # not measured on it
+    with pytest.raises(ValueError, match="kind is 'mla'; allowed: gemm, attention_decode"):
+        power.band("H200-SXM", "mla")
     for device in ("MI300X", "L40S", "RTX 5090"):
         curve = tr.serving.curve(device, "Llama-3.1-8B", concurrency=[1, 64])
         assert (curve.watts < curve.chassis_watts).all() and (

@@ -76,9 +76,10 @@ class Operator:
     @property
     def watts_band(self) -> float:
         """Relative band around the watts."""
-        from tokenroof.power import constants
+        from tokenroof.power import activity, band
 
-        return constants(self.device).band
+        active = activity(self.operator, self.arguments)
+        return band(self.device, active[0] if active else None)
 
     @property
     def error_band(self) -> NDArray[np.float64]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tokenroof.operators import Operator
 
 __all__ = [
-    "CLASSES", "board_power", "chassis_power", "constants", "constants_record", "dashboard_power",
+    "CLASSES", "band", "board_power", "chassis_power", "constants", "constants_record", "dashboard_power",
     "facility_power", "idle_power", "limit", "operator_power", "provisioned_power",
 ]  # fmt: skip
 
@@ -63,6 +63,36 @@ def constants(device: str | Device) -> _constants.Fit:
         _constants.geometric_mean([row["constants"] for row in rows]), _constants.FAR_BAND,
         f"{sum(row['rows'] for row in rows)} measured rows of {names}", "other",
     )  # fmt: skip
+
+
+def band(device: str | Device, kind: str | None = None) -> float:
+    """Relative band around the watts of a class of kernels; by default of the class that is least sure.
+
+    Parameters
+    ----------
+    device : str or Device
+    kind : str, optional
+        One of `CLASSES`.
+
+    Raises
+    ------
+    KeyError, ValueError
+        For an unknown device or class.
+
+    Examples
+    --------
+    >>> band("H200-SXM", "gemm") < band("H200-SXM") < band("MI300X")
+    True
+    """
+    if kind is not None and kind not in CLASSES:
+        raise ValueError(f"kind is {kind!r}; allowed: {', '.join(CLASSES)}")
+    found, name = constants(device), as_device(device).name
+    rows = _constants.fits("power")
+    own = [row for row in rows if row["device"] == name] if found.near == "device" else []
+    bands = [found.band]
+    for key in (f"band_{k}" for k in (CLASSES if kind is None else (kind,))):
+        bands += [row[key] for row in own if key in row] or [r[key] for r in rows if key in r]
+    return float(max(bands))
 
 
 def constants_record(values: dict[str, float]) -> Calibration:
@@ -147,7 +177,7 @@ def board_power(
     return np.asarray(out * at)
 
 
-def _activity(operator: str, a: tuple[Any, ...]) -> tuple[str, Any] | None:
+def activity(operator: str, a: tuple[Any, ...]) -> tuple[str, Any] | None:
     """Class of an operator's kernels, and their tiles; None for one that keeps no multiprocessor busy."""
     if operator == "gemm":
         return "gemm", np.ceil(a[0] / 128) * np.ceil(a[1] / 128)
@@ -198,7 +228,7 @@ def operator_power(operator: Operator) -> NDArray[np.float64]:
 
     d, seconds = operator.device, operator.time_s
     kind = operator.dtype if operator.operator in ("gemm", "experts") else "bf16"
-    active = _activity(operator.operator, operator.arguments)
+    active = activity(operator.operator, operator.arguments)
     moves = operator.operator not in _constants.COLLECTIVES  # whose bytes cross a link
     with np.errstate(invalid="ignore", divide="ignore"):
         compute = np.nan_to_num(operator.flops / seconds / peak(d, kind))

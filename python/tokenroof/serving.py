@@ -28,7 +28,7 @@ from tokenroof._inputs import (
 from tokenroof._lazy import require
 from tokenroof.calibration import Calibration, resolve
 from tokenroof.plan import Plan
-from tokenroof.power import constants as power_constants
+from tokenroof.power import band as power_band
 from tokenroof.power import host_power, provisioned_power
 
 if TYPE_CHECKING:
@@ -200,7 +200,7 @@ def _attributes(
         "fidelity": fidelity if isinstance(fidelity, str) else fidelity.name,
         "calibrated_on": calibration.calibrated_on,
         "power": power,
-        "watts_band": power_constants(device).band,
+        "watts_band": power_band(device),
         "provisioned_w_per_device": provisioned,
         "provisioned_kind": kind,
         "load": "closed loop: requests in flight are constant; times are means",

@@ -51,7 +51,7 @@ class Step:
     watts : ndarray
         Board power of all its devices [W].
     watts_band : float
-        Relative band around it.
+        Relative band around it, of the class of kernels that is least sure.
     bound : ndarray of str
         The cause of the most seconds: one of `CAUSES`.
     fits : ndarray of bool
@@ -118,9 +118,9 @@ class Step:
 
     @property
     def watts_band(self) -> float:
-        from tokenroof.power import constants
+        from tokenroof.power import band
 
-        return constants(self.device).band
+        return band(self.device)
 
     @property
     def bound(self) -> NDArray[np.str_]:

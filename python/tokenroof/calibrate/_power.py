@@ -243,7 +243,7 @@ def fit_device(device: str | Device, tables: dict[str, dict[str, Array]]) -> dic
     dict
         As the catalogue's file holds it. ``mape``, ``median``, ``bias``, ``band`` are of products left
         out, ``mape_settled`` of those whose neighbour is long too, ``mape_fitted`` of all when fitted,
-        ``mape_<class>`` of the other classes left out (where there are shapes to leave out).
+        ``mape_<class>``, ``band_<class>`` of the other classes left out (if there are shapes to leave out).
 
     Raises
     ------
@@ -266,7 +266,7 @@ def fit_device(device: str | Device, tables: dict[str, dict[str, Array]]) -> dic
             continue
         errors = Errors.of(model, measured)
         if kind != "gemm":
-            row[f"mape_{kind}"] = round(errors.mape, 4)
+            row |= {f"mape_{kind}": round(errors.mape, 4), f"band_{kind}": round(errors.band, 4)}
             continue
         row |= {"mape": round(errors.mape, 4), "median": round(errors.median, 4),
                 "bias": round(errors.bias, 4), "band": round(errors.band, 4)}  # fmt: skip
