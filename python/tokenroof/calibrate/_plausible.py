@@ -1,9 +1,10 @@
 """Which times of a table can be: refuses a wrong unit, and leaves out rows that are impossible alone.
 
 Two yardsticks: the datasheet's bound, and a typical kernel: the operator's form with the constants that its
-fits start from. In 128 readings of real tables of seven devices the medians of a type were 0.34 to 46 times the typical
-kernel, and at most 11 times it and its launch by a host; in another unit (1000 times shorter or longer) they
-are at most 0.046 and at least 210. No row was more than 153 times slower or 106 times faster than its type.
+fits start from. In 128 readings of real tables of seven devices the medians of a type were 0.34 to 46 times
+the typical kernel, and at most 11 times it and its launch by a host; in another unit (1000 times shorter or
+longer) they are at most 0.046 and at least 210. No row was more than 153 times slower or 106 times faster
+than its type.
 """
 
 from __future__ import annotations
