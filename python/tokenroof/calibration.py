@@ -300,13 +300,26 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
     if isinstance(fidelity, Calibration):
         return fidelity
     if fidelity == "datasheet":
-        return Calibration.ideal()
+        return _datasheet(plan if isinstance(plan, str) else plan.engine)
     if fidelity == "calibrated":
         if isinstance(plan, str):
             return Calibration.estimate(device, plan)
         return _of_step(device, plan)
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
+    )
+
+
+@lru_cache(maxsize=16)
+def _datasheet(engine: str) -> Calibration:
+    """Datasheet values under the routing that serving has: fewer experts are touched than by even routing."""
+    rows = (row for row in _constants.fits("engine") if row["engine"] == engine)
+    skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
+    ideal = Calibration.ideal()
+    return (
+        ideal.replace(constants={"engine": {"skew": skew}}, calibrated_on=f"{_NOTHING} alone")
+        if skew
+        else ideal
     )
 
 

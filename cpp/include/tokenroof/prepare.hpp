@@ -90,6 +90,7 @@ struct Prepared {
     SparseLines sparse;
     Line experts;             // weights of one touched expert
     double expert_count, expert_ranks, log_missed; // of the routing; 0 experts: a dense model
+    Routing expert_routing;                        // of the line: skewed routing leaves experts out
     double pp, dp, cp;
     double fixed, decode_fixed, prefill_fixed, sequence_s, step_s;
     double devices, workers;  // of the replica; of one pipeline stage
@@ -289,6 +290,8 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
                                            m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep], e));
     r.expert_count = m[model::experts];
     r.expert_ranks = p[plan::moe_ep];
+    const double skew = (c + calibration::block_engine)[constant::engine::skew];
+    r.expert_routing = prepare_routing(r.expert_count, m[model::topk], r.expert_ranks, skew == skew ? skew : 0.0);
 }
 
 TR_HD void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,

@@ -194,8 +194,12 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
                            experts_cost<V>(r.measured_experts, amount[stage_tokens]));
     else if (r.expert_count > 0.0) {
         const V x = amount[stage_tokens];
-        const V touched = experts_touched_lanes<V>(x, splat<V>(r.expert_count), splat<V>(r.log_missed)) /
-                          r.expert_ranks;
+        V touched = experts_touched_lanes<V>(x, splat<V>(r.expert_count), splat<V>(r.log_missed)) / r.expert_ranks;
+        if (!r.expert_routing.balanced) {
+            const V some = x > zero ? x : splat<V>(1.0);
+            const V skewed = skewed_load<V>(r.expert_routing, some, splat<V>(8.0)).touched;
+            touched = min_nan(touched, x > zero ? skewed : x);
+        }
         const V compute = line_compute(r.experts, x);
         const V memory = touched * r.experts.weights_s + x * r.experts.traffic;
         time += max_nan(compute, memory);

@@ -530,7 +530,10 @@ class Step:
         self.add_experts(amounts["stage_tokens"])
         if self.experts:
             line, x = self.experts, amounts["stage_tokens"]
-            touched = divide(ops.experts_touched(x, m["experts"], m["topk"]), self.p["moe_ep"])
+            skew = self.c["engine.skew"]
+            touched = ops.touched_on_rank(
+                x, m["experts"], m["topk"], self.p["moe_ep"], 0.0 if math.isnan(skew) else skew
+            )
             self.add("experts", x * line.compute, touched * line.weights_s + x * line.traffic,
                      x * line.flops, touched * line.weights + x * line.bytes)  # fmt: skip
         self.add_terms(self.decode, amounts)
