@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof import _constants, power
 from tokenroof.calibrate import SPECS, Errors, Objective, measured_tables, read_operator
-from tokenroof.calibrate._power import TABLES, predict, read_power
-from tokenroof.calibrate._tables import read
+from tokenroof.calibrate._power import power_tables, predict
 from tokenroof.device import device as find_device
 
 if TYPE_CHECKING:
@@ -90,32 +88,12 @@ def operators(folder: str, operator: str, tell: Callable[[str], Any]) -> Iterato
 
 def powers(folder: str, tell: Callable[[str], Any]) -> Iterator[Part]:
     """Board power of the kernels of 100 us and more, where tables carry it; the class stands as type."""
-    for path in sorted(Path(folder, "operators").glob("*/*/*")):
-        if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
-            continue
-        frame = read(path)
-        if "power" not in frame.columns or not np.isfinite(np.asarray(frame.power, float)).any():
-            continue
-        device, kind = find_device(path.parent.parent.name), TABLES[path.stem]
-        try:
-            read_operator(kind, frame, device)  # refuses times in a wrong unit
-            table = read_power(frame, device, kind)
-        except ValueError as error:
-            tell(f"{path}: power left out: {error}")
-            continue
+    for device, kind, path, table in power_tables(folder, tell):
         found = power.constants(device)
         model = predict(device, found.constants, kind, table)
         engine, _, version = path.parent.name.partition("-")
-        yield Part(
-            "power",
-            device.name,
-            f"{engine} {version}",
-            kind,
-            table["power"],
-            model,
-            power.band(device, kind),
-            found.near,
-        )
+        named = ("power", device.name, f"{engine} {version}", kind, table["power"])
+        yield Part(*named, model, power.band(device, kind), found.near)
 
 
 def totals(parts: list[Part]) -> list[dict[str, Any]]:

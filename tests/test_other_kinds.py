@@ -46,6 +46,10 @@ def test_verification():
     )
     plain = tr.decode("H200-SXM", "Qwen3-235B-A22B", PLAN.replace(moe_ep=8, moe_tp=1), batch=8.0)
     assert one["time"] == pytest.approx(plain.time_s, rel=1e-12)
+    mixed = tr.Plan(weights="bf16", experts="mxfp4")  # types of their own on this device
+    one = speculative.verify("B200-SXM", "gpt-oss-120b", mixed, batch=8.0)
+    plain = tr.decode("B200-SXM", "gpt-oss-120b", mixed, batch=8.0)
+    assert one["time"] == pytest.approx(plain.time_s, rel=1e-12)
     found = speculative.decode(
         "H200-SXM", "Llama-3.1-70B", PLAN, draft="Llama-3.1-8B", length=np.arange(9)
     )

@@ -68,7 +68,36 @@ void update(Records& r, char** args, const Size* steps, const Size* core, Size k
 }
 
 // Decode steps over whole batch counts: all but attention depends on the count alone, so it is worked
-// out once per count and looked up. The sums run in the same order: the same bits.
+// out once per count and looked up. Of batches of any size products alone do. The sums run in the same order:
+// the same bits.
+
+// What lanes of counts cost, from 0 to `largest`.
+struct Table {
+    double seconds[table_counts + lanes];
+    template <class F> Table(Size largest, F cost) {
+        for (Size i = 0; i <= largest; i += lanes) {
+            Lanes count = {};
+            for (int l = 0; l < lanes; ++l) set_lane(count, l, double(i + l));
+            const Lanes t = cost(count);
+            __builtin_memcpy(seconds + i, &t, sizeof t);
+        }
+    }
+    Lanes at(const Lanes& counts) const {
+        Lanes t = {};
+        for (int l = 0; l < lanes; ++l) set_lane(t, l, seconds[int(get_lane(counts, l))]);
+        return t;
+    }
+};
+double sum_of(const Lanes& x) {
+    double sum = 0.0;
+    for (int l = 0; l < lanes; ++l) sum += get_lane(x, l);
+    return sum;
+}
+double largest_of(const Lanes& x) {
+    double most = 0.0;
+    for (int l = 0; l < lanes; ++l) most = get_lane(x, l) > most ? get_lane(x, l) : most;
+    return most;
+}
 
 // The largest batch if all are whole numbers below table_counts and worth a table, else -1.
 Size largest_count(const char* batch, Size stride, Size n) {
@@ -82,12 +111,8 @@ Size largest_count(const char* batch, Size stride, Size n) {
         odd += x == whole ? none : one;
         odd += x >= none ? none : one;
     }
-    double largest = 0.0, odds = 0.0;
-    for (int l = 0; l < lanes; ++l) {
-        largest = get_lane(top, l) > largest ? get_lane(top, l) : largest;
-        odds += get_lane(odd, l);
-    }
-    return odds == 0.0 && largest < double(table_counts) && Size(largest) < n / 4 ? Size(largest) : -1;
+    const double largest = largest_of(top);
+    return sum_of(odd) == 0.0 && largest < double(table_counts) && Size(largest) < n / 4 ? Size(largest) : -1;
 }
 
 // The largest whole number of sequences on a rank, if a table of their products is worth it, else -1.
@@ -98,23 +123,15 @@ Size largest_sequences(const Prepared& r, const char* batch, Size stride, Size n
         const Lanes x = load_lanes(batch + k * stride, stride);
         top = x > top ? x : top;
     }
-    double most = 0.0;
-    for (int l = 0; l < lanes; ++l) most = get_lane(top, l) > most ? get_lane(top, l) : most;
-    most = share(share(most, r.pp), r.dp);
+    const double most = share(share(largest_of(top), r.pp), r.dp);
     return most < double(table_counts) && Size(most) < n / 4 ? Size(most) + 1 : -1;
 }
 
 // Batches of any size: products, which see whole rows, by table. The first n / lanes * lanes outputs.
 bool decode_by_products(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
-    double table[table_counts + lanes];
     Parts<Lanes> unused;
     const Lanes none = splat<Lanes>(0.0), most = splat<Lanes>(double(largest));
-    for (Size i = 0; i <= largest; i += lanes) {
-        Lanes count = {};
-        for (int l = 0; l < lanes; ++l) set_lane(count, l, double(i + l));
-        const Lanes t = decode_products<Lanes>(r, count);
-        __builtin_memcpy(table + i, &t, sizeof t);
-    }
+    const Table table(largest, [&](const Lanes& count) TR_INLINE { return decode_products<Lanes>(r, count); });
     Lanes total = none;
     for (Size k = 0; k + lanes <= n; k += lanes) {
         const Lanes batch = load_lanes(args[4] + k * steps[4], steps[4]);
@@ -122,43 +139,34 @@ bool decode_by_products(const Prepared& r, char** args, const Size* steps, Size 
         Lanes rows = ceil_lanes(share(share(batch, r.pp), r.dp));
         rows = rows > none ? rows : none; // a bad batch is NaN all the same
         rows = rows < most ? rows : most;
-        Lanes products = {};
-        for (int l = 0; l < lanes; ++l) set_lane(products, l, table[int(get_lane(rows, l))]);
         const Lanes time = evaluate<Lanes, true, false, false, true, true>(r, batch, context, none, none, none,
-                                                                          unused, products);
+                                                                          unused, table.at(rows));
         total += time;
         store_lanes(args[6] + k * steps[6], steps[6], time);
     }
-    double check = 0.0;
-    for (int l = 0; l < lanes; ++l) check += get_lane(total, l);
+    const double check = sum_of(total);
     return check != check;
 }
 
 // Fills the first n / lanes * lanes outputs; whether one of them is NaN.
 bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, Size largest) {
-    double table[table_counts + lanes];
     Parts<Lanes> unused;
     const Lanes none = splat<Lanes>(0.0), nan = splat<Lanes>(not_a_number());
-    for (Size i = 0; i <= largest; i += lanes) {
-        Lanes count = {};
-        for (int l = 0; l < lanes; ++l) set_lane(count, l, double(i + l));
-        const Lanes t = evaluate<Lanes, true, false, false, false>(r, count, none, none, none, none, unused);
-        __builtin_memcpy(table + i, &t, sizeof t);
-    }
+    const Table table(largest, [&](const Lanes& count) TR_INLINE {
+        return evaluate<Lanes, true, false, false, false>(r, count, none, none, none, none, unused);
+    });
     Lanes total = none;
     for (Size k = 0; k + lanes <= n; k += lanes) {
         const Lanes batch = load_lanes(args[4] + k * steps[4], steps[4]);
         const Lanes context = load_lanes(args[5] + k * steps[5], steps[5]);
-        Lanes time = {};
-        for (int l = 0; l < lanes; ++l) set_lane(time, l, table[int(get_lane(batch, l))]);
+        Lanes time = table.at(batch);
         const Lanes sequences = share(share(batch, r.pp), r.dp);
         add_decode_attention<Lanes, false>(time, unused, r, sequences, context);
         time = context >= none ? time : nan;
         total += time;
         store_lanes(args[6] + k * steps[6], steps[6], time);
     }
-    double check = 0.0;
-    for (int l = 0; l < lanes; ++l) check += get_lane(total, l);
+    const double check = sum_of(total);
     return check != check;
 }
 

@@ -41,10 +41,11 @@ class Gpu:
         check_links(self.device, self.plan)
         check_units(self.device, self.plan)
         c = resolve(fidelity, self.device, self.plan)
-        self.records = (self.device.pack(), c.pack(), model.pack(), self.plan.pack())
+        types = self.plan.on(self.device)
+        self.records = (self.device.pack(), c.pack(), model.pack(), types.pack())
         self.idle_w = idle_power(self.device) * self.plan.devices
         band = c.error_band if np.isfinite(c.error_band) else 0.0
-        end, source = float(np.exp(band)), f"error band {band:g} of {c.calibrated_on or c.name}"
+        end, source = 1.0 + band, f"error band {band:g} of {c.calibrated_on or c.name}"
         self.error = {f"{field}_error": Range(1.0 / end, 1.0, end, "1", source, f"{field}_error")}
 
     def slots(self, input_tokens: float, output_tokens: float) -> float:

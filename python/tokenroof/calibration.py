@@ -312,14 +312,12 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
 
 @lru_cache(maxsize=16)
 def _datasheet(engine: str) -> Calibration:
-    """Datasheet values under the routing that serving has: fewer experts are touched than by even routing."""
+    """Datasheet values, and the routing that serving has: it touches fewer experts than even routing."""
     rows = (row for row in _constants.fits("engine") if row["engine"] == engine)
     skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
-    ideal = Calibration.ideal()
-    return (
-        ideal.replace(constants={"engine": {"skew": skew}}, calibrated_on=f"{_NOTHING} alone")
-        if skew
-        else ideal
+    return Calibration.ideal().replace(
+        constants={"engine": {"skew": skew}},
+        calibrated_on=f"{_NOTHING}, experts routed as in serving",
     )
 
 
@@ -343,14 +341,13 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
         if found is not None:
             constants[block] = found.constants
     constants["power"] = power.constants(device).constants
-    found_all = base.replace(constants=constants)
     if plan.devices > link_domain(device):
         wide = _constants.NODE_BAND
-        found_all = found_all.replace(
+        base = base.replace(
             error_band=max(base.error_band, wide), ttft_band=max(base.ttft_band, wide),
             calibrated_on=f"{base.calibrated_on}; between nodes nothing was measured",
         )  # fmt: skip
-    return _banded(found_all, device, plan.weights)
+    return _banded(base.replace(constants=constants), device, plan.weights)
 
 
 def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:

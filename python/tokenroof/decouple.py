@@ -3,7 +3,7 @@
 The three published ways of putting one model on two kinds of device, in closed form. Links between them
 and what is not known of dataflow chips are parameters with ranges (`tokenroof.estimates`): every result is
 a `Banded`, its middle with the extremes over the corners of those ranges. The step times of a GPU's site have
-an error band too: they are multiplied by exp(-band) and exp(band) at the ends of the range, a parameter of
+an error band too: they are divided and multiplied by 1 + band at the ends of the range, a parameter of
 its own for each site (``..._error`` in `Layout.ranges`). No band is known, and none counts, with
 ``fidelity="datasheet"``.
 """
@@ -138,7 +138,7 @@ def prefill_decode(
     -------
     Layout
         With parts ``ttft_s``, ``prefill_s``, ``transfer_s``, ``batch`` (decoding), ``devices``. Its ranges
-        include the error bands of both steps, times exp(-band) to exp(band).
+        include the error bands of both steps, over and times 1 + band.
 
     Raises
     ------

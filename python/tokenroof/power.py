@@ -296,13 +296,12 @@ def host_power(device: Device, host_share: float | None = None) -> float:
     """What hosts, network, fans and supplies draw per device, as `chassis_power` says [W]."""
     from tokenroof.estimates import parameter
 
-    d = device
     share = parameter("host_share").mid if host_share is None else host_share
     share = finite_number("host_share", share)
-    own = limit(d).mid
-    system = float(d.system_power_w) if d.system_power_w else 1.8 * own
-    if d.kind in ("cpu", "apu", "wafer"):  # the board is the system, or names its power
-        system = max(own, float(d.system_power_w or 0.0))
+    own = limit(device).mid
+    system = float(device.system_power_w) if device.system_power_w else 1.8 * own
+    if device.kind in ("cpu", "apu", "wafer"):  # the board is the system, or names its power
+        system = max(own, float(device.system_power_w or 0.0))
     return float(share * max(system - own, 0.0))
 
 

@@ -192,7 +192,7 @@ def verify(
     b, x = amounts("batch", batch), amounts("context", context)
     width = amounts("tokens", tokens, positive=True)
     check_shapes(batch=b, context=x, tokens=width)
-    fields = _verify_fields((d.pack(), c.pack(), m.pack(), p.pack()), b, x, width)
+    fields = _verify_fields((d.pack(), c.pack(), m.pack(), p.on(d).pack()), b, x, width)
     return {name: fields[..., i] for name, i in _STEP.items()}
 
 
@@ -307,7 +307,7 @@ def decode(
     if (a > 1.0).any():
         raise ValueError(f"acceptance is {a.max():g}; allowed: numbers from 0 to 1")
     b, x, k, a = together(batch=b, context=x, length=k, acceptance=a)
-    records = (d.pack(), c.pack(), m.pack(), p.pack())
+    records = (d.pack(), c.pack(), m.pack(), p.on(d).pack())
     plain = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]
     checked = _verify_fields(records, b, x, k + 1.0)
     token_s, token_w, draft_bytes = _draft(d, m, p, draft, draft_plan, b, x, x + k, fidelity, plain)
@@ -355,7 +355,7 @@ def _draft(
     layout.check(small)
     check_units(d, layout)
     c = resolve(fidelity, d, layout)
-    records = (d.pack(), c.pack(), small.pack(), layout.pack())
+    records = (d.pack(), c.pack(), small.pack(), layout.on(d).pack())
     fields = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]
     idle = (p.devices - layout.devices) * (d.idle_w or 0.1 * (d.tdp_w or np.nan))
     others = max(idle, 0.0) if np.isfinite(idle) else idle

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +280,36 @@ def fit_device(device: str | Device, tables: dict[str, dict[str, Array]]) -> dic
     return row
 
 
+def power_tables(
+    folder: str | os.PathLike[str], tell: Callable[[str], Any] | None = None
+) -> Iterator[tuple[Device, str, Path, dict[str, Array]]]:
+    """(device, class, path, rows) of the tables below ``folder/operators`` that carry board power.
+
+    Raises
+    ------
+    ValueError
+        Naming the file, for a table that is not usable; with `tell` that is told instead.
+    """
+    from tokenroof.calibrate import read_operator
+
+    for path in sorted(Path(folder, "operators").glob("*/*/*")):
+        if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
+            continue
+        frame = read(path)
+        if "power" not in frame.columns or not np.isfinite(np.asarray(frame.power, float)).any():
+            continue
+        device, kind = find_device(path.parent.parent.name), TABLES[path.stem]
+        try:
+            read_operator(kind, frame, device)  # refuses times in a wrong unit
+            rows = read_power(frame, device, kind)
+        except ValueError as error:
+            if tell is None:
+                raise ValueError(f"{path}: {error}") from None
+            tell(f"{path}: power left out: {error}")
+            continue
+        yield device, kind, path, rows
+
+
 def fit_power(
     folder: str | os.PathLike[str], progress: Callable[[str], Any] | None = None
 ) -> list[dict[str, Any]]:
@@ -290,21 +320,9 @@ def fit_power(
     ValueError
         If there is none, or a table is not usable.
     """
-    from tokenroof.calibrate import read_operator
-
     found: dict[str, dict[str, dict[str, Array]]] = {}
-    for path in sorted(Path(folder, "operators").glob("*/*/*")):
-        if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
-            continue
-        frame = read(path)
-        if "power" not in frame.columns or not np.isfinite(np.asarray(frame.power, float)).any():
-            continue
-        name, kind = find_device(path.parent.parent.name).name, TABLES[path.stem]
-        try:
-            read_operator(kind, frame, name)  # refuses times in a wrong unit
-            found.setdefault(name, {})[kind] = read_power(frame, name, kind)
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+    for device, kind, _, table in power_tables(folder):
+        found.setdefault(device.name, {})[kind] = table
     found = {name: tables for name, tables in found.items() if "gemm" in tables}
     if not found:
         raise NoTablesError(
