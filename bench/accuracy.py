@@ -20,7 +20,7 @@ from typing import Any
 import exam_operators
 import exam_serving
 from tokenroof.calibrate import SPECS, read_serving
-from tokenroof.calibrate._points import rule
+from tokenroof.calibrate.points import rule
 
 POINTS = "end_to_end.csv"
 

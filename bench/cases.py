@@ -8,8 +8,8 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import _core
-from tokenroof.calibration import Calibration
-from tokenroof.step import _records
+from tokenroof.inference.step import _records
+from tokenroof.records.calibration import Calibration
 
 
 def records():

@@ -16,7 +16,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import cuda, kernels
-from tokenroof.step import _records
+from tokenroof.inference.step import _records
 
 PART = 1 << 16
 

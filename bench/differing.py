@@ -13,7 +13,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import kernels
-from tokenroof.step import _records
+from tokenroof.inference.step import _records
 
 DEVICES = (
     "H100-SXM",

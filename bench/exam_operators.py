@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _constants, power
 from tokenroof.calibrate import SPECS, Errors, Objective, measured_tables, read_operator
-from tokenroof.calibrate._power import power_tables, predict
-from tokenroof.device import device as find_device
+from tokenroof.calibrate.power import power_tables, predict
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.inference import constants as _constants
+from tokenroof.inference import power
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

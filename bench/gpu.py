@@ -22,7 +22,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import cuda, mining
-from tokenroof._cuda_probe import CudaMachine, Sensors
+from tokenroof.cuda.probes import CudaMachine, Sensors
 
 HERE = Path(__file__).parent
 GENESIS = "01000000" + "00" * 32 + ("3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokenroof._numpy_probes import attend, gate
+from tokenroof.measure.numpy_probes import attend, gate
 
 
 class Decoder:

@@ -22,7 +22,7 @@ import numpy as np
 import tokenroof as tr
 from numpy_decoder import Decoder
 from tokenroof import mining
-from tokenroof._numpy_probes import used
+from tokenroof.measure.numpy_probes import used
 
 ROWS = (1, 2, 6, 8, 16, 20, 32, 64, 100, 256, 512)
 SHAPES = ((2048, 2048), (3072, 1024), (1024, 2816), (768, 3072), (5632, 2048), (8192, 1024))

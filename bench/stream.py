@@ -16,9 +16,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tokenroof import _core, _system
-from tokenroof._hash_roofline import local_core
-from tokenroof._probes import undisturbed
+from tokenroof import _core
+from tokenroof.measure import system as _system
+from tokenroof.mining.hash_roofline import local_core
+from tokenroof.support.sampling import undisturbed
 
 STREAM = r"""
 #include <chrono>

@@ -11,5 +11,5 @@ export LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=lib
 export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 cd "$here"
 "$work/venv/bin/python" -m pytest -n 2 --dist load -q \
-    tests/test_kernels_nan.py tests/test_kernels_reference.py tests/test_step_reference.py \
-    tests/test_sha256.py tests/test_mining.py tests/test_attacks.py tests/test_pools.py
+    tests/kernels/test_kernels_nan.py tests/kernels/test_kernels_reference.py tests/inference/test_step_reference.py \
+    tests/mining/test_sha256.py tests/mining/test_mining.py tests/mining/test_attacks.py tests/mining/test_pools.py

@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from tokenroof import _constants
-from tokenroof.calibrate._attention import ATTENTION
-from tokenroof.calibrate._engines import EngineFit, fit_engines, write_engines
-from tokenroof.calibrate._experts import ALL_REDUCE, EXCHANGES, EXPERTS
-from tokenroof.calibrate._fit import Errors, Objective, fit, sample
-from tokenroof.calibrate._plausible import possible
-from tokenroof.calibrate._points import Points, read_serving
-from tokenroof.calibrate._specs import GEMM, Spec
-from tokenroof.calibrate._tables import NoTablesError, Table, read, shapes
-from tokenroof.device import Device
-from tokenroof.device import device as find_device
+from tokenroof.calibrate.attention import ATTENTION
+from tokenroof.calibrate.engines import EngineFit, fit_engines, write_engines
+from tokenroof.calibrate.experts import ALL_REDUCE, EXCHANGES, EXPERTS
+from tokenroof.calibrate.fitting import Errors, Objective, fit, sample
+from tokenroof.calibrate.plausible import possible
+from tokenroof.calibrate.points import Points, read_serving
+from tokenroof.calibrate.specs import GEMM, Spec
+from tokenroof.calibrate.tables import NoTablesError, Table, read, shapes
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.inference import constants as _constants
+from tokenroof.records.device import Device
 
 __all__ = [
     "SPECS",

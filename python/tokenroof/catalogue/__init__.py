@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tokenroof._lazy import require
-from tokenroof.catalogue._load import KINDS, Provenance, provenance_of, table
-from tokenroof.catalogue._markets import Quote, latest, quote_kinds, quotes, tier_rows
+from tokenroof.catalogue import architectures as _architectures
+from tokenroof.catalogue.files import provenance_of, table
+from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
+from tokenroof.catalogue.markets import Quote, latest, quote_kinds, quotes, tier_rows
+from tokenroof.records.device import PEAK_TYPES
+from tokenroof.records.provenance import KINDS, Provenance
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from tokenroof.device import Device
-    from tokenroof.miner import Miner
 
 __all__ = [
     "KINDS",
@@ -31,38 +32,13 @@ __all__ = [
     "models",
     "quote_kinds",
     "quotes",
+    "register_device",
     "sources",
     "tier_rows",
     "tiers",
 ]
 
 _SOURCE_COLUMNS = ("file", "item", "field", "value", "unit", "kind", "source", "date")
-
-
-def all_devices() -> tuple[Device, ...]:
-    """Return every device of the catalogue as a record, in the order of the file.
-
-    Examples
-    --------
-    >>> len(all_devices())
-    91
-    """
-    from tokenroof.device import device
-
-    return tuple(device(row["name"]) for row in table("devices")["device"])
-
-
-def all_miners() -> tuple[Miner, ...]:
-    """Return every miner of the catalogue as a record, in the order of the file.
-
-    Examples
-    --------
-    >>> len(all_miners())
-    89
-    """
-    from tokenroof.miner import miner
-
-    return tuple(miner(row["name"]) for row in table("miners")["miner"])
 
 
 def links() -> list[dict[str, Any]]:
@@ -103,8 +79,6 @@ def _frame(name: str) -> pd.DataFrame:
         rows.append(flat)
     if "peak" in units:
         unit = units.pop("peak")
-        from tokenroof.device import PEAK_TYPES
-
         units.update({f"peak_{dtype}": unit for dtype in PEAK_TYPES})
     words = [k for k in rows[0] if k not in units and k not in ("basis", "sources", "notes")]
     for row in rows:  # a first row need not have every word
@@ -185,10 +159,8 @@ def models() -> pd.DataFrame:
     >>> bool(models()["name"].is_unique)
     True
     """
-    from tokenroof.catalogue import _models
-
     pd = require("pandas", extra="analysis")
-    return pd.DataFrame(_models.rows())
+    return pd.DataFrame(_architectures.rows())
 
 
 def sources() -> pd.DataFrame:
@@ -204,8 +176,6 @@ def sources() -> pd.DataFrame:
     >>> row["kind"].item()
     'press'
     """
-    from tokenroof.catalogue import _models
-
     pd = require("pandas", extra="analysis")
     rows: list[tuple[Any, ...]] = []
     for name in ("devices", "miners", "links", "cores"):
@@ -221,7 +191,7 @@ def sources() -> pd.DataFrame:
         for field, origin in tier["provenance"].items():
             if origin.unit is not None:  # the model is a word, not a number
                 rows.append(_source("tiers", tier["name"], field, tier[field], origin))
-    for row in _models.source_rows():
+    for row in _architectures.source_rows():
         rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
     frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))
     frame["value"] = frame["value"].astype(float)
@@ -230,3 +200,7 @@ def sources() -> pd.DataFrame:
 
 def _source(file: str, item: str, field: str, value: float, origin: Provenance) -> tuple[Any, ...]:
     return (file, item, field, float(value), origin.unit, origin.kind, origin.source, origin.date)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -86,7 +86,9 @@ def skewed(
     beyond = 1.0 - mass(tall) / whole
     heavy = (moment(most, 1, q1) - moment(tall, 1, q1)) / whole * scale / rows
     further = maximum(local * (heavy - 0.5 * beyond), 0.0)
-    return Load(load, touched, maximum(touched + further * load / even, load / rows))
+    return Load(
+        load, touched, maximum(touched + further * (load / maximum(even, 1e-300)), load / rows)
+    )
 
 
 def loads(

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tokenroof._lazy import require
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -115,7 +115,7 @@ def _write(
     folder: Path, tables: dict[str, pd.DataFrame], text: str, machine: dict[str, Any]
 ) -> None:
     from tokenroof import __version__
-    from tokenroof._format import plain
+    from tokenroof.support.formats import plain
 
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)

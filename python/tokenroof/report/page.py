@@ -8,15 +8,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenroof._format import si
-from tokenroof._lazy import require
 from tokenroof.report import data
+from tokenroof.support.formats import si
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tokenroof.device import Device
     from tokenroof.measure import Machine
+    from tokenroof.records.device import Device
 
 __all__ = ["render", "with_machine"]
 
