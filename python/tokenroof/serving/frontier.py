@@ -89,9 +89,10 @@ def frontier(
         if concurrency is None
         else as_concurrency(concurrency)
     )
-    on = resolved(d, m, tried, fidelity)
+    on = resolved(d, m, tried or [Plan()], fidelity)
+    where = resolve(fidelity, d, engine).calibrated_on
     names = [*UNITS]
-    if on:
+    if tried:
         values = evaluate(on, load, users, power, pue)
         chosen = _pareto(values["interactivity"], values["output_tokens_per_s_per_mw"])
     else:
@@ -103,9 +104,7 @@ def frontier(
     data["plan"] = ("point", labels[row])
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
-    any_plan = on[0] if on else resolved(d, m, [Plan()], fidelity)[0]
-    where = resolve(fidelity, d, engine).calibrated_on
-    table = xarray.Dataset(data, attrs=attributes(any_plan, load, fidelity, where, power))
+    table = xarray.Dataset(data, attrs=attributes(on[0], load, fidelity, where, power))
     table.attrs["plans_tried"] = len(tried)
     return describe(table)
 
