@@ -1,6 +1,6 @@
 // Double SHA-256 of block headers, a thread per header.
 #include "span.hpp"
-#include "tokenroof/sha256.hpp"
+#include "tokenroof/mining/sha256.hpp"
 
 namespace tokenroof {
 namespace {

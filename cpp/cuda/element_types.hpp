@@ -1,7 +1,7 @@
 // Types of array elements that are read and written, and IEEE half precision without cuda_fp16.h.
 #pragma once
 #include "launch.hpp"
-#include "tokenroof/maths.hpp"
+#include "tokenroof/core/maths.hpp"
 
 namespace tokenroof {
 

@@ -1,14 +1,14 @@
 // Element-wise kernels: a thread per element, strides and broadcasting by Span. No physics here.
 #include "span.hpp"
 
-#include "tokenroof/attacks.hpp"
-#include "tokenroof/bitcoin.hpp"
-#include "tokenroof/dataflow.hpp"
-#include "tokenroof/economics.hpp"
-#include "tokenroof/operators.hpp"
-#include "tokenroof/power.hpp"
-#include "tokenroof/roofline.hpp"
-#include "tokenroof/speculative.hpp"
+#include "tokenroof/economics/economics.hpp"
+#include "tokenroof/inference/dataflow.hpp"
+#include "tokenroof/inference/operators.hpp"
+#include "tokenroof/inference/power.hpp"
+#include "tokenroof/inference/roofline.hpp"
+#include "tokenroof/inference/speculative.hpp"
+#include "tokenroof/mining/attacks.hpp"
+#include "tokenroof/mining/bitcoin.hpp"
 
 namespace tokenroof {
 namespace {

@@ -1,7 +1,7 @@
 // Paths of pools on a device: what pools.cu gives to pools_module.cpp.
 #pragma once
 #include "runtime.hpp"
-#include "tokenroof/pools.hpp"
+#include "tokenroof/mining/pools.hpp"
 
 namespace tokenroof {
 

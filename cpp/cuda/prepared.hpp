@@ -3,7 +3,7 @@
 #pragma once
 #include "scratch.hpp"
 #include "span.hpp"
-#include "tokenroof/serving.hpp"
+#include "tokenroof/serving/serving.hpp"
 
 namespace tokenroof {
 

@@ -3,9 +3,9 @@
 #include "span.hpp"
 
 #include "kinds.hpp"
-#include "tokenroof/memory.hpp"
-#include "tokenroof/operator_kernels.hpp"
-#include "tokenroof/speculative.hpp"
+#include "tokenroof/inference/memory.hpp"
+#include "tokenroof/inference/operator_kernels.hpp"
+#include "tokenroof/inference/speculative.hpp"
 
 namespace tokenroof {
 namespace {

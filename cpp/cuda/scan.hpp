@@ -1,7 +1,7 @@
 // Launches of the header scanner: what scan.cu gives to scan_module.cpp.
 #pragma once
 #include "runtime.hpp"
-#include "tokenroof/sha256.hpp"
+#include "tokenroof/mining/sha256.hpp"
 
 namespace tokenroof {
 

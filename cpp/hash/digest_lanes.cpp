@@ -1,7 +1,7 @@
 // Digests of headers in plain lanes, compiled once per instruction set: the vectors are the compiler's, no
 // intrinsics. No std:: templates in here (see loops.cpp).
 #include "hash_table.hpp"
-#include "tokenroof/sha256.hpp"
+#include "tokenroof/mining/sha256.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -1,6 +1,6 @@
 // The versions that a scan rolls through, BIP 320.
 #pragma once
-#include "tokenroof/sha256.hpp"
+#include "tokenroof/mining/sha256.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -2,7 +2,7 @@
 #pragma once
 #include "hash_table.hpp"
 #include "rolled.hpp"
-#include "tokenroof/sha256.hpp"
+#include "tokenroof/mining/sha256.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -2,7 +2,7 @@
 #pragma once
 #include "flags.hpp"
 #include "table.hpp"
-#include "tokenroof/config.hpp"
+#include "tokenroof/core/config.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

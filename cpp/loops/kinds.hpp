@@ -1,7 +1,7 @@
 // One element of each step kernel, for the loops of CPUs (steps.cpp) and of CUDA (cpp/cuda).
 #pragma once
-#include "tokenroof/power.hpp"
-#include "tokenroof/transformer.hpp"
+#include "tokenroof/inference/power.hpp"
+#include "tokenroof/inference/transformer.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -1,13 +1,13 @@
 // Element-wise loops, compiled once per instruction set. No physics here, and no std:: templates: an
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
-#include "tokenroof/bitcoin.hpp"
-#include "tokenroof/attacks.hpp"
-#include "tokenroof/dataflow.hpp"
-#include "tokenroof/economics.hpp"
-#include "tokenroof/operators.hpp"
-#include "tokenroof/power.hpp"
-#include "tokenroof/roofline.hpp"
-#include "tokenroof/speculative.hpp"
+#include "tokenroof/economics/economics.hpp"
+#include "tokenroof/inference/dataflow.hpp"
+#include "tokenroof/inference/operators.hpp"
+#include "tokenroof/inference/power.hpp"
+#include "tokenroof/inference/roofline.hpp"
+#include "tokenroof/inference/speculative.hpp"
+#include "tokenroof/mining/attacks.hpp"
+#include "tokenroof/mining/bitcoin.hpp"
 
 #include "flags.hpp"
 #include "steps.hpp"

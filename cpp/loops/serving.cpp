@@ -1,7 +1,7 @@
 // Loops of serving.hpp over packed records: a load an element, records prepared when they change.
 #include "elements.hpp"
 #include "steps.hpp"
-#include "tokenroof/serving.hpp"
+#include "tokenroof/serving/serving.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -4,8 +4,8 @@
 
 #include "elements.hpp"
 #include "kinds.hpp"
-#include "tokenroof/operator_kernels.hpp"
-#include "tokenroof/speculative.hpp"
+#include "tokenroof/inference/operator_kernels.hpp"
+#include "tokenroof/inference/speculative.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -1,7 +1,7 @@
 // Loops over packed records, defined in steps.cpp.
 #pragma once
 #include "table.hpp"
-#include "tokenroof/config.hpp"
+#include "tokenroof/core/config.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

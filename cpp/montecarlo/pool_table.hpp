@@ -1,6 +1,6 @@
 // Paths of pools and miners, one table per instruction set.
 #pragma once
-#include "tokenroof/pools.hpp"
+#include "tokenroof/mining/pools.hpp"
 
 namespace tokenroof {
 

@@ -1,6 +1,6 @@
 // Chains of one operation in registers: the loop of every compute probe.
 #pragma once
-#include "tokenroof/config.hpp"
+#include "tokenroof/core/config.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

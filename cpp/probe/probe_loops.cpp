@@ -12,7 +12,7 @@
 
 #include "probe/chains.hpp"
 #include "probe/probe_table.hpp"
-#include "tokenroof/config.hpp"
+#include "tokenroof/core/config.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {

@@ -19,7 +19,7 @@
 #include "isa.hpp"
 #include "montecarlo/pool_module.hpp"
 #include "probe/probe_module.hpp"
-#include "tokenroof/serving.hpp"
+#include "tokenroof/serving/serving.hpp"
 
 namespace py = pybind11;
 namespace tr = tokenroof;

@@ -14,7 +14,8 @@ import pytest
 import tokenroof as tr
 
 ISAS = tr.build_config()["isas_usable"]
-HEADERS = sorted(Path(tr.get_include(), "tokenroof").glob("*.hpp"))
+INCLUDE = Path(tr.get_include(), "tokenroof")
+HEADERS = sorted(path.relative_to(INCLUDE).as_posix() for path in INCLUDE.rglob("*.hpp"))
 
 
 def _python(code, **environment):
@@ -185,7 +186,7 @@ int main(int, char** arguments) {
 
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="no g++ here: compiles each header alone")
-@pytest.mark.parametrize("header", [h.name for h in HEADERS])
+@pytest.mark.parametrize("header", HEADERS)
 def test_each_header_stands_alone(header, tmp_path):
     unit = tmp_path / "unit.cpp"
     unit.write_text(f"#include <tokenroof/{header}>\nint main() {{ return 0; }}\n")
@@ -195,10 +196,45 @@ def test_each_header_stands_alone(header, tmp_path):
     assert got.returncode == 0 and not got.stderr, got.stderr
 
 
+# A header folder, and those below it: what its headers may include.
+BELOW = {
+    "core": set(),
+    "records": {"core"},
+    "inference": {"core", "records"},
+    "mining": {"core"},
+    "serving": {"core", "records", "inference"},
+    "economics": {"core", "records", "inference", "serving", "mining"},
+}
+
+
+def _included(header):
+    text = (INCLUDE / header).read_text()
+    return re.findall(r'^#include\s+"tokenroof/([^"]+)', text, re.MULTILINE)
+
+
 def test_headers_are_shipped():
-    assert {"roofline.hpp", "operators.hpp", "transformer.hpp", "sha256.hpp"} <= {
-        h.name for h in HEADERS
-    }
+    """One folder per subject, as in the package, and none beside them."""
+    assert {header.split("/")[0] for header in HEADERS} == set(BELOW)
+    wanted = {"inference/roofline.hpp", "inference/transformer.hpp", "mining/sha256.hpp"}
+    assert wanted <= set(HEADERS)
+
+
+@pytest.mark.parametrize("header", HEADERS)
+def test_headers_include_what_is_below_them(header):
+    folder, included = header.split("/")[0], _included(header)
+    # by their whole paths, and nothing else: no standard header
+    assert (INCLUDE / header).read_text().count("#include") == len(included)
+    for name in included:
+        assert name in HEADERS
+        assert name.split("/")[0] in BELOW[folder] | {folder}, name
+
+
+def test_headers_include_each_other_in_no_ring():
+    left = {header: set(_included(header)) for header in HEADERS}
+    while left:
+        free = {header for header, needs in left.items() if not needs & left.keys()}
+        assert free, f"a ring among {sorted(left)}"
+        left = {header: needs for header, needs in left.items() if header not in free}
 
 
 def test_import_needs_numpy_and_the_standard_library_alone():

@@ -1,0 +1,87 @@
+// How engines cut a step into kernels, and which types they keep: counts and rules, no rates.
+//
+// Between two kernels of a step a device waits (launch, drain, fill), whatever the kernels do, so a step
+// costs a gap per kernel and another per collective. Counts are those of today's engines, with the fusions
+// that they share: QKV in one product, norm with residual, gate with activation.
+#pragma once
+#include "tokenroof/inference/recurrent.hpp"
+#include "tokenroof/records/records.hpp"
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+// Checkpoints of mixtures in 4 bits keep the projections of their mixers in bf16 (as DeepSeek-R1-NVFP4,
+// Kimi-K2.5 and their like are published).
+TR_HD bool keeps_mixers_wide(const double* m, int weight) {
+    return m[model::moe_layers] > 0.0 && dtype_bytes(weight) < 1.0;
+}
+TR_HD int mixer_weights(const double* m, const double* p) {
+    const int w = int(p[plan::weights]);
+    return keeps_mixers_wide(m, w) ? int(dtype::bf16) : w;
+}
+TR_HD int mixer_activations(const double* m, const double* p) {
+    return keeps_mixers_wide(m, int(p[plan::weights])) ? int(dtype::bf16) : int(p[plan::activations]);
+}
+
+// Parameters of the mixers' projections: attention, linear attention, Mamba.
+TR_HD double mixer_parameters(const double* m) {
+    const double h = m[model::hidden], heads = m[model::heads], kv_heads = m[model::kv_heads];
+    double each;
+    if (m[model::kv_lora_rank] > 0.0) {
+        const double q = m[model::q_lora_rank], rank = m[model::kv_lora_rank], rope = m[model::rope_head_dim];
+        const double queries = heads * (m[model::nope_head_dim] + rope);
+        each = q > 0.0 ? (q + rank + rope) * h + queries * q : (queries + rank + rope) * h;
+        each = each + heads * (m[model::nope_head_dim] + m[model::v_head_dim]) * rank;
+    } else {
+        each = ((m[model::q_multiplier] * heads + kv_heads) * m[model::head_dim] + kv_heads * m[model::v_head_dim]) * h;
+    }
+    each = each + h * heads * m[model::v_head_dim];
+    const Recurrent linear = linear_mixer(m, 1.0), mamba = mamba_mixer(m, 1.0);
+    return (m[model::full_layers] + m[model::window_layers]) * each +
+           m[model::linear_layers] * ((linear.columns + linear.out) * h + linear.gate_columns * linear.gate_rank) +
+           m[model::mamba_layers] * (mamba.columns + mamba.out) * h;
+}
+
+// Kernels beyond the two products, of a layer.
+constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA, less the two products of others
+constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather
+constexpr double linear_kernels = 14.0; // a linear-attention or Mamba mixer, its two products included
+constexpr double routed_kernels = 5.0;  // router, top-k, permutation, experts, sum
+
+struct Structure {
+    double kernels, collectives; // of one step, each a whole number for whole layers
+};
+
+TR_HD Structure step_structure(const double* m, const double* p) {
+    const double softmax = m[model::full_layers] + m[model::window_layers];
+    const double recurrent = m[model::linear_layers] + m[model::mamba_layers];
+    const double dense = m[model::dense_layers], moe = m[model::moe_layers];
+    const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0, sparse = m[model::index_topk] > 0.0 ? 1.0 : 0.0;
+    const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
+    // narrow activations are quantised: a kernel a block, as in front of its first product the norm does it
+    const double mixer = activation_bytes(mixer_activations(m, p)) < 2.0 ? 1.0 : 0.0;
+    const double mlp = activation_bytes(int(p[plan::activations])) < 2.0 ? 1.0 : 0.0;
+    const double routed = activation_bytes(int(p[plan::experts])) < 2.0 ? 1.0 : 0.0;
+    Structure s;
+    s.kernels = 2.0 + m[model::norms]; // embedding, head
+    s.kernels += softmax * (4.0 + mixer + latent * (latent_kernels + mixer) + sparse * sparse_kernels);
+    s.kernels += recurrent * (linear_kernels + mixer);
+    s.kernels += dense * (3.0 + mlp);
+    s.kernels += moe * (routed_kernels + routed + shared * (1.0 + mlp));
+    const bool dispatched = p[plan::dp] > 1.0;
+    s.collectives = 0.0;
+    if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;
+    if (dispatched) s.collectives += 2.0 * moe;
+    s.collectives += p[plan::pp] - 1.0;
+    if (p[plan::cp] > 1.0) s.collectives += softmax;
+    return s;
+}
+
+// Seconds that engine and host add to a step, per sequence aside.
+TR_HD double engine_gaps(const double* c, const Structure& s) {
+    const double* e = c + calibration::block_engine;
+    return s.kernels * e[constant::engine::kernel_gap] + s.collectives * e[constant::engine::collective_gap];
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof

@@ -1,0 +1,127 @@
+// Serving in closed loop: so many requests in flight, each answered one followed by the next.
+//
+// The engine keeps B = min(concurrency, slots) sequences in its batch; slots are those whose prompt and
+// answer fit the memory that weights and engine leave. While a request decodes its answer, the prompts of
+// the B - 1 others pass through the same steps, so
+//     TPOT = step(B) + (B - 1)/output * extra / lanes,
+// extra being what a step that carries a prompt takes beyond one that does not: without a CUDA graph, as
+// engines run it, at least the host's time for its kernels. And
+//     TTFT = request + own prefill + step(B) + burst (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
+// admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
+// for a slot. Latency and throughput follow by Little's law.
+//   [L61] Little, Operations Research 9(3) 1961.   [A24] Agrawal et al., Sarathi-Serve, arXiv:2403.02310.
+//   [K23] Kwon et al., PagedAttention, arXiv:2309.06180.
+#pragma once
+#include "tokenroof/inference/transformer.hpp"
+
+// clang-format off
+// A load's terms: what device, model and plan give, without an engine's gaps.
+#define TR_SERVING_TERMS(X) \
+    X(batch) X(slots) X(decode_s) X(mixed_s) X(prefill_s) X(kernels) X(collectives) X(sequences) X(lanes) \
+    X(decode_j) X(mixed_j) X(idle_w)
+#define TR_SERVING_FIELDS(X) \
+    X(ttft) X(tpot) X(latency) X(output_rate) X(batch) X(slots) X(step_s) X(interference_s) \
+    X(prefill_s) X(burst_s) X(queue_s) X(watts)
+// clang-format on
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+#define TR_NAME(name) name,
+namespace term { enum Field : int { TR_SERVING_TERMS(TR_NAME) count }; }
+namespace serving_field { enum Field : int { TR_SERVING_FIELDS(TR_NAME) count }; }
+#undef TR_NAME
+
+// Of two times that overlap but for a little: within 2 % of their 4-norm (see smooth_max).
+constexpr double serving_overlap = 0.19;
+
+// Sequences of `tokens` tokens that the replica holds at once; unlimited where the memory is unknown.
+TR_HD double serving_slots(const double* d, const double* c, const double* m, const double* p, double tokens) {
+    const double* e = c + calibration::block_engine;
+    const double memory = d[device::memory_bytes];
+    if (memory != memory) return infinite();
+    const double room = memory * e[constant::engine::memory_share] -
+                        weight_bytes(m, p) * e[constant::engine::memory_weights] -
+                        e[constant::engine::memory_reserved];
+    return room / sequence_bytes(m, p, tokens) * p[plan::dp];
+}
+
+// The record without the gaps that `serving_of_terms` adds: what a step is prepared with.
+TR_HD void without_gaps(double* c) {
+    double* e = c + calibration::block_engine;
+    e[constant::engine::kernel_gap] = e[constant::engine::collective_gap] = e[constant::engine::sequence] = 0.0;
+}
+
+// r: prepared without gaps; c: the whole record.
+template <class P>
+TR_HD void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
+                         double concurrency, double input, double output, double* t) {
+    const bool valid = concurrency > 0.0 && input > 0.0 && output > 0.0;
+    const double slots = serving_slots(d, c, m, p, input + output);
+    // a device that cannot hold one request serves none
+    const double batch = valid && slots >= 1.0 ? min_nan(concurrency, slots) : not_a_number();
+    const double context = input + 0.5 * output, ranks = p[plan::dp];
+    const Structure s = step_structure(m, p);
+    double decode[step::count], mixed[step::count], prefill[step::count];
+    evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
+    evaluate_step<true, true>(r, batch, context, ranks, input, 0.0, mixed);
+    evaluate_step<false, true>(r, 0.0, 0.0, 1.0, input, 0.0, prefill);
+    const double bad = batch == batch ? 0.0 : batch;
+    t[term::batch] = batch;
+    t[term::slots] = slots;
+    t[term::decode_s] = decode[step::time];
+    t[term::mixed_s] = mixed[step::time];
+    t[term::prefill_s] = prefill[step::time] + bad;
+    t[term::kernels] = s.kernels;
+    t[term::collectives] = s.collectives;
+    t[term::sequences] = share(share(batch, p[plan::pp]), p[plan::dp]);
+    t[term::lanes] = p[plan::pp] * p[plan::dp];
+    t[term::idle_w] = r.idle * r.devices;
+    t[term::decode_j] = (decode[step::watts] - t[term::idle_w]) * decode[step::time];
+    t[term::mixed_j] = (mixed[step::watts] - t[term::idle_w]) * mixed[step::time];
+}
+
+// What users see, from the terms and an engine's constants.
+TR_HD void serving_of_terms(const double* c, const double* t, double concurrency, double output, double* f) {
+    const double* e = c + calibration::block_engine;
+    const double gaps = engine_gaps(c, {t[term::kernels], t[term::collectives]});
+    const double sequence = e[constant::engine::sequence], batch = t[term::batch];
+    const double floor = t[term::kernels] * e[constant::engine::prefill_kernel];
+    const double step = t[term::decode_s] + gaps + sequence * t[term::sequences];
+    const double mixed = t[term::mixed_s] + gaps + sequence * (t[term::sequences] + 1.0);
+    const double carrying = smooth_max(mixed, floor, serving_overlap);
+    const double extra = (carrying - step) / t[term::lanes];
+    const double others = max_nan(batch - 1.0, 0.0);
+    const double interference = others / output * extra;
+    const double tpot = step + interference;
+    const double prefill = smooth_max(t[term::prefill_s] * e[constant::engine::prompt], floor, serving_overlap);
+    const double burst = e[constant::engine::burst] * others * extra;
+    const double queue = max_nan(concurrency / batch - 1.0, 0.0) * output * tpot;
+    const double ttft = e[constant::engine::request] + prefill + step + burst + queue;
+    const double latency = ttft + max_nan(output - 1.0, 0.0) * tpot;
+    // joules of a decoded token's steps, and of the prompts that pass meanwhile
+    const double joules = t[term::decode_j] + others / output / t[term::lanes] * (t[term::mixed_j] - t[term::decode_j]);
+    f[serving_field::ttft] = ttft;
+    f[serving_field::tpot] = tpot;
+    f[serving_field::latency] = latency;
+    f[serving_field::output_rate] = concurrency * output / latency;
+    f[serving_field::batch] = batch;
+    f[serving_field::slots] = t[term::slots];
+    f[serving_field::step_s] = step;
+    f[serving_field::interference_s] = interference;
+    f[serving_field::prefill_s] = prefill;
+    f[serving_field::burst_s] = burst;
+    f[serving_field::queue_s] = queue;
+    f[serving_field::watts] = t[term::idle_w] + joules / tpot;
+}
+
+template <class P>
+TR_HD void serving(const P& r, const double* d, const double* c, const double* m, const double* p,
+                   double concurrency, double input, double output, double* f) {
+    double t[term::count];
+    serving_terms(r, d, c, m, p, concurrency, input, output, t);
+    serving_of_terms(c, t, concurrency, output, f);
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof
