@@ -1,12 +1,9 @@
 """Kernels as others' objects meet them: NumPy's protocol, pandas, polars, xarray, Dask, pickle."""
 
 import concurrent.futures
-import doctest
-import importlib
 import inspect
 import multiprocessing
 import pickle
-import pkgutil
 
 import numpy as np
 import pytest
@@ -147,17 +144,3 @@ def test_dask():
 def test_masked_arrays():
     got = kernels.ridge_point(np.ma.masked_array([4.0, 6.0], mask=[False, True]), 2.0)
     assert got[0] == 2.0 and got.mask.tolist() == [False, True]
-
-
-MODULES = ["tokenroof"] + [
-    f"tokenroof.{m.name}" for m in pkgutil.iter_modules(tr.__path__) if m.name != "_core"
-] + ["tokenroof.catalogue.architectures", "tokenroof.reference._ieee", "tokenroof.reference.sha256"]  # fmt: skip
-
-
-@pytest.mark.parametrize("name", MODULES)
-def test_examples_in_docstrings(name):
-    module = importlib.import_module(name)
-    results = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert results.failed == 0
-    if name == "tokenroof.kernels":
-        assert results.attempted >= 20
