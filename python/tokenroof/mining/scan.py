@@ -312,9 +312,9 @@ def backends() -> dict[str, dict[str, Any]]:
             bound, binds = bound_of(core, name, mode, clock)
             row[f"{prefix}bound"], row[f"{prefix}binds"] = bound, binds
         out[name] = row
-    from tokenroof.mining import cuda_backend  # where it is asked for
+    from tokenroof.mining.cuda_backend import row as cuda_row  # where it is asked for
 
-    out["cuda"] = cuda_backend.row()
+    out["cuda"] = cuda_row()
     return out
 
 
