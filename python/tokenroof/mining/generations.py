@@ -183,7 +183,10 @@ def generations_race(
     ['2010-11', '2013-03', '2013-12', '2026-02']
     """
     machines = machines_of(miners)
-    when, earned, _ = market(months, hashprice, difficulty, price, subsidy_btc, fees_btc)
+    when, earned, _ = market(
+        months, hashprice=hashprice, difficulty=difficulty, price=price,
+        subsidy_btc=subsidy_btc, fees_btc=fees_btc,
+    )  # fmt: skip
     power_price = by_month("power_price_per_kwh", power_price_per_kwh, len(when))
     kept = fee_of(fee)
     overhead = finite_number("pue", pue, 1.0)
