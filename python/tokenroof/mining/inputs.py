@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,3 +91,10 @@ def reward_of(
 def number_or_array(value: Any) -> Any:
     """A float for a scalar, else the array."""
     return float(value) if np.ndim(value) == 0 else value
+
+
+def usable_processors() -> int:
+    """Logical processors that this process may use: its threads, where nobody says how many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -13,6 +13,7 @@ from typing import Any
 from tokenroof import _core
 from tokenroof.mining.bitcoin import checked_target, target_from_bits, whole_number
 from tokenroof.mining.hash_roofline import core_cycles, local_core
+from tokenroof.mining.inputs import usable_processors
 
 __all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
 
@@ -92,12 +93,6 @@ def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
     return raw
 
 
-def _default_threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
-
-
 def scan(
     header: bytes | str,
     start: int = 0,
@@ -172,7 +167,7 @@ def scan(
     if target is None:
         target = target_from_bits(int.from_bytes(raw[72:76], "little"))
     aim = checked_target(target).to_bytes(32, "little")
-    workers = _default_threads() if threads is None else whole_number("threads", threads, 1)
+    workers = usable_processors() if threads is None else whole_number("threads", threads, 1)
     if workers > _MOST_THREADS:
         raise ValueError(f"threads is {workers}; allowed: 1 to {_MOST_THREADS}")
     if progress is not None and not callable(progress):
