@@ -10,6 +10,11 @@ from tokenroof import economics as ec
 from tokenroof import kernels
 
 
+def test_names_that_are_handed_out():
+    assert dir(ec) == sorted(ec.__all__)
+    assert all(hasattr(ec, name) for name in ec.__all__)
+
+
 def test_annuities():
     """Short, Packey, Holt 1995."""
     for rate, years, want in (

@@ -101,3 +101,32 @@ def test_bad_pool_arguments(changes, named):
 def test_what_is_no_number_or_list_is_named(call, named):
     with pytest.raises((TypeError, ValueError), match=named + ".*; allowed: "):
         call()
+
+
+def test_names_that_are_handed_out():
+    assert dir(mining) == sorted(mining.__all__)
+    assert all(hasattr(mining, name) for name in mining.__all__)
+
+
+POOL_TERMS = (
+    "subsidy_btc, fees_btc, fees_std_btc, fee, pool_hashrate, share_difficulty, window_blocks"
+)
+
+
+@pytest.mark.parametrize(
+    "call,name,allowed",
+    [
+        (lambda **given: mining.pool_income("SOLO", 1e15, 1e14, 1.0, **given), "pool_income", POOL_TERMS),
+        (lambda **given: mining.simulate_pool("SOLO", 1e15, 1e14, 1.0, **given), "simulate_pool",
+         f"{POOL_TERMS}, threads, progress, device"),
+        (lambda **given: mining.payback("Antminer S21", 3000, 50.0, 0.06, **given), "payback",
+         "hashprice_growth_per_year, price_growth_per_year, difficulty_growth_per_year, "
+         "difficulty_growth_per_retarget"),
+        (lambda **given: mining.network_power(["2021-10"], **given), "network_power",
+         "difficulty, price, subsidy_btc, fees_btc, hashprice"),
+    ],
+)  # fmt: skip
+def test_unknown_options_are_named(call, name, allowed):
+    said = rf"^{name}\(\) got an unexpected option 'feee'; allowed: {allowed}$"
+    with pytest.raises(TypeError, match=said):
+        call(feee=0.1)

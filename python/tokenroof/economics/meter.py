@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.support.arguments import finite_number
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,8 +143,6 @@ class Comparison:
 
     def to_frame(self) -> pd.DataFrame:
         """One row per use of the meter."""
-        from tokenroof.support.lazy import require
-
         rows = [
             {"use": "mining", "with": self.miner, "revenue_per_mwh": self.mining},
             {
@@ -187,7 +187,8 @@ def compare_per_mwh(
     Returns
     -------
     Comparison
-        ``inference`` is NaN where no plan and batch is that fast, or fits the memory.
+        Revenue of each, and the electricity [$/MWh]; ``inference`` is NaN where no plan and batch is
+        that fast, or fits the memory.
 
     Raises
     ------
@@ -200,12 +201,10 @@ def compare_per_mwh(
     >>> result.inference > result.mining
     True
     """
-    from tokenroof.catalogue.lookup import miner as find_miner
     from tokenroof.inference.door import as_device, as_model
-    from tokenroof.records.miner import Miner
     from tokenroof.serving import frontier
 
-    m = miner if isinstance(miner, Miner) else find_miner(miner)
+    m = find_miner(miner)
     d, llm = as_device(device), as_model(model)
     prices = Market.latest() if market is None else market
     if not isinstance(prices, Market):

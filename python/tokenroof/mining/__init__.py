@@ -21,12 +21,13 @@ from tokenroof.mining.bitcoin import (
     target_from_bits,
     work,
 )
-from tokenroof.mining.chain import Chain, subsidy, supply
+from tokenroof.mining.chain import Chain
 from tokenroof.mining.curtailment import Curtailment, curtailment
 from tokenroof.mining.difficulty_path import DifficultyPath, difficulty_path
 from tokenroof.mining.equilibrium import Equilibrium, Tranche, cost_curve, equilibrium
 from tokenroof.mining.generations import Race, generations_race
 from tokenroof.mining.hash_roofline import HashRoofline, hash_roofline, hashrate
+from tokenroof.mining.issuance import subsidy, supply
 from tokenroof.mining.margins import (
     break_even_difficulty,
     break_even_efficiency,
@@ -115,3 +116,7 @@ __all__ = [
     "time_to_block_quantile",
     "work",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

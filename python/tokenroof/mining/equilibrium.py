@@ -11,9 +11,9 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.mining.chain import Chain
-from tokenroof.mining.inputs import number_or_array, powered, reals, reward_of, together
+from tokenroof.mining.inputs import number_or_array, powered, reals, reward_of
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import check_shapes, finite_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -209,7 +209,7 @@ def equilibrium(
     given = tranches_of(fleet)
     coin = reals("price", price, above=True)
     reward = reward_of(subsidy_btc, fees_btc)
-    together(price=coin, subsidy_btc=reward)
+    check_shapes(price=coin, subsidy_btc=reward)
     daily = coin * reward * (86400.0 / rules.mean_block_seconds)  # $ a day, of all blocks
     # in the order of their costs; `filled` is what the first k of them have together
     order = np.argsort([tranche.full_cost for tranche in given], kind="stable")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.margins import break_even_efficiency, margin_per_day
 from tokenroof.mining.market import CBECI_POWER_PRICE, MONTH, by_month, market
 from tokenroof.records.miner import MINER_KINDS, Miner
@@ -27,7 +28,7 @@ class Race:
     months : tuple of str
         "2013-01" ...
     names, kinds : tuple of str
-        Of the machines; kinds as in `tokenroof.miner.MINER_KINDS`.
+        Of the machines; kinds as in `tokenroof.records.miner.MINER_KINDS`.
     efficiency : ndarray
         Of each machine, NaN where its power is not known [J/TH].
     threshold : ndarray, by month
@@ -163,6 +164,7 @@ def generations_race(
     Returns
     -------
     Race
+        Margins [$/day] and thresholds [J/TH], by month.
 
     Raises
     ------
@@ -181,11 +183,12 @@ def generations_race(
     ['2010-11', '2013-03', '2013-12', '2026-02']
     """
     machines = machines_of(miners)
-    when, earned, _ = market(months, hashprice, difficulty, price, subsidy_btc, fees_btc)
+    when, earned, _ = market(
+        months, hashprice=hashprice, difficulty=difficulty, price=price,
+        subsidy_btc=subsidy_btc, fees_btc=fees_btc,
+    )  # fmt: skip
     power_price = by_month("power_price_per_kwh", power_price_per_kwh, len(when))
-    kept = finite_number("fee", fee)
-    if kept >= 1.0:
-        raise ValueError(f"fee is {fee!r}; allowed: at least 0, below 1")
+    kept = fee_of(fee)
     overhead = finite_number("pue", pue, 1.0)
 
     margin = np.full((len(machines), len(when)), np.nan)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import check_shapes
+from tokenroof.support.arguments import check_shapes, finite_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-together = check_shapes
 
 
 def reals(
@@ -64,6 +63,14 @@ def pool_fee(fee: ArrayLike) -> NDArray[np.float64]:
     return reals("fee", fee, below=1.0)
 
 
+def fee_of(fee: object) -> float:
+    """The same, one number."""
+    kept = finite_number("fee", fee)
+    if kept >= 1.0:
+        raise ValueError(f"fee is {fee!r}; allowed: at least 0, below 1")
+    return kept
+
+
 def overhead_of(pue: ArrayLike) -> NDArray[np.float64]:
     """Facility power over the machine's."""
     return reals("pue", pue, 1.0)
@@ -74,7 +81,7 @@ def reward_of(
 ) -> NDArray[np.float64]:
     """Subsidy and fees of a block [BTC]; above zero unless said otherwise."""
     subsidy, fees = reals("subsidy_btc", subsidy_btc), reals("fees_btc", fees_btc)
-    together(subsidy_btc=subsidy, fees_btc=fees)
+    check_shapes(subsidy_btc=subsidy, fees_btc=fees)
     reward = np.asarray(subsidy + fees)
     if above and (reward == 0.0).any():
         raise ValueError("subsidy_btc + fees_btc is 0; allowed: a sum > 0")
@@ -84,3 +91,10 @@ def reward_of(
 def number_or_array(value: Any) -> Any:
     """A float for a scalar, else the array."""
     return float(value) if np.ndim(value) == 0 else value
+
+
+def usable_processors() -> int:
+    """Logical processors that this process may use: its threads, where nobody says how many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -14,9 +14,9 @@ from tokenroof.mining.inputs import (
     powered,
     reals,
     reward_of,
-    together,
 )
 from tokenroof.records.miner import Miner
+from tokenroof.support.arguments import check_shapes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -74,7 +74,7 @@ def margin_per_day(
         reals("power_price_per_kwh", power_price_per_kwh),
     )
     kept, overhead = pool_fee(fee), overhead_of(pue)
-    together(hashprice=earned, power_price_per_kwh=price, fee=kept, pue=overhead)
+    check_shapes(hashprice=earned, power_price_per_kwh=price, fee=kept, pue=overhead)
     return _call("miner_margin", machine.hashrate, watts, earned, price, kept, overhead)
 
 
@@ -105,7 +105,7 @@ def break_even_power_price(
     """
     machine, watts = powered(miner)
     earned, kept, overhead = reals("hashprice", hashprice), pool_fee(fee), overhead_of(pue)
-    together(hashprice=earned, fee=kept, pue=overhead)
+    check_shapes(hashprice=earned, fee=kept, pue=overhead)
     return _call("break_even_power_price", machine.hashrate, watts, earned, kept, overhead)
 
 
@@ -139,7 +139,7 @@ def shutdown_hashprice(
     machine, watts = powered(miner)
     price = reals("power_price_per_kwh", power_price_per_kwh)
     kept, overhead = pool_fee(fee), overhead_of(pue)
-    together(power_price_per_kwh=price, fee=kept, pue=overhead)
+    check_shapes(power_price_per_kwh=price, fee=kept, pue=overhead)
     return _call("shutdown_hashprice", machine.hashrate, watts, price, kept, overhead)
 
 
@@ -180,7 +180,7 @@ def shutdown_price(
     least = np.asarray(shutdown_hashprice(miner, power_price_per_kwh, fee, pue))
     hard = reals("difficulty", difficulty, above=True)
     reward = reward_of(subsidy_btc, fees_btc)
-    together(power_price_per_kwh=least, difficulty=hard, subsidy_btc=reward)
+    check_shapes(power_price_per_kwh=least, difficulty=hard, subsidy_btc=reward)
     return _call("price_at_hashprice", hard, reward, least)
 
 
@@ -221,7 +221,7 @@ def break_even_difficulty(
     least = np.asarray(shutdown_hashprice(miner, power_price_per_kwh, fee, pue))
     coin = reals("price", price, above=True)
     reward = reward_of(subsidy_btc, fees_btc)
-    together(power_price_per_kwh=least, price=coin, subsidy_btc=reward)
+    check_shapes(power_price_per_kwh=least, price=coin, subsidy_btc=reward)
     return _call("difficulty_at_hashprice", reward, coin, least)
 
 
@@ -254,7 +254,7 @@ def break_even_efficiency(
     """
     earned, price = reals("hashprice", hashprice), reals("power_price_per_kwh", power_price_per_kwh)
     kept, overhead = pool_fee(fee), overhead_of(pue)
-    together(hashprice=earned, power_price_per_kwh=price, fee=kept, pue=overhead)
+    check_shapes(hashprice=earned, power_price_per_kwh=price, fee=kept, pue=overhead)
     one = np.asarray(_call("shutdown_hashprice", 1e15, 1e3, price, kept, overhead))  # of 1 J/TH
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         return number_or_array(np.where(one > 0.0, earned / one, np.inf))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
@@ -126,13 +126,24 @@ def by_month(name: str, value: ArrayLike, count: int, *, above: bool = False) ->
     return np.broadcast_to(array, (count,))
 
 
+class MonthlyMarket(TypedDict, total=False):
+    """What mining earns by month, or as one number: the hashprice, or the four that it comes from."""
+
+    difficulty: ArrayLike | None
+    price: ArrayLike | None
+    subsidy_btc: ArrayLike | None
+    fees_btc: ArrayLike
+    hashprice: ArrayLike | None
+
+
 def market(
     months: Iterable[str] | None,
-    hashprice: ArrayLike | None,
-    difficulty: ArrayLike | None,
-    price: ArrayLike | None,
-    subsidy_btc: ArrayLike | None,
-    fees_btc: ArrayLike,
+    *,
+    hashprice: ArrayLike | None = None,
+    difficulty: ArrayLike | None = None,
+    price: ArrayLike | None = None,
+    subsidy_btc: ArrayLike | None = None,
+    fees_btc: ArrayLike = 0.0,
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
     """Months, hashprice and, where it is known, difficulty; the catalogue's if nothing is given."""
     parts = {"difficulty": difficulty, "price": price, "subsidy_btc": subsidy_btc}

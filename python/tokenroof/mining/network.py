@@ -11,8 +11,8 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.mining.bitcoin import BLOCK_SECONDS, whole_number
-from tokenroof.mining.inputs import number_or_array, reals, reward_of, together
-from tokenroof.support.arguments import finite_number
+from tokenroof.mining.inputs import number_or_array, reals, reward_of
+from tokenroof.support.arguments import check_shapes, finite_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,7 +22,7 @@ _MOST_BLOCKS = 10**9
 
 
 def _kernel(name: str, **arguments: Any) -> Any:
-    together(**arguments)
+    check_shapes(**arguments)
     return number_or_array(getattr(kernels, name)(*arguments.values()))
 
 
@@ -127,7 +127,7 @@ def time_to_block_quantile(
     """
     part = reals("probability", probability, below=1.0)
     mean = np.asarray(expected_time_to_block(hashrate, difficulty))
-    together(difficulty=mean, probability=part)
+    check_shapes(difficulty=mean, probability=part)
     return number_or_array(mean * -np.log1p(-part))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from tokenroof.mining.bitcoin import BLOCK_SECONDS
 from tokenroof.mining.generations import machines_of, out_in
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.margins import break_even_efficiency
-from tokenroof.mining.market import CBECI_POWER_PRICE, by_month, market
+from tokenroof.mining.market import CBECI_POWER_PRICE, MonthlyMarket, by_month, market
 from tokenroof.mining.network import network_hashrate
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import check_options, finite_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -86,11 +86,6 @@ class NetworkPower:
 def network_power(
     months: Iterable[str] | None = None,
     *,
-    difficulty: ArrayLike | None = None,
-    price: ArrayLike | None = None,
-    subsidy_btc: ArrayLike | None = None,
-    fees_btc: ArrayLike = 0.0,
-    hashprice: ArrayLike | None = None,
     hashrate: ArrayLike | None = None,
     power_price_per_kwh: ArrayLike = CBECI_POWER_PRICE,
     pue: tuple[float, float, float] = CBECI_PUE,
@@ -99,6 +94,7 @@ def network_power(
     weights: Mapping[str, float] | None = None,
     max_age_years: float | None = None,
     block_seconds: float = BLOCK_SECONDS,
+    **earnings: Unpack[MonthlyMarket],
 ) -> NetworkPower:
     """Bounds and a best guess of the network's power, as the Cambridge index makes them.
 
@@ -139,6 +135,7 @@ def network_power(
     Returns
     -------
     NetworkPower
+        Lower bound, best guess and upper bound by month [W].
 
     Raises
     ------
@@ -159,9 +156,10 @@ def network_power(
     >>> [round(float(twh[0]), 1) for twh in power.annual_twh]
     [37.5, 92.8, 413.0]
     """
-    if hashprice is not None and hashrate is None:
+    check_options("network_power", earnings, MonthlyMarket)
+    if earnings.get("hashprice") is not None and hashrate is None:
         raise ValueError("hashrate is None; allowed beside hashprice: numbers > 0")
-    when, earned, hard = market(months, hashprice, difficulty, price, subsidy_btc, fees_btc)
+    when, earned, hard = market(months, **earnings)
     if hashrate is not None:
         total = by_month("hashrate", hashrate, len(when), above=True)
     else:
@@ -171,48 +169,89 @@ def network_power(
     kept = float(reals("fee", finite_number("fee", fee), below=1.0))
     machines = machines_of(miners)
     parts = _weights(weights, machines)
-    age = (
-        None if max_age_years is None else finite_number("max_age_years", max_age_years, above=True)
-    )
-
-    rows, left_out = [], []
-    for machine in machines:
-        out = out_in(machine, when)
-        if out is None or machine.power is None:
-            left_out.append(machine.name)
-            continue
-        if age is not None:
-            out &= np.array([_years(machine.release, month) <= age for month in when])
-        rows.append((machine, out))
-    names = tuple(machine.name for machine, _ in rows)
-    shape = (len(rows), len(when))
-    efficiency = np.array([m.efficiency for m, _ in rows], dtype=float).reshape(-1, 1)
-    out = np.array([o for _, o in rows], dtype=bool).reshape(shape)
-    rates = np.array([m.hashrate for m, _ in rows]).reshape(-1, 1)
-    watts = np.array([m.power for m, _ in rows], dtype=float).reshape(-1, 1)
-    kernel: Any = kernels.shutdown_hashprice  # type: ignore[attr-defined]
-    earning = out & (kernel(rates, watts, power_price, kept, overhead[1]) <= earned)
-
-    shares = np.where(earning, np.array([parts(n) for n in names]).reshape(-1, 1), 0.0)
-    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-        shares = shares / shares.sum(axis=0)
-    some = shares.sum(axis=0) > 0.0  # false for NaN
-    shares = np.where(some, shares, 0.0)
-    in_basket = shares > 0.0
-    best = np.where(some, (shares * efficiency).sum(axis=0), np.nan)
-    worst = np.where(in_basket, efficiency, -np.inf).max(axis=0, initial=-np.inf)
-    least = np.where(out, efficiency, np.inf).min(axis=0, initial=np.inf)
+    fleet, left_out = _known(machines, when, max_age_years)
+    names = tuple(machine.name for machine in fleet.machines)
+    earning = fleet.earning(earned, power_price, kept, overhead[1])
+    shares = _shares(earning, np.array([parts(n) for n in names]))
+    least, best, worst = _efficiencies(fleet, shares)
     watts_per = total / 1e12
     return NetworkPower(
         months=when,
         hashrate=np.array(total),
         threshold=np.asarray(break_even_efficiency(earned, power_price, kept, overhead[1])),
-        lower_w=np.where(np.isinf(least), np.nan, least) * watts_per * overhead[0],
+        lower_w=least * watts_per * overhead[0],
         best_guess_w=best * watts_per * overhead[1],
-        upper_w=np.where(some, worst, np.nan) * watts_per * overhead[2],
+        upper_w=worst * watts_per * overhead[2],
         names=names,
         shares=shares,
-        left_out=tuple(left_out),
+        left_out=left_out,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Fleet:
+    """Machines whose power and month of release are known, and the months in which each is out."""
+
+    machines: list[Miner]
+    out: NDArray[np.bool_]
+
+    def column(self, field: str) -> NDArray[np.float64]:
+        """A number of each machine, one row each."""
+        numbers = [getattr(machine, field) for machine in self.machines]
+        return np.array(numbers, dtype=float).reshape(-1, 1)
+
+    def earning(
+        self, hashprice: Any, power_price_per_kwh: Any, fee: float, pue: float
+    ) -> NDArray[np.bool_]:
+        """Which are out and earn their power, by month."""
+        kernel: Any = kernels.shutdown_hashprice  # type: ignore[attr-defined]
+        needed = kernel(
+            self.column("hashrate"), self.column("power"), power_price_per_kwh, fee, pue
+        )
+        return np.asarray(self.out & (needed <= hashprice))
+
+
+def _known(
+    machines: list[Miner], months: tuple[str, ...], max_age_years: float | None
+) -> tuple[_Fleet, tuple[str, ...]]:
+    """The machines that are known well enough, and the names of the others."""
+    age = (
+        None if max_age_years is None else finite_number("max_age_years", max_age_years, above=True)
+    )
+    known, rows, left_out = [], [], []
+    for machine in machines:
+        out = out_in(machine, months)
+        if out is None or machine.power is None:
+            left_out.append(machine.name)
+            continue
+        if age is not None:
+            out &= np.array([_years(machine.release, month) <= age for month in months])
+        known.append(machine)
+        rows.append(out)
+    table = np.array(rows, dtype=bool).reshape(len(rows), len(months))
+    return _Fleet(known, table), tuple(left_out)
+
+
+def _shares(earning: NDArray[np.bool_], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Part of the hashrate by machine and month; zero in months in which none has any."""
+    shares = np.where(earning, weights.reshape(-1, 1), 0.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        shares = shares / shares.sum(axis=0)
+    return np.where(shares.sum(axis=0) > 0.0, shares, 0.0)  # false for NaN
+
+
+def _efficiencies(
+    fleet: _Fleet, shares: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Of the best machine that is out, of the basket, and of the worst in it; NaN where none is [J/TH]."""
+    efficiency = fleet.column("efficiency")
+    some = shares.sum(axis=0) > 0.0
+    least = np.where(fleet.out, efficiency, np.inf).min(axis=0, initial=np.inf)
+    worst = np.where(shares > 0.0, efficiency, -np.inf).max(axis=0, initial=-np.inf)
+    return (
+        np.where(np.isinf(least), np.nan, least),
+        np.where(some, (shares * efficiency).sum(axis=0), np.nan),
+        np.where(some, worst, np.nan),
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypedDict, Unpack
 
-from tokenroof.mining.inputs import powered, reals
+from tokenroof.mining.inputs import fee_of, powered, reals
 from tokenroof.mining.margins import margin_per_day
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import check_options, finite_number
 
 _DAYS_PER_YEAR = 365.0
 _RETARGET_DAYS = 14.0
@@ -105,12 +106,24 @@ def _running(
     return (start, stop) if start < stop else None
 
 
-def _trend(hashprice: float | None, price: float | None, **difficulty: float | None) -> float:
+class HashpriceTrend(TypedDict, total=False):
+    """Growths that `payback` takes: of the hashprice, or of what it comes from."""
+
+    hashprice_growth_per_year: float | None
+    price_growth_per_year: float | None
+    difficulty_growth_per_year: float | None
+    difficulty_growth_per_retarget: float | None
+
+
+def _decline(trend: HashpriceTrend) -> float:
     """Continuous rate at which the hashprice falls [1/day]."""
-    named = {"hashprice_growth_per_year": hashprice, "price_growth_per_year": price, **difficulty}
-    given = {name: value for name, value in named.items() if value is not None}
-    several = len(difficulty) - list(difficulty.values()).count(None) > 1
-    if several or (hashprice is not None and len(given) > 1):
+    given: dict[str, object] = {
+        name: trend[name]  # type: ignore[literal-required]
+        for name in HashpriceTrend.__annotations__  # in this order, which the message keeps
+        if trend.get(name) is not None
+    }
+    several = sum(name.startswith("difficulty") for name in given) > 1
+    if several or ("hashprice_growth_per_year" in given and len(given) > 1):
         raise ValueError(
             f"{' and '.join(given)} are given; allowed: that of the hashprice alone, or that of the "
             "price, one of the difficulty, or both"
@@ -123,22 +136,63 @@ def _trend(hashprice: float | None, price: float | None, **difficulty: float | N
     return rate
 
 
+def _days_of_life(years: float) -> float:
+    if isinstance(years, float) and years == math.inf:
+        return math.inf
+    return _DAYS_PER_YEAR * finite_number("life_years", years, above=True)
+
+
+def _pieces(
+    revenue: float, fees: float, rate: float, cost: float, halvings: Iterable[float], life: float
+) -> list[_Piece]:
+    """Between halvings, the times in which it runs; the part `fees` of the revenue is never halved."""
+    edges = [0.0, *sorted(float(day) for day in halvings if day < life), life]
+    pieces = []
+    for k, (start, stop) in enumerate(pairwise(edges)):
+        part = revenue * ((1.0 - fees) * 0.5**k + fees)
+        span = _running(part, rate, cost, start, stop)
+        if span is not None:
+            pieces.append(_Piece(*span, part, rate, cost))
+    return pieces
+
+
+def _repaid(pieces: list[_Piece], capital: float, life: float) -> Payback:
+    """What the pieces come to, and when that reaches the capital."""
+    total, days = 0.0, 0.0 if capital == 0.0 else math.inf
+    for piece in pieces:
+        more = piece.earned(piece.stop)
+        if days == math.inf and total + more >= capital:
+            days = piece.when(capital - total)
+        total += more
+    off = pieces[-1].stop if pieces else 0.0
+    off = math.inf if off == life else off
+    pays = days < math.inf
+    if pays:
+        reason = "within its life" + (f" of {life:.1f} days" if life < math.inf else "")
+    elif not pieces:
+        reason = "it never earns its running cost"
+    else:
+        reason = f"it earns ${total:.2f} of ${capital:.2f}, then "
+        if off < math.inf:
+            reason += f"no longer its running cost after {off:.1f} days"
+        else:
+            reason += f"its life ends after {life:.1f} days"
+    return Payback(days, pays, total, off, reason)
+
+
 def payback(
     miner: str | Miner,
     capex_usd: float,
     hashprice: float,
     power_price_per_kwh: float,
     *,
-    hashprice_growth_per_year: float | None = None,
-    price_growth_per_year: float | None = None,
-    difficulty_growth_per_year: float | None = None,
-    difficulty_growth_per_retarget: float | None = None,
     halving_days: Sequence[float] = (),
     fees_share: float = 0.0,
     opex_usd_per_year: float = 0.0,
     life_years: float = 5.0,
     fee: float = 0.0,
     pue: float = 1.0,
+    **trend: Unpack[HashpriceTrend],
 ) -> Payback:
     """Days until a machine has earned what it cost, at a trend of the difficulty; or that it never does.
 
@@ -178,6 +232,7 @@ def payback(
     Returns
     -------
     Payback
+        Days until the capital is repaid, and what the machine earns over its life [$].
 
     Raises
     ------
@@ -194,16 +249,12 @@ def payback(
     >>> print(payback("Antminer S21", 3000, 50.0, 0.06, difficulty_growth_per_year=0.4))
     does not pay back: it earns $1634.44 of $3000.00, then no longer its running cost after 743.3 days
     """
+    check_options("payback", trend, HashpriceTrend)
     machine, _ = powered(miner)
     capital = finite_number("capex_usd", capex_usd)
     earned = finite_number("hashprice", hashprice)
     power_price = finite_number("power_price_per_kwh", power_price_per_kwh)
-    rate = _trend(
-        hashprice_growth_per_year,
-        price_growth_per_year,
-        difficulty_growth_per_year=difficulty_growth_per_year,
-        difficulty_growth_per_retarget=difficulty_growth_per_retarget,
-    )
+    rate = _decline(trend)
     halvings = reals("halving_days", halving_days)
     if halvings.ndim != 1:
         raise ValueError(f"halving_days has {halvings.ndim} dimensions; allowed: 1")
@@ -211,45 +262,12 @@ def payback(
     if fees > 1.0:
         raise ValueError(f"fees_share is {fees_share!r}; allowed: 0 to 1")
     operation = finite_number("opex_usd_per_year", opex_usd_per_year)
-    endless = isinstance(life_years, float) and life_years == math.inf
-    life = (
-        math.inf
-        if endless
-        else _DAYS_PER_YEAR * finite_number("life_years", life_years, above=True)
-    )
-    kept = finite_number("fee", fee)
-    if kept >= 1.0:
-        raise ValueError(f"fee is {fee!r}; allowed: at least 0, below 1")
+    life = _days_of_life(life_years)
+    kept = fee_of(fee)
     overhead = finite_number("pue", pue, 1.0)
 
     revenue = margin_per_day(machine, earned, 0.0, fee=kept)
     power = -margin_per_day(machine, 0.0, power_price, pue=overhead)
     cost = power + operation / _DAYS_PER_YEAR
-    edges = [0.0, *sorted(float(day) for day in halvings if day < life), life]
-    pieces = []
-    for k, (start, stop) in enumerate(pairwise(edges)):
-        part = revenue * ((1.0 - fees) * 0.5**k + fees)
-        span = _running(part, rate, cost, start, stop)
-        if span is not None:
-            pieces.append(_Piece(*span, part, rate, cost))
-
-    total, days = 0.0, 0.0 if capital == 0.0 else math.inf
-    for piece in pieces:
-        more = piece.earned(piece.stop)
-        if days == math.inf and total + more >= capital:
-            days = piece.when(capital - total)
-        total += more
-    off = pieces[-1].stop if pieces else 0.0
-    off = math.inf if off == life else off
-    pays = days < math.inf
-    if pays:
-        reason = "within its life" + (f" of {life:.1f} days" if life < math.inf else "")
-    elif not pieces:
-        reason = "it never earns its running cost"
-    else:
-        reason = f"it earns ${total:.2f} of ${capital:.2f}, then "
-        if off < math.inf:
-            reason += f"no longer its running cost after {off:.1f} days"
-        else:
-            reason += f"its life ends after {life:.1f} days"
-    return Payback(days, pays, total, off, reason)
+    pieces = _pieces(revenue, fees, rate, cost, halvings, life)
+    return _repaid(pieces, capital, life)

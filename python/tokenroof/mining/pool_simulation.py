@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tokenroof import _core
 from tokenroof.mining.bitcoin import whole_number
-from tokenroof.mining.pools import Terms
-from tokenroof.support.arguments import finite_number
+from tokenroof.mining.inputs import usable_processors
+from tokenroof.mining.pools import PoolTerms, Terms
+from tokenroof.support.arguments import check_options, finite_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _MOST_EVENTS = 1e9
 _MOST_SHARES = 1e15
 _MOST_PATHS = 10**9
+_MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -64,19 +65,20 @@ class PoolSimulation:
     ruin_time_s: NDArray[np.float64] = field(repr=False)
 
 
+class SimulationOptions(PoolTerms, total=False):
+    """The pool's terms, and on what `simulate_pool` runs; see there."""
+
+    threads: int | None
+    progress: Callable[[int, int], Any] | None
+    device: str | None
+
+
 def simulate_pool(
     scheme: str,
     hashrate: float,
     difficulty: float,
     seconds: float,
     *,
-    subsidy_btc: float = 3.125,
-    fees_btc: float = 0.0,
-    fees_std_btc: float = 0.0,
-    fee: float = 0.0,
-    pool_hashrate: float | None = None,
-    share_difficulty: float = 1.0,
-    window_blocks: float = 2.0,
     window_filled: bool = True,
     reserve_btc: float | None = None,
     cost_btc_per_s: float = 0.0,
@@ -84,9 +86,7 @@ def simulate_pool(
     paths: int = 100_000,
     seed: int = 0,
     quantiles: float | Sequence[float] = (0.05, 0.5, 0.95),
-    threads: int | None = None,
-    progress: Callable[[int, int], Any] | None = None,
-    device: str | None = None,
+    **options: Unpack[SimulationOptions],
 ) -> PoolSimulation:
     """Play a miner's or a pool's income: blocks, shares and fees at random, over many paths.
 
@@ -118,6 +118,7 @@ share_difficulty, window_blocks
     Returns
     -------
     PoolSimulation
+        Mean and quantiles [BTC], variance [BTC^2] and ruin [1], and the paths they come from.
 
     Raises
     ------
@@ -145,31 +146,16 @@ share_difficulty, window_blocks
     >>> abs(month.mean_btc - expected) < 4 * month.mean_error_btc
     True
     """
-    terms = Terms.checked(
-        scheme, _one("hashrate", hashrate), _one("difficulty", difficulty), party, subsidy_btc=subsidy_btc,
-        pool_hashrate=None if pool_hashrate is None else _one("pool_hashrate", pool_hashrate),
-        fees_btc=fees_btc, fees_std_btc=fees_std_btc, fee=fee, share_difficulty=share_difficulty,
-        window_blocks=window_blocks,
-    )  # fmt: skip
-    count = whole_number("paths", paths, 2)
-    if count > _MOST_PATHS:
-        raise ValueError(f"paths is {paths!r}; allowed: 2 to {_MOST_PATHS}")
-    start = whole_number("seed", seed, 0)
-    if start >= 2**64:
-        raise ValueError(f"seed is {seed!r}; allowed: 0 to 2**64 - 1")
-    if threads is None:
-        has = hasattr(os, "sched_getaffinity")
-        threads = len(os.sched_getaffinity(0)) if has else os.cpu_count() or 1
-    if whole_number("threads", threads, 1) > 4096:
-        raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
+    check_options("simulate_pool", options, SimulationOptions)
+    threads, progress = options.pop("threads", None), options.pop("progress", None)
+    device = options.pop("device", None)
+    terms = _terms(scheme, hashrate, difficulty, party, options)
+    count, start = _paths(paths), _seed(seed)
+    workers = _workers(threads)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
     number = None if device is None else _cuda_device(device)
-    listed = [quantiles] if isinstance(quantiles, (int, float)) else quantiles
-    wanted = tuple(finite_number("quantiles", q) for q in listed)
-    for q in wanted:
-        if q > 1.0:
-            raise ValueError(f"quantiles has {q:g}; allowed: 0 to 1")
+    wanted = _probabilities(quantiles)
     if not isinstance(window_filled, (bool, np.bool_)):
         raise TypeError(f"window_filled is {window_filled!r}; allowed: True or False")
     model = _model(
@@ -180,21 +166,61 @@ share_difficulty, window_blocks
     income, ruin_time = np.empty(count), np.empty(count)
     packed = np.array([model[name] for name in _core.POOL_FIELDS])
     if number is None:
-        _core.simulate_pool(_core.ISA, packed, start, 0, income, ruin_time, threads, progress)
+        _core.simulate_pool(_core.ISA, packed, start, 0, income, ruin_time, workers, progress)
     else:
         from tokenroof.cuda.module import module
 
         module().simulate_pool(packed, start, 0, income, ruin_time, number, progress)
-    ruined = int(np.isfinite(ruin_time).sum())
-    part = (ruined + 0.5) / (count + 1.0)
     mean, mean_error, variance, variance_error = _moments(income)
     at, at_error = _quantiles(income, wanted)
-    known = reserve_btc is not None
+    ruin, ruin_error = (math.nan, math.nan) if reserve_btc is None else _ruin(ruin_time)
     return PoolSimulation(
         terms.scheme, party, count, start, mean, mean_error, variance, variance_error, wanted, at, at_error,
-        ruined / count if known else math.nan, math.sqrt(part * (1.0 - part) / count) if known else math.nan,
-        income, ruin_time,
+        ruin, ruin_error, income, ruin_time,
     )  # fmt: skip
+
+
+def _terms(scheme: str, hashrate: float, difficulty: float, party: str, given: PoolTerms) -> Terms:
+    """The terms of one miner and one pool: no arrays."""
+    rate, hard = _one("hashrate", hashrate), _one("difficulty", difficulty)
+    if given.get("pool_hashrate") is not None:
+        given = {**given, "pool_hashrate": _one("pool_hashrate", given["pool_hashrate"])}
+    return Terms.checked(scheme, rate, hard, party, **given)
+
+
+def _one(name: str, value: object) -> float:
+    return finite_number(name, value, above=True)
+
+
+def _paths(paths: int) -> int:
+    count = whole_number("paths", paths, 2)
+    if count > _MOST_PATHS:
+        raise ValueError(f"paths is {paths!r}; allowed: 2 to {_MOST_PATHS}")
+    return count
+
+
+def _seed(seed: int) -> int:
+    start = whole_number("seed", seed, 0)
+    if start >= 2**64:
+        raise ValueError(f"seed is {seed!r}; allowed: 0 to 2**64 - 1")
+    return start
+
+
+def _workers(threads: int | None) -> int:
+    if threads is None:
+        return usable_processors()
+    if whole_number("threads", threads, 1) > _MOST_THREADS:
+        raise ValueError(f"threads is {threads!r}; allowed: 1 to {_MOST_THREADS}")
+    return threads
+
+
+def _probabilities(quantiles: float | Sequence[float]) -> tuple[float, ...]:
+    listed = [quantiles] if isinstance(quantiles, (int, float)) else quantiles
+    wanted = tuple(finite_number("quantiles", q) for q in listed)
+    for q in wanted:
+        if q > 1.0:
+            raise ValueError(f"quantiles has {q:g}; allowed: 0 to 1")
+    return wanted
 
 
 def _cuda_device(device: object) -> int:
@@ -206,10 +232,6 @@ def _cuda_device(device: object) -> int:
     from tokenroof.cuda.scan import devices_of
 
     return devices_of(device, "device")[0]
-
-
-def _one(name: str, value: object) -> float:
-    return finite_number(name, value, above=True)
 
 
 def _model(
@@ -263,6 +285,13 @@ def _moments(x: NDArray[np.float64]) -> tuple[float, float, float, float]:
     fourth = float((squares**2).mean())
     spread = max(0.0, fourth - variance**2 * (n - 3) / (n - 1)) / n
     return mean, math.sqrt(variance / n), variance, math.sqrt(spread)
+
+
+def _ruin(time: NDArray[np.float64]) -> tuple[float, float]:
+    """Part of the paths that are ruined, and its standard error by half a path more of each kind."""
+    count, ruined = time.size, int(np.isfinite(time).sum())
+    part = (ruined + 0.5) / (count + 1.0)
+    return ruined / count, math.sqrt(part * (1.0 - part) / count)
 
 
 def _quantiles(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
+from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.ruin import ruin_ever, ruin_within
-from tokenroof.support.arguments import amounts, finite_number
+from tokenroof.support.arguments import amounts, check_options, finite_number
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,9 +81,21 @@ class CashFlow:
     windowed: bool
 
 
+class PoolTerms(TypedDict, total=False):
+    """What `pool_income` and `simulate_pool` take alike, beside the scheme; documented at `pool_income`."""
+
+    subsidy_btc: float
+    fees_btc: float
+    fees_std_btc: float
+    fee: float
+    pool_hashrate: ArrayLike | None
+    share_difficulty: float
+    window_blocks: float
+
+
 @dataclass(frozen=True)
 class Terms:
-    """Checked arguments that `pool_income` and `simulate_pool` share."""
+    """The scheme and its terms, checked."""
 
     scheme: str
     hashrate: Any
@@ -97,8 +110,21 @@ class Terms:
 
     @classmethod
     def checked(
-        cls, scheme: str, hashrate: ArrayLike, difficulty: ArrayLike, party: str, **given: Any
+        cls,
+        scheme: str,
+        hashrate: ArrayLike,
+        difficulty: ArrayLike,
+        party: str,
+        *,
+        subsidy_btc: float = 3.125,
+        fees_btc: float = 0.0,
+        fees_std_btc: float = 0.0,
+        fee: float = 0.0,
+        pool_hashrate: ArrayLike | None = None,
+        share_difficulty: float = 1.0,
+        window_blocks: float = 2.0,
     ) -> Terms:
+        """The terms as callers give them; all but the first four as in `PoolTerms`."""
         name = scheme.upper() if isinstance(scheme, str) else scheme
         if name not in SCHEMES:
             raise ValueError(f"scheme is {scheme!r}; allowed: {', '.join(SCHEMES)}")
@@ -106,30 +132,26 @@ class Terms:
             raise ValueError(f"party is {party!r}; allowed: {', '.join(PARTIES)}")
         rate = amounts("hashrate", hashrate, positive=True)
         hard = amounts("difficulty", difficulty, positive=True)
-        kept = finite_number("fee", given["fee"])
-        if kept >= 1.0:
-            raise ValueError(f"fee is {given['fee']!r}; allowed: at least 0, below 1")
-        share = finite_number("share_difficulty", given["share_difficulty"], above=True)
+        kept = fee_of(fee)
+        share = finite_number("share_difficulty", share_difficulty, above=True)
         if np.any(share > hard):
             raise ValueError(f"share_difficulty is {share:g}; allowed: at most difficulty")
-        pool = given["pool_hashrate"]
-        if pool is None:
-            if party == "miner" and name in ("PPLNS", "PPS+"):
-                raise ValueError(f"pool_hashrate is None; allowed with {name}: a number > 0")
-            pool = rate
-        else:
-            pool = amounts("pool_hashrate", pool, positive=True)
+        pool: Any = rate
+        if pool_hashrate is not None:
+            pool = amounts("pool_hashrate", pool_hashrate, positive=True)
             if np.any(rate > pool):
                 raise ValueError(
-                    f"pool_hashrate is {given['pool_hashrate']!r}; allowed: at least the miner's"
+                    f"pool_hashrate is {pool_hashrate!r}; allowed: at least the miner's"
                 )
-        mean = finite_number("fees_btc", given["fees_btc"])
-        std = finite_number("fees_std_btc", given["fees_std_btc"])
+        elif party == "miner" and name in ("PPLNS", "PPS+"):
+            raise ValueError(f"pool_hashrate is None; allowed with {name}: a number > 0")
+        mean = finite_number("fees_btc", fees_btc)
+        std = finite_number("fees_std_btc", fees_std_btc)
         if std > 0.0 and mean == 0.0:
             raise ValueError(f"fees_std_btc is {std:g}; allowed with fees_btc 0: 0")
         return cls(
-            name, rate, hard, pool, finite_number("subsidy_btc", given["subsidy_btc"]), mean, std,
-            kept, share, finite_number("window_blocks", given["window_blocks"], above=True),
+            name, rate, hard, pool, finite_number("subsidy_btc", subsidy_btc), mean, std,
+            kept, share, finite_number("window_blocks", window_blocks, above=True),
         )  # fmt: skip
 
     @property
@@ -230,16 +252,10 @@ def pool_income(
     difficulty: ArrayLike,
     seconds: ArrayLike,
     *,
-    subsidy_btc: float = 3.125,
-    fees_btc: float = 0.0,
-    fees_std_btc: float = 0.0,
-    fee: float = 0.0,
-    pool_hashrate: ArrayLike | None = None,
-    share_difficulty: float = 1.0,
-    window_blocks: float = 2.0,
     reserve_btc: float | None = None,
     cost_btc_per_s: float | None = None,
     party: str | None = None,
+    **terms: Unpack[PoolTerms],
 ) -> PoolIncome:
     """Mean and variance of an income from mining, and the probability of ruin, in closed form.
 
@@ -255,15 +271,16 @@ def pool_income(
     hashrate, difficulty, seconds : array_like
         Of the miner [hash/s], of the network [1], time [s].
     subsidy_btc, fees_btc, fees_std_btc : float
-        New coins of a block, mean and standard deviation of its fees [BTC].
+        New coins of a block, by default 3.125; mean and standard deviation of its fees, by default 0 [BTC].
     fee : float
-        Part that the pool keeps [1].
+        Part that the pool keeps, by default none [1].
     pool_hashrate : array_like, optional
         Of the whole pool, the miner included; a miner's PPLNS and PPS+ need it [hash/s].
     share_difficulty : float
-        Difficulty of a share [1].
+        Difficulty of a share, by default 1 [1].
     window_blocks : float
-        Blocks that a PPLNS window is worth, of ``difficulty / share_difficulty`` shares each [1].
+        Blocks that a PPLNS window is worth, of ``difficulty / share_difficulty`` shares each; by default
+        2 [1].
     reserve_btc : float, optional
         What the bearer of the luck starts with, for `PoolIncome.ruin` [BTC].
     cost_btc_per_s : float, optional
@@ -275,6 +292,7 @@ def pool_income(
     Returns
     -------
     PoolIncome
+        Mean [BTC], variance [BTC^2] and ruin [1], arrays where the arguments are.
 
     Raises
     ------
@@ -300,22 +318,20 @@ def pool_income(
     >>> round(pool.ruin, 4), round(pool.ruin_in_time, 4)
     (0.0015, 0.0008)
     """
-    terms = Terms.checked(
-        scheme, hashrate, difficulty, "miner" if party is None else party, pool_hashrate=pool_hashrate,
-        subsidy_btc=subsidy_btc, fees_btc=fees_btc, fees_std_btc=fees_std_btc, fee=fee,
-        share_difficulty=share_difficulty, window_blocks=window_blocks,
-    )  # fmt: skip
+    check_options("pool_income", terms, PoolTerms)
+    whose = "miner" if party is None else party
+    pool = Terms.checked(scheme, hashrate, difficulty, whose, **terms)
     time = amounts("seconds", seconds)
-    bearer = party or ("miner" if terms.scheme in ("PPLNS", "SOLO") else "pool")
-    mean, variance = _moments(terms, terms.flow(party or "miner"), time)
+    bearer = party or ("miner" if pool.scheme in ("PPLNS", "SOLO") else "pool")
+    mean, variance = _moments(pool, pool.flow(party or "miner"), time)
     if party != "pool":
-        mean = terms.miner_mean(time)
+        mean = pool.miner_mean(time)
     ruin: Any = math.nan
     in_time: Any = math.nan
     if reserve_btc is not None:
         reserve = finite_number("reserve_btc", reserve_btc)
         if cost_btc_per_s is None and bearer == "miner":
-            raise ValueError(f"cost_btc_per_s is None; allowed with {terms.scheme}: a number >= 0")
+            raise ValueError(f"cost_btc_per_s is None; allowed with {pool.scheme}: a number >= 0")
         cost = finite_number("cost_btc_per_s", cost_btc_per_s or 0.0)
-        ruin, in_time = _ruins(terms, terms.flow(bearer), reserve, cost, time)
-    return PoolIncome(terms.scheme, mean[()], variance[()], ruin, bearer, in_time)
+        ruin, in_time = _ruins(pool, pool.flow(bearer), reserve, cost, time)
+    return PoolIncome(pool.scheme, mean[()], variance[()], ruin, bearer, in_time)

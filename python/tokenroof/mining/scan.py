@@ -6,18 +6,21 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from types import ModuleType
 from typing import Any
 
 from tokenroof import _core
 from tokenroof.mining.bitcoin import checked_target, target_from_bits, whole_number
 from tokenroof.mining.hash_roofline import core_cycles, local_core
+from tokenroof.mining.inputs import usable_processors
 
 __all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
 
 _NONCES, _VERSIONS = 2**32, 2**16  # of a header; the 16 bits of BIP 320
 _MOST_THREADS = 1024
+# Hits, headers hashed, wall and processor time, why a device failed, and whether for want of memory.
+_Found = tuple[list[tuple[int, int]], int, float, float, str, bool]
 
 
 @dataclass(frozen=True)
@@ -71,10 +74,23 @@ class ScanError(RuntimeError):
 def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
     """The 80 bytes of a block header, from bytes or hexadecimal digits.
 
+    Parameters
+    ----------
+    header : bytes, bytearray, memoryview or str
+
+    Returns
+    -------
+    bytes
+
     Raises
     ------
     ValueError, TypeError
         If there are not 80 bytes, or a digit is not hexadecimal.
+
+    Examples
+    --------
+    >>> len(header_bytes("00" * 80))
+    80
     """
     if isinstance(header, str):
         try:
@@ -90,12 +106,6 @@ def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
     if len(raw) != 80:
         raise ValueError(f"header has {len(raw)} bytes; allowed: 80")
     return raw
-
-
-def _default_threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1
 
 
 def scan(
@@ -136,6 +146,7 @@ def scan(
     Returns
     -------
     ScanResult
+        Hits, headers hashed and the time that took [s].
 
     Raises
     ------
@@ -158,6 +169,28 @@ def scan(
     [(2083236893, 1)]
     """
     raw = header_bytes(header)
+    parts = list(_parts(*_headers(start, count, versions)))
+    if target is None:
+        target = target_from_bits(int.from_bytes(raw[72:76], "little"))
+    aim = checked_target(target).to_bytes(32, "little")
+    workers = usable_processors() if threads is None else whole_number("threads", threads, 1)
+    if workers > _MOST_THREADS:
+        raise ValueError(f"threads is {workers}; allowed: 1 to {_MOST_THREADS}")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; allowed: a callable")
+    widest = max((part[3] for part in parts), default=1)
+    name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest(widest)
+    devices = _devices(name)
+    if devices:
+        hasher, wide = partial(_cuda_scan().part, devices), _cuda_scan().least_rolled()
+    else:
+        hasher, wide = partial(_on_processor, name, workers), _core.HASH_BACKENDS[name][1]
+    mode = "roll" if widest > 1 and widest >= wide else "nonce"
+    return ScanResult(*_hash(hasher, raw, aim, parts, progress), name, mode)
+
+
+def _headers(start: int, count: int, versions: int) -> tuple[int, int, int]:
+    """First nonce, headers and versions of a scan, checked."""
     first, number = whole_number("start", start, 0), whole_number("count", count, 0)
     rolled = whole_number("versions", versions, 1)
     if rolled > _VERSIONS:
@@ -169,38 +202,37 @@ def scan(
         )
     if first + number > rolled * _NONCES:
         raise ValueError(f"start + count is {first} + {number}; allowed: versions * 2**32 at most")
-    if target is None:
-        target = target_from_bits(int.from_bytes(raw[72:76], "little"))
-    aim = checked_target(target).to_bytes(32, "little")
-    workers = _default_threads() if threads is None else whole_number("threads", threads, 1)
-    if workers > _MOST_THREADS:
-        raise ValueError(f"threads is {workers}; allowed: 1 to {_MOST_THREADS}")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a callable")
-    parts = list(_parts(first, number, rolled))
-    widest = max((part[3] for part in parts), default=1)
-    name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest(widest)
-    devices = _devices(name)
+    return first, number, rolled
+
+
+def _on_processor(
+    name: str, workers: int, raw: bytes, begin: int, nonces: int, aim: bytes, step: int, many: int,
+    progress: Callable[[int, int], None] | None,
+) -> _Found:  # fmt: skip
+    """A rectangle of nonces and versions, hashed by a backend of this processor."""
+    found = _core.scan(raw, begin, nonces, aim, step, many, workers, name, progress)
+    return *found, "", False
+
+
+def _hash(
+    hasher: Callable[..., _Found],
+    raw: bytes,
+    aim: bytes,
+    parts: list[tuple[int, int, int, int]],
+    progress: Callable[[int, int], Any] | None,
+) -> tuple[list[tuple[int, int]], int, float, float]:
+    """All parts in turn: hits, headers hashed, wall and processor time."""
     total = sum(part[1] * part[3] for part in parts)
     hits: list[tuple[int, int]] = []
     hashes, seconds, cpu = 0, 0.0, 0.0
     for begin, nonces, step, many in parts:
-        before = hashes
 
-        def tell(done: int, _total: int, before: int = before) -> None:
+        def tell(done: int, _total: int, before: int = hashes) -> None:
             assert progress is not None
             progress(before + done, total)
 
         shown = tell if progress else None
-        failure, memory = "", False
-        if devices:
-            found, n, wall, used, failure, memory = _cuda_scan().part(
-                devices, raw, begin, nonces, aim, step, many, shown
-            )
-        else:
-            found, n, wall, used = _core.scan(
-                raw, begin, nonces, aim, step, many, workers, name, shown
-            )
+        found, n, wall, used, failure, memory = hasher(raw, begin, nonces, aim, step, many, shown)
         hits += found
         hashes, seconds, cpu = hashes + n, seconds + wall, cpu + used
         if memory and not hashes:
@@ -209,9 +241,7 @@ def scan(
             raise ScanError(
                 f"scan: {failure}; {hashes} of {total} headers were hashed", hits, hashes
             )
-    wide = _cuda_scan().least_rolled() if devices else _core.HASH_BACKENDS[name][1]
-    mode = "roll" if widest > 1 and widest >= wide else "nonce"
-    return ScanResult(hits, hashes, seconds, cpu, name, mode)
+    return hits, hashes, seconds, cpu
 
 
 def _cuda_scan() -> ModuleType:
@@ -312,9 +342,9 @@ def backends() -> dict[str, dict[str, Any]]:
             bound, binds = bound_of(core, name, mode, clock)
             row[f"{prefix}bound"], row[f"{prefix}binds"] = bound, binds
         out[name] = row
-    from tokenroof.mining import cuda_backend  # where it is asked for
+    from tokenroof.mining.cuda_backend import row as cuda_row  # where it is asked for
 
-    out["cuda"] = cuda_backend.row()
+    out["cuda"] = cuda_row()
     return out
 
 
