@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Container, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.support.formats import si
@@ -52,14 +52,19 @@ def _dash(index: int) -> str:
     return _DASHES[index % len(_DASHES)]
 
 
-def styles_of(devices: Iterable[Device]) -> dict[str, dict[str, str]]:
-    """A line style per device: its colour, and a dash that its colour has not had yet."""
-    used: dict[str, int] = {}
+def styles_of(devices: Sequence[Device], first: Container[str]) -> dict[str, dict[str, str]]:
+    """A line style per device: its colour, and a dash that its colour has not had yet.
+
+    Those named in `first` choose before the others, as they are drawn together.
+    """
     styles = {}
-    for device in devices:
-        shade = colour(device.vendor, device.family) if device.vendor else HERE
-        styles[device.name] = {"color": shade, "dash": _dash(used.get(shade, 0))}
-        used[shade] = used.get(shade, 0) + 1
+    for chosen in (True, False):
+        used: dict[str, int] = {}
+        for device in devices:
+            if (device.name in first) is chosen:
+                shade = colour(device.vendor, device.family) if device.vendor else HERE
+                styles[device.name] = {"color": shade, "dash": _dash(used.get(shade, 0))}
+                used[shade] = used.get(shade, 0) + 1
     return styles
 
 

@@ -1,4 +1,4 @@
-"""What the report shows, evaluated: tables first, figures from them later."""
+"""What the report shows of devices, models and miners: tables first, figures from them later."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import catalogue, kernels, serving
-from tokenroof.catalogue import latest, quotes
+from tokenroof import catalogue, serving
+from tokenroof.catalogue import quotes
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
-from tokenroof.economics import Market
 from tokenroof.inference.roofline import point
 from tokenroof.inference.step import decode, prefill
 from tokenroof.records.plan import Plan
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from tokenroof.measure import Machine
     from tokenroof.records.device import Device
 
-__all__ = ["Left", "anchors", "frontiers", "meter", "miners", "provenance", "rooflines", "year_of"]
+__all__ = ["Left", "anchors", "frontiers", "miners", "provenance", "rooflines", "year_of"]
 
 #: Prompt and answer of the charts, in tokens.
 INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
@@ -224,95 +223,6 @@ def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:
         "backend": machine.hash_backend,
     }
     return frame, here
-
-
-def meter(
-    table: pd.DataFrame, machine: Machine
-) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, Any]]:
-    """Revenue per MWh of every miner, and of every device and model that is fast enough.
-
-    Returns
-    -------
-    rows : pandas.DataFrame
-        All of them, the best first within mining and within each model.
-    claims : list of dict
-        Printed values that were not computed here.
-    used : dict
-        The quotes and assumptions, each with its date and source.
-    """
-    pd = require("pandas", extra="report")
-    market = Market.latest()
-    hashprice = latest("btc_hashprice")
-    pue = latest("pue", "air-cooled mining container")
-    power = latest("electricity_industrial", "US average")
-    rows: list[dict[str, Any]] = []
-    for m in catalogue.all_miners():
-        if m.efficiency is None:
-            continue
-        revenue = float(
-            kernels.mining_revenue_per_mwh(market.hashprice, m.efficiency, pue.value)  # type: ignore[attr-defined]
-        )
-        rows.append(_row(m.name, "mining", revenue, m.vendor, m.kind, m.release,
-                         f"<b>{m.name}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
-                         f"${revenue:,.2f} per MWh"))  # fmt: skip
-    if machine.joules_per_terahash is not None:
-        revenue = float(
-            kernels.mining_revenue_per_mwh(market.hashprice, machine.joules_per_terahash, 1.0)  # type: ignore[attr-defined]
-        )
-        rows.append(_row("this machine", "mining", revenue, "", "cpu", machine.date, machine.name))
-    prices = {name: (latest("api_price_input", item), latest("api_price_output", item))
-              for name, item in MODELS.items()}  # fmt: skip
-    fast = table[table["interactivity"] >= LEAST_SPEED]
-    ratio = INPUT_TOKENS / OUTPUT_TOKENS
-    for (name, model), part in fast.groupby(["device", "model"], sort=False):
-        best = part.loc[part["output_tokens_per_s_per_mw"].idxmax()]
-        d = find_device(name)
-        into, out = prices[model]
-        per_mtok = out.value + ratio * into.value
-        rate = float(best["output_tokens_per_s_per_mw"])
-        revenue = float(kernels.token_revenue_per_mwh(rate * market.utilization, per_mtok))  # type: ignore[attr-defined]
-        band = float(best["error_band"])
-        text = (
-            f"<b>{name}</b>, {model}<br>{rate:,.0f} output tok/s/MW at "
-            f"{best['interactivity']:.0f} tok/s/user<br>plan {best['plan']}, batch "
-            f"{best['concurrency']:g}<br>${revenue:,.0f} per MWh (±{band:.0%})"
-        )
-        row = _row(name, model, revenue, d.vendor, d.family, d.release, text)
-        rows.append(row | {"low": revenue / (1 + band), "high": revenue * (1 + band),
-                           "output_tokens_per_s_per_mw": rate, "plan": best["plan"],
-                           "concurrency": best["concurrency"],
-                           "interactivity": best["interactivity"]})  # fmt: skip
-    frame = pd.DataFrame(rows)
-    frame["mining"] = frame["group"] == "mining"
-    order = {name: i for i, name in enumerate(["mining", *MODELS])}
-    frame["order"] = frame["group"].map(order)
-    frame = frame.sort_values(["order", "usd_per_mwh"], ascending=[True, False], kind="stable")
-    claims = [
-        {
-            "name": f"keynote: {q.region.split(' (')[0]}",
-            "usd_per_mwh": q.value / (365 * 24 * 1000),
-            "text": f"{q.region}<br>${q.value:,.0f} per GW and year"
-            f"<br>{q.kind}: {q.source}, {q.date}",
-        }
-        for q in quotes("keynote_revenue_per_gw")
-    ]
-    used = {
-        "hashprice": hashprice,
-        "pue": pue,
-        "electricity": power,
-        "prices": prices,
-        "sold": market.utilization,
-    }
-    return frame.drop(columns=["order"]).reset_index(drop=True), claims, used
-
-
-def _row(
-    name: str, group: str, revenue: float, vendor: str, family: str, release: str, text: str
-) -> dict[str, Any]:
-    return {
-        "name": name, "group": group, "usd_per_mwh": revenue, "low": math.nan, "high": math.nan,
-        "vendor": vendor, "family": family, "release": release, "text": text,
-    }  # fmt: skip
 
 
 def anchors() -> list[dict[str, Any]]:
