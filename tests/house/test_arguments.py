@@ -1,11 +1,14 @@
 """Arguments of the functions that users call: what is not allowed is refused by name, never clamped."""
 
+from typing import TypedDict
+
 import numpy as np
 import pytest
 
 import tokenroof as tr
 from tokenroof.inference import dataflow, decouple, estimates, speculative
 from tokenroof.records.calibration import Calibration
+from tokenroof.support.arguments import check_options
 
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
 POOL = ("H200-SXM", PLAN)
@@ -175,6 +178,22 @@ LOADS = [
 def test_bad_input_is_named(call, error, named):
     with pytest.raises(error, match=named):
         call()
+
+
+class Common(TypedDict, total=False):
+    engine: str
+
+
+class Options(Common, total=False):
+    fidelity: str
+
+
+def test_unknown_options_are_named():
+    check_options("decode", {}, Options)
+    check_options("decode", {"fidelity": 1, "engine": 2}, Options)
+    said = r"^decode\(\) got an unexpected option 'enginee'; allowed: engine, fidelity$"
+    with pytest.raises(TypeError, match=said):
+        check_options("decode", {"engine": 1, "enginee": 2}, Options)
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -92,3 +93,25 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
     if not np.isfinite(x) or (x <= low if above else x < low):
         raise ValueError(f"{name} is {value!r}; allowed: a finite number {kind} {low:g}")
     return x
+
+
+def check_options(function: str, given: Mapping[str, object], allowed: type) -> None:
+    """Reject an option by name that the record of a function's options, a TypedDict, lacks.
+
+    Examples
+    --------
+    >>> from typing import TypedDict
+    >>> class Options(TypedDict, total=False):
+    ...     engine: str
+    ...     fidelity: str
+    >>> check_options("decode", {"engine": "vllm"}, Options)
+    >>> check_options("decode", {"enginee": "vllm"}, Options)
+    Traceback (most recent call last):
+    TypeError: decode() got an unexpected option 'enginee'; allowed: engine, fidelity
+    """
+    names = allowed.__annotations__
+    for name in given:
+        if name not in names:
+            raise TypeError(
+                f"{function}() got an unexpected option {name!r}; allowed: {', '.join(names)}"
+            )
