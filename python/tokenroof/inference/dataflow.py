@@ -12,28 +12,67 @@ carry the range that follows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.inference.device_power import limit_of
 from tokenroof.inference.door import as_device, as_model
 from tokenroof.inference.estimates import Banded, Range, over_corners, parameter
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.plan import Plan
-from tokenroof.support.arguments import amounts, count, together
+from tokenroof.support.arguments import amounts, check_options, count, together
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
 
-__all__ = ["Dataflow", "Parameter", "decode", "one_chip", "prefill"]
+__all__ = ["ChipUnknowns", "Dataflow", "Parameter", "Unknowns", "decode", "one_chip", "prefill"]
 
 #: Kinds of device that are laid out so.
 KINDS = ("lpu", "wafer")
 Parameter = float | tuple[float, float, float] | Range | None
+
+
+class ChipUnknowns(TypedDict, total=False):
+    """What nobody publishes of a chip: a number, (low, mid, high) or a Range; else the catalogue's range.
+
+    Attributes
+    ----------
+    efficiency : float, (low, mid, high) or Range
+        Share of the datasheet's rates that a schedule reaches, above 0 and up to 1 [1].
+    layer_s : float, (low, mid, high) or Range
+        Latency of a layer [s].
+    sram_share : float, (low, mid, high) or Range
+        Share of SRAM that may be filled, above 0 and up to 1 [1].
+    limit_w : float, (low, mid, high) or Range
+        Power limit of a chip [W].
+    idle_share : float, (low, mid, high) or Range
+        Share of the limit that a waiting chip draws, up to 1 [1].
+    """
+
+    efficiency: Parameter
+    layer_s: Parameter
+    sram_share: Parameter
+    limit_w: Parameter
+    idle_share: Parameter
+
+
+class Unknowns(ChipUnknowns, total=False):
+    """What nobody publishes of chips, and of the way between them.
+
+    Attributes
+    ----------
+    hop_s : float, (low, mid, high) or Range
+        Latency of a hop between chips [s].
+    """
+
+    hop_s: Parameter
 
 
 @dataclass(frozen=True)
@@ -91,22 +130,16 @@ def one_chip(device: Device, model: Model, weights: str | None, kv_cache: str | 
                 engine="ideal")  # fmt: skip
 
 
-def gather(
-    device: Device, efficiency: Parameter, layer_s: Parameter, hop_s: Parameter, sram_share: Parameter,
-    limit_w: Parameter, idle_share: Parameter,
-) -> dict[str, Range]:  # fmt: skip
-    """The parameters of a call: given ones, else the catalogue's."""
-    from tokenroof.inference.power import limit
-
-    given = {
-        "efficiency": efficiency, "layer_s": layer_s, "hop_s": hop_s, "sram_share": sram_share,
-        "idle_share": idle_share,
-    }  # fmt: skip
-    found = {
-        name: parameter(name, device) if value is None else Range.of(name, value, name)
-        for name, value in given.items()
-    }
-    found["limit_w"] = limit(device) if limit_w is None else Range.of("limit_w", limit_w, "tdp_w")
+def gather(device: Device, given: Mapping[str, Any]) -> dict[str, Range]:
+    """`Unknowns` of a call: given ones, else the catalogue's."""
+    found = {}
+    for name in ("efficiency", "layer_s", "hop_s", "sram_share", "idle_share"):
+        value = given.get(name)
+        found[name] = parameter(name, device) if value is None else Range.of(name, value, name)
+    limit_w = given.get("limit_w")
+    found["limit_w"] = (
+        limit_of(device) if limit_w is None else Range.of("limit_w", limit_w, "tdp_w")
+    )
     for name in ("efficiency", "sram_share"):
         if not 0.0 < found[name].low <= found[name].high <= 1.0:
             raise ValueError(f"{name} is {found[name].values}; allowed: above 0, at most 1")
@@ -206,12 +239,7 @@ def decode(
     kv_cache: str | None = None,
     chips: int | None = None,
     stages: int | None = None,
-    efficiency: Parameter = None,
-    layer_s: Parameter = None,
-    hop_s: Parameter = None,
-    sram_share: Parameter = None,
-    limit_w: Parameter = None,
-    idle_share: Parameter = None,
+    **unknown: Unpack[Unknowns],
 ) -> Dataflow:
     """Decoding on chips that hold the whole model.
 
@@ -228,10 +256,8 @@ def decode(
     stages : int, optional
         Stages of the pipeline, at most one per chip, or on a wafer, whose regions they are, one per layer;
         by default one per layer, or per chip where there are fewer.
-    efficiency, layer_s, hop_s, sram_share, limit_w, idle_share : float, (low, mid, high) or Range, optional
-        Share of the datasheet's rates that a schedule reaches [1], latency of a layer [s] and of a hop
-        between chips [s], share of SRAM that may be filled [1], power limit of a chip [W], and the
-        share of it that a waiting chip draws [1], up to 1; by default the catalogue's ranges.
+    **unknown : float, (low, mid, high) or Range
+        What is not published, by the names of `Unknowns`; by default the catalogue's ranges.
 
     Returns
     -------
@@ -253,12 +279,13 @@ def decode(
     >>> bool(one.interactivity.low < 300 < one.interactivity.high), one.chips.mid.item()
     (True, 368.0)
     """
+    check_options("decode", unknown, Unknowns)
     d, m = check_kind("device", as_device(device)), as_model(model)
     b, x = together(
         batch=amounts("batch", batch, positive=True), context=amounts("context", context)
     )
     plan = one_chip(d, m, weights, kv_cache)
-    ranges = gather(d, efficiency, layer_s, hop_s, sram_share, limit_w, idle_share)
+    ranges = gather(d, unknown)
     held = kernels.memory_required(m.pack(), plan.pack(), b, x)  # type: ignore[attr-defined]
     n, fewest = chips_of(chips, held.ravel(), d, ranges["sram_share"], f"{m.name} and its caches")
     check_stages(stages, d, m, n, fewest)
@@ -275,12 +302,7 @@ def prefill(
     weights: str | None = None,
     kv_cache: str | None = None,
     chips: int | None = None,
-    efficiency: Parameter = None,
-    layer_s: Parameter = None,
-    hop_s: Parameter = None,
-    sram_share: Parameter = None,
-    limit_w: Parameter = None,
-    idle_share: Parameter = None,
+    **unknown: Unpack[Unknowns],
 ) -> Dataflow:
     """Prefill of one prompt that streams through all stages: its work over all chips, and one trip.
 
@@ -288,7 +310,7 @@ def prefill(
     ----------
     tokens, past : array_like
         New and cached tokens of the prompt [1].
-    device, model, weights, kv_cache, chips, efficiency, layer_s, hop_s, sram_share, limit_w, idle_share
+    device, model, weights, kv_cache, chips, **unknown
         As in `decode`.
 
     Returns
@@ -305,10 +327,11 @@ def prefill(
     >>> bool(prefill("LPX", "Llama-3.1-8B", tokens=8192).time_s.mid < 0.1)
     True
     """
+    check_options("prefill", unknown, Unknowns)
     d, m = check_kind("device", as_device(device)), as_model(model)
     t, s = together(tokens=amounts("tokens", tokens), past=amounts("past", past))
     plan = one_chip(d, m, weights, kv_cache)
-    ranges = gather(d, efficiency, layer_s, hop_s, sram_share, limit_w, idle_share)
+    ranges = gather(d, unknown)
     records = (d.pack(), Calibration.ideal().pack(), m.pack(), plan.pack())
     held = kernels.memory_required(records[2], records[3], 1.0, t + s)  # type: ignore[attr-defined]
     share = ranges["sram_share"]

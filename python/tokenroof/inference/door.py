@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_device", "as_model", "as_plan", "check_links", "check_network", "check_plan", "check_units",
-    "deployment", "deployments", "resolved",
+    "checked", "deployment", "deployments", "resolved",
 ]  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def _read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
 def resolved(
     device: Device, model: Model, plans: Iterable[Plan], fidelity: str | Calibration
 ) -> list[Deployment]:
-    """Deployments of records that are complete and of plans that are checked."""
+    """Deployments of complete records and of plans that are checked."""
     packed_device, packed_model, power = (
         _packed_device(device), _read_only(model.pack()), device_power(device)
     )  # fmt: skip
@@ -122,6 +122,16 @@ def resolved(
         )  # fmt: skip
         found.append(Deployment(device, model, plan, calibration, power, records))
     return found
+
+
+def checked(
+    device: Device, model: Model, plans: Iterable[Plan | None], fidelity: str | Calibration
+) -> list[Deployment]:
+    """Deployments of complete records and of plans as they were given: `deployments` past the names."""
+    given = [as_plan(plan) for plan in plans]
+    for plan in given:
+        check_plan(device, model, plan)
+    return resolved(device, model, given, fidelity)
 
 
 def deployments(
@@ -145,11 +155,7 @@ def deployments(
         For an unknown name, a plan that does not divide the model or that the device cannot run, or a
         fidelity that is none.
     """
-    d, m = as_device(device), as_model(model)
-    given = [as_plan(plan) for plan in plans]
-    for plan in given:
-        check_plan(d, m, plan)
-    return resolved(d, m, given, fidelity)
+    return checked(as_device(device), as_model(model), plans, fidelity)
 
 
 def deployment(

@@ -204,7 +204,10 @@ def mtp_model(model: str | Model) -> Model:
     >>> module.layers, module.moe_layers
     (1, 1)
     """
-    m = as_model(model)
+    return _module(as_model(model))
+
+
+def _module(m: Model) -> Model:
     if not m.mtp_modules:
         raise ValueError(
             f"draft is 'mtp', but {m.name} has no module that predicts further tokens; allowed: a model with "
@@ -332,7 +335,7 @@ def _draft(
         ratio = amounts("draft", draft)  # type: ignore[arg-type]
         return ratio * time, watts, 0.0
     if own:
-        small, layout = mtp_model(m), p.replace(pp=1)
+        small, layout = _module(m), p.replace(pp=1)
     else:
         small = as_model(_named(draft))
         layout = draft_plan or _draft_plan(p, small)

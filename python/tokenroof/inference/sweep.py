@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray as xr
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
@@ -80,71 +80,97 @@ def sweep(
     ds = [as_device(d) for d in devices]
     ms = [as_model(m) for m in models]
     ps = [as_plan(p) for p in (plans if plans is not None else [None])]
-    for name, values in (("devices", ds), ("models", ms), ("plans", ps)):
+    _check(ds, ms, ps)
+    b, x = _axis("batch", batch), _axis("context", context)
+    coords = {
+        "device": [d.name for d in ds],
+        "model": [m.name for m in ms],
+        "plan": [p.label() for p in ps],
+        "batch": ("batch", b, {"units": "1", "long_name": "sequences in flight"}),
+        "context": ("context", x, {"units": "token", "long_name": "cached tokens"}),
+    }
+    count = np.array([p.devices for p in ps], dtype=float)[:, None, None]
+    room = np.array([0.9 * (d.memory_bytes or np.inf) for d in ds])[:, None, None, None, None]
+    data = _steps(_records(ds, ms, ps, fidelity), b[:, None], x[None, :], count, room, fields)
+    name = fidelity if isinstance(fidelity, str) else fidelity.name
+    out: xr.Dataset = xarray.Dataset(
+        {field: (tuple(coords), values) for field, values in data.items()},
+        coords=coords,
+        attrs={"fidelity": name},
+    )
+    _label(out, fields)
+    return out
+
+
+def _check(devices: list[Device], models: list[Model], plans: list[Plan]) -> None:
+    """Reject an axis without entries, and plans that a model or a device does not allow."""
+    for name, values in (("devices", devices), ("models", models), ("plans", plans)):
         if not values:
             raise ValueError(f"{name} is empty; allowed: at least one")
-    for p in ps:
-        for m in ms:
-            p.check(m)
-        for d in ds:
-            check_links(d, p)
-    b = np.atleast_1d(amounts("batch", batch))
-    x = np.atleast_1d(amounts("context", context))
-    for name, array in (("batch", b), ("context", x)):
-        if array.ndim > 1:
-            raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one")
+    for plan in plans:
+        for model in models:
+            plan.check(model)
+        for device in devices:
+            check_links(device, plan)
 
-    def expand(packed: Any, axis: int) -> Any:
-        return packed.reshape(packed.shape[0], *[1] * (4 - axis), packed.shape[-1])
 
-    device = expand(np.stack([d.pack() for d in ds]), 0)
-    model = expand(np.stack([m.pack() for m in ms]), 1)
-    plan = np.stack([np.stack([p.on(d).pack() for p in ps]) for d in ds])[:, None, :, None, None]
+def _axis(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    array = np.atleast_1d(amounts(name, values))
+    if array.ndim > 1:
+        raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one")
+    return array
+
+
+def _records(
+    devices: list[Device], models: list[Model], plans: list[Plan], fidelity: str | Calibration
+) -> tuple[NDArray[np.float64], ...]:
+    """Device, calibration, model and plan, which broadcast over devices, models, plans, batches, contexts."""
+    device = np.stack([d.pack() for d in devices])[:, None, None, None, None]
+    model = np.stack([m.pack() for m in models])[:, None, None, None]
+    plan = np.stack([np.stack([p.on(d).pack() for p in plans]) for d in devices])
     # the calibration depends on the device, and on the plan for its engine
-    calibration = np.stack([np.stack([resolve(fidelity, d, p).packed for p in ps]) for d in ds])[
-        :, None, :, None, None, :
-    ]
-    loads = b[:, None], x[None, :]
-
-    needed = kernels.memory_required(model, plan, *loads)  # type: ignore[attr-defined]
-    room = np.array([0.9 * (d.memory_bytes or np.inf) for d in ds])[:, None, None, None, None]
-    fits = needed <= room
-    count = np.array([p.devices for p in ps], dtype=float)[:, None, None]
-    dims = ("device", "model", "plan", "batch", "context")
-    data: dict[str, Any] = {}
-    if fields:
-        steps = kernels.decode_step(device, calibration, model, plan, *loads)  # type: ignore[attr-defined]
-        steps = np.where(fits[..., None], steps, np.nan)
-        time = steps[..., _core.STEP_FIELDS.index("time")]
-        for i, name in enumerate(_core.STEP_FIELDS):
-            if name != "time":
-                data[name] = (dims, steps[..., i])
-    else:
-        time = kernels.decode_time(device, calibration, model, plan, *loads)  # type: ignore[attr-defined]
-        time = np.where(fits, time, np.nan)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = b[:, None] / time
-        data["time_s"] = (dims, time)
-        data["tokens_per_s"] = (dims, rate)
-        data["tokens_per_s_per_device"] = (dims, rate / count)
-        data["interactivity"] = (dims, 1.0 / time)
-    data["memory_bytes"] = (dims, np.broadcast_to(needed, time.shape).copy())
-    data["fits"] = (dims, fits)
-    out: xr.Dataset = xarray.Dataset(
-        data,
-        coords={
-            "device": [d.name for d in ds],
-            "model": [m.name for m in ms],
-            "plan": [p.label() for p in ps],
-            "batch": ("batch", b, {"units": "1", "long_name": "sequences in flight"}),
-            "context": ("context", x, {"units": "token", "long_name": "cached tokens"}),
-        },
-        attrs={"fidelity": fidelity if isinstance(fidelity, str) else fidelity.name},
+    calibration = np.stack(
+        [np.stack([resolve(fidelity, d, p).packed for p in plans]) for d in devices]
     )
+    by_both = np.s_[:, None, :, None, None, :]
+    return device, calibration[by_both], model, plan[by_both]
+
+
+def _steps(
+    records: tuple[NDArray[np.float64], ...],
+    batch: NDArray[np.float64],
+    context: NDArray[np.float64],
+    count: NDArray[np.float64],
+    room: NDArray[np.float64],
+    fields: bool,
+) -> dict[str, NDArray[Any]]:
+    """Arrays by name, with NaN where the memory of a plan's devices has no `room`."""
+    needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
+    fits = needed <= room
+    data: dict[str, NDArray[Any]] = {}
+    if fields:
+        steps = kernels.decode_step(*records, batch, context)  # type: ignore[attr-defined]
+        steps = np.where(fits[..., None], steps, np.nan)
+        data |= {name: steps[..., i] for i, name in enumerate(_core.STEP_FIELDS)}
+        time = data.pop("time")
+    else:
+        time = np.where(fits, kernels.decode_time(*records, batch, context), np.nan)  # type: ignore[attr-defined]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rate = batch / time
+        data |= {
+            "time_s": time,
+            "tokens_per_s": rate,
+            "tokens_per_s_per_device": rate / count,
+            "interactivity": 1.0 / time,
+        }
+    return data | {"memory_bytes": np.broadcast_to(needed, time.shape).copy(), "fits": fits}
+
+
+def _label(out: xr.Dataset, fields: bool) -> None:
+    """Units of every variable."""
     for name, (units, long_name) in _UNITS.items():
         out[name].attrs.update(units=units, long_name=long_name)
     for name in _core.STEP_FIELDS if fields else ():
         if name in out and name not in _UNITS:
             unit = {"flops": "FLOP", "bytes": "B", "communication_bytes": "B", "watts": "W"}
             out[name].attrs["units"] = unit.get(name, "s")
-    return out

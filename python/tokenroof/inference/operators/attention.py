@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
+from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
 from tokenroof.support.arguments import check_shapes, flag, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
 
+@takes(Options)
 def attention_decode(
     device: str | Device,
     batch: ArrayLike,
@@ -27,9 +29,9 @@ def attention_decode(
     window: ArrayLike = 0,
     kv_dtype: str = "bf16",
     warm: bool = False,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    *,
     v_head_dim: ArrayLike | None = None,
+    **how: Unpack[Options],
 ) -> Operator:
     """Attention of one new token per sequence over its cache.
 
@@ -47,7 +49,7 @@ def attention_decode(
     warm : bool
         Whether the cache that fits the L2 is read from it, as when a benchmark repeats itself.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -78,10 +80,11 @@ def attention_decode(
     shape = [*_heads(heads, kv_heads), *counts(head_dim=head_dim, v_head_dim=width)]
     seen = sizes(window=window)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return run("attention_decode_operator", device, engine, fidelity, *loads, *shape, *seen, kv,
-                flag("warm", warm), operator="attention_decode", dtype=kv_dtype)  # fmt: skip
+    return run("attention_decode_operator", as_device(device), *loads, *shape, *seen, kv,
+                flag("warm", warm), operator="attention_decode", dtype=kv_dtype, **how)  # fmt: skip
 
 
+@takes(Options)
 def attention_prefill(
     device: str | Device,
     batch: ArrayLike,
@@ -93,9 +96,9 @@ def attention_prefill(
     window: ArrayLike = 0,
     kv_dtype: str = "bf16",
     dtype: str = "bf16",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    *,
     v_head_dim: ArrayLike | None = None,
+    **how: Unpack[Options],
 ) -> Operator:
     """Causal attention of each prompt's new tokens over themselves and its cache.
 
@@ -109,7 +112,7 @@ def attention_prefill(
     dtype : str
         Type of the maths.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -135,9 +138,9 @@ def attention_prefill(
     shape = [*_heads(heads, kv_heads), *counts(head_dim=head_dim, v_head_dim=width)]
     seen = sizes(window=window)
     codes = dtypes.code(kv_dtype, "kv_dtype"), dtypes.code(dtype)
-    return run("attention_prefill_operator", device, engine, fidelity, *loads, *shape, *seen, *codes,
+    return run("attention_prefill_operator", as_device(device), *loads, *shape, *seen, *codes,
                 operator="attention_prefill", dtype=dtypes.attention(dtype, kv_dtype),
-                also=("attention_decode", kv_dtype))  # fmt: skip
+                also=("attention_decode", kv_dtype), **how)  # fmt: skip
 
 
 def _heads(

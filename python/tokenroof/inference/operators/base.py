@@ -11,7 +11,6 @@ from tokenroof import _core, kernels
 from tokenroof.inference.calibration import estimate, resolve_operator
 from tokenroof.inference.constants import FAR_BAND, OPERATORS
 from tokenroof.inference.device_power import watts_band
-from tokenroof.inference.door import as_device
 from tokenroof.inference.power import activity, operator_power
 from tokenroof.records.calibration import CLASSES, Calibration
 from tokenroof.records.device import link_domain
@@ -100,24 +99,23 @@ class Operator:
 
 def run(
     kernel: str,
-    device: str | Device,
-    engine: str,
-    fidelity: str | Calibration,
+    device: Device,
     *arguments: Any,
     operator: str,
     dtype: str,
+    engine: str,
+    fidelity: str | Calibration,
     also: tuple[str, str] | None = None,
     like: str | None = None,
 ) -> Operator:
     """Run a kernel. `like`: the measured operator whose constants an unmeasured one borrows."""
-    d = as_device(device)
     if engine not in (*ENGINES, "nccl"):
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
     _check_shapes(kernel, arguments)
-    c = resolve_operator(fidelity, d, engine, like or operator, dtype, also)
+    c = resolve_operator(fidelity, device, engine, like or operator, dtype, also)
     if fidelity == "calibrated" and operator not in OPERATORS:
         # what is not measured waits for its launch as an engine's kernels do
-        engines = estimate(d, engine).constants.get("engine", {})
+        engines = estimate(device, engine).constants.get("engine", {})
         c = c.replace(
             t0=dict.fromkeys(CLASSES, engines.get("kernel_gap", 0.0)),
             error_band=float(np.fmax(c.error_band, FAR_BAND)),
@@ -126,8 +124,8 @@ def run(
     record = c.pack()
     if kernel == "gemm_operator":  # rows, columns, inner size: a measured device tells shapes apart
         record = c.pack(arguments[0], [(1.0, *arguments[1:3])])
-    fields = getattr(kernels, kernel)(d.pack(), record, *arguments)
-    return Operator(np.asarray(fields), d, c, operator, dtype, arguments)
+    fields = getattr(kernels, kernel)(device.pack(), record, *arguments)
+    return Operator(np.asarray(fields), device, c, operator, dtype, arguments)
 
 
 def _check_shapes(kernel: str, arguments: tuple[Any, ...]) -> None:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from tokenroof.inference.door import as_device, as_model, check_network
 from tokenroof.inference.operators.base import Operator, run, sizes
+from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records.device import link_domain
 from tokenroof.support.arguments import amounts, check_shapes, whole_numbers
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-    from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
 
@@ -28,7 +28,7 @@ _COLLECTIVE = """{summary}
     nbytes : array_like
         {nbytes} [B].
     engine, fidelity
-        Whose overhead counts ("nccl": the plain library), and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -52,23 +52,24 @@ _COLLECTIVE = """{summary}
 
 def _collective(name: str, summary: str, nbytes: str = "The full vector per rank") -> Any:
     def collective(
-        device: str | Device,
-        ranks: ArrayLike,
-        nbytes: ArrayLike,
-        engine: str = "vllm",
-        fidelity: str | Calibration = "calibrated",
+        device: str | Device, ranks: ArrayLike, nbytes: ArrayLike, **how: Unpack[Options]
     ) -> Operator:
         members = whole_numbers("ranks", ranks)
-        size = amounts("nbytes", nbytes)
-        most = float(np.max(members, initial=1.0))
-        check_network(as_device(device), f"ranks is {most:g}", most)
-        return run(f"{name}_operator", device, engine, fidelity, members, size,
-                    operator="all_to_all" if name == "send" else name,
-                    dtype="all_to_all" if name == "send" else name)  # fmt: skip
+        return _exchange(name, as_device(device), members, amounts("nbytes", nbytes), **how)
 
     collective.__name__ = collective.__qualname__ = name
     collective.__doc__ = _COLLECTIVE.format(name=name, summary=summary, nbytes=nbytes)
-    return collective
+    return takes(Options)(collective)
+
+
+def _exchange(
+    name: str, device: Device, ranks: NDArray[np.float64], nbytes: NDArray[np.float64],
+    **how: Unpack[Options],
+) -> Operator:  # fmt: skip
+    most = float(np.max(ranks, initial=1.0))
+    check_network(device, f"ranks is {most:g}", most)
+    measured = "all_to_all" if name == "send" else name
+    return run(f"{name}_operator", device, ranks, nbytes, operator=measured, dtype=measured, **how)
 
 
 all_reduce = _collective("all_reduce", "All-reduce: 2 (n - 1)/n of the vector over each link.")
@@ -80,6 +81,7 @@ all_to_all = _collective("all_to_all", "All-to-all: (n - 1)/n of the vector over
 send = _collective("send", "One message to a neighbour.", "The message")
 
 
+@takes(Options)
 def kv_transfer(
     device: str | Device,
     model: str | Model,
@@ -87,8 +89,7 @@ def kv_transfer(
     kv_dtype: str = "bf16",
     devices: ArrayLike = 1,
     across: str = "nodes",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Move one sequence's cache and state from the devices that prefill it to as many that decode it.
 
@@ -106,7 +107,7 @@ def kv_transfer(
     across : {"nodes", "domain"}
         Over the network, or over the links of one domain.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -138,6 +139,6 @@ def kv_transfer(
         raise ValueError(
             f"across is {across!r} on {d.name}; allowed: domain, as no link between nodes is known"
         )
-    ranks = 2.0 * domain if across == "nodes" else 2.0
-    moved: Operator = send(d, ranks, m.kv_bytes(length, kv_dtype) / sides, engine, fidelity)
-    return moved
+    ranks = np.asarray(2.0 * domain if across == "nodes" else 2.0)
+    nbytes = amounts("nbytes", m.kv_bytes(length, kv_dtype) / sides)
+    return _exchange("send", d, ranks, nbytes, **how)

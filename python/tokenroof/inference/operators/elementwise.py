@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
+from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
 from tokenroof.support.arguments import flag
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
 
+@takes(Options)
 def norm(
     device: str | Device,
     tokens: ArrayLike,
     hidden: ArrayLike,
     residual: bool = True,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Norm of each token, fused with adding to the residual.
 
@@ -35,7 +36,7 @@ def norm(
     residual : bool
         Whether the residual comes and goes with it: 8 bytes a value, else 4.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -56,10 +57,11 @@ def norm(
     1048576.0
     """
     loads = sizes(tokens=tokens, hidden=hidden)
-    return run("norm_operator", device, engine, fidelity, *loads, flag("residual", residual),
-               operator="norm", dtype="bf16")  # fmt: skip
+    return run("norm_operator", as_device(device), *loads, flag("residual", residual),
+               operator="norm", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def rotary(
     device: str | Device,
     tokens: ArrayLike,
@@ -67,9 +69,9 @@ def rotary(
     kv_heads: ArrayLike,
     head_dim: ArrayLike,
     kv_dtype: str = "bf16",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    *,
     v_head_dim: ArrayLike | None = None,
+    **how: Unpack[Options],
 ) -> Operator:
     """Rotary embedding of queries and keys in place, and the new keys and values into the cache.
 
@@ -81,7 +83,7 @@ def rotary(
     kv_dtype : str
         Type of the cache.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
     v_head_dim : array_like, optional
         Width of values; that of keys by default [1].
 
@@ -106,17 +108,17 @@ def rotary(
     loads = sizes(tokens=tokens)
     width = head_dim if v_head_dim is None else v_head_dim
     shape = counts(heads=heads, kv_heads=kv_heads, head_dim=head_dim, v_head_dim=width)
-    return run("rotary_operator", device, engine, fidelity, *loads, *shape,
-               dtypes.code(kv_dtype, "kv_dtype"), operator="rotary", dtype="bf16")  # fmt: skip
+    return run("rotary_operator", as_device(device), *loads, *shape,
+               dtypes.code(kv_dtype, "kv_dtype"), operator="rotary", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def activation(
     device: str | Device,
     tokens: ArrayLike,
     intermediate: ArrayLike,
     matrices: ArrayLike = 3,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Activation of an MLP between its products, with its gate.
 
@@ -128,7 +130,7 @@ def activation(
     matrices : array_like
         Matrices of the MLP: 3 with a gate, 2 without [1].
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -152,17 +154,17 @@ def activation(
     (many,) = counts(matrices=matrices)
     if not np.isin(many, (2.0, 3.0)).all():
         raise ValueError(f"matrices is {matrices!r}; allowed: 2 or 3")
-    return run("activation_operator", device, engine, fidelity, *loads, many,
-               operator="activation", dtype="bf16")  # fmt: skip
+    return run("activation_operator", as_device(device), *loads, many,
+               operator="activation", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def quantise(
     device: str | Device,
     tokens: ArrayLike,
     hidden: ArrayLike,
     dtype: str = "fp8",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Narrow activations to the type in which a product reads them.
 
@@ -174,7 +176,7 @@ def quantise(
     dtype : str
         Type of the weights that they meet; nothing moves for those that meet 16 bits.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -195,17 +197,17 @@ def quantise(
     (3000.0, 0.0)
     """
     loads = sizes(tokens=tokens, hidden=hidden)
-    return run("quantise_operator", device, engine, fidelity, *loads, dtypes.code(dtype),
-               operator="quantise", dtype="bf16")  # fmt: skip
+    return run("quantise_operator", as_device(device), *loads, dtypes.code(dtype),
+               operator="quantise", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def sampling(
     device: str | Device,
     sequences: ArrayLike,
     vocab: ArrayLike,
     greedy: bool = False,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Choose the next token of each sequence from its logits.
 
@@ -218,7 +220,7 @@ def sampling(
         Whether the likeliest token is taken: logits are read once. Else they are widened to 32 bits,
         made probabilities in place, and read again for the draw.
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -243,5 +245,5 @@ def sampling(
     2052096.0
     """
     loads = sizes(sequences=sequences, vocab=vocab)
-    return run("sampling_operator", device, engine, fidelity, *loads, flag("greedy", greedy),
-               operator="sampling", dtype="bf16")  # fmt: skip
+    return run("sampling_operator", as_device(device), *loads, flag("greedy", greedy),
+               operator="sampling", dtype="bf16", **how)  # fmt: skip

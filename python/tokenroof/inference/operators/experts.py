@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
 from tokenroof import _core
+from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
+from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
 from tokenroof.support.arguments import amounts, check_shapes, together, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
 
+@takes(Options)
 def experts(
     device: str | Device,
     tokens: ArrayLike,
@@ -30,9 +32,9 @@ def experts(
     moe_ep: ArrayLike = 1,
     dtype: str = "fp8_block",
     skew: float = 0.0,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    *,
     matrices: ArrayLike | None = None,
+    **how: Unpack[Options],
 ) -> Operator:
     """Grouped matrix products of the experts, on the busiest of ``moe_tp * moe_ep`` devices.
 
@@ -85,10 +87,11 @@ def experts(
     if not np.isin(many, (2.0, 3.0)).all():
         raise ValueError(f"matrices is {matrices!r}; allowed: 2 or 3")
     shape += [many, whole_numbers("moe_tp", moe_tp), ranks]
-    return run("experts_operator", device, engine, fidelity, *loads, *shape, _skew(skew),
-                dtypes.code(dtype), operator="experts", dtype=dtype)  # fmt: skip
+    return run("experts_operator", as_device(device), *loads, *shape, _skew(skew),
+                dtypes.code(dtype), operator="experts", dtype=dtype, **how)  # fmt: skip
 
 
+@takes(Options)
 def grouped_gemm(
     device: str | Device,
     tokens: ArrayLike,
@@ -99,8 +102,7 @@ def grouped_gemm(
     moe_ep: ArrayLike = 1,
     dtype: str = "fp8_block",
     skew: float = 0.0,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """One grouped product ``[pairs, k] @ [experts, k, n]``: each token with the matrices of its experts.
 
@@ -140,9 +142,9 @@ def grouped_gemm(
     """
     loads = sizes(tokens=tokens)
     shape = [*counts(n=n, k=k), *_routing(experts, topk, moe_ep)]
-    return run("grouped_gemm_operator", device, engine, fidelity, *loads, *shape, _skew(skew),
+    return run("grouped_gemm_operator", as_device(device), *loads, *shape, _skew(skew),
                dtypes.code(dtype), operator="grouped_gemm", dtype=dtype,
-               like="experts")  # fmt: skip
+               like="experts", **how)  # fmt: skip
 
 
 def _skew(skew: float) -> float:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
+from tokenroof.inference.operators.options import Options, TypedOptions, takes
 from tokenroof.records import dtypes
 from tokenroof.support.arguments import flag
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
 
+@takes(Options)
 def mla_decode(
     device: str | Device,
     batch: ArrayLike,
@@ -24,8 +26,7 @@ def mla_decode(
     rope_head_dim: ArrayLike = 64,
     kv_dtype: str = "bf16",
     warm: bool = False,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Absorbed multi-head latent attention of one new token per sequence.
 
@@ -60,10 +61,11 @@ def mla_decode(
     loads = sizes(batch=batch, context=context)
     shape = counts(heads=heads, kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim)
     kv = dtypes.code(kv_dtype, "kv_dtype")
-    return run("mla_decode_operator", device, engine, fidelity, *loads, *shape, kv, flag("warm", warm),
-                operator="mla_decode", dtype=kv_dtype)  # fmt: skip
+    return run("mla_decode_operator", as_device(device), *loads, *shape, kv, flag("warm", warm),
+                operator="mla_decode", dtype=kv_dtype, **how)  # fmt: skip
 
 
+@takes(Options)
 def mla_prefill(
     device: str | Device,
     batch: ArrayLike,
@@ -74,11 +76,11 @@ def mla_prefill(
     rope_head_dim: ArrayLike = 64,
     v_head_dim: ArrayLike = 128,
     dtype: str = "bf16",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    *,
     kv_dtype: str = "bf16",
     kv_lora_rank: ArrayLike = 512,
     absorbed: bool = False,
+    **how: Unpack[Options],
 ) -> Operator:
     """Multi-head latent attention of prompts.
 
@@ -127,11 +129,12 @@ def mla_prefill(
     )
     (rank,) = counts(kv_lora_rank=kv_lora_rank)
     codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
-    return run("mla_prefill_operator", device, engine, fidelity, *loads, *shape, rank,
+    return run("mla_prefill_operator", as_device(device), *loads, *shape, rank,
                 flag("absorbed", absorbed), *codes, operator="mla_prefill",
-                dtype=dtype if kv_dtype == "bf16" else kv_dtype)  # fmt: skip
+                dtype=dtype if kv_dtype == "bf16" else kv_dtype, **how)  # fmt: skip
 
 
+@takes(Options)
 def sparse_decode(
     device: str | Device,
     batch: ArrayLike,
@@ -143,8 +146,7 @@ def sparse_decode(
     kv_lora_rank: ArrayLike = 512,
     rope_head_dim: ArrayLike = 64,
     kv_dtype: str = "bf16",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Sparse latent attention of one new token per sequence: indexer, choice, attention to the chosen.
 
@@ -191,11 +193,12 @@ def sparse_decode(
         heads=heads, kv_lora_rank=kv_lora_rank, rope_head_dim=rope_head_dim, topk=topk,
         index_heads=index_heads, index_head_dim=index_head_dim,
     )  # fmt: skip
-    return run("sparse_decode_operator", device, engine, fidelity, *loads, *shape,
+    return run("sparse_decode_operator", as_device(device), *loads, *shape,
                dtypes.code(kv_dtype, "kv_dtype"), operator="sparse_decode", dtype=kv_dtype,
-               like="mla_decode")  # fmt: skip
+               like="mla_decode", **how)  # fmt: skip
 
 
+@takes(TypedOptions)
 def sparse_prefill(
     device: str | Device,
     batch: ArrayLike,
@@ -209,10 +212,7 @@ def sparse_prefill(
     rope_head_dim: ArrayLike = 64,
     v_head_dim: ArrayLike = 128,
     kv_lora_rank: ArrayLike = 512,
-    dtype: str = "bf16",
-    kv_dtype: str = "bf16",
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[TypedOptions],
 ) -> Operator:
     """Sparse latent attention of prompts: absorbed over the chosen keys, or all keys under a mask.
 
@@ -251,7 +251,8 @@ def sparse_prefill(
         v_head_dim=v_head_dim, kv_lora_rank=kv_lora_rank, topk=topk, index_heads=index_heads,
         index_head_dim=index_head_dim,
     )  # fmt: skip
+    dtype, kv_dtype = how["dtype"], how["kv_dtype"]
     codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
-    return run("sparse_prefill_operator", device, engine, fidelity, *loads, *shape, *codes,
+    return run("sparse_prefill_operator", as_device(device), *loads, *shape, *codes,
                operator="sparse_prefill", dtype=dtype if kv_dtype == "bf16" else kv_dtype,
-               like="mla_prefill")  # fmt: skip
+               like="mla_prefill", engine=how["engine"], fidelity=how["fidelity"])  # fmt: skip

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
+from tokenroof.inference.operators.options import Options, takes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
 
+@takes(Options)
 def gated_delta_decode(
     device: str | Device,
     batch: ArrayLike,
@@ -21,8 +23,7 @@ def gated_delta_decode(
     value_heads: ArrayLike = 32,
     value_dim: ArrayLike = 128,
     conv: ArrayLike = 4,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Gated delta net of one new token per sequence: Qwen3-Next, Qwen3.5; Kimi Linear's delta attention.
 
@@ -36,7 +37,7 @@ def gated_delta_decode(
     conv : array_like
         Taps of the short convolution [1].
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -66,10 +67,11 @@ def gated_delta_decode(
     loads = sizes(batch=batch)
     shape = counts(key_heads=key_heads, key_dim=key_dim, value_heads=value_heads,
                    value_dim=value_dim, conv=conv)  # fmt: skip
-    return run("gated_delta_decode_operator", device, engine, fidelity, *loads, *shape,
-               operator="gated_delta_decode", dtype="bf16")  # fmt: skip
+    return run("gated_delta_decode_operator", as_device(device), *loads, *shape,
+               operator="gated_delta_decode", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def gated_delta_prefill(
     device: str | Device,
     batch: ArrayLike,
@@ -80,8 +82,7 @@ def gated_delta_prefill(
     value_dim: ArrayLike = 128,
     conv: ArrayLike = 4,
     chunk: ArrayLike = 64,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Gated delta net of prompts, in chunks of matrix products.
 
@@ -122,10 +123,11 @@ def gated_delta_prefill(
     loads = sizes(batch=batch, tokens=tokens)
     shape = counts(key_heads=key_heads, key_dim=key_dim, value_heads=value_heads,
                    value_dim=value_dim, conv=conv, chunk=chunk)  # fmt: skip
-    return run("gated_delta_prefill_operator", device, engine, fidelity, *loads, *shape,
-               operator="gated_delta_prefill", dtype="bf16")  # fmt: skip
+    return run("gated_delta_prefill_operator", as_device(device), *loads, *shape,
+               operator="gated_delta_prefill", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def mamba2_decode(
     device: str | Device,
     batch: ArrayLike,
@@ -134,8 +136,7 @@ def mamba2_decode(
     groups: ArrayLike = 8,
     state: ArrayLike = 128,
     conv: ArrayLike = 4,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Mamba-2 of one new token per sequence: Nemotron-H and Nemotron 3.
 
@@ -149,7 +150,7 @@ def mamba2_decode(
     conv : array_like
         Taps of the short convolution [1].
     engine, fidelity
-        Whose overhead counts, and which constants.
+        Whose overhead counts, and which constants: `Options`.
 
     Returns
     -------
@@ -176,10 +177,11 @@ def mamba2_decode(
     """
     loads = sizes(batch=batch)
     shape = counts(heads=heads, head_dim=head_dim, groups=groups, state=state, conv=conv)
-    return run("mamba2_decode_operator", device, engine, fidelity, *loads, *shape,
-               operator="mamba2_decode", dtype="bf16")  # fmt: skip
+    return run("mamba2_decode_operator", as_device(device), *loads, *shape,
+               operator="mamba2_decode", dtype="bf16", **how)  # fmt: skip
 
 
+@takes(Options)
 def mamba2_prefill(
     device: str | Device,
     batch: ArrayLike,
@@ -190,8 +192,7 @@ def mamba2_prefill(
     state: ArrayLike = 128,
     conv: ArrayLike = 4,
     chunk: ArrayLike = 256,
-    engine: str = "vllm",
-    fidelity: str | Calibration = "calibrated",
+    **how: Unpack[Options],
 ) -> Operator:
     """Mamba-2 of prompts, in chunks of matrix products (state-space duality).
 
@@ -231,5 +232,5 @@ def mamba2_prefill(
     loads = sizes(batch=batch, tokens=tokens)
     shape = counts(heads=heads, head_dim=head_dim, groups=groups, state=state, conv=conv,
                    chunk=chunk)  # fmt: skip
-    return run("mamba2_prefill_operator", device, engine, fidelity, *loads, *shape,
-               operator="mamba2_prefill", dtype="bf16")  # fmt: skip
+    return run("mamba2_prefill_operator", as_device(device), *loads, *shape,
+               operator="mamba2_prefill", dtype="bf16", **how)  # fmt: skip

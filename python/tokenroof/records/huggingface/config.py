@@ -1,6 +1,6 @@
 """Hugging Face ``config.json`` files to shapes.
 
-Finds the text model's part, its family (`_hf_families`), and reads it through checks (`_hf_reader`).
+Finds the text model's part, its family (`families`), and reads it through checks (`reader`).
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.inference.door import deployment
 from tokenroof.inference.estimates import Range
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import count
@@ -15,9 +14,7 @@ from tokenroof.support.arguments import count
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tokenroof.records.calibration import Calibration
-    from tokenroof.records.device import Device
-    from tokenroof.records.model import Model
+    from tokenroof.records.deployment import Deployment
 
 _SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 Site = tuple[Any, ...]
@@ -26,16 +23,8 @@ Site = tuple[Any, ...]
 class Gpu:
     """A device, a plan and its records, the idle power of its replica, and how sure its times are."""
 
-    def __init__(
-        self,
-        field: str,
-        device: str | Device,
-        plan: Plan | None,
-        model: Model,
-        fidelity: str | Calibration,
-    ) -> None:
-        on = deployment(device, model, plan, fidelity)
-        self.field, self.model, self.device, self.plan = field, model, on.device, on.plan
+    def __init__(self, field: str, on: Deployment) -> None:
+        self.field, self.model, self.device, self.plan = field, on.model, on.device, on.plan
         self.records = on.records
         self.idle_w = on.power.idle_w * on.plan.devices
         c = on.calibration
@@ -100,3 +89,11 @@ def site_of(field: str, value: Any) -> tuple[Any, Plan | None, int]:
     if plan is not None and not isinstance(plan, Plan):
         raise TypeError(f"{field} has the plan {plan!r}; allowed: a Plan or None")
     return device, plan, n
+
+
+def one_replica(field: str, value: Any) -> tuple[Any, Plan | None]:
+    """(device, plan) of what a caller gave, where a site is one replica."""
+    device, plan, n = site_of(field, value)
+    if n != 1:
+        raise ValueError(f"{field} has n = {n}; allowed: 1, one replica")
+    return device, plan
