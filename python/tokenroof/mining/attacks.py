@@ -51,7 +51,7 @@ def double_spend_probability(
     Returns
     -------
     float or ndarray
-        To a relative error of (32 + 8 |ln P| + 2 sqrt(confirmations)) 2^-53.
+        [1], to a relative error of (32 + 8 |ln P| + 2 sqrt(confirmations)) 2^-53.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
     Returns
     -------
     int, float or ndarray
-        Infinite from q = 1/2 on, unless the risk is above 1; an ndarray is of float64.
+        [1], infinite from q = 1/2 on, unless the risk is above 1; an ndarray is of float64.
 
     Raises
     ------
@@ -142,6 +142,11 @@ def selfish_mining_revenue(alpha: ArrayLike, gamma: ArrayLike) -> Any:
     gamma : array_like
         Part of the other hashrate that mines on his block in a tie, 0 to 1 [1].
 
+    Returns
+    -------
+    float or ndarray
+        [1].
+
     Raises
     ------
     ValueError, TypeError
@@ -167,6 +172,11 @@ def selfish_mining_threshold(gamma: ArrayLike) -> Any:
     ----------
     gamma : array_like
         As in `selfish_mining_revenue` [1].
+
+    Returns
+    -------
+    float or ndarray
+        [1].
 
     Raises
     ------

@@ -47,6 +47,11 @@ def target_from_bits(bits: int | str) -> int:
     bits : int or str
         nBits, or its eight hexadecimal digits.
 
+    Returns
+    -------
+    int
+        The largest hash that meets it.
+
     Raises
     ------
     ValueError
@@ -78,6 +83,16 @@ def target_from_bits(bits: int | str) -> int:
 
 def bits_from_target(target: int) -> int:
     """Compact nBits of a target, rounded down as consensus does.
+
+    Parameters
+    ----------
+    target : int
+        1 to 2**256 - 1.
+
+    Returns
+    -------
+    int
+        nBits.
 
     Raises
     ------
@@ -113,6 +128,16 @@ def checked_target(target: int) -> int:
 def difficulty(bits: int | str) -> float:
     """How many times harder than the first block: (0xffff * 2**208) / target.
 
+    Parameters
+    ----------
+    bits : int or str
+        nBits, or its eight hexadecimal digits.
+
+    Returns
+    -------
+    float
+        [1].
+
     Examples
     --------
     >>> difficulty("1b0404cb")
@@ -123,6 +148,16 @@ def difficulty(bits: int | str) -> float:
 
 def work(bits: int | str) -> int:
     """Expected hashes of a block, as the chain counts it: floor(2**256 / (target + 1)).
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits, or its eight hexadecimal digits.
+
+    Returns
+    -------
+    int
+        [hash].
 
     References
     ----------
@@ -146,6 +181,11 @@ def retarget(bits: int | str, first_time: int, last_time: int) -> int:
     first_time, last_time : int
         Times of the first and the last block of that period: they span 2,015 intervals, the chain's
         known off-by-one [s since 1970].
+
+    Returns
+    -------
+    int
+        nBits.
 
     Raises
     ------

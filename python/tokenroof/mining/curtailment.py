@@ -78,6 +78,7 @@ def curtailment(
     Returns
     -------
     Curtailment
+        Part of the time that it runs [1], energy [kWh] and money [$].
 
     Raises
     ------

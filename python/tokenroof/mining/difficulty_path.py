@@ -90,6 +90,7 @@ def difficulty_path(
     Returns
     -------
     DifficultyPath
+        Difficulty [1], hashrate [hash/s], hashprice [$/(PH/s day)] and power [W] step by step.
 
     Raises
     ------

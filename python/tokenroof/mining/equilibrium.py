@@ -188,6 +188,7 @@ def equilibrium(
     Returns
     -------
     Equilibrium
+        Hashrate [hash/s], difficulty [1], hashprice [$/(PH/s day)] and power [W].
 
     Raises
     ------

@@ -203,6 +203,11 @@ def hash_roofline(
     clock_hz : float, optional
         Instead of the catalogue's clock [Hz].
 
+    Returns
+    -------
+    HashRoofline
+        The bound [hash/s], and the cycles of a hash on each pipe.
+
     Raises
     ------
     KeyError
@@ -266,6 +271,11 @@ def hashrate(device: str | Device | Miner, mode: str = "nonce") -> float:
     device : str, Device or Miner
     mode : {"nonce", "roll"}
         What a scan varies: the nonce alone, or the version with it (BIP 320). Miners have one rate.
+
+    Returns
+    -------
+    float
+        [hash/s].
 
     Raises
     ------

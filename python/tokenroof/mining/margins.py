@@ -54,6 +54,7 @@ def margin_per_day(
     Returns
     -------
     float or ndarray
+        [$/day].
 
     Raises
     ------
@@ -91,7 +92,7 @@ def break_even_power_price(
     Returns
     -------
     float or ndarray
-        At the meter.
+        At the meter [$/kWh].
 
     Raises
     ------
@@ -125,6 +126,7 @@ def shutdown_hashprice(
     Returns
     -------
     float or ndarray
+        [$/(PH/s day)].
 
     Raises
     ------
@@ -166,6 +168,7 @@ def shutdown_price(
     Returns
     -------
     float or ndarray
+        [$].
 
     Raises
     ------
@@ -207,6 +210,7 @@ def break_even_difficulty(
     Returns
     -------
     float or ndarray
+        [1].
 
     Raises
     ------
@@ -241,6 +245,7 @@ def break_even_efficiency(
     Returns
     -------
     float or ndarray
+        [J/TH].
 
     Raises
     ------

@@ -45,6 +45,7 @@ def expected_time_to_block(hashrate: ArrayLike, difficulty: ArrayLike) -> Any:
     Returns
     -------
     float or ndarray
+        [s].
 
     Raises
     ------
@@ -76,6 +77,7 @@ def block_probability(hashrate: ArrayLike, difficulty: ArrayLike, seconds: Array
     Returns
     -------
     float or ndarray
+        [1].
 
     Raises
     ------
@@ -114,6 +116,7 @@ def time_to_block_quantile(
     Returns
     -------
     float or ndarray
+        [s].
 
     Raises
     ------
@@ -147,6 +150,7 @@ def network_hashrate(difficulty: ArrayLike, block_seconds: ArrayLike = BLOCK_SEC
     Returns
     -------
     float or ndarray
+        [hash/s].
 
     Raises
     ------
@@ -217,6 +221,7 @@ def hashrate_from_blocks(
     Returns
     -------
     HashrateEstimate
+        With its interval [hash/s].
 
     Raises
     ------
@@ -318,6 +323,7 @@ def hashprice(
     Returns
     -------
     float or ndarray
+        [$/(PH/s day)].
 
     Raises
     ------
