@@ -12,7 +12,8 @@ pytest.importorskip("scipy")
 pytest.importorskip("xarray")
 
 from tokenroof import calibrate  # noqa: E402
-from tokenroof.calibrate import engines as _engines  # noqa: E402
+from tokenroof.calibrate import bands as _bands  # noqa: E402
+from tokenroof.calibrate import engine_objective as _objective  # noqa: E402
 from tokenroof.calibrate import points as _points  # noqa: E402
 
 TRUE = {"kernel_gap": 7e-6, "collective_gap": 2e-6, "sequence": 8e-6, "prefill_kernel": 60e-6,
@@ -30,7 +31,7 @@ def table():
             base = tr.calibration.estimate(tr.device(device), "ideal")
             host = 0.8 if device == "b200_sxm" else 1.0
             engine = {n: v * (host if n in HOST_CONSTANTS else 1.0) for n, v in TRUE.items()}
-            own = base.replace(constants={"engine": engine | _engines._MEMORY["vllm"]})
+            own = base.replace(constants={"engine": engine | _objective.MEMORY["vllm"]})
             for tokens, answer in ((1024, 1024), (8192, 1024), (1024, 256)):
                 users = [2, 8, 32, 128]
                 made = tr.serving.curve(device, model, plan, tokens, answer, users, fidelity=own)
@@ -61,8 +62,8 @@ def test_a_fit_finds_the_constants_again(table, tmp_path):
     error = np.abs(found.tpot_out_s / points.tpot_s - 1)
     assert error.mean() < 0.05 and found.rows[0]["combinations"] == 6
     # predictions are what a record with these constants gives
-    logs = _engines.Objective(points, _base).fit(np.ones(len(points), dtype=bool))
-    assert np.allclose(_engines.Objective(points, _base).predict(logs)[0], found.tpot_s)
+    logs = _objective.Objective(points, _base).fit(np.ones(len(points), dtype=bool))
+    assert np.allclose(_objective.Objective(points, _base).predict(logs)[0], found.tpot_s)
     assert 0.6 < found.coverage["tpot"] <= 1.0
     calibrate.write_engines(tmp_path / "engine.toml", found)
     import tomllib
@@ -75,7 +76,7 @@ def test_a_fit_finds_the_constants_again(table, tmp_path):
 def test_leaving_out_does_not_depend_on_where_it_starts(table):
     """A fit that stalls near the whole's answer would know what it should not."""
     points = calibrate.read_serving(table)
-    objective = _engines.Objective(points, _base)
+    objective = _objective.Objective(points, _base)
     every = np.ones(len(points), dtype=bool)
     whole = objective.fit(every)
     out = points.combination == points.combination[0]
@@ -134,18 +135,18 @@ def test_coverage_is_set_on_the_others():
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(50), 40)
     measured = np.ones(groups.size)
-    honest = _engines.covered(np.exp(rng.normal(0, 0.2, groups.size)), measured, groups).mean()
+    honest = _bands.covered(np.exp(rng.normal(0, 0.2, groups.size)), measured, groups).mean()
     assert 0.77 < honest < 0.83
     other = np.where(groups < 25, 0.01, 1.0)  # a half that the other half knows nothing of
-    assert _engines.covered(np.exp(other), measured, groups).mean() != 0.8
+    assert _bands.covered(np.exp(other), measured, groups).mean() != 0.8
     engines = np.where(groups < 40, "steady", "wild")
     hard = np.exp(rng.normal(0, np.where(groups < 40, 0.1, 0.3)))
     apart, together = (
-        _engines.covered(hard, measured, groups, e)[groups >= 40].mean() for e in (engines, None)
+        _bands.covered(hard, measured, groups, e)[groups >= 40].mean() for e in (engines, None)
     )
     assert together < apart < 0.8
     own, every = (np.quantile(np.abs(np.log(hard[m])), 0.8) for m in (groups >= 40, groups >= 0))
-    band = _engines.pooled_band(np.abs(np.log(hard)), engines, "wild")
+    band = _bands.pooled_band(np.abs(np.log(hard)), engines, "wild")
     assert band == pytest.approx(np.sqrt(own * every)) and every < band < own
 
 

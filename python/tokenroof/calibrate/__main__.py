@@ -6,8 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from tokenroof.calibrate import SPECS, fit_tables, write_constants
 from tokenroof.calibrate.engines import fit_engines, write_engines
+from tokenroof.calibrate.files import write_constants
+from tokenroof.calibrate.operator_fits import fit_tables
+from tokenroof.calibrate.operators import SPECS
 from tokenroof.calibrate.points import read_serving, rule
 from tokenroof.calibrate.power import fit_power
 from tokenroof.calibrate.tables import NoTablesError

@@ -209,8 +209,19 @@ def read_serving(
     >>> len(points), points.plans[0].engine
     (1, 'vllm')
     """
-    pandas = require("pandas", extra="analysis")
     frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    data = _columns(frame, unit)
+    counts = {"rows": len(data)}
+    data = _usable(data, frame, labels, exclude, counts)
+    points = _mapped(data, frame, counts)
+    if not len(points):
+        raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
+    return _possible(points, possible)
+
+
+def _columns(frame: Any, unit: str | None) -> Any:
+    """A table under our names, loads and times as numbers [1], [s]."""
+    pandas = require("pandas", extra="analysis")
     data = pandas.DataFrame(
         {name: _column(frame, name).to_numpy() for name in (*_COLUMNS, *_OPTIONAL)},
         index=frame.index,
@@ -218,7 +229,14 @@ def read_serving(
     for name in ("concurrency", "input_tokens", "output_tokens"):
         data[name] = pandas.to_numeric(data[name], errors="coerce")
     data["ttft"], data["tpot"] = _time(frame, "ttft", unit), _time(frame, "tpot", unit)
-    counts = {"rows": len(data)}
+    return data
+
+
+def _usable(
+    data: Any, frame: Any, labels: tuple[str, ...], exclude: tuple[Mapping[str, str], ...],
+    counts: dict[str, int],
+) -> Any:  # fmt: skip
+    """The rows that count; `counts` gets how many of the others there were, by reason."""
 
     def drop(reason: str, bad: Any) -> None:
         nonlocal data
@@ -226,21 +244,30 @@ def read_serving(
         data = data[~bad]
 
     drop("other labels", ~data["label"].isin(labels))
-    out = np.zeros(len(data), dtype=bool)
-    for rule in exclude:
-        match = np.ones(len(data), dtype=bool)
-        for column, value in rule.items():
-            if column not in frame.columns:
-                raise ValueError(f"exclude names {column!r}; allowed: {', '.join(frame.columns)}")
-            match &= frame.loc[data.index, column].astype(str).to_numpy() == value
-        out |= match
-    drop("excluded", pandas.Series(out, index=data.index))
+    drop("excluded", _excluded(frame, data.index, exclude))
     times = data[["ttft", "tpot"]]
     drop("times NaN, zero or negative", ~(np.isfinite(times) & (times > 0)).all(axis=1))
     load = data[["concurrency", "input_tokens", "output_tokens"]]
     drop("loads NaN, zero or negative", ~(np.isfinite(load) & (load > 0)).all(axis=1))
     drop("duplicates", data.duplicated())
+    return data
 
+
+def _excluded(frame: Any, index: Any, exclude: tuple[Mapping[str, str], ...]) -> NDArray[np.bool_]:
+    """Rows of the index that have all values of one of the rules."""
+    out = np.zeros(len(index), dtype=bool)
+    for rule in exclude:
+        match = np.ones(len(index), dtype=bool)
+        for column, value in rule.items():
+            if column not in frame.columns:
+                raise ValueError(f"exclude names {column!r}; allowed: {', '.join(frame.columns)}")
+            match &= frame.loc[index, column].astype(str).to_numpy() == value
+        out |= match
+    return out
+
+
+def _mapped(data: Any, frame: Any, counts: dict[str, int]) -> Points:
+    """Rows with their records; `counts` gets those that name what is unknown, or plans that do not fit."""
     devices, models, plans, kept = [], [], [], []
     unknown: dict[str, int] = {}
     for index, row in zip(data.index, data.to_dict("records"), strict=True):
@@ -258,18 +285,14 @@ def read_serving(
     for reason, number in unknown.items():
         counts[reason] = number
     data = data.loc[kept]
-    load_and_times = (
+    concurrency, input_tokens, output_tokens, ttft, tpot = (
         data[name].to_numpy(dtype=float)
         for name in ("concurrency", "input_tokens", "output_tokens", "ttft", "tpot")
     )
-    concurrency, input_tokens, output_tokens, ttft, tpot = load_and_times
-    points = Points(
+    return Points(
         frame.loc[kept], devices, models, plans, concurrency, input_tokens, output_tokens, ttft, tpot,
         counts,
     )  # fmt: skip
-    if not len(points):
-        raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
-    return _possible(points, possible)
 
 
 def rule(text: str) -> dict[str, str]:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.calibrate.carrying import carry_over
 from tokenroof.calibrate.fitting import Errors
+from tokenroof.calibrate.operators import read_operator
 from tokenroof.calibrate.tables import TYPES, NoTablesError, read
 from tokenroof.catalogue.lookup import device as find_device
-from tokenroof.inference import constants as _constants
 from tokenroof.inference.power import CLASSES, constants_record, expert_tiles
 from tokenroof.inference.roofline import peak as unit_peak
 from tokenroof.records import dtypes
@@ -292,8 +293,6 @@ def power_tables(
     ValueError
         Naming the file, for a table that is not usable; with `tell` that is told instead.
     """
-    from tokenroof.calibrate import read_operator
-
     for path in sorted(Path(folder, "operators").glob("*/*/*")):
         if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
             continue
@@ -338,27 +337,10 @@ def fit_power(
             progress(
                 f"power {name}: {row['rows']} rows, mean error {row['mape']:.1%} of products left out"
             )
-    _carry_over(rows, found)
+
+    def errors(i: int, constants: dict[str, float]) -> Errors:
+        name, table = rows[i]["device"], found[rows[i]["device"]]["gemm"]
+        return Errors.of(predict(find_device(name), constants, "gemm", table), table["power"])
+
+    carry_over(rows, lambda row: "power", errors)
     return rows
-
-
-def _carry_over(rows: list[dict[str, Any]], found: dict[str, dict[str, dict[str, Array]]]) -> None:
-    """Errors and bands with the constants of other devices, as shares of the own limit."""
-    bands: dict[str, list[float]] = {}
-    for row in rows:
-        d = find_device(row["device"])
-        own = _constants.generation(d)
-        others = [r for r in rows if r is not row]
-        near = [r for r in others if _constants.generation(find_device(r["device"])) == own]
-        far = [r for r in others if _constants.generation(find_device(r["device"])) != own]
-        for name, group in (("generation", near), ("other", far)):
-            if not group:
-                continue
-            mean = _constants.geometric_mean([r["constants"] for r in group])
-            table = found[row["device"]]["gemm"]
-            errors = Errors.of(predict(d, mean, "gemm", table), table["power"])
-            row[f"mape_{name}"] = round(errors.mape, 4)
-            bands.setdefault(name, []).append(errors.band)
-    for row in rows:
-        for name, values in bands.items():
-            row[f"band_{name}"] = round(max(values), 4)

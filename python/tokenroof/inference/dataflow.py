@@ -199,6 +199,11 @@ def check_stages(
         raise ValueError(f"stages is {stages}; allowed: at most the {most:.0f} {of}")
 
 
+def chips_watts(chips: Any, busy: Any, v: dict[str, Any]) -> Any:
+    """Power of chips that are busy for a share of the time, and wait for the rest [W]."""
+    return chips * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * busy)
+
+
 def pipeline(
     device: Device, model: Model, plan: Plan, batch: Any, context: Any, chips: Any, stages: int | None,
     v: dict[str, Any],
@@ -219,7 +224,7 @@ def pipeline(
         work = kernels.decode_time(*records, micro, context) / v["efficiency"]  # type: ignore[attr-defined]
     trip = kernels.dataflow_trip(work, n, depth, float(model.layers), v["layer_s"], v["hop_s"])  # type: ignore[attr-defined]
     occupied = np.minimum(work * depth / n / trip * np.minimum(batch / depth, 1.0), 1.0)
-    watts = n * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * occupied)
+    watts = chips_watts(n, occupied, v)
     return {
         "chips": n,
         "stages": depth,
@@ -346,7 +351,7 @@ def prefill(
         seconds = kernels.dataflow_trip(work, n, 1.0, float(m.layers), v["layer_s"], 0.0)  # type: ignore[attr-defined]
         seconds = seconds + (depth - 1.0) * v["hop_s"]
         busy = np.minimum(work / n / seconds, 1.0)
-        watts = n * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * busy)
+        watts = chips_watts(n, busy, v)
         with np.errstate(invalid="ignore"):
             rate = t / seconds
         return {

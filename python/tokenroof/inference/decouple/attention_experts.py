@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.inference.dataflow import ChipUnknowns, Parameter, check_kind, chips_of, one_chip
+from tokenroof.inference.dataflow import (
+    ChipUnknowns,
+    Parameter,
+    check_kind,
+    chips_of,
+    chips_watts,
+    one_chip,
+)
 from tokenroof.inference.decouple.layout import Layout, chip_ranges, layout, link_ranges
 from tokenroof.inference.decouple.sites import Gpu, Site, one_replica
 from tokenroof.inference.door import as_device, as_model, checked
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
 
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_MOVED = ("experts", "mlp", "shared_experts")
 
 
 def attention_experts(
@@ -102,14 +108,12 @@ def attention_experts(
         batch=amounts("batch", batch, positive=True), context=amounts("context", context)
     )
     ranges = link_ranges(link_bandwidth, hop_s) | chip_ranges(far, unknown) | site.error
-    kind = one_chip(far, m, None, None).weights if expert_weights is None else expert_weights
-    dtypes.code(kind, "expert_weights")
-    groups = m.parameter_groups()
-    moved = float(sum(groups[name] for name in _MOVED))
+    kind = _weights(far, m, expert_weights)
+    moved, routed = _moved_parameters(m)
     held = moved * dtypes.BYTES[kind]
-    share = ranges["sram_share"]
-    given, _ = chips_of(chips, np.array([held]), far, share, f"MLPs and experts of {m.name}")
-    site.check_memory(b, x, {"parameters": moved, "routed_parameters": float(groups["experts"])})
+    what = f"MLPs and experts of {m.name}"
+    given, _ = chips_of(chips, np.array([held]), far, ranges["sram_share"], what)
+    site.check_memory(b, x, {"parameters": moved, "routed_parameters": routed})
     part = np.maximum(b / microbatches, np.minimum(b, 1.0))
     turns = np.minimum(float(microbatches), np.maximum(b, 1.0))
     near = site.step(part, x)
@@ -132,14 +136,27 @@ def attention_experts(
         busy = np.minimum(turns * here_s / tpot, 1.0)
         # the chips of each layer work while a microbatch is with them
         occupied = np.minimum(turns * away_s / v["efficiency"] / size / tpot, 1.0)
-        watts = site.idle_w + busy * (near[..., _STEP["watts"]] - site.idle_w)
-        watts = watts + size * v["limit_w"] * (v["idle_share"] + (1.0 - v["idle_share"]) * occupied)
+        watts = site.watts(busy, near[..., _STEP["watts"]]) + chips_watts(size, occupied, v)
         return {
             "tpot_s": tpot, "tokens_per_s": b / tpot, "watts": watts, "attention_s": here_s,
             "experts_s": passed, "link_s": link, "chips": size, "microbatch": part,
         }  # fmt: skip
 
     return layout("attention and experts", over_corners(evaluate, ranges, b.ndim), ranges)
+
+
+def _weights(device: Device, model: Model, given: str | None) -> str:
+    """Type of the experts: what a caller gave, checked, or the narrowest that the device multiplies."""
+    kind = one_chip(device, model, None, None).weights if given is None else given
+    dtypes.code(kind, "expert_weights")
+    return kind
+
+
+def _moved_parameters(model: Model) -> tuple[float, float]:
+    """Parameters of MLPs and experts, and of those the routed ones."""
+    groups = model.parameter_groups()
+    every = groups["experts"], groups["mlp"], groups["shared_experts"]
+    return float(sum(every)), float(groups["experts"])
 
 
 def _moved_s(step: NDArray[np.float64]) -> NDArray[np.float64]:

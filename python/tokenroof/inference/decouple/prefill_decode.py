@@ -161,11 +161,10 @@ def prefill_decode(
     else:
         _refuse_unknowns(second, unknown)
         site = Gpu("decode", checked(second, m, [plan], fidelity)[0])
-        pool = _GpuPool(site, n_decode, site.slots(tokens, out) * n_decode)
+        pool = _GpuPool(site, n_decode, most=site.slots(tokens, out) * n_decode)
     ranges = link | first.error | pool.ranges
     context = tokens + 0.5 * out
-    filled = kernels.prompts_step(*first.records, 1.0, tokens, 0.0)  # type: ignore[attr-defined]
-    first_s, prefill_w = float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
+    first_s, prefill_w = _one_prompt(first, tokens)
     cache_bytes = float(m.kv_bytes(tokens, pool.kv_cache))
 
     def evaluate(**v: Any) -> dict[str, Any]:
@@ -184,7 +183,7 @@ def prefill_decode(
         tpot, watts, devices = pool.step(batch, context, v)
         rate = batch / (after * tpot)
         busy = np.minimum(rate / most, 1.0)
-        prefill_watts = n_prefill * (first.idle_w + busy * (prefill_w - first.idle_w))
+        prefill_watts = n_prefill * first.watts(busy, prefill_w)
         return {
             "tpot_s": tpot + 0.0 * rate, "tokens_per_s": rate * out, "watts": watts + prefill_watts,
             "ttft_s": users / rate - after * tpot, "prefill_s": prefill_s + 0.0 * rate,
@@ -211,6 +210,12 @@ def _prefill_site(
             f"{' or '.join(KINDS)}"
         )
     return Gpu("prefill", checked(device, model, [plan], fidelity)[0])
+
+
+def _one_prompt(site: Gpu, tokens: float) -> tuple[float, float]:
+    """Seconds and watts of a prompt alone."""
+    filled = kernels.prompts_step(*site.records, 1.0, tokens, 0.0)  # type: ignore[attr-defined]
+    return float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
 
 
 def _dataflow_pool(

@@ -76,6 +76,10 @@ class Gpu:
     def step(self, batch: Any, context: Any) -> NDArray[np.float64]:
         return np.asarray(kernels.decode_step(*self.records, batch, context))  # type: ignore[attr-defined]
 
+    def watts(self, busy: Any, full: Any) -> Any:
+        """Power of the replica that draws `full` for a share of the time, and waits for the rest [W]."""
+        return self.idle_w + busy * (full - self.idle_w)
+
 
 def site_of(field: str, value: Any) -> tuple[Any, Plan | None, int]:
     """(device, plan, replicas) of what a caller gave: a device, or a tuple of the three or fewer."""
