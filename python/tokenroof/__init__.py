@@ -36,6 +36,7 @@ _LAZY = {
     "dtypes": "tokenroof.records.dtypes",
     "economics": "tokenroof.economics",
     "estimates": "tokenroof.inference.estimates",
+    "get_include": "tokenroof.build:get_include",
     "mining": "tokenroof.mining",
     "mixed": "tokenroof.inference.step:mixed",
     "operators": "tokenroof.inference.operators",
@@ -51,7 +52,7 @@ _LAZY = {
 }
 
 __all__ = [
-    "Device", "Miner", "Model", "Plan", "__version__", "device", "get_include", "kernels", "measure",
+    "Device", "Miner", "Model", "Plan", "__version__", "device", "kernels", "measure",
     "miner", "model", *_LAZY,
 ]  # fmt: skip
 
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
         report,
         serving,
     )
-    from tokenroof.build import build_config
+    from tokenroof.build import build_config, get_include
     from tokenroof.inference import (
         calibration,
         dataflow,
@@ -85,16 +86,3 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
 
 __getattr__, __dir__ = attach(__name__, _LAZY, __all__)
-
-
-def get_include() -> str:
-    """Folder of the C++ headers, for ``#include <tokenroof/roofline.hpp>``.
-
-    Examples
-    --------
-    >>> get_include().endswith("include")
-    True
-    """
-    from pathlib import Path
-
-    return str(Path(__file__).parent / "include")
