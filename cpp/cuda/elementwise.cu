@@ -23,10 +23,8 @@ template <class F, class T, int N> __global__ void elementwise(const __grid_cons
     }
 }
 
-template <class F, class T, int N> void run(const Call& call) {
-    for_each_piece(call, [&](const Piece& p) {
-        launch(elementwise<F, T, N>, grid_for(p.count), call.stream, Span<T, N + 1>(p));
-    });
+template <class T, int N> void run_elementwise(const Call& call, void (*kernel)(Span<T, N>)) {
+    for_each_piece(call, [&](const Piece& p) { launch(kernel, grid_for(p.count), call.stream, Span<T, N>(p)); });
 }
 
 #define TR_ARGS_1 x[0]
@@ -47,9 +45,16 @@ template <class F, class T, int N> void run(const Call& call) {
 
 } // namespace
 
-#define ELEMENTWISE(name, inputs)                                                     \
-    void name##_float32(const Call& call) { run<name##_of, float, inputs>(call); }    \
-    void name##_float64(const Call& call) { run<name##_of, double, inputs>(call); }
+#define ELEMENTWISE(name, inputs)                                                             \
+    void name##_float32(const Call& call) {                                                   \
+        run_elementwise<float, inputs + 1>(call, elementwise<name##_of, float, inputs>);      \
+    }                                                                                         \
+    void name##_float64(const Call& call) {                                                   \
+        run_elementwise<double, inputs + 1>(call, elementwise<name##_of, double, inputs>);    \
+    }
 #include "kernels.def"
+#undef ELEMENTWISE
+#undef STEP
+#undef OPERATOR
 
 } // namespace tokenroof

@@ -27,11 +27,13 @@ template <class F> __global__ void over_records(const __grid_constant__ Span<dou
     }
 }
 
-template <class F> void run(const Call& call) {
+template <int N> void run_over_records(const Call& call, void (*kernel)(Span<double, N>, Size, Size)) {
     for_each_piece(call, [&](const Piece& p) {
-        launch(over_records<F>, grid_for(p.count, 128), call.stream, Span<double, F::records + F::loads + 1>(p),
-               call.core, call.core_out);
+        launch(kernel, grid_for(p.count, 128), call.stream, Span<double, N>(p), call.core, call.core_out);
     });
+}
+template <class F> void run_over_records(const Call& call) {
+    run_over_records<F::records + F::loads + 1>(call, over_records<F>);
 }
 
 #define TR_OVER(name, record_count, load_count, field_count)                                       \
@@ -60,11 +62,14 @@ TR_OVER(expected_tokens_by_position, 1, 0, 1) {
 } // namespace
 
 #define OPERATOR(name, arguments) \
-    void name##_float64(const Call& call) { run<name##_of>(call); }
+    void name##_float64(const Call& call) { run_over_records<name##_of>(call); }
 #include "kernels.def"
+#undef ELEMENTWISE
+#undef STEP
+#undef OPERATOR
 
-void memory_required_float64(const Call& call) { run<memory_required_of>(call); }
-void board_power_float64(const Call& call) { run<board_power_of>(call); }
-void expected_tokens_by_position_float64(const Call& call) { run<expected_tokens_by_position_of>(call); }
+void memory_required_float64(const Call& call) { run_over_records<memory_required_of>(call); }
+void board_power_float64(const Call& call) { run_over_records<board_power_of>(call); }
+void expected_tokens_by_position_float64(const Call& call) { run_over_records<expected_tokens_by_position_of>(call); }
 
 } // namespace tokenroof

@@ -23,7 +23,7 @@ __global__ void serving_kernel(const __grid_constant__ Span<double, 8> s, Part p
     }
 }
 
-void run(const Call& call, bool terms) {
+void run_serving(const Call& call, bool terms) {
     for_each_piece(call, [&](const Piece& p) {
         const Span<double, 8> span(p);
         for_prepared(p, true, 0, [&](unsigned first, unsigned count, const Prepared* prepared, void*) {
@@ -47,8 +47,8 @@ __global__ void of_terms(const __grid_constant__ Span<double, 5> s, Size core_ou
 
 } // namespace
 
-void serving_float64(const Call& call) { run(call, false); }
-void serving_terms_float64(const Call& call) { run(call, true); }
+void serving_float64(const Call& call) { run_serving(call, false); }
+void serving_terms_float64(const Call& call) { run_serving(call, true); }
 void serving_of_terms_float64(const Call& call) {
     for_each_piece(call, [&](const Piece& p) {
         launch(of_terms, grid_for(p.count, 128), call.stream, Span<double, 5>(p), call.core_out);

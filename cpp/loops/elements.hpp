@@ -22,8 +22,8 @@ template <int N> TR_HD void read_record(double* to, const char* from, Size strid
 // Underflow is none here: forms multiply high powers of ratios (`smooth_max`, `resident`), which fade to
 // nothing beside the term that they are added to, while the sums themselves are seconds, watts and bytes.
 // In element-wise loops, whose answer is the one number that underflows, the flag stays.
-TR_HD void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* steps, Size n, int first,
-                  int last) {
+TR_HOST_ONCE void settle(const InvalidFlag& flag, bool some_nan, char** args, const Size* steps, Size n, int first,
+                         int last) {
     bool made = false;
     if (some_nan) {
         for (Size k = 0; k < n && !made; ++k) {

@@ -1,4 +1,5 @@
-// One element of each step kernel, for the loops of CPUs (steps.cpp) and of CUDA (cpp/cuda).
+// One element of each step kernel, for the loops of CPUs (steps.cpp, fields.cpp) and of CUDA (cpp/cuda). A single
+// prompt is a number of prompts.
 #pragma once
 #include "tokenroof/inference/power.hpp"
 #include "tokenroof/inference/transformer.hpp"
@@ -6,23 +7,18 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-enum Kind : int { decode_kind, prefill_kind, mixed_kind, prompts_kind, mixed_prompts_kind };
-template <int K>
-constexpr int loads_of = K == mixed_prompts_kind ? 5 : K == mixed_kind ? 4 : K == prompts_kind ? 3 : 2;
+enum Kind : int { decode_kind, prompts_kind, mixed_prompts_kind };
+template <int K> constexpr int loads_of = K == mixed_prompts_kind ? 5 : K == prompts_kind ? 3 : 2;
 
 template <int K, class V> TR_HD V seconds(const Prepared& r, const V* x) {
-    const V one = splat<V>(1.0), none = splat<V>(0.0);
+    const V none = splat<V>(0.0);
     Parts<V> unused;
     if constexpr (K == decode_kind) return evaluate<V, true, false, false>(r, x[0], x[1], none, none, none, unused);
-    if constexpr (K == prefill_kind) return evaluate<V, false, true, false>(r, none, none, one, x[0], x[1], unused);
-    if constexpr (K == mixed_kind) return evaluate<V, true, true, false>(r, x[0], x[1], one, x[2], x[3], unused);
     if constexpr (K == prompts_kind) return evaluate<V, false, true, false>(r, none, none, x[0], x[1], x[2], unused);
     if constexpr (K == mixed_prompts_kind) return evaluate<V, true, true, false>(r, x[0], x[1], x[2], x[3], x[4], unused);
 }
 template <int K> TR_HD void fields(const Prepared& r, const double* x, double* out) {
     if constexpr (K == decode_kind) evaluate_step<true, false>(r, x[0], x[1], 0.0, 0.0, 0.0, out);
-    if constexpr (K == prefill_kind) evaluate_step<false, true>(r, 0.0, 0.0, 1.0, x[0], x[1], out);
-    if constexpr (K == mixed_kind) evaluate_step<true, true>(r, x[0], x[1], 1.0, x[2], x[3], out);
     if constexpr (K == prompts_kind) evaluate_step<false, true>(r, 0.0, 0.0, x[0], x[1], x[2], out);
     if constexpr (K == mixed_prompts_kind) evaluate_step<true, true>(r, x[0], x[1], x[2], x[3], x[4], out);
 }

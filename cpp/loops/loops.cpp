@@ -35,11 +35,13 @@ TR_HD bool made_nan(char** args, const Size* steps, Size n) {
     return false;
 }
 
+// Outputs of m elements from inputs of unit stride.
+template <class T> using Block = void (*)(const T* const* in, T* out, Size m);
+
 // Inputs of unit stride are read where they are, others through a block that is gathered first, so
-// that one vectorised loop serves them all. ivdep: NumPy copies operands that overlap other than
-// element on element.
-template <class T, int N, class F>
-TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
+// that one vectorised loop serves them all. One for all kernels of as many inputs: what differs is the block.
+template <class T, int N>
+void elementwise(char** args, const Size* dims, const Size* steps, Block<T> f) {
     const InvalidFlag flag;
     const Size n = dims[0];
     T gathered[N + 1][block];
@@ -82,11 +84,13 @@ TR_HD void elementwise(char** args, const Size* dims, const Size* steps, F f) {
 #define TR_ARGS_5 TR_ARGS_4, in[4][k]
 #define TR_ARGS_6 TR_ARGS_5, in[5][k]
 
-#define ELEMENTWISE(name, inputs)                                                              \
-    template <class T> void name##_loop(char** args, const Size* dims, const Size* steps, void*) { \
-        elementwise<T, inputs>(args, dims, steps, [](const T* const* in, T* out, Size m) TR_INLINE { \
-            _Pragma("GCC ivdep") for (Size k = 0; k < m; ++k) out[k] = name<T>(TR_ARGS_##inputs); \
-        });                                                                                    \
+// ivdep: NumPy copies operands that overlap other than element on element.
+#define ELEMENTWISE(name, inputs)                                                                   \
+    template <class T> void name##_block(const T* const* in, T* out, Size m) {                      \
+        _Pragma("GCC ivdep") for (Size k = 0; k < m; ++k) out[k] = name<T>(TR_ARGS_##inputs);       \
+    }                                                                                               \
+    template <class T> void name##_loop(char** args, const Size* dims, const Size* steps, void*) {  \
+        elementwise<T, inputs>(args, dims, steps, name##_block<T>);                                 \
     }
 #define STEP(name, signature)
 #define OPERATOR(name, arguments)

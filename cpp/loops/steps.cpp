@@ -1,11 +1,9 @@
-// Loops over packed records: what depends on the records alone is prepared once and kept while they
+// Seconds of a step over packed records: what depends on the records alone is prepared once and kept while they
 // stay the same; the loads along the inner dimension run as vectors.
 #include "steps.hpp"
 
-#include "elements.hpp"
 #include "kinds.hpp"
-#include "tokenroof/inference/operator_kernels.hpp"
-#include "tokenroof/inference/speculative.hpp"
+#include "records.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -35,6 +33,8 @@ TR_HD Lanes load_lanes(const char* from, Size stride) {
     Lanes x = {};
     if (stride == Size(sizeof(double)))
         __builtin_memcpy(&x, from, sizeof x);
+    else if (stride == 0)
+        x = splat<Lanes>(at(from));
     else
         for (int l = 0; l < lanes; ++l) set_lane(x, l, at(from + l * stride));
     return x;
@@ -44,27 +44,6 @@ TR_HD void store_lanes(char* to, Size stride, const Lanes& x) {
         __builtin_memcpy(to, &x, sizeof x);
     else
         for (int l = 0; l < lanes; ++l) *reinterpret_cast<double*>(to + l * stride) = get_lane(x, l);
-}
-
-// Device, calibration, model and plan of one element, and what follows from them.
-struct Records {
-    double d[device::count], c[calibration::count], m[model::count], p[plan::count];
-    Prepared prepared;
-    const char* from[4] = {nullptr, nullptr, nullptr, nullptr};
-};
-void update(Records& r, char** args, const Size* steps, const Size* core, Size k) {
-    bool same = true;
-    for (int i = 0; i < 4; ++i) {
-        const char* now = args[i] + k * steps[i];
-        same = same && now == r.from[i];
-        r.from[i] = now;
-    }
-    if (same) return;
-    read_record<device::count>(r.d, r.from[0], core[0]);
-    read_record<calibration::count>(r.c, r.from[1], core[1]);
-    read_record<model::count>(r.m, r.from[2], core[2]);
-    read_record<plan::count>(r.p, r.from[3], core[3]);
-    prepare(r.prepared, r.d, r.c, r.m, r.p);
 }
 
 // Decode steps over whole batch counts: all but attention depends on the count alone, so it is worked
@@ -170,8 +149,47 @@ bool decode_by_table(const Prepared& r, char** args, const Size* steps, Size n, 
     return check != check;
 }
 
-template <int K> void time_loop(char** args, const Size* dims, const Size* steps) {
-    constexpr int loads = loads_of<K>, out = 4 + loads;
+// The loads of element k: as they come, or with the one prompt of the kernels that take no number of them.
+template <int K, bool One, class V, class Load> TR_HD void read_loads(V* x, char** args, const Size* steps, Size k, Load load) {
+    constexpr int prompts = K == prompts_kind ? 0 : 2;
+    for (int i = 0, operand = 4; i < loads_of<K>; ++i) {
+        if (One && i == prompts) {
+            x[i] = splat<V>(1.0);
+            continue;
+        }
+        x[i] = load(args[operand] + k * steps[operand], steps[operand]);
+        ++operand;
+    }
+}
+
+// Elements from k on of records that stay, as many lanes at once as there are; whether one is NaN. Answers wait in
+// a block that nothing else points to: the compiler then knows that no store changes the terms.
+template <int K, bool One> bool time_of_lanes(const Prepared& r, char** args, const Size* steps, Size n, Size& k) {
+    constexpr int loads = loads_of<K>, out = 4 + loads - One;
+    constexpr Size block = 32;
+    Lanes total = splat<Lanes>(0.0); // no load is negative: NaN stays
+    while (n - k >= lanes) {
+        const Size whole = (n - k) / lanes, m = whole < block ? whole : block;
+        Lanes done[block];
+        for (Size j = 0; j < m; ++j) {
+            Lanes x[loads] = {};
+            read_loads<K, One>(x, args, steps, k + j * lanes, load_lanes);
+            done[j] = seconds<K, Lanes>(r, x);
+        }
+        for (Size j = 0; j < m; ++j) {
+            store_lanes(args[out] + (k + j * lanes) * steps[out], steps[out], done[j]);
+            total += done[j];
+        }
+        k += m * lanes;
+    }
+    const double check = sum_of(total);
+    return check != check;
+}
+
+template <int K> TR_HOST_ONCE double time_of_one(const Prepared& r, const double* x) { return seconds<K, double>(r, x); }
+
+template <int K, bool One = false> void time_loop(char** args, const Size* dims, const Size* steps) {
+    constexpr int loads = loads_of<K>, out = 4 + loads - One;
     const InvalidFlag flag;
     const Size n = dims[0];
     const Size* core = steps + out + 1;
@@ -182,11 +200,11 @@ template <int K> void time_loop(char** args, const Size* dims, const Size* steps
     if constexpr (K == decode_kind) {
         const Size largest = steady ? largest_count(args[4], steps[4], n) : -1;
         if (largest >= 0) {
-            update(r, args, steps, core, 0);
+            update(r, args, steps, core, 0, false);
             some_nan = decode_by_table(r.prepared, args, steps, n, largest);
             k = n / lanes * lanes;
         } else if (steady && n > 0) {
-            update(r, args, steps, core, 0);
+            update(r, args, steps, core, 0, false);
             const Size rows = largest_sequences(r.prepared, args[4], steps[4], n);
             if (rows >= 0) {
                 some_nan = decode_by_products(r.prepared, args, steps, n, rows);
@@ -195,140 +213,30 @@ template <int K> void time_loop(char** args, const Size* dims, const Size* steps
         }
     }
     while (k < n) {
-        update(r, args, steps, core, k);
+        update(r, args, steps, core, k, false);
         if (!steady || n - k < lanes) { // and the last few: the same numbers, one at a time
             double x[loads];
-            for (int i = 0; i < loads; ++i) x[i] = at(args[4 + i] + k * steps[4 + i]);
-            const double t = seconds<K, double>(r.prepared, x);
+            read_loads<K, One>(x, args, steps, k, [](const char* from, Size) TR_INLINE { return at(from); });
+            const double t = time_of_one<K>(r.prepared, x);
             some_nan = some_nan || t != t;
             *reinterpret_cast<double*>(args[out] + k * steps[out]) = t;
             ++k;
             continue;
         }
-        for (; n - k >= lanes; k += lanes) {
-            Lanes x[loads] = {};
-            for (int i = 0; i < loads; ++i) x[i] = load_lanes(args[4 + i] + k * steps[4 + i], steps[4 + i]);
-            const Lanes t = seconds<K, Lanes>(r.prepared, x);
-            double check = 0.0;
-            store_lanes(args[out] + k * steps[out], steps[out], t);
-            for (int l = 0; l < lanes; ++l) check += get_lane(t, l); // no load is negative: NaN stays
-            some_nan = some_nan || check != check;
-        }
+        some_nan = time_of_lanes<K, One>(r.prepared, args, steps, n, k) || some_nan;
     }
-    settle(flag, some_nan, args, steps, n, 4, 4 + loads);
-}
-
-template <int K> void step_loop(char** args, const Size* dims, const Size* steps) {
-    constexpr int loads = loads_of<K>, out = 4 + loads;
-    const InvalidFlag flag;
-    const Size n = dims[0];
-    const Size* core = steps + out + 1;
-    Records r;
-    bool some_nan = false;
-    for (Size k = 0; k < n; ++k) {
-        update(r, args, steps, core, k);
-        double x[loads], f[step::count];
-        for (int i = 0; i < loads; ++i) x[i] = at(args[4 + i] + k * steps[4 + i]);
-        fields<K>(r.prepared, x, f);
-        some_nan = some_nan || f[step::time] != f[step::time];
-        char* to = args[out] + k * steps[out];
-        for (int i = 0; i < step::count; ++i) *reinterpret_cast<double*>(to + i * core[4]) = f[i];
-    }
-    settle(flag, some_nan, args, steps, n, 4, 4 + loads);
-}
-
-using Operator = void (*)(const double*, const double*, const double*, double*);
-template <int Arguments, Operator F> void operator_loop(char** args, const Size* dims, const Size* steps) {
-    constexpr int out = 2 + Arguments;
-    const InvalidFlag flag;
-    const Size n = dims[0];
-    const Size* core = steps + out + 1;
-    double d[device::count], c[calibration::count];
-    const char *device_now = nullptr, *calibration_now = nullptr;
-    bool some_nan = false;
-    for (Size k = 0; k < n; ++k) {
-        if (args[0] + k * steps[0] != device_now) {
-            device_now = args[0] + k * steps[0];
-            read_record<device::count>(d, device_now, core[0]);
-        }
-        if (args[1] + k * steps[1] != calibration_now) {
-            calibration_now = args[1] + k * steps[1];
-            read_record<calibration::count>(c, calibration_now, core[1]);
-        }
-        double x[Arguments], f[op::count];
-        for (int i = 0; i < Arguments; ++i) x[i] = at(args[2 + i] + k * steps[2 + i]);
-        F(d, c, x, f);
-        some_nan = some_nan || f[op::time] != f[op::time];
-        char* to = args[out] + k * steps[out];
-        for (int i = 0; i < op::count; ++i) *reinterpret_cast<double*>(to + i * core[2]) = f[i];
-    }
-    settle(flag, some_nan, args, steps, n, 2, out);
+    settle(flag, some_nan, args, steps, n, 4, out);
 }
 
 } // namespace
 
-#define TR_STEP_LOOPS(name)                                                                          \
-    void name##_time_loop(char** a, const Size* n, const Size* s, void*) { time_loop<name##_kind>(a, n, s); } \
-    void name##_step_loop(char** a, const Size* n, const Size* s, void*) { step_loop<name##_kind>(a, n, s); }
-TR_STEP_LOOPS(decode)
-TR_STEP_LOOPS(prefill)
-TR_STEP_LOOPS(mixed)
-TR_STEP_LOOPS(prompts)
-TR_STEP_LOOPS(mixed_prompts)
-
-void memory_required_loop(char** args, const Size* dims, const Size* steps, void*) {
-    const InvalidFlag flag;
-    const Size* core = steps + 5;
-    bool some_nan = false;
-    for (Size k = 0; k < dims[0]; ++k) {
-        double m[model::count], p[plan::count];
-        read_record<model::count>(m, args[0] + k * steps[0], core[0]);
-        read_record<plan::count>(p, args[1] + k * steps[1], core[1]);
-        const double y = memory_required(m, p, at(args[2] + k * steps[2]), at(args[3] + k * steps[3]));
-        some_nan = some_nan || y != y;
-        *reinterpret_cast<double*>(args[4] + k * steps[4]) = y;
-    }
-    settle(flag, some_nan, args, steps, dims[0], 2, 4);
-}
-
-void board_power_loop(char** args, const Size* dims, const Size* steps, void*) {
-    const InvalidFlag flag;
-    const Size* core = steps + 9;
-    bool some_nan = false;
-    for (Size k = 0; k < dims[0]; ++k) {
-        double d[device::count], c[calibration::count], x[6];
-        read_record<device::count>(d, args[0] + k * steps[0], core[0]);
-        read_record<calibration::count>(c, args[1] + k * steps[1], core[1]);
-        for (int i = 0; i < 6; ++i) x[i] = at(args[2 + i] + k * steps[2 + i]);
-        const double y = board_watts_of(d, c, x);
-        some_nan = some_nan || y != y;
-        *reinterpret_cast<double*>(args[8] + k * steps[8]) = y;
-    }
-    settle(flag, some_nan, args, steps, dims[0], 2, 8);
-}
-
-void expected_tokens_by_position_loop(char** args, const Size* dims, const Size* steps, void*) {
-    const InvalidFlag flag;
-    bool made = false;
-    for (Size k = 0; k < dims[0]; ++k) {
-        double expected = 1.0, survived = 1.0;
-        bool given = false;
-        for (Size i = 0; i < dims[1]; ++i) {
-            const double a = at(args[0] + k * steps[0] + i * steps[2]);
-            given = given || a != a;
-            expected_tokens_add(expected, survived, a);
-        }
-        made = made || (expected != expected && !given);
-        *reinterpret_cast<double*>(args[1] + k * steps[1]) = expected;
-    }
-    flag.settle(made);
-}
-
-#define ELEMENTWISE(name, inputs)
-#define STEP(name, signature)
-#define OPERATOR(name, arguments) \
-    void name##_loop(char** a, const Size* n, const Size* s, void*) { operator_loop<arguments, name>(a, n, s); }
-#include "kernels.def"
+#define TR_TIME_LOOP(name, ...) \
+    void name##_time_loop(char** a, const Size* n, const Size* s, void*) { time_loop<__VA_ARGS__>(a, n, s); }
+TR_TIME_LOOP(decode, decode_kind)
+TR_TIME_LOOP(prefill, prompts_kind, true)
+TR_TIME_LOOP(mixed, mixed_prompts_kind, true)
+TR_TIME_LOOP(prompts, prompts_kind)
+TR_TIME_LOOP(mixed_prompts, mixed_prompts_kind)
 
 } // namespace TR_ISA
 } // namespace tokenroof

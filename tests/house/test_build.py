@@ -31,7 +31,8 @@ def _python(code, **environment):
 )
 @pytest.mark.parametrize(
     "source,flags",
-    [("loops/loops.cpp", []), ("loops/steps.cpp", []), ("hash/digest_lanes.cpp", []), ("probe/probe_loops.cpp", []),
+    [*[(f"loops/{name}.cpp", []) for name in ("loops", "steps", "fields", "operators", "records")],
+     ("hash/digest_lanes.cpp", []), ("probe/probe_loops.cpp", []), ("montecarlo/pool_loops.cpp", []),
      pytest.param("probe/probe_dot.cpp", ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"],
                   marks=pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions of x86-64"))],
 )  # fmt: skip

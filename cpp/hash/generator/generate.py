@@ -19,6 +19,12 @@ from vectors import Machine, allocate
 HEAD = "// Made by cpp/hash/generator; do not edit.\n"
 
 
+def write(path: Path, text: str) -> None:
+    """Unless that is what the file has: what was compiled from it stays compiled."""
+    if not path.exists() or path.read_text() != HEAD + text:
+        path.write_text(HEAD + text)
+
+
 # Kinds of operations that the integer roofline tells apart, by instruction.
 KINDS = {
     "vpaddd": "add", "paddd": "add", "vprord": "rotate", "vpsrld": "shift", "vpslld": "shift",
@@ -242,27 +248,28 @@ def main() -> None:
     ):
         text = vertical(f"{name}_nonce", machine, False, *nonce)
         text += vertical(f"{name}_roll", machine, True, *roll)
-        (out / f"{name}.inc").write_text(HEAD + text)
-    text = HEAD + scalar_text("scalar_nonce", False) + scalar_text("scalar_roll", True)
-    (out / "scalar.inc").write_text(text)
-    (out / "armv8.inc").write_text(HEAD + armv8_text())
-    text = HEAD + "".join(
+        write(out / f"{name}.inc", text)
+    text = scalar_text("scalar_nonce", False) + scalar_text("scalar_roll", True)
+    write(out / "scalar.inc", text)
+    write(out / "armv8.inc", armv8_text())
+    text = "".join(
         shani_text(f"sha_ni{n}_{m}", n, m == "roll") for n in (2, 4, 6) for m in ("nonce", "roll")
     )
-    (out / "sha_ni.inc").write_text(text)
-    text = HEAD + hybrid_text("hybrid_nonce", False) + hybrid_text("hybrid_roll", True)
+    write(out / "sha_ni.inc", text)
+    text = hybrid_text("hybrid_nonce", False) + hybrid_text("hybrid_roll", True)
     names = ("MIDDLE", "DONE2", "BLOCK")
     text += "".join(
         f"constexpr int hybrid_{n.lower()} = {getattr(hybrid, n) // 4};\n" for n in names
     )
-    (out / "hybrid.inc").write_text(text)
+    write(out / "hybrid.inc", text)
     rows = [
         f'    {{"{name}", "{kind}", {n}}},'
         for name, found in counts.items()
         for kind, n in found.items()
     ]
-    (out / "counts.inc").write_text(
-        HEAD + "constexpr OperationCount operation_counts[] = {\n" + "\n".join(rows) + "\n};\n"
+    write(
+        out / "counts.inc",
+        "constexpr OperationCount operation_counts[] = {\n" + "\n".join(rows) + "\n};\n",
     )
 
 

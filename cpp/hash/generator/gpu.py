@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from description import Graph, Uniform, Vector, needed, nonce_scan, roll_scan
-from generate import HEAD, prepare
+from generate import prepare, write
 
 TEXT = {
     "add": "sum<mad>({}, {}, one)",
@@ -66,7 +66,7 @@ def text(name: str, roll: bool) -> str:
 def main() -> None:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
-    (out / "gpu.inc").write_text(HEAD + text("gpu_nonce", False) + text("gpu_roll", True))
+    write(out / "gpu.inc", text("gpu_nonce", False) + text("gpu_roll", True))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,17 @@
 #define TR_HD inline __attribute__((always_inline))
 #endif
 
-// What one kernel calls in many places: device code holds it once, which keeps it small; CPUs' loops have it
-// in line, as all else.
+// What is called in many places, or once for many elements: a function of its own. Compilers' time grows faster than
+// a function does. TR_HD_ONCE is one in device code as well, which it keeps small; TR_HOST_ONCE is in line there.
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #define TR_HD_ONCE __host__ __device__ __attribute__((noinline)) inline
+#define TR_HOST_ONCE TR_HD
+#elif defined(_MSC_VER)
+#define TR_HD_ONCE static __declspec(noinline)
+#define TR_HOST_ONCE TR_HD_ONCE
 #else
-#define TR_HD_ONCE TR_HD
+#define TR_HD_ONCE static inline __attribute__((noinline))
+#define TR_HOST_ONCE TR_HD_ONCE
 #endif
 
 // Lambdas need the same guard against the linker.

@@ -16,7 +16,7 @@ TR_HD bool measured_form(const double* c, int block) {
 
 // `count` products of an amount of rows with [k, n]: by their measured form where the record has it.
 TR_HD_ONCE void add_product(Prepared& r, const double* d, const double* c, Group group, Amount amount, double count,
-                       double n, double k, int weight, int activation) {
+                            double n, double k, int weight, int activation) {
     const bool wide = weight == dtype::bf16 || weight == dtype::fp16;
     const int block = wide ? int(calibration::block_gemm16) : int(calibration::block_gemm);
     if (!measured_form(c, block)) {
@@ -75,8 +75,8 @@ TR_HD Attention attention_line(const double* d, const double* c, const double* m
                         m[model::v_head_dim], window);
 }
 
-TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
-                             const double* p, double heads, double kv_heads) {
+TR_HOST_ONCE void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
+                                    const double* p, double heads, double kv_heads) {
     const int kv = int(p[plan::kv_cache]);
     const double full = m[model::full_layers], topk = full > 0.0 ? m[model::index_topk] : 0.0;
     const int decode = calibration::attention_decode_t0, prefill = calibration::attention_prefill_t0;
@@ -100,8 +100,8 @@ TR_HD void prepare_attention(Prepared& r, const double* d, const double* c, cons
     r.sparse.prefill = times(full, make_indexer(d, c, prefill, m[model::index_heads], m[model::index_head_dim], topk));
 }
 
-TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
-                               const double* p, double heads, double kv_heads) {
+TR_HOST_ONCE void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
+                                      const double* p, double heads, double kv_heads) {
     const int w = mixer_weights(m, p), a = mixer_activations(m, p);
     const double h = m[model::hidden];
     const double layers = m[model::full_layers] + m[model::window_layers];
@@ -142,8 +142,8 @@ TR_HD void prepare_projections(Prepared& r, const double* d, const double* c, co
                                                 dtype_bytes(int(p[plan::kv_cache]))) + indexed)));
 }
 
-TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
-                             const double* p) {
+TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
+                                    const double* p) {
     const int w = mixer_weights(m, p), a = mixer_activations(m, p);
     const double h = m[model::hidden];
     const Recurrent kinds[2] = {linear_mixer(m, p[plan::tp]), mamba_mixer(m, p[plan::tp])};
@@ -162,7 +162,7 @@ TR_HD void prepare_recurrent(Prepared& r, const double* d, const double* c, cons
     }
 }
 
-TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
+TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
     const int w = int(p[plan::weights]), a = int(p[plan::activations]);
     const double h = m[model::hidden], tp = p[plan::tp], up = m[model::mlp_matrices] - 1.0;
     auto mlp = [&](Group group, double layers, double ffn) TR_INLINE {
@@ -203,8 +203,8 @@ TR_HD void prepare_mlp(Prepared& r, const double* d, const double* c, const doub
     r.expert_routing = prepare_routing(r.expert_count, m[model::topk], r.expert_ranks, skew == skew ? skew : 0.0);
 }
 
-TR_HD void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,
-                               const double* p, double heads) {
+TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,
+                                      const double* p, double heads) {
     const double h = m[model::hidden], tp = p[plan::tp], cp = p[plan::cp], pp = p[plan::pp];
     const double group = tp * p[plan::dp];
     const double mixers = m[model::full_layers] + m[model::window_layers] + m[model::linear_layers] +

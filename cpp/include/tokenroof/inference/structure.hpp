@@ -83,5 +83,11 @@ TR_HD double engine_gaps(const double* c, const Structure& s) {
     return s.kernels * e[constant::engine::kernel_gap] + s.collectives * e[constant::engine::collective_gap];
 }
 
+// A record without them: what a step is prepared with where they are added later.
+TR_HD void without_gaps(double* c) {
+    double* e = c + calibration::block_engine;
+    e[constant::engine::kernel_gap] = e[constant::engine::collective_gap] = e[constant::engine::sequence] = 0.0;
+}
+
 } // namespace TR_ISA
 } // namespace tokenroof

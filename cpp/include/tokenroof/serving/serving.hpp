@@ -46,16 +46,10 @@ TR_HD double serving_slots(const double* d, const double* c, const double* m, co
     return room / sequence_bytes(m, p, tokens) * p[plan::dp];
 }
 
-// The record without the gaps that `serving_of_terms` adds: what a step is prepared with.
-TR_HD void without_gaps(double* c) {
-    double* e = c + calibration::block_engine;
-    e[constant::engine::kernel_gap] = e[constant::engine::collective_gap] = e[constant::engine::sequence] = 0.0;
-}
-
 // r: prepared without gaps; c: the whole record.
 template <class P>
-TR_HD void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
-                         double concurrency, double input, double output, double* t) {
+TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
+                                double concurrency, double input, double output, double* t) {
     const bool valid = concurrency > 0.0 && input > 0.0 && output > 0.0;
     const double slots = serving_slots(d, c, m, p, input + output);
     // a device that cannot hold one request serves none

@@ -1,5 +1,6 @@
-// Loops of serving.hpp over packed records: a load an element, records prepared when they change.
-#include "elements.hpp"
+// All fields of a step, and serving, over packed records: a load an element.
+#include "kinds.hpp"
+#include "records.hpp"
 #include "steps.hpp"
 #include "tokenroof/serving/serving.hpp"
 
@@ -7,40 +8,14 @@ namespace tokenroof {
 inline namespace TR_ISA {
 namespace {
 
-constexpr int record_count = 4;
-
-struct Served {
-    double d[device::count], c[calibration::count], m[model::count], p[plan::count];
-    Prepared prepared;
-    const char* from[record_count] = {nullptr, nullptr, nullptr, nullptr};
-};
-
-void update(Served& r, char** args, const Size* steps, const Size* core, Size k) {
-    bool same = true;
-    for (int i = 0; i < record_count; ++i) {
-        const char* now = args[i] + k * steps[i];
-        same = same && now == r.from[i];
-        r.from[i] = now;
-    }
-    if (same) return;
-    read_record<device::count>(r.d, r.from[0], core[0]);
-    read_record<calibration::count>(r.c, r.from[1], core[1]);
-    read_record<model::count>(r.m, r.from[2], core[2]);
-    read_record<plan::count>(r.p, r.from[3], core[3]);
-    double bare[calibration::count];
-    for (int i = 0; i < calibration::count; ++i) bare[i] = r.c[i];
-    without_gaps(bare);
-    prepare(r.prepared, r.d, bare, r.m, r.p);
-}
-
 // F fills N outputs from the records and a load of concurrency, input and output tokens.
 template <int N, class F> void loads_loop(char** args, const Size* dims, const Size* steps, F f) {
     const InvalidFlag flag;
     const Size* core = steps + record_count + 4;
-    Served r;
+    Records r;
     bool some_nan = false;
     for (Size k = 0; k < dims[0]; ++k) {
-        update(r, args, steps, core, k);
+        update(r, args, steps, core, k, true);
         double x[3], out[N];
         for (int i = 0; i < 3; ++i) x[i] = at(args[record_count + i] + k * steps[record_count + i]);
         f(r, x, out);
@@ -53,16 +28,47 @@ template <int N, class F> void loads_loop(char** args, const Size* dims, const S
     settle(flag, some_nan, args, steps, dims[0], record_count, record_count + 3);
 }
 
+template <int K> void step_loop(char** args, const Size* dims, const Size* steps) {
+    constexpr int loads = loads_of<K>, out = 4 + loads;
+    const InvalidFlag flag;
+    const Size n = dims[0];
+    const Size* core = steps + out + 1;
+    Records r;
+    bool some_nan = false;
+    for (Size k = 0; k < n; ++k) {
+        update(r, args, steps, core, k, false);
+        double x[loads], f[step::count];
+        for (int i = 0; i < loads; ++i) x[i] = at(args[4 + i] + k * steps[4 + i]);
+        fields<K>(r.prepared, x, f);
+        some_nan = some_nan || f[step::time] != f[step::time];
+        char* to = args[out] + k * steps[out];
+        for (int i = 0; i < step::count; ++i) *reinterpret_cast<double*>(to + i * core[4]) = f[i];
+    }
+    settle(flag, some_nan, args, steps, n, 4, 4 + loads);
+}
+
 } // namespace
 
+void decode_step_loop(char** a, const Size* n, const Size* s, void*) { step_loop<decode_kind>(a, n, s); }
+void prompts_step_loop(char** a, const Size* n, const Size* s, void*) { step_loop<prompts_kind>(a, n, s); }
+void mixed_prompts_step_loop(char** a, const Size* n, const Size* s, void*) { step_loop<mixed_prompts_kind>(a, n, s); }
+void prefill_step_loop(char** args, const Size* dims, const Size* steps, void* data) {
+    OnePrompt with(args, steps, 4, 7, 5);
+    prompts_step_loop(with.args, dims, with.steps, data);
+}
+void mixed_step_loop(char** args, const Size* dims, const Size* steps, void* data) {
+    OnePrompt with(args, steps, 6, 9, 5);
+    mixed_prompts_step_loop(with.args, dims, with.steps, data);
+}
+
 void serving_loop(char** args, const Size* dims, const Size* steps, void*) {
-    loads_loop<serving_field::count>(args, dims, steps, [](const Served& r, const double* x, double* out) TR_INLINE {
+    loads_loop<serving_field::count>(args, dims, steps, [](const Records& r, const double* x, double* out) TR_INLINE {
         serving(r.prepared, r.d, r.c, r.m, r.p, x[0], x[1], x[2], out);
     });
 }
 
 void serving_terms_loop(char** args, const Size* dims, const Size* steps, void*) {
-    loads_loop<term::count>(args, dims, steps, [](const Served& r, const double* x, double* out) TR_INLINE {
+    loads_loop<term::count>(args, dims, steps, [](const Records& r, const double* x, double* out) TR_INLINE {
         serving_terms(r.prepared, r.d, r.c, r.m, r.p, x[0], x[1], x[2], out);
     });
 }
