@@ -19,6 +19,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from tokenroof.cuda import module as compiled
+
 ROOT = Path(__file__).parents[2]
 SHIM = ROOT / "tests" / "cuda" / "shim"
 FLAGS = ["-std=c++20", "-fPIC", "-O1", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-w",
@@ -100,6 +102,14 @@ def shim() -> ModuleType:
     if isinstance(_loaded[0], str):
         pytest.fail(_loaded[0], pytrace=False)
     return _loaded[0]
+
+
+def in_place_of_the_real_one(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The module over the shim, with its two devices, for the time of a test."""
+    found = shim()
+    found.shim.reset()
+    monkeypatch.setattr(compiled, "load", lambda: (found, ""))
+    return found
 
 
 def _load() -> ModuleType:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from _shim import on_device, shim
+from _shim import in_place_of_the_real_one, on_device, shim
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -23,7 +23,6 @@ from _support import (
     same,
 )
 from tokenroof import _core, cuda, kernels
-from tokenroof.cuda import module as compiled
 from tokenroof.records.calibration import Calibration
 
 quick = settings(suppress_health_check=list(HealthCheck))
@@ -33,11 +32,7 @@ RECORDS = records(tr.device("H100-SXM"), Calibration.ideal(), tr.model("Qwen3-23
 
 @pytest.fixture(autouse=True)
 def module(monkeypatch):
-    """The module over the shim in place of the real one."""
-    found = shim()
-    found.shim.reset()
-    monkeypatch.setattr(compiled, "load", lambda: (found, ""))
-    return found
+    return in_place_of_the_real_one(monkeypatch)
 
 
 def on_host(result):

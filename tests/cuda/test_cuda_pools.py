@@ -2,12 +2,11 @@
 
 import numpy as np
 import pytest
-from _shim import shim
+from _shim import in_place_of_the_real_one
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tokenroof import _core
-from tokenroof.cuda import module as compiled
 from tokenroof.mining import simulate_pool
 
 CASES = {
@@ -26,11 +25,7 @@ CASES = {
 
 @pytest.fixture(autouse=True)
 def module(monkeypatch):
-    """The module over the shim in place of the real one, with its two devices."""
-    found = shim()
-    found.shim.reset()
-    monkeypatch.setattr(compiled, "load", lambda: (found, ""))
-    return found
+    return in_place_of_the_real_one(monkeypatch)
 
 
 def both(scheme, paths, **more):

@@ -6,11 +6,10 @@ import sys
 import types
 
 import pytest
-from _shim import shim
+from _shim import in_place_of_the_real_one
 
 import tokenroof as tr
 from tokenroof import cuda, measure, mining
-from tokenroof.cuda import module as compiled
 from tokenroof.cuda import probes as _cuda_probe
 from tokenroof.measure import ProbeError
 
@@ -19,11 +18,7 @@ W = 2e-4  # window [s]
 
 @pytest.fixture(autouse=True)
 def module(monkeypatch):
-    """The module over the shim in place of the real one, with its two devices."""
-    found = shim()
-    found.shim.reset()
-    monkeypatch.setattr(compiled, "load", lambda: (found, ""))
-    return found
+    return in_place_of_the_real_one(monkeypatch)
 
 
 @pytest.mark.parametrize("kind", ["fp64", "fp32", "fp16", "add32", "logic32", "shift32"])

@@ -4,7 +4,7 @@ import pickle
 import threading
 
 import pytest
-from _shim import shim
+from _shim import in_place_of_the_real_one
 
 from _headers import EVERY, HEADER, HEADERS, VERSION, hash_value, roll_version
 from tokenroof import mining
@@ -16,10 +16,7 @@ LOST, MEMORY = 719, 2  # cudaErrorLaunchFailure, cudaErrorMemoryAllocation
 
 @pytest.fixture(autouse=True)
 def module(monkeypatch):
-    """The module over the shim in place of the real one, with its two devices."""
-    found = shim()
-    found.shim.reset()
-    monkeypatch.setattr(compiled, "load", lambda: (found, ""))
+    found = in_place_of_the_real_one(monkeypatch)
     _cuda_backend._measured.cache_clear()
     return found
 
