@@ -151,7 +151,9 @@ def test_masked_arrays():
 
 MODULES = ["tokenroof"] + [
     f"tokenroof.{m.name}" for m in pkgutil.iter_modules(tr.__path__) if m.name != "_core"
-] + ["tokenroof.catalogue.architectures", "tokenroof.reference._ieee", "tokenroof.reference.sha256"]  # fmt: skip
+] + ["tokenroof.catalogue.architectures", *(
+    f"tokenroof.reference.{m}" for m in ("core.ieee", "core.random", "mining.sha256", "records.records")
+)]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", MODULES)
