@@ -16,7 +16,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import cuda, kernels
-from tokenroof.inference.step import _records
+from tokenroof.inference.door import deployment
 
 PART = 1 << 16
 
@@ -41,8 +41,7 @@ def cases(n: int, rng: np.random.Generator) -> list[tuple[str, str, list[np.ndar
     counts, context = rng.integers(1, 4096, n).astype(float), rng.uniform(128, 131072, n)
     out: list[tuple[str, str, list[np.ndarray], list[int]]] = []
     for fidelity in ("datasheet", "calibrated"):
-        d, m, p, c = _records("H200-SXM", "Qwen3-235B-A22B", plan, fidelity)
-        records = [d.pack(), c.pack(), m.pack(), p.pack()]
+        records = deployment("H200-SXM", "Qwen3-235B-A22B", plan, fidelity).records
         out.append(
             (
                 f"decode, {fidelity}, whole batches",

@@ -13,7 +13,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import kernels
-from tokenroof.inference.step import _records
+from tokenroof.inference.door import deployment
 
 DEVICES = (
     "H100-SXM",
@@ -46,10 +46,9 @@ def packed(fidelity: str, n: int) -> list[np.ndarray]:
                             tp=tp, moe_ep=ep if tr.model(model).experts else 1, weights=weights
                         )
                         try:
-                            d, m, p, c = _records(name, model, plan, fidelity)
+                            rows.append(deployment(name, model, plan, fidelity).records)
                         except ValueError:  # no unit or no links for it
                             continue
-                        rows.append((d.pack(), c.pack(), m.pack(), p.pack()))
     rng = np.random.default_rng(0)
     chosen = rng.integers(0, len(rows), n)
     records = [np.array([rows[i][k] for i in chosen]) for k in range(4)]

@@ -6,24 +6,22 @@ the reference's step, worked out beforehand.
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 
 from tokenroof import _core, reference
-from tokenroof.reference import operators as ops
-from tokenroof.reference.gemm import SPLITS, TILES
-from tokenroof.reference.transformer import Step
+from tokenroof.reference.inference.gemm import SPLITS, TILES
+from tokenroof.reference.inference.prepare import prepare
+from tokenroof.reference.inference.transformer import Load, evaluate
 
 
 def prepared(records):
     fields = (_core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS)
-    step = Step(*(reference.unpack(f, v) for f, v in zip(fields, records, strict=True)))
+    step = prepare(*(reference.unpack(f, v) for f, v in zip(fields, records, strict=True)))
     assert step.products
-    assert step.measured_decode
+    assert step.decode.measured_decode
     assert not step.exchanges
-    assert not step.m["moe_layers"]
-    launch = copy.deepcopy(step).run(1.0, 1.0, 0.0, 0.0, 0.0).launch - step.sequence_s
+    assert not step.model["moe_layers"]
+    launch = evaluate(step, Load(1.0, 1.0, 0.0, 0.0, 0.0)).launch - step.sequence_s
     return step, launch
 
 
@@ -46,11 +44,11 @@ def tiles_of(c, rows, n):
     return [(high, np.where(steps[1], 64.0, 128.0), np.where(steps[1], 1.0, 2.0))]
 
 
-def product(d, x, rows):
+def product(x, rows):
     """Seconds of one product for arrays of rows."""
-    c, stored, narrow = x.constants, ops.STORED[x.weight], ops.ACTIVATION[x.activation]
-    bandwidth, units = d["memory_bandwidth"], d["sm_count"]
-    rate, stream = ops.peak_of(d, x.weight) * c["compute"] / units, bandwidth * c["stream"] / units
+    c, stored, narrow = x.constants, x.stored, x.narrow
+    bandwidth, units = x.hardware.bandwidth, x.hardware.multiprocessors
+    rate, stream = x.hardware.peak * c["compute"] / units, bandwidth * c["stream"] / units
     columns = c["quantise_step"] * np.ceil(x.k / c["quantise_step"]) + c["quantise_row"]
     quantised = columns * (2.0 + narrow) if narrow < 2.0 else 0.0
     row = x.k * narrow + x.n * 2.0
@@ -91,7 +89,8 @@ def decode_time(made, batch, context):
         time = time + np.maximum(batch * line.compute, line.weights_s + batch * line.traffic)
     rows = np.ceil(batch)
     for _, _, x in step.products:
-        time = time + x.count * product(step.d, x, rows)
-    for (measured,) in step.measured_decode:
-        time = time + measured.layers * attention(measured.form, batch, context)
+        time = time + x.count * product(x.form, rows)
+    for measured in step.decode.measured_decode:
+        (form,) = measured.ways
+        time = time + measured.layers * attention(form, batch, context)
     return time

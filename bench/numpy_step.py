@@ -9,20 +9,20 @@ from __future__ import annotations
 import numpy as np
 
 from tokenroof import _core, reference
-from tokenroof.reference.transformer import Step
+from tokenroof.reference.inference.prepare import prepare
 
 
 def coefficients(records):
     fields = (_core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS)
-    step = Step(*(reference.unpack(f, v) for f, v in zip(fields, records, strict=True)))
+    step = prepare(*(reference.unpack(f, v) for f, v in zip(fields, records, strict=True)))
     lines = [
         (line.compute, line.weights_s, line.traffic)
         for _, _, line in step.common
         if line.compute or line.weights_s or line.traffic
     ]
-    experts, model = step.experts, step.m
+    experts, model = step.experts, step.model
     log_missed = np.log1p(-model["topk"] / model["experts"])
-    return lines, experts, (model["experts"], step.lay.moe_ep, log_missed), step.decode_attention
+    return lines, experts, (model["experts"], step.layout.moe_ep, log_missed), step.decode.attention
 
 
 def decode_time(prepared, batch, context):
@@ -78,11 +78,11 @@ def plain_decode_time(prepared, bandwidth, batch, context):
 
 def plain_terms(records):
     fields = (_core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS)
-    step = Step(*(reference.unpack(f, v) for f, v in zip(fields, records, strict=True)))
+    step = prepare(*(reference.unpack(f, v) for f, v in zip(fields, records, strict=True)))
     terms = [
         (line, line.flops / line.compute if line.compute else 1.0)
         for _, _, line in step.common
         if line.flops or line.bytes
     ]
-    routing = (step.m["experts"], step.lay.moe_ep, step.m["topk"])
-    return terms, step.experts, routing, step.decode_attention
+    routing = (step.model["experts"], step.layout.moe_ep, step.model["topk"])
+    return terms, step.experts, routing, step.decode.attention

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tokenroof import _core
 from tokenroof.measure import system as _system
+from tokenroof.measure.probes import undisturbed
 from tokenroof.mining.hash_roofline import local_core
-from tokenroof.support.sampling import undisturbed
 
 STREAM = r"""
 #include <chrono>

@@ -44,7 +44,9 @@ def _imports(name, path, modules):
             for alias in node.names:
                 full = f"{base}.{alias.name}"
                 if base == "tokenroof" and full not in modules:
-                    assert alias.name in ("_core", "_cuda"), f"{name} imports {alias.name} of the root"
+                    assert alias.name in ("_core", "_cuda"), (
+                        f"{name} imports {alias.name} of the root"
+                    )
                     continue
                 target = full if full in modules else base
                 if target in modules and target != name:
@@ -56,7 +58,9 @@ def test_the_contracts_of_imports_hold(monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     assert linter.lint_imports(no_cache=True) == linter.EXIT_STATUS_SUCCESS, capsys.readouterr().out
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    layers = {part.strip() for layer in config["contracts"][0]["layers"] for part in layer.split("|")}
+    layers = {
+        part.strip() for layer in config["contracts"][0]["layers"] for part in layer.split("|")
+    }
     own = {m.name for m in pkgutil.iter_modules(tr.__path__)} - {"_core", "_cuda", "reference"}
     assert layers == own
 
@@ -108,7 +112,8 @@ CODE = sorted(
     for folder in ("python", "cpp", "bench", "tests")
     for ending in ("*.py", "*.cpp", "*.hpp", "*.cu", "*.h")
     for path in (ROOT / folder).rglob(ending)
-    if "tokenroof/include" not in path.as_posix() or folder == "cpp"  # headers beside an editable install
+    if "tokenroof/include" not in path.as_posix()
+    or folder == "cpp"  # headers beside an editable install
 )
 
 
@@ -124,7 +129,12 @@ def test_no_function_is_long_and_no_list_of_parameters():
             if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 continue
             what = f"{path.relative_to(PACKAGE)}:{node.name}"
-            lines = node.end_lineno - node.lineno + 1 - len((ast.get_docstring(node) or "").splitlines())
+            lines = (
+                node.end_lineno
+                - node.lineno
+                + 1
+                - len((ast.get_docstring(node) or "").splitlines())
+            )
             count = len(node.args.posonlyargs) + len(node.args.args) + len(node.args.kwonlyargs)
             if lines > LONGEST_FUNCTION:
                 long[what] = lines
@@ -184,7 +194,11 @@ def test_records_know_no_catalogue():
     card = tr.Device(name="mine", memory_bandwidth=1e12, peak={"bf16": 2e14}, pcie_generation=5)
     assert card.link is not None and card.link.bandwidth == 6.3015e10 and card.pack().size
     assert lookup.table.cache_info().misses == before
-    rates = {row["generation"]: row["device_bandwidth"] for row in catalogue.links() if row["name"].startswith("PCIe")}
+    rates = {
+        row["generation"]: row["device_bandwidth"]
+        for row in catalogue.links()
+        if row["name"].startswith("PCIe")
+    }
     for generation, rate in rates.items():  # the record's own table is the catalogue's
         assert card.replace(pcie_generation=generation).link.bandwidth == rate
 

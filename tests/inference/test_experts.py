@@ -14,7 +14,7 @@ from tokenroof.calibrate import SPECS
 from tokenroof.catalogue.fits import fits
 from tokenroof.inference import constants as _constants
 from tokenroof.records import dtypes
-from tokenroof.reference.routing import loads
+from tokenroof.reference.inference.routing import loads
 
 constants = st.fixed_dictionaries({
     "t0": st.floats(0, 1e-4), "compute": st.floats(0.05, 1.0), "memory": st.floats(0.05, 1.0),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tokenroof import mining
 from tokenroof.records.miner import Miner
-from tokenroof.reference import planning as twin
+from tokenroof.reference.mining import margins as twin
 
 RIG = Miner(name="rig", hashrate=1e15, power=1000.0)  # a PH/s and a kW: 24 kWh a day
 DARK = Miner(name="dark", hashrate=1e15)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokenroof import mining
 from tokenroof.mining import Chain, Tranche
 from tokenroof.records.miner import Miner
-from tokenroof.reference import planning as twin
+from tokenroof.reference.mining import equilibrium as twin
 
 RIG = Miner(name="rig", hashrate=1e15, power=1000.0)  # a PH/s and a kW: 24 kWh a day
 # Blocks a day exactly: one every 864 s on average, whatever the off-by-one.

@@ -11,7 +11,7 @@ from scipy import stats
 from _support import BY_ISA, each_isa
 from tokenroof import catalogue, mining
 from tokenroof.records.miner import Miner
-from tokenroof.reference import planning as twin
+from tokenroof.reference.mining import network_power as twin
 
 # --- waits ---------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from _support import BY_ISA, each_isa, same
 from tokenroof import _core, mining, reference
 from tokenroof.mining.ruin import ruin_ever, ruin_within
-from tokenroof.reference import pools as twin
+from tokenroof.reference.core.special import normals
 
 # Standard errors that a right answer with a fixed seed may be off: some 120 comparisons are made here, and
 # the worst of so many exceeds 4.5 once in a thousand sets of seeds.
@@ -45,7 +45,7 @@ def test_philox_gives_the_published_answers(isa):
         (pi, (0xA4093822, 0x299F31D0), (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1)),
     ):
         assert tuple(philox(isa, [counter] * 9, key)[8].tolist()) == words
-        assert twin.philox(counter, key) == words
+        assert reference.philox(counter, key) == words
 
 
 word = st.integers(0, 2**32 - 1)
@@ -58,7 +58,7 @@ word = st.integers(0, 2**32 - 1)
 )
 def test_philox_equals_its_reference(isa, counters, key):
     got = philox(isa, counters, key)
-    assert [tuple(row) for row in got.tolist()] == [twin.philox(c, key) for c in counters]
+    assert [tuple(row) for row in got.tolist()] == [reference.philox(c, key) for c in counters]
 
 
 def variates(isa, u, v, mean):
@@ -77,7 +77,7 @@ def test_normal_and_poisson_numbers(isa):
         first, second, count = variates(isa, u, v, np.full(u.size, mean))
         for a, b in zip(
             (first[:2000], second[:2000]),
-            zip(*map(twin.normals, u[:2000].tolist(), v[:2000].tolist()), strict=True),
+            zip(*map(normals, u[:2000].tolist(), v[:2000].tolist()), strict=True),
             strict=True,
         ):
             # radius and angle are right to some ulps each; the radius is below 8.6

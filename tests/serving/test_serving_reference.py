@@ -20,6 +20,7 @@ from _support import (
 )  # fmt: skip
 from tokenroof import _core, kernels, reference
 from tokenroof.records.calibration import NO_ENGINE, Calibration
+from tokenroof.reference.inference.structure import mixer_parameters, mixer_types
 
 # an engine's constants, over what fits have given and beyond
 engines = st.fixed_dictionaries(
@@ -181,9 +182,9 @@ def test_types_of_mixers():
         model, plan = tr.model(name), tr.Plan(tp=8, weights=weights)
         m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
         p = dict(zip(_core.PLAN_FIELDS, plan.pack(), strict=True))
-        assert reference.structure.mixer_types(m, p)[0] == ("bf16" if wide else weights)
+        assert mixer_types(m, p)[0] == ("bf16" if wide else weights)
         layers = m["full_layers"] + m["window_layers"]
-        mixers = reference.structure.mixer_parameters(m)
+        mixers = mixer_parameters(m)
         assert 0.005 * model.parameters < mixers < 0.35 * model.parameters
         whole = reference.weight_bytes(m, p)
         even = reference.weight_bytes({**m, "moe_layers": 0.0}, p)  # the rule does not apply then
@@ -197,6 +198,4 @@ def test_mixer_parameters_of_real_models():
         model = tr.model(name)
         m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
         groups = model.parameter_groups()
-        assert reference.structure.mixer_parameters(m) == pytest.approx(
-            groups["attention"], rel=1e-3
-        )
+        assert mixer_parameters(m) == pytest.approx(groups["attention"], rel=1e-3)
