@@ -201,17 +201,20 @@ def compare_per_mwh(
     >>> result.inference > result.mining
     True
     """
-    from tokenroof.inference.door import as_device, as_model
     from tokenroof.serving import frontier
 
     m = find_miner(miner)
-    d, llm = as_device(device), as_model(model)
     prices = Market.latest() if market is None else market
     if not isinstance(prices, Market):
         raise TypeError(f"market is {market!r}; allowed: a Market")
     least = finite_number("interactivity", interactivity, above=True)
     front = frontier(
-        d, llm, None if plan is None else [plan], input_tokens, output_tokens, fidelity=fidelity
+        device,
+        model,
+        None if plan is None else [plan],
+        input_tokens,
+        output_tokens,
+        fidelity=fidelity,
     )
     k: Any = kernels
     if not m.power:
@@ -229,6 +232,6 @@ def compare_per_mwh(
         label = str(front.plan.values[i])
     power = f"{front.attrs['provisioned_w_per_device']:.0f} W per device, {front.attrs['provisioned_kind']}"
     return Comparison(
-        m.name, d.name, llm.name, mining, inference, 1000.0 * prices.price_per_kwh, speed, users,
-        label, power, prices,
+        m.name, front.attrs["device"], front.attrs["model"], mining, inference,
+        1000.0 * prices.price_per_kwh, speed, users, label, power, prices,
     )  # fmt: skip

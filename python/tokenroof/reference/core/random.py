@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+__all__ = ["philox"]
+
 _M = 2**32 - 1
 
 

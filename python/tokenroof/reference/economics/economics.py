@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from tokenroof.reference.core.ieee import divide
 
+__all__ = [
+    "cost_per_mtok",
+    "energy_cost_per_mtok",
+    "hashprice_usd",
+    "mining_revenue_per_mwh",
+    "token_revenue_per_mwh",
+]
+
 
 def token_revenue_per_mwh(tokens_per_s_per_mw: float, price_per_mtok: float) -> float:
     """A MWh is 3,600 s of a MW."""

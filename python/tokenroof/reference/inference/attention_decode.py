@@ -18,6 +18,8 @@ from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import STORED, attention_peak, type_name
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = ["attention_decode_operator"]
+
 FEWEST = 1e-9  # sequences that a split is divided by
 
 

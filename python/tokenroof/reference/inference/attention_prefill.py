@@ -20,6 +20,8 @@ from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of, type_name
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = ["attention_prefill_operator"]
+
 ROWS, DIAGONAL, SAG_S = 64.0, 64.0, 1e-3
 
 

@@ -16,6 +16,14 @@ from tokenroof.reference.inference.operator_fields import amount
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = [
+    "all_gather_operator",
+    "all_reduce_operator",
+    "all_to_all_operator",
+    "reduce_scatter_operator",
+    "send_operator",
+]
+
 HOST, SWITCHED, REDUCING, MESH, TORUS2, TORUS3 = range(6)
 Protocol = tuple[float, float]  # seconds, seconds per byte
 

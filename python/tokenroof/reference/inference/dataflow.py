@@ -6,6 +6,8 @@ import math
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 
+__all__ = ["dataflow_chips", "dataflow_microbatch", "dataflow_trip"]
+
 
 def dataflow_chips(held_bytes: float, sram_bytes: float, share: float) -> float:
     """Bytes over what a chip has free, whole chips."""

@@ -7,6 +7,15 @@ from tokenroof.reference.inference.operators import elementwise_line
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, type_name
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = [
+    "activation_operator",
+    "elementwise_operator",
+    "norm_operator",
+    "quantise_operator",
+    "rotary_operator",
+    "sampling_operator",
+]
+
 HALF, SINGLE = 2.0, 4.0
 
 

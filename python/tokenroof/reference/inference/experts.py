@@ -22,6 +22,8 @@ from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of, type_name
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = ["experts_operator", "grouped_gemm_operator"]
+
 NOTHING = Cost(*(0.0,) * 6)
 
 

@@ -21,6 +21,8 @@ from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of, type_name
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = ["gemm_operator"]
+
 TILES = ((64.0, 32.0), (64.0, 64.0), (64.0, 128.0), (128.0, 64.0), (128.0, 128.0), (128.0, 256.0),
          (256.0, 128.0), (256.0, 256.0))  # fmt: skip
 SPLITS = (1.0, 2.0, 4.0, 8.0, 16.0)

@@ -7,6 +7,8 @@ from tokenroof.reference.inference.structure import mixer_types
 from tokenroof.reference.records.dtypes import type_name
 from tokenroof.reference.records.records import Record
 
+__all__ = ["share"]
+
 
 def share(load: float, n: float) -> float:
     """Even shares; below one item a rank, the busiest still has the whole item."""

@@ -13,6 +13,8 @@ from tokenroof.reference.inference.structure import mixer_parameters
 from tokenroof.reference.records.dtypes import STORED
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = ["memory_required", "sequence_bytes", "weight_bytes"]
+
 
 @takes_records("model", "plan")
 def weight_bytes(model: Record, plan: Record) -> float:

@@ -22,6 +22,8 @@ from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import STORED, attention_peak, peak_of, type_name
 from tokenroof.reference.records.records import Record, takes_fields, takes_records
 
+__all__ = ["mla_decode_operator", "mla_prefill_operator"]
+
 
 def mla_decode(
     c: Constants, hardware: Hardware, heads: float, rank: float, rope: float, stored: float

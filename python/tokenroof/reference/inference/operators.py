@@ -13,6 +13,18 @@ from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
 
+__all__ = [
+    "all_gather",
+    "all_reduce",
+    "all_reduce_one_shot",
+    "all_reduce_ring",
+    "all_reduce_two_shot",
+    "all_to_all",
+    "experts_touched",
+    "reduce_scatter",
+    "send",
+]
+
 NO_WINDOW = 1e18
 
 

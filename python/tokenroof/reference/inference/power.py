@@ -7,6 +7,8 @@ import math
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = ["board_power", "capped_power", "wave_fill"]
+
 CLASSES = ("gemm", "attention_decode", "attention_prefill", "experts")
 # what the 12-norm takes off where both of its arguments are equal: 1 - 2**(-1/12)
 CORNER = 0.05612568731830647

@@ -13,6 +13,13 @@ from tokenroof.reference.inference.operator_fields import after_one_another, amo
 from tokenroof.reference.inference.operators import Line, elementwise_line, tensor_line
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = [
+    "gated_delta_decode_operator",
+    "gated_delta_prefill_operator",
+    "mamba2_decode_operator",
+    "mamba2_prefill_operator",
+]
+
 DELTA_CHUNK, MAMBA_CHUNK = 64.0, 256.0
 
 

@@ -4,6 +4,19 @@ from __future__ import annotations
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 
+__all__ = [
+    "attainable",
+    "effective_energy_balance",
+    "energy",
+    "energy_balance",
+    "flops_per_joule",
+    "ridge_point",
+    "roofline_power",
+    "time_bound",
+    "time_bound_capped",
+    "time_bound_link",
+]
+
 
 def attainable(peak_flops: float, bandwidth: float, intensity: float) -> float:
     """Section 3: the lower of the flat and the slanted roof."""

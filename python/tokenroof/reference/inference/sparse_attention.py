@@ -33,6 +33,8 @@ from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import STORED, attention_peak, peak_of, type_name
 from tokenroof.reference.records.records import Record, takes_fields, takes_records
 
+__all__ = ["sparse_decode_operator", "sparse_prefill_operator"]
+
 FP8, FP32, PLACE = 1.0, 4.0, 4.0
 
 

@@ -7,6 +7,14 @@ from collections.abc import Sequence
 
 from tokenroof.reference.core.ieee import divide
 
+__all__ = [
+    "best_draft_length",
+    "expected_tokens",
+    "expected_tokens_by_position",
+    "speculative_operations",
+    "speculative_speedup",
+]
+
 
 def expected_tokens(acceptance: float, length: float) -> float:
     """Equation 1: a geometric sum, of one token that is the target's own and `length` that may survive."""

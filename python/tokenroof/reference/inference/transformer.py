@@ -21,6 +21,19 @@ from tokenroof.reference.inference.sparse_attention import attention_roof, faste
 from tokenroof.reference.records.dtypes import peak_of
 from tokenroof.reference.records.records import Record, takes_records
 
+__all__ = [
+    "decode_step",
+    "decode_time",
+    "mixed_prompts_step",
+    "mixed_prompts_time",
+    "mixed_step",
+    "mixed_time",
+    "prefill_step",
+    "prefill_time",
+    "prompts_step",
+    "prompts_time",
+]
+
 
 class Load(NamedTuple):
     """A decode batch with so much context each, and prompts of new `tokens` behind `past` cached ones."""

@@ -5,6 +5,13 @@ from __future__ import annotations
 import math
 from decimal import Context, Decimal, localcontext
 
+__all__ = [
+    "double_spend_nakamoto",
+    "double_spend_rosenfeld",
+    "selfish_mining_revenue",
+    "selfish_mining_threshold",
+]
+
 # The least float64 has 324 zeros, which 1 - sum must cancel; 60 digits are left.
 _DIGITS = Context(prec=400)
 _MOST = 1e6

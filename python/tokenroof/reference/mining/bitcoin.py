@@ -8,6 +8,17 @@ from fractions import Fraction
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 
+__all__ = [
+    "block_probability",
+    "break_even_power_price",
+    "difficulty_at_hashprice",
+    "miner_margin",
+    "next_difficulty",
+    "price_at_hashprice",
+    "shutdown_hashprice",
+    "time_to_block",
+]
+
 _DAY = 86400.0
 _HASHES = 2.0**32  # of a block, per difficulty
 

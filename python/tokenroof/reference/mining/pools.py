@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from tokenroof.reference.core.random import uniforms
 from tokenroof.reference.core.special import normals, poisson_count
 
+__all__ = ["pool_path", "pplns_path"]
+
 _BLOCKS, _SHARES, _FEW_SHARES, _FEES = range(4)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import isqrt
 
+__all__ = ["scan", "sha256", "sha256d"]
+
 _MASK = 0xFFFFFFFF
 
 

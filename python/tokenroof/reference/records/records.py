@@ -7,6 +7,8 @@ from functools import wraps
 from inspect import Signature, signature
 from typing import Any, TypeVar, cast
 
+__all__ = ["unpack"]
+
 Record = Mapping[str, float]
 F = TypeVar("F", bound=Callable[..., Any])
 

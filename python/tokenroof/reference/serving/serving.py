@@ -12,6 +12,8 @@ from tokenroof.reference.inference.structure import collectives_of_step, kernels
 from tokenroof.reference.inference.transformer import mixed_prompts_step, prompts_step
 from tokenroof.reference.records.records import Record, takes_records, unpack
 
+__all__ = ["serving", "serving_of_terms", "serving_terms"]
+
 
 def nearly_hidden(x: float, y: float) -> float:
     """The larger of two times, and of the smaller 0.19 of its share's cube: near their 4-norm."""
