@@ -10,7 +10,7 @@ import pytest
 
 import tokenroof
 
-PAGES = sorted((Path(__file__).parents[2] / "docs").glob("*.md"))
+PAGES = sorted((Path(__file__).parents[2] / "docs").rglob("*.md"))
 MODULES = ["tokenroof"] + [
     m.name
     for m in pkgutil.walk_packages(tokenroof.__path__, "tokenroof.")

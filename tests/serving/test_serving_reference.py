@@ -41,7 +41,7 @@ def setups(draw):
 
 
 loads = st.tuples(st.floats(0.5, 1e5), st.floats(1, 1e5), st.floats(1, 1e5))
-# routing passes through log1p and expm1 (docs/step-model.md); differences of times magnify it
+# routing passes through log1p and expm1 (docs/inference/step-model.md); differences of times magnify it
 MIXTURE = 1e-9
 
 

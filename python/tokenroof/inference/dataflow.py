@@ -276,7 +276,7 @@ def decode(
 
     References
     ----------
-    Abts et al., ISCA 2020 and 2022; docs/other-devices.md.
+    Abts et al., ISCA 2020 and 2022; docs/inference/other-devices.md.
 
     Examples
     --------

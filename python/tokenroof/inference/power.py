@@ -128,7 +128,7 @@ def board_power(
 
     References
     ----------
-    docs/power.md
+    docs/inference/power.md
 
     Examples
     --------

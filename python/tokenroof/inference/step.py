@@ -188,7 +188,7 @@ def decode(
 
     References
     ----------
-    docs/step-model.md
+    docs/inference/step-model.md
 
     Examples
     --------
@@ -236,7 +236,7 @@ def prefill(
 
     References
     ----------
-    docs/step-model.md
+    docs/inference/step-model.md
 
     Examples
     --------

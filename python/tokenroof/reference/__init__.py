@@ -1,7 +1,7 @@
 """The pure-Python twin of every kernel: standard library only, one number at a time.
 
-Written from the formulas' sources and docs/step-model.md. The package never computes with it; tests and
-``tokenroof check`` hold the kernels against it. Records come as packed vectors, or as mappings
+Written from the formulas' sources and docs/inference/step-model.md. The package never computes with it;
+tests and ``tokenroof check`` hold the kernels against it. Records come as packed vectors, or as mappings
 of field names to floats (`unpack` makes one); ``_step`` and ``_operator`` functions return mappings.
 
 Each file lists in ``__all__`` what is handed out here.

@@ -77,7 +77,7 @@ def curve(
 
     References
     ----------
-    docs/step-model.md, section 8.
+    docs/inference/step-model.md, section 8.
 
     Examples
     --------

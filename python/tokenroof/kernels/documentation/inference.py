@@ -9,10 +9,10 @@ _T05 = "Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005; Hockney, Parallel Compu
 _PY09 = "Patarasuk, Yuan, JPDC 69(2), 2009."
 _L23 = "Leviathan, Kalman, Matias, ICML 2023, arXiv:2211.17192, section 3."
 _A22 = "Abts et al., A Software-defined Tensor Streaming Multiprocessor, ISCA 2022."
-_POWER = "docs/power.md: (p^-12 + c^-12)^(-1/12), within 0.6 %."
+_POWER = "docs/inference/power.md: (p^-12 + c^-12)^(-1/12), within 0.6 %."
 _STEP = (
-    "docs/step-model.md: the sum of a transformer's operators, each a roofline [W09] with a cost per "
-    "launch."
+    "docs/inference/step-model.md: the sum of a transformer's operators, each a roofline [W09] with a cost "
+    "per launch."
 )
 
 UNITS = {
@@ -188,7 +188,7 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                            "`STEP_FIELDS` [..., k]", _STEP, ""),
     "memory_required": ("model plan batch context",
                         "Bytes that the fullest device holds: weights, caches and states.",
-                        "memory [B]", "docs/step-model.md", ""),
+                        "memory [B]", "docs/inference/step-model.md", ""),
     "capped_power": (
         "watts_wanted ceiling", "The lesser of two powers with a rounded corner, as a regulator holds a "
         "board: min (1 - 0.0561 (min/max)^12).", "power, in the same unit", _POWER,
@@ -231,13 +231,13 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "dataflow_microbatch": (
         "batch stages", "Sequences that travel together: max(batch / stages, min(batch, 1)).",
-        "sequences [1]", "docs/other-devices.md", ">>> float(dataflow_microbatch(32.0, 64.0))\n1.0",
+        "sequences [1]", "docs/inference/other-devices.md", ">>> float(dataflow_microbatch(32.0, 64.0))\n1.0",
     ),
     "board_power": (
         "device calibration compute_use memory_use gemm_use attention_decode_use "
         "attention_prefill_use experts_use",
         "Power of one board under load: idle, work, traffic and busy multiprocessors, up to its limit.",
-        "power [W]", f"docs/power.md; {_C14}", "",
+        "power [W]", f"docs/inference/power.md; {_C14}", "",
     ),
     "expected_tokens_by_position": (
         "acceptances", "Tokens that a round yields where each drafted position has its own acceptance: "

@@ -77,7 +77,7 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
         f"device calibration {inputs}",
         f"{summary} A keyword function stands over it in `tokenroof.operators`.",
         "`OPERATOR_FIELDS` [..., k]",
-        "docs/step-model.md",
+        "docs/inference/step-model.md",
         "",
     )
     for name, (inputs, summary) in _OPERATORS.items()

@@ -1,4 +1,4 @@
-"""Statically scheduled dataflow (docs/other-devices.md): chips in SRAM, a pipeline without queues."""
+"""Statically scheduled dataflow (docs/inference/other-devices.md): chips in SRAM, no queues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each device has of a model under a plan (docs/step-model.md, section 4)."""
+"""What each device has of a model under a plan (docs/inference/step-model.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators of a transformer, from their FLOPs and bytes (docs/step-model.md, section 2).
+"""Operators of a transformer, from their FLOPs and bytes (docs/inference/step-model.md, section 2).
 
 An operator has work and traffic that grow with an amount x, weights that are read whatever x is, and a
 cost per launch. Its time is the launch plus the longer of computing and moving.

@@ -1,4 +1,4 @@
-"""Board power under load (docs/power.md), from Choi et al. with utilisation for rates."""
+"""Board power under load (docs/inference/power.md), from Choi et al. with utilisation for rates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed records to the terms of a step: docs/step-model.md, section 3, read aloud.
+"""Packed records to the terms of a step: docs/inference/step-model.md, section 3, read aloud.
 
 Terms are summed in the order in which they are listed here, which is the order that the specification gives.
 """

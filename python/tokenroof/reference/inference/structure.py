@@ -1,4 +1,4 @@
-"""How engines cut a step into kernels, and which types they keep: docs/step-model.md, section 7."""
+"""How engines cut a step into kernels, and which types they keep: docs/inference/step-model.md, section 7."""
 
 from __future__ import annotations
 

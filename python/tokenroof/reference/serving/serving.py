@@ -1,4 +1,4 @@
-"""Serving in closed loop: docs/step-model.md, section 8, read aloud."""
+"""Serving in closed loop: docs/inference/step-model.md, section 8, read aloud."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Predict, then measure: products, decode steps and a hashrate on this machine from its probes.
 
-``python bench/predict.py``. One thread throughout; times are this thread's processor time, which other
-programs on the machine disturb least. Probes and cases take turns, and the best repeat of each counts.
+``python bench/measure/predict.py``. One thread throughout; times are this thread's processor time, which
+other programs on the machine disturb least. Probes and cases take turns, and the best repeat of each counts.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import itertools
 import statistics
 
 import numpy as np
+from numpy_decoder import Decoder
 
 import tokenroof as tr
-from numpy_decoder import Decoder
 from tokenroof import mining
 from tokenroof.measure.numpy_probes import used
 

@@ -1,4 +1,4 @@
-"""One GPU, checked and measured: `python bench/gpu.py [--device 0] [--seconds 100] [--json FILE]`.
+"""One GPU, checked and measured: `python bench/cuda/gpu.py [--device 0] [--seconds 100] [--json FILE]`.
 
 Checks come first: scans against the processor's, pools bit for bit, a Ctrl-C. Then hashrates against the
 integer model at the measured clock, decode steps on device arrays, probes against the datasheet and, where
@@ -226,7 +226,7 @@ def cublas(report: Report, machine: CudaMachine, index: int) -> None:
 
 def decode(device: int) -> None:
     subprocess.run(
-        [sys.executable, str(HERE / "cuda_kernels.py"), "--device", str(device)], check=True, timeout=150,
+        [sys.executable, str(HERE / "kernels.py"), "--device", str(device)], check=True, timeout=150,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )  # fmt: skip
 

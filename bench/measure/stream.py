@@ -1,4 +1,4 @@
-"""Memory bandwidth and FLOP/s of the probes against what they should be: ``python bench/stream.py``.
+"""Memory bandwidth and FLOP/s of the probes against what they should be: ``python bench/measure/stream.py``.
 
 STREAM's triad is built from its public definition (McCalpin 1995: a = b + s c over arrays at least four
 times the last cache, doubles, 24 bytes an element, the best of its passes), written anew here, and run in

@@ -1,4 +1,4 @@
-"""Decode steps that differ in everything: `python bench/differing.py`.
+"""Decode steps that differ in everything: `python bench/inference/differing.py`.
 
 Each configuration has its own device, constants, model, plan and load, in its own memory, so that nothing is
 shared between two of them: configurations per second of processor time on one core.

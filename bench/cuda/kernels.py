@@ -1,4 +1,4 @@
-"""Kernels over device arrays, checked and timed: `python bench/cuda_kernels.py [--elements N] [--device 0]`.
+"""Kernels over device arrays, checked and timed: `python bench/cuda/kernels.py [--elements N] [--device 0]`.
 
 Every result is first compared with the CPU's on a part of the elements, bit for bit. Then launches in a row
 into the same output, the host waiting at the end of each round: medians of the rounds, elements per second,
