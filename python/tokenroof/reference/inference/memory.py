@@ -1,4 +1,4 @@
-"""What a replica's fullest device must hold: weights, caches, states (docs/inference/step-model.md, section 6)."""
+"""What the fullest device of a replica must hold (docs/inference/step-model.md, section 6)."""
 
 from __future__ import annotations
 
