@@ -17,10 +17,9 @@ import os
 import sys
 from typing import Any
 
-import exam_operators
-import exam_serving
+from calibrate import exam_operators, exam_serving
 from tokenroof.calibrate import SPECS, read_serving
-from tokenroof.calibrate._points import rule
+from tokenroof.calibrate.points import rule
 
 POINTS = "end_to_end.csv"
 

@@ -8,8 +8,8 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import _core
-from tokenroof.calibration import Calibration
-from tokenroof.step import _records
+from tokenroof.inference.door import deployment
+from tokenroof.records.calibration import Calibration
 
 
 def records():
@@ -31,8 +31,7 @@ def calibrated_records(engine="trtllm"):
     TensorRT-LLM's products take the fastest of all tiles and splits, vLLM's the tile of their rows.
     """
     plan = tr.Plan(weights="fp8", kv_cache="fp8", engine=engine)
-    d, m, p, c = _records("H200-SXM", "Llama-3.1-70B", plan, "calibrated")
-    return [d.pack(), c.pack(), m.pack(), p.pack()]
+    return list(deployment("H200-SXM", "Llama-3.1-70B", plan, "calibrated").records)
 
 
 def loads(n, whole=True):

@@ -44,13 +44,13 @@ echo "built in $(($(date +%s) - began)) s"
 
 status=0
 echo "--- measure"
-timeout "$(left)" $python bench/gpu.py --seconds 100 --json "$out/gpu.json" 2>&1 | tee "$out/gpu.log"
+timeout "$(left)" $python bench/cuda/gpu.py --seconds 100 --json "$out/gpu.json" 2>&1 | tee "$out/gpu.log"
 grep -q '^all checks passed$' "$out/gpu.log" || status=1
 
 echo "--- tests"
 if $python -c 'import pytest, xdist, hypothesis, pytest_benchmark' 2>/dev/null; then
-  timeout "$(left)" $python -m pytest -q -p no:cacheprovider -n 8 tests/test_cuda_build.py tests/test_cuda_kernels.py \
-    tests/test_cuda_arrays.py tests/test_cuda_scan.py tests/test_cuda_pools.py tests/test_cuda_probe.py \
+  timeout "$(left)" $python -m pytest -q -p no:cacheprovider -n 8 tests/cuda/test_cuda_build.py tests/cuda/test_cuda_kernels.py \
+    tests/cuda/test_cuda_arrays.py tests/cuda/test_cuda_scan.py tests/cuda/test_cuda_pools.py tests/cuda/test_cuda_probe.py \
     >"$out/tests.log" 2>&1 || status=1
   tail -3 "$out/tests.log"
 else

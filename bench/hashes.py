@@ -13,7 +13,7 @@ import struct
 import time
 
 from tokenroof import _core, mining
-from tokenroof._scan import bound_of, local_core
+from tokenroof.mining.scan import bound_of, local_core
 
 AIM = 1  # no hash meets it; every candidate test still runs
 HASHES = 2**21

@@ -15,10 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 
-import numpy_measured
-import numpy_pools
-import numpy_step
 from cases import calibrated_records, loads, pool_paths, records
+from inference import numpy_measured, numpy_step
+from mining import numpy_pools
 from tokenroof import _core, kernels, mining
 
 

@@ -5,9 +5,9 @@ import hashlib
 import numpy as np
 import pytest
 
-import numpy_pools
-import numpy_step
 from cases import loads, pool_paths, records
+from inference import numpy_step
+from mining import numpy_pools
 from tokenroof import _core, kernels, mining, reference
 
 BY_ISA = kernels.by_isa()

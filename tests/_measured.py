@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 
 import tokenroof as tr
-from tokenroof import _constants
 from tokenroof.calibrate import SPECS, Objective
+from tokenroof.inference import constants as _constants
 
 N, DEVICE = 240, "H100-SXM"
 _PICK = {

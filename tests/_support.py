@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tokenroof import _core, dtypes, kernels
+from tokenroof import _core, kernels
 from tokenroof.calibrate import SPECS
-from tokenroof.calibration import CLASSES, NO_ENGINE, Calibration
-from tokenroof.device import Device
-from tokenroof.model import Model
-from tokenroof.plan import Plan
+from tokenroof.records import dtypes
+from tokenroof.records.calibration import CLASSES, NO_ENGINE, Calibration
+from tokenroof.records.device import Device
+from tokenroof.records.model import Model
+from tokenroof.records.plan import Plan
 
 BY_ISA = kernels.by_isa()
 each_isa = pytest.mark.parametrize("isa", list(BY_ISA))

@@ -1,14 +1,8 @@
 // Element-wise kernels: a thread per element, strides and broadcasting by Span. No physics here.
 #include "span.hpp"
 
-#include "tokenroof/economics/economics.hpp"
-#include "tokenroof/inference/dataflow.hpp"
-#include "tokenroof/inference/operators.hpp"
-#include "tokenroof/inference/power.hpp"
-#include "tokenroof/inference/roofline.hpp"
-#include "tokenroof/inference/speculative.hpp"
-#include "tokenroof/mining/attacks.hpp"
-#include "tokenroof/mining/bitcoin.hpp"
+#define TR_KERNEL_HEADERS
+#include "kernels.def"
 
 namespace tokenroof {
 namespace {

@@ -226,16 +226,17 @@ double measured_clock_hz() {
     double best = 0.0;
     for (int repeat = 0; repeat < 4; ++repeat) {
         constexpr long long links = 1 << 20;
-        unsigned long long x = 1;
+        unsigned long long x = 1, step = 3;
         const double before = thread_cpu_seconds();
         for (long long i = 0; i < links; i += 64) // written out: a loop of few would add its own cycles
 #if defined(__x86_64__)
-            __asm__ volatile(".rept 64\n\tadd $3, %0\n\t.endr" : "+r"(x));
+            // of a register: some processors add small constants without executing anything
+            __asm__ volatile(".rept 64\n\tadd %1, %0\n\t.endr" : "+r"(x) : "r"(step));
 #elif defined(__aarch64__)
-            __asm__ volatile(".rept 64\n\tadd %0, %0, #3\n\t.endr" : "+r"(x));
+            __asm__ volatile(".rept 64\n\tadd %0, %0, %1\n\t.endr" : "+r"(x) : "r"(step));
 #else
             for (int k = 0; k < 64; ++k) {
-                x += 3;
+                x += step;
                 __asm__ volatile("" : "+r"(x)); // keeps the compiler from adding them up
             }
 #endif

@@ -1,13 +1,7 @@
 // Element-wise loops, compiled once per instruction set. No physics here, and no std:: templates: an
 // inline function of theirs, built for a newer processor, could win over the older table's at link time.
-#include "tokenroof/economics/economics.hpp"
-#include "tokenroof/inference/dataflow.hpp"
-#include "tokenroof/inference/operators.hpp"
-#include "tokenroof/inference/power.hpp"
-#include "tokenroof/inference/roofline.hpp"
-#include "tokenroof/inference/speculative.hpp"
-#include "tokenroof/mining/attacks.hpp"
-#include "tokenroof/mining/bitcoin.hpp"
+#define TR_KERNEL_HEADERS
+#include "kernels.def"
 
 #include "flags.hpp"
 #include "steps.hpp"

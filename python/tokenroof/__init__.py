@@ -9,89 +9,80 @@ Importing needs NumPy alone: whatever needs more is imported when it is first us
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tokenroof import _core, kernels
-
-# These functions share their module's name: imported here, so that the name stays the function.
-from tokenroof.device import Device, device
-from tokenroof.miner import Miner, miner
-from tokenroof.model import Model, model
-from tokenroof.plan import Plan
-from tokenroof.sweep import sweep
+from tokenroof import _core, kernels, measure
+from tokenroof.catalogue.architectures import model
+from tokenroof.catalogue.lookup import device, miner
+from tokenroof.records.device import Device
+from tokenroof.records.miner import Miner
+from tokenroof.records.model import Model
+from tokenroof.records.plan import Plan
+from tokenroof.support.lazy import attach
 
 __version__: str = _core.build_config()["version"]
 
-# name -> module that holds it, imported on first use
-_NAMES = {
-    "Calibration": "calibration",
-    "decode": "step",
-    "mixed": "step",
-    "prefill": "step",
-    "build_config": "build",
+_LAZY = {
+    "Calibration": "tokenroof.records.calibration:Calibration",
+    "Deployment": "tokenroof.records.deployment:Deployment",
+    "build_config": "tokenroof.build:build_config",
+    "calibrate": "tokenroof.calibrate",
+    "calibration": "tokenroof.inference.calibration",
+    "catalogue": "tokenroof.catalogue",
+    "cuda": "tokenroof.cuda",
+    "dataflow": "tokenroof.inference.dataflow",
+    "decode": "tokenroof.inference.step:decode",
+    "decouple": "tokenroof.inference.decouple",
+    "dtypes": "tokenroof.records.dtypes",
+    "economics": "tokenroof.economics",
+    "estimates": "tokenroof.inference.estimates",
+    "get_include": "tokenroof.build:get_include",
+    "mining": "tokenroof.mining",
+    "mixed": "tokenroof.inference.step:mixed",
+    "operators": "tokenroof.inference.operators",
+    "plot": "tokenroof.plot",
+    "power": "tokenroof.inference.power",
+    "prefill": "tokenroof.inference.step:prefill",
+    "reference": "tokenroof.reference",
+    "report": "tokenroof.report",
+    "roofline": "tokenroof.inference.roofline",
+    "serving": "tokenroof.serving",
+    "speculative": "tokenroof.inference.speculative",
+    "sweep": "tokenroof.inference.sweep:sweep",
 }
-_MODULES = (
-    "calibrate", "calibration", "catalogue", "cuda", "dataflow", "decouple", "dtypes", "economics",
-    "estimates", "measure", "mining", "operators", "plot", "power", "reference", "report", "roofline",
-    "serving", "speculative",
-)  # fmt: skip
 
 __all__ = [
-    "Device", "Miner", "Model", "Plan", "__version__", "device", "get_include", "kernels", "miner",
-    "model", "sweep", *_NAMES, *_MODULES,
+    "Device", "Miner", "Model", "Plan", "__version__", "device", "kernels", "measure",
+    "miner", "model", *_LAZY,
 ]  # fmt: skip
 
 if TYPE_CHECKING:
     from tokenroof import (
         calibrate,
-        calibration,
         catalogue,
         cuda,
-        dataflow,
-        decouple,
-        dtypes,
         economics,
-        estimates,
-        measure,
         mining,
-        operators,
         plot,
-        power,
         reference,
         report,
-        roofline,
         serving,
+    )
+    from tokenroof.build import build_config, get_include
+    from tokenroof.inference import (
+        calibration,
+        dataflow,
+        decouple,
+        estimates,
+        operators,
+        power,
+        roofline,
         speculative,
     )
-    from tokenroof.build import build_config
-    from tokenroof.calibration import Calibration
-    from tokenroof.step import decode, mixed, prefill
+    from tokenroof.inference.step import decode, mixed, prefill
+    from tokenroof.inference.sweep import sweep
+    from tokenroof.records import dtypes
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
 
-
-def __getattr__(name: str) -> Any:
-    if name in _NAMES:
-        value = getattr(importlib.import_module(f"tokenroof.{_NAMES[name]}"), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"tokenroof.{name}")
-    else:
-        raise AttributeError(f"module 'tokenroof' has no attribute {name!r}")
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
-
-
-def get_include() -> str:
-    """Folder of the C++ headers, for ``#include <tokenroof/roofline.hpp>``.
-
-    Examples
-    --------
-    >>> get_include().endswith("include")
-    True
-    """
-    from pathlib import Path
-
-    return str(Path(__file__).parent / "include")
+__getattr__, __dir__ = attach(__name__, _LAZY, __all__)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,3 +27,14 @@ def build_config() -> dict[str, Any]:
         "numpy": np.__version__,
         "platform": f"{sys.platform} {platform.machine()}",
     }
+
+
+def get_include() -> str:
+    """Folder of the C++ headers, for ``#include <tokenroof/roofline.hpp>``.
+
+    Examples
+    --------
+    >>> get_include().endswith("include")
+    True
+    """
+    return str(Path(__file__).parent / "include")

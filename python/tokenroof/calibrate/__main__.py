@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from tokenroof._constants import first_from
-from tokenroof.calibrate import SPECS, fit_tables, write_constants
-from tokenroof.calibrate._engines import fit_engines, write_engines
-from tokenroof.calibrate._points import read_serving, rule
-from tokenroof.calibrate._power import fit_power
-from tokenroof.calibrate._tables import NoTablesError
+from tokenroof.calibrate.engines import fit_engines, write_engines
+from tokenroof.calibrate.files import write_constants
+from tokenroof.calibrate.operator_fits import fit_tables
+from tokenroof.calibrate.operators import SPECS
+from tokenroof.calibrate.points import read_serving, rule
+from tokenroof.calibrate.power import fit_power
+from tokenroof.calibrate.tables import NoTablesError
+from tokenroof.catalogue.fits import first_from
 
 ENGINE = "engine"
 POINTS = "end_to_end.csv"

@@ -5,3 +5,7 @@ from __future__ import annotations
 from tokenroof.report.build import build
 
 __all__ = ["build"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,7 +16,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from tokenroof._lazy import require
+from tokenroof.build import build_config
+from tokenroof.support.formats import plain
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,6 +67,7 @@ def build(
         require(name, extra="report")
     from tokenroof import measure
     from tokenroof.report import data, page
+    from tokenroof.report.meter import meter
 
     if not 0 < seconds < 600:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 600")
@@ -82,7 +85,7 @@ def build(
         fronts, front_table = data.frontiers(catalogue, left["frontier"], progress.tick)
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
-        rows, claims, used = data.meter(front_table, machine)
+        rows, claims, used = meter(front_table, machine)
         anchors = data.anchors()
 
         progress.step("drawing")
@@ -94,12 +97,13 @@ def build(
             "hashrate": page.with_machine(miners, here_miner),
             "same_meter": rows.drop(columns=["text", "mining"]),
         }
-        text = page.render(
-            machine=machine, devices=devices, points=points, fronts=fronts, miners=miners,
-            here_miner=here_miner, rows=rows, claims=claims, used=used, anchors=anchors, left=left,
+        contents = page.Contents(
+            machine=machine, devices=devices, points=points, fronts=fronts, anchors=anchors,
+            miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
             provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
             started=start,
         )  # fmt: skip
+        text = page.render(contents=contents)
         progress.step("writing")
         _write(folder, tables, text, machine.as_dict())
         files = _move_into(folder, Path(out))
@@ -114,14 +118,11 @@ def build(
 def _write(
     folder: Path, tables: dict[str, pd.DataFrame], text: str, machine: dict[str, Any]
 ) -> None:
-    from tokenroof import __version__
-    from tokenroof._format import plain
-
     for name, table in tables.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     (folder / "index.html").write_text(text, encoding="utf-8")
     files = sorted([*(f"{name}.csv" for name in tables), "index.html", _MANIFEST])
-    document = {"tokenroof": __version__, "machine": plain(machine), "files": files}
+    document = {"tokenroof": build_config()["version"], "machine": plain(machine), "files": files}
     (folder / _MANIFEST).write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

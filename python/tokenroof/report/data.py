@@ -1,4 +1,4 @@
-"""What the report shows, evaluated: tables first, figures from them later."""
+"""What the report shows of devices, models and miners: tables first, figures from them later."""
 
 from __future__ import annotations
 
@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof._lazy import require
+from tokenroof import catalogue, serving
+from tokenroof.catalogue import quotes
+from tokenroof.catalogue.architectures import model as find_model
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.inference.roofline import point
+from tokenroof.inference.step import decode, prefill
+from tokenroof.records.plan import Plan
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-    from tokenroof.device import Device
     from tokenroof.measure import Machine
+    from tokenroof.records.device import Device
 
-__all__ = ["Left", "anchors", "frontiers", "meter", "miners", "provenance", "rooflines", "year_of"]
+__all__ = ["Left", "anchors", "frontiers", "miners", "provenance", "rooflines", "year_of"]
 
 #: Prompt and answer of the charts, in tokens.
 INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
@@ -88,11 +95,8 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
     points : pandas.DataFrame
         As `tokenroof.plot.roofline` takes it.
     """
-    import tokenroof as tr
-    from tokenroof.step import decode, prefill
-
     pd = require("pandas", extra="report")
-    devices = [here, *tr.catalogue.all_devices()]
+    devices = [here, *catalogue.all_devices()]
     roofs = pd.DataFrame(
         {
             "device": d.name, "vendor": d.vendor, "family": d.family, "release": d.release,
@@ -106,9 +110,9 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         if not math.isfinite(d.peak_of("bf16")):
             left.add(d.name, "no dense peak is printed in a type that it could be drawn in")
     rows = []
-    for d in (here, *map(tr.device, POINT_DEVICES)):
+    for d in (here, *map(find_device, POINT_DEVICES)):
         for name in POINT_MODELS:
-            model = tr.model(name)
+            model = find_model(name)
             plan = _smallest_plan(d, model)
             if plan is None:
                 left.add(
@@ -132,7 +136,7 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
                     continue
                 if not bool(np.all(step.fits)):
                     continue
-                x, y = tr.roofline.point(step)
+                x, y = point(step)
                 load = (
                     f"batch {amount:g}, context 4096" if kind == "decode" else f"{amount:g} tokens"
                 )
@@ -148,12 +152,9 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
 
 def _smallest_plan(device: Device, model: Any) -> Any:
     """The fewest devices of one node that hold the model in bf16."""
-    import tokenroof as tr
-    from tokenroof.step import decode
-
     counts = (1,) if device.kind == "cpu" else (1, 2, 4, 8)
     for tp in counts:
-        plan = tr.Plan(tp=tp, engine="ideal" if device.kind == "cpu" else "vllm")
+        plan = Plan(tp=tp, engine="ideal" if device.kind == "cpu" else "vllm")
         try:
             plan.check(model)
             batch = 1.0 if device.kind == "cpu" else 16.0
@@ -168,12 +169,10 @@ def frontiers(
     devices: Sequence[Device], left: Left, tick: Callable[[str], None]
 ) -> tuple[list[xr.Dataset], pd.DataFrame]:
     """Pareto sets of every device and chart model, as datasets and as one table."""
-    import tokenroof as tr
-
     pd = require("pandas", extra="report")
     tables, frames = [], []
     for name in MODELS:
-        model = tr.model(name)
+        model = find_model(name)
         empty = []
         for d in devices:
             tick(f"{d.name}, {name}")
@@ -187,7 +186,7 @@ def frontiers(
                 with np.errstate(
                     divide="ignore"
                 ):  # plans over a link that is not there take forever
-                    table = tr.serving.frontier(
+                    table = serving.frontier(
                         d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
                         devices_max=DEVICES_MAX,
                     )  # fmt: skip
@@ -213,8 +212,6 @@ def frontiers(
 
 def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Every miner of the catalogue with its year, and this machine's point."""
-    from tokenroof import catalogue
-
     frame = catalogue.miners()
     frame.insert(1, "year", [year_of(str(r)) for r in frame["release"]])
     today = date.today()
@@ -228,98 +225,6 @@ def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:
     return frame, here
 
 
-def meter(
-    table: pd.DataFrame, machine: Machine
-) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, Any]]:
-    """Revenue per MWh of every miner, and of every device and model that is fast enough.
-
-    Returns
-    -------
-    rows : pandas.DataFrame
-        All of them, the best first within mining and within each model.
-    claims : list of dict
-        Printed values that were not computed here.
-    used : dict
-        The quotes and assumptions, each with its date and source.
-    """
-    import tokenroof as tr
-    from tokenroof.catalogue import latest, quotes
-
-    pd = require("pandas", extra="report")
-    market = tr.economics.Market.latest()
-    hashprice = latest("btc_hashprice")
-    pue = latest("pue", "air-cooled mining container")
-    power = latest("electricity_industrial", "US average")
-    rows: list[dict[str, Any]] = []
-    for m in tr.catalogue.all_miners():
-        if m.efficiency is None:
-            continue
-        revenue = float(
-            tr.kernels.mining_revenue_per_mwh(market.hashprice, m.efficiency, pue.value)  # type: ignore[attr-defined]
-        )
-        rows.append(_row(m.name, "mining", revenue, m.vendor, m.kind, m.release,
-                         f"<b>{m.name}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
-                         f"${revenue:,.2f} per MWh"))  # fmt: skip
-    if machine.joules_per_terahash is not None:
-        revenue = float(
-            tr.kernels.mining_revenue_per_mwh(market.hashprice, machine.joules_per_terahash, 1.0)  # type: ignore[attr-defined]
-        )
-        rows.append(_row("this machine", "mining", revenue, "", "cpu", machine.date, machine.name))
-    prices = {name: (latest("api_price_input", item), latest("api_price_output", item))
-              for name, item in MODELS.items()}  # fmt: skip
-    fast = table[table["interactivity"] >= LEAST_SPEED]
-    ratio = INPUT_TOKENS / OUTPUT_TOKENS
-    for (name, model), part in fast.groupby(["device", "model"], sort=False):
-        best = part.loc[part["output_tokens_per_s_per_mw"].idxmax()]
-        d = tr.device(name)
-        into, out = prices[model]
-        per_mtok = out.value + ratio * into.value
-        rate = float(best["output_tokens_per_s_per_mw"])
-        revenue = float(tr.kernels.token_revenue_per_mwh(rate * market.utilization, per_mtok))  # type: ignore[attr-defined]
-        band = float(best["error_band"])
-        text = (
-            f"<b>{name}</b>, {model}<br>{rate:,.0f} output tok/s/MW at "
-            f"{best['interactivity']:.0f} tok/s/user<br>plan {best['plan']}, batch "
-            f"{best['concurrency']:g}<br>${revenue:,.0f} per MWh (±{band:.0%})"
-        )
-        row = _row(name, model, revenue, d.vendor, d.family, d.release, text)
-        rows.append(row | {"low": revenue / (1 + band), "high": revenue * (1 + band),
-                           "output_tokens_per_s_per_mw": rate, "plan": best["plan"],
-                           "concurrency": best["concurrency"],
-                           "interactivity": best["interactivity"]})  # fmt: skip
-    frame = pd.DataFrame(rows)
-    frame["mining"] = frame["group"] == "mining"
-    order = {name: i for i, name in enumerate(["mining", *MODELS])}
-    frame["order"] = frame["group"].map(order)
-    frame = frame.sort_values(["order", "usd_per_mwh"], ascending=[True, False], kind="stable")
-    claims = [
-        {
-            "name": f"keynote: {q.region.split(' (')[0]}",
-            "usd_per_mwh": q.value / (365 * 24 * 1000),
-            "text": f"{q.region}<br>${q.value:,.0f} per GW and year"
-            f"<br>{q.kind}: {q.source}, {q.date}",
-        }
-        for q in quotes("keynote_revenue_per_gw")
-    ]
-    used = {
-        "hashprice": hashprice,
-        "pue": pue,
-        "electricity": power,
-        "prices": prices,
-        "sold": market.utilization,
-    }
-    return frame.drop(columns=["order"]).reset_index(drop=True), claims, used
-
-
-def _row(
-    name: str, group: str, revenue: float, vendor: str, family: str, release: str, text: str
-) -> dict[str, Any]:
-    return {
-        "name": name, "group": group, "usd_per_mwh": revenue, "low": math.nan, "high": math.nan,
-        "vendor": vendor, "family": family, "release": release, "text": text,
-    }  # fmt: skip
-
-
 def anchors() -> list[dict[str, Any]]:
     """Published tokens per MW that a prediction can be held against: the same model and speed.
 
@@ -329,23 +234,20 @@ def anchors() -> list[dict[str, Any]]:
         device, model, speed [token/s], published and predicted [token/(s MW), input and output
         tokens together], ratio, date, kind, source.
     """
-    import tokenroof as tr
-    from tokenroof.catalogue import quotes
-
     model, load, speed = "gpt-oss-120b", (1024, 8192), 90.0
     head = f"{model} 1K/8K at {speed:.0f} tok/s/user "
     rows = []
     for quote in quotes("tokens_per_s_per_MW"):
         if not quote.region.startswith(head):
             continue
-        d = tr.device(quote.region.removeprefix(head))
+        d = find_device(quote.region.removeprefix(head))
         with np.errstate(divide="ignore"):
             # its released weights, which those runs had
             plans = [
                 replace(plan, weights="mxfp4", experts=None, activations=None)
-                for plan in tr.serving.default_plans(d, tr.model(model), 8)
+                for plan in serving.default_plans(d, find_model(model), 8)
             ]
-            front = tr.serving.frontier(d, model, plans, *load)
+            front = serving.frontier(d, model, plans, *load)
         fast = front["interactivity"].values >= speed
         if not fast.any():
             continue
@@ -361,8 +263,6 @@ def anchors() -> list[dict[str, Any]]:
 
 def provenance() -> pd.DataFrame:
     """How many numbers of the catalogue came how: a row per file, a column per kind."""
-    from tokenroof import catalogue
-
     pd = require("pandas", extra="report")
     sources = catalogue.sources()
     counts = pd.crosstab(sources["file"], sources["kind"])

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenroof._format import si
-from tokenroof._lazy import require
+from tokenroof import _core, catalogue, plot
+from tokenroof.build import build_config
 from tokenroof.report import data
+from tokenroof.support.formats import si
+from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tokenroof.device import Device
     from tokenroof.measure import Machine
+    from tokenroof.records.device import Device
 
-__all__ = ["render", "with_machine"]
+__all__ = ["Contents", "render", "with_machine"]
 
 #: Miners of the last figure; all are in its data.
 SHOWN_MINERS = (
@@ -43,77 +46,135 @@ def with_machine(miners: pd.DataFrame, here: dict[str, Any]) -> pd.DataFrame:
     return pd.DataFrame([row, *miners.to_dict("records")], columns=list(miners.columns))
 
 
-def render(
-    *,
-    machine: Machine,
-    devices: Sequence[Device],
-    points: pd.DataFrame,
-    fronts: Sequence[Any],
-    miners: pd.DataFrame,
-    here_miner: dict[str, Any],
-    rows: pd.DataFrame,
-    claims: Sequence[dict[str, Any]],
-    anchors: Sequence[dict[str, Any]],
-    used: dict[str, Any],
-    left: dict[str, data.Left],
-    provenance: pd.DataFrame,
-    files: dict[str, str],
-    started: float,
-) -> str:
-    """Return the page as text: one document without a single outside resource."""
-    from tokenroof import __version__, _core, catalogue, plot
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What a page shows, evaluated.
 
+    Attributes
+    ----------
+    machine : Machine
+        What was measured of this machine.
+    devices : sequence of Device
+        This machine first.
+    points : pandas.DataFrame
+        Steps of models under the rooflines, as `tokenroof.plot.roofline` takes them.
+    fronts : sequence of xarray.Dataset
+        As `tokenroof.plot.frontier` takes them.
+    anchors : sequence of dict
+        Published measurements beside what is predicted of them.
+    miners : pandas.DataFrame
+        The catalogue's, as `tokenroof.plot.hashrate` takes them.
+    here_miner : dict
+        This machine's point among them.
+    rows, claims
+        As `tokenroof.plot.same_meter` takes them.
+    used : dict
+        Quotes and assumptions of the meter.
+    left : dict of Left
+        What each figure leaves out.
+    provenance : pandas.DataFrame
+        Numbers of the catalogue by file and kind.
+    files : dict of str
+        File of each table.
+    started : float
+        When the evaluation began, by `time.perf_counter` [s].
+    """
+
+    machine: Machine
+    devices: Sequence[Device]
+    points: pd.DataFrame
+    fronts: Sequence[Any]
+    anchors: Sequence[dict[str, Any]]
+    miners: pd.DataFrame
+    here_miner: dict[str, Any]
+    rows: pd.DataFrame
+    claims: Sequence[dict[str, Any]]
+    used: dict[str, Any]
+    left: dict[str, data.Left]
+    provenance: pd.DataFrame
+    files: dict[str, str]
+    started: float
+
+
+def render(contents: Contents) -> str:
+    """Return the page as text: one document without a single outside resource."""
     jinja2 = require("jinja2", extra="report")
     offline = require("plotly.offline", extra="report")
-    here = devices[0].name
-    tiers = catalogue.tier_rows()
-    shown_rows = rows[
-        (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
-        | (~rows["mining"] & rows["name"].isin(SHOWN_METER))
-    ]
-    models = list(data.MODELS)
-    figures = {
-        "roofline": plot.roofline(devices, points, shown=(here, *data.SHOWN_ROOFS)),
-        "frontier": plot.frontier(fronts, tiers=tiers, shown=data.SHOWN_FRONTS, model=models[0]),
-        "hashrate": plot.hashrate(miners, here_miner),
-    }
-    for i, model in enumerate(models):  # each with its own order
-        part = shown_rows[shown_rows["mining"] | (shown_rows["group"] == model)]
-        part = part.sort_values(["mining", "usd_per_mwh"], ascending=[True, False], kind="stable")
-        figures["meter" if i == 0 else f"meter-{i}"] = plot.same_meter(
-            part, electricity=used["electricity"].value * 1000, claims=claims
-        )
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["si"] = si
-    mining = [r for r in rows.to_dict("records") if r["mining"]]
-    inference = [
-        r for r in rows.to_dict("records") if r["group"] == models[0] and r["name"] in SHOWN_METER
-    ]
+    c = contents
+    here, models, tiers = c.devices[0].name, list(data.MODELS), catalogue.tier_rows()
+    figures = _figures(c, tiers)
     text: str = environment.get_template("template.html.j2").render(
-        version=__version__, isa=_core.ISA,
+        version=build_config()["version"], isa=_core.ISA,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        machine=machine, models=models, files=files, used=used, left=left, tiers=tiers,
-        groups=_groups(devices, here), fronts_of=sorted({str(t.attrs["device"]) for t in fronts}),
+        machine=c.machine, models=models, files=c.files, used=c.used, left=c.left, tiers=tiers,
+        groups=_groups(c.devices, here), counts=_counts(c.devices, c.miners),
         shown={"roofline": [here, *data.SHOWN_ROOFS], "frontier": list(data.SHOWN_FRONTS)},
         figures={name: figure.to_json().replace("</", "<\\/") for name, figure in figures.items()},
         plotly_js=offline.get_plotlyjs().replace("</script", "<\\/script"),
-        provenance=provenance, kinds=list(provenance.columns),
-        totals={k: int(provenance[k].sum()) for k in provenance.columns},
-        numbers=int(provenance.to_numpy().sum()), counts=_counts(devices, miners),
-        bands=_bands(fronts), anchors=anchors,
-        calibrated=sorted({(t.attrs["device"], t.attrs["calibrated_on"]) for t in fronts
-                           if t.attrs["device"] in data.SHOWN_FRONTS}),
-        power=sorted({(t.attrs["device"], t.attrs["provisioned_w_per_device"],
-                       t.attrs["provisioned_kind"]) for t in fronts
-                      if t.attrs["device"] in data.SHOWN_FRONTS}),
+        roof_sources=_sources(c.devices), bands=_bands(c.fronts), anchors=c.anchors,
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
-        speed=data.LEAST_SPEED, mining=mining, inference=inference, roof_sources=_sources(devices),
-        ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS, seconds=time.perf_counter() - started,
+        speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
+        **_of_fronts(c.fronts), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
+        seconds=time.perf_counter() - c.started,
     )  # fmt: skip
     return text
+
+
+def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The figures by name; the meter has one for each model, with its own order."""
+    models = list(data.MODELS)
+    figures = {
+        "roofline": plot.roofline(
+            c.devices, c.points, shown=(c.devices[0].name, *data.SHOWN_ROOFS)
+        ),
+        "frontier": plot.frontier(c.fronts, tiers=tiers, shown=data.SHOWN_FRONTS, model=models[0]),
+        "hashrate": plot.hashrate(c.miners, c.here_miner),
+    }
+    rows = c.rows
+    shown = rows[
+        (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
+        | (~rows["mining"] & rows["name"].isin(SHOWN_METER))
+    ]
+    for i, model in enumerate(models):
+        part = shown[shown["mining"] | (shown["group"] == model)]
+        part = part.sort_values(["mining", "usd_per_mwh"], ascending=[True, False], kind="stable")
+        figures["meter" if i == 0 else f"meter-{i}"] = plot.same_meter(
+            part, electricity=c.used["electricity"].value * 1000, claims=c.claims
+        )
+    return figures
+
+
+def _of_fronts(fronts: Sequence[Any]) -> dict[str, Any]:
+    """What the page says of the frontiers: constants and power of those that are drawn at first."""
+    drawn = [t.attrs for t in fronts if t.attrs["device"] in data.SHOWN_FRONTS]
+    return {
+        "fronts_of": sorted({str(t.attrs["device"]) for t in fronts}),
+        "calibrated": sorted({(a["device"], a["calibrated_on"]) for a in drawn}),
+        "power": sorted(
+            {(a["device"], a["provisioned_w_per_device"], a["provisioned_kind"]) for a in drawn}
+        ),
+    }
+
+
+def _of_meter(rows: pd.DataFrame, model: str) -> dict[str, list[dict[str, Any]]]:
+    """The meter's rows of mining, and of the model that is drawn at first."""
+    records = rows.to_dict("records")
+    return {
+        "mining": [r for r in records if r["mining"]],
+        "inference": [r for r in records if r["group"] == model and r["name"] in SHOWN_METER],
+    }
+
+
+def _of_provenance(table: pd.DataFrame) -> dict[str, Any]:
+    return {
+        "provenance": table, "kinds": list(table.columns), "numbers": int(table.to_numpy().sum()),
+        "totals": {kind: int(table[kind].sum()) for kind in table.columns},
+    }  # fmt: skip
 
 
 def _groups(devices: Sequence[Device], here: str) -> list[tuple[str, list[str]]]:
@@ -131,8 +192,6 @@ def _bands(fronts: Sequence[Any]) -> str:
 
 
 def _counts(devices: Sequence[Device], miners: pd.DataFrame) -> dict[str, int]:
-    from tokenroof import catalogue
-
     return {
         "devices": len(devices) - 1, "models": len(catalogue.models()), "miners": len(miners),
     }  # fmt: skip

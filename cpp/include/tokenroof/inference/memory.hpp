@@ -1,4 +1,4 @@
-// What a replica's fullest device must hold: weights, caches and states (docs/step-model.md, section 6).
+// What a replica's fullest device must hold: weights, caches and states (docs/inference/step-model.md, section 6).
 #pragma once
 #include "tokenroof/inference/operators.hpp"
 #include "tokenroof/inference/recurrent.hpp"

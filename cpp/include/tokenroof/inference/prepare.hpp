@@ -1,5 +1,5 @@
 // Packed records to the terms of a step: operators (operators.hpp) with their layers counted in.
-// docs/step-model.md is the specification, and tokenroof.reference.transformer its other reading.
+// docs/inference/step-model.md is the specification, and tokenroof.reference.inference.prepare its other reading.
 #pragma once
 #include "tokenroof/inference/mla.hpp"
 #include "tokenroof/inference/prepared.hpp"

@@ -121,7 +121,8 @@ template <class V> TR_HOST_ONCE Routed<V> skewed_load(const Routing& r, V tokens
     Routed<V> out;
     out.pairs = load;
     out.touched = touched;
-    out.tiles = max_nan(touched + further * (load / even), load / rows);
+    // next to no tokens are not none, which would divide by zero
+    out.tiles = max_nan(touched + further * (load / max_nan(even, splat<V>(1e-300))), load / rows);
     return out;
 }
 

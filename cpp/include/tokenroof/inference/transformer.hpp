@@ -1,7 +1,7 @@
 // One engine step of a transformer: a decode batch, prefill chunks, or both.
 //
 // `prepare` (prepare.hpp) turns packed records into terms; `evaluate` sums them for one load, or for as
-// many at once as V has lanes. docs/step-model.md is the specification.
+// many at once as V has lanes. docs/inference/step-model.md is the specification.
 #pragma once
 #include "tokenroof/inference/memory.hpp"
 #include "tokenroof/inference/power.hpp"

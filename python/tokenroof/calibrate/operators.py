@@ -1,0 +1,82 @@
+"""Operators that are fitted, and their measured tables in a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tokenroof.calibrate.attention import ATTENTION
+from tokenroof.calibrate.experts import ALL_REDUCE, EXCHANGES, EXPERTS
+from tokenroof.calibrate.plausible import possible
+from tokenroof.calibrate.specs import GEMM, Spec
+from tokenroof.calibrate.tables import Table, read, shapes
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.records.device import Device
+
+#: By operator.
+SPECS: dict[str, Spec] = {
+    spec.operator: spec for spec in (GEMM, *ATTENTION, EXPERTS, ALL_REDUCE, *EXCHANGES)
+}
+
+
+def spec_of(operator: str) -> Spec:
+    """How one of `SPECS` is fitted."""
+    if operator not in SPECS:
+        raise KeyError(f"unknown operator {operator!r}; allowed: {', '.join(SPECS)}")
+    return SPECS[operator]
+
+
+def read_operator(
+    operator: str, path: str | os.PathLike[str] | Any, device: str | Device, unit: str | None = None
+) -> Table:
+    """A measured table of an operator, checked, one row per shape.
+
+    Parameters
+    ----------
+    operator : str
+        One of `SPECS`.
+    path : path or pandas.DataFrame
+        A .csv or .parquet file, or its contents: shapes in columns, times in ``latency`` (ms),
+        ``latency_us`` or ``time_s``.
+    device : str or Device
+        What it was measured on.
+    unit : {"s", "ms", "us"}, optional
+        Of the times, if the column's name does not say.
+
+    Returns
+    -------
+    Table
+        ``counts`` says how many rows were left out, and why.
+
+    Raises
+    ------
+    KeyError
+        For an unknown operator or device.
+    ValueError
+        For missing columns, unknown types, or times in a unit that physics rules out.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> rows = pd.DataFrame({"gemm_dtype": ["bfloat16"] * 2, "m": [16, 16], "n": [8192] * 2,
+    ...                      "k": [8192] * 2, "latency": [0.05, 0.06]})
+    >>> len(read_operator("gemm", rows, "H100-SXM"))
+    1
+    """
+    spec = spec_of(operator)
+    frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    table = shapes(frame, spec.columns, spec.types, unit, spec.defaults, spec.zeros)
+    return possible(spec, find_device(device), table)
+
+
+def measured_tables(
+    folder: str | os.PathLike[str], operator: str
+) -> Iterator[tuple[str, str, str, Path]]:
+    """(device, engine, version, path) of an operator's tables below ``folder/operators``."""
+    names = spec_of(operator).tables
+    for path in sorted(Path(folder, "operators").glob("*/*/*")):
+        if path.stem in names and path.suffix in (".csv", ".parquet"):
+            engine, _, version = path.parent.name.partition("-")
+            yield path.parent.parent.name, engine, version, path

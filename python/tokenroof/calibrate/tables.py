@@ -1,0 +1,174 @@
+"""Measured tables: read, checked, and brought to one row per shape. What is wrong is named and counted."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Names of the time's column, and what its unit is in seconds.
+_TIMES = {"time_s": 1.0, "latency_s": 1.0, "latency": 1e-3, "latency_ms": 1e-3, "time_ms": 1e-3,
+          "latency_us": 1e-6, "time_us": 1e-6}  # fmt: skip
+# The types as tables and engines write them.
+TYPES = {
+    "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float8": "fp8", "e4m3": "fp8",
+    "w4a16_mxfp4": "mxfp4", "w4a8_mxfp4_mxfp8": "mxfp4_mxfp8", "int4_wo": "int4", "int8_wo": "int8",
+}  # fmt: skip
+
+
+@dataclass
+class Table:
+    """One row per shape, with what was left out.
+
+    Attributes
+    ----------
+    columns : dict
+        Arrays of equal length, by name.
+    time : ndarray
+        Least time of each shape [s].
+    counts : dict
+        Rows read, rows left out by reason, shapes kept.
+    """
+
+    columns: dict[str, NDArray[Any]]
+    time: NDArray[np.float64]
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def where(self, chosen: NDArray[Any]) -> Table:
+        """The rows of a mask or of indices."""
+        return Table(
+            {name: values[chosen] for name, values in self.columns.items()},
+            self.time[chosen],
+            dict(self.counts),
+        )
+
+
+class NoTablesError(ValueError):
+    """A folder has no table of what was asked for."""
+
+
+def read(path: str | os.PathLike[str]) -> Any:
+    """A table of a .csv or .parquet file as a pandas frame.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or cannot be read.
+    """
+    pandas = require("pandas", extra="analysis")
+    name = os.fspath(path)
+    try:
+        if name.endswith(".parquet"):
+            require("pyarrow", extra="analysis")
+            return pandas.read_parquet(name)
+        if name.endswith(".csv"):
+            return pandas.read_csv(name)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{name} cannot be read: {error}") from None
+    raise ValueError(f"{name} has another ending; allowed: .csv, .parquet")
+
+
+def time_column(frame: Any, unit: str | None = None) -> tuple[str, float]:
+    """Name of the time's column, and its unit [s].
+
+    Raises
+    ------
+    ValueError
+        If there is none, or more than one.
+    """
+    found = [name for name in _TIMES if name in frame.columns]
+    if len(found) != 1:
+        what = f"columns {', '.join(found)}" if found else "no column of times"
+        raise ValueError(f"table has {what}; allowed: one of {', '.join(_TIMES)}")
+    if unit is None:
+        return found[0], _TIMES[found[0]]
+    units = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
+    if unit not in units:
+        raise ValueError(f"unit is {unit!r}; allowed: {', '.join(units)}")
+    return found[0], units[unit]
+
+
+def shapes(
+    frame: Any,
+    columns: Mapping[str, tuple[str, ...]],
+    types: tuple[str, ...] = (),
+    unit: str | None = None,
+    defaults: Mapping[str, Any] | None = None,
+    zeros: tuple[str, ...] = (),
+) -> Table:
+    """One row per shape: the least time, which is the best kernel's.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+    columns : mapping
+        Our name to the names that tables use.
+    types : tuple of str
+        Which of our names are number types.
+    unit : {"s", "ms", "us"}, optional
+        Of the times; by default what the column's name says.
+    defaults : mapping, optional
+        What stands for a column that is missing.
+    zeros : tuple of str
+        Which of our names may be zero; all other sizes are positive.
+
+    Raises
+    ------
+    ValueError
+        For a missing column, or if no row is left.
+    """
+    pandas = require("pandas", extra="analysis")
+    time_name, scale = time_column(frame, unit)
+    data: dict[str, Any] = {}
+    for ours, theirs in columns.items():
+        name = next((n for n in (ours, *theirs) if n in frame.columns), None)
+        if name is None:
+            if defaults and ours in defaults:
+                data[ours] = defaults[ours]
+                continue
+            raise ValueError(
+                f"table has no column {ours!r}; allowed names: {', '.join((ours, *theirs))}"
+            )
+        values = frame[name]
+        if ours in types:
+            named = values.notna() & (values.astype(str).str.strip() != "")
+            values = values.astype(str).map(lambda x: TYPES.get(x, x)).where(named, "")
+        else:
+            values = pandas.to_numeric(values, errors="coerce")
+        data[ours] = values
+    data["time"] = pandas.to_numeric(frame[time_name], errors="coerce") * scale
+    rows = pandas.DataFrame(data)
+    counts = {"rows": len(rows)}
+    numbers = [name for name in columns if name not in types]
+    bad_time = ~(np.isfinite(rows["time"]) & (rows["time"] > 0))
+    sizes = rows[numbers]
+    least = np.array([0.0 if name in zeros else np.nextafter(0.0, 1.0) for name in numbers])
+    bad_shape = ~(np.isfinite(sizes) & (sizes >= least)).all(axis=1)
+    untyped = (rows[list(types)].astype(str) == "").any(axis=1)
+    counts["times NaN, zero or negative"] = int(bad_time.sum())
+    counts["shapes NaN, zero or negative"] = int((bad_shape & ~bad_time).sum())
+    counts["types missing"] = int((untyped & ~bad_shape & ~bad_time).sum())
+    rows = rows[~(bad_time | bad_shape | untyped)]
+    if rows.empty:
+        raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
+    best = rows.groupby(list(columns), as_index=False, sort=True)["time"].min()
+    counts["further rows of the same shape"] = len(rows) - len(best)
+    counts["shapes"] = len(best)
+    return Table(
+        {name: best[name].to_numpy(dtype=object if name in types else float) for name in columns},
+        best["time"].to_numpy(dtype=float),
+        counts,
+    )

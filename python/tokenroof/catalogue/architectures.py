@@ -1,0 +1,193 @@
+"""The models of the catalogue: their published shapes, read on first use."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any
+
+from tokenroof.catalogue.files import table
+from tokenroof.records.model import Model
+from tokenroof.support.names import normalise, unknown
+
+# What variants of one architecture add to its name, from the end.
+_VARIANT = re.compile(
+    r"[-_. ](?:instruct|chat|base|it|pt|hf|thinking|nothink|exp|terminus|preview|original|eagle3?|"
+    r"kv|dynamic|quantized|fp8|fp4|fp16|bf16|nvfp4|mxfp4|mxfp8|int4|int8|w4a16|w8a8|w4a8|awq|gptq|"
+    r"gguf|autoround|block|v\d+(?:\.\d+)?|\d{4}|\d{2}-\d{4})$",
+    re.IGNORECASE,
+)
+# Sizes that are part of a name for readers only ("Llama-4-Scout-17B-16E").
+_SIZES = re.compile(r"[-_. ]\d+(?:\.\d+)?[bm](?:[-_. ](?:a\d+(?:\.\d+)?b|\d+e))?$", re.IGNORECASE)
+
+
+def _candidates(name: str) -> list[str]:
+    """The name as it stands, then without organisation, then with fewer and fewer suffixes."""
+    out = [name]
+    rest = name.rsplit("/", 1)[-1]
+    out.append(rest)
+    while (shorter := _VARIANT.sub("", rest)) != rest:
+        rest = shorter
+        out.append(rest)
+    for prefix in ("meta-", "nvidia-", "meta_"):
+        if rest.lower().startswith(prefix):
+            rest = rest[len(prefix) :]
+            out.append(rest)
+    if (shorter := _SIZES.sub("", rest)) != rest:
+        out.append(shorter)
+    return out
+
+
+@cache
+def _index() -> dict[str, str]:
+    """Normalised name, alias or id, and the same without suffixes, to the model's name."""
+    exact: dict[str, str] = {}
+    loose: dict[str, set[str]] = {}
+    for row in table("models")["model"]:
+        for name in (row["name"], row["hf_id"], *row.get("aliases", ())):
+            if not name:
+                continue
+            # the sizes are dropped from what is asked for, never from what is known
+            forms = _candidates(name)
+            exact.setdefault(normalise(name), row["name"])
+            exact.setdefault(normalise(forms[1]), row["name"])
+            for form in forms:
+                loose.setdefault(normalise(form), set()).add(row["name"])
+    # a shortened name counts only where it can mean one model
+    for key, names in loose.items():
+        if len(names) == 1 and key not in exact:
+            exact[key] = next(iter(names))
+    return exact
+
+
+@cache
+def _rows() -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in table("models")["model"]}
+
+
+@cache
+def _build(name: str) -> Model:
+    row = _rows()[name]
+    if "config" not in row:
+        raise ValueError(
+            f"model {name!r} has no published shapes ({row['notes']}); "
+            "allowed: a model with shapes, or Model(...) with shapes of your own"
+        )
+    shape = Model.from_config(row["config"], name=name)
+    described = {
+        key: row.get(key, "")
+        for key in ("hf_id", "family", "release", "native_dtype", "confidence", "notes")
+    }
+    if "mtp_modules" in row:  # of a checkpoint whose config does not say
+        described["mtp_modules"] = row["mtp_modules"]
+    return shape.replace(**described, aliases=tuple(row.get("aliases", ())), source=_source(row))
+
+
+def _source(row: dict[str, Any]) -> str:
+    return "; ".join(table("models")["sources"][key] for key in row["sources"])
+
+
+def model(name: str) -> Model:
+    """A model of the catalogue, by name, alias or Hugging Face id.
+
+    Case and separators do not matter, nor do the organisation and suffixes of variants that share the
+    architecture (-Instruct, -FP8, -NVFP4, dates ...).
+
+    Raises
+    ------
+    KeyError
+        If there is none, with near matches.
+    ValueError
+        If the model is known by name only, its shapes unpublished.
+
+    Examples
+    --------
+    >>> model("nvidia/DeepSeek-R1-NVFP4").name
+    'DeepSeek-R1'
+    """
+    index = _index()
+    for form in _candidates(name) if isinstance(name, str) else [normalise(name)]:
+        key = normalise(form)
+        if key and key in index:
+            return _build(index[key])
+    raise unknown("model", name, {row["name"]: row["name"] for row in table("models")["model"]})
+
+
+def models() -> tuple[Model, ...]:
+    """All models that have shapes."""
+    return tuple(_build(name) for name, row in _rows().items() if "config" in row)
+
+
+def rows() -> list[dict[str, Any]]:
+    """One row per model: what is known, and what is counted from the shapes."""
+
+    out = []
+    for name, row in _rows().items():
+        base = {
+            "name": name,
+            "hf_id": row["hf_id"],
+            "family": row["family"],
+            "release": row["release"],
+        }
+        if "config" in row:
+            m: Model = _build(name)
+            base |= {
+                "attention": m.attention,
+                "parameters": m.parameters,
+                "active_parameters": m.active_parameters,
+                "kv_bytes_per_token_bf16": m.kv_bytes_per_token("bf16"),
+                "layers": m.layers,
+                "hidden": m.hidden,
+                "heads": m.heads,
+                "kv_heads": m.kv_heads,
+                "head_dim": m.head_dim,
+                "ffn": m.ffn,
+                "vocab": m.vocab,
+                "experts": m.experts,
+                "topk": m.topk,
+                "moe_ffn": m.moe_ffn,
+                "window": m.window,
+                "context_max": m.context_max,
+            }
+        else:
+            base |= {"parameters": row["parameters"]}
+        base |= {
+            "native_dtype": row["native_dtype"],
+            "kind": row["basis"],
+            "confidence": row["confidence"],
+            "source": _source(row),
+            "notes": row.get("notes", ""),
+        }
+        out.append(base)
+    return out
+
+
+def _unit(field: str) -> str:
+    return "token" if "position" in field or "window" in field or "seq" in field else "1"
+
+
+def source_rows() -> list[dict[str, Any]]:
+    """One row per published number: item, field, value, unit, kind, source, date."""
+    date = table("models")["date"]
+    out = []
+    for name, row in _rows().items():
+        numbers: dict[str, Any] = dict(row.get("config", {}))
+        for key in [key for key, value in numbers.items() if isinstance(value, dict)]:
+            numbers |= {f"{key}.{inner}": value for inner, value in numbers.pop(key).items()}
+        if "parameters" in row:
+            numbers["parameters"] = row["parameters"]
+        for field, value in numbers.items():
+            if isinstance(value, bool) or not isinstance(value, (int, float)):
+                continue
+            out.append(
+                {
+                    "item": name,
+                    "field": field,
+                    "value": value,
+                    "unit": _unit(field),
+                    "kind": row["basis"],
+                    "source": _source(row),
+                    "date": date,
+                }
+            )
+    return out

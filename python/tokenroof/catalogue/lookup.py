@@ -1,0 +1,137 @@
+"""Devices and miners by name or alias, and devices that something else than the files provides."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from tokenroof.catalogue.files import provenance_of, table
+from tokenroof.records.device import Device
+from tokenroof.records.miner import Miner
+from tokenroof.support.names import normalise, unknown
+
+__all__ = ["all_devices", "all_miners", "device", "miner", "register_device"]
+
+_RECORDS: dict[str, type[Any]] = {"device": Device, "miner": Miner}
+_PROVIDERS: dict[str, Callable[[], Device]] = {}
+
+
+def register_device(name: str, provider: Callable[[], Device]) -> None:
+    """Let `device` answer a name by a call: how a layer above the catalogue adds what it alone can make.
+
+    Parameters
+    ----------
+    name : str
+        Matched as names of the catalogue are, and before them.
+    provider : callable
+        Called each time that the name is asked for.
+
+    Examples
+    --------
+    >>> register_device("half an H200", lambda: device("H200-SXM").replace(tdp_w=350.0))
+    >>> device("half-an-h200").tdp_w
+    350.0
+    """
+    _PROVIDERS[normalise(name)] = provider
+
+
+@cache
+def _index(kind: str) -> tuple[dict[str, int], dict[str, str]]:
+    """Normalised name or alias -> row, and name or alias as written -> name."""
+    rows: dict[str, int] = {}
+    shown: dict[str, str] = {}
+    for i, row in enumerate(table(f"{kind}s")[kind]):
+        for name in (row["name"], *row.get("aliases", ())):
+            rows[normalise(name)] = i
+            shown[name] = row["name"]
+    return rows, shown
+
+
+@cache
+def _build(kind: str, i: int) -> Any:
+    file, record = table(f"{kind}s"), _RECORDS[kind]
+    row = file[kind][i]
+    known = {f.name for f in fields(record)}
+    values = {k: v for k, v in row.items() if k in known}
+    return record(**values, provenance=provenance_of(file, row))
+
+
+def _find(kind: str, name: object) -> Any:
+    if not isinstance(name, str):
+        record = _RECORDS[kind].__name__
+        raise TypeError(
+            f"{kind} must be a name or a tokenroof.{record}, not {type(name).__name__} ({name!r})"
+        )
+    rows, shown = _index(kind)
+    i = rows.get(normalise(name))
+    if i is None:
+        raise unknown(kind, name, shown)
+    return _build(kind, i)
+
+
+def device(name: str | Device) -> Device:
+    """Return the catalogue's device of that name or alias; case and separators do not matter.
+
+    A `Device` is returned as it is, so that functions can take either. "local" is this machine as
+    `tokenroof.measure.local` measures it: some ten seconds the first time, then remembered.
+
+    Raises
+    ------
+    KeyError
+        If the catalogue has no such device; the message names near matches.
+    TypeError
+        If `name` is neither a string nor a `Device`.
+
+    Examples
+    --------
+    >>> device("h200_sxm").name
+    'H200-SXM'
+    """
+    if isinstance(name, Device):
+        return name
+    provider = _PROVIDERS.get(normalise(name)) if isinstance(name, str) else None
+    found: Device = provider() if provider is not None else _find("device", name)
+    return found
+
+
+def miner(name: str | Miner) -> Miner:
+    """Return the catalogue's miner of that name or alias; case and separators do not matter.
+
+    Raises
+    ------
+    KeyError
+        If the catalogue has no such miner; the message names near matches.
+    TypeError
+        If `name` is neither a string nor a `Miner`.
+
+    Examples
+    --------
+    >>> miner("antminer s21").efficiency
+    17.5
+    """
+    found: Miner = name if isinstance(name, Miner) else _find("miner", name)
+    return found
+
+
+def all_devices() -> tuple[Device, ...]:
+    """Return every device of the catalogue as a record, in the order of the file.
+
+    Examples
+    --------
+    >>> len(all_devices())
+    91
+    """
+    return tuple(_build("device", i) for i in range(len(table("devices")["device"])))
+
+
+def all_miners() -> tuple[Miner, ...]:
+    """Return every miner of the catalogue as a record, in the order of the file.
+
+    Examples
+    --------
+    >>> len(all_miners())
+    89
+    """
+    return tuple(_build("miner", i) for i in range(len(table("miners")["miner"])))

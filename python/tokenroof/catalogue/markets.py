@@ -1,0 +1,179 @@
+"""Prices and rates with a date and a region, and the keynote's tiers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from tokenroof.catalogue.files import date_key, table
+from tokenroof.records.provenance import Provenance
+from tokenroof.support.names import normalise, unknown
+
+__all__ = ["Quote", "latest", "quote_kinds", "quotes", "tier_rows"]
+
+TIER_FIELDS = (
+    "model",
+    "parameters",
+    "active_parameters",
+    "context",
+    "price_per_mtok",
+    "interactivity",
+    "power_share",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """One price or rate of the world around.
+
+    Attributes
+    ----------
+    quantity : str
+        What it is: "btc_price", "electricity_industrial", "gpu_hour" ...
+    value : float
+        The number, in `unit`.
+    unit : str
+        As the market prints it: "USD/kWh", "USD/PH/day" ...
+    region : str
+        Region or item it is quoted for.
+    date : str
+        Year, half year, quarter, month or day.
+    provenance : Provenance
+        Kind and source.
+    """
+
+    quantity: str
+    value: float
+    unit: str
+    region: str
+    date: str
+    provenance: Provenance
+
+    @property
+    def kind(self) -> str:
+        """How the number came here, as in `Provenance`."""
+        return self.provenance.kind
+
+    @property
+    def source(self) -> str:
+        """Who says so."""
+        return self.provenance.source
+
+
+@cache
+def _quotes() -> dict[str, tuple[Quote, ...]]:
+    file = table("markets")
+    texts = file["sources"]
+    found: dict[str, list[Quote]] = {}
+    for series in file["series"]:
+        name, unit = series["kind"], series["unit"]
+        found.setdefault(name, []).extend(
+            Quote(name, float(value), unit, region, date, Provenance(kind, texts[key], date, unit))
+            for region, date, value, kind, key in series["quotes"]
+        )
+    return {name: tuple(rows) for name, rows in found.items()}
+
+
+def quote_kinds() -> tuple[str, ...]:
+    """Return the names of the quantities that `quotes` knows.
+
+    Examples
+    --------
+    >>> "btc_price" in quote_kinds()
+    True
+    """
+    return tuple(_quotes())
+
+
+def quotes(kind: str | None = None, region: str | None = None) -> tuple[Quote, ...]:
+    """Return market quotes, in the order of the file.
+
+    Parameters
+    ----------
+    kind : str, optional
+        Quantity, as in `quote_kinds`; all if None.
+    region : str, optional
+        Part of the region's or item's name, without regard to case and separators.
+
+    Raises
+    ------
+    KeyError
+        If there is no such quantity. A region without quotes gives an empty tuple.
+
+    Examples
+    --------
+    >>> [q.value for q in quotes("electricity_industrial", "US Iowa")]
+    [0.0604, 0.0636]
+    """
+    known = _quotes()
+    if kind is None:
+        rows = tuple(quote for series in known.values() for quote in series)
+    elif kind in known:
+        rows = known[kind]
+    else:
+        raise unknown("quantity", str(kind), tuple(known))
+    if region is None:
+        return rows
+    wanted = normalise(region)
+    return tuple(quote for quote in rows if wanted in normalise(quote.region))
+
+
+def latest(kind: str, region: str | None = None) -> Quote:
+    """Return the newest quote of a quantity; of two of one date, not the estimate.
+
+    Parameters
+    ----------
+    kind : str
+        Quantity, as in `quote_kinds`.
+    region : str, optional
+        Region or item: its whole name, or a part of it if none has that name.
+
+    Raises
+    ------
+    KeyError
+        If there is no such quantity, or none for that region.
+
+    Examples
+    --------
+    >>> latest("btc_price").date
+    '2026-02-07'
+    """
+    rows = quotes(kind, region)
+    if region is not None:
+        if not rows:
+            raise unknown(f"region of {kind}", region, [q.region for q in quotes(kind)])
+        exact = tuple(q for q in rows if normalise(q.region) == normalise(region))
+        rows = exact or rows
+    return max(rows, key=lambda quote: (date_key(quote.date), quote.kind != "estimate"))
+
+
+def tier_rows() -> list[dict[str, Any]]:
+    """Return the keynote's five tiers, one dict each; a cell nobody prints is None.
+
+    Keys: name, model, parameters, active_parameters, context [tokens], price_per_mtok [USD/Mtok],
+    interactivity [tok/s/user], power_share, notes, and provenance (a dict of `Provenance` by
+    field, for the cells that are there).
+
+    Examples
+    --------
+    >>> [row["price_per_mtok"] for row in tier_rows()]
+    [0.0, 3.0, 6.0, 45.0, 150.0]
+    """
+    file = table("tiers")
+    result = []
+    for row in file["tier"]:
+        cells = {name: row[name] for name in TIER_FIELDS if name in row}
+        provenance = {
+            name: Provenance(
+                cell["kind"],
+                file["sources"][cell["source"]],
+                cell.get("date", file["date"]),
+                file["units"].get(name),
+            )
+            for name, cell in cells.items()
+        }
+        values = {name: cells[name]["value"] if name in cells else None for name in TIER_FIELDS}
+        tail = {"notes": row.get("notes", ""), "provenance": provenance}
+        result.append({"name": row["name"], **values, **tail})
+    return result

@@ -1,0 +1,27 @@
+"""What commands print: one JSON document, or numbers as people read them."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from tokenroof.support.formats import plain
+
+__all__ = ["emit", "short"]
+
+
+def emit(document: Any) -> None:
+    """Print one JSON document."""
+    print(json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False))
+
+
+def short(value: float) -> str:
+    """A number of a table without a unit.
+
+    Examples
+    --------
+    >>> short(12345.6), short(1.2345), short(float("nan"))
+    ('12,346', '1.23', '-')
+    """
+    return "-" if math.isnan(value) else f"{value:,.0f}" if value >= 100 else f"{value:.3g}"

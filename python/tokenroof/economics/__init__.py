@@ -1,0 +1,23 @@
+"""What tokens and hashes cost and earn, at the same meter.
+
+Money is in dollars of the year it is quoted in; energy at the meter is what a site pays for.
+"""
+
+from __future__ import annotations
+
+from tokenroof.economics.allocation import Allocation, allocate
+from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
+from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
+from tokenroof.economics.site import Site
+from tokenroof.economics.tiers import Tier, gtc2026_tiers
+from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
+
+__all__ = [
+    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Market", "Site", "Tier", "allocate",
+    "compare_per_mwh", "cost_per_mtok", "crf", "gtc2026_tiers", "irr", "levelized_cost", "npv", "payback",
+    "revenue_per_mwh",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,75 @@
+"""A place with a meter: its power, what it cost, and what it pays for a MWh."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tokenroof.economics.flows import crf
+from tokenroof.support.arguments import finite_number
+
+
+@dataclass(frozen=True)
+class Site:
+    """A place with a meter.
+
+    Parameters
+    ----------
+    power_w : float
+        Power at the meter [W].
+    pue : float
+        Facility power over IT power [1].
+    price_per_kwh : float
+        Price of electricity [$/kWh].
+    capex : float
+        Cost of the building and what it holds [$].
+    life_years : float
+        Years over which it is written off.
+    discount_rate : float
+        Yearly cost of capital [1].
+    om_per_year : float
+        Operation and maintenance [$/year].
+    utilization : float
+        Share of the time that it works [1].
+
+    Examples
+    --------
+    >>> site = Site(power_w=1e9, price_per_kwh=0.06, capex=40e9, life_years=15, discount_rate=0.08)
+    >>> round(site.capital_per_mwh, 6)
+    533.468242
+    """
+
+    power_w: float
+    pue: float = 1.0
+    price_per_kwh: float = 0.0
+    capex: float = 0.0
+    life_years: float = 15.0
+    discount_rate: float = 0.0
+    om_per_year: float = 0.0
+    utilization: float = 1.0
+
+    def __post_init__(self) -> None:
+        finite_number("power_w", self.power_w, above=True)
+        finite_number("pue", self.pue, 1.0)
+        finite_number("price_per_kwh", self.price_per_kwh)
+        finite_number("capex", self.capex)
+        finite_number("life_years", self.life_years, above=True)
+        finite_number("discount_rate", self.discount_rate)
+        finite_number("om_per_year", self.om_per_year)
+        if finite_number("utilization", self.utilization, above=True) > 1.0:
+            raise ValueError(f"utilization is {self.utilization!r}; allowed: above 0, at most 1")
+
+    @property
+    def mwh_per_year(self) -> float:
+        """Energy that the meter counts in a year [MWh]."""
+        return self.power_w / 1e6 * 8760.0 * self.utilization
+
+    @property
+    def capital_per_mwh(self) -> float:
+        """Annuity of the capital over the year's energy [$/MWh]."""
+        return self.capex * crf(self.discount_rate, self.life_years) / self.mwh_per_year
+
+    @property
+    def cost_per_mwh(self) -> float:
+        """Capital, operation and electricity [$/MWh]."""
+        running = self.om_per_year / self.mwh_per_year
+        return self.capital_per_mwh + running + 1000.0 * self.price_per_kwh

@@ -1,0 +1,72 @@
+"""What a million tokens cost, and what a MWh of them earns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import kernels
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+
+def cost_per_mtok(
+    tokens_per_s: ArrayLike,
+    watts: ArrayLike,
+    price_per_kwh: ArrayLike,
+    cost_per_hour: ArrayLike = 0.0,
+    pue: ArrayLike = 1.0,
+) -> Any:
+    """Cost of a million tokens: the machine's hours and its electricity.
+
+    Parameters
+    ----------
+    tokens_per_s : array_like
+        Throughput that is sold [token/s].
+    watts : array_like
+        Power of the machine [W].
+    price_per_kwh, cost_per_hour : array_like
+        Electricity [$/kWh], capital and operation [$/h].
+    pue : array_like
+        Facility power over IT power [1].
+
+    Returns
+    -------
+    float or ndarray
+        [$/Mtok].
+
+    Examples
+    --------
+    >>> round(float(cost_per_mtok(1000.0, 3600.0, 0.1, cost_per_hour=3.6)), 9)
+    1.1
+    """
+    k: Any = kernels
+    power = np.asarray(watts, dtype=float) * np.asarray(pue, dtype=float)
+    hours = k.cost_per_mtok(np.asarray(cost_per_hour, dtype=float), tokens_per_s)
+    return hours + k.energy_cost_per_mtok(power, tokens_per_s, price_per_kwh)
+
+
+def revenue_per_mwh(tokens_per_s_per_mw: ArrayLike, price_per_mtok: ArrayLike) -> Any:
+    """Revenue of tokens per MWh at the meter.
+
+    Parameters
+    ----------
+    tokens_per_s_per_mw : array_like
+        Throughput that is sold, per MW at the meter [token/(s MW)].
+    price_per_mtok : array_like
+        Price of a million of these tokens [$].
+
+    Returns
+    -------
+    float or ndarray
+        [$/MWh].
+
+    Examples
+    --------
+    >>> float(revenue_per_mwh(1e6, 2.0))
+    7200.0
+    """
+    k: Any = kernels
+    return k.token_revenue_per_mwh(tokens_per_s_per_mw, price_per_mtok)

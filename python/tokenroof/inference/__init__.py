@@ -1,0 +1,1 @@
+"""Inference of language models: steps, operators, calibrations, power, layouts."""

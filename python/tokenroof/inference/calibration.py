@@ -1,0 +1,264 @@
+"""Calibrations for a device, an engine and types: looked up, borrowed from the nearest, or estimated."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.catalogue.fits import fits, remembered
+from tokenroof.inference.constants import (
+    FAR_BAND,
+    NODE_BAND,
+    find,
+    generation,
+    generations,
+    power_fit,
+)
+from tokenroof.inference.estimates import parameter
+from tokenroof.inference.local_products import calibration as local_calibration
+from tokenroof.records import dtypes
+from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibration
+from tokenroof.records.device import link_domain
+
+if TYPE_CHECKING:
+    from tokenroof.records.device import Device
+    from tokenroof.records.plan import Plan
+
+__all__ = [
+    "CLASSES",
+    "FIDELITIES",
+    "Calibration",
+    "estimate",
+    "host_speed",
+    "resolve",
+    "resolve_operator",
+]
+
+#: Of these, those that the host takes (`host_speed`).
+HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel")
+
+
+def host_speed(device: Device) -> float:
+    """Time that the host of a device takes for its share of a step, over that of Hopper's hosts.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> host_speed(tr.device("H100-SXM")), host_speed(tr.device("B200-SXM"))
+    (1.0, 0.8)
+    """
+    family = device.family.lower()
+    return 0.8 if "blackwell" in family or "rubin" in family else 1.0
+
+
+# Devices that are no GPUs: shares of peak and bandwidth in products, of peak in prefill attention, of
+# bandwidth in decode attention, of both in experts; seconds per kernel; band. None of it was measured.
+_OTHER_KINDS: dict[str, tuple[float, ...]] = {
+    "cpu": (0.5, 0.7, 0.3, 0.5, 0.35, 5e-6, 0.8),
+    "tpu": (0.6, 0.75, 0.4, 0.6, 0.45, 1.5e-6, 0.8),
+    "npu": (0.5, 0.7, 0.3, 0.5, 0.4, 3e-6, 0.8),
+    "rdu": (0.5, 0.7, 0.3, 0.5, 0.4, 1.5e-6, 0.8),
+    "lpu": (), "wafer": (),
+}  # fmt: skip
+
+
+@remembered(2048)
+def estimate(device: Device, engine: str = "vllm") -> Calibration:
+    """Shares of a roofline for a device's generation, and what the engine adds to a step.
+
+    Prefill attention reaches 0.45 of the peak on Hopper and 0.34 on Blackwell, GEMM 0.7, experts
+    0.5, elementwise kernels 0.6 of the bandwidth. The engine's gaps and overheads, and the shares
+    of the bandwidth inside a step, were fitted on serving points (``catalogue/constants/engine.toml``
+    says on which, and how far off they were on combinations left out); the host of a Blackwell
+    takes 0.8 times as long. Devices that were not fitted borrow these constants: hence a wider band.
+
+    Parameters
+    ----------
+    device : Device
+    engine : {"vllm", "sglang", "trtllm", "ideal"}
+        Whose overheads; ``"ideal"`` has none.
+    """
+    if "cost.product" in device.measured:
+        return local_calibration(device, engine)
+    if device.kind in _OTHER_KINDS:
+        return _of_kind(device, engine)
+    family = device.family.lower()
+    blackwell = "blackwell" in family or "rubin" in family
+    row: dict[str, Any] = next((r for r in fits("engine") if r["engine"] == engine), {})
+    near = generation(device) in generations(row.get("devices", ""))
+    memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
+    memory |= {key.removesuffix("_memory"): value for key, value in row.get("lines", {}).items()}
+    own_constants: dict[str, dict[str, float]] = {}
+    bands = (float("nan"), float("nan"))
+    where = "no serving point: rooflines with shares"
+    if row:
+        host = host_speed(device)
+        own_constants["engine"] = {
+            name: value * host if name in HOST_CONSTANTS else value
+            for name, value in row["constants"].items()
+        }
+        own = device.name in row["devices"].split(", ")
+        end = "" if own else "_device"
+        bands = math.expm1(row[f"band_tpot{end}"]), math.expm1(row[f"band_ttft{end}"])
+        if not near:
+            far = FAR_BAND
+            bands = max(bands[0], far), max(bands[1], far)
+        where = f"{row['rows']} serving points of {row['devices']} ({engine})"
+        if not near:
+            where += ", borrowed: no serving point is of this device's generation"
+        elif not own:
+            where += ", borrowed from its generation"
+    return Calibration(
+        name=f"estimate for {device.name}",
+        compute={
+            "gemm": 0.7,
+            "attention_prefill": 0.34 if blackwell else 0.45,
+            "attention_decode": 0.5,
+            "experts": 0.5,
+        },
+        memory={"attention_prefill": 0.8, "elementwise": 0.6, **memory},
+        compute_watts=1.2,
+        memory_watts=0.45,
+        constants=own_constants,
+        calibrated_on=where,
+        error_band=bands[0] if row else 0.6,
+        ttft_band=bands[1],
+    )
+
+
+def _of_kind(device: Device, engine: str) -> Calibration:
+    """Estimates for a device that is no GPU: nothing of its kind was measured."""
+    if device.kind in ("lpu", "wafer"):
+        # nothing is launched; a layer's dependent operations, ten of them, take their time
+        share = parameter("efficiency", device).mid
+        launch = parameter("layer_s", device).mid / 10.0
+        compute = memory = prefill = attention = experts = share
+        band, sequence = 1.5, 0.0
+    else:
+        compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
+        sequence = 0.0 if engine == "ideal" else 3e-6
+    return Calibration(
+        name=f"estimate for {device.name}",
+        compute={"gemm": compute, "attention_prefill": prefill, "attention_decode": compute,
+                 "experts": experts},
+        memory={"gemm": memory, "attention_prefill": memory, "attention_decode": attention,
+                "experts": experts, "elementwise": attention, "collective": 0.6},
+        launch_s=0.0 if engine == "ideal" else launch,
+        sequence_s=sequence,
+        compute_watts=1.2,
+        memory_watts=0.45,
+        calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
+        error_band=band,
+        ttft_band=band,
+    )  # fmt: skip
+
+
+def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Calibration:
+    """The calibration that a `fidelity` argument names, for the types of a plan (or an engine alone).
+
+    Raises
+    ------
+    ValueError
+        If it is neither a `Calibration` nor one of `FIDELITIES`.
+    """
+    if isinstance(fidelity, Calibration):
+        return fidelity
+    if fidelity == "datasheet":
+        return _datasheet(plan if isinstance(plan, str) else plan.engine)
+    if fidelity == "calibrated":
+        if isinstance(plan, str):
+            return estimate(device, plan)
+        return _of_step(device, plan)
+    raise ValueError(
+        f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
+    )
+
+
+@remembered(16)
+def _datasheet(engine: str) -> Calibration:
+    """Datasheet values, and the routing that serving has: it touches fewer experts than even routing."""
+    rows = (row for row in fits("engine") if row["engine"] == engine)
+    skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
+    return Calibration.ideal().replace(
+        constants={"engine": {"skew": skew}},
+        calibrated_on=f"{NOTHING}, experts routed as in serving",
+    )
+
+
+def _of_step(device: Device, plan: Plan) -> Calibration:
+    """What depends on device, engine and types alone is shared by all plans that have these."""
+    types = plan.on(device)
+    spans = plan.devices > link_domain(device)
+    return _of_types(device, plan.engine, types.weights, str(types.experts), types.kv_cache, spans)
+
+
+@remembered(4096)
+def _of_types(
+    device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool
+) -> Calibration:
+    """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
+    base = estimate(device, engine)
+    kinds = {
+        "gemm": ("gemm", weights), "gemm16": ("gemm", "bf16"),
+        "attention_decode": ("attention_decode", kv_cache),
+        "attention_prefill": ("attention_prefill", dtypes.attention("bf16", kv_cache)),
+        "mla_decode": ("mla_decode", kv_cache), "mla_prefill": ("mla_prefill", kv_cache),
+        "experts": ("experts", experts), "all_reduce": ("all_reduce", "all_reduce"),
+        "all_gather": ("all_gather", "all_gather"), "all_to_all": ("all_to_all", "all_to_all"),
+    }  # fmt: skip
+    blocks = dict(base.constants)
+    for block, (operator, dtype) in kinds.items():
+        found = find(operator, device, engine, dtype)
+        if found is not None:
+            blocks[block] = found.constants
+    blocks["power"] = power_fit(device).constants
+    if spans_nodes:
+        base = base.replace(
+            error_band=max(base.error_band, NODE_BAND), ttft_band=max(base.ttft_band, NODE_BAND),
+            calibrated_on=f"{base.calibrated_on}; between nodes nothing was measured",
+        )  # fmt: skip
+    return _banded(base.replace(constants=blocks), device, weights)
+
+
+def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:
+    """Types that a measured device was not measured in borrow from the one that it was: a wide band."""
+    if "cost.product" not in device.measured or dtype == "fp32":
+        return found
+    return found.replace(
+        error_band=_OTHER_KINDS["cpu"][-1],
+        calibrated_on=f"{found.calibrated_on}, borrowed for {dtype}",
+    )
+
+
+def resolve_operator(
+    fidelity: str | Calibration,
+    device: Device,
+    engine: str,
+    operator: str,
+    dtype: str,
+    also: tuple[str, str] | None = None,
+) -> Calibration:
+    """The calibration of one operator alone, with its own band; `also`: another one that it may call.
+
+    Raises
+    ------
+    ValueError
+        As `resolve`.
+    """
+    base = resolve(fidelity, device, engine)
+    if fidelity != "calibrated":
+        return base
+    found = find(operator, device, engine, dtype)
+    if found is None:  # shares of a roofline: bands of serving say nothing of an operator
+        far = base.replace(error_band=float(np.fmax(base.error_band, FAR_BAND)))
+        return _banded(base if "cost.product" in device.measured else far, device, dtype)
+    blocks = {operator: found.constants}
+    other = find(also[0], device, engine, also[1]) if also else None
+    if also and other is not None:
+        blocks[also[0]] = other.constants
+    return base.replace(
+        name=f"{operator} on {device.name}", constants=blocks,
+        error_band=found.band, calibrated_on=found.origin,
+    )  # fmt: skip

@@ -1,0 +1,168 @@
+"""The door: what callers give becomes records, is checked, and is resolved once.
+
+Public functions take names, records, plans and a fidelity. `deployment` turns them into one `Deployment`;
+`deployments` does so for many plans of one device, which share what depends on the device, the engine and
+the types alone. Below the door nothing is looked up again.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from tokenroof.catalogue.architectures import model as model_of
+from tokenroof.catalogue.lookup import device as device_of
+from tokenroof.inference.calibration import resolve
+from tokenroof.inference.device_power import device_power
+from tokenroof.inference.estimates import complete
+from tokenroof.records import dtypes
+from tokenroof.records.deployment import Deployment
+from tokenroof.records.device import Device, link_domain, unit_peak
+from tokenroof.records.model import Model
+from tokenroof.records.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+
+__all__ = [
+    "as_device", "as_model", "as_plan", "check_links", "check_network", "check_plan", "check_units",
+    "checked", "deployment", "deployments", "resolved",
+]  # fmt: skip
+
+
+def as_device(value: str | Device) -> Device:
+    """A device by name, or the record itself; the catalogue's with unpublished numbers filled in."""
+    if isinstance(value, Device):
+        return complete(value)
+    if isinstance(value, str):
+        return complete(device_of(value))
+    raise TypeError(f"device is {value!r}; allowed: a name or a Device")
+
+
+def as_model(value: str | Model) -> Model:
+    """A model by name, or the record itself."""
+    if isinstance(value, Model):
+        return value
+    if isinstance(value, str):
+        return model_of(value)
+    raise TypeError(f"model is {value!r}; allowed: a name or a Model")
+
+
+def as_plan(value: Plan | None) -> Plan:
+    """A plan, one device in bf16 by default."""
+    if value is None:
+        return Plan()
+    if isinstance(value, Plan):
+        return value
+    raise TypeError(f"plan is {value!r}; allowed: a Plan")
+
+
+def check_units(device: Device, plan: Plan) -> None:
+    """Reject a type that the device has neither a unit for, nor a wider one."""
+    unit_peak(device, "bf16")  # attention and the head
+    for name in (plan.weights, plan.experts):
+        dtypes.code(name or plan.weights)
+        unit_peak(device, name or plan.weights)
+
+
+def check_links(device: Device, plan: Plan) -> None:
+    """Reject a plan that needs a link whose bandwidth is unknown."""
+    check_network(device, f"plan has {plan.devices} devices", plan.devices)
+
+
+def check_network(device: Device, what: str, most: float) -> None:
+    """Reject a group beyond a device's links where its network is unknown; `what` says how large it is."""
+    domain = link_domain(device)
+    if most > domain and not device.node_link_bandwidth:
+        raise ValueError(
+            f"{what}; allowed: at most the {domain} that {device.name} "
+            "joins by its links, unless the device has a node_link_bandwidth"
+        )
+
+
+def check_plan(device: Device, model: Model, plan: Plan) -> None:
+    """Reject a plan that does not divide the model, or that the device cannot run."""
+    plan.check(model)
+    check_links(device, plan)
+    check_units(device, plan)
+
+
+@lru_cache(maxsize=512)
+def _packed_device(device: Device) -> NDArray[np.float64]:
+    return _read_only(device.pack())
+
+
+@lru_cache(maxsize=512)
+def _packed_plan(plan: Plan) -> NDArray[np.float64]:
+    return _read_only(plan.pack())
+
+
+def _read_only(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    array.flags.writeable = False
+    return array
+
+
+def resolved(
+    device: Device, model: Model, plans: Iterable[Plan], fidelity: str | Calibration
+) -> list[Deployment]:
+    """Deployments of complete records and of plans that are checked."""
+    packed_device, packed_model, power = (
+        _packed_device(device), _read_only(model.pack()), device_power(device)
+    )  # fmt: skip
+    found = []
+    for plan in plans:
+        calibration = resolve(fidelity, device, plan)
+        records = (
+            packed_device, calibration.packed, packed_model, _packed_plan(plan.on(device))
+        )  # fmt: skip
+        found.append(Deployment(device, model, plan, calibration, power, records))
+    return found
+
+
+def checked(
+    device: Device, model: Model, plans: Iterable[Plan | None], fidelity: str | Calibration
+) -> list[Deployment]:
+    """Deployments of complete records and of plans as they were given: `deployments` past the names."""
+    given = [as_plan(plan) for plan in plans]
+    for plan in given:
+        check_plan(device, model, plan)
+    return resolved(device, model, given, fidelity)
+
+
+def deployments(
+    device: str | Device,
+    model: str | Model,
+    plans: Iterable[Plan | None],
+    fidelity: str | Calibration = "calibrated",
+) -> list[Deployment]:
+    """Resolve many plans of one model on one device.
+
+    Parameters
+    ----------
+    device, model : str or record
+    plans : iterable of Plan
+        None: one device in bf16.
+    fidelity : {"calibrated", "datasheet"} or Calibration
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown name, a plan that does not divide the model or that the device cannot run, or a
+        fidelity that is none.
+    """
+    return checked(as_device(device), as_model(model), plans, fidelity)
+
+
+def deployment(
+    device: str | Device,
+    model: str | Model,
+    plan: Plan | None = None,
+    fidelity: str | Calibration = "calibrated",
+) -> Deployment:
+    """Resolve one plan of a model on a device: `deployments` of one."""
+    return deployments(device, model, [plan], fidelity)[0]

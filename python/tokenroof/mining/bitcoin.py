@@ -1,0 +1,219 @@
+"""Targets, difficulty, work and retargets, in exact integers."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+#: The easiest target that the main chain allows.
+TARGET_LIMIT = 2**224 - 1
+#: Difficulty 1: the target of the first block, nBits 1d00ffff.
+DIFFICULTY_ONE = 0xFFFF << 208
+RETARGET_BLOCKS = 2016
+RETARGET_SECONDS = 14 * 24 * 3600
+BLOCK_SECONDS = 600
+#: Smallest units of a bitcoin.
+COIN = 10**8
+
+
+def whole_number(name: str, value: object, low: int) -> int:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r}; allowed: an integer >= {low}")
+    if value < low:
+        raise ValueError(f"{name} is {value!r}; allowed: an integer >= {low}")
+    return int(value)
+
+
+def _bits(bits: int | str) -> int:
+    """nBits as an integer, from an integer or eight hexadecimal digits."""
+    if isinstance(bits, str):
+        text = bits.removeprefix("0x")
+        if len(text) != 8 or any(c not in "0123456789abcdefABCDEF" for c in text):
+            raise ValueError(f"bits is {bits[:40]!r}; allowed: eight hexadecimal digits")
+        return int(text, 16)
+    if isinstance(bits, (bool, np.bool_)) or not isinstance(bits, (int, np.integer)):
+        raise TypeError(f"bits is {bits!r}; allowed: an integer or eight hexadecimal digits")
+    if not 0 <= bits < 2**32:
+        raise ValueError(f"bits is {bits!r}; allowed: 0 to 2**32 - 1")
+    return int(bits)
+
+
+def target_from_bits(bits: int | str) -> int:
+    """Target that compact nBits encode, exactly.
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits, or its eight hexadecimal digits.
+
+    Returns
+    -------
+    int
+        The largest hash that meets it.
+
+    Raises
+    ------
+    ValueError
+        If it is negative, zero, or overflows 256 bits, as consensus rejects.
+
+    References
+    ----------
+    Bitcoin Core, arith_uint256::SetCompact.
+
+    Examples
+    --------
+    >>> hex(target_from_bits("1b0404cb"))
+    '0x404cb000000000000000000000000000000000000000000000000'
+    """
+    compact = _bits(bits)
+    shown = f"bits is {compact:#010x}"
+    size, mantissa = compact >> 24, compact & 0x7FFFFF
+    if compact & 0x800000 and mantissa:
+        raise ValueError(f"{shown}, a negative target; allowed: the sign bit 0x00800000 clear")
+    target = mantissa >> 8 * (3 - size) if size <= 3 else mantissa << 8 * (size - 3)
+    if mantissa and (
+        size > 34 or (mantissa > 0xFF and size > 33) or (mantissa > 0xFFFF and size > 32)
+    ):
+        raise ValueError(f"{shown}, a target over 256 bits; allowed: targets below 2**256")
+    if target == 0:
+        raise ValueError(f"{shown}, a target of zero; allowed: targets of 1 or more")
+    return target
+
+
+def bits_from_target(target: int) -> int:
+    """Compact nBits of a target, rounded down as consensus does.
+
+    Parameters
+    ----------
+    target : int
+        1 to 2**256 - 1.
+
+    Returns
+    -------
+    int
+        nBits.
+
+    Raises
+    ------
+    ValueError
+        If the target is below 1 or at least 2**256.
+
+    References
+    ----------
+    Bitcoin Core, arith_uint256::GetCompact.
+
+    Examples
+    --------
+    >>> hex(bits_from_target(0xffff << 208))
+    '0x1d00ffff'
+    """
+    value = checked_target(target)
+    size = (value.bit_length() + 7) // 8
+    mantissa = value << 8 * (3 - size) if size <= 3 else value >> 8 * (size - 3)
+    if mantissa & 0x800000:  # it would read as a sign
+        mantissa >>= 8
+        size += 1
+    return size << 24 | mantissa
+
+
+def checked_target(target: int) -> int:
+    if isinstance(target, (bool, np.bool_)) or not isinstance(target, (int, np.integer)):
+        raise TypeError(f"target is {target!r}; allowed: an integer")
+    if not 1 <= target < 2**256:
+        raise ValueError(f"target is {target!r}; allowed: 1 to 2**256 - 1")
+    return int(target)
+
+
+def difficulty(bits: int | str) -> float:
+    """How many times harder than the first block: (0xffff * 2**208) / target.
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits, or its eight hexadecimal digits.
+
+    Returns
+    -------
+    float
+        [1].
+
+    Examples
+    --------
+    >>> difficulty("1b0404cb")
+    16307.420938523983
+    """
+    return float(Fraction(DIFFICULTY_ONE, target_from_bits(bits)))
+
+
+def work(bits: int | str) -> int:
+    """Expected hashes of a block, as the chain counts it: floor(2**256 / (target + 1)).
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits, or its eight hexadecimal digits.
+
+    Returns
+    -------
+    int
+        [hash].
+
+    References
+    ----------
+    Bitcoin Core, GetBlockProof.
+
+    Examples
+    --------
+    >>> work("1d00ffff")
+    4295032833
+    """
+    return 2**256 // (target_from_bits(bits) + 1)
+
+
+def retarget(bits: int | str, first_time: int, last_time: int) -> int:
+    """nBits of the next period.
+
+    Parameters
+    ----------
+    bits : int or str
+        nBits of the period that ends.
+    first_time, last_time : int
+        Times of the first and the last block of that period: they span 2,015 intervals, the chain's
+        known off-by-one [s since 1970].
+
+    Returns
+    -------
+    int
+        nBits.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If `bits` are invalid or a time is no 32-bit number.
+
+    References
+    ----------
+    Bitcoin Core, CalculateNextWorkRequired.
+
+    Examples
+    --------
+    >>> hex(retarget("1d00ffff", 1261130161, 1262152739))
+    '0x1d00d86a'
+    """
+    return next_bits(bits, first_time, last_time, Fraction(RETARGET_SECONDS), TARGET_LIMIT)
+
+
+def next_bits(
+    bits: int | str, first_time: int, last_time: int, period: Fraction, limit: int
+) -> int:
+    """`retarget` of a chain whose periods should take so many seconds, and of its easiest target."""
+    times = []
+    for name, value in (("first_time", first_time), ("last_time", last_time)):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+            raise TypeError(f"{name} is {value!r}; allowed: an integer")
+        if not 0 <= value < 2**32:
+            raise ValueError(f"{name} is {value!r}; allowed: 0 to 2**32 - 1")
+        times.append(int(value))
+    span = max(Fraction(period // 4), min(period * 4, Fraction(times[1] - times[0])))
+    return bits_from_target(max(1, min(limit, int(target_from_bits(bits) * span / period))))

@@ -1,0 +1,216 @@
+"""Chains by their rules: what they issue, in all and until when, and when they retarget."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from tokenroof.mining.bitcoin import (
+    BLOCK_SECONDS,
+    COIN,
+    RETARGET_BLOCKS,
+    TARGET_LIMIT,
+    next_bits,
+    whole_number,
+)
+from tokenroof.mining.issuance import (
+    HALF,
+    decay_ratio,
+    first_where,
+    paying_eras,
+    subsidy,
+    sum_of_eras,
+    supply,
+)
+from tokenroof.support.arguments import finite_number
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The rules by which a chain issues coins; by default Bitcoin's.
+
+    A `cap` only cuts the issue off: the subsidies before it stay as they are, and a cap above what
+    they come to changes nothing. `Chain.with_total` instead scales the subsidies so that they come to
+    a given total.
+
+    Parameters
+    ----------
+    cap : int, optional
+        A limit on all coins ever issued: the block that would pass it gets the rest [satoshi].
+    halving_interval : int
+        Blocks of an era.
+    initial : int
+        Subsidy of the first era's blocks [satoshi].
+    decay : Fraction, str, int or float
+        Ratio from 0 to 1 of an era's subsidy to that of the era before, kept as a Fraction; a float
+        is the decimal that it prints as. Era e pays floor(initial * decay**e); 1 pays for ever.
+    block_seconds : float
+        Time between blocks that the difficulty aims at [s].
+    retarget_blocks : int
+        Blocks between changes of the difficulty, 2 or more for Bitcoin's rule.
+    target_limit : int
+        The easiest target.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the field, its value and what is allowed.
+
+    References
+    ----------
+    Bitcoin Core, GetBlockSubsidy and Consensus::Params.
+
+    Examples
+    --------
+    >>> Chain().total(), Chain().last_subsidy_height()
+    (2099999997690000, 6929999)
+    >>> fork = Chain.with_total(200_000_000 * COIN)
+    >>> fork.initial, fork.total()
+    (47619047625, 19999999999770000)
+    """
+
+    cap: int | None = None
+    halving_interval: int = 210_000
+    initial: int = 50 * COIN
+    decay: Fraction | str | float = HALF
+    block_seconds: float = BLOCK_SECONDS
+    retarget_blocks: int = RETARGET_BLOCKS
+    target_limit: int = TARGET_LIMIT
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # the record is frozen; this only settles the types
+        if self.cap is not None:
+            put(self, "cap", whole_number("cap", self.cap, 0))
+        put(self, "halving_interval", whole_number("halving_interval", self.halving_interval, 1))
+        put(self, "initial", whole_number("initial", self.initial, 0))
+        put(self, "decay", decay_ratio(self.decay))
+        put(self, "block_seconds", finite_number("block_seconds", self.block_seconds, above=True))
+        put(self, "retarget_blocks", whole_number("retarget_blocks", self.retarget_blocks, 2))
+        limit = whole_number("target_limit", self.target_limit, 1)
+        if limit >= 2**256:
+            raise ValueError(f"target_limit is {self.target_limit!r}; allowed: 1 to 2**256 - 1")
+        put(self, "target_limit", limit)
+
+    @classmethod
+    def with_total(
+        cls,
+        total: int,
+        *,
+        halving_interval: int = 210_000,
+        decay: Fraction | str | float = HALF,
+        block_seconds: float = BLOCK_SECONDS,
+        retarget_blocks: int = RETARGET_BLOCKS,
+        target_limit: int = TARGET_LIMIT,
+    ) -> Chain:
+        """The chain of the largest first subsidy under which no more than `total` is ever issued.
+
+        Parameters
+        ----------
+        total : int
+            All coins [satoshi], at least one for each block of the first era.
+        halving_interval, decay, block_seconds, retarget_blocks, target_limit
+            As of a `Chain`; `decay` below 1.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If one is out of range; naming `decay`, if the issue takes more than 2**20 eras.
+
+        Examples
+        --------
+        >>> Chain.with_total(2_099_999_997_690_000).initial
+        5000000000
+        """
+        interval, ratio = whole_number("halving_interval", halving_interval, 1), decay_ratio(decay)
+        limit = whole_number("total", total, interval)
+        if ratio == 1:
+            raise ValueError(f"decay is {decay!r}; allowed with a total: a ratio below 1")
+
+        def passes(initial: int) -> bool:
+            return interval * sum_of_eras(initial, ratio, paying_eras(initial, ratio) or 0) > limit
+
+        # without rounding down it would be this; rounding leaves room for a little more
+        least = int(limit * (1 - ratio) // interval)
+        return cls(
+            None, interval, first_where(passes, least) - 1, ratio, block_seconds, retarget_blocks,
+            target_limit,
+        )  # fmt: skip
+
+    @property
+    def retarget_seconds(self) -> float:
+        """Time between changes of the difficulty that it aims at [s]."""
+        return self.block_seconds * self.retarget_blocks
+
+    @property
+    def mean_block_seconds(self) -> float:
+        """Time between blocks at a constant hashrate [s].
+
+        A period's time stamps span one interval less than it has blocks, so the difficulty settles
+        where blocks take longer than it aims at: on Bitcoin by 1 in 2,015.
+
+        Examples
+        --------
+        >>> round(Chain().mean_block_seconds, 4)
+        600.2978
+        """
+        return self.retarget_seconds / (self.retarget_blocks - 1)
+
+    def retarget(self, bits: int | str, first_time: int, last_time: int) -> int:
+        """nBits of the next period, by Bitcoin's rule with this chain's period; see `retarget`.
+
+        Examples
+        --------
+        >>> fast = Chain(block_seconds=150, target_limit=2**236 - 1)
+        >>> hex(fast.retarget("1d00ffff", 0, 151_200))
+        '0x1c7fff80'
+        """
+        period = Fraction(self.block_seconds) * self.retarget_blocks
+        return next_bits(bits, first_time, last_time, period, self.target_limit)
+
+    def subsidy(self, height: int) -> int:
+        """New coins of the block at `height` [satoshi].
+
+        Examples
+        --------
+        >>> Chain(cap=60 * COIN).subsidy(1)
+        1000000000
+        """
+        return subsidy(height, self.cap, self.halving_interval, self.initial, self.decay)
+
+    def supply(self, height: int) -> int:
+        """Coins issued by blocks 0 to `height` [satoshi].
+
+        Examples
+        --------
+        >>> Chain(decay=1).supply(10**12)
+        5000000000005000000000
+        """
+        return supply(height, self.cap, self.halving_interval, self.initial, self.decay)
+
+    def total(self) -> int | None:
+        """All coins that are ever issued [satoshi]; None if there is no end to them.
+
+        Examples
+        --------
+        >>> Chain(cap=1000 * COIN).total()
+        100000000000
+        """
+        ratio = decay_ratio(self.decay)
+        eras = paying_eras(self.initial, ratio)
+        if eras is None:
+            return self.cap
+        coins = self.halving_interval * sum_of_eras(self.initial, ratio, eras)
+        return coins if self.cap is None else min(coins, self.cap)
+
+    def last_subsidy_height(self) -> int | None:
+        """Height of the last block with new coins; -1 if none has any, None if all have.
+
+        Examples
+        --------
+        >>> Chain(cap=1000 * COIN, decay=1).last_subsidy_height()
+        19
+        """
+        total = self.total()
+        if total is None:
+            return None
+        return first_where(lambda height: self.supply(height) >= total, 0) if total else -1

@@ -1,0 +1,246 @@
+"""Difficulty that follows profit: the miners' cost curve, and where the market meets it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import kernels
+from tokenroof.mining.chain import Chain
+from tokenroof.mining.inputs import number_or_array, powered, reals, reward_of
+from tokenroof.records.miner import Miner
+from tokenroof.support.arguments import check_shapes, finite_number
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Tranche:
+    """Machines of one kind at one price of power.
+
+    Parameters
+    ----------
+    miner : str or Miner
+        A name of the catalogue, or a record.
+    count : float
+        Machines; may be infinite where `capital_usd_per_day` is above zero.
+    power_price_per_kwh : float
+        At the meter [$/kWh].
+    fee, pue : float
+        Part that the pool keeps; facility power over the machine's [1].
+    capital_usd_per_day : float
+        What a machine must earn besides its power to be bought at all; 0 for one that is there already,
+        whose price is spent [$/day].
+
+    Raises
+    ------
+    KeyError
+        For an unknown name, with near matches.
+    ValueError, TypeError
+        Naming the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> round(Tranche("Antminer S21", 1000, 0.06).running_cost, 9)
+    25.2
+    """
+
+    miner: str | Miner
+    count: float
+    power_price_per_kwh: float
+    fee: float = 0.0
+    pue: float = 1.0
+    capital_usd_per_day: float = 0.0
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__  # the record is frozen; this only settles the types
+        put(self, "miner", powered(self.miner)[0])
+        put(self, "capital_usd_per_day",
+            finite_number("capital_usd_per_day", self.capital_usd_per_day))  # fmt: skip
+        if not (self.count == math.inf and self.capital_usd_per_day > 0.0):
+            put(self, "count", finite_number("count", self.count, above=True))
+        put(self, "power_price_per_kwh",
+            finite_number("power_price_per_kwh", self.power_price_per_kwh))  # fmt: skip
+        put(self, "fee", float(reals("fee", finite_number("fee", self.fee), below=1.0)))
+        put(self, "pue", finite_number("pue", self.pue, 1.0))
+
+    @property
+    def hashrate(self) -> float:
+        """Of all machines [hash/s]."""
+        return self.count * powered(self.miner)[0].hashrate
+
+    @property
+    def joules_per_hash(self) -> float:
+        """Energy of a hash, at the meter [J]."""
+        machine, watts = powered(self.miner)
+        return watts * self.pue / machine.hashrate
+
+    @property
+    def running_cost(self) -> float:
+        """Hashprice at which it just earns its power [$/(PH/s day)]."""
+        machine, watts = powered(self.miner)
+        kernel: Any = kernels.shutdown_hashprice  # type: ignore[attr-defined]
+        cost = kernel(machine.hashrate, watts, self.power_price_per_kwh, self.fee, self.pue)
+        return float(cost)
+
+    @property
+    def full_cost(self) -> float:
+        """Hashprice at which it earns its power and its capital [$/(PH/s day)]."""
+        petahashes = powered(self.miner)[0].hashrate / 1e15 * (1.0 - self.fee)
+        return self.running_cost + self.capital_usd_per_day / petahashes
+
+
+@dataclass(frozen=True, eq=False)
+class Equilibrium:
+    """Where no machine that stands still would earn its cost, and none that runs fails to.
+
+    Attributes
+    ----------
+    hashrate, difficulty, hashprice : float or ndarray
+        Of the network [hash/s], [1], [$/(PH/s day)].
+    power_w : float or ndarray
+        At the meters [W].
+    running : ndarray, tranches x shape
+        Hashrate of each tranche, in the order in which they were given [hash/s].
+    """
+
+    hashrate: Any
+    difficulty: Any
+    hashprice: Any
+    power_w: Any
+    running: NDArray[np.float64] = field(repr=False)
+
+
+def tranches_of(fleet: Iterable[Tranche]) -> tuple[Tranche, ...]:
+    """A fleet, not empty."""
+    allowed = "allowed: one or more Tranche"
+    if isinstance(fleet, (str, Tranche)) or not isinstance(fleet, Iterable):
+        raise TypeError(f"fleet is {fleet!r}; {allowed}")
+    given = tuple(fleet)
+    for i, tranche in enumerate(given):
+        if not isinstance(tranche, Tranche):
+            raise TypeError(f"fleet[{i}] is {tranche!r}; {allowed}")
+    if not given:
+        raise ValueError(f"fleet is empty; {allowed}")
+    return given
+
+
+def cost_curve(fleet: Iterable[Tranche]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The miners' supply curve: how much hashrate there is up to each cost.
+
+    Parameters
+    ----------
+    fleet : iterable of Tranche
+
+    Returns
+    -------
+    hashprice, hashrate : ndarray
+        Costs in ascending order [$/(PH/s day)], and the hashrate that costs at most so much [hash/s].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the fleet is empty or holds something else.
+
+    Examples
+    --------
+    >>> cost, hashrate = cost_curve([Tranche("Antminer S19", 10, 0.06), Tranche("Antminer S21", 5, 0.06)])
+    >>> cost.round(3).tolist(), hashrate.tolist()
+    ([25.2, 49.263], [1000000000000000.0, 1950000000000000.0])
+    """
+    given = tranches_of(fleet)
+    cost = np.array([tranche.full_cost for tranche in given])
+    order = np.argsort(cost, kind="stable")
+    return cost[order], np.cumsum(np.array([tranche.hashrate for tranche in given])[order])
+
+
+def equilibrium(
+    fleet: Iterable[Tranche],
+    price: ArrayLike,
+    subsidy_btc: ArrayLike = 3.125,
+    fees_btc: ArrayLike = 0.0,
+    *,
+    chain: Chain | None = None,
+) -> Equilibrium:
+    """Hashrate and difficulty at which a fleet's margin is gone, for any prices at once.
+
+    Blocks pay a fixed sum a day, whatever the hashrate: the hashprice falls as 1 / hashrate, and the cost
+    curve rises in steps. Where they cross, the machines to the left run and those to the right do not;
+    where they cross on a step, a part of it runs and its margin is zero. With tranches that must earn
+    their capital and have no end, it is the long-run equilibrium of free entry.
+
+    Parameters
+    ----------
+    fleet : iterable of Tranche
+        All machines that may run.
+    price : array_like
+        Of a bitcoin [$].
+    subsidy_btc, fees_btc : array_like
+        New coins, and mean fees, of a block [BTC].
+    chain : Chain, optional
+        Whose blocks they are; by default Bitcoin's.
+
+    Returns
+    -------
+    Equilibrium
+        Hashrate [hash/s], difficulty [1], hashprice [$/(PH/s day)] and power [W].
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, its value and what is allowed.
+
+    References
+    ----------
+    Prat, Walter, An Equilibrium Model of the Market for Bitcoin Mining, Journal of Political Economy
+    129(8), 2021: free entry; the step curve of running costs is CBECI's threshold for each machine.
+
+    Examples
+    --------
+    >>> fleet = [Tranche("Antminer S19 Pro", 4e6, 0.06), Tranche("Antminer S21", 2e6, 0.06)]
+    >>> [round(float(e) / 1e18) for e in equilibrium(fleet, [40_000, 60_000, 120_000]).hashrate]
+    [423, 634, 840]
+    """
+    rules = chain_of(chain)
+    given = tranches_of(fleet)
+    coin = reals("price", price, above=True)
+    reward = reward_of(subsidy_btc, fees_btc)
+    check_shapes(price=coin, subsidy_btc=reward)
+    daily = coin * reward * (86400.0 / rules.mean_block_seconds)  # $ a day, of all blocks
+    # in the order of their costs; `filled` is what the first k of them have together
+    order = np.argsort([tranche.full_cost for tranche in given], kind="stable")
+    cost, cumulative = cost_curve(given)
+    filled = np.concatenate([[0.0], cumulative])
+    with np.errstate(divide="ignore"):
+        whole = daily[..., None] / (cumulative / 1e15) >= cost  # true up to the margin, then false
+        wanted = np.append(daily[..., None] / cost * 1e15, np.zeros((*daily.shape, 1)), axis=-1)
+    count = whole.sum(axis=-1)
+    on_margin = np.take_along_axis(wanted, count[..., None], axis=-1)[..., 0]
+    rate = np.maximum(filled[count], on_margin)
+    running = np.empty((len(given), *daily.shape))
+    capacity = np.array([given[k].hashrate for k in order])
+    running[order] = np.moveaxis(np.clip(rate[..., None] - filled[:-1], 0.0, capacity), -1, 0)
+    joules = np.array([tranche.joules_per_hash for tranche in given])
+    hashprice = daily / (rate / 1e15)
+    kernel: Any = kernels.difficulty_at_hashprice  # type: ignore[attr-defined]
+    return Equilibrium(
+        number_or_array(rate),
+        number_or_array(kernel(reward, coin, hashprice)),
+        number_or_array(hashprice),
+        number_or_array(np.tensordot(joules, running, axes=1)),
+        running,
+    )
+
+
+def chain_of(chain: Chain | None) -> Chain:
+    """Bitcoin's by default."""
+    if chain is None:
+        return Chain()
+    if not isinstance(chain, Chain):
+        raise TypeError(f"chain is {chain!r}; allowed: a Chain, or None for Bitcoin's")
+    return chain

@@ -1,0 +1,100 @@
+"""Arguments of the mining model: numbers and arrays in their ranges, machines with their power."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.records.miner import Miner
+from tokenroof.support.arguments import check_shapes, finite_number
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+
+def reals(
+    name: str,
+    value: ArrayLike,
+    low: float | None = 0.0,
+    *,
+    above: bool = False,
+    below: float | None = None,
+) -> NDArray[np.float64]:
+    """Finite numbers in a range; an error names the first that is not, and its place."""
+    allowed = "finite numbers"
+    if low is not None:
+        allowed += f" {'>' if above else '>='} {low:g}"
+    if below is not None:
+        allowed += f" and < {below:g}"
+    try:
+        # an integer may be longer than numpy's
+        given = np.asarray(float(value) if type(value) is int else value)
+    except (ValueError, OverflowError):  # also rows of unlike length
+        given = np.asarray(None)
+    if given.dtype.kind not in "iuf":
+        raise TypeError(f"{name} is {value!r}; allowed: {allowed}")
+    array = given.astype(np.float64)
+    bad = ~np.isfinite(array)
+    if low is not None:
+        bad |= (array <= low) if above else (array < low)
+    if below is not None:
+        bad |= array >= below
+    if bad.any():
+        first = np.argwhere(bad)[0].tolist()
+        raise ValueError(
+            f"{name}{first or ''} is {float(array[tuple(first)])!r}; allowed: {allowed}"
+        )
+    return array
+
+
+def powered(machine: str | Miner) -> tuple[Miner, float]:
+    """The record, and its power [W]."""
+    found = find_miner(machine)
+    if found.power is None:
+        raise ValueError(f"power of {found.name} is unknown; allowed: a number > 0 [W]")
+    return found, found.power
+
+
+def pool_fee(fee: ArrayLike) -> NDArray[np.float64]:
+    """Part that the pool keeps."""
+    return reals("fee", fee, below=1.0)
+
+
+def fee_of(fee: object) -> float:
+    """The same, one number."""
+    kept = finite_number("fee", fee)
+    if kept >= 1.0:
+        raise ValueError(f"fee is {fee!r}; allowed: at least 0, below 1")
+    return kept
+
+
+def overhead_of(pue: ArrayLike) -> NDArray[np.float64]:
+    """Facility power over the machine's."""
+    return reals("pue", pue, 1.0)
+
+
+def reward_of(
+    subsidy_btc: ArrayLike, fees_btc: ArrayLike, *, above: bool = True
+) -> NDArray[np.float64]:
+    """Subsidy and fees of a block [BTC]; above zero unless said otherwise."""
+    subsidy, fees = reals("subsidy_btc", subsidy_btc), reals("fees_btc", fees_btc)
+    check_shapes(subsidy_btc=subsidy, fees_btc=fees)
+    reward = np.asarray(subsidy + fees)
+    if above and (reward == 0.0).any():
+        raise ValueError("subsidy_btc + fees_btc is 0; allowed: a sum > 0")
+    return reward
+
+
+def number_or_array(value: Any) -> Any:
+    """A float for a scalar, else the array."""
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def usable_processors() -> int:
+    """Logical processors that this process may use: its threads, where nobody says how many."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,170 @@
+"""The market month by month: what is given, or what the catalogue has quotes of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
+
+from tokenroof.catalogue.markets import Quote, quotes
+from tokenroof.mining.inputs import reals
+from tokenroof.mining.network import hashprice as hashprice_of
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+#: What the Cambridge Bitcoin Electricity Consumption Index assumes that miners pay [$/kWh].
+CBECI_POWER_PRICE = 0.05
+
+MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?", re.ASCII)
+
+
+@dataclass(frozen=True, eq=False)
+class MarketHistory:
+    """Difficulty, price and reward on one day in each month for which the catalogue quotes them.
+
+    Attributes
+    ----------
+    months, dates : tuple of str
+        "2010-11" ..., and the days of the prices.
+    difficulty, price, subsidy_btc, fees_btc : ndarray
+        [1], [$], new coins and mean fees of a block [BTC]. The fees are 0 where no quote has them.
+    """
+
+    months: tuple[str, ...]
+    dates: tuple[str, ...] = field(repr=False)
+    difficulty: NDArray[np.float64] = field(repr=False)
+    price: NDArray[np.float64] = field(repr=False)
+    subsidy_btc: NDArray[np.float64] = field(repr=False)
+    fees_btc: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def hashprice(self) -> NDArray[np.float64]:
+        """Revenue of one PH/s over a day [$/(PH/s day)]."""
+        return np.asarray(
+            hashprice_of(self.difficulty, self.price, self.subsidy_btc, self.fees_btc)
+        )
+
+
+def market_history(*, estimates: bool = False) -> MarketHistory:
+    """The months for which the catalogue quotes both a price of bitcoin and a difficulty.
+
+    Parameters
+    ----------
+    estimates : bool
+        Whether quotes count that are estimates or name no source.
+
+    Returns
+    -------
+    MarketHistory
+        The last price of each month, with the difficulty quoted nearest to it. There are gaps of up to
+        two years and more: what is between them is not interpolated.
+
+    Examples
+    --------
+    >>> history = market_history()
+    >>> history.months[0], history.dates[0], round(float(history.hashprice[0]))
+    ('2010-11', '2010-11-14', 61870473)
+    """
+
+    def series(kind: str) -> list[Quote]:
+        rows = [q for q in quotes(kind) if estimates or q.kind != "estimate"]
+        return sorted(rows, key=lambda q: q.date)
+
+    prices = {q.date[:7]: q for q in series("btc_price") if len(q.date) == 10}
+    hard: dict[str, list[Quote]] = {}
+    for quote in series("btc_difficulty"):
+        if len(quote.date) >= 7:
+            hard.setdefault(quote.date[:7], []).append(quote)
+    by_day = {kind: {q.date: q.value for q in series(kind)}
+              for kind in ("btc_fees_per_day", "btc_blocks_per_day", "btc_fee_share")}  # fmt: skip
+    eras = series("btc_subsidy")
+    rows = []
+    for month in sorted(prices.keys() & hard.keys()):
+        price = prices[month]
+        day = int(price.date[8:])
+        near = min(hard[month], key=lambda q: abs(int(q.date[8:] or 0) - day))
+        subsidy = [q.value for q in eras if q.date <= price.date][-1]
+        fees = 0.0
+        if price.date in by_day["btc_fees_per_day"]:
+            fees = by_day["btc_fees_per_day"][price.date] / by_day["btc_blocks_per_day"][price.date]
+        elif price.date in by_day["btc_fee_share"]:
+            share = by_day["btc_fee_share"][price.date]
+            fees = subsidy * share / (1.0 - share)
+        rows.append((month, price.date, near.value, price.value, subsidy, fees))
+    months, dates, *columns = zip(*rows, strict=True)
+    return MarketHistory(months, dates, *(np.array(column) for column in columns))
+
+
+def month_list(months: Iterable[str]) -> tuple[str, ...]:
+    """Months in their order."""
+    allowed = "allowed: months as '2013-01', each after the one before"
+    if isinstance(months, str) or not isinstance(months, Iterable):
+        raise TypeError(f"months is {months!r}; {allowed}")
+    given = tuple(months)
+    if not given:
+        raise ValueError(f"months is empty; {allowed}")
+    for i, month in enumerate(given):
+        if not isinstance(month, str):
+            raise TypeError(f"months[{i}] is {month!r}; {allowed}")
+        match = MONTH.fullmatch(month)
+        if match is None or match[1] != month or (i and month <= given[i - 1]):
+            raise ValueError(f"months[{i}] is {month!r}; {allowed}")
+    return given
+
+
+def by_month(name: str, value: ArrayLike, count: int, *, above: bool = False) -> Any:
+    """One number per month."""
+    array = reals(name, value, above=above)
+    if array.shape not in ((), (count,)):
+        raise ValueError(
+            f"{name} has shape {array.shape}; allowed: () or ({count},), one per month"
+        )
+    return np.broadcast_to(array, (count,))
+
+
+class MonthlyMarket(TypedDict, total=False):
+    """What mining earns by month, or as one number: the hashprice, or the four that it comes from."""
+
+    difficulty: ArrayLike | None
+    price: ArrayLike | None
+    subsidy_btc: ArrayLike | None
+    fees_btc: ArrayLike
+    hashprice: ArrayLike | None
+
+
+def market(
+    months: Iterable[str] | None,
+    *,
+    hashprice: ArrayLike | None = None,
+    difficulty: ArrayLike | None = None,
+    price: ArrayLike | None = None,
+    subsidy_btc: ArrayLike | None = None,
+    fees_btc: ArrayLike = 0.0,
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
+    """Months, hashprice and, where it is known, difficulty; the catalogue's if nothing is given."""
+    parts = {"difficulty": difficulty, "price": price, "subsidy_btc": subsidy_btc}
+    given = {name for name, value in parts.items() if value is not None}
+    given |= {"fees_btc"} if np.any(reals("fees_btc", fees_btc)) else set()
+    if months is None:
+        given |= {"hashprice"} if hashprice is not None else set()
+        for name in sorted(given):
+            raise ValueError(f"months is None; allowed beside {name}: months as '2013-01'")
+        known = market_history()
+        return known.months, known.hashprice, known.difficulty
+    when = month_list(months)
+    if hashprice is not None:
+        for name in sorted(given):
+            raise ValueError(f"{name} is given beside hashprice; allowed: one of the two")
+        return when, by_month("hashprice", hashprice, len(when)), None
+    got = {}
+    for name, value in parts.items():
+        if value is None:
+            raise ValueError(f"{name} is None; allowed without hashprice: numbers")
+        got[name] = by_month(name, value, len(when), above=name != "subsidy_btc")
+    fees = by_month("fees_btc", fees_btc, len(when))
+    earned = hashprice_of(got["difficulty"], got["price"], got["subsidy_btc"], fees)
+    return when, np.asarray(earned), got["difficulty"]

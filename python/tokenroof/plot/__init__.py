@@ -1,0 +1,22 @@
+"""Figures, as `plotly.graph_objects.Figure`: rooflines, frontiers, hashrates, mining, the same meter.
+
+Colours are Okabe and Ito's, which colour-blind people can tell apart: one per vendor and
+generation, the same in every figure; within one, lines differ by dash and points by symbol.
+"""
+
+from __future__ import annotations
+
+from tokenroof.plot.frontier import frontier
+from tokenroof.plot.hashrate import hashrate
+from tokenroof.plot.meter import same_meter
+from tokenroof.plot.mining import cost_curve, generations
+from tokenroof.plot.roofline import roofline
+from tokenroof.plot.style import colour
+
+__all__ = [
+    "colour", "cost_curve", "frontier", "generations", "hashrate", "roofline", "same_meter",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

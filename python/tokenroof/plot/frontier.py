@@ -1,0 +1,185 @@
+"""Tokens per second and MW against tokens per second of one user: the keynote's chart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.inference.door import as_device
+from tokenroof.plot.style import faded, log_axis, new_figure, styles_of
+from tokenroof.support.formats import si
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    import xarray as xr
+    from numpy.typing import NDArray
+
+__all__ = ["frontier"]
+
+
+def frontier(
+    fronts: Mapping[tuple[str, str], xr.Dataset] | Sequence[xr.Dataset],
+    *,
+    tiers: Sequence[Mapping[str, Any]] | None = None,
+    shown: Iterable[str] | None = None,
+    model: str | None = None,
+    most_points: int = 40,
+) -> go.Figure:
+    """The keynote's chart: tokens per second and MW against tokens per second of one user.
+
+    Parameters
+    ----------
+    fronts : sequence of xarray.Dataset, or dict of them
+        What `tokenroof.serving.frontier` returns; device and model stand in ``attrs``.
+    tiers : sequence of mapping, optional
+        ``tokenroof.catalogue.tier_rows()``; a line for each that has an interactivity.
+    shown : iterable of str, optional
+        Devices that are drawn at first; all by default.
+    model : str, optional
+        The model that is drawn at first; that of the first front by default.
+    most_points : int
+        Points per curve at most.
+
+    Returns
+    -------
+    plotly.graph_objects.Figure
+
+    Examples
+    --------
+    >>> from tokenroof.serving import frontier as pareto
+    >>> figure = frontier([pareto("H200-SXM", "Llama-3.1-8B", devices_max=2)])
+    >>> figure.layout.xaxis.type
+    'log'
+    """
+    figure = new_figure()
+    tables = list(fronts.values()) if isinstance(fronts, Mapping) else list(fronts)
+    curves = [_Curve.of(table, most_points) for table in tables if table.sizes["point"]]
+    names = list(dict.fromkeys(curve.device for curve in curves))
+    visible = set(names) if shown is None else set(shown)
+    styles = styles_of([as_device(name) for name in names], visible)
+    model = model or (curves[0].model if curves else "")
+    for curve in curves:
+        if math.isfinite(curve.band):
+            _add_band(figure, curve, styles[curve.device]["color"])
+        _add_curve(figure, curve, styles[curve.device], drawn=curve.device in visible, chosen=model)
+    _set_axes(figure, _heights(c for c in curves if c.device in visible), model)
+    _add_prices(figure, [t for t in tiers or () if t.get("interactivity") is None])
+    _add_tiers(figure, [t for t in tiers or () if t.get("interactivity") is not None])
+    return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Curve:
+    """What is drawn of one front: some of its points."""
+
+    device: str
+    model: str
+    band: float
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    text: list[str]
+
+    @classmethod
+    def of(cls, table: xr.Dataset, most_points: int) -> _Curve:
+        device, model = str(table.attrs["device"]), str(table.attrs["model"])
+        pick = np.unique(
+            np.round(np.linspace(0, table.sizes["point"] - 1, most_points)).astype(int)
+        )
+        x = table["interactivity"].values[pick]
+        y = table["output_tokens_per_s_per_mw"].values[pick]
+        band = float(np.nanmean(table["error_band"].values))
+        columns = [
+            table[name].values[pick]
+            for name in ("plan", "concurrency", "devices", "ttft_s", "per_device")
+        ]
+        text = [
+            f"<b>{device}</b>, {model}<br>plan {p}<br>batch {c:g} on {int(n)} devices"
+            f"<br>{xi:.3g} tok/s/user, {yi:,.0f} tok/s/MW (±{band:.0%})"
+            f"<br>{si(r)} tok/s/device, TTFT {si(t, 's')}"
+            for p, c, n, t, r, xi, yi in zip(*columns, x, y, strict=True)
+        ]
+        return cls(device, model, band, x, y, text)
+
+
+def _add_band(figure: go.Figure, curve: _Curve, shade: str) -> None:
+    """The curve times and over 1 + band; hidden until a page asks for it."""
+    go = require("plotly.graph_objects", extra="report")
+    x, y, band = curve.x, curve.y, curve.band
+    figure.add_trace(
+        go.Scatter(
+            x=np.concatenate([x, x[::-1]]),
+            y=np.concatenate([y * (1 + band), y[::-1] / (1 + band)]),
+            fill="toself", mode="none", name=f"{curve.device} band", hoverinfo="skip",
+            fillcolor=faded(shade), showlegend=False, visible=False,
+            meta={"device": curve.device, "model": curve.model, "band": True},
+        )
+    )  # fmt: skip
+
+
+def _add_curve(
+    figure: go.Figure, curve: _Curve, style: Mapping[str, str], *, drawn: bool, chosen: str
+) -> None:
+    """A curve of another model than the chosen one has no entry in the legend either."""
+    go = require("plotly.graph_objects", extra="report")
+    hidden = "legendonly" if curve.model == chosen else False
+    figure.add_trace(
+        go.Scatter(
+            x=curve.x, y=curve.y, mode="lines+markers", name=curve.device, text=curve.text,
+            line={**style, "width": 2.2}, marker={"size": 5},
+            hovertemplate="%{text}<extra></extra>",
+            visible=True if drawn and curve.model == chosen else hidden,
+            meta={"device": curve.device, "model": curve.model},
+        )
+    )  # fmt: skip
+
+
+def _heights(curves: Iterable[_Curve]) -> dict[str, tuple[float, float]]:
+    """Lowest and highest of the axis for each model."""
+    heights: dict[str, list[float]] = {}
+    for curve in curves:
+        heights.setdefault(curve.model, []).extend((float(curve.y.max()), float(curve.y.min())))
+    return {of: (max(max(v) / 3e4, min(v) / 2), max(v) * 3) for of, v in heights.items()}
+
+
+def _set_axes(figure: go.Figure, ranges: Mapping[str, tuple[float, float]], model: str) -> None:
+    figure.update_yaxes(log_axis("output tokens/s per MW", *ranges.get(model, (1e2, 1e7))))
+    every = log_axis("", min([1e2, *(low for low, _ in ranges.values())]), 1e8)
+    figure.update_yaxes(tickvals=every["tickvals"], ticktext=every["ticktext"])
+    # so that a page can follow when another model is chosen
+    logs = {of: [math.log10(v) for v in r] for of, r in ranges.items()}
+    figure.update_layout(meta={"yaxis": logs})
+    figure.update_xaxes(
+        log_axis("output tokens/s per user", 5, 1500),
+        tickvals=[5, 10, 20, 50, 100, 200, 400, 1000],
+        ticktext=["5", "10", "20", "50", "100", "200", "400", "1,000"],
+    )
+
+
+def _add_prices(figure: go.Figure, tiers: Sequence[Mapping[str, Any]]) -> None:
+    """Tiers that have no place on the axis: a note."""
+    if not tiers:
+        return
+    prices = ", ".join(f"{t['name']} ${t['price_per_mtok']:g}" for t in tiers)
+    figure.add_annotation(
+        x=0.01, xref="paper", y=0.01, yref="paper", xanchor="left", yanchor="bottom",
+        showarrow=False, align="left", font={"size": 12, "color": "#444444"},
+        text=f"Tiers without a sourced speed, $/Mtok:<br>{prices}",
+    )  # fmt: skip
+
+
+def _add_tiers(figure: go.Figure, tiers: Sequence[Mapping[str, Any]]) -> None:
+    """A line for each tier, with its price."""
+    for tier in tiers:
+        speed = tier["interactivity"]
+        figure.add_vline(x=speed, line={"color": "#555555", "width": 1.2, "dash": "dot"})
+        figure.add_annotation(
+            x=math.log10(speed), y=1, yref="paper", yanchor="top", xanchor="right", showarrow=False,
+            text=f"<b>{tier['name']}</b> ${tier['price_per_mtok']:g}/Mtok"
+                 f"<br>about {speed:g} tok/s/user",
+            align="right", font={"size": 12, "color": "#444444"}, xshift=-4,
+        )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Frozen records: devices, models, plans, miners, calibrations, deployments. They know no catalogue."""

@@ -1,0 +1,169 @@
+"""Constants that turn datasheet rooflines into predictions.
+
+A calibration record says, per class of operator, which share of the datasheet's peak and bandwidth is
+reached and what a launch costs. The all-ideal record (`Calibration.ideal`) gives upper bounds on speed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core
+from tokenroof.records.products import reached
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["CLASSES", "FIDELITIES", "NOTHING", "NO_ENGINE", "Calibration"]
+
+NOTHING = "nothing: datasheet values"
+
+CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementwise", "collective")
+
+FIDELITIES = ("datasheet", "calibrated")
+
+#: Constants of an engine that adds nothing (cpp/include/tokenroof/serving.hpp): no gaps, no host, all memory.
+NO_ENGINE = {
+    "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
+    "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "skew": 0.0,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Reached shares of datasheet values, and overheads.
+
+    Parameters
+    ----------
+    name : str
+        What the constants are of.
+    t0 : dict
+        Constant per launch by operator class (`CLASSES`) [s]; 0 where absent.
+    compute, memory : dict
+        Reached share of peak and of bandwidth by operator class; 1 where absent.
+    launch_s, step_s, sequence_s : float
+        Cost per kernel, per step and per sequence [s].
+    idle_fraction : float
+        Idle power over the limit, where a device has no idle power of its own.
+    compute_watts, memory_watts : float
+        Share of the power between idle and limit at full use of tensor units and of memory.
+    calibrated_on : str
+        Where the constants come from.
+    error_band : float
+        Relative band around a time that four in five measurements fall in; NaN where unknown.
+    ttft_band : float
+        The same around times to the first token under load.
+    constants : dict of dict
+        Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
+        operators of these blocks use their measured forms instead of the shares above.
+    products : tuple of (float, float, float, float)
+        Rows, columns and inner size of matrix products, and the share of the peak that each reached.
+        Where given, shares between them stand in for ``compute["gemm"]`` at each load.
+
+    Examples
+    --------
+    >>> Calibration.ideal().pack().shape == (len(_core.CALIBRATION_FIELDS),)
+    True
+    """
+
+    name: str = "custom"
+    t0: dict[str, float] = field(default_factory=dict)
+    compute: dict[str, float] = field(default_factory=dict)
+    memory: dict[str, float] = field(default_factory=dict)
+    launch_s: float = 0.0
+    step_s: float = 0.0
+    sequence_s: float = 0.0
+    idle_fraction: float = 0.1
+    compute_watts: float = 1.0
+    memory_watts: float = 1.0
+    calibrated_on: str = NOTHING
+    error_band: float = float("nan")
+    ttft_band: float = float("nan")
+    constants: dict[str, dict[str, float]] = field(default_factory=dict)
+    products: tuple[tuple[float, float, float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.constants and self.calibrated_on == NOTHING:
+            object.__setattr__(self, "calibrated_on", "constants of the caller's own")
+        if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):
+            raise ValueError(
+                f"products is {self.products!r}; allowed: four numbers > 0 each, rows, columns, inner, share"
+            )
+        for block, values in self.constants.items():
+            allowed = _core.CALIBRATION_BLOCKS.get(block)
+            if allowed is None:
+                known = ", ".join(_core.CALIBRATION_BLOCKS)
+                raise ValueError(f"constants has the key {block!r}; allowed: {known}")
+            for key, value in values.items():
+                if key not in allowed:
+                    raise ValueError(
+                        f"constants[{block!r}] has the key {key!r}; allowed: {', '.join(allowed)}"
+                    )
+                if not (np.isfinite(value) and value >= 0.0):
+                    raise ValueError(
+                        f"constants[{block!r}][{key!r}] is {value!r}; allowed: a number >= 0"
+                    )
+        for group, low in (("t0", 0.0), ("compute", None), ("memory", None)):
+            for key, value in getattr(self, group).items():
+                if key not in CLASSES:
+                    raise ValueError(f"{group} has the key {key!r}; allowed: {', '.join(CLASSES)}")
+                good = np.isfinite(value) and (value >= 0.0 if low == 0.0 else value > 0.0)
+                if not good:
+                    range_ = ">= 0" if low == 0.0 else "> 0"
+                    raise ValueError(f"{group}[{key!r}] is {value!r}; allowed: a number {range_}")
+        for name in ("launch_s", "step_s", "sequence_s", "idle_fraction", "compute_watts",
+                     "memory_watts"):  # fmt: skip
+            value = getattr(self, name)
+            if not (np.isfinite(value) and value >= 0.0):
+                raise ValueError(f"{name} is {value!r}; allowed: a number >= 0")
+
+    @cached_property
+    def packed(self) -> NDArray[np.float64]:
+        """The record that kernels take, in the order of ``_core.CALIBRATION_FIELDS``; read-only."""
+        values: dict[str, float] = {}
+        for kind in CLASSES:
+            values[f"{kind}_t0"] = self.t0.get(kind, 0.0)
+            values[f"{kind}_compute"] = self.compute.get(kind, 1.0)
+            values[f"{kind}_memory"] = self.memory.get(kind, 1.0)
+        measured = set(self.constants) - {"engine", "power"}
+        values["form"] = 1.0 if measured else 0.0
+        for block, names in _core.CALIBRATION_BLOCKS.items():
+            own = self.constants.get(block, {})
+            if block == "engine":
+                own = {**NO_ENGINE, **own}
+            values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
+        record = np.array(
+            [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]
+        )
+        record.flags.writeable = False
+        return record
+
+    def pack(
+        self,
+        rows: NDArray[np.float64] | None = None,
+        shapes: Sequence[tuple[Any, Any, Any]] = (),
+    ) -> NDArray[np.float64]:
+        """A copy of `packed`, on the last axis.
+
+        With measured `products`, `rows` of products, and `shapes` (how much of the weights are in
+        products of how many columns and what inner size): a record for each count of rows.
+        """
+        if rows is None or not self.products:
+            return self.packed.copy()
+        return reached(self.products, self.packed, rows, shapes)
+
+    def replace(self, **changes: Any) -> Calibration:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+    @classmethod
+    def ideal(cls) -> Calibration:
+        """Datasheet values, no overhead: an upper bound on speed."""
+        return cls(name="datasheet")

@@ -1,0 +1,29 @@
+"""Numbers of a record, each checked and named by its owner."""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["number", "whole"]
+
+
+def number(owner: str, name: str, value: object, *, zero: bool = False) -> float:
+    """Return `value` as a float, or say what is wrong with the field."""
+    allowed = "a finite number >= 0" if zero else "a finite number > 0"
+    message = f"{owner}: {name} must be {allowed}, not {value!r}"
+    if isinstance(value, (bool, str, bytes)):
+        raise TypeError(message)
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, OverflowError):
+        raise TypeError(message) from None
+    if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
+        raise ValueError(message)
+    return number
+
+
+def whole(owner: str, name: str, value: object) -> int:
+    given = number(owner, name, value)
+    if given != int(given):
+        raise ValueError(f"{owner}: {name} must be a whole number > 0, not {value!r}")
+    return int(given)

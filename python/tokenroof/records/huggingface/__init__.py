@@ -1,0 +1,1 @@
+"""Hugging Face configurations, read into the fields of a model."""

@@ -1,0 +1,239 @@
+"""Architectures of language models: shapes, and what follows from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+from tokenroof.records.counting import parameter_groups
+from tokenroof.records.plan import Plan
+from tokenroof.records.shapes import Shapes
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["ATTENTIONS", "Model"]
+
+ATTENTIONS = ("mha", "gqa", "mqa", "mla", "dsa", "sliding", "hybrid-linear")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Shapes):
+    """A decoder's shapes. All sizes are whole numbers, 0 where a part is absent.
+
+    Parameters
+    ----------
+    name : str
+    hidden, vocab, layers : int
+        Width, vocabulary, blocks.
+    heads, kv_heads, head_dim, v_head_dim : int
+        Query heads, key-value heads, widths of a head. `kv_heads` defaults to `heads`, `head_dim` to
+        ``hidden / heads``, `v_head_dim` to `head_dim`.
+    q_multiplier : int
+        2 where the query projection carries an output gate.
+    q_lora_rank, kv_lora_rank, rope_head_dim, nope_head_dim : int
+        Multi-head latent attention, where `kv_lora_rank` is above 0.
+    full_layers, window_layers, window : int
+        Layers of softmax attention over everything, and over at most `window` tokens. By default all
+        layers are full.
+    index_heads, index_head_dim, index_topk : int
+        Indexer of sparse attention.
+    linear_layers, linear_key_heads, linear_key_dim, linear_value_heads, linear_value_dim, linear_conv
+        Gated delta net.
+    linear_gate_rank : int
+        Rank of its gates, where decays are by channel (Kimi Linear); 0: a decay per head, gates of full rank.
+    mamba_layers, mamba_heads, mamba_head_dim, mamba_groups, mamba_state, mamba_conv : int
+        Mamba-2.
+    dense_layers, ffn, mlp_matrices : int
+        Layers with a dense MLP, its width, and 3 matrices with a gate or 2 without. By default all
+        layers without experts are dense.
+    moe_layers, experts, topk, moe_ffn, shared_ffn : int
+        Layers with experts, experts of a layer, experts per token, width of one, width of the shared
+        ones together.
+    mtp_modules : int
+        Modules behind the last layer that predict further tokens; not counted in `parameters`.
+    tied : bool
+        Whether the input table is the output matrix.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the field, its value and what is allowed.
+
+    Examples
+    --------
+    >>> m = Model(name="tiny", hidden=64, vocab=100, layers=2, heads=4, ffn=256)
+    >>> m.parameters, m.kv_bytes_per_token("bf16")
+    (144192, 512.0)
+    """
+
+    hf_id: str = ""
+    aliases: tuple[str, ...] = ()
+    family: str = ""
+    model_type: str = ""
+    release: str = ""
+    context_max: int = 0
+    native_dtype: str = ""
+    source: str = ""
+    confidence: str = ""
+    notes: str = ""
+
+    @classmethod
+    def from_config(
+        cls, config: str | os.PathLike[str] | Mapping[str, Any], name: str | None = None
+    ) -> Model:
+        """Read a Hugging Face ``config.json``, from a path or as a dict. No network.
+
+        Parameters
+        ----------
+        config : path or dict
+            Nested text configs are found; vision towers are left out, and of multi-token prediction all
+            but the number of modules.
+        name : str, optional
+            Name of the model; by default what the file says, or the architecture.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a file that is not a config, an architecture that is unknown, or a field that is
+            missing or of the wrong kind: names the field, the value and what is allowed.
+        OSError
+            If the file cannot be read.
+
+        Examples
+        --------
+        >>> llama = {"model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32,
+        ...          "num_attention_heads": 32, "num_key_value_heads": 8, "intermediate_size": 14336,
+        ...          "vocab_size": 128256, "tie_word_embeddings": False}
+        >>> Model.from_config(llama).parameters
+        8030261248
+        """
+        from tokenroof.records.huggingface.config import read_config  # where it is asked for
+
+        values = read_config(config)
+        if name is not None:
+            values["name"] = name
+        return cls(**values)
+
+    def parameter_groups(self) -> dict[str, int]:
+        """Parameters by group, counted from the shapes; they sum to `parameters`."""
+        return parameter_groups(self)
+
+    @cached_property
+    def _groups(self) -> dict[str, int]:
+        return self.parameter_groups()
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the language model, embeddings included."""
+        return sum(self._groups.values())
+
+    @property
+    def routed_parameters(self) -> int:
+        """Parameters of the routed experts of all layers."""
+        return self._groups["experts"]
+
+    @property
+    def embedding_parameters(self) -> int:
+        """Parameters of the input table; 0 if it is tied to the head."""
+        return self._groups["embedding"]
+
+    @property
+    def head_parameters(self) -> int:
+        """Parameters of the output matrix."""
+        return self._groups["head"]
+
+    @property
+    def active_parameters(self) -> int:
+        """Parameters that one token uses: all but the experts that it is not routed to."""
+        if not self.experts:
+            return self.parameters
+        routed = self.routed_parameters
+        return self.parameters - routed + routed * self.topk // self.experts
+
+    @property
+    def norms(self) -> int:
+        """Norm layers of the whole model."""
+        return self.norms_per_layer * self.layers + 1
+
+    @property
+    def attention(self) -> str:
+        """Kind of attention: one of `ATTENTIONS`."""
+        if self.linear_layers or self.mamba_layers:
+            return "hybrid-linear"
+        if self.index_topk:
+            return "dsa"
+        if self.kv_lora_rank:
+            return "mla"
+        if self.window_layers:
+            return "sliding"
+        if self.kv_heads == self.heads:
+            return "mha"
+        return "mqa" if self.kv_heads == 1 else "gqa"
+
+    @property
+    def _cached_values(self) -> int:
+        """Values that a softmax-attention layer caches per token."""
+        if self.kv_lora_rank:
+            return self.kv_lora_rank + self.rope_head_dim
+        return self.kv_heads * (self.head_dim + self.v_head_dim)
+
+    def kv_bytes_per_token(self, dtype: str = "bf16") -> float:
+        """Bytes that each further token of a long context adds to the cache.
+
+        Full-attention layers only: windows and recurrent states do not grow. The indexer's keys of
+        sparse attention are counted by `kv_bytes`, not here.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> tr.model("DeepSeek-V3").kv_bytes_per_token("bf16")
+        70272.0
+        """
+        return self.full_layers * self._cached_values * _bytes(dtype)
+
+    def kv_bytes(self, context: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
+        """Bytes of cache and state of one sequence.
+
+        Parameters
+        ----------
+        context : array_like
+            Tokens of the sequence [1].
+        dtype : str
+            Type of the cache. Recurrent states stay in fp32, convolution tails in 16 bits, the keys of an
+            indexer in FP8 with a scale.
+        """
+        tokens = np.asarray(context, dtype=np.float64)
+        if not (tokens >= 0).all():
+            raise ValueError(f"context is {context!r}; allowed: numbers >= 0")
+        weightless = self.pack()
+        for i, name in enumerate(_core.MODEL_FIELDS):
+            if name.endswith("parameters"):
+                weightless[i] = 0.0
+        _bytes(dtype)
+        held: Any = kernels.memory_required(  # type: ignore[attr-defined]
+            weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens
+        )
+        return np.asarray(held)
+
+    def pack(self) -> NDArray[np.float64]:
+        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``."""
+        return np.array([getattr(self, name) for name in _core.MODEL_FIELDS], dtype=np.float64)
+
+    def replace(self, **changes: Any) -> Model:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+def _bytes(dtype: str) -> float:
+    size = _core.DTYPE_BYTES.get(dtype) if isinstance(dtype, str) else None
+    if size is None:
+        raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(_core.DTYPES)}")
+    return size

@@ -1,0 +1,151 @@
+"""Shapes of a decoder: whole numbers, checked, and what follows from leaving some out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+__all__ = ["Shapes"]
+
+_POSITIVE = ("hidden", "vocab", "layers")
+_FLAGS = (
+    "tied", "qkv_bias", "out_bias", "mlp_bias", "expert_bias", "router_bias", "norm_bias", "sinks",
+    "shared_gate", "head_bias", "embedding_norm",
+)  # fmt: skip
+_TEXT = ("name", "hf_id", "family", "model_type", "release", "native_dtype", "source", "confidence",
+         "notes")  # fmt: skip
+_LARGEST = 10**12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shapes:
+    """What `tokenroof.Model` says of layers and widths; that class documents the fields."""
+
+    name: str
+    hidden: int
+    vocab: int
+    layers: int
+    heads: int = 0
+    kv_heads: int = 0
+    head_dim: int = 0
+    v_head_dim: int = 0
+    q_multiplier: int = 1
+    q_lora_rank: int = 0
+    kv_lora_rank: int = 0
+    rope_head_dim: int = 0
+    nope_head_dim: int = 0
+    full_layers: int = 0
+    window_layers: int = 0
+    window: int = 0
+    index_heads: int = 0
+    index_head_dim: int = 0
+    index_topk: int = 0
+    linear_layers: int = 0
+    linear_key_heads: int = 0
+    linear_key_dim: int = 0
+    linear_value_heads: int = 0
+    linear_value_dim: int = 0
+    linear_conv: int = 0
+    linear_gate_rank: int = 0
+    mamba_layers: int = 0
+    mamba_heads: int = 0
+    mamba_head_dim: int = 0
+    mamba_groups: int = 0
+    mamba_state: int = 0
+    mamba_conv: int = 0
+    dense_layers: int = 0
+    ffn: int = 0
+    mlp_matrices: int = 3
+    moe_layers: int = 0
+    experts: int = 0
+    topk: int = 0
+    moe_ffn: int = 0
+    shared_ffn: int = 0
+    mtp_modules: int = 0
+    # what the count of parameters needs beside the shapes
+    tied: bool = False
+    qkv_bias: bool = False
+    out_bias: bool = False
+    mlp_bias: bool = False
+    expert_bias: bool = False
+    router_bias: bool = False
+    norm_bias: bool = False
+    norms_per_layer: int = 2
+    qk_norm: int = 0
+    sinks: bool = False
+    positions: int = 0
+    shared_gate: bool = False
+    head_bias: bool = False
+    embedding_norm: bool = False
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name in _TEXT:
+                if not isinstance(value, str):
+                    raise TypeError(f"{f.name} is {value!r}; allowed: text")
+            elif f.name in _FLAGS:
+                if not isinstance(value, (bool, np.bool_)):
+                    raise TypeError(f"{f.name} is {value!r}; allowed: True or False")
+            elif f.name == "aliases":
+                put(self, "aliases", tuple(value))
+            else:
+                put(self, f.name, _size(f.name, value, f.name in _POSITIVE))
+        mixers = self.linear_layers + self.mamba_layers
+        if not self.kv_heads:
+            put(self, "kv_heads", self.heads)
+        if not self.head_dim and self.heads:
+            if self.hidden % self.heads:
+                raise ValueError(
+                    f"heads is {self.heads}; allowed: a divisor of hidden = {self.hidden}, "
+                    "or give head_dim"
+                )
+            put(self, "head_dim", self.hidden // self.heads)
+        if not self.v_head_dim:
+            put(self, "v_head_dim", self.head_dim)
+        if self.heads and not (self.full_layers or self.window_layers):
+            put(self, "full_layers", self.layers - mixers)
+        if self.ffn and not (self.dense_layers or self.moe_layers):
+            put(self, "dense_layers", self.layers)
+        self._check()
+
+    def _check(self) -> None:
+        def need(good: bool, field: str, allowed: str) -> None:
+            if not good:
+                raise ValueError(f"{field} is {getattr(self, field)!r}; allowed: {allowed}")
+
+        softmax = self.full_layers + self.window_layers
+        need(softmax <= self.layers, "full_layers", f"with window_layers at most {self.layers}")
+        if softmax:
+            need(self.heads > 0, "heads", "a positive integer")
+            need(self.heads % self.kv_heads == 0, "kv_heads", f"a divisor of {self.heads} heads")
+            need(self.v_head_dim > 0, "v_head_dim", "a positive integer")
+        if self.window_layers:
+            need(self.window > 0, "window", "a positive integer, as there are window_layers")
+        for field in ("linear_layers", "mamba_layers", "dense_layers", "moe_layers"):
+            need(getattr(self, field) <= self.layers, field, f"at most {self.layers} layers")
+        if self.dense_layers:
+            need(self.ffn > 0, "ffn", "a positive integer, as there are dense_layers")
+        need(self.mlp_matrices in (2, 3), "mlp_matrices", "2 or 3")
+        need(self.q_multiplier in (1, 2), "q_multiplier", "1 or 2")
+        if self.moe_layers:
+            need(self.experts > 0, "experts", "a positive integer, as there are moe_layers")
+            need(1 <= self.topk <= self.experts, "topk", f"1 to {self.experts} experts")
+            need(self.moe_ffn > 0, "moe_ffn", "a positive integer, as there are moe_layers")
+        if self.kv_lora_rank:
+            need(self.rope_head_dim > 0, "rope_head_dim", "a positive integer with kv_lora_rank")
+            need(self.nope_head_dim > 0, "nope_head_dim", "a positive integer with kv_lora_rank")
+        for group, first in (("linear", "linear_value_heads"), ("mamba", "mamba_heads")):
+            if getattr(self, f"{group}_layers"):
+                need(getattr(self, first) > 0, first, f"a positive integer with {group}_layers")
+
+
+def _size(field: str, value: object, positive: bool) -> int:
+    low = 1 if positive else 0
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{field} is {value!r}; allowed: a whole number >= {low}")
+    if not low <= value <= _LARGEST:
+        raise ValueError(f"{field} is {value!r}; allowed: a whole number >= {low}, at most 1e12")
+    return int(value)

@@ -1,0 +1,29 @@
+"""Normal and Poisson variates from uniform ones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+
+def normals(u: float, v: float) -> tuple[float, float]:
+    """Box and Muller."""
+    radius = math.sqrt(-2.0 * math.log(u))
+    return radius * math.cos(2.0 * math.pi * v), radius * math.sin(2.0 * math.pi * v)
+
+
+def poisson_count(w: float, mean: float, uniform: Callable[[], float]) -> int:
+    """Below 32 the first count that a uniform number does not exceed; above by Giles' Q_N2."""
+    if mean < 32.0:
+        u, k = uniform(), 0
+        probability = total = math.exp(-mean)
+        while u > total:
+            probability *= mean / (k + 1)
+            if total + probability == total:
+                break  # all there is, to a rounding
+            total, k = total + probability, k + 1
+        return k
+    x = mean + math.sqrt(mean) * w + (1.0 / 3.0 + w**2 / 6.0)
+    x += (-w / 36.0 - w**3 / 72.0) / math.sqrt(mean)
+    x += (-8.0 / 405.0 + 7.0 * w**2 / 810.0 + w**4 / 270.0) / mean
+    return math.floor(max(x, 0.0))

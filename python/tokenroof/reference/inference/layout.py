@@ -1,0 +1,33 @@
+"""What each device has of a model under a plan (docs/inference/step-model.md, section 4)."""
+
+from __future__ import annotations
+
+from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.inference.structure import mixer_types
+from tokenroof.reference.records.dtypes import type_name
+from tokenroof.reference.records.records import Record
+
+__all__ = ["share"]
+
+
+def share(load: float, n: float) -> float:
+    """Even shares; below one item a rank, the busiest still has the whole item."""
+    return maximum(divide(load, n), minimum(load, 1.0))
+
+
+class Layout:
+    """What each device has of the model under a plan."""
+
+    def __init__(self, model: Record, plan: Record) -> None:
+        self.tp, self.pp, self.dp, self.cp = plan["tp"], plan["pp"], plan["dp"], plan["cp"]
+        self.heads = model["heads"] / self.tp
+        self.kv_heads = maximum(model["kv_heads"] / self.tp, 1.0)  # replicated beyond that
+        self.softmax = model["full_layers"] + model["window_layers"]
+        self.group = self.tp * self.dp
+        self.moe_ep = plan["moe_ep"]
+        self.weights = type_name(plan["weights"])
+        self.activations = type_name(plan["activations"])
+        self.mixers, self.mixer_activations = mixer_types(model, plan)
+        self.experts = type_name(plan["experts"])
+        self.cache = type_name(plan["kv_cache"])
+        self.ends = self.weights if self.weights in ("fp32", "tf32") else "bf16"

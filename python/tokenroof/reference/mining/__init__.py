@@ -1,0 +1,1 @@
+"""Twins of mining's kernels, and of its margins, targets and paths."""

@@ -1,0 +1,1 @@
+"""Packed records by name, element types, constants of measured forms."""

@@ -1,0 +1,125 @@
+"""Serving in closed loop: docs/inference/step-model.md, section 8, read aloud."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.inference.layout import share
+from tokenroof.reference.inference.memory import sequence_bytes, weight_bytes
+from tokenroof.reference.inference.structure import collectives_of_step, kernels_of_step
+from tokenroof.reference.inference.transformer import mixed_prompts_step, prompts_step
+from tokenroof.reference.records.records import Record, takes_records, unpack
+
+__all__ = ["serving", "serving_of_terms", "serving_terms"]
+
+
+def nearly_hidden(x: float, y: float) -> float:
+    """The larger of two times, and of the smaller 0.19 of its share's cube: near their 4-norm."""
+    more, less = maximum(x, y), minimum(x, y)
+    part = divide(less, more if more > 0.0 else 1.0)
+    return more + 0.19 * (less * (part * part * part))
+
+
+@takes_records("device", "calibration", "model", "plan")
+def serving_terms(
+    device: Record, calibration: Record, model: Record, plan: Record, concurrency: float,
+    input_tokens: float, output_tokens: float,
+) -> dict[str, float]:  # fmt: skip
+    """What device, model and plan give, without an engine's gaps."""
+    c = calibration
+    memory = device["memory_bytes"]
+    if math.isnan(memory):
+        slots = math.inf
+    else:
+        room = memory * c["engine.memory_share"]
+        room = (
+            room
+            - weight_bytes(model, plan) * c["engine.memory_weights"]
+            - c["engine.memory_reserved"]
+        )
+        each = sequence_bytes(model, plan, input_tokens + output_tokens)
+        slots = divide(room, each) * plan["dp"]
+    good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
+    batch = minimum(concurrency, slots) if good else math.nan
+    bare = {**c, "engine.kernel_gap": 0.0, "engine.collective_gap": 0.0, "engine.sequence": 0.0}
+    load = batch, input_tokens + 0.5 * output_tokens
+    decode = mixed_prompts_step(device, bare, model, plan, *load, 0.0, 0.0, 0.0)
+    mixed = mixed_prompts_step(device, bare, model, plan, *load, plan["dp"], input_tokens, 0.0)
+    alone = prompts_step(device, bare, model, plan, 1.0, input_tokens, 0.0)
+    limit, idle = device["tdp_w"], device["idle_w"]
+    if math.isnan(idle):
+        idle = limit * c["idle_fraction"]
+    idle = idle * (plan["tp"] * plan["dp"] * plan["cp"] * plan["pp"])
+    return {
+        "batch": batch,
+        "slots": slots,
+        "decode_s": decode["time"],
+        "mixed_s": mixed["time"],
+        "prefill_s": alone["time"] if good else math.nan,
+        "kernels": kernels_of_step(model, plan),
+        "collectives": collectives_of_step(model, plan),
+        "sequences": share(share(batch, plan["pp"]), plan["dp"]),
+        "lanes": plan["pp"] * plan["dp"],
+        "decode_j": (decode["watts"] - idle) * decode["time"],
+        "mixed_j": (mixed["watts"] - idle) * mixed["time"],
+        "idle_w": idle,
+    }
+
+
+@takes_records("calibration")
+def serving_of_terms(
+    calibration: Record, terms: Record | Sequence[float], concurrency: float, output_tokens: float
+) -> dict[str, float]:
+    """What users see, from the terms and the engine's constants."""
+    c = calibration
+    if isinstance(terms, Mapping):
+        t: Record = terms
+    else:
+        from tokenroof import _core
+
+        t = unpack(_core.SERVING_TERMS, terms)
+    batch = t["batch"]
+    gaps = t["kernels"] * c["engine.kernel_gap"] + t["collectives"] * c["engine.collective_gap"]
+    host = t["kernels"] * c["engine.prefill_kernel"]
+    step = t["decode_s"] + gaps + c["engine.sequence"] * t["sequences"]
+    mixed = t["mixed_s"] + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)
+    extra = divide(nearly_hidden(mixed, host) - step, t["lanes"])
+    others = maximum(batch - 1.0, 0.0)
+    prompts_a_step = divide(others, output_tokens)
+    interference = prompts_a_step * extra
+    tpot = step + interference
+    prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], host)
+    burst = c["engine.burst"] * others * extra
+    queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * output_tokens * tpot
+    ttft = c["engine.request"] + prefill + step + burst + queue
+    latency = ttft + maximum(output_tokens - 1.0, 0.0) * tpot
+    more = t["mixed_j"] - t["decode_j"]
+    joules = t["decode_j"] + divide(prompts_a_step, t["lanes"]) * more
+    return {
+        "ttft": ttft,
+        "tpot": tpot,
+        "latency": latency,
+        "output_rate": divide(concurrency * output_tokens, latency),
+        "batch": batch,
+        "slots": t["slots"],
+        "step_s": step,
+        "interference_s": interference,
+        "prefill_s": prefill,
+        "burst_s": burst,
+        "queue_s": queue,
+        "watts": t["idle_w"] + divide(joules, tpot),
+    }
+
+
+@takes_records("device", "calibration", "model", "plan")
+def serving(
+    device: Record, calibration: Record, model: Record, plan: Record, concurrency: float,
+    input_tokens: float, output_tokens: float,
+) -> dict[str, float]:  # fmt: skip
+    """Latency and throughput of a replica in closed loop."""
+    terms = serving_terms(
+        device, calibration, model, plan, concurrency, input_tokens, output_tokens
+    )
+    return serving_of_terms(calibration, terms, concurrency, output_tokens)

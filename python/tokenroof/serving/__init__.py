@@ -1,0 +1,22 @@
+"""Serving in closed loop: throughput against speed per user, and the load that an objective allows.
+
+So many requests are in flight, each answered one followed by the next. `tokenroof.kernels.serving` holds
+the formulas: the batch that the memory allows, prompts that pass through the steps of the others, bursts,
+and the queue for a slot. Times are means.
+"""
+
+from __future__ import annotations
+
+from tokenroof.serving.capacity import SLO, capacity
+from tokenroof.serving.curve import curve
+from tokenroof.serving.frontier import frontier
+from tokenroof.serving.loads import POWERS
+from tokenroof.serving.plans import default_plans, native_types, released_types
+
+__all__ = [
+    "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types", "released_types",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,181 @@
+"""The most load that meets an objective."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof.inference.door import deployment
+from tokenroof.serving.closed_loop import evaluate
+from tokenroof.serving.curve import table_of
+from tokenroof.serving.loads import as_load, as_power
+from tokenroof.support.arguments import number
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import xarray as xr
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+
+__all__ = ["SLO", "capacity"]
+
+
+@dataclass(frozen=True)
+class SLO:
+    """What users are promised: upper bounds on the mean times of a request; None: no bound.
+
+    Parameters
+    ----------
+    ttft_s : float, optional
+        Time to the first token [s].
+    tpot_s : float, optional
+        Time per output token after the first [s].
+    percentile : float, optional
+        Of the requests that must be as fast, over 0 and below 100; None: the mean request. `capacity`
+        knows means alone.
+    sure : bool
+        Hold the upper ends of the error bands to the bounds, not the estimates.
+
+    Raises
+    ------
+    ValueError
+        For a bound that is not a positive number, or a percentile out of range.
+
+    Examples
+    --------
+    >>> SLO(ttft_s=1.0, tpot_s=0.02).tpot_s
+    0.02
+    """
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    percentile: float | None = None
+    sure: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("ttft_s", "tpot_s"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not 0.0 < number(value) < np.inf:
+                raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
+        share = self.percentile
+        if share is not None and not 0.0 < number(share) < 100.0:
+            raise ValueError(
+                f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
+            )
+        if not isinstance(self.sure, (bool, np.bool_)):
+            raise ValueError(f"sure is {self.sure!r}; allowed: True or False")
+
+
+# Replicas are not asked to hold more requests in flight than this.
+_MOST_REQUESTS = 2.0**24
+
+
+def capacity(
+    device: str | Device,
+    model: str | Model,
+    plan: Plan | None,
+    slo: SLO,
+    input_tokens: float = 1024,
+    output_tokens: float = 1024,
+    fidelity: str | Calibration = "calibrated",
+    power: str = "provisioned",
+    pue: float = 1.2,
+) -> xr.Dataset:
+    """The most load of one replica that meets an objective on mean times.
+
+    Both times grow with the requests in flight, so the most is found by halving an interval of whole
+    numbers. No more than 2**24 = 16,777,216 requests are looked at: an objective that these meet has that
+    answer.
+
+    Parameters
+    ----------
+    device, model, plan, input_tokens, output_tokens, fidelity, power, pue
+        As in `curve`.
+    slo : SLO
+        Bounds on TTFT and TPOT.
+
+    Returns
+    -------
+    xarray.Dataset
+        `curve` at the largest ``concurrency`` that meets the objective, without a dimension. Where not
+        even one request does, or none fits, ``concurrency`` is 0 and all else NaN.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, asks for a
+        percentile, or is to be sure of times whose error band is unknown (``fidelity="datasheet"``).
+
+    Examples
+    --------
+    >>> most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(tpot_s=0.02))
+    >>> bool(most.tpot_s <= 0.02), int(most.concurrency) > 64
+    (True, True)
+    """
+    if not isinstance(slo, SLO):
+        raise TypeError(f"slo is {slo!r}; allowed: an SLO")
+    if slo.ttft_s is None and slo.tpot_s is None:
+        raise ValueError("slo has neither ttft_s nor tpot_s; allowed: at least one bound")
+    if slo.percentile is not None:
+        raise ValueError(
+            f"percentile is {slo.percentile!r}; allowed: None, as the closed form gives means"
+        )
+
+    on = deployment(device, model, plan, fidelity)
+    load = as_load(input_tokens, output_tokens)
+    power, pue = as_power(power, pue)
+    if slo.sure:
+        _check_bands(slo, on.calibration)
+    end = "_high_s" if slo.sure else "_s"
+    bounds = {f"{name}{end}": getattr(slo, f"{name}_s") for name in ("ttft", "tpot")}
+
+    def meets(users: float) -> bool:
+        values = evaluate([on], load, np.array([users]), power, pue)
+        return all(
+            bound is None or bool(values[name][0, 0] <= bound) for name, bound in bounds.items()
+        )
+
+    most = _most(meets)
+    table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
+    if most >= 1.0:
+        return table
+    nothing = table.where(False)
+    nothing["fits"] = table["fits"]
+    return nothing.assign_coords(concurrency=0.0)
+
+
+def _check_bands(slo: SLO, known: Calibration) -> None:
+    """Reject an objective that is to be sure of times whose error band is unknown."""
+    for name, band in (("ttft_s", known.ttft_band), ("tpot_s", known.error_band)):
+        if getattr(slo, name) is not None and not np.isfinite(band):
+            raise ValueError(
+                f"sure is True with {name} and fidelity {known.name!r}, whose error band is unknown; "
+                "allowed: sure=False, or a fidelity with a band, as 'calibrated' has"
+            )
+
+
+def _most(meets: Callable[[float], bool]) -> float:
+    """The largest whole number that meets, up to `_MOST_REQUESTS`; 0 where not even one does."""
+    if not meets(1.0):
+        return 0.0
+    low, high = 1.0, 2.0
+    while meets(high):
+        low = high
+        if low >= _MOST_REQUESTS:
+            return low
+        high = 2.0 * low
+    while high - low > 1.0:
+        middle = float(np.floor(0.5 * (low + high)))
+        if meets(middle):
+            low = middle
+        else:
+            high = middle
+    return low

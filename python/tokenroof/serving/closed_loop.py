@@ -1,0 +1,150 @@
+"""All quantities of deployments under a closed loop, from one call of the kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment, DevicePower
+    from tokenroof.serving.loads import Load
+
+__all__ = ["UNITS", "attributes", "describe", "evaluate"]
+
+_FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
+
+
+UNITS = {
+    "ttft_s": ("s", "mean time to the first token"),
+    "tpot_s": ("s", "mean time per output token after the first"),
+    "interactivity": ("token/s", "output tokens per second of one user, 1 / TPOT"),
+    "latency_s": ("s", "mean time from a request to its last token"),
+    "output_throughput": ("token/s", "output tokens of the replica per second"),
+    "input_throughput": ("token/s", "prompt tokens of the replica per second"),
+    "total_throughput": ("token/s", "input and output tokens of the replica per second"),
+    "per_device": ("token/s", "output tokens per second and device"),
+    "batch": ("1", "sequences in the engine's batch, at most what the memory holds"),
+    "queue_s": ("s", "part of the time to the first token that waits for a slot"),
+    "watts": ("W", "mean board power of the replica, by load"),
+    "chassis_watts": ("W", "power of the replica's servers at the wall, by load"),
+    "provisioned_watts": ("W", "power that the site sets aside for the replica, all in"),
+    "facility_watts": ("W", "power of the servers times PUE"),
+    "output_tokens_per_joule": ("token/J", "output tokens per joule of board energy"),
+    "output_tokens_per_s_per_mw": ("token/(s MW)", "output tokens per second and MW"),
+    "fits": ("1", "whether weights, and one request's cache, fit the memory"),
+    "tpot_low_s": ("s", "TPOT at the lower end of its error band"),
+    "tpot_high_s": ("s", "TPOT at the upper end of its error band"),
+    "ttft_low_s": ("s", "TTFT at the lower end of its error band"),
+    "ttft_high_s": ("s", "TTFT at the upper end of its error band"),
+    "error_band": ("1", "relative band that holds four in five measured TPOT; NaN where unknown"),
+    "ttft_error_band": (
+        "1",
+        "relative band that holds four in five measured TTFT; NaN where unknown",
+    ),
+}
+
+
+def _powers(
+    power: DevicePower, devices: NDArray[np.float64], board: NDArray[np.float64], pue: float
+) -> dict[str, NDArray[np.float64]]:
+    """Watts of a replica by name, from its boards' by load."""
+    provisioned, kind = power.provisioned_w, power.provisioned_kind
+    chassis = board + devices * power.host_w
+    return {
+        "board": board,
+        "chassis": chassis,
+        "provisioned": devices * provisioned + 0.0 * board,
+        "facility": pue * chassis,
+        # what the public dashboard divides by: only the devices that it shows have one
+        "dashboard": devices * (provisioned if kind == "catalogue" else np.nan) + 0.0 * board,
+    }
+
+
+def evaluate(
+    on: Sequence[Deployment],
+    load: Load,
+    concurrency: NDArray[np.float64],
+    power: str = "provisioned",
+    pue: float = 1.2,
+) -> dict[str, NDArray[Any]]:
+    """All quantities over (deployment, concurrency), of deployments on one device."""
+    d, m = on[0].records[0], on[0].records[2]
+    c, p = (np.stack([one.records[i] for one in on])[:, None, :] for i in (1, 3))
+    band = np.array([one.calibration.error_band for one in on])[:, None]
+    ttft_band = np.array([one.calibration.ttft_band for one in on])[:, None]
+    devices = np.array([one.plan.devices for one in on], dtype=float)[:, None]
+
+    served = kernels.serving(  # type: ignore[attr-defined]
+        d, c, m, p, concurrency, load.input_tokens, load.output_tokens
+    )
+    ttft, tpot, rate, watts = (
+        served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
+    )
+    shown = _powers(on[0].power, devices, watts, pue)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        out = {
+            "ttft_s": ttft,
+            "tpot_s": tpot,
+            "interactivity": 1.0 / tpot,
+            "latency_s": served[..., _FIELD["latency"]],
+            "output_throughput": rate,
+            "input_throughput": rate * load.input_tokens / load.output_tokens,
+            "total_throughput": rate * (1.0 + load.input_tokens / load.output_tokens),
+            "per_device": rate / devices,
+            "batch": served[..., _FIELD["batch"]],
+            "queue_s": served[..., _FIELD["queue_s"]],
+            "watts": watts,
+            "chassis_watts": shown["chassis"],
+            "provisioned_watts": shown["provisioned"],
+            "facility_watts": shown["facility"],
+            "output_tokens_per_joule": rate / watts,
+            "output_tokens_per_s_per_mw": rate / shown[power] * 1e6,
+            "tpot_low_s": tpot / (1.0 + band),
+            "tpot_high_s": tpot * (1.0 + band),
+            "ttft_low_s": ttft / (1.0 + ttft_band),
+            "ttft_high_s": ttft * (1.0 + ttft_band),
+        }
+    out["fits"] = np.broadcast_to(served[..., _FIELD["slots"]] >= 1.0, rate.shape).copy()
+    out["error_band"] = np.broadcast_to(band, rate.shape).copy()
+    out["ttft_error_band"] = np.broadcast_to(ttft_band, rate.shape).copy()
+    return out
+
+
+def attributes(
+    on: Deployment,
+    load: Load,
+    fidelity: str | Calibration,
+    calibrated_on: str,
+    power: str,
+) -> dict[str, Any]:
+    """What a table says of itself."""
+    return {
+        "device": on.device.name,
+        "model": on.model.name,
+        "input_tokens": load.input_tokens,
+        "output_tokens": load.output_tokens,
+        "fidelity": fidelity if isinstance(fidelity, str) else fidelity.name,
+        "calibrated_on": calibrated_on,
+        "power": power,
+        "watts_band": on.power.band,
+        "provisioned_w_per_device": on.power.provisioned_w,
+        "provisioned_kind": on.power.provisioned_kind,
+        "load": "closed loop: requests in flight are constant; times are means",
+    }
+
+
+def describe(table: xr.Dataset) -> xr.Dataset:
+    """Put units and long names on the variables."""
+    for name, (units, long_name) in UNITS.items():
+        if name in table:
+            table[name].attrs.update(units=units, long_name=long_name)
+    return table

@@ -1,0 +1,56 @@
+"""What callers of this folder give beside a deployment: a load, concurrencies, which power counts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof.support.arguments import amounts, number
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["POWERS", "Load", "as_concurrency", "as_load", "as_power"]
+
+#: Which power counts in ``output_tokens_per_s_per_mw``.
+POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")
+
+
+@dataclass(frozen=True)
+class Load:
+    """Mean tokens of a request [1]."""
+
+    input_tokens: float
+    output_tokens: float
+
+    @property
+    def context(self) -> float:
+        """Mean cached tokens while decoding."""
+        return self.input_tokens + 0.5 * self.output_tokens
+
+
+def as_load(input_tokens: float, output_tokens: float) -> Load:
+    sizes = []
+    for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
+        array = amounts(name, value, positive=True)
+        if array.ndim:
+            raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one number, a mean")
+        sizes.append(float(array))
+    return Load(*sizes)
+
+
+def as_power(name: str, pue: float) -> tuple[str, float]:
+    if name not in POWERS:
+        raise ValueError(f"power is {name!r}; allowed: {', '.join(POWERS)}")
+    if not 1.0 <= number(pue) < np.inf:
+        raise ValueError(f"pue is {pue!r}; allowed: finite numbers >= 1")
+    return name, float(pue)
+
+
+def as_concurrency(value: ArrayLike) -> NDArray[np.float64]:
+    array = np.atleast_1d(amounts("concurrency", value, positive=True))
+    if array.ndim > 1:
+        raise ValueError(f"concurrency has {array.ndim} dimensions; allowed: one")
+    return array

@@ -1,0 +1,97 @@
+"""Plans worth trying for a model on a device."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof.inference.door import check_units
+from tokenroof.records import dtypes
+from tokenroof.records.device import link_domain
+from tokenroof.records.plan import Plan
+
+if TYPE_CHECKING:
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+
+__all__ = ["default_plans", "native_types", "released_types"]
+
+
+def native_types(device: Device) -> tuple[str, str]:
+    """Narrowest types of weights and cache that this device has units for.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> native_types(tr.device("H100-SXM"))
+    ('fp8', 'fp8')
+    """
+    for kind, weights in (("fp4", "nvfp4"), ("fp8", "fp8")):
+        if kind in device.peak:
+            return weights, "fp8"
+    return "bf16", "bf16"
+
+
+def released_types(model: Model) -> tuple[str, str] | None:
+    """Types of a released checkpoint, of its experts and of the rest, where these are narrow.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> released_types(tr.model("gpt-oss-120b")), released_types(tr.model("Llama-3.1-8B"))
+    (('bf16', 'mxfp4'), None)
+    """
+    experts, _, rest = model.native_dtype.partition(" experts")
+    if rest.endswith(" rest") and experts in dtypes.NAMES:
+        return rest.rpartition(", ")[2].removesuffix(" rest"), experts
+    return ("fp8_block", "fp8_block") if "fp8" in experts and "block" in experts else None
+
+
+def default_plans(
+    device: Device, model: Model, devices_max: int | None = None, engine: str = "vllm"
+) -> list[Plan]:
+    """Plans worth trying: powers of two of tensor and attention-data parallelism, experts spread.
+
+    Types are the device's narrowest (`native_types`), and those that the model was released in
+    (`released_types`); layouts that do not divide the model are left out.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> plans = default_plans(tr.device("H200-SXM"), tr.model("Llama-3.1-8B"), devices_max=8)
+    >>> [plan.tp for plan in plans]
+    [1, 2, 4, 8]
+    """
+    if devices_max is None:
+        devices_max = max(device.link_domain_size or 1, 8)
+    if (
+        isinstance(devices_max, bool)
+        or not isinstance(devices_max, (int, np.integer))
+        or devices_max < 1
+    ):
+        raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
+    domain = link_domain(device)
+    most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
+    powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
+    weights, cache = native_types(device)
+    types, released = [(weights, weights)], released_types(model)
+    if released == ("fp8_block", "fp8_block") and weights == "fp8":
+        types = [released]
+    elif released and released != types[0]:
+        types.append(released)
+    plans = []
+    for tp, dp, (weights, experts) in product(powers, powers if model.experts else [1], types):
+        if tp * dp > most:
+            continue
+        for ep in {tp * dp, dp} if model.experts else {dp}:
+            plan = Plan(tp=tp, dp=dp, moe_ep=ep, weights=weights, experts=experts, kv_cache=cache,
+                        engine=engine)  # fmt: skip
+            try:
+                plan.check(model)
+                check_units(device, plan)
+            except ValueError:
+                continue
+            plans.append(plan)
+    return plans

@@ -1,0 +1,1 @@
+"""Names, formats, numbers that callers give, optional libraries, sampling: knows no subject."""

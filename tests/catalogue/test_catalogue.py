@@ -1,0 +1,236 @@
+"""The catalogue: complete, sane, and every number with a unit, a kind and a source."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tokenroof import catalogue
+from tokenroof.catalogue import files as _load
+from tokenroof.support.names import near_matches, normalise, unknown
+
+FOLDER = Path(catalogue.__file__).parent
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    return catalogue.sources()
+
+
+def test_counts():
+    assert len(catalogue.all_devices()) == 91
+    assert len(catalogue.all_miners()) == 89
+    assert len(catalogue.links()) == 30
+    assert len(catalogue.quotes()) == 531  # the keynote's five prices stand in the tiers
+    assert len(catalogue.tier_rows()) == 5
+
+
+@pytest.mark.parametrize("name", _load.FILES)
+def test_text_of_the_files(name):
+    text = (FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    assert "find_" + "string" not in text  # how a source was found is nobody's business
+    assert not re.search(r"\bids? \d{9,}", text)
+
+
+@pytest.mark.parametrize("name", ["devices", "miners", "links"])
+def test_every_number_has_unit_kind_and_source(name):
+    file = _load.table(name)
+    words = {"generation", "link_generation"}  # labels, not quantities
+    used = set()
+    for row in file[name.removesuffix("s")]:
+        origins = _load.provenance_of(file, row)
+        for key, value in row.items():
+            items = [f"{key}_{k}" for k in value] if key == "peak" else [key]
+            if key in words or not isinstance(value, (int, float, dict)) or key in ("kinds",):
+                continue
+            if key == "own_sources":
+                continue
+            for item in items:
+                origin = origins[item]
+                assert origin.kind in catalogue.KINDS
+                assert origin.source
+                assert origin.unit
+                assert origin.date
+        # an exception for a field that is not there would be a slip
+        listed = [f for names in row.get("kinds", {}).values() for f in names]
+        assert set(listed) | set(row.get("own_sources", ())) <= set(origins)
+        assert max(Counter(listed).values(), default=1) == 1
+        used |= set(row["sources"]) | {s for v in row.get("own_sources", {}).values() for s in v}
+    assert used == set(file["sources"])
+
+
+def test_sources_is_complete(numbers):
+    assert list(numbers.columns) == [
+        "file", "item", "field", "value", "unit", "kind", "source", "date",
+    ]  # fmt: skip
+    assert set(numbers["file"]) == {*_load.FILES}
+    assert numbers["kind"].isin(catalogue.KINDS).all()
+    assert (numbers["source"].str.len() > 0).all()
+    assert (numbers["unit"].str.len() > 0).all()
+    assert np.isfinite(numbers["value"]).all()
+    ours = numbers[numbers["file"] != "models"]
+    assert (ours["date"].str.len() > 0).all()
+    frame = catalogue.devices()
+    cells = frame[list(frame.attrs["units"])].notna().sum().sum()
+    assert (numbers["file"] == "devices").sum() == cells
+
+
+def test_cells_without_a_source_are_estimates(numbers):
+    key = numbers.set_index(["item", "field"])["kind"]
+    assert key["H100-SXM", "idle_w"] == "estimate"
+    assert key["H200-SXM", "idle_w"] == "measured"
+    assert key["B200-SXM", "peak_bf16"] == "datasheet"
+    assert key["Rubin Ultra NVL576", "peak_fp4"] == "estimate"
+    assert key["Core i7 920", "hashrate"] == "estimate"
+    assert set(numbers[numbers["item"] == "EPYC 9965"]["kind"]) <= {"estimate", "vendor"}
+
+
+def test_frames():
+    devices, miners = catalogue.devices(), catalogue.miners()
+    assert len(devices) == 91
+    assert devices["name"].is_unique
+    assert len(miners) == 89
+    assert miners["name"].is_unique
+    assert devices.attrs["units"]["memory_bandwidth"] == "B/s"
+    row = devices.set_index("name").loc["H100-SXM"]
+    assert row["peak_bf16"] == 989.4e12
+    assert row["tdp_w"] == 700
+    assert np.isnan(devices.set_index("name").loc["Groq 3 LPU (LPX rack)", "tdp_w"])
+    known = miners["power"].notna()
+    np.testing.assert_array_equal(
+        miners["efficiency"][known], (miners["power"] / miners["hashrate"] * 1e12)[known]
+    )
+    assert {"name", "parameters"} <= set(catalogue.models().columns)
+
+
+def test_tiers_do_not_invent():
+    rows = {row["name"]: row for row in catalogue.tier_rows()}
+    assert [r["price_per_mtok"] for r in rows.values()] == [0, 3, 6, 45, 150]
+    assert rows["Premium"]["interactivity"] == 400
+    assert rows["Premium"]["context"] == 400e3
+    for name in ("Free", "Medium", "High", "Ultra"):
+        assert rows[name]["interactivity"] is None
+    assert rows["Free"]["context"] is None
+    assert rows["Ultra"]["model"] is None
+    for row in rows.values():
+        for field, origin in row["provenance"].items():
+            assert row[field] is not None
+            assert origin.kind in ("press", "vendor")
+            assert origin.source
+    frame = catalogue.tiers().set_index("name")
+    assert frame.loc["Premium", "interactivity_kind"] == "vendor"
+    assert np.isnan(frame.loc["Medium", "interactivity"])
+
+
+def test_quotes():
+    assert all(q.unit and q.date and q.source and q.region for q in catalogue.quotes())
+    for kind in catalogue.quote_kinds():  # so that `latest` never compares two units
+        units = {q.unit for q in catalogue.quotes(kind)}
+        assert len(units) == 1, kind
+    assert {q.region for q in catalogue.quotes("electricity_industrial", "texas")} == {"US Texas"}
+    assert catalogue.quotes("btc_price", "nowhere") == ()
+    with pytest.raises(KeyError, match="did you mean 'btc_price'"):
+        catalogue.quotes("btc_prize")
+
+
+def test_latest():
+    assert catalogue.latest("btc_hashprice").value == 33.0
+    assert catalogue.latest("btc_hashprice").unit == "USD/PH/day"
+    assert catalogue.latest("electricity_industrial", "US Texas").value == 0.0725
+    assert catalogue.latest("electricity_industrial", "Texas").date == "2026-01"
+    assert catalogue.latest("pue", "Google fleet").kind != "estimate"  # 1.10 printed, 1.09 not
+    with pytest.raises(KeyError, match="region of btc_price"):
+        catalogue.latest("btc_price", "Litecoin")
+
+
+def test_converted_units():
+    old = {q.date: q.value for q in catalogue.quotes("btc_hashprice")}
+    assert old["2021-10-24"] == 380.0  # printed as 0.38 USD/TH/day
+    assert catalogue.latest("dc_construction_capex", "Tokyo").value == 15.2e6
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("2026-03-16", (2026, 3, 16)),
+        ("2026-03", (2026, 3, 0)),
+        ("2026", (2026, 0, 0)),
+        ("2024-H2", (2024, 12, 0)),
+        ("2025-Q2", (2025, 6, 0)),
+        ("2024-2025", (2025, 0, 0)),
+        ("2023-", (2023, 0, 0)),
+        ("", (0, 0, 0)),
+        (None, (0, 0, 0)),
+    ],
+)
+def test_date_key(text, key):
+    assert _load.date_key(text) == key
+
+
+def test_links_know_their_generations():
+    rate = {r["name"]: r.get("device_bandwidth") for r in catalogue.links()}
+    generations = [rate[f"NVLink {g}"] for g in range(1, 7)]
+    assert generations == [8e10, 1.5e11, 3e11, 4.5e11, 9e11, 1.8e12]
+    assert rate["NVLink 7"] is None  # not published
+    for row in catalogue.links():
+        assert set(row["provenance"]) <= set(row)
+
+
+def test_unknown_file():
+    with pytest.raises(KeyError, match="devices"):
+        _load.table("../secrets")
+
+
+def test_provenance_rejects_other_kinds():
+    with pytest.raises(ValueError, match="datasheet"):
+        _load.Provenance("rumour", "somebody")
+
+
+def test_first_use_is_quick():
+    best = np.inf
+    for _ in range(3):
+        _load.clear_cache()
+        start = time.perf_counter()
+        _load.table("devices")
+        best = min(best, time.perf_counter() - start)
+    assert best < 0.060
+
+
+def test_records_need_no_optional_library():
+    code = (
+        "import sys, tokenroof.catalogue as c\n"
+        "c.all_devices(), c.all_miners(), c.links(), c.latest('btc_price'), c.tier_rows()\n"
+        "print([m for m in ('pandas', 'xarray', 'scipy', 'plotly') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_normalise():
+    assert normalise("H200 SXM") == normalise("h200_sxm") == normalise("H200-sxm") == "h200sxm"
+    assert normalise("Antminer S21+") != normalise("Antminer S21")
+    with pytest.raises(TypeError, match="int"):
+        normalise(3)
+
+
+def test_near_matches():
+    shown = {"h200": "H200-SXM", "H20": "H20", "h20_sxm": "H20", "T4": "T4"}
+    assert near_matches("H20O", shown) == ["H200-SXM", "H20"]
+    assert near_matches("H20O", shown, n=1) == ["H200-SXM"]
+    assert near_matches("", shown) == []
+    assert near_matches("zzzz", ["H200"]) == []
+    near_matches("h" * 1_000_000, shown)  # bounded work
+
+
+def test_unknown_reads_as_a_sentence():
+    error = unknown("device", "H20O", {"h200": "H200-SXM", "h20": "H20"})
+    assert isinstance(error, KeyError)
+    assert str(error) == "unknown device 'H20O'; did you mean 'H200-SXM', 'H20'?"
+    assert str(unknown("device", "??", ["H20"])) == "unknown device '??'"

@@ -1,0 +1,236 @@
+"""The command line, as a user runs it: by subprocess."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+COMMANDS = ("report", "list", "roofline", "curve", "hash", "measure", "check", "info")
+GENESIS = (
+    "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
+    "29ab5f49ffff001d1dac2b7c"
+)
+
+
+def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tokenroof.cli", *arguments],
+        capture_output=True, text=True, timeout=60, check=False, **more,
+    )  # fmt: skip
+
+
+def document(*arguments: str) -> Any:
+    done = run(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout, parse_constant=lambda text: pytest.fail(f"{text} in JSON"))
+
+
+def test_help_is_short_and_quick() -> None:
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        done = run("--help")
+        times.append(time.perf_counter() - start)
+        assert done.returncode == 0
+        for command in COMMANDS:
+            assert command in done.stdout
+    # 300 ms is the aim on a quiet machine; this only guards against a heavy import
+    assert min(times) < 1.5
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from tokenroof.cli import main\n"
+        "try: main(['--help'])\nexcept SystemExit: pass\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = set(done.stderr.split())
+    assert not imported & {"pandas", "xarray", "plotly", "rich", "scipy", "jinja2"}
+    assert not {name for name in imported if name.startswith("tokenroof.cli.commands.")}
+
+
+def test_each_command_has_a_line_and_a_file() -> None:
+    from tokenroof.cli import commands
+
+    files = Path(commands.__file__).parent.glob("*.py")
+    assert {path.stem for path in files} - {"__init__"} == set(commands.COMMANDS) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_an_example(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert f"example: tokenroof {command}" in done.stdout
+    assert "--json" in done.stdout
+
+
+def test_no_command_prints_help() -> None:
+    done = run()
+    assert done.returncode == 0
+    assert "tokenroof report" in done.stdout
+
+
+def test_version() -> None:
+    import tokenroof
+
+    assert run("--version").stdout.strip() == tokenroof.__version__
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("devices", "H200-SXM"),
+        ("models", "DeepSeek-V3"),
+        ("miners", "Antminer S21"),
+        ("tiers", "Premium"),
+    ],
+)
+def test_list(what: str, name: str) -> None:
+    done = run("list", what)
+    assert done.returncode == 0
+    assert name in done.stdout
+    assert name in [row["name"] for row in document("list", what)]
+
+
+def test_list_match() -> None:
+    rows = document("list", "devices", "--match", "hopper")
+    assert rows
+    assert len(rows) < len(document("list", "devices"))
+
+
+def test_roofline() -> None:
+    found = document("roofline", "h200_sxm")
+    bf16 = next(r for r in found["roofs"] if r["dtype"] == "bf16")
+    assert bf16["ridge_point"] == pytest.approx(bf16["peak"] / found["memory_bandwidth"])
+    assert "H200-SXM" in run("roofline", "h200_sxm").stdout
+
+
+def test_roofline_of_a_model() -> None:
+    found = document("roofline", "H200-SXM", "Llama-3.1-8B", "--batch", "1,64", "--context", "2048")
+    steps = [point["step"] for point in found["points"]]
+    assert steps == ["decode", "decode", "prefill"]
+    assert found["points"][0]["bound"] == "memory"
+    assert "bound by" in run("roofline", "H200-SXM", "Llama-3.1-8B").stdout
+
+
+def test_curve() -> None:
+    arguments = ("curve", "H200-SXM", "Llama-3.1-8B", "--tp", "2", "--weights", "fp8",
+                 "--concurrency", "1,8")  # fmt: skip
+    found = document(*arguments)
+    assert [point["concurrency"] for point in found["points"]] == [1, 8]
+    assert found["units"]["ttft_s"] == "s"
+    assert "tok/s/user" in run(*arguments).stdout
+
+
+def test_curve_that_does_not_fit_is_no_error() -> None:
+    found = document("curve", "T4", "Llama-3.1-8B", "--concurrency", "64")
+    assert found["points"][0]["fits"] is False
+    assert found["points"][0]["output_throughput"] is None
+
+
+def test_hash() -> None:
+    found = document("hash", "--seconds", "0.2", "--threads", "1")
+    assert found["hash_per_s"] > 1e4
+    assert found["hashes"] > 0
+    assert "hash/s" in run("hash", "--seconds", "0.1", "--header", GENESIS).stdout
+
+
+def test_check() -> None:
+    found = document("check", "--samples", "4")
+    assert found["ok"]
+    assert {"attainable", "sha256d", "decode_time"} <= {row["kernel"] for row in found["kernels"]}
+
+
+def test_info() -> None:
+    found = document("info")
+    assert found["isa"] in found["isas_usable"]
+    assert found["cores"] >= 1
+    assert "compiler" in run("info").stdout
+
+
+BAD = {
+    "unknown command": ("frobnicate",),
+    "unknown option": ("info", "--frobnicate"),
+    "unknown list": ("list", "cats"),
+    "unknown device": ("roofline", "H20O"),
+    "unknown model": ("curve", "H200-SXM", "Lama-3.1-8B"),
+    "missing model": ("curve", "H200-SXM"),
+    "degree of zero": ("curve", "H200-SXM", "Llama-3.1-8B", "--tp", "0"),
+    "degree that does not divide": ("curve", "H200-SXM", "Llama-3.1-8B", "--tp", "7"),
+    "degree of words": ("curve", "H200-SXM", "Llama-3.1-8B", "--tp", "two"),
+    "unknown type": ("curve", "H200-SXM", "Llama-3.1-8B", "--weights", "fp7"),
+    "unknown engine": ("curve", "H200-SXM", "Llama-3.1-8B", "--engine", "steam"),
+    "unknown fidelity": ("curve", "H200-SXM", "Llama-3.1-8B", "--fidelity", "wishful"),
+    "negative tokens": ("curve", "H200-SXM", "Llama-3.1-8B", "--input-tokens", "-5"),
+    "concurrency of words": ("curve", "H200-SXM", "Llama-3.1-8B", "--concurrency", "1,many"),
+    "negative concurrency": ("curve", "H200-SXM", "Llama-3.1-8B", "--concurrency=-1"),
+    "nan concurrency": ("curve", "H200-SXM", "Llama-3.1-8B", "--concurrency", "nan"),
+    "negative batch": ("roofline", "H200-SXM", "Llama-3.1-8B", "--batch=-3"),
+    "seconds of zero": ("hash", "--seconds", "0"),
+    "seconds of nan": ("hash", "--seconds", "nan"),
+    "threads of zero": ("hash", "--threads", "0"),
+    "unknown scanner": ("hash", "--backend", "abacus"),
+    "header of no hex": ("hash", "--header", "xyz"),
+    "short header": ("hash", "--header", "00ff"),
+    "no samples": ("check", "--samples", "0"),
+    "negative seed": ("check", "--seed", "-1"),
+    "seconds of the report": ("report", "--seconds", "0"),
+}
+
+
+@pytest.mark.parametrize("case", BAD, ids=lambda name: name.replace(" ", "-"))
+def test_bad_input_is_one_line_and_exit_2(case: str, tmp_path: Path) -> None:
+    done = run(*BAD[case], cwd=tmp_path)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert done.stdout == ""
+    assert done.stderr.startswith("tokenroof: ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_near_matches_are_named() -> None:
+    assert "H20" in run("roofline", "H20O").stderr.replace("H20O", "")
+
+
+def test_bad_input_with_json_leaves_stdout_empty() -> None:
+    done = run("roofline", "H20O", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends SIGINT, which only POSIX delivers to a child")
+def test_ctrl_c_is_quiet_and_130() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "tokenroof.cli", "hash", "--seconds", "60"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        time.sleep(2.0)
+        process.send_signal(signal.SIGINT)
+        start = time.perf_counter()
+        try:
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+        assert time.perf_counter() - start < 5
+    assert process.returncode == 130
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="closes a pipe, which raises SIGPIPE on POSIX alone")
+def test_a_closed_pipe_is_quiet() -> None:
+    command = f"{sys.executable} -m tokenroof.cli list devices --json | head -c 10"
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stderr == ""
+    assert len(done.stdout) == 10

@@ -1,0 +1,212 @@
+"""Experts by their measured form: its twin, routing, its limits, and the constants that are shipped."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tokenroof as tr
+from _support import BY_ISA, each_isa, same
+from tokenroof import _core, reference
+from tokenroof.calibrate import SPECS
+from tokenroof.catalogue.fits import fits
+from tokenroof.inference import constants as _constants
+from tokenroof.records import dtypes
+from tokenroof.reference.inference.routing import loads
+
+constants = st.fixed_dictionaries({
+    "t0": st.floats(0, 1e-4), "compute": st.floats(0.05, 1.0), "memory": st.floats(0.05, 1.0),
+    "overlap": st.floats(0, 1 / 3), "stream": st.floats(0.1, 30), "tile": st.sampled_from([64.0, 128.0, 256.0]),
+    "tile_loss": st.floats(0, 500), "touched": st.floats(0, 5e-6), "held": st.floats(0, 5e-6),
+    "local": st.floats(0.02, 30), "routed": st.floats(0.02, 30), "token": st.floats(0.02, 30),
+    "misaligned": st.floats(1, 6), "reread": st.floats(0.05, 30),
+})  # fmt: skip
+DEVICES = ("H100-SXM", "B300-SXM", "L40S", "Instinct MI300X")
+RATES = ("bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "mxfp4_mxfp8")
+LAYERS = st.sampled_from([(256, 8), (128, 8), (8, 2), (16, 1), (384, 6), (160, 8), (512, 10)])
+SIZES = st.integers(64, 20000).map(float)
+RANKS = st.sampled_from([1.0, 2.0, 4.0, 8.0])
+TOKENS = st.integers(1, 40000).map(float) | st.floats(0, 300)
+
+
+@st.composite
+def shapes(draw):
+    experts, topk = draw(LAYERS)
+    return [draw(SIZES), draw(SIZES), float(experts), float(topk), draw(st.sampled_from([2.0, 3.0])),
+            draw(RANKS), draw(RANKS)]  # fmt: skip
+
+
+@each_isa
+@given(own=constants, name=st.sampled_from(DEVICES), dtype=st.sampled_from(RATES), tokens=TOKENS,
+       shape=shapes())  # fmt: skip
+def test_balanced_equals_the_reference(isa, own, name, dtype, tokens, shape):
+    device, code = tr.device(name).pack(), dtypes.code(dtype)
+    record = tr.Calibration(constants={"experts": own}).pack()
+    got = BY_ISA[isa]["experts_operator"](device, record, tokens, *shape, 0.0, code)
+    want = reference.experts_operator(device, record, tokens, *shape, 0.0, code)
+    assert same(got, [want[field] for field in _core.OPERATOR_FIELDS])
+
+
+@given(own=constants, dtype=st.sampled_from(RATES), tokens=st.integers(1, 40000).map(float),
+       shape=shapes(), skew=st.floats(0.2, 4))  # fmt: skip
+def test_skewed_is_near_the_reference_and_alike_on_every_instruction_set(
+    own, dtype, tokens, shape, skew
+):
+    """Powers differ by ulps from libm's, and differences of moments lose a few digits more."""
+    device, code = tr.device("H200-SXM").pack(), dtypes.code(dtype)
+    record = tr.Calibration(constants={"experts": own}).pack()
+    want = reference.experts_operator(device, record, tokens, *shape, skew, code)
+    each = [
+        k["experts_operator"](device, record, tokens, *shape, skew, code) for k in BY_ISA.values()
+    ]
+    assert all(same(got, each[0]) for got in each)
+    amounts = [_core.OPERATOR_FIELDS.index(n) for n in ("time", "flops", "bytes")]
+    np.testing.assert_allclose(
+        each[0][amounts], [want[n] for n in ("time", "flops", "bytes")], rtol=1e-8
+    )
+
+
+@each_isa
+def test_bad_tokens_are_nan_and_none_cost_nothing(isa):
+    record = tr.Calibration(constants={"experts": fits("experts")[0]["constants"]}).pack()
+    kernel, device = BY_ISA[isa]["experts_operator"], tr.device("H100-SXM").pack()
+    shape = (7168, 2048, 256, 8, 3, 1, 8)
+    for skew in (0.0, 1.2):
+        assert np.isnan(kernel(device, record, math.nan, *shape, skew, 5)).all()
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(kernel(device, record, -1.0, *shape, skew, 5)[0])
+        assert kernel(device, record, 0.0, *shape, skew, 5)[0] == 0.0
+
+
+@given(own=constants, tokens=st.integers(1, 40000), more=st.integers(1, 4000), shape=shapes())
+def test_more_tokens_never_take_less_when_balanced(own, tokens, more, shape):
+    hidden, intermediate, experts, topk, matrices, moe_tp, moe_ep = shape
+    few, many = tr.operators.experts(
+        "H200-SXM", [tokens, tokens + more], hidden, intermediate, experts, topk, moe_tp, moe_ep,
+        matrices=matrices, fidelity=tr.Calibration(constants={"experts": own}),
+    ).time_s  # fmt: skip
+    assert few <= many * (1 + 1e-12)
+
+
+@given(tokens=st.integers(1, 40000).map(float), layer=LAYERS, ranks=RANKS,
+       skew=st.just(0.0) | st.floats(0.2, 4))  # fmt: skip
+def test_loads_stay_within_what_there_is(tokens, layer, ranks, skew):
+    experts, topk = map(float, layer)
+    load = loads(tokens, experts, topk, ranks, skew, 64.0)
+    pairs, local = tokens * topk, experts / ranks
+    slack = 1 + 1e-9
+    assert pairs / ranks <= load.pairs * slack and load.pairs <= pairs * slack
+    assert load.pairs <= tokens * min(local, topk) * slack or skew == 0.0
+    assert load.touched <= local * slack and load.touched <= load.pairs * slack
+    assert load.pairs / 64.0 <= load.tiles * slack and load.touched <= load.tiles * slack
+
+
+@pytest.mark.parametrize("skew", [0.8, 1.01, 1.2])
+@pytest.mark.parametrize(
+    ("tokens", "ranks"), [(256, 1), (256, 8), (4096, 8), (4096, 64), (16384, 2)]
+)
+def test_loads_are_those_of_random_draws(tokens, ranks, skew):
+    """Against the mean of draws from the power law, rounded to whole tokens."""
+    experts, topk, rows = 256, 8, 64
+    rng = np.random.default_rng(7)
+    most, q = 0.8 * tokens, 1.0 - skew
+    x = ((most**q - 1.0) * rng.random((400, experts)) + 1.0) ** (1.0 / q)
+    counts = np.round(x / x.sum(1, keepdims=True) * tokens * topk).clip(max=tokens)
+    groups = counts.reshape(400, ranks, -1)
+    busiest = groups[np.arange(400), groups.sum(2).argmax(1)]
+    load = loads(float(tokens), float(experts), float(topk), float(ranks), skew, float(rows))
+    assert load.pairs == pytest.approx(busiest.sum(1).mean(), rel=0.12)
+    assert load.touched == pytest.approx((busiest > 0).sum(1).mean(), rel=0.08)
+    assert load.tiles == pytest.approx(np.ceil(busiest / rows).sum(1).mean(), rel=0.15)
+
+
+def test_no_skew_is_balanced_and_skew_costs_when_ranks_wait():
+    layer = (7168, 2048, 256, 8)
+    even = tr.operators.experts("H200-SXM", 8192, *layer, moe_ep=16)
+    skewed = tr.operators.experts("H200-SXM", 8192, *layer, moe_ep=16, skew=1.2)
+    assert even.time_s == tr.operators.experts("H200-SXM", 8192, *layer, moe_ep=16, skew=0).time_s
+    assert skewed.time_s > 1.3 * even.time_s
+    # few tokens: skewed routing touches fewer experts
+    assert tr.operators.experts("H200-SXM", 64, *layer, skew=1.2).bytes < tr.operators.experts(
+        "H200-SXM", 64, *layer).bytes  # fmt: skip
+
+
+def test_experts_without_a_gate_are_known():
+    assert tr.operators.layer_matrices(2688, 1856, 128, 6) == 2.0
+    assert tr.operators.layer_matrices(7168, 2048, 256, 8) == 3.0
+    layer = (2688, 1856, 128, 6)
+    known = tr.operators.experts("H200-SXM", 4096, *layer, dtype="bf16")
+    gated = tr.operators.experts("H200-SXM", 4096, *layer, dtype="bf16", matrices=3)
+    assert known.flops * 1.5 == pytest.approx(gated.flops)
+
+
+@pytest.mark.parametrize("skew", [-0.1, math.nan, math.inf, 11.0, True])
+def test_bad_skew_is_named(skew):
+    with pytest.raises(ValueError, match="skew is"):
+        tr.operators.experts("H200-SXM", 64, 7168, 2048, 256, 8, skew=skew)
+
+
+@pytest.mark.parametrize("row", fits("experts"),
+                         ids=lambda row: f"{row['device']} {row['engine']} {row['dtype']}")  # fmt: skip
+def test_shipped_constants_stand_within_their_ranges_and_below_the_datasheet(row):
+    ranges = SPECS["experts"].constants
+    assert row["constants"].keys() == ranges.keys()
+    for name, value in row["constants"].items():
+        if name not in SPECS["experts"].fixed(row["dtype"]):
+            assert ranges[name].low * 0.999 <= value <= ranges[name].high * 1.001
+    assert row["rows"] > 500 and 0.0 < row["band"] < 0.6
+    tokens, moe_ep = np.meshgrid([1.0, 16.0, 100.0, 1024.0, 16384.0], [1.0, 8.0])
+    for layer in ((7168, 2048, 256, 8), (4096, 14336, 8, 2), (2048, 768, 128, 8)):
+        for skew in (0.0, 1.2):
+            fitted, best = (
+                tr.operators.experts(row["device"], tokens, *layer, moe_ep=moe_ep, dtype=row["dtype"],
+                                     skew=skew, engine=row["engine"], fidelity=fidelity).time_s
+                for fidelity in ("calibrated", "datasheet")
+            )  # fmt: skip
+            assert (fitted >= best * (1 - 1e-12)).all()
+
+
+def test_with_an_all_to_all_a_rank_handles_the_tokens_of_its_experts_alone():
+    """The same tokens per rank: more ranks hold fewer experts each, and none gets slower by much."""
+    speed = []
+    for ranks in (8, 16, 32, 64):
+        plan = tr.Plan(dp=ranks, moe_ep=ranks, weights="fp8_block", kv_cache="fp8", engine="trtllm")
+        step = tr.decode("GB200-NVL72", "DeepSeek-V3", plan, batch=64 * ranks, context=2048)
+        speed.append(float(step.tokens_per_s / ranks))
+    assert speed[0] < speed[1] < speed[2] and speed[3] > 0.95 * speed[2]
+
+
+@pytest.mark.parametrize("operator", ["gemm", "attention_decode"])
+def test_what_comes_from_another_generation_keeps_that_band_whatever_type_it_stands_in_for(
+    operator,
+):
+    a100, h100 = tr.device("A100-SXM4-80GB"), tr.device("H100-SXM")
+    for dtype in ("bf16", "fp16", "int8", "fp32"):
+        far, near = (_constants.find(operator, d, "vllm", dtype) for d in (a100, h100))
+        assert (far is None) == (near is None)
+        assert far is None or far.band > max(0.3, 1.5 * near.band)
+
+
+@given(
+    model=st.sampled_from(["Qwen3-235B-A22B", "DeepSeek-V3", "gpt-oss-120b", "Kimi-K2.5", "GLM-4.5", "MiniMax-M2.5"]),
+    device=st.sampled_from(["H100-SXM", "B200-SXM", "GB200-NVL72", "L40S", "A100-SXM4-80GB", "MI300X"]),
+    engine=st.sampled_from(["vllm", "trtllm", "sglang"]), weights=st.sampled_from(["bf16", "fp8", "fp8_block"]),
+    kv=st.sampled_from(["bf16", "fp8"]), tp=st.sampled_from([1, 2, 8]), dp=st.sampled_from([1, 1, 4]),
+    batch=st.integers(1, 4096), context=st.integers(1, 200_000),
+)  # fmt: skip
+def test_no_step_of_a_mixture_is_faster_than_the_datasheet_allows(
+    model, device, engine, weights, kv, tp, dp, batch, context
+):
+    """Serving's routing is uneven and touches fewer experts than even routing: the bound knows it."""
+    plan = tr.Plan(tp=tp, dp=dp, weights=weights, kv_cache=kv, engine=engine)
+    try:
+        plan.check(tr.model(model))
+        load = {"batch": float(batch), "context": float(context)}
+        calibrated = tr.decode(device, model, plan, **load).time_s
+    except ValueError:
+        return  # a layout that does not divide this model
+    assert calibrated >= tr.decode(device, model, plan, **load, fidelity="datasheet").time_s * (
+        1 - 1e-12
+    )

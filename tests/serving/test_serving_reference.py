@@ -1,0 +1,201 @@
+"""Serving kernels against the reference, by hand, and by the laws that they must obey."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tokenroof as tr
+from _support import (
+    BY_ISA,
+    calibrations,
+    devices,
+    each_isa,
+    models,
+    named,
+    plans,
+    records,
+    same,
+    ulps,
+)  # fmt: skip
+from tokenroof import _core, kernels, reference
+from tokenroof.records.calibration import NO_ENGINE, Calibration
+from tokenroof.reference.inference.structure import mixer_parameters, mixer_types
+
+# an engine's constants, over what fits have given and beyond
+engines = st.fixed_dictionaries(
+    {name: st.floats(0.0, 1e-4) for name in ("kernel_gap", "collective_gap", "sequence", "prefill_kernel")}
+    | {"prompt": st.floats(1.0, 2.0), "request": st.floats(0.0, 0.5), "burst": st.floats(0.0, 0.5),
+       "memory_share": st.floats(0.5, 1.0), "memory_weights": st.floats(0.5, 1.0),
+       "memory_reserved": st.floats(0.0, 1e10), "elementwise": st.just(1.0)}
+)  # fmt: skip
+
+
+@st.composite
+def setups(draw):
+    device, model, plan = draw(devices()), draw(models()), draw(plans())
+    calibration = draw(calibrations()).replace(constants={"engine": draw(engines)})
+    if draw(st.booleans()):
+        device = device.replace(memory_bytes=draw(st.sampled_from([None, 1e15])))
+    return device, calibration, model, plan
+
+
+loads = st.tuples(st.floats(0.5, 1e5), st.floats(1, 1e5), st.floats(1, 1e5))
+# routing passes through log1p and expm1 (docs/inference/step-model.md); differences of times magnify it
+MIXTURE = 1e-9
+
+
+@each_isa
+@given(setup=setups(), load=loads)
+def test_kernels_are_their_reference(isa, setup, load):
+    vectors, table = records(*setup), BY_ISA[isa]
+    for name, fields in (("serving_terms", _core.SERVING_TERMS), ("serving", _core.SERVING_FIELDS)):
+        with np.errstate(all="ignore"):
+            got = table[name](*vectors, *load)
+        answer = getattr(reference, name)(*named(vectors), *load)
+        want = np.array([answer[f] for f in fields])
+        if setup[2].experts:
+            scale = np.nanmax(np.abs(want[np.isfinite(want)]), initial=0.0)
+            np.testing.assert_allclose(got, want, rtol=MIXTURE, atol=1e-12 * scale)
+        else:
+            assert same(got, want), dict(zip(fields, zip(got, want, strict=True), strict=True))
+
+
+@each_isa
+@given(c=calibrations(), e=engines, terms=st.lists(st.floats(0.001, 1e3), min_size=12, max_size=12),
+       load=st.tuples(st.floats(1, 1e4), st.floats(1, 1e4)))  # fmt: skip
+def test_terms_and_constants_alone(isa, c, e, terms, load):
+    record = c.replace(constants={"engine": e}).pack()
+    with np.errstate(all="ignore"):
+        got = BY_ISA[isa]["serving_of_terms"](record, terms, *load)
+    answer = reference.serving_of_terms(record, terms, *load)
+    assert (ulps(got, np.array([answer[f] for f in _core.SERVING_FIELDS])) == 0).all()
+
+
+def _serve(concurrency, engine=None, memory=None, **plan):
+    device = tr.device("H200-SXM")
+    if memory is not None:
+        device = device.replace(memory_bytes=memory)
+    calibration = Calibration.ideal().replace(constants={"engine": engine or {}})
+    vectors = records(device, calibration, tr.model("Llama-3.1-8B"), tr.Plan(**plan))
+    out = kernels.serving(*vectors, concurrency, 1000.0, 100.0)
+    return dict(zip(kernels.SERVING_FIELDS, np.moveaxis(out, -1, 0), strict=True)), vectors
+
+
+def test_a_worked_example():
+    """Llama-3.1-8B in bf16 with 24.06 GB: ten requests of 1,100 tokens fit, 131,072 bytes a token."""
+    model = tr.model("Llama-3.1-8B")
+    memory = 2.0 * model.parameters + 10 * 1100 * 131072
+    got, vectors = _serve([1.0, 10.0, 40.0], memory=memory)
+    np.testing.assert_allclose(got["slots"], 10.0, rtol=1e-6)
+    np.testing.assert_allclose(got["batch"], [1.0, 10.0, 10.0], rtol=1e-6)
+    step = kernels.decode_time(*vectors, 10.0, 1050.0)
+    extra = kernels.mixed_time(*vectors, 10.0, 1050.0, 1000.0, 0.0) - step
+    tpot = step + 9 / 100 * extra
+    np.testing.assert_allclose(got["tpot"][1:], tpot, rtol=1e-6)
+    own = kernels.prefill_time(*vectors, 1000.0, 0.0)
+    np.testing.assert_allclose(got["ttft"], [own + kernels.decode_time(*vectors, 1.0, 1050.0),
+                                             own + step, own + step + 3 * 100 * tpot], rtol=1e-6)  # fmt: skip
+    np.testing.assert_allclose(got["latency"], got["ttft"] + 99 * got["tpot"])
+    np.testing.assert_allclose(got["output_rate"], [1.0, 10.0, 40.0] * (100 / got["latency"]))
+
+
+def test_an_engine_by_hand():
+    """Gaps per kernel and collective, a host that cannot keep up with a prompt, a request's overhead."""
+    bare, _ = _serve(8.0, tp=2)
+    engine = {
+        "kernel_gap": 5e-6,
+        "collective_gap": 3e-6,
+        "sequence": 4e-6,
+        "request": 0.02,
+        "burst": 0.1,
+    }
+    kernels_, collectives = 2 + 65 + 32 * (4 + 3), 32 + 32 + 1
+    got, _ = _serve(8.0, engine, tp=2)
+    more = 5e-6 * kernels_ + 3e-6 * collectives + 4e-6 * 8
+    np.testing.assert_allclose(got["step_s"], bare["step_s"] + more)
+    extra = got["interference_s"] * 100 / 7
+    np.testing.assert_allclose(extra, bare["interference_s"] * 100 / 7 + 4e-6)
+    np.testing.assert_allclose(
+        got["ttft"], 0.02 + got["prefill_s"] + got["step_s"] + 0.1 * 7 * extra
+    )
+    slow, _ = _serve(
+        8.0, {"prefill_kernel": 1e-2}, tp=2
+    )  # ten milliseconds a kernel: nothing else counts
+    np.testing.assert_allclose(slow["prefill_s"], 1e-2 * kernels_, rtol=1e-6)
+    np.testing.assert_allclose(
+        slow["interference_s"], 0.07 * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6
+    )
+
+
+@each_isa
+@given(setup=setups(), load=loads)
+def test_laws(isa, setup, load):
+    table, vectors = BY_ISA[isa], records(*setup)
+    with np.errstate(all="ignore"):
+        got = table["serving"](*vectors, *load)
+    f = dict(zip(kernels.SERVING_FIELDS, got, strict=True))
+    if np.isnan(f["ttft"]):
+        return  # does not fit, or the device has no such unit
+    assert f["batch"] <= load[0] and f["batch"] <= f["slots"]
+    assert f["tpot"] >= f["step_s"] > 0 and f["ttft"] >= f["prefill_s"] > 0
+    np.testing.assert_allclose(f["output_rate"] * f["latency"], load[0] * load[2])
+    more = dict(
+        zip(kernels.SERVING_FIELDS, table["serving"](*vectors, 2 * load[0], *load[1:]), strict=True)
+    )
+    assert more["tpot"] >= f["tpot"] * (1 - 1e-9) and more["ttft"] >= f["ttft"] * (1 - 1e-9)
+    # an engine only costs
+    free = setup[1].replace(constants={"engine": NO_ENGINE})
+    ideal = dict(zip(kernels.SERVING_FIELDS, table["serving"](
+        setup[0].pack(), free.pack(), *vectors[2:], f["batch"], *load[1:]), strict=True))  # fmt: skip
+    assert ideal["tpot"] <= f["tpot"] * (1 + 1e-9) and ideal["ttft"] <= f["ttft"] * (1 + 1e-9)
+
+
+@each_isa
+def test_bad_loads_and_memory(isa):
+    kernel = BY_ISA[isa]["serving"]
+    vectors = records(
+        tr.device("H200-SXM"), Calibration.ideal(), tr.model("Llama-3.1-8B"), tr.Plan()
+    )
+    for i in range(3):
+        load = [8.0, 100.0, 100.0]
+        load[i] = np.nan
+        with np.errstate(all="raise"):
+            assert np.isnan(kernel(*vectors, *load)[:4]).all()
+        load[i] = -1.0
+        with pytest.raises(FloatingPointError, match="invalid"), np.errstate(all="raise"):
+            kernel(*vectors, *load)
+        load[i] = 0.0
+        assert np.isnan(kernel(*vectors, *load)[:4]).all()
+    small = [tr.device("L4").pack(), *vectors[1:]]
+    assert np.isnan(kernel(*small, 1.0, 1e6, 1e6)[0])  # one such request is more than the memory
+    heavy = [small[0], vectors[1], tr.model("Llama-3.1-70B").pack(), vectors[3]]
+    assert np.isnan(kernel(*heavy, 1.0, 10.0, 10.0)[0])
+    unknown = [tr.device("L4").replace(memory_bytes=None).pack(), *heavy[1:]]
+    assert kernel(*unknown, 1.0, 10.0, 10.0)[0] > 0
+
+
+def test_types_of_mixers():
+    """A mixture in four bits keeps its mixers in bf16; a dense model, and one in eight bits, do not."""
+    for name, weights, wide in (("DeepSeek-R1", "nvfp4", True), ("Kimi-K2.5", "int4", True),
+                                ("Llama-3.1-70B", "nvfp4", False), ("DeepSeek-R1", "fp8_block", False)):  # fmt: skip
+        model, plan = tr.model(name), tr.Plan(tp=8, weights=weights)
+        m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
+        p = dict(zip(_core.PLAN_FIELDS, plan.pack(), strict=True))
+        assert mixer_types(m, p)[0] == ("bf16" if wide else weights)
+        layers = m["full_layers"] + m["window_layers"]
+        mixers = mixer_parameters(m)
+        assert 0.005 * model.parameters < mixers < 0.35 * model.parameters
+        whole = reference.weight_bytes(m, p)
+        even = reference.weight_bytes({**m, "moe_layers": 0.0}, p)  # the rule does not apply then
+        added = mixers * (2.0 - _core.DTYPE_BYTES[weights]) / 8 if wide else 0.0
+        assert whole - even == pytest.approx(added) and layers > 0
+
+
+def test_mixer_parameters_of_real_models():
+    """Against the counts of the model records themselves."""
+    for name in ("Llama-3.1-70B", "DeepSeek-V3", "Qwen3-235B-A22B"):
+        model = tr.model(name)
+        m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
+        groups = model.parameter_groups()
+        assert mixer_parameters(m) == pytest.approx(groups["attention"], rel=1e-3)
