@@ -88,6 +88,7 @@ def test_frontiers_are_frontiers(made: Path) -> None:
         curves.setdefault((row["device"], row["model"]), []).append(point)
         assert row["plan"]
         assert float(row["concurrency"]) >= 1
+        assert float(row["ttft_s"]) <= 10.0  # the page says so
     for device in ("H100-SXM", "B200-SXM", "Vera Rubin NVL72", "Instinct MI300X"):
         assert any(d == device for d, _ in curves), device
     for points in curves.values():

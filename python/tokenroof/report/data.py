@@ -40,6 +40,8 @@ MODELS = {
     "gpt-oss-120b": "gpt-oss-120b Groq and Together",
     "Llama-3.3-70B": "Llama 3.3 70B Turbo DeepInfra",
 }
+#: Longest mean wait for the first token of a point that is drawn, or sold [s]: beyond it is no offer.
+TTFT_MAX = 10.0
 #: Speed that a user must get for its tokens to be sold [token/s].
 LEAST_SPEED = 50.0
 SHOWN_ROOFS = (
@@ -188,7 +190,7 @@ def frontiers(
                 ):  # plans over a link that is not there take forever
                     table = serving.frontier(
                         d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
-                        devices_max=DEVICES_MAX,
+                        devices_max=DEVICES_MAX, ttft_max=TTFT_MAX,
                     )  # fmt: skip
             except ValueError as error:
                 left.add(f"{name} on {d.name}", error)
@@ -205,7 +207,10 @@ def frontiers(
             frame["provisioned_kind"] = table.attrs["provisioned_kind"]
             frames.append(frame)
         if empty:
-            left.add(name, f"fits no layout tried on {', '.join(empty)}")
+            left.add(
+                name,
+                f"no layout tried fits and answers within {TTFT_MAX:g} s on {', '.join(empty)}",
+            )
     left.rows[:] = list(dict.fromkeys(left.rows))
     return tables, pd.concat(frames, ignore_index=True)
 

@@ -118,7 +118,7 @@ def render(contents: Contents) -> str:
         plotly_js=offline.get_plotlyjs().replace("</script", "<\\/script"),
         roof_sources=_sources(c.devices), bands=_bands(c.fronts), anchors=c.anchors,
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
-        speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
+        ttft_max=data.TTFT_MAX, speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
         **_of_fronts(c.fronts), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
         seconds=time.perf_counter() - c.started,
     )  # fmt: skip
