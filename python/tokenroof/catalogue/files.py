@@ -13,7 +13,7 @@ __all__ = ["FILES", "FOLDER", "clear_cache", "date_key", "provenance_of", "table
 
 #: Where the files are.
 FOLDER = os.path.dirname(__file__)
-FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores")
+FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores", "runs")
 
 
 @cache
