@@ -33,7 +33,11 @@ def links() -> list[dict[str, Any]]:
     """
     file = table("links")
     return [
-        {k: v for k, v in row.items() if k not in ("basis", "kinds", "sources", "own_sources")}
+        {
+            k: v
+            for k, v in row.items()
+            if k not in ("basis", "kinds", "sources", "own_sources", "documents")
+        }
         | {"provenance": provenance_of(file, row)}
         for row in file["link"]
     ]
@@ -54,7 +58,7 @@ def _frame(name: str) -> pd.DataFrame:
                 flat[key] = "; ".join(file["sources"][s] for s in value)
             elif key == "peak":
                 flat.update({f"peak_{dtype}": peak for dtype, peak in value.items()})
-            elif key not in ("kinds", "own_sources"):
+            elif key not in ("kinds", "own_sources", "documents"):
                 flat[key] = value
         rows.append(flat)
     if "peak" in units:
