@@ -77,6 +77,11 @@ def check_links(device: Device, plan: Plan) -> None:
 
 def check_network(device: Device, what: str, most: float) -> None:
     """Reject a group beyond a device's links where its network is unknown; `what` says how large it is."""
+    if most > 1 and device.link is None:
+        raise ValueError(
+            f"{what}; allowed: one, as {device.name} has no link to others: neither a link_bandwidth "
+            "nor a pcie_generation"
+        )
     domain = link_domain(device)
     if most > domain and not device.node_link_bandwidth:
         raise ValueError(

@@ -74,6 +74,8 @@ def default_plans(
         raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
     domain = link_domain(device)
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
+    if device.link is None:
+        most = 1
     powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     weights, cache = native_types(device)
     types, released = [(weights, weights)], released_types(model)
