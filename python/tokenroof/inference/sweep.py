@@ -88,7 +88,7 @@ def sweep(
     >>> dict(table.time_s.sizes)
     {'device': 2, 'model': 1, 'plan': 1, 'batch': 2, 'context': 1}
     >>> sweep("T4", "Llama-3.1-70B", batch=1).reason.item()
-    'weights need 141 GB per device; allowed: 0.9 of the 16.0 GB of T4'
+    'weights need 141 GB per device; allowed: what vllm uses of the 16.0 GB of T4'
     """
     xarray = require("xarray", extra="analysis")
     if invalid not in _INVALID:
@@ -108,12 +108,10 @@ def sweep(
         "context": ("context", x, {"units": "token", "long_name": "cached tokens"}),
     }
     count = np.array([p.devices for p in ps], dtype=float)[:, None, None]
-    room = np.array([0.9 * (d.memory_bytes or np.inf) for d in ds])[:, None, None, None, None]
     refused = _refused(ds, ms, ps)
-    data = _steps(
-        _records(ds, ms, ps, fidelity), b[:, None], x[None, :], count, room, refused == "", fields
-    )
-    data["reason"] = _reasons(ds, refused, data)
+    records = _records(ds, ms, ps, fidelity)
+    data = _steps(records, b[:, None], x[None, :], count, refused == "", fields)
+    data["reason"] = _reasons(ds, ps, refused, records, data)
     if invalid == "raise":
         _raise_first(coords, data["reason"])
     name = fidelity if isinstance(fidelity, str) else fidelity.name
@@ -155,24 +153,31 @@ def _refused(
 
 
 def _reasons(
-    devices: list[Device], refused: NDArray[np.object_], data: dict[str, NDArray[Any]]
+    devices: list[Device],
+    plans: list[Plan],
+    refused: NDArray[np.object_],
+    records: tuple[NDArray[np.float64], ...],
+    data: dict[str, NDArray[Any]],
 ) -> NDArray[np.object_]:
     """Why a combination has no numbers; empty where it has."""
     out = np.empty(data["time_s"].shape, dtype=object)
     out[...] = refused[:, :, :, None, None]
     valid = (refused == "")[:, :, :, None, None]
     full = valid & ~data["fits"]
-    needs = data.pop("weight_bytes")
-    for i, device in enumerate(devices):
-        room = f"allowed: 0.9 of the {si(device.memory_bytes, 'B')} of {device.name}"
-        limit = 0.9 * (device.memory_bytes or np.inf)
-        for j, k in np.ndindex(refused.shape[1:]):
-            if full[i, j, k].any():
-                weights = needs[i, j, k].item()
-                what = f"weights need {si(weights, 'B')} per device"
-                if weights <= limit:
-                    what = f"weights ({si(weights, 'B')}) and caches need more than the memory"
-                out[i, j, k][full[i, j, k]] = f"{what}; {room}"
+    nothing = np.zeros((1, 1))
+    with np.errstate(all="ignore"):
+        weights = kernels.memory_required(*records[2:], nothing, nothing)  # type: ignore[attr-defined]
+        loads = _fits(records, nothing, nothing)  # whether at least the weights fit
+    weights = np.broadcast_to(weights, loads.shape)
+    for i, j, k in np.argwhere(full.any(axis=(3, 4))):
+        size = si(weights[i, j, k].item(), "B")
+        what = (
+            f"weights ({size}) and caches need more"
+            if loads[i, j, k].item()
+            else f"weights need {size}"
+        )
+        room = f"what {plans[k].engine} uses of the {si(devices[i].memory_bytes, 'B')} of {devices[i].name}"
+        out[i, j, k][full[i, j, k]] = f"{what} per device; allowed: {room}"
     lost = valid & ~full & ~np.isfinite(data["time_s"])
     out[lost] = (
         "the step takes no finite time; allowed: devices whose bandwidths and peaks are known"
@@ -215,27 +220,33 @@ def _records(
     return device, calibration[by_both], model, plan[by_both]
 
 
+def _fits(
+    records: tuple[NDArray[np.float64], ...],
+    batch: NDArray[np.float64],
+    context: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Whether weights and caches are at most nine tenths of the memory; of an unknown one, yes."""
+    memory = records[0][..., _core.DEVICE_FIELDS.index("memory_bytes")]
+    needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
+    return np.asarray(needed <= 0.9 * np.where(np.isnan(memory), np.inf, memory))
+
+
 def _steps(
     records: tuple[NDArray[np.float64], ...],
     batch: NDArray[np.float64],
     context: NDArray[np.float64],
     count: NDArray[np.float64],
-    room: NDArray[np.float64],
     valid: NDArray[np.bool_],
     fields: bool,
 ) -> dict[str, NDArray[Any]]:
-    """Arrays by name, with NaN where a combination is not `valid`, or its memory has no `room`."""
+    """Arrays by name, with NaN where a combination is not `valid`, or does not fit."""
     data: dict[str, NDArray[Any]] = {}
     valid = valid[:, :, :, None, None]
     # combinations that cannot be are computed with the others, and masked
     with np.errstate(all="ignore"):
         needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
         needed = np.where(valid, needed, np.nan)
-        data["weight_bytes"] = np.broadcast_to(
-            kernels.memory_required(*records[2:], 0.0, 0.0),  # type: ignore[attr-defined]
-            (*valid.shape,),
-        )
-        fits = valid & (needed <= room)
+        fits = valid & _fits(records, batch, context)
         if fields:
             steps = kernels.decode_step(*records, batch, context)  # type: ignore[attr-defined]
             steps = np.where(fits[..., None], steps, np.nan)

@@ -129,6 +129,8 @@ def attributes(
     """What a table says of itself."""
     return {
         "device": on.device.name,
+        "vendor": on.device.vendor,
+        "family": on.device.family,
         "model": on.model.name,
         "input_tokens": load.input_tokens,
         "output_tokens": load.output_tokens,
