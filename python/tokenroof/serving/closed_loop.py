@@ -62,10 +62,12 @@ def _powers(
     return {
         "board": board,
         "chassis": chassis,
-        "provisioned": devices * provisioned + 0.0 * board,
+        "provisioned": np.broadcast_to(devices * provisioned, board.shape).copy(),
         "facility": pue * chassis,
         # what the public dashboard divides by: only the devices that it shows have one
-        "dashboard": devices * (provisioned if kind == "catalogue" else np.nan) + 0.0 * board,
+        "dashboard": np.broadcast_to(
+            devices * (provisioned if kind == "catalogue" else np.nan), board.shape
+        ),
     }
 
 
