@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -15,17 +15,20 @@ from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.inference.roofline import point
 from tokenroof.inference.step import decode, prefill
+from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
 from tokenroof.support.lazy import require
+from tokenroof.support.names import listed, normalise
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from tokenroof.measure import Machine
-    from tokenroof.records.device import Device
 
-__all__ = ["Left", "frontiers", "miners", "provenance", "rooflines", "year_of"]
+__all__ = [
+    "Left", "frontiers", "miners", "own_devices", "provenance", "rooflines", "year_of",
+]  # fmt: skip
 
 #: Prompt and answer of the charts, in tokens.
 INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
@@ -85,8 +88,23 @@ def year_of(release: str) -> float:
     return int(year) + part
 
 
-def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.DataFrame]:
-    """Devices with this machine first, their roofs, and points of a few models.
+def own_devices(given: str | Device | Iterable[str | Device]) -> list[Device]:
+    """Devices that a caller wants drawn, each once; "local" is there without being asked for.
+
+    Examples
+    --------
+    >>> [d.name for d in own_devices(["local", "H200-SXM", "h200_sxm"])]
+    ['H200-SXM']
+    """
+    wanted = listed("devices", given, Device)
+    asked = [d for d in wanted if not (isinstance(d, str) and normalise(d) == "local")]
+    return list({d.name: d for d in map(find_device, asked)}.values())
+
+
+def rooflines(
+    here: Device, left: Left, own: Sequence[Device] = ()
+) -> tuple[list[Device], pd.DataFrame, pd.DataFrame]:
+    """Devices with this machine first, then the caller's, their roofs, and points of a few models.
 
     Returns
     -------
@@ -97,7 +115,8 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         As `tokenroof.plot.roofline` takes it.
     """
     pd = require("pandas", extra="report")
-    devices = [here, *catalogue.all_devices()]
+    named = {d.name for d in own}
+    devices = [here, *own, *(d for d in catalogue.all_devices() if d.name not in named)]
     roofs = pd.DataFrame(
         {
             "device": d.name, "vendor": d.vendor, "family": d.family, "release": d.release,
@@ -111,7 +130,7 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         if not math.isfinite(d.peak_of("bf16")):
             left.add(d.name, "no dense peak is printed in a type that it could be drawn in")
     rows = []
-    for d in (here, *map(find_device, POINT_DEVICES)):
+    for d in (here, *own, *(find_device(name) for name in POINT_DEVICES if name not in named)):
         for name in POINT_MODELS:
             model = find_model(name)
             plan = _smallest_plan(d, model)

@@ -55,7 +55,7 @@ class Contents:
     machine : Machine
         What was measured of this machine.
     devices : sequence of Device
-        This machine first.
+        This machine first, then the caller's own.
     points : pandas.DataFrame
         Steps of models under the rooflines, as `tokenroof.plot.roofline` takes them.
     fronts : sequence of xarray.Dataset
@@ -78,6 +78,8 @@ class Contents:
         File of each table.
     started : float
         When the evaluation began, by `time.perf_counter` [s].
+    own : sequence of str
+        Names of the devices that the caller wants drawn from the start.
     """
 
     machine: Machine
@@ -95,6 +97,7 @@ class Contents:
     provenance: pd.DataFrame
     files: dict[str, str]
     started: float
+    own: Sequence[str] = ()
 
 
 def render(contents: Contents) -> str:
@@ -113,15 +116,16 @@ def render(contents: Contents) -> str:
         version=build_config()["version"], isa=_core.ISA,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         machine=c.machine, models=models, files=c.files, used=c.used, left=c.left, tiers=tiers,
-        groups=_groups(c.devices, here), counts=_counts(c.devices, c.miners),
-        shown={"roofline": [here, *data.SHOWN_ROOFS], "frontier": list(data.SHOWN_FRONTS)},
+        groups=_groups(c.devices, here), counts=_counts(c.miners),
+        shown={"roofline": [here, *c.own, *data.SHOWN_ROOFS],
+               "frontier": [*c.own, *data.SHOWN_FRONTS]},
         figures={name: figure.to_json().replace("</", "<\\/") for name, figure in figures.items()},
         plotly_js=offline.get_plotlyjs().replace("</script", "<\\/script"),
         roof_sources=_sources(c.devices), bands=_bands(c.fronts), anchors=c.anchors,
         ran=c.ran, inside=_inside(c.ran),
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
         ttft_max=data.TTFT_MAX, speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
-        **_of_fronts(c.fronts), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
+        **_of_fronts(c.fronts, c.own), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
         seconds=time.perf_counter() - c.started,
     )  # fmt: skip
     return text
@@ -132,9 +136,11 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     models = list(data.MODELS)
     figures = {
         "roofline": plot.roofline(
-            c.devices, c.points, shown=(c.devices[0].name, *data.SHOWN_ROOFS)
+            c.devices, c.points, shown=(c.devices[0].name, *c.own, *data.SHOWN_ROOFS)
         ),
-        "frontier": plot.frontier(c.fronts, tiers=tiers, shown=data.SHOWN_FRONTS, model=models[0]),
+        "frontier": plot.frontier(
+            c.fronts, tiers=tiers, shown=(*c.own, *data.SHOWN_FRONTS), model=models[0]
+        ),
         "hashrate": plot.hashrate(c.miners, c.here_miner),
     }
     load = f"{data.INPUT_TOKENS / 1024:g}K/{data.OUTPUT_TOKENS / 1024:g}K"
@@ -142,7 +148,7 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     rows = c.rows
     shown = rows[
         (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
-        | (~rows["mining"] & rows["name"].isin(SHOWN_METER))
+        | (~rows["mining"] & rows["name"].isin((*c.own, *SHOWN_METER)))
     ]
     for i, model in enumerate(models):
         part = shown[shown["mining"] | (shown["group"] == model)]
@@ -160,9 +166,9 @@ def _inside(ran: Sequence[dict[str, Any]]) -> dict[str, int]:
     } | {"of": len(ran)}  # fmt: skip
 
 
-def _of_fronts(fronts: Sequence[Any]) -> dict[str, Any]:
+def _of_fronts(fronts: Sequence[Any], own: Sequence[str]) -> dict[str, Any]:
     """What the page says of the frontiers: constants and power of those that are drawn at first."""
-    drawn = [t.attrs for t in fronts if t.attrs["device"] in data.SHOWN_FRONTS]
+    drawn = [t.attrs for t in fronts if t.attrs["device"] in (*own, *data.SHOWN_FRONTS)]
     return {
         "fronts_of": sorted({str(t.attrs["device"]) for t in fronts}),
         "calibrated": sorted({(a["device"], a["calibrated_on"]) for a in drawn}),
@@ -202,9 +208,9 @@ def _bands(fronts: Sequence[Any]) -> str:
     return " or ".join(f"±{band:.0%}".replace("%", " %") for band in sorted(found)) or "unknown"
 
 
-def _counts(devices: Sequence[Device], miners: pd.DataFrame) -> dict[str, int]:
+def _counts(miners: pd.DataFrame) -> dict[str, int]:
     return {
-        "devices": len(devices) - 1, "models": len(catalogue.models()), "miners": len(miners),
+        "devices": len(catalogue.all_devices()), "models": len(catalogue.models()), "miners": len(miners),
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
 from tokenroof.serving.plans import default_plans
+from tokenroof.serving.room import why_not
 from tokenroof.support.arguments import check_options, number
 from tokenroof.support.lazy import require
 
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
+    from tokenroof.serving.loads import Load
 
 __all__ = ["Limits", "frontier"]
 
@@ -84,12 +87,14 @@ def frontier(
     -------
     xarray.Dataset
         Over ``point``, by growing interactivity, with the variables of `curve` and ``plan``,
-        ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits.
+        ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits:
+        ``attrs["reason"]``, which is empty otherwise, says what is needed.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `tokenroof.decode`; ValueError for a limit that is not a positive number.
+        As in `tokenroof.decode`; ValueError for a limit that is not a positive number, or a device whose
+        `power` is unknown.
 
     Examples
     --------
@@ -110,6 +115,7 @@ def frontier(
         else as_concurrency(concurrency)
     )
     on = resolved(d, m, tried or [Plan()], fidelity)
+    _check_power(on[0], power)
     where = resolve(fidelity, d, engine).calibrated_on
     names = [*UNITS]
     if tried:
@@ -132,6 +138,7 @@ def frontier(
     table = xarray.Dataset(data, attrs=attributes(on[0], load, fidelity, where, power))
     table.attrs["plans_tried"] = len(tried)
     table.attrs.update({f"{name}_max": most for name, most in bounds.items()})
+    table.attrs["reason"] = "" if chosen.size else _why_empty(on if tried else [], load, values)
     return describe(table)
 
 
@@ -145,6 +152,29 @@ def _bounds(limits: Limits) -> dict[str, float]:
             raise ValueError(f"{name}_max is {most!r}; allowed: a positive number, or None")
         bounds[name] = float(most)
     return bounds
+
+
+def _check_power(on: Deployment, power: str) -> None:
+    """Reject a device of which nothing says the watts that are to count."""
+    known, name = on.power, on.device.name
+    if power == "dashboard" and known.provisioned_kind != "catalogue":
+        raise ValueError(
+            f"power is 'dashboard' on {name}, for which the dashboard has no constant; allowed: "
+            "'provisioned', 'board', 'chassis', 'facility', or a device with provisioned_power_w"
+        )
+    d = on.device
+    provisioned = power in ("provisioned", "dashboard")
+    if d.tdp_w is None and not (provisioned and (d.provisioned_power_w or d.system_power_w)):
+        raise ValueError(
+            f"tdp_w of {name} is None, where tokens per MW count {power} power; allowed: a device with "
+            "its tdp_w [W], as device.replace(tdp_w=700.0)"
+        )
+
+
+def _why_empty(on: Sequence[Deployment], load: Load, values: dict[str, NDArray[Any]]) -> str:
+    if not on:
+        return "no layout divides the model on a device that can run its types"
+    return "no point keeps to what was asked" if values["fits"].any() else why_not(on, load)
 
 
 def _given(plans: object, device: Device, model: Model) -> list[Plan]:
