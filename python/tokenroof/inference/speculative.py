@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.inference import memory
 from tokenroof.inference.door import as_model, check_units, deployment, resolved
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
@@ -54,8 +55,8 @@ class Speculation:
     watts : ndarray
         Mean board power of the target's devices, drafting on them included [W].
     fits : ndarray of bool
-        Whether weights and caches of target and draft fit into nine tenths of the memory. A draft that is
-        a number has none.
+        Whether weights and caches of target and draft fit the memory that the engine gives them. A draft
+        that is a number has none.
     error_band : float
         Relative band around step times; acceptance is yours and has none here.
     calibrated_on : str
@@ -297,7 +298,6 @@ def decode(
     plain = kernels.decode_step(*on.records, b, x)  # type: ignore[attr-defined]
     checked = verify_fields(on.records, b, x, k + 1.0)
     token_s, token_w, draft_bytes = _draft(on, draft, draft_plan, b, x, x + k, fidelity, plain)
-    held = kernels.memory_required(*on.records[2:], b, x + k) + draft_bytes  # type: ignore[attr-defined]
     draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
     with np.errstate(invalid="ignore"):
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
@@ -305,7 +305,7 @@ def decode(
     return Speculation(
         k, a, b, kernels.expected_tokens(a, k), draft_s, verify_s,  # type: ignore[attr-defined]
         plain[..., _STEP["time"]], watts, on.calibration.error_band, on.calibration.calibrated_on,
-        np.asarray(held <= 0.9 * (on.device.memory_bytes or np.inf)),
+        memory.fits(on.records, b, x + k, draft_bytes),
     )  # fmt: skip
 
 

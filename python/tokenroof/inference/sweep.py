@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.inference import memory
 from tokenroof.inference.calibration import resolve
 from tokenroof.inference.door import as_device, as_model, as_plan, check_links
 from tokenroof.support.arguments import amounts
@@ -29,7 +30,7 @@ _UNITS = {
     "tokens_per_s_per_device": ("token/s", "the same per device"),
     "interactivity": ("token/s", "tokens per second of one user"),
     "memory_bytes": ("B", "memory that the fullest device needs"),
-    "fits": ("1", "whether that is at most nine tenths of the device's memory"),
+    "fits": ("1", "whether the engine gives them that much of the device's memory"),
 }
 
 
@@ -90,8 +91,7 @@ def sweep(
         "context": ("context", x, {"units": "token", "long_name": "cached tokens"}),
     }
     count = np.array([p.devices for p in ps], dtype=float)[:, None, None]
-    room = np.array([0.9 * (d.memory_bytes or np.inf) for d in ds])[:, None, None, None, None]
-    data = _steps(_records(ds, ms, ps, fidelity), b[:, None], x[None, :], count, room, fields)
+    data = _steps(_records(ds, ms, ps, fidelity), b[:, None], x[None, :], count, fields)
     name = fidelity if isinstance(fidelity, str) else fidelity.name
     out: xr.Dataset = xarray.Dataset(
         {field: (tuple(coords), values) for field, values in data.items()},
@@ -141,12 +141,11 @@ def _steps(
     batch: NDArray[np.float64],
     context: NDArray[np.float64],
     count: NDArray[np.float64],
-    room: NDArray[np.float64],
     fields: bool,
 ) -> dict[str, NDArray[Any]]:
-    """Arrays by name, with NaN where the memory of a plan's devices has no `room`."""
+    """Arrays by name, with NaN where a plan's devices have no room."""
     needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
-    fits = needed <= room
+    fits = memory.fits(records, batch, context)
     data: dict[str, NDArray[Any]] = {}
     if fields:
         steps = kernels.decode_step(*records, batch, context)  # type: ignore[attr-defined]
