@@ -18,6 +18,7 @@ from tokenroof.inference import memory
 from tokenroof.inference.door import as_model, check_units, deployment, resolved
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import amounts, check_shapes, is_number, together
 
 if TYPE_CHECKING:
@@ -227,13 +228,16 @@ def _module(m: Model) -> Model:
 def _draft_plan(plan: Plan, draft: Model) -> Plan:
     """The target's types over as many of its devices as the draft's heads divide over."""
     tp = plan.tp * plan.dp
+    types = {"weights": plan.weights, "kv_cache": plan.kv_cache, "engine": plan.engine}
     while tp > 1:
+        layout = Plan(tp=tp, moe_ep=1, **types)  # type: ignore[arg-type]
         try:
-            Plan(tp=tp, moe_ep=1).check(draft)
-            break
+            layout.check(draft)
+            check_loads(layout, draft)
+            return layout
         except ValueError:
             tp -= 1
-    return Plan(tp=tp, moe_ep=1, weights=plan.weights, kv_cache=plan.kv_cache, engine=plan.engine)
+    return Plan(tp=1, moe_ep=1, **types)  # type: ignore[arg-type]
 
 
 def decode(
@@ -340,6 +344,8 @@ def _draft(
         small = as_model(_named(draft))
         layout = draft_plan or _draft_plan(p, small)
     layout.check(small)
+    if not own:  # its module is loaded as the target's layers are
+        check_loads(layout, small)
     check_units(d, layout)
     records = resolved(d, small, [layout], fidelity)[0].records
     fields = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]

@@ -10,6 +10,7 @@ from tokenroof import _core, kernels
 from tokenroof.inference import memory
 from tokenroof.inference.calibration import resolve
 from tokenroof.inference.door import as_device, as_model, as_plan, check_links
+from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import amounts
 from tokenroof.support.lazy import require
 
@@ -110,6 +111,7 @@ def _check(devices: list[Device], models: list[Model], plans: list[Plan]) -> Non
     for plan in plans:
         for model in models:
             plan.check(model)
+            check_loads(plan, model)
         for device in devices:
             check_links(device, plan)
 
