@@ -31,7 +31,7 @@ def experts(
     moe_tp: ArrayLike = 1,
     moe_ep: ArrayLike = 1,
     dtype: str = "fp8_block",
-    skew: float = 0.0,
+    skew: float | str = 0.0,
     *,
     matrices: ArrayLike | None = None,
     **how: Unpack[Options],
@@ -49,9 +49,11 @@ def experts(
         Tensor and expert parallelism [1].
     dtype : str
         Type of the weights.
-    skew : float
+    skew : float or "balanced"
         Power-law exponent of the routing: experts' loads are draws from a density ~ x^-skew over a range
-        of 0.8 tokens; 0 is balanced, every expert alike.
+        of 0.8 tokens. 0 is random routing, any experts alike for each token: they touch
+        `tokenroof.kernels.experts_touched` of them. ``"balanced"`` is as benchmarks of kernels deal tokens
+        out: all experts as many, min(experts, topk tokens) of them touched.
     engine, fidelity
         Whose kernels, and which constants.
     matrices : array_like, optional
@@ -76,6 +78,9 @@ def experts(
     --------
     >>> experts("H200-SXM", 64, 7168, 2048, 256, 8, moe_ep=8).bound.item()
     'memory'
+    >>> even = experts("H200-SXM", 8, 7168, 2048, 256, 8, skew="balanced")
+    >>> bool(even.bytes > experts("H200-SXM", 8, 7168, 2048, 256, 8).bytes)
+    True
     """
     loads = sizes(tokens=tokens)
     widths = counts(hidden=hidden, intermediate=intermediate)
@@ -101,7 +106,7 @@ def grouped_gemm(
     topk: ArrayLike,
     moe_ep: ArrayLike = 1,
     dtype: str = "fp8_block",
-    skew: float = 0.0,
+    skew: float | str = 0.0,
     **how: Unpack[Options],
 ) -> Operator:
     """One grouped product ``[pairs, k] @ [experts, k, n]``: each token with the matrices of its experts.
@@ -147,8 +152,14 @@ def grouped_gemm(
                like="experts", **how)  # fmt: skip
 
 
-def _skew(skew: float) -> float:
-    allowed = "a number from 0 (balanced) to 10"
+# How kernels are told that all experts get as many tokens (cpp/include/tokenroof/inference/routing.hpp).
+BALANCED = -1.0
+
+
+def _skew(skew: float | str) -> float:
+    if isinstance(skew, str) and skew == "balanced":
+        return BALANCED
+    allowed = "a number from 0 (random) to 10, or 'balanced'"
     try:
         value = float(skew) if np.ndim(skew) == 0 and not isinstance(skew, (bool, str)) else np.nan
     except (TypeError, ValueError, OverflowError):
