@@ -49,11 +49,11 @@ def experts(
         Tensor and expert parallelism [1].
     dtype : str
         Type of the weights.
-    skew : float or "balanced"
+    skew : float, "balanced" or "random"
         Power-law exponent of the routing: experts' loads are draws from a density ~ x^-skew over a range
-        of 0.8 tokens. 0 is random routing, any experts alike for each token: they touch
-        `tokenroof.kernels.experts_touched` of them. ``"balanced"`` is as benchmarks of kernels deal tokens
-        out: all experts as many, min(experts, topk tokens) of them touched.
+        of 0.8 tokens. 0, or ``"balanced"``, is as benchmarks of kernels deal tokens out: all experts as many,
+        min(experts, topk tokens) of them touched. ``"random"``: any experts alike for each token, which
+        touch `tokenroof.kernels.experts_touched` of them.
     engine, fidelity
         Whose kernels, and which constants.
     matrices : array_like, optional
@@ -78,8 +78,8 @@ def experts(
     --------
     >>> experts("H200-SXM", 64, 7168, 2048, 256, 8, moe_ep=8).bound.item()
     'memory'
-    >>> even = experts("H200-SXM", 8, 7168, 2048, 256, 8, skew="balanced")
-    >>> bool(even.bytes > experts("H200-SXM", 8, 7168, 2048, 256, 8).bytes)
+    >>> random = experts("H200-SXM", 8, 7168, 2048, 256, 8, skew="random")
+    >>> bool(random.bytes < experts("H200-SXM", 8, 7168, 2048, 256, 8).bytes)
     True
     """
     loads = sizes(tokens=tokens)
@@ -152,21 +152,21 @@ def grouped_gemm(
                like="experts", **how)  # fmt: skip
 
 
-# How kernels are told that all experts get as many tokens (cpp/include/tokenroof/inference/routing.hpp).
-BALANCED = -1.0
+# How kernels are told of routing without a power law (cpp/include/tokenroof/inference/routing.hpp).
+BALANCED, RANDOM = -1.0, 0.0
 
 
 def _skew(skew: float | str) -> float:
-    if isinstance(skew, str) and skew == "balanced":
-        return BALANCED
-    allowed = "a number from 0 (random) to 10, or 'balanced'"
+    if isinstance(skew, str) and skew in ("balanced", "random"):
+        return BALANCED if skew == "balanced" else RANDOM
+    allowed = "a number from 0 (balanced) to 10, 'balanced' or 'random'"
     try:
         value = float(skew) if np.ndim(skew) == 0 and not isinstance(skew, (bool, str)) else np.nan
     except (TypeError, ValueError, OverflowError):
         value = np.nan
     if not 0.0 <= value <= 10.0:
         raise ValueError(f"skew is {skew!r}; allowed: {allowed}")
-    return value
+    return value or BALANCED
 
 
 def _routing(
