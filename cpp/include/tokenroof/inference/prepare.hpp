@@ -212,12 +212,19 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
     const double reduced = mixers + dense + (dispatched ? 0.0 : moe);
     // full: bytes of the whole vector per x, of which `factor` crosses each rank's link
     auto add = [&](Amount amount, double count, double ranks, double full, double factor, int block) TR_INLINE {
+        const RankGroup g = make_group(d, ranks);
         if (!measured_form(c, block)) {
-            r.common.add(group_collective, amount, times(count, collective_line(d, c, ranks, factor * full)));
+            Line line = collective_line(d, c, ranks, factor * full);
+            if (g.nodes > 1.0 && factor != 1.0) { // not all of the vector goes through the network
+                const double bound = block == calibration::block_all_reduce ? all_reduce_bound(g)
+                                     : block == calibration::block_all_gather ? exchange_bound(g, 1.0, 1.0)
+                                                                              : exchange_bound(g, g.hops, g.inside);
+                line.traffic = full * bound / shares_of(c, calibration::collective_t0).memory;
+            }
+            r.common.add(group_collective, amount, times(count, line));
             return;
         }
         Exchanges& all = r.exchanges;
-        const RankGroup g = make_group(d, ranks);
         const double* own = c + block;
         all.protocols[all.n] = block == calibration::block_all_reduce ? all_reduce_protocols(g, own)
                                : block == calibration::block_all_gather ? exchange_protocols(g, own, 1.0)

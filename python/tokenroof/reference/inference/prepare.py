@@ -12,8 +12,10 @@ from tokenroof.reference.core.ieee import divide, minimum
 from tokenroof.reference.inference.attention_decode import AttentionDecode, attention_decode
 from tokenroof.reference.inference.attention_prefill import AttentionPrefill, attention_prefill
 from tokenroof.reference.inference.collectives import (
+    all_reduce_bound,
     all_reduce_protocols,
     all_to_all_protocols,
+    exchange_bound,
     exchange_protocols,
     group_bandwidth,
     make_group,
@@ -189,9 +191,18 @@ def exchange(
 ) -> Line | Exchange:
     """`count` collectives of so many bytes per x: measured where the record has constants of its kind."""
     own = constants(c, "all_to_all" if kind == "send" else kind)
-    if own is None:
-        return collective_line(d, c, ranks, factor * vector).times(count)
     group = make_group(d, ranks)
+    if own is None:
+        line = collective_line(d, c, ranks, factor * vector)
+        if group.nodes > 1.0 and kind != "send":
+            if kind == "all_reduce":
+                bound = all_reduce_bound(group)
+            elif kind == "all_gather":
+                bound = exchange_bound(group, 1.0, 1.0)
+            else:
+                bound = exchange_bound(group, group.hops, group.inside)
+            line = replace(line, traffic=divide(vector * bound, c["collective_memory"]))
+        return line.times(count)
     if kind == "all_reduce":
         protocols = all_reduce_protocols(group, own)
     elif kind == "all_gather":
