@@ -124,7 +124,7 @@ class Step:
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
-        needed = kernels.memory_required(self._records[2], self._records[3], *self._resident)  # type: ignore[attr-defined]
+        needed = kernels.memory_required(self._records[2], self._records[3], *self._resident)
         return np.asarray(needed <= 0.9 * (self.device.memory_bytes or np.inf))
 
     @property

@@ -145,16 +145,19 @@ def _steps(
     fields: bool,
 ) -> dict[str, NDArray[Any]]:
     """Arrays by name, with NaN where the memory of a plan's devices has no `room`."""
-    needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
+    device, calibration, model, plan = records
+    needed = kernels.memory_required(model, plan, batch, context)
     fits = needed <= room
     data: dict[str, NDArray[Any]] = {}
     if fields:
-        steps = kernels.decode_step(*records, batch, context)  # type: ignore[attr-defined]
+        steps = kernels.decode_step(device, calibration, model, plan, batch, context)
         steps = np.where(fits[..., None], steps, np.nan)
         data |= {name: steps[..., i] for i, name in enumerate(_core.STEP_FIELDS)}
         time = data.pop("time")
     else:
-        time = np.where(fits, kernels.decode_time(*records, batch, context), np.nan)  # type: ignore[attr-defined]
+        time = np.where(
+            fits, kernels.decode_time(device, calibration, model, plan, batch, context), np.nan
+        )
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = batch / time
         data |= {

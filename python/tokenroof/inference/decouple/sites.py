@@ -34,7 +34,7 @@ class Gpu:
 
     def slots(self, input_tokens: float, output_tokens: float) -> float:
         """Sequences that a replica holds, as `tokenroof.serving.curve` counts them; at least one."""
-        served = kernels.serving(*self.records, 1.0, input_tokens, output_tokens)  # type: ignore[attr-defined]
+        served = kernels.serving(*self.records, 1.0, input_tokens, output_tokens)
         found = float(served[..., _SERVING["slots"]])
         if not found >= 1.0:
             weights, one = self.bytes(0.0, 0.0), self.bytes(1.0, input_tokens + output_tokens)
@@ -55,7 +55,7 @@ class Gpu:
         model = self.records[2].copy()
         for name, parameters in (without or {}).items():
             model[_core.MODEL_FIELDS.index(name)] -= parameters
-        return kernels.memory_required(model, self.records[3], batch, context)  # type: ignore[attr-defined]
+        return kernels.memory_required(model, self.records[3], batch, context)
 
     def check_memory(
         self, batch: Any, context: Any, without: dict[str, float] | None = None
@@ -74,7 +74,7 @@ class Gpu:
             )
 
     def step(self, batch: Any, context: Any) -> NDArray[np.float64]:
-        return np.asarray(kernels.decode_step(*self.records, batch, context))  # type: ignore[attr-defined]
+        return np.asarray(kernels.decode_step(*self.records, batch, context))
 
     def watts(self, busy: Any, full: Any) -> Any:
         """Power of the replica that draws `full` for a share of the time, and waits for the rest [W]."""
