@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tokenroof import _core, kernels, measure
-from tokenroof.catalogue.architectures import model
-from tokenroof.catalogue.lookup import device, miner
-from tokenroof.records.device import Device
-from tokenroof.records.miner import Miner
-from tokenroof.records.model import Model
-from tokenroof.records.plan import Plan
+from tokenroof import _core
+from tokenroof import kernels as kernels
+from tokenroof import measure as measure
+from tokenroof.catalogue.architectures import model as model
+from tokenroof.catalogue.lookup import device as device
+from tokenroof.catalogue.lookup import miner as miner
+from tokenroof.records.device import Device as Device
+from tokenroof.records.miner import Miner as Miner
+from tokenroof.records.model import Model as Model
+from tokenroof.records.plan import Plan as Plan
 from tokenroof.support.lazy import attach
 
 __version__: str = _core.build_config()["version"]
@@ -25,6 +28,7 @@ __version__: str = _core.build_config()["version"]
 _LAZY = {
     "Calibration": "tokenroof.records.calibration:Calibration",
     "Deployment": "tokenroof.records.deployment:Deployment",
+    "Step": "tokenroof.inference.step:Step",
     "build_config": "tokenroof.build:build_config",
     "calibrate": "tokenroof.calibrate",
     "calibration": "tokenroof.inference.calibration",
@@ -56,33 +60,33 @@ __all__ = [
     "miner", "model", *_LAZY,
 ]  # fmt: skip
 
-if TYPE_CHECKING:
-    from tokenroof import (
-        calibrate,
-        catalogue,
-        cuda,
-        economics,
-        mining,
-        plot,
-        reference,
-        report,
-        serving,
-    )
-    from tokenroof.build import build_config, get_include
-    from tokenroof.inference import (
-        calibration,
-        dataflow,
-        decouple,
-        estimates,
-        operators,
-        power,
-        roofline,
-        speculative,
-    )
-    from tokenroof.inference.step import decode, mixed, prefill
-    from tokenroof.inference.sweep import sweep
-    from tokenroof.records import dtypes
-    from tokenroof.records.calibration import Calibration
-    from tokenroof.records.deployment import Deployment
+if TYPE_CHECKING:  # `as` exports a name to strict type checkers
+    from tokenroof import calibrate as calibrate
+    from tokenroof import catalogue as catalogue
+    from tokenroof import cuda as cuda
+    from tokenroof import economics as economics
+    from tokenroof import mining as mining
+    from tokenroof import plot as plot
+    from tokenroof import reference as reference
+    from tokenroof import report as report
+    from tokenroof import serving as serving
+    from tokenroof.build import build_config as build_config
+    from tokenroof.build import get_include as get_include
+    from tokenroof.inference import calibration as calibration
+    from tokenroof.inference import dataflow as dataflow
+    from tokenroof.inference import decouple as decouple
+    from tokenroof.inference import estimates as estimates
+    from tokenroof.inference import operators as operators
+    from tokenroof.inference import power as power
+    from tokenroof.inference import roofline as roofline
+    from tokenroof.inference import speculative as speculative
+    from tokenroof.inference.step import Step as Step
+    from tokenroof.inference.step import decode as decode
+    from tokenroof.inference.step import mixed as mixed
+    from tokenroof.inference.step import prefill as prefill
+    from tokenroof.inference.sweep import sweep as sweep
+    from tokenroof.records import dtypes as dtypes
+    from tokenroof.records.calibration import Calibration as Calibration
+    from tokenroof.records.deployment import Deployment as Deployment
 
 __getattr__, __dir__ = attach(__name__, _LAZY, __all__)

@@ -65,6 +65,30 @@ def test_an_environment_variable_asks_for_them(fitted):
     got = subprocess.run([sys.executable, "-c", code], env=os.environ | {"TOKENROOF_CONSTANTS": str(out)},
                          capture_output=True, text=True, check=True)  # fmt: skip
     assert "A100-SXM4-80GB (vllm bf16)" in got.stdout
+    assert str(out / "gemm.toml") in got.stdout
+
+
+def test_results_say_which_files_count_before_the_catalogue_s(fitted):
+    _, out, _ = fitted
+    ask = ("A100-SXM4-80GB", "Llama-3.1-8B")
+    with first_from(out):
+        own = [
+            tr.decode(*ask).calibrated_on,
+            tr.serving.curve(*ask, concurrency=[1]).attrs["calibrated_on"],
+            str(tr.serving.frontier(*ask).calibrated_on),
+        ]
+        other = tr.operators.attention_decode("A100-SXM4-80GB", 8, 1000, 32, 8, 128).calibrated_on
+    assert all(f"gemm from {out / 'gemm.toml'}" in text for text in own)
+    assert str(out) not in other
+    assert str(out) not in tr.decode(*ask).calibrated_on
+
+
+def test_a_folder_of_constants_that_is_none_is_refused(tmp_path):
+    with (
+        first_from(tmp_path / "no such folder"),
+        pytest.raises(ValueError, match="TOKENROOF_CONSTANTS is .*no such folder"),
+    ):
+        tr.decode("H100-SXM", "Llama-3.1-8B")
 
 
 def test_the_same_table_gives_the_same_file(fitted, tmp_path):

@@ -182,7 +182,7 @@ def test_a_step_holds_the_operators_of_its_recurrent_layers(name, tp):
 def test_a_step_holds_the_operators_of_its_sparse_layers(name, fidelity):
     device, model, plan = tr.device("H200-SXM"), tr.model(name), tr.Plan(tp=8)
     blocks = {b: constants_of(b, 3) for b in ("mla_decode", "mla_prefill")}
-    record = tr.Calibration(constants={} if fidelity == "datasheet" else blocks)
+    record = tr.Calibration(constants={} if fidelity == "datasheet" else blocks, whole=True)
     heads, index = model.heads / 8, (model.index_topk, model.index_heads, model.index_head_dim)
     widths = (model.nope_head_dim, model.rope_head_dim, model.v_head_dim, model.kv_lora_rank)
     at = _core.STEP_FIELDS.index("attention_s")

@@ -134,11 +134,11 @@ class Objective:
         if key not in self._terms:
             if len(self._terms) > 16:
                 self._terms.clear()
-            self._terms[key] = kernels.serving_terms(  # type: ignore[attr-defined]
+            self._terms[key] = kernels.serving_terms(
                 self.devices, records, self.models, self.plans, p.concurrency, p.input_tokens,
                 p.output_tokens,
             )  # fmt: skip
-        out = kernels.serving_of_terms(records, self._terms[key], p.concurrency, p.output_tokens)  # type: ignore[attr-defined]
+        out = kernels.serving_of_terms(records, self._terms[key], p.concurrency, p.output_tokens)
         return out[..., _SERVED["tpot"]], out[..., _SERVED["ttft"]]
 
     def fit(

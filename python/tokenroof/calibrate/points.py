@@ -318,7 +318,8 @@ def _possible(points: Points, drop: bool) -> Points:
     """Rows that the datasheet and the memory allow; refuses a table in the wrong unit."""
     ideal = [Calibration.ideal()] * len(points)
     load = points.concurrency, points.input_tokens, points.output_tokens
-    fields = kernels.serving(*points.packed(ideal), *load)  # type: ignore[attr-defined]
+    device, calibration, model, plan = points.packed(ideal)
+    fields = kernels.serving(device, calibration, model, plan, *load)
     names = list(kernels.SERVING_FIELDS)
     fit = np.isfinite(fields[..., names.index("tpot")])
     good = fit.copy()

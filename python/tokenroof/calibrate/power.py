@@ -70,12 +70,12 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
     if kind == "gemm":
         types = _types(rows.gemm_dtype)
         code = np.array([float(dtypes.code(t)) for t in types])
-        fields = kernels.gemm_operator(*ideal, x["m"], x["n"], x["k"], code, code, 0.0)  # type: ignore[attr-defined]
+        fields = kernels.gemm_operator(*ideal, x["m"], x["n"], x["k"], code, code, 0.0)
         tiles = np.ceil(x["m"] / 128) * np.ceil(x["n"] / 128)
     elif kind == "experts":
         types = _types(rows.moe_dtype)
         code = np.array([float(dtypes.code(t)) for t in types])
-        fields = kernels.experts_operator(  # type: ignore[attr-defined]
+        fields = kernels.experts_operator(
             *ideal, x["num_tokens"], x["hidden_size"], x["inter_size"], x["num_experts"], x["topk"],
             3.0, x["moe_tp_size"], x["moe_ep_size"], 0.0, code,
         )  # fmt: skip
@@ -90,20 +90,20 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
         shape = (x["num_heads"], kv, x["head_dim"], x["head_dim"], x["window_size"], code)
         if kind == "attention_decode":
             context = x["isl"] + x["step"]
-            fields = kernels.attention_decode_operator(  # type: ignore[attr-defined]
+            fields = kernels.attention_decode_operator(
                 *ideal, x["batch_size"], context, *shape, 0.0
             )
             seen = np.where(x["window_size"] > 0, np.minimum(context, x["window_size"]), context)
             tiles = x["batch_size"] * kv * np.ceil(seen / 256)
         else:
-            fields = kernels.attention_prefill_operator(  # type: ignore[attr-defined]
+            fields = kernels.attention_prefill_operator(
                 *ideal, x["batch_size"], x["isl"], x["step"], *shape, float(dtypes.code("bf16"))
             )
             tiles = np.ceil(x["isl"] / 128) * x["num_heads"] * x["batch_size"]
     place = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
     units = {t: unit_peak(device, t) for t in np.unique(types)}
     peak = np.array([units[t] for t in types])
-    fill = np.asarray(kernels.wave_fill(tiles, sm))  # type: ignore[attr-defined]
+    fill = np.asarray(kernels.wave_fill(tiles, sm))
     return fields[..., place["flops"]], fields[..., place["bytes"]], peak, fill
 
 
@@ -169,7 +169,7 @@ def predict(
     """Power of the rows [W]."""
     uses = [table["active"] if name == kind else 0.0 for name in CLASSES]
     record = constants_record(constants).pack()
-    watts = kernels.board_power(device.pack(), record, table["compute"], table["memory"], *uses)  # type: ignore[attr-defined]
+    watts = kernels.board_power(device.pack(), record, table["compute"], table["memory"], *uses)
     return np.asarray(watts)
 
 

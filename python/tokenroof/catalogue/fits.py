@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from tokenroof.catalogue.files import FOLDER
 
-__all__ = ["first_from", "fits", "remembered"]
+__all__ = ["files_of", "first_from", "fits", "read_from", "remembered"]
 
 _T = TypeVar("_T")
 
@@ -58,13 +58,32 @@ def fits(operator: str) -> tuple[dict[str, Any], ...]:
     Raises
     ------
     ValueError
-        For a file that holds no fits.
+        For a file that holds no fits, or a folder that is none.
+
+    Each row of such a folder says so: its ``file``.
     """
     found: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for folder in (*_folders, os.path.join(FOLDER, "constants")):
+    for folder in _folders:
+        if not os.path.isdir(folder):
+            raise ValueError(
+                f"TOKENROOF_CONSTANTS is {folder!r}; allowed: folders of files of constants"
+            )
         for row in _read(folder, operator):
+            row["file"] = os.path.join(folder, f"{operator}.toml")
             found.setdefault((row.get("device"), row["engine"], row.get("dtype")), row)
+    for row in _read(os.path.join(FOLDER, "constants"), operator):
+        found.setdefault((row.get("device"), row["engine"], row.get("dtype")), row)
     return tuple(found.values())
+
+
+def files_of(*rows: dict[str, Any]) -> str:
+    """The files outside the catalogue that fits come from, with commas between; empty if there is none."""
+    return ", ".join(sorted({row["file"] for row in rows if "file" in row}))
+
+
+def read_from(*rows: dict[str, Any]) -> str:
+    """The same as the end of a sentence on where constants come from."""
+    return f", from {files_of(*rows)}" if files_of(*rows) else ""
 
 
 @contextmanager

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.catalogue.fits import fits, remembered
+from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.inference.constants import (
     FAR_BAND,
     NODE_BAND,
+    OPERATORS,
     find,
     generation,
     generations,
@@ -106,7 +107,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         if not near:
             far = FAR_BAND
             bands = max(bands[0], far), max(bands[1], far)
-        where = f"{row['rows']} serving points of {row['devices']} ({engine})"
+        where = f"{row['rows']} serving points of {row['devices']} ({engine}){read_from(row)}"
         if not near:
             where += ", borrowed: no serving point is of this device's generation"
         elif not own:
@@ -126,6 +127,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         calibrated_on=where,
         error_band=bands[0] if row else 0.6,
         ttft_band=bands[1],
+        whole=True,
     )
 
 
@@ -176,16 +178,26 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
         If it is neither a `Calibration` nor one of `FIDELITIES`.
     """
     if isinstance(fidelity, Calibration):
-        return fidelity
+        if fidelity.stands_alone:
+            return fidelity
+        return _with_bf16(fidelity, plan).over(resolve("calibrated", device, plan))
     if fidelity == "datasheet":
         return _datasheet(plan if isinstance(plan, str) else plan.engine)
     if fidelity == "calibrated":
         if isinstance(plan, str):
-            return estimate(device, plan)
+            return _of_engine(device, plan)
         return _of_step(device, plan)
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
+
+
+def _with_bf16(own: Calibration, plan: Plan | str) -> Calibration:
+    """Products that are bf16 at any rate, the head's and the router's, are as a step's others in bf16."""
+    bf16 = not isinstance(plan, str) and plan.weights == "bf16"
+    if not bf16 or "gemm" not in own.constants:
+        return own
+    return own.replace(constants={"gemm16": own.constants["gemm"], **own.constants})
 
 
 @remembered(16)
@@ -195,8 +207,16 @@ def _datasheet(engine: str) -> Calibration:
     skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
     return Calibration.ideal().replace(
         constants={"engine": {"skew": skew, **engine_memory(engine)}},
+        whole=True,
         calibrated_on=f"{NOTHING}, experts routed as in serving",
     )
+
+
+def _of_engine(device: Device, engine: str) -> Calibration:
+    """What no type decides, with every file outside the catalogue that has something of the device."""
+    of = {op: files_of(*(r for r in fits(op) if r["device"] == device.name)) for op in OPERATORS}
+    found = estimate(device, engine)
+    return found.replace(calibrated_on=found.calibrated_on + _files(of))
 
 
 def _of_step(device: Device, plan: Plan) -> Calibration:
@@ -220,18 +240,26 @@ def _of_types(
         "experts": ("experts", experts), "all_reduce": ("all_reduce", "all_reduce"),
         "all_gather": ("all_gather", "all_gather"), "all_to_all": ("all_to_all", "all_to_all"),
     }  # fmt: skip
-    blocks = dict(base.constants)
+    blocks, elsewhere = dict(base.constants), {}
     for block, (operator, dtype) in kinds.items():
         found = find(operator, device, engine, dtype)
         if found is not None:
             blocks[block] = found.constants
-    blocks["power"] = power_fit(device).constants
+            elsewhere[operator] = found.file
+    power = power_fit(device)
+    blocks["power"], elsewhere["power"] = power.constants, power.file
+    base = base.replace(calibrated_on=base.calibrated_on + _files(elsewhere))
     if spans_nodes:
         base = base.replace(
             error_band=max(base.error_band, NODE_BAND), ttft_band=max(base.ttft_band, NODE_BAND),
             calibrated_on=f"{base.calibrated_on}; between nodes nothing was measured",
         )  # fmt: skip
     return _banded(base.replace(constants=blocks), device, weights)
+
+
+def _files(of: dict[str, str]) -> str:
+    """Which operators' constants come from files that are not the catalogue's."""
+    return "".join(f"; {operator} from {file}" for operator, file in of.items() if file)
 
 
 def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:
@@ -259,9 +287,24 @@ def resolve_operator(
     ValueError
         As `resolve`.
     """
-    base = resolve(fidelity, device, engine)
-    if fidelity != "calibrated":
+    own = fidelity if isinstance(fidelity, Calibration) and not fidelity.stands_alone else None
+    if own is None and fidelity != "calibrated":
+        return resolve(fidelity, device, engine)
+    base = _of_operator(device, engine, operator, dtype, also)
+    if own is None:
         return base
+    if operator in own.constants:
+        where = f"{operator}: {own.calibrated_on}"
+        return own.over(base).replace(error_band=own.error_band, calibrated_on=where)
+    return own.over(base).replace(
+        error_band=base.error_band, calibrated_on=base.calibrated_on, name=base.name
+    )
+
+
+def _of_operator(
+    device: Device, engine: str, operator: str, dtype: str, also: tuple[str, str] | None
+) -> Calibration:
+    base = resolve("calibrated", device, engine)
     found = find(operator, device, engine, dtype)
     if found is None:  # shares of a roofline: bands of serving say nothing of an operator
         far = base.replace(error_band=float(np.fmax(base.error_band, FAR_BAND)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from tokenroof.catalogue.fits import fits, remembered
+from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.records.device import Device
 
@@ -69,12 +69,15 @@ class Fit:
         What they were fitted on.
     near : {"device", "engine", "type", "generation", "other"}
         How near to what was asked: fitted on it, or the first thing that differs.
+    file : str
+        The file outside the catalogue that they come from; empty for the catalogue's.
     """
 
     constants: dict[str, float]
     band: float
     origin: str
     near: str
+    file: str = ""
 
 
 def generation(device: Device) -> str:
@@ -175,8 +178,9 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     return Fit(
         geometric_mean([row["constants"] for row in chosen]),
         band,
-        f"{rows_in} measured rows of {names} ({what})",
+        f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}",
         near,
+        files_of(*chosen),
     )
 
 
@@ -193,5 +197,6 @@ def power_fit(device: Device) -> Fit:
     names = ", ".join(row["device"] for row in rows)
     return Fit(
         geometric_mean([row["constants"] for row in rows]), FAR_BAND,
-        f"{sum(row['rows'] for row in rows)} measured rows of {names}", "other",
+        f"{sum(row['rows'] for row in rows)} measured rows of {names}{read_from(*rows)}", "other",
+        files_of(*rows),
     )  # fmt: skip

@@ -171,7 +171,7 @@ def chips_of(
 ) -> tuple[float | None, float]:
     """Chips that a caller gave, if they hold so many bytes, and the fewest that may be: given, or needed."""
     free = float(device.memory_bytes or np.nan)
-    needed = np.asarray(kernels.dataflow_chips(held, free, share.values[:, None]))  # type: ignore[attr-defined]
+    needed = np.asarray(kernels.dataflow_chips(held, free, share.values[:, None]))
     if chips is None:
         return None, float(needed.min(initial=np.inf))
     given = float(count("chips", chips))
@@ -213,16 +213,16 @@ def pipeline(
     What a caller gave was checked: `chips` hold the model, and there are not more `stages` than chips.
     """
     records = (device.pack(), Calibration.ideal().pack(), model.pack(), plan.pack())
-    held = kernels.memory_required(records[2], records[3], batch, context)  # type: ignore[attr-defined]
+    held = kernels.memory_required(records[2], records[3], batch, context)
     sram = float(device.memory_bytes or np.nan)
-    n = chips if chips is not None else kernels.dataflow_chips(held, sram, v["sram_share"])  # type: ignore[attr-defined]
+    n = chips if chips is not None else kernels.dataflow_chips(held, sram, v["sram_share"])
     deep = float(stages or model.layers)
     # a wafer's regions are its stages; a chip holds one stage, or several layers as one
     depth = np.broadcast_to(deep, np.shape(n)) if device.kind == "wafer" else np.minimum(deep, n)
-    micro = kernels.dataflow_microbatch(batch, depth)  # type: ignore[attr-defined]
+    micro = kernels.dataflow_microbatch(batch, depth)
     with np.errstate(divide="ignore"):  # by a link that one chip has no use for
-        work = kernels.decode_time(*records, micro, context) / v["efficiency"]  # type: ignore[attr-defined]
-    trip = kernels.dataflow_trip(work, n, depth, float(model.layers), v["layer_s"], v["hop_s"])  # type: ignore[attr-defined]
+        work = kernels.decode_time(*records, micro, context) / v["efficiency"]
+    trip = kernels.dataflow_trip(work, n, depth, float(model.layers), v["layer_s"], v["hop_s"])
     occupied = np.minimum(work * depth / n / trip * np.minimum(batch / depth, 1.0), 1.0)
     watts = chips_watts(n, occupied, v)
     return {
@@ -291,7 +291,7 @@ def decode(
     )
     plan = one_chip(d, m, weights, kv_cache)
     ranges = gather(d, unknown)
-    held = kernels.memory_required(m.pack(), plan.pack(), b, x)  # type: ignore[attr-defined]
+    held = kernels.memory_required(m.pack(), plan.pack(), b, x)
     n, fewest = chips_of(chips, held.ravel(), d, ranges["sram_share"], f"{m.name} and its caches")
     check_stages(stages, d, m, n, fewest)
     found = over_corners(lambda **v: pipeline(d, m, plan, b, x, n, stages, v), ranges, b.ndim)
@@ -338,17 +338,17 @@ def prefill(
     plan = one_chip(d, m, weights, kv_cache)
     ranges = gather(d, unknown)
     records = (d.pack(), Calibration.ideal().pack(), m.pack(), plan.pack())
-    held = kernels.memory_required(records[2], records[3], 1.0, t + s)  # type: ignore[attr-defined]
+    held = kernels.memory_required(records[2], records[3], 1.0, t + s)
     share = ranges["sram_share"]
     given, _ = chips_of(chips, np.ravel(held), d, share, f"{m.name} and the prompt's cache")
 
     def evaluate(**v: Any) -> dict[str, Any]:
         sram = float(d.memory_bytes or np.nan)
-        n = given if given is not None else kernels.dataflow_chips(held, sram, v["sram_share"])  # type: ignore[attr-defined]
+        n = given if given is not None else kernels.dataflow_chips(held, sram, v["sram_share"])
         depth = np.minimum(float(m.layers), n)
-        work = kernels.prefill_time(*records, t, s) / v["efficiency"]  # type: ignore[attr-defined]
+        work = kernels.prefill_time(*records, t, s) / v["efficiency"]
         # chunks follow each other through the stages: all chips work, but for one trip
-        seconds = kernels.dataflow_trip(work, n, 1.0, float(m.layers), v["layer_s"], 0.0)  # type: ignore[attr-defined]
+        seconds = kernels.dataflow_trip(work, n, 1.0, float(m.layers), v["layer_s"], 0.0)
         seconds = seconds + (depth - 1.0) * v["hop_s"]
         busy = np.minimum(work / n / seconds, 1.0)
         watts = chips_watts(n, busy, v)

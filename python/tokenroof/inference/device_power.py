@@ -99,4 +99,4 @@ def _power_records(device: Device) -> tuple[Any, Any]:
 
 def board_watts(device: Device, *uses: Any) -> Any:
     """Power of a board over its limit, from its uses in the order of `tokenroof.kernels.board_power` [1]."""
-    return kernels.board_power(*_power_records(device), *uses)  # type: ignore[attr-defined]
+    return kernels.board_power(*_power_records(device), *uses)

@@ -46,7 +46,7 @@ def cache_room(records: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         Device, calibration, model and plan, packed.
     """
     device, calibration, model, plan = records
-    weights = kernels.memory_required(model, plan, 0.0, 0.0)  # type: ignore[attr-defined]
+    weights = kernels.memory_required(model, plan, 0.0, 0.0)
     memory = device[..., _MEMORY]
     room = memory * calibration[..., _SHARE] - weights * calibration[..., _WEIGHTS]
     room = room - calibration[..., _RESERVED]
@@ -67,6 +67,6 @@ def fits(
     beside : array_like
         Bytes that the fullest device holds beside them, such as a draft model's [B].
     """
-    held = kernels.memory_required(records[2], records[3], batch, context)  # type: ignore[attr-defined]
-    weights = kernels.memory_required(records[2], records[3], 0.0, 0.0)  # type: ignore[attr-defined]
+    held = kernels.memory_required(records[2], records[3], batch, context)
+    weights = kernels.memory_required(records[2], records[3], 0.0, 0.0)
     return np.asarray(held - weights + beside <= cache_room(records))

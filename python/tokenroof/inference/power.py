@@ -182,7 +182,7 @@ def expert_tiles(
     tokens: Any, intermediate: Any, experts: Any, topk: Any, moe_tp: Any, moe_ep: Any
 ) -> NDArray[np.float64]:
     """Tiles of the experts' first product on one device: one row of them per touched expert at least."""
-    touched = kernels.experts_touched(tokens, experts, topk) / moe_ep  # type: ignore[attr-defined]
+    touched = kernels.experts_touched(tokens, experts, topk) / moe_ep
     pairs = tokens * topk / moe_ep
     return np.asarray(np.maximum(touched, pairs / 128) * np.ceil(2 * intermediate / moe_tp / 128))
 
@@ -217,7 +217,7 @@ def operator_power(operator: Any) -> NDArray[np.float64]:
         memory = np.nan_to_num(operator.bytes / seconds / d.memory_bandwidth) if moves else 0.0
         uses: dict[str, Any] = {}
         if active is not None:
-            fill = kernels.wave_fill(active[1], float(d.sm_count or 1))  # type: ignore[attr-defined]
+            fill = kernels.wave_fill(active[1], float(d.sm_count or 1))
             busy = np.maximum(1.0 - 3e-6 / seconds, 0.0)
             uses[active[0]] = np.nan_to_num(fill * busy)
     if not d.tdp_w:

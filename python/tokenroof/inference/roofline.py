@@ -64,7 +64,7 @@ def roof(device: str | Device, intensity: ArrayLike, dtype: str = "bf16") -> NDA
     """
     d = as_device(device)
     x = amounts("intensity", intensity)
-    out: Any = kernels.attainable(_peak(d, dtype), d.memory_bandwidth, x)  # type: ignore[attr-defined]
+    out: Any = kernels.attainable(_peak(d, dtype), d.memory_bandwidth, x)
     return np.asarray(out)
 
 
@@ -77,7 +77,7 @@ def ridge(device: str | Device, dtype: str = "bf16") -> float:
     295.3
     """
     d = as_device(device)
-    return float(kernels.ridge_point(_peak(d, dtype), d.memory_bandwidth))  # type: ignore[attr-defined]
+    return float(kernels.ridge_point(_peak(d, dtype), d.memory_bandwidth))
 
 
 def point(step: Step) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

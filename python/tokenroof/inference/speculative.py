@@ -124,7 +124,7 @@ def verify_fields(
     shared = np.broadcast_to(c, (*width.shape, c.size)).copy()
     shared[..., _GROUPED] *= width
     parts = [
-        kernels.decode_step(d, constants, model, p, b, x)  # type: ignore[attr-defined]
+        kernels.decode_step(d, constants, model, p, b, x)
         for constants, model, b, x in (
             (c, m, batch * width, 0.0), (shared, wide, batch, context), (shared, wide, batch, 0.0)
         )
@@ -299,7 +299,7 @@ def decode(
     if (a > 1.0).any():
         raise ValueError(f"acceptance is {a.max():g}; allowed: numbers from 0 to 1")
     b, x, k, a = together(batch=b, context=x, length=k, acceptance=a)
-    plain = kernels.decode_step(*on.records, b, x)  # type: ignore[attr-defined]
+    plain = kernels.decode_step(*on.records, b, x)
     checked = verify_fields(on.records, b, x, k + 1.0)
     token_s, token_w, draft_bytes = _draft(on, draft, draft_plan, b, x, x + k, fidelity, plain)
     draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
@@ -307,7 +307,7 @@ def decode(
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
         watts = joules / (draft_s + verify_s)
     return Speculation(
-        k, a, b, kernels.expected_tokens(a, k), draft_s, verify_s,  # type: ignore[attr-defined]
+        k, a, b, kernels.expected_tokens(a, k), draft_s, verify_s,
         plain[..., _STEP["time"]], watts, on.calibration.error_band, on.calibration.calibrated_on,
         memory.fits(on.records, b, x + k, draft_bytes),
     )  # fmt: skip
@@ -348,7 +348,7 @@ def _draft(
         check_loads(layout, small)
     check_units(d, layout)
     records = resolved(d, small, [layout], fidelity)[0].records
-    fields = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]
+    fields = kernels.decode_step(*records, b, x)
     idle = (p.devices - layout.devices) * (d.idle_w or 0.1 * (d.tdp_w or np.nan))
     others = max(idle, 0.0) if np.isfinite(idle) else idle
     weights = records[2].copy()
@@ -356,7 +356,7 @@ def _draft(
         ends = [_core.MODEL_FIELDS.index(f"{name}_parameters") for name in ("embedding", "head")]
         weights[_core.MODEL_FIELDS.index("parameters")] -= weights[ends].sum()
         weights[ends] = 0.0
-    held = kernels.memory_required(weights, records[3], b, longest)  # type: ignore[attr-defined]
+    held = kernels.memory_required(weights, records[3], b, longest)
     return fields[..., _STEP["time"]], fields[..., _STEP["watts"]] + others, held
 
 

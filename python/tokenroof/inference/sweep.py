@@ -167,7 +167,7 @@ def _reasons(
     full = valid & ~data["fits"]
     nothing = np.zeros((1, 1))
     with np.errstate(all="ignore"):
-        weights = kernels.memory_required(*records[2:], nothing, nothing)  # type: ignore[attr-defined]
+        weights = kernels.memory_required(*records[2:], nothing, nothing)
         loads = memory.fits(records, nothing, nothing)  # whether at least the weights fit
     weights = np.broadcast_to(weights, loads.shape)
     for i, j, k in np.argwhere(full.any(axis=(3, 4))):
@@ -234,16 +234,16 @@ def _steps(
     valid = valid[:, :, :, None, None]
     # combinations that cannot be are computed with the others, and masked
     with np.errstate(all="ignore"):
-        needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
+        needed = kernels.memory_required(*records[2:], batch, context)
         needed = np.where(valid, needed, np.nan)
         fits = valid & memory.fits(records, batch, context)
         if fields:
-            steps = kernels.decode_step(*records, batch, context)  # type: ignore[attr-defined]
+            steps = kernels.decode_step(*records, batch, context)
             steps = np.where(fits[..., None], steps, np.nan)
             data |= {name: steps[..., i] for i, name in enumerate(_core.STEP_FIELDS)}
             time = data.pop("time")
         else:
-            time = np.where(fits, kernels.decode_time(*records, batch, context), np.nan)  # type: ignore[attr-defined]
+            time = np.where(fits, kernels.decode_time(*records, batch, context), np.nan)
         time = np.where(np.isfinite(time), time, np.nan)
         rate = batch / time
         data |= {

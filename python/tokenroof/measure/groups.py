@@ -225,7 +225,7 @@ def _costs(seconds: float, cores: int, quick: bool) -> list[Task]:
     scalar = np.float64(1.0)
     return [
         *(timed_task(name, call) for name, call in calls.items()),
-        call_task("cost.kernel", lambda: kernels.ridge_point(scalar, scalar)),  # type: ignore[attr-defined]
+        call_task("cost.kernel", lambda: kernels.ridge_point(scalar, scalar)),
     ]
 
 

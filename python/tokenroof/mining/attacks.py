@@ -165,7 +165,7 @@ def selfish_mining_revenue(alpha: ArrayLike, gamma: ArrayLike) -> Any:
     >>> selfish_mining_revenue(0.25, 0.5), round(selfish_mining_revenue(0.4, 0.5), 6)
     (0.25, 0.525581)
     """
-    kernel: Any = kernels.selfish_mining_revenue  # type: ignore[attr-defined]
+    kernel: Any = kernels.selfish_mining_revenue
     return _plain(kernel(_part("alpha", alpha), _part("gamma", gamma)))
 
 
@@ -196,5 +196,5 @@ def selfish_mining_threshold(gamma: ArrayLike) -> Any:
     >>> selfish_mining_threshold([0.0, 0.5, 1.0]).tolist()
     [0.3333333333333333, 0.25, 0.0]
     """
-    kernel: Any = kernels.selfish_mining_threshold  # type: ignore[attr-defined]
+    kernel: Any = kernels.selfish_mining_threshold
     return _plain(kernel(_part("gamma", gamma)))

@@ -146,7 +146,7 @@ class _Walk:
         self.retargets: list[tuple[float, float]] = []
 
     def hashprice(self, price: float, reward: float) -> float:
-        kernel: Any = kernels.hashprice_usd  # type: ignore[attr-defined]
+        kernel: Any = kernels.hashprice_usd
         return float(kernel(self.difficulty, reward, price))
 
     def money(self, price: float, reward: float) -> float:
@@ -195,7 +195,7 @@ class _Walk:
             self._retarget(self.span + wait, start + step - left)
 
     def _retarget(self, span: float, now: float) -> None:
-        kernel: Any = kernels.next_difficulty  # type: ignore[attr-defined]
+        kernel: Any = kernels.next_difficulty
         # the time stamps span one interval less than the period has blocks
         seen = span * (1.0 - 1.0 / self.chain.retarget_blocks)
         self.difficulty = float(kernel(self.difficulty, seen, self.chain.retarget_seconds))

@@ -84,7 +84,7 @@ class Tranche:
     def running_cost(self) -> float:
         """Hashprice at which it just earns its power [$/(PH/s day)]."""
         machine, watts = powered(self.miner)
-        kernel: Any = kernels.shutdown_hashprice  # type: ignore[attr-defined]
+        kernel: Any = kernels.shutdown_hashprice
         cost = kernel(machine.hashrate, watts, self.power_price_per_kwh, self.fee, self.pue)
         return float(cost)
 
@@ -227,7 +227,7 @@ def equilibrium(
     running[order] = np.moveaxis(np.clip(rate[..., None] - filled[:-1], 0.0, capacity), -1, 0)
     joules = np.array([tranche.joules_per_hash for tranche in given])
     hashprice = daily / (rate / 1e15)
-    kernel: Any = kernels.difficulty_at_hashprice  # type: ignore[attr-defined]
+    kernel: Any = kernels.difficulty_at_hashprice
     return Equilibrium(
         number_or_array(rate),
         number_or_array(kernel(reward, coin, hashprice)),

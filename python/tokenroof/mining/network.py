@@ -245,7 +245,7 @@ def hashrate_from_blocks(
     sure = finite_number("confidence", confidence, above=True)
     if sure >= 1.0:
         raise ValueError(f"confidence is {confidence!r}; allowed: above 0, below 1")
-    one = float(kernels.time_to_block(span, hard))  # type: ignore[attr-defined]
+    one = float(kernels.time_to_block(span, hard))
     tail = 0.5 * (1.0 - sure)
     low = _gamma_quantile(found, tail, upper=False) if found else 0.0
     return HashrateEstimate(

@@ -204,7 +204,7 @@ class _Fleet:
         self, hashprice: Any, power_price_per_kwh: Any, fee: float, pue: float
     ) -> NDArray[np.bool_]:
         """Which are out and earn their power, by month."""
-        kernel: Any = kernels.shutdown_hashprice  # type: ignore[attr-defined]
+        kernel: Any = kernels.shutdown_hashprice
         needed = kernel(
             self.column("hashrate"), self.column("power"), power_price_per_kwh, fee, pue
         )

@@ -6,7 +6,7 @@ reached and what a launch costs. The all-ideal record (`Calibration.ideal`) give
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -63,10 +63,13 @@ class Calibration:
         The same around times to the first token under load.
     constants : dict of dict
         Constants of the measured operator forms by block (``_core.CALIBRATION_BLOCKS``). With any, the
-        operators of these blocks use their measured forms instead of the shares above.
+        operators of these blocks use their measured forms instead of the shares above. As a `fidelity`, such
+        a calibration stands on top of the device's own (`over`), which gives whatever it leaves out.
     products : tuple of (float, float, float, float)
         Rows, columns and inner size of matrix products, and the share of the peak that each reached.
         Where given, shares between them stand in for ``compute["gemm"]`` at each load.
+    whole : bool
+        Whether it is all there is although it has `constants`: what it leaves out has the defaults above.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class Calibration:
     ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
     products: tuple[tuple[float, float, float, float], ...] = ()
+    whole: bool = False
 
     def __post_init__(self) -> None:
         if self.constants and self.calibrated_on == NOTHING:
@@ -163,6 +167,47 @@ class Calibration:
     def replace(self, **changes: Any) -> Calibration:
         """A copy with some fields changed."""
         return replace(self, **changes)
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it leaves nothing to the device's own calibration: `whole`, or shares alone."""
+        return self.whole or not self.constants
+
+    def over(self, base: Calibration) -> Calibration:
+        """This calibration on top of another: what it gives counts, all else is the other's.
+
+        A band of its own is one of its operators: that of a step is the wider of the two, unless the
+        engine's constants are its own as well. Without one, the band is the other's.
+
+        Examples
+        --------
+        >>> own = Calibration(constants={"engine": {"kernel_gap": 1e-6}}, error_band=0.1)
+        >>> both = own.over(Calibration(memory={"gemm": 0.8}, launch_s=2e-6, error_band=0.3))
+        >>> both.memory, both.launch_s, both.error_band
+        ({'gemm': 0.8}, 2e-06, 0.1)
+        """
+        plain = {f.name: f.default for f in fields(self) if f.default is not MISSING}
+        taken: dict[str, Any] = {
+            name: getattr(self, name)
+            for name, default in plain.items()
+            if name not in ("error_band", "ttft_band") and getattr(self, name) != default
+        }
+        for name in ("t0", "compute", "memory"):
+            taken[name] = {**getattr(base, name), **getattr(self, name)}
+        blocks = {b: {**base.constants.get(b, {}), **own} for b, own in self.constants.items()}
+        for name in ("error_band", "ttft_band"):
+            own, other = getattr(self, name), getattr(base, name)
+            taken[name] = own if "engine" in blocks and own == own else float(np.fmax(own, other))
+        where = f"{', '.join(blocks)}: {self.calibrated_on}; the rest: {base.calibrated_on}"
+        return replace(
+            base,
+            **{
+                **taken,
+                "constants": base.constants | blocks,
+                "calibrated_on": where,
+                "whole": True,
+            },
+        )
 
     @classmethod
     def ideal(cls) -> Calibration:

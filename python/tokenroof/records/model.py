@@ -218,9 +218,7 @@ class Model(Shapes):
             if name.endswith("parameters"):
                 weightless[i] = 0.0
         _bytes(dtype)
-        held: Any = kernels.memory_required(  # type: ignore[attr-defined]
-            weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens
-        )
+        held: Any = kernels.memory_required(weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens)
         return np.asarray(held)
 
     def pack(self) -> NDArray[np.float64]:

@@ -63,15 +63,13 @@ def _miners(market: Market, pue: float, machine: Machine) -> list[dict[str, Any]
     for m in catalogue.all_miners():
         if m.efficiency is None:
             continue
-        revenue = float(
-            kernels.mining_revenue_per_mwh(market.hashprice, m.efficiency, pue)  # type: ignore[attr-defined]
-        )
+        revenue = float(kernels.mining_revenue_per_mwh(market.hashprice, m.efficiency, pue))
         rows.append(_row(m.name, "mining", revenue, m.vendor, m.kind, m.release,
                          f"<b>{m.name}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
                          f"${revenue:,.2f} per MWh"))  # fmt: skip
     if machine.joules_per_terahash is not None:
         revenue = float(
-            kernels.mining_revenue_per_mwh(market.hashprice, machine.joules_per_terahash, 1.0)  # type: ignore[attr-defined]
+            kernels.mining_revenue_per_mwh(market.hashprice, machine.joules_per_terahash, 1.0)
         )
         rows.append(_row("this machine", "mining", revenue, "", "cpu", machine.date, machine.name))
     return rows
@@ -94,7 +92,7 @@ def _tokens(
         into, out = prices[model]
         per_mtok = out.value + ratio * into.value
         rate = float(best["output_tokens_per_s_per_mw"])
-        revenue = float(kernels.token_revenue_per_mwh(rate * market.utilization, per_mtok))  # type: ignore[attr-defined]
+        revenue = float(kernels.token_revenue_per_mwh(rate * market.utilization, per_mtok))
         band = float(best["error_band"])
         text = (
             f"<b>{name}</b>, {model}<br>{rate:,.0f} output tok/s/MW at "

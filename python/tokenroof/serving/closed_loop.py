@@ -85,9 +85,7 @@ def evaluate(
     ttft_band = np.array([one.calibration.ttft_band for one in on])[:, None]
     devices = np.array([one.plan.devices for one in on], dtype=float)[:, None]
 
-    served = kernels.serving(  # type: ignore[attr-defined]
-        d, c, m, p, concurrency, load.input_tokens, load.output_tokens
-    )
+    served = kernels.serving(d, c, m, p, concurrency, load.input_tokens, load.output_tokens)
     ttft, tpot, rate, watts = (
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )

@@ -117,6 +117,6 @@ def why_not(on: Sequence[Deployment], load: Load) -> str:
 def _needed(on: Deployment, load: Load) -> tuple[float, float]:
     """Weights, and the cache of one request, on the fullest device [B]."""
     model, plan = on.records[2:]
-    weights = float(kernels.memory_required(model, plan, 0.0, 0.0))  # type: ignore[attr-defined]
-    both = float(kernels.memory_required(model, plan, 1.0, load.context))  # type: ignore[attr-defined]
+    weights = float(kernels.memory_required(model, plan, 0.0, 0.0))
+    both = float(kernels.memory_required(model, plan, 1.0, load.context))
     return weights, both - weights

@@ -123,11 +123,11 @@ def attention_experts(
     payload = m.hidden * (dtypes.ACTIVATION_BYTES[kind] + 2.0)  # there, and back in 16 bits
 
     def evaluate(**v: Any) -> dict[str, Any]:
-        needed = kernels.dataflow_chips(held, float(far.memory_bytes or np.nan), v["sram_share"])  # type: ignore[attr-defined]
+        needed = kernels.dataflow_chips(held, float(far.memory_bytes or np.nan), v["sram_share"])
         size = needed if given is None else given
         depth = layers if far.kind == "wafer" else np.minimum(layers, size)
         here_s = attention_s * v["attention_error"]
-        passed = kernels.dataflow_trip(  # type: ignore[attr-defined]
+        passed = kernels.dataflow_trip(
             away_s / v["efficiency"], size, depth, layers, 0.5 * v["layer_s"], 0.0
         )
         crossing = part * payload / (v["link_bandwidth"] * site.plan.devices)
@@ -168,4 +168,4 @@ def _away_s(device: Device, model: Model, weights: str, batch: Any, context: Any
     """Seconds of MLPs and experts on one chip at its datasheet's rates."""
     plan = one_chip(device, model, weights, None)
     ideal = (device.pack(), Calibration.ideal().pack(), model.pack(), plan.pack())
-    return _moved_s(kernels.decode_step(*ideal, batch, context))  # type: ignore[attr-defined]
+    return _moved_s(kernels.decode_step(*ideal, batch, context))

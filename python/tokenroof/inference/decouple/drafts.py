@@ -101,13 +101,13 @@ def drafts(
     )  # fmt: skip
     ranges = link_ranges(link_bandwidth, hop_s) | chip_ranges(chip, unknown) | site.error
     plan = one_chip(chip, small, None, None)
-    held = kernels.memory_required(small.pack(), plan.pack(), b, x)  # type: ignore[attr-defined]
+    held = kernels.memory_required(small.pack(), plan.pack(), b, x)
     what = f"{small.name} and its caches"
     given, _ = chips_of(chips, np.ravel(held), chip, ranges["sram_share"], what)
     site.check_memory(b, x + k)
     verified = verify_fields(site.records, b, x, k + 1.0)
     step_s, verify_w = verified[..., _STEP["time"]], verified[..., _STEP["watts"]]
-    tokens = np.asarray(kernels.expected_tokens(a, k))  # type: ignore[attr-defined]
+    tokens = np.asarray(kernels.expected_tokens(a, k))
 
     def evaluate(**v: Any) -> dict[str, Any]:
         found = pipeline(chip, small, plan, b, x, given, None, v)

@@ -169,7 +169,7 @@ def prefill_decode(
 
     def evaluate(**v: Any) -> dict[str, Any]:
         side = min(first.plan.devices, pool.link_devices)
-        transfer = kernels.send(cache_bytes, v["link_s"], v["link_bandwidth"] * side)  # type: ignore[attr-defined]
+        transfer = kernels.send(cache_bytes, v["link_s"], v["link_bandwidth"] * side)
         prefill_s = first_s * v["prefill_error"]
         most = n_prefill / prefill_s  # requests per second
         after = max(out - 1.0, 1.0)
@@ -214,7 +214,7 @@ def _prefill_site(
 
 def _one_prompt(site: Gpu, tokens: float) -> tuple[float, float]:
     """Seconds and watts of a prompt alone."""
-    filled = kernels.prompts_step(*site.records, 1.0, tokens, 0.0)  # type: ignore[attr-defined]
+    filled = kernels.prompts_step(*site.records, 1.0, tokens, 0.0)
     return float(filled[_STEP["time"]]), float(filled[_STEP["watts"]])
 
 

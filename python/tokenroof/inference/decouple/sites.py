@@ -35,7 +35,7 @@ class Gpu:
 
     def slots(self, input_tokens: float, output_tokens: float) -> float:
         """Sequences that a replica holds, as `tokenroof.serving.curve` counts them; at least one."""
-        served = kernels.serving(*self.records, 1.0, input_tokens, output_tokens)  # type: ignore[attr-defined]
+        served = kernels.serving(*self.records, 1.0, input_tokens, output_tokens)
         found = float(served[..., _SERVING["slots"]])
         if not found >= 1.0:
             weights, one = self.bytes(0.0, 0.0), self.bytes(1.0, input_tokens + output_tokens)
@@ -53,7 +53,7 @@ class Gpu:
 
     def bytes(self, batch: Any, context: Any, without: dict[str, float] | None = None) -> Any:
         """On the fullest device; `without` so many parameters, by field of the model's record."""
-        return kernels.memory_required(self._model(without), self.records[3], batch, context)  # type: ignore[attr-defined]
+        return kernels.memory_required(self._model(without), self.records[3], batch, context)
 
     def _model(self, without: dict[str, float] | None) -> NDArray[np.float64]:
         model = self.records[2].copy()
@@ -81,7 +81,7 @@ class Gpu:
             )
 
     def step(self, batch: Any, context: Any) -> NDArray[np.float64]:
-        return np.asarray(kernels.decode_step(*self.records, batch, context))  # type: ignore[attr-defined]
+        return np.asarray(kernels.decode_step(*self.records, batch, context))
 
     def watts(self, busy: Any, full: Any) -> Any:
         """Power of the replica that draws `full` for a share of the time, and waits for the rest [W]."""

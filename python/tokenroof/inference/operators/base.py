@@ -113,11 +113,16 @@ def run(
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
     _check_shapes(kernel, arguments)
     c = resolve_operator(fidelity, device, engine, like or operator, dtype, also)
-    if fidelity == "calibrated" and operator not in OPERATORS:
+    own = fidelity if isinstance(fidelity, Calibration) else None
+    on_the_device = fidelity == "calibrated" if own is None else not own.stands_alone
+    if on_the_device and operator not in OPERATORS:
         # what is not measured waits for its launch as an engine's kernels do
         engines = estimate(device, engine).constants.get("engine", {})
         c = c.replace(
-            t0=dict.fromkeys(CLASSES, engines.get("kernel_gap", 0.0)),
+            t0={
+                **dict.fromkeys(CLASSES, engines.get("kernel_gap", 0.0)),
+                **(own.t0 if own else {}),
+            },
             error_band=float(np.fmax(c.error_band, FAR_BAND)),
             calibrated_on=f"{c.calibrated_on}; nothing of {operator} itself was measured",
         )
