@@ -175,6 +175,54 @@ def test_mining_against_inference():
 
 
 @pytest.mark.parametrize(
+    "model,into,out",
+    [("gpt-oss-120b", 0.15, 0.6), ("gpt-oss-20b", 0.1, 0.5), ("DeepSeek-R1", 0.55, 2.19),
+     ("Llama-3.3-70B", 0.1, 0.32), ("kimi k2", 0.57, 2.3)],
+)  # fmt: skip
+def test_tokens_cost_what_the_catalogue_quotes_of_their_model(model, into, out):
+    for named in (model, tr.model(model)):
+        market = ec.Market.latest(named)
+        assert (market.price_per_mtok_input, market.price_per_mtok) == (into, out)
+    plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
+    by_default = ec.compare_per_mwh("Antminer S19 XP", "H200-SXM", model, plan, input_tokens=2048)
+    output = ec.compare_per_mwh("Antminer S19 XP", "H200-SXM", model, plan,
+                                ec.Market.latest(out), input_tokens=2048)  # fmt: skip
+    assert by_default.market == market
+    # two tokens of input to one of output
+    assert by_default.inference == pytest.approx(output.inference * (out + 2 * into) / out)
+
+
+def test_the_report_and_the_comparison_have_the_same_prices():
+    from tokenroof.catalogue import latest
+    from tokenroof.report.data import MODELS
+
+    for model, item in MODELS.items():
+        want = latest("api_price_input", item), latest("api_price_output", item)
+        assert ec.token_quotes(model) == want
+
+
+def test_prices_of_tokens_that_are_given():
+    for market in (ec.Market.latest(2.0), ec.Market.latest(price_per_mtok=2.0)):
+        assert (market.price_per_mtok_input, market.price_per_mtok) == (0.0, 2.0)
+    assert ec.Market.latest().price_per_mtok == 3.0
+    mixed = ec.Market.latest("gpt-oss-120b", price_per_mtok=1.0)
+    assert (mixed.price_per_mtok_input, mixed.price_per_mtok) == (0.15, 1.0)
+    mixed = ec.Market.latest("gpt-oss-120b", price_per_mtok_input=0.0)
+    assert (mixed.price_per_mtok_input, mixed.price_per_mtok) == (0.0, 0.6)
+    changed = mixed.replace(price_per_mtok=4.0)
+    assert changed.price_per_mtok == 4.0 and changed.notes[-1] == "price_per_mtok 4.0, given"
+    with pytest.raises(ValueError, match="whose price the catalogue lacks .*; allowed: market="):
+        ec.compare_per_mwh("Antminer S21", "H200-SXM", "Llama-3.1-8B")
+    with pytest.raises(KeyError, match="did you mean 'gpt-oss-120b'"):
+        ec.Market.latest("gpt-oss-121b")
+    for bad in (True, [1], None, "nan"):
+        with pytest.raises((TypeError, KeyError, ValueError)):
+            ec.Market.latest(bad, price_per_mtok=None if bad is not None else -1.0)
+    with pytest.raises(ValueError, match="one of the two"):
+        ec.Market.latest(2.0, price_per_mtok=2.0)
+
+
+@pytest.mark.parametrize(
     "make,named",
     [(lambda: ec.Site(power_w=0), "power_w is 0"), (lambda: ec.Site(power_w=1, pue=0.9), "pue is 0.9"),
      (lambda: ec.Site(power_w="1"), "power_w is '1'"), (lambda: ec.Site(power_w=1, utilization=1.5), "utilization"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from tokenroof.economics.allocation import Allocation, allocate
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
+from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier, gtc2026_tiers
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
@@ -15,7 +16,7 @@ from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 __all__ = [
     "SECONDS_PER_YEAR", "Allocation", "Comparison", "Market", "Site", "Tier", "allocate",
     "compare_per_mwh", "cost_per_mtok", "crf", "gtc2026_tiers", "irr", "levelized_cost", "npv", "payback",
-    "revenue_per_mwh",
+    "revenue_per_mwh", "token_quotes",
 ]  # fmt: skip
 
 

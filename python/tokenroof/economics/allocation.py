@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 _MTOK_PER_TOKEN_S_YEAR = SECONDS_PER_YEAR / 1e6
+_ROUNDING = 1e-9  # by which sums of shares may miss what they were meant to be
 
 
 @dataclass(frozen=True)
@@ -28,32 +29,48 @@ class Allocation:
     ----------
     tiers : tuple of str
     power_mw : ndarray
-        Power of each tier [MW].
-    revenue_per_year : float
-        [$/year].
+        IT power of each tier [MW].
+    revenue : ndarray
+        What each tier earns: of power beyond a tier's demand, nothing [$/year].
     marginal_value : float
-        What one more MW would earn; 0 if power is not short [$/(MW year)].
+        What one more MW of IT power would earn; 0 if power is not short. A fixed split deals it out
+        by its shares [$/(MW year)].
     value : ndarray
-        What a MW of each tier earns [$/(MW year)].
+        What a MW of each tier earns while the tier sells it [$/(MW year)].
     """
 
     tiers: tuple[str, ...]
     power_mw: NDArray[np.float64]
-    revenue_per_year: float
+    revenue: NDArray[np.float64]
     marginal_value: float
     value: NDArray[np.float64]
 
+    @property
+    def revenue_per_year(self) -> float:
+        """What all tiers earn [$/year]."""
+        return float(np.sum(self.revenue))
+
     def to_frame(self) -> pd.DataFrame:
-        """One row per tier."""
+        """One row per tier; its `revenue_per_year` sums to that of the site."""
         frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(
             {
                 "tier": self.tiers,
                 "power_mw": self.power_mw,
                 "value_per_mw_year": self.value,
-                "revenue_per_year": self.power_mw * self.value,
+                "revenue_per_year": self.revenue,
             }
         )
         return frame
+
+
+def _column(name: str, value: ArrayLike | None, default: float, n: int) -> NDArray[np.float64]:
+    """One number per tier."""
+    array = np.full(n, default) if value is None else np.asarray(value, dtype=np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
+    if not (array >= 0).all():
+        raise ValueError(f"{name} is {value!r}; allowed: numbers >= 0")
+    return array
 
 
 def allocate(
@@ -72,14 +89,14 @@ def allocate(
     Parameters
     ----------
     site : Site
-        Its `power_w` is shared out.
+        Its `it_power_w` is shared out, and earns in the part `utilization` of the year.
     tiers : sequence of Tier
     supply : array_like
-        Throughput of each tier per MW [token/(s MW)].
+        Throughput of each tier per MW of IT power [token/(s MW)].
     demand : array_like, optional
-        Most tokens that each tier can sell [token/s]; unlimited by default.
+        Most tokens that each tier can sell while the site works [token/s]; unlimited by default.
     floors : array_like, optional
-        Least power of each tier [MW].
+        Least IT power of each tier [MW]; a fixed split must keep them too.
     split : array_like, optional
         Shares of a fixed split such as ``[0.25, 0.25, 0.25, 0.25, 0]``: with it nothing is
         optimised, and power beyond a tier's demand earns nothing.
@@ -92,7 +109,8 @@ def allocate(
     Raises
     ------
     ValueError
-        For lengths that differ, numbers below zero, or floors that do not fit.
+        For lengths that differ, numbers below zero, floors that do not fit, or a split that gives a
+        tier less than its floor.
 
     Examples
     --------
@@ -101,37 +119,40 @@ def allocate(
     >>> allocate(site, tiers, supply=[1.2e6, 1.2e5], demand=[3e8, 3.6e7]).power_mw
     array([200., 300.])
     """
-    n = len(tiers)
-
-    def column(name: str, value: ArrayLike | None, default: float) -> NDArray[np.float64]:
-        array = np.full(n, default) if value is None else np.asarray(value, dtype=np.float64)
-        if array.shape != (n,):
-            raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
-        if not (array >= 0).all():
-            raise ValueError(f"{name} is {value!r}; allowed: numbers >= 0")
-        return array
-
-    rate = column("supply", supply, 0.0)
+    n, names = len(tiers), tuple(tier.name for tier in tiers)
+    rate = _column("supply", supply, 0.0, n)
     if not np.isfinite(rate).all():
         raise ValueError(f"supply is {supply!r}; allowed: finite numbers")
-    sold, low = column("demand", demand, np.inf), column("floors", floors, 0.0)
+    sold, low = _column("demand", demand, np.inf, n), _column("floors", floors, 0.0, n)
     price = np.array([tier.price_per_mtok for tier in tiers])
-    value = price * rate * _MTOK_PER_TOKEN_S_YEAR
+    value = price * rate * _MTOK_PER_TOKEN_S_YEAR * site.utilization
     with np.errstate(divide="ignore", invalid="ignore"):
         most = np.where(rate > 0, sold / rate, 0.0)
-    power = site.power_w / 1e6
-    if split is not None:
-        given = column("split", split, 0.0)
-        if given.sum() > 1.0 + 1e-9:
-            raise ValueError(f"split sums to {given.sum():g}; allowed: at most 1")
-        x = given * power
-        earned = float(np.sum(np.minimum(x, most) * value))
-        return Allocation(tuple(t.name for t in tiers), x, earned, float("nan"), value)
-    if low.sum() > power or (low > most).any():
+    power = site.it_power_w / 1e6
+    if low.sum() > power * (1.0 + _ROUNDING) or (low > most).any():
         raise ValueError(f"floors is {floors!r}; allowed: within demand, {power:g} MW in all")
+    if split is None:
+        x, marginal = _best(value, most, low, power)
+    else:
+        shares = _column("split", split, 0.0, n)
+        if shares.sum() > 1.0 + _ROUNDING:
+            raise ValueError(f"split sums to {shares.sum():g}; allowed: at most 1")
+        x = shares * power
+        marginal = float(np.sum(np.where(x < most, shares * value, 0.0)))
+        for tier, given, least in zip(names, x, low, strict=True):
+            if given < least * (1.0 - _ROUNDING):
+                raise ValueError(
+                    f"split gives {tier} {given:g} MW; allowed: at least its floor of {least:g} MW"
+                )
+    return Allocation(names, x, np.minimum(x, most) * value, marginal, value)
+
+
+def _best(
+    value: NDArray[np.float64], most: NDArray[np.float64], low: NDArray[np.float64], power: float
+) -> tuple[NDArray[np.float64], float]:
+    """Power of each tier in the split that earns most, and what one more MW would earn."""
     x = low.copy()
-    left = power - x.sum()
-    marginal = 0.0
+    left = max(power - x.sum(), 0.0)
     for i in np.argsort(-value, kind="stable"):
         if value[i] <= 0:
             break
@@ -140,6 +161,5 @@ def allocate(
         x[i] += take
         left -= take
         if take < room:  # this tier would take more
-            marginal = float(value[i])
-            break
-    return Allocation(tuple(t.name for t in tiers), x, float(np.sum(x * value)), marginal, value)
+            return x, float(value[i])
+    return x, 0.0

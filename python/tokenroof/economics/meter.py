@@ -9,7 +9,10 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
-from tokenroof.support.arguments import finite_number
+from tokenroof.catalogue.markets import Quote, latest
+from tokenroof.economics.prices import token_quotes
+from tokenroof.records.model import Model
+from tokenroof.support.arguments import finite_number, is_number
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -18,8 +21,9 @@ if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
     from tokenroof.records.miner import Miner
-    from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
+
+_MEDIUM = 3.0  # the price of the keynote's medium tier [$/Mtok]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,8 @@ class Market:
         Revenue of one PH/s over a day [$].
     price_per_mtok : float
         Price of a million output tokens [$].
+    price_per_mtok_input : float
+        Price of a million input tokens [$].
     price_per_kwh : float
         Price of electricity [$/kWh].
     mining_pue : float
@@ -45,6 +51,7 @@ class Market:
 
     hashprice: float
     price_per_mtok: float
+    price_per_mtok_input: float = 0.0
     price_per_kwh: float = 0.0
     mining_pue: float = 1.0
     utilization: float = 1.0
@@ -52,7 +59,7 @@ class Market:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("hashprice", "price_per_mtok", "price_per_kwh"):
+        for name in ("hashprice", "price_per_mtok", "price_per_mtok_input", "price_per_kwh"):
             finite_number(name, getattr(self, name))
         finite_number("mining_pue", self.mining_pue, 1.0)
         if finite_number("utilization", self.utilization, above=True) > 1.0:
@@ -61,47 +68,110 @@ class Market:
     @classmethod
     def latest(
         cls,
-        price_per_mtok: float = 3.0,
+        model: str | Model | float | None = None,
         price_per_kwh: float | None = None,
         mining_pue: float = 1.03,
         utilization: float = 0.6,
+        *,
+        price_per_mtok: float | None = None,
+        price_per_mtok_input: float | None = None,
     ) -> Market:
-        """The newest hashprice and power price of the catalogue.
+        """The newest hashprice and power price of the catalogue, and what a model's tokens sell for.
 
-        Tokens cost what is given: 3 $/Mtok by default, the keynote's medium tier.
+        Parameters
+        ----------
+        model : str, Model or float, optional
+            Whose list prices tokens have; a number is the price of output tokens [$/Mtok]. Without
+            it, and without a price, 3 $/Mtok: the keynote's medium tier.
+        price_per_kwh : float, optional
+            Instead of the US average of industry [$/kWh].
+        mining_pue, utilization : float
+            As in `Market`.
+        price_per_mtok, price_per_mtok_input : float, optional
+            Instead of the model's: output, and input tokens, which are free where neither a model
+            nor this says what they cost [$/Mtok].
+
+        Returns
+        -------
+        Market
+            Its `notes` say what each number is and who says so.
+
+        Raises
+        ------
+        KeyError
+            For an unknown model, with near matches.
+        ValueError, TypeError
+            For a model whose price nobody quotes, or a number out of range.
 
         Examples
         --------
-        >>> Market.latest().hashprice > 0
-        True
+        >>> Market.latest("gpt-oss-120b").price_per_mtok
+        0.6
         """
-        from tokenroof.catalogue import latest
-
+        if is_number(model):
+            if price_per_mtok is not None:
+                raise ValueError(f"model is {model!r} with price_per_mtok; allowed: one of the two")
+            price_per_mtok, model = float(model), None  # type: ignore[arg-type]
+        elif model is not None and not isinstance(model, (str, Model)):
+            raise TypeError(f"model is {model!r}; allowed: a name, a Model or a price [$/Mtok]")
         hash_quote = latest("btc_hashprice")
         power = latest("electricity_industrial", "US average")
         kwh = power.value if price_per_kwh is None else price_per_kwh
-        said = (
-            f"{power.region}, {power.date} ({power.source})" if price_per_kwh is None else "given"
-        )
-        return cls(
+        said = f"{_cited(power)}" if price_per_kwh is None else "given"
+        out, into, tokens = _token_prices(model, price_per_mtok, price_per_mtok_input)
+        found = cls(
             hashprice=hash_quote.value,
-            price_per_mtok=price_per_mtok,
+            price_per_mtok=out,
+            price_per_mtok_input=into,
             price_per_kwh=kwh,
             mining_pue=mining_pue,
             utilization=utilization,
             date=hash_quote.date,
-            notes=(
-                f"hashprice {hash_quote.value:g} $/PH/day, {hash_quote.date} ({hash_quote.source})",
-                f"electricity {kwh:g} $/kWh, {said}",
-                f"tokens {price_per_mtok:g} $/Mtok of output (assumption; input tokens free)",
-                f"{utilization:.0%} of the inference capacity sold (assumption)",
-                f"mine's PUE {mining_pue:g} (assumption)",
-            ),
         )
+        notes = (
+            f"hashprice {hash_quote.value:g} $/PH/day, {hash_quote.date} ({hash_quote.source})",
+            f"electricity {kwh:g} $/kWh, {said}",
+            tokens,
+            f"{utilization:.0%} of the inference capacity sold (assumption)",
+            f"mine's PUE {mining_pue:g} (assumption)",
+        )
+        return replace(found, notes=notes)
 
     def replace(self, **changes: Any) -> Market:
-        """A copy with some fields changed."""
+        """A copy with some fields changed; its notes say which."""
+        if self.notes and "notes" not in changes:
+            changed = tuple(f"{name} {value!r}, given" for name, value in changes.items())
+            changes = {**changes, "notes": (*self.notes, *changed)}
         return replace(self, **changes)
+
+
+def _cited(quote: Quote) -> str:
+    return f"{quote.region}, {quote.date} ({quote.source})"
+
+
+def _token_prices(
+    model: str | Model | None, output: float | None, given_input: float | None
+) -> tuple[float, float, str]:
+    """Prices of output and input tokens [$/Mtok], and a note that says whose they are."""
+    if model is not None and (output is None or given_input is None):
+        into_quote, out_quote = token_quotes(model)
+        out = out_quote.value if output is None else output
+        into = into_quote.value if given_input is None else given_input
+        said = _cited(out_quote)
+        if output is not None:
+            said = f"output given; input: {_cited(into_quote)}"
+        elif given_input is not None:
+            said = f"{said}; input given"
+        return out, into, f"tokens {out!r} $/Mtok of output, {into!r} of input: {said}"
+    into = 0.0 if given_input is None else given_input
+    free = "input tokens free" if given_input is None else f"input {into!r}, given"
+    if output is None:
+        return (
+            _MEDIUM,
+            into,
+            f"tokens {_MEDIUM:g} $/Mtok of output: the keynote's medium tier; {free}",
+        )
+    return output, into, f"tokens {output!r} $/Mtok of output, given; {free}"
 
 
 @dataclass(frozen=True)
@@ -177,7 +247,7 @@ def compare_per_mwh(
     plan : Plan, optional
         By default the best of `tokenroof.serving.default_plans`.
     market : Market, optional
-        `Market.latest` by default.
+        By default `Market.latest` with the model's list prices.
     interactivity : float
         Least tokens per second that each user gets [token/s].
     input_tokens, output_tokens : float
@@ -193,7 +263,8 @@ def compare_per_mwh(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name or an argument out of range.
+        For an unknown name, an argument out of range, or a model without a price in the catalogue
+        where no market is given.
 
     Examples
     --------
@@ -204,10 +275,10 @@ def compare_per_mwh(
     from tokenroof.serving import frontier
 
     m = find_miner(miner)
-    prices = Market.latest() if market is None else market
+    least = finite_number("interactivity", interactivity, above=True)
+    prices = Market.latest(model) if market is None else market
     if not isinstance(prices, Market):
         raise TypeError(f"market is {market!r}; allowed: a Market")
-    least = finite_number("interactivity", interactivity, above=True)
     front = frontier(
         device,
         model,
@@ -226,7 +297,8 @@ def compare_per_mwh(
     if usable.size:
         i = usable[0]  # by growing interactivity: the slowest that is fast enough earns most
         rate = float(front.output_tokens_per_s_per_mw.values[i]) * prices.utilization
-        inference = float(k.token_revenue_per_mwh(rate, prices.price_per_mtok))
+        billed = prices.price_per_mtok + prices.price_per_mtok_input * input_tokens / output_tokens
+        inference = float(k.token_revenue_per_mwh(rate, billed))
         speed = float(front.interactivity.values[i])
         users = float(front.concurrency.values[i])
         label = str(front.plan.values[i])

@@ -17,7 +17,7 @@ class Site:
     power_w : float
         Power at the meter [W].
     pue : float
-        Facility power over IT power [1].
+        Facility power over IT power [1]: what computes gets `it_power_w`.
     price_per_kwh : float
         Price of electricity [$/kWh].
     capex : float
@@ -29,13 +29,15 @@ class Site:
     om_per_year : float
         Operation and maintenance [$/year].
     utilization : float
-        Share of the time that it works [1].
+        Share of the time that it works [1]: it takes no power and earns nothing in the rest.
 
     Examples
     --------
     >>> site = Site(power_w=1e9, price_per_kwh=0.06, capex=40e9, life_years=15, discount_rate=0.08)
     >>> round(site.capital_per_mwh, 6)
     533.468242
+    >>> round(Site(power_w=1e9, pue=1.25).it_power_w / 1e6)
+    800
     """
 
     power_w: float
@@ -64,12 +66,27 @@ class Site:
         return self.power_w / 1e6 * 8760.0 * self.utilization
 
     @property
+    def it_power_w(self) -> float:
+        """Power that is left for what computes [W]."""
+        return self.power_w / self.pue
+
+    @property
+    def it_mwh_per_year(self) -> float:
+        """Energy that what computes gets in a year [MWh]."""
+        return self.mwh_per_year / self.pue
+
+    @property
     def capital_per_mwh(self) -> float:
         """Annuity of the capital over the year's energy [$/MWh]."""
         return self.capex * crf(self.discount_rate, self.life_years) / self.mwh_per_year
 
     @property
     def cost_per_mwh(self) -> float:
-        """Capital, operation and electricity [$/MWh]."""
+        """Capital, operation and electricity of a MWh at the meter [$/MWh]."""
         running = self.om_per_year / self.mwh_per_year
         return self.capital_per_mwh + running + 1000.0 * self.price_per_kwh
+
+    @property
+    def cost_per_it_mwh(self) -> float:
+        """The same, of a MWh that what computes gets [$/MWh]."""
+        return self.cost_per_mwh * self.pue

@@ -78,7 +78,7 @@ def build(
     for name in ("plotly", "jinja2", "pandas", "xarray"):
         require(name, extra="report")
     from tokenroof import measure
-    from tokenroof.report import data, page
+    from tokenroof.report import data, measured, page
     from tokenroof.report.meter import meter
 
     if not 0 < seconds < 600:
@@ -99,19 +99,21 @@ def build(
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
         rows, claims, used = meter(front_table, machine, drawn)
-        anchors = data.anchors()
+        ran = measured.runs()
+        anchors = measured.anchors(ran)
 
         progress.step("drawing")
         tables = {
             "roofline_roofs": roofs,
             "roofline_points": points,
             "frontier": front_table,
+            "frontier_measured": require("pandas", extra="report").DataFrame(ran),
             "frontier_anchors": require("pandas", extra="report").DataFrame(anchors),
             "hashrate": page.with_machine(miners, here_miner),
             "same_meter": rows.drop(columns=["text", "mining"]),
         }
         contents = page.Contents(
-            machine=machine, devices=drawn, points=points, fronts=fronts, anchors=anchors,
+            machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
             miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
             provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
             started=start, own=[d.name for d in own],

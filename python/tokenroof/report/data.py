@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof import catalogue, serving
-from tokenroof.catalogue import quotes
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.inference.roofline import point
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tokenroof.measure import Machine
 
 __all__ = [
-    "Left", "anchors", "frontiers", "miners", "own_devices", "provenance", "rooflines", "year_of",
+    "Left", "frontiers", "miners", "own_devices", "provenance", "rooflines", "year_of",
 ]  # fmt: skip
 
 #: Prompt and answer of the charts, in tokens.
@@ -43,6 +42,8 @@ MODELS = {
     "gpt-oss-120b": "gpt-oss-120b Groq and Together",
     "Llama-3.3-70B": "Llama 3.3 70B Turbo DeepInfra",
 }
+#: Longest mean wait for the first token of a point that is drawn, or sold [s]: beyond it is no offer.
+TTFT_MAX = 10.0
 #: Speed that a user must get for its tokens to be sold [token/s].
 LEAST_SPEED = 50.0
 SHOWN_ROOFS = (
@@ -207,7 +208,7 @@ def frontiers(
                 ):  # plans over a link that is not there take forever
                     table = serving.frontier(
                         d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
-                        devices_max=DEVICES_MAX,
+                        devices_max=DEVICES_MAX, ttft_max=TTFT_MAX,
                     )  # fmt: skip
             except ValueError as error:
                 left.add(f"{name} on {d.name}", error)
@@ -224,7 +225,10 @@ def frontiers(
             frame["provisioned_kind"] = table.attrs["provisioned_kind"]
             frames.append(frame)
         if empty:
-            left.add(name, f"fits no layout tried on {', '.join(empty)}")
+            left.add(
+                name,
+                f"no layout tried fits and answers within {TTFT_MAX:g} s on {', '.join(empty)}",
+            )
     left.rows[:] = list(dict.fromkeys(left.rows))
     return tables, pd.concat(frames, ignore_index=True)
 
@@ -242,42 +246,6 @@ def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:
         "backend": machine.hash_backend,
     }
     return frame, here
-
-
-def anchors() -> list[dict[str, Any]]:
-    """Published tokens per MW that a prediction can be held against: the same model and speed.
-
-    Returns
-    -------
-    list of dict
-        device, model, speed [token/s], published and predicted [token/(s MW), input and output
-        tokens together], ratio, date, kind, source.
-    """
-    model, load, speed = "gpt-oss-120b", (1024, 8192), 90.0
-    head = f"{model} 1K/8K at {speed:.0f} tok/s/user "
-    rows = []
-    for quote in quotes("tokens_per_s_per_MW"):
-        if not quote.region.startswith(head):
-            continue
-        d = find_device(quote.region.removeprefix(head))
-        with np.errstate(divide="ignore"):
-            # its released weights, which those runs had
-            plans = [
-                replace(plan, weights="mxfp4", experts=None, activations=None)
-                for plan in serving.default_plans(d, find_model(model), 8)
-            ]
-            front = serving.frontier(d, model, plans, *load)
-        fast = front["interactivity"].values >= speed
-        if not fast.any():
-            continue
-        output = float(front["output_tokens_per_s_per_mw"].values[fast].max())
-        predicted = output * (1.0 + load[0] / load[1])
-        rows.append({
-            "device": d.name, "model": model, "speed": speed, "published": quote.value,
-            "predicted": predicted, "ratio": predicted / quote.value, "date": quote.date,
-            "kind": quote.kind, "source": quote.source,
-        })  # fmt: skip
-    return rows
 
 
 def provenance() -> pd.DataFrame:

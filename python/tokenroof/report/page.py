@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import _core, catalogue, plot
 from tokenroof.build import build_config
-from tokenroof.report import data
+from tokenroof.report import data, measured
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 
@@ -60,8 +60,8 @@ class Contents:
         Steps of models under the rooflines, as `tokenroof.plot.roofline` takes them.
     fronts : sequence of xarray.Dataset
         As `tokenroof.plot.frontier` takes them.
-    anchors : sequence of dict
-        Published measurements beside what is predicted of them.
+    ran, anchors : sequence of dict
+        Measured runs, and published yields, beside what is predicted of them.
     miners : pandas.DataFrame
         The catalogue's, as `tokenroof.plot.hashrate` takes them.
     here_miner : dict
@@ -86,6 +86,7 @@ class Contents:
     devices: Sequence[Device]
     points: pd.DataFrame
     fronts: Sequence[Any]
+    ran: Sequence[dict[str, Any]]
     anchors: Sequence[dict[str, Any]]
     miners: pd.DataFrame
     here_miner: dict[str, Any]
@@ -121,8 +122,9 @@ def render(contents: Contents) -> str:
         figures={name: figure.to_json().replace("</", "<\\/") for name, figure in figures.items()},
         plotly_js=offline.get_plotlyjs().replace("</script", "<\\/script"),
         roof_sources=_sources(c.devices), bands=_bands(c.fronts), anchors=c.anchors,
+        ran=c.ran, inside=_inside(c.ran),
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
-        speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
+        ttft_max=data.TTFT_MAX, speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
         **_of_fronts(c.fronts, c.own), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
         seconds=time.perf_counter() - c.started,
     )  # fmt: skip
@@ -141,6 +143,8 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
         ),
         "hashrate": plot.hashrate(c.miners, c.here_miner),
     }
+    load = f"{data.INPUT_TOKENS / 1024:g}K/{data.OUTPUT_TOKENS / 1024:g}K"
+    measured.add_runs(figures["frontier"], c.ran, load, models[0], data.SHOWN_FRONTS)
     rows = c.rows
     shown = rows[
         (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
@@ -153,6 +157,13 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             part, electricity=c.used["electricity"].value * 1000, claims=c.claims
         )
     return figures
+
+
+def _inside(ran: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many of the measured runs lie within the bands of their predictions."""
+    return {
+        name: sum(bool(row[f"{name}_inside"]) for row in ran) for name in ("tpot", "ttft")
+    } | {"of": len(ran)}  # fmt: skip
 
 
 def _of_fronts(fronts: Sequence[Any], own: Sequence[str]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ template <class V> TR_HD Routed<V> balanced_load(const Routing& r, V tokens, V r
     return out;
 }
 
-template <class V> TR_HD Routed<V> skewed_load(const Routing& r, V tokens, V rows) {
+template <class V> TR_HOST_ONCE Routed<V> skewed_load(const Routing& r, V tokens, V rows) {
     const V zero = splat<V>(0.0), one = splat<V>(1.0), all = splat<V>(r.local);
     const V pairs = tokens * r.topk, even = pairs * r.per_rank;
     const V most = pairs <= splat<V>(r.experts) ? splat<V>(200.0) : max_nan(tokens * 0.8, splat<V>(1.0001));

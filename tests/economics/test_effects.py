@@ -1,0 +1,137 @@
+"""No documented argument of the money's functions and records does nothing."""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import tokenroof as tr
+from _effects import derived, fields, without_effect
+from tokenroof import economics as ec
+
+TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
+SITE = ec.Site(power_w=500e6)
+
+
+def one(name, *values):
+    return {name: [{name: value} for value in values]}
+
+
+def _site(**given):
+    site = ec.Site(**given)
+    return derived(site) | fields(ec.allocate(site, TIERS, [1.2e6, 1.2e5], [3e8, 3.6e7]))
+
+
+def _tier(**given):
+    return fields(ec.allocate(SITE, [ec.Tier(**given)], [1e6]))
+
+
+def _compare(
+    miner="Antminer S21", device="H200-SXM", model="gpt-oss-120b", plan=None, market=None, **given
+):
+    plan = tr.Plan(tp=2) if plan is None else plan
+    found = ec.compare_per_mwh(miner, device, model, plan, market, **given)
+    numbers = fields(found)
+    for words in ("miner", "device", "model", "plan", "market"):
+        numbers.pop(words)
+    return numbers
+
+
+def _market(**given):
+    return _compare(market=ec.Market(**given))
+
+
+PRICES = {"hashprice": 50.0, "price_per_mtok": 2.0}
+CASES = {
+    "Site": ({"power_w": 1e9, "result": _site},
+             {**one("power_w", 2e9), **one("pue", 1.25), **one("price_per_kwh", 0.05), **one("capex", 1e9),
+              "life_years": [{"life_years": 5.0, "capex": 1e9}],
+              "discount_rate": [{"discount_rate": 0.1, "capex": 1e9}],
+              **one("om_per_year", 1e6), **one("utilization", 0.5)}, ()),
+    "Tier": ({"name": "a", "price_per_mtok": 3.0, "result": _tier},
+             {**one("name", "b"), **one("price_per_mtok", 4.0)},
+             ("interactivity", "model", "context", "provenance")),
+    "allocate": ({"site": SITE, "tiers": TIERS, "supply": [1.2e6, 1.2e5], "demand": [3e8, 3.6e7],
+                  "result": lambda **given: fields(ec.allocate(**given))},
+                 {**one("site", ec.Site(power_w=400e6)), **one("tiers", TIERS[::-1]),
+                  **one("supply", [1.2e6, 1e5]), **one("demand", [3e8, 3e7]),
+                  "floors": [{"floors": [250.0, 0.0]}, {"floors": [250.0, 0.0], "split": [0.1, 0.9]}],
+                  **one("split", [0.5, 0.5])}, ()),
+    "Market": ({**PRICES, "result": _market},
+               {**one("hashprice", 60.0), **one("price_per_mtok", 3.0), **one("price_per_mtok_input", 1.0),
+                **one("price_per_kwh", 0.1), **one("mining_pue", 1.2), **one("utilization", 0.5)},
+               ("date", "notes")),
+    "compare_per_mwh": ({"miner": "Antminer S21", "device": "H200-SXM", "model": "gpt-oss-120b",
+                         "result": _compare},
+                        {**one("miner", "Antminer S19 XP"), **one("device", "B200-SXM"),
+                         **one("model", "Llama-3.3-70B"), **one("plan", tr.Plan(tp=4)),
+                         **one("market", ec.Market(**PRICES)), **one("interactivity", 100.0),
+                         **one("input_tokens", 2048), **one("output_tokens", 512),
+                         **one("fidelity", "datasheet")}, ()),
+    "cost_per_mtok": ({"tokens_per_s": 1e3, "watts": 3600.0, "price_per_kwh": 0.1},
+                      {**one("tokens_per_s", 2e3), **one("watts", 100.0), **one("price_per_kwh", 0.2),
+                       **one("cost_per_hour", 1.0), **one("pue", 1.2)}, ()),
+    "revenue_per_mwh": ({"tokens_per_s_per_mw": 1e6, "price_per_mtok": 2.0},
+                        {**one("tokens_per_s_per_mw", 2e6), **one("price_per_mtok", 1.0)}, ()),
+    "token_quotes": ({"model": "gpt-oss-120b"}, one("model", "Kimi-K2"), ()),
+    "crf": ({"rate": 0.1, "years": 5.0}, {**one("rate", 0.2), **one("years", 4.0)}, ()),
+    "npv": ({"rate": 0.1, "flows": [-1.0, 2.0]}, {**one("rate", 0.2), **one("flows", [-1.0, 1.0])}, ()),
+    "irr": ({"flows": [-1.0, 2.0]}, one("flows", [-1.0, 1.5]), ()),
+    "payback": ({"capex": 1.0, "net_per_year": 2.0}, {**one("capex", 2.0), **one("net_per_year", 1.0)}, ()),
+    "levelized_cost": ({"costs": [1.0, 2.0], "output": [0.0, 1.0], "rate": 0.1},
+                       {**one("costs", [2.0, 2.0]), **one("output", [0.0, 2.0]), **one("rate", 0.2)}, ()),
+}  # fmt: skip
+# results, and what takes nothing
+APART = {"Allocation", "Comparison", "SECONDS_PER_YEAR", "gtc2026_tiers"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_argument_has_an_effect(name):
+    base, changes, words = CASES[name]
+    assert without_effect(getattr(ec, name), dict(base), changes, words) == []
+
+
+def test_no_public_name_is_left_out():
+    assert {*CASES, *APART} == {*ec.__all__}
+    assert not any(inspect.signature(getattr(ec, n)).parameters for n in ("gtc2026_tiers",))
+
+
+def test_the_keynotes_medium_and_high_tiers_sum_to_the_revenue():
+    """1 GW in four equal parts: what demand does not take earns nothing, in every view of it."""
+    tiers, supply = ec.gtc2026_tiers(), [2e6, 1.2e6, 7e5, 1.2e5, 3e4]
+    site = ec.Site(power_w=1e9, pue=1.25, utilization=0.8)
+    split, demand = [0.25, 0.25, 0.25, 0.25, 0.0], [1e9, 1e8, 1e8, 1e7, 1e6]
+    got = ec.allocate(site, tiers, supply, demand, split=split)
+    want = sum(0.8 * 31.536 * price * min(200.0 * rate, most)
+               for price, rate, most in zip([0.0, 3.0, 6.0, 45.0, 150.0], supply, demand, strict=True)
+               if rate != 3e4)  # fmt: skip
+    assert got.revenue_per_year == pytest.approx(want, rel=1e-12)
+    assert got.to_frame()["revenue_per_year"].sum() == pytest.approx(want, rel=1e-12)
+    assert got.power_mw.sum() == pytest.approx(800.0)
+    assert got.marginal_value == 0.0  # every tier that earns has more power than demand
+
+
+def test_overhead_and_idle_time_cost_what_they_should():
+    args = (TIERS, [1.2e6, 1.2e5], [3e8, 3.6e7])
+    whole = ec.allocate(ec.Site(power_w=500e6), *args)
+    behind = ec.allocate(ec.Site(power_w=625e6, pue=1.25), *args)
+    np.testing.assert_allclose(behind.power_mw, whole.power_mw, rtol=1e-12)
+    half = ec.allocate(ec.Site(power_w=500e6, utilization=0.5), *args)
+    np.testing.assert_allclose(half.revenue, whole.revenue / 2, rtol=1e-12)
+    assert half.marginal_value == whole.marginal_value / 2
+    assert ec.Site(power_w=1e6, pue=1.5, price_per_kwh=0.1).cost_per_it_mwh == pytest.approx(150.0)
+
+
+@pytest.mark.parametrize("split,short", [([0.0, 1.0], "split gives a 0 MW; allowed: at least its floor of 100 MW"),
+                                         ([0.1, 0.9], "split gives a 50 MW")])  # fmt: skip
+def test_a_split_keeps_the_floors(split, short):
+    with pytest.raises(ValueError, match=short):
+        ec.allocate(SITE, TIERS, [1e6, 1e6], floors=[100.0, 0.0], split=split)
+    ec.allocate(SITE, TIERS, [1e6, 1e6], floors=[100.0, 0.0], split=[0.2, 0.8])
+
+
+def test_a_fixed_splits_next_megawatt_is_worth_what_it_earns():
+    demand = [1e8, np.inf]
+    got = ec.allocate(SITE, TIERS, [1e6, 1e5], demand, split=[0.5, 0.5])
+    more = ec.allocate(ec.Site(power_w=501e6), TIERS, [1e6, 1e5], demand, split=[0.5, 0.5])
+    assert more.revenue_per_year - got.revenue_per_year == pytest.approx(got.marginal_value)
