@@ -70,7 +70,7 @@ _ARGUMENTS = {
     "nbytes": st.floats(0, 1e12), "window": st.sampled_from([0.0, 128.0, 4096.0]),
     "moe_tp": st.sampled_from([1.0, 2.0]), "moe_ep": st.sampled_from([1.0, 8.0]),
     "matrices": st.sampled_from([2.0, 3.0]), "topk": st.sampled_from([1.0, 8.0]),
-    "experts": st.sampled_from([8.0, 256.0]), "skew": st.sampled_from([0.0, 0.0, 0.6, 1.2]),
+    "experts": st.sampled_from([8.0, 256.0]), "skew": st.sampled_from([-1.0, 0.0, 0.6, 1.2]),
     "residual": st.sampled_from([0.0, 1.0]), "greedy": st.sampled_from([0.0, 1.0]),
     "sequences": st.floats(0, 1e4),
 }  # fmt: skip

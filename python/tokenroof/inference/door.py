@@ -21,6 +21,7 @@ from tokenroof.records.deployment import Deployment
 from tokenroof.records.device import Device, link_domain, unit_peak
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.records.refusals import check_loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,8 +89,9 @@ def check_network(device: Device, what: str, most: float) -> None:
 
 
 def check_plan(device: Device, model: Model, plan: Plan) -> None:
-    """Reject a plan that does not divide the model, or that the device cannot run."""
+    """Reject a plan that does not divide the model, or that the engine or the device cannot run."""
     plan.check(model)
+    check_loads(plan, model)
     check_links(device, plan)
     check_units(device, plan)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.inference import memory
 from tokenroof.inference.calibration import resolve
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan
 from tokenroof.records.device import Device
@@ -31,7 +32,7 @@ _UNITS = {
     "tokens_per_s_per_device": ("token/s", "the same per device"),
     "interactivity": ("token/s", "tokens per second of one user"),
     "memory_bytes": ("B", "memory that the fullest device needs"),
-    "fits": ("1", "whether that is at most nine tenths of the device's memory"),
+    "fits": ("1", "whether the engine gives them that much of the device's memory"),
     "reason": ("1", "why there is no number: empty where there is one"),
 }
 _INVALID = ("nan", "raise")
@@ -167,7 +168,7 @@ def _reasons(
     nothing = np.zeros((1, 1))
     with np.errstate(all="ignore"):
         weights = kernels.memory_required(*records[2:], nothing, nothing)  # type: ignore[attr-defined]
-        loads = _fits(records, nothing, nothing)  # whether at least the weights fit
+        loads = memory.fits(records, nothing, nothing)  # whether at least the weights fit
     weights = np.broadcast_to(weights, loads.shape)
     for i, j, k in np.argwhere(full.any(axis=(3, 4))):
         size = si(weights[i, j, k].item(), "B")
@@ -220,17 +221,6 @@ def _records(
     return device, calibration[by_both], model, plan[by_both]
 
 
-def _fits(
-    records: tuple[NDArray[np.float64], ...],
-    batch: NDArray[np.float64],
-    context: NDArray[np.float64],
-) -> NDArray[np.bool_]:
-    """Whether weights and caches are at most nine tenths of the memory; of an unknown one, yes."""
-    memory = records[0][..., _core.DEVICE_FIELDS.index("memory_bytes")]
-    needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
-    return np.asarray(needed <= 0.9 * np.where(np.isnan(memory), np.inf, memory))
-
-
 def _steps(
     records: tuple[NDArray[np.float64], ...],
     batch: NDArray[np.float64],
@@ -246,7 +236,7 @@ def _steps(
     with np.errstate(all="ignore"):
         needed = kernels.memory_required(*records[2:], batch, context)  # type: ignore[attr-defined]
         needed = np.where(valid, needed, np.nan)
-        fits = valid & _fits(records, batch, context)
+        fits = valid & memory.fits(records, batch, context)
         if fields:
             steps = kernels.decode_step(*records, batch, context)  # type: ignore[attr-defined]
             steps = np.where(fits[..., None], steps, np.nan)

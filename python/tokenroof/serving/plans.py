@@ -11,6 +11,7 @@ from tokenroof.inference.door import check_units
 from tokenroof.records import dtypes
 from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
+from tokenroof.records.refusals import check_loads
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -62,7 +63,8 @@ def default_plans(
     """Plans worth trying: powers of two of tensor and attention-data parallelism, experts spread.
 
     Types are the device's narrowest (`native_types`), and those that the model was released in
-    (`released_types`); layouts that do not divide the model are left out.
+    (`released_types`); layouts that do not divide the model, or that the engine refuses to
+    load, are left out.
 
     Examples
     --------
@@ -99,6 +101,7 @@ def default_plans(
                         engine=engine)  # fmt: skip
             try:
                 plan.check(model)
+                check_loads(plan, model)
                 check_units(device, plan)
             except ValueError:
                 continue

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.core.maths import ceiling
 from tokenroof.reference.core.roundings import apart, expm1, log, log2, power
+from tokenroof.reference.inference.operators import experts_touched
 
 # Roundings of an integral, of what is made of it, and of a quotient: the kernels keep inverses and multiply.
 _INTEGRAL, _MADE, _QUOTIENT = 8.0, 16.0, 4.0
@@ -46,6 +47,17 @@ def balanced(tokens: float, experts: float, topk: float, ranks: float, rows: flo
     mine = maximum(pairs * divide(1.0, ranks), minimum(pairs, 1.0))
     touched = minimum(divide(experts, ranks), mine)
     some = touched if touched > 0.0 else 1.0
+    return Load(mine, touched, touched * ceiling(divide(mine, some * rows)))
+
+
+def random(tokens: float, experts: float, topk: float, ranks: float, rows: float) -> Load:
+    """Any experts alike for each token; tiles as if those touched had their pairs alike."""
+    pairs = tokens * topk
+    mine = maximum(pairs * divide(1.0, ranks), minimum(pairs, 1.0))
+    touched = experts_touched(tokens, experts, topk) * divide(1.0, ranks)
+    touched = maximum(touched, minimum(pairs, 1.0))
+    even = minimum(divide(experts, ranks), mine)
+    some = even if even > 0.0 else 1.0
     return Load(mine, touched, touched * ceiling(divide(mine, some * rows)))
 
 
@@ -109,9 +121,11 @@ def skewed(
 def loads(
     tokens: float, experts: float, topk: float, ranks: float, skew: float, rows: float
 ) -> Load:
-    """Of the busiest rank, with tiles of so many rows."""
+    """Of the busiest rank, with tiles of so many rows; a skew below zero is balanced routing, zero random."""
     if math.isnan(tokens) or math.isnan(skew):
         return Load(math.nan, math.nan, math.nan)
     if skew == 0.0:
+        return random(tokens, experts, topk, ranks, rows)
+    if skew < 0.0:
         return balanced(tokens, experts, topk, ranks, rows)
     return skewed(tokens, experts, topk, ranks, skew, rows)
