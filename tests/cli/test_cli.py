@@ -131,10 +131,14 @@ def test_curve() -> None:
     assert "tok/s/user" in run(*arguments).stdout
 
 
-def test_curve_that_does_not_fit_is_no_error() -> None:
-    found = document("curve", "T4", "Llama-3.1-8B", "--concurrency", "64")
+def test_curve_that_does_not_fit_says_what_would() -> None:
+    done = run("curve", "T4", "Llama-3.1-8B", "--concurrency", "64", "--json")
+    assert done.returncode == 1
+    found = json.loads(done.stdout)
     assert found["points"][0]["fits"] is False
     assert found["points"][0]["output_throughput"] is None
+    assert "needs 16.3 GB per device" in found["reason"]
+    assert "it would fit on 2 devices: --tp 2 --weights bf16" in done.stderr
 
 
 def test_hash() -> None:

@@ -316,3 +316,18 @@ def test_bad_networks(change, what):
         mining.network_power(
             ["2021-01"], hashprice=1.0, hashrate=1.0, miners=[OLD], weights={"olt": 1.0}
         )
+
+
+@pytest.mark.parametrize(
+    ("confidence", "said"),
+    [(0.995, "99.5%"), (0.9999, "99.99%"), (0.95, "95%"), (0.6827, "68.27%"), (0.07, "7%")],
+)
+def test_a_confidence_is_not_rounded(confidence, said):
+    found = str(mining.hashrate_from_blocks(151, 86400, 13912524048945.9, confidence))
+    assert f" {said} between" in found
+
+
+def test_a_weight_is_given_once():
+    names = {"Antminer S21": 1.0, "antminer_s21": 2.0}
+    with pytest.raises(ValueError, match="weights has 'Antminer S21' again, as 'antminer_s21'"):
+        mining.network_power(weights=names)

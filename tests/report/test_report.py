@@ -284,13 +284,18 @@ def test_model_and_devices_can_be_chosen(browser: Any) -> None:
         browser,
         "const box = document.querySelector('[data-picker=frontier] input:checked');"
         "box.checked = false; box.dispatchEvent(new Event('change', {bubbles: true}));"
-        "const s = document.querySelector('[data-model=frontier]'); s.selectedIndex = 2;"
-        "s.dispatchEvent(new Event('change', {bubbles: true}));"
-        "const m = document.querySelector('[data-meter]'); m.selectedIndex = 1;"
-        "m.dispatchEvent(new Event('change', {bubbles: true}));",
+        "const s = document.querySelector('select'); s.selectedIndex = 2;"
+        "s.dispatchEvent(new Event('change', {bubbles: true}));",
     )
     time.sleep(0.5)
     assert script(browser, count) == before - 1
+    assert script(browser, "return document.querySelectorAll('select').length") == 1
+    # one choice for both figures that have a model
+    chosen = script(browser, "return document.querySelector('select').value")
+    of = "return [...new Set(document.getElementById('frontier').data.filter((t) => t.visible === true)"
+    assert script(browser, of + ".map((t) => t.meta.model))]") == [chosen]
+    names = script(browser, "return document.getElementById('meter').data.map((t) => t.name)")
+    assert [n for n in names if n.startswith("tokens of")] == [f"tokens of {chosen}"]
 
 
 def test_page_does_not_scroll_sideways(browser: Any) -> None:
@@ -302,6 +307,25 @@ def test_page_does_not_scroll_sideways(browser: Any) -> None:
         browser.refresh()
         time.sleep(1.0)
         assert script(browser, "return document.documentElement.scrollWidth") <= width
+        if width == 390:
+            assert script(browser, CUT) == []
+
+
+#: Texts of figures that reach beyond them, and tables beyond their box.
+CUT = """
+const out = [];
+document.querySelectorAll(".plot").forEach((plot) => {
+  const box = plot.getBoundingClientRect();
+  plot.querySelectorAll("text").forEach((text) => {
+    const r = text.getBoundingClientRect();
+    if (r.width && (r.left < box.left - 1 || r.right > box.right + 1)) out.push(text.textContent);
+  });
+});
+document.querySelectorAll(".scroll").forEach((box) => {
+  if (box.scrollWidth > box.clientWidth) out.push(box.textContent.slice(0, 60));
+});
+return out;
+"""
 
 
 def test_console_has_no_errors_and_nothing_was_loaded(browser: Any) -> None:

@@ -68,3 +68,26 @@ def test_a_dashboard_without_the_device_is_named():
 )  # fmt: skip
 def test_types_of_a_release(model, types):
     assert released_types(tr.model(model)) == types
+
+
+LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+         "intermediate_size": 128, "vocab_size": 100}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("stored", "types"),
+    [({"quant_method": "fp8", "weight_block_size": [128, 128]}, ("fp8_block", "fp8_block")),
+     ({"quant_method": "fp8"}, ("fp8", "fp8")), ({"quant_method": "mxfp4"}, ("bf16", "mxfp4")),
+     ({"quant_method": "gptq", "bits": 4}, ("int4", "int4")),
+     ({"quant_method": "awq", "bits": 3}, None), ({"quant_method": "bitsandbytes"}, None),
+     ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, ("nvfp4", "nvfp4")),
+     ({"quant_method": "modelopt", "quant_algo": ["FP8"]}, None),
+     ({"quant_method": "compressed-tensors", "ignore": ["re:.*self_attn.*"],
+       "config_groups": {"g": {"weights": {"num_bits": 4, "type": "int"}}}}, ("bf16", "int4")),
+     ({"quant_method": "compressed-tensors",
+       "config_groups": {"g": {"weights": {"num_bits": 8, "type": "float"}}}}, ("fp8", "fp8")),
+     ({"quant_method": "compressed-tensors", "config_groups": [1]}, None), ({"quant_method": 3}, None)],
+)  # fmt: skip
+def test_types_of_a_config(stored, types):
+    model = tr.Model.from_config({**LLAMA, "quantization_config": stored})
+    assert released_types(model) == types

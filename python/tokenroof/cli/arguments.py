@@ -6,9 +6,10 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
-__all__ = ["add_device", "add_plan", "numbers", "plan_of"]
+__all__ = ["add_device", "add_model", "add_plan", "flags_of", "numbers", "plan_of"]
 
 
 def numbers(text: str) -> list[float]:
@@ -30,8 +31,17 @@ def numbers(text: str) -> list[float]:
 def add_device(command: ArgumentParser) -> None:
     """The device of the catalogue, or this machine, as ``device``."""
     command.add_argument(
-        "device", metavar="DEVICE", help="catalogue name or alias; local: this machine"
-    )
+        "device", metavar="DEVICE",
+        help="catalogue name or alias, or a TOML file of your own; local: this machine",
+    )  # fmt: skip
+
+
+def add_model(command: ArgumentParser, *, optional: bool = False) -> None:
+    """The model of the catalogue, or of a file, as ``model``."""
+    command.add_argument(
+        "model", metavar="MODEL", nargs="?" if optional else None,
+        help="catalogue name or Hugging Face id, or a config.json or TOML file of your own",
+    )  # fmt: skip
 
 
 def add_plan(command: ArgumentParser) -> None:
@@ -46,17 +56,47 @@ def add_plan(command: ArgumentParser) -> None:
         group.add_argument(f"--{name}", type=int, default=1, help=text)
     group.add_argument("--moe-tp", type=int, help="tensor parallelism of the experts")
     group.add_argument("--moe-ep", type=int, help="expert parallelism")
-    group.add_argument("--weights", default="bf16", metavar="TYPE", help="type of the weights")
-    group.add_argument("--experts", metavar="TYPE", help="of the experts; as the weights")
+    group.add_argument(
+        "--weights", metavar="TYPE", help="type of the weights; as the model was released"
+    )
+    group.add_argument(
+        "--experts", metavar="TYPE", help="of the experts; as released, or as --weights if given"
+    )
     group.add_argument("--activations", metavar="TYPE", help="of the maths; as the weights")
     group.add_argument("--kv-cache", default="bf16", metavar="TYPE", help="of the KV cache")
     group.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
     group.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
 
 
-def plan_of(arguments: Namespace) -> Plan:
-    """The plan that was given."""
+def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
+    """The plan that was given; types that were not are those that the model was released in."""
     from tokenroof.records.plan import Plan
+    from tokenroof.serving.plans import released_types
 
-    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "weights", "experts", "activations")
-    return Plan(**{name: getattr(arguments, name) for name in (*names, "kv_cache", "engine")})
+    weights, experts = arguments.weights, arguments.experts
+    if weights is None:
+        rest, narrow = (None if model is None else released_types(model)) or ("bf16", None)
+        weights, experts = rest, experts or narrow
+    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "activations", "kv_cache", "engine")
+    given = {name: getattr(arguments, name) for name in names}
+    return Plan(weights=weights, experts=experts, **given)
+
+
+def flags_of(plan: Plan) -> str:
+    """The options that give a plan.
+
+    Examples
+    --------
+    >>> from tokenroof.records.plan import Plan
+    >>> flags_of(Plan(tp=4, moe_ep=4, weights="fp8"))
+    '--tp 4 --moe-ep 4 --weights fp8'
+    """
+    flags = [f"--{n} {getattr(plan, n)}" for n in ("tp", "pp", "dp", "cp") if getattr(plan, n) > 1]
+    if plan.moe_ep and plan.moe_ep > 1:
+        flags.append(f"--moe-ep {plan.moe_ep}")
+    flags.append(f"--weights {plan.weights}")
+    if plan.experts != plan.weights:
+        flags.append(f"--experts {plan.experts}")
+    if plan.kv_cache != "bf16":
+        flags.append(f"--kv-cache {plan.kv_cache}")
+    return " ".join(flags)

@@ -6,14 +6,19 @@ import json
 import math
 from typing import Any
 
-from tokenroof.support.formats import plain
+from tokenroof.support.formats import ascii_of, plain
 
-__all__ = ["emit", "short"]
+__all__ = ["emit", "say", "short"]
 
 
 def emit(document: Any) -> None:
-    """Print one JSON document."""
-    print(json.dumps(plain(document), indent=1, allow_nan=False, ensure_ascii=False))
+    """Print one JSON document, in ASCII."""
+    print(json.dumps(plain(document), indent=1, allow_nan=False))
+
+
+def say(text: object) -> None:
+    """Print a line in ASCII."""
+    print(ascii_of(str(text)))
 
 
 def short(value: float) -> str:

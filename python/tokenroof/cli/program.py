@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from tokenroof.cli.parser import parse
+from tokenroof.support.formats import ascii_of
 
 __all__ = ["main"]
 
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except _BAD_INPUT as error:
         if os.environ.get("TOKENROOF_TRACEBACK"):
             raise
-        print(f"tokenroof: {_message(error)}", file=sys.stderr)
+        print(f"tokenroof: {ascii_of(_message(error))}", file=sys.stderr)
         return 2
 
 

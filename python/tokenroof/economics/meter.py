@@ -132,7 +132,7 @@ class Market:
             f"hashprice {hash_quote.value:g} $/PH/day, {hash_quote.date} ({hash_quote.source})",
             f"electricity {kwh:g} $/kWh, {said}",
             tokens,
-            f"{utilization:.0%} of the inference capacity sold (assumption)",
+            f"{100.0 * utilization:.15g}% of the inference capacity sold (assumption)",
             f"mine's PUE {mining_pue:g} (assumption)",
         )
         return replace(found, notes=notes)

@@ -167,7 +167,7 @@ def _reasons(
     full = valid & ~data["fits"]
     nothing = np.zeros((1, 1))
     with np.errstate(all="ignore"):
-        weights = kernels.memory_required(*records[2:], nothing, nothing)
+        weights = kernels.memory_required(records[2], records[3], nothing, nothing)
         loads = memory.fits(records, nothing, nothing)  # whether at least the weights fit
     weights = np.broadcast_to(weights, loads.shape)
     for i, j, k in np.argwhere(full.any(axis=(3, 4))):
@@ -232,18 +232,19 @@ def _steps(
     """Arrays by name, with NaN where a combination is not `valid`, or does not fit."""
     data: dict[str, NDArray[Any]] = {}
     valid = valid[:, :, :, None, None]
+    d, c, m, p = records
     # combinations that cannot be are computed with the others, and masked
     with np.errstate(all="ignore"):
-        needed = kernels.memory_required(*records[2:], batch, context)
+        needed = kernels.memory_required(m, p, batch, context)
         needed = np.where(valid, needed, np.nan)
         fits = valid & memory.fits(records, batch, context)
         if fields:
-            steps = kernels.decode_step(*records, batch, context)
+            steps = kernels.decode_step(d, c, m, p, batch, context)
             steps = np.where(fits[..., None], steps, np.nan)
             data |= {name: steps[..., i] for i, name in enumerate(_core.STEP_FIELDS)}
             time = data.pop("time")
         else:
-            time = np.where(fits, kernels.decode_time(*records, batch, context), np.nan)
+            time = np.where(fits, kernels.decode_time(d, c, m, p, batch, context), np.nan)
         time = np.where(np.isfinite(time), time, np.nan)
         rate = batch / time
         data |= {

@@ -33,6 +33,20 @@ _LEAST_BUFFER, _MOST_BUFFER = 128 << 20, 1 << 30
 _PASSES = ("read", "write", "copy", "triad")
 
 
+def check_limits(seconds: float, threads: int | None) -> int:
+    """Reject a time or a number of threads that cannot be measured with; return the threads."""
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
+        raise TypeError(f"seconds is {seconds!r}; allowed: a number > 0")
+    if not 0 < seconds < 3600:
+        raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 3600")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
+        raise TypeError(f"threads is {threads!r}; allowed: a positive integer")
+    cores = system.cores() if threads is None else threads
+    if not 1 <= cores <= 4096:
+        raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
+    return cores
+
+
 def machine(
     seconds: float = 1.0,
     threads: int | None = None,
@@ -82,15 +96,7 @@ def machine(
     >>> found.peak["fp32"] > found.peak["fp64"] / 2 > 0
     True
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"seconds is {seconds!r}; allowed: a number > 0")
-    if not 0 < seconds < 3600:
-        raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 3600")
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
-        raise TypeError(f"threads is {threads!r}; allowed: a positive integer")
-    cores = system.cores() if threads is None else threads
-    if not 1 <= cores <= 4096:
-        raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
+    cores = check_limits(seconds, threads)
     if isinstance(groups, str) or not all(isinstance(group, str) for group in groups):
         raise TypeError(f"groups is {groups!r}; allowed: a sequence of {', '.join(GROUPS)}")
     for group in groups:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof import _core, cuda
 from tokenroof.measure import system
-from tokenroof.measure.groups import GROUPS, machine
+from tokenroof.measure.groups import GROUPS, check_limits, machine
 from tokenroof.measure.record import Machine
 from tokenroof.support.sampling import Progress
 
@@ -105,6 +105,7 @@ def measured(
     progress: Progress | None = None,
 ) -> Machine:
     """Every reading of this machine: this process's, the file's, or measured now."""
+    check_limits(seconds, threads)  # whether they are needed or not
     path = cache_path(threads)
     if not remeasure:
         found = _known.get(path) or _load(path)

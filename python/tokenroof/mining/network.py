@@ -194,7 +194,7 @@ class HashrateEstimate:
     def __str__(self) -> str:
         e = 1e18
         return (
-            f"{self.hashrate / e:.4g} EH/s, {self.confidence:.0%} between {self.low / e:.4g} "
+            f"{self.hashrate / e:.4g} EH/s, {100.0 * self.confidence:.15g}% between {self.low / e:.4g} "
             f"and {self.high / e:.4g}"
         )
 

@@ -276,6 +276,8 @@ def _weights(weights: Mapping[str, float] | None, machines: list[Miner]) -> Any:
         full = name if name in known else find_miner(name).name
         if full not in known:
             raise ValueError(f"weights has {full!r}; allowed: names of the miners that are given")
+        if full in found:
+            raise ValueError(f"weights has {full!r} again, as {name!r}; allowed: each once")
         found[full] = finite_number(f"weights[{name!r}]", value)
     return lambda name: found.get(name, 0.0)
 

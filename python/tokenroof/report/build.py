@@ -93,9 +93,8 @@ def build(
 
         progress.step("rooflines")
         drawn, roofs, points = data.rooflines(here, left["roofline"], own)
-        catalogue = drawn[1:]
-        progress.step("frontiers", len(catalogue) * len(data.MODELS))
-        fronts, front_table = data.frontiers(catalogue, left["frontier"], progress.tick)
+        progress.step("frontiers", len(drawn[1:]) * len(data.MODELS))
+        fronts, front_table = data.frontiers(drawn[1:], left["frontier"], progress.tick)
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
         rows, claims, used = meter(front_table, machine, drawn)

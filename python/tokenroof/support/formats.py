@@ -5,10 +5,17 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["plain", "si", "table"]
+__all__ = ["ascii_of", "plain", "si", "table"]
+
+# Signs of tables and sentences as a terminal of any encoding can show them.
+_SIGNS = str.maketrans({
+    "µ": "u", "μ": "u", "±": "+-", "×": "x", "–": "-", "—": "-", "−": "-", "≤": "<=", "≥": ">=",
+    "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "·": ".", "─": "-", "━": "-",
+})  # fmt: skip
 
 _PREFIXES = (
     (1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""),
@@ -36,6 +43,24 @@ def si(value: float | None, unit: str = "", digits: int = 3) -> str:
     return f"{scaled:.{max(digits - whole, 0)}f} {prefix}{unit}".strip()
 
 
+def ascii_of(text: str) -> str:
+    """Return text in ASCII: signs by their like, letters without accents, "?" for the rest.
+
+    Examples
+    --------
+    >>> ascii_of("12 µs ± 3 %, Hôpital"), ascii_of("日本")
+    ('12 us +- 3 %, Hopital', '??')
+    """
+    if text.isascii():
+        return text
+    apart = unicodedata.normalize("NFKD", text.translate(_SIGNS))
+    return (
+        "".join(c for c in apart if not unicodedata.combining(c))
+        .encode("ascii", "replace")
+        .decode()
+    )
+
+
 def plain(value: Any) -> Any:
     """Return `value` as JSON can hold it: numbers of NumPy as Python's, NaN and infinity as None.
 
@@ -61,22 +86,23 @@ def plain(value: Any) -> Any:
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str = "") -> None:
-    """Print a table: by rich on a terminal that is wide enough, else as plain aligned text."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    """Print a table in ASCII: by rich on a terminal that is wide enough, else as plain aligned text."""
+    cells = [["" if cell is None else ascii_of(str(cell)) for cell in row] for row in rows]
+    headers, title = [ascii_of(header) for header in headers], ascii_of(title)
     widths = [max([len(h), *(len(row[i]) for row in cells)]) for i, h in enumerate(headers)]
     numeric = [bool(cells) and all(_numeric(row[i]) for row in cells) for i in range(len(headers))]
     # a cut or folded number is worse than a line that the terminal wraps
     roomy = sum(widths) + 2 * len(widths) < shutil.get_terminal_size().columns
     if sys.stdout.isatty() and roomy:
         try:
-            from rich.box import SIMPLE_HEAD
+            from rich.box import ASCII2
             from rich.console import Console
             from rich.table import Table
             from rich.text import Text
         except ImportError:
             pass
         else:
-            drawn = Table(box=SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+            drawn = Table(box=ASCII2, show_edge=False, padding=(0, 2, 0, 0), pad_edge=False)
             for header, number in zip(headers, numeric, strict=True):
                 drawn.add_column(header, justify="right" if number else "left", no_wrap=True)
             for row in cells:

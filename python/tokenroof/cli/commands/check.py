@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
-from tokenroof.cli.output import emit
+from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import table
 
 
@@ -37,5 +37,5 @@ def run(arguments: Namespace) -> int:
             [[r["kernel"], r["isa"], f"{r['ulps']:g}", f"{r['allowed']:g}",
               "ok" if r["ok"] else f"FAILED {r['note']}"] for r in rows],
         )  # fmt: skip
-        print(f"{len(rows) - len(failed)} ok, {len(failed)} failed")
+        say(f"{len(rows) - len(failed)} ok, {len(failed)} failed")
     return 1 if failed else 0

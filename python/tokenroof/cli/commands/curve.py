@@ -5,9 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from tokenroof.cli.arguments import add_device, add_plan, numbers, plan_of
+from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
+from tokenroof.cli.fitting import say_what_fits
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, short
+from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 def add_arguments(command: ArgumentParser) -> None:
     add_device(command)
-    command.add_argument("model", metavar="MODEL", help="catalogue name or Hugging Face id")
+    add_model(command)
     command.add_argument("--input-tokens", type=float, default=1024, help="mean tokens of a prompt")
     command.add_argument(
         "--output-tokens", type=float, default=1024, help="mean tokens of an answer"
@@ -32,13 +33,16 @@ def add_arguments(command: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from tokenroof import serving
+    from tokenroof.inference.door import as_device, as_model
 
     measure_if_local(arguments)
+    device, model = as_device(arguments.device), as_model(arguments.model)
+    plan = plan_of(arguments, model)
+    load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
     found = serving.curve(
-        arguments.device, arguments.model, plan_of(arguments),
-        input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
-        concurrency=arguments.concurrency, fidelity=arguments.fidelity,
-    )  # fmt: skip
+        device, model, plan, **load, concurrency=arguments.concurrency, fidelity=arguments.fidelity
+    )
+    fits = bool(found["fits"].any())
     if arguments.json:
         names = [str(name) for name in found.data_vars]
         rows = [
@@ -47,27 +51,26 @@ def run(arguments: Namespace) -> int:
         ]
         units = {name: found[name].attrs.get("units", "") for name in names}
         emit({**found.attrs, "units": units, "points": rows})
-    else:
-        load = f"{arguments.input_tokens:g} tokens in, {arguments.output_tokens:g} out"
-        _print(found, load)
-    return 0
+    elif fits:
+        _print(found, plan.devices)
+    if not fits:
+        say_what_fits(device, model, plan, found.attrs["reason"], arguments.fidelity, **load)
+    return 0 if fits else 1
 
 
-def _print(found: xr.Dataset, load: str) -> None:
+def _print(found: xr.Dataset, devices: int) -> None:
     v = {str(name): found[name].values for name in found.data_vars}
     a = found.attrs
+    whole = f"the whole replica of {devices} devices" if devices > 1 else "the one device"
     table(
-        ["users", "TTFT", "TPOT", "tok/s/user", "out tok/s", "out tok/s/device", "board power",
-         "out tok/s/MW", "fits"],
+        ["users", "TTFT", "TPOT", "tok/s/user", "out tok/s", "board power", "out tok/s/MW"],
         [[f"{users:g}", si(v["ttft_s"][i], "s"), si(v["tpot_s"][i], "s"),
-          short(v["interactivity"][i]), short(v["output_throughput"][i]),
-          short(v["per_device"][i]), si(v["watts"][i], "W"),
-          short(v["output_tokens_per_s_per_mw"][i]), "yes" if v["fits"][i] else "no"]
+          short(v["interactivity"][i]), short(v["output_throughput"][i]), si(v["watts"][i], "W"),
+          short(v["output_tokens_per_s_per_mw"][i])]
          for i, users in enumerate(found["concurrency"].values)],
-        title=f"{a['model']} on {a['device']}, {a.get('plan', '')}, {load}",
+        title=f"{a['model']} on {a['device']}, {a['plan']}, {a['input_tokens']:g} tokens in, "
+              f"{a['output_tokens']:g} out; out tok/s and power of {whole}",
     )  # fmt: skip
-    print(
-        f"constants: {a.get('calibrated_on', '')}; per MW: "
-        f"{a.get('provisioned_w_per_device', 0):g} W provisioned per device "
-        f"({a.get('provisioned_kind', '')}); closed loop, means"
-    )
+    watts = devices * a["provisioned_w_per_device"]
+    power = "unknown" if watts != watts else f"{watts:g} W provisioned ({a['provisioned_kind']})"
+    say(f"constants: {a['calibrated_on']}; per MW: {power}; closed loop, means")

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from typing import Any
 
-from tokenroof.cli.output import emit
+from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import si
 
 
@@ -125,7 +125,7 @@ def _document(header: bytes, scanned: _Scanned) -> dict[str, Any]:
 
 
 def _print(found: dict[str, Any]) -> None:
-    print(
+    say(
         f"{si(found['hash_per_s'], 'hash/s', 4)}  {found['backend']}, mode {found['mode']}, "
         f"{found['threads']} threads, {found['hashes']:,} hashes in {found['seconds']:.2f} s"
     )
@@ -137,9 +137,9 @@ def _print(found: dict[str, Any]) -> None:
             f"{100 * found['share_of_bound']:.1f} % of the bound"
         )
     rate = si(found["hash_per_cpu_s"], "hash/s", 4)
-    print(f"measured {rate} a thread by processor time; {share}")
+    say(f"measured {rate} a thread by processor time; {share}")
     if found["clock_hz"] is not None:
         clock = si(found["clock_hz"], "Hz", 4)
-        print(f"{found['cycles_per_hash']:.1f} cycles per hash at {clock}")
+        say(f"{found['cycles_per_hash']:.1f} cycles per hash at {clock}")
     for nonce, version in zip(found["nonces_found"], found["versions_found"], strict=True):
-        print(f"nonce {nonce} with version {version:#010x} meets the header's target")
+        say(f"nonce {nonce} with version {version:#010x} meets the header's target")

@@ -6,7 +6,8 @@ import os
 import sys
 from argparse import ArgumentParser, Namespace
 
-from tokenroof.cli.output import emit
+from tokenroof.cli.output import emit, say
+from tokenroof.support.lazy import install_hint
 
 _LIBRARIES = ("numpy", "pandas", "xarray", "scipy", "plotly", "jinja2", "rich", "dask")
 
@@ -31,11 +32,11 @@ def run(arguments: Namespace) -> int:
     libraries = document.pop("libraries")
     for key, value in document.items():
         shown = ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
-        print(f"{key.replace('_', ' '):18} {shown}")
+        say(f"{key.replace('_', ' '):18} {shown}")
     absent = [name for name, version in libraries.items() if version is None]
-    print(f"{'libraries':18} {', '.join(f'{n} {v}' for n, v in libraries.items() if v)}")
+    say(f"{'libraries':18} {', '.join(f'{n} {v}' for n, v in libraries.items() if v)}")
     if absent:
-        print(f"{'not installed':18} {', '.join(absent)}  (python -m pip install 'tokenroof[all]')")
+        say(f"{'not installed':18} {', '.join(absent)}  ({install_hint('all')})")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 
 from tokenroof.cli.local import measured
-from tokenroof.cli.output import emit
+from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import si, table
 
 
@@ -35,6 +35,6 @@ def run(arguments: Namespace) -> int:
         title=f"{found.name}, {found.cores} threads, {found.date}",
     )  # fmt: skip
     watts = si(found.watts, "W") if found.watts else "power"
-    print(f"{watts} {found.watts_note}")
-    print(f"remembered in {file}")
+    say(f"{watts} {found.watts_note}")
+    say(f"remembered in {file}")
     return 0

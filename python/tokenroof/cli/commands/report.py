@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tokenroof.cli.output import emit
+from tokenroof.cli.output import emit, say
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -26,5 +26,5 @@ def run(arguments: Namespace) -> int:
     if arguments.json:
         emit(made)
     else:
-        print(f"{made['page']}  ({made['seconds']:.1f} s, {len(made['data'])} data files)")
+        say(f"{made['page']}  ({made['seconds']:.1f} s, {len(made['data'])} data files)")
     return 0

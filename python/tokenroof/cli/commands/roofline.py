@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_plan, numbers, plan_of
+from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
+from tokenroof.cli.fitting import say_what_fits
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, short
+from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
 
 
 def add_arguments(command: ArgumentParser) -> None:
     add_device(command)
-    command.add_argument("model", metavar="MODEL", nargs="?", help="catalogue name or HF id")
+    add_model(command, optional=True)
     command.add_argument(
         "--batch", type=numbers, default="1,8,64,256", help="decode batches, between commas"
     )
@@ -28,9 +31,17 @@ def add_arguments(command: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from tokenroof.catalogue.lookup import device as find_device
+    from tokenroof.inference.door import as_model, check_units, deployment
+    from tokenroof.serving.loads import Load
+    from tokenroof.serving.room import why_not
+    from tokenroof.support.arguments import amounts
 
     measure_if_local(arguments)
     device = find_device(arguments.device)
+    model = None if arguments.model is None else as_model(arguments.model)
+    plan = plan_of(arguments, model)
+    amounts("--batch", arguments.batch)
+    amounts("--context", arguments.context)
     document: dict[str, Any] = {
         "device": device.name,
         "memory_bandwidth": device.memory_bandwidth,
@@ -40,30 +51,40 @@ def run(arguments: Namespace) -> int:
         ],
         "units": {"peak": "FLOP/s", "memory_bandwidth": "B/s", "ridge_point": "FLOP/B"},
     }
-    if arguments.model is not None:
-        document |= _steps(device, arguments)
+    if model is None:
+        if arguments.weights is not None:  # a type that is none is refused all the same
+            check_units(device, plan)
+    else:
+        document |= _steps(device, model, plan, arguments)
     if arguments.json:
         emit(document)
+    else:
+        _print(document)
+    if model is None or any(row["fits"] for row in document["points"]):
         return 0
+    context = max(arguments.context, 1.0)
+    reason = why_not([deployment(device, model, plan, arguments.fidelity)], Load(context, 0.0))
+    say_what_fits(device, model, plan, reason, arguments.fidelity, input_tokens=context)
+    return 1
+
+
+def _print(document: dict[str, Any]) -> None:
     table(
         ["type", "peak, dense", "ridge point [FLOP/B]"],
         [[r["dtype"], si(r["peak"], "FLOP/s"), f"{r['ridge_point']:.1f}"]
          for r in document["roofs"]],
-        title=f"{device.name}: memory {si(device.memory_bandwidth, 'B/s')}",
+        title=f"{document['device']}: memory {si(document['memory_bandwidth'], 'B/s')}",
     )  # fmt: skip
-    if arguments.model is not None:
-        print()
+    if "points" in document:
+        say("")
         _print_steps(document)
-    return 0
 
 
-def _steps(device: Device, arguments: Namespace) -> dict[str, Any]:
+def _steps(device: Device, model: Model, plan: Plan, arguments: Namespace) -> dict[str, Any]:
     """Decode steps of each batch and a prompt: where they stand."""
-    from tokenroof.catalogue.architectures import model as find_model
     from tokenroof.inference.roofline import point
     from tokenroof.inference.step import decode, prefill
 
-    model, plan = find_model(arguments.model), plan_of(arguments)
     context, fidelity = arguments.context, arguments.fidelity
     steps = []
     for b in arguments.batch:
@@ -78,6 +99,7 @@ def _steps(device: Device, arguments: Namespace) -> dict[str, Any]:
             "step": kind, "batch" if kind == "decode" else "tokens": amount,
             "intensity": float(intensity), "flops_per_s_per_device": float(rate),
             "time_s": float(step.time_s), "tokens_per_s": float(step.tokens_per_s),
+            "tokens_per_s_per_device": float(step.tokens_per_s) / plan.devices,
             "bound": str(step.bound), "fits": bool(np.all(step.fits)),
         })  # fmt: skip
     return {"model": model.name, "plan": plan.label(), "context": context,
@@ -86,10 +108,10 @@ def _steps(device: Device, arguments: Namespace) -> dict[str, Any]:
 
 def _print_steps(document: dict[str, Any]) -> None:
     table(
-        ["step", "load", "FLOP/B", "per device", "time", "tokens/s", "bound by"],
+        ["step", "load", "FLOP/B", "time", "FLOP/s/device", "tokens/s/device", "bound by"],
         [[r["step"], f"{r.get('batch', r.get('tokens')):g}", f"{r['intensity']:.3g}",
-          si(r["flops_per_s_per_device"], "FLOP/s"), si(r["time_s"], "s"),
-          short(r["tokens_per_s"]), r["bound"] if r["fits"] else "does not fit the memory"]
+          si(r["time_s"], "s"), si(r["flops_per_s_per_device"], "FLOP/s"),
+          short(r["tokens_per_s_per_device"]), r["bound"] if r["fits"] else "does not fit the memory"]
          for r in document["points"]],
         title=f"{document['model']}, {document['plan']}, context {document['context']:g}, "
               f"constants: {document['calibrated_on']}",

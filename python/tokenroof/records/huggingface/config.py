@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenroof.records.huggingface.families import FAMILIES
+from tokenroof.records.huggingface.quantised import stored_type
 from tokenroof.records.huggingface.reader import Reader, Values, short
 
 _LARGEST_FILE = 16 * 2**20
@@ -85,7 +86,7 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Values:
 def _native_dtype(r: Reader) -> str:
     quantised = r.config.get("quantization_config")
     if isinstance(quantised, Mapping):
-        method = quantised.get("quant_method")
-        if isinstance(method, str):
-            return method
+        stored = stored_type(quantised)
+        if stored:
+            return stored
     return r.text("dtype", "torch_dtype")
