@@ -86,8 +86,7 @@ def build(
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
         rows, claims, used = meter(front_table, machine)
-        ran = measured.runs()
-        anchors = measured.anchors(ran)
+        ran, anchors = measured.held_against()
 
         progress.step("drawing")
         tables = {
