@@ -73,7 +73,7 @@ def test_every_number_has_unit_kind_and_source(name):
 #: Where a reader can look: a page, a file of a repository, a dated document, the block chain, or our own work.
 PLACE = re.compile(
     r"[\w-]+\.[a-z]{2,}\b|[\w.-]+/[\w.-]+|[A-Z].*\b(19|20)\d\d\b|^block \d+|one port per GPU"
-    r"|tokenroof|^a header scan compiled|^independent chains of each instruction"
+    r"|tokenroof|^derived from|^a header scan compiled|^independent chains of each instruction"
 )
 #: How a source was found, or that there was none: neither can be looked up.
 NOWHERE = re.compile(

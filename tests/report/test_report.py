@@ -150,7 +150,7 @@ def test_page_says_what_is_within_the_band(made: Path) -> None:
         inside = sum(row[f"{name}_inside"] == "True" for row in table)
         assert f"{inside} of {len(table)}" in text
     for row in table:
-        assert f"{row['engine']} {row['version']} {row['date']}, {row['months']} months ago" in text
+        assert f"{row['engine']} {row['version']} {row['date']} ({row['months']} months)" in text
     assert text.count("within") + text.count("outside") > 2 * len(table)
     assert "calibration of whole steps" not in text  # it was done
 

@@ -98,8 +98,7 @@ def build(
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
         rows, claims, used = meter(front_table, machine, drawn)
-        ran = measured.runs()
-        anchors = measured.anchors(ran)
+        ran, anchors = measured.held_against()
 
         progress.step("drawing")
         tables = {

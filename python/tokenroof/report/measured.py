@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import plotly.graph_objects as go
 
-__all__ = ["add_runs", "anchors", "months_since", "runs", "within"]
+__all__ = ["add_runs", "anchors", "held_against", "months_since", "runs", "within"]
 
 
 def months_since(when: str, today: date | None = None) -> int:
@@ -137,6 +137,12 @@ def anchors(measured: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
             "source": quote.source,
         })  # fmt: skip
     return rows
+
+
+def held_against() -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """What `runs` and `anchors` return."""
+    ran = runs()
+    return ran, anchors(ran)
 
 
 def add_runs(
