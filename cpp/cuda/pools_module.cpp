@@ -63,7 +63,7 @@ void simulate(int device, const PoolModel& model, unsigned long long seed, unsig
     PoolLaunch job{};
     job.model = model;
     job.key0 = static_cast<unsigned>(seed), job.key1 = static_cast<unsigned>(seed >> 32);
-    job.ring_size = model.window_s > 0.0 ? pool_ring_size(model.block_rate * model.window_s) : 0;
+    job.ring_size = model.window_s > 0.0 ? pool_ring_size(model) : 0;
     job.stop = stop;
     const std::size_t ring_bytes = 3 * sizeof(double) * static_cast<std::size_t>(job.ring_size);
     long long threads = std::min<long long>(n, most_pool_threads);

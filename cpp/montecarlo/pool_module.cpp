@@ -69,7 +69,7 @@ void simulate_pool(const std::string& isa, const py::buffer& model, unsigned lon
     // some thousand events in a chunk: few enough for a quick stop, enough to be worth an atomic
     const double events = std::max(1.0, m.block_rate * m.horizon_s);
     const long long chunk = std::max<long long>(1, static_cast<long long>(16384.0 / events)) * table.lanes;
-    const int ring_size = m.window_s > 0.0 ? pool_ring_size(m.block_rate * m.window_s) : 0;
+    const int ring_size = m.window_s > 0.0 ? pool_ring_size(m) : 0;
     std::atomic<long long> next{0}, finished{0};
     volatile bool stop = false;
     auto work = [&] {

@@ -26,9 +26,9 @@ def numbers():
 
 def test_counts():
     assert len(catalogue.all_devices()) == 91
-    assert len(catalogue.all_miners()) == 89
+    assert len(catalogue.all_miners()) == 224
     assert len(catalogue.links()) == 30
-    assert len(catalogue.quotes()) == 531  # the keynote's five prices stand in the tiers
+    assert len(catalogue.quotes()) == 651  # the keynote's five prices stand in the tiers
     assert len(catalogue.tier_rows()) == 5
 
 
@@ -157,7 +157,7 @@ def test_frames():
     devices, miners = catalogue.devices(), catalogue.miners()
     assert len(devices) == 91
     assert devices["name"].is_unique
-    assert len(miners) == 89
+    assert len(miners) == 224
     assert miners["name"].is_unique
     assert devices.attrs["units"]["memory_bandwidth"] == "B/s"
     row = devices.set_index("name").loc["H100-SXM"]

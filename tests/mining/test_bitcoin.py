@@ -1,5 +1,6 @@
 """Bitcoin's arithmetic, in exact integers, against the chain."""
 
+import math
 import re
 from decimal import Decimal, localcontext
 from fractions import Fraction
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from _headers import HEADERS
 from tokenroof import mining, reference
 from tokenroof.mining import COIN, Chain
+from tokenroof.mining.retarget_spread import mean_over_aim
 
 bitcoin = reference.bitcoin
 
@@ -125,7 +127,53 @@ def test_a_period_that_is_no_whole_number_of_seconds():
     assert mining.target_from_bits(half.retarget("1b0404cb", 7, 10)) == 2 * mining.target_from_bits(
         "1b0404cb"
     )
-    assert Chain(block_seconds=150, retarget_blocks=2016).mean_block_seconds == 150 * 2016 / 2015
+
+
+def test_the_mean_time_between_blocks():
+    assert Chain().mean_block_seconds == pytest.approx(600.5958, abs=5e-5)
+    litecoin = Chain(block_seconds=150, off_by_one=False)
+    assert litecoin.mean_block_seconds == pytest.approx(150 * 2016 / 2015, rel=1e-15)
+    assert Chain(block_seconds=1).mean_block_seconds == pytest.approx(2016 / 2014, rel=1e-15)
+    assert Chain(retarget_blocks=36).mean_block_seconds == pytest.approx(635.3, abs=0.05)
+    assert Chain(retarget_blocks=3).mean_block_seconds == pytest.approx(1476, rel=1e-3)
+    for intervals in (100, 199):  # where nothing is clamped
+        assert mean_over_aim(intervals) == pytest.approx(1 / (intervals - 1), rel=1e-13)
+    for other in (Chain(retargets=False), Chain(easy_after_seconds=1200)):
+        assert math.isnan(other.mean_block_seconds)
+        for call in (mining.equilibrium, mining.difficulty_path):
+            with pytest.raises(ValueError, match="chain is .*; allowed: one that retargets"):
+                call([mining.Tranche("Antminer S21", 1e6, 0.05)], [6e4], chain=other)
+
+
+@pytest.mark.parametrize("blocks,shift", [(2, True), (3, True), (1, False), (4, False), (12, True)])
+def test_the_mean_time_between_blocks_played(blocks, shift):
+    """20,000 chains of retargets, and 4.5 standard errors."""
+    chain = Chain(retarget_blocks=blocks, off_by_one=shift)
+    rng = np.random.default_rng(15)
+    wait, means = np.full(20_000, 600.0), []
+    for period in range(150):
+        span = wait * rng.gamma(blocks - shift, size=wait.size)
+        wait = wait * np.clip(chain.retarget_seconds / span, 0.25, 4.0)
+        means += [wait.copy()] if period >= 30 else []
+    each = np.mean(means, axis=0)
+    error = each.std() / math.sqrt(each.size)
+    assert abs(each.mean() - chain.mean_block_seconds) < 4.5 * error
+
+
+def test_rules_of_other_chains():
+    still = Chain(retargets=False, target_limit=2**255 - 1)
+    assert still.retarget("207fffff", 0, 1) == 0x207FFFFF == still.allowed_bits("207fffff", 1e9)
+    testnet3 = Chain(easy_after_seconds=1200)
+    assert testnet3.retarget("1d00ffff", 0, 1209600, "1b0404cb") == 0x1D00FFFF
+    testnet4 = Chain(easy_after_seconds=1200, retarget_from_first=True)
+    assert testnet4.retarget("1d00ffff", 0, 604800, "1b0404cb") == mining.retarget(
+        "1b0404cb", 0, 604800
+    )
+    with pytest.raises(ValueError, match="first_bits is None"):
+        testnet4.retarget("1d00ffff", 0, 604800)
+    assert testnet4.allowed_bits("1b0404cb", -7200) == 0x1B0404CB
+    fork = Chain.with_total(10**15, off_by_one=False, retargets=False)
+    assert (fork.off_by_one, fork.retargets) == (False, False)
 
 
 @pytest.mark.parametrize(
@@ -290,7 +338,8 @@ def test_bad_ratios(decay):
     [("cap", -1), ("cap", 2.5), ("halving_interval", 0), ("initial", -1), ("initial", "50"),
      ("block_seconds", 0), ("block_seconds", float("nan")), ("block_seconds", "600"),
      ("retarget_blocks", 1), ("retarget_blocks", True), ("target_limit", 0), ("target_limit", 2**256),
-     ("target_limit", 1.0)],
+     ("target_limit", 1.0), ("off_by_one", 1), ("retargets", None), ("easy_after_seconds", 0),
+     ("easy_after_seconds", "1200"), ("retarget_from_first", "yes")],
 )  # fmt: skip
 def test_bad_chains(field, value):
     with pytest.raises((ValueError, TypeError), match=f"{field} is .*allowed"):

@@ -14,7 +14,7 @@ from tokenroof.reference.mining import equilibrium as twin
 
 RIG = Miner(name="rig", hashrate=1e15, power=1000.0)  # a PH/s and a kW: 24 kWh a day
 # Blocks a day exactly: one every 864 s on average, whatever the off-by-one.
-CHAIN = Chain(block_seconds=432, retarget_blocks=2)
+CHAIN = Chain(block_seconds=860, retarget_blocks=432)
 
 
 def rigs(count, cost, **more):
@@ -32,7 +32,7 @@ def test_costs_by_hand():
 
 
 def test_equilibria_by_hand():
-    assert CHAIN.mean_block_seconds == 864.0  # 100 blocks a day
+    assert CHAIN.mean_block_seconds == pytest.approx(864.0, rel=1e-15)  # 100 blocks a day
     fleet = [rigs(10, 30), rigs(10, 10), rigs(10, 20)]
     # 1 BTC to the block: prices of 0.5, 1.5, 3 and 10 bring 50, 150, 300, 1000 $ a day
     got = mining.equilibrium(fleet, [0.5, 1.5, 3.0, 10.0], 1.0, chain=CHAIN)
@@ -90,32 +90,34 @@ def test_a_constant_price_changes_nothing():
         assert path.difficulty == pytest.approx(still.difficulty, rel=1e-9)
         assert path.hashrate == pytest.approx(still.hashrate, rel=1e-9)
         assert path.power_w == pytest.approx(still.power_w, rel=1e-9)
-        # blocks come every 600.298 s: 2016 of them take 14 days and 10 minutes
+        # blocks come every 600.596 s: 2016 of them take 14 days and 20 minutes
         assert path.blocks == pytest.approx(86400 / Chain().mean_block_seconds)
-        assert np.diff(path.retargets[:, 0]) == pytest.approx(2016 * 1209600 / 2015)
+        assert np.diff(path.retargets[:, 0]) == pytest.approx(2016 * 1209600 / 2014)
         assert len(path.retargets) == 7
 
 
 def test_a_halving_of_the_price_by_hand():
     """100 PH/s at 10 $, and another 100 at 22: the second stops, blocks slow to half, then it is over."""
-    chain = Chain(block_seconds=864, retarget_blocks=101)  # 100 intervals of 872.64 s
+    chain = Chain(block_seconds=864, retarget_blocks=101)  # less two intervals: 881.45 s
     daily = 86400 / chain.mean_block_seconds
     fleet = [rigs(100, 10), rigs(100, 22)]
     high, low = 25.0 * 200 / daily, 12.5 * 200 / daily
     path = mining.difficulty_path(fleet, [high] * 1 + [low] * 6, 1.0, chain=chain)
     assert path.hashprice[0] == pytest.approx(25.0) and path.hashrate[0] == 200e15
     assert path.hashrate[1] == 100e15
-    # 99.01 blocks in the first day, and the two that are missing at half the pace
+    # 98.02 blocks in the first day, and the three that are missing at half the pace
     first = path.retargets[0]
     assert first[0] == pytest.approx(86400 + (101 - daily) * 2 * chain.mean_block_seconds)
-    span = first[0] * 100 / 101
+    span = first[0] * 99 / 101
     start = mining.equilibrium(fleet, high, 1.0, chain=chain).difficulty
     assert first[1] == pytest.approx(start * 87264 / span)
     assert path.hashprice[1] == pytest.approx(12.5 * span / 87264)
     # a full period of the first alone is half of what 200 PH/s need; at 25 $ again, a part of the second
     # comes back: as much as leaves it its 22 $ of the 2500 a day
     assert path.retargets[1, 1] == pytest.approx(start / 2)
-    assert path.hashrate[-1] == pytest.approx(2500 / 22 * 1e15) and path.hashprice[-1] == 22.0
+    assert path.hashrate[-1] == pytest.approx(2500 / 22 * 1e15) and path.hashprice[
+        -1
+    ] == pytest.approx(22.0)
 
 
 @given(parts=fleets, first=st.floats(1.0, 100.0), then=st.floats(1.0, 100.0))
@@ -152,7 +154,7 @@ def test_the_books_balance(prices, parts, steps):
     start = mining.equilibrium(fleet, prices[0], 1.0, chain=chain).difficulty
     hard, then = start, 0.0
     for when, new in path.retargets:
-        ratio = 50 * 864 / ((when - then) * 49 / 50)
+        ratio = 50 * 864 / ((when - then) * 48 / 50)
         assert new == pytest.approx(hard * min(4.0, max(0.25, ratio)), rel=1e-6)
         hard, then = new, when
     assert path.difficulty[-1] == hard

@@ -122,7 +122,7 @@ def pool_models(draw):
     }  # fmt: skip
     if draw(st.booleans()):
         model |= {
-            "window_s": draw(st.floats(0.05, 3.0)), "window_shares": 1e3, "window_filled": float(draw(st.booleans())),
+            "window_s": draw(st.floats(0.05, 3.0) | st.floats(8.0, 1e4)), "window_shares": 1e3, "window_filled": float(draw(st.booleans())),
         }  # fmt: skip
     return model
 
@@ -157,7 +157,7 @@ WINDOWED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("window", [0.0, 2.0])
+@pytest.mark.parametrize("window", [0.0, 2.0, 1e6])
 def test_the_same_bits_on_any_number_of_threads_and_any_instruction_set(window):
     model = {**WINDOWED, "window_s": window}
     want = play(model, 1003, seed=7)
@@ -241,6 +241,20 @@ def test_a_window_that_fills():
     )  # and its neighbour's
 
 
+@pytest.mark.parametrize("window", [1e3, 1e5, 1e7, 1e8])
+def test_a_window_longer_than_the_time(window):
+    """Its length costs nothing: blocks after the end are not played, and none wait that do not pay."""
+    terms = {**FARM, "pool_hashrate": 1e20, "share_difficulty": 1e6, "window_blocks": window}
+    want = mining.pool_income("PPLNS", **terms)
+    got = mining.simulate_pool("PPLNS", **terms, paths=20_000, seed=17)
+    assert abs(got.mean_btc - want.mean_btc) < Z * got.mean_error_btc
+    assert abs(got.variance_btc2 - want.variance_btc2) < Z * got.variance_error_btc2
+    filling = mining.simulate_pool("PPLNS", **terms, window_filled=False, paths=5_000, seed=17)
+    length = window * 1e14 * 2**32 / 1e20
+    # a block at t pays for the shares since the start, t / W of a window
+    assert abs(filling.mean_btc - want.mean_btc * MONTH / 2 / length) < Z * filling.mean_error_btc
+
+
 def test_quantiles_of_solo_mining():
     """Counts are Poisson: the quantiles are known."""
     stats = pytest.importorskip("scipy.stats")
@@ -320,7 +334,10 @@ def test_progress_is_told():
      ({"fees_std_btc": 1.0}, "fees_std_btc is 1"), ({"party": "bank"}, "party is 'bank'"), ({"paths": 1}, "paths is 1"),
      ({"paths": 10**12}, "paths is 10+"), ({"progress": 3}, "progress is 3"), ({"paths": 2.5}, "paths is 2.5"), ({"seed": -1}, "seed is -1"), ({"seed": 2**64}, "seed is"),
      ({"threads": 0}, "threads is 0"), ({"threads": 5000}, "threads is 5000"), ({"quantiles": (0.5, 1.5)}, "quantiles has 1.5"),
-     ({"window_blocks": 0}, "window_blocks is 0"), ({"reserve_btc": -1.0}, "reserve_btc is -1"),
+     ({"window_blocks": 0}, "window_blocks is 0"),
+     ({"scheme": "PPLNS", "pool_hashrate": 1e20, "window_blocks": 1e15}, "window_blocks is 1e\\+15, with .* shares"),
+     ({"scheme": "PPLNS", "pool_hashrate": 1e20, "window_blocks": 1e7, "seconds": 3e9, "share_difficulty": 1e6},
+      "window_blocks is 1e\\+07, with .* blocks of a path that wait"), ({"reserve_btc": -1.0}, "reserve_btc is -1"),
      ({"cost_btc_per_s": math.inf}, "cost_btc_per_s is inf"), ({"scheme": "PPLNS"}, "pool_hashrate is None"),
      ({"pool_hashrate": 1.0}, "pool_hashrate is 1"), ({"seconds": 1e30}, "seconds is 1e\\+30, with .* blocks"),
      ({"scheme": "PPS", "reserve_btc": 1.0, "cost_btc_per_s": 1e-9}, "seconds is .*, with .* shares"),

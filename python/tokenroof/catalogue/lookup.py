@@ -144,6 +144,6 @@ def all_miners() -> tuple[Miner, ...]:
     Examples
     --------
     >>> len(all_miners())
-    89
+    224
     """
     return tuple(_build("miner", i) for i in range(len(table("miners")["miner"])))

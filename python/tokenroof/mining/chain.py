@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TypedDict, Unpack
 
 from tokenroof.mining.bitcoin import (
     BLOCK_SECONDS,
     COIN,
     RETARGET_BLOCKS,
     TARGET_LIMIT,
+    bits_from_target,
     next_bits,
+    target_from_bits,
     whole_number,
 )
 from tokenroof.mining.issuance import (
@@ -22,7 +26,20 @@ from tokenroof.mining.issuance import (
     sum_of_eras,
     supply,
 )
-from tokenroof.support.arguments import finite_number
+from tokenroof.mining.retarget_spread import mean_over_aim
+from tokenroof.support.arguments import check_options, finite_number, flag
+
+
+class ChainRules(TypedDict, total=False):
+    """When blocks come and how the difficulty follows; see `Chain`."""
+
+    block_seconds: float
+    retarget_blocks: int
+    target_limit: int
+    off_by_one: bool
+    retargets: bool
+    easy_after_seconds: float | None
+    retarget_from_first: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,16 @@ class Chain:
         Blocks between changes of the difficulty, 2 or more for Bitcoin's rule.
     target_limit : int
         The easiest target.
+    off_by_one : bool
+        Whether the time stamps of a period span one interval less than it has blocks, as Bitcoin's do;
+        those of Litecoin begin with the last block of the period before.
+    retargets : bool
+        Whether the difficulty ever changes; on regtest it does not.
+    easy_after_seconds : float, optional
+        A block so much later than the one before may have the easiest target: 1,200 on Bitcoin's
+        testnets, whose periods follow the last block's target nevertheless [s].
+    retarget_from_first : bool
+        Whether a period starts from the target of the first block of the one before, as on testnet 4.
 
     Raises
     ------
@@ -58,7 +85,8 @@ class Chain:
 
     References
     ----------
-    Bitcoin Core, GetBlockSubsidy and Consensus::Params.
+    Bitcoin Core, GetBlockSubsidy, GetNextWorkRequired and Consensus::Params; BIP 94 for testnet 4;
+    Litecoin Core, CalculateNextWorkRequired.
 
     Examples
     --------
@@ -76,6 +104,10 @@ class Chain:
     block_seconds: float = BLOCK_SECONDS
     retarget_blocks: int = RETARGET_BLOCKS
     target_limit: int = TARGET_LIMIT
+    off_by_one: bool = True
+    retargets: bool = True
+    easy_after_seconds: float | None = None
+    retarget_from_first: bool = False
 
     def __post_init__(self) -> None:
         put = object.__setattr__  # the record is frozen; this only settles the types
@@ -85,7 +117,12 @@ class Chain:
         put(self, "initial", whole_number("initial", self.initial, 0))
         put(self, "decay", decay_ratio(self.decay))
         put(self, "block_seconds", finite_number("block_seconds", self.block_seconds, above=True))
-        put(self, "retarget_blocks", whole_number("retarget_blocks", self.retarget_blocks, 2))
+        for name in ("off_by_one", "retargets", "retarget_from_first"):
+            put(self, name, bool(flag(name, getattr(self, name))))
+        least = 1 + self.off_by_one  # a period spans an interval at least
+        put(self, "retarget_blocks", whole_number("retarget_blocks", self.retarget_blocks, least))
+        if (late := self.easy_after_seconds) is not None:
+            put(self, "easy_after_seconds", finite_number("easy_after_seconds", late, above=True))
         limit = whole_number("target_limit", self.target_limit, 1)
         if limit >= 2**256:
             raise ValueError(f"target_limit is {self.target_limit!r}; allowed: 1 to 2**256 - 1")
@@ -98,9 +135,7 @@ class Chain:
         *,
         halving_interval: int = 210_000,
         decay: Fraction | str | float = HALF,
-        block_seconds: float = BLOCK_SECONDS,
-        retarget_blocks: int = RETARGET_BLOCKS,
-        target_limit: int = TARGET_LIMIT,
+        **rules: Unpack[ChainRules],
     ) -> Chain:
         """The chain of the largest first subsidy under which no more than `total` is ever issued.
 
@@ -108,7 +143,8 @@ class Chain:
         ----------
         total : int
             All coins [satoshi], at least one for each block of the first era.
-        halving_interval, decay, block_seconds, retarget_blocks, target_limit
+        halving_interval, decay, block_seconds, retarget_blocks, target_limit, off_by_one, retargets, \
+easy_after_seconds, retarget_from_first
             As of a `Chain`; `decay` below 1.
 
         Raises
@@ -121,6 +157,7 @@ class Chain:
         >>> Chain.with_total(2_099_999_997_690_000).initial
         5000000000
         """
+        check_options("with_total", rules, ChainRules)
         interval, ratio = whole_number("halving_interval", halving_interval, 1), decay_ratio(decay)
         limit = whole_number("total", total, interval)
         if ratio == 1:
@@ -131,10 +168,7 @@ class Chain:
 
         # without rounding down it would be this; rounding leaves room for a little more
         least = int(limit * (1 - ratio) // interval)
-        return cls(
-            None, interval, first_where(passes, least) - 1, ratio, block_seconds, retarget_blocks,
-            target_limit,
-        )  # fmt: skip
+        return cls(None, interval, first_where(passes, least) - 1, ratio, **rules)
 
     @property
     def retarget_seconds(self) -> float:
@@ -143,29 +177,80 @@ class Chain:
 
     @property
     def mean_block_seconds(self) -> float:
-        """Time between blocks at a constant hashrate [s].
+        """Mean time between blocks at a constant hashrate [s].
 
-        A period's time stamps span one interval less than it has blocks, so the difficulty settles
-        where blocks take longer than it aims at: on Bitcoin by 1 in 2,015.
+        A period's time stamps span one interval less than it has blocks, and a period that was found by luck
+        in less time makes the next one longer by more than an unlucky one makes it shorter. The mean of
+        the inverse of n intervals takes away one more: a period that aims at T takes T / 2014 a block
+        on Bitcoin, and T / 2015 without the off-by-one. Short periods are held by the factor of four.
+
+        NaN where the rules alone do not say: without retargets, and with testnet's easy blocks.
 
         Examples
         --------
-        >>> round(Chain().mean_block_seconds, 4)
-        600.2978
+        >>> round(Chain().mean_block_seconds, 4), round(Chain(off_by_one=False).mean_block_seconds, 4)
+        (600.5958, 600.2978)
         """
-        return self.retarget_seconds / (self.retarget_blocks - 1)
+        if not self.retargets or self.easy_after_seconds is not None:
+            return math.nan
+        return self.retarget_seconds * mean_over_aim(self.retarget_blocks - self.off_by_one)
 
-    def retarget(self, bits: int | str, first_time: int, last_time: int) -> int:
+    def retarget(
+        self, bits: int | str, first_time: int, last_time: int, first_bits: int | str | None = None
+    ) -> int:
         """nBits of the next period, by Bitcoin's rule with this chain's period; see `retarget`.
+
+        Without the off-by-one, `first_time` is that of the last block of the period before. `first_bits` are
+        those of the period's first block, from which a chain with `retarget_from_first` starts.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If one is out of range, or `first_bits` are missing.
 
         Examples
         --------
         >>> fast = Chain(block_seconds=150, target_limit=2**236 - 1)
         >>> hex(fast.retarget("1d00ffff", 0, 151_200))
         '0x1c7fff80'
+        >>> testnet4 = Chain(easy_after_seconds=1200, retarget_from_first=True)
+        >>> hex(testnet4.retarget("1d00ffff", 0, 1_209_600, first_bits="1b0404cb"))
+        '0x1b0404cb'
         """
+        if self.retarget_from_first:
+            if first_bits is None:
+                raise ValueError(
+                    "first_bits is None; allowed on this chain: nBits of the first block"
+                )
+            bits = first_bits
         period = Fraction(self.block_seconds) * self.retarget_blocks
-        return next_bits(bits, first_time, last_time, period, self.target_limit)
+        new = next_bits(bits, first_time, last_time, period, self.target_limit)
+        return new if self.retargets else bits_from_target(target_from_bits(bits))
+
+    def allowed_bits(self, bits: int | str, seconds_later: float) -> int:
+        """nBits of a block within a period, so long after the one before it.
+
+        Parameters
+        ----------
+        bits : int or str
+            Those of the period: of its last block that was not an easy one.
+        seconds_later : float
+            By the two blocks' time stamps, below zero too [s].
+
+        Returns
+        -------
+        int
+            The easiest target's after `easy_after_seconds`, else the period's.
+
+        Examples
+        --------
+        >>> testnet = Chain(easy_after_seconds=1200)
+        >>> [hex(testnet.allowed_bits("1b0404cb", seconds)) for seconds in (1200, 1201)]
+        ['0x1b0404cb', '0x1d00ffff']
+        """
+        later = finite_number("seconds_later", seconds_later, -math.inf)
+        easy = self.easy_after_seconds is not None and later > self.easy_after_seconds
+        return bits_from_target(self.target_limit if easy else target_from_bits(bits))
 
     def subsidy(self, height: int) -> int:
         """New coins of the block at `height` [satoshi].

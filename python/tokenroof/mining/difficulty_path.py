@@ -196,8 +196,8 @@ class _Walk:
 
     def _retarget(self, span: float, now: float) -> None:
         kernel: Any = kernels.next_difficulty
-        # the time stamps span one interval less than the period has blocks
-        seen = span * (1.0 - 1.0 / self.chain.retarget_blocks)
+        # in the mean over their luck: at a constant hashrate blocks come as far apart as they do in truth
+        seen = span * (self.chain.block_seconds / self.chain.mean_block_seconds)
         self.difficulty = float(kernel(self.difficulty, seen, self.chain.retarget_seconds))
         self.done = self.span = 0.0
         self.retargets.append((now, self.difficulty))

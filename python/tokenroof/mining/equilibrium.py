@@ -243,4 +243,9 @@ def chain_of(chain: Chain | None) -> Chain:
         return Chain()
     if not isinstance(chain, Chain):
         raise TypeError(f"chain is {chain!r}; allowed: a Chain, or None for Bitcoin's")
+    if math.isnan(chain.mean_block_seconds):
+        raise ValueError(
+            f"chain is {chain!r}; allowed: one that retargets, without easy blocks, so that its difficulty "
+            "follows the hashrate"
+        )
     return chain

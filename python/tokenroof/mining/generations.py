@@ -180,7 +180,7 @@ def generations_race(
     {'Core i7 920': '2011-06', 'Antminer S1': '2014-01'}
     >>> race = generations_race(power_price_per_kwh=0.1)
     >>> [race.last(kind) for kind in ("cpu", "gpu", "fpga", "asic")]
-    ['2010-11', '2013-03', '2013-12', '2026-02']
+    ['2010-11', '2013-03', '2013-12', '2026-06']
     """
     machines = machines_of(miners)
     when, earned, _ = market(

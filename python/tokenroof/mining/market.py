@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -24,12 +25,12 @@ MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?", re.ASCII)
 
 @dataclass(frozen=True, eq=False)
 class MarketHistory:
-    """Difficulty, price and reward on one day in each month for which the catalogue quotes them.
+    """Difficulty, price and reward of each month for which the catalogue quotes them: of a day, or means.
 
     Attributes
     ----------
     months, dates : tuple of str
-        "2010-11" ..., and the days of the prices.
+        "2010-11" ..., and the days of the prices; a month where it is their mean.
     difficulty, price, subsidy_btc, fees_btc : ndarray
         [1], [$], new coins and mean fees of a block [BTC]. The fees are 0 where no quote has them.
     """
@@ -60,8 +61,9 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
     Returns
     -------
     MarketHistory
-        The last price of each month, with the difficulty quoted nearest to it. There are gaps of up to
-        two years and more: what is between them is not interpolated.
+        The last price of each month, with the difficulty quoted nearest to it; where no day is quoted, the
+        means of the month. Without gaps from 2021-10 on. Before, there are some of up to two years and
+        more: what is between them is not interpolated.
 
     Examples
     --------
@@ -74,22 +76,30 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
         rows = [q for q in quotes(kind) if estimates or q.kind != "estimate"]
         return sorted(rows, key=lambda q: q.date)
 
-    prices = {q.date[:7]: q for q in series("btc_price") if len(q.date) == 10}
     hard: dict[str, list[Quote]] = {}
     for quote in series("btc_difficulty"):
         if len(quote.date) >= 7:
             hard.setdefault(quote.date[:7], []).append(quote)
-    by_day = {kind: {q.date: q.value for q in series(kind)}
-              for kind in ("btc_fees_per_day", "btc_blocks_per_day", "btc_fee_share")}  # fmt: skip
+    prices = {q.date[:7]: q for q in series("btc_price") if len(q.date) == 10}
+    for mean in series(
+        "btc_price"
+    ):  # of a month, where a day's difficulty is not quoted beside a day's price
+        days = [q for q in hard.get(mean.date, []) if len(q.date) == 10]
+        if len(mean.date) == 7 and not (days and mean.date in prices):
+            prices[mean.date] = mean
+    fee_series = ("btc_fees_per_day", "btc_blocks_per_day", "btc_fee_share", "btc_fees_per_block")
+    by_day = {kind: {q.date: q.value for q in series(kind)} for kind in fee_series}
     eras = series("btc_subsidy")
     rows = []
     for month in sorted(prices.keys() & hard.keys()):
         price = prices[month]
-        day = int(price.date[8:])
+        day = int(price.date[8:] or 0)  # a mean comes first, with the difficulty's mean
         near = min(hard[month], key=lambda q: abs(int(q.date[8:] or 0) - day))
-        subsidy = [q.value for q in eras if q.date <= price.date][-1]
+        subsidy = _subsidy(eras, price.date)
         fees = 0.0
-        if price.date in by_day["btc_fees_per_day"]:
+        if price.date in by_day["btc_fees_per_block"]:
+            fees = by_day["btc_fees_per_block"][price.date]
+        elif price.date in by_day["btc_fees_per_day"]:
             fees = by_day["btc_fees_per_day"][price.date] / by_day["btc_blocks_per_day"][price.date]
         elif price.date in by_day["btc_fee_share"]:
             share = by_day["btc_fee_share"][price.date]
@@ -97,6 +107,15 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
         rows.append((month, price.date, near.value, price.value, subsidy, fees))
     months, dates, *columns = zip(*rows, strict=True)
     return MarketHistory(months, dates, *(np.array(column) for column in columns))
+
+
+def _subsidy(eras: list[Quote], date: str) -> float:
+    """New coins of a block on a day, or on the mean day of a month."""
+    if len(date) == 10:
+        return [q.value for q in eras if q.date <= date][-1]
+    days = calendar.monthrange(int(date[:4]), int(date[5:]))[1]
+    each = [_subsidy(eras, f"{date}-{day:02}") for day in range(1, days + 1)]
+    return sum(each) / days
 
 
 def month_list(months: Iterable[str]) -> tuple[str, ...]:

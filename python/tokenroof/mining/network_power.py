@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 #: Facility power over the machines', in the lower bound, the best guess and the upper bound of CBECI.
 CBECI_PUE = (1.01, 1.10, 1.20)
-_HOURS_PER_YEAR = 8760.0
+#: Years after its release in which CBECI counts a machine.
+CBECI_AGE_YEARS = 5.0
+_HOURS_PER_YEAR = 365.25 * 24.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +64,7 @@ class NetworkPower:
 
     @property
     def annual_twh(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-        """The three as energy over 365 days at that power: lower bound, best guess, upper bound [TWh]."""
+        """The three as energy over 365.25 days at that power: lower bound, best guess, upper bound [TWh]."""
         watts = (self.lower_w, self.best_guess_w, self.upper_w)
         low, best, high = (power * _HOURS_PER_YEAR / 1e12 for power in watts)
         return low, best, high
@@ -92,7 +94,8 @@ def network_power(
     fee: float = 0.0,
     miners: Iterable[str | Miner] | None = None,
     weights: Mapping[str, float] | None = None,
-    max_age_years: float | None = None,
+    max_age_years: float | None = CBECI_AGE_YEARS,
+    threshold_pue: float = 1.0,
     block_seconds: float = BLOCK_SECONDS,
     **earnings: Unpack[MonthlyMarket],
 ) -> NetworkPower:
@@ -101,7 +104,7 @@ def network_power(
     Whoever mines runs what earns its power. The network's hashrate is taken as given; if all of it came
     from the most efficient machine that is out, its power would be the lower bound, and from the least
     efficient one that still earns its power, the upper bound. The best guess takes a basket of all that
-    earn their power. One basket serves the three: it is that of the best guess's PUE.
+    earn their power. One basket serves the three.
 
     Parameters
     ----------
@@ -128,7 +131,10 @@ def network_power(
         have none. By default all are equal, as in CBECI until 2023; since then it weights by shipments
         and age, which this catalogue has no numbers of.
     max_age_years : float, optional
-        Years from its release after which a machine is gone.
+        Years from its release after which a machine is gone; by default CBECI's five. None: never.
+    threshold_pue : float
+        Facility power over the machine's for which it must earn to be in the basket; CBECI asks that it earns
+        its own alone [1].
     block_seconds : float
         Time between blocks at which the difficulty is read as a hashrate [s].
 
@@ -154,7 +160,7 @@ def network_power(
     --------
     >>> power = network_power(["2021-10"], difficulty=2.008e13, price=60028, subsidy_btc=6.25)
     >>> [round(float(twh[0]), 1) for twh in power.annual_twh]
-    [37.5, 92.8, 413.0]
+    [37.5, 108.0, 388.6]
     """
     check_options("network_power", earnings, MonthlyMarket)
     if earnings.get("hashprice") is not None and hashrate is None:
@@ -171,14 +177,15 @@ def network_power(
     parts = _weights(weights, machines)
     fleet, left_out = _known(machines, when, max_age_years)
     names = tuple(machine.name for machine in fleet.machines)
-    earning = fleet.earning(earned, power_price, kept, overhead[1])
+    needed = finite_number("threshold_pue", threshold_pue, 1.0)
+    earning = fleet.earning(earned, power_price, kept, needed)
     shares = _shares(earning, np.array([parts(n) for n in names]))
     least, best, worst = _efficiencies(fleet, shares)
     watts_per = total / 1e12
     return NetworkPower(
         months=when,
         hashrate=np.array(total),
-        threshold=np.asarray(break_even_efficiency(earned, power_price, kept, overhead[1])),
+        threshold=np.asarray(break_even_efficiency(earned, power_price, kept, needed)),
         lower_w=least * watts_per * overhead[0],
         best_guess_w=best * watts_per * overhead[1],
         upper_w=worst * watts_per * overhead[2],

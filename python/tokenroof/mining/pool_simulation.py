@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 _MOST_EVENTS = 1e9
 _MOST_SHARES = 1e15
 _MOST_PATHS = 10**9
+# Blocks that wait for the end of their window: each thread keeps them for some paths at once, 25 MB of them.
+_MOST_WAITING = 1e5
 _MOST_THREADS = 4096
 
 
@@ -131,7 +133,8 @@ share_difficulty, window_blocks
 
     Notes
     -----
-    A PPLNS window counts the shares of a time, N of the pool's on average, and the miner's at random. A
+    A PPLNS window counts the shares of a time, N of the pool's on average, and the miner's at random; the
+    work is that of the blocks within `seconds`, however long it is. At most 100,000 may wait for its end. A
     balance is looked at before each block; between two, a PPS+ miner's shares are paid evenly. A miner
     with a reserve who is paid per share is played share by share.
 
@@ -262,11 +265,23 @@ def _model(
         model |= {"block_rate": flow.shares, "block_gain": flow.share_btc, "share_rate": 0.0}
     else:  # only how many
         model["block_rate"] = 0.0
-    events, shares = model["block_rate"] * seconds, model["share_rate"] * seconds
+    played = seconds + model["window_s"]  # a window's shares are counted before the time begins
+    events, shares = model["block_rate"] * seconds, model["share_rate"] * played
+    waiting = model["block_rate"] * min(seconds, model["window_s"])
     if events > _MOST_EVENTS:
         kind = "shares" if model["block_rate"] == flow.shares else "blocks"
         raise ValueError(
             f"seconds is {seconds:g}, with {events:.3g} {kind} to a path; allowed: at most {_MOST_EVENTS:g}"
+        )
+    if waiting > _MOST_WAITING:
+        raise ValueError(
+            f"window_blocks is {terms.window_blocks:g}, with {waiting:.3g} blocks of a path that wait for "
+            f"the end of theirs; allowed: at most {_MOST_WAITING:g}"
+        )
+    if shares > _MOST_SHARES and model["share_rate"] * seconds <= _MOST_SHARES:
+        raise ValueError(
+            f"window_blocks is {terms.window_blocks:g}, with {shares:.3g} shares to a path; allowed: at most "
+            f"{_MOST_SHARES:g}"
         )
     if shares > _MOST_SHARES:
         raise ValueError(

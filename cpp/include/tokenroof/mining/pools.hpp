@@ -53,11 +53,13 @@ template <class V, class I> TR_HD V count_shares(Numbers<V, I>& luck, unsigned l
     });
 }
 
-// Room for the blocks whose window has begun: more than that in one window does not happen (a Poisson
-// count four times its mean and 64 over it: below 1e-30).
-TR_HD int pool_ring_size(double window_blocks) {
+// Room for the blocks that wait, their window begun: those of a window, or of the time that is played if that is
+// shorter. More than the mean count, twelve standard deviations and 128 do not happen (below 1e-30).
+TR_HD int pool_ring_size(const PoolModel& m) {
+    const double waiting = m.block_rate * (m.window_s < m.horizon_s ? m.window_s : m.horizon_s);
     int size = 128;
-    while (size < 4.0 * window_blocks + 64.0) size *= 2;
+    while (size < 1 << 28 && (size < waiting + 128.0 || (size - waiting - 128.0) * (size - waiting - 128.0) < 144.0 * waiting))
+        size *= 2;
     return size;
 }
 
@@ -129,8 +131,9 @@ template <class V> struct Lanes {
 
 // Pay per last N shares [R11, section 3.3], its window counted in time: N shares at the pool's mean rate.
 // Between window starts and blocks, in the order of time, the miner's shares are independent Poisson
-// counts; a block pays for what was counted since its window began. Blocks are drawn a window ahead and
-// wait in the ring: time, count at the window's start, luck of the fees; a row of lanes each.
+// counts; a block pays for what was counted since its window began. Blocks are drawn a window ahead, those
+// after the end not at all, and wait in the ring: time, count at the window's start, luck of the fees; a row of
+// lanes each. So a path costs two events a block, however long the window.
 template <class V, class I>
 TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsigned int key1, double* ring,
                              int ring_size, const volatile bool* stop) {
@@ -150,7 +153,7 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
     V ahead = zero - log_positive<V>(wait) * mean_wait; // the next block whose window has not begun
     for (unsigned long long i = 0; any(t < horizon); ++i) {
         if (stop && (i & 1023) == 0 && *stop) break;
-        const V opens = ahead - m.window_s, block = block_time.all();
+        const V opens = ahead < horizon ? ahead - m.window_s : never, block = block_time.all();
         V end = min_nan(min_nan(opens, block), horizon);
         end = t < zero ? min_nan(end, zero) : end; // what came before the start earns nothing by itself
         end = max_nan(end, t);

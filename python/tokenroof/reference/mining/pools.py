@@ -64,8 +64,8 @@ def pool_path(model: Mapping[str, float], seed: int, path: int) -> tuple[float, 
 def pplns_path(model: Mapping[str, float], seed: int, path: int) -> tuple[float, float]:
     """The same where a block pays for the miner's shares of the last N.
 
-    All blocks come first; their times, the beginnings of their windows, the start and the end then part
-    the time into pieces whose shares are counted one after the other.
+    All blocks within the time come first; their times, the beginnings of their windows, the start and the end
+    then part the time into pieces whose shares are counted one after the other.
     """
     p, horizon, window = _Path(model, seed, path), model["horizon_s"], model["window_s"]
 
@@ -79,11 +79,9 @@ def pplns_path(model: Mapping[str, float], seed: int, path: int) -> tuple[float,
     start = -window if model["window_filled"] else 0.0
     events: list[tuple[float, int, int]] = [(0.0, 2, 0)] if model["window_filled"] else []
     for i, block in enumerate(found()):
-        if block - window >= horizon:
+        if block >= horizon:
             break
-        events.append((max(block - window, start), 0, i))
-        if block < horizon:
-            events.append((block, 1, i))
+        events += [(max(block - window, start), 0, i), (block, 1, i)]
     t, count, began = start, 0, {}
     for i, (end, kind, block_index) in enumerate([*sorted(events), (horizon, 3, 0)]):
         shares = p.shares(i, end - t)
