@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -11,17 +13,30 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+def shown(value: object) -> str:
+    """A value as an error quotes it; Python refuses to print the longest integers."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether it is one integer, Python's or NumPy's: no truth value, and no span of time."""
+    whole = isinstance(value, (int, np.integer))
+    return whole and not isinstance(value, (bool, np.bool_, np.timedelta64))
+
+
 def is_number(value: object) -> bool:
-    """Whether it is one real number, Python's or NumPy's, and no bool."""
-    real = isinstance(value, (int, float, np.integer, np.floating))
-    return real and not isinstance(value, bool)
+    """Whether it is one real number, Python's or NumPy's: no truth value, text or span of time."""
+    return is_integer(value) or isinstance(value, (float, np.floating, Fraction, Decimal))
 
 
 def number(value: object) -> float:
     """One real number as a float; NaN for anything else, and for an integer beyond float64."""
     try:
         return float(value) if is_number(value) else np.nan  # type: ignore[arg-type]
-    except OverflowError:
+    except (OverflowError, ValueError):  # beyond float64; a signalling NaN of Decimal
         return np.nan
 
 
@@ -53,11 +68,7 @@ def whole_numbers(field: str, value: ArrayLike) -> NDArray[np.float64]:
 
 def count(field: str, value: object) -> int:
     """One whole number of one and more."""
-    if (
-        isinstance(value, (bool, np.bool_))
-        or not isinstance(value, (int, np.integer))
-        or not 1 <= value <= 2**53
-    ):
+    if not is_integer(value) or not 1 <= value <= 2**53:
         raise ValueError(f"{field} is {value!r}; allowed: a positive integer")
     return int(value)
 
