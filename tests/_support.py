@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from tokenroof.records.calibration import CLASSES, NO_ENGINE, Calibration
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.reference.core.roundings import error_of
 
 BY_ISA = kernels.by_isa()
 each_isa = pytest.mark.parametrize("isa", list(BY_ISA))
@@ -62,6 +65,12 @@ def ulps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def same(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal bit for bit, NaN as NaN, zero as zero."""
     return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+
+def within(got: np.ndarray, want: Iterable[float]) -> np.ndarray:
+    """Where each answer is as near to the reference's as the roundings that `counting` counted allow."""
+    pairs = zip(np.ravel(got).tolist(), want, strict=True)
+    return np.array([same(a, b) or abs(a - float(b)) <= error_of(b) for a, b in pairs])
 
 
 def records(device: Device, calibration: Calibration, model: Model, plan: Plan) -> list[np.ndarray]:

@@ -43,14 +43,14 @@ def test_text_of_the_files(name):
 def test_every_number_has_unit_kind_and_source(name):
     file = _load.table(name)
     words = {"generation", "link_generation"}  # labels, not quantities
-    used = set()
+    used, cited = set(), set()
     for row in file[name.removesuffix("s")]:
         origins = _load.provenance_of(file, row)
         for key, value in row.items():
             items = [f"{key}_{k}" for k in value] if key == "peak" else [key]
             if key in words or not isinstance(value, (int, float, dict)) or key in ("kinds",):
                 continue
-            if key == "own_sources":
+            if key in ("own_sources", "documents"):
                 continue
             for item in items:
                 origin = origins[item]
@@ -60,10 +60,71 @@ def test_every_number_has_unit_kind_and_source(name):
                 assert origin.date
         # an exception for a field that is not there would be a slip
         listed = [f for names in row.get("kinds", {}).values() for f in names]
-        assert set(listed) | set(row.get("own_sources", ())) <= set(origins)
+        stated = [f for fields in row.get("documents", {}).values() for f in fields]
+        assert set(listed) | set(row.get("own_sources", ())) | set(stated) <= set(origins)
+        assert max(Counter([*stated, *row.get("own_sources", ())]).values(), default=1) == 1
+        cited |= set(row.get("documents", ()))
         assert max(Counter(listed).values(), default=1) == 1
         used |= set(row["sources"]) | {s for v in row.get("own_sources", {}).values() for s in v}
     assert used == set(file["sources"])
+    assert cited == set(file.get("documents", ()))
+
+
+#: Where a reader can look: a page, a file of a repository, a dated document, the block chain, or our own work.
+PLACE = re.compile(
+    r"[\w-]+\.[a-z]{2,}\b|[\w.-]+/[\w.-]+|[A-Z].*\b(19|20)\d\d\b|^block \d+|one port per GPU"
+    r"|tokenroof|^a header scan compiled|^independent chains of each instruction"
+)
+#: How a source was found, or that there was none: neither can be looked up.
+NOWHERE = re.compile(
+    r"search index|index item|stored copy|\b(docs|code|find)[ _](search|string)|\bunsourced\b|\bunchecked\b"
+    r"|\b\d{9,}\b|^(keynote|press|recalled|a table|a page|the press)\b"
+)
+
+
+@pytest.mark.parametrize("name", _load.FILES)
+def test_a_reader_can_look_up_each_source_or_is_told_that_there_is_none(name):
+    for key, text in _load.table(name)["sources"].items():
+        assert not NOWHERE.search(text), (key, text)
+        assert text.startswith("not published") or PLACE.search(text), (key, text)
+
+
+def test_no_source_says_how_it_was_found(numbers):
+    for text in (*numbers["source"].unique(), *catalogue.models()["source"].unique()):
+        assert not NOWHERE.search(text), text
+    for name in _load.FILES:
+        for row in _load.table(name).get(name.removesuffix("s"), ()):
+            notes = row.get("notes", "")
+            assert not re.search(
+                r"index items?|stored copy|(docs|code) search|ids? \d{9,}", notes
+            ), notes
+
+
+def test_numbers_of_devices_name_a_document_each(numbers):
+    """Title, publisher and date by number where a document is named, and no lump of a row's sources."""
+    file = _load.table("devices")
+    for document in file["documents"].values():
+        assert set(document) == {"title", "publisher", "date", "seen"}
+        assert _load.date_key(document["date"])[0] >= 2011
+        assert document["seen"] == "read" or document["seen"].startswith("named by ")
+    origin = numbers[numbers["file"] == "devices"].set_index(["item", "field"])
+    h100 = origin.loc["H100-SXM"]
+    for field in ("memory_bytes", "memory_bandwidth", "peak_bf16", "tdp_w", "link_bandwidth"):
+        text = h100.loc[field, "source"]
+        assert text.startswith("NVIDIA H100 Tensor Core GPU Datasheet (NVIDIA, 2022-2024)"), text
+        assert h100.loc[field, "date"] == "2022-2024"
+        assert ";" not in text
+    assert "huggingface.co/hardware/h100" in h100.loc["price_usd", "source"]
+    assert "DGX H100" in h100.loc["system_power_w", "source"]
+    assert h100.loc["idle_w", "source"].startswith("not published")
+    stated = [f for row in file["device"] for fs in row.get("documents", {}).values() for f in fs]
+    assert len(stated) >= 200
+    # what is an estimate among published numbers does not borrow their sources
+    basis = {row["name"]: row["basis"] for row in file["device"]}
+    own = {(row["name"], f) for row in file["device"] for f in row.get("own_sources", ())}
+    for (item, field), row in origin.iterrows():
+        if row["kind"] == "estimate" != basis[item] and (item, field) not in own:
+            assert row["source"].startswith("not published"), (item, field)
 
 
 def test_sources_is_complete(numbers):

@@ -158,6 +158,31 @@ def test_check() -> None:
     assert {"attainable", "sha256d", "decode_time"} <= {row["kernel"] for row in found["kernels"]}
 
 
+@pytest.mark.parametrize("seed", range(13))
+def test_check_holds_for_any_inputs_on_every_instruction_set(seed: int) -> None:
+    from tokenroof import kernels
+
+    found = document("check", "--seed", str(seed))
+    assert found["ok"] and found["samples"] == 64
+    rows = found["kernels"]
+    assert {(row["kernel"], row["isa"]) for row in rows} == {
+        (name, isa) for isa, table in kernels.by_isa().items() for name in table
+    }
+    # a tolerance that allows anything is none: all of them are counted, and far below a percent
+    assert all(row["allowed"] is not None and row["allowed"] < 2.0**40 for row in rows)
+
+
+@pytest.mark.parametrize("name", ["attainable", "decode_time", "double_spend_rosenfeld"])
+def test_check_sees_a_formula_that_is_off(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tokenroof import reference
+    from tokenroof.cli.check import run as compare
+
+    right = getattr(reference, name)
+    monkeypatch.setattr(reference, name, lambda *inputs: right(*inputs) * (1.0 + 1e-11))
+    failed = {row["kernel"] for row in compare(seed=1) if not row["ok"]}
+    assert failed == {name}
+
+
 def test_info() -> None:
     found = document("info")
     assert found["isa"] in found["isas_usable"]

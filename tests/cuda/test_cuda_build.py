@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -17,16 +18,33 @@ INCLUDE = Path(tr.get_include(), "tokenroof")
 HEADERS = sorted(path.relative_to(INCLUDE).as_posix() for path in INCLUDE.rglob("*.hpp"))
 CPP = Path(__file__).parents[2] / "cpp"
 
-# What device code makes of a header: an expression of numbers r, memory out and prepared records p.
-USES = {
+
+def _listed():
+    """Calls of the element-wise kernels that a header holds, by the one list of kernels."""
+    text = (CPP / "loops" / "kernels.def").read_text()
+    kernels = re.findall(r"^ELEMENTWISE\((\w+), (\d+)\)", text, re.MULTILINE)
+    found = {}
+    for header in HEADERS:
+        held = (INCLUDE / header).read_text()
+        calls = [
+            f"{name}({', '.join(f'r[{i}]' for i in range(int(inputs)))})"
+            for name, inputs in kernels
+            if re.search(rf"TR_HD T {name}\(", held)
+        ]
+        if calls:
+            found[header] = " + ".join(calls)
+    return found
+
+
+# What device code makes of a header: an expression of numbers r, memory out and prepared records p. Element-wise
+# kernels are called as they are listed.
+USES = _listed() | {
     "core/config.hpp": "min_nan(r[0], r[1])",
     "core/maths.hpp": "log1p_lanes(r[0]) + expm1_negative(r[1])",
     "core/random.hpp": "uniform<double, unsigned long long>(1ULL, 2ULL)",
-    "economics/economics.hpp": "cost_per_mtok(r[0], r[1])",
     "inference/attention_decode.hpp": "attention_decode_cost<double>(prepare_attention_decode(r, r, r[0], r[1], r[2], r[3], r[4], 2), r[5], r[6], false).seconds",
     "inference/attention_prefill.hpp": "attention_prefill_cost<double>(prepare_attention_prefill(r, r, r[0], r[1], r[2], r[3], r[4], 2, 2), r[5], r[6], r[7]).seconds",
     "inference/collectives.hpp": "fastest(all_reduce_protocols(make_group(r, r[0]), r), r[1]).fixed",
-    "inference/dataflow.hpp": "dataflow_chips(r[0], r[1], r[2])",
     "inference/elementwise.hpp": "rotary_bytes(r[0], r[1], r[2]) + sampling_bytes(r[3], false)",
     "inference/experts.hpp": "experts_cost<double>(prepare_experts(r, r, r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], 4), r[8]).seconds",
     "inference/gemm.hpp": "gemm_cost<double>(prepare_gemm(r, r, r[0], r[1], 2, 2), r[2]).seconds",
@@ -39,14 +57,10 @@ USES = {
     "inference/power.hpp": "capped_power(r[0], r[1]) + board_watts(r, r + 20, r[0], r[1], Activity{r[2], r[3], r[4], r[5]})",
     "inference/prepare.hpp": "(prepare(p, r, r + 20, r + 300, r + 350), p.fixed)",
     "inference/recurrent.hpp": "recurrent_decode(r, r + 20, mamba2(r[0], r[1], r[2], r[3], r[4], r[5])).bytes",
-    "inference/roofline.hpp": "attainable(r[0], r[1], r[2])",
     "inference/routing.hpp": "skewed_load<double>(prepare_routing(r[0], r[1], r[2], r[3]), r[4], r[5]).touched",
     "inference/sparse_attention.hpp": "index_roof<double>(make_indexer(r, r + 20, 0, r[0], r[1], r[2]), r[3], r[4], r[5]).memory",
-    "inference/speculative.hpp": "best_draft_length(r[0], r[1], r[2])",
     "inference/structure.hpp": "step_structure(r, r + 60).kernels",
     "inference/transformer.hpp": "(evaluate_step<true, true>(p, r[0], r[1], r[2], r[3], r[4], out), out[0])",
-    "mining/attacks.hpp": "double_spend_rosenfeld(r[0], r[1])",
-    "mining/bitcoin.hpp": "time_to_block(r[0], r[1])",
     "mining/pools.hpp": "pool_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, nullptr).income"
     " + pplns_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, out, 128, nullptr).income",
     "mining/sha256.hpp": "double(last_word(*reinterpret_cast<const ScanHeader*>(r), 7u))",
@@ -127,6 +141,40 @@ def test_the_module_links_no_cuda_library():
         ["ldd", _built().__file__], capture_output=True, text=True, check=True
     ).stdout
     assert "libstdc++" in told and "cuda" not in told.replace(_built().__file__, "")
+
+
+def _device_code(path):
+    """Kind (1: PTX, 2: machine code) and architecture of each piece of device code in a module.
+
+    A container begins with its magic number, version, and sizes of its head and of the rest; a piece with its
+    kind, version, and sizes of its head and its code, and has the architecture at byte 28.
+    """
+    data, found = Path(path).read_bytes(), set()
+    magic = bytes.fromhex("50ed55ba")
+    at = data.find(magic)
+    while at >= 0:
+        head, size = struct.unpack_from("<HQ", data, at + 6)
+        piece, end = at + head, at + head + size
+        while piece < end:
+            kind, _, own_head, code = struct.unpack_from("<HHIQ", data, piece)
+            found.add((kind, *struct.unpack_from("<I", data, piece + 28)))
+            piece += own_head + code
+        at = data.find(magic, end)
+    return found
+
+
+def test_the_module_holds_the_device_code_that_it_says():
+    module, state = _built(), tr.build_config()["cuda"]
+    said = re.search(r"machine code for ([\d, ]+), and PTX|: PTX", state)
+    assert said, state
+    held = _device_code(module.__file__)
+    assert (1, 75) in held
+    named = {int(number) for number in said[1].split(", ")} if said[1] else set()
+    assert named <= {arch for kind, arch in held if kind == 2}
+    if (
+        os.environ.get("SKBUILD_CMAKE_DEFINE") == "TOKENROOF_CUDA_ARCHITECTURES=all"
+    ):  # as wheels are
+        assert named == {90, 100, 120}
 
 
 def test_importing_does_not_load_the_module():

@@ -103,16 +103,30 @@ def test_provisioned_power():
 
 
 def test_fallbacks():
-    peak = {"fp32": 1.0, "tf32": 2.0, "fp16": 3.0, "fp8": 4.0}
-    item = Device(name="x", memory_bandwidth=1, peak=peak)
-    resolved = {t: item.peak_of(t) for t in PEAK_TYPES if t != "fp64"}
+    peak = {"fp32": 1e12, "tf32": 2e12, "fp16": 3e12, "fp8": 4e12}
+    item = Device(name="x", memory_bandwidth=1e12, peak=peak)
+    resolved = {t: item.peak_of(t) / 1e12 for t in PEAK_TYPES if t != "fp64"}
     assert resolved == dict(fp32=1, tf32=2, bf16=3, fp16=3, fp8=4, int8=3, fp4=4)
-    only = Device(name="x", memory_bandwidth=1, peak={"fp32": 5.0})
-    assert {only.peak_of(t) for t in PEAK_TYPES if t != "fp64"} == {5.0}
-    none = Device(name="x", memory_bandwidth=1, peak={})
+    only = Device(name="x", memory_bandwidth=1e12, peak={"fp32": 5e12})
+    assert {only.peak_of(t) for t in PEAK_TYPES if t != "fp64"} == {5e12}
+    none = Device(name="x", memory_bandwidth=1e12, peak={})
     assert all(math.isnan(none.peak_of(t)) for t in PEAK_TYPES)
     with pytest.raises(ValueError, match="fp4"):
         only.peak_of("fp5")
+
+
+@pytest.mark.parametrize(
+    ("field", "slip", "unit"),
+    [("memory_bandwidth", 6, "B/s"), ("memory_bandwidth", 3350, "B/s"), ("memory_bytes", 80, "B"),
+     ("sram_bytes", 50, "B"), ("l2_bytes", 50, "B"), ("boost_clock_hz", 1.98, "Hz"),
+     ("boost_clock_hz", 1980, "Hz"), ("link_bandwidth", 450, "B/s"), ("node_link_bandwidth", 50, "B/s"),
+     ("peak", {"bf16": 989}, "FLOP/s"), ("peak", {"bf16": 0.989}, "FLOP/s")],
+)  # fmt: skip
+def test_another_unit_is_refused_by_name(field, slip, unit):
+    with pytest.raises(
+        ValueError, match=rf"{field}.* must be in {unit}, at least .*, not .*another unit"
+    ):
+        Device(**{**OWN, field: slip})
 
 
 def test_link():

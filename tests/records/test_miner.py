@@ -97,3 +97,9 @@ def test_record_behaviour():
     assert len({item, miner("s21")}) == 1
     with pytest.raises(AttributeError):
         item.power = 1.0
+
+
+@pytest.mark.parametrize("slip", [200, 13.5, 9_000])
+def test_another_unit_is_refused_by_name(slip):
+    with pytest.raises(ValueError, match=r"hashrate must be in hash/s, .*such as TH/s"):
+        Miner(name="mine", hashrate=slip, power=3500)

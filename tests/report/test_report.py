@@ -20,7 +20,7 @@ import pytest
 
 FILES = {
     "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv",
-    "frontier_anchors.csv", "hashrate.csv", "same_meter.csv",
+    "frontier_measured.csv", "frontier_anchors.csv", "hashrate.csv", "same_meter.csv",
 }  # fmt: skip
 FIGURES = ("roofline", "frontier", "hashrate", "meter")
 COMMAND = [sys.executable, "-m", "tokenroof.cli", "report", "--seconds", "0.1"]
@@ -88,6 +88,7 @@ def test_frontiers_are_frontiers(made: Path) -> None:
         curves.setdefault((row["device"], row["model"]), []).append(point)
         assert row["plan"]
         assert float(row["concurrency"]) >= 1
+        assert float(row["ttft_s"]) <= 10.0  # the page says so
     for device in ("H100-SXM", "B200-SXM", "Vera Rubin NVL72", "Instinct MI300X"):
         assert any(d == device for d, _ in curves), device
     for points in curves.values():
@@ -139,6 +140,19 @@ def test_page_says_what_it_assumes(made: Path) -> None:
         assert words in text, words
     assert "nan" not in text.lower().split()
     assert "None" not in text.split()
+
+
+def test_page_says_what_is_within_the_band(made: Path) -> None:
+    """Of each measurement its device, engine, date and age, and whether the band holds it."""
+    text = " ".join(" ".join(Page((made / "index.html").read_text(encoding="utf-8")).words).split())
+    table = rows(made / "frontier_measured.csv")
+    for name in ("tpot", "ttft"):
+        inside = sum(row[f"{name}_inside"] == "True" for row in table)
+        assert f"{inside} of {len(table)}" in text
+    for row in table:
+        assert f"{row['engine']} {row['version']} {row['date']}, {row['months']} months ago" in text
+    assert text.count("within") + text.count("outside") > 2 * len(table)
+    assert "calibration of whole steps" not in text  # it was done
 
 
 def test_json_is_one_document(tmp_path: Path) -> None:
@@ -263,7 +277,8 @@ def test_figure_is_drawn(browser: Any, name: str) -> None:
 
 
 def test_model_and_devices_can_be_chosen(browser: Any) -> None:
-    count = "return document.querySelectorAll('#frontier .scatterlayer .trace').length"
+    # curves: how many measured runs are drawn beside them depends on the model
+    count = "return document.querySelectorAll('#frontier .scatterlayer .trace path.js-line').length"
     before = script(browser, count)
     script(
         browser,

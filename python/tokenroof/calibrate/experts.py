@@ -17,16 +17,20 @@ Columns = Mapping[str, "NDArray[Any]"]
 
 
 def skews(names: NDArray[Any]) -> NDArray[np.float64]:
-    """Power-law exponents of the routing as tables name it: balanced, power_law_1.2."""
+    """Exponents of the routing as tables name it: power_law_1.2; balanced: below zero; random: 0."""
     out = []
     for name in names:
         text = str(name)
-        if text in ("balanced", "uniform"):
+        if text in ("balanced", "uniform"):  # as many tokens for each expert
+            out.append(-1.0)
+        elif text == "random":
             out.append(0.0)
         elif text.startswith("power_law_"):
             out.append(float(text.removeprefix("power_law_")))
         else:
-            raise ValueError(f"distribution is {text!r}; allowed: balanced, power_law_<exponent>")
+            raise ValueError(
+                f"distribution is {text!r}; allowed: balanced, random, power_law_<exponent>"
+            )
     return np.array(out)
 
 

@@ -1,4 +1,4 @@
-"""The catalogue: devices, models, miners, links, markets and tiers, each number with its source.
+"""The catalogue: devices, models, miners, links, markets, tiers, runs, each number with its source.
 
 `devices`, `miners`, `tiers`, `models` and `sources` return pandas DataFrames; the other functions
 return records and need numpy alone. Files are read on first use, once.
@@ -13,12 +13,14 @@ from tokenroof.support.lazy import attach
 if TYPE_CHECKING:
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
     from tokenroof.catalogue.markets import Quote, latest, quote_kinds, quotes, tier_rows
+    from tokenroof.catalogue.measured import Run, runs
     from tokenroof.catalogue.tables import devices, links, miners, models, sources, tiers
     from tokenroof.records.provenance import KINDS, Provenance
 
 _WHERE = {
     "lookup": ("all_devices", "all_miners", "register_device"),
     "markets": ("Quote", "latest", "quote_kinds", "quotes", "tier_rows"),
+    "measured": ("Run", "runs"),
     "tables": ("devices", "links", "miners", "models", "sources", "tiers"),
 }
 _LAZY = {
@@ -35,6 +37,7 @@ __all__ = [
     "KINDS",
     "Provenance",
     "Quote",
+    "Run",
     "all_devices",
     "all_miners",
     "devices",
@@ -45,6 +48,7 @@ __all__ = [
     "quote_kinds",
     "quotes",
     "register_device",
+    "runs",
     "sources",
     "tier_rows",
     "tiers",

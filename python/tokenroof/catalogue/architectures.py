@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from typing import Any
 
 from tokenroof.catalogue.files import table
+from tokenroof.catalogue.own import is_file, read
 from tokenroof.records.model import Model
 from tokenroof.support.names import normalise, unknown
 
@@ -87,24 +89,33 @@ def _source(row: dict[str, Any]) -> str:
     return "; ".join(table("models")["sources"][key] for key in row["sources"])
 
 
-def model(name: str) -> Model:
+def model(name: str | os.PathLike[str] | Model) -> Model:
     """A model of the catalogue, by name, alias or Hugging Face id.
 
     Case and separators do not matter, nor do the organisation and suffixes of variants that share the
-    architecture (-Instruct, -FP8, -NVFP4, dates ...).
+    architecture (-Instruct, -FP8, -NVFP4, dates ...). A `Model` is returned as it is. A path, or text
+    that ends in ``.json`` or ``.toml``, is a Hugging Face ``config.json`` or a file of the fields of a
+    `Model`; a folder stands for the ``config.json`` in it.
 
     Raises
     ------
     KeyError
         If there is none, with near matches.
     ValueError
-        If the model is known by name only, its shapes unpublished.
+        If the model is known by name only, its shapes unpublished, or if a file is not one of a model.
+    OSError
+        If a file cannot be read.
 
     Examples
     --------
     >>> model("nvidia/DeepSeek-R1-NVFP4").name
     'DeepSeek-R1'
     """
+    if isinstance(name, Model):
+        return name
+    if isinstance(name, os.PathLike) or is_file(name):
+        found: Model = read("model", name)
+        return found
     index = _index()
     for form in _candidates(name) if isinstance(name, str) else [normalise(name)]:
         key = normalise(form)

@@ -9,11 +9,11 @@ from typing import Any
 
 from tokenroof.records.provenance import Provenance
 
-__all__ = ["FILES", "FOLDER", "clear_cache", "date_key", "provenance_of", "table"]
+__all__ = ["FILES", "FOLDER", "NOT_PUBLISHED", "clear_cache", "date_key", "provenance_of", "table"]
 
 #: Where the files are.
 FOLDER = os.path.dirname(__file__)
-FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores")
+FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores", "runs")
 
 
 @cache
@@ -38,27 +38,45 @@ def clear_cache() -> None:
     table.cache_clear()
 
 
+#: Source of a number whose kind is an exception of its row, an estimate, and that names no source.
+NOT_PUBLISHED = "not published in a document known here: an estimate"
+
+
 def provenance_of(file: dict[str, Any], row: dict[str, Any]) -> dict[str, Provenance]:
     """Return the provenance of each number of one `row` of a parsed `file`, by field.
 
     The fields are those of the file's ``[units]``; a peak counts as a field by type. A row's
-    numbers have its ``basis`` as their kind and its sources, but for the exceptions it lists.
+    numbers have its ``basis`` as their kind and its sources, but for the exceptions it lists:
+    ``kinds``, ``own_sources``, and ``documents`` of the file that state a number, with their date.
+    An estimate among published numbers has none of its row's sources.
     """
     texts = file["sources"]
     basis = row["basis"]
     kinds = {name: kind for kind, names in row.get("kinds", {}).items() for name in names}
     shared = "; ".join(texts[key] for key in row["sources"])
     own = {n: "; ".join(texts[k] for k in keys) for n, keys in row.get("own_sources", {}).items()}
+    stated = {
+        n: file["documents"][k] for k, names in row.get("documents", {}).items() for n in names
+    }
     found: dict[str, Provenance] = {}
     for name, unit in file["units"].items():
         if name not in row:
             continue
         value = row[name]
         for item in (f"{name}_{key}" for key in value) if isinstance(value, dict) else (name,):
-            found[item] = Provenance(
-                kinds.get(item, basis), own.get(item, shared), file["date"], unit
-            )
+            kind, source, date = kinds.get(item, basis), own.get(item, shared), file["date"]
+            if item in stated:
+                source, date = _cited(stated[item]), stated[item]["date"]
+            elif kind == "estimate" != basis and item not in own:
+                source = NOT_PUBLISHED
+            found[item] = Provenance(kind, source, date, unit)
     return found
+
+
+def _cited(document: dict[str, str]) -> str:
+    """A document by title, publisher and date, and how its statement was found."""
+    text = f"{document['title']} ({document['publisher']}, {document['date']})"
+    return text if document["seen"] == "read" else f"{text}, {document['seen']}"
 
 
 _DATE = re.compile(r"(\d{4})(?:-(\d{4})|-(H[12])|-(Q[1-4])|-(\d{2})(?:-(\d{2}))?)?")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import fields
 from functools import cache
 from typing import Any
 
 from tokenroof.catalogue.files import provenance_of, table
+from tokenroof.catalogue.own import is_file, read
 from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
 from tokenroof.support.names import normalise, unknown
@@ -59,6 +61,8 @@ def _build(kind: str, i: int) -> Any:
 
 
 def _find(kind: str, name: object) -> Any:
+    if is_file(name):
+        return read(kind, name)  # type: ignore[arg-type]
     if not isinstance(name, str):
         record = _RECORDS[kind].__name__
         raise TypeError(
@@ -71,18 +75,21 @@ def _find(kind: str, name: object) -> Any:
     return _build(kind, i)
 
 
-def device(name: str | Device) -> Device:
+def device(name: str | os.PathLike[str] | Device) -> Device:
     """Return the catalogue's device of that name or alias; case and separators do not matter.
 
     A `Device` is returned as it is, so that functions can take either. "local" is this machine as
-    `tokenroof.measure.local` measures it: some ten seconds the first time, then remembered.
+    `tokenroof.measure.local` measures it: some ten seconds the first time, then remembered. A path, or
+    text that ends in ``.toml`` or ``.json``, is a file of the fields of a `Device`.
 
     Raises
     ------
     KeyError
         If the catalogue has no such device; the message names near matches.
     TypeError
-        If `name` is neither a string nor a `Device`.
+        If `name` is neither a string, nor a path, nor a `Device`.
+    OSError, ValueError
+        If a file cannot be read, or is not one of a device.
 
     Examples
     --------
@@ -96,15 +103,20 @@ def device(name: str | Device) -> Device:
     return found
 
 
-def miner(name: str | Miner) -> Miner:
+def miner(name: str | os.PathLike[str] | Miner) -> Miner:
     """Return the catalogue's miner of that name or alias; case and separators do not matter.
+
+    A `Miner` is returned as it is; a path, or text that ends in ``.toml`` or ``.json``, is a file of the
+    fields of one.
 
     Raises
     ------
     KeyError
         If the catalogue has no such miner; the message names near matches.
     TypeError
-        If `name` is neither a string nor a `Miner`.
+        If `name` is neither a string, nor a path, nor a `Miner`.
+    OSError, ValueError
+        If a file cannot be read, or is not one of a miner.
 
     Examples
     --------

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.catalogue import architectures
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.markets import quotes, tier_rows
+from tokenroof.catalogue.measured import runs
 from tokenroof.records.device import PEAK_TYPES
 from tokenroof.support.lazy import require
 
@@ -32,7 +33,11 @@ def links() -> list[dict[str, Any]]:
     """
     file = table("links")
     return [
-        {k: v for k, v in row.items() if k not in ("basis", "kinds", "sources", "own_sources")}
+        {
+            k: v
+            for k, v in row.items()
+            if k not in ("basis", "kinds", "sources", "own_sources", "documents")
+        }
         | {"provenance": provenance_of(file, row)}
         for row in file["link"]
     ]
@@ -53,7 +58,7 @@ def _frame(name: str) -> pd.DataFrame:
                 flat[key] = "; ".join(file["sources"][s] for s in value)
             elif key == "peak":
                 flat.update({f"peak_{dtype}": peak for dtype, peak in value.items()})
-            elif key not in ("kinds", "own_sources"):
+            elif key not in ("kinds", "own_sources", "documents"):
                 flat[key] = value
         rows.append(flat)
     if "peak" in units:
@@ -170,6 +175,11 @@ def sources() -> pd.DataFrame:
         for field, origin in tier["provenance"].items():
             if origin.unit is not None:  # the model is a word, not a number
                 rows.append(_source("tiers", tier["name"], field, tier[field], origin))
+    for run in runs():
+        plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
+        what = f"{run.model} {run.load} on {run.device}, {plan}"
+        for field in ("ttft_s", "tpot_s"):
+            rows.append(_source("runs", what, field, getattr(run, field), run.provenance))
     for row in architectures.source_rows():
         rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
     frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))

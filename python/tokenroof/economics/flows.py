@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof.economics.returns import roots
 from tokenroof.support.arguments import finite_number
 
 if TYPE_CHECKING:
@@ -43,11 +44,16 @@ def crf(rate: float, years: float) -> float:
     return 1.0 / n if r == 0.0 else float(r / -np.expm1(-n * np.log1p(r)))
 
 
-def _flows(flows: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(flows, dtype=np.float64)
+def _flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
+    try:
+        array = np.asarray(flows)
+    except ValueError:  # rows of unlike length
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":  # text, dates, truth values
+        raise TypeError(f"{name} is {flows!r}; allowed: finite numbers in one dimension")
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"flows is {flows!r}; allowed: finite numbers in one dimension")
-    return array
+        raise ValueError(f"{name} is {flows!r}; allowed: finite numbers in one dimension")
+    return array.astype(np.float64)
 
 
 def npv(rate: float, flows: ArrayLike) -> float:
@@ -70,51 +76,47 @@ def npv(rate: float, flows: ArrayLike) -> float:
     >>> round(npv(0.1, [-1000, 300, 420, 680]), 9)
     130.728775357
     """
-    if not np.isfinite(rate) or rate <= -1.0:
-        raise ValueError(f"rate is {rate!r}; allowed: a finite number above -1")
+    per_year = finite_number("rate", rate, -1.0, above=True)
     array = _flows(flows)
-    return float(np.sum(array * (1.0 + rate) ** -np.arange(array.size)))
+    years = np.flatnonzero(array)  # a year without flow is worth nothing at any rate
+    with np.errstate(over="ignore"):
+        return float(np.sum(array[years] * (1.0 + per_year) ** -years.astype(float)))
 
 
 def irr(flows: ArrayLike) -> tuple[float, ...]:
     """All rates at which the net present value is zero, ascending.
 
-    More than one, or none, is possible where flows change sign more than once.
+    More than one, or none, is possible where flows change sign more than once. The work is linear in the
+    number of flows, for each of the some hundred rates that are tried.
 
     Parameters
     ----------
     flows : array_like, 1-d
-        Income of each year, the first of them now, expenses below zero [$].
+        Income of each year, or of each month, the first of them now, expenses below zero [$].
 
     Returns
     -------
     tuple of float
-        Yearly rates [1].
+        Rates above -1 per year, or per month [1]. Where the value only touches zero is one rate, and so are
+        rates between which it differs from zero by no more than rounding; none if all flows are zero.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the flows and what is allowed.
 
     Examples
     --------
     >>> [round(rate, 9) for rate in irr([-1600, 10000, -10000])]
     [0.25, 4.0]
+    >>> irr([-1600, 1000, -1000])
+    ()
+    >>> [round(rate, 9) for rate in irr([-40_000] + [800] * 720)]
+    [0.019999987]
     """
-    array = _flows(flows)
-    try:
-        with np.errstate(all="ignore"):
-            roots = np.roots(array[::-1])  # in x = 1 / (1 + rate)
-    except np.linalg.LinAlgError:
-        raise ValueError(f"flows is {flows!r}; allowed: numbers of like size") from None
-    nearly_real = np.abs(roots.imag) <= 1e-7 * np.maximum(1.0, np.abs(roots))
-    real = roots[nearly_real & (roots.real > 1e-300)].real
-    rates: list[float] = []
-    years = np.arange(array.size)
-    for x in sorted(map(float, real), reverse=True):
-        rate = 1.0 / x - 1.0
-        with np.errstate(all="ignore"):
-            present = array * x**years
-        # coefficients of very different size give roots that are none
-        genuine = abs(present.sum()) <= 1e-9 * np.abs(present).sum()
-        if genuine and (not rates or rate - rates[-1] > 1e-6 * (1.0 + rate)):
-            rates.append(rate)
-    return tuple(rates)
+    with np.errstate(over="ignore"):
+        rates = np.expm1(-np.array(roots(_flows(flows))[::-1]))
+    return tuple(float(rate) + 0.0 for rate in rates if -1.0 < rate < np.inf)
 
 
 def payback(capex: float, net_per_year: float) -> float:
@@ -138,9 +140,8 @@ def payback(capex: float, net_per_year: float) -> float:
     2.43309
     """
     cost = finite_number("capex", capex)
-    if not np.isfinite(net_per_year):
-        raise ValueError(f"net_per_year is {net_per_year!r}; allowed: a finite number")
-    return cost / net_per_year if net_per_year > 0 else float("inf")
+    net = finite_number("net_per_year", net_per_year, -np.inf)
+    return cost / net if net > 0 else float("inf")
 
 
 def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
@@ -163,9 +164,10 @@ def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
     >>> round(levelized_cost([100, 10, 10], [0, 50, 50], 0.0), 6)
     1.2
     """
-    made = npv(rate, output)
+    spent, sold = _flows(costs, "costs"), _flows(output, "output")
+    made = npv(rate, sold)
     if made <= 0:
         raise ValueError(f"output is {output!r}; allowed: a present value above 0")
-    if _flows(costs).size != _flows(output).size:
+    if spent.size != sold.size:
         raise ValueError("costs and output differ in length; allowed: one number per year each")
-    return npv(rate, costs) / made
+    return npv(rate, spent) / made

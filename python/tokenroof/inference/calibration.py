@@ -18,6 +18,7 @@ from tokenroof.inference.constants import (
 )
 from tokenroof.inference.estimates import parameter
 from tokenroof.inference.local_products import calibration as local_calibration
+from tokenroof.inference.memory import engine_memory
 from tokenroof.records import dtypes
 from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibration
 from tokenroof.records.device import link_domain
@@ -81,7 +82,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         Whose overheads; ``"ideal"`` has none.
     """
     if "cost.product" in device.measured:
-        return local_calibration(device, engine)
+        return local_calibration(device, engine).replace(constants=_memory_of(engine))
     if device.kind in _OTHER_KINDS:
         return _of_kind(device, engine)
     family = device.family.lower()
@@ -128,6 +129,12 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     )
 
 
+def _memory_of(engine: str) -> dict[str, dict[str, float]]:
+    """The block of constants of an engine of which nothing but its memory is known."""
+    found = engine_memory(engine)
+    return {"engine": found} if found else {}
+
+
 def _of_kind(device: Device, engine: str) -> Calibration:
     """Estimates for a device that is no GPU: nothing of its kind was measured."""
     if device.kind in ("lpu", "wafer"):
@@ -136,9 +143,13 @@ def _of_kind(device: Device, engine: str) -> Calibration:
         launch = parameter("layer_s", device).mid / 10.0
         compute = memory = prefill = attention = experts = share
         band, sequence = 1.5, 0.0
+        own: dict[
+            str, dict[str, float]
+        ] = {}  # layouts of dataflow chips say what of the memory is used
     else:
         compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
         sequence = 0.0 if engine == "ideal" else 3e-6
+        own = _memory_of(engine)
     return Calibration(
         name=f"estimate for {device.name}",
         compute={"gemm": compute, "attention_prefill": prefill, "attention_decode": compute,
@@ -149,6 +160,7 @@ def _of_kind(device: Device, engine: str) -> Calibration:
         sequence_s=sequence,
         compute_watts=1.2,
         memory_watts=0.45,
+        constants=own,
         calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
         error_band=band,
         ttft_band=band,
@@ -182,7 +194,7 @@ def _datasheet(engine: str) -> Calibration:
     rows = (row for row in fits("engine") if row["engine"] == engine)
     skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
     return Calibration.ideal().replace(
-        constants={"engine": {"skew": skew}},
+        constants={"engine": {"skew": skew, **engine_memory(engine)}},
         calibrated_on=f"{NOTHING}, experts routed as in serving",
     )
 

@@ -7,6 +7,7 @@ the types alone. Below the door nothing is looked up again.
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from tokenroof.records.deployment import Deployment
 from tokenroof.records.device import Device, link_domain, unit_peak
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.records.refusals import check_loads
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,20 +37,16 @@ __all__ = [
 ]  # fmt: skip
 
 
-def as_device(value: str | Device) -> Device:
-    """A device by name, or the record itself; the catalogue's with unpublished numbers filled in."""
-    if isinstance(value, Device):
-        return complete(value)
-    if isinstance(value, str):
+def as_device(value: str | os.PathLike[str] | Device) -> Device:
+    """A device by name or file, or the record itself; the catalogue's with unpublished numbers filled in."""
+    if isinstance(value, (str, os.PathLike, Device)):
         return complete(device_of(value))
     raise TypeError(f"device is {value!r}; allowed: a name or a Device")
 
 
-def as_model(value: str | Model) -> Model:
-    """A model by name, or the record itself."""
-    if isinstance(value, Model):
-        return value
-    if isinstance(value, str):
+def as_model(value: str | os.PathLike[str] | Model) -> Model:
+    """A model by name or file, or the record itself."""
+    if isinstance(value, (str, os.PathLike, Model)):
         return model_of(value)
     raise TypeError(f"model is {value!r}; allowed: a name or a Model")
 
@@ -77,6 +75,11 @@ def check_links(device: Device, plan: Plan) -> None:
 
 def check_network(device: Device, what: str, most: float) -> None:
     """Reject a group beyond a device's links where its network is unknown; `what` says how large it is."""
+    if most > 1 and device.link is None:
+        raise ValueError(
+            f"{what}; allowed: one, as {device.name} has no link to others: neither a link_bandwidth "
+            "nor a pcie_generation"
+        )
     domain = link_domain(device)
     if most > domain and not device.node_link_bandwidth:
         raise ValueError(
@@ -86,8 +89,9 @@ def check_network(device: Device, what: str, most: float) -> None:
 
 
 def check_plan(device: Device, model: Model, plan: Plan) -> None:
-    """Reject a plan that does not divide the model, or that the device cannot run."""
+    """Reject a plan that does not divide the model, or that the engine or the device cannot run."""
     plan.check(model)
+    check_loads(plan, model)
     check_links(device, plan)
     check_units(device, plan)
 

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.inference import memory
 from tokenroof.inference.door import as_model, check_units, deployment, resolved
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import amounts, check_shapes, is_number, together
 
 if TYPE_CHECKING:
@@ -54,8 +56,8 @@ class Speculation:
     watts : ndarray
         Mean board power of the target's devices, drafting on them included [W].
     fits : ndarray of bool
-        Whether weights and caches of target and draft fit into nine tenths of the memory. A draft that is
-        a number has none.
+        Whether weights and caches of target and draft fit the memory that the engine gives them. A draft
+        that is a number has none.
     error_band : float
         Relative band around step times; acceptance is yours and has none here.
     calibrated_on : str
@@ -226,13 +228,16 @@ def _module(m: Model) -> Model:
 def _draft_plan(plan: Plan, draft: Model) -> Plan:
     """The target's types over as many of its devices as the draft's heads divide over."""
     tp = plan.tp * plan.dp
+    types = {"weights": plan.weights, "kv_cache": plan.kv_cache, "engine": plan.engine}
     while tp > 1:
+        layout = Plan(tp=tp, moe_ep=1, **types)  # type: ignore[arg-type]
         try:
-            Plan(tp=tp, moe_ep=1).check(draft)
-            break
+            layout.check(draft)
+            check_loads(layout, draft)
+            return layout
         except ValueError:
             tp -= 1
-    return Plan(tp=tp, moe_ep=1, weights=plan.weights, kv_cache=plan.kv_cache, engine=plan.engine)
+    return Plan(tp=1, moe_ep=1, **types)  # type: ignore[arg-type]
 
 
 def decode(
@@ -297,7 +302,6 @@ def decode(
     plain = kernels.decode_step(*on.records, b, x)  # type: ignore[attr-defined]
     checked = verify_fields(on.records, b, x, k + 1.0)
     token_s, token_w, draft_bytes = _draft(on, draft, draft_plan, b, x, x + k, fidelity, plain)
-    held = kernels.memory_required(*on.records[2:], b, x + k) + draft_bytes  # type: ignore[attr-defined]
     draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
     with np.errstate(invalid="ignore"):
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
@@ -305,7 +309,7 @@ def decode(
     return Speculation(
         k, a, b, kernels.expected_tokens(a, k), draft_s, verify_s,  # type: ignore[attr-defined]
         plain[..., _STEP["time"]], watts, on.calibration.error_band, on.calibration.calibrated_on,
-        np.asarray(held <= 0.9 * (on.device.memory_bytes or np.inf)),
+        memory.fits(on.records, b, x + k, draft_bytes),
     )  # fmt: skip
 
 
@@ -340,6 +344,8 @@ def _draft(
         small = as_model(_named(draft))
         layout = draft_plan or _draft_plan(p, small)
     layout.check(small)
+    if not own:  # its module is loaded as the target's layers are
+        check_loads(layout, small)
     check_units(d, layout)
     records = resolved(d, small, [layout], fidelity)[0].records
     fields = kernels.decode_step(*records, b, x)  # type: ignore[attr-defined]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.inference import memory
 from tokenroof.inference.door import deployment
 from tokenroof.inference.local_products import shapes
 from tokenroof.support.arguments import amounts, check_shapes
@@ -50,7 +51,8 @@ class Step:
     bound : ndarray of str
         The cause of the most seconds: one of `CAUSES`.
     fits : ndarray of bool
-        Whether weights and caches fit into nine tenths of the memory.
+        Whether weights and caches fit the memory that the plan's engine gives them, as in
+        `tokenroof.serving.curve`.
     error_band : float
         Relative band around the time; NaN where unknown.
     calibrated_on : str
@@ -124,8 +126,7 @@ class Step:
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
-        needed = kernels.memory_required(self._records[2], self._records[3], *self._resident)  # type: ignore[attr-defined]
-        return np.asarray(needed <= 0.9 * (self.device.memory_bytes or np.inf))
+        return memory.fits(self._on.records, *self._resident)
 
     @property
     def error_band(self) -> float:

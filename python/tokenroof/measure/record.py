@@ -204,6 +204,7 @@ class Machine:
         made = cls(**words, **numbers, cores=cores, seconds=float(seconds), readings=readings)
         if not {"fp64", "fp32"} <= set(made.peak) or not made.bandwidth:
             raise ValueError("readings lack flops or bandwidth.memory")
+        made.device()  # whatever no device could be is no reading either
         return made
 
 

@@ -114,7 +114,7 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
     share, limit = together(q=_part("q", q), risk=amounts("risk", risk, positive=True))
     never = (share >= 0.5) & (limit <= 1.0)
     easy = np.where(never, 0.0, share)
-    low, high = np.full(share.shape, -1.0), np.full(share.shape, float(MOST_CONFIRMATIONS))
+    low, high = np.zeros(share.shape), np.full(share.shape, float(MOST_CONFIRMATIONS))
     short = ~(kernel(easy, high) < limit)
     if np.any(short):
         shown = float(share[short].flat[0]) if share.ndim else float(share)
@@ -122,10 +122,14 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
             f"q is {shown!r}, for which 1,000,000 confirmations leave a higher risk; allowed: a smaller q "
             "or a higher risk"
         )
-    while np.any(high - low > 1.0):  # the probability falls with each confirmation
+    # the probability falls with each confirmation; where the two have met they stay
+    while np.any(open_ := low < high):
         middle = np.floor(0.5 * (low + high))
-        enough = kernel(easy, np.maximum(middle, 0.0)) < limit
-        high, low = np.where(enough, middle, high), np.where(enough, low, middle)
+        enough = kernel(easy, middle) < limit
+        high, low = (
+            np.where(open_ & enough, middle, high),
+            np.where(open_ & ~enough, middle + 1.0, low),
+        )
     found = np.where(never, np.inf, high)
     if found.ndim:
         return found

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.inference.door import as_device
+from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.plot.style import faded, log_axis, new_figure, styles_of
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
+from tokenroof.support.names import UnknownNameError, listed
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -23,10 +24,10 @@ __all__ = ["frontier"]
 
 
 def frontier(
-    fronts: Mapping[tuple[str, str], xr.Dataset] | Sequence[xr.Dataset],
+    fronts: xr.Dataset | Mapping[tuple[str, str], xr.Dataset] | Sequence[xr.Dataset],
     *,
     tiers: Sequence[Mapping[str, Any]] | None = None,
-    shown: Iterable[str] | None = None,
+    shown: str | Iterable[str] | None = None,
     model: str | None = None,
     most_points: int = 40,
 ) -> go.Figure:
@@ -35,7 +36,8 @@ def frontier(
     Parameters
     ----------
     fronts : sequence of xarray.Dataset, or dict of them
-        What `tokenroof.serving.frontier` returns; device and model stand in ``attrs``.
+        What `tokenroof.serving.frontier` returns, of any device, your own or "local" too; device and
+        model stand in ``attrs``. One alone is a sequence of one.
     tiers : sequence of mapping, optional
         ``tokenroof.catalogue.tier_rows()``; a line for each that has an interactivity.
     shown : iterable of str, optional
@@ -57,11 +59,15 @@ def frontier(
     'log'
     """
     figure = new_figure()
-    tables = list(fronts.values()) if isinstance(fronts, Mapping) else list(fronts)
-    curves = [_Curve.of(table, most_points) for table in tables if table.sizes["point"]]
-    names = list(dict.fromkeys(curve.device for curve in curves))
-    visible = set(names) if shown is None else set(shown)
-    styles = styles_of([as_device(name) for name in names], visible)
+    xarray = require("xarray", extra="report")
+    given: Any = fronts  # a dataset is a mapping too
+    if isinstance(given, Mapping) and not isinstance(given, xarray.Dataset):
+        given = list(given.values())
+    tables = [t for t in listed("fronts", given, xarray.Dataset) if t.sizes["point"]]
+    curves = [_Curve.of(table, most_points) for table in tables]
+    makers = {curve.device: _Maker.of(table) for curve, table in zip(curves, tables, strict=True)}
+    visible = set(makers) if shown is None else set(listed("shown", shown))
+    styles = styles_of(list(makers.values()), visible)
     model = model or (curves[0].model if curves else "")
     for curve in curves:
         if math.isfinite(curve.band):
@@ -71,6 +77,26 @@ def frontier(
     _add_prices(figure, [t for t in tiers or () if t.get("interactivity") is None])
     _add_tiers(figure, [t for t in tiers or () if t.get("interactivity") is not None])
     return figure
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Who made the device of a front: what its colour depends on."""
+
+    name: str
+    vendor: str
+    family: str
+
+    @classmethod
+    def of(cls, table: xr.Dataset) -> _Maker:
+        name = str(table.attrs["device"])
+        if "vendor" in table.attrs:
+            return cls(name, str(table.attrs["vendor"]), str(table.attrs.get("family", "")))
+        try:  # a table that somebody else made
+            found = find_device(name)
+        except UnknownNameError:
+            return cls(name, "", "")
+        return cls(name, found.vendor, found.family)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,14 +10,14 @@ import numpy as np
 
 from tokenroof.inference.door import as_device
 from tokenroof.plot.style import HERE, SYMBOLS, log_axis, new_figure, styles_of
+from tokenroof.records.device import Device
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
+from tokenroof.support.names import listed
 
 if TYPE_CHECKING:
     import pandas as pd
     import plotly.graph_objects as go
-
-    from tokenroof.records.device import Device
 
 __all__ = ["roofline"]
 
@@ -26,18 +26,19 @@ _LOW, _HIGH = 0.1, 1e4
 
 
 def roofline(
-    devices: Sequence[str | Device],
+    devices: str | Device | Sequence[str | Device],
     points: pd.DataFrame | None = None,
     *,
     dtype: str = "bf16",
-    shown: Iterable[str] | None = None,
+    shown: str | Iterable[str] | None = None,
 ) -> go.Figure:
     """Roofs of devices, log-log, with steps of models as points.
 
     Parameters
     ----------
     devices : sequence of str or Device
-        Whose roofs; those without a unit for `dtype` or a wider type are left out.
+        Whose roofs: names, files as `tokenroof.device` takes them, or your own records; one alone is a
+        sequence of one. Those without a unit for `dtype` or a wider type are left out.
     points : pandas.DataFrame, optional
         Columns device, model, step, load, intensity [FLOP/B], flops_per_s [FLOP/s per device],
         time_s [s], bound, plan.
@@ -68,8 +69,9 @@ def roofline(
     ['H100-SXM', 'B200-SXM']
     """
     figure = new_figure()
-    records = [d for d in map(as_device, devices) if math.isfinite(d.peak_of(dtype))]
-    visible = {d.name for d in records} if shown is None else set(shown)
+    records = [as_device(d) for d in listed("devices", devices, Device)]
+    records = [d for d in records if math.isfinite(d.peak_of(dtype))]
+    visible = {d.name for d in records} if shown is None else set(listed("shown", shown))
     styles = styles_of(records, visible)
     for d in records:
         _add_roof(figure, d, dtype, styles[d.name], drawn=d.name in visible)

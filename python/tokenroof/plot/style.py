@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-    from tokenroof.records.device import Device
 
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 INK, GRID = "#222222", "#e8e8e8"
@@ -52,7 +50,18 @@ def _dash(index: int) -> str:
     return _DASHES[index % len(_DASHES)]
 
 
-def styles_of(devices: Sequence[Device], first: Container[str]) -> dict[str, dict[str, str]]:
+class Made(Protocol):
+    """What a line style depends on: a device, or what a table says of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def vendor(self) -> str: ...
+    @property
+    def family(self) -> str: ...
+
+
+def styles_of(devices: Sequence[Made], first: Container[str]) -> dict[str, dict[str, str]]:
     """A line style per device: its colour, and a dash that its colour has not had yet.
 
     Those named in `first` choose before the others, as they are drawn together.

@@ -46,6 +46,12 @@ _POSITIVE = (
     "system_power_w",
     "provisioned_power_w",
 )
+# Units of fields, and what no device that runs models is below: less is a slip of the unit.
+_LEAST = {
+    "memory_bytes": (1e6, "B"), "memory_bandwidth": (1e9, "B/s"), "sram_bytes": (1e3, "B"),
+    "l2_bytes": (1e3, "B"), "boost_clock_hz": (1e6, "Hz"), "link_bandwidth": (1e6, "B/s"),
+    "node_link_bandwidth": (1e6, "B/s"), "peak": (1e8, "FLOP/s"),
+}  # fmt: skip
 _NOT_NEGATIVE = ("idle_w", "price_usd")
 _WHOLE = ("sm_count", "link_domain_size", "pcie_generation")
 _HOST_DOMAIN = 8  # cards of one server that share its PCIe, where nothing says otherwise
@@ -127,7 +133,8 @@ class Device:
     Raises
     ------
     TypeError, ValueError
-        With the field, its value and what is allowed.
+        With the field, its value and what is allowed; so for a value in another unit, such as a
+        bandwidth of 6 where 6e12 B/s are meant.
 
     Examples
     --------
@@ -180,7 +187,8 @@ class Device:
         for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None:
-                put(self, name, number(owner, name, value))
+                least, unit = _LEAST.get(name, (0.0, ""))
+                put(self, name, number(owner, name, value, least=least, unit=unit))
         for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             if value is not None:
@@ -195,7 +203,11 @@ class Device:
             if key not in PEAK_TYPES:
                 allowed = ", ".join(PEAK_TYPES)
                 raise ValueError(f"{owner}: peak has type {key!r}; allowed are {allowed}")
-        peak = {k: number(owner, f"peak[{k!r}]", v) for k, v in self.peak.items()}
+        least, unit = _LEAST["peak"]
+        peak = {
+            k: number(owner, f"peak[{k!r}]", v, least=least, unit=unit)
+            for k, v in self.peak.items()
+        }
         put(self, "peak", peak)
         if isinstance(self.aliases, str):
             raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")

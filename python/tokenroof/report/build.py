@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -23,13 +23,19 @@ from tokenroof.support.lazy import require
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tokenroof.records.device import Device
+
 __all__ = ["build"]
 
 _MANIFEST = "report.json"
 
 
 def build(
-    out: str | Path = "tokenroof-report", *, seconds: float = 1.0, quiet: bool = False
+    out: str | Path = "tokenroof-report",
+    *,
+    seconds: float = 1.0,
+    quiet: bool = False,
+    devices: str | Device | Iterable[str | Device] = (),
 ) -> dict[str, Any]:
     """Write the report: ``index.html``, self-contained, and the data behind each figure.
 
@@ -42,6 +48,10 @@ def build(
         Rough time of each measurement of this machine [s].
     quiet : bool
         Show no progress on stderr.
+    devices : sequence of str or Device
+        Devices of your own that are drawn beside the catalogue's: records, or files as
+        `tokenroof.device` takes them; a name of the catalogue is drawn from the start. This machine is
+        there in any case.
 
     Returns
     -------
@@ -51,7 +61,9 @@ def build(
     Raises
     ------
     OSError
-        If `out` cannot be written; before anything is measured.
+        If `out` cannot be written, or a file not read; before anything is measured.
+    KeyError, ValueError, TypeError
+        For a device that is none.
     ImportError
         Without plotly, jinja2, pandas or xarray: the extra ``report``.
 
@@ -66,11 +78,12 @@ def build(
     for name in ("plotly", "jinja2", "pandas", "xarray"):
         require(name, extra="report")
     from tokenroof import measure
-    from tokenroof.report import data, page
+    from tokenroof.report import data, measured, page
     from tokenroof.report.meter import meter
 
     if not 0 < seconds < 600:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 600")
+    own = data.own_devices(devices)
     start = time.perf_counter()
     with _staging(Path(out)) as folder, _Progress(quiet) as progress:
         progress.step("measuring this machine")
@@ -79,29 +92,31 @@ def build(
         left = {name: data.Left() for name in ("roofline", "frontier")}
 
         progress.step("rooflines")
-        devices, roofs, points = data.rooflines(here, left["roofline"])
-        catalogue = devices[1:]
+        drawn, roofs, points = data.rooflines(here, left["roofline"], own)
+        catalogue = drawn[1:]
         progress.step("frontiers", len(catalogue) * len(data.MODELS))
         fronts, front_table = data.frontiers(catalogue, left["frontier"], progress.tick)
         progress.step("miners and markets")
         miners, here_miner = data.miners(machine)
-        rows, claims, used = meter(front_table, machine)
-        anchors = data.anchors()
+        rows, claims, used = meter(front_table, machine, drawn)
+        ran = measured.runs()
+        anchors = measured.anchors(ran)
 
         progress.step("drawing")
         tables = {
             "roofline_roofs": roofs,
             "roofline_points": points,
             "frontier": front_table,
+            "frontier_measured": require("pandas", extra="report").DataFrame(ran),
             "frontier_anchors": require("pandas", extra="report").DataFrame(anchors),
             "hashrate": page.with_machine(miners, here_miner),
             "same_meter": rows.drop(columns=["text", "mining"]),
         }
         contents = page.Contents(
-            machine=machine, devices=devices, points=points, fronts=fronts, anchors=anchors,
+            machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
             miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
             provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
-            started=start,
+            started=start, own=[d.name for d in own],
         )  # fmt: skip
         text = page.render(contents=contents)
         progress.step("writing")

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof import catalogue, serving
-from tokenroof.catalogue import quotes
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.inference.roofline import point
 from tokenroof.inference.step import decode, prefill
+from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
 from tokenroof.support.lazy import require
+from tokenroof.support.names import listed, normalise
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
     from tokenroof.measure import Machine
-    from tokenroof.records.device import Device
 
-__all__ = ["Left", "anchors", "frontiers", "miners", "provenance", "rooflines", "year_of"]
+__all__ = [
+    "Left", "frontiers", "miners", "own_devices", "provenance", "rooflines", "year_of",
+]  # fmt: skip
 
 #: Prompt and answer of the charts, in tokens.
 INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
@@ -40,6 +42,8 @@ MODELS = {
     "gpt-oss-120b": "gpt-oss-120b Groq and Together",
     "Llama-3.3-70B": "Llama 3.3 70B Turbo DeepInfra",
 }
+#: Longest mean wait for the first token of a point that is drawn, or sold [s]: beyond it is no offer.
+TTFT_MAX = 10.0
 #: Speed that a user must get for its tokens to be sold [token/s].
 LEAST_SPEED = 50.0
 SHOWN_ROOFS = (
@@ -84,8 +88,23 @@ def year_of(release: str) -> float:
     return int(year) + part
 
 
-def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.DataFrame]:
-    """Devices with this machine first, their roofs, and points of a few models.
+def own_devices(given: str | Device | Iterable[str | Device]) -> list[Device]:
+    """Devices that a caller wants drawn, each once; "local" is there without being asked for.
+
+    Examples
+    --------
+    >>> [d.name for d in own_devices(["local", "H200-SXM", "h200_sxm"])]
+    ['H200-SXM']
+    """
+    wanted = listed("devices", given, Device)
+    asked = [d for d in wanted if not (isinstance(d, str) and normalise(d) == "local")]
+    return list({d.name: d for d in map(find_device, asked)}.values())
+
+
+def rooflines(
+    here: Device, left: Left, own: Sequence[Device] = ()
+) -> tuple[list[Device], pd.DataFrame, pd.DataFrame]:
+    """Devices with this machine first, then the caller's, their roofs, and points of a few models.
 
     Returns
     -------
@@ -96,7 +115,8 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         As `tokenroof.plot.roofline` takes it.
     """
     pd = require("pandas", extra="report")
-    devices = [here, *catalogue.all_devices()]
+    named = {d.name for d in own}
+    devices = [here, *own, *(d for d in catalogue.all_devices() if d.name not in named)]
     roofs = pd.DataFrame(
         {
             "device": d.name, "vendor": d.vendor, "family": d.family, "release": d.release,
@@ -110,7 +130,7 @@ def rooflines(here: Device, left: Left) -> tuple[list[Device], pd.DataFrame, pd.
         if not math.isfinite(d.peak_of("bf16")):
             left.add(d.name, "no dense peak is printed in a type that it could be drawn in")
     rows = []
-    for d in (here, *map(find_device, POINT_DEVICES)):
+    for d in (here, *own, *(find_device(name) for name in POINT_DEVICES if name not in named)):
         for name in POINT_MODELS:
             model = find_model(name)
             plan = _smallest_plan(d, model)
@@ -188,7 +208,7 @@ def frontiers(
                 ):  # plans over a link that is not there take forever
                     table = serving.frontier(
                         d, model, input_tokens=INPUT_TOKENS, output_tokens=OUTPUT_TOKENS,
-                        devices_max=DEVICES_MAX,
+                        devices_max=DEVICES_MAX, ttft_max=TTFT_MAX,
                     )  # fmt: skip
             except ValueError as error:
                 left.add(f"{name} on {d.name}", error)
@@ -205,7 +225,10 @@ def frontiers(
             frame["provisioned_kind"] = table.attrs["provisioned_kind"]
             frames.append(frame)
         if empty:
-            left.add(name, f"fits no layout tried on {', '.join(empty)}")
+            left.add(
+                name,
+                f"no layout tried fits and answers within {TTFT_MAX:g} s on {', '.join(empty)}",
+            )
     left.rows[:] = list(dict.fromkeys(left.rows))
     return tables, pd.concat(frames, ignore_index=True)
 
@@ -223,42 +246,6 @@ def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:
         "backend": machine.hash_backend,
     }
     return frame, here
-
-
-def anchors() -> list[dict[str, Any]]:
-    """Published tokens per MW that a prediction can be held against: the same model and speed.
-
-    Returns
-    -------
-    list of dict
-        device, model, speed [token/s], published and predicted [token/(s MW), input and output
-        tokens together], ratio, date, kind, source.
-    """
-    model, load, speed = "gpt-oss-120b", (1024, 8192), 90.0
-    head = f"{model} 1K/8K at {speed:.0f} tok/s/user "
-    rows = []
-    for quote in quotes("tokens_per_s_per_MW"):
-        if not quote.region.startswith(head):
-            continue
-        d = find_device(quote.region.removeprefix(head))
-        with np.errstate(divide="ignore"):
-            # its released weights, which those runs had
-            plans = [
-                replace(plan, weights="mxfp4", experts=None, activations=None)
-                for plan in serving.default_plans(d, find_model(model), 8)
-            ]
-            front = serving.frontier(d, model, plans, *load)
-        fast = front["interactivity"].values >= speed
-        if not fast.any():
-            continue
-        output = float(front["output_tokens_per_s_per_mw"].values[fast].max())
-        predicted = output * (1.0 + load[0] / load[1])
-        rows.append({
-            "device": d.name, "model": model, "speed": speed, "published": quote.value,
-            "predicted": predicted, "ratio": predicted / quote.value, "date": quote.date,
-            "kind": quote.kind, "source": quote.source,
-        })  # fmt: skip
-    return rows
 
 
 def provenance() -> pd.DataFrame:

@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import catalogue, kernels
 from tokenroof.catalogue import latest, quotes
-from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.economics import Market
 from tokenroof.report.data import INPUT_TOKENS, LEAST_SPEED, MODELS, OUTPUT_TOKENS
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from tokenroof.measure import Machine
+    from tokenroof.records.device import Device
 
 __all__ = ["meter"]
 
 
 def meter(
-    table: pd.DataFrame, machine: Machine
+    table: pd.DataFrame, machine: Machine, devices: Sequence[Device]
 ) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, Any]]:
     """Revenue per MWh of every miner, and of every device and model that is fast enough.
 
@@ -46,7 +48,7 @@ def meter(
         "prices": prices,
         "sold": market.utilization,
     }
-    rows = _miners(market, pue.value, machine) + _tokens(market, prices, table)
+    rows = _miners(market, pue.value, machine) + _tokens(market, prices, table, devices)
     frame = pd.DataFrame(rows)
     frame["mining"] = frame["group"] == "mining"
     order = {name: i for i, name in enumerate(["mining", *MODELS])}
@@ -76,15 +78,19 @@ def _miners(market: Market, pue: float, machine: Machine) -> list[dict[str, Any]
 
 
 def _tokens(
-    market: Market, prices: dict[str, tuple[Any, Any]], table: pd.DataFrame
+    market: Market,
+    prices: dict[str, tuple[Any, Any]],
+    table: pd.DataFrame,
+    devices: Sequence[Device],
 ) -> list[dict[str, Any]]:
     """The best point of each device and model that gives its users the least speed."""
     fast = table[table["interactivity"] >= LEAST_SPEED]
     ratio = INPUT_TOKENS / OUTPUT_TOKENS
+    made = {d.name: d for d in devices}
     rows = []
     for (name, model), part in fast.groupby(["device", "model"], sort=False):
         best = part.loc[part["output_tokens_per_s_per_mw"].idxmax()]
-        d = find_device(name)
+        d = made[name]
         into, out = prices[model]
         per_mtok = out.value + ratio * into.value
         rate = float(best["output_tokens_per_s_per_mw"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import _core, catalogue, plot
 from tokenroof.build import build_config
-from tokenroof.report import data
+from tokenroof.report import data, measured
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 
@@ -55,13 +55,13 @@ class Contents:
     machine : Machine
         What was measured of this machine.
     devices : sequence of Device
-        This machine first.
+        This machine first, then the caller's own.
     points : pandas.DataFrame
         Steps of models under the rooflines, as `tokenroof.plot.roofline` takes them.
     fronts : sequence of xarray.Dataset
         As `tokenroof.plot.frontier` takes them.
-    anchors : sequence of dict
-        Published measurements beside what is predicted of them.
+    ran, anchors : sequence of dict
+        Measured runs, and published yields, beside what is predicted of them.
     miners : pandas.DataFrame
         The catalogue's, as `tokenroof.plot.hashrate` takes them.
     here_miner : dict
@@ -78,12 +78,15 @@ class Contents:
         File of each table.
     started : float
         When the evaluation began, by `time.perf_counter` [s].
+    own : sequence of str
+        Names of the devices that the caller wants drawn from the start.
     """
 
     machine: Machine
     devices: Sequence[Device]
     points: pd.DataFrame
     fronts: Sequence[Any]
+    ran: Sequence[dict[str, Any]]
     anchors: Sequence[dict[str, Any]]
     miners: pd.DataFrame
     here_miner: dict[str, Any]
@@ -94,6 +97,7 @@ class Contents:
     provenance: pd.DataFrame
     files: dict[str, str]
     started: float
+    own: Sequence[str] = ()
 
 
 def render(contents: Contents) -> str:
@@ -112,14 +116,16 @@ def render(contents: Contents) -> str:
         version=build_config()["version"], isa=_core.ISA,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
         machine=c.machine, models=models, files=c.files, used=c.used, left=c.left, tiers=tiers,
-        groups=_groups(c.devices, here), counts=_counts(c.devices, c.miners),
-        shown={"roofline": [here, *data.SHOWN_ROOFS], "frontier": list(data.SHOWN_FRONTS)},
+        groups=_groups(c.devices, here), counts=_counts(c.miners),
+        shown={"roofline": [here, *c.own, *data.SHOWN_ROOFS],
+               "frontier": [*c.own, *data.SHOWN_FRONTS]},
         figures={name: figure.to_json().replace("</", "<\\/") for name, figure in figures.items()},
         plotly_js=offline.get_plotlyjs().replace("</script", "<\\/script"),
         roof_sources=_sources(c.devices), bands=_bands(c.fronts), anchors=c.anchors,
+        ran=c.ran, inside=_inside(c.ran),
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
-        speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
-        **_of_fronts(c.fronts), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
+        ttft_max=data.TTFT_MAX, speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
+        **_of_fronts(c.fronts, c.own), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
         seconds=time.perf_counter() - c.started,
     )  # fmt: skip
     return text
@@ -130,15 +136,19 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     models = list(data.MODELS)
     figures = {
         "roofline": plot.roofline(
-            c.devices, c.points, shown=(c.devices[0].name, *data.SHOWN_ROOFS)
+            c.devices, c.points, shown=(c.devices[0].name, *c.own, *data.SHOWN_ROOFS)
         ),
-        "frontier": plot.frontier(c.fronts, tiers=tiers, shown=data.SHOWN_FRONTS, model=models[0]),
+        "frontier": plot.frontier(
+            c.fronts, tiers=tiers, shown=(*c.own, *data.SHOWN_FRONTS), model=models[0]
+        ),
         "hashrate": plot.hashrate(c.miners, c.here_miner),
     }
+    load = f"{data.INPUT_TOKENS / 1024:g}K/{data.OUTPUT_TOKENS / 1024:g}K"
+    measured.add_runs(figures["frontier"], c.ran, load, models[0], data.SHOWN_FRONTS)
     rows = c.rows
     shown = rows[
         (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
-        | (~rows["mining"] & rows["name"].isin(SHOWN_METER))
+        | (~rows["mining"] & rows["name"].isin((*c.own, *SHOWN_METER)))
     ]
     for i, model in enumerate(models):
         part = shown[shown["mining"] | (shown["group"] == model)]
@@ -149,9 +159,16 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return figures
 
 
-def _of_fronts(fronts: Sequence[Any]) -> dict[str, Any]:
+def _inside(ran: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """How many of the measured runs lie within the bands of their predictions."""
+    return {
+        name: sum(bool(row[f"{name}_inside"]) for row in ran) for name in ("tpot", "ttft")
+    } | {"of": len(ran)}  # fmt: skip
+
+
+def _of_fronts(fronts: Sequence[Any], own: Sequence[str]) -> dict[str, Any]:
     """What the page says of the frontiers: constants and power of those that are drawn at first."""
-    drawn = [t.attrs for t in fronts if t.attrs["device"] in data.SHOWN_FRONTS]
+    drawn = [t.attrs for t in fronts if t.attrs["device"] in (*own, *data.SHOWN_FRONTS)]
     return {
         "fronts_of": sorted({str(t.attrs["device"]) for t in fronts}),
         "calibrated": sorted({(a["device"], a["calibrated_on"]) for a in drawn}),
@@ -191,9 +208,9 @@ def _bands(fronts: Sequence[Any]) -> str:
     return " or ".join(f"±{band:.0%}".replace("%", " %") for band in sorted(found)) or "unknown"
 
 
-def _counts(devices: Sequence[Device], miners: pd.DataFrame) -> dict[str, int]:
+def _counts(miners: pd.DataFrame) -> dict[str, int]:
     return {
-        "devices": len(devices) - 1, "models": len(catalogue.models()), "miners": len(miners),
+        "devices": len(catalogue.all_devices()), "models": len(catalogue.models()), "miners": len(miners),
     }  # fmt: skip
 
 

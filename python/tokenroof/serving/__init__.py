@@ -12,9 +12,11 @@ from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import POWERS
 from tokenroof.serving.plans import default_plans, native_types, released_types
+from tokenroof.serving.room import plan_that_fits
 
 __all__ = [
-    "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types", "released_types",
+    "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types", "plan_that_fits",
+    "released_types",
 ]  # fmt: skip
 
 

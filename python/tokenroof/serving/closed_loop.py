@@ -62,10 +62,12 @@ def _powers(
     return {
         "board": board,
         "chassis": chassis,
-        "provisioned": devices * provisioned + 0.0 * board,
+        "provisioned": np.broadcast_to(devices * provisioned, board.shape).copy(),
         "facility": pue * chassis,
         # what the public dashboard divides by: only the devices that it shows have one
-        "dashboard": devices * (provisioned if kind == "catalogue" else np.nan) + 0.0 * board,
+        "dashboard": np.broadcast_to(
+            devices * (provisioned if kind == "catalogue" else np.nan), board.shape
+        ),
     }
 
 
@@ -129,6 +131,8 @@ def attributes(
     """What a table says of itself."""
     return {
         "device": on.device.name,
+        "vendor": on.device.vendor,
+        "family": on.device.family,
         "model": on.model.name,
         "input_tokens": load.input_tokens,
         "output_tokens": load.output_tokens,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
+from tokenroof.serving.room import why_not
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def curve(
     xarray.Dataset
         Over ``concurrency``, with units in ``attrs``. Requests beyond the cache's memory queue, and
         their wait is part of ``ttft_s``. Where weights and one request's cache do not fit, ``fits`` is
-        false and times and rates are NaN.
+        false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is
+        needed (`plan_that_fits` names a plan).
 
     Raises
     ------
@@ -107,6 +109,7 @@ def table_of(
         attrs={
             **attributes(on, load, fidelity, on.calibration.calibrated_on, power),
             "plan": on.plan.label(),
+            "reason": "" if values["fits"].any() else why_not([on], load),
         },
     )
     return describe(table)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
 from tokenroof.serving.plans import default_plans
+from tokenroof.serving.room import why_not
+from tokenroof.support.arguments import check_options, number
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -22,10 +24,25 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
+    from tokenroof.serving.loads import Load
 
-__all__ = ["frontier"]
+__all__ = ["Limits", "frontier"]
+
+
+class Limits(TypedDict, total=False):
+    """How long a user waits at most for a point to be an offer; None, the default: any time.
+
+    Attributes
+    ----------
+    ttft_max, tpot_max : float or None
+        Mean time to the first token, and per output token after it [s].
+    """
+
+    ttft_max: float | None
+    tpot_max: float | None
 
 
 def frontier(
@@ -40,6 +57,7 @@ def frontier(
     engine: str = "vllm",
     power: str = "provisioned",
     pue: float = 1.2,
+    **limits: Unpack[Limits],
 ) -> xr.Dataset:
     """The Pareto set over plans and batches: most tokens per MW at each speed per user.
 
@@ -61,28 +79,35 @@ def frontier(
         Engine of the default plans.
     power, pue
         As in `curve`: which megawatts count.
+    ttft_max, tpot_max : float, optional
+        Longest mean time to the first token, and per output token after it, of a point that counts
+        [s]; by default any. A large batch yields more per MW and may wait minutes for its prompts.
 
     Returns
     -------
     xarray.Dataset
         Over ``point``, by growing interactivity, with the variables of `curve` and ``plan``,
-        ``concurrency``, ``devices``. Empty where no plan fits the memory.
+        ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits:
+        ``attrs["reason"]``, which is empty otherwise, says what is needed.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `tokenroof.decode`.
+        As in `tokenroof.decode`; ValueError for a limit that is not a positive number, or a device whose
+        `power` is unknown.
 
     Examples
     --------
-    >>> front = frontier("H200-SXM", "Llama-3.1-8B", devices_max=8)
-    >>> bool((np.diff(front.output_tokens_per_s_per_mw) < 0).all())
-    True
+    >>> front = frontier("H200-SXM", "Llama-3.1-8B", devices_max=8, ttft_max=2.0)
+    >>> bool((np.diff(front.output_tokens_per_s_per_mw) < 0).all()), bool((front.ttft_s <= 2.0).all())
+    (True, True)
     """
     xarray = require("xarray", extra="analysis")
     d, m = as_device(device), as_model(model)
     load = as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
+    check_options("frontier", limits, Limits)
+    bounds = _bounds(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
     users = (
         np.unique(np.round(np.geomspace(1, 16384, 64)))
@@ -90,11 +115,17 @@ def frontier(
         else as_concurrency(concurrency)
     )
     on = resolved(d, m, tried or [Plan()], fidelity)
+    _check_power(on[0], power)
     where = resolve(fidelity, d, engine).calibrated_on
     names = [*UNITS]
     if tried:
         values = evaluate(on, load, users, power, pue)
-        chosen = _pareto(values["interactivity"], values["output_tokens_per_s_per_mw"])
+        offered = np.ones(values["ttft_s"].shape, dtype=bool)
+        for name, most in bounds.items():
+            offered &= values[f"{name}_s"] <= most
+        chosen = _pareto(
+            values["interactivity"], np.where(offered, values["output_tokens_per_s_per_mw"], np.nan)
+        )
     else:
         values = {name: np.empty((0, users.size)) for name in names}
         chosen = np.empty(0, dtype=int)
@@ -106,7 +137,44 @@ def frontier(
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
     table = xarray.Dataset(data, attrs=attributes(on[0], load, fidelity, where, power))
     table.attrs["plans_tried"] = len(tried)
+    table.attrs.update({f"{name}_max": most for name, most in bounds.items()})
+    table.attrs["reason"] = "" if chosen.size else _why_empty(on if tried else [], load, values)
     return describe(table)
+
+
+def _bounds(limits: Limits) -> dict[str, float]:
+    """The limits that were set, by the time that they bound [s]."""
+    bounds = {}
+    for name, most in (("ttft", limits.get("ttft_max")), ("tpot", limits.get("tpot_max"))):
+        if most is None:
+            continue
+        if not 0.0 < number(most) < np.inf:
+            raise ValueError(f"{name}_max is {most!r}; allowed: a positive number, or None")
+        bounds[name] = float(most)
+    return bounds
+
+
+def _check_power(on: Deployment, power: str) -> None:
+    """Reject a device of which nothing says the watts that are to count."""
+    known, name = on.power, on.device.name
+    if power == "dashboard" and known.provisioned_kind != "catalogue":
+        raise ValueError(
+            f"power is 'dashboard' on {name}, for which the dashboard has no constant; allowed: "
+            "'provisioned', 'board', 'chassis', 'facility', or a device with provisioned_power_w"
+        )
+    d = on.device
+    provisioned = power in ("provisioned", "dashboard")
+    if d.tdp_w is None and not (provisioned and (d.provisioned_power_w or d.system_power_w)):
+        raise ValueError(
+            f"tdp_w of {name} is None, where tokens per MW count {power} power; allowed: a device with "
+            "its tdp_w [W], as device.replace(tdp_w=700.0)"
+        )
+
+
+def _why_empty(on: Sequence[Deployment], load: Load, values: dict[str, NDArray[Any]]) -> str:
+    if not on:
+        return "no layout divides the model on a device that can run its types"
+    return "no point keeps to what was asked" if values["fits"].any() else why_not(on, load)
 
 
 def _given(plans: object, device: Device, model: Model) -> list[Plan]:

@@ -9,6 +9,7 @@ from tokenroof.inference.door import check_units
 from tokenroof.records import dtypes
 from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
+from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import is_integer
 
 if TYPE_CHECKING:
@@ -42,10 +43,17 @@ def released_types(model: Model) -> tuple[str, str] | None:
     >>> released_types(tr.model("gpt-oss-120b")), released_types(tr.model("Llama-3.1-8B"))
     (('bf16', 'mxfp4'), None)
     """
-    experts, _, rest = model.native_dtype.partition(" experts")
+    said = model.native_dtype
+    experts, _, rest = said.partition(" experts")
     if rest.endswith(" rest") and experts in dtypes.NAMES:
         return rest.rpartition(", ")[2].removesuffix(" rest"), experts
-    return ("fp8_block", "fp8_block") if "fp8" in experts and "block" in experts else None
+    # scales as powers of two (ue8m0) stand by blocks as well
+    if "fp8" in said and ("block" in said or "ue8m0" in said):
+        return ("fp8_block", "fp8_block")
+    kind = said.partition(" ")[0]
+    if kind in dtypes.NAMES and dtypes.BYTES[kind] < dtypes.BYTES["bf16"]:
+        return kind, kind
+    return None
 
 
 def default_plans(
@@ -54,7 +62,8 @@ def default_plans(
     """Plans worth trying: powers of two of tensor and attention-data parallelism, experts spread.
 
     Types are the device's narrowest (`native_types`), and those that the model was released in
-    (`released_types`); layouts that do not divide the model are left out.
+    (`released_types`); layouts that do not divide the model, or that the engine refuses to
+    load, are left out.
 
     Examples
     --------
@@ -69,6 +78,8 @@ def default_plans(
         raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
     domain = link_domain(device)
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
+    if device.link is None:
+        most = 1
     powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     weights, cache = native_types(device)
     types, released = [(weights, weights)], released_types(model)
@@ -85,6 +96,7 @@ def default_plans(
                         engine=engine)  # fmt: skip
             try:
                 plan.check(model)
+                check_loads(plan, model)
                 check_units(device, plan)
             except ValueError:
                 continue

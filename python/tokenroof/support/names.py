@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-__all__ = ["UnknownNameError", "near_matches", "normalise", "unknown"]
+__all__ = ["UnknownNameError", "listed", "near_matches", "normalise", "unknown"]
 
 # What a hurried hand confuses; only near matches use it, never a lookup.
 _LOOKALIKES = str.maketrans({"o": "0", "l": "1", "i": "1"})
@@ -36,6 +38,26 @@ def normalise(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a name must be a string, not {type(name).__name__} ({name!r})")
     return "".join(c for c in name.casefold() if c.isalnum() or c == "+")
+
+
+def listed(field: str, value: Any, *records: type) -> list[Any]:
+    """What a caller gives where several are wanted: a name or a record alone is a list of one.
+
+    Raises
+    ------
+    TypeError
+        Naming the field, if `value` is neither one of these nor a sequence.
+
+    Examples
+    --------
+    >>> listed("devices", "H200-SXM"), listed("devices", ("H100-SXM", "H200-SXM"))
+    (['H200-SXM'], ['H100-SXM', 'H200-SXM'])
+    """
+    if isinstance(value, (str, os.PathLike, *records)):
+        return [value]
+    if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{field} is {value!r}; allowed: one, or a sequence of them")
+    return list(value)
 
 
 def near_matches(name: str, candidates: Iterable[str] | Mapping[str, str], n: int = 3) -> list[str]:

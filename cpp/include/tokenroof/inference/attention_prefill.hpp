@@ -87,7 +87,7 @@ TR_HD AttentionPrefill prepare_attention_prefill(const double* d, const double* 
     return r;
 }
 
-template <class V> TR_HD Cost<V> attention_prefill_cost(const AttentionPrefill& r, V batch, V tokens, V past) {
+template <class V> TR_HOST_ONCE Cost<V> attention_prefill_cost(const AttentionPrefill& r, V batch, V tokens, V past) {
     const V none = splat<V>(0.0);
     const V rows = tokens * r.rows, granules = ceil_lanes(rows * (1.0 / prefill_rows));
     // keys that the granules of rows see together: those before the window's edge see all

@@ -102,11 +102,8 @@ template <class V> TR_HD V tile_rows(V mean, double most) {
 #undef TR_ROWS
     return min_nan(rows, splat<V>(most));
 }
-template <class V> TR_HD Routed<V> routed_load(const Routing& r, V tokens, V rows) {
-    return r.balanced ? balanced_load(r, tokens, rows) : skewed_load(r, tokens, rows);
-}
 
-template <class V> TR_HD Cost<V> experts_cost(const Experts& r, V tokens) {
+template <class V> TR_HOST_ONCE Cost<V> experts_cost(const Experts& r, V tokens) {
     const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
     const V some = tokens > none ? tokens : splat<V>(1.0); // nothing is divided by no tokens
     const V rows = tile_rows(some * r.routing.per_local, r.tile);

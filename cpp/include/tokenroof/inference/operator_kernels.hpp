@@ -76,11 +76,7 @@ TR_HD void gemm_operator(const double* d, const double* c, const double* a, doub
 
 // Experts of a rank that tokens touch on average; skewed routing leaves some out.
 TR_HD double touched_on_rank(double tokens, double experts, double topk, double ranks, double skew) {
-    const double touched = experts_touched(tokens, experts, topk) / ranks;
-    if (skew == 0.0) return touched;
-    const Routing r = prepare_routing(experts, topk, ranks, skew);
-    const double some = tokens > 0.0 ? skewed_load(r, tokens, 8.0).touched : tokens + (skew - skew);
-    return min_nan(touched, some);
+    return touched_in_mean(prepare_routing(experts, topk, ranks, skew), tokens) + (skew - skew);
 }
 
 // tokens, hidden, intermediate, experts, topk, matrices, moe_tp, moe_ep, skew, type

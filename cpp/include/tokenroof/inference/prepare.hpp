@@ -175,7 +175,6 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
     if (m[model::dense_layers] > 0.0) mlp(group_mlp, m[model::dense_layers], m[model::ffn]);
     r.expert_count = 0.0;
     r.expert_ranks = 1.0;
-    r.log_missed = 0.0;
     r.experts = Line{};
     const double layers = m[model::moe_layers];
     if (!(layers > 0.0)) return;
@@ -186,7 +185,6 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
                  times(layers, elementwise_line(d, c, 2.0, (m[model::experts] + 2.0 * m[model::topk] * h /
                                                             p[plan::moe_ep]) * 2.0)));
     if (m[model::shared_ffn] > 0.0) mlp(group_mlp, layers, m[model::shared_ffn]);
-    r.log_missed = log1p_lanes<double>(-(m[model::topk] / m[model::experts]));
     if (measured_form(c, calibration::block_experts)) {
         r.measured_experts = prepare_experts(
             d, c + calibration::block_experts, h, m[model::moe_ffn], m[model::experts], m[model::topk],

@@ -85,7 +85,7 @@ struct Prepared {
     int attentions = 0, prefill_attentions = 0;
     SparseLines sparse;
     Line experts;             // weights of one touched expert
-    double expert_count, expert_ranks, log_missed; // of the routing; 0 experts: a dense model
+    double expert_count, expert_ranks; // of the routing; 0 experts: a dense model
     Routing expert_routing;                        // of the line: skewed routing leaves experts out
     double pp, dp, cp;
     double fixed, decode_fixed, prefill_fixed, sequence_s, step_s;

@@ -4,13 +4,15 @@
 // Loads are independent draws of x in [1, R] with density ~ x^-a, scaled to topk per token; an expert whose
 // share rounds to no token is not touched. R is 0.8 tokens, and 200 while there are fewer pairs than experts.
 // Sums over draws are expectations in closed form; the busiest of `ranks` sums of E / ranks draws is the
-// Cornish-Fisher expansion at the mean of the largest of as many normal variables. a = 0 stands for balanced
-// routing: every expert alike.
+// Cornish-Fisher expansion at the mean of the largest of as many normal variables. a = 0 is random routing:
+// each token takes any topk experts alike, and `experts_touched` counts those that some token took. a < 0 stands
+// for balanced routing, as benchmarks of kernels deal tokens out: every expert as many, min(E, topk tokens) of
+// them touched.
 //   Cornish, Fisher, Revue de l'Institut International de Statistique 5(4) 1938 (first term in the skewness).
 //   David, Nagaraja, Order Statistics, 3rd ed., table 10.2 (means of the largest normal variable: fitted by
 //   0.6 L / (1 + 0.09 L), L = log2(ranks), within 0.06 up to 256).
 #pragma once
-#include "tokenroof/core/maths.hpp"
+#include "tokenroof/inference/operators.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -38,7 +40,8 @@ struct Routing {
     double q;                             // 1 - a, stepped around whole numbers
     double inverse_q[4];                  // of q and the next three whole numbers above
     double largest, skewed, spread;       // of the busiest rank: mean of the largest, its skewness term, 1 / local
-    bool balanced;
+    double log_missed;                    // log(1 - topk / experts)
+    bool balanced, random;
 };
 
 // Exponents at which a power law's integral is a logarithm are stepped around by this much.
@@ -50,8 +53,10 @@ TR_HD Routing prepare_routing(double experts, double topk, double ranks, double 
     r.topk = topk;
     r.ranks = ranks;
     r.local = experts / ranks;
-    r.balanced = skew == 0.0;
-    double q = r.balanced ? 0.5 : 1.0 - skew;
+    r.balanced = skew < 0.0;
+    r.random = skew == 0.0;
+    r.log_missed = log1p_lanes<double>(-(topk / experts));
+    double q = r.balanced || r.random ? 0.5 : 1.0 - skew;
     for (int i = 0; i < 4; ++i)
         if (q + i < exponent_gap && q + i > -exponent_gap) q = exponent_gap - i;
     r.q = q;
@@ -82,7 +87,19 @@ template <class V> TR_HD Routed<V> balanced_load(const Routing& r, V tokens, V r
     return out;
 }
 
-template <class V> TR_HD Routed<V> skewed_load(const Routing& r, V tokens, V rows) {
+// A mean rank's experts that some token took; tiles as if these had their pairs alike.
+template <class V> TR_HD Routed<V> random_load(const Routing& r, V tokens, V rows) {
+    const V pairs = tokens * r.topk, one = splat<V>(1.0), all = splat<V>(r.local);
+    const V mean = experts_touched_lanes<V>(tokens, splat<V>(r.experts), splat<V>(r.log_missed)) * r.per_rank;
+    Routed<V> out;
+    out.pairs = max_nan(pairs * r.per_rank, min_nan(pairs, one));
+    out.touched = max_nan(mean, min_nan(pairs, one));
+    const V even = min_nan(all, out.pairs), some = even > splat<V>(0.0) ? even : one;
+    out.tiles = out.touched * ceil_lanes(out.pairs / (some * rows));
+    return out;
+}
+
+template <class V> TR_HOST_ONCE Routed<V> skewed_load(const Routing& r, V tokens, V rows) {
     const V zero = splat<V>(0.0), one = splat<V>(1.0), all = splat<V>(r.local);
     const V pairs = tokens * r.topk, even = pairs * r.per_rank;
     const V most = pairs <= splat<V>(r.experts) ? splat<V>(200.0) : max_nan(tokens * 0.8, splat<V>(1.0001));
@@ -124,6 +141,22 @@ template <class V> TR_HD Routed<V> skewed_load(const Routing& r, V tokens, V row
     // next to no tokens are not none, which would divide by zero
     out.tiles = max_nan(touched + further * (load / max_nan(even, splat<V>(1e-300))), load / rows);
     return out;
+}
+
+template <class V> TR_HD Routed<V> routed_load(const Routing& r, V tokens, V rows) {
+    return r.balanced ? balanced_load(r, tokens, rows)
+           : r.random ? random_load(r, tokens, rows)
+                      : skewed_load(r, tokens, rows);
+}
+
+// Of a rank's experts, those whose weights a step reads: the mean over ranks, without tiles.
+template <class V> TR_HD V touched_in_mean(const Routing& r, V tokens) {
+    const V zero = splat<V>(0.0), some = tokens > zero ? tokens : splat<V>(1.0);
+    if (r.balanced) return min_nan(splat<V>(r.local), tokens * r.topk * r.per_rank);
+    const V touched = experts_touched_lanes<V>(tokens, splat<V>(r.experts), splat<V>(r.log_missed)) / r.ranks;
+    if (r.random) return touched;
+    const V skewed = skewed_load<V>(r, some, splat<V>(8.0)).touched;
+    return min_nan(touched, tokens > zero ? skewed : tokens);
 }
 
 } // namespace TR_ISA

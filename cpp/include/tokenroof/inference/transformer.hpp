@@ -108,12 +108,7 @@ template <class V, bool Full> TR_HD void add_experts(V& time, Parts<V>& out, con
     if (r.expert_layers > 0.0) {
         add_costs<V, Full>(time, out, group_experts, r.expert_layers, experts_cost<V>(r.measured_experts, x));
     } else if (r.expert_count > 0.0) {
-        V touched = experts_touched_lanes<V>(x, splat<V>(r.expert_count), splat<V>(r.log_missed)) / r.expert_ranks;
-        if (!r.expert_routing.balanced) {
-            const V some = x > zero ? x : splat<V>(1.0);
-            const V skewed = skewed_load<V>(r.expert_routing, some, splat<V>(8.0)).touched;
-            touched = min_nan(touched, x > zero ? skewed : x);
-        }
+        const V touched = touched_in_mean(r.expert_routing, x);
         const V compute = line_compute(r.experts, x);
         const V memory = touched * r.experts.weights_s + x * r.experts.traffic;
         time += max_nan(compute, memory);

@@ -6,9 +6,11 @@
 //     TPOT = step(B) + (B - 1)/output * extra / lanes,
 // extra being what a step that carries a prompt takes beyond one that does not: without a CUDA graph, as
 // engines run it, at least the host's time for its kernels. And
-//     TTFT = request + own prefill + step(B) + burst (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
+//     TTFT = admission + own prefill + step(B) + burst (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
-// for a slot. Latency and throughput follow by Little's law.
+// for a slot. Latency and throughput follow by Little's law. Admission is the engine's `request` from
+// `request_users` requests in flight on, the fewest that it was fitted at; of that, a request without others
+// to wait for takes `request_alone`, and one with fewer others a share in between.
 //   [L61] Little, Operations Research 9(3) 1961.   [A24] Agrawal et al., Sarathi-Serve, arXiv:2403.02310.
 //   [K23] Kwon et al., PagedAttention, arXiv:2309.06180.
 #pragma once
@@ -35,7 +37,8 @@ namespace serving_field { enum Field : int { TR_SERVING_FIELDS(TR_NAME) count };
 // Of two times that overlap but for a little: within 2 % of their 4-norm (see smooth_max).
 constexpr double serving_overlap = 0.19;
 
-// Sequences of `tokens` tokens that the replica holds at once; unlimited where the memory is unknown.
+// Sequences of `tokens` tokens that the replica holds at once: as many on each rank, none where a rank does not
+// hold a whole one; unlimited where the memory is unknown.
 TR_HD double serving_slots(const double* d, const double* c, const double* m, const double* p, double tokens) {
     const double* e = c + calibration::block_engine;
     const double memory = d[device::memory_bytes];
@@ -43,7 +46,16 @@ TR_HD double serving_slots(const double* d, const double* c, const double* m, co
     const double room = memory * e[constant::engine::memory_share] -
                         weight_bytes(m, p) * e[constant::engine::memory_weights] -
                         e[constant::engine::memory_reserved];
-    return room / sequence_bytes(m, p, tokens) * p[plan::dp];
+    const double each = room / sequence_bytes(m, p, tokens);
+    return each < 1.0 ? 0.0 : each * p[plan::dp];
+}
+
+// Seconds from a request's arrival to its prefill, among so many in flight.
+TR_HD double serving_admission(const double* e, double concurrency) {
+    const double full = e[constant::engine::request], alone = min_nan(e[constant::engine::request_alone], full);
+    const double others = e[constant::engine::request_users] - 1.0;
+    const double share = min_nan(max_nan(concurrency - 1.0, 0.0), others);
+    return others > 0.0 ? alone + (full - alone) * (share / others) : full;
 }
 
 // r: prepared without gaps; c: the whole record.
@@ -91,7 +103,7 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double prefill = smooth_max(t[term::prefill_s] * e[constant::engine::prompt], floor, serving_overlap);
     const double burst = e[constant::engine::burst] * others * extra;
     const double queue = max_nan(concurrency / batch - 1.0, 0.0) * output * tpot;
-    const double ttft = e[constant::engine::request] + prefill + step + burst + queue;
+    const double ttft = serving_admission(e, concurrency) + prefill + step + burst + queue;
     const double latency = ttft + max_nan(output - 1.0, 0.0) * tpot;
     // joules of a decoded token's steps, and of the prompts that pass meanwhile
     const double joules = t[term::decode_j] + others / output / t[term::lanes] * (t[term::mixed_j] - t[term::decode_j]);

@@ -11,12 +11,18 @@ from tokenroof.cli.output import emit
 def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("--out", default="tokenroof-report", help="folder to write")
     command.add_argument("--seconds", type=float, default=1.0, help="for each measurement [s]")
+    command.add_argument(
+        "--device", action="append", default=[], metavar="DEVICE",
+        help="draw this one from the start: catalogue name, or a TOML file of your own; may be repeated",
+    )  # fmt: skip
 
 
 def run(arguments: Namespace) -> int:
     from tokenroof.report import build
 
-    made = build(Path(arguments.out), seconds=arguments.seconds, quiet=arguments.json)
+    made = build(
+        Path(arguments.out), seconds=arguments.seconds, quiet=arguments.json, devices=arguments.device
+    )  # fmt: skip
     if arguments.json:
         emit(made)
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.inference import memory
 from tokenroof.inference.estimates import Range
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import count
@@ -52,25 +53,31 @@ class Gpu:
 
     def bytes(self, batch: Any, context: Any, without: dict[str, float] | None = None) -> Any:
         """On the fullest device; `without` so many parameters, by field of the model's record."""
+        return kernels.memory_required(self._model(without), self.records[3], batch, context)  # type: ignore[attr-defined]
+
+    def _model(self, without: dict[str, float] | None) -> NDArray[np.float64]:
         model = self.records[2].copy()
         for name, parameters in (without or {}).items():
             model[_core.MODEL_FIELDS.index(name)] -= parameters
-        return kernels.memory_required(model, self.records[3], batch, context)  # type: ignore[attr-defined]
+        return model
 
     def check_memory(
         self, batch: Any, context: Any, without: dict[str, float] | None = None
     ) -> None:
-        """Reject loads that do not fit nine tenths of the memory, as `tokenroof.decode` counts `fits`."""
+        """Reject loads that do not fit the memory, as `tokenroof.decode` counts `fits`."""
         held = self.bytes(batch, context, without)
-        bad = held > 0.9 * self.memory
+        records = (*self.records[:2], self._model(without), self.records[3])
+        bad = ~memory.fits(records, batch, context)
         if bad.any():
             loads = (batch, context, held)
             b, x, needed = (np.broadcast_to(v, bad.shape)[bad].flat[0] for v in loads)
             weights = self.bytes(0.0, 0.0, without)
+            most = float(memory.cache_room(records) + weights)
             raise ValueError(
                 f"{self.field} is {self.device.name} with the plan {self.plan.label()}, which needs "
                 f"{needed / 1e9:.4g} GB a device ({weights / 1e9:.4g} GB of it weights) at batch {b:g} and "
-                f"context {x:g} of {self.model.name}; allowed: nine tenths of {self.memory / 1e9:.4g} GB"
+                f"context {x:g} of {self.model.name}; allowed: the {most / 1e9:.4g} GB that "
+                f"{self.plan.engine} gives weights and caches of its {self.memory / 1e9:.4g} GB"
             )
 
     def step(self, batch: Any, context: Any) -> NDArray[np.float64]:

@@ -31,7 +31,7 @@ def experts(
     moe_tp: ArrayLike = 1,
     moe_ep: ArrayLike = 1,
     dtype: str = "fp8_block",
-    skew: float = 0.0,
+    skew: float | str = 0.0,
     *,
     matrices: ArrayLike | None = None,
     **how: Unpack[Options],
@@ -49,9 +49,11 @@ def experts(
         Tensor and expert parallelism [1].
     dtype : str
         Type of the weights.
-    skew : float
+    skew : float, "balanced" or "random"
         Power-law exponent of the routing: experts' loads are draws from a density ~ x^-skew over a range
-        of 0.8 tokens; 0 is balanced, every expert alike.
+        of 0.8 tokens. 0, or ``"balanced"``, is as benchmarks of kernels deal tokens out: all experts as many,
+        min(experts, topk tokens) of them touched. ``"random"``: any experts alike for each token, which
+        touch `tokenroof.kernels.experts_touched` of them.
     engine, fidelity
         Whose kernels, and which constants.
     matrices : array_like, optional
@@ -76,6 +78,9 @@ def experts(
     --------
     >>> experts("H200-SXM", 64, 7168, 2048, 256, 8, moe_ep=8).bound.item()
     'memory'
+    >>> random = experts("H200-SXM", 8, 7168, 2048, 256, 8, skew="random")
+    >>> bool(random.bytes < experts("H200-SXM", 8, 7168, 2048, 256, 8).bytes)
+    True
     """
     loads = sizes(tokens=tokens)
     widths = counts(hidden=hidden, intermediate=intermediate)
@@ -101,7 +106,7 @@ def grouped_gemm(
     topk: ArrayLike,
     moe_ep: ArrayLike = 1,
     dtype: str = "fp8_block",
-    skew: float = 0.0,
+    skew: float | str = 0.0,
     **how: Unpack[Options],
 ) -> Operator:
     """One grouped product ``[pairs, k] @ [experts, k, n]``: each token with the matrices of its experts.
@@ -147,15 +152,21 @@ def grouped_gemm(
                like="experts", **how)  # fmt: skip
 
 
-def _skew(skew: float) -> float:
-    allowed = "a number from 0 (balanced) to 10"
+# How kernels are told of routing without a power law (cpp/include/tokenroof/inference/routing.hpp).
+BALANCED, RANDOM = -1.0, 0.0
+
+
+def _skew(skew: float | str) -> float:
+    if isinstance(skew, str) and skew in ("balanced", "random"):
+        return BALANCED if skew == "balanced" else RANDOM
+    allowed = "a number from 0 (balanced) to 10, 'balanced' or 'random'"
     try:
         value = float(skew) if np.ndim(skew) == 0 and not isinstance(skew, (bool, str)) else np.nan
     except (TypeError, ValueError, OverflowError):
         value = np.nan
     if not 0.0 <= value <= 10.0:
         raise ValueError(f"skew is {skew!r}; allowed: {allowed}")
-    return value
+    return value or BALANCED
 
 
 def _routing(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from tokenroof.reference.core.roundings import either
+
 
 def divide(a: float, b: float) -> float:
     """a / b, with infinities and NaN where Python raises.
@@ -24,11 +26,11 @@ def minimum(a: float, b: float) -> float:
     """The smaller value; NaN if either is NaN."""
     if math.isnan(a) or math.isnan(b):
         return math.nan
-    return a if a < b else b
+    return either(a if a < b else b, a, b)
 
 
 def maximum(a: float, b: float) -> float:
     """The larger value; NaN if either is NaN."""
     if math.isnan(a) or math.isnan(b):
         return math.nan
-    return a if a > b else b
+    return either(a if a > b else b, a, b)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import rounded_up
 
 
 def ceiling(x: float) -> float:
     """The least whole number that is not below x; infinities and NaN as they are."""
-    return float(math.ceil(x)) if math.isfinite(x) else x
+    return rounded_up(x) if math.isfinite(x) else x
 
 
 def smooth_max(x: float, y: float, overlap: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.core.maths import ceiling
+from tokenroof.reference.core.roundings import log2, power
 from tokenroof.reference.inference.operator_fields import amount
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.records import Record, takes_records
@@ -65,7 +66,7 @@ def group_bandwidth(device: Mapping[str, float], n: float) -> float:
     if form in (TORUS2, TORUS3):
         if math.isnan(n):
             return n
-        used = maximum(math.log2(maximum(n, 1.0)), 1.0)
+        used = maximum(log2(maximum(n, 1.0)), 1.0)
         return link * minimum(used / (2.0 * _dimensions(form)), 1.0)
     return link
 
@@ -76,7 +77,7 @@ def _hops(form: int, n: float) -> float:
     if math.isnan(n):
         return n
     k = _dimensions(form)
-    return maximum(maximum(n, 1.0) ** (1.0 / k) * k / 4.0, 1.0)
+    return maximum(power(maximum(n, 1.0), 1.0 / k) * k / 4.0, 1.0)
 
 
 def make_group(device: Mapping[str, float], ranks: float) -> RankGroup:
@@ -103,7 +104,7 @@ def fastest(nbytes: float, protocols: list[Protocol]) -> Protocol:
 def _link(g: RankGroup, contention: float) -> float:
     if g.form != HOST or not g.inside > 2.0:
         return g.bandwidth
-    return g.bandwidth * float((g.inside * 0.5) ** -contention)
+    return g.bandwidth * power(g.inside * 0.5, -contention)
 
 
 def _network(g: RankGroup, passes: float, own: Mapping[str, float]) -> Protocol:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import rounded_up
 
 __all__ = ["dataflow_chips", "dataflow_microbatch", "dataflow_trip"]
 
@@ -13,7 +14,7 @@ def dataflow_chips(held_bytes: float, sram_bytes: float, share: float) -> float:
     """Bytes over what a chip has free, whole chips."""
     ratio = divide(held_bytes, sram_bytes * share)
     if math.isfinite(ratio) and abs(ratio) < 2.0**51:
-        ratio = float(math.ceil(ratio))
+        ratio = rounded_up(ratio)
     return maximum(ratio, 1.0)
 
 

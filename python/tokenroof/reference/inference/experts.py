@@ -130,7 +130,10 @@ class Experts(GroupedProducts):
 
 
 def touched_on_rank(tokens: float, routing: Routing) -> float:
-    """Experts of a rank that are touched; skewed routing leaves some out."""
+    """Experts of a rank that are touched, in the mean; skewed routing leaves some out."""
+    if routing.skew < 0.0:
+        pairs = tokens * routing.topk * divide(1.0, routing.ranks)
+        return minimum(divide(routing.experts, routing.ranks), pairs)
     touched = divide(experts_touched(tokens, routing.experts, routing.topk), routing.ranks)
     if routing.skew == 0.0:
         return touched

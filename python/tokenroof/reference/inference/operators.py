@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, replace
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import expm1, log1p
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
 
@@ -35,11 +36,11 @@ def experts_touched(tokens: float, experts: float, topk: float) -> float:
     share = divide(topk, experts)
     if math.isnan(share) or share > 1.0 or experts < 0:
         return math.nan
-    log = -math.inf if share == 1.0 else math.log1p(-share)
+    log = -math.inf if share == 1.0 else log1p(-share)
     exponent = 0.0 if tokens == 0.0 else tokens * log
     if exponent > 700.0:
         return math.nan
-    return 0.0 - experts * math.expm1(exponent)
+    return 0.0 - experts * expm1(exponent)
 
 
 # --- collectives ---------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import rounded_up
 from tokenroof.reference.records.records import Record, takes_records
 
 __all__ = ["board_power", "capped_power", "wave_fill"]
@@ -28,7 +29,7 @@ def wave_fill(tiles: float, sm_count: float) -> float:
     waves = divide(tiles, sm_count)
     whole = waves
     if math.isfinite(waves) and abs(waves) < 2.0**51:
-        whole = float(math.ceil(waves))
+        whole = rounded_up(waves)
     return waves if whole == 0.0 else divide(waves, whole)
 
 

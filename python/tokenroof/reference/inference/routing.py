@@ -14,7 +14,11 @@ from typing import NamedTuple
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.core.maths import ceiling
+from tokenroof.reference.core.roundings import apart, expm1, log, log2, power
+from tokenroof.reference.inference.operators import experts_touched
 
+# Roundings of an integral, of what is made of it, and of a quotient: the kernels keep inverses and multiply.
+_INTEGRAL, _MADE, _QUOTIENT = 8.0, 16.0, 4.0
 # Exponents at which an integral is a logarithm are stepped around by this much.
 _GAP = 1e-4
 
@@ -46,6 +50,17 @@ def balanced(tokens: float, experts: float, topk: float, ranks: float, rows: flo
     return Load(mine, touched, touched * ceiling(divide(mine, some * rows)))
 
 
+def random(tokens: float, experts: float, topk: float, ranks: float, rows: float) -> Load:
+    """Any experts alike for each token; tiles as if those touched had their pairs alike."""
+    pairs = tokens * topk
+    mine = maximum(pairs * divide(1.0, ranks), minimum(pairs, 1.0))
+    touched = experts_touched(tokens, experts, topk) * divide(1.0, ranks)
+    touched = maximum(touched, minimum(pairs, 1.0))
+    even = minimum(divide(experts, ranks), mine)
+    some = even if even > 0.0 else 1.0
+    return Load(mine, touched, touched * ceiling(divide(mine, some * rows)))
+
+
 def skewed(
     tokens: float, experts: float, topk: float, ranks: float, skew: float, rows: float
 ) -> Load:
@@ -59,14 +74,15 @@ def skewed(
     q1, q2, q3 = q + 1.0, q + 2.0, q + 3.0
     local = experts / ranks
     pairs = tokens * topk
-    even = pairs / ranks
+    even = apart(pairs / ranks, _QUOTIENT)
     most = 200.0 if pairs <= experts else maximum(0.8 * tokens, 1.0001)
 
     def mass(x: float) -> float:  # integral of t**(q - 1) from 1 to x
-        return math.expm1(q * math.log(x)) / q
+        return apart(expm1(q * log(x)) / q, _INTEGRAL)
 
-    def moment(x: float, power: int, exponent: float) -> float:
-        return ((math.expm1(q * math.log(x)) + 1.0) * x**power - 1.0) / exponent
+    def moment(x: float, n: int, exponent: float) -> float:
+        of_power = (expm1(q * log(x)) + 1.0) * apart(x, 0.0) ** n
+        return apart((of_power - 1.0) / exponent, _INTEGRAL)
 
     whole = mass(most)
     mean = moment(most, 1, q1) / whole
@@ -75,15 +91,16 @@ def skewed(
     variance = maximum(m2 - 1.0, 1e-12)
     third = m3 - 3.0 * m2 + 2.0
 
-    log2 = math.log2(maximum(ranks, 1.0))
-    largest = 0.6 * log2 / (1.0 + 0.09 * log2)
-    sd = math.sqrt(variance * (1.0 - 1.0 / maximum(ranks, 1.0)) / local)
-    tail = third / variance * (largest**2 - 1.0) / 6.0 * (1.0 - 1.0 / maximum(ranks, 1.0)) / local
+    doublings = log2(maximum(ranks, 1.0))
+    largest = 0.6 * doublings / (1.0 + 0.09 * doublings)
+    spread = apart((1.0 - 1.0 / maximum(ranks, 1.0)) / local, _QUOTIENT)
+    sd = power(variance * spread, 0.5)
+    tail = apart(third / variance * (largest**2 - 1.0) / 6.0 * spread, _MADE)
     busiest = 1.0 + maximum(sd * largest + tail, 0.5 * sd * largest)
     busiest = maximum(minimum(busiest, minimum(ranks, most / mean)), 1.0)
     load = minimum(maximum(even * busiest, minimum(pairs, 1.0)), tokens * minimum(local, topk))
 
-    scale = maximum(pairs / experts / mean, 1e-300)
+    scale = maximum(apart(pairs / experts / mean, _MADE), 1e-300)
     low = minimum(maximum(0.5 / scale, 1.0), most)
     reached = 1.0 - mass(low) / whole
     lost = moment(low, 1, q1) / whole / mean
@@ -104,9 +121,11 @@ def skewed(
 def loads(
     tokens: float, experts: float, topk: float, ranks: float, skew: float, rows: float
 ) -> Load:
-    """Of the busiest rank, with tiles of so many rows."""
+    """Of the busiest rank, with tiles of so many rows; a skew below zero is balanced routing, zero random."""
     if math.isnan(tokens) or math.isnan(skew):
         return Load(math.nan, math.nan, math.nan)
     if skew == 0.0:
+        return random(tokens, experts, topk, ranks, rows)
+    if skew < 0.0:
         return balanced(tokens, experts, topk, ranks, rows)
     return skewed(tokens, experts, topk, ranks, skew, rows)

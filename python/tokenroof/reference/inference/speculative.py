@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from tokenroof.reference.core.ieee import divide
+from tokenroof.reference.core.roundings import expm1, log
 
 __all__ = [
     "best_draft_length",
@@ -22,8 +23,8 @@ def expected_tokens(acceptance: float, length: float) -> float:
         return math.nan
     if acceptance == 1.0:
         return length + 1.0
-    exponent = (length + 1.0) * (math.log(acceptance) if acceptance > 0.0 else -math.inf)
-    return (0.0 - math.expm1(exponent)) / (1.0 - acceptance)
+    exponent = (length + 1.0) * (log(acceptance) if acceptance > 0.0 else -math.inf)
+    return (0.0 - expm1(exponent)) / (1.0 - acceptance)
 
 
 def speculative_speedup(acceptance: float, length: float, cost_ratio: float) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from decimal import Context, Decimal, localcontext
 
+from tokenroof.reference.core.roundings import apart
+
 __all__ = [
     "double_spend_nakamoto",
     "double_spend_rosenfeld",
@@ -28,6 +30,17 @@ def _race(q: float, n: float) -> float | None:
     return 0.0 if q == 0.0 else None
 
 
+def _summed(p: float, n: float) -> float:
+    """The kernels' rearranged sums are as exact as their exponent, product and terms: roundings of each.
+
+    8 of each unit of ln P; 6 of each factor of a product of up to 32; 4 of each term of a sum, of which the
+    j-th weighs exp(-j^2 / 4n) at most: 1.5 sqrt(n) of them count.
+    """
+    if not p > 0.0:
+        return p
+    return apart(p, 32.0 + 8.0 * abs(math.log(p)) + 6.0 * min(n, 32.0) + 6.0 * math.sqrt(n))
+
+
 def double_spend_nakamoto(attacker_share: float, confirmations: float) -> float:
     """1 - sum_{k=0}^{z} lambda^k exp(-lambda) / k! (1 - (q/p)^(z-k)), lambda = z q / p."""
     edge = _race(attacker_share, confirmations)
@@ -42,7 +55,7 @@ def double_spend_nakamoto(attacker_share: float, confirmations: float) -> float:
             total += poisson * (1 - behind)
             poisson = poisson * mean / (k + 1)
             behind /= ratio
-        return float(1 - total)
+        return _summed(float(1 - total), confirmations)
 
 
 def double_spend_rosenfeld(attacker_share: float, confirmations: float) -> float:
@@ -58,7 +71,7 @@ def double_spend_rosenfeld(attacker_share: float, confirmations: float) -> float
             total += ways * (first - second)
             ways = ways * (m + n) / (m + 1)
             first, second = first * q, second * p
-        return float(1 - total)
+        return _summed(float(1 - total), confirmations)
 
 
 def selfish_mining_revenue(attacker_share: float, gamma: float) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import expm1
 
 __all__ = [
     "block_probability",
@@ -130,7 +131,7 @@ def block_probability(hashrate: float, difficulty: float, seconds: float) -> flo
     expected = divide(seconds * hashrate, difficulty * _HASHES)
     if math.isnan(expected) or expected < 0.0:
         return math.nan
-    return 0.0 - math.expm1(-expected)
+    return 0.0 - expm1(-expected)
 
 
 def next_difficulty(difficulty: float, span: float, target_span: float) -> float:

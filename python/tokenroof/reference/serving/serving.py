@@ -22,6 +22,15 @@ def nearly_hidden(x: float, y: float) -> float:
     return more + 0.19 * (less * (part * part * part))
 
 
+def admission(c: Record, concurrency: float) -> float:
+    """Seconds before a request's prefill: all of them from the fewest requests in flight that were fitted."""
+    full, others = c["engine.request"], c["engine.request_users"] - 1.0
+    if not others > 0.0:
+        return full
+    alone = minimum(c["engine.request_alone"], full)
+    return alone + (full - alone) * (minimum(maximum(concurrency - 1.0, 0.0), others) / others)
+
+
 @takes_records("device", "calibration", "model", "plan")
 def serving_terms(
     device: Record, calibration: Record, model: Record, plan: Record, concurrency: float,
@@ -40,7 +49,8 @@ def serving_terms(
             - c["engine.memory_reserved"]
         )
         each = sequence_bytes(model, plan, input_tokens + output_tokens)
-        slots = divide(room, each) * plan["dp"]
+        held = divide(room, each)
+        slots = 0.0 if held < 1.0 else held * plan["dp"]
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
     batch = minimum(concurrency, slots) if good else math.nan
     bare = {**c, "engine.kernel_gap": 0.0, "engine.collective_gap": 0.0, "engine.sequence": 0.0}
@@ -93,7 +103,7 @@ def serving_of_terms(
     prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], host)
     burst = c["engine.burst"] * others * extra
     queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * output_tokens * tpot
-    ttft = c["engine.request"] + prefill + step + burst + queue
+    ttft = admission(c, concurrency) + prefill + step + burst + queue
     latency = ttft + maximum(output_tokens - 1.0, 0.0) * tpot
     more = t["mixed_j"] - t["decode_j"]
     joules = t["decode_j"] + divide(prompts_a_step, t["lanes"]) * more

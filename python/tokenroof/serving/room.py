@@ -1,0 +1,122 @@
+"""Why nothing fits, and which plan would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof import kernels
+from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
+from tokenroof.records.device import link_domain
+from tokenroof.serving.closed_loop import evaluate
+from tokenroof.serving.loads import as_load
+from tokenroof.serving.plans import native_types, released_types
+from tokenroof.support.formats import si
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+    from tokenroof.serving.loads import Load
+
+__all__ = ["plan_that_fits", "why_not"]
+
+_MOST_DEVICES = 64  # of a suggestion where a network joins more than one domain
+
+
+def plan_that_fits(
+    device: str | Device,
+    model: str | Model,
+    plan: Plan | None = None,
+    input_tokens: float = 1024,
+    output_tokens: float = 1024,
+    fidelity: str | Calibration = "calibrated",
+) -> Plan | None:
+    """The plan with the fewest devices that holds a model's weights and one request's cache.
+
+    Types are those of `plan`, then those that the model was released in, then the narrowest that the
+    device has units for; layouts are powers of two of tensor and expert parallelism, then stages.
+
+    Parameters
+    ----------
+    device, model : str or record
+    plan : Plan, optional
+        Whose types and engine; one device in bf16 by default.
+    input_tokens, output_tokens : float
+        Mean tokens of prompt and answer [1].
+    fidelity : {"calibrated", "datasheet"} or Calibration
+
+    Returns
+    -------
+    Plan or None
+        None where none of these fits.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        As in `curve`.
+
+    Examples
+    --------
+    >>> plan_that_fits("H100-SXM", "Llama-3.3-70B").label()
+    'tp2 bf16 kv bf16'
+    """
+    d, m = as_device(device), as_model(model)
+    load = as_load(input_tokens, output_tokens)
+    for candidate in _candidates(d, m, as_plan(plan)):
+        try:
+            check_plan(d, m, candidate)
+        except ValueError:
+            continue
+        if evaluate(resolved(d, m, [candidate], fidelity), load, np.ones(1))["fits"].all():
+            return candidate
+    return None
+
+
+def _candidates(device: Device, model: Model, plan: Plan) -> Iterator[Plan]:
+    """Plans by types, then by devices."""
+    domain = link_domain(device)
+    most = 1 if device.link is None else domain
+    if device.link is not None and device.node_link_bandwidth:
+        most = max(domain, _MOST_DEVICES)
+    own = (plan.weights, plan.experts, plan.kv_cache)
+    weights, cache = native_types(device)
+    rest, experts = released_types(model) or own[:2]
+    for types in dict.fromkeys((own, (rest, experts, plan.kv_cache), (weights, weights, cache))):
+        named = dict(zip(("weights", "experts", "kv_cache"), types, strict=True))
+        for count in (2**i for i in range(most.bit_length()) if 2**i <= most):
+            for pp in (1, *(2**i for i in range(1, 4) if count % 2**i == 0)):
+                tp = count // pp
+                if tp > domain:
+                    continue
+                for ep in dict.fromkeys((tp, 1) if model.experts else (1,)):
+                    yield plan.replace(
+                        tp=tp, pp=pp, dp=1, cp=1, moe_ep=ep, moe_tp=tp // ep, activations=None,
+                        **named,
+                    )  # fmt: skip
+
+
+def why_not(on: Sequence[Deployment], load: Load) -> str:
+    """What the deployment that needs least per device needs, and what there is."""
+    need, where = min(((_needed(one, load), one) for one in on), key=lambda pair: sum(pair[0]))
+    weights, cache = need
+    device, plan = where.device, where.plan
+    have = si(device.memory_bytes, "B") if device.memory_bytes else "an unknown memory"
+    return (
+        f"{where.model.name} needs {si(weights + cache, 'B')} per device with the plan {plan.label()} "
+        f"({si(weights, 'B')} of weights, {si(cache, 'B')} for the cache of one request); "
+        f"{device.name} has {have}, of which {plan.engine} keeps a part for itself"
+    )
+
+
+def _needed(on: Deployment, load: Load) -> tuple[float, float]:
+    """Weights, and the cache of one request, on the fullest device [B]."""
+    model, plan = on.records[2:]
+    weights = float(kernels.memory_required(model, plan, 0.0, 0.0))  # type: ignore[attr-defined]
+    both = float(kernels.memory_required(model, plan, 1.0, load.context))  # type: ignore[attr-defined]
+    return weights, both - weights

@@ -1,0 +1,75 @@
+"""Steps, sweeps, loads over time and layouts ask one rule what fits a device's memory."""
+
+import numpy as np
+import pytest
+
+import tokenroof as tr
+from tokenroof import _core, kernels
+from tokenroof.inference.door import deployment
+from tokenroof.inference.memory import cache_room, engine_memory
+
+SLOTS = _core.SERVING_FIELDS.index("slots")
+CASES = [
+    ("H100-SXM", "Qwen2.5-72B", {"tp": 2}),
+    ("H100-SXM", "Llama-3.1-8B", {}),
+    ("H200-SXM", "DeepSeek-R1", {"tp": 8, "weights": "fp8_block", "kv_cache": "fp8"}),
+    ("B200-SXM", "Qwen3-235B-A22B", {"dp": 4, "moe_ep": 4, "weights": "nvfp4"}),
+    ("H100-SXM", "Llama-3.1-70B", {"pp": 2}),
+    ("MI300X", "Llama-3.1-70B", {}),
+    ("TPU v5p", "Llama-3.1-70B", {"tp": 2}),
+    ("RTX 4090", "Llama-3.1-8B", {}),
+]
+
+
+@pytest.mark.parametrize("fidelity", ["calibrated", "datasheet"])
+@pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm", "ideal"])
+@pytest.mark.parametrize(("device", "model", "layout"), CASES)
+def test_steps_and_serving_agree(device, model, layout, engine, fidelity):
+    plan = tr.Plan(**layout, engine=engine)
+    on = deployment(device, model, plan, fidelity)
+    for tokens in (2048.0, 65536.0):
+        slots = float(kernels.serving(*on.records, 1.0, tokens - 1.0, 1.0)[..., SLOTS])
+        most = plan.dp * np.floor(slots / plan.dp)
+        batch = np.array([plan.dp, max(most, plan.dp), most + plan.dp])
+        step = tr.decode(device, model, plan, batch=batch, context=tokens, fidelity=fidelity)
+        want = [slots >= plan.dp, slots >= plan.dp, False]
+        assert step.fits.tolist() == want
+        table = tr.sweep([device], [model], [plan], batch=batch, context=tokens, fidelity=fidelity)
+        assert table.fits.values.ravel().tolist() == want
+        assert np.array_equal(np.isfinite(table.time_s.values.ravel()), want)
+        curve = tr.serving.curve(device, model, plan, tokens - 1.0, 1.0, [1.0], fidelity)
+        assert bool(curve.fits[0]) == want[0] == bool(np.isfinite(curve.tpot_s[0]))
+        spec = tr.speculative.decode(
+            device, model, plan, draft="ngram", length=0, batch=batch, context=tokens, fidelity=fidelity
+        )  # fmt: skip
+        assert spec.fits.tolist() == want
+
+
+def test_a_rank_serves_whole_requests():
+    """Eight ranks that hold half a request each hold none."""
+    plan = tr.Plan(dp=8, moe_ep=8, weights="fp8_block", kv_cache="fp8")
+    on = deployment("H200-SXM", "DeepSeek-R1", plan)
+    room = float(cache_room(on.records))
+    one = float(kernels.memory_required(*on.records[2:], 8.0, 1e5) - kernels.memory_required(
+        *on.records[2:], 0.0, 0.0))  # fmt: skip
+    tokens = np.floor(1e5 * room / one)
+    for context, fits in ((tokens - 1.0, True), (2.0 * tokens, False)):
+        table = tr.serving.curve("H200-SXM", "DeepSeek-R1", plan, context - 1.0, 1.0, [1.0])
+        step = tr.decode("H200-SXM", "DeepSeek-R1", plan, batch=1.0, context=context)
+        assert bool(table.fits[0]) is bool(step.fits) is fits
+
+
+def test_two_h100_hold_72b_in_16_bits_and_say_so_everywhere():
+    plan = tr.Plan(tp=2)
+    assert tr.decode("H100-SXM", "Qwen2.5-72B", plan, batch=1, context=1024).fits
+    assert tr.serving.curve("H100-SXM", "Qwen2.5-72B", plan, concurrency=[1]).fits.all()
+    front = tr.serving.frontier("H100-SXM", "Qwen2.5-72B", [plan])
+    assert front.sizes["point"] > 0
+    assert engine_memory("vllm")["memory_share"] == pytest.approx(0.9 * 1.068, rel=1e-3)
+
+
+def test_a_layout_of_two_sites_says_what_the_engine_leaves():
+    plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
+    device, model = "B200-SXM", "Qwen3-235B-A22B"
+    with pytest.raises(ValueError, match=r"GB that vllm gives weights and caches of its 180 GB"):
+        tr.decouple.attention_experts(model, (device, plan), "LPX", batch=1e6, context=1e5)

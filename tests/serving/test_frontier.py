@@ -1,0 +1,80 @@
+"""Frontiers under limits: what a user would wait for too long is no offer."""
+
+import numpy as np
+import pytest
+
+import tokenroof as tr
+
+pytest.importorskip("xarray")
+
+LOAD = {"input_tokens": 8192, "output_tokens": 1024, "devices_max": 8}
+
+
+@pytest.fixture(scope="module")
+def free():
+    return tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD)
+
+
+@pytest.mark.parametrize(
+    "limits", [{"ttft_max": 2.0}, {"tpot_max": 0.02}, {"ttft_max": 1.0, "tpot_max": 0.01}]
+)
+def test_no_point_is_slower_than_its_limits(free, limits):
+    front = tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD, **limits)
+    assert front.sizes["point"]
+    for name, most in limits.items():
+        assert float(front[name.replace("max", "s")].max()) <= most and front.attrs[name] == most
+    assert (np.diff(front.interactivity) > 0).all()
+    assert (np.diff(front.output_tokens_per_s_per_mw) < 0).all()
+    # a limit takes points away, and may let others in that were beaten by what it took; none is better
+    assert front.output_tokens_per_s_per_mw.max() <= free.output_tokens_per_s_per_mw.max()
+    kept = np.ones(free.sizes["point"], dtype=bool)
+    for name, most in limits.items():
+        kept &= free[name.replace("max", "s")].values <= most
+    assert kept.any() and not kept.all()
+    assert set(free.interactivity.values[kept]) <= set(front.interactivity.values)
+
+
+def test_the_limited_set_is_the_best_of_what_is_left():
+    """Point by point: what no other point within the limit beats, not the free set cut down."""
+    plans = [tr.Plan(tp=tp, engine="vllm") for tp in (1, 2, 4, 8)]
+    users = np.arange(1.0, 65.0)
+    load = {"input_tokens": 8192, "output_tokens": 128, "concurrency": users}
+    points = []
+    for plan in plans:
+        c = tr.serving.curve("H100-SXM", "Llama-3.1-8B", plan, **load)
+        points += zip(
+            c.interactivity.values,
+            c.output_tokens_per_s_per_mw.values,
+            c.ttft_s.values,
+            strict=True,
+        )
+    offers = [(x, y) for x, y, ttft in points if ttft <= 0.6]
+    best = {
+        (x, y)
+        for x, y in offers
+        if not any(a >= x and b >= y and (a, b) != (x, y) for a, b in offers)
+    }
+    front = tr.serving.frontier("H100-SXM", "Llama-3.1-8B", plans, **load, ttft_max=0.6)
+    found = set(
+        zip(front.interactivity.values, front.output_tokens_per_s_per_mw.values, strict=True)
+    )
+    assert found == best and len(best) > 4
+
+
+def test_no_limit_is_none(free):
+    same = tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD, ttft_max=None, tpot_max=None)
+    assert same.identical(free) and "ttft_max" not in free.attrs
+    none = tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD, ttft_max=1e-9)
+    assert none.sizes["point"] == 0
+
+
+@pytest.mark.parametrize("name", ["ttft_max", "tpot_max"])
+@pytest.mark.parametrize("value", [0.0, -1.0, np.nan, np.inf, "1 s"])
+def test_a_limit_that_is_none_is_named(name, value):
+    with pytest.raises((ValueError, TypeError), match=name):
+        tr.serving.frontier("H100-SXM", "GPT-2", **{name: value})
+
+
+def test_a_limit_of_another_name_is_refused():
+    with pytest.raises(TypeError, match="unexpected option 'ttft'; allowed: ttft_max, tpot_max"):
+        tr.serving.frontier("H100-SXM", "GPT-2", ttft=1.0)
