@@ -71,12 +71,12 @@ struct HeaderWords {
 
 // A version's state after round 3 of the second block less the nonce, which enters a and e alone; its midstate.
 __global__ void __launch_bounds__(block)
-    roll_lanes_kernel(const __grid_constant__ HeaderWords header, u32 step, unsigned versions, u32* lanes) {
+    roll_lanes_kernel(const __grid_constant__ HeaderWords header, u32 step, u32 mask, unsigned versions, u32* lanes) {
     const unsigned v = blockIdx.x * blockDim.x + threadIdx.x;
     if (v >= versions) return;
     u32 w[16], middle[8], s[8];
     for (int i = 0; i < 16; ++i) w[i] = header.word[i];
-    w[0] = swap_bytes(rolled_version(swap_bytes(w[0]), step + v));
+    w[0] = swap_bytes(rolled_version(swap_bytes(w[0]), step + v, mask));
     initial_state(middle);
     sha256_compress(middle, w);
     for (int i = 0; i < 8; ++i) s[i] = middle[i];
@@ -102,10 +102,11 @@ void launch_nonces(const CudaHeader& header, u32 first, unsigned count, const Cu
     launch(variant == cuda_mad ? nonce_kernel<true> : nonce_kernel<false>, grid, stream, job);
 }
 
-void launch_roll_lanes(const u32* header, u32 step, unsigned versions, u32* lanes, cudaStream_t stream) {
+void launch_roll_lanes(const u32* header, u32 step, u32 mask, unsigned versions, u32* lanes, cudaStream_t stream) {
     HeaderWords words;
     for (int i = 0; i < 20; ++i) words.word[i] = header[i];
-    launch(roll_lanes_kernel, Grid{(versions + block - 1) / block, block}, stream, words, step, versions, lanes);
+    launch(roll_lanes_kernel, Grid{(versions + block - 1) / block, block}, stream, words, step, mask, versions,
+           lanes);
 }
 
 void launch_roll(const CudaHeader& header, const u32* lanes, unsigned stride, unsigned versions, u32 first, int nonces,

@@ -35,8 +35,9 @@ enum CudaVariant : int { cuda_plain = 0, cuda_mad = 1, cuda_variants = 2 };
 void launch_nonces(const CudaHeader& header, u32 first, unsigned count, const CudaHits& out, int variant,
                    cudaStream_t stream);
 
-// Midstates of `versions` versions from `step` on, by word; header: the 20 words of a header, big-endian.
-void launch_roll_lanes(const u32* header, u32 step, unsigned versions, u32* lanes, cudaStream_t stream);
+// Midstates of `versions` versions from `step` on in the bits of `mask`, by word; header: the 20 words of a header,
+// big-endian.
+void launch_roll_lanes(const u32* header, u32 step, u32 mask, unsigned versions, u32* lanes, cudaStream_t stream);
 
 // Each of `versions` versions with every nonce, at most most_roll_nonces of them; header: tail, limit, and the
 // step of the first, whose words lanes points to; a word of all versions is `stride` long.

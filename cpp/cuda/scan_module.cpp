@@ -18,21 +18,24 @@ namespace py = pybind11;
 
 // From so many versions on they are the lanes: a launch's nonces are few.
 constexpr long long least_rolled = 256;
+// Versions of a scan at most: each has 64 bytes on the device.
+constexpr long long most_lanes = 1 << 16;
 
 // (hits, hashes, seconds, cpu seconds, failure, whether memory was what failed): of a scan that failed, what
 // was found by then.
 py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long count, const py::bytes& target_bytes,
                std::uint32_t step, long long versions, const std::vector<int>& devices, const py::object& progress,
-               unsigned capacity) {
+               unsigned capacity, u32 mask) {
     const std::string header = header_bytes, target = target_bytes;
     if (header.size() != 80) throw py::value_error("header has " + std::to_string(header.size()) + " bytes; allowed: 80");
     if (target.size() != 32) throw py::value_error("target has " + std::to_string(target.size()) + " bytes; allowed: 32");
     if (count < 0 || count > (1LL << 32) - start) throw py::value_error("start + count exceeds 2**32");
-    if (versions < 1 || step + versions > rolled_versions) throw py::value_error("versions is outside 1..65536");
+    if (versions < 1 || versions > most_lanes || step + versions > versions_within(mask))
+        throw py::value_error("versions is outside 1..65536, or beyond what the mask has");
     if (devices.empty()) throw py::value_error("devices is empty");
     if (capacity < 1 || capacity > 1u << 24) throw py::value_error("capacity is outside 1..2**24");
     CudaScan s{reinterpret_cast<const unsigned char*>(header.data()), reinterpret_cast<const unsigned char*>(target.data()),
-               start, step, count, versions, versions >= least_rolled, capacity, {}};
+               start, step, count, versions, versions >= least_rolled, capacity, mask, {}};
     std::atomic<std::size_t> next{0};
     const auto began = std::chrono::steady_clock::now();
     run_workers(
@@ -45,7 +48,7 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
     u32 version = 0;
     for (int i = 3; i >= 0; --i) version = version << 8 | static_cast<unsigned char>(header[static_cast<std::size_t>(i)]);
     py::list hits;
-    for (const auto& [stepped, nonce] : s.hits) hits.append(py::make_tuple(nonce, rolled_version(version, stepped)));
+    for (const auto& [stepped, nonce] : s.hits) hits.append(py::make_tuple(nonce, rolled_version(version, stepped, mask)));
     std::string failure;
     for (const std::string& one : s.failures) failure += (failure.empty() ? "" : "; ") + one;
     return py::make_tuple(hits, s.hashes.load(), wall.count(), s.cpu_seconds, failure, s.out_of_memory);
@@ -56,7 +59,7 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
 std::vector<u32> scan_hashes(const py::bytes& header_bytes, u32 nonce, unsigned count, bool roll, int variant) {
     const std::string header = header_bytes;
     if (header.size() != 80) throw py::value_error("header has " + std::to_string(header.size()) + " bytes; allowed: 80");
-    if (count < 1 || count > rolled_versions) throw py::value_error("count is outside 1..65536");
+    if (count < 1 || count > most_lanes) throw py::value_error("count is outside 1..65536");
     if (variant < 0 || variant >= cuda_variants) throw py::value_error("variant is no kernel");
     return candidates(reinterpret_cast<const unsigned char*>(header.data()), nonce, count, roll, variant, 1u << 29);
 }
@@ -68,7 +71,7 @@ void add_scan(pybind11::module_& m) {
     namespace py = pybind11;
     m.def("scan", &scan_part::scan, py::arg("header"), py::arg("start"), py::arg("count"), py::arg("target"),
           py::arg("step"), py::arg("versions"), py::arg("devices"), py::arg("progress") = py::none(),
-          py::arg("capacity") = 1u << 16);
+          py::arg("capacity") = 1u << 16, py::arg("mask") = u32(rolled_mask));
     m.def("scan_variant", [](int device, bool roll) {
         const py::gil_scoped_release release;
         const OnDevice here(device);

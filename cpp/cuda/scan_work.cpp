@@ -221,13 +221,13 @@ class DeviceScan {
 
 public:
     DeviceScan(CudaScan& s, int device)
-        : scan(s), job{s.header, s.target, 0, 0, 0, 0}, variant(best_variant(device, s.roll)) {
+        : scan(s), job{s.header, s.target, 0, 0, 0, 0, s.mask}, variant(best_variant(device, s.roll)) {
         for (int i = 0; i < in_flight; ++i) slots.push_back(std::make_unique<Slot>(scan.capacity));
         if (!scan.roll) return;
         lanes = std::make_unique<Words>(static_cast<std::size_t>(roll_lane_words) * static_cast<std::size_t>(scan.versions));
         u32 words[20];
         header_words(&job, 0, words);
-        launch_roll_lanes(words, scan.step, unsigned(scan.versions), lanes->data(), slots[0]->stream());
+        launch_roll_lanes(words, scan.step, scan.mask, unsigned(scan.versions), lanes->data(), slots[0]->stream());
         check(cudaStreamSynchronize(slots[0]->stream()), "preparing versions");
     }
     void run() {
@@ -278,7 +278,7 @@ int best_variant(int device, bool roll) {
     const auto found = known.find({device, roll});
     if (found != known.end()) return found->second;
     const unsigned char header[80] = {}, target[32] = {};
-    const ScanJob job{header, target, 0, 0, 0, 0};
+    const ScanJob job{header, target, 0, 0, 0, 0, rolled_mask};
     const CudaHeader h = header_of(job, 0);
     Slot slot(16);
     const unsigned versions = 4096;
@@ -286,7 +286,7 @@ int best_variant(int device, bool roll) {
     if (roll) {
         u32 words[20];
         header_words(&job, 0, words);
-        launch_roll_lanes(words, 0, versions, lanes.data(), slot.stream());
+        launch_roll_lanes(words, 0, rolled_mask, versions, lanes.data(), slot.stream());
     }
     auto seconds = [&](int variant, unsigned n) {
         slot.run([&](const CudaHits& out, cudaStream_t stream) {
@@ -311,7 +311,7 @@ int best_variant(int device, bool roll) {
 std::vector<u32> candidates(const unsigned char* header, u32 nonce, unsigned count, bool roll, int variant, u32 limit) {
     using namespace scan_work_part;
     const unsigned char target[32] = {};
-    const ScanJob job{header, target, 0, 0, 0, 0};
+    const ScanJob job{header, target, 0, 0, 0, 0, rolled_mask};
     CudaHeader h = header_of(job, 0);
     h.limit = limit - 1;
     Slot slot(count);
@@ -319,7 +319,7 @@ std::vector<u32> candidates(const unsigned char* header, u32 nonce, unsigned cou
     if (roll) {
         u32 words[20];
         header_words(&job, 0, words);
-        launch_roll_lanes(words, 0, count, lanes.data(), slot.stream());
+        launch_roll_lanes(words, 0, rolled_mask, count, lanes.data(), slot.stream());
     }
     slot.run([&](const CudaHits& out, cudaStream_t stream) {
         if (roll) launch_roll(h, lanes.data(), count, count, nonce, 1, out, variant, stream);

@@ -18,6 +18,7 @@ struct CudaScan {
     long long count, versions;   // nonces, and versions of each
     bool roll;                   // lanes are versions
     unsigned capacity;           // hits of a launch
+    u32 mask;                    // bits of the version that steps count in
 
     std::mutex mutex;
     long long next_nonce = 0, next_version = 0;

@@ -19,6 +19,7 @@ struct ScanJob {
     long long count;   // start + count <= 2^32
     unsigned int step; // first version, counted from the header's own
     int versions;
+    unsigned int mask = 0x1fffe000; // bits of the version that steps count in; those of BIP 320
 };
 
 struct ScanHit {

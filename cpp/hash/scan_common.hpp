@@ -14,7 +14,7 @@ TR_HD u32 load_little_endian(const u8* p) {
 // The words of a job's header with the version of a step.
 TR_HD void header_words(const ScanJob* job, u32 step, u32* words) {
     for (int i = 0; i < 20; ++i) words[i] = load_big_endian(job->header + 4 * i);
-    words[0] = swap_bytes(rolled_version(swap_bytes(words[0]), step));
+    words[0] = swap_bytes(rolled_version(swap_bytes(words[0]), step, job->mask));
 }
 
 namespace {

@@ -105,14 +105,14 @@ struct Shared {
     std::string failed;
 };
 
-void work(Shared& shared, const Chunks& chunks, const unsigned char* header, const unsigned char* target) {
+void work(Shared& shared, const Chunks& chunks, const unsigned char* header, const unsigned char* target, std::uint32_t mask) {
     const double before = thread_cpu_seconds();
     std::string failed;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits;
     try {
         std::unique_ptr<ScanHit[]> found; // not set to zero: most of it is never touched
         long long room = 0;
-        ScanJob job{header, target, 0, 0, 0, 0};
+        ScanJob job{header, target, 0, 0, 0, 0, mask};
         while (!shared.stop.load(std::memory_order_relaxed)) {
             const long long chunk = shared.next.fetch_add(1, std::memory_order_relaxed);
             if (chunk >= chunks.size()) break;
@@ -144,12 +144,13 @@ void work(Shared& shared, const Chunks& chunks, const unsigned char* header, con
 }
 
 py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long count, const py::bytes& target_bytes,
-               std::uint32_t step, long long versions, int threads, const std::string& backend, const py::object& progress) {
+               std::uint32_t step, long long versions, int threads, const std::string& backend, const py::object& progress,
+               std::uint32_t mask) {
     const std::string header = header_bytes, target = target_bytes;
     if (header.size() != 80) throw py::value_error("header has " + std::to_string(header.size()) + " bytes; allowed: 80");
     if (target.size() != 32) throw py::value_error("target has " + std::to_string(target.size()) + " bytes; allowed: 32");
     if (count < 0 || count > (1LL << 32) - start) throw py::value_error("start + count exceeds 2**32");
-    if (versions < 1 || step + versions > rolled_versions) throw py::value_error("versions is outside 1..65536");
+    if (versions < 1 || step + versions > versions_within(mask)) throw py::value_error("versions is beyond what the mask has");
     if (threads < 1 || threads > 4096) throw py::value_error("threads is outside 1..4096");
     const Chunks chunks(find_backend(backend), start, count, step, versions);
 
@@ -171,7 +172,7 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
                     ++shared.running;
                 }
                 try {
-                    pool.emplace_back(work, std::ref(shared), std::cref(chunks), h, t);
+                    pool.emplace_back(work, std::ref(shared), std::cref(chunks), h, t, mask);
                 } catch (...) { // the system has no more threads: go on with those there are
                     const std::lock_guard<std::mutex> lock(shared.mutex);
                     --shared.running;
@@ -209,7 +210,7 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
     std::uint32_t version = 0;
     for (int i = 3; i >= 0; --i) version = version << 8 | static_cast<unsigned char>(header[static_cast<std::size_t>(i)]);
     py::list hits;
-    for (const auto& [step, nonce] : shared.hits) hits.append(py::make_tuple(nonce, rolled_version(version, step)));
+    for (const auto& [step, nonce] : shared.hits) hits.append(py::make_tuple(nonce, rolled_version(version, step, mask)));
     return py::make_tuple(hits, shared.hashes.load(), wall.count(), shared.cpu_seconds);
 }
 
@@ -253,7 +254,8 @@ double measured_clock_hz() {
 
 void register_mining(py::module_& m) {
     m.def("scan", &scan, py::arg("header"), py::arg("start"), py::arg("count"), py::arg("target"), py::arg("step"), py::arg("versions"),
-          py::arg("threads"), py::arg("backend"), py::arg("progress") = py::none());
+          py::arg("threads"), py::arg("backend"), py::arg("progress") = py::none(),
+          py::arg("mask") = static_cast<std::uint32_t>(rolled_mask));
     m.def("measured_clock_hz", &measured_clock_hz);
     py::dict lanes; // name -> nonces and versions hashed at once, of those that run here
     py::list known; // those of other processors and builds too

@@ -37,6 +37,7 @@ def scan(
     threads: int,
     backend: str,
     progress: Callable[[int, int], Any] | None = None,
+    mask: int = ...,
 ) -> tuple[list[tuple[int, int]], int, float, float]: ...
 
 POOL_FIELDS: tuple[str, ...]
@@ -50,6 +51,7 @@ def simulate_pool(
     ruin_time: NDArray[np.float64],
     threads: int,
     progress: Callable[[int, int], Any] | None = None,
+    mask: int = ...,
 ) -> None: ...
 def philox_words(
     isa: str, counters: NDArray[np.uint32], key: NDArray[np.uint32], out: NDArray[np.uint32]

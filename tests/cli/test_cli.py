@@ -141,6 +141,14 @@ def test_curve_that_does_not_fit_says_what_would() -> None:
     assert "it would fit on 2 devices: --tp 2 --weights bf16" in done.stderr
 
 
+@pytest.mark.parametrize("mode", ["nonce", "roll"])
+@pytest.mark.parametrize("seconds", [0.02, 0.5])
+def test_hash_scans_for_as_long_as_it_is_told(seconds: float, mode: str) -> None:
+    found = document("hash", "--seconds", str(seconds), "--threads", "1", "--mode", mode)
+    assert found["seconds"] >= seconds
+    assert found["cpu_seconds"] <= seconds + 0.3  # a busy machine delays, and does not work
+
+
 def test_hash() -> None:
     found = document("hash", "--seconds", "0.2", "--threads", "1")
     assert found["hash_per_s"] > 1e4

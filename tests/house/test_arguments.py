@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof import economics as ec
 from tokenroof.inference import dataflow, decouple, estimates, speculative
 from tokenroof.records.calibration import Calibration
-from tokenroof.support.arguments import check_options
+from tokenroof.support.arguments import (
+    check_options,
+)
 
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
 POOL = ("H200-SXM", PLAN)
@@ -173,8 +176,44 @@ LOADS = [
 ]  # fmt: skip
 
 
+S21 = ("Antminer S21", "H200-SXM", "gpt-oss-120b")
+YARD = ec.Site(power_w=1e6)
+TIER = ec.Tier("a", 3.0)
+
+MONEY = [
+    (lambda: ec.allocate(3, [TIER], [1]), TypeError, "site is 3; allowed: a Site"),
+    (lambda: ec.allocate(YARD, 3, [1]), TypeError, "tiers is 3; allowed: a sequence of Tier"),
+    (lambda: ec.allocate(YARD, "a", [1]), TypeError, "tiers is 'a'; allowed: a sequence of Tier"),
+    (lambda: ec.allocate(YARD, [TIER], None), TypeError, "supply is None; allowed"),
+    (lambda: ec.allocate(YARD, [TIER], [np.inf]), ValueError, "supply is .*inf.*; allowed: finite"),
+    (lambda: ec.allocate(YARD, [TIER], [1], floors=[np.inf]), ValueError, "floors is .*inf.*; allowed"),
+    (lambda: ec.allocate(YARD, [TIER], [1], split=["1"]), TypeError, "split is .*'1'.*; allowed"),
+    (lambda: ec.allocate(YARD, [TIER], [1], split=[True]), TypeError, "split is .*True.*; allowed"),
+    (lambda: ec.allocate(YARD, [TIER], [1], demand=[np.nan]), ValueError, "demand is .*nan.*; allowed"),
+    (lambda: ec.cost_per_mtok([1, 2], [1, 2, 3], 1), ValueError, r"shapes are tokens_per_s \(2,\), watts \(3,\); allowed"),
+    (lambda: ec.cost_per_mtok(1, 1, 1, pue=0.5), ValueError, "pue is 0.5; allowed: finite numbers >= 1"),
+    (lambda: ec.cost_per_mtok(1, [1, -1], 1), ValueError, r"watts\[1\] is -1.0; allowed: finite numbers >= 0"),
+    (lambda: ec.revenue_per_mwh([1, 2], [1, 2, 3]), ValueError, r"shapes are tokens_per_s_per_mw \(2,\), price_per_mtok"),
+    (lambda: ec.compare_per_mwh(*S21, plan="x"), TypeError, "plan is 'x'; allowed: a Plan or None"),
+    (lambda: ec.compare_per_mwh(*S21, interactivity="x"), TypeError, "interactivity is 'x'; allowed"),
+    (lambda: ec.compare_per_mwh(*S21, input_tokens="x"), TypeError, "input_tokens is 'x'; allowed"),
+    (lambda: ec.compare_per_mwh(*S21, output_tokens=True), TypeError, "output_tokens is True; allowed"),
+    (lambda: ec.compare_per_mwh(*S21, fidelity=3), ValueError, "fidelity is 3; allowed"),
+    (lambda: ec.compare_per_mwh(S21[0], S21[1], 3), TypeError, "model is 3; allowed"),
+    (lambda: ec.token_quotes(3), TypeError, "model is 3; allowed"),
+    (lambda: ec.Market.latest([3]), TypeError, r"model is \[3\]; allowed"),
+    (lambda: ec.Market.latest(utilization="x"), TypeError, "utilization is 'x'; allowed"),
+    (lambda: ec.Market.latest(mining_pue=0.5), ValueError, "mining_pue is 0.5; allowed"),
+    (lambda: ec.Market.latest(price_per_kwh=True), TypeError, "price_per_kwh is True; allowed"),
+    (lambda: ec.Market(hashprice=1, price_per_mtok=1, date=3), TypeError, "date is 3; allowed: text"),
+    (lambda: ec.Market(hashprice=1, price_per_mtok=1, notes="x"), TypeError, "notes is 'x'; allowed"),
+    (lambda: ec.Tier("a", 1.0, model=3), TypeError, "model is 3; allowed"),
+    (lambda: ec.Tier("a", 1.0, provenance=3), TypeError, "provenance is 3; allowed"),
+]  # fmt: skip
+
+
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("call,error,named", DATAFLOW + SITES + OPERATORS + LOADS)
+@pytest.mark.parametrize("call,error,named", DATAFLOW + SITES + OPERATORS + LOADS + MONEY)
 def test_bad_input_is_named(call, error, named):
     with pytest.raises(error, match=named):
         call()

@@ -63,6 +63,26 @@ def test_every_core_of_the_catalogue(core, mode):
     assert scalar.cycles_per_hash > roof.cycles_per_hash
 
 
+def test_a_bound_takes_no_rate_from_memory():
+    """One SHA unit starts at most one instruction a cycle: where nobody timed it, that is its rate."""
+    for core in CORES:
+        timed = core["basis"] == "measured" or "timed_golden_cove" in core.get(
+            "own_sources", {}
+        ).get("pipes_sha", ())
+        assert core["pipes"]["sha"] >= 1 or timed or "sha_ni" not in core["has"], core["name"]
+    for core in ("Zen 2", "Zen 3"):  # a scan took 105 to 114 cycles on a Zen 3
+        assert mining.hash_roofline(core, "roll", "sha_ni").cycles_per_hash < 105
+
+
+@pytest.mark.parametrize("mode", ["nonce", "roll"])
+def test_no_scanner_of_this_machine_beats_its_bound(mode):
+    prefix = "roll_" if mode == "roll" else ""
+    for name, row in mining.backends().items():
+        if row["available"] and row[f"{prefix}bound"] > 0 and name != "cuda":
+            # the clock is measured by the same means and may differ by that much between runs
+            assert row[f"{prefix}hashrate"] <= 1.03 * row[f"{prefix}bound"], name
+
+
 def test_modelled_hashrates():
     # 132 multiprocessors, 1.98 GHz, 64 lanes over 2,267 instructions: 7.38 GH/s
     assert mining.hashrate("H100-SXM") == pytest.approx(7.38e9, rel=2e-3)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tokenroof.support.arguments import is_integer
+
 __all__ = ["LEGACY_STREAM", "LIBRARIES", "library_of", "stream_handle"]
 
 LEGACY_STREAM = 1  # cudaStreamLegacy, as both protocols number it
@@ -100,7 +102,7 @@ def stream_handle(stream: Any) -> int:
                 break
         handle = getattr(handle, "value", handle)
         handle = 0 if handle is None and handle is not stream else handle
-    if isinstance(handle, bool) or not isinstance(handle, (int, np.integer)) or int(handle) < 0:
+    if not is_integer(handle) or int(handle) < 0:
         raise TypeError(
             f"stream is {stream!r}; allowed: a handle, or a stream of CuPy, Torch, Numba or cuda.core"
         )

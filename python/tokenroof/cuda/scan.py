@@ -34,11 +34,11 @@ def devices_of(name: str, argument: str = "backend") -> list[int]:
 
 def part(
     numbers: list[int], raw: bytes, start: int, count: int, aim: bytes, step: int, versions: int,
-    tell: Callable[[int, int], Any] | None,
+    tell: Callable[[int, int], Any] | None, **mask: int,
 ) -> tuple[list[tuple[int, int]], int, float, float, str, bool]:  # fmt: skip
     """Hits, hashes, seconds, processor seconds, what failed, and whether that was a lack of memory."""
     found: tuple[list[tuple[int, int]], int, float, float, str, bool] = module().scan(
-        raw, start, count, aim, step, versions, numbers, tell
+        raw, start, count, aim, step, versions, numbers, tell, **mask
     )
     return found
 

@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier
+from tokenroof.support.arguments import real_numbers, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -65,11 +66,16 @@ class Allocation:
 
 def _column(name: str, value: ArrayLike | None, default: float, n: int) -> NDArray[np.float64]:
     """One number per tier."""
-    array = np.full(n, default) if value is None else np.asarray(value, dtype=np.float64)
+    if value is None:
+        return np.full(n, default)
+    array = real_numbers(value)
+    if array is None:
+        raise TypeError(f"{name} is {shown(value)}; allowed: numbers >= 0, one for each tier")
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
-    if not (array >= 0).all():
-        raise ValueError(f"{name} is {value!r}; allowed: numbers >= 0")
+    # an infinite default may be given too: demand without limit
+    if not (array >= 0).all() or (np.isinf(array).any() and np.isfinite(default)):
+        raise ValueError(f"{name} is {shown(value)}; allowed: finite numbers >= 0")
     return array
 
 
@@ -108,7 +114,7 @@ def allocate(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         For lengths that differ, numbers below zero, floors that do not fit, or a split that gives a
         tier less than its floor.
 
@@ -119,10 +125,14 @@ def allocate(
     >>> allocate(site, tiers, supply=[1.2e6, 1.2e5], demand=[3e8, 3.6e7]).power_mw
     array([200., 300.])
     """
+    if not isinstance(site, Site):
+        raise TypeError(f"site is {site!r}; allowed: a Site")
+    if not isinstance(tiers, Sequence) or not all(isinstance(tier, Tier) for tier in tiers):
+        raise TypeError(f"tiers is {tiers!r}; allowed: a sequence of Tier")
+    if supply is None:
+        raise TypeError("supply is None; allowed: numbers >= 0, one for each tier")
     n, names = len(tiers), tuple(tier.name for tier in tiers)
     rate = _column("supply", supply, 0.0, n)
-    if not np.isfinite(rate).all():
-        raise ValueError(f"supply is {supply!r}; allowed: finite numbers")
     sold, low = _column("demand", demand, np.inf, n), _column("floors", floors, 0.0, n)
     price = np.array([tier.price_per_mtok for tier in tiers])
     value = price * rate * _MTOK_PER_TOKEN_S_YEAR * site.utilization

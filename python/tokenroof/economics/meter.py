@@ -12,7 +12,8 @@ from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.markets import Quote, latest
 from tokenroof.economics.prices import token_quotes
 from tokenroof.records.model import Model
-from tokenroof.support.arguments import finite_number, is_number
+from tokenroof.records.plan import Plan
+from tokenroof.support.arguments import finite_number, is_number, share
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
     from tokenroof.records.miner import Miner
-    from tokenroof.records.plan import Plan
 
 _MEDIUM = 3.0  # the price of the keynote's medium tier [$/Mtok]
 
@@ -59,11 +59,16 @@ class Market:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        put = object.__setattr__  # float64 of whatever number came
         for name in ("hashprice", "price_per_mtok", "price_per_mtok_input", "price_per_kwh"):
-            finite_number(name, getattr(self, name))
-        finite_number("mining_pue", self.mining_pue, 1.0)
-        if finite_number("utilization", self.utilization, above=True) > 1.0:
-            raise ValueError(f"utilization is {self.utilization!r}; allowed: above 0, at most 1")
+            put(self, name, finite_number(name, getattr(self, name)))
+        put(self, "mining_pue", finite_number("mining_pue", self.mining_pue, 1.0))
+        put(self, "utilization", share("utilization", self.utilization))
+        if not isinstance(self.date, str):
+            raise TypeError(f"date is {self.date!r}; allowed: text")
+        if isinstance(self.notes, str) or not all(isinstance(note, str) for note in self.notes):
+            raise TypeError(f"notes is {self.notes!r}; allowed: a tuple of text")
+        put(self, "notes", tuple(self.notes))
 
     @classmethod
     def latest(
@@ -130,10 +135,10 @@ class Market:
         )
         notes = (
             f"hashprice {hash_quote.value:g} $/PH/day, {hash_quote.date} ({hash_quote.source})",
-            f"electricity {kwh:g} $/kWh, {said}",
+            f"electricity {found.price_per_kwh:g} $/kWh, {said}",
             tokens,
-            f"{100.0 * utilization:.15g}% of the inference capacity sold (assumption)",
-            f"mine's PUE {mining_pue:g} (assumption)",
+            f"{100.0 * found.utilization:.15g}% of the inference capacity sold (assumption)",
+            f"mine's PUE {found.mining_pue:g} (assumption)",
         )
         return replace(found, notes=notes)
 
@@ -153,6 +158,10 @@ def _token_prices(
     model: str | Model | None, output: float | None, given_input: float | None
 ) -> tuple[float, float, str]:
     """Prices of output and input tokens [$/Mtok], and a note that says whose they are."""
+    if output is not None:
+        output = finite_number("price_per_mtok", output)
+    if given_input is not None:
+        given_input = finite_number("price_per_mtok_input", given_input)
     if model is not None and (output is None or given_input is None):
         into_quote, out_quote = token_quotes(model)
         out = out_quote.value if output is None else output
@@ -275,6 +284,8 @@ def compare_per_mwh(
     from tokenroof.serving import frontier
 
     m = find_miner(miner)
+    if plan is not None and not isinstance(plan, Plan):
+        raise TypeError(f"plan is {plan!r}; allowed: a Plan or None")
     least = finite_number("interactivity", interactivity, above=True)
     prices = Market.latest(model) if market is None else market
     if not isinstance(prices, Market):
@@ -297,7 +308,9 @@ def compare_per_mwh(
     if usable.size:
         i = usable[0]  # by growing interactivity: the slowest that is fast enough earns most
         rate = float(front.output_tokens_per_s_per_mw.values[i]) * prices.utilization
-        billed = prices.price_per_mtok + prices.price_per_mtok_input * input_tokens / output_tokens
+        billed = prices.price_per_mtok + prices.price_per_mtok_input * (
+            float(input_tokens) / float(output_tokens)
+        )
         inference = float(k.token_revenue_per_mwh(rate, billed))
         speed = float(front.interactivity.values[i])
         users = float(front.concurrency.values[i])

@@ -41,7 +41,7 @@ def token_quotes(model: str | Model) -> tuple[Quote, Quote]:
     ------
     KeyError
         For an unknown name, with near matches.
-    ValueError
+    ValueError, TypeError
         If the catalogue has no price of that model.
 
     Examples
@@ -49,6 +49,8 @@ def token_quotes(model: str | Model) -> tuple[Quote, Quote]:
     >>> [quote.value for quote in token_quotes("gpt-oss-120b")]
     [0.15, 0.6]
     """
+    if not isinstance(model, (str, Model)):
+        raise TypeError(f"model is {model!r}; allowed: a name or a Model")
     name = model.name if isinstance(model, Model) else find_model(model).name
     known = {normalise(of): item for of, item in _QUOTED.items()}
     item = known.get(normalise(name))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokenroof.economics.flows import crf
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, share
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,13 @@ class Site:
     utilization: float = 1.0
 
     def __post_init__(self) -> None:
-        finite_number("power_w", self.power_w, above=True)
-        finite_number("pue", self.pue, 1.0)
-        finite_number("price_per_kwh", self.price_per_kwh)
-        finite_number("capex", self.capex)
-        finite_number("life_years", self.life_years, above=True)
-        finite_number("discount_rate", self.discount_rate)
-        finite_number("om_per_year", self.om_per_year)
-        if finite_number("utilization", self.utilization, above=True) > 1.0:
-            raise ValueError(f"utilization is {self.utilization!r}; allowed: above 0, at most 1")
+        put = object.__setattr__  # float64 of whatever number came
+        for name in ("power_w", "life_years"):
+            put(self, name, finite_number(name, getattr(self, name), above=True))
+        for name in ("price_per_kwh", "capex", "discount_rate", "om_per_year"):
+            put(self, name, finite_number(name, getattr(self, name)))
+        put(self, "pue", finite_number("pue", self.pue, 1.0))
+        put(self, "utilization", share("utilization", self.utilization))
 
     @property
     def mwh_per_year(self) -> float:

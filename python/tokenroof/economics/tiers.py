@@ -37,10 +37,15 @@ class Tier:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name is {self.name!r}; allowed: text")
-        finite_number("price_per_mtok", self.price_per_mtok)
+        put = object.__setattr__  # float64 of whatever number came
+        put(self, "price_per_mtok", finite_number("price_per_mtok", self.price_per_mtok))
         for name in ("interactivity", "context"):
             if getattr(self, name) is not None:
-                finite_number(name, getattr(self, name), above=True)
+                put(self, name, finite_number(name, getattr(self, name), above=True))
+        if self.model is not None and not isinstance(self.model, str):
+            raise TypeError(f"model is {self.model!r}; allowed: text or None")
+        if not isinstance(self.provenance, Mapping):
+            raise TypeError(f"provenance is {self.provenance!r}; allowed: a mapping")
 
 
 def gtc2026_tiers() -> tuple[Tier, ...]:

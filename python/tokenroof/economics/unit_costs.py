@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tokenroof import kernels
+from tokenroof.support.arguments import check_shapes, kept
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -37,15 +36,25 @@ def cost_per_mtok(
     float or ndarray
         [$/Mtok].
 
+    Raises
+    ------
+    ValueError, TypeError
+        For a number out of its range, what is no number, or shapes that do not broadcast, by name.
+
     Examples
     --------
     >>> round(float(cost_per_mtok(1000.0, 3600.0, 0.1, cost_per_hour=3.6)), 9)
     1.1
     """
     k: Any = kernels
-    power = np.asarray(watts, dtype=float) * np.asarray(pue, dtype=float)
-    hours = k.cost_per_mtok(np.asarray(cost_per_hour, dtype=float), tokens_per_s)
-    return hours + k.energy_cost_per_mtok(power, tokens_per_s, price_per_kwh)
+    rate, power, price, hourly, overhead = (
+        kept("tokens_per_s", tokens_per_s), kept("watts", watts), kept("price_per_kwh", price_per_kwh),
+        kept("cost_per_hour", cost_per_hour), kept("pue", pue, 1.0),
+    )  # fmt: skip
+    check_shapes(
+        tokens_per_s=rate, watts=power, price_per_kwh=price, cost_per_hour=hourly, pue=overhead
+    )
+    return k.cost_per_mtok(hourly, rate) + k.energy_cost_per_mtok(power * overhead, rate, price)
 
 
 def revenue_per_mwh(tokens_per_s_per_mw: ArrayLike, price_per_mtok: ArrayLike) -> Any:
@@ -63,10 +72,20 @@ def revenue_per_mwh(tokens_per_s_per_mw: ArrayLike, price_per_mtok: ArrayLike) -
     float or ndarray
         [$/MWh].
 
+    Raises
+    ------
+    ValueError, TypeError
+        For a number below zero, what is no number, or shapes that do not broadcast, by name.
+
     Examples
     --------
     >>> float(revenue_per_mwh(1e6, 2.0))
     7200.0
     """
     k: Any = kernels
-    return k.token_revenue_per_mwh(tokens_per_s_per_mw, price_per_mtok)
+    rate, price = (
+        kept("tokens_per_s_per_mw", tokens_per_s_per_mw),
+        kept("price_per_mtok", price_per_mtok),
+    )
+    check_shapes(tokens_per_s_per_mw=rate, price_per_mtok=price)
+    return k.token_revenue_per_mwh(rate, price)

@@ -17,8 +17,10 @@ from tokenroof.mining.bitcoin import (
     TARGET_LIMIT,
     bits_from_target,
     difficulty,
+    difficulty_of,
     retarget,
     target_from_bits,
+    target_from_difficulty,
     work,
 )
 from tokenroof.mining.chain import Chain
@@ -87,6 +89,7 @@ __all__ = [
     "cost_curve",
     "curtailment",
     "difficulty",
+    "difficulty_of",
     "difficulty_path",
     "double_spend_probability",
     "equilibrium",
@@ -113,6 +116,7 @@ __all__ = [
     "subsidy",
     "supply",
     "target_from_bits",
+    "target_from_difficulty",
     "time_to_block_quantile",
     "work",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 
-import numpy as np
+from tokenroof.support.arguments import is_integer, is_number, shown
 
 #: The easiest target that the main chain allows.
 TARGET_LIMIT = 2**224 - 1
@@ -18,10 +19,10 @@ COIN = 10**8
 
 
 def whole_number(name: str, value: object, low: int) -> int:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if not is_integer(value):
         raise TypeError(f"{name} is {value!r}; allowed: an integer >= {low}")
     if value < low:
-        raise ValueError(f"{name} is {value!r}; allowed: an integer >= {low}")
+        raise ValueError(f"{name} is {shown(value)}; allowed: an integer >= {low}")
     return int(value)
 
 
@@ -32,7 +33,7 @@ def _bits(bits: int | str) -> int:
         if len(text) != 8 or any(c not in "0123456789abcdefABCDEF" for c in text):
             raise ValueError(f"bits is {bits[:40]!r}; allowed: eight hexadecimal digits")
         return int(text, 16)
-    if isinstance(bits, (bool, np.bool_)) or not isinstance(bits, (int, np.integer)):
+    if not is_integer(bits):
         raise TypeError(f"bits is {bits!r}; allowed: an integer or eight hexadecimal digits")
     if not 0 <= bits < 2**32:
         raise ValueError(f"bits is {bits!r}; allowed: 0 to 2**32 - 1")
@@ -118,7 +119,7 @@ def bits_from_target(target: int) -> int:
 
 
 def checked_target(target: int) -> int:
-    if isinstance(target, (bool, np.bool_)) or not isinstance(target, (int, np.integer)):
+    if not is_integer(target):
         raise TypeError(f"target is {target!r}; allowed: an integer")
     if not 1 <= target < 2**256:
         raise ValueError(f"target is {target!r}; allowed: 1 to 2**256 - 1")
@@ -144,6 +145,97 @@ def difficulty(bits: int | str) -> float:
     16307.420938523983
     """
     return float(Fraction(DIFFICULTY_ONE, target_from_bits(bits)))
+
+
+def target_from_difficulty(difficulty: float | Fraction | Decimal) -> int:
+    """Target of a difficulty, of a block or of a pool's shares, exactly: floor(0xffff * 2**208 / it).
+
+    Parameters
+    ----------
+    difficulty : int, float, Fraction or Decimal
+        How many times harder than the first block; below 1 easier. A float counts as the number
+        that it is, to its last bit [1].
+
+    Returns
+    -------
+    int
+        The largest hash that meets it.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no number above zero, or its target is none of 1 to 2**256 - 1.
+
+    References
+    ----------
+    Bitcoin Core, GetDifficulty; the Stratum protocol's mining.set_difficulty.
+
+    Examples
+    --------
+    >>> target_from_difficulty(1) == target_from_bits("1d00ffff")
+    True
+    >>> from fractions import Fraction
+    >>> target_from_difficulty(Fraction(1, 3)) == 3 * target_from_difficulty(1)
+    True
+    """
+    allowed = "allowed: a number > 0 whose target is at least 1 and below 2**256"
+    if not is_number(difficulty):
+        raise TypeError(f"difficulty is {difficulty!r}; {allowed}")
+    try:
+        exact = int(difficulty) if is_integer(difficulty) else difficulty
+        ratio = Fraction(*exact.as_integer_ratio())
+    except (ValueError, OverflowError):  # NaN, infinite
+        raise ValueError(f"difficulty is {difficulty!r}; {allowed}") from None
+    if ratio > 0:
+        target = int(DIFFICULTY_ONE / ratio)
+        if 1 <= target < 2**256:
+            return target
+    raise ValueError(f"difficulty is {shown(difficulty)}; {allowed}")
+
+
+def difficulty_of(digest: bytes | bytearray | memoryview | str | int) -> float:
+    """Difficulty that a hash meets: (0xffff * 2**208) / the hash, read as a number.
+
+    Parameters
+    ----------
+    digest : bytes, str or int
+        A hash: its 32 bytes as SHA-256 gives them, 64 hexadecimal digits as blocks are named by
+        (the bytes backwards, so that zeros lead), or the number.
+
+    Returns
+    -------
+    float
+        The largest difficulty whose target the hash is not above, rounded; infinite for zero [1].
+
+    Raises
+    ------
+    ValueError, TypeError
+        If it is no hash of 256 bits.
+
+    Examples
+    --------
+    >>> genesis = "000000000019d6689c085ae165831e934ff763ae46a2a6c172b3f1b60a8ce26f"
+    >>> round(difficulty_of(genesis), 3)
+    2536.426
+    """
+    allowed = "allowed: 32 bytes, 64 hexadecimal digits or an integer below 2**256"
+    if isinstance(digest, str):
+        text = digest.strip().removeprefix("0x")
+        if len(text) != 64 or any(c not in "0123456789abcdefABCDEF" for c in text):
+            raise ValueError(f"digest is {digest[:80]!r}; {allowed}")
+        value = int(text, 16)
+    elif isinstance(digest, (bytes, bytearray, memoryview)):
+        raw = bytes(digest)
+        if len(raw) != 32:
+            raise ValueError(f"digest has {len(raw)} bytes; {allowed}")
+        value = int.from_bytes(raw, "little")
+    elif is_integer(digest):
+        value = int(digest)
+        if not 0 <= value < 2**256:
+            raise ValueError(f"digest is {shown(digest)}; {allowed}")
+    else:
+        raise TypeError(f"digest is {digest!r}; {allowed}")
+    return float(Fraction(DIFFICULTY_ONE, value)) if value else float("inf")
 
 
 def work(bits: int | str) -> int:
@@ -210,7 +302,7 @@ def next_bits(
     """`retarget` of a chain whose periods should take so many seconds, and of its easiest target."""
     times = []
     for name, value in (("first_time", first_time), ("last_time", last_time)):
-        if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        if not is_integer(value):
             raise TypeError(f"{name} is {value!r}; allowed: an integer")
         if not 0 <= value < 2**32:
             raise ValueError(f"{name} is {value!r}; allowed: 0 to 2**32 - 1")

@@ -9,45 +9,15 @@ import numpy as np
 
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import check_shapes, finite_number
+from tokenroof.support.arguments import check_shapes, finite_number, reals
+
+__all__ = [
+    "fee_of", "number_or_array", "overhead_of", "pool_fee", "powered", "reals", "reward_of",
+    "usable_processors",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-
-def reals(
-    name: str,
-    value: ArrayLike,
-    low: float | None = 0.0,
-    *,
-    above: bool = False,
-    below: float | None = None,
-) -> NDArray[np.float64]:
-    """Finite numbers in a range; an error names the first that is not, and its place."""
-    allowed = "finite numbers"
-    if low is not None:
-        allowed += f" {'>' if above else '>='} {low:g}"
-    if below is not None:
-        allowed += f" and < {below:g}"
-    try:
-        # an integer may be longer than numpy's
-        given = np.asarray(float(value) if type(value) is int else value)
-    except (ValueError, OverflowError):  # also rows of unlike length
-        given = np.asarray(None)
-    if given.dtype.kind not in "iuf":
-        raise TypeError(f"{name} is {value!r}; allowed: {allowed}")
-    array = given.astype(np.float64)
-    bad = ~np.isfinite(array)
-    if low is not None:
-        bad |= (array <= low) if above else (array < low)
-    if below is not None:
-        bad |= array >= below
-    if bad.any():
-        first = np.argwhere(bad)[0].tolist()
-        raise ValueError(
-            f"{name}{first or ''} is {float(array[tuple(first)])!r}; allowed: {allowed}"
-        )
-    return array
 
 
 def powered(machine: str | Miner) -> tuple[Miner, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from types import ModuleType
@@ -12,12 +12,20 @@ from typing import Any
 
 from tokenroof import _core
 from tokenroof.mining.bitcoin import checked_target, target_from_bits, whole_number
+from tokenroof.mining.fastest import best_rates
 from tokenroof.mining.hash_roofline import core_cycles, local_core
 from tokenroof.mining.inputs import usable_processors
+from tokenroof.mining.scan_range import (
+    BIP320_MASK,
+    checked_mask,
+    checked_range,
+    header_bytes,
+    narrow,
+    rectangles,
+)
 
 __all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
 
-_NONCES, _VERSIONS = 2**32, 2**16  # of a header; the 16 bits of BIP 320
 _MOST_THREADS = 1024
 # Hits, headers hashed, wall and processor time, why a device failed, and whether for want of memory.
 _Found = tuple[list[tuple[int, int]], int, float, float, str, bool]
@@ -71,43 +79,6 @@ class ScanError(RuntimeError):
         return type(self), (str(self), self.hits, self.hashes)
 
 
-def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
-    """The 80 bytes of a block header, from bytes or hexadecimal digits.
-
-    Parameters
-    ----------
-    header : bytes, bytearray, memoryview or str
-
-    Returns
-    -------
-    bytes
-
-    Raises
-    ------
-    ValueError, TypeError
-        If there are not 80 bytes, or a digit is not hexadecimal.
-
-    Examples
-    --------
-    >>> len(header_bytes("00" * 80))
-    80
-    """
-    if isinstance(header, str):
-        try:
-            raw = bytes.fromhex(header.strip())
-        except ValueError:
-            raise ValueError(
-                f"header is {header[:20]!r}...; allowed: 160 hexadecimal digits"
-            ) from None
-    elif isinstance(header, (bytes, bytearray, memoryview)):
-        raw = bytes(header)
-    else:
-        raise TypeError(f"header is {type(header).__name__}; allowed: bytes or hexadecimal text")
-    if len(raw) != 80:
-        raise ValueError(f"header has {len(raw)} bytes; allowed: 80")
-    return raw
-
-
 def scan(
     header: bytes | str,
     start: int = 0,
@@ -117,6 +88,7 @@ def scan(
     threads: int | None = None,
     backend: str | None = None,
     progress: Callable[[int, int], Any] | None = None,
+    version_mask: int | str = BIP320_MASK,
 ) -> ScanResult:
     """Hash a header with `count` nonces and return those that meet the target.
 
@@ -133,8 +105,9 @@ def scan(
     target : int, optional
         Hashes at or below it are hits; by default what the header's nBits say.
     versions : int
-        Versions to try with each nonce, rolled in the bits of BIP 320 from the header's on (1 to
-        65536). As many as a backend has lanes are hashed at once, with one schedule: faster.
+        Versions to try with each nonce, rolled in the bits of `version_mask` from the header's on: at
+        most two to the power of their number, and 2**24. As many as a backend has lanes are hashed at
+        once, with one schedule: faster.
     threads : int, optional
         By default one for each processor that this process may use; CUDA devices have one each.
     backend : str, optional
@@ -142,6 +115,10 @@ def scan(
         ``TOKENROOF_HASH_BACKEND``. "cuda" scans on all CUDA devices, "cuda:1" on that one.
     progress : callable, optional
         Called with hashes done and in all, some ten times a second.
+    version_mask : int or str
+        Bits of the version that may change, as a number or eight hexadecimal digits, as a pool gives
+        them (BIP 310). By default those of BIP 320; ``0x1fffffe0`` are those of BIP 323. Read as one
+        number, they count on from the header's, and begin again after the last; no other bit changes.
 
     Returns
     -------
@@ -159,7 +136,7 @@ def scan(
 
     References
     ----------
-    FIPS 180-4; BIP 320.
+    FIPS 180-4; BIP 310, 320 and 323.
 
     Examples
     --------
@@ -169,7 +146,8 @@ def scan(
     [(2083236893, 1)]
     """
     raw = header_bytes(header)
-    parts = list(_parts(*_headers(start, count, versions)))
+    mask = checked_mask(version_mask)
+    parts = list(rectangles(*checked_range(start, count, versions, mask)))
     if target is None:
         target = target_from_bits(int.from_bytes(raw[72:76], "little"))
     aim = checked_target(target).to_bytes(32, "little")
@@ -182,35 +160,21 @@ def scan(
     name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest(widest)
     devices = _devices(name)
     if devices:
-        hasher, wide = partial(_cuda_scan().part, devices), _cuda_scan().least_rolled()
+        parts = list(narrow(parts))
+        given = {} if mask == BIP320_MASK else {"mask": mask}
+        hasher, wide = partial(_cuda_scan().part, devices, **given), _cuda_scan().least_rolled()
     else:
-        hasher, wide = partial(_on_processor, name, workers), _core.HASH_BACKENDS[name][1]
+        hasher, wide = partial(_on_processor, name, workers, mask), _core.HASH_BACKENDS[name][1]
     mode = "roll" if widest > 1 and widest >= wide else "nonce"
     return ScanResult(*_hash(hasher, raw, aim, parts, progress), name, mode)
 
 
-def _headers(start: int, count: int, versions: int) -> tuple[int, int, int]:
-    """First nonce, headers and versions of a scan, checked."""
-    first, number = whole_number("start", start, 0), whole_number("count", count, 0)
-    rolled = whole_number("versions", versions, 1)
-    if rolled > _VERSIONS:
-        raise ValueError(f"versions is {rolled}; allowed: 1 to {_VERSIONS}, the bits of BIP 320")
-    if first >= _NONCES or (first + number > _NONCES and rolled == 1):
-        raise ValueError(
-            f"start + count is {first} + {number}; allowed: start below 2**32, and at most 2**32 in "
-            "all, or versions above 1 to roll on to"
-        )
-    if first + number > rolled * _NONCES:
-        raise ValueError(f"start + count is {first} + {number}; allowed: versions * 2**32 at most")
-    return first, number, rolled
-
-
 def _on_processor(
-    name: str, workers: int, raw: bytes, begin: int, nonces: int, aim: bytes, step: int, many: int,
+    name: str, workers: int, mask: int, raw: bytes, begin: int, nonces: int, aim: bytes, step: int, many: int,
     progress: Callable[[int, int], None] | None,
 ) -> _Found:  # fmt: skip
     """A rectangle of nonces and versions, hashed by a backend of this processor."""
-    found = _core.scan(raw, begin, nonces, aim, step, many, workers, name, progress)
+    found = _core.scan(raw, begin, nonces, aim, step, many, workers, name, progress, mask)
     return *found, "", False
 
 
@@ -262,35 +226,30 @@ def _devices(name: str) -> list[int]:
     )
 
 
-def _parts(start: int, count: int, versions: int) -> Iterator[tuple[int, int, int, int]]:
-    """Rectangles (start, count, first version, versions) that make up a scan, in order."""
-    if start + count <= _NONCES:
-        yield start, count, 0, versions
-        return
-    yield start, _NONCES - start, 0, 1
-    whole, rest = divmod(start + count - _NONCES, _NONCES)
-    if whole:
-        yield 0, _NONCES, 1, whole
-    if rest:
-        yield 0, rest, 1 + whole, 1
-
-
 _measuring = threading.Lock()
 
 
 @cache
 def _measured() -> dict[str, dict[str, float]]:
-    """Hashes per second of one thread by backend and mode: the best of short runs in turns, 0.1 s in all."""
-    rates = {name: {"nonce": 0.0, "roll": 0.0} for name in _core.HASH_BACKENDS}
+    """Hashes per second of one thread by backend and mode."""
+    runs: dict[tuple[str, str], Callable[[], tuple[int, float]]] = {}
+    for name, (lanes, wide) in _core.HASH_BACKENDS.items():
+        hashes = 2**13 if lanes > 1 else 2**10  # half a millisecond: most are disturbed by nothing
+        many = 96 if wide > 1 else 8
+        runs[name, "nonce"] = partial(_run, name, hashes, 1)
+        runs[name, "roll"] = partial(_run, name, max(hashes // many, 1), many)
+    rates = best_rates(runs)
+    return {
+        name: {mode: rates[name, mode] for mode in ("nonce", "roll")}
+        for name in _core.HASH_BACKENDS
+    }
+
+
+def _run(name: str, nonces: int, versions: int) -> tuple[int, float]:
+    """Hashes of a short run, and its processor time [s]."""
     aim = (1).to_bytes(32, "little")
-    for _ in range(4):  # in turns, so that a busy moment does not hit one backend alone
-        for name, (lanes, wide) in _core.HASH_BACKENDS.items():
-            hashes = 2**15 if lanes > 1 else 2**12
-            many = 96 if wide > 1 else 8
-            for mode, count, versions in (("nonce", hashes, 1), ("roll", 2 * hashes // many, many)):
-                _, done, _, cpu = _core.scan(bytes(80), 0, count, aim, 0, versions, 1, name, None)
-                rates[name][mode] = max(rates[name][mode], done / cpu if cpu > 0 else 0.0)
-    return rates
+    _, done, _, cpu = _core.scan(bytes(80), 0, nonces, aim, 0, versions, 1, name, None)
+    return done, cpu
 
 
 def _rates() -> dict[str, dict[str, float]]:
@@ -328,8 +287,9 @@ def backends() -> dict[str, dict[str, Any]]:
     >>> backends()["scalar"]["available"]
     True
     """
+    before = _core.measured_clock_hz()
     rates, core = _rates(), local_core()
-    clock = _core.measured_clock_hz()
+    clock = max(before, _core.measured_clock_hz())  # a bound is at the highest clock that was seen
     out: dict[str, dict[str, Any]] = {}
     for name in _core.HASH_BACKENDS_KNOWN:
         if name not in rates:

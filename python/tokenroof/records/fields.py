@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from tokenroof.support.arguments import real_numbers, shown
+
 __all__ = ["number", "whole"]
 
 # What is printed where the SI unit is wanted.
@@ -18,13 +20,11 @@ def number(
     A value below `least` is one in another unit: the message names the one that is wanted.
     """
     allowed = "a finite number >= 0" if zero else "a finite number > 0"
-    message = f"{owner}: {name} must be {allowed}, not {value!r}"
-    if isinstance(value, (bool, str, bytes)):
+    message = f"{owner}: {name} must be {allowed}, not {shown(value)}"
+    given = real_numbers(value)
+    if given is None or given.ndim:
         raise TypeError(message)
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, OverflowError):
-        raise TypeError(message) from None
+    number = float(given)
     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
         raise ValueError(message)
     if 0.0 < number < least:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.records import dtypes
+from tokenroof.support.arguments import is_integer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,7 +22,7 @@ _DEGREES = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
 
 
 def _degree(field: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+    if not is_integer(value) or value < 1:
         raise ValueError(f"{field} is {value!r}; allowed: a positive integer")
     return int(value)
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from tokenroof.support.arguments import is_integer
+
 __all__ = ["Shapes"]
 
 _POSITIVE = ("hidden", "vocab", "layers")
@@ -144,7 +146,7 @@ class Shapes:
 
 def _size(field: str, value: object, positive: bool) -> int:
     low = 1 if positive else 0
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+    if not is_integer(value):
         raise TypeError(f"{field} is {value!r}; allowed: a whole number >= {low}")
     if not low <= value <= _LARGEST:
         raise ValueError(f"{field} is {value!r}; allowed: a whole number >= {low}, at most 1e12")

@@ -5,13 +5,12 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tokenroof.inference.door import check_units
 from tokenroof.records import dtypes
 from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
+from tokenroof.support.arguments import is_integer
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -75,11 +74,7 @@ def default_plans(
     """
     if devices_max is None:
         devices_max = max(device.link_domain_size or 1, 8)
-    if (
-        isinstance(devices_max, bool)
-        or not isinstance(devices_max, (int, np.integer))
-        or devices_max < 1
-    ):
+    if not is_integer(devices_max) or devices_max < 1:
         raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
     domain = link_domain(device)
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -11,35 +13,135 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+def shown(value: object) -> str:
+    """A value as an error quotes it; Python refuses to print the longest integers."""
+    try:
+        return repr(value)
+    except ValueError:
+        return "an integer of thousands of digits"
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    """Whether it is one integer, Python's or NumPy's: no truth value, and no span of time."""
+    whole = isinstance(value, (int, np.integer))
+    return whole and not isinstance(value, (bool, np.bool_, np.timedelta64))
+
+
 def is_number(value: object) -> bool:
-    """Whether it is one real number, Python's or NumPy's, and no bool."""
-    real = isinstance(value, (int, float, np.integer, np.floating))
-    return real and not isinstance(value, bool)
+    """Whether it is one real number, Python's or NumPy's: no truth value, text or span of time."""
+    return is_integer(value) or isinstance(value, (float, np.floating, Fraction, Decimal))
 
 
 def number(value: object) -> float:
-    """One real number as a float; NaN for anything else, and for an integer beyond float64."""
+    """One real number as a float; NaN for anything else, infinite for one beyond float64."""
+    return _as_float(value) if is_number(value) else np.nan
+
+
+def real_numbers(value: object) -> NDArray[np.float64] | None:
+    """Real numbers as float64; None for anything else among them.
+
+    The one answer to what a number is, for one and for many: integers and floats of Python and NumPy
+    of any width, decimals and fractions. Truth values, text, None, complex numbers, dates and spans of
+    time are none, in lists and arrays of objects too. What float64 cannot hold is infinite.
+
+    Examples
+    --------
+    >>> from decimal import Decimal
+    >>> real_numbers([Decimal("0.1"), 2])
+    array([0.1, 2. ])
+    >>> real_numbers([True, 2]) is real_numbers("2") is real_numbers(np.timedelta64(2)) is None
+    True
+    """
+    if is_number(value):
+        return np.asarray(_as_float(value))
+    if _hides_no_number(value):
+        return None
     try:
-        return float(value) if is_number(value) else np.nan  # type: ignore[arg-type]
+        given = np.asarray(value)
+    except (ValueError, TypeError, OverflowError):  # rows of unlike length
+        return None
+    if given.dtype.kind == "O":
+        items = given.ravel().tolist()
+        if not all(map(is_number, items)):
+            return None
+        return np.array([_as_float(item) for item in items], dtype=np.float64).reshape(given.shape)
+    if given.dtype.kind not in "iuf":
+        return None
+    with np.errstate(over="ignore"):  # of wider floats
+        return given.astype(np.float64)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
     except OverflowError:
+        return np.inf if value > 0 else -np.inf
+    except ValueError:  # a signalling NaN of Decimal
         return np.nan
+
+
+def _hides_no_number(value: object) -> bool:
+    """Whether there is a truth value in a list, which NumPy would take for a number."""
+    if isinstance(value, (list, tuple)):
+        return any(map(_hides_no_number, value))
+    return isinstance(value, (bool, np.bool_))
+
+
+def reals(
+    name: str,
+    value: ArrayLike,
+    low: float | None = 0.0,
+    *,
+    above: bool = False,
+    below: float | None = None,
+) -> NDArray[np.float64]:
+    """Finite numbers in a range; an error names the first that is not, and its place."""
+    allowed = "finite numbers"
+    if low is not None:
+        allowed += f" {'>' if above else '>='} {low:g}"
+    if below is not None:
+        allowed += f" and < {below:g}"
+    array = real_numbers(value)
+    if array is None:
+        raise TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
+    bad = ~_inside(array, low, above=above)
+    if below is not None:
+        bad |= array >= below
+    if bad.any():
+        first = np.argwhere(bad)[0].tolist()
+        found = float(array[tuple(first)])
+        # what float64 cannot hold is quoted as it came
+        said = shown(value) if np.isinf(found) and is_integer(value) else repr(found)
+        raise ValueError(f"{name}{first or ''} is {said}; allowed: {allowed}")
+    return array
+
+
+def _inside(
+    array: NDArray[np.float64], low: float | None, *, above: bool = False
+) -> NDArray[np.bool_]:
+    inside = np.asarray(np.isfinite(array))
+    return inside if low is None else inside & ((array > low) if above else (array >= low))
 
 
 def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[np.float64]:
     """Real, finite numbers of a load, zero or more."""
-    try:
-        given = np.asarray(value)
-        if given.dtype.kind in "bcSUVmM":  # text that reads as a number, or half of a complex one
-            raise TypeError
-        array = given.astype(np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{field} is {value!r}; allowed: real numbers") from None
-    bad = ~(np.isfinite(array) & ((array > 0) if positive else (array >= 0)))
+    array = real_numbers(value)
+    if array is None:
+        raise TypeError(f"{field} is {shown(value)}; allowed: real numbers")
+    bad = ~_inside(array, 0.0, above=positive)
     if bad.any():
         first: Any = array[bad].flat[0] if array.ndim else array.item()
         kind = "> 0" if positive else ">= 0"
-        raise ValueError(f"{field} is {first:g}; allowed: finite numbers {kind}")
+        said = shown(value) if np.isinf(first) and is_integer(value) else f"{first:g}"
+        raise ValueError(f"{field} is {said}; allowed: finite numbers {kind}")
     return array
+
+
+def kept(name: str, value: ArrayLike, low: float | None = 0.0) -> Any:
+    """`reals` of what brings labels or a mask, which stay: as float64 all the same."""
+    array = reals(name, value, low)
+    labelled = hasattr(value, "__array_ufunc__") and not isinstance(value, np.generic)
+    return value.astype(np.float64) if labelled and type(value) is not np.ndarray else array  # type: ignore[union-attr]
 
 
 def whole_numbers(field: str, value: ArrayLike) -> NDArray[np.float64]:
@@ -53,12 +155,8 @@ def whole_numbers(field: str, value: ArrayLike) -> NDArray[np.float64]:
 
 def count(field: str, value: object) -> int:
     """One whole number of one and more."""
-    if (
-        isinstance(value, (bool, np.bool_))
-        or not isinstance(value, (int, np.integer))
-        or not 1 <= value <= 2**53
-    ):
-        raise ValueError(f"{field} is {value!r}; allowed: a positive integer")
+    if not is_integer(value) or not 1 <= value <= 2**53:
+        raise ValueError(f"{field} is {shown(value)}; allowed: a positive integer")
     return int(value)
 
 
@@ -91,8 +189,16 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
         raise TypeError(f"{name} is {value!r}; allowed: a number {kind} {low:g}")
     x = number(value)
     if not np.isfinite(x) or (x <= low if above else x < low):
-        raise ValueError(f"{name} is {value!r}; allowed: a finite number {kind} {low:g}")
+        raise ValueError(f"{name} is {shown(value)}; allowed: a finite number {kind} {low:g}")
     return x
+
+
+def share(name: str, value: object) -> float:
+    """A part of the whole, above zero."""
+    part = finite_number(name, value, above=True)
+    if part > 1.0:
+        raise ValueError(f"{name} is {shown(value)}; allowed: above 0, at most 1")
+    return part
 
 
 def check_options(function: str, given: Mapping[str, object], allowed: type) -> None:

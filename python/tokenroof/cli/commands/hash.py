@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time
 from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from typing import Any
@@ -73,27 +71,28 @@ class _Scanned:
 def _scan(
     header: bytes, seconds: float, versions: int, threads: int, backend: str | None
 ) -> _Scanned:
-    """Scan for so long, in runs of at most half a second."""
+    """Scan for so long, in runs of at most half a second: what is counted is time in which it scans."""
     from tokenroof import _core, mining
 
+    nonces = 1 << 32
     start, elapsed, cpu, hashes = 0, 0.0, 0.0, 0
     hits: list[tuple[int, int]] = []
-    count = max((1 << 18) // versions, 1)
     clocks = [_core.measured_clock_hz()]
-    began = time.perf_counter()
-    while True:
+    count = 1 if seconds < 1e-3 else max((1 << 12) // versions, 1)
+    while elapsed < seconds:
         run = mining.scan(header, start=start, count=count, versions=versions, threads=threads,
                           backend=backend)  # fmt: skip
+        backend = run.backend  # that which was chosen for the first
         elapsed, cpu, hashes = elapsed + run.seconds, cpu + run.cpu_seconds, hashes + run.hashes
         hits += run.hits
-        left = seconds - (time.perf_counter() - began)
-        if left <= 0:
-            break
-        start = (start + count) % (1 << 32)
-        wanted = int(hashes / elapsed * min(left, 0.5) / versions) or 1
-        count = min(max(wanted, 1 << 12 if versions == 1 else 64), (1 << 32) - start)
-    clocks.append(_core.measured_clock_hz())
-    clock = statistics.mean(clocks)  # 0 where it cannot be measured
+        clocks.append(_core.measured_clock_hz())
+        start = (start + count) % nonces
+        # no more than eight times as many as before: the first runs are short, and start slowly
+        rate, left = run.hashes / max(run.seconds, 1e-9) / versions, seconds - elapsed
+        wanted = min(int(rate * min(0.5 * left if left > 0.02 else left, 0.5)), 8 * count)
+        count = min(max(wanted, 1), nonces - start)
+    # the bound is at the highest clock that was seen, 0 where it cannot be measured
+    clock = max(clocks)
     if run.backend.startswith("cuda"):  # the processor only waits
         cpu, clock, threads = elapsed, 0.0, 1
     return _Scanned(
@@ -133,8 +132,8 @@ def _print(found: dict[str, Any]) -> None:
     bound = found["bound_hash_per_cpu_s"]
     if bound is not None:
         share = (
-            f"modelled {si(bound, 'hash/s', 4)} ({found['core']}, {found['bound_by']} pipes bind): "
-            f"{100 * found['share_of_bound']:.1f} % of the bound"
+            f"modelled {si(bound, 'hash/s', 4)} ({found['core']}, {found['core_kind']}; "
+            f"{found['bound_by']} pipes bind): {100 * found['share_of_bound']:.1f} % of the bound"
         )
     rate = si(found["hash_per_cpu_s"], "hash/s", 4)
     say(f"measured {rate} a thread by processor time; {share}")
