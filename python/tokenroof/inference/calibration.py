@@ -123,6 +123,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         compute_watts=1.2,
         memory_watts=0.45,
         constants=own_constants,
+        fitted={name: (low, high) for name, (low, high) in row.get("fitted", {}).items()},
         calibrated_on=where,
         error_band=bands[0] if row else 0.6,
         ttft_band=bands[1],

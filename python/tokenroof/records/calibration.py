@@ -67,6 +67,9 @@ class Calibration:
     products : tuple of (float, float, float, float)
         Rows, columns and inner size of matrix products, and the share of the peak that each reached.
         Where given, shares between them stand in for ``compute["gemm"]`` at each load.
+    fitted : dict of (least, most)
+        Ranges that an engine's constants were fitted on: concurrency, input_tokens, output_tokens, parameters
+        of the model, devices of the replica. Results of serving say what lies beyond. Empty: unknown.
 
     Examples
     --------
@@ -89,6 +92,7 @@ class Calibration:
     ttft_band: float = float("nan")
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
     products: tuple[tuple[float, float, float, float], ...] = ()
+    fitted: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.constants and self.calibrated_on == NOTHING:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
 
@@ -104,9 +105,17 @@ def frontier(
     data["plan"] = ("point", labels[row])
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
-    table = xarray.Dataset(data, attrs=attributes(on[0], load, fidelity, where, power))
+    table = xarray.Dataset(
+        data,
+        attrs=attributes(_tried(on, row), load, users[np.unique(column)], fidelity, where, power),
+    )
     table.attrs["plans_tried"] = len(tried)
     return describe(table)
+
+
+def _tried(on: Sequence[Deployment], row: NDArray[np.intp]) -> list[Deployment]:
+    """Those with a point; the first of all where none has."""
+    return [on[i] for i in np.unique(row)] or [on[0]]
 
 
 def _given(plans: object, device: Device, model: Model) -> list[Plan]:
