@@ -20,7 +20,7 @@ from tokenroof.calibrate.engine_objective import ENGINE_PRIORS, LINE_PRIORS, MEM
 from tokenroof.calibrate.files import write_fits
 from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.points import Points
-from tokenroof.inference.calibration import resolve
+from tokenroof.inference.calibration import resolve, step_kind
 from tokenroof.records.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -174,6 +174,7 @@ def fit_engines(
         row["constants"] |= {"request_alone": alone, "request_users": fewest_users(points, own)}
         row["lines"] = {n: v for n, v in values.items() if n in LINE_PRIORS}
         row["fitted"] = fitted_range(points, own)
+        row["kinds"] = kinds_of(points, own)
         row["rows"] = int(own.sum())
         row["combinations"] = len(set(combinations[own]))
         row["devices"] = ", ".join(sorted({points.devices[k].name for k in np.flatnonzero(own)}))
@@ -214,6 +215,17 @@ def fitted_range(points: Points, own: NDArray[np.bool_]) -> dict[str, list[float
         "devices": np.array([points.plans[i].devices for i in rows], dtype=float),
     }
     return {name: [float(x.min()), float(x.max())] for name, x in columns.items()}
+
+
+def kinds_of(points: Points, own: NDArray[np.bool_]) -> list[str]:
+    """Kinds of steps that were measured: device, types of weights and experts, dense or mixture."""
+    rows = np.flatnonzero(own)
+    return sorted(
+        {
+            step_kind(points.devices[i], points.plans[i], bool(points.models[i].experts))
+            for i in rows
+        }
+    )
 
 
 def _errors(name: str, errors: Errors, end: str = "") -> dict[str, float]:

@@ -32,9 +32,11 @@ __all__ = [
     "FIDELITIES",
     "Calibration",
     "estimate",
+    "for_kind",
     "host_speed",
     "resolve",
     "resolve_operator",
+    "step_kind",
 ]
 
 #: Of these, those that the host takes (`host_speed`).
@@ -205,6 +207,22 @@ def _datasheet(engine: str) -> Calibration:
     )
 
 
+def step_kind(device: Device, plan: Plan, mixture: bool) -> str:
+    """Device, types of weights and experts, and whether a mixture: what of whole steps was measured or not.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> step_kind(tr.device("H200-SXM"), tr.Plan(weights="fp8"), True)
+    'H200-SXM fp8/fp8 mixture'
+    """
+    return _kind(device.name, plan.weights, str(plan.experts), mixture)
+
+
+def _kind(device: str, weights: str, experts: str, mixture: bool) -> str:
+    return f"{device} {weights}/{experts} mixture" if mixture else f"{device} {weights} dense"
+
+
 def _of_step(device: Device, plan: Plan) -> Calibration:
     """What depends on device, engine and types alone is shared by all plans that have these."""
     types = plan.on(device)
@@ -227,10 +245,23 @@ def _of_types(
         "all_gather": ("all_gather", "all_gather"), "all_to_all": ("all_to_all", "all_to_all"),
     }  # fmt: skip
     blocks = dict(base.constants)
+    bands: dict[str, float] = {}
+    notes: dict[str, str] = {}
+    row = next((r for r in fits("engine") if r["engine"] == engine), {})
+    whole = _kind(device.name, weights, experts, True) in row.get("kinds", ())
     for block, (operator, dtype) in kinds.items():
-        found = find(operator, device, engine, dtype)
+        # a table of a slow fallback kernel says nothing of steps, unless whole steps were measured so
+        found = find(operator, device, engine, dtype, not whole)
+        if found is not None and found.instead:
+            notes[block] = (
+                f"{dtype} {operator} by {found.origin}, as the engine's own table has them slower than a "
+                "wider type's"
+            )
         if found is not None:
             blocks[block] = found.constants
+            if block in ("gemm", "experts"):
+                bands[block] = max(found.band, FAR_BAND) if block in notes else found.band
+    base = base.replace(operator_bands=bands, operator_notes=notes)
     blocks["power"] = power_fit(device).constants
     if spans_nodes:
         base = base.replace(
@@ -238,6 +269,29 @@ def _of_types(
             calibrated_on=f"{base.calibrated_on}; between nodes nothing was measured",
         )  # fmt: skip
     return _banded(base.replace(constants=blocks), device, weights)
+
+
+def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> Calibration:
+    """Constants of a step with bands of its kind: wider where no whole step of the kind was measured.
+
+    The operator's error adds to the engine's, in quadrature; products', and of a mixture the experts'.
+    """
+    blocks = ("gemm", "experts") if mixture else ("gemm",)
+    bands = [known.operator_bands[b] for b in blocks if b in known.operator_bands]
+    row = next((r for r in fits("engine") if r["engine"] == plan.engine), {})
+    kind = step_kind(device, plan, mixture)
+    if not row or not bands or kind in row.get("kinds", ()):
+        return known
+    said = [known.calibrated_on]
+    said += [note for b, note in known.operator_notes.items() if mixture or b != "experts"]
+    said.append(
+        f"of its kind ({kind.removeprefix(device.name + ' ')}) no step was measured on this device"
+    )
+    return known.replace(
+        error_band=math.hypot(known.error_band, max(bands)),
+        ttft_band=math.hypot(known.ttft_band, max(bands)),
+        calibrated_on="; ".join(said),
+    )  # fmt: skip
 
 
 def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:

@@ -69,12 +69,15 @@ class Fit:
         What they were fitted on.
     near : {"device", "engine", "type", "generation", "other"}
         How near to what was asked: fitted on it, or the first thing that differs.
+    instead : bool
+        Whether nearer fits were passed over, as a wider type of their table is faster.
     """
 
     constants: dict[str, float]
     band: float
     origin: str
     near: str
+    instead: bool = False
 
 
 def generation(device: Device) -> str:
@@ -120,10 +123,13 @@ def _generation_of(name: str) -> str:
 
 
 @remembered(8192)
-def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
+def find(
+    operator: str, device: Device, engine: str, dtype: str, but_slow: bool = False
+) -> Fit | None:
     """The constants for an operator on a device, or those of the nearest that was measured.
 
     The type counts most, then the generation, then the engine: kernels of one generation are alike.
+    `but_slow`: fits whose type a wider one beats (``slower_than``) only where there are no others.
 
     Returns
     -------
@@ -138,7 +144,7 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     engines = _NEAR_ENGINES.get(engine, (engine,))
     own = generation(device)
 
-    def rank(row: dict[str, Any]) -> tuple[int, int, int] | None:
+    def rank(row: dict[str, Any]) -> tuple[bool, int, int, int] | None:
         types = (dtype, *_STAND_INS.get(dtype, ()))
         kind = row.get("dtype", dtype)
         if kind not in types or row["engine"] not in engines:
@@ -149,14 +155,15 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
             place = 1
         else:
             place = 2 + (own.rsplit(" ", 1)[1] != _generation_of(row["device"]).rsplit(" ", 1)[1])
-        return types.index(kind), place, engines.index(row["engine"])
+        slow = but_slow and "slower_than" in row
+        return slow, types.index(kind), place, engines.index(row["engine"])
 
     ranked = [(r, row) for row in rows if (r := rank(row)) is not None]
     if not ranked:
         return None
     best = min(r for r, _ in ranked)
     chosen = [row for r, row in ranked if r == best]
-    kind, place, other_engine = best
+    _, kind, place, other_engine = best
     near = "type" if kind else ("device", "generation", "other", "other")[place]
     if near == "device" and other_engine:
         near = "engine"
@@ -177,6 +184,7 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
         band,
         f"{rows_in} measured rows of {names} ({what})",
         near,
+        min(r[1:] for r, _ in ranked) != best[1:],
     )
 
 

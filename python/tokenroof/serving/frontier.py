@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.inference.calibration import resolve
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
 from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
@@ -91,7 +90,6 @@ def frontier(
         else as_concurrency(concurrency)
     )
     on = resolved(d, m, tried or [Plan()], fidelity)
-    where = resolve(fidelity, d, engine).calibrated_on
     names = [*UNITS]
     if tried:
         values = evaluate(on, load, users, power, pue)
@@ -105,10 +103,12 @@ def frontier(
     data["plan"] = ("point", labels[row])
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
-    table = xarray.Dataset(
-        data,
-        attrs=attributes(_tried(on, row), load, users[np.unique(column)], fidelity, where, power),
+    shown = _tried(on, row)
+    where = "; ".join(
+        dict.fromkeys(p for one in shown for p in one.calibration.calibrated_on.split("; "))
     )
+    about = attributes(shown, load, users[np.unique(column)], fidelity, where, power)
+    table = xarray.Dataset(data, attrs=about)
     table.attrs["plans_tried"] = len(tried)
     return describe(table)
 
