@@ -108,7 +108,13 @@ def test_fallbacks():
     resolved = {t: item.peak_of(t) / 1e12 for t in PEAK_TYPES if t != "fp64"}
     assert resolved == dict(fp32=1, tf32=2, bf16=3, fp16=3, fp8=4, int8=3, fp4=4)
     only = Device(name="x", memory_bandwidth=1e12, peak={"fp32": 5e12})
-    assert {only.peak_of(t) for t in PEAK_TYPES if t != "fp64"} == {5e12}
+    assert {only.peak_of(t) for t in ("fp32", "tf32")} == {5e12}
+    assert all(math.isnan(only.peak_of(t)) for t in ("bf16", "fp16", "fp8", "int8", "fp4"))
+    core = Device(name="x", kind="cpu", memory_bandwidth=1e12, peak={"fp32": 5e12})
+    assert {core.peak_of(t) for t in PEAK_TYPES if t != "fp64"} == {5e12}
+    two = Device(name="x", memory_bandwidth=1e12, peak={"fp32": 1e12, "bf16": 2e12, "fp16": 4e12})
+    assert {two.peak_of(t) for t in ("fp16", "fp8", "int8", "fp4")} == {4e12}
+    assert two.peak_of("bf16") == 2e12
     none = Device(name="x", memory_bandwidth=1e12, peak={})
     assert all(math.isnan(none.peak_of(t)) for t in PEAK_TYPES)
     with pytest.raises(ValueError, match="fp4"):

@@ -12,6 +12,7 @@ from tokenroof.calibrate.operator_fits import fit_tables
 from tokenroof.calibrate.operators import SPECS
 from tokenroof.calibrate.points import read_serving, rule
 from tokenroof.calibrate.power import fit_power
+from tokenroof.calibrate.slower import mark_slower
 from tokenroof.calibrate.tables import NoTablesError
 from tokenroof.catalogue.fits import first_from
 
@@ -33,6 +34,8 @@ def _fit(operator: str, given: argparse.Namespace, out: Path) -> None:
         rows = fit_power(given.folder, print)
     else:
         rows = fit_tables(given.folder, operator, given.rows, print)
+    for line in mark_slower(operator, rows):
+        print(line)
     write_constants(out / f"{operator}.toml", operator, rows)
     print(f"wrote {out / operator}.toml: {len(rows)} fits")
 

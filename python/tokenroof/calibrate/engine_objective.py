@@ -74,6 +74,8 @@ MEMORY = {
         "skew": 1.01,
     },
 }
+# While `request` is fitted it counts in full at every point; what fewer requests wait is bounded after.
+WHOLE_REQUEST = {"request_alone": 0.0, "request_users": 1.0}
 # Errors beyond these (as logarithms) count linearly; times to the first token weigh half.
 _SOFT = (0.1, 0.2)
 _WEIGHT = (1.0, 0.5)
@@ -89,7 +91,7 @@ class Objective:
         calibrations = base(points)
         self.devices, self.records, self.models, self.plans = points.packed(calibrations)
         for row, engine in zip(self.records, points.engine, strict=True):
-            for name, value in MEMORY[engine].items():
+            for name, value in {**MEMORY[engine], **WHOLE_REQUEST}.items():
                 row[_FIELDS[f"engine.{name}"]] = value
         self.priors = {**LINE_PRIORS, **ENGINE_PRIORS}
         self.engines = sorted(set(points.engine))

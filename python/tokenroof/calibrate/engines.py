@@ -20,7 +20,7 @@ from tokenroof.calibrate.engine_objective import ENGINE_PRIORS, LINE_PRIORS, MEM
 from tokenroof.calibrate.files import write_fits
 from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.points import Points
-from tokenroof.inference.calibration import resolve
+from tokenroof.inference.calibration import resolve, step_kind
 from tokenroof.records.calibration import Calibration
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def write_engines(
         "# `python -m tokenroof.calibrate`; do not edit. rows, combinations: serving points fitted on, and",
         "# their combinations of model, device and engine. mape, median, bias: of each combination by a fit",
         "# without it. band: four in five points are within exp(+-band), between the engine's own and all",
-        "# engines'; _device: by fits without the device.",
+        "# engines'; _device: by fits without the device. fitted: least and most of load, model and replica.",
         f"# Coverage of the 80 % band when set on the other combinations: TPOT {found.coverage['tpot']:.3f}, "
         f"TTFT {found.coverage['ttft']:.3f}.",
         *left,
@@ -164,12 +164,17 @@ def fit_engines(
     names = np.array([d.name for d in points.devices])
     apart = objective.left_out(names, logs, progress) if len(set(names)) > 2 else out
     rows = []
+    # before a prefill, a request alone takes what the quickest engine takes: the rest is a wait for others
+    alone = float(f"{objective.values('request', logs).min():.4g}")
     for i, engine in enumerate(objective.engines):
         own = points.engine == engine
         row: dict[str, Any] = {"engine": str(engine)}
         values = {n: float(f"{objective.values(n, logs)[i]:.4g}") for n in objective.priors}
         row["constants"] = {n: v for n, v in values.items() if n in ENGINE_PRIORS} | MEMORY[engine]
+        row["constants"] |= {"request_alone": alone, "request_users": fewest_users(points, own)}
         row["lines"] = {n: v for n, v in values.items() if n in LINE_PRIORS}
+        row["fitted"] = fitted_range(points, own)
+        row["kinds"] = kinds_of(points, own)
         row["rows"] = int(own.sum())
         row["combinations"] = len(set(combinations[own]))
         row["devices"] = ", ".join(sorted({points.devices[k].name for k in np.flatnonzero(own)}))
@@ -192,6 +197,35 @@ def fit_engines(
         "ttft": covered(out[1], points.ttft_s, combinations, points.engine),
     }
     return EngineFit(rows, tpot, ttft, *out, inside, points)
+
+
+def fewest_users(points: Points, own: NDArray[np.bool_]) -> float:
+    """The fewest requests in flight that any of these points has [1]."""
+    return float(points.concurrency[own].min())
+
+
+def fitted_range(points: Points, own: NDArray[np.bool_]) -> dict[str, list[float]]:
+    """Least and most of a load, of models and of replicas that an engine's constants were fitted on."""
+    rows = np.flatnonzero(own)
+    columns = {
+        "concurrency": points.concurrency[own],
+        "input_tokens": points.input_tokens[own],
+        "output_tokens": points.output_tokens[own],
+        "parameters": np.array([points.models[i].parameters for i in rows], dtype=float),
+        "devices": np.array([points.plans[i].devices for i in rows], dtype=float),
+    }
+    return {name: [float(x.min()), float(x.max())] for name, x in columns.items()}
+
+
+def kinds_of(points: Points, own: NDArray[np.bool_]) -> list[str]:
+    """Kinds of steps that were measured: device, types of weights and experts, dense or mixture."""
+    rows = np.flatnonzero(own)
+    return sorted(
+        {
+            step_kind(points.devices[i], points.plans[i], bool(points.models[i].experts))
+            for i in rows
+        }
+    )
 
 
 def _errors(name: str, errors: Errors, end: str = "") -> dict[str, float]:

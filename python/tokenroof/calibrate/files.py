@@ -38,5 +38,6 @@ def write_constants(
         f"# rows: shapes fitted on; mape, median, bias, band: on {judged} of the combinations, left out;",
         "# band: four in five are within exp(+-band). mape_generation, band_generation, mape_other,",
         "# band_other: with the constants of other devices of the generation, or of other generations.",
+        "# slower_than, slower_by: a wider type that takes less time, by more than both bands.",
     ]
     write_fits(path, head, rows)

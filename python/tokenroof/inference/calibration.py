@@ -33,9 +33,11 @@ __all__ = [
     "FIDELITIES",
     "Calibration",
     "estimate",
+    "for_kind",
     "host_speed",
     "resolve",
     "resolve_operator",
+    "step_kind",
 ]
 
 #: Of these, those that the host takes (`host_speed`).
@@ -124,6 +126,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         compute_watts=1.2,
         memory_watts=0.45,
         constants=own_constants,
+        fitted={name: (low, high) for name, (low, high) in row.get("fitted", {}).items()},
         calibrated_on=where,
         error_band=bands[0] if row else 0.6,
         ttft_band=bands[1],
@@ -150,8 +153,13 @@ def _of_kind(device: Device, engine: str) -> Calibration:
         ] = {}  # layouts of dataflow chips say what of the memory is used
     else:
         compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
-        sequence = 0.0 if engine == "ideal" else 3e-6
-        own = _memory_of(engine)
+        row = next((r for r in fits("engine") if r["engine"] == engine), None)
+        # nobody measured an engine on it: it does not wait less than the measured devices do
+        own = {"engine": dict(row["constants"])} if row else {}
+        sequence = 0.0
+        if row:
+            own["engine"]["kernel_gap"] = max(own["engine"]["kernel_gap"], launch)
+            launch = 0.0
     return Calibration(
         name=f"estimate for {device.name}",
         compute={"gemm": compute, "attention_prefill": prefill, "attention_decode": compute,
@@ -219,6 +227,22 @@ def _of_engine(device: Device, engine: str) -> Calibration:
     return found.replace(calibrated_on=found.calibrated_on + _files(of))
 
 
+def step_kind(device: Device, plan: Plan, mixture: bool) -> str:
+    """Device, types of weights and experts, and whether a mixture: what of whole steps was measured or not.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> step_kind(tr.device("H200-SXM"), tr.Plan(weights="fp8"), True)
+    'H200-SXM fp8/fp8 mixture'
+    """
+    return _kind(device.name, plan.weights, str(plan.experts), mixture)
+
+
+def _kind(device: str, weights: str, experts: str, mixture: bool) -> str:
+    return f"{device} {weights}/{experts} mixture" if mixture else f"{device} {weights} dense"
+
+
 def _of_step(device: Device, plan: Plan) -> Calibration:
     """What depends on device, engine and types alone is shared by all plans that have these."""
     types = plan.on(device)
@@ -241,14 +265,27 @@ def _of_types(
         "all_gather": ("all_gather", "all_gather"), "all_to_all": ("all_to_all", "all_to_all"),
     }  # fmt: skip
     blocks, elsewhere = dict(base.constants), {}
+    bands: dict[str, float] = {}
+    notes: dict[str, str] = {}
+    row = next((r for r in fits("engine") if r["engine"] == engine), {})
+    whole = _kind(device.name, weights, experts, True) in row.get("kinds", ())
     for block, (operator, dtype) in kinds.items():
-        found = find(operator, device, engine, dtype)
+        # a table of a slow fallback kernel says nothing of steps, unless whole steps were measured so
+        found = find(operator, device, engine, dtype, not whole)
+        if found is not None and found.instead:
+            notes[block] = (
+                f"{dtype} {operator} by {found.origin}, as the engine's own table has them slower than a "
+                "wider type's"
+            )
         if found is not None:
             blocks[block] = found.constants
             elsewhere[operator] = found.file
+            if block in ("gemm", "experts"):
+                bands[block] = max(found.band, FAR_BAND) if block in notes else found.band
     power = power_fit(device)
     blocks["power"], elsewhere["power"] = power.constants, power.file
     base = base.replace(calibrated_on=base.calibrated_on + _files(elsewhere))
+    base = base.replace(operator_bands=bands, operator_notes=notes)
     if spans_nodes:
         base = base.replace(
             error_band=max(base.error_band, NODE_BAND), ttft_band=max(base.ttft_band, NODE_BAND),
@@ -260,6 +297,29 @@ def _of_types(
 def _files(of: dict[str, str]) -> str:
     """Which operators' constants come from files that are not the catalogue's."""
     return "".join(f"; {operator} from {file}" for operator, file in of.items() if file)
+
+
+def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> Calibration:
+    """Constants of a step with bands of its kind: wider where no whole step of the kind was measured.
+
+    The operator's error adds to the engine's, in quadrature; products', and of a mixture the experts'.
+    """
+    blocks = ("gemm", "experts") if mixture else ("gemm",)
+    bands = [known.operator_bands[b] for b in blocks if b in known.operator_bands]
+    row = next((r for r in fits("engine") if r["engine"] == plan.engine), {})
+    kind = step_kind(device, plan, mixture)
+    if not row or not bands or kind in row.get("kinds", ()):
+        return known
+    said = [known.calibrated_on]
+    said += [note for b, note in known.operator_notes.items() if mixture or b != "experts"]
+    said.append(
+        f"of its kind ({kind.removeprefix(device.name + ' ')}) no step was measured on this device"
+    )
+    return known.replace(
+        error_band=math.hypot(known.error_band, max(bands)),
+        ttft_band=math.hypot(known.ttft_band, max(bands)),
+        calibrated_on="; ".join(said),
+    )  # fmt: skip
 
 
 def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:

@@ -71,6 +71,8 @@ class Fit:
         How near to what was asked: fitted on it, or the first thing that differs.
     file : str
         The file outside the catalogue that they come from; empty for the catalogue's.
+    instead : bool
+        Whether nearer fits were passed over, as a wider type of their table is faster.
     """
 
     constants: dict[str, float]
@@ -78,6 +80,7 @@ class Fit:
     origin: str
     near: str
     file: str = ""
+    instead: bool = False
 
 
 def generation(device: Device) -> str:
@@ -123,10 +126,13 @@ def _generation_of(name: str) -> str:
 
 
 @remembered(8192)
-def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
+def find(
+    operator: str, device: Device, engine: str, dtype: str, but_slow: bool = False
+) -> Fit | None:
     """The constants for an operator on a device, or those of the nearest that was measured.
 
     The type counts most, then the generation, then the engine: kernels of one generation are alike.
+    `but_slow`: fits whose type a wider one beats (``slower_than``) only where there are no others.
 
     Returns
     -------
@@ -141,7 +147,7 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
     engines = _NEAR_ENGINES.get(engine, (engine,))
     own = generation(device)
 
-    def rank(row: dict[str, Any]) -> tuple[int, int, int] | None:
+    def rank(row: dict[str, Any]) -> tuple[bool, int, int, int] | None:
         types = (dtype, *_STAND_INS.get(dtype, ()))
         kind = row.get("dtype", dtype)
         if kind not in types or row["engine"] not in engines:
@@ -152,14 +158,15 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
             place = 1
         else:
             place = 2 + (own.rsplit(" ", 1)[1] != _generation_of(row["device"]).rsplit(" ", 1)[1])
-        return types.index(kind), place, engines.index(row["engine"])
+        slow = but_slow and "slower_than" in row
+        return slow, types.index(kind), place, engines.index(row["engine"])
 
     ranked = [(r, row) for row in rows if (r := rank(row)) is not None]
     if not ranked:
         return None
     best = min(r for r, _ in ranked)
     chosen = [row for r, row in ranked if r == best]
-    kind, place, other_engine = best
+    _, kind, place, other_engine = best
     near = "type" if kind else ("device", "generation", "other", "other")[place]
     if near == "device" and other_engine:
         near = "engine"
@@ -181,6 +188,7 @@ def find(operator: str, device: Device, engine: str, dtype: str) -> Fit | None:
         f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}",
         near,
         files_of(*chosen),
+        min(r[1:] for r, _ in ranked) != best[1:],
     )
 
 

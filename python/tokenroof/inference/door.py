@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof.catalogue.architectures import model as model_of
 from tokenroof.catalogue.lookup import device as device_of
-from tokenroof.inference.calibration import resolve
+from tokenroof.inference.calibration import for_kind, resolve
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
 from tokenroof.records import dtypes
@@ -124,7 +124,8 @@ def resolved(
         records = (
             packed_device, calibration.packed, packed_model, _packed_plan(plan.on(device))
         )  # fmt: skip
-        found.append(Deployment(device, model, plan, calibration, power, records))
+        known = for_kind(calibration, device, plan, bool(model.experts))
+        found.append(Deployment(device, model, plan, known, power, records))
     return found
 
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.files import FOLDER
+from tokenroof.catalogue.lookup import all_devices
+from tokenroof.inference.constants import generation
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import is_number, number
 
@@ -229,9 +231,36 @@ def parameters() -> list[dict[str, Any]]:
     return [{"of": "", **row} for row in _table()["range"]]
 
 
+def _multiprocessors(device: Device) -> Range | None:
+    """Multiprocessors of a GPU of which nobody prints them, by the devices of its generation, or its maker.
+
+    Without a count the operators' measured forms would not hold, and the device would lose what these
+    wait for: less overhead than measured devices have.
+    """
+    makers = [
+        d for d in all_devices()
+        if d.sm_count and d.kind == device.kind and d.vendor == device.vendor
+    ]  # fmt: skip
+    own = [d for d in makers if generation(d) == generation(device)]
+    near = own or makers[-1:]
+    if not near:
+        return None
+    counts = []
+    for other in near:
+        shared = [t for t in ("bf16", "fp8", "fp4") if t in device.peak and t in other.peak]
+        ratio = device.peak[shared[0]] / other.peak[shared[0]] if own and shared else 1.0
+        counts.append(float(other.sm_count or 0) * ratio)
+    names = ", ".join(d.name for d in near)
+    what = "scaled by peaks" if own else "as many"
+    middle = sorted(counts)[len(counts) // 2]
+    return Range(
+        min(counts), middle, max(counts), "1", f"multiprocessors of {names}, {what}", "sm_count"
+    )
+
+
 @lru_cache(maxsize=512)
 def complete(device: Device, which: str = "mid") -> Device:
-    """A device whose unpublished peaks and limit are filled in from their ranges.
+    """A device whose unpublished peaks, limit and multiprocessors are filled in from their ranges.
 
     Parameters
     ----------
@@ -260,6 +289,11 @@ def complete(device: Device, which: str = "mid") -> Device:
     if not np.isfinite(device.peak_of("bf16")) and ("peak_bf16", device.name) in _index():
         found["peak_bf16"] = parameter("peak_bf16", device)
         changes["peak"] = {**device.peak, "bf16": getattr(found["peak_bf16"], which)}
+    if device.sm_count is None and device.kind in ("gpu", "apu"):
+        like = _multiprocessors(device)
+        if like is not None:
+            found["sm_count"] = like
+            changes["sm_count"] = round(like.mid)
     if device.tdp_w is None:
         found["tdp_w"] = parameter("tdp_w", device)
         changes["tdp_w"] = getattr(found["tdp_w"], which)

@@ -71,7 +71,8 @@ def frontier(
     model = model or (curves[0].model if curves else "")
     for curve in curves:
         if math.isfinite(curve.band):
-            _add_band(figure, curve, styles[curve.device]["color"])
+            shown_at_first = curve.device in visible and curve.model == model
+            _add_band(figure, curve, styles[curve.device]["color"], drawn=shown_at_first)
         _add_curve(figure, curve, styles[curve.device], drawn=curve.device in visible, chosen=model)
     _set_axes(figure, _heights(c for c in curves if c.device in visible), model)
     _add_prices(figure, [t for t in tiers or () if t.get("interactivity") is None])
@@ -106,6 +107,7 @@ class _Curve:
     device: str
     model: str
     band: float
+    borrowed: bool  # constants of other devices, or of none
     x: NDArray[np.float64]
     y: NDArray[np.float64]
     text: list[str]
@@ -129,11 +131,13 @@ class _Curve:
             f"<br>{si(r)} tok/s/device, TTFT {si(t, 's')}"
             for p, c, n, t, r, xi, yi in zip(*columns, x, y, strict=True)
         ]
-        return cls(device, model, band, x, y, text)
+        origin = str(table.attrs.get("calibrated_on", ""))
+        borrowed = "borrowed" in origin or origin.startswith("nothing: estimates")
+        return cls(device, model, band, borrowed, x, y, text)
 
 
-def _add_band(figure: go.Figure, curve: _Curve, shade: str) -> None:
-    """The curve times and over 1 + band; hidden until a page asks for it."""
+def _add_band(figure: go.Figure, curve: _Curve, shade: str, *, drawn: bool) -> None:
+    """The curve times and over 1 + band; of a device that was measured, hidden until a page asks for it."""
     go = require("plotly.graph_objects", extra="report")
     x, y, band = curve.x, curve.y, curve.band
     figure.add_trace(
@@ -141,8 +145,8 @@ def _add_band(figure: go.Figure, curve: _Curve, shade: str) -> None:
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([y * (1 + band), y[::-1] / (1 + band)]),
             fill="toself", mode="none", name=f"{curve.device} band", hoverinfo="skip",
-            fillcolor=faded(shade), showlegend=False, visible=False,
-            meta={"device": curve.device, "model": curve.model, "band": True},
+            fillcolor=faded(shade), showlegend=False, visible=curve.borrowed and drawn,
+            meta={"device": curve.device, "model": curve.model, "band": True, "borrowed": curve.borrowed},
         )
     )  # fmt: skip
 

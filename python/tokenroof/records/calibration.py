@@ -70,6 +70,11 @@ class Calibration:
         Where given, shares between them stand in for ``compute["gemm"]`` at each load.
     whole : bool
         Whether it is all there is although it has `constants`: what it leaves out has the defaults above.
+    fitted : dict of (least, most)
+        Ranges that an engine's constants were fitted on: concurrency, input_tokens, output_tokens, parameters
+        of the model, devices of the replica. Results of serving say what lies beyond. Empty: unknown.
+    operator_bands, operator_notes : dict
+        Bands of the operators' fits by block, and what is to be said of them.
 
     Examples
     --------
@@ -93,6 +98,9 @@ class Calibration:
     constants: dict[str, dict[str, float]] = field(default_factory=dict)
     products: tuple[tuple[float, float, float, float], ...] = ()
     whole: bool = False
+    fitted: dict[str, tuple[float, float]] = field(default_factory=dict)
+    operator_bands: dict[str, float] = field(default_factory=dict)
+    operator_notes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.constants and self.calibrated_on == NOTHING:

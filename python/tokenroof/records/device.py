@@ -22,15 +22,17 @@ PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
 _UNITS = {
     "int4": "bf16", "mxfp4": "bf16", "fp8_block": "fp8", "mxfp4_mxfp8": "fp8", "nvfp4": "fp4",
 }  # fmt: skip
-# A type without a unit of its own runs on the next wider one.
-_WIDER: dict[str, tuple[str, ...]] = {
+# A type without a unit of its own runs on the fastest of the next wider ones. Of a processor these end with
+# fp32: it computes in that what it has no instructions for. Other devices have units for 16 bits that are
+# faster by far, and where nobody prints their rate, fp32's would be no bound.
+_WIDER: dict[str, tuple[tuple[str, ...], ...]] = {
     "fp32": (),
-    "tf32": ("fp32",),
-    "bf16": ("fp16", "tf32", "fp32"),
-    "fp16": ("bf16", "tf32", "fp32"),
-    "fp8": ("bf16", "fp16", "tf32", "fp32"),
-    "int8": ("bf16", "fp16", "tf32", "fp32"),
-    "fp4": ("fp8", "bf16", "fp16", "tf32", "fp32"),
+    "tf32": (("fp32",),),
+    "bf16": (("fp16",), ("tf32",)),
+    "fp16": (("bf16",), ("tf32",)),
+    "fp8": (("bf16", "fp16"), ("tf32",)),
+    "int8": (("bf16", "fp16"), ("tf32",)),
+    "fp4": (("fp8",), ("bf16", "fp16"), ("tf32",)),
 }
 
 _POSITIVE = (
@@ -225,8 +227,9 @@ class Device:
     def peak_of(self, dtype: str) -> float:
         """Return the peak that maths in `dtype` reaches [FLOP/s]; NaN if no unit can do it.
 
-        A type without a unit of its own takes the next wider one: fp4, fp8, bf16, fp16, tf32,
-        fp32; bf16 and fp16 stand in for each other; int8 takes bf16.
+        A type without a unit of its own takes the next wider one: fp4, fp8, then the faster of bf16
+        and fp16, which stand in for each other, then tf32; int8 takes 16 bits. Processors (``kind="cpu"``)
+        go on to fp32; of other devices that is no bound on what their 16-bit units do.
 
         Raises
         ------
@@ -241,9 +244,13 @@ class Device:
         """
         if dtype not in PEAK_TYPES:
             raise ValueError(f"dtype must be one of {', '.join(PEAK_TYPES)}, not {dtype!r}")
-        for key in (dtype, *_WIDER.get(dtype, ())):
-            if key in self.peak:
-                return self.peak[key]
+        wider = _WIDER.get(dtype, ())
+        if self.kind == "cpu" and wider:
+            wider = (*wider, ("fp32",))
+        for keys in ((dtype,), *wider):
+            known = [self.peak[key] for key in keys if key in self.peak]
+            if known:
+                return max(known)
         return math.nan
 
     @property
@@ -343,5 +350,9 @@ def unit_peak(device: Device, dtype: str) -> float:
     """
     value = device.peak_of(_UNITS.get(dtype, dtype))
     if not math.isfinite(value):
-        raise ValueError(f"dtype is {dtype!r} on {device.name}; allowed: {', '.join(device.peak)}")
+        field = f"peak_{_UNITS.get(dtype, dtype)}"
+        raise ValueError(
+            f"dtype is {dtype!r} on {device.name}, whose {field} is unknown; allowed: that field, or types "
+            f"of its peaks ({', '.join(device.peak) or 'none'})"
+        )
     return value

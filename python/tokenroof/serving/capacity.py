@@ -148,7 +148,8 @@ def capacity(
     if most >= 1.0:
         return table
     nothing = table.where(False)
-    nothing["fits"] = table["fits"]
+    for name in ("fits", "beyond"):
+        nothing[name] = table[name]
     return nothing.assign_coords(concurrency=0.0)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.serving.beyond import beyond, said, widened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,6 +51,10 @@ UNITS = {
         "1",
         "relative band that holds four in five measured TTFT; NaN where unknown",
     ),
+    "beyond": (
+        "1",
+        "whether load, model or replica lie beyond what the engine's constants were fitted on",
+    ),
 }
 
 
@@ -82,7 +87,9 @@ def evaluate(
     d, m = on[0].records[0], on[0].records[2]
     c, p = (np.stack([one.records[i] for one in on])[:, None, :] for i in (1, 3))
     band = np.array([one.calibration.error_band for one in on])[:, None]
+    out_of_range = beyond(on, load, concurrency)
     ttft_band = np.array([one.calibration.ttft_band for one in on])[:, None]
+    ttft_band = widened(ttft_band, out_of_range)
     devices = np.array([one.plan.devices for one in on], dtype=float)[:, None]
 
     served = kernels.serving(d, c, m, p, concurrency, load.input_tokens, load.output_tokens)
@@ -114,19 +121,22 @@ def evaluate(
             "ttft_high_s": ttft * (1.0 + ttft_band),
         }
     out["fits"] = np.broadcast_to(served[..., _FIELD["slots"]] >= 1.0, rate.shape).copy()
+    out["beyond"] = out_of_range
     out["error_band"] = np.broadcast_to(band, rate.shape).copy()
     out["ttft_error_band"] = np.broadcast_to(ttft_band, rate.shape).copy()
     return out
 
 
 def attributes(
-    on: Deployment,
+    every: Sequence[Deployment],
     load: Load,
+    users: NDArray[np.float64],
     fidelity: str | Calibration,
     calibrated_on: str,
     power: str,
 ) -> dict[str, Any]:
     """What a table says of itself."""
+    on = every[0]
     return {
         "device": on.device.name,
         "vendor": on.device.vendor,
@@ -136,6 +146,7 @@ def attributes(
         "output_tokens": load.output_tokens,
         "fidelity": fidelity if isinstance(fidelity, str) else fidelity.name,
         "calibrated_on": calibrated_on,
+        "beyond": said(every, load, users),
         "power": power,
         "watts_band": on.power.band,
         "provisioned_w_per_device": on.power.provisioned_w,

@@ -74,6 +74,9 @@ def curve(
 
     Notes
     -----
+    ``beyond`` is true where load, model or replica lie outside what the engine's constants were fitted on;
+    ``attrs["beyond"]`` says in what, and the band of TTFT is wider there.
+
     ``watts`` is board power by load. The bands of TPOT and TTFT hold four in five of the serving points
     of combinations of model, device and engine that their constants had not seen.
 
@@ -107,7 +110,7 @@ def table_of(
         {name: ("concurrency", array[0]) for name, array in values.items()},
         coords={"concurrency": ("concurrency", users, {"units": "1"})},
         attrs={
-            **attributes(on, load, fidelity, on.calibration.calibrated_on, power),
+            **attributes([on], load, users, fidelity, on.calibration.calibrated_on, power),
             "plan": on.plan.label(),
             "reason": "" if values["fits"].any() else why_not([on], load),
         },

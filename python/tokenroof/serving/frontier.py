@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from tokenroof.inference.calibration import resolve
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
 from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
@@ -116,7 +115,6 @@ def frontier(
     )
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
-    where = resolve(fidelity, d, engine).calibrated_on
     names = [*UNITS]
     if tried:
         values = evaluate(on, load, users, power, pue)
@@ -135,7 +133,12 @@ def frontier(
     data["plan"] = ("point", labels[row])
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
-    table = xarray.Dataset(data, attrs=attributes(on[0], load, fidelity, where, power))
+    shown = _tried(on, row)
+    where = "; ".join(
+        dict.fromkeys(p for one in shown for p in one.calibration.calibrated_on.split("; "))
+    )
+    about = attributes(shown, load, users[np.unique(column)], fidelity, where, power)
+    table = xarray.Dataset(data, attrs=about)
     table.attrs["plans_tried"] = len(tried)
     table.attrs.update({f"{name}_max": most for name, most in bounds.items()})
     table.attrs["reason"] = "" if chosen.size else _why_empty(on if tried else [], load, values)
@@ -175,6 +178,11 @@ def _why_empty(on: Sequence[Deployment], load: Load, values: dict[str, NDArray[A
     if not on:
         return "no layout divides the model on a device that can run its types"
     return "no point keeps to what was asked" if values["fits"].any() else why_not(on, load)
+
+
+def _tried(on: Sequence[Deployment], row: NDArray[np.intp]) -> list[Deployment]:
+    """Those with a point; the first of all where none has."""
+    return [on[i] for i in np.unique(row)] or [on[0]]
 
 
 def _given(plans: object, device: Device, model: Model) -> list[Plan]:

@@ -13,7 +13,7 @@ from tokenroof.inference.constants import FAR_BAND, OPERATORS
 from tokenroof.inference.device_power import watts_band
 from tokenroof.inference.power import activity, operator_power
 from tokenroof.records.calibration import CLASSES, Calibration
-from tokenroof.records.device import link_domain
+from tokenroof.records.device import link_domain, unit_peak
 from tokenroof.records.plan import ENGINES
 from tokenroof.support.arguments import amounts, check_shapes
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _INDEX = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+# What multiplies no matrices.
+_MOVES = ("send", "norm", "rotary", "activation", "quantise", "sampling", "elementwise")
 _CAUSES = ("memory", "compute", "launch", "communication")
 # Where a kernel's argument has another name than the function's.
 _CALLED = {
@@ -112,6 +114,9 @@ def run(
     if engine not in (*ENGINES, "nccl"):
         raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
     _check_shapes(kernel, arguments)
+    if operator not in _COLLECTIVES and operator not in _MOVES:
+        for kind in dtype.split("/"):  # of attention: maths, then cache
+            unit_peak(device, kind)
     c = resolve_operator(fidelity, device, engine, like or operator, dtype, also)
     own = fidelity if isinstance(fidelity, Calibration) else None
     on_the_device = fidelity == "calibrated" if own is None else not own.stands_alone
