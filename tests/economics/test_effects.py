@@ -82,7 +82,7 @@ CASES = {
                        {**one("costs", [2.0, 2.0]), **one("output", [0.0, 2.0]), **one("rate", 0.2)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "Comparison", "SECONDS_PER_YEAR", "gtc2026_tiers"}
+APART = {"Allocation", "Comparison", "Quote", "SECONDS_PER_YEAR", "gtc2026_tiers"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -18,7 +18,7 @@ def test_experts_of_192_columns_are_no_whole_blocks(engine):
     for ask in (
         lambda: tr.decode("H200-SXM", QWEN, plan),
         lambda: tr.prefill("H200-SXM", QWEN, plan),
-        lambda: tr.sweep(["H200-SXM"], [QWEN], [plan]),
+        lambda: tr.sweep(["H200-SXM"], [QWEN], [plan], invalid="raise"),
         lambda: tr.serving.curve("H200-SXM", QWEN, plan),
         lambda: tr.serving.frontier("H200-SXM", QWEN, [plan]),
         lambda: tr.speculative.decode("H200-SXM", QWEN, plan),
@@ -26,6 +26,7 @@ def test_experts_of_192_columns_are_no_whole_blocks(engine):
     ):
         with pytest.raises(ValueError, match=f"moe_tp is 8 .*{engine} refuses: .*{reason}"):
             ask()
+    assert "refuses" in tr.sweep(["H200-SXM"], [QWEN], [plan]).reason.values.flat[0]
     assert tr.decode("H200-SXM", QWEN, plan.replace(moe_tp=1, moe_ep=8)).time_s > 0
     assert tr.decode("H200-SXM", QWEN, plan.replace(engine="ideal")).time_s > 0
 

@@ -5,6 +5,7 @@ Money is in dollars of the year it is quoted in; energy at the meter is what a s
 
 from __future__ import annotations
 
+from tokenroof.catalogue.markets import Quote
 from tokenroof.economics.allocation import Allocation, allocate
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
@@ -14,7 +15,7 @@ from tokenroof.economics.tiers import Tier, gtc2026_tiers
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 
 __all__ = [
-    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Market", "Site", "Tier", "allocate",
+    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Market", "Quote", "Site", "Tier", "allocate",
     "compare_per_mwh", "cost_per_mtok", "crf", "gtc2026_tiers", "irr", "levelized_cost", "npv", "payback",
     "revenue_per_mwh", "token_quotes",
 ]  # fmt: skip

@@ -23,6 +23,9 @@ SERVING_TERMS: tuple[str, ...]
 OPERATOR_FIELDS: tuple[str, ...]
 __test__: dict[str, str]
 
+# A kernel without a line below.
+def __getattr__(name: str) -> Any: ...
+
 class _Kernel:
     """What a kernel has of `numpy.ufunc`, which is final to type checkers."""
 

@@ -88,11 +88,10 @@ def build(
     with _staging(Path(out)) as folder, _Progress(quiet) as progress:
         progress.step("measuring this machine")
         machine = measure.machine(seconds=seconds)
-        here = machine.device()
         left = {name: data.Left() for name in ("roofline", "frontier")}
 
         progress.step("rooflines")
-        drawn, roofs, points = data.rooflines(here, left["roofline"], own)
+        drawn, roofs, points = data.rooflines(machine.device(), left["roofline"], own)
         progress.step("frontiers", len(drawn[1:]) * len(data.MODELS))
         fronts, front_table = data.frontiers(drawn[1:], left["frontier"], progress.tick)
         progress.step("miners and markets")
