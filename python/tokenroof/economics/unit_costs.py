@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@keeps_labels
 def cost_per_mtok(
     tokens_per_s: ArrayLike,
     watts: ArrayLike,
@@ -48,6 +50,7 @@ def cost_per_mtok(
     return hours + k.energy_cost_per_mtok(power, tokens_per_s, price_per_kwh)
 
 
+@keeps_labels
 def revenue_per_mwh(tokens_per_s_per_mw: ArrayLike, price_per_mtok: ArrayLike) -> Any:
     """Revenue of tokens per MWh at the meter.
 

@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_shapes, finite_number
+from tokenroof.support.labels import refuse_masked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -29,6 +30,7 @@ def reals(
         allowed += f" {'>' if above else '>='} {low:g}"
     if below is not None:
         allowed += f" and < {below:g}"
+    refuse_masked(name, value)
     try:
         # an integer may be longer than numpy's
         given = np.asarray(float(value) if type(value) is int else value)
@@ -88,9 +90,9 @@ def reward_of(
     return reward
 
 
-def number_or_array(value: Any) -> Any:
+def number_or_array(value: Any) -> float | NDArray[np.float64]:
     """A float for a scalar, else the array."""
-    return float(value) if np.ndim(value) == 0 else value
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)
 
 
 def usable_processors() -> int:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.support.labels import refuse_masked
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -27,6 +29,7 @@ def number(value: object) -> float:
 
 def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[np.float64]:
     """Real, finite numbers of a load, zero or more."""
+    refuse_masked(field, value)
     try:
         given = np.asarray(value)
         if given.dtype.kind in "bcSUVmM":  # text that reads as a number, or half of a complex one
