@@ -32,7 +32,7 @@ class Counted(float):
     Examples
     --------
     >>> x = Counted(3.0, 2.0**-51)
-    >>> x * 2.0, error_of(x * 2.0) / math.ulp(6.0), error_of(1.0)
+    >>> x * 2.0, round(error_of(x * 2.0) / math.ulp(6.0), 9), error_of(1.0)
     (6.0, 2.0, 0.0)
     """
 
