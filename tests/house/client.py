@@ -52,6 +52,7 @@ def kernels() -> None:
 
 
 def mining() -> None:
+    assert_type(tr.mining.hashprice(1e14, 1e5), float | NDArray[np.float64])
     assert_type(tr.mining.work(0x1D00FFFF), int)
     assert_type(tr.mining.supply(840_000), int)
 

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import kernels
 from tokenroof.support.arguments import check_shapes, kept
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
 
+@keeps_labels
 def cost_per_mtok(
     tokens_per_s: ArrayLike,
     watts: ArrayLike,
@@ -57,6 +59,7 @@ def cost_per_mtok(
     return k.cost_per_mtok(hourly, rate) + k.energy_cost_per_mtok(power * overhead, rate, price)
 
 
+@keeps_labels
 def revenue_per_mwh(tokens_per_s_per_mw: ArrayLike, price_per_mtok: ArrayLike) -> Any:
     """Revenue of tokens per MWh at the meter.
 

@@ -12,6 +12,7 @@ from tokenroof.inference import memory
 from tokenroof.inference.door import deployment
 from tokenroof.inference.local_products import shapes
 from tokenroof.support.arguments import amounts, check_shapes
+from tokenroof.support.labels import unlabelled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
+    from tokenroof.support.labels import Put
 
 _INDEX = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
 CAUSES = ("memory", "compute", "launch", "communication")
@@ -34,6 +36,9 @@ GROUPS = (
 
 class Step:
     """One step over arrays of loads; each quantity is computed when it is first asked for.
+
+    Loads of pandas, xarray or NumPy's masked arrays give quantities in the same form, by label or dimension;
+    `fields` alone is a plain array.
 
     Attributes
     ----------
@@ -66,6 +71,7 @@ class Step:
         loads: tuple[NDArray[np.float64], ...],
         tokens: NDArray[np.float64],
         resident: tuple[NDArray[np.float64], NDArray[np.float64]],
+        put: Put = np.asarray,
     ) -> None:
         self.device, self.model, self.plan, self.calibration = (
             on.device,
@@ -75,6 +81,7 @@ class Step:
         )
         self.kind = kind
         self._on, self._loads, self._tokens, self._resident = on, loads, tokens, resident
+        self._put = put  # into the form of the loads: a Series, a DataArray, a masked array
         device, record, model, plan = on.records
         if on.calibration.products:
             rows = tokens / (on.plan.pp * on.plan.dp)
@@ -86,8 +93,13 @@ class Step:
         return function
 
     @cached_property
-    def time_s(self) -> NDArray[np.float64]:
+    def _seconds(self) -> NDArray[np.float64]:
         return np.asarray(self._kernel("time")(*self._records, *self._loads))
+
+    @cached_property
+    def time_s(self) -> NDArray[np.float64]:
+        labelled: NDArray[np.float64] = self._put(self._seconds)
+        return labelled
 
     @cached_property
     def fields(self) -> NDArray[np.float64]:
@@ -95,12 +107,13 @@ class Step:
         return np.asarray(self._kernel("step")(*self._records, *self._loads))
 
     def _field(self, name: str) -> NDArray[np.float64]:
-        values: NDArray[np.float64] = self.fields[..., _INDEX[name]]
+        values: NDArray[np.float64] = self._put(self.fields[..., _INDEX[name]])
         return values
 
     @property
     def tokens_per_s(self) -> NDArray[np.float64]:
-        return np.asarray(self._tokens / self.time_s)
+        rate: NDArray[np.float64] = self._put(np.asarray(self._tokens / self._seconds))
+        return rate
 
     @property
     def flops(self) -> NDArray[np.float64]:
@@ -120,13 +133,15 @@ class Step:
 
     @property
     def bound(self) -> NDArray[np.str_]:
-        seconds = np.stack([self._field(f"{cause}_s") for cause in CAUSES], axis=-1)
-        names: NDArray[np.str_] = np.take(np.asarray(CAUSES), seconds.argmax(axis=-1))
+        seconds = self.fields[..., [_INDEX[f"{cause}_s"] for cause in CAUSES]]
+        names: NDArray[np.str_] = self._put(np.take(np.asarray(CAUSES), seconds.argmax(axis=-1)))
         return names
 
     @cached_property
     def fits(self) -> NDArray[np.bool_]:
-        return memory.fits(self._on.records, *self._resident)
+        enough = memory.fits(self._on.records, *self._resident)
+        labelled: NDArray[np.bool_] = self._put(np.broadcast_to(enough, self._seconds.shape))
+        return labelled
 
     @property
     def error_band(self) -> float:
@@ -144,7 +159,7 @@ class Step:
         }
 
     def __repr__(self) -> str:
-        shape = self.time_s.shape
+        shape = self._seconds.shape
         return (
             f"<tokenroof.Step {self.kind}: {self.model.name} on {self.device.name}, "
             f"{self.plan.label()}, shape {shape}>"
@@ -198,9 +213,10 @@ def decode(
     ((2,), 'memory')
     """
     on = deployment(device, model, plan, fidelity)
-    b, x = amounts("batch", batch), amounts("context", context)
+    given, put = unlabelled(batch=batch, context=context)
+    b, x = (amounts(name, value) for name, value in given.items())
     check_shapes(batch=b, context=x)
-    return Step(on, "decode", (b, x), b, (b, x))
+    return Step(on, "decode", (b, x), b, (b, x), put)
 
 
 def prefill(
@@ -245,9 +261,10 @@ def prefill(
     'compute'
     """
     on = deployment(device, model, plan, fidelity)
-    n, t, s = amounts("batch", batch), amounts("tokens", tokens), amounts("past", past)
+    given, put = unlabelled(batch=batch, tokens=tokens, past=past)
+    n, t, s = (amounts(name, value) for name, value in given.items())
     check_shapes(batch=n, tokens=t, past=s)
-    return Step(on, "prompts", (n, t, s), n * t, (n, t + s))
+    return Step(on, "prompts", (n, t, s), n * t, (n, t + s), put)
 
 
 def mixed(
@@ -286,7 +303,7 @@ def mixed(
     True
     """
     on = deployment(device, model, plan, fidelity)
-    b, x = amounts("batch", batch), amounts("context", context)
-    t, s = amounts("tokens", tokens), amounts("past", past)
+    given, put = unlabelled(batch=batch, context=context, tokens=tokens, past=past)
+    b, x, t, s = (amounts(name, value) for name, value in given.items())
     check_shapes(batch=b, context=x, tokens=t, past=s)
-    return Step(on, "mixed", (b, x, t, s), b + t, (b + (t > 0), np.maximum(x, t + s)))
+    return Step(on, "mixed", (b, x, t, s), b + t, (b + (t > 0), np.maximum(x, t + s)), put)

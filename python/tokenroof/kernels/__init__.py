@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof import _core
 from tokenroof.kernels.describe import describe as _describe
+from tokenroof.kernels.keywords import by_keyword
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,7 +33,7 @@ globals().update(_active)
 #: So that doctest finds the examples: it does not look into ufuncs.
 __test__ = {name: function.__doc__ for name, function in _active.items()}
 __all__ = [
-    "OPERATOR_FIELDS", "SERVING_FIELDS", "SERVING_TERMS", "STEP_FIELDS", "by_isa", *_active,
+    "OPERATOR_FIELDS", "SERVING_FIELDS", "SERVING_TERMS", "STEP_FIELDS", "by_isa", "by_keyword", *_active,
 ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.support.arguments import amounts, together
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -33,6 +34,7 @@ def _plain(value: Any) -> Any:
     return float(value) if np.ndim(value) == 0 else value
 
 
+@keeps_labels
 def double_spend_probability(
     q: ArrayLike, confirmations: ArrayLike, model: str = "nakamoto"
 ) -> Any:
@@ -78,6 +80,7 @@ def double_spend_probability(
     return _plain(kernel(share, count))
 
 
+@keeps_labels
 def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nakamoto") -> Any:
     """Fewest confirmations after which a payment is undone with a probability below `risk`.
 
@@ -136,6 +139,7 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
     return float(found) if np.isinf(found) else int(found)
 
 
+@keeps_labels
 def selfish_mining_revenue(alpha: ArrayLike, gamma: ArrayLike) -> Any:
     """Share of the chain's blocks that a selfish miner gets; an honest one would get alpha.
 
@@ -169,6 +173,7 @@ def selfish_mining_revenue(alpha: ArrayLike, gamma: ArrayLike) -> Any:
     return _plain(kernel(_part("alpha", alpha), _part("gamma", gamma)))
 
 
+@keeps_labels
 def selfish_mining_threshold(gamma: ArrayLike) -> Any:
     """Share of the hashrate from which selfish mining pays: (1 - gamma) / (3 - 2 gamma).
 

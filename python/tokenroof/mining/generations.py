@@ -204,7 +204,7 @@ def generations_race(
         efficiency[i] = machine.efficiency
         if out is not None:
             all_months = margin_per_day(machine, earned, power_price, fee=kept, pue=overhead)
-            margin[i, out] = all_months[out]
+            margin[i, out] = np.asarray(all_months)[out]
     return Race(
         months=when,
         names=tuple(machine.name for machine in machines),

@@ -58,9 +58,9 @@ def reward_of(
     return reward
 
 
-def number_or_array(value: Any) -> Any:
+def number_or_array(value: Any) -> float | NDArray[np.float64]:
     """A float for a scalar, else the array."""
-    return float(value) if np.ndim(value) == 0 else value
+    return float(value) if np.ndim(value) == 0 else np.asarray(value)
 
 
 def usable_processors() -> int:

@@ -17,17 +17,19 @@ from tokenroof.mining.inputs import (
 )
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_shapes
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 
-def _call(name: str, *arguments: Any) -> Any:
+def _call(name: str, *arguments: Any) -> float | NDArray[np.float64]:
     """A kernel, infinite where it divides by zero; a float for scalars."""
     with np.errstate(divide="ignore", over="ignore", under="ignore"):
         return number_or_array(getattr(kernels, name)(*arguments))
 
 
+@keeps_labels
 def margin_per_day(
     miner: str | Miner,
     hashprice: ArrayLike,
@@ -35,7 +37,7 @@ def margin_per_day(
     *,
     fee: ArrayLike = 0.0,
     pue: ArrayLike = 1.0,
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Revenue of a machine less its power [$/day]; below zero where it does not earn its power.
 
     Parameters
@@ -79,9 +81,10 @@ def margin_per_day(
     return _call("miner_margin", machine.hashrate, watts, earned, price, kept, overhead)
 
 
+@keeps_labels
 def break_even_power_price(
     miner: str | Miner, hashprice: ArrayLike, fee: ArrayLike = 0.0, pue: ArrayLike = 1.0
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Price of electricity above which a machine does not earn its power [$/kWh].
 
     Parameters
@@ -110,12 +113,13 @@ def break_even_power_price(
     return _call("break_even_power_price", machine.hashrate, watts, earned, kept, overhead)
 
 
+@keeps_labels
 def shutdown_hashprice(
     miner: str | Miner,
     power_price_per_kwh: ArrayLike,
     fee: ArrayLike = 0.0,
     pue: ArrayLike = 1.0,
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Hashprice below which a machine does not earn its power [$/(PH/s day)].
 
     Parameters
@@ -145,6 +149,7 @@ def shutdown_hashprice(
     return _call("shutdown_hashprice", machine.hashrate, watts, price, kept, overhead)
 
 
+@keeps_labels
 def shutdown_price(
     miner: str | Miner,
     power_price_per_kwh: ArrayLike,
@@ -153,7 +158,7 @@ def shutdown_price(
     fees_btc: ArrayLike = 0.0,
     fee: ArrayLike = 0.0,
     pue: ArrayLike = 1.0,
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Price of a bitcoin below which a machine does not earn its power [$].
 
     Parameters
@@ -187,6 +192,7 @@ def shutdown_price(
     return _call("price_at_hashprice", hard, reward, least)
 
 
+@keeps_labels
 def break_even_difficulty(
     miner: str | Miner,
     power_price_per_kwh: ArrayLike,
@@ -195,7 +201,7 @@ def break_even_difficulty(
     fees_btc: ArrayLike = 0.0,
     fee: ArrayLike = 0.0,
     pue: ArrayLike = 1.0,
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Difficulty above which a machine does not earn its power; infinite where power is free.
 
     Parameters
@@ -229,12 +235,13 @@ def break_even_difficulty(
     return _call("difficulty_at_hashprice", reward, coin, least)
 
 
+@keeps_labels
 def break_even_efficiency(
     hashprice: ArrayLike,
     power_price_per_kwh: ArrayLike,
     fee: ArrayLike = 0.0,
     pue: ArrayLike = 1.0,
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Energy per terahash above which no machine earns its power [J/TH]; infinite where power is free.
 
     Parameters

@@ -13,15 +13,16 @@ from tokenroof import kernels
 from tokenroof.mining.bitcoin import BLOCK_SECONDS, whole_number
 from tokenroof.mining.inputs import number_or_array, reals, reward_of
 from tokenroof.support.arguments import check_shapes, finite_number
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 # The tail sums below take the root of so many steps, and lose as many digits as it has.
 _MOST_BLOCKS = 10**9
 
 
-def _kernel(name: str, **arguments: Any) -> Any:
+def _kernel(name: str, **arguments: Any) -> float | NDArray[np.float64]:
     check_shapes(**arguments)
     return number_or_array(getattr(kernels, name)(*arguments.values()))
 
@@ -29,6 +30,7 @@ def _kernel(name: str, **arguments: Any) -> Any:
 # --- waits ---------------------------------------------------------------------------------------------
 
 
+@keeps_labels
 def expected_time_to_block(hashrate: ArrayLike, difficulty: ArrayLike) -> Any:
     """Mean time until a miner finds a block: difficulty * 2**32 / hashrate [s].
 
@@ -64,6 +66,7 @@ def expected_time_to_block(hashrate: ArrayLike, difficulty: ArrayLike) -> Any:
     )
 
 
+@keeps_labels
 def block_probability(hashrate: ArrayLike, difficulty: ArrayLike, seconds: ArrayLike) -> Any:
     """Probability that a miner finds a block within a time: 1 - exp(-seconds / mean wait) [1].
 
@@ -101,9 +104,10 @@ def block_probability(hashrate: ArrayLike, difficulty: ArrayLike, seconds: Array
     )
 
 
+@keeps_labels
 def time_to_block_quantile(
     hashrate: ArrayLike, difficulty: ArrayLike, probability: ArrayLike
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Time within which a miner finds a block with a probability; the inverse of `block_probability` [s].
 
     Parameters
@@ -137,6 +141,7 @@ def time_to_block_quantile(
 # --- hashrate ------------------------------------------------------------------------------------------
 
 
+@keeps_labels
 def network_hashrate(difficulty: ArrayLike, block_seconds: ArrayLike = BLOCK_SECONDS) -> Any:
     """Hashrate at which blocks are so far apart: difficulty * 2**32 / block_seconds [hash/s].
 
@@ -303,12 +308,13 @@ def _gamma_quantile(a: int, tail: float, *, upper: bool) -> float:
 # --- revenue -------------------------------------------------------------------------------------------
 
 
+@keeps_labels
 def hashprice(
     difficulty: ArrayLike,
     price: ArrayLike,
     subsidy_btc: ArrayLike = 3.125,
     fees_btc: ArrayLike = 0.0,
-) -> Any:
+) -> float | NDArray[np.float64]:
     """Expected revenue of one PH/s over a day [$/(PH/s day)].
 
     Parameters

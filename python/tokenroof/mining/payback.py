@@ -266,8 +266,8 @@ def payback(
     kept = fee_of(fee)
     overhead = finite_number("pue", pue, 1.0)
 
-    revenue = margin_per_day(machine, earned, 0.0, fee=kept)
-    power = -margin_per_day(machine, 0.0, power_price, pue=overhead)
+    revenue = float(margin_per_day(machine, earned, 0.0, fee=kept))
+    power = -float(margin_per_day(machine, 0.0, power_price, pue=overhead))
     cost = power + operation / _DAYS_PER_YEAR
     pieces = _pieces(revenue, fees, rate, cost, halvings, life)
     return _repaid(pieces, capital, life)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from tokenroof.support.labels import refuse_masked
+
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
@@ -101,6 +103,7 @@ def reals(
         allowed += f" {'>' if above else '>='} {low:g}"
     if below is not None:
         allowed += f" and < {below:g}"
+    refuse_masked(name, value)
     array = real_numbers(value)
     if array is None:
         raise TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
@@ -125,6 +128,7 @@ def _inside(
 
 def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[np.float64]:
     """Real, finite numbers of a load, zero or more."""
+    refuse_masked(field, value)
     array = real_numbers(value)
     if array is None:
         raise TypeError(f"{field} is {shown(value)}; allowed: real numbers")

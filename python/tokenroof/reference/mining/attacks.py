@@ -31,14 +31,10 @@ def _race(q: float, n: float) -> float | None:
 
 
 def _summed(p: float, n: float) -> float:
-    """The kernels' rearranged sums are as exact as their exponent, product and terms: roundings of each.
-
-    8 of each unit of ln P; 6 of each factor of a product of up to 32; 4 of each term of a sum, of which the
-    j-th weighs exp(-j^2 / 4n) at most: 1.5 sqrt(n) of them count.
-    """
+    """Rearranged sums are as exact as exponent and terms: (32 + 8 |ln P| + 2 sqrt(n)) 2^-53."""
     if not p > 0.0:
         return p
-    return apart(p, 32.0 + 8.0 * abs(math.log(p)) + 6.0 * min(n, 32.0) + 6.0 * math.sqrt(n))
+    return apart(p, 32.0 + 8.0 * abs(math.log(p)) + 2.0 * math.sqrt(n))
 
 
 def double_spend_nakamoto(attacker_share: float, confirmations: float) -> float:

@@ -1,0 +1,205 @@
+"""Arrays that carry labels or masks: taken apart before numbers are checked, put together around the answer.
+
+pandas aligns by label, xarray broadcasts by dimension, NumPy masks element by element. `unlabelled` does what
+each of them does and gives plain arrays; its second result puts an answer into the same form again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from inspect import signature
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+__all__ = ["keeps_labels", "kind_of", "refuse_masked", "unlabelled"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Put = Callable[[Any], Any]
+
+
+def kind_of(value: object) -> str:
+    """Whose array it is: "masked", "pandas", "xarray" or "dask"; empty for any other.
+
+    Examples
+    --------
+    >>> kind_of(np.ma.masked_array([1.0], [True])), kind_of([1.0])
+    ('masked', '')
+    """
+    if isinstance(value, np.ma.MaskedArray):
+        return "masked"
+    whose = type(value).__module__.partition(".")[0]  # theirs are imported, if the value is one
+    classes = {
+        "pandas": ("pandas", ("Series", "DataFrame")),
+        "xarray": ("xarray", ("DataArray", "Variable", "Dataset")),
+        "dask": ("dask.array", ("Array",)),
+    }.get(whose)
+    module = sys.modules.get(classes[0]) if classes else None
+    if module is None or classes is None:
+        return ""
+    return whose if isinstance(value, tuple(getattr(module, c) for c in classes[1])) else ""
+
+
+def refuse_masked(name: str, value: object) -> None:
+    """Reject an array with elements behind a mask, where a function has no way to keep it."""
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise TypeError(f"{name} has masked elements; allowed: arrays without a mask")
+
+
+def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
+    """Plain arrays that broadcast, and what puts an answer of their common shape into their form.
+
+    Behind a mask stands another element, or 1 where all are masked.
+
+    Raises
+    ------
+    TypeError
+        For labelled arrays of two kinds, Dask arrays and xarray's Dataset, by name.
+    ValueError
+        For labels that differ, by name.
+
+    Examples
+    --------
+    >>> plain, put = unlabelled(a=np.ma.masked_array([1.0, -7.0], [False, True]), b=2.0)
+    >>> put(plain["a"] * plain["b"])
+    masked_array(data=[2.0, --],
+                 mask=[False,  True],
+           fill_value=1e+20)
+    """
+    kinds = {name: kind for name, value in values.items() if (kind := kind_of(value))}
+    for name, kind in kinds.items():
+        lazy = kind == "xarray" and getattr(values[name], "chunks", None)
+        if kind == "dask" or lazy or type(values[name]).__name__ == "Dataset":
+            whose = "Dask array" if lazy or kind == "dask" else "Dataset"
+            raise TypeError(
+                f"{name} is a {whose}; allowed: numbers, arrays, pandas.Series and DataFrame, masked arrays, "
+                "xarray.DataArray; kernels and kernels.by_keyword take Dask arrays"
+            )
+    if len(set(kinds.values())) > 1:
+        both = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
+        raise TypeError(f"labelled arrays are {both}; allowed: one kind of them")
+    if not kinds:
+        return values, lambda answer: answer
+    apart = {"masked": _masked, "pandas": _pandas, "xarray": _xarray}[next(iter(kinds.values()))]
+    return apart(values, list(kinds))
+
+
+def _masked(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
+    plain, masks = dict(values), list[Any]([False])
+    for name in names:
+        mask = np.ma.getmaskarray(values[name])
+        seen = values[name].compressed()
+        # what is behind a mask is no number of the caller's: any other one stands in for it
+        stand_in = seen[0] if seen.size else 1
+        plain[name] = np.where(mask, stand_in, np.ma.getdata(values[name]))
+        masks.append(mask)
+
+    def put(answer: Any) -> Any:
+        whole = np.asarray(answer)
+        return np.ma.masked_array(whole, np.broadcast_to(_any(masks), whole.shape))
+
+    return plain, put
+
+
+def _any(masks: list[Any]) -> Any:
+    found = masks[0]
+    for mask in masks[1:]:
+        found = found | mask
+    return found
+
+
+def _pandas(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
+    import pandas
+
+    first = values[names[0]]
+    plain = dict(values)
+    for name in names:
+        value = values[name]
+        if type(value) is not type(first):
+            kinds = f"{name} is a {type(value).__name__}, {names[0]} a {type(first).__name__}"
+            raise TypeError(f"{kinds}; allowed: one of them")
+        for axis, have, want in zip(("index", "columns"), value.axes, first.axes, strict=False):
+            if have.equals(want):
+                continue
+            unique = have.is_unique and want.is_unique
+            if not (unique and len(have) == len(want) and have.isin(want).all()):
+                raise ValueError(
+                    f"{name} has another {axis} than {names[0]}; allowed: the same labels"
+                )
+            value = value.reindex(want, axis=axis)
+        plain[name] = value.to_numpy()
+    series = isinstance(first, pandas.Series)
+    called = {values[name].name for name in names} if series else set()
+    title = called.pop() if len(called) == 1 else None
+
+    def put(answer: Any) -> Any:
+        whole = np.asarray(answer)
+        if whole.shape != first.shape:
+            raise ValueError(
+                f"shape beside the labels of {names[0]} is {whole.shape}; allowed: {first.shape}, or numbers"
+            )
+        if series:
+            return pandas.Series(whole, first.index, name=title)
+        return pandas.DataFrame(whole, first.index, first.columns)
+
+    return plain, put
+
+
+def _xarray(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
+    import xarray
+
+    arrays = [xarray.DataArray(values[name]) for name in names]
+    try:
+        whole = xarray.broadcast(*xarray.align(*arrays, join="exact", copy=False))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{', '.join(names)} do not align: {error}; allowed: the same labels"
+        ) from None
+    plain = dict(values) | {
+        name: array.to_numpy() for name, array in zip(names, whole, strict=True)
+    }
+
+    def put(answer: Any) -> Any:
+        shape = np.shape(answer)
+        if shape != whole[0].shape:
+            raise ValueError(
+                f"shape beside the dimensions of {names[0]} is {shape}; allowed: {whole[0].shape}, or numbers"
+            )
+        each = [array.coords.to_dataset() for array in whole]
+        merged = xarray.merge(each, compat="override", join="override")
+        return xarray.DataArray(np.asarray(answer), merged.coords, whole[0].dims)
+
+    return plain, put
+
+
+def keeps_labels(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorator: arguments that are annotated ``ArrayLike`` may be labelled or masked, and so is the answer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `unlabelled`.
+    """
+    parameters = signature(function)
+    arrays = [n for n, p in parameters.parameters.items() if p.annotation == "ArrayLike"]
+
+    @wraps(function)
+    def wrapper(*arguments: P.args, **named: P.kwargs) -> R:
+        if not any(kind_of(value) for value in (*arguments, *named.values())):
+            return function(*arguments, **named)
+        bound = parameters.bind(*arguments, **named)
+        given = {name: bound.arguments[name] for name in arrays if name in bound.arguments}
+        plain, put = unlabelled(**given)
+        hidden: Any = [v for v in given.values() if kind_of(v) == "masked"]
+        if any(v.size and not v.count() for v in hidden):  # no number is left to be computed
+            shape = np.broadcast_shapes(*map(np.shape, given.values()))
+            nothing: Any = np.ma.masked_array(np.zeros(shape), True)
+            return nothing  # type: ignore[no-any-return]
+        bound.arguments.update(plain)
+        answer: R = put(function(*bound.args, **bound.kwargs))
+        return answer
+
+    return wrapper
