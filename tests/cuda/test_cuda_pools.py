@@ -72,9 +72,9 @@ def test_many_launches_and_progress(module):
 
 
 def test_rings_that_fill_the_memory(module):
-    """A window of many blocks needs room for them in each thread."""
+    """Many blocks in a window need room for them in each thread."""
     case = {
-        "pool_hashrate": 2e19,
+        "pool_hashrate": 5e20,
         "share_difficulty": 1e9,
         "window_blocks": 3000.0,
         "paths": 40,

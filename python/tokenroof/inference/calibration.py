@@ -37,6 +37,7 @@ __all__ = [
     "host_speed",
     "resolve",
     "resolve_operator",
+    "resolve_step",
     "step_kind",
 ]
 
@@ -200,6 +201,16 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
     )
 
 
+def resolve_step(
+    fidelity: str | Calibration, device: Device, plan: Plan, mixture: bool
+) -> Calibration:
+    """As `resolve`, with bands of the step's kind (`for_kind`) where the constants are the device's own."""
+    if isinstance(fidelity, Calibration) and not fidelity.stands_alone:
+        return _with_bf16(fidelity, plan).over(resolve_step("calibrated", device, plan, mixture))
+    found = resolve(fidelity, device, plan)
+    return for_kind(found, device, plan, mixture) if fidelity == "calibrated" else found
+
+
 def _with_bf16(own: Calibration, plan: Plan | str) -> Calibration:
     """Products that are bf16 at any rate, the head's and the router's, are as a step's others in bf16."""
     bf16 = not isinstance(plan, str) and plan.weights == "bf16"
@@ -315,11 +326,15 @@ def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> C
     said.append(
         f"of its kind ({kind.removeprefix(device.name + ' ')}) no step was measured on this device"
     )
-    return known.replace(
+    wider = known.replace(
         error_band=math.hypot(known.error_band, max(bands)),
         ttft_band=math.hypot(known.ttft_band, max(bands)),
         calibrated_on="; ".join(said),
     )  # fmt: skip
+    wider.__dict__["packed"] = (
+        known.packed
+    )  # bands are no part of it: all plans of these types share it
+    return wider
 
 
 def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof.catalogue.architectures import model as model_of
 from tokenroof.catalogue.lookup import device as device_of
-from tokenroof.inference.calibration import for_kind, resolve
+from tokenroof.inference.calibration import resolve_step
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
 from tokenroof.records import dtypes
@@ -120,12 +120,11 @@ def resolved(
     )  # fmt: skip
     found = []
     for plan in plans:
-        calibration = resolve(fidelity, device, plan)
+        calibration = resolve_step(fidelity, device, plan, bool(model.experts))
         records = (
             packed_device, calibration.packed, packed_model, _packed_plan(plan.on(device))
         )  # fmt: skip
-        known = for_kind(calibration, device, plan, bool(model.experts))
-        found.append(Deployment(device, model, plan, known, power, records))
+        found.append(Deployment(device, model, plan, calibration, power, records))
     return found
 
 
