@@ -33,8 +33,6 @@ TR_HD Lanes load_lanes(const char* from, Size stride) {
     Lanes x = {};
     if (stride == Size(sizeof(double)))
         __builtin_memcpy(&x, from, sizeof x);
-    else if (stride == 0)
-        x = splat<Lanes>(at(from));
     else
         for (int l = 0; l < lanes; ++l) set_lane(x, l, at(from + l * stride));
     return x;
