@@ -82,7 +82,7 @@ def test_rings_that_fill_the_memory(module):
     }
     got, want = both("PPLNS", **case)
     same(got, want)
-    module.shim.set(memory=1 << 20)
+    module.shim.set(memory=1 << 18)
     with pytest.raises(MemoryError, match="out of memory"):
         both("PPLNS", **case)
     assert module.shim.used(0) == 0
