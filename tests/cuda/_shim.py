@@ -7,6 +7,7 @@ import hashlib
 import importlib.machinery
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -31,9 +32,17 @@ _loaded: list[ModuleType | str] = []  # the module, or why it does not compile
 _shown: dict[int, int] = {}  # addresses that pass for a device's, and for how many arrays
 
 
-def _sources() -> list[Path]:
-    cuda = ROOT / "cpp" / "cuda"
-    return sorted(cuda.glob("*.cu"))
+def _sources(folder: Path) -> list[Path]:
+    """Device code in the groups of cpp/cuda/CMakeLists.txt, which spend most of their time on the same headers."""
+    groups: dict[str, list[Path]] = {"steps": [], "scan": [], "kernels": []}
+    for path in sorted((ROOT / "cpp" / "cuda").glob("*.cu")):
+        steps = re.search(
+            r'^#include "(prepared|step_kernels)\.hpp"', path.read_text(), re.MULTILINE
+        )
+        groups["steps" if steps else "scan" if path.stem == "scan" else "kernels"].append(path)
+    for name, paths in groups.items():
+        (folder / f"{name}.cu").write_text("".join(f'#include "{path}"\n' for path in paths))
+    return [folder / f"{name}.cu" for name in groups]
 
 
 def _key(flags: list[str]) -> str:
@@ -81,7 +90,7 @@ def _compile(folder: Path, includes: list[str]) -> Path:
     parts = sorted(p for p in (ROOT / "cpp" / "cuda").glob("*.cpp") if p.name != "module.cpp")
     host.write_text("".join(f'#include "{p}"\n' for p in [*parts, SHIM / "shim_module.cpp"]))
     with ThreadPoolExecutor(2) as pool:
-        objects = list(pool.map(one, [*_sources(), host]))
+        objects = list(pool.map(one, [host, *_sources(folder)]))
     temporary = folder / "linked"
     subprocess.run(
         ["g++", "-shared", *MORE, *objects, "-pthread", "-o", str(temporary)],
