@@ -94,6 +94,44 @@ ProbeResult run_compute(int device, ProbeKind kind, double window, int repeats, 
     return result;
 }
 
+// Small numbers whose sums are exact: ones, or at random.
+unsigned tensor_element(TensorKind kind, bool ones, std::mt19937& random) {
+    const unsigned r = ones ? 4 : unsigned(random());
+    const bool negative = !ones && (r >> 8 & 1);
+    if (kind == tensor_int8) return ones ? 1 : unsigned(int(r % 255) - 127) & 0xff;
+    if (kind == tensor_fp8) return 0x38u | unsigned(negative) << 7;
+    const int quarters = ones ? 4 : 1 + int(r % 7);
+    const float x = float(quarters) / 4 * (negative ? -1 : 1);
+    unsigned as_float;
+    std::memcpy(&as_float, &x, 4);
+    if (kind == tensor_bf16) return as_float >> 16;
+    const unsigned exponent = (as_float >> 23 & 255) - 127 + 15;
+    return (as_float >> 31) << 15 | exponent << 10 | (as_float >> 13 & 0x3ff);
+}
+
+// Words of such numbers, in groups of A, B, -B: per thread for mma, one for wgmma.
+std::vector<unsigned> tensor_operands(TensorKind kind, bool wgmma, std::size_t count, bool ones, std::mt19937& random) {
+    const int bits = kind == tensor_bf16 || kind == tensor_fp16 ? 16 : 8;
+    auto word = [&] {
+        unsigned out = 0;
+        for (int at = 0; at < 32; at += bits) out |= tensor_element(kind, ones, random) << at;
+        return out;
+    };
+    auto opposite = [&](unsigned w) -> unsigned {
+        if (kind != tensor_int8) return w ^ (bits == 16 ? 0x80008000u : 0x80808080u);
+        unsigned out = 0;
+        for (int at = 0; at < 32; at += 8) out |= unsigned(-int((signed char)(w >> at & 0xff)) & 0xff) << at;
+        return out;
+    };
+    std::vector<unsigned> words(count);
+    const std::size_t b = wgmma ? 2048 : 2, a = wgmma ? 512 : 4, group = a + 2 * b;
+    for (std::size_t g = 0; g < words.size(); g += group) {
+        for (std::size_t i = 0; i < a; ++i) words[g + i] = word();
+        for (std::size_t i = 0; i < b; ++i) words[g + a + i] = word(), words[g + a + b + i] = opposite(words[g + a + i]);
+    }
+    return words;
+}
+
 ProbeResult run_tensor(int device, TensorKind kind, bool wgmma, double window, int repeats, Stop& stop) {
     const OnDevice here(device);
     ProbeResult result;
@@ -112,41 +150,9 @@ ProbeResult run_tensor(int device, TensorKind kind, bool wgmma, double window, i
     auto seconds = [&](unsigned turns) {
         return timer.seconds([&] { work = launch_tensor(kind, wgmma, blocks, turns, operands, sums, timer.stream); });
     };
-    // Small numbers whose sums are exact: ones, or at random, with B's opposite behind B.
     std::mt19937 random(1);
     auto fill = [&](bool ones) {
-        std::vector<unsigned> words(shape.in_words);
-        const int bits = kind == tensor_bf16 || kind == tensor_fp16 ? 16 : 8;
-        auto element = [&]() -> unsigned {
-            const unsigned r = ones ? 4 : unsigned(random());
-            const bool negative = !ones && (r >> 8 & 1);
-            if (kind == tensor_int8) return ones ? 1 : unsigned(int(r % 255) - 127) & 0xff;
-            if (kind == tensor_fp8) return 0x38u | unsigned(negative) << 7;
-            const int quarters = ones ? 4 : 1 + int(r % 7);
-            const float x = float(quarters) / 4 * (negative ? -1 : 1);
-            unsigned as_float;
-            std::memcpy(&as_float, &x, 4);
-            if (kind == tensor_bf16) return as_float >> 16;
-            const unsigned exponent = (as_float >> 23 & 255) - 127 + 15;
-            return (as_float >> 31) << 15 | exponent << 10 | (as_float >> 13 & 0x3ff);
-        };
-        auto word = [&] {
-            unsigned out_word = 0;
-            for (int at = 0; at < 32; at += bits) out_word |= element() << at;
-            return out_word;
-        };
-        auto opposite = [&](unsigned w) -> unsigned {
-            if (kind != tensor_int8) return w ^ (bits == 16 ? 0x80008000u : 0x80808080u);
-            unsigned out_word = 0;
-            for (int at = 0; at < 32; at += 8) out_word |= unsigned(-int((signed char)(w >> at & 0xff)) & 0xff) << at;
-            return out_word;
-        };
-        // groups of A, B, -B: per thread for mma, one for wgmma
-        const std::size_t b = wgmma ? 2048 : 2, a = wgmma ? 512 : 4, group = a + 2 * b;
-        for (std::size_t g = 0; g < words.size(); g += group) {
-            for (std::size_t i = 0; i < a; ++i) words[g + i] = word();
-            for (std::size_t i = 0; i < b; ++i) words[g + a + i] = word(), words[g + a + b + i] = opposite(words[g + a + i]);
-        }
+        const std::vector<unsigned> words = tensor_operands(kind, wgmma, shape.in_words, ones, random);
         check(cudaMemcpyAsync(operands, words.data(), 4 * words.size(), cudaMemcpyHostToDevice, timer.stream), "copying operands");
         check(cudaStreamSynchronize(timer.stream), "copying operands");
     };
@@ -177,51 +183,69 @@ ProbeResult run_tensor(int device, TensorKind kind, bool wgmma, double window, i
     return result;
 }
 
-ProbeResult run_pass(int device, PassKind kind, unsigned long long bytes, double window, int repeats, Stop& stop) {
+ProbeResult run_shared(int device, double window, int repeats, Stop& stop) {
     const OnDevice here(device);
     Timer timer;
     ProbeResult result;
-    const unsigned sms = unsigned(attribute(cudaDevAttrMultiProcessorCount, device)), blocks = 4 * sms;
-    const std::size_t threads = std::size_t(blocks) * std::max(pass_threads, shared_threads);
+    const unsigned blocks = 8 * unsigned(attribute(cudaDevAttrMultiProcessorCount, device)); // as many as have room
+    const std::size_t threads = std::size_t(blocks) * shared_threads;
+    const Scratch out(device, threads * sizeof(unsigned), timer.stream);
+    auto* sums = static_cast<unsigned*>(out.data());
+    double work = 0;
+    auto seconds = [&](unsigned turns) {
+        return timer.seconds([&] { work = launch_shared(turns, sums, blocks, timer.stream); });
+    };
+    const unsigned turns = enough(seconds, 16, 1u << 20, window, stop);
+    for (int i = 0; i < repeats && !stop; ++i) {
+        check(cudaMemsetAsync(sums, 0, threads * sizeof(unsigned), timer.stream), "clearing results");
+        const double took = seconds(turns);
+        result.rates.push_back(work / took);
+        const auto found = copied<unsigned>(sums, threads, timer.stream);
+        for (std::size_t t = 0; t < found.size(); ++t) result.right &= found[t] == shared_expected(unsigned(t), turns);
+    }
+    return result;
+}
+
+// What passes over memory fill it with; upper halves of 2.0, 3.0 and 11.0.
+constexpr unsigned pass_factor = 2654435761u, two = 0x40000000u, three = 0x40080000u, eleven = 0x40260000u;
+
+// The sum of the words after a pass, or of those that it summed.
+unsigned pass_expected(PassKind kind, unsigned long long words, unsigned round, unsigned passes) {
+    if (kind == pass_write) return static_cast<unsigned>(words) * (round + 1);
+    if (kind == pass_triad) return fill_sum(words, 0, eleven, 0);
+    return passes * fill_sum(words, 1, 1, pass_factor);
+}
+
+ProbeResult run_pass(int device, PassKind kind, unsigned long long bytes, double window, int repeats, Stop& stop) {
+    if (kind == pass_shared) return run_shared(device, window, repeats, stop);
+    const OnDevice here(device);
+    Timer timer;
+    ProbeResult result;
+    const unsigned blocks = 4 * unsigned(attribute(cudaDevAttrMultiProcessorCount, device));
+    const std::size_t threads = std::size_t(blocks) * pass_threads;
     const Scratch out(device, threads * sizeof(unsigned), timer.stream);
     auto* sums = static_cast<unsigned*>(out.data());
     auto total = [&] {
         unsigned sum = 0;
-        for (unsigned x : copied<unsigned>(sums, std::size_t(blocks) * pass_threads, timer.stream)) sum += x;
+        for (unsigned x : copied<unsigned>(sums, threads, timer.stream)) sum += x;
         return sum;
     };
-    if (kind == pass_shared) {
-        const unsigned many = 8 * sms; // as many blocks as have room
-        const Scratch more(device, std::size_t(many) * shared_threads * sizeof(unsigned), timer.stream);
-        auto* at = static_cast<unsigned*>(more.data());
-        double work = 0;
-        auto seconds = [&](unsigned turns) { return timer.seconds([&] { work = launch_shared(turns, at, many, timer.stream); }); };
-        const unsigned turns = enough(seconds, 16, 1u << 20, window, stop);
-        for (int i = 0; i < repeats && !stop; ++i) {
-            check(cudaMemsetAsync(at, 0, std::size_t(many) * shared_threads * sizeof(unsigned), timer.stream), "clearing results");
-            const double took = seconds(turns);
-            result.rates.push_back(work / took);
-            const auto found = copied<unsigned>(at, std::size_t(many) * shared_threads, timer.stream);
-            for (std::size_t t = 0; t < found.size(); ++t) result.right &= found[t] == shared_expected(unsigned(t), turns);
-        }
-        return result;
-    }
     // whole lines, and an odd number of them: sums keep their low bits
     const unsigned long long words = ((bytes / 64 - 1) | 1) * 16;
     const int buffers = kind == pass_triad ? 3 : kind == pass_copy ? 2 : 1;
     const Scratch memory(device, std::size_t(buffers) * words * 4, timer.stream);
     auto* a = static_cast<unsigned*>(memory.data());
     unsigned *b = a + words, *c = b + words;
-    constexpr unsigned factor = 2654435761u;
-    const unsigned two = 0x40000000u, three = 0x40080000u, eleven = 0x40260000u; // upper halves of 2.0, 3.0, 11.0
     if (kind == pass_triad) {
         launch_fill(b, words, 0, two, 0, blocks, timer.stream);
         launch_fill(c, words, 0, three, 0, blocks, timer.stream);
     } else {
-        launch_fill(kind == pass_copy ? b : a, words, 1, 1, factor, blocks, timer.stream);
+        launch_fill(kind == pass_copy ? b : a, words, 1, 1, pass_factor, blocks, timer.stream);
     }
+    unsigned passes = 1;
     auto work = [&](unsigned round) {
         switch (kind) {
+        case pass_l2: launch_l2(a, words, passes, sums, blocks, timer.stream); break;
         case pass_read: launch_read(a, words, sums, blocks, timer.stream); break;
         case pass_write: launch_write(a, words, round + 1, blocks, timer.stream); break;
         case pass_copy: launch_copy(b, a, words, blocks, timer.stream); break;
@@ -232,26 +256,21 @@ ProbeResult run_pass(int device, PassKind kind, unsigned long long bytes, double
         default: break;
         }
     };
-    unsigned passes = 1;
-    if (kind == pass_l2)
-        passes = enough([&](unsigned p) { return timer.seconds([&] { launch_l2(a, words, p, sums, blocks, timer.stream); }); },
-                        4, 1u << 20, window, stop) + 1;
-    else timer.seconds([&] { work(0); });
+    auto seconds = [&](unsigned p) {
+        passes = p;
+        return timer.seconds([&] { work(0); });
+    };
+    if (kind == pass_l2) passes = enough(seconds, 4, 1u << 20, window, stop) + 1;
+    else seconds(1);
     const double moved = 4.0 * double(words) * (kind == pass_copy ? 2 : kind == pass_triad ? 3 : passes);
     for (int i = 0; i < repeats && !stop; ++i) {
         const bool sums_itself = kind == pass_read || kind == pass_l2;
         if (sums_itself) check(cudaMemsetAsync(sums, 0, threads * sizeof(unsigned), timer.stream), "clearing results");
         else check(cudaMemsetAsync(a, 0, words * 4, timer.stream), "clearing results");
-        const double took = timer.seconds([&] {
-            if (kind == pass_l2) launch_l2(a, words, passes, sums, blocks, timer.stream);
-            else work(unsigned(i));
-        });
+        const double took = timer.seconds([&] { work(unsigned(i)); });
         result.rates.push_back(moved / took);
         if (!sums_itself) launch_read(a, words, sums, blocks, timer.stream);
-        const unsigned expected = kind == pass_write   ? static_cast<unsigned>(words) * unsigned(i + 1)
-                                  : kind == pass_triad ? fill_sum(words, 0, eleven, 0)
-                                                       : passes * fill_sum(words, 1, 1, factor);
-        result.right &= total() == expected;
+        result.right &= total() == pass_expected(kind, words, unsigned(i), passes);
     }
     return result;
 }

@@ -23,10 +23,10 @@ struct CudaScan {
     std::mutex mutex;
     long long next_nonce = 0, next_version = 0;
     std::atomic<long long> hashes{0};
-    std::vector<std::pair<u32, u32>> hits; // step, nonce
+    std::vector<std::pair<u32, u32>> hits{}; // step, nonce
     volatile bool stop = false;
     double cpu_seconds = 0.0;
-    std::vector<std::string> failures; // of devices
+    std::vector<std::string> failures{}; // of devices
     bool out_of_memory = false;
 };
 

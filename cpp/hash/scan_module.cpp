@@ -1,20 +1,20 @@
 // The scan over threads: without the GIL, in chunks short enough that Ctrl-C is seen within 50 ms.
 #include "scan_module.hpp"
 
+#include "python/workers.hpp"
 #include "scan_backends.hpp"
 #include "scan_common.hpp"
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <condition_variable>
 #include <cstdint>
 #include <cstring>
 #include <ctime>
 #include <memory>
 #include <mutex>
+#include <new>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -96,51 +96,36 @@ struct Chunks {
 
 struct Shared {
     std::atomic<long long> next{0}, hashes{0};
-    std::atomic<bool> stop{false};
+    volatile bool stop = false;
     std::mutex mutex;
-    std::condition_variable done;
-    int running = 0;
     double cpu_seconds = 0.0;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits; // version step, nonce
-    std::string failed;
 };
 
+// One thread's: chunks until there are none, or until it is told to stop.
 void work(Shared& shared, const Chunks& chunks, const unsigned char* header, const unsigned char* target, std::uint32_t mask) {
     const double before = thread_cpu_seconds();
-    std::string failed;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits;
-    try {
-        std::unique_ptr<ScanHit[]> found; // not set to zero: most of it is never touched
-        long long room = 0;
-        ScanJob job{header, target, 0, 0, 0, 0, mask};
-        while (!shared.stop.load(std::memory_order_relaxed)) {
-            const long long chunk = shared.next.fetch_add(1, std::memory_order_relaxed);
-            if (chunk >= chunks.size()) break;
-            const bool roll = chunks.get(chunk, job);
-            const long long tries = job.count * job.versions;
-            if (room < tries) {
-                found.reset(new ScanHit[static_cast<std::size_t>(tries)]);
-                room = tries;
-            }
-            const long long n = (roll ? chunks.table->roll : chunks.table->nonce)(&job, found.get());
-            for (const ScanHit* hit = found.get(); hit != found.get() + n; ++hit) hits.emplace_back(hit->step, hit->nonce);
-            shared.hashes.fetch_add(tries, std::memory_order_relaxed);
+    std::unique_ptr<ScanHit[]> found; // not set to zero: most of it is never touched
+    long long room = 0;
+    ScanJob job{header, target, 0, 0, 0, 0, mask};
+    while (!shared.stop) {
+        const long long chunk = shared.next.fetch_add(1, std::memory_order_relaxed);
+        if (chunk >= chunks.size()) break;
+        const bool roll = chunks.get(chunk, job);
+        const long long tries = job.count * job.versions;
+        if (room < tries) {
+            found.reset(new ScanHit[static_cast<std::size_t>(tries)]);
+            room = tries;
         }
-    } catch (const std::bad_alloc&) {
-        failed = "no memory for the hits";
-        shared.stop = true;
+        const long long n = (roll ? chunks.table->roll : chunks.table->nonce)(&job, found.get());
+        for (const ScanHit* hit = found.get(); hit != found.get() + n; ++hit) hits.emplace_back(hit->step, hit->nonce);
+        shared.hashes.fetch_add(tries, std::memory_order_relaxed);
     }
     const double used = thread_cpu_seconds() - before;
     const std::lock_guard<std::mutex> lock(shared.mutex);
-    try {
-        shared.hits.insert(shared.hits.end(), hits.begin(), hits.end());
-    } catch (const std::bad_alloc&) {
-        failed = "no memory for the hits";
-    }
-    if (!failed.empty()) shared.failed = failed;
+    shared.hits.insert(shared.hits.end(), hits.begin(), hits.end());
     shared.cpu_seconds += used;
-    --shared.running;
-    shared.done.notify_one();
 }
 
 py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long count, const py::bytes& target_bytes,
@@ -155,53 +140,15 @@ py::tuple scan(const py::bytes& header_bytes, std::uint32_t start, long long cou
     const Chunks chunks(find_backend(backend), start, count, step, versions);
 
     Shared shared;
+    const auto* h = reinterpret_cast<const unsigned char*>(header.data());
+    const auto* t = reinterpret_cast<const unsigned char*>(target.data());
     const auto began = std::chrono::steady_clock::now();
-    {
-        py::gil_scoped_release release;
-        std::vector<std::thread> pool;
-        const auto* h = reinterpret_cast<const unsigned char*>(header.data());
-        const auto* t = reinterpret_cast<const unsigned char*>(target.data());
-        auto finish = [&] {
-            shared.stop = true;
-            for (std::thread& one : pool) one.join();
-        };
-        try {
-            for (int i = 0; i < threads; ++i) {
-                {
-                    const std::lock_guard<std::mutex> lock(shared.mutex);
-                    ++shared.running;
-                }
-                try {
-                    pool.emplace_back(work, std::ref(shared), std::cref(chunks), h, t, mask);
-                } catch (...) { // the system has no more threads: go on with those there are
-                    const std::lock_guard<std::mutex> lock(shared.mutex);
-                    --shared.running;
-                    if (pool.empty()) throw;
-                    break;
-                }
-            }
-            auto told = began;
-            for (bool over = false; !over;) {
-                {
-                    std::unique_lock<std::mutex> lock(shared.mutex);
-                    over = shared.done.wait_for(lock, std::chrono::milliseconds(20), [&] { return shared.running == 0; });
-                }
-                py::gil_scoped_acquire acquire;
-                if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-                const auto now = std::chrono::steady_clock::now();
-                if (!progress.is_none() && (over || now - told > std::chrono::milliseconds(100))) {
-                    told = now;
-                    progress(shared.hashes.load(), count * versions);
-                }
-            }
-        } catch (...) {
-            finish();
-            throw;
-        }
-        finish();
-    }
-    if (!shared.failed.empty()) {
-        PyErr_SetString(PyExc_MemoryError, shared.failed.c_str());
+    try {
+        run_workers(threads, shared.stop, [&] { work(shared, chunks, h, t, mask); }, [&](bool) {
+            if (!progress.is_none()) progress(shared.hashes.load(), count * versions);
+        });
+    } catch (const std::bad_alloc&) {
+        PyErr_SetString(PyExc_MemoryError, "no memory for the hits");
         throw py::error_already_set();
     }
     const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;

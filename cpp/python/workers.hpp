@@ -15,7 +15,6 @@ namespace tokenroof {
 // called with the GIL, every 100 ms and at the end. The first exception of a thread, of Python's signal
 // handlers or of tell() ends all and is thrown. Call with the GIL held.
 template <class Work, class Tell> void run_workers(int threads, volatile bool& stop, Work work, Tell tell) {
-    namespace py = pybind11;
     std::mutex mutex;
     std::condition_variable done;
     std::exception_ptr failure;
@@ -34,7 +33,7 @@ template <class Work, class Tell> void run_workers(int threads, volatile bool& s
         --running;
         done.notify_one();
     };
-    py::gil_scoped_release release;
+    pybind11::gil_scoped_release release;
     auto finish = [&] {
         for (std::thread& one : pool) one.join();
     };
@@ -59,8 +58,8 @@ template <class Work, class Tell> void run_workers(int threads, volatile bool& s
                 std::unique_lock<std::mutex> lock(mutex);
                 over = done.wait_for(lock, std::chrono::milliseconds(20), [&] { return running == 0; });
             }
-            const py::gil_scoped_acquire acquire;
-            if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+            const pybind11::gil_scoped_acquire acquire;
+            if (PyErr_CheckSignals() != 0) throw pybind11::error_already_set();
             const auto now = std::chrono::steady_clock::now();
             if (over || now - told > std::chrono::milliseconds(100)) {
                 told = now;

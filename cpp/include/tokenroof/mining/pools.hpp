@@ -129,22 +129,56 @@ template <class V> struct Lanes {
     TR_HD V all() const { return *reinterpret_cast<const V*>(x); }
 };
 
+// Blocks of a PPLNS pool, lane by lane: those that are drawn wait in the ring until they are paid, a row of lanes
+// each of their times, the counts at their windows' starts and the lucks of their fees.
+template <class V> struct PplnsBlocks {
+    static constexpr int lanes = sizeof(V) / sizeof(double);
+    double *times, *starts, *fees;
+    int ring_size;
+    long long drawn[lanes] = {}, paid_for[lanes] = {}; // blocks whose window has begun; that were paid
+    Lanes<V> next_time, next_start, next_fees, begun;  // of the next one to be paid
+    TR_HD PplnsBlocks(double* ring, int size)
+        : times(ring), starts(ring + size * lanes), fees(ring + 2 * size * lanes), ring_size(size) {
+        for (int l = 0; l < lanes; ++l) next_time.x[l] = infinite(), next_start.x[l] = next_fees.x[l] = begun.x[l] = 0.0;
+    }
+    // At `end`: the block `ahead` is drawn where its window opens, and the next one is paid where it is due.
+    TR_HD void advance(double horizon, V end, V ahead, V opens, V count, V worth, V& income) {
+        const Lanes<V> now(end), when(ahead), first(opens), so_far(count), worths(worth);
+        for (int l = 0; l < lanes; ++l) {
+            // the same comparisons as the masks of pplns_path
+            if (!(now.x[l] < horizon)) continue;
+            const bool begin = first.x[l] <= now.x[l], pay = next_time.x[l] <= now.x[l];
+            if (begin) {
+                const int slot = int(drawn[l] & (ring_size - 1)) * lanes + l;
+                times[slot] = when.x[l];
+                starts[slot] = so_far.x[l];
+                fees[slot] = worths.x[l];
+                begun.x[l] = double(++drawn[l]);
+                if (drawn[l] - paid_for[l] >= ring_size) put(income, l, not_a_number());
+            }
+            paid_for[l] += pay;
+            if (pay || (begin && paid_for[l] + 1 == drawn[l])) { // another block is the next to be paid
+                const bool waiting = paid_for[l] < drawn[l];
+                const int slot = int(paid_for[l] & (ring_size - 1)) * lanes + l;
+                next_time.x[l] = waiting ? times[slot] : infinite();
+                next_start.x[l] = waiting ? starts[slot] : 0.0;
+                next_fees.x[l] = waiting ? fees[slot] : 0.0;
+            }
+        }
+    }
+};
+
 // Pay per last N shares [R11, section 3.3], its window counted in time: N shares at the pool's mean rate.
 // Between window starts and blocks, in the order of time, the miner's shares are independent Poisson
 // counts; a block pays for what was counted since its window began. Blocks are drawn a window ahead, those
-// after the end not at all, and wait in the ring: time, count at the window's start, luck of the fees; a row of
-// lanes each. So a path costs two events a block, however long the window.
+// after the end not at all: a path costs two events a block, however long the window.
 template <class V, class I>
 TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsigned int key1, double* ring,
                              int ring_size, const volatile bool* stop) {
-    constexpr int lanes = sizeof(V) / sizeof(double);
     const V zero = splat<V>(0.0), horizon = splat<V>(m.horizon_s), never = splat<V>(infinite());
     PoolPath<V> out{zero, never};
-    double *const times = ring, *const starts = ring + ring_size * lanes, *const fees = ring + 2 * ring_size * lanes;
     V t = splat<V>(m.window_filled != 0.0 ? -m.window_s : 0.0), balance = splat<V>(m.reserve), count = zero;
-    long long drawn[lanes] = {}, paid_for[lanes] = {}; // blocks whose window has begun; that were paid
-    Lanes<V> block_time, block_start, block_fees, begun;
-    for (int l = 0; l < lanes; ++l) block_time.x[l] = infinite(), block_start.x[l] = block_fees.x[l] = begun.x[l] = 0.0;
+    PplnsBlocks<V> blocks(ring, ring_size);
     Numbers<V, I> counts{stream_shares, key0, key1, zero};
     const double mean_wait = 1.0 / m.block_rate;
     V wait, luck;
@@ -153,7 +187,7 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
     V ahead = zero - log_positive<V>(wait) * mean_wait; // the next block whose window has not begun
     for (unsigned long long i = 0; any(t < horizon); ++i) {
         if (stop && (i & 1023) == 0 && *stop) break;
-        const V opens = ahead < horizon ? ahead - m.window_s : never, block = block_time.all();
+        const V opens = ahead < horizon ? ahead - m.window_s : never, block = blocks.next_time.all();
         V end = min_nan(min_nan(opens, block), horizon);
         end = t < zero ? min_nan(end, zero) : end; // what came before the start earns nothing by itself
         end = max_nan(end, t);
@@ -166,43 +200,22 @@ TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsi
         pool_ruin<V>(out.ruin_time, t, length, balance, after);
         const auto pays = (block <= end) & (end < horizon);
         const auto begins = (opens <= end) & (end < horizon);
-        const V worth = block_fees.all() * m.fee_gain + m.block_gain;
-        const V gain = pays ? worth * ((count - block_start.all()) / m.window_shares) : zero;
+        const V worth = blocks.next_fees.all() * m.fee_gain + m.block_gain;
+        const V gain = pays ? worth * ((count - blocks.next_start.all()) / m.window_shares) : zero;
         out.income = out.income + (paid + gain);
         balance = after + gain;
         t = end;
         if (!any(pays | begins)) continue;
-        V block_worth = splat<V>(m.fee_scale);
+        V fees = splat<V>(m.fee_scale);
         if (m.fee_sigma != 0.0) {
             V normal, unused;
             uniforms<V, I>(index, stream_fees, path, key0, key1, wait, luck);
             normals<V>(wait, luck, normal, unused);
-            block_worth = lognormal_fees<V>(m, normal);
+            fees = lognormal_fees<V>(m, normal);
         }
-        const Lanes<V> now(end), when(ahead), first(opens), so_far(count), worths(block_worth);
-        for (int l = 0; l < lanes; ++l) {
-            // the same comparisons as the masks above
-            if (!(now.x[l] < m.horizon_s)) continue;
-            const bool begin = first.x[l] <= now.x[l], pay = block_time.x[l] <= now.x[l];
-            if (begin) {
-                const int slot = int(drawn[l] & (ring_size - 1)) * lanes + l;
-                times[slot] = when.x[l];
-                starts[slot] = so_far.x[l];
-                fees[slot] = worths.x[l];
-                begun.x[l] = double(++drawn[l]);
-                if (drawn[l] - paid_for[l] >= ring_size) put(out.income, l, not_a_number());
-            }
-            paid_for[l] += pay;
-            if (pay || (begin && paid_for[l] + 1 == drawn[l])) { // another block is the next to be paid
-                const bool waiting = paid_for[l] < drawn[l];
-                const int slot = int(paid_for[l] & (ring_size - 1)) * lanes + l;
-                block_time.x[l] = waiting ? times[slot] : infinite();
-                block_start.x[l] = waiting ? starts[slot] : 0.0;
-                block_fees.x[l] = waiting ? fees[slot] : 0.0;
-            }
-        }
+        blocks.advance(m.horizon_s, end, ahead, opens, count, fees, out.income);
         if (!any(begins)) continue;
-        index = same_bits<I>(begun.all() + 4503599627370496.0) & 0xffffffffULL; // 2^52: to an integer
+        index = same_bits<I>(blocks.begun.all() + 4503599627370496.0) & 0xffffffffULL; // 2^52: to an integer
         uniforms<V, I>(index, stream_blocks, path, key0, key1, wait, luck);
         ahead = begins ? ahead - log_positive<V>(wait) * mean_wait : ahead;
     }
