@@ -30,7 +30,7 @@ def build_config() -> dict[str, Any]:
 
 
 def get_include() -> str:
-    """Folder of the C++ headers, for ``#include <tokenroof/roofline.hpp>``.
+    """Folder of the C++ headers, for ``#include <tokenroof/inference/roofline.hpp>``.
 
     Examples
     --------

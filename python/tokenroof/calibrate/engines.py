@@ -112,7 +112,7 @@ def write_engines(
         "# Left out: " + ", ".join(f"{k}={v}" for k, v in rule.items()) + "." for rule in exclude
     ]
     head = [
-        "# Engines' constants (cpp/include/tokenroof/constants.hpp names them, serving.hpp says what they",
+        "# Engines' constants (tokenroof/records/constants.hpp names them, serving.hpp says what they",
         "# mean) and shares of the bandwidth of operators without a measured form. Written by",
         "# `python -m tokenroof.calibrate`; do not edit. rows, combinations: serving points fitted on, and",
         "# their combinations of model, device and engine. mape, median, bias: of each combination by a fit",

@@ -33,7 +33,7 @@ def write_constants(
     """Write fits as a file of the catalogue: TOML, a table ``[[fit]]`` per row."""
     judged = "each quarter" if operator == "power" else "a quarter"
     head = [
-        f"# Constants of {operator}: cpp/include/tokenroof/constants.hpp names them, and the operator's",
+        f"# Constants of {operator}: tokenroof/records/constants.hpp names them, and the operator's",
         "# header says what they mean. Written by `python -m tokenroof.calibrate`; do not edit.",
         f"# rows: shapes fitted on; mape, median, bias, band: on {judged} of the combinations, left out;",
         "# band: four in five are within exp(+-band). mape_generation, band_generation, mape_other,",

@@ -28,7 +28,7 @@ CLASSES = ("gemm", "attention_prefill", "attention_decode", "experts", "elementw
 
 FIDELITIES = ("datasheet", "calibrated")
 
-#: Constants of an engine that adds nothing (cpp/include/tokenroof/serving.hpp): no gaps, no host, all memory.
+#: Constants of an engine that adds nothing (tokenroof/serving/serving.hpp): all memory, no gaps, no host.
 NO_ENGINE = {
     "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
     "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,

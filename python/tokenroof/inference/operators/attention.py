@@ -63,7 +63,7 @@ def attention_decode(
 
     Notes
     -----
-    `fidelity` "calibrated" is the form of ``cpp/include/tokenroof/attention_decode.hpp``; a learned sink
+    `fidelity` "calibrated" is the form of ``tokenroof/inference/attention_decode.hpp``; a learned sink
     (gpt-oss) is one more logit and costs nothing in it.
 
     References
