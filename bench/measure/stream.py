@@ -17,9 +17,10 @@ import tempfile
 from pathlib import Path
 
 from tokenroof import _core
-from tokenroof.measure import system as _system
 from tokenroof.measure.probes import undisturbed
+from tokenroof.measure.system import cache_sizes
 from tokenroof.mining.hash_roofline import local_core
+from tokenroof.support.processors import usable_processors
 
 STREAM = r"""
 #include <chrono>
@@ -95,7 +96,7 @@ def build(folder):
 
 
 def bandwidth(threads, rounds):
-    size = max(128 << 20, 8 * int(max(_system.cache_sizes().values(), default=0)))
+    size = max(128 << 20, 8 * int(max(cache_sizes().values(), default=0)))
     isa = _core.build_config()["isas_usable"][0]
     found = {"STREAM triad": [], "STREAM, large pages": [], "triad": [], "triad_nt": [], "read": []}
     with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +162,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()
     flops(1, arguments.rounds)
-    for threads in sorted({1, _system.cores()}):
+    for threads in sorted({1, usable_processors()}):
         bandwidth(threads, arguments.rounds)
 
 

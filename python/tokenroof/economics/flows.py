@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.economics.returns import roots
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, real_numbers, shown
+from tokenroof.support.labels import refuse_masked
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -45,15 +46,14 @@ def crf(rate: float, years: float) -> float:
 
 
 def _flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
-    try:
-        array = np.asarray(flows)
-    except ValueError:  # rows of unlike length
-        array = np.asarray(None)
-    if array.dtype.kind not in "iuf":  # text, dates, truth values
-        raise TypeError(f"{name} is {flows!r}; allowed: finite numbers in one dimension")
+    refuse_masked(name, flows)
+    array = real_numbers(flows)
+    allowed = "allowed: finite numbers in one dimension"
+    if array is None:
+        raise TypeError(f"{name} is {shown(flows)}; {allowed}")
     if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name} is {flows!r}; allowed: finite numbers in one dimension")
-    return array.astype(np.float64)
+        raise ValueError(f"{name} is {shown(flows)}; {allowed}")
+    return array
 
 
 def npv(rate: float, flows: ArrayLike) -> float:

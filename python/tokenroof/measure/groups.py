@@ -15,6 +15,7 @@ from tokenroof.measure.numpy_probes import call_task
 from tokenroof.measure.numpy_probes import tasks as numpy_tasks
 from tokenroof.measure.probes import compute_task, latency_task, memory_task, timed_task
 from tokenroof.measure.record import Machine
+from tokenroof.support.processors import usable_processors
 from tokenroof.support.sampling import Progress, Reading, Task, sample
 
 __all__ = ["GROUPS", "QUICK", "machine"]
@@ -41,7 +42,7 @@ def check_limits(seconds: float, threads: int | None) -> int:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 3600")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
         raise TypeError(f"threads is {threads!r}; allowed: a positive integer")
-    cores = system.cores() if threads is None else threads
+    cores = usable_processors() if threads is None else threads
     if not 1 <= cores <= 4096:
         raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
     return cores

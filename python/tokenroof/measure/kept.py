@@ -16,6 +16,7 @@ from tokenroof import _core, cuda
 from tokenroof.measure import system
 from tokenroof.measure.groups import GROUPS, check_limits, machine
 from tokenroof.measure.record import Machine
+from tokenroof.support.processors import usable_processors
 from tokenroof.support.sampling import Progress
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def cache_path(threads: int | None = None) -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME", "")
         folder = Path(base if os.path.isabs(base) else Path("~/.cache").expanduser(), "tokenroof")
-    cores = system.cores() if threads is None else threads
+    cores = usable_processors() if threads is None else threads
     blas = [os.environ.get(f"{lib}_NUM_THREADS", "") for lib in ("OPENBLAS", "OMP", "MKL", "BLIS")]
     key = "|".join((system.processor_identity(), _core.build_config()["version"], str(cores),
                     np.__version__, *blas))  # fmt: skip

@@ -6,18 +6,11 @@ import os
 import platform
 from pathlib import Path
 
-__all__ = ["Energy", "cache_sizes", "cores", "memory_bytes", "processor_name"]
+__all__ = ["Energy", "cache_sizes", "memory_bytes", "processor_name"]
 
 _RAPL = Path("/sys/class/powercap")
 _HWMON = Path("/sys/class/hwmon")
 _CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
-
-
-def cores() -> int:
-    """Logical processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def processor_name() -> str:

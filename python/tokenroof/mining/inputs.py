@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from tokenroof.support.arguments import check_shapes, finite_number, reals
 
 __all__ = [
     "fee_of", "number_or_array", "overhead_of", "pool_fee", "powered", "reals", "reward_of",
-    "usable_processors",
 ]  # fmt: skip
 
 if TYPE_CHECKING:
@@ -61,10 +59,3 @@ def reward_of(
 def number_or_array(value: Any) -> float | NDArray[np.float64]:
     """A float for a scalar, else the array."""
     return float(value) if np.ndim(value) == 0 else np.asarray(value)
-
-
-def usable_processors() -> int:
-    """Logical processors that this process may use: its threads, where nobody says how many."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -11,9 +11,9 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.mining.bitcoin import whole_number
-from tokenroof.mining.inputs import usable_processors
 from tokenroof.mining.pools import PoolTerms, Terms
 from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.processors import usable_processors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,6 @@ from tokenroof import _core
 from tokenroof.mining.bitcoin import checked_target, target_from_bits, whole_number
 from tokenroof.mining.fastest import best_rates
 from tokenroof.mining.hash_roofline import core_cycles, local_core
-from tokenroof.mining.inputs import usable_processors
 from tokenroof.mining.scan_range import (
     BIP320_MASK,
     checked_mask,
@@ -23,6 +22,7 @@ from tokenroof.mining.scan_range import (
     narrow,
     rectangles,
 )
+from tokenroof.support.processors import usable_processors
 
 __all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
 

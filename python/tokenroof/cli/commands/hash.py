@@ -26,12 +26,12 @@ def add_arguments(command: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from tokenroof.measure.groups import GENESIS
-    from tokenroof.measure.system import cores
+    from tokenroof.support.processors import usable_processors
 
     if not (math.isfinite(arguments.seconds) and arguments.seconds > 0):
         raise ValueError(f"--seconds is {arguments.seconds:g}; allowed: a number > 0")
     header = GENESIS if arguments.header is None else _header(arguments.header)
-    threads = cores() if arguments.threads is None else arguments.threads
+    threads = usable_processors() if arguments.threads is None else arguments.threads
     versions = 96 if arguments.mode == "roll" else 1
     document = _document(
         header, _scan(header, arguments.seconds, versions, threads, arguments.backend)

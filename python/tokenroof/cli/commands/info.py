@@ -18,10 +18,11 @@ def add_arguments(command: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from tokenroof.build import build_config, get_include
-    from tokenroof.measure.system import cores, processor_name
+    from tokenroof.measure.system import processor_name
+    from tokenroof.support.processors import usable_processors
 
     document = {
-        **build_config(), "processor": processor_name(), "cores": cores(),
+        **build_config(), "processor": processor_name(), "cores": usable_processors(),
         "cores_online": os.cpu_count(), "measurements": _remembered(), "include": get_include(),
         "python_executable": sys.executable,
         "libraries": {name: _version(name) for name in _LIBRARIES},
