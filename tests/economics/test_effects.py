@@ -41,6 +41,10 @@ def _market(**given):
     return _compare(market=ec.Market(**given))
 
 
+def _concentration(shares, **given):
+    return fields(ec.concentration(**given if "counts" in given else {"shares": shares} | given))
+
+
 PRICES = {"hashprice": 50.0, "price_per_mtok": 2.0}
 CASES = {
     "Site": ({"power_w": 1e9, "result": _site},
@@ -80,9 +84,21 @@ CASES = {
     "payback": ({"capex": 1.0, "net_per_year": 2.0}, {**one("capex", 2.0), **one("net_per_year", 1.0)}, ()),
     "levelized_cost": ({"costs": [1.0, 2.0], "output": [0.0, 1.0], "rate": 0.1},
                        {**one("costs", [2.0, 2.0]), **one("output", [0.0, 2.0]), **one("rate", 0.2)}, ()),
+    "spreadsheet_npv": ({"rate": 0.1, "flows": [-1.0, 2.0]},
+                        {**one("rate", 0.2), **one("flows", [-1.0, 1.0])}, ()),
+    "xnpv": ({"rate": 0.1, "flows": [-1.0, 2.0], "dates": ["2026-01-01", "2026-07-01"]},
+             {**one("rate", 0.2), **one("flows", [-1.0, 1.0]), **one("dates", ["2026-01-01", "2027-07-01"])},
+             ()),
+    "xirr": ({"flows": [-1.0, 2.0], "dates": ["2026-01-01", "2026-07-01"]},
+             {**one("flows", [-1.0, 1.5]), **one("dates", ["2026-01-01", "2027-07-01"])}, ()),
+    "concentration": ({"shares": [0.5, 0.3, 0.2], "result": _concentration},
+                      {**one("shares", [0.6, 0.2, 0.2]), "counts": [{"counts": [5, 3]}],
+                       **one("threshold", 0.4), "strict": [{"strict": True, "threshold": 0.5}],
+                       "level": [{"level": 0.5, "counts": [5, 3]}],
+                       "seed": [{"seed": 1, "counts": [5, 3]}]}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "Comparison", "Quote", "SECONDS_PER_YEAR", "gtc2026_tiers"}
+APART = {"Allocation", "Comparison", "Concentration", "Quote", "SECONDS_PER_YEAR", "gtc2026_tiers"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -45,7 +45,8 @@ def crf(rate: float, years: float) -> float:
     return 1.0 / n if r == 0.0 else float(r / -np.expm1(-n * np.log1p(r)))
 
 
-def _flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
+def cash_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
+    """Finite numbers of one stream, refused by name where they are none."""
     refuse_masked(name, flows)
     array = real_numbers(flows)
     allowed = "allowed: finite numbers in one dimension"
@@ -77,7 +78,7 @@ def npv(rate: float, flows: ArrayLike) -> float:
     130.728775357
     """
     per_year = finite_number("rate", rate, -1.0, above=True)
-    array = _flows(flows)
+    array = cash_flows(flows)
     years = np.flatnonzero(array)  # a year without flow is worth nothing at any rate
     with np.errstate(over="ignore"):
         return float(np.sum(array[years] * (1.0 + per_year) ** -years.astype(float)))
@@ -115,7 +116,7 @@ def irr(flows: ArrayLike) -> tuple[float, ...]:
     [0.019999987]
     """
     with np.errstate(over="ignore"):
-        rates = np.expm1(-np.array(roots(_flows(flows))[::-1]))
+        rates = np.expm1(-np.array(roots(cash_flows(flows))[::-1]))
     return tuple(float(rate) + 0.0 for rate in rates if -1.0 < rate < np.inf)
 
 
@@ -164,7 +165,7 @@ def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
     >>> round(levelized_cost([100, 10, 10], [0, 50, 50], 0.0), 6)
     1.2
     """
-    spent, sold = _flows(costs, "costs"), _flows(output, "output")
+    spent, sold = cash_flows(costs, "costs"), cash_flows(output, "output")
     made = npv(rate, sold)
     if made <= 0:
         raise ValueError(f"output is {output!r}; allowed: a present value above 0")

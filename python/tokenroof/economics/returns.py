@@ -26,24 +26,25 @@ _AT_ONCE = 2**20  # numbers
 
 @dataclass(frozen=True)
 class _Sum:
-    """Flows that are not zero: their years, and each as a fraction and a power of two."""
+    """Flows that are not zero: their years, ascending, and each as a fraction and a power of two."""
 
     years: Array
     fraction: Array
     exponent: Array
 
     @classmethod
-    def of(cls, flows: Array) -> _Sum:
-        years = np.flatnonzero(flows).astype(float)
+    def of(cls, flows: Array, years: Array | None) -> _Sum:
+        some = np.flatnonzero(flows)
+        years = some.astype(float) if years is None else years[some]
         fraction, exponent = np.frexp(flows[flows != 0.0])
         return cls(years, fraction, exponent * np.log(2.0))
 
     def range(self) -> tuple[float, float]:
-        """All roots in t lie between (Fujiwara 1916)."""
+        """All roots in t lie between (Fujiwara 1916, for years that need not be whole)."""
         size = np.log(np.abs(self.fraction)) + self.exponent
-        first = (size[1:] - size[0]) / (self.years[1:] - self.years[0])
-        last = (size[:-1] - size[-1]) / (self.years[-1] - self.years[:-1])
-        return -float(first.max()) - 1.0, float(last.max()) + 1.0
+        after, before = self.years[1:] - self.years[0], self.years[-1] - self.years[:-1]
+        first, last = (size[1:] - size[0]) / after, (size[:-1] - size[-1]) / before
+        return -float(first.max()) - _margin(after), float(last.max()) + _margin(before)
 
     def at(self, t: Array, half: Array | float = 0.0) -> tuple[Array, Array, Array, Array, Array]:
         """Value, slope, most curvature within `half`, and what rounding may add to the first two.
@@ -90,9 +91,20 @@ class _Sum:
         return np.abs(value) <= 4.0 * noise
 
 
-def roots(flows: Array) -> list[float]:
-    """All t = -log(1 + rate) at which flows are worth nothing, ascending; those within rounding are one."""
-    total = _Sum.of(flows)
+def _margin(years: Array) -> float:
+    """Beyond it what the other flows add up to is less than the one that they are compared with."""
+    margin = 1.0
+    while np.exp(-margin * years).sum() >= 1.0:
+        margin *= 2.0
+    return margin
+
+
+def roots(flows: Array, years: Array | None = None) -> list[float]:
+    """All t = -log(1 + rate) at which flows are worth nothing, ascending; those within rounding are one.
+
+    `years` ascend, one for each flow; 0, 1, 2 ... where they are None.
+    """
+    total = _Sum.of(flows, years)
     if total.years.size < 2:
         return []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
