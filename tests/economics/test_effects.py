@@ -96,9 +96,21 @@ CASES = {
                        **one("threshold", 0.4), "strict": [{"strict": True, "threshold": 0.5}],
                        "level": [{"level": 0.5, "counts": [5, 3]}],
                        "seed": [{"seed": 1, "counts": [5, 3]}]}, ()),
+    "profit": ({"output_tokens_per_s": 1e3, "price_per_mtok": 4.0, "cost_per_hour": 2.0, "watts": 1500.0,
+                "result": lambda **given: fields(ec.profit(**given))},
+               {**one("output_tokens_per_s", 2e3), **one("price_per_mtok", 5.0), **one("cost_per_hour", 1.0),
+                **one("watts", 1e3), "options": [{"options": 1}]}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "Comparison", "Concentration", "Quote", "SECONDS_PER_YEAR", "gtc2026_tiers"}
+APART = {
+    "Allocation",
+    "Comparison",
+    "Concentration",
+    "Profit",
+    "Quote",
+    "SECONDS_PER_YEAR",
+    "gtc2026_tiers",
+}
 
 
 @pytest.mark.parametrize("name", CASES)

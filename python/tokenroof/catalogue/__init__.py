@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tokenroof.support.lazy import attach
 
 if TYPE_CHECKING:
+    from tokenroof.catalogue.hours import GpuHour, gpu_hour, gpu_hours
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
     from tokenroof.catalogue.markets import Quote, latest, quote_kinds, quotes, tier_rows
     from tokenroof.catalogue.measured import Run, runs
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tokenroof.records.provenance import KINDS, Provenance
 
 _WHERE = {
+    "hours": ("GpuHour", "gpu_hour", "gpu_hours"),
     "lookup": ("all_devices", "all_miners", "register_device"),
     "markets": ("Quote", "latest", "quote_kinds", "quotes", "tier_rows"),
     "measured": ("Run", "runs"),
@@ -35,12 +37,15 @@ _LAZY = {
 
 __all__ = [
     "KINDS",
+    "GpuHour",
     "Provenance",
     "Quote",
     "Run",
     "all_devices",
     "all_miners",
     "devices",
+    "gpu_hour",
+    "gpu_hours",
     "latest",
     "links",
     "miners",

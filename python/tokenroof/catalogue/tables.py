@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.catalogue import architectures
 from tokenroof.catalogue.files import provenance_of, table
+from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes, tier_rows
 from tokenroof.catalogue.measured import runs
 from tokenroof.records.device import PEAK_TYPES
@@ -180,6 +181,14 @@ def sources() -> pd.DataFrame:
         what = f"{run.model} {run.load} on {run.device}, {plan}"
         for field in ("ttft_s", "tpot_s"):
             rows.append(_source("runs", what, field, getattr(run, field), run.provenance))
+    for hour in gpu_hours():
+        for field in ("watts", "owning", "owning_neocloud", "rent"):
+            value, of = getattr(hour, field), hour.provenance
+            if value == value:  # NaN where the table does not say it
+                unit = "W" if field == "watts" else of.unit
+                rows.append(
+                    ("gpu_hours", hour.device, field, value, unit, of.kind, of.source, of.date)
+                )
     for row in architectures.source_rows():
         rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
     frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))

@@ -12,14 +12,16 @@ from tokenroof.economics.dated_flows import spreadsheet_npv, xirr, xnpv
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
 from tokenroof.economics.prices import token_quotes
+from tokenroof.economics.profit import Profit, profit
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier, gtc2026_tiers
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 
 __all__ = [
-    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Concentration", "Market", "Quote", "Site", "Tier",
-    "allocate", "compare_per_mwh", "concentration", "cost_per_mtok", "crf", "gtc2026_tiers", "irr",
-    "levelized_cost", "npv", "payback", "revenue_per_mwh", "spreadsheet_npv", "token_quotes", "xirr", "xnpv",
+    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Concentration", "Market", "Profit", "Quote",
+    "Site", "Tier", "allocate", "compare_per_mwh", "concentration", "cost_per_mtok", "crf",
+    "gtc2026_tiers", "irr", "levelized_cost", "npv", "payback", "profit", "revenue_per_mwh",
+    "spreadsheet_npv", "token_quotes", "xirr", "xnpv",
 ]  # fmt: skip
 
 

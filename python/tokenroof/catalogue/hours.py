@@ -1,0 +1,106 @@
+"""What an hour of one device costs and rents for, and the power that goes with it, by date."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+from tokenroof.catalogue.files import date_key, table
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.records.device import Device
+from tokenroof.records.provenance import Provenance
+from tokenroof.support.names import normalise
+
+__all__ = ["GpuHour", "gpu_hour", "gpu_hours"]
+
+
+@dataclass(frozen=True, slots=True)
+class GpuHour:
+    """One device's hour, as the public estimator of a date has it.
+
+    Attributes
+    ----------
+    device : str
+        Name in the catalogue.
+    date : str
+        Of the estimator's table.
+    watts : float
+        Power of one device with its share of everything in the hall [W].
+    owning : float
+        Cost of an hour to a hyperscaler that owns it, electricity and hall included [$/h].
+    owning_neocloud : float
+        The same to a smaller cloud; NaN where the table no longer says it [$/h].
+    rent : float
+        What an hour rents for: of three years, at retail from 2026-09 on [$/h].
+    provenance : Provenance
+        Kind and source.
+    """
+
+    device: str
+    date: str
+    watts: float
+    owning: float
+    owning_neocloud: float
+    rent: float
+    provenance: Provenance
+
+
+@cache
+def gpu_hours() -> tuple[GpuHour, ...]:
+    """Every device's hour of every date, in the order of the file.
+
+    Returns
+    -------
+    tuple of GpuHour
+        [W], [$/h].
+
+    Examples
+    --------
+    >>> sorted({hour.date for hour in gpu_hours()})
+    ['2026-04-03', '2026-07', '2026-09']
+    """
+    file, found = table("gpu_hours"), []
+    for preset in file["preset"]:
+        date = preset["date"]
+        said = Provenance("vendor", file["sources"][preset["source"]], date, "USD/GPU-h")
+        for name, kilowatts, owning, neocloud, rent in preset["rows"]:
+            found.append(GpuHour(name, date, 1000.0 * kilowatts, owning, neocloud, rent, said))
+    return tuple(found)
+
+
+def gpu_hour(device: str | Device, date: str | None = None) -> GpuHour:
+    """One device's hour, of a date or of the newest table that has it.
+
+    Parameters
+    ----------
+    device : str or Device
+    date : str, optional
+        Of the table: "2026-04-03", "2026-07" or "2026-09".
+
+    Returns
+    -------
+    GpuHour
+        [W], [$/h].
+
+    Raises
+    ------
+    KeyError
+        For an unknown device, with near matches.
+    ValueError
+        If no table has the device, or none is of that date: those that there are are named.
+
+    Examples
+    --------
+    >>> gpu_hour("H100-SXM").rent, gpu_hour("H100-SXM", "2026-04-03").watts
+    (2.0, 1730.0)
+    """
+    name = device.name if isinstance(device, Device) else find_device(device).name
+    known = [hour for hour in gpu_hours() if normalise(hour.device) == normalise(name)]
+    if not known:
+        have = ", ".join(dict.fromkeys(hour.device for hour in gpu_hours()))
+        raise ValueError(f"device is {name}, whose hour nobody priced; allowed: {have}")
+    found = [hour for hour in known if date is None or hour.date == date]
+    if not found:
+        dates = ", ".join(hour.date for hour in known)
+        raise ValueError(f"date is {date!r}; allowed for {name}: {dates}")
+    return max(found, key=lambda hour: date_key(hour.date))
