@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-COMMANDS = ("report", "list", "roofline", "curve", "hash", "measure", "check", "info")
+COMMANDS = ("report", "list", "roofline", "curve", "economics", "hash", "measure", "check", "info")
 GENESIS = (
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
     "29ab5f49ffff001d1dac2b7c"
@@ -271,3 +271,43 @@ def test_a_closed_pipe_is_quiet() -> None:
     )
     assert done.stderr == ""
     assert len(done.stdout) == 10
+
+
+def test_economics_of_a_scenario(tmp_path: Path) -> None:
+    file = tmp_path / "hall.toml"
+    file.write_text('[income]\nkind = "lease"\nlease_per_mw_year = 1.9e6\n')
+    got = document(
+        "economics",
+        "--scenario",
+        str(file),
+        "--set",
+        "site.power_mw=20",
+        "--set",
+        "finance.years=10",
+    )
+    assert got["scenario"] == "hall" and got["assumptions"]["site.power_mw"] == 20.0
+    assert len(got["years"]) == 11 and got["levelized_unit"] == "MW year"
+    assert got["years"][1]["revenue"] == pytest.approx(1.9e6 * 20 / 1.18)
+    done = run("economics", "--scenario", "keynote-empty", "--csv", str(tmp_path / "flow.csv"))
+    assert done.returncode == 0, done.stderr
+    assert "533 $/MWh" in done.stdout and done.stdout.isascii()
+    assert (tmp_path / "flow.csv").read_text().startswith("site.power_mw,1000.0,MW")
+    keys = document("economics", "--keys")
+    assert {"site.power_mw", "finance.coupon"} <= {key["name"] for key in keys}
+    assert document("economics", "--schema")["title"] == "tokenroof scenario"
+    assert "site.power_mw" in run("economics", "--keys").stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--set", "site.power=2"), "did you mean site.power_mw"),
+        (("--set", "site.power_mw"), "allowed: KEY=VALUE"),
+        (("--set", "site.power_mw=-2"), "site.power_mw is -2; allowed"),
+        (("--set", "income.kind=gold"), "income.kind is 'gold'; allowed"),
+        (("--scenario", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_economics_of_bad_input(arguments: tuple[str, ...], said: str) -> None:
+    done = run("economics", *arguments)
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1

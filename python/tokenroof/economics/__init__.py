@@ -13,15 +13,18 @@ from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.profit import Profit, profit
+from tokenroof.economics.scenarios.result import Factory, factory, presets
+from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys, scenario_schema
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier, gtc2026_tiers
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 
 __all__ = [
-    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Concentration", "Market", "Profit", "Quote",
-    "Site", "Tier", "allocate", "compare_per_mwh", "concentration", "cost_per_mtok", "crf",
-    "gtc2026_tiers", "irr", "levelized_cost", "npv", "payback", "profit", "revenue_per_mwh",
-    "spreadsheet_npv", "token_quotes", "xirr", "xnpv",
+    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Concentration", "Factory", "Market", "Profit",
+    "Quote", "Scenario", "Site", "Tier", "allocate", "compare_per_mwh", "concentration",
+    "cost_per_mtok", "crf", "factory", "gtc2026_tiers", "irr", "levelized_cost", "npv", "payback",
+    "presets", "profit", "revenue_per_mwh", "scenario_keys", "scenario_schema", "spreadsheet_npv",
+    "token_quotes", "xirr", "xnpv",
 ]  # fmt: skip
 
 

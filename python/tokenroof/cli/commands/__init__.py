@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "latency and throughput of a replica against concurrency",
         "tokenroof curve H200-SXM Llama-3.3-70B --tp 8 --weights fp8 --concurrency 1,16,256",
     ),
+    "economics": (
+        "a factory year by year: cash flow, present value, returns, levelised costs",
+        "tokenroof economics --scenario mine.toml --set site.power_mw=20",
+    ),
     "hash": (
         "scan a block header's nonces, and say how fast and how near to the bound",
         "tokenroof hash --seconds 2 --threads 1",

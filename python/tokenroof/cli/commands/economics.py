@@ -1,0 +1,123 @@
+"""``tokenroof economics``: a factory year by year, from a scenario that a person copies and changes."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING, Any
+
+from tokenroof.cli.output import emit, say, short
+from tokenroof.support.formats import table
+
+if TYPE_CHECKING:
+    from tokenroof.economics.scenarios.result import Factory
+
+_AMOUNTS = ("capex", "revenue", "power", "operation", "ebitda", "tax", "free", "equity")
+
+
+def add_arguments(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--scenario", metavar="FILE", help="TOML file of the keys that differ, or a preset's name"
+    )
+    command.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="one key, as site.power_mw=20",
+    )
+    command.add_argument("--keys", action="store_true", help="list the keys, and stop")
+    command.add_argument("--schema", action="store_true", help="print the JSON Schema, and stop")
+    command.add_argument("--csv", metavar="FILE", help="write assumptions and cash flow")
+
+
+def run(arguments: Namespace) -> int:
+    from tokenroof.economics.scenarios.result import factory
+    from tokenroof.economics.scenarios.scenario import Scenario, scenario_schema
+
+    if arguments.schema:
+        emit(scenario_schema())
+        return 0
+    if arguments.keys:
+        _print_keys(as_json=arguments.json)
+        return 0
+    base = Scenario() if arguments.scenario is None else factory(arguments.scenario).scenario
+    found = factory(base.with_values(dict(map(_assignment, arguments.set))))
+    if arguments.csv is not None:
+        found.to_csv(arguments.csv)
+    if arguments.json:
+        emit(_document(found))
+    else:
+        _print(found)
+    return 0
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """Key and value of ``key=value``; the value as TOML has it, or text."""
+    import tomllib
+
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ValueError(f"--set is {text!r}; allowed: KEY=VALUE, as site.power_mw=20")
+    try:
+        return name.strip(), tomllib.loads(f"value = {value}")["value"]
+    except ValueError:  # a word without quotes
+        return name.strip(), value.strip()
+
+
+def _print_keys(*, as_json: bool) -> None:
+    from tokenroof.economics.scenarios.scenario import scenario_keys
+
+    keys = scenario_keys()
+    if as_json:
+        emit([{"name": k.name, "text": k.text, "unit": k.unit, "default": _plain(k.default),
+               "allowed": k.allowed, "of": k.of, "source": k.source, "date": k.date}
+              for k in keys])  # fmt: skip
+        return
+    rows = [[k.name, str(_plain(k.default)), k.unit, k.allowed, k.text + (f" ({k.of})" if k.of else "")]
+            for k in keys]  # fmt: skip
+    table(["key", "default", "unit", "allowed", "what it is"], rows)
+
+
+def _plain(value: Any) -> Any:
+    return "none" if value == float("inf") else list(value) if isinstance(value, tuple) else value
+
+
+def _document(found: Factory) -> dict[str, Any]:
+    flow = found.flow
+    return {
+        "scenario": found.scenario.name,
+        "assumptions": {name: _plain(value) for name, value, _ in found.assumptions()},
+        "npv": found.npv, "equity_npv": found.equity_npv, "irr": list(found.irr),
+        "equity_irr": list(found.equity_irr), "real_irr": list(found.real_irr),
+        "payback_years": found.payback_years, "debt_cover": found.debt_cover,
+        "levelized_cost": found.levelized_cost, "levelized_revenue": found.levelized_revenue,
+        "levelized_unit": found.unit, "levelized_cost_per_mwh": found.levelized_cost_per_mwh,
+        "years": [
+            {"year": int(year), "energy_mwh": flow.energy_mwh[year], "output": flow.output[year]}
+            | {name: getattr(flow, name)[year] for name in _AMOUNTS}
+            for year in flow.year
+        ],
+        "units": {"npv": "$", "irr": "1/year", "levelized_cost": f"$/{found.unit}", "years": "$"},
+    }  # fmt: skip
+
+
+def _print(found: Factory) -> None:
+    flow, millions = found.flow, 1e6
+    table(
+        ["year", *_AMOUNTS],
+        [[str(year), *(f"{getattr(flow, name)[year] / millions:,.2f}" for name in _AMOUNTS)]
+         for year in flow.year],
+        title=f"{found.scenario.name}: {found.scenario.site.power_mw:g} MW, "
+              f"{found.scenario.income.kind}; million dollars of each year",
+    )  # fmt: skip
+    rates = ", ".join(f"{rate:.1%}" for rate in found.irr) or "none"
+    owners = ", ".join(f"{rate:.1%}" for rate in found.equity_irr) or "none"
+    say("")
+    say(f"net present value at {found.scenario.finance.discount_rate:.1%}: "
+        f"{found.npv / millions:,.2f} M$; owners' {found.equity_npv / millions:,.2f} M$")  # fmt: skip
+    say(
+        f"internal rate of return: {rates}; owners' {owners}; payback {short(found.payback_years)} years"
+    )
+    say(f"levelised cost: {short(found.levelized_cost)} $/{found.unit} "
+        f"against {short(found.levelized_revenue)} earned; "
+        f"{short(found.levelized_cost_per_mwh)} $/MWh at the meter")  # fmt: skip

@@ -1,0 +1,1 @@
+"""Factories year by year: what a scenario says, and the cash that follows from it."""

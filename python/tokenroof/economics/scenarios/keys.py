@@ -1,0 +1,168 @@
+"""What a key of a scenario may be: one entry checks the file, documents itself and makes the JSON Schema."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from tokenroof.support.arguments import is_integer, is_number, number, shown
+
+__all__ = ["Key", "check_section", "key", "keys_of", "schema_of"]
+
+_KEY = "tokenroof.key"
+#: Of any number; beyond it sums of many years would leave float64.
+HIGHEST = 1e15
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key of a scenario.
+
+    Attributes
+    ----------
+    name : str
+        As in ``--set site.power_mw=20``.
+    text : str
+        What it is.
+    unit : str
+    default : object
+    low, high : float
+        Range of numbers; both belong to it unless `above`.
+    above : bool
+        Whether `low` itself is out of range.
+    kind : {"number", "integer", "choice", "hours", "steps"}
+        `hours` are no numbers or 24 of them; `steps` are rows of a year and a factor.
+    choices : tuple of str
+    of : str
+        Kind of income that it counts for; empty: for all.
+    source, date : str
+        Of the default; empty where it is a neutral number such as 0.
+    """
+
+    name: str
+    text: str
+    unit: str
+    default: Any
+    low: float = 0.0
+    high: float = HIGHEST
+    above: bool = False
+    kind: str = "number"
+    choices: tuple[str, ...] = ()
+    of: str = ""
+    source: str = ""
+    date: str = ""
+
+    @property
+    def allowed(self) -> str:
+        """The range in words."""
+        if self.kind == "choice":
+            return ", ".join(self.choices)
+        low = "" if self.low == -HIGHEST else f" {'>' if self.above else '>='} {self.low:g}"
+        high = "" if self.high == HIGHEST else f"{' and' if low else ''} <= {self.high:g}"
+        each = {"number": "a finite number", "integer": "an integer",
+                "hours": "24 numbers, one for each hour of the day,",
+                "steps": "rows of [year, factor], years ascending, factors"}[self.kind]  # fmt: skip
+        return f"{each}{low}{high}" if low or high else each.rstrip(",")
+
+
+def key(
+    text: str, unit: str, default: Any, low: float = 0.0, high: float = HIGHEST, **more: Any
+) -> Any:
+    """A field of a section; `Key` has the arguments."""
+    about = Key("", text, unit, default, low, high, **more)
+    return field(default=default, metadata={_KEY: about})
+
+
+def keys_of(section: str, record: type) -> tuple[Key, ...]:
+    """The keys of a section, by their full names."""
+    found = []
+    for item in fields(record):
+        about: Key = item.metadata[_KEY]
+        values = {name: getattr(about, name) for name in Key.__slots__}
+        found.append(Key(**values | {"name": f"{section}.{item.name}"}))
+    return tuple(found)
+
+
+def check_section(section: str, record: Any) -> None:
+    """Set each field of a frozen record to its checked value; an error names key, value and range."""
+    for about in keys_of(section, type(record)):
+        name = about.name.partition(".")[2]
+        object.__setattr__(record, name, _checked(about, getattr(record, name)))
+
+
+def _checked(about: Key, value: Any) -> Any:
+    said = f"{about.name} is {shown(value)}; allowed: {about.allowed}"
+    if about.kind == "choice":
+        if value not in about.choices or not isinstance(value, str):
+            raise ValueError(said)
+        return value
+    if about.kind in ("hours", "steps"):
+        return _rows(about, value, said)
+    if about.kind == "integer" and not is_integer(value):
+        raise TypeError(said)
+    return (int if about.kind == "integer" else float)(_number(about, value, said))
+
+
+def _number(about: Key, value: Any, said: str) -> float:
+    if not is_number(value):
+        raise TypeError(said)
+    x = number(value)
+    inside = (x > about.low if about.above else x >= about.low) and x <= about.high
+    if not inside and x != about.default:  # which may be infinite: no limit
+        raise ValueError(said)
+    return x
+
+
+def _rows(about: Key, value: Any, said: str) -> tuple[Any, ...]:
+    if isinstance(value, (str, bytes, Mapping)):
+        raise TypeError(said)
+    try:
+        rows = tuple(value)
+        pairs = [tuple(row) for row in rows] if about.kind == "steps" else []
+    except TypeError:
+        raise TypeError(said) from None
+    if about.kind == "hours":
+        if len(rows) not in (0, 24):
+            raise ValueError(said)
+        return tuple(_number(about, x, said) for x in rows)
+    if any(len(pair) != 2 or not is_integer(pair[0]) or pair[0] < 1 for pair in pairs):
+        raise ValueError(said)
+    if any(after[0] <= before[0] for before, after in pairwise(pairs)):
+        raise ValueError(said)
+    return tuple((int(year), _number(about, factor, said)) for year, factor in pairs)
+
+
+def schema_of(keys: tuple[Key, ...]) -> dict[str, Any]:
+    """Properties of a section in JSON Schema (2020-12)."""
+    return {about.name.partition(".")[2]: _property(about) for about in keys}
+
+
+def _property(about: Key) -> dict[str, Any]:
+    words = {"description": f"{about.text} [{about.unit}]"}
+    if about.kind == "choice":
+        return words | {"type": "string", "enum": list(about.choices), "default": about.default}
+    limits: dict[str, Any] = {"type": "integer" if about.kind == "integer" else "number"}
+    if about.low != -HIGHEST:
+        limits["exclusiveMinimum" if about.above else "minimum"] = about.low
+    if about.high != HIGHEST:
+        limits["maximum"] = about.high
+    if about.kind == "hours":
+        return words | {
+            "type": "array",
+            "items": limits,
+            "oneOf": [{"maxItems": 0}, {"minItems": 24, "maxItems": 24}],
+        }
+    if about.kind == "steps":
+        row = {
+            "type": "array",
+            "prefixItems": [{"type": "integer", "minimum": 1}, limits],
+            "minItems": 2,
+            "maxItems": 2,
+        }
+        return words | {"type": "array", "items": row}
+    default = {"default": about.default} if np.isfinite(about.default) else {}
+    return words | limits | default

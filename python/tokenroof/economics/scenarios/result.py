@@ -1,0 +1,260 @@
+"""What a factory earns over its years: present values, rates, levelised costs, the table behind them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.economics.flows import irr, npv
+from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
+from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["UNITS", "Factory", "factory", "presets"]
+
+#: What a levelised cost is of, by what is sold.
+UNITS = {
+    "nothing": "MWh", "tokens": "Mtok", "lease": "MW year", "gpu_hours": "GPU hour", "hashes": "PH/s day",
+}  # fmt: skip
+_COLUMNS = (
+    "shell_capex", "computer_capex", "residual", "revenue", "curtailment", "power", "operation", "licence",
+    "ebitda", "depreciation", "interest", "principal", "draw", "tax", "free", "equity",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Factory:
+    """A scenario, played year by year.
+
+    Attributes
+    ----------
+    scenario : Scenario
+    flow : CashFlow
+        Amounts of each year [$].
+    """
+
+    scenario: Scenario
+    flow: CashFlow
+
+    @cached_property
+    def npv(self) -> float:
+        """Net present value of the cash before debt, at the discount rate [$]."""
+        return npv(self.scenario.finance.discount_rate, self.flow.free)
+
+    @cached_property
+    def equity_npv(self) -> float:
+        """The same of the owners' cash, after debt [$]."""
+        return npv(self.scenario.finance.discount_rate, self.flow.equity)
+
+    @cached_property
+    def irr(self) -> tuple[float, ...]:
+        """All rates of return of the cash before debt [1/year]."""
+        return irr(self.flow.free)
+
+    @cached_property
+    def equity_irr(self) -> tuple[float, ...]:
+        """All rates of return of the owners' cash [1/year]."""
+        return irr(self.flow.equity)
+
+    @property
+    def real_cash(self) -> NDArray[np.float64]:
+        """Cash before debt in money of year 0 [$]."""
+        deflated: NDArray[np.float64] = (
+            self.flow.free / (1.0 + self.scenario.finance.inflation) ** self.flow.year
+        )
+        return deflated
+
+    @property
+    def real_irr(self) -> tuple[float, ...]:
+        """Rates of return above inflation [1/year]."""
+        grown = 1.0 + self.scenario.finance.inflation
+        return tuple((1.0 + rate) / grown - 1.0 for rate in self.irr)
+
+    @property
+    def payback_years(self) -> float:
+        """Years until the cash before debt has come back, in a straight line within the year; or inf."""
+        total = np.cumsum(self.flow.free)
+        below = np.flatnonzero(total < 0.0)
+        if not below.size:
+            return 0.0
+        last = int(below[-1])
+        if last + 1 == total.size:
+            return float("inf")
+        return last + float(-total[last] / (total[last + 1] - total[last]))
+
+    @property
+    def debt_cover(self) -> float:
+        """Least EBITDA less tax over debt service of a year (DSCR) [1]; inf without debt."""
+        served = self.flow.interest + self.flow.principal
+        paid = (served > 0.0) & (self.flow.principal > 0.0)
+        if not paid.any():
+            return float("inf")
+        return float(np.min((self.flow.ebitda - self.flow.tax)[paid] / served[paid]))
+
+    @property
+    def unit(self) -> str:
+        """What levelised costs are of."""
+        return UNITS[self.scenario.income.kind]
+
+    @property
+    def levelized_cost(self) -> float:
+        """Present value of all costs and taxes over that of the output [$ per `unit`].
+
+        Curtailment income and residual values count against the costs.
+        """
+        return self._levelized(self.flow.output)
+
+    @property
+    def levelized_cost_per_mwh(self) -> float:
+        """The same by the energy at the meter [$/MWh]."""
+        return self._levelized(self.flow.energy_mwh)
+
+    @property
+    def levelized_revenue(self) -> float:
+        """Present value of the revenue over that of the output [$ per `unit`]."""
+        rate = self.scenario.finance.discount_rate
+        made = npv(rate, self.flow.output)
+        return npv(rate, self.flow.revenue) / made if made > 0.0 else float("nan")
+
+    def _levelized(self, output: NDArray[np.float64]) -> float:
+        rate = self.scenario.finance.discount_rate
+        made = npv(rate, output)
+        spent = npv(rate, self.flow.revenue - self.flow.free)
+        return spent / made if made > 0.0 else float("nan")
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each year: amounts [$], energy [MWh], output [`unit`]."""
+        flow = self.flow
+        columns = {"year": flow.year, "energy_mwh": flow.energy_mwh, "output": flow.output}
+        columns |= {name: getattr(flow, name) for name in _COLUMNS}
+        frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(columns)
+        return frame
+
+    def assumptions(self) -> list[tuple[str, Any, str]]:
+        """Every key of the scenario with its value and unit, as an export has them on top."""
+        values = self.scenario.values()
+        return [(about.name, values[about.name], about.unit) for about in scenario_keys()]
+
+    def to_csv(self, path: str | os.PathLike[str]) -> None:
+        """Write the assumptions, then a row for each year.
+
+        Parameters
+        ----------
+        path : path
+        """
+        import csv
+
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            out = csv.writer(file)
+            out.writerows([name, _plain(value), unit] for name, value, unit in self.assumptions())
+            out.writerow([])
+            names = ["year", "energy_mwh", "output", *_COLUMNS]
+            out.writerow(names)
+            out.writerows(zip(*(getattr(self.flow, name).tolist() for name in names), strict=True))
+
+    def against(self, other: Factory) -> NDArray[np.float64]:
+        """Cash before debt of each year beyond that of another factory, such as business as usual [$].
+
+        Parameters
+        ----------
+        other : Factory
+            Of fewer or as many years, or more: what ends first earns nothing after.
+
+        Returns
+        -------
+        ndarray
+
+        Examples
+        --------
+        >>> lease = factory({"income.kind": "lease", "income.lease_per_mw_year": 1.9e6})
+        >>> float(lease.against(lease).sum())
+        0.0
+        """
+        n = max(self.flow.free.size, other.flow.free.size)
+        mine, theirs = (np.pad(x.flow.free, (0, n - x.flow.free.size)) for x in (self, other))
+        more: NDArray[np.float64] = mine - theirs
+        return more
+
+
+def _plain(value: Any) -> Any:
+    return " ".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def factory(scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any]) -> Factory:
+    """Play a scenario year by year.
+
+    Parameters
+    ----------
+    scenario : Scenario, path of its TOML file, name in `presets`, or mapping
+        A mapping has the keys that differ from the defaults, by full name.
+
+    Returns
+    -------
+    Factory
+        Cash flow, net present value, rates of return, payback, levelised costs.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    KeyError, ValueError, TypeError
+        Naming the file, the key, its value and what is allowed.
+
+    References
+    ----------
+    Short, Packey and Holt, A Manual for the Economic Evaluation of Energy Efficiency and Renewable Energy
+    Technologies, NREL/TP-462-5173, 1995; `CashFlow` says when what is paid.
+
+    Examples
+    --------
+    >>> empty = factory("keynote-empty")
+    >>> round(empty.levelized_cost_per_mwh, 2)
+    533.47
+    >>> lease = factory({"income.kind": "lease", "income.lease_per_mw_year": 1.9e6, "shell.life_years": 25})
+    >>> [round(rate, 4) for rate in lease.irr]
+    [0.1498]
+    """
+    if isinstance(scenario, Scenario):
+        plan = scenario
+    elif isinstance(scenario, Mapping):
+        plan = Scenario().with_values(scenario)
+    elif isinstance(scenario, str) and scenario in presets():
+        plan = Scenario(name=scenario).with_values(presets()[scenario])
+    elif isinstance(scenario, (str, os.PathLike)):
+        plan = Scenario.from_toml(scenario)
+    else:
+        raise TypeError(
+            f"scenario is {scenario!r}; allowed: a Scenario, a path, a mapping, or one of "
+            f"{', '.join(presets())}"
+        )
+    return Factory(plan, cash_flow(plan))
+
+
+def presets() -> dict[str, dict[str, Any]]:
+    """Scenarios by name, as the keys that differ from the defaults.
+
+    Returns
+    -------
+    dict
+        "keynote-empty": 1 GW, 40 billion dollars, nothing on it for 15 years, at 8 % (GTC 2026 keynote,
+        2026-03-16; electricity left out).
+
+    Examples
+    --------
+    >>> presets()["keynote-empty"]["shell.capex_per_it_mw"]
+    40000000.0
+    """
+    empty = {
+        "site.power_mw": 1000.0, "site.pue": 1.0, "site.price_per_mwh": 0.0, "shell.capex_per_it_mw": 40e6,
+        "finance.years": 15, "finance.discount_rate": 0.08,
+    }  # fmt: skip
+    return {"keynote-empty": empty}

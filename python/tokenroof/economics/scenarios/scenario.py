@@ -1,0 +1,220 @@
+"""A factory as a person writes it down: a site, a shell, computers, what is sold, and who pays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from tokenroof.economics.scenarios.keys import Key, keys_of, schema_of
+from tokenroof.economics.scenarios.sections import (
+    SECTIONS,
+    Computers,
+    Finance,
+    Income,
+    Power,
+    Shell,
+)
+from tokenroof.support.names import near_matches
+
+__all__ = ["Scenario", "scenario_keys", "scenario_schema"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A factory as it is planned.
+
+    Parameters
+    ----------
+    site, shell, computers, income, finance
+        Sections; `scenario_keys` lists their keys with units, defaults and ranges.
+    name : str
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming key, value and what is allowed: a number out of its range, more years than the shell stands.
+
+    Examples
+    --------
+    >>> plan = Scenario().with_values({"site.power_mw": 20, "finance.years": 10})
+    >>> plan.site.power_mw, plan.finance.years, round(plan.it_mw, 6)
+    (20.0, 10, 16.949153)
+    """
+
+    site: Power = field(default_factory=Power)
+    shell: Shell = field(default_factory=Shell)
+    computers: Computers = field(default_factory=Computers)
+    income: Income = field(default_factory=Income)
+    finance: Finance = field(default_factory=Finance)
+    name: str = "scenario"
+
+    def __post_init__(self) -> None:
+        for section, kind in SECTIONS.items():
+            if not isinstance(getattr(self, section), kind):
+                given = getattr(self, section)
+                raise TypeError(f"{section} is {given!r}; allowed: a {kind.__name__}")
+        if self.finance.years > self.shell.life_years:
+            raise ValueError(
+                f"finance.years is {self.finance.years}; allowed: at most shell.life_years, which is "
+                f"{self.shell.life_years}"
+            )
+        self._refuse_other_kinds()
+
+    def _refuse_other_kinds(self) -> None:
+        """What is said of a thing that is not sold would do nothing."""
+        kind = self.income.kind
+        for about in keys_of("income", Income):
+            value = getattr(self.income, about.name.partition(".")[2])
+            if about.of not in ("", kind) and value != about.default:
+                raise ValueError(
+                    f"{about.name} is {value!r}, which counts for income.kind {about.of!r}; "
+                    f"allowed with {kind!r}: to leave it out"
+                )
+
+    @property
+    def it_mw(self) -> float:
+        """Power of the computers [MW]."""
+        return self.site.power_mw / self.site.pue
+
+    def with_values(self, values: Mapping[str, Any]) -> Scenario:
+        """The same but for some keys.
+
+        Parameters
+        ----------
+        values : mapping
+            By full name, as ``{"site.power_mw": 20}``.
+
+        Returns
+        -------
+        Scenario
+
+        Raises
+        ------
+        KeyError
+            For a key that does not exist, with near matches.
+        ValueError, TypeError
+            As `Scenario`.
+        """
+        known = {about.name for about in scenario_keys()}
+        parts: dict[str, dict[str, Any]] = {}
+        for name, value in values.items():
+            if name not in known:
+                raise KeyError(_no_such(str(name), known))
+            section, _, item = name.partition(".")
+            parts.setdefault(section, {})[item] = value
+        changed = {part: replace(getattr(self, part), **items) for part, items in parts.items()}
+        return replace(self, **changed)
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Scenario:
+        """The scenario of a file: a table for each section, a line for each key that differs.
+
+        Parameters
+        ----------
+        path : path
+
+        Returns
+        -------
+        Scenario
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError, TypeError
+            Naming the file, the key, its value and what is allowed; a key that does not exist with near
+            matches.
+        """
+        import tomllib
+
+        file = Path(path)
+        text = file.read_bytes()
+        try:
+            try:
+                found = tomllib.loads(text.decode("utf-8"))
+            except (ValueError, RecursionError) as error:
+                said = " ".join(str(error).split())[:200]
+                raise ValueError(
+                    f"the file is not TOML ({said}); allowed: TOML of one scenario"
+                ) from None
+            return _of_tables(found, file.stem)
+        except (ValueError, TypeError, KeyError) as error:
+            kind = ValueError if isinstance(error, KeyError) else type(error)
+            raise kind(f"{os.fspath(path)}: {error.args[0]}") from None
+
+    def values(self) -> dict[str, Any]:
+        """Every key by its full name, with its value."""
+        return {
+            f"{section}.{item.name}": getattr(getattr(self, section), item.name)
+            for section, kind in SECTIONS.items()
+            for item in fields(kind)
+        }
+
+
+def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
+    name = found.get("name", stem)
+    if not isinstance(name, str):
+        raise TypeError(f"name is {name!r}; allowed: text")
+    values: dict[str, Any] = {}
+    for section, table in found.items():
+        if section == "name":
+            continue
+        if section not in SECTIONS:
+            raise KeyError(_no_such(section, SECTIONS))
+        if not isinstance(table, Mapping):
+            raise TypeError(f"{section} is {table!r}; allowed: a table of its keys")
+        values |= {f"{section}.{item}": value for item, value in table.items()}
+    return replace(Scenario().with_values(values), name=name)
+
+
+def _no_such(name: str, known: Any) -> str:
+    near = near_matches(name, sorted(known))
+    hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(sorted(known))}"
+    return f"no key {name!r}; {hint}"
+
+
+def scenario_keys() -> tuple[Key, ...]:
+    """Every key of a scenario, with text, unit, default, range, source and date.
+
+    Returns
+    -------
+    tuple of Key
+
+    Examples
+    --------
+    >>> [about.unit for about in scenario_keys() if about.name == "site.power_mw"]
+    ['MW']
+    """
+    return tuple(about for name, kind in SECTIONS.items() for about in keys_of(name, kind))
+
+
+def scenario_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a scenario's file.
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> scenario_schema()["properties"]["site"]["properties"]["pue"]["minimum"]
+    1.0
+    """
+    sections = {
+        name: {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": schema_of(keys_of(name, kind)),
+        }
+        for name, kind in SECTIONS.items()
+    }
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "tokenroof scenario",
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"name": {"type": "string"}, **sections},
+    }

@@ -1,0 +1,38 @@
+"""Schedules: writing off, repaying."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof.economics.flows import crf
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["depreciation_shares", "loan_schedule"]
+
+# IRS, Publication 946, table A-1, half-year convention: five-year property over six tax years.
+_MACRS5 = (0.2, 0.32, 0.192, 0.1152, 0.1152, 0.0576)
+
+
+def depreciation_shares(method: str, life_years: int) -> NDArray[np.float64]:
+    """Part of the cost that is written off in each year of operation [1]; sums to 1."""
+    if method == "macrs5":
+        return np.array(_MACRS5)
+    return np.full(life_years, 1.0 / life_years)
+
+
+def loan_schedule(
+    principal: float, coupon: float, years: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Interest and repayment of each year of equal payments [$]."""
+    payment = principal * crf(coupon, years)
+    left = np.empty(years)
+    owed = principal
+    for year in range(years):
+        left[year] = owed
+        owed -= payment - owed * coupon
+    interest = left * coupon
+    return interest, payment - interest
