@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tokenroof.support.lazy import attach
 
 if TYPE_CHECKING:
+    from tokenroof.catalogue.contracts import Deal, deal, deals
     from tokenroof.catalogue.hours import GpuHour, gpu_hour, gpu_hours
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
     from tokenroof.catalogue.markets import Quote, latest, quote_kinds, quotes, tier_rows
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tokenroof.records.provenance import KINDS, Provenance
 
 _WHERE = {
+    "contracts": ("Deal", "deal", "deals"),
     "hours": ("GpuHour", "gpu_hour", "gpu_hours"),
     "lookup": ("all_devices", "all_miners", "register_device"),
     "markets": ("Quote", "latest", "quote_kinds", "quotes", "tier_rows"),
@@ -37,12 +39,15 @@ _LAZY = {
 
 __all__ = [
     "KINDS",
+    "Deal",
     "GpuHour",
     "Provenance",
     "Quote",
     "Run",
     "all_devices",
     "all_miners",
+    "deal",
+    "deals",
     "devices",
     "gpu_hour",
     "gpu_hours",

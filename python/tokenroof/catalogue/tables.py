@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.catalogue import architectures
+from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes, tier_rows
@@ -181,6 +182,17 @@ def sources() -> pd.DataFrame:
         what = f"{run.model} {run.load} on {run.device}, {plan}"
         for field in ("ttft_s", "tpot_s"):
             rows.append(_source("runs", what, field, getattr(run, field), run.provenance))
+    rows += _hours_and_deals()
+    for row in architectures.source_rows():
+        rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
+    frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))
+    frame["value"] = frame["value"].astype(float)
+    return frame
+
+
+def _hours_and_deals() -> list[tuple[Any, ...]]:
+    """Rows of what an hour of a GPU costs, and of contracts."""
+    rows: list[tuple[Any, ...]] = []
     for hour in gpu_hours():
         for field in ("watts", "owning", "owning_neocloud", "rent"):
             value, of = getattr(hour, field), hour.provenance
@@ -189,11 +201,17 @@ def sources() -> pd.DataFrame:
                 rows.append(
                     ("gpu_hours", hour.device, field, value, unit, of.kind, of.source, of.date)
                 )
-    for row in architectures.source_rows():
-        rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
-    frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))
-    frame["value"] = frame["value"].astype(float)
-    return frame
+    units = table("deals")["units"]
+    for deal in deals():
+        for field, unit in units.items():
+            value = getattr(deal, field)
+            for each in value if isinstance(value, tuple) else (value,):
+                if each is not None:
+                    of = deal.provenance
+                    rows.append(
+                        ("deals", deal.name, field, each, unit, of.kind, of.source, of.date)
+                    )
+    return rows
 
 
 def _source(file: str, item: str, field: str, value: float, origin: Provenance) -> tuple[Any, ...]:
