@@ -100,17 +100,26 @@ CASES = {
                 "result": lambda **given: fields(ec.profit(**given))},
                {**one("output_tokens_per_s", 2e3), **one("price_per_mtok", 5.0), **one("cost_per_hour", 1.0),
                 **one("watts", 1e3), "options": [{"options": 1}]}, ()),
+    "mine": ({"miner": "Antminer S21", "result": lambda **given: ec.mine(**given).values()},
+             {**one("miner", "Antminer S19 XP"), **one("hashprice", 60.0), **one("usd_per_terahash", 10.0)}, ()),
+    "lease_shell": ({"result": lambda **given: ec.lease_shell(**given).values()},
+                    one("contract", "Riot-AMD"), ()),
+    "rent_gpus": ({"device": "H200-SXM", "usd_per_gpu": 31e3,
+                   "result": lambda **given: ec.rent_gpus(**given).values()},
+                  {**one("device", "B200-SXM"), **one("usd_per_gpu", 3e4), **one("date", "2026-07")}, ()),
+    "sell_tokens": ({"device": "H200-SXM", "model": "gpt-oss-120b", "usd_per_gpu": 31e3,
+                     "result": lambda **given: ec.sell_tokens(**given).values()},
+                    {**one("device", "B200-SXM"), **one("model", "gpt-oss-20b"), **one("usd_per_gpu", 3e4),
+                     **one("plan", tr.Plan(tp=4)), **one("interactivity", 100.0), **one("input_tokens", 2048),
+                     **one("output_tokens", 512)}, ()),
+    "same_meter": ({"options": [ec.mine("Antminer S21")],
+                    "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
+                   {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
+                    **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {
-    "Allocation",
-    "Comparison",
-    "Concentration",
-    "Profit",
-    "Quote",
-    "SECONDS_PER_YEAR",
-    "gtc2026_tiers",
-}
+APART = {"Allocation", "Comparison", "Concentration", "Ladder", "Profit", "Quote", "Rung", "SECONDS_PER_YEAR",
+         "gtc2026_tiers"}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {"Factory", "Scenario", "factory", "presets", "scenario_keys", "scenario_schema"}
 

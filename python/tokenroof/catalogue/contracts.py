@@ -7,7 +7,7 @@ from functools import cache
 
 from tokenroof.catalogue.files import table
 from tokenroof.records.provenance import Provenance
-from tokenroof.support.names import normalise, unknown
+from tokenroof.support.names import UnknownNameError, normalise
 
 __all__ = ["Deal", "deal", "deals"]
 
@@ -127,7 +127,7 @@ def deal(name: str) -> Deal:
     Raises
     ------
     KeyError
-        With near matches.
+        With the names that there are.
 
     Examples
     --------
@@ -136,5 +136,6 @@ def deal(name: str) -> Deal:
     """
     known = {normalise(found.name): found for found in deals()}
     if normalise(name) not in known:
-        raise unknown("deal", name, [found.name for found in deals()])
+        names = ", ".join(found.name for found in deals())
+        raise UnknownNameError(f"unknown deal {name!r}; allowed: {names}")
     return known[normalise(name)]

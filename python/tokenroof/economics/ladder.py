@@ -1,0 +1,191 @@
+"""Uses of a MW at one meter: what each earns, costs and is worth, and what breaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof.economics.scenarios.result import Factory, factory
+from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Ladder", "Rung", "same_meter"]
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One use of a MW at the meter.
+
+    Attributes
+    ----------
+    name : str
+    revenue_per_mwh, margin_per_mwh : float
+        Of the first year of operation, before and after electricity [$/MWh].
+    capex_per_mw : float
+        First capital by utility power [$/MW].
+    months_to_revenue : int
+        From now to the end of the first year's first month of income [month].
+    break_even_power : float
+        Price of electricity at which the first year's earnings (EBITDA) are nothing; inf where somebody else
+        pays it [$/MWh].
+    npv_per_mw : float
+        Net present value by utility power [$/MW].
+    irr : tuple of float
+        Rates of return before debt [1/year].
+    breaks : str
+        Key of the scenario that needs the least relative change to make the net present value nothing.
+    breaks_at : float
+        That change: the key's value is multiplied by it [1]; NaN where none does within a factor of 1,000.
+    factory : Factory
+    """
+
+    name: str
+    revenue_per_mwh: float
+    margin_per_mwh: float
+    capex_per_mw: float
+    months_to_revenue: int
+    break_even_power: float
+    npv_per_mw: float
+    irr: tuple[float, ...]
+    breaks: str
+    breaks_at: float
+    factory: Factory
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Uses of one meter, in the order they were given.
+
+    Attributes
+    ----------
+    rungs : tuple of Rung
+    power_mw : float
+        [MW].
+    price_per_mwh : float
+        Of electricity in the first year [$/MWh].
+    """
+
+    rungs: tuple[Rung, ...]
+    power_mw: float
+    price_per_mwh: float
+
+    def to_frame(self) -> pd.DataFrame:
+        """A row for each use."""
+        names = [name for name in Rung.__annotations__ if name != "factory"]
+        rows = [{name: getattr(rung, name) for name in names} for rung in self.rungs]
+        frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(rows, columns=names)
+        return frame
+
+
+def same_meter(
+    options: Sequence[Scenario], power_mw: float = 1.0, price_per_mwh: float = 50.0
+) -> Ladder:
+    """What each of several uses makes of one meter.
+
+    Parameters
+    ----------
+    options : sequence of Scenario
+        Of `mine`, `lease_shell`, `rent_gpus`, `sell_tokens`, or your own.
+    power_mw : float
+        Utility power of each [MW].
+    price_per_mwh : float
+        Electricity in the first year [$/MWh].
+
+    Returns
+    -------
+    Ladder
+
+    Raises
+    ------
+    ValueError, TypeError
+        For what is no scenario, or a number out of range, by name.
+
+    Examples
+    --------
+    >>> from tokenroof.economics import lease_shell, mine, rent_gpus
+    >>> uses = [mine("Antminer S19 XP", 38.5), lease_shell("Hut 8 River Bend"), rent_gpus("H200-SXM", 31_000)]
+    >>> ladder = same_meter(uses, power_mw=20, price_per_mwh=50)
+    >>> [rung.revenue_per_mwh < after.revenue_per_mwh for rung, after in zip(ladder.rungs, ladder.rungs[1:])]
+    [True, True]
+    """
+    if not isinstance(options, Sequence) or not all(isinstance(o, Scenario) for o in options):
+        raise TypeError(f"options is {options!r}; allowed: a sequence of Scenario")
+    shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
+    rungs = tuple(_rung(option.with_values(shared)) for option in options)
+    return Ladder(rungs, float(power_mw), float(price_per_mwh))
+
+
+def _rung(scenario: Scenario) -> Rung:
+    found = factory(scenario)
+    flow, mw = found.flow, scenario.site.power_mw
+    start = scenario.shell.build_years + scenario.shell.delay_years
+    energy = mw * 8760.0 * scenario.site.availability  # what the meter could count
+    earned = float(flow.revenue[start] + flow.curtailment[start])
+    left = earned - float(flow.power[start])
+    breaks, at = _what_breaks(scenario)
+    return Rung(
+        scenario.name, earned / energy, left / energy, float(flow.capex[:start].sum()) / mw,
+        12 * (start - 1) + 1, _break_even(scenario, start), found.npv / mw, found.irr, breaks, at, found,
+    )  # fmt: skip
+
+
+def _break_even(scenario: Scenario, start: int) -> float:
+    """Price of electricity without earnings in the first year [$/MWh]: what is earned is linear in it."""
+    site = scenario.site
+    if not np.isinf(site.curtail_above):  # then it is not: what is dear is not taken
+        return float("nan")
+    free, dear = (
+        float(factory(scenario.with_values({"site.price_per_mwh": price})).flow.ebitda[start])
+        for price in (0.0, 1.0)
+    )
+    return free / (free - dear) if free > dear else float("inf")
+
+
+_LEVERS = (
+    "site.price_per_mwh", "shell.capex_per_it_mw", "computers.capex_per_it_mw", "income.price_per_mtok",
+    "income.tokens_per_s_per_mw", "income.lease_per_mw_year", "income.price_per_gpu_hour", "income.hashprice",
+    "income.joules_per_terahash",
+)  # fmt: skip
+
+
+def _what_breaks(scenario: Scenario) -> tuple[str, float]:
+    """The key that needs the least relative change to make the net present value nothing, and the change."""
+    values, best = scenario.values(), ("", float("nan"))
+    kinds = {about.name: about.of for about in scenario_keys()}
+    for name in _LEVERS:
+        if not values[name] or kinds[name] not in ("", scenario.income.kind):
+            continue
+
+        def worth(factor: float, name: str = name) -> float:
+            return factory(scenario.with_values({name: values[name] * factor})).npv
+
+        factor = _root(worth)
+        if not np.isnan(factor) and not abs(np.log(factor)) >= abs(np.log(best[1])):
+            best = (name, factor)
+    return best
+
+
+def _root(worth: Callable[[float], float]) -> float:
+    """The factor nearest to 1 at which something is worth nothing, between 1/1000 and 1000; NaN without."""
+    here = worth(1.0)
+    if here == 0.0:
+        return 1.0
+    found = []
+    for step in (-1.0, 1.0):
+        low, high = 0.0, 0.0  # of the logarithm
+        while abs(high) < np.log(1e3) and np.sign(worth(float(np.exp(high)))) == np.sign(here):
+            low, high = high, high + step * 0.25
+        if np.sign(worth(float(np.exp(high)))) == np.sign(here):
+            continue
+        for _ in range(60):
+            middle = 0.5 * (low + high)
+            same = np.sign(worth(float(np.exp(middle)))) == np.sign(here)
+            low, high = (middle, high) if same else (low, middle)
+        found.append(high)
+    return float(np.exp(min(found, key=abs))) if found else float("nan")

@@ -1,0 +1,222 @@
+"""What a MW can do, each as a scenario; `Scenario.with_values` changes what it assumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.catalogue.contracts import Deal, deal
+from tokenroof.catalogue.hours import gpu_hour
+from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.markets import latest
+from tokenroof.economics.prices import token_quotes
+from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.support.arguments import finite_number
+
+if TYPE_CHECKING:
+    from tokenroof.records.device import Device
+    from tokenroof.records.miner import Miner
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+
+__all__ = ["lease_shell", "mine", "rent_gpus", "sell_tokens"]
+
+_LONGEST_WAIT = 10.0  # of an offer: mean time to the first token [s]
+
+
+def mine(
+    miner: str | Miner,
+    hashprice: float | None = None,
+    usd_per_terahash: float | None = None,
+) -> Scenario:
+    """Mining with one machine, as a scenario.
+
+    Parameters
+    ----------
+    miner : str or Miner
+    hashprice : float, optional
+        Income of a PH/s and day [$]; the catalogue's newest by default.
+    usd_per_terahash : float, optional
+        Price of the machines [$/(TH/s)]; those stand already by default, and cost nothing.
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown machine, one whose power nobody published, or a number out of range.
+
+    Examples
+    --------
+    >>> mine("Antminer S19 XP", hashprice=38.5).income.joules_per_terahash
+    21.5
+    """
+    found = find_miner(miner)
+    if found.efficiency is None:
+        raise ValueError(f"power of {found.name} is unknown; allowed: a miner whose power is known")
+    joules = found.efficiency
+    price = (
+        latest("btc_hashprice").value
+        if hashprice is None
+        else finite_number("hashprice", hashprice)
+    )
+    each = finite_number("usd_per_terahash", 0.0 if usd_per_terahash is None else usd_per_terahash)
+    values = {
+        "site.pue": latest("pue", "air-cooled mining container").value,
+        "shell.capex_per_it_mw": 0.0, "computers.capex_per_it_mw": each * 1e6 / joules,
+        "income.kind": "hashes", "income.joules_per_terahash": joules, "income.hashprice": price,
+        "finance.years": 5,
+    }  # fmt: skip
+    return _named(f"mine with {found.name}", values)
+
+
+def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
+    """A hall without computers, leased on the terms of a published contract, as a scenario.
+
+    Parameters
+    ----------
+    contract : str or Deal
+        Of `catalogue.deals`: rent, years, escalator, prepaid part and loan where they are published; the mean
+        of the shell's costs that the landlord names.
+
+    Returns
+    -------
+    Scenario
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown contract, or one of GPUs and not of a shell.
+
+    Examples
+    --------
+    >>> round(lease_shell("Hut 8 River Bend").income.lease_per_mw_year)
+    1536188
+    """
+    terms = contract if isinstance(contract, Deal) else deal(contract)
+    if terms.sells != "shell" or terms.of != "critical IT":
+        raise ValueError(
+            f"contract is {terms.name}, of {terms.sells} by {terms.of}; allowed: a shell by critical IT"
+        )
+    values: dict[str, Any] = {
+        "income.kind": "lease", "income.lease_per_mw_year": terms.first_year_per_mw,
+        "income.price_growth": terms.escalator or 0.0, "income.prepaid_share": terms.prepaid_share or 0.0,
+        "finance.years": int(terms.years), "shell.life_years": max(int(terms.years), 15),
+    }  # fmt: skip
+    if terms.utility_mw is not None:
+        values["site.pue"] = terms.utility_mw / terms.mw
+    if terms.capex_per_mw is not None:
+        values["shell.capex_per_it_mw"] = float(np.mean(terms.capex_per_mw))
+    return _named(f"lease as {terms.name}", values)
+
+
+def rent_gpus(device: str | Device, usd_per_gpu: float, date: str | None = None) -> Scenario:
+    """Owning GPUs and renting them out by the hour, as a scenario.
+
+    Parameters
+    ----------
+    device : str or Device
+        One that `catalogue.gpu_hour` has: its rent, and its power with its share of the hall.
+    usd_per_gpu : float
+        What a GPU costs with its share of server and network [$].
+    date : str, optional
+        Of the rents; the newest by default.
+
+    Returns
+    -------
+    Scenario
+        By power at the meter: its PUE is 1.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown device or date, or a number out of range.
+
+    Examples
+    --------
+    >>> plan = rent_gpus("GB300-NVL72", usd_per_gpu=76_316)
+    >>> plan.income.price_per_gpu_hour, round(plan.computers.capex_per_it_mw / 1e6, 2)
+    (5.0, 36.0)
+    """
+    hour = gpu_hour(device, date)
+    each = finite_number("usd_per_gpu", usd_per_gpu)
+    values = {
+        "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / hour.watts, "income.kind": "gpu_hours",
+        "income.gpu_watts": hour.watts, "income.price_per_gpu_hour": hour.rent,
+        "finance.years": 5,
+    }  # fmt: skip
+    return _named(f"rent out {hour.device}", values)
+
+
+def sell_tokens(
+    device: str | Device,
+    model: str | Model,
+    usd_per_gpu: float,
+    *,
+    plan: Plan | None = None,
+    interactivity: float = 30.0,
+    input_tokens: float = 1024,
+    output_tokens: float = 1024,
+) -> Scenario:
+    """Owning GPUs and selling a model's tokens at its list prices, as a scenario.
+
+    Parameters
+    ----------
+    device : str or Device
+    model : str or Model
+        One that `token_quotes` has.
+    usd_per_gpu : float
+        What a GPU costs with its share of server and network [$].
+    plan : Plan, optional
+        The best of `tokenroof.serving.default_plans` by default.
+    interactivity : float
+        Least tokens per second that each user gets [token/s]; the first token comes within 10 s.
+    input_tokens, output_tokens : float
+        Mean tokens of prompt and answer [1].
+
+    Returns
+    -------
+    Scenario
+        By provisioned power at the meter: its PUE is 1. Prompts are billed with the answers that follow.
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an unknown name, a model without a quote, a speed that nothing reaches, or a number out of range.
+
+    Examples
+    --------
+    >>> sell_tokens("H200-SXM", "gpt-oss-120b", usd_per_gpu=31_000).income.kind
+    'tokens'
+    """
+    from tokenroof.serving.frontier import frontier
+
+    least = finite_number("interactivity", interactivity, above=True)
+    each = finite_number("usd_per_gpu", usd_per_gpu)
+    plans = None if plan is None else [plan]
+    front = frontier(device, model, plans, input_tokens, output_tokens, ttft_max=_LONGEST_WAIT)
+    usable = np.flatnonzero(front.interactivity.values >= least)
+    name, of = front.attrs["device"], front.attrs["model"]
+    if not usable.size:
+        best = float(front.interactivity.max()) if front.sizes["point"] else 0.0
+        raise ValueError(
+            f"interactivity is {least:g}; allowed for {of} on {name}: at most {best:.4g} token/s "
+            f"{front.attrs['reason']}".strip()
+        )
+    rate = float(front.output_tokens_per_s_per_mw.values[usable[0]])
+    into, out = token_quotes(model)
+    billed = out.value + into.value * float(input_tokens) / float(output_tokens)
+    values = {
+        "site.pue": 1.0,
+        "computers.capex_per_it_mw": each * 1e6 / float(front.attrs["provisioned_w_per_device"]),
+        "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": billed,
+        "finance.years": 5,
+    }  # fmt: skip
+    return _named(f"sell {of} from {name}", values)
+
+
+def _named(name: str, values: dict[str, Any]) -> Scenario:
+    return Scenario(name=name).with_values(values)
