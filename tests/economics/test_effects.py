@@ -66,6 +66,7 @@ CASES = {
                         {**one("miner", "Antminer S19 XP"), **one("device", "B200-SXM"),
                          **one("model", "Llama-3.3-70B"), **one("plan", tr.Plan(tp=4)),
                          **one("market", ec.Market(**PRICES)), **one("interactivity", 100.0),
+                         **one("ttft_max", 0.1),
                          **one("input_tokens", 2048), **one("output_tokens", 512),
                          **one("fidelity", "datasheet")}, ()),
     "cost_per_mtok": ({"tokens_per_s": 1e3, "watts": 3600.0, "price_per_kwh": 0.1},
