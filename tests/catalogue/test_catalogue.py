@@ -28,7 +28,7 @@ def test_counts():
     assert len(catalogue.all_devices()) == 91
     assert len(catalogue.all_miners()) == 224
     assert len(catalogue.links()) == 30
-    assert len(catalogue.quotes()) == 651  # the keynote's five prices stand in the tiers
+    assert len(catalogue.quotes()) == 821  # the keynote's five prices stand in the tiers
     assert len(catalogue.tier_rows()) == 5
 
 
@@ -202,7 +202,7 @@ def test_quotes():
 
 
 def test_latest():
-    assert catalogue.latest("btc_hashprice").value == 33.0
+    assert catalogue.latest("btc_hashprice").value == 28.68
     assert catalogue.latest("btc_hashprice").unit == "USD/PH/day"
     assert catalogue.latest("electricity_industrial", "US Texas").value == 0.0725
     assert catalogue.latest("electricity_industrial", "Texas").date == "2026-01"
