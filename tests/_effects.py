@@ -31,15 +31,18 @@ def fields(record):
     return {f.name: getattr(record, f.name) for f in dataclasses.fields(record)} | derived(record)
 
 
-def without_effect(function, base, changes, words=()):
+def without_effect(function, base, changes, words=(), options=None):
     """Arguments of a function or record that change nothing, are not tried, or do not exist.
 
     `base` are the arguments to start from; `changes` gives a list of changes for each name, each a
     dict of what to set (an argument may need others to count). One of them must change the result,
-    or refuse it by name. `words` are those that only describe.
+    or refuse it by name. `words` are those that only describe; `options` is the TypedDict of what the
+    function takes as `**options`.
     """
     called = base.pop("result", None) or function
-    known = {n for n in inspect.signature(function).parameters if n not in ("self", "cls")}
+    parameters = inspect.signature(function).parameters.values()
+    known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self", "cls"}
+    known |= {*options.__annotations__} if options else set()
     silent = sorted(known.symmetric_difference({*changes, *words}))
     for name, tries in changes.items():
         if not any(_differs(called, base, change, name) for change in tries):
@@ -49,7 +52,10 @@ def without_effect(function, base, changes, words=()):
 
 def _differs(called, base, change, name):
     others = base | {key: value for key, value in change.items() if key != name}
-    before = called(**others)
+    try:
+        before = called(**others)
+    except (ValueError, TypeError):  # which needs the argument
+        before = None
     try:
         after = called(**others | {name: change[name]})
     except (ValueError, TypeError) as error:

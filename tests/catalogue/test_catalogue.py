@@ -14,6 +14,7 @@ import pytest
 
 from tokenroof import catalogue
 from tokenroof.catalogue import files as _load
+from tokenroof.catalogue.lookup import device
 from tokenroof.support.names import near_matches, normalise, unknown
 
 FOLDER = Path(catalogue.__file__).parent
@@ -25,10 +26,10 @@ def numbers():
 
 
 def test_counts():
-    assert len(catalogue.all_devices()) == 91
+    assert len(catalogue.all_devices()) == 104
     assert len(catalogue.all_miners()) == 224
     assert len(catalogue.links()) == 30
-    assert len(catalogue.quotes()) == 651  # the keynote's five prices stand in the tiers
+    assert len(catalogue.quotes()) == 821  # the keynote's five prices stand in the tiers
     assert len(catalogue.tier_rows()) == 5
 
 
@@ -155,7 +156,7 @@ def test_cells_without_a_source_are_estimates(numbers):
 
 def test_frames():
     devices, miners = catalogue.devices(), catalogue.miners()
-    assert len(devices) == 91
+    assert len(devices) == 104
     assert devices["name"].is_unique
     assert len(miners) == 224
     assert miners["name"].is_unique
@@ -202,7 +203,7 @@ def test_quotes():
 
 
 def test_latest():
-    assert catalogue.latest("btc_hashprice").value == 33.0
+    assert catalogue.latest("btc_hashprice").value == 28.68
     assert catalogue.latest("btc_hashprice").unit == "USD/PH/day"
     assert catalogue.latest("electricity_industrial", "US Texas").value == 0.0725
     assert catalogue.latest("electricity_industrial", "Texas").date == "2026-01"
@@ -295,3 +296,28 @@ def test_unknown_reads_as_a_sentence():
     assert isinstance(error, KeyError)
     assert str(error) == "unknown device 'H20O'; did you mean 'H200-SXM', 'H20'?"
     assert str(unknown("device", "??", ["H20"])) == "unknown device '??'"
+
+
+@pytest.mark.parametrize(
+    "name,field,value,kind,said",
+    [("Vera Rubin NVL72", "memory_bandwidth", 1.92e13, "press", "Inference Performance Index"),
+     ("Vera Rubin NVL72", "link_bandwidth", 1.5e12, "press", "Inference Performance Index"),
+     ("TPU v3", "tdp_w", 262, "vendor", "Cloud TPU documentation, TPU v3"),
+     ("MTIA 500", "memory_bandwidth", 2.76e13, "press", "Meta, MTIA roadmap"),
+     ("TPU 8t", "peak_fp4", 1.26e16, "press", "Google, Our eighth generation TPUs"),
+     ("Maia 200", "tdp_w", 750, "press", "Microsoft, Maia 200"),
+     ("Corsair", "peak_int8", 2.4e15, "press", "vengineer"),
+     ("RTX PRO 6000 Blackwell Workstation", "memory_bandwidth", 1.792e12, "press", "Workstation Edition product page"),
+     ("Atlas 350", "peak_fp8", 7.8e14, "estimate", "not published in a document known here"),
+     ("Ascend 960", "memory_bandwidth", 9.6e12, "press", "Xu Zhijun")],
+)  # fmt: skip
+def test_numbers_of_2026_and_where_they_stand(name, field, value, kind, said):
+    table = catalogue.sources()
+    found = table[(table["item"] == device(name).name) & (table["field"] == field)]
+    assert (found["value"].item(), found["kind"].item()) == (value, kind)
+    assert said in found["source"].item()
+
+
+def test_no_source_is_an_index_that_nobody_can_look_up():
+    for text in catalogue.sources()["source"].unique():
+        assert not re.search(r"search index|index item|training data|recalled|unknown source", text)

@@ -174,6 +174,28 @@ def test_mining_against_inference():
     assert two.inference == pytest.approx(2 * one.inference) and "tp1" in one.plan
 
 
+def test_tokens_of_the_comparison_keep_to_the_pages_longest_wait():
+    """One rule for the page and the comparison: what makes a user wait longer is not sold."""
+    from tokenroof.report import data
+
+    ask = ("Antminer S21", "H200-SXM", "Llama-3.3-70B")
+    load = {"input_tokens": data.INPUT_TOKENS, "output_tokens": data.OUTPUT_TOKENS}
+    default = ec.compare_per_mwh(*ask, interactivity=3.0, **load)
+    assert data.TTFT_MAX == tr.serving.LONGEST_WAIT == 10.0
+    same = ec.compare_per_mwh(*ask, interactivity=3.0, ttft_max=data.TTFT_MAX, **load)
+    patient = ec.compare_per_mwh(*ask, interactivity=3.0, ttft_max=None, **load)
+    assert same == default and default.ttft_s <= 10.0 < patient.ttft_s
+    assert default.inference < patient.inference and default.concurrency < patient.concurrency
+    front = tr.serving.frontier(*ask[1:], **load, ttft_max=10.0)
+    best = front.output_tokens_per_s_per_mw.where(front.interactivity >= 3.0).max()
+    billed = default.market.price_per_mtok + 8 * default.market.price_per_mtok_input
+    want = kernels.token_revenue_per_mwh(0.6 * best, billed)
+    assert default.inference == pytest.approx(float(want))
+    assert np.isnan(ec.compare_per_mwh(*ask, ttft_max=1e-9).inference)
+    with pytest.raises(ValueError, match="ttft_max is 0; allowed: a positive number, or None"):
+        ec.compare_per_mwh(*ask, ttft_max=0)
+
+
 @pytest.mark.parametrize(
     "model,into,out",
     [("gpt-oss-120b", 0.15, 0.6), ("gpt-oss-20b", 0.1, 0.5), ("DeepSeek-R1", 0.55, 2.19),

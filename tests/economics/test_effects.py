@@ -8,6 +8,7 @@ import pytest
 import tokenroof as tr
 from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
+from tokenroof.economics.profit import ProfitOptions
 
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
@@ -70,6 +71,7 @@ CASES = {
                         {**one("miner", "Antminer S19 XP"), **one("device", "B200-SXM"),
                          **one("model", "Llama-3.3-70B"), **one("plan", tr.Plan(tp=4)),
                          **one("market", ec.Market(**PRICES)), **one("interactivity", 100.0),
+                         **one("ttft_max", 0.1),
                          **one("input_tokens", 2048), **one("output_tokens", 512),
                          **one("fidelity", "datasheet")}, ()),
     "cost_per_mtok": ({"tokens_per_s": 1e3, "watts": 3600.0, "price_per_kwh": 0.1},
@@ -99,7 +101,11 @@ CASES = {
     "profit": ({"output_tokens_per_s": 1e3, "price_per_mtok": 4.0, "cost_per_hour": 2.0, "watts": 1500.0,
                 "result": lambda **given: fields(ec.profit(**given))},
                {**one("output_tokens_per_s", 2e3), **one("price_per_mtok", 5.0), **one("cost_per_hour", 1.0),
-                **one("watts", 1e3), "options": [{"options": 1}]}, ()),
+                **one("watts", 1e3), **one("input_tokens_per_s", 1e3),
+                "price_per_mtok_input": [{"price_per_mtok_input": 1.5, "input_tokens_per_s": 1e3}],
+                "cached_price_ratio": [{"cached_price_ratio": 0.5, "input_tokens_per_s": 1e3, "cache_hits": 0.5}],
+                "cache_hits": [{"cache_hits": 0.5, "input_tokens_per_s": 1e3}], **one("utilization", 0.5),
+                **one("licence_fee", 0.1)}, ()),
     "mine": ({"miner": "Antminer S21", "result": lambda **given: ec.mine(**given).values()},
              {**one("miner", "Antminer S19 XP"), **one("hashprice", 60.0), **one("usd_per_terahash", 10.0)}, ()),
     "lease_shell": ({"result": lambda **given: ec.lease_shell(**given).values()},
@@ -127,7 +133,8 @@ SCENARIOS = {"Factory", "Scenario", "factory", "presets", "scenario_keys", "scen
 @pytest.mark.parametrize("name", CASES)
 def test_every_argument_has_an_effect(name):
     base, changes, words = CASES[name]
-    assert without_effect(getattr(ec, name), dict(base), changes, words) == []
+    options = ProfitOptions if name == "profit" else None
+    assert without_effect(getattr(ec, name), dict(base), changes, words, options) == []
 
 
 def test_no_public_name_is_left_out():

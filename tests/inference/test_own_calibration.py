@@ -95,3 +95,21 @@ def test_bf16_products_of_a_bf16_step_are_all_of_them():
     both = tr.Calibration(constants={"gemm": constants, "gemm16": constants})
     one, two = (tr.decode(DEVICE, MODEL, fidelity=c).time_s for c in (own, both))
     assert one == two
+
+
+def test_bands_notes_and_ranges_of_a_calibration_of_ones_own_count():
+    """What a caller says of an operator's fit is what its results say, and a step's are no surer."""
+    rows = row("gemm")
+    own = tr.Calibration(constants={"gemm": rows}, operator_bands={"gemm": 0.9},
+                         operator_notes={"gemm": "by hand"}, fitted={"concurrency": (2.0, 3.0)})  # fmt: skip
+    one = tr.operators.gemm(DEVICE, 64, 4096, 4096, fidelity=own)
+    assert float(np.max(one.error_band)) == 0.9 and "gemm (by hand)" in one.calibrated_on
+    step = decode(own)
+    assert step.error_band >= 0.9 and "gemm (by hand)" in step.calibrated_on
+    served = tr.serving.curve(DEVICE, "Llama-3.1-8B", concurrency=[2, 64], fidelity=own)
+    assert "concurrency" in served.attrs["beyond"]
+    # a band of an operator whose constants are not given says nothing
+    other = tr.Calibration(constants={"gemm": rows}, operator_bands={"experts": 5.0})
+    assert decode(other).error_band < 1.0
+    with pytest.raises(ValueError, match=r"operator_bands\['gem'\] is 0.1; allowed"):
+        tr.Calibration(operator_bands={"gem": 0.1})

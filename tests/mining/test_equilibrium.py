@@ -238,3 +238,26 @@ def test_bad_tranches(change, what):
         Tranche(**{**arguments, **change})
     with pytest.raises(KeyError, match="unknown miner"):
         Tranche("no such", 1, 0.1)
+
+
+def test_no_chain_is_easier_than_its_easiest_target():
+    """A fleet below what the limit asks for finds fewer blocks, at the limit's difficulty, not more of them."""
+    limit = mining.target_from_difficulty(1e14)
+    chain = mining.Chain(target_limit=limit)
+    least = chain.least_difficulty
+    assert least == pytest.approx(1e14, rel=1e-5)  # nBits have three digits of 256
+    fleet = [mining.Tranche("Antminer S21", 1e5, 0.05), mining.Tranche("Antminer S9", 1e5, 0.05)]
+    got = mining.equilibrium(fleet, [6e4, 6e5], chain=chain)
+    free = mining.equilibrium(fleet, [6e4, 6e5])
+    assert (free.difficulty < 1e13).all() and np.array_equal(got.difficulty, [least, least])
+    np.testing.assert_allclose(got.hashprice, mining.hashprice(least, [6e4, 6e5]))
+    # at 48 $/(PH/s day) the older machine does not earn its power, at 480 it does
+    assert got.running[:, 0].tolist() == [fleet[0].hashrate, 0.0]
+    assert got.running[:, 1].tolist() == [fleet[0].hashrate, fleet[1].hashrate]
+    path = mining.difficulty_path(fleet[:1], [6e4] * 1200, chain=chain)
+    assert len(path.retargets) > 0 and set(path.retargets[:, 1]) == {least}
+    seconds = least * 2.0**32 / fleet[0].hashrate
+    assert path.blocks[-1] == pytest.approx(86400.0 / seconds)
+    # a limit that is not met changes nothing
+    wide = mining.Chain(target_limit=2**250)
+    assert mining.equilibrium(fleet, 6e4, chain=wide).difficulty == free.difficulty[0]

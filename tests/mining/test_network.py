@@ -147,50 +147,6 @@ def test_bad_waits(bad):
         mining.expected_time_to_block([1.0, 2.0], [1.0, 2.0, 3.0])
 
 
-# --- the market's history ------------------------------------------------------------------------------
-
-
-def test_hashprice_of_the_history_is_what_was_printed():
-    """Printed hashprices are means of days or a week and hold fees: within a fortieth."""
-    history = mining.market_history()
-    printed = {q.date: q.value for q in catalogue.quotes("btc_hashprice") if q.kind != "estimate"}
-    both = [(h, printed[day]) for day, h in zip(history.dates, history.hashprice, strict=True)
-            if day in printed]  # fmt: skip
-    assert len(both) >= 7
-    for ours, theirs in both:
-        assert ours == pytest.approx(theirs, rel=0.03)
-    # and by the formula on the days' own fees, to the digits that are quoted
-    computed = {q.date: q.value for q in catalogue.quotes("btc_hashprice_computed")}
-    same = [(h, computed[day]) for day, h in zip(history.dates, history.hashprice, strict=True)
-            if day in computed]  # fmt: skip
-    assert len(same) == 5
-    for ours, theirs in same:
-        assert ours == pytest.approx(theirs, rel=1e-5)
-    assert list(history.months) == sorted(set(history.months)) and len(history.months) >= 20
-    expected = {
-        "2010-11": 50.0,
-        "2013-03": 25.0,
-        "2017-12": 12.5,
-        "2021-07": 6.25,
-        "2026-02": 3.125,
-    }
-    for month, coins in expected.items():
-        assert history.subsidy_btc[history.months.index(month)] == coins
-    more = mining.market_history(estimates=True)
-    assert set(more.months) >= set(history.months) and "2024-04-20" in more.dates
-
-
-def test_hashrate_of_the_history_is_what_was_printed():
-    printed = {q.date: q.value * 1e18 for q in catalogue.quotes("btc_hashrate", "Bitcoin")
-               if q.kind == "press"}  # fmt: skip
-    history = mining.market_history()
-    rates = dict(zip(history.dates, mining.network_hashrate(history.difficulty), strict=True))
-    both = [(rates[day], printed[day]) for day in rates if day in printed]
-    assert len(both) >= 4
-    for ours, theirs in both:
-        assert ours == pytest.approx(theirs, rel=0.07)  # of a week's luck
-
-
 # --- the network's power -------------------------------------------------------------------------------
 
 OLD = Miner(name="old", hashrate=1e12, power=100.0, release="2020-01")
@@ -313,20 +269,6 @@ def test_power_of_the_years():
     assert len(year) == 12 and best[year].mean() == pytest.approx(105.3, rel=0.15)
     assert 105.3 < best[power.months.index("2024-09")] < 2 * 105.3
     assert best[0] < 1e-2  # 2010
-
-
-def test_the_history_has_no_holes_since_2021():
-    months = mining.market_history().months
-    since = [f"{year}-{month:02}" for year in range(2021, 2027) for month in range(1, 13)]
-    assert months[months.index("2021-10") :] == tuple(since[9 : since.index("2026-06") + 1])
-    history = mining.market_history()
-    at = history.months.index("2022-01")
-    assert (history.dates[at], history.price[at], history.difficulty[at]) == (
-        "2022-01",
-        41114.42,
-        2.515004e13,
-    )
-    assert history.fees_btc[at] == 0.0769 and history.subsidy_btc[at] == 6.25
 
 
 @pytest.mark.parametrize(

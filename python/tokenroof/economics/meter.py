@@ -13,6 +13,8 @@ from tokenroof.catalogue.markets import Quote, latest
 from tokenroof.economics.prices import token_quotes
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.serving.frontier import frontier
+from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, is_number, share
 from tokenroof.support.lazy import require
 
@@ -195,6 +197,8 @@ class Comparison:
         Cost of that MWh [$/MWh].
     interactivity : float
         Tokens per second of one user, where inference stands [token/s].
+    ttft_s : float
+        Mean time to the first token, where inference stands [s].
     concurrency : float
         Requests in flight, where inference stands [1].
     plan : str
@@ -210,6 +214,7 @@ class Comparison:
     inference: float
     electricity: float
     interactivity: float
+    ttft_s: float
     concurrency: float
     plan: str
     power: str
@@ -244,6 +249,7 @@ def compare_per_mwh(
     market: Market | None = None,
     *,
     interactivity: float = 30.0,
+    ttft_max: float | None = LONGEST_WAIT,
     input_tokens: float = 1024,
     output_tokens: float = 1024,
     fidelity: str | Calibration = "calibrated",
@@ -259,6 +265,9 @@ def compare_per_mwh(
         By default `Market.latest` with the model's list prices.
     interactivity : float
         Least tokens per second that each user gets [token/s].
+    ttft_max : float, optional
+        Longest mean time to the first token, as in `tokenroof.serving.frontier`; by default that of
+        the report's page, None for any [s].
     input_tokens, output_tokens : float
         Mean tokens of prompt and answer [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
@@ -267,7 +276,7 @@ def compare_per_mwh(
     -------
     Comparison
         Revenue of each, and the electricity [$/MWh]; ``inference`` is NaN where no plan and batch is
-        that fast, or fits the memory.
+        that fast and that soon, or fits the memory.
 
     Raises
     ------
@@ -281,8 +290,6 @@ def compare_per_mwh(
     >>> result.inference > result.mining
     True
     """
-    from tokenroof.serving import frontier
-
     m = find_miner(miner)
     if plan is not None and not isinstance(plan, Plan):
         raise TypeError(f"plan is {plan!r}; allowed: a Plan or None")
@@ -297,6 +304,7 @@ def compare_per_mwh(
         input_tokens,
         output_tokens,
         fidelity=fidelity,
+        ttft_max=ttft_max,
     )
     k: Any = kernels
     if not m.power:
@@ -304,7 +312,8 @@ def compare_per_mwh(
     efficiency = m.power / m.hashrate * 1e12
     mining = float(k.mining_revenue_per_mwh(prices.hashprice, efficiency, prices.mining_pue))
     usable = np.flatnonzero(front.interactivity.values >= least)
-    inference, speed, users, label = float("nan"), float("nan"), float("nan"), ""
+    inference = speed = wait = users = float("nan")
+    label = ""
     if usable.size:
         i = usable[0]  # by growing interactivity: the slowest that is fast enough earns most
         rate = float(front.output_tokens_per_s_per_mw.values[i]) * prices.utilization
@@ -313,10 +322,11 @@ def compare_per_mwh(
         )
         inference = float(k.token_revenue_per_mwh(rate, billed))
         speed = float(front.interactivity.values[i])
+        wait = float(front.ttft_s.values[i])
         users = float(front.concurrency.values[i])
         label = str(front.plan.values[i])
     power = f"{front.attrs['provisioned_w_per_device']:.0f} W per device, {front.attrs['provisioned_kind']}"
     return Comparison(
         m.name, front.attrs["device"], front.attrs["model"], mining, inference,
-        1000.0 * prices.price_per_kwh, speed, users, label, power, prices,
+        1000.0 * prices.price_per_kwh, speed, wait, users, label, power, prices,
     )  # fmt: skip

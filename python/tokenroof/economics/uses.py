@@ -12,6 +12,7 @@ from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.markets import latest
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from tokenroof.records.plan import Plan
 
 __all__ = ["lease_shell", "mine", "rent_gpus", "sell_tokens"]
-
-_LONGEST_WAIT = 10.0  # of an offer: mean time to the first token [s]
 
 
 def mine(
@@ -197,7 +196,7 @@ def sell_tokens(
     least = finite_number("interactivity", interactivity, above=True)
     each = finite_number("usd_per_gpu", usd_per_gpu)
     plans = None if plan is None else [plan]
-    front = frontier(device, model, plans, input_tokens, output_tokens, ttft_max=_LONGEST_WAIT)
+    front = frontier(device, model, plans, input_tokens, output_tokens, ttft_max=LONGEST_WAIT)
     usable = np.flatnonzero(front.interactivity.values >= least)
     name, of = front.attrs["device"], front.attrs["model"]
     if not usable.size:

@@ -369,8 +369,9 @@ def resolve_operator(
     if own is None:
         return base
     if operator in own.constants:
-        where = f"{operator}: {own.calibrated_on}"
-        return own.over(base).replace(error_band=own.error_band, calibrated_on=where)
+        where = f"{own.said_of(operator)}: {own.calibrated_on}"
+        band = own.operator_bands.get(operator, own.error_band)
+        return own.over(base).replace(error_band=band, calibrated_on=where)
     return own.over(base).replace(
         error_band=base.error_band, calibrated_on=base.calibrated_on, name=base.name
     )

@@ -13,6 +13,7 @@ from tokenroof.mining.bitcoin import (
     RETARGET_BLOCKS,
     TARGET_LIMIT,
     bits_from_target,
+    difficulty,
     next_bits,
     target_from_bits,
     whole_number,
@@ -176,6 +177,17 @@ easy_after_seconds, retarget_from_first
         return self.block_seconds * self.retarget_blocks
 
     @property
+    def least_difficulty(self) -> float:
+        """Difficulty of the easiest target [1].
+
+        Examples
+        --------
+        >>> Chain().least_difficulty, Chain(target_limit=2**255 - 1).least_difficulty < 1e-9
+        (1.0, True)
+        """
+        return difficulty(bits_from_target(self.target_limit))
+
+    @property
     def mean_block_seconds(self) -> float:
         """Mean time between blocks at a constant hashrate [s].
 
@@ -222,6 +234,7 @@ easy_after_seconds, retarget_from_first
                 raise ValueError(
                     "first_bits is None; allowed on this chain: nBits of the first block"
                 )
+            target_from_bits(bits)  # that of the last block is checked, though it does not count
             bits = first_bits
         period = Fraction(self.block_seconds) * self.retarget_blocks
         new = next_bits(bits, first_time, last_time, period, self.target_limit)

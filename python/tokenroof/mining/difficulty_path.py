@@ -198,7 +198,8 @@ class _Walk:
         kernel: Any = kernels.next_difficulty
         # in the mean over their luck: at a constant hashrate blocks come as far apart as they do in truth
         seen = span * (self.chain.block_seconds / self.chain.mean_block_seconds)
-        self.difficulty = float(kernel(self.difficulty, seen, self.chain.retarget_seconds))
+        free = float(kernel(self.difficulty, seen, self.chain.retarget_seconds))
+        self.difficulty = max(free, self.chain.least_difficulty)
         self.done = self.span = 0.0
         self.retargets.append((now, self.difficulty))
 

@@ -172,7 +172,8 @@ def equilibrium(
     Blocks pay a fixed sum a day, whatever the hashrate: the hashprice falls as 1 / hashrate, and the cost
     curve rises in steps. Where they cross, the machines to the left run and those to the right do not;
     where they cross on a step, a part of it runs and its margin is zero. With tranches that must earn
-    their capital and have no end, it is the long-run equilibrium of free entry.
+    their capital and have no end, it is the long-run equilibrium of free entry. A fleet too small for the
+    chain's easiest target finds blocks more slowly than it aims at.
 
     Parameters
     ----------
@@ -222,15 +223,21 @@ def equilibrium(
     count = whole.sum(axis=-1)
     on_margin = np.take_along_axis(wanted, count[..., None], axis=-1)[..., 0]
     rate = np.maximum(filled[count], on_margin)
+    hashprice = daily / (rate / 1e15)
+    k: Any = kernels
+    hard = np.asarray(k.difficulty_at_hashprice(reward, coin, hashprice))
+    # at the easiest target a hash earns no more, however few there are
+    most = k.hashprice_usd(rules.least_difficulty, reward, coin)
+    easy = hard < rules.least_difficulty
+    rate = np.where(easy, filled[(cost <= most[..., None]).sum(axis=-1)], rate)
+    hashprice, hard = np.where(easy, most, hashprice), np.where(easy, rules.least_difficulty, hard)
     running = np.empty((len(given), *daily.shape))
     capacity = np.array([given[k].hashrate for k in order])
     running[order] = np.moveaxis(np.clip(rate[..., None] - filled[:-1], 0.0, capacity), -1, 0)
     joules = np.array([tranche.joules_per_hash for tranche in given])
-    hashprice = daily / (rate / 1e15)
-    kernel: Any = kernels.difficulty_at_hashprice
     return Equilibrium(
         number_or_array(rate),
-        number_or_array(kernel(reward, coin, hashprice)),
+        number_or_array(hard),
         number_or_array(hashprice),
         number_or_array(np.tensordot(joules, running, axes=1)),
         running,

@@ -112,8 +112,6 @@ def core_cycles(core: dict[str, Any], backend: str, mode: str) -> dict[str, floa
 def _of_core(
     core: dict[str, Any], backend: str | None, mode: str, clock_hz: float, units: float
 ) -> HashRoofline:
-    if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     can = [name for name, needs in _NEEDS.items() if needs <= set(core["has"])]
     if backend is not None and backend not in can:
         raise ValueError(f"backend is {backend!r}; allowed on {core['name']}: {', '.join(can)}")
@@ -162,11 +160,9 @@ def cuda_cycles(capability: tuple[int, int], mode: str) -> dict[str, float]:
     return min(kernels, key=lambda used: max(used.values()))
 
 
-def _of_gpu(device: Device, mode: str) -> HashRoofline:
-    if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
+def _of_gpu(device: Device, mode: str, clock_hz: float | None) -> HashRoofline:
     for name in ("sm_count", "boost_clock_hz", "int32_ops_per_clock_per_sm"):
-        if not getattr(device, name):
+        if not getattr(device, name) and not (clock_hz and name == "boost_clock_hz"):
             raise ValueError(f"{name} of {device.name} is unknown; allowed: a number > 0")
     core = _cores().get(normalise(device.family or "-"))
     known = core is not None and "instructions" in core
@@ -174,7 +170,8 @@ def _of_gpu(device: Device, mode: str) -> HashRoofline:
     n = row["instructions" if mode == "nonce" else "roll_instructions"]
     used = _gpu_cycles(n, float(device.int32_ops_per_clock_per_sm or 0))
     binds = max(used, key=used.__getitem__)
-    rate = float(device.sm_count or 0) * float(device.boost_clock_hz or 0) / used[binds]
+    clock = clock_hz or float(device.boost_clock_hz or 0)
+    rate = float(device.sm_count or 0) * clock / used[binds]
     return HashRoofline(
         rate, binds, used[binds], used, "cuda", mode, row["name"],
         row["basis"] if known else "estimate", row["source"],
@@ -197,11 +194,11 @@ def hash_roofline(
     device : str, Device or Miner
         A name of the catalogue, a record, or a core's name such as "Zen 4": one core then.
     mode : {"nonce", "roll"}
-        What a scanner varies; miners have "nonce" alone.
+        What a scanner varies; a miner has one rate for both.
     backend : str, optional
-        A processor's scanner; by default that with the highest bound.
+        A processor's scanner; by default that with the highest bound. GPUs have "cuda" alone, miners none.
     clock_hz : float, optional
-        Instead of the catalogue's clock [Hz].
+        Instead of the catalogue's clock of a processor or GPU; the rate of a miner is at its own [Hz].
 
     Returns
     -------
@@ -213,7 +210,8 @@ def hash_roofline(
     KeyError
         For an unknown name, with near matches.
     ValueError
-        If the core, its clock or its integer units are not known.
+        If the core, its clock or its integer units are not known; for a backend that the device lacks, or the
+        clock of a miner.
 
     References
     ----------
@@ -230,6 +228,8 @@ def hash_roofline(
     from tokenroof.records.device import Device
     from tokenroof.records.miner import Miner
 
+    if mode not in MODES:
+        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
     if clock_hz is not None:
         clock_hz = finite_number("clock_hz", clock_hz, above=True)
     if isinstance(device, str):
@@ -237,15 +237,22 @@ def hash_roofline(
         if core is not None and "pipes" in core:
             return _of_core(core, backend, mode, clock_hz or core["clock_hz"], 1)
         try:
-            return hash_roofline(find_miner(device))
+            machine = find_miner(device)
         except KeyError:
             device = find_device(device)
+        else:
+            device = machine
     if isinstance(device, Miner):
+        for name, value in (("backend", backend), ("clock_hz", clock_hz)):
+            if value is not None:
+                raise ValueError(f"{name} is {value!r}; allowed with the miner {device.name}: None")
         return HashRoofline(float(device.hashrate), "catalogue", core=device.name)
     if not isinstance(device, Device):
         raise TypeError(f"device is {device!r}; allowed: a name, a Device or a Miner")
     if device.kind != "cpu":
-        return _of_gpu(device, mode)
+        if backend not in (None, "cuda"):
+            raise ValueError(f"backend is {backend!r}; allowed on {device.name}: cuda")
+        return _of_gpu(device, mode, clock_hz)
     core = _cores().get(normalise(device.family or "-"))
     if core is None or "pipes" not in core:
         raise ValueError(

@@ -11,7 +11,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.mining.bitcoin import whole_number
-from tokenroof.mining.pools import PoolTerms, Terms
+from tokenroof.mining.pools import PoolTerms, Terms, without_reserve
 from tokenroof.support.arguments import check_options, finite_number
 from tokenroof.support.processors import usable_processors
 
@@ -161,6 +161,8 @@ share_difficulty, window_blocks
     wanted = _probabilities(quantiles)
     if not isinstance(window_filled, (bool, np.bool_)):
         raise TypeError(f"window_filled is {window_filled!r}; allowed: True or False")
+    if reserve_btc is None:
+        without_reserve(cost_btc_per_s)
     model = _model(
         terms, party, finite_number("seconds", seconds), bool(window_filled),
         None if reserve_btc is None else finite_number("reserve_btc", reserve_btc),

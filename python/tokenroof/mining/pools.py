@@ -51,8 +51,9 @@ class PoolIncome:
 
     @property
     def relative_std(self) -> Any:
-        """Standard deviation over the mean [1]."""
-        return self.std_btc / self.mean_btc
+        """Standard deviation over the mean; NaN where both are 0 [1]."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.divide(self.std_btc, self.mean_btc)[()]
 
 
 @dataclass(frozen=True)
@@ -242,6 +243,14 @@ def _ruins(
     )
 
 
+def without_reserve(cost_btc_per_s: float | None) -> None:
+    """Reject a cost that nothing is paid from."""
+    if finite_number("cost_btc_per_s", cost_btc_per_s or 0.0) > 0.0:
+        raise ValueError(
+            f"cost_btc_per_s is {cost_btc_per_s!r}; allowed without reserve_btc, from which it is paid: 0"
+        )
+
+
 def _plain(value: Any) -> Any:
     return float(value) if np.ndim(value) == 0 else value
 
@@ -328,7 +337,9 @@ def pool_income(
         mean = pool.miner_mean(time)
     ruin: Any = math.nan
     in_time: Any = math.nan
-    if reserve_btc is not None:
+    if reserve_btc is None:
+        without_reserve(cost_btc_per_s)
+    else:
         reserve = finite_number("reserve_btc", reserve_btc)
         if cost_btc_per_s is None and bearer == "miner":
             raise ValueError(f"cost_btc_per_s is None; allowed with {pool.scheme}: a number >= 0")

@@ -16,7 +16,7 @@ from tokenroof import _core
 from tokenroof.records.products import reached
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -74,7 +74,8 @@ class Calibration:
         Ranges that an engine's constants were fitted on: concurrency, input_tokens, output_tokens, parameters
         of the model, devices of the replica. Results of serving say what lies beyond. Empty: unknown.
     operator_bands, operator_notes : dict
-        Bands of the operators' fits by block, and what is to be said of them.
+        Bands of the operators' fits by block, which count as `error_band` does for one operator and for a
+        step at least; and what `calibrated_on` is to say of them.
 
     Examples
     --------
@@ -131,6 +132,12 @@ class Calibration:
                 if not good:
                     range_ = ">= 0" if low == 0.0 else "> 0"
                     raise ValueError(f"{group}[{key!r}] is {value!r}; allowed: a number {range_}")
+        for block, band in self.operator_bands.items():
+            if block not in _core.CALIBRATION_BLOCKS or not band >= 0.0:
+                raise ValueError(
+                    f"operator_bands[{block!r}] is {band!r}; allowed: a number >= 0 of "
+                    f"{', '.join(_core.CALIBRATION_BLOCKS)}"
+                )
         for name in ("launch_s", "step_s", "sequence_s", "idle_fraction", "compute_watts",
                      "memory_watts"):  # fmt: skip
             value = getattr(self, name)
@@ -200,13 +207,14 @@ class Calibration:
             for name, default in plain.items()
             if name not in ("error_band", "ttft_band") and getattr(self, name) != default
         }
-        for name in ("t0", "compute", "memory"):
+        for name in ("t0", "compute", "memory", "fitted", "operator_bands", "operator_notes"):
             taken[name] = {**getattr(base, name), **getattr(self, name)}
         blocks = {b: {**base.constants.get(b, {}), **own} for b, own in self.constants.items()}
         for name in ("error_band", "ttft_band"):
-            own, other = getattr(self, name), getattr(base, name)
+            own, other = self._widest(name, blocks), getattr(base, name)
             taken[name] = own if "engine" in blocks and own == own else float(np.fmax(own, other))
-        where = f"{', '.join(blocks)}: {self.calibrated_on}; the rest: {base.calibrated_on}"
+        said = ", ".join(map(self.said_of, blocks))
+        where = f"{said}: {self.calibrated_on}; the rest: {base.calibrated_on}"
         return replace(
             base,
             **{
@@ -216,6 +224,22 @@ class Calibration:
                 "whole": True,
             },
         )
+
+    def _widest(self, name: str, blocks: Iterable[str]) -> float:
+        """The wider of a band and those of its operators; NaN where there are none."""
+        bands = [self.operator_bands[block] for block in blocks if block in self.operator_bands]
+        return float(np.fmax.reduce([getattr(self, name), *bands]))
+
+    def said_of(self, block: str) -> str:
+        """An operator's name with what is to be said of it.
+
+        Examples
+        --------
+        >>> Calibration(operator_notes={"gemm": "by hand"}).said_of("gemm")
+        'gemm (by hand)'
+        """
+        note = self.operator_notes.get(block)
+        return f"{block} ({note})" if note else block
 
     @classmethod
     def ideal(cls) -> Calibration:

@@ -43,7 +43,7 @@ MODELS = {
     "Llama-3.3-70B": "Llama 3.3 70B Turbo DeepInfra",
 }
 #: Longest mean wait for the first token of a point that is drawn, or sold [s]: beyond it is no offer.
-TTFT_MAX = 10.0
+TTFT_MAX = serving.LONGEST_WAIT
 #: Speed that a user must get for its tokens to be sold [token/s].
 LEAST_SPEED = 50.0
 SHOWN_ROOFS = (

@@ -10,13 +10,13 @@ from __future__ import annotations
 from tokenroof.serving.capacity import SLO, capacity
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
-from tokenroof.serving.loads import POWERS
+from tokenroof.serving.loads import LONGEST_WAIT, POWERS
 from tokenroof.serving.plans import default_plans, native_types, released_types
 from tokenroof.serving.room import plan_that_fits
 
 __all__ = [
-    "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types", "plan_that_fits",
-    "released_types",
+    "LONGEST_WAIT", "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types",
+    "plan_that_fits", "released_types",
 ]  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from tokenroof.support.arguments import amounts, number
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["POWERS", "Load", "as_concurrency", "as_load", "as_power"]
+__all__ = ["LONGEST_WAIT", "POWERS", "Load", "as_concurrency", "as_load", "as_power"]
 
+#: Longest mean time to the first token of a point that is sold [s]: beyond it is no offer.
+LONGEST_WAIT = 10.0
 #: Which power counts in ``output_tokens_per_s_per_mw``.
 POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")
 

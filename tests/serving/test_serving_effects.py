@@ -1,0 +1,70 @@
+"""No documented argument of serving does nothing."""
+
+import pytest
+
+import tokenroof as tr
+from _effects import without_effect
+from tokenroof import serving
+from tokenroof.serving.frontier import Limits
+
+# with all its memory one of them holds the model, with an engine's share of it two do
+ROOMY = tr.device("H200-SXM").replace(memory_bytes=145e9)
+ASK = {"device": "H200-SXM", "model": "Qwen3-30B-A3B"}
+
+
+def one(name, *values):
+    return {name: [{name: value} for value in values]}
+
+
+def table(dataset):
+    return {n: dataset[n].values for n in dataset.variables} | {
+        k: str(v) for k, v in dataset.attrs.items()
+    }
+
+
+def _table(function):
+    return lambda **given: table(function(**given))
+
+
+def _slo(**given):
+    ask = {**ASK, "plan": None, "slo": serving.SLO(**given)}
+    return table(serving.capacity(**ask))
+
+
+COMMON = {**one("device", "B200-SXM"), **one("model", "Llama-3.1-8B"), **one("input_tokens", 2048),
+          **one("output_tokens", 2048), **one("fidelity", "datasheet")}  # fmt: skip
+POWER = {**one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}]}
+PLAN = one("plan", tr.Plan(tp=2, weights="fp8"))
+CASES = {
+    "curve": ({**ASK, "result": _table(serving.curve)},
+              {**COMMON, **POWER, **PLAN, **one("concurrency", [1, 2, 3])}, None),
+    "capacity": ({**ASK, "plan": None, "slo": serving.SLO(1.0, 0.02), "result": _table(serving.capacity)},
+                 {**COMMON, **POWER, **PLAN, **one("slo", serving.SLO(2.0, 0.03))}, None),
+    "frontier": ({**ASK, "result": _table(serving.frontier)},
+                 {**COMMON, **POWER, **one("plans", [tr.Plan(tp=2)]), **one("devices_max", 1),
+                  **one("concurrency", [1, 2, 3]), **one("engine", "sglang"), **one("ttft_max", 0.1),
+                  **one("tpot_max", 0.01)}, Limits),
+    "SLO": ({"ttft_s": 1.0, "tpot_s": 0.02, "result": _slo},
+            {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("percentile", 99.0), **one("sure", True)}, None),
+    "default_plans": ({"device": tr.device("H200-SXM"), "model": tr.model("Qwen3-30B-A3B")},
+                      {**one("device", tr.device("A100-SXM4-80GB")), **one("model", tr.model("Llama-3.1-8B")),
+                       **one("devices_max", 2), **one("engine", "sglang")}, None),
+    "native_types": ({"device": tr.device("H200-SXM")}, one("device", tr.device("A100-SXM4-80GB")), None),
+    "released_types": ({"model": tr.model("DeepSeek-R1")}, one("model", tr.model("Llama-3.1-8B")), None),
+    "plan_that_fits": ({"device": "H200-SXM", "model": "DeepSeek-R1"},
+                       {**one("device", "B200-SXM"), **one("model", "Llama-3.1-8B"),
+                        **one("plan", tr.Plan(engine="sglang")), **one("input_tokens", 10**8),
+                        **one("output_tokens", 10**7), "fidelity": [{"fidelity": tr.Calibration.ideal(), "model": "Llama-3.1-70B", "device": ROOMY}]},
+                       None),
+}  # fmt: skip
+APART = {"LONGEST_WAIT", "POWERS"}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_argument_has_an_effect(name):
+    base, changes, options = CASES[name]
+    assert without_effect(getattr(serving, name), dict(base), changes, options=options) == []
+
+
+def test_no_public_name_is_left_out():
+    assert {*CASES, *APART} == {*serving.__all__}
