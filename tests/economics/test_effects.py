@@ -9,6 +9,7 @@ import tokenroof as tr
 from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
 from tokenroof.economics.profit import ProfitOptions
+from tokenroof.mining import Chain
 
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
@@ -118,13 +119,23 @@ CASES = {
                     {**one("device", "B200-SXM"), **one("model", "gpt-oss-20b"), **one("usd_per_gpu", 3e4),
                      **one("plan", tr.Plan(tp=4)), **one("interactivity", 100.0), **one("input_tokens", 2048),
                      **one("output_tokens", 512)}, ()),
+    "issuance": ({"years": 3, "result": lambda **given: ec.issuance(**given).to_frame().to_json()},
+                 {**one("years", 4), **one("first_year", 2027), **one("height", 940_000),
+                  **one("chain", Chain(block_seconds=300.0)), **one("fees_per_block", 0.1),
+                  "fee_growth": [{"fee_growth": 0.1, "fees_per_block": 0.1}], **one("lost", 0.1),
+                  **one("lost_per_year", 0.1), "power_mw": [{"power_mw": 2.0, "tokens_per_s_per_mw": {2026: 1.0}}],
+                  **one("tokens_per_s_per_mw", {2026: 1.0})}, ()),
+    "demand": ({"runs_per_hour": 4, "tokens_per_run": 1e6, "value_per_result": 2.0,
+                "result": lambda **given: derived(ec.demand(**given))},
+               {**one("runs_per_hour", 20), **one("tokens_per_run", 2e6), **one("value_per_result", 3.0),
+                **one("acceptance", 0.5), **one("price_per_mtok", 1.0)}, ()),
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
                     **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "Comparison", "Concentration", "Ladder", "Profit", "Quote", "Rung", "SECONDS_PER_YEAR",
+APART = {"Allocation", "Comparison", "Concentration", "Demand", "Issuance", "Ladder", "Profit", "Quote", "Rung", "SECONDS_PER_YEAR",
          "gtc2026_tiers"}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {"Factory", "Scenario", "factory", "presets", "scenario_keys", "scenario_schema"}
