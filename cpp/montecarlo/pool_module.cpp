@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "isa.hpp"
+#include "montecarlo/buffers.hpp"
 #include "montecarlo/pool_table.hpp"
 #include "python/workers.hpp"
 
@@ -32,23 +33,14 @@ constexpr const char* pool_fields[] = {
 constexpr std::size_t field_count = sizeof pool_fields / sizeof pool_fields[0];
 
 const PoolTable& table_of(const std::string& name) {
+    const PoolTable *v4 = nullptr, *v3 = nullptr;
 #ifdef TR_HAS_x86_64_v4
-    if (name == "x86_64_v4" && __builtin_cpu_supports("x86-64-v4")) return x86_64_v4::pool_table;
+    v4 = &x86_64_v4::pool_table;
 #endif
 #ifdef TR_HAS_x86_64_v3
-    if (name == "x86_64_v3" && __builtin_cpu_supports("x86-64-v3")) return x86_64_v3::pool_table;
+    v3 = &x86_64_v3::pool_table;
 #endif
-    if (name == "generic") return generic::pool_table;
-    throw py::value_error("isa is '" + name + "'; allowed: the instruction sets of this machine");
-}
-
-// A writable, contiguous buffer of n numbers of type T.
-template <class T> T* numbers(const py::buffer& buffer, const char* name, long long n, bool writable, py::buffer_info& info) {
-    info = buffer.request(writable);
-    if (info.format != py::format_descriptor<T>::format() || info.ndim != 1 || info.size != n ||
-        (n > 0 && info.strides[0] != py::ssize_t(sizeof(T))))
-        throw py::value_error(std::string(name) + " is not a contiguous array of " + std::to_string(n) + " numbers");
-    return static_cast<T*>(info.ptr);
+    return table_of_isa<PoolTable>(name, v4, v3, generic::pool_table);
 }
 
 void simulate_pool(const std::string& isa, const py::buffer& model, unsigned long long seed, unsigned long long first_path,

@@ -17,6 +17,7 @@
 #include "hash/hash_table.hpp"
 #include "hash/scan_module.hpp"
 #include "isa.hpp"
+#include "montecarlo/cash_module.hpp"
 #include "montecarlo/pool_module.hpp"
 #include "probe/probe_module.hpp"
 #include "tokenroof/serving/serving.hpp"
@@ -233,5 +234,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.def("sha256", &sha256, py::arg("message"), py::arg("isa") = "generic");
     tr::register_mining(m);
     tr::register_montecarlo(m);
+    tr::register_cash_paths(m);
     tr::register_probe(m);
 }

@@ -53,6 +53,21 @@ def simulate_pool(
     progress: Callable[[int, int], Any] | None = None,
     mask: int = ...,
 ) -> None: ...
+
+CASH_FIELDS: tuple[str, ...]
+CASH_COLUMNS: tuple[str, ...]
+
+def simulate_cash(
+    isa: str,
+    model: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    seed: int,
+    worth: NDArray[np.float64],
+    lowest: NDArray[np.float64],
+    rows: NDArray[np.float64] | None,
+    threads: int,
+    progress: Callable[[int, int], Any] | None = None,
+) -> None: ...
 def philox_words(
     isa: str, counters: NDArray[np.uint32], key: NDArray[np.uint32], out: NDArray[np.uint32]
 ) -> None: ...

@@ -129,16 +129,39 @@ CASES = {
                 "result": lambda **given: derived(ec.demand(**given))},
                {**one("runs_per_hour", 20), **one("tokens_per_run", 2e6), **one("value_per_result", 3.0),
                 **one("acceptance", 0.5), **one("price_per_mtok", 1.0)}, ()),
+    "Uncertainty": ({"price_volatility": 0.3, "jumps_per_year": 0.3, "jump_up": 0.2, "jump_down": 0.2,
+                     "result": lambda **given: ec.risk(ec.mine("Antminer S21"), ec.Uncertainty(**given), paths=64).worth},
+                    {**one("price_volatility", 0.5), **one("price_reversion", 0.5), **one("power_volatility", 0.5),
+                     "power_reversion": [{"power_reversion": 0.5, "power_volatility": 0.5}],
+                     "correlation": [{"correlation": 0.5, "power_volatility": 0.5}],
+                     **one("jumps_per_year", 0.9), **one("jump_up_share", 0.9), **one("jump_up", 0.9),
+                     **one("jump_down", 0.9), "can_stop": [{"can_stop": True, "price_volatility": 1.0}]}, ()),
+    "risk": ({"scenario": {"income.kind": "lease", "income.lease_per_mw_year": 2e6}, "paths": 64,
+              "uncertainty": ec.Uncertainty(price_volatility=0.3),
+              "result": lambda **given: fields(ec.risk(**given))},
+             {**one("scenario", {}), **one("uncertainty", ec.Uncertainty()), **one("paths", 65), **one("seed", 1),
+              **one("reserve", 1e6), **one("threads", 0), **one("progress", 3)}, ()),
+    "tornado": ({"scenario": {}, "ranges": {"site.pue": (1.0, 1.2)},
+                 "result": lambda **given: fields(ec.tornado(**given)[0])},
+                {**one("scenario", {"site.power_mw": 2.0}), **one("ranges", {"site.pue": (1.0, 1.3)})}, ()),
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
                     **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "Comparison", "Concentration", "Demand", "Issuance", "Ladder", "Profit", "Quote", "Rung", "SECONDS_PER_YEAR",
+APART = {"Allocation", "Comparison", "Concentration", "Demand", "Issuance", "Ladder", "Profit", "Quote", "Risk", "Rung", "Swing", "SECONDS_PER_YEAR",
          "gtc2026_tiers"}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
-SCENARIOS = {"Factory", "Scenario", "factory", "presets", "scenario_keys", "scenario_schema"}
+SCENARIOS = {
+    "Factory",
+    "Scenario",
+    "ScenarioKey",
+    "factory",
+    "presets",
+    "scenario_keys",
+    "scenario_schema",
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -16,6 +16,8 @@ from tokenroof.economics.ladder import Ladder, Rung, same_meter
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.profit import Profit, profit
+from tokenroof.economics.risk import Risk, Swing, Uncertainty, risk, tornado
+from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.result import Factory, factory, presets
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys, scenario_schema
 from tokenroof.economics.site import Site
@@ -25,11 +27,12 @@ from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 
 __all__ = [
     "SECONDS_PER_YEAR", "Allocation", "Comparison", "Concentration", "Demand", "Factory", "Issuance",
-    "Ladder", "Market", "Profit", "Quote", "Rung", "Scenario", "Site", "Tier", "allocate",
-    "compare_per_mwh", "concentration", "cost_per_mtok", "crf", "demand", "factory", "gtc2026_tiers",
-    "irr", "issuance", "lease_shell", "levelized_cost", "mine", "npv", "payback", "presets", "profit",
-    "rent_gpus", "revenue_per_mwh", "same_meter", "scenario_keys", "scenario_schema", "sell_tokens",
-    "spreadsheet_npv", "token_quotes", "xirr", "xnpv",
+    "Ladder", "Market", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Site", "Swing",
+    "Tier", "Uncertainty", "allocate", "compare_per_mwh", "concentration", "cost_per_mtok", "crf",
+    "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell", "levelized_cost", "mine",
+    "npv", "payback", "presets", "profit", "rent_gpus", "revenue_per_mwh", "risk", "same_meter",
+    "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado",
+    "xirr", "xnpv",
 ]  # fmt: skip
 
 

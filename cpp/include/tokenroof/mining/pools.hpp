@@ -2,6 +2,7 @@
 // lognormal, costs paid all the time. V is a double, or a vector of them: a path in each lane.
 //   [R11] Rosenfeld, Analysis of Bitcoin Pooled Mining Reward Systems, arXiv:1112.4980.
 #pragma once
+#include "tokenroof/core/lanes.hpp"
 #include "tokenroof/core/random.hpp"
 #include "tokenroof/core/special.hpp"
 
@@ -110,24 +111,6 @@ TR_HD PoolPath<V> pool_path(const PoolModel& m, I path, unsigned int key0, unsig
     }
     return out;
 }
-
-TR_HD double lane(double v, int) { return v; }
-TR_HD unsigned long long word(unsigned long long v, int) { return v; }
-TR_HD void put(double& v, int, double x) { v = x; }
-TR_HD void put(unsigned long long& v, int, unsigned long long x) { v = x; }
-#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
-template <class V> TR_HD double lane(V v, int l) { return v[l]; }
-template <class I> TR_HD unsigned long long word(I v, int l) { return v[l]; }
-template <class V, class X> TR_HD void put(V& v, int l, X x) { v[l] = x; }
-#endif
-
-// A vector in memory, for what is done lane by lane.
-template <class V> struct Lanes {
-    alignas(V) double x[sizeof(V) / sizeof(double)];
-    TR_HD Lanes() {}
-    TR_HD explicit Lanes(V v) { *reinterpret_cast<V*>(x) = v; }
-    TR_HD V all() const { return *reinterpret_cast<const V*>(x); }
-};
 
 // Blocks of a PPLNS pool, lane by lane: those that are drawn wait in the ring until they are paid, a row of lanes
 // each of their times, the counts at their windows' starts and the lucks of their fees.

@@ -11,7 +11,7 @@ import numpy as np
 
 from tokenroof.support.arguments import is_integer, is_number, number, shown
 
-__all__ = ["Key", "check_section", "key", "keys_of", "schema_of"]
+__all__ = ["HIGHEST", "ScenarioKey", "check_section", "key", "keys_of", "schema_of"]
 
 _KEY = "tokenroof.key"
 #: Of any number; beyond it sums of many years would leave float64.
@@ -19,7 +19,7 @@ HIGHEST = 1e15
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
+class ScenarioKey:
     """One key of a scenario.
 
     Attributes
@@ -72,18 +72,18 @@ class Key:
 def key(
     text: str, unit: str, default: Any, low: float = 0.0, high: float = HIGHEST, **more: Any
 ) -> Any:
-    """A field of a section; `Key` has the arguments."""
-    about = Key("", text, unit, default, low, high, **more)
+    """A field of a section; `ScenarioKey` has the arguments."""
+    about = ScenarioKey("", text, unit, default, low, high, **more)
     return field(default=default, metadata={_KEY: about})
 
 
-def keys_of(section: str, record: type) -> tuple[Key, ...]:
+def keys_of(section: str, record: type) -> tuple[ScenarioKey, ...]:
     """The keys of a section, by their full names."""
     found = []
     for item in fields(record):
-        about: Key = item.metadata[_KEY]
-        values = {name: getattr(about, name) for name in Key.__slots__}
-        found.append(Key(**values | {"name": f"{section}.{item.name}"}))
+        about: ScenarioKey = item.metadata[_KEY]
+        values = {name: getattr(about, name) for name in ScenarioKey.__slots__}
+        found.append(ScenarioKey(**values | {"name": f"{section}.{item.name}"}))
     return tuple(found)
 
 
@@ -94,7 +94,7 @@ def check_section(section: str, record: Any) -> None:
         object.__setattr__(record, name, _checked(about, getattr(record, name)))
 
 
-def _checked(about: Key, value: Any) -> Any:
+def _checked(about: ScenarioKey, value: Any) -> Any:
     said = f"{about.name} is {shown(value)}; allowed: {about.allowed}"
     if about.kind == "choice":
         if value not in about.choices or not isinstance(value, str):
@@ -107,7 +107,7 @@ def _checked(about: Key, value: Any) -> Any:
     return (int if about.kind == "integer" else float)(_number(about, value, said))
 
 
-def _number(about: Key, value: Any, said: str) -> float:
+def _number(about: ScenarioKey, value: Any, said: str) -> float:
     if not is_number(value):
         raise TypeError(said)
     x = number(value)
@@ -117,7 +117,7 @@ def _number(about: Key, value: Any, said: str) -> float:
     return x
 
 
-def _rows(about: Key, value: Any, said: str) -> tuple[Any, ...]:
+def _rows(about: ScenarioKey, value: Any, said: str) -> tuple[Any, ...]:
     if isinstance(value, (str, bytes, Mapping)):
         raise TypeError(said)
     try:
@@ -136,12 +136,12 @@ def _rows(about: Key, value: Any, said: str) -> tuple[Any, ...]:
     return tuple((int(year), _number(about, factor, said)) for year, factor in pairs)
 
 
-def schema_of(keys: tuple[Key, ...]) -> dict[str, Any]:
+def schema_of(keys: tuple[ScenarioKey, ...]) -> dict[str, Any]:
     """Properties of a section in JSON Schema (2020-12)."""
     return {about.name.partition(".")[2]: _property(about) for about in keys}
 
 
-def _property(about: Key) -> dict[str, Any]:
+def _property(about: ScenarioKey) -> dict[str, Any]:
     words = {"description": f"{about.text} [{about.unit}]"}
     if about.kind == "choice":
         return words | {"type": "string", "enum": list(about.choices), "default": about.default}

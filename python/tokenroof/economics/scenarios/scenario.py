@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tokenroof.economics.scenarios.keys import Key, keys_of, schema_of
+from tokenroof.economics.scenarios.keys import ScenarioKey, keys_of, schema_of
 from tokenroof.economics.scenarios.sections import (
     SECTIONS,
     Computers,
@@ -176,12 +176,12 @@ def _no_such(name: str, known: Any) -> str:
     return f"no key {name!r}; {hint}"
 
 
-def scenario_keys() -> tuple[Key, ...]:
+def scenario_keys() -> tuple[ScenarioKey, ...]:
     """Every key of a scenario, with text, unit, default, range, source and date.
 
     Returns
     -------
-    tuple of Key
+    tuple of ScenarioKey
 
     Examples
     --------

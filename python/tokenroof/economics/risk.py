@@ -1,0 +1,345 @@
+"""What a factory is worth where prices wander: percentiles, ruin, and which of its numbers matters most."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core
+from tokenroof.economics.scenarios.cash_flow import CashFlow
+from tokenroof.economics.scenarios.result import factory
+from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.support.arguments import finite_number, flag, is_integer, shown
+from tokenroof.support.processors import usable_processors
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+__all__ = ["Risk", "Swing", "Uncertainty", "risk", "tornado"]
+
+_MOST_THREADS = 4096
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """How the price of what is sold, and that of electricity, wander about their courses.
+
+    Logarithms follow Ornstein and Uhlenbeck's process; those of the price have jumps of exponential size to
+    both sides. The scenario's prices are the means of each year.
+
+    Parameters
+    ----------
+    price_volatility, power_volatility : float
+        Standard deviation of a year's change of the logarithm, without what pulls it back [1/sqrt(year)].
+    price_reversion, power_reversion : float
+        Rate at which a deviation fades; 0: it stays [1/year].
+    correlation : float
+        Of the two, from -1 to 1 [1].
+    jumps_per_year : float
+        Chance of a jump in a year, from 0 to 1 [1/year].
+    jump_up_share : float
+        Part of the jumps that go upwards [1].
+    jump_up, jump_down : float
+        Mean size of their logarithms; `jump_up` below 1, or the mean price would be infinite [1].
+    can_stop : bool
+        Whether a year that would earn less than its electricity is not run.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the field, its value and what is allowed.
+
+    References
+    ----------
+    Kou, A Jump-Diffusion Model for Option Pricing, Management Science 48(8), 2002.
+
+    Examples
+    --------
+    >>> Uncertainty(price_volatility=0.5, price_reversion=0.3).price_noise < 0.5
+    True
+    """
+
+    price_volatility: float = 0.0
+    price_reversion: float = 0.0
+    power_volatility: float = 0.0
+    power_reversion: float = 0.0
+    correlation: float = 0.0
+    jumps_per_year: float = 0.0
+    jump_up_share: float = 0.5
+    jump_up: float = 0.0
+    jump_down: float = 0.0
+    can_stop: bool = False
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        for name in ("price_volatility", "price_reversion", "power_volatility", "power_reversion",
+                     "jumps_per_year", "jump_up_share", "jump_up", "jump_down"):  # fmt: skip
+            put(self, name, finite_number(name, getattr(self, name)))
+        put(self, "correlation", finite_number("correlation", self.correlation, -1.0))
+        for name in ("correlation", "jumps_per_year", "jump_up_share"):
+            if getattr(self, name) > 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: at most 1")
+        if self.jump_up >= 1.0:
+            raise ValueError(f"jump_up is {self.jump_up!r}; allowed: from 0, below 1")
+        put(self, "can_stop", bool(flag("can_stop", self.can_stop)))
+
+    @property
+    def price_noise(self) -> float:
+        """Standard deviation that a year adds to the price's logarithm [1]."""
+        return _noise(self.price_volatility, self.price_reversion)
+
+    @property
+    def power_noise(self) -> float:
+        """Standard deviation that a year adds to the logarithm of the price of power [1]."""
+        return _noise(self.power_volatility, self.power_reversion)
+
+    def model(self, tax_rate: float) -> dict[str, float]:
+        """Fields of the kernel."""
+        return {
+            "price_start": 0.0, "price_keep": math.exp(-self.price_reversion),
+            "power_start": 0.0, "power_keep": math.exp(-self.power_reversion),
+            "price_noise": self.price_noise, "power_noise": self.power_noise,
+            "correlation": self.correlation, "jump_chance": self.jumps_per_year,
+            "jump_up_share": self.jump_up_share, "jump_up": self.jump_up, "jump_down": self.jump_down,
+            "can_stop": float(self.can_stop), "tax_rate": tax_rate,
+        }  # fmt: skip
+
+    def price_means(self, years: int) -> Array:
+        """Mean of the exponential of the price's logarithm in each year [1]."""
+        means = _means(self.price_noise, self.price_reversion, years)
+        keep = math.exp(-self.price_reversion)
+        for year in range(years):  # of each jump that came before, what is left of it
+            for age in range(year + 1):
+                means[year] *= self._jump_mean(keep**age)
+        return means
+
+    def power_means(self, years: int) -> Array:
+        """The same of the price of power [1]."""
+        return _means(self.power_noise, self.power_reversion, years)
+
+    def _jump_mean(self, left: float) -> float:
+        """Mean of exp(left * jump) of one year (Kou 2002, equation 3)."""
+        up = self.jump_up_share / (1.0 - self.jump_up * left)
+        down = (1.0 - self.jump_up_share) / (1.0 + self.jump_down * left)
+        return 1.0 - self.jumps_per_year + self.jumps_per_year * (up + down)
+
+
+def _noise(volatility: float, reversion: float) -> float:
+    """Standard deviation of a year of Ornstein and Uhlenbeck's process [1]."""
+    pulled = -math.expm1(-2.0 * reversion) / (2.0 * reversion) if reversion else 1.0
+    return volatility * math.sqrt(pulled)
+
+
+def _means(noise: float, reversion: float, years: int) -> Array:
+    keep = math.exp(-2.0 * reversion)
+    variance, found = 0.0, np.empty(years)
+    for year in range(years):
+        variance = variance * keep + noise * noise
+        found[year] = math.exp(0.5 * variance)
+    return found
+
+
+@dataclass(frozen=True)
+class Risk:
+    """Present values of many paths.
+
+    Attributes
+    ----------
+    paths, seed : int
+    mean, mean_error : float
+        Mean present value and its standard error [$].
+    certain : float
+        Present value without uncertainty [$].
+    p10, p50, p90 : float
+        Present value that is exceeded with 90, 50 and 10 % probability: percentiles 10, 50 and 90. Energy
+        planners call the first "P90" [$].
+    loss : float
+        Part of the paths that are worth less than nothing [1].
+    ruin : float
+        Part in which the cash so far falls below what there is to lose; NaN without a reserve [1].
+    worth, lowest : ndarray
+        Of each path: present value, and the least sum of its cash so far [$].
+    """
+
+    paths: int
+    seed: int
+    mean: float
+    mean_error: float
+    certain: float
+    p10: float
+    p50: float
+    p90: float
+    loss: float
+    ruin: float
+    worth: Array = field(repr=False)
+    lowest: Array = field(repr=False)
+
+
+def risk(
+    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any],
+    uncertainty: Uncertainty,
+    *,
+    paths: int = 100_000,
+    seed: int = 0,
+    reserve: float | None = None,
+    threads: int | None = None,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Risk:
+    """Play a factory's years many times, prices wandering about their courses.
+
+    Runs without the GIL; Ctrl-C stops it within 50 ms. A seed gives the same answer on any number of threads
+    and any instruction set.
+
+    Parameters
+    ----------
+    scenario : Scenario, path, name or mapping
+        As for `factory`. What is borrowed counts: the cash is the owners'.
+    uncertainty : Uncertainty
+    paths, seed : int
+    reserve : float, optional
+        What the owners can lose before they are ruined, capital included [$].
+    threads : int, optional
+        All that may run by default.
+    progress : callable, optional
+        Called with paths done and paths in all, every 100 ms and at the end.
+
+    Returns
+    -------
+    Risk
+
+    Raises
+    ------
+    OSError, KeyError, ValueError, TypeError
+        As `factory`, and for a number out of its range, by name.
+    KeyboardInterrupt
+        On Ctrl-C.
+
+    Notes
+    -----
+    Income, licence fees and electricity move with their prices; curtailment by the hour follows the
+    scenario's prices. Tax is taken on each path, its losses carried forward.
+
+    Examples
+    --------
+    >>> from tokenroof.economics import mine
+    >>> plan = mine("Antminer S21", hashprice=50.0, usd_per_terahash=16.0)
+    >>> wander = Uncertainty(price_volatility=0.5, price_reversion=0.5, can_stop=True)
+    >>> found = risk(plan, wander, paths=20_000)
+    >>> found.mean > found.certain, found.p10 < found.p50 < found.p90
+    (True, True)
+    """
+    if not isinstance(uncertainty, Uncertainty):
+        raise TypeError(f"uncertainty is {uncertainty!r}; allowed: an Uncertainty")
+    found = factory(scenario)
+    count, start = _whole("paths", paths, 2, 2**31), _whole("seed", seed, 0, 2**64 - 1)
+    workers = (
+        usable_processors() if threads is None else _whole("threads", threads, 1, _MOST_THREADS)
+    )
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+    spare = None if reserve is None else finite_number("reserve", reserve)
+    model = uncertainty.model(found.scenario.finance.tax_rate)
+    packed = np.array([model[name] for name in _core.CASH_FIELDS])
+    columns = _columns(found.flow, uncertainty, found.scenario.finance.discount_rate)
+    worth, lowest = np.empty(count), np.empty(count)
+    _core.simulate_cash(_core.ISA, packed, columns, start, worth, lowest, None, workers, progress)
+    p10, p50, p90 = np.percentile(worth, [10.0, 50.0, 90.0]).tolist()
+    return Risk(
+        count, start, float(worth.mean()), float(worth.std(ddof=1) / math.sqrt(count)), found.equity_npv,
+        p10, p50, p90, float(np.mean(worth < 0.0)),
+        math.nan if spare is None else float(np.mean(lowest < -spare)), worth, lowest,
+    )  # fmt: skip
+
+
+def _columns(flow: CashFlow, uncertainty: Uncertainty, rate: float) -> Array:
+    """Columns of the kernel, one after the other, so that means are the scenario's [$]."""
+    years = flow.year.size
+    at = {
+        "revenue": (flow.revenue - flow.licence) / uncertainty.price_means(years),
+        "power": flow.power / uncertainty.power_means(years),
+        "costs": flow.operation - flow.curtailment + flow.interest,
+        "deductions": flow.depreciation,
+        "other": flow.residual + flow.draw - flow.capex - flow.principal,
+        "discount": (1.0 + rate) ** -flow.year.astype(float),
+    }
+    return np.concatenate([at[name] for name in _core.CASH_COLUMNS])
+
+
+def _whole(name: str, value: object, low: int, high: int) -> int:
+    if not is_integer(value) or not low <= value <= high:
+        raise ValueError(f"{name} is {shown(value)}; allowed: an integer from {low} to {high}")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Swing:
+    """What one key of a scenario does to the present value.
+
+    Attributes
+    ----------
+    name : str
+    low, high : object
+        Values of the key.
+    npv_low, npv_high : float
+        Present value of the owners' cash at each [$].
+    """
+
+    name: str
+    low: Any
+    high: Any
+    npv_low: float
+    npv_high: float
+
+    @property
+    def swing(self) -> float:
+        """How far the two lie apart [$]."""
+        return abs(self.npv_high - self.npv_low)
+
+
+def tornado(
+    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any],
+    ranges: Mapping[str, tuple[Any, Any]],
+) -> tuple[Swing, ...]:
+    """The present value at the ends of each key's range, the widest first.
+
+    Parameters
+    ----------
+    scenario : Scenario, path, name or mapping
+        As for `factory`.
+    ranges : mapping
+        Low and high value by key, as ``{"site.price_per_mwh": (30, 80)}``.
+
+    Returns
+    -------
+    tuple of Swing
+
+    Raises
+    ------
+    OSError, KeyError, ValueError, TypeError
+        As `factory`, and for a range that is no pair, by name.
+
+    Examples
+    --------
+    >>> from tokenroof.economics import mine
+    >>> ranges = {"site.price_per_mwh": (40, 60), "income.hashprice": (30, 70)}
+    >>> [swing.name for swing in tornado(mine("Antminer S21", 50.0), ranges)]
+    ['income.hashprice', 'site.price_per_mwh']
+    """
+    plan = factory(scenario).scenario
+    if not isinstance(ranges, Mapping):
+        raise TypeError(f"ranges is {ranges!r}; allowed: a mapping of keys to pairs")
+    found = []
+    for name, ends in ranges.items():
+        if not isinstance(ends, (tuple, list)) or len(ends) != 2:
+            raise TypeError(f"ranges[{name!r}] is {ends!r}; allowed: a pair of values")
+        low, high = (factory(plan.with_values({name: end})).equity_npv for end in ends)
+        found.append(Swing(name, ends[0], ends[1], low, high))
+    return tuple(sorted(found, key=lambda swing: -swing.swing))
