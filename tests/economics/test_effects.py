@@ -144,13 +144,16 @@ CASES = {
     "tornado": ({"scenario": {}, "ranges": {"site.pue": (1.0, 1.2)},
                  "result": lambda **given: fields(ec.tornado(**given)[0])},
                 {**one("scenario", {"site.power_mw": 2.0}), **one("ranges", {"site.pue": (1.0, 1.3)})}, ()),
+    "race": ({"kind": "inference", "machines": ["H100-SXM"], "result": lambda **given: fields(ec.race(**given))},
+             {"kind": [{"kind": "gpus"}], **one("machines", ["B200-SXM"]), **one("model", "Llama-3.3-70B"),
+              **one("interactivity", 100.0), **one("input_tokens", 4096), **one("output_tokens", 256)}, ()),
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
                     **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "Comparison", "Concentration", "Demand", "Issuance", "Ladder", "Profit", "Quote", "Risk", "Rung", "Swing", "SECONDS_PER_YEAR",
+APART = {"Allocation", "ArmsRace", "Comparison", "Concentration", "Demand", "Issuance", "Ladder", "Profit", "Quote", "Risk", "Rung", "Swing", "SECONDS_PER_YEAR",
          "gtc2026_tiers"}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {

@@ -16,6 +16,7 @@ from tokenroof.economics.ladder import Ladder, Rung, same_meter
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.profit import Profit, profit
+from tokenroof.economics.race import ArmsRace, race
 from tokenroof.economics.risk import Risk, Swing, Uncertainty, risk, tornado
 from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.result import Factory, factory, presets
@@ -26,13 +27,13 @@ from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 
 __all__ = [
-    "SECONDS_PER_YEAR", "Allocation", "Comparison", "Concentration", "Demand", "Factory", "Issuance",
-    "Ladder", "Market", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Site", "Swing",
-    "Tier", "Uncertainty", "allocate", "compare_per_mwh", "concentration", "cost_per_mtok", "crf",
-    "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell", "levelized_cost", "mine",
-    "npv", "payback", "presets", "profit", "rent_gpus", "revenue_per_mwh", "risk", "same_meter",
-    "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado",
-    "xirr", "xnpv",
+    "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Comparison", "Concentration", "Demand", "Factory",
+    "Issuance", "Ladder", "Market", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey",
+    "Site", "Swing", "Tier", "Uncertainty", "allocate", "compare_per_mwh", "concentration",
+    "cost_per_mtok", "crf", "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell",
+    "levelized_cost", "mine", "npv", "payback", "presets", "profit", "race", "rent_gpus",
+    "revenue_per_mwh", "risk", "same_meter", "scenario_keys", "scenario_schema", "sell_tokens",
+    "spreadsheet_npv", "token_quotes", "tornado", "xirr", "xnpv",
 ]  # fmt: skip
 
 
