@@ -320,6 +320,4 @@ def test_numbers_of_2026_and_where_they_stand(name, field, value, kind, said):
 
 def test_no_source_is_an_index_that_nobody_can_look_up():
     for text in catalogue.sources()["source"].unique():
-        assert not re.search(
-            r"search index|index item|training data|recalled|unknown source", text
-        )
+        assert not re.search(r"search index|index item|training data|recalled|unknown source", text)

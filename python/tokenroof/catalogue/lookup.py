@@ -133,7 +133,7 @@ def all_devices() -> tuple[Device, ...]:
     Examples
     --------
     >>> len(all_devices())
-    91
+    104
     """
     return tuple(_build("device", i) for i in range(len(table("devices")["device"])))
 

@@ -137,7 +137,7 @@ def latest(kind: str, region: str | None = None) -> Quote:
     Examples
     --------
     >>> latest("btc_price").date
-    '2026-06'
+    '2026-08'
     """
     rows = quotes(kind, region)
     if region is not None:
