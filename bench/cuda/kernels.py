@@ -16,6 +16,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof import cuda, kernels
+from tokenroof.cuda import module as compiled
 from tokenroof.inference.door import deployment
 
 PART = 1 << 16
@@ -76,7 +77,7 @@ def main() -> None:
     chosen = parser.parse_args()
     if cuda.why_not():
         parser.exit(2, f"{cuda.why_not()}\n")
-    module, n = cuda._module(), chosen.elements
+    module, n = compiled.module(), chosen.elements
     found = cuda.devices()[chosen.device]
     peak = 2 * found.memory_clock_hz * found.memory_bus_bits / 8
     print(

@@ -1,56 +1,11 @@
-"""The market's history: what was printed at the time, without holes."""
+"""The market by month and by period: without holes, and as the chain says."""
 
 from itertools import pairwise
 
 import pytest
 
-from tokenroof import catalogue, mining
+from tokenroof import mining
 from tokenroof.catalogue import latest, quotes
-
-
-def test_hashprice_of_the_history_is_what_was_printed():
-    """Printed hashprices are means of days or a week and hold fees: within a fortieth."""
-    history = mining.market_history()
-    printed = {
-        q.date: q.value
-        for q in catalogue.quotes("btc_hashprice")
-        if q.kind != "estimate" and q.region == "Bitcoin"
-    }
-    both = [(h, printed[day]) for day, h in zip(history.dates, history.hashprice, strict=True)
-            if day in printed]  # fmt: skip
-    assert len(both) >= 7
-    for ours, theirs in both:
-        assert ours == pytest.approx(theirs, rel=0.03)
-    # and by the formula on the days' own fees, to the digits that are quoted
-    computed = {q.date: q.value for q in catalogue.quotes("btc_hashprice_computed")}
-    same = [(h, computed[day]) for day, h in zip(history.dates, history.hashprice, strict=True)
-            if day in computed]  # fmt: skip
-    assert len(same) == 5
-    for ours, theirs in same:
-        assert ours == pytest.approx(theirs, rel=1e-5)
-    assert list(history.months) == sorted(set(history.months)) and len(history.months) >= 20
-    expected = {
-        "2010-11": 50.0,
-        "2013-03": 25.0,
-        "2017-12": 12.5,
-        "2021-07": 6.25,
-        "2026-02": 3.125,
-    }
-    for month, coins in expected.items():
-        assert history.subsidy_btc[history.months.index(month)] == coins
-    more = mining.market_history(estimates=True)
-    assert set(more.months) >= set(history.months) and "2024-04-20" in more.dates
-
-
-def test_hashrate_of_the_history_is_what_was_printed():
-    printed = {q.date: q.value * 1e18 for q in catalogue.quotes("btc_hashrate", "Bitcoin")
-               if q.kind == "press"}  # fmt: skip
-    history = mining.market_history()
-    rates = dict(zip(history.dates, mining.network_hashrate(history.difficulty), strict=True))
-    both = [(rates[day], printed[day]) for day in rates if day in printed]
-    assert len(both) >= 4
-    for ours, theirs in both:
-        assert ours == pytest.approx(theirs, rel=0.07)  # of a week's luck
 
 
 def test_the_history_has_no_holes_since_2021():
