@@ -76,7 +76,7 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
     -------
     dict
         Group name to count: embedding, head, positions, attention, index, linear_attention, mamba,
-        mlp, router, experts, shared_experts, norms.
+        mlp, router, experts, shared_experts, norms; of each tower its name, and its name with _projector.
     """
     h = m.hidden
     softmax = m.full_layers + m.window_layers
@@ -85,6 +85,11 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
     expert += m.expert_bias * ((m.mlp_matrices - 1) * m.moe_ffn + h)
     shared = m.mlp_matrices * h * m.shared_ffn + m.shared_gate * h
     norm = h * (1 + m.norm_bias)
+    towers: dict[str, int] = {}
+    for tower in m.towers:
+        towers[tower.name] = towers.get(tower.name, 0) + tower.parameters
+        name = f"{tower.name}_projector"
+        towers[name] = towers.get(name, 0) + tower.projector_parameters
     return {
         "embedding": 0 if m.tied else m.vocab * h,
         "head": m.vocab * h + m.head_bias * m.vocab,
@@ -98,4 +103,5 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
         "experts": m.moe_layers * m.experts * expert,
         "shared_experts": m.moe_layers * shared,
         "norms": (m.norms_per_layer * m.layers + 1 + m.embedding_norm) * norm,
+        **towers,
     }

@@ -12,6 +12,7 @@ from tokenroof import _core, kernels
 from tokenroof.records.counting import parameter_groups
 from tokenroof.records.plan import Plan
 from tokenroof.records.shapes import Shapes
+from tokenroof.records.weights import module_bytes
 
 if TYPE_CHECKING:
     import os
@@ -59,6 +60,12 @@ class Model(Shapes):
         ones together.
     mtp_modules : int
         Modules behind the last layer that predict further tokens; not counted in `parameters`.
+    mtp_stored, mtp_tables : bool
+        Whether the checkpoint holds them, and each with an input table and an output matrix of its own.
+    towers : tuple of Tower
+        Encoders of images and sound in front of the model.
+    quantisation : Quantisation, optional
+        How the released checkpoint stores its matrices; None: all in 16 bits.
     tied : bool
         Whether the input table is the output matrix.
 
@@ -132,8 +139,26 @@ class Model(Shapes):
 
     @property
     def parameters(self) -> int:
-        """Parameters of the language model, embeddings included."""
+        """Parameters of the whole model, embeddings and towers included."""
         return sum(self._groups.values())
+
+    @property
+    def tower_parameters(self) -> int:
+        """Parameters of the encoders of images and sound, and of their projectors."""
+        return sum(t.parameters + t.projector_parameters for t in self.towers)
+
+    @property
+    def language_parameters(self) -> int:
+        """Parameters of the language model, embeddings included, towers not.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> m = tr.model("Llama-3.1-8B")
+        >>> m.language_parameters == m.parameters
+        True
+        """
+        return self.parameters - self.tower_parameters
 
     @property
     def routed_parameters(self) -> int:
@@ -152,11 +177,11 @@ class Model(Shapes):
 
     @property
     def active_parameters(self) -> int:
-        """Parameters that one token uses: all but the experts that it is not routed to."""
+        """Parameters of the language model that one token uses: all but experts that it is not routed to."""
         if not self.experts:
-            return self.parameters
+            return self.language_parameters
         routed = self.routed_parameters
-        return self.parameters - routed + routed * self.topk // self.experts
+        return self.language_parameters - routed + routed * self.topk // self.experts
 
     @property
     def norms(self) -> int:
@@ -221,9 +246,35 @@ class Model(Shapes):
         held: Any = kernels.memory_required(weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens)
         return np.asarray(held)
 
+    def weight_bytes(self) -> dict[str, float]:
+        """Bytes of the released checkpoint by module, its scales and zero points apart [B].
+
+        Returns
+        -------
+        dict
+            embedding, head, attention, linear_attention, mlp, router, experts, shared_experts, norms,
+            scales, zero_points; where there are any: mtp, and towers by name. They sum to the size of
+            its tensors.
+
+        Raises
+        ------
+        ValueError
+            If the model's ``quantization_config`` cannot be read, or its groups do not divide a matrix.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> round(sum(tr.model("gpt-oss-120b").weight_bytes().values()) / 1e9, 1)
+        65.2
+        """
+        return module_bytes(self)
+
     def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``."""
-        return np.array([getattr(self, name) for name in _core.MODEL_FIELDS], dtype=np.float64)
+        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``; `parameters` are the language
+        model's."""
+        known = {"parameters": "language_parameters"}
+        values = [getattr(self, known.get(name, name)) for name in _core.MODEL_FIELDS]
+        return np.array(values, dtype=np.float64)
 
     def replace(self, **changes: Any) -> Model:
         """A copy with some fields changed."""

@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from tokenroof.records.huggingface.families import FAMILIES
-from tokenroof.records.huggingface.quantised import stored_type
+from tokenroof.records.huggingface.quantised import quantisation, stored_type
 from tokenroof.records.huggingface.reader import Reader, Values, short
 
 _LARGEST_FILE = 16 * 2**20
 _NESTED = ("text_config", "llm_config", "language_config")
+# whose modules for further tokens store tables of their own, although these are the model's
+_MTP_TABLES = ("deepseek_v3", "kimi_k2", "glm4_moe", "glm_moe_dsa")
+# whose checkpoints lack these modules, although their configs count them
+_MTP_APART = ("minimax_m2",)
 
 
 def _family(r: Reader, outer: Reader) -> tuple[str, Callable[[Reader], Values]]:
@@ -49,7 +53,22 @@ def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         raise ValueError(f"{file.name} is nested too deeply; allowed: a config.json") from None
     except ValueError as error:  # truncated, or not UTF-8, or an integer of thousands of digits
         raise ValueError(f"{file.name} is not JSON ({error}); allowed: a config.json") from None
-    return config  # type: ignore[no-any-return]
+    return with_side_file(config, file)
+
+
+def with_side_file(config: Any, file: Path) -> Mapping[str, Any]:
+    """With what ``hf_quant_config.json`` beside the file says, where the config itself says nothing."""
+    side = file.with_name("hf_quant_config.json")
+    if not isinstance(config, dict) or config.get("quantization_config") or not side.is_file():
+        return config  # type: ignore[no-any-return]
+    return {**config, "quantization_config": {"quant_method": "modelopt", **_object(side)}}
+
+
+def _object(file: Path) -> dict[str, Any]:
+    found = json.loads(file.read_bytes()[:_LARGEST_FILE])
+    if not isinstance(found, dict):
+        raise TypeError(f"{file.name} is {short(found)}; allowed: an object")
+    return found
 
 
 def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Values:
@@ -75,6 +94,11 @@ def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Values:
         "max_position_embeddings", "n_positions", "max_seq_len", "sequence_len", default=0, low=0
     )
     values["native_dtype"] = _native_dtype(inner)
+    quantised = inner.config.get("quantization_config")
+    if quantised is not None:
+        values["quantisation"] = quantisation(inner.part("quantization_config").config)
+    values["mtp_tables"] = model_type.startswith(_MTP_TABLES)
+    values["mtp_stored"] = not model_type.startswith(_MTP_APART)
     values["mtp_modules"] = inner.size(
         "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", default=0, low=0
     )
