@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,12 @@ from tokenroof.records.weights import module_bytes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.records.explanation import Explanation
+    from tokenroof.records.huggingface.reading import Reading
 
 __all__ = ["ATTENTIONS", "Model"]
 
@@ -91,10 +94,15 @@ class Model(Shapes):
     source: str = ""
     confidence: str = ""
     notes: str = ""
+    reading: Reading | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_config(
-        cls, config: str | os.PathLike[str] | Mapping[str, Any], name: str | None = None
+        cls,
+        config: str | os.PathLike[str] | Mapping[str, Any],
+        name: str | None = None,
+        *,
+        ignore: Collection[str] = (),
     ) -> Model:
         """Read a Hugging Face ``config.json``, from a path or as a dict. No network.
 
@@ -105,12 +113,15 @@ class Model(Shapes):
             but the number of modules.
         name : str, optional
             Name of the model; by default what the file says, or the architecture.
+        ignore : collection of str
+            Fields that no rule reads and that are not known to be harmless, which you know to be.
 
         Raises
         ------
         ValueError, TypeError
-            For a file that is not a config, an architecture that is unknown, or a field that is
-            missing or of the wrong kind: names the field, the value and what is allowed.
+            For a file that is not a config, an architecture that is unknown (with what is nearest and
+            which fields would decide), or a field that is missing, of the wrong kind, or one that no rule
+            reads: names the field, the value and what is allowed.
         OSError
             If the file cannot be read.
 
@@ -124,10 +135,32 @@ class Model(Shapes):
         """
         from tokenroof.records.huggingface.config import read_config  # where it is asked for
 
-        values = read_config(config)
+        values = read_config(config, ignore)
         if name is not None:
             values["name"] = name
         return cls(**values)
+
+    def explain(self) -> Explanation:
+        """How the config was read: fields read, defaulted, harmless; parameters by module.
+
+        Returns
+        -------
+        Explanation
+            A record that prints as a page.
+
+        Examples
+        --------
+        >>> llama = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100,
+        ...          "num_attention_heads": 4, "intermediate_size": 256, "rms_norm_eps": 1e-5}
+        >>> page = Model.from_config(llama).explain()
+        >>> page.read["hidden_size"], page.defaulted["tie_word_embeddings"], list(page.harmless)
+        (64, False, ['rms_norm_eps'])
+        >>> sum(page.parameters.values()) == Model.from_config(llama).parameters
+        True
+        """
+        from tokenroof.records.explanation import explain  # where it is asked for
+
+        return explain(self)
 
     def parameter_groups(self) -> dict[str, int]:
         """Parameters by group, counted from the shapes; they sum to `parameters`."""
@@ -186,7 +219,7 @@ class Model(Shapes):
     @property
     def norms(self) -> int:
         """Norm layers of the whole model."""
-        return self.norms_per_layer * self.layers + 1
+        return self.norms_per_layer * self.layers + self.final_norm
 
     @property
     def attention(self) -> str:
@@ -213,8 +246,9 @@ class Model(Shapes):
     def kv_bytes_per_token(self, dtype: str = "bf16") -> float:
         """Bytes that each further token of a long context adds to the cache.
 
-        Full-attention layers only: windows and recurrent states do not grow. The indexer's keys of
-        sparse attention are counted by `kv_bytes`, not here.
+        Full-attention layers only: windows and recurrent states do not grow. Where all layers slide it is
+        what a token adds until the window is full. The indexer's keys of sparse attention are counted by
+        `kv_bytes`, not here, which also says what a context of some length holds.
 
         Examples
         --------
@@ -222,7 +256,8 @@ class Model(Shapes):
         >>> tr.model("DeepSeek-V3").kv_bytes_per_token("bf16")
         70272.0
         """
-        return self.full_layers * self._cached_values * _bytes(dtype)
+        layers = self.full_layers or self.window_layers
+        return layers * self._cached_values * _bytes(dtype)
 
     def kv_bytes(self, context: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
         """Bytes of cache and state of one sequence.
@@ -274,7 +309,10 @@ class Model(Shapes):
         model's."""
         known = {"parameters": "language_parameters"}
         values = [getattr(self, known.get(name, name)) for name in _core.MODEL_FIELDS]
-        return np.array(values, dtype=np.float64)
+        record = np.array(values, dtype=np.float64)
+        if self.headless:  # the last product is over labels; there is at least one result
+            record[_core.MODEL_FIELDS.index("vocab")] = max(self.labels, 1)
+        return record
 
     def replace(self, **changes: Any) -> Model:
         """A copy with some fields changed."""

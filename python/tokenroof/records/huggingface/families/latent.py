@@ -9,8 +9,12 @@ from tokenroof.records.huggingface.reader import Reader, Values
 
 def latent(r: Reader) -> Values:
     """Heads over a shared latent, with an MLP in every layer."""
-    v = {**basics(r), "ffn": r.size("intermediate_size")}
+    # what files say of a head_dim is not used, nor how many heads of keys and values there are
     nope, rope = r.size("qk_nope_head_dim"), r.size("qk_rope_head_dim")
+    v = {**basics(r, head_dim=nope + rope), "ffn": r.size("intermediate_size")}
+    v["kv_heads"] = v["heads"]
+    r.unused("head_dim", "qk_head_dim")
+    v["out_bias"] = r.flag("attention_bias")
     return {
         **v,
         "head_dim": nope + rope,
