@@ -20,6 +20,7 @@ from tokenroof.records.huggingface.nearest import unknown_family
 from tokenroof.records.huggingface.quantised import quantisation, stored_type
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
+from tokenroof.records.huggingface.towers import read_towers
 
 _LARGEST_FILE = 16 * 2**20
 _NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
@@ -124,6 +125,8 @@ def read_config(
     )
     if not inner.flag("use_mtp", default=True):
         values["mtp_modules"] = 0
+    values["towers"], named = read_towers(config, values["hidden"])
+    reading.read.update({name: "a tower" for name in named})
     _close(reading, model_type, tuple(ignore))
     values["reading"] = reading
     return values
