@@ -43,8 +43,9 @@ INT4 = {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 128, "s
         ({"quant_method": "fp8", "weight_block_size": [128, 128]}, 1.0, 4 * 4 * (12 + 24), 0),
         ({"quant_method": "awq", "bits": 4, "group_size": 128}, 0.5, (ATTENTION + MLP) / 128 * 2,
          (ATTENTION + MLP) / 128 / 2),
-        ({"quant_method": "gptq", "bits": 8, "group_size": 64}, 1.0, (ATTENTION + MLP) / 64 * 2,
-         (ATTENTION + MLP) / 64),
+        # and the order of groups: four bytes for each of 256 (q, k, v, o, gate, up) and 512 (down) inputs
+        ({"quant_method": "gptq", "bits": 8, "group_size": 64}, 1.0,
+         (ATTENTION + MLP) / 64 * 2 + 4 * 4 * (6 * 256 + 512), (ATTENTION + MLP) / 64),
         ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, 0.5, (ATTENTION + MLP) / 16, 0),
         ({"quant_method": "compressed-tensors", "ignore": ["lm_head"], "config_groups": {"g": group(**INT4)}},
          0.5, (ATTENTION + MLP) / 128 * 2, 0),
@@ -92,6 +93,18 @@ RELEASES = {
         {"quant_method": "awq", "bits": 4, "group_size": 128, "zero_point": True, "version": "gemm"},
         39_767_785_472,
     ),
+    # sizes that model cards give in GB: TheBloke/Llama-2-70B-AWQ, Llama-2-13B-chat-GPTQ by groups of 128 and 32,
+    # Llama-2-70B-Chat-GPTQ whose rows have one scale each (35332232264 bytes)
+    "Llama-2-70B-AWQ": ("Llama-2-70B", {"quant_method": "awq", "bits": 4, "group_size": 128}, 36.61e9),
+    "Llama-2-13B-GPTQ": ("Llama-2-13B", {"quant_method": "gptq", "bits": 4, "group_size": 128}, 7.26e9),
+    "Llama-2-13B-GPTQ-32": ("Llama-2-13B", {"quant_method": "gptq", "bits": 4, "group_size": 32}, 8.00e9),
+    "Llama-2-70B-GPTQ": ("Llama-2-70B", {"quant_method": "gptq", "bits": 4, "group_size": -1}, 35_332_232_264),
+    # TheBloke/Mixtral-8x7B-Instruct-v0.1-AWQ, three files of 9.97, 9.98 and 4.70 GB
+    "Mixtral-8x7B-AWQ": (
+        "Mixtral-8x7B",
+        {"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": ["gate"]},
+        24.65e9,
+    ),
 }  # fmt: skip
 
 
@@ -101,6 +114,34 @@ def test_published_sizes(name):
     read = config(base, **({"quantization_config": quantised} if quantised else {}))
     total = sum(tr.Model.from_config(read).weight_bytes().values())
     assert total == pytest.approx(size, rel=0.001)
+
+
+def test_numbers_of_a_checkpoint():
+    """MiniMaxAI/MiniMax-M2.5: 228,703,644,928 numbers on the hub, the scales of its blocks among them."""
+    m = tr.Model.from_config(CONFIGS / "MiniMax-M2.5.json")
+    assert m.parameters + m.weight_bytes()["scales"] / 4 == 228_703_644_928
+
+
+def test_a_hybrid_with_a_tower_and_mtp():
+    """Qwen/Qwen3.8-27B, 55,563,006,776 bytes in bf16, and its FP8 twin, 30,866,866,928 (vLLM's recipe).
+
+    A dense hybrid of 64 layers, every fourth with full attention, a tower, a layer for the next token.
+    """
+    text = {
+        "model_type": "qwen3_5_text", "hidden_size": 5120, "num_hidden_layers": 64, "num_attention_heads": 24,
+        "num_key_value_heads": 4, "head_dim": 256, "intermediate_size": 17408, "vocab_size": 248320,
+        "full_attention_interval": 4, "linear_num_key_heads": 16, "linear_key_head_dim": 128,
+        "linear_num_value_heads": 48, "linear_value_head_dim": 128, "linear_conv_kernel_dim": 4,
+        "mtp_num_hidden_layers": 1, "tie_word_embeddings": False,
+    }  # fmt: skip
+    vision = {"model_type": "qwen3_5", "depth": 27, "hidden_size": 1152, "intermediate_size": 4304, "num_heads": 16,
+              "out_hidden_size": 5120, "deepstack_visual_indexes": []}  # fmt: skip
+    whole = {"model_type": "qwen3_5", "text_config": text, "vision_config": vision}
+    wide = tr.Model.from_config(whole)
+    assert sum(wide.weight_bytes().values()) == pytest.approx(55_563_006_776, rel=1e-5)
+    narrow = tr.Model.from_config({**whole, "quantization_config": {
+        "quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": ["lm_head", "model.visual"]}})  # fmt: skip
+    assert sum(narrow.weight_bytes().values()) == pytest.approx(30_866_866_928, rel=0.001)
 
 
 @pytest.mark.parametrize(

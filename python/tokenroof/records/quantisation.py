@@ -29,6 +29,8 @@ class Stored:
         Of a scale.
     zero_bits : int
         Of the zero point beside each scale; 0: none.
+    input_bytes : float
+        Beside each column, as the order of GPTQ's groups; counted with the scales.
 
     Examples
     --------
@@ -42,6 +44,7 @@ class Stored:
     columns: int = 0
     scale_bytes: float = 0.0
     zero_bits: int = 0
+    input_bytes: float = 0.0
 
     def parts(self, rows: int, columns: int) -> tuple[float, float, float]:
         """Bytes of a matrix's elements, of its scales, and of its zero points."""
@@ -50,7 +53,7 @@ class Stored:
         tiles = high * wide
         return (
             rows * columns * self.bits / 8.0,
-            tiles * self.scale_bytes,
+            tiles * self.scale_bytes + columns * self.input_bytes,
             tiles * self.zero_bits / 8.0,
         )
 

@@ -28,13 +28,13 @@ _ALGORITHMS = {
 _CACHES = {"FP8": "fp8", "NVFP4": "nvfp4", "INT8": "int8"}
 
 
-def _integer(bits: int, group: int, zeros: bool) -> Stored:
+def _integer(bits: int, group: int, zeros: bool, order: float = 0.0) -> Stored:
     """Integers whose activations stay in 16 bits, with a 16-bit scale per group of a row."""
     columns = max(group, 0)  # -1: the whole row
     name = "int8_bf16"
     if bits == 4:
         name = "int4_32" if 0 < group <= 32 else "int4_64" if 0 < group <= 64 else "int4"
-    return Stored(name, bits, 1, columns, 2.0, bits if zeros else 0)
+    return Stored(name, bits, 1, columns, 2.0, bits if zeros else 0, order)
 
 
 def _strings(r: Reader, *names: str) -> tuple[str, ...]:
@@ -138,10 +138,10 @@ def _gptq(r: Reader) -> Quantisation:
                 rules.append(((expression,), None))
                 continue
             own = Reader(change if isinstance(change, Mapping) else {})
-            changed = _integer(_bits(own, "bits", default=bits), _group(own, group), zeros=True)
+            changed = _integer(_bits(own, "bits", default=bits), _group(own, group), True, 4.0)
             rules.append(((expression,), changed))
     rules.append(
-        ((), _integer(bits, group, zeros=True))
+        ((), _integer(bits, group, True, 4.0))
     )  # packed zeros stand in symmetric ones, too
     return Quantisation("gptq", tuple(rules), head=r.flag("lm_head"))
 
