@@ -150,11 +150,12 @@ def _close(reading: Reading, model_type: str, ignore: tuple[str, ...]) -> None:
     left = reading.close(ignore)
     if not left:
         return
+    value = short(reading.unknown[left[0]])
     many = f" and {len(left) - 1} more ({short(left[1:])})" if len(left) > 1 else ""
     raise ValueError(
-        f"{left[0]} is {short(reading.unknown[left[0]])}{many}: no rule for {model_type!r} reads it and it is "
-        f"not known to be harmless; allowed: fields of that architecture's public class, or from_config(..., "
-        f"ignore={short(left)}) where it changes neither shapes nor counts"
+        f"{left[0]} is {value}{many}: no rule for {model_type!r} reads it and "
+        "it is not known to be harmless; allowed: fields of that architecture's public class, or "
+        f"from_config(..., ignore={short(left)}) where it changes neither shapes nor counts"
     )
 
 

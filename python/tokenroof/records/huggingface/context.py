@@ -30,18 +30,19 @@ def longest_context(r: Reader) -> int:
     if not isinstance(scaling, Mapping):
         return stated
     kind = scaling.get("rope_type", scaling.get("type"))
-    factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
-    if not _positive(factor):
-        return stated
-    if kind == "yarn" and _positive(original):
+    factor = _positive(scaling.get("factor"))
+    original = _positive(scaling.get("original_max_position_embeddings"))
+    if kind == "yarn" and factor and original:
         return max(stated, _whole(original * factor))
     gemma = str(r.config.get("model_type", "")).startswith("gemma3")
-    return _whole(stated * factor) if kind in _STRETCHED and not gemma else stated
+    return _whole(stated * factor) if kind in _STRETCHED and factor and not gemma else stated
 
 
-def _positive(value: object) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and 0 < value < LARGEST_SIZE and math.isfinite(value)  # type: ignore[operator]
+def _positive(value: object) -> float:
+    """The number, if it is a finite one above 0; else 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return 0.0
+    return float(value) if 0 < value < LARGEST_SIZE and math.isfinite(value) else 0.0
 
 
 def _whole(tokens: float) -> int:

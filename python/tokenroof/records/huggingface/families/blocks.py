@@ -15,8 +15,12 @@ _SLIDING = ("sliding_attention", "local_attention", "chunked_attention")
 
 
 def layers_of(r: Reader, *names: str) -> int:
-    """How many, checked."""
-    return r.size(*(names or LAYERS), high=MOST_LAYERS)
+    """How many, checked: by the number, or by the list of their kinds where the number is left out."""
+    names = names or LAYERS
+    listed = r.config.get("layer_types") or r.config.get("layers_block_type")
+    if not r.given(*names) and isinstance(listed, list) and 0 < len(listed) <= MOST_LAYERS:
+        return len(listed)
+    return r.size(*names, high=MOST_LAYERS)
 
 
 def basics(r: Reader, head_dim: int = 0, layers: int = 0) -> Values:
@@ -50,6 +54,11 @@ def basics(r: Reader, head_dim: int = 0, layers: int = 0) -> Values:
         "dense_layers": layers,
         "tied": r.flag("tie_word_embeddings"),
     }
+
+
+def with_extra(v: Values, name: str, count: int) -> Values:
+    """And so many parameters of a module that no shape describes."""
+    return {**v, "extras": (*v.get("extras", ()), (name, count))} if count else v
 
 
 def gated(r: Reader) -> Values:

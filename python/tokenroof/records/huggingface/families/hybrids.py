@@ -76,7 +76,10 @@ def kimi_linear(r: Reader) -> Values:
     )  # fmt: skip
 
 
-_LETTERS = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+_LETTERS = {
+    "mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "moe": "E",
+    "mlp": "-",
+}  # fmt: skip
 
 
 def _block_pattern(r: Reader) -> str:
@@ -136,9 +139,10 @@ def nemotron_h(r: Reader) -> Values:
         r.unused("intermediate_size")
     if not moe:
         return v
+    narrow = v["ffn"]
     width = r.size("moe_shared_expert_intermediate_size", default=0, low=0)
     v = experts(
         v, r, 0, "moe_intermediate_size", router_bias=True,
         shared_ffn=width * r.size("n_shared_experts", default=1, low=0),
     )  # fmt: skip
-    return {**v, "moe_layers": moe, "dense_layers": dense}
+    return {**v, "moe_layers": moe, "dense_layers": dense, "ffn": narrow}

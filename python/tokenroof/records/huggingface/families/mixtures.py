@@ -9,7 +9,6 @@ from tokenroof.records.huggingface.families.blocks import (
     dense_but_every,
     dense_first,
     experts,
-    gated,
     sliding,
     windows,
 )
@@ -91,12 +90,17 @@ def gpt_oss(r: Reader) -> Values:
 
 @family("glm4_moe")
 def glm4_moe(r: Reader) -> Values:
-    v = {**all_full(r, gated(r)), "qkv_bias": r.flag("attention_bias")}
+    v = {**all_full(r, basics(r)), "qkv_bias": r.flag("attention_bias")}
+    dense = dense_first(r, v)
+    v["ffn"] = r.size("intermediate_size") if dense else r.size("intermediate_size", default=0)
     if r.flag("use_qk_norm"):
         v["qk_norm"] = 2 * v["head_dim"]
     shared = r.size("n_shared_experts", default=0, low=0) * r.size("moe_intermediate_size")
     return experts(
-        v, r, dense_first(r, v), "moe_intermediate_size", shared_ffn=shared, router_bias=True,
+        v, r, dense,
+        "moe_intermediate_size",
+        shared_ffn=shared,
+        router_bias=True,
     )  # fmt: skip
 
 

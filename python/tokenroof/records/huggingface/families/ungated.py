@@ -135,7 +135,10 @@ def phi3small(r: Reader) -> Values:
         "blocksparse_num_local_blocks", "blocksparse_vert_stride", "blocksparse_homo_head_pattern",
         "blocksparse_triton_kernel_block_size",
     )  # fmt: skip
-    return {**v, "qkv_bias": True, "out_bias": True, "mlp_bias": True, "norm_bias": True}
+    return {
+        **v, "qkv_bias": True, "out_bias": True, "mlp_bias": True, "norm_bias": True,
+        "tied": r.flag("tie_word_embeddings", default=True),
+    }  # fmt: skip
 
 
 @family("mpt")
@@ -154,9 +157,9 @@ def mpt(r: Reader) -> Values:
     elif kind == "grouped_query_attention":
         v["kv_heads"] = part.size("kv_n_heads")
     bias = not r.flag("no_bias", default=True)
-    positions = r.flag("learned_pos_emb", default=True) and not part.flag("alibi")
+    r.unused("learned_pos_emb")  # the public class has no table of positions
+    r.must_be("embedding_fraction", 1.0)
     return {
         **v, "ffn": ratio * v["hidden"], "mlp_matrices": 2, "qkv_bias": bias, "out_bias": bias,
-        "mlp_bias": bias, "norm_bias": bias, "tied": True,
-        "positions": r.size("max_seq_len") if positions else 0,
+        "mlp_bias": bias, "norm_bias": bias,
     }  # fmt: skip
