@@ -134,7 +134,7 @@ def read_config(
 
 def read_fields(r: Reader, kind: str) -> Values:
     """Shapes, output and context of a text model's fields, by the rules of a family that is known."""
-    if not r.given(*_WIDTHS):
+    if not r.given(*_WIDTHS, *getattr(FAMILIES[kind], "renamed", ())):
         # a file without a width describes no model
         raise ValueError(f"{r.path}hidden_size is missing; allowed: a whole number >= 1")
     values = FAMILIES[kind](r)
