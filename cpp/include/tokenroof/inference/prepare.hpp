@@ -31,6 +31,15 @@ TR_HD_ONCE void add_product(Prepared& r, const double* d, const double* c, Group
     ++all.n;
 }
 
+// Products of a kind of module: in the layers of its own type, and in those that are left wide.
+TR_HD void add_products_of(Prepared& r, const double* d, const double* c, Group group, double count, double n,
+                           double k, const ModuleTypes& t) {
+    const double wide = count * t.wide_share;
+    if (t.wide_share < 1.0)
+        add_product(r, d, c, group, rank_tokens, count * (1.0 - t.wide_share), n, k, t.weights, t.activations);
+    if (wide > 0.0) add_product(r, d, c, group, rank_tokens, wide, n, k, t.wide, t.wide);
+}
+
 // One kind of attention by its measured form; whether the record has one. topk: of sparse attention, or 0.
 TR_HD_ONCE bool measure_attention(Prepared& r, const double* d, const double* c, const double* m, double layers,
                                   double heads, double kv_heads, double window, double topk, int kv, bool prompt) {
@@ -102,12 +111,12 @@ TR_HOST_ONCE void prepare_attention(Prepared& r, const double* d, const double* 
 
 TR_HOST_ONCE void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
                                       const double* p, double heads, double kv_heads) {
-    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
+    const ModuleTypes t = mixer_types(m, p);
     const double h = m[model::hidden];
     const double layers = m[model::full_layers] + m[model::window_layers];
     if (!(layers > 0.0)) return;
     auto gemm = [&](double count, double n, double k) TR_INLINE {
-        add_product(r, d, c, group_projection, rank_tokens, count, n, k, w, a);
+        add_products_of(r, d, c, group_projection, count, n, k, t);
     };
     double rotated = heads * m[model::head_dim] + kv_heads * m[model::head_dim];
     double cached = kv_heads * (m[model::head_dim] + m[model::v_head_dim]), indexed = 0.0;
@@ -144,17 +153,16 @@ TR_HOST_ONCE void prepare_projections(Prepared& r, const double* d, const double
 
 TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
                                     const double* p) {
-    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
+    const ModuleTypes t = mixer_types(m, p);
     const double h = m[model::hidden];
     const Recurrent kinds[2] = {linear_mixer(m, p[plan::tp]), mamba_mixer(m, p[plan::tp])};
     for (int i = 0; i < 2; ++i) {
         const double layers = m[i == 0 ? model::linear_layers : model::mamba_layers];
         if (!(layers > 0.0)) continue;
         const Recurrent& x = kinds[i];
-        add_product(r, d, c, group_linear, rank_tokens, layers, x.columns, h, w, a);
-        add_product(r, d, c, group_linear, rank_tokens, layers, h, x.out, w, a);
-        if (x.gate_rank > 0.0)
-            add_product(r, d, c, group_linear, rank_tokens, layers, x.gate_columns, x.gate_rank, w, a);
+        add_products_of(r, d, c, group_linear, layers, x.columns, h, t);
+        add_products_of(r, d, c, group_linear, layers, h, x.out, t);
+        if (x.gate_rank > 0.0) add_products_of(r, d, c, group_linear, layers, x.gate_columns, x.gate_rank, t);
         r.common.add(group_linear, rank_tokens, times(layers, recurrent_gates(d, c, x)));
         r.decode.add(group_linear, decode_sequences, times(layers, recurrent_decode(d, c, x)));
         r.prefill.add(group_linear, prompt_tokens, times(layers, recurrent_prompt(d, c, x)));
@@ -163,16 +171,15 @@ TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* 
 }
 
 TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
-    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
     const double h = m[model::hidden], tp = p[plan::tp], up = m[model::mlp_matrices] - 1.0;
-    auto mlp = [&](Group group, double layers, double ffn) TR_INLINE {
+    auto mlp = [&](double layers, double ffn, const ModuleTypes& t) TR_INLINE {
         const double width = ffn / tp;
-        add_product(r, d, c, group, rank_tokens, layers, up * width, h, w, a);
-        add_product(r, d, c, group, rank_tokens, layers, h, width, w, a);
+        add_products_of(r, d, c, group_mlp, layers, up * width, h, t);
+        add_products_of(r, d, c, group_mlp, layers, h, width, t);
         r.common.add(group_elementwise, rank_tokens,
                      times(layers, elementwise_line(d, c, 1.0, activation_bytes_moved(width, up + 1.0))));
     };
-    if (m[model::dense_layers] > 0.0) mlp(group_mlp, m[model::dense_layers], m[model::ffn]);
+    if (m[model::dense_layers] > 0.0) mlp(m[model::dense_layers], m[model::ffn], mlp_types(p));
     r.expert_count = 0.0;
     r.expert_ranks = 1.0;
     r.experts = Line{};
@@ -184,7 +191,7 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
     r.common.add(group_experts, rank_tokens,
                  times(layers, elementwise_line(d, c, 2.0, (m[model::experts] + 2.0 * m[model::topk] * h /
                                                             p[plan::moe_ep]) * 2.0)));
-    if (m[model::shared_ffn] > 0.0) mlp(group_mlp, layers, m[model::shared_ffn]);
+    if (m[model::shared_ffn] > 0.0) mlp(layers, m[model::shared_ffn], shared_types(p));
     if (measured_form(c, calibration::block_experts)) {
         r.measured_experts = prepare_experts(
             d, c + calibration::block_experts, h, m[model::moe_ffn], m[model::experts], m[model::topk],
@@ -298,9 +305,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     prepare_projections(r, d, c, m, p, heads, kv_heads);
     prepare_recurrent(r, d, c, m, p);
     prepare_mlp(r, d, c, m, p);
-    // quantised checkpoints keep the head in 16 bits
-    const int w = int(p[plan::weights]);
-    const int head = w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
+    const int w = int(p[plan::weights]), head = head_type(p);
     add_product(r, d, c, group_head, head_sequences, 1.0, m[model::vocab] / tp, h, head, head);
     prepare_collectives(r, d, c, m, p, heads);
     prepare_attention(r, d, c, m, p, heads, kv_heads);

@@ -10,9 +10,9 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-constexpr int max_lines = 32; // a model that has everything, in every layout, fills 30 of them
+constexpr int max_lines = 48; // a model that has everything, in every layout and two types, fills 45 of them
 constexpr int max_attentions = 2;
-constexpr int max_products = 20;
+constexpr int max_products = 40;
 
 // Which amount a line is a function of.
 enum Amount : int {

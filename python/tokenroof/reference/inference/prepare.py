@@ -52,7 +52,11 @@ from tokenroof.reference.inference.prepared import (
 from tokenroof.reference.inference.recurrent import mixers_of
 from tokenroof.reference.inference.routing import Routing
 from tokenroof.reference.inference.sparse_attention import Indexer, index_key_bytes, indexer
-from tokenroof.reference.inference.structure import collectives_of_step, kernels_of_step
+from tokenroof.reference.inference.structure import (
+    ModuleTypes,
+    collectives_of_step,
+    kernels_of_step,
+)
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, attention_peak, peak_of
 from tokenroof.reference.records.records import Record
@@ -69,36 +73,47 @@ def product(
     return Product(Gemm(own, hardware, n, k, STORED[weight], ACTIVATION[activation]), count)
 
 
+def products_of(
+    d: Record, c: Record, group: str, count: float, n: float, k: float, types: ModuleTypes
+) -> Iterator[Term]:
+    """Products of a kind of module: in the layers of its own type, and in those that are left wide."""
+    share = types.wide_share
+    if share < 1.0:
+        own = product(d, c, count * (1.0 - share), n, k, types.weights, types.activations)
+        yield group, "rank_tokens", own
+    if count * share > 0.0:
+        yield group, "rank_tokens", product(d, c, count * share, n, k, types.wide, types.wide)
+
+
 def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     """Queries, keys, values and output of softmax attention."""
     if not lay.softmax > 0.0:
         return
     h = m["hidden"]
 
-    def gemm(n: float, k: float) -> Term:
-        types = lay.mixers, lay.mixer_activations
-        return "projection", "rank_tokens", product(d, c, lay.softmax, n, k, *types)
+    def gemm(n: float, k: float) -> Iterator[Term]:
+        return products_of(d, c, "projection", lay.softmax, n, k, lay.mixers)
 
     if m["kv_lora_rank"] > 0.0:
         q, rank = m["q_lora_rank"], m["kv_lora_rank"]
         rope, nope = m["rope_head_dim"], m["nope_head_dim"]
         if q > 0.0:
-            yield gemm(q + rank + rope, h)
-            yield gemm(lay.heads * (nope + rope), q)
+            yield from gemm(q + rank + rope, h)
+            yield from gemm(lay.heads * (nope + rope), q)
         else:
-            yield gemm(lay.heads * (nope + rope) + rank + rope, h)
-        yield gemm(lay.heads * (nope + m["v_head_dim"]), rank)
+            yield from gemm(lay.heads * (nope + rope) + rank + rope, h)
+        yield from gemm(lay.heads * (nope + m["v_head_dim"]), rank)
         rotated, cached = (lay.heads + 1.0) * rope, rank + rope
     else:
         queries_keys = (m["q_multiplier"] * lay.heads + lay.kv_heads) * m["head_dim"]
-        yield gemm(queries_keys + lay.kv_heads * m["v_head_dim"], h)
+        yield from gemm(queries_keys + lay.kv_heads * m["v_head_dim"], h)
         rotated = lay.heads * m["head_dim"] + lay.kv_heads * m["head_dim"]
         cached = lay.kv_heads * (m["head_dim"] + m["v_head_dim"])
     if m["index_topk"] > 0.0:
         source = m["q_lora_rank"] if m["q_lora_rank"] > 0.0 else h
-        yield gemm(m["index_heads"] * m["index_head_dim"], source)
-        yield gemm(m["index_head_dim"] + m["index_heads"], h)
-    yield gemm(h, lay.heads * m["v_head_dim"])
+        yield from gemm(m["index_heads"] * m["index_head_dim"], source)
+        yield from gemm(m["index_head_dim"] + m["index_heads"], h)
+    yield from gemm(h, lay.heads * m["v_head_dim"])
     moved = 4.0 * rotated + cached * (2.0 + STORED[lay.cache])
     if m["index_topk"] > 0.0:  # and the indexer's key
         moved = moved + (2.0 * m["index_head_dim"] + index_key_bytes(m["index_head_dim"]))
@@ -115,8 +130,7 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         if mixer.gate_rank > 0.0:
             products.append((mixer.gate_columns, mixer.gate_rank))
         for n, k in products:
-            types = lay.mixers, lay.mixer_activations
-            yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
+            yield from products_of(d, c, "linear_attention", layers, n, k, lay.mixers)
         yield "linear_attention", "rank_tokens", mixer.gates(d, c).times(layers)
 
 
@@ -136,16 +150,15 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     """Dense MLPs, router and shared experts."""
     h, up = m["hidden"], m["mlp_matrices"] - 1.0
 
-    def dense(layers: float, ffn: float) -> Iterator[Term]:
+    def dense(layers: float, ffn: float, types: ModuleTypes) -> Iterator[Term]:
         width = ffn / lay.tp
         for n, k in ((up * width, h), (h, width)):
-            types = lay.weights, lay.activations
-            yield "mlp", "rank_tokens", product(d, c, layers, n, k, *types)
+            yield from products_of(d, c, "mlp", layers, n, k, types)
         gate = elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)
         yield "elementwise", "rank_tokens", gate.times(layers)
 
     if m["dense_layers"] > 0.0:
-        yield from dense(m["dense_layers"], m["ffn"])
+        yield from dense(m["dense_layers"], m["ffn"], lay.mlp)
     layers = m["moe_layers"]
     if layers > 0.0:
         router = product(d, c, layers, m["experts"], h, "bf16", "bf16")
@@ -154,7 +167,7 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         permute = elementwise_line(d, c, 2.0, routed * 2.0)
         yield "experts", "rank_tokens", permute.times(layers)
         if m["shared_ffn"] > 0.0:
-            yield from dense(layers, m["shared_ffn"])
+            yield from dense(layers, m["shared_ffn"], lay.shared)
 
 
 def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -352,7 +365,7 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         *recurrent(d, c, m, lay),
         *mlp(d, c, m, lay),
         ("head", "head_sequences",
-         product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)),
+         product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.head, lay.head)),
         *collectives(d, c, m, lay),
     ]  # fmt: skip
     line, measured_experts = experts(d, c, m, p, lay)
