@@ -7,10 +7,20 @@ function under `@family("its_model_type")` in the file of its kind, and nothing 
 from __future__ import annotations
 
 # each enters its families into the table
-from tokenroof.records.huggingface.families import dense, hybrids, latent, mixtures, ungated
+from tokenroof.records.huggingface.families import (
+    compressed,
+    dense,
+    hybrids,
+    latent,
+    layered,
+    mixtures,
+    ungated,
+)
 from tokenroof.records.huggingface.families.table import FAMILIES, family
 
-__all__ = ["FAMILIES", "dense", "family", "hybrids", "latent", "mixtures", "ungated"]
+__all__ = [
+    "FAMILIES", "compressed", "dense", "family", "hybrids", "latent", "layered", "mixtures", "ungated",
+]  # fmt: skip
 
 
 def __dir__() -> list[str]:

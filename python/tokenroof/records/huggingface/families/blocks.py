@@ -47,8 +47,8 @@ def experts(v: Values, r: Reader, dense: int, *names: str, **more: Any) -> Value
     """Experts in all but `dense` layers."""
     if not 0 <= dense <= v["layers"]:
         raise ValueError(f"dense layers are {dense}; allowed: 0 to {v['layers']}")
-    count = r.size("n_routed_experts", "num_experts", "num_local_experts")
-    topk = r.size("num_experts_per_tok", "num_experts_per_token", "moe_topk")
+    count = r.size("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts")
+    topk = r.size("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_top_k")
     if topk > count:
         raise ValueError(f"num_experts_per_tok is {topk}; allowed: at most the {count} experts")
     return {

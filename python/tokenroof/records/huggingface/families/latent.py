@@ -9,7 +9,8 @@ from tokenroof.records.huggingface.reader import Reader, Values
 
 def latent(r: Reader) -> Values:
     """Heads over a shared latent, with an MLP in every layer."""
-    v = {**basics(r), "ffn": r.size("intermediate_size")}
+    # widths of heads stand in fields of their own
+    v = {**basics(Reader({**r.config, "head_dim": 1})), "ffn": r.size("intermediate_size")}
     nope, rope = r.size("qk_nope_head_dim"), r.size("qk_rope_head_dim")
     return {
         **v,
@@ -22,7 +23,8 @@ def latent(r: Reader) -> Values:
     }
 
 
-def _deepseek(r: Reader, router_bias: bool) -> Values:
+def deepseek(r: Reader, router_bias: bool) -> Values:
+    """Latent attention with experts beyond the first layers."""
     v = latent(r)
     ffn = r.size("moe_intermediate_size")
     dense = dense_first(r, v)
@@ -34,19 +36,9 @@ def _deepseek(r: Reader, router_bias: bool) -> Values:
 
 @family("deepseek_v2")
 def deepseek_v2(r: Reader) -> Values:
-    return _deepseek(r, router_bias=False)
+    return deepseek(r, router_bias=False)
 
 
 @family("deepseek_v3", "kimi_k2", "kimi_k25")
 def deepseek_v3(r: Reader) -> Values:
-    return _deepseek(r, router_bias=True)
-
-
-@family("deepseek_v32", "glm_moe_dsa")
-def deepseek_v32(r: Reader) -> Values:
-    return {
-        **_deepseek(r, router_bias=True),
-        "index_heads": r.size("index_n_heads"),
-        "index_head_dim": r.size("index_head_dim"),
-        "index_topk": r.size("index_topk"),
-    }
+    return deepseek(r, router_bias=True)
