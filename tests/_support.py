@@ -259,6 +259,9 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan(
         tp=tp, dp=dp, pp=draw(_powers), cp=draw(st.sampled_from([1, 2])), moe_ep=ep,
         weights=draw(kind), experts=draw(kind), activations=draw(kind), kv_cache=draw(kind),
+        attention=draw(st.none() | kind), shared_experts=draw(st.none() | kind), head=draw(st.none() | kind),
+        wide=draw(st.dictionaries(st.sampled_from(["attention", "mlp", "shared_experts"]),
+                                  st.sampled_from([0.25, 0.75, 1.0]))),
     )  # fmt: skip
 
 

@@ -63,7 +63,9 @@ def add_plan(command: ArgumentParser) -> None:
         "--experts", metavar="TYPE", help="of the experts; as released, or as --weights if given"
     )
     group.add_argument("--activations", metavar="TYPE", help="of the maths; as the weights")
-    group.add_argument("--kv-cache", default="bf16", metavar="TYPE", help="of the KV cache")
+    group.add_argument(
+        "--kv-cache", metavar="TYPE", help="of the KV cache; as the checkpoint says, or bf16"
+    )
     group.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
     group.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
 
@@ -71,15 +73,14 @@ def add_plan(command: ArgumentParser) -> None:
 def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
     """The plan that was given; types that were not are those that the model was released in."""
     from tokenroof.records.plan import Plan
-    from tokenroof.serving.plans import released_types
+    from tokenroof.serving.plans import released_plan
 
-    weights, experts = arguments.weights, arguments.experts
-    if weights is None:
-        rest, narrow = (None if model is None else released_types(model)) or ("bf16", None)
-        weights, experts = rest, experts or narrow
-    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "activations", "kv_cache", "engine")
+    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "engine")
     given = {name: getattr(arguments, name) for name in names}
-    return Plan(weights=weights, experts=experts, **given)
+    types = ("weights", "experts", "activations", "kv_cache")
+    asked = {name: value for name in types if (value := getattr(arguments, name)) is not None}
+    released = {} if model is None or "weights" in asked else released_plan(model)
+    return Plan(**{**released, **asked, **given})
 
 
 def flags_of(plan: Plan) -> str:

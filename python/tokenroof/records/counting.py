@@ -115,12 +115,44 @@ def _linear(m: Shapes) -> int:
 
 
 def _mamba(m: Shapes) -> int:
-    """One Mamba-2 layer."""
-    inner = m.mamba_heads * m.mamba_head_dim
+    """One Mamba-2 layer; with a rank a Mamba-1 layer, without a state a gated short convolution."""
+    inner, h = m.mamba_heads * m.mamba_head_dim, m.hidden
+    if not m.mamba_state:
+        # two gates and values in; a filter per channel
+        biases = m.mamba_conv_bias * inner + m.mamba_proj_bias * (3 * inner + h)
+        return 3 * h * inner + inner * m.mamba_conv + inner * h + biases
+    if m.mamba_rank:
+        return _mamba1(m, inner)
     mixed = inner + 2 * m.mamba_groups * m.mamba_state
-    into = m.hidden * (inner + mixed + m.mamba_heads)
-    # convolution with its bias; step bias, decay and skip per head; the gated norm
-    return into + mixed * m.mamba_conv + mixed + 3 * m.mamba_heads + inner + inner * m.hidden
+    columns = inner + mixed + m.mamba_heads
+    biases = m.mamba_conv_bias * mixed + m.mamba_proj_bias * (columns + h)
+    # convolution; step bias, decay and skip per head; the gated norm
+    return (
+        h * columns
+        + mixed * m.mamba_conv
+        + 3 * m.mamba_heads
+        + m.mamba_norm * inner
+        + inner * h
+        + biases
+    )
+
+
+def _mamba1(m: Shapes, inner: int) -> int:
+    """One Mamba-1 layer: steps of low rank per channel, a decay per channel and state."""
+    h, rank, state = m.hidden, m.mamba_rank, m.mamba_state
+    biases = m.mamba_conv_bias * inner + m.mamba_proj_bias * (2 * inner + h)
+    steps = inner * (rank + 2 * state) + rank * inner + inner
+    norms = m.mamba_norm * (rank + 2 * state)
+    return (
+        2 * h * inner
+        + inner * m.mamba_conv
+        + steps
+        + inner * state
+        + inner
+        + norms
+        + inner * h
+        + biases
+    )
 
 
 def _mlp(m: Shapes, width: int) -> int:
@@ -163,7 +195,8 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
     -------
     dict
         Group name to count: embedding, head, positions, attention, index, linear_attention, mamba,
-        mlp, router, experts, expert_latent, shared_experts, streams, layer_embedding, norms.
+        mlp, router, experts, expert_latent, shared_experts, streams, layer_embedding, norms;
+        embedding_projections and what `extras` names; of each tower its name, and its name with _projector.
     """
     h = m.hidden
     choices = m.experts + m.zero_experts
@@ -174,9 +207,13 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
     latent = 2 * h * m.moe_latent + m.moe_latent_norm * m.moe_latent
     shared = m.mlp_matrices * h * m.shared_ffn + m.shared_gate * h
     norm = h * (1 + m.norm_bias)
-    return {
-        "embedding": 0 if m.tied else m.vocab * h,
-        "head": m.vocab * h + m.head_bias * m.vocab,
+    table = m.vocab * (m.embedding_width or h)
+    head = table + m.head_bias * m.vocab
+    if m.headless:  # over labels, if there are any
+        head = m.labels * h + m.head_bias * m.labels
+    groups = {
+        "embedding": 0 if m.tied and not m.headless else table,
+        "head": head,
         "positions": m.positions * h,
         "attention": _softmax(m),
         "index": m.index_layers * _indexer(m),
@@ -189,5 +226,14 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
         "shared_experts": m.moe_layers * shared,
         "streams": _streams(m),
         "layer_embedding": _layer_embedding(m),
-        "norms": (m.norms_per_layer * m.layers + 1 + m.embedding_norm) * norm,
+        "norms": (m.norms_per_layer * m.layers + m.final_norm + m.embedding_norm) * norm,
     }
+    if m.embedding_width:
+        groups["embedding_projections"] = 2 * m.embedding_width * h
+    for name, count in m.extras:
+        groups[name] = groups.get(name, 0) + count
+    for tower in m.towers:
+        for name, count in ((tower.name, tower.parameters),
+                            (f"{tower.name}_projector", tower.projector_parameters)):  # fmt: skip
+            groups[name] = groups.get(name, 0) + count
+    return groups

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,16 @@ from tokenroof import _core, kernels
 from tokenroof.records.counting import idle_parameters, parameter_groups
 from tokenroof.records.plan import Plan
 from tokenroof.records.shapes import Shapes
+from tokenroof.records.weights import module_bytes
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.records.explanation import Explanation
+    from tokenroof.records.huggingface.reading import Reading
 
 __all__ = ["ATTENTIONS", "Model"]
 
@@ -88,6 +92,12 @@ class Model(Shapes):
         Width of an embedding that each layer adds, tokens that have one; rank of a learned residual.
     mtp_modules : int
         Modules behind the last layer that predict further tokens; not counted in `parameters`.
+    mtp_stored, mtp_tables : bool
+        Whether the checkpoint holds them, and each with an input table and an output matrix of its own.
+    towers : tuple of Tower
+        Encoders of images and sound in front of the model.
+    quantisation : Quantisation, optional
+        How the released checkpoint stores its matrices; None: all in 16 bits.
     tied : bool
         Whether the input table is the output matrix.
 
@@ -113,10 +123,15 @@ class Model(Shapes):
     source: str = ""
     confidence: str = ""
     notes: str = ""
+    reading: Reading | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_config(
-        cls, config: str | os.PathLike[str] | Mapping[str, Any], name: str | None = None
+        cls,
+        config: str | os.PathLike[str] | Mapping[str, Any],
+        name: str | None = None,
+        *,
+        ignore: Collection[str] = (),
     ) -> Model:
         """Read a Hugging Face ``config.json``, from a path or as a dict. No network.
 
@@ -127,12 +142,15 @@ class Model(Shapes):
             but the number of modules.
         name : str, optional
             Name of the model; by default what the file says, or the architecture.
+        ignore : collection of str
+            Fields that no rule reads and that are not known to be harmless, which you know to be.
 
         Raises
         ------
         ValueError, TypeError
-            For a file that is not a config, an architecture that is unknown, or a field that is
-            missing or of the wrong kind: names the field, the value and what is allowed.
+            For a file that is not a config, an architecture that is unknown (with what is nearest and
+            which fields would decide), or a field that is missing, of the wrong kind, or one that no rule
+            reads: names the field, the value and what is allowed.
         OSError
             If the file cannot be read.
 
@@ -146,10 +164,32 @@ class Model(Shapes):
         """
         from tokenroof.records.huggingface.config import read_config  # where it is asked for
 
-        values = read_config(config)
+        values = read_config(config, ignore)
         if name is not None:
             values["name"] = name
         return cls(**values)
+
+    def explain(self) -> Explanation:
+        """How the config was read: fields read, defaulted, harmless; parameters by module.
+
+        Returns
+        -------
+        Explanation
+            A record that prints as a page.
+
+        Examples
+        --------
+        >>> llama = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "vocab_size": 100,
+        ...          "num_attention_heads": 4, "intermediate_size": 256, "rms_norm_eps": 1e-5}
+        >>> page = Model.from_config(llama).explain()
+        >>> page.read["hidden_size"], page.defaulted["tie_word_embeddings"], list(page.harmless)
+        (64, False, ['rms_norm_eps'])
+        >>> sum(page.parameters.values()) == Model.from_config(llama).parameters
+        True
+        """
+        from tokenroof.records.explanation import explain  # where it is asked for
+
+        return explain(self)
 
     def parameter_groups(self) -> dict[str, int]:
         """Parameters by group, counted from the shapes; they sum to `parameters`."""
@@ -161,8 +201,26 @@ class Model(Shapes):
 
     @property
     def parameters(self) -> int:
-        """Parameters of the language model, embeddings included."""
+        """Parameters of the whole model, embeddings and towers included."""
         return sum(self._groups.values())
+
+    @property
+    def tower_parameters(self) -> int:
+        """Parameters of the encoders of images and sound, and of their projectors."""
+        return sum(t.parameters + t.projector_parameters for t in self.towers)
+
+    @property
+    def language_parameters(self) -> int:
+        """Parameters of the language model, embeddings included, towers not.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> m = tr.model("Llama-3.1-8B")
+        >>> m.language_parameters == m.parameters
+        True
+        """
+        return self.parameters - self.tower_parameters
 
     @property
     def routed_parameters(self) -> int:
@@ -181,18 +239,18 @@ class Model(Shapes):
 
     @property
     def active_parameters(self) -> int:
-        """Parameters that one token uses: all but the experts that it is not routed to."""
+        """Parameters of the language model that one token uses: all but experts that it is not routed to."""
         if not self.experts:
-            return self.parameters - idle_parameters(self)
+            return self.language_parameters - idle_parameters(self)
         routed = self.routed_parameters
         chosen = self.experts + self.zero_experts  # of these topk, some compute nothing
         idle = idle_parameters(self)
-        return self.parameters - idle - routed + routed * self.topk // chosen
+        return self.language_parameters - idle - routed + routed * self.topk // chosen
 
     @property
     def norms(self) -> int:
         """Norm layers of the whole model."""
-        return self.norms_per_layer * self.layers + 1
+        return self.norms_per_layer * self.layers + self.final_norm
 
     @property
     def attention(self) -> str:
@@ -212,6 +270,11 @@ class Model(Shapes):
         return "mqa" if self.kv_heads == 1 else "gqa"
 
     @property
+    def _plain(self) -> bool:
+        """Whether keys and values are of heads."""
+        return not (self.kv_lora_rank or self.single_key)
+
+    @property
     def _cached_values(self) -> int:
         """Values that a softmax-attention layer caches per token."""
         if self.kv_lora_rank:
@@ -224,7 +287,9 @@ class Model(Shapes):
         """Bytes that each further token of a long context adds to the cache.
 
         Full-attention layers, and of compressed ones a share: windows and recurrent states do not grow.
-        The indexer's keys of sparse attention are counted by `kv_bytes`, not here.
+        Where all layers slide it is what a token adds until the window is full. The indexer's keys of
+        sparse attention are counted by `kv_bytes`, not here, which also says what a context of some
+        length holds.
 
         Examples
         --------
@@ -237,7 +302,11 @@ class Model(Shapes):
             full += self.compressed_layers / self.compress_ratio
         if self.selected_layers:
             full += self.selected_layers / self.select_ratio
-        return full * self._cached_values * _bytes(dtype)
+        if full:
+            return full * self._cached_values * _bytes(dtype)
+        sliding = self.window_layers - self.shared_window_layers
+        values = self.window_kv_heads * (self.window_head_dim + self.window_v_head_dim)
+        return sliding * (values if self._plain else self._cached_values) * _bytes(dtype)
 
     def kv_bytes(self, context: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
         """Bytes of cache and state of one sequence.
@@ -261,9 +330,38 @@ class Model(Shapes):
         held: Any = kernels.memory_required(weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens)
         return np.asarray(held)
 
+    def weight_bytes(self) -> dict[str, float]:
+        """Bytes of the released checkpoint by module, its scales and zero points apart [B].
+
+        Returns
+        -------
+        dict
+            embedding, head, attention, linear_attention, mlp, router, experts, shared_experts, norms,
+            scales, zero_points; where there are any: mtp, and towers by name. They sum to the size of
+            its tensors.
+
+        Raises
+        ------
+        ValueError
+            If the model's ``quantization_config`` cannot be read, or its groups do not divide a matrix.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> round(sum(tr.model("gpt-oss-120b").weight_bytes().values()) / 1e9, 1)
+        65.2
+        """
+        return module_bytes(self)
+
     def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``."""
-        return np.array([getattr(self, name) for name in _core.MODEL_FIELDS], dtype=np.float64)
+        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``; `parameters` are the language
+        model's."""
+        known = {"parameters": "language_parameters"}
+        values = [getattr(self, known.get(name, name)) for name in _core.MODEL_FIELDS]
+        record = np.array(values, dtype=np.float64)
+        if self.headless:  # the last product is over labels; there is at least one result
+            record[_core.MODEL_FIELDS.index("vocab")] = max(self.labels, 1)
+        return record
 
     def replace(self, **changes: Any) -> Model:
         """A copy with some fields changed."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from tokenroof.records.quantisation import Quantisation
+from tokenroof.records.tower import Tower
 from tokenroof.support.arguments import is_integer
 
 __all__ = ["Shapes"]
@@ -15,7 +17,8 @@ _POSITIVE = ("hidden", "vocab", "layers")
 _FLAGS = (
     "tied", "qkv_bias", "out_bias", "mlp_bias", "expert_bias", "router_bias", "norm_bias", "sinks",
     "shared_gate", "head_bias", "embedding_norm", "tied_values", "single_key", "idle_kv_weights",
-    "head_gate", "index_unweighted", "altup", "linear_full_gate", "moe_latent_norm",
+    "head_gate", "index_unweighted", "altup", "linear_full_gate", "moe_latent_norm", "headless", "final_norm",
+    "mamba_norm", "mamba_conv_bias", "mamba_proj_bias", "mtp_stored", "mtp_tables",
 )  # fmt: skip
 _TEXT = ("name", "hf_id", "family", "model_type", "release", "native_dtype", "source", "confidence",
          "notes")  # fmt: skip
@@ -94,6 +97,8 @@ class Shapes:
     layer_embedding: int = 0
     laurel_rank: int = 0
     mtp_modules: int = 0
+    mtp_stored: bool = True
+    mtp_tables: bool = False
     # what the count of parameters needs beside the shapes
     tied: bool = False
     qkv_bias: bool = False
@@ -114,6 +119,19 @@ class Shapes:
     altup: bool = False
     moe_latent_norm: bool = False
     layer_vocab: int = 0
+    final_norm: bool = True
+    headless: bool = False
+    labels: int = 0
+    embedding_width: int = 0
+    mamba_rank: int = 0
+    mamba_norm: bool = True
+    mamba_conv_bias: bool = True
+    mamba_proj_bias: bool = False
+    extras: tuple[tuple[str, int], ...] = ()
+    # how the released checkpoint is stored
+    quantisation: Quantisation | None = None
+    # what stands in front of it
+    towers: tuple[Tower, ...] = ()
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -127,6 +145,17 @@ class Shapes:
                     raise TypeError(f"{f.name} is {value!r}; allowed: True or False")
             elif f.name == "aliases":
                 put(self, "aliases", tuple(value))
+            elif f.name == "towers":
+                put(self, "towers", tuple(value))
+                if not all(isinstance(tower, Tower) for tower in self.towers):
+                    raise TypeError(f"towers is {value!r}; allowed: Towers")
+            elif f.name == "quantisation":
+                if not (value is None or isinstance(value, Quantisation)):
+                    raise TypeError(f"quantisation is {value!r}; allowed: a Quantisation or None")
+            elif f.name == "extras":
+                put(self, "extras", tuple((str(name), _size(name, n, False)) for name, n in value))
+            elif f.name == "reading":
+                continue
             else:
                 put(self, f.name, _size(f.name, value, f.name in _POSITIVE))
         mixers = self.linear_layers + self.mamba_layers

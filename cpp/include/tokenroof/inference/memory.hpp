@@ -17,18 +17,23 @@ template <class V> TR_HD V share(V load, double n) {
 
 // Bytes of weights on the fullest device.
 TR_HD double weight_bytes(const double* m, const double* p) {
-    const int w = int(p[plan::weights]);
-    const double ends = dtype_bytes(w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16));
-    const double routed = m[model::routed_parameters];
+    const double each = dtype_bytes(int(p[plan::weights])), wide = dtype_bytes(wide_type(p));
+    const double routed = m[model::routed_parameters], h = m[model::hidden];
     const double embedding = m[model::embedding_parameters], head = m[model::head_parameters];
     const double rest = m[model::parameters] - routed - embedding - head;
-    const double outer = p[plan::pp] > 1.0 ? max_nan(embedding, head) : embedding + head;
-    // what the mixers' projections weigh beyond the rest's type
-    const double wide = mixer_parameters(m) * (dtype_bytes(mixer_weights(m, p)) - dtype_bytes(w));
-    return (rest * dtype_bytes(w) + wide) / (p[plan::tp] * p[plan::pp]) +
+    // a table that is tied is the head's
+    const double table = embedding * wide, output = head * dtype_bytes(head_type(p));
+    const double outer = p[plan::pp] > 1.0 ? max_nan(table, output) : table + output;
+    // what modules weigh beyond the rest's type: mixers' projections, MLPs, shared experts, routers
+    const double mlp = m[model::mlp_matrices] * h;
+    const double beyond = mixer_parameters(m) * (module_bytes(mixer_types(m, p)) - each) +
+                          m[model::dense_layers] * (mlp * m[model::ffn]) * (module_bytes(mlp_types(p)) - each) +
+                          m[model::moe_layers] * (mlp * m[model::shared_ffn]) * (module_bytes(shared_types(p)) - each) +
+                          m[model::moe_layers] * (m[model::experts] * h) * (wide - each);
+    return (rest * each + beyond) / (p[plan::tp] * p[plan::pp]) +
            routed * dtype_bytes(int(p[plan::experts])) /
                (p[plan::moe_tp] * p[plan::moe_ep] * p[plan::pp]) +
-           outer * ends / p[plan::tp];
+           outer / p[plan::tp] + m[model::tower_parameters] * wide / p[plan::tp];
 }
 
 // Bytes of a softmax layer's cached key and value on one device.

@@ -11,17 +11,16 @@ inline namespace TR_ISA {
 
 TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
                                     const double* p) {
-    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
+    const ModuleTypes t = mixer_types(m, p);
     const double h = m[model::hidden];
     const Recurrent kinds[2] = {linear_mixer(m, p[plan::tp]), mamba_mixer(m, p[plan::tp])};
     for (int i = 0; i < 2; ++i) {
         const double layers = m[i == 0 ? model::linear_layers : model::mamba_layers];
         if (!(layers > 0.0)) continue;
         const Recurrent& x = kinds[i];
-        add_product(r, d, c, group_linear, rank_tokens, layers, x.columns, h, w, a);
-        add_product(r, d, c, group_linear, rank_tokens, layers, h, x.out, w, a);
-        if (x.gate_rank > 0.0)
-            add_product(r, d, c, group_linear, rank_tokens, layers, x.gate_columns, x.gate_rank, w, a);
+        add_products_of(r, d, c, group_linear, layers, x.columns, h, t);
+        add_products_of(r, d, c, group_linear, layers, h, x.out, t);
+        if (x.gate_rank > 0.0) add_products_of(r, d, c, group_linear, layers, x.gate_columns, x.gate_rank, t);
         r.common.add(group_linear, rank_tokens, times(layers, recurrent_gates(d, c, x)));
         r.decode.add(group_linear, decode_sequences, times(layers, recurrent_decode(d, c, x)));
         r.prefill.add(group_linear, prompt_tokens, times(layers, recurrent_prompt(d, c, x)));
@@ -30,17 +29,16 @@ TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* 
 }
 
 TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
-    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
     const double h = m[model::hidden], tp = p[plan::tp], up = m[model::mlp_matrices] - 1.0;
-    auto mlp = [&](Group group, double layers, double ffn) TR_INLINE {
+    auto mlp = [&](double layers, double ffn, const ModuleTypes& t) TR_INLINE {
         const double width = ffn / tp;
-        add_product(r, d, c, group, rank_tokens, layers, up * width, h, w, a);
-        add_product(r, d, c, group, rank_tokens, layers, h, width, w, a);
+        add_products_of(r, d, c, group_mlp, layers, up * width, h, t);
+        add_products_of(r, d, c, group_mlp, layers, h, width, t);
         r.common.add(group_elementwise, rank_tokens,
                      times(layers, elementwise_line(d, c, 1.0, activation_bytes_moved(width, up + 1.0))));
     };
-    if (m[model::dense_layers] > 0.0) mlp(group_mlp, m[model::dense_layers], m[model::ffn]);
-    if (m[model::wide_layers] > 0.0) mlp(group_mlp, m[model::wide_layers], m[model::wide_ffn]);
+    if (m[model::dense_layers] > 0.0) mlp(m[model::dense_layers], m[model::ffn], mlp_types(p));
+    if (m[model::wide_layers] > 0.0) mlp(m[model::wide_layers], m[model::wide_ffn], mlp_types(p));
     r.expert_count = 0.0;
     r.expert_ranks = 1.0;
     r.experts = Line{};
@@ -50,13 +48,13 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
     const double choices = m[model::experts] + m[model::zero_experts], topk = routed_topk(m), seen = expert_width(m);
     add_product(r, d, c, group_experts, rank_tokens, layers, choices, h, dtype::bf16, dtype::bf16);
     if (m[model::moe_latent] > 0.0) { // to what the experts see, and back
-        add_product(r, d, c, group_experts, rank_tokens, layers, seen, h, w, a);
-        add_product(r, d, c, group_experts, rank_tokens, layers, h, seen, w, a);
+        add_products_of(r, d, c, group_experts, layers, seen, h, shared_types(p));
+        add_products_of(r, d, c, group_experts, layers, h, seen, shared_types(p));
     }
     // top-k and permutation: logits read, hidden states out and back
     r.common.add(group_experts, rank_tokens,
                  times(layers, elementwise_line(d, c, 2.0, (choices + 2.0 * topk * seen / p[plan::moe_ep]) * 2.0)));
-    if (m[model::shared_ffn] > 0.0) mlp(group_mlp, layers, m[model::shared_ffn]);
+    if (m[model::shared_ffn] > 0.0) mlp(layers, m[model::shared_ffn], shared_types(p));
     if (measured_form(c, calibration::block_experts)) {
         r.measured_experts = prepare_experts(
             d, c + calibration::block_experts, seen, m[model::moe_ffn], m[model::experts], topk,
@@ -76,12 +74,11 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
 // What stands around the halves of a layer: streams, earlier results, embeddings of its own.
 TR_HOST_ONCE void prepare_around(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
     const double h = m[model::hidden], layers = m[model::layers], width = m[model::layer_embedding];
-    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
     auto moved = [&](double count, double bytes) TR_INLINE {
         r.common.add(group_elementwise, rank_tokens, times(count, elementwise_line(d, c, 1.0, bytes)));
     };
     auto gemm = [&](double count, double n, double k) TR_INLINE {
-        add_product(r, d, c, group_mlp, rank_tokens, count, n, k, w, a);
+        add_products_of(r, d, c, group_mlp, count, n, k, mlp_types(p));
     };
     if (m[model::stream_mixes] > 0.0)
         r.common.add(group_elementwise, rank_tokens,
@@ -205,9 +202,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     prepare_recurrent(r, d, c, m, p);
     prepare_mlp(r, d, c, m, p);
     prepare_around(r, d, c, m, p);
-    // quantised checkpoints keep the head in 16 bits
-    const int w = int(p[plan::weights]);
-    const int head = w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
+    const int w = int(p[plan::weights]), head = head_type(p);
     add_product(r, d, c, group_head, head_sequences, 1.0, m[model::vocab] / tp, h, head, head);
     prepare_collectives(r, d, c, m, p, heads);
     prepare_attention(r, d, c, m, p);

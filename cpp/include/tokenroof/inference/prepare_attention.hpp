@@ -2,7 +2,6 @@
 #pragma once
 #include "tokenroof/inference/mla.hpp"
 #include "tokenroof/inference/prepare_products.hpp"
-#include "tokenroof/inference/structure.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -133,8 +132,7 @@ struct Projections {
     Prepared& r;
     const double *d, *c, *m, *p;
     TR_HD void gemm(double count, double n, double k) const {
-        add_product(r, d, c, group_projection, rank_tokens, count, n, k, mixer_weights(m, p),
-                    mixer_activations(m, p));
+        add_products_of(r, d, c, group_projection, count, n, k, mixer_types(m, p));
     }
     // rotation in place, and new keys and values into the cache
     TR_HD void cache(double layers, double rotated, double cached) const {

@@ -1,6 +1,7 @@
 // Matrix products of a step: by their measured form where the record has it, as lines elsewhere.
 #pragma once
 #include "tokenroof/inference/prepared.hpp"
+#include "tokenroof/inference/structure.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -25,6 +26,15 @@ TR_HD_ONCE void add_product(Prepared& r, const double* d, const double* c, Group
     all.amount[all.n] = amount;
     all.group[all.n] = group;
     ++all.n;
+}
+
+// Products of a kind of module: in the layers of its own type, and in those that are left wide.
+TR_HD void add_products_of(Prepared& r, const double* d, const double* c, Group group, double count, double n,
+                           double k, const ModuleTypes& t) {
+    const double wide = count * t.wide_share;
+    if (t.wide_share < 1.0)
+        add_product(r, d, c, group, rank_tokens, count * (1.0 - t.wide_share), n, k, t.weights, t.activations);
+    if (wide > 0.0) add_product(r, d, c, group, rank_tokens, wide, n, k, t.wide, t.wide);
 }
 
 } // namespace TR_ISA

@@ -11,9 +11,9 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-constexpr int max_lines = 48; // a model that has everything, in every layout, fills most of them
+constexpr int max_lines = 64; // a model that has everything, in every layout and two types, fills most of them
 constexpr int max_attentions = 3;
-constexpr int max_products = 40;
+constexpr int max_products = 56;
 
 // Which amount a line is a function of.
 enum Amount : int {

@@ -16,12 +16,36 @@ inline namespace TR_ISA {
 TR_HD bool keeps_mixers_wide(const double* m, int weight) {
     return m[model::moe_layers] > 0.0 && dtype_bytes(weight) < 1.0;
 }
-TR_HD int mixer_weights(const double* m, const double* p) {
+// What quantised checkpoints leave in 16 bits.
+TR_HD int wide_type(const double* p) {
     const int w = int(p[plan::weights]);
-    return keeps_mixers_wide(m, w) ? int(dtype::bf16) : w;
+    return w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
 }
-TR_HD int mixer_activations(const double* m, const double* p) {
-    return keeps_mixers_wide(m, int(p[plan::weights])) ? int(dtype::bf16) : int(p[plan::activations]);
+
+// Types of a kind of module: those that the plan names for it, or (a code below 0) what is usual.
+struct ModuleTypes {
+    int weights, activations, wide;
+    double wide_share; // of its layers, whose weights and activations are `wide`
+};
+TR_HD ModuleTypes module_types(const double* p, int named, double wide_share, bool keeps_wide) {
+    const int w = int(p[plan::weights]), wide = wide_type(p);
+    if (named >= 0 && named != w) return {named, named, wide, wide_share};
+    if (named < 0 && keeps_wide) return {dtype::bf16, dtype::bf16, wide, wide_share};
+    return {w, int(p[plan::activations]), wide, wide_share};
+}
+TR_HD ModuleTypes mixer_types(const double* m, const double* p) {
+    return module_types(p, int(p[plan::attention]), p[plan::attention_wide],
+                        keeps_mixers_wide(m, int(p[plan::weights])));
+}
+TR_HD ModuleTypes mlp_types(const double* p) { return module_types(p, -1, p[plan::mlp_wide], false); }
+TR_HD ModuleTypes shared_types(const double* p) {
+    return module_types(p, int(p[plan::shared_experts]), p[plan::shared_wide], false);
+}
+TR_HD int head_type(const double* p) { return p[plan::head] >= 0.0 ? int(p[plan::head]) : wide_type(p); }
+
+// Bytes that an element of such a module takes in the mean.
+TR_HD double module_bytes(const ModuleTypes& t) {
+    return (1.0 - t.wide_share) * dtype_bytes(t.weights) + t.wide_share * dtype_bytes(t.wide);
 }
 
 // Parameters of all softmax layers' projections.
@@ -69,7 +93,7 @@ constexpr double stream_kernels = 2.0;   // weights of a mix; gathering and spre
 constexpr double added_kernels = 3.0;    // of a layer's embedding: gate, product, projection
 
 struct Structure {
-    double kernels, collectives; // of one step, each a whole number for whole layers
+    double kernels, collectives; // of one step, each a whole number for whole layers of one type
 };
 
 TR_HD Structure step_structure(const double* m, const double* p) {
@@ -81,8 +105,11 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     const double layers = m[model::layers];
     const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
     // narrow activations are quantised: a kernel a block, as in front of its first product the norm does it
-    const double mixer = activation_bytes(mixer_activations(m, p)) < 2.0 ? 1.0 : 0.0;
-    const double mlp = activation_bytes(int(p[plan::activations])) < 2.0 ? 1.0 : 0.0;
+    auto quantised = [](const ModuleTypes& t) TR_INLINE {
+        return activation_bytes(t.activations) < 2.0 ? 1.0 - t.wide_share : 0.0;
+    };
+    const double mixer = quantised(mixer_types(m, p)), mlp = quantised(mlp_types(p));
+    const double common = quantised(shared_types(p));
     const double routed = activation_bytes(int(p[plan::experts])) < 2.0 ? 1.0 : 0.0;
     Structure s;
     s.kernels = 2.0 + m[model::norms]; // embedding, head
@@ -94,7 +121,7 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     s.kernels += m[model::laurel_rank] > 0.0 ? 2.0 * layers : 0.0;
     s.kernels += recurrent * (linear_kernels + mixer);
     s.kernels += dense * (3.0 + mlp);
-    s.kernels += moe * (routed_kernels + routed + shared * (1.0 + mlp) + (m[model::moe_latent] > 0.0 ? 2.0 : 0.0));
+    s.kernels += moe * (routed_kernels + routed + shared * (1.0 + common) + (m[model::moe_latent] > 0.0 ? 2.0 : 0.0));
     const bool dispatched = p[plan::dp] > 1.0;
     s.collectives = 0.0;
     if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;

@@ -1,38 +1,36 @@
 """Hugging Face ``config.json`` files to shapes.
 
-Finds the text model's part, its family (`families`), and reads it through checks (`reader`).
+Finds the text model's part, its family (`families`), and reads it through checks (`reader`). What no rule
+reads must be in the list of harmless fields (`harmless`); any other field is refused by name.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from tokenroof.records.huggingface.context import longest_context
 from tokenroof.records.huggingface.families import FAMILIES
-from tokenroof.records.huggingface.quantised import stored_type
+from tokenroof.records.huggingface.families.table import defaults_of
+from tokenroof.records.huggingface.heads import output
+from tokenroof.records.huggingface.nearest import unknown_family
+from tokenroof.records.huggingface.quantised import quantisation, stored_type
 from tokenroof.records.huggingface.reader import Reader, Values, short
+from tokenroof.records.huggingface.reading import Reading
+from tokenroof.records.huggingface.towers import read_towers
 
 _LARGEST_FILE = 16 * 2**20
-_NESTED = ("text_config", "llm_config", "language_config")
-
-
-def _family(r: Reader, outer: Reader) -> tuple[str, Callable[[Reader], Values]]:
-    stated = r.text("model_type") or outer.text("model_type")
-    if not stated:
-        raise ValueError(f"model_type is missing; allowed: {', '.join(sorted(FAMILIES))}")
-    kind = stated.lower().replace("-", "_").replace(".", "_").removesuffix("_text")
-    if kind not in FAMILIES:
-        from tokenroof.support.names import near_matches
-
-        near = near_matches(kind, sorted(FAMILIES))
-        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-        raise ValueError(
-            f"model_type is {short(stated)}; allowed: {', '.join(sorted(FAMILIES))}{hint}"
-        )
-    return stated, FAMILIES[kind]
+_NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
+# what belongs to the whole stands outside
+_SHARED = ("tie_word_embeddings", "quantization_config", "torch_dtype", "dtype", "architectures")
+_MOST_NESTED = 4
+# whose modules for further tokens store tables of their own, although these are the model's
+_MTP_TABLES = ("deepseek_v3", "kimi_k2", "glm4_moe", "glm_moe_dsa")
+# whose checkpoints lack these modules, although their configs count them
+_MTP_APART = ("minimax_m2",)
 
 
 def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -49,38 +47,116 @@ def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         raise ValueError(f"{file.name} is nested too deeply; allowed: a config.json") from None
     except ValueError as error:  # truncated, or not UTF-8, or an integer of thousands of digits
         raise ValueError(f"{file.name} is not JSON ({error}); allowed: a config.json") from None
-    return config  # type: ignore[no-any-return]
+    return with_side_file(config, file)
 
 
-def read_config(config: str | os.PathLike[str] | Mapping[str, Any]) -> Values:
+def with_side_file(config: Any, file: Path) -> Mapping[str, Any]:
+    """With what ``hf_quant_config.json`` beside the file says, where the config itself says nothing."""
+    side = file.with_name("hf_quant_config.json")
+    if not isinstance(config, dict) or config.get("quantization_config") or not side.is_file():
+        return config  # type: ignore[no-any-return]
+    return {**config, "quantization_config": {"quant_method": "modelopt", **_object(side)}}
+
+
+def _object(file: Path) -> dict[str, Any]:
+    found = json.loads(file.read_bytes()[:_LARGEST_FILE])
+    if not isinstance(found, dict):
+        raise TypeError(f"{file.name} is {short(found)}; allowed: an object")
+    return found
+
+
+def _family_name(stated: str) -> str:
+    return stated.lower().replace("-", "_").replace(".", "_").removesuffix("_text")
+
+
+def _text_part(config: Mapping[str, Any], reading: Reading) -> tuple[Mapping[str, Any], str, str]:
+    """Fields of the text model, where they stand, and the ``model_type`` that says how to read them."""
+    stated: list[str] = []
+    path = ""
+    for _ in range(_MOST_NESTED):
+        reading.parts.append((path, config))
+        kind = Reader(config, reading=Reading(), path=path).text("model_type")
+        if kind:
+            reading.read[f"{path}model_type"] = kind
+            stated.append(kind)
+        name = next((n for n in _NESTED if config.get(n) is not None), None)
+        if name is None:
+            break
+        inner = Reader(config, reading=reading, path=path).part(name)
+        lifted = {key: config[key] for key in _SHARED if key in config}
+        reading.read.update({f"{path}{key}": value for key, value in lifted.items()})
+        config, path = {**lifted, **inner.config}, inner.path
+    if not stated:
+        raise ValueError(f"model_type is missing; allowed: {', '.join(sorted(FAMILIES))}")
+    known = [kind for kind in stated if _family_name(kind) in FAMILIES]
+    # the text's own part says best what it is, where its kind is known
+    return config, path, (known or stated)[-1]
+
+
+def read_config(
+    config: str | os.PathLike[str] | Mapping[str, Any], ignore: Collection[str] = ()
+) -> Values:
     """Arguments of `Model` from a config; see `Model.from_config`."""
     if isinstance(config, (str, os.PathLike)):
         config = _load(config)
     if not isinstance(config, Mapping):
         raise TypeError(f"config is {short(config)}; allowed: a path or an object of fields")
-    outer = inner = Reader(config)
-    for name in _NESTED:
-        if config.get(name) is not None:
-            inner = outer.part(name)
-            # what belongs to the whole stands outside
-            shared = {"tie_word_embeddings", "quantization_config", "torch_dtype", "dtype"}
-            lifted = {key: config[key] for key in shared if key in config}
-            inner = Reader({**lifted, **inner.config})
-            break
-    model_type, family = _family(inner, outer)
-    values = family(inner)
+    if isinstance(ignore, str) or not all(isinstance(name, str) for name in ignore):
+        raise TypeError(f"ignore is {short(ignore)}; allowed: a list of names of fields")
+    reading = Reading()
+    fields, path, model_type = _text_part(config, reading)
+    kind = _family_name(model_type)
+    if kind not in FAMILIES:
+        raise unknown_family(model_type, fields)
+    inner = Reader(fields, defaults_of(kind), reading, path)
+    values = read_fields(inner, kind)
     values["model_type"] = model_type
-    values["name"] = outer.text("_name_or_path", "name") or model_type
-    values["context_max"] = inner.size(
-        "max_position_embeddings", "n_positions", "max_seq_len", "sequence_len", default=0, low=0
-    )
+    values["name"] = Reader(config, reading=Reading()).text("_name_or_path", "name") or model_type
     values["native_dtype"] = _native_dtype(inner)
+    quantised = inner.raw("quantization_config")
+    if quantised is not None:
+        if not isinstance(quantised, Mapping):
+            raise TypeError(f"quantization_config is {short(quantised)}; allowed: an object")
+        values["quantisation"] = quantisation(quantised)
+    values["mtp_tables"] = model_type.startswith(_MTP_TABLES)
+    values["mtp_stored"] = not model_type.startswith(_MTP_APART)
     values["mtp_modules"] = inner.size(
         "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", default=0, low=0
     )
     if not inner.flag("use_mtp", default=True):
         values["mtp_modules"] = 0
+    values["towers"], named = read_towers(config, values["hidden"])
+    reading.read.update({name: "a tower" for name in named})
+    _close(reading, model_type, tuple(ignore))
+    values["reading"] = reading
     return values
+
+
+def read_fields(r: Reader, kind: str) -> Values:
+    """Shapes, output and context of a text model's fields, by the rules of a family that is known."""
+    if not r.given(*_WIDTHS):
+        # a file without a width describes no model
+        raise ValueError(f"{r.path}hidden_size is missing; allowed: a whole number >= 1")
+    values = FAMILIES[kind](r)
+    values.update(output(r))
+    values["context_max"] = longest_context(r)
+    return values
+
+
+_WIDTHS = ("hidden_size", "n_embd", "n_embed", "d_model", "emb_size", "hidden_dim", "dim")
+
+
+def _close(reading: Reading, model_type: str, ignore: tuple[str, ...]) -> None:
+    left = reading.close(ignore)
+    if not left:
+        return
+    value = short(reading.unknown[left[0]])
+    many = f" and {len(left) - 1} more ({short(left[1:])})" if len(left) > 1 else ""
+    raise ValueError(
+        f"{left[0]} is {value}{many}: no rule for {model_type!r} reads it and "
+        "it is not known to be harmless; allowed: fields of that architecture's public class, or "
+        f"from_config(..., ignore={short(left)}) where it changes neither shapes nor counts"
+    )
 
 
 def _native_dtype(r: Reader) -> str:

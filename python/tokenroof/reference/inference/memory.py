@@ -25,13 +25,23 @@ def weight_bytes(model: Record, plan: Record) -> float:
     embedding, head = model["embedding_parameters"], model["head_parameters"]
     routed = model["routed_parameters"]
     rest = model["parameters"] - routed - embedding - head
-    ends = maximum(embedding, head) if lay.pp > 1.0 else embedding + head
+    each, wide = STORED[lay.weights], STORED[lay.wide]
+    table, output = embedding * wide, head * STORED[lay.head]
+    ends = maximum(table, output) if lay.pp > 1.0 else table + output
     spread = plan["moe_tp"] * plan["moe_ep"] * lay.pp
-    wide = mixer_parameters(model) * (STORED[lay.mixers] - STORED[lay.weights])
+    h, moe = model["hidden"], model["moe_layers"]
+    mlp = model["mlp_matrices"] * h
+    beyond = (
+        mixer_parameters(model) * (lay.mixers.stored - each)
+        + model["dense_layers"] * (mlp * model["ffn"]) * (lay.mlp.stored - each)
+        + moe * (mlp * model["shared_ffn"]) * (lay.shared.stored - each)
+        + moe * (model["experts"] * h) * (wide - each)
+    )
     return (
-        (rest * STORED[lay.weights] + wide) / (lay.tp * lay.pp)
+        (rest * each + beyond) / (lay.tp * lay.pp)
         + routed * STORED[lay.experts] / spread
-        + ends * STORED[lay.ends] / lay.tp
+        + ends / lay.tp
+        + model["tower_parameters"] * wide / lay.tp
     )
 
 

@@ -35,7 +35,7 @@ from tokenroof.reference.inference.operators import (
     experts_line,
 )
 from tokenroof.reference.inference.prepared import Exchange, LineTerm, Prepared, Product, Term
-from tokenroof.reference.inference.products import product
+from tokenroof.reference.inference.products import product, products_of
 from tokenroof.reference.inference.projections import projections
 from tokenroof.reference.inference.recurrent import mixers_of
 from tokenroof.reference.inference.routing import Routing
@@ -61,8 +61,7 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         if mixer.gate_rank > 0.0:
             products.append((mixer.gate_columns, mixer.gate_rank))
         for n, k in products:
-            types = lay.mixers, lay.mixer_activations
-            yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
+            yield from products_of(d, c, "linear_attention", layers, n, k, lay.mixers)
         yield "linear_attention", "rank_tokens", mixer.gates(d, c).times(layers)
 
 
@@ -82,18 +81,17 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     """Dense MLPs, router and shared experts."""
     h, up = m["hidden"], m["mlp_matrices"] - 1.0
 
-    def dense(layers: float, ffn: float) -> Iterator[Term]:
+    def dense(layers: float, ffn: float, types: ModuleTypes) -> Iterator[Term]:
         width = ffn / lay.tp
         for n, k in ((up * width, h), (h, width)):
-            types = lay.weights, lay.activations
-            yield "mlp", "rank_tokens", product(d, c, layers, n, k, *types)
+            yield from products_of(d, c, "mlp", layers, n, k, types)
         gate = elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)
         yield "elementwise", "rank_tokens", gate.times(layers)
 
     if m["dense_layers"] > 0.0:
-        yield from dense(m["dense_layers"], m["ffn"])
+        yield from dense(m["dense_layers"], m["ffn"], lay.mlp)
     if m["wide_layers"] > 0.0:
-        yield from dense(m["wide_layers"], m["wide_ffn"])
+        yield from dense(m["wide_layers"], m["wide_ffn"], lay.mlp)
     layers = m["moe_layers"]
     if layers > 0.0:
         choices, seen = m["experts"] + m["zero_experts"], expert_width(m)
@@ -101,13 +99,12 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         yield "experts", "rank_tokens", router
         if m["moe_latent"] > 0.0:
             for n, k in ((seen, h), (h, seen)):
-                types = lay.weights, lay.activations
-                yield "experts", "rank_tokens", product(d, c, layers, n, k, *types)
+                yield from products_of(d, c, "experts", layers, n, k, lay.shared)
         routed = choices + 2.0 * routed_topk(m) * seen / lay.moe_ep
         permute = elementwise_line(d, c, 2.0, routed * 2.0)
         yield "experts", "rank_tokens", permute.times(layers)
         if m["shared_ffn"] > 0.0:
-            yield from dense(layers, m["shared_ffn"])
+            yield from dense(layers, m["shared_ffn"], lay.shared)
 
 
 def around(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -118,9 +115,8 @@ def around(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         line = elementwise_line(d, c, 1.0, per_token).times(count)
         return "elementwise", "rank_tokens", line
 
-    def gemm(count: float, n: float, k: float) -> Term:
-        types = lay.weights, lay.activations
-        return "mlp", "rank_tokens", product(d, c, count, n, k, *types)
+    def gemm(count: float, n: float, k: float) -> Iterator[Term]:
+        return products_of(d, c, "mlp", count, n, k, lay.mlp)
 
     if m["stream_mixes"] > 0.0:
         mixes = stream_line(d, c, h, m["streams"]).times(m["stream_mixes"])
@@ -128,14 +124,14 @@ def around(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     if m["residual_slots"] > 0.0:
         yield moved(2.0 * layers, residual_bytes(h, m["residual_slots"]))
     if width > 0.0:
-        yield gemm(1.0, layers * width, h)
+        yield from gemm(1.0, layers * width, h)
         yield moved(1.0, layer_lookup_bytes(layers, width))
-        yield gemm(layers, width, h)
-        yield gemm(layers, h, width)
+        yield from gemm(layers, width, h)
+        yield from gemm(layers, h, width)
         yield moved(layers, layer_embedding_bytes(width))
     if low > 0.0:
-        yield gemm(layers, low, h)
-        yield gemm(layers, h, low)
+        yield from gemm(layers, low, h)
+        yield from gemm(layers, h, low)
 
 
 def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -252,7 +248,7 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         *mlp(d, c, m, lay),
         *around(d, c, m, lay),
         ("head", "head_sequences",
-         product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)),
+         product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.head, lay.head)),
         *collectives(d, c, m, lay),
     ]  # fmt: skip
     line, measured_experts = experts(d, c, m, p, lay)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tokenroof.reference.inference.cost import Hardware
 from tokenroof.reference.inference.gemm import Gemm
 from tokenroof.reference.inference.operators import Line, gemm_line
-from tokenroof.reference.inference.prepared import Product
+from tokenroof.reference.inference.prepared import Product, Term
+from tokenroof.reference.inference.structure import ModuleTypes
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
@@ -20,3 +23,15 @@ def product(
         return gemm_line(d, c, n, k, weight, activation).times(count)
     hardware = Hardware.of(d, peak_of(d, weight))
     return Product(Gemm(own, hardware, n, k, STORED[weight], ACTIVATION[activation]), count)
+
+
+def products_of(
+    d: Record, c: Record, group: str, count: float, n: float, k: float, types: ModuleTypes
+) -> Iterator[Term]:
+    """Products of a kind of module: in the layers of its own type, and in those that are left wide."""
+    share = types.wide_share
+    if share < 1.0:
+        own = product(d, c, count * (1.0 - share), n, k, types.weights, types.activations)
+        yield group, "rank_tokens", own
+    if count * share > 0.0:
+        yield group, "rank_tokens", product(d, c, count * share, n, k, types.wide, types.wide)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from tokenroof.reference.inference.heads import (
     compressing_layers,
     head_groups,
@@ -12,12 +14,58 @@ from tokenroof.reference.records.dtypes import ACTIVATION, STORED, type_name
 from tokenroof.reference.records.records import Record
 
 
-def mixer_types(model: Record, plan: Record) -> tuple[str, str]:
-    """Types of weights and activations of the mixers: bf16 in mixtures of fewer than eight bits."""
-    weights, activations = type_name(plan["weights"]), type_name(plan["activations"])
-    if model["moe_layers"] > 0.0 and STORED[weights] < 1.0:
-        return "bf16", "bf16"
-    return weights, activations
+class ModuleTypes(NamedTuple):
+    """Types of a kind of module; `wide_share` of its layers are wide in both."""
+
+    weights: str
+    activations: str
+    wide: str
+    wide_share: float
+
+    @property
+    def stored(self) -> float:
+        """Bytes of an element in the mean."""
+        return (1.0 - self.wide_share) * STORED[self.weights] + self.wide_share * STORED[self.wide]
+
+    @property
+    def quantised(self) -> float:
+        """Share of the layers in front of whose products activations are quantised."""
+        return 1.0 - self.wide_share if ACTIVATION[self.activations] < 2.0 else 0.0
+
+
+def wide_type(plan: Record) -> str:
+    """Type of what quantised checkpoints leave as it was."""
+    weights = type_name(plan["weights"])
+    return weights if weights in ("fp32", "tf32") else "bf16"
+
+
+def _types(plan: Record, named: float, wide_share: float, usual: str = "") -> ModuleTypes:
+    """Of a module for which the plan names a type, or none (below 0): then the usual one, or the weights'."""
+    weights, wide = type_name(plan["weights"]), wide_type(plan)
+    own = type_name(named) if named >= 0.0 else usual or weights
+    activations = type_name(plan["activations"]) if own == weights else own
+    return ModuleTypes(own, activations, wide, wide_share)
+
+
+def mixer_types(model: Record, plan: Record) -> ModuleTypes:
+    """Of the mixers: unless the plan names them, bf16 in mixtures of fewer than eight bits."""
+    narrow = model["moe_layers"] > 0.0 and STORED[type_name(plan["weights"])] < 1.0
+    return _types(plan, plan["attention"], plan["attention_wide"], "bf16" if narrow else "")
+
+
+def mlp_types(plan: Record) -> ModuleTypes:
+    """Of dense MLPs."""
+    return _types(plan, -1.0, plan["mlp_wide"])
+
+
+def shared_types(plan: Record) -> ModuleTypes:
+    """Of shared experts."""
+    return _types(plan, plan["shared_experts"], plan["shared_wide"])
+
+
+def head_type(plan: Record) -> str:
+    """Of the output matrix: left as it was unless the plan names a type."""
+    return type_name(plan["head"]) if plan["head"] >= 0.0 else wide_type(plan)
 
 
 def softmax_parameters(model: Record) -> float:
@@ -57,31 +105,29 @@ def mixer_parameters(model: Record) -> float:
 
 def kernels_of_step(model: Record, plan: Record) -> float:
     """Kernels that a step launches on each device."""
-    _, activations = mixer_types(model, plan)
-    quantised_mixer = ACTIVATION[activations] < 2.0
-    quantised_mlp = ACTIVATION[type_name(plan["activations"])] < 2.0
-    quantised_experts = ACTIVATION[type_name(plan["experts"])] < 2.0
-    attention = ["qkv", "rotate and cache", "attention", "output"] + ["quantise"] * quantised_mixer
+    mixer, mlp = mixer_types(model, plan).quantised, mlp_types(plan).quantised
+    experts = ACTIVATION[type_name(plan["experts"])] < 2.0
+    attention = len(["qkv", "rotate and cache", "attention", "output"]) + mixer
     if model["kv_lora_rank"] > 0.0:
-        attention += ["up", "fold queries", "fold results"] + ["quantise"] * quantised_mixer
+        attention += len(["up", "fold queries", "fold results"]) + mixer
     if model["single_key"] > 0.0 and model["q_lora_rank"] > 0.0:
-        attention += ["queries' low rank", "results' low rank"]
-    recurrent = ["kernel"] * 14 + ["quantise"] * quantised_mixer
-    dense = ["gate and up", "activation", "down"] + ["quantise"] * quantised_mlp
-    mixture = ["router", "top-k", "permute", "experts", "sum"] + ["quantise"] * quantised_experts
+        attention += len(["queries' low rank", "results' low rank"])
+    recurrent = 14 + mixer
+    dense = len(["gate and up", "activation", "down"]) + mlp
+    mixture = len(["router", "top-k", "permute", "experts", "sum"]) + float(experts)
     if model["shared_ffn"] > 0.0:
-        mixture += ["shared expert"] + ["quantise"] * quantised_mlp
+        mixture += len(["shared expert"]) + shared_types(plan).quantised
     if model["moe_latent"] > 0.0:
-        mixture += ["down", "up"]
+        mixture += len(["down", "up"])
     ends = ["embedding", "head"]
     return (
         len(ends)
         + model["norms"]
-        + softmax_layers(model) * len(attention)
+        + softmax_layers(model) * attention
         + kernels_around(model)
-        + (model["linear_layers"] + model["mamba_layers"]) * len(recurrent)
-        + (model["dense_layers"] + model["wide_layers"]) * len(dense)
-        + model["moe_layers"] * len(mixture)
+        + (model["linear_layers"] + model["mamba_layers"]) * recurrent
+        + (model["dense_layers"] + model["wide_layers"]) * dense
+        + model["moe_layers"] * mixture
     )
 
 

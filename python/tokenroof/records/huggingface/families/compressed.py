@@ -43,6 +43,10 @@ def deepseek_v4(r: Reader) -> Values:
         raise ValueError(f"num_key_value_heads is {v['kv_heads']}; allowed: 1, for all heads")
     light = ratios.count(LIGHT)
     streams = r.size("hc_mult", default=4)
+    r.words("mlp_layer_types", ("hash_moe", "moe", "sparse"), v["layers"])
+    r.unused(
+        "compress_rates", "layer_types", "qk_nope_head_dim", "v_head_dim"
+    )  # said by others already
     v |= {
         "full_layers": 0, "window_layers": ratios.count(0), "window": r.size("sliding_window", default=128),
         "compressed_layers": len(ratios) - ratios.count(0) - light,
@@ -69,6 +73,7 @@ def deepseek_v32(r: Reader) -> Values:
         "index_head_dim": r.size("index_head_dim"),
         "index_topk": r.size("index_topk"),
     }
+    r.words("layer_types", ("indexed_attention",), v["layers"])
     kinds = r.words("indexer_types", ("full", "shared"), v["layers"])
     every = r.size("index_topk_freq", default=1)
     own = r.size("index_skip_topk_offset", default=every - 1, low=0)
@@ -104,16 +109,35 @@ def minimax_m3(r: Reader) -> Values:
         shared_ffn=shared * r.size("n_shared_experts", default=1, low=0),
         router_bias=r.flag("use_routing_bias", default=True),
     )  # fmt: skip
+    kinds = ("full_attention", "minimax_m3_sparse")
+    named = r.words("layer_types", kinds, v["layers"])
     if not r.has("sparse_attention_config"):
-        return v
+        sparse = named.count(kinds[1])
+        if not sparse:  # what an indexer would be, without one
+            r.unused("index_topk_blocks", "index_block_size", "index_n_heads", "index_head_dim",
+                     "index_local_blocks")  # fmt: skip
+            return v
+        r.unused("index_local_blocks")
+        return _blocks(v, sparse, r.size("index_topk_blocks") * r.size("index_block_size"),
+                       r.size("index_n_heads"), r.size("index_head_dim"))  # fmt: skip
     part = r.part("sparse_attention_config")
+    # how a block's score is made, and which ones are always seen; the indexer has no values of its own
+    part.unused(
+        "sparse_score_type", "sparse_init_block", "sparse_local_block", "sparse_disable_index_value",
+    )  # fmt: skip
     choosing = _switches(part, "sparse_attention_freq", v["layers"])
-    sparse = choosing.count(1) if choosing else v["layers"]
+    sparse = choosing.count(1) if choosing else named.count(kinds[1]) if named else v["layers"]
     if not part.flag("use_sparse_attention", default=True) or not sparse:
         return v
-    chosen = part.size("sparse_topk_blocks") * part.size("sparse_block_size")
+    return _blocks(
+        v, sparse, part.size("sparse_topk_blocks") * part.size("sparse_block_size"),
+        part.size("sparse_num_index_heads"), part.size("sparse_index_dim"),
+    )  # fmt: skip
+
+
+def _blocks(v: Values, layers: int, chosen: int, heads: int, width: int) -> Values:
+    """Layers that choose blocks of keys: so many keys, by an indexer without weights of its heads."""
     return {
-        **v, "sparse_layers": sparse, "index_layers": sparse, "index_topk": chosen,
-        "index_heads": part.size("sparse_num_index_heads"),
-        "index_head_dim": part.size("sparse_index_dim"), "index_unweighted": True,
+        **v, "sparse_layers": layers, "index_layers": layers, "index_topk": chosen,
+        "index_heads": heads, "index_head_dim": width, "index_unweighted": True,
     }  # fmt: skip

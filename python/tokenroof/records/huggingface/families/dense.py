@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from tokenroof.records.huggingface.families.blocks import gated, windows
+from tokenroof.records.huggingface.families.blocks import (
+    all_full,
+    gated,
+    sliding,
+    sliding_pattern,
+)
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import LARGEST_SIZE, Reader, Values
 
 
-@family("llama")
-def llama(r: Reader) -> Values:
+def biased(r: Reader) -> Values:
+    """Llama's layers, and its two switches for biases."""
     bias = r.flag("attention_bias")
     return {**gated(r), "qkv_bias": bias, "out_bias": bias, "mlp_bias": r.flag("mlp_bias")}
+
+
+@family("llama")
+def llama(r: Reader) -> Values:
+    return all_full(r, biased(r))
 
 
 @family("mistral", "ministral", "ministral3")
@@ -19,78 +29,170 @@ def mistral(r: Reader) -> Values:
     window = r.size("sliding_window", default=0, low=0)
     longest = r.size("max_position_embeddings", default=LARGEST_SIZE)
     # a window over all positions limits nothing
-    return windows(v, 0, window) if 0 < window < longest else v
+    return sliding(
+        r, v, window if window < longest else 0, 0 if 0 < window < longest else v["layers"]
+    )
 
 
-def _sliding_choice(r: Reader, v: Values) -> Values:
+def sliding_choice(r: Reader, v: Values) -> Values:
     """Qwen's switch: the layers from max_window_layers on slide, if at all."""
-    if not r.flag("use_sliding_window"):
-        return v
+    on = r.flag("use_sliding_window")
     full = min(r.size("max_window_layers", default=v["layers"], low=0), v["layers"])
     window = r.size("sliding_window", default=0, low=0)
-    return windows(v, full, window) if window and full < v["layers"] else v
+    if not on:
+        return all_full(r, v)
+    return sliding(r, v, window, full if window else v["layers"])
 
 
-@family("qwen2", "qwen2_vl", "qwen2_5_vl")
+@family("qwen2", "qwen2_vl", "qwen2_5_vl", "qwen2_5_omni")
 def qwen2(r: Reader) -> Values:
-    return _sliding_choice(r, {**gated(r), "qkv_bias": True})
+    r.unused("attention_bias", "qkv_bias")  # always there
+    return sliding_choice(r, {**gated(r), "qkv_bias": True})
 
 
 @family("qwen3", "qwen3_vl")
 def qwen3(r: Reader) -> Values:
-    v = _sliding_choice(r, llama(r))
+    v = sliding_choice(r, biased(r))
     return {**v, "qk_norm": 2 * v["head_dim"]}
 
 
 @family("gemma")
 def gemma(r: Reader) -> Values:
-    return {**gated(r), "tied": r.flag("tie_word_embeddings", default=True)}
+    bias = r.flag("attention_bias")
+    return {**gated(r), "qkv_bias": bias, "out_bias": bias}
 
 
 @family("gemma2")
 def gemma2(r: Reader) -> Values:
     v = {**gemma(r), "norms_per_layer": 4}
-    return windows(v, v["layers"] // 2, r.size("sliding_window", default=4096))
-
-
-# What the architecture's own defaults leave unsaid in its files.
-_GEMMA3_DEFAULTS = {
-    "vocab_size": 262208, "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
-    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256, "sliding_window": 4096,
-    "max_position_embeddings": 131072,
-}  # fmt: skip
+    return sliding(r, v, r.size("sliding_window"), v["layers"] // 2)
 
 
 @family("gemma3")
 def gemma3(r: Reader) -> Values:
-    if not r.has("hidden_size"):
-        r.size("hidden_size")  # an empty config is no Gemma
-    given = {key: value for key, value in r.config.items() if value is not None}
-    r = Reader({**_GEMMA3_DEFAULTS, **given})
     v = {**gemma(r), "norms_per_layer": 4}
     v["qk_norm"] = 2 * v["head_dim"]
-    kinds = r.words("layer_types", ("sliding_attention", "full_attention"), v["layers"])
-    every = r.size("sliding_window_pattern", "_sliding_window_pattern", default=6)
-    full = kinds.count("full_attention") if kinds else v["layers"] // every
-    return windows(v, full, r.size("sliding_window", default=1024))
+    every = r.size("sliding_window_pattern", "_sliding_window_pattern")
+    return sliding_pattern(r, v, every, r.size("sliding_window"))
 
 
-@family("phi3")
+@family("phi3", "phi4_multimodal")
 def phi3(r: Reader) -> Values:
     # its window is as wide as the context it was trained on: counted as full attention
-    return gated(r)
+    r.size("sliding_window", default=0, low=0)
+    bias = r.flag("attention_bias")
+    return {**all_full(r, gated(r)), "out_bias": bias, "mlp_bias": r.flag("mlp_bias")}
 
 
 @family("cohere")
 def cohere(r: Reader) -> Values:
-    v = {**llama(r), "norms_per_layer": 1}
+    v = {**biased(r), "norms_per_layer": 1}
     if r.flag("use_qk_norm"):
         v["qk_norm"] = (v["heads"] + v["kv_heads"]) * v["head_dim"]
-    return {**v, "tied": r.flag("tie_word_embeddings", default=True)}
+    return v
 
 
 @family("cohere2")
 def cohere2(r: Reader) -> Values:
     v = cohere(r)
     every = r.size("sliding_window_pattern", "_sliding_window_pattern", default=4)
-    return windows(v, v["layers"] // every, r.size("sliding_window", default=4096))
+    return sliding_pattern(r, v, every, r.size("sliding_window"))
+
+
+@family("olmo2")
+def olmo2(r: Reader) -> Values:
+    """Norms of the whole of queries and of keys, and behind the layers in place of ahead of them."""
+    v = biased(r)
+    return {**all_full(r, v), "qk_norm": (v["heads"] + v["kv_heads"]) * v["head_dim"]}
+
+
+@family("olmo3")
+def olmo3(r: Reader) -> Values:
+    v = biased(r)
+    v["qk_norm"] = (v["heads"] + v["kv_heads"]) * v["head_dim"]
+    every = r.size("full_attention_interval", default=4)
+    return sliding_pattern(r, v, every, r.size("sliding_window", default=4096))
+
+
+@family("seed_oss")
+def seed_oss(r: Reader) -> Values:
+    return {
+        **all_full(r, gated(r)), "qkv_bias": r.flag("attention_bias", default=True),
+        "out_bias": r.flag("attention_out_bias"), "mlp_bias": r.flag("mlp_bias"),
+    }  # fmt: skip
+
+
+@family("exaone4")
+def exaone4(r: Reader) -> Values:
+    """Norms behind the layers and of each head; one layer of full attention in four."""
+    v = {**gated(r)}
+    v["qk_norm"] = 2 * v["head_dim"]
+    window = r.size("sliding_window", default=0, low=0)
+    pattern = r.raw("sliding_window_pattern")
+    layers = v["layers"]
+    if isinstance(pattern, str):
+        if not pattern or set(pattern) - set("LG"):
+            raise ValueError(
+                f"sliding_window_pattern is {pattern!r}; allowed: a number, or one of L G per layer"
+            )
+        marks = [pattern[i % len(pattern)] == "G" for i in range(layers)]
+    else:
+        every = r.size("sliding_window_pattern", default=4)
+        marks = [(i + 1) % every == 0 for i in range(layers)]
+    return sliding(r, v, window, sum(marks) if window else layers)
+
+
+@family("smollm3")
+def smollm3(r: Reader) -> Values:
+    """Llama's, with layers that rotate nothing, and Qwen's switch for windows."""
+    r.raw("no_rope_layers")
+    r.raw("no_rope_layer_interval")
+    return sliding_choice(r, biased(r))
+
+
+@family("hunyuan_v1_dense")
+def hunyuan_dense(r: Reader) -> Values:
+    """Llama's, with norms of each head's queries and keys."""
+    v = all_full(r, biased(r))
+    r.must_be("use_cla", False)
+    norm = r.flag("use_qk_norm", default=True)
+    return {**v, "qk_norm": 2 * v["head_dim"] if norm else 0}
+
+
+@family("ernie4_5")
+def ernie4_5(r: Reader) -> Values:
+    bias = r.flag("use_bias")
+    return {**all_full(r, gated(r)), "qkv_bias": bias, "out_bias": bias, "mlp_bias": bias}
+
+
+@family("glm", "glm4")
+def glm(r: Reader) -> Values:
+    kind = str(r.config.get("model_type", ""))
+    bias = r.flag("attention_bias", default=True)
+    return {
+        **all_full(r, gated(r)),
+        "qkv_bias": bias,
+        "norms_per_layer": 4 if kind == "glm4" else 2,
+    }
+
+
+@family("internlm2")
+def internlm2(r: Reader) -> Values:
+    bias = r.flag("bias", default=False)
+    return {**all_full(r, gated(r)), "qkv_bias": bias, "out_bias": bias}
+
+
+@family("stablelm", "stablelm_epoch")
+def stablelm(r: Reader) -> Values:
+    v = {**gated(r), "qkv_bias": r.flag("use_qkv_bias"), "norm_bias": True}
+    if r.flag("use_parallel_residual"):
+        v["norms_per_layer"] = 1
+    if r.flag("qk_layernorm"):
+        v["qk_norm"] = (v["heads"] + v["kv_heads"]) * v["head_dim"]
+    return v
+
+
+@family("cwm")
+def cwm(r: Reader) -> Values:
+    v = biased(r)
+    return sliding_pattern(r, v, 4, r.size("sliding_window"), first=True)

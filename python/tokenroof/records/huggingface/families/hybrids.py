@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from tokenroof.records.huggingface.families.blocks import (
+    LAYERS,
+    MOST_LAYERS,
     basics,
     dense_but_every,
     dense_first,
     experts,
     gated,
+    layers_of,
 )
 from tokenroof.records.huggingface.families.latent import latent
 from tokenroof.records.huggingface.families.table import family
@@ -16,13 +19,13 @@ from tokenroof.records.huggingface.reader import Reader, Values, short
 
 def _delta_net(r: Reader, v: Values) -> Values:
     kinds = r.words("layer_types", ("linear_attention", "full_attention"), v["layers"])
-    full = (
-        kinds.count("full_attention")
-        if kinds
-        else v["layers"] // r.size("full_attention_interval", default=4)
-    )
+    every = r.size("full_attention_interval", default=4)
+    full = kinds.count("full_attention") if kinds else v["layers"] // every
+    bias = r.flag("attention_bias")
     return {
         **v,
+        "qkv_bias": bias,
+        "out_bias": bias,
         "full_layers": full,
         "linear_layers": v["layers"] - full,
         "q_multiplier": 2 if r.flag("attn_output_gate", default=True) else 1,
@@ -54,6 +57,8 @@ def qwen3_5(r: Reader) -> Values:
 def kimi_linear(r: Reader) -> Values:
     v = latent(r)
     part = r.part("linear_attn_config")
+    r.unused("activation_situ_beta", "activation_situ_linear_beta")  # of the activation
+    part.unused("gate_lower_bound")
     full, linear = part.numbers("full_attn_layers"), part.numbers("kda_layers")
     if len(full) + len(linear) != v["layers"]:
         raise ValueError(
@@ -65,7 +70,7 @@ def kimi_linear(r: Reader) -> Values:
         "full_layers": len(full), "linear_layers": len(linear), "linear_key_heads": heads,
         "linear_value_heads": heads, "linear_key_dim": width, "linear_value_dim": width,
         "linear_conv": part.size("short_conv_kernel_size"), "linear_gate_rank": width,
-        "linear_full_gate": part.flag("use_full_rank_gate"),
+        "linear_full_gate": part.flag("use_full_rank_gate"),  # of the output
         "q_multiplier": 2 if r.flag("mla_use_output_gate") else 1,
     }  # fmt: skip
     block = r.size("attn_res_block_size", default=0, low=0)
@@ -80,26 +85,46 @@ def kimi_linear(r: Reader) -> Values:
     )  # fmt: skip
 
 
-@family("nemotron_h")
-def nemotron_h(r: Reader) -> Values:
-    letters = {"mamba": "M", "attention": "*", "moe": "E", "mlp": "-"}
+_LETTERS = {
+    "mamba": "M", "linear_attention": "M", "attention": "*", "full_attention": "*", "moe": "E",
+    "mlp": "-",
+}  # fmt: skip
+
+
+def _block_pattern(r: Reader) -> str:
+    """A letter per block: the pattern, or the list that stands in its place, which count the blocks too."""
     pattern = r.text("hybrid_override_pattern")
-    blocks = r.config.get("layers_block_type")
-    if not pattern and blocks is not None:
+    name = "layers_block_type" if r.given("layers_block_type") else "layer_types"
+    blocks = r.raw(name)
+    if blocks is not None:
         layers = len(blocks) if isinstance(blocks, list) else 0
-        pattern = "".join(letters[b] for b in r.words("layers_block_type", tuple(letters), layers))
+        listed = "".join(_LETTERS[b] for b in r.words(name, tuple(_LETTERS), layers))
+        if pattern and pattern != listed:
+            raise ValueError(
+                f"{name} is {short(blocks)}; allowed: what hybrid_override_pattern says"
+            )
+        pattern = listed
     odd = sorted(set(pattern) - set("M*E-"))
-    if not pattern or odd:
+    if not pattern or odd or len(pattern) > MOST_LAYERS:
         raise ValueError(
             f"hybrid_override_pattern is {short(pattern)}; allowed: one of M * E - per block"
         )
-    v = basics(r)
-    if len(pattern) != v["layers"]:
+    layers = layers_of(r) if r.given(*LAYERS) else len(pattern)
+    if len(pattern) != layers:
         raise ValueError(
-            f"hybrid_override_pattern has {len(pattern)} letters; allowed: one per block, "
-            f"{v['layers']}"
+            f"hybrid_override_pattern has {len(pattern)} letters; allowed: one per block, {layers}"
         )
+    return pattern
+
+
+@family("nemotron_h")
+def nemotron_h(r: Reader) -> Values:
+    pattern = _block_pattern(r)
+    v = basics(r, layers=len(pattern))
     dense, moe = pattern.count("-"), pattern.count("E")
+    bias = r.flag("attention_bias")
+    projections = r.flag("mamba_proj_bias") or r.flag("use_bias")
+    r.unused("expand", "ssm_cfg")
     v = {
         **v,
         "mlp_matrices": 2,
@@ -110,16 +135,24 @@ def nemotron_h(r: Reader) -> Values:
         "mamba_head_dim": r.size("mamba_head_dim"),
         "mamba_groups": r.size("n_groups", "mamba_num_groups"),
         "mamba_state": r.size("ssm_state_size", "mamba_state_dim"),
-        "mamba_conv": r.size("conv_kernel", default=4),
+        "mamba_conv": r.size("conv_kernel", "mamba_d_conv", default=4),
+        "mamba_conv_bias": r.flag("use_conv_bias", default=True),
+        "mamba_proj_bias": projections,
         "dense_layers": dense,
         "ffn": r.size("intermediate_size") if dense else 0,
+        "qkv_bias": bias,
+        "out_bias": bias,
+        "mlp_bias": r.flag("mlp_bias"),
     }
+    if not dense:
+        r.unused("intermediate_size")
     if not moe:
         return v
+    narrow = v["ffn"]
     width = r.size("moe_shared_expert_intermediate_size", default=0, low=0)
     v = experts(
         v, r, 0, "moe_intermediate_size", router_bias=True,
         shared_ffn=width * r.size("n_shared_experts", default=1, low=0),
         moe_latent=r.size("moe_latent_size", default=0, low=0),
     )  # fmt: skip
-    return {**v, "moe_layers": moe, "dense_layers": dense}
+    return {**v, "moe_layers": moe, "dense_layers": dense, "ffn": narrow}

@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
-from tokenroof.records.huggingface.families.blocks import basics, dense_first, experts
+from tokenroof.records.huggingface.families.blocks import basics, dense_first, experts, with_extra
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import Reader, Values
 
 
 def latent(r: Reader) -> Values:
     """Heads over a shared latent, with an MLP in every layer."""
-    # widths of heads stand in fields of their own
-    v = {**basics(Reader({**r.config, "head_dim": 1})), "ffn": r.size("intermediate_size")}
-    nope, rope = r.size("qk_nope_head_dim"), r.size("qk_rope_head_dim")
+    nope, rope = r.size("qk_nope_head_dim", low=0), r.size("qk_rope_head_dim", low=0)
+    mla = r.flag("use_mla", default=nope > 0)
+    if not mla:  # plain attention under this name, as in DeepSeek-VL2 and -OCR
+        r.unused("q_lora_rank", "kv_lora_rank", "v_head_dim", "qk_rope_head_dim")
+        r.must_be("lm_head", True)
+        r.must_be("rm_head", False)
+        bias = r.flag("attention_bias")
+        width = 0 if r.given("head_dim") else r.size("hidden_size") // r.size("num_attention_heads")
+        v = basics(r, head_dim=width)
+        return {**v, "ffn": r.size("intermediate_size"), "qkv_bias": bias, "out_bias": bias}
+    if not (nope and rope):
+        name = "qk_rope_head_dim" if nope else "qk_nope_head_dim"
+        raise ValueError(f"{r.path}{name} is 0; allowed: a whole number >= 1 with latent attention")
+    # what files say of a head_dim is not used, nor how many heads of keys and values there are
+    v = {**basics(r, head_dim=nope + rope), "ffn": r.size("intermediate_size")}
+    v["kv_heads"] = v["heads"]
+    r.unused("head_dim", "qk_head_dim")
+    query, key = r.size("q_lora_rank", default=0, low=0), r.size("kv_lora_rank")
+    if r.flag("attention_bias"):  # of both projections down and of the output
+        v = with_extra(v, "attention", v["layers"] * (query + key + rope + v["hidden"]))
     return {
         **v,
         "head_dim": nope + rope,
-        "v_head_dim": r.size("v_head_dim"),
-        "q_lora_rank": r.size("q_lora_rank", default=0, low=0),
-        "kv_lora_rank": r.size("kv_lora_rank"),
+        "v_head_dim": r.size("v_head_dim", default=max(v["hidden"] // v["heads"], 1)),
+        "q_lora_rank": query,
+        "kv_lora_rank": key,
         "nope_head_dim": nope,
         "rope_head_dim": rope,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tokenroof.records.huggingface.families.blocks import basics, dense_first, experts, gated
 from tokenroof.records.huggingface.families.compressed import _switches
-from tokenroof.records.huggingface.families.dense import qwen2
 from tokenroof.records.huggingface.families.latent import latent
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import Reader, Values, short
@@ -32,6 +31,7 @@ def _sharing(r: Reader, kinds: list[str]) -> Values:
 def _layer_embedding(r: Reader, v: Values) -> Values:
     width = r.size("hidden_size_per_layer_input", default=256, low=0)
     if not width:
+        r.unused("vocab_size_per_layer_input")
         return {}
     vocab = r.size("vocab_size_per_layer_input", default=v["vocab"])
     return {"layer_embedding": width, "layer_vocab": vocab}
@@ -57,6 +57,7 @@ def gemma4(r: Reader) -> Values:
         v |= {"dense_layers": layers - shared, "wide_layers": shared, "wide_ffn": 2 * v["ffn"]}
     v["norms_per_layer"] = 4 + bool(v.get("layer_embedding")) + 3 * moe
     if not moe:
+        r.unused("num_experts", "top_k_experts", "moe_intermediate_size")
         return v
     count, topk = r.size("num_experts"), r.size("top_k_experts", "num_experts_per_tok")
     if topk > count:
@@ -70,7 +71,7 @@ def gemma4(r: Reader) -> Values:
 def gemma3n(r: Reader) -> Values:
     v = {**basics(r), "tied": r.flag("tie_word_embeddings", default=True)}
     layers = v["layers"]
-    widths = r.config.get("intermediate_size")
+    widths = r.raw("intermediate_size")
     if isinstance(widths, list):  # one per layer, and all alike
         sizes = r.numbers("intermediate_size")
         if not sizes or len(set(sizes)) > 1 or sizes[0] < 1:
@@ -81,6 +82,8 @@ def gemma3n(r: Reader) -> Values:
     else:
         v["ffn"] = r.size("intermediate_size")
     streams = r.size("altup_num_inputs", default=4)
+    r.unused("altup_active_idx", "altup_coef_clip", "altup_correct_scale", "altup_lr_multiplier",
+             "activation_sparsity_pattern")  # fmt: skip
     return {
         **v, **_sharing(r, _kinds(r, layers, 5)), **_layer_embedding(r, v),
         "qk_norm": 2 * v["head_dim"], "norms_per_layer": 5, "idle_kv_weights": True,
@@ -89,16 +92,14 @@ def gemma3n(r: Reader) -> Values:
     }  # fmt: skip
 
 
-@family("mimo")
-def mimo(r: Reader) -> Values:
-    return {**qwen2(r), "qkv_bias": r.flag("attention_bias", default=True)}
-
-
 @family("mimo_v2_flash", "mimo_v2")
 def mimo_v2(r: Reader) -> Values:
     v = gated(r)
     slides = _switches(r, "hybrid_layer_pattern", v["layers"])
     routed = _switches(r, "moe_layer_freq", v["layers"])
+    # sinks are a number a head; chunks and layouts are how engines run it
+    r.unused("add_full_attention_sink_bias", "add_swa_attention_sink_bias", "attention_chunk_size",
+             "attention_projection_layout", "hybrid_block_size")  # fmt: skip
     if not slides:
         raise ValueError(
             "hybrid_layer_pattern is missing; allowed: 0 or 1 per layer, 1 for a window"
@@ -120,7 +121,7 @@ def mimo_v2(r: Reader) -> Values:
 
 def _enumerated(r: Reader, name: str) -> set[int]:
     """Layers named by a list, or by a text with commas."""
-    value = r.config.get(name)
+    value = r.raw(name)
     if not isinstance(value, str):
         return set(r.numbers(name))
     words = [word.strip() for word in value.split(",") if word.strip()]
@@ -140,8 +141,12 @@ def step3(r: Reader) -> Values:
         "window": r.size("sliding_window", default=512), "qk_norm": 2 * v["head_dim"],
         "head_gate": r.flag("use_head_wise_attn_gate"),
     }  # fmt: skip
+    r.unused("n_shared_experts", "num_key_value_heads", "moe_every_n_layer", "moe_layer_offset", "use_moe",
+             "att_impl_type", "use_qk_norm", "need_fp32_gate", "moe_router_activation", "use_rope_layers",
+             "mlp_layer_types", "num_sliding_attention_heads")  # fmt: skip
     if r.has("attention_other_setting"):
         part = r.part("attention_other_setting")
+        part.unused("attention_type", "true_head_dim")
         v |= {
             "window_heads": part.size("num_attention_heads"),
             "window_kv_heads": part.size("num_attention_groups", "num_key_value_heads"),
@@ -163,13 +168,15 @@ def longcat_flash(r: Reader) -> Values:
     for name in ("ngram_vocab_size_ratio", "oe_vocab_size_ratio"):
         if r.has(name):
             raise ValueError(
-                f"{name} is {short(r.config[name])}; allowed: none, as its tables are not known"
+                f"{name} is {short(r.raw(name))}; allowed: none, as its tables are not known"
             )
+    r.unused("attention_method", "mla_scale_q_lora", "mla_scale_kv_lora", "zero_expert_type", "qk_head_dim",
+             "num_hidden_layers", "router_bias")  # fmt: skip
     layers = r.size("num_layers", "num_hidden_layers", high=100_000)
     config = {**r.config, "num_hidden_layers": 2 * layers,
               "intermediate_size": r.size("ffn_hidden_size", "intermediate_size")}  # fmt: skip
     v = experts(
-        latent(Reader(config)), r, 0, "expert_ffn_hidden_size", "moe_intermediate_size",
+        latent(r.over(config)), r, 0, "expert_ffn_hidden_size", "moe_intermediate_size",
         router_bias=True, zero_experts=r.size("zero_expert_num", default=0, low=0),
     )  # fmt: skip
     return {

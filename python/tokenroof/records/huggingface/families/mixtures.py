@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from tokenroof.records.huggingface.families.blocks import (
     MOST_LAYERS,
+    all_full,
     basics,
     dense_but_every,
+    dense_first,
     experts,
-    gated,
+    sliding,
     windows,
 )
 from tokenroof.records.huggingface.families.dense import mistral, qwen2, qwen3
 from tokenroof.records.huggingface.families.table import family
-from tokenroof.records.huggingface.reader import Reader, Values
+from tokenroof.records.huggingface.reader import Reader, Values, short
 
 
 @family("mixtral")
@@ -43,6 +45,7 @@ def grok(r: Reader) -> Values:
     hidden = r.size("emb_size", "hidden_size")
     layers = r.size("num_layers", "num_hidden_layers", high=MOST_LAYERS)
     heads = r.size("num_q_heads", "num_attention_heads")
+    r.unused("widening_factor", "output_multiplier_scale")  # the width of experts is stated
     return {
         "hidden": hidden, "vocab": r.size("vocab_size"), "layers": layers, "full_layers": layers,
         "heads": heads, "kv_heads": r.size("num_kv_heads", "num_key_value_heads"),
@@ -66,6 +69,8 @@ def qwen2_moe(r: Reader) -> Values:
 @family("qwen3_moe", "qwen3_vl_moe")
 def qwen3_moe(r: Reader) -> Values:
     v = qwen3(r)
+    # files state these, and the class has no such part
+    r.unused("shared_expert_intermediate_size", "use_qk_norm")
     return experts(v, r, dense_but_every(r, v), "moe_intermediate_size")
 
 
@@ -75,6 +80,7 @@ def gpt_oss(r: Reader) -> Values:
     kinds = r.words("layer_types", ("sliding_attention", "full_attention"), v["layers"])
     full = kinds.count("full_attention") if kinds else v["layers"] // 2
     v = windows(v, full, r.size("sliding_window", default=128))
+    r.unused("experts_per_token")
     return experts(
         v, r, 0, "intermediate_size", router_bias=True, expert_bias=True, sinks=True,
         qkv_bias=r.flag("attention_bias", default=True),
@@ -84,19 +90,25 @@ def gpt_oss(r: Reader) -> Values:
 
 @family("glm4_moe")
 def glm4_moe(r: Reader) -> Values:
-    v = {**gated(r), "qkv_bias": r.flag("attention_bias")}
+    v = {**all_full(r, basics(r)), "qkv_bias": r.flag("attention_bias")}
+    dense = dense_first(r, v)
+    v["ffn"] = r.size("intermediate_size") if dense else r.size("intermediate_size", default=0)
     if r.flag("use_qk_norm"):
         v["qk_norm"] = 2 * v["head_dim"]
     shared = r.size("n_shared_experts", default=0, low=0) * r.size("moe_intermediate_size")
     return experts(
-        v, r, r.size("first_k_dense_replace", default=0, low=0), "moe_intermediate_size",
-        shared_ffn=shared, router_bias=True,
+        v, r, dense,
+        "moe_intermediate_size",
+        shared_ffn=shared,
+        router_bias=True,
     )  # fmt: skip
 
 
 @family("minimax_m2")
 def minimax_m2(r: Reader) -> Values:
-    v = basics(r)
+    v = all_full(r, basics(r))
+    if set(r.numbers("attn_type_list")) - {1}:
+        raise ValueError("attn_type_list has 0; allowed: 1 for each layer, softmax attention")
     norm = (
         (v["heads"] + v["kv_heads"]) * v["head_dim"] if r.flag("use_qk_norm", default=True) else 0
     )
@@ -111,10 +123,18 @@ def minimax_m2(r: Reader) -> Values:
 def llama4(r: Reader) -> Values:
     v = {**basics(r), "ffn": r.size("intermediate_size_mlp", "intermediate_size")}
     routed = r.numbers("moe_layers")
-    step = r.size("interleave_moe_layer_step", default=1)
-    moe = len(set(routed)) if routed else v["layers"] // step
+    step = r.size("interleave_moe_layer_step", default=1, low=0)  # 0: no layer has experts
+    moe = len(set(routed)) if routed else v["layers"] // step if step else 0
+    if any(not 0 <= i < v["layers"] for i in routed):
+        raise ValueError(f"moe_layers is {short(routed)}; allowed: layers 0 to {v['layers'] - 1}")
+    bias = r.flag("attention_bias")
+    v |= {"qkv_bias": bias, "out_bias": bias}
+    r.flag("use_qk_norm")  # norms without weights
     chunk = r.size("attention_chunk_size", default=8192)
-    v = windows(v, v["layers"] // r.size("no_rope_layer_interval", default=4), chunk)
+    marks = r.numbers("no_rope_layers")  # those that rotate nothing see everything
+    every = r.size("no_rope_layer_interval", default=4)
+    full = marks[: v["layers"]].count(0) if marks else v["layers"] // every
+    v = sliding(r, v, chunk, full)
     return experts(
         v, r, v["layers"] - moe, "intermediate_size", shared_ffn=r.size("intermediate_size"),
     )  # fmt: skip

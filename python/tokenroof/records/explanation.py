@@ -1,0 +1,88 @@
+"""How a config was read, as a page: fields read, defaulted, harmless, and parameters by module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tokenroof.records.huggingface.reading import Reading
+
+if TYPE_CHECKING:
+    from tokenroof.records.model import Model
+
+__all__ = ["Explanation", "explain"]
+
+_WIDTH = 28
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """What was made of a model's config; its text is a page.
+
+    Attributes
+    ----------
+    name, model_type : str
+    read, defaulted : mapping
+        Fields that were read, and that were left out, with their values.
+    harmless : mapping
+        Fields that change neither shapes nor counts, with the reason.
+    parameters : mapping
+        Parameters by module [1]; they sum to `Model.parameters`.
+    active_parameters : int
+        Parameters that one token uses [1].
+    """
+
+    name: str
+    model_type: str
+    read: Mapping[str, Any]
+    defaulted: Mapping[str, Any]
+    harmless: Mapping[str, str]
+    parameters: Mapping[str, int]
+    active_parameters: int
+
+    def __str__(self) -> str:
+        lines = [f"{self.name}: read as {self.model_type}" if self.model_type else self.name]
+        for title, fields in (("read", self.read), ("left out, by default", self.defaulted)):
+            lines += ["", f"{title}:"] if fields else []
+            lines += [f"  {name:<{_WIDTH}} {_shown(value)}" for name, value in fields.items()]
+        lines += ["", "ignored as harmless:"] if self.harmless else []
+        lines += [f"  {name:<{_WIDTH}} {why}" for name, why in self.harmless.items()]
+        total = sum(self.parameters.values())
+        lines += ["", "parameters by module:"]
+        for name, count in self.parameters.items():
+            if count:
+                lines.append(f"  {name:<{_WIDTH}} {count:>20,} {100 * count / total:6.2f} %")
+        lines.append(f"  {'all':<{_WIDTH}} {total:>20,}")
+        lines.append(f"  {'of one token':<{_WIDTH}} {self.active_parameters:>20,}")
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list) and len(value) > 8:
+        kinds = {str(x): value.count(x) for x in value}
+        if len(kinds) <= 6:
+            return f"{len(value)}: " + ", ".join(f"{n} x {kind}" for kind, n in kinds.items())
+    text = repr(value)
+    return text if len(text) <= 70 else text[:67] + "..."
+
+
+def explain(model: Model) -> Explanation:
+    """The page of a model; of one that was not read from a config the counts alone.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> page = explain(tr.model("Qwen3-8B"))
+    >>> print(str(page).splitlines()[0])
+    Qwen3-8B: read as qwen3
+    """
+    reading = model.reading or Reading()
+    read = {name: value for name, value in reading.read.items() if not isinstance(value, Mapping)}
+    unused = {name: "not used by this architecture" for name in reading.unused}
+    return Explanation(
+        model.name, model.model_type, read, dict(reading.defaulted), {**reading.harmless, **unused},
+        model.parameter_groups(), model.active_parameters,
+    )  # fmt: skip
