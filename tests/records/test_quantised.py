@@ -286,6 +286,32 @@ def test_a_side_file_beside_the_config(tmp_path):
     assert tr.model(str(tmp_path / "config.json")).quantisation.method == "modelopt"
 
 
+def test_experts_whose_type_stands_beside():
+    """As DeepSeek-V4 says it: experts in FP4 with a scale per 32, the rest in FP8 blocks."""
+    beside = config("DeepSeek-V3", expert_dtype="fp4")
+    m = tr.Model.from_config(beside)
+    plan = tr.Plan.from_config(m)
+    assert (plan.weights, plan.experts, plan.shared_experts) == ("fp8_block", "mxfp4", None)
+    routed = m.routed_parameters
+    assert m.weight_bytes()["experts"] == routed / 2
+
+
+def test_layers_that_name_their_experts_one_by_one():
+    """Layer 1 names its expert 1 and layer 0 its expert 0: they are not the same."""
+    layers = {
+        "model.layers.3.mlp.experts.0": {"quant_algo": "FP8"},
+        "model.layers.4.mlp.experts.4": {"quant_algo": "FP8"},
+    }
+    mixed = {
+        "quant_method": "modelopt",
+        "quant_algo": "MIXED_PRECISION",
+        "quantized_layers": layers,
+    }
+    found = tr.Model.from_config(config("DeepSeek-V3", quantization_config=mixed))
+    one = 256 * 3 * 7168 * 2048
+    assert found.weight_bytes()["experts"] == one * (57 * 2 + 1)
+
+
 def test_layers_in_different_types():
     """Mixed precision by layer: each module's layers are counted in their own type."""
     layers = {f"model.layers.{i}.mlp.{x}_proj": {"quant_algo": "FP8"} for i in range(3)

@@ -73,8 +73,8 @@ def test_published_counts(config, language, parameters):
         # OpenGVLab/InternViT-300M-448px: 304.01 million
         ("internvl_chat", {"model_type": "intern_vit_6b"}, {}, 4096, 304_012_288, 33_570_816),
         # a MoonViT is a SigLIP whose table is as large and that ends with a norm, too
-        ("kimi_k25", {"vt_hidden_size": 1152, "vt_num_hidden_layers": 27}, {}, 7168, 416_866_032, 54_277_888),
-        ("qwen2_vl", {"embed_dim": 1280, "hidden_size": 3584}, {}, 3584, 631_183_360, 44_575_744),
+        ("kimi_k25", {"vt_hidden_size": 1152, "vt_num_attention_heads": 16}, {}, 7168, 416_866_032, 54_277_888),
+        ("qwen2_vl", {"embed_dim": 1280, "num_heads": 16, "hidden_size": 3584}, {}, 3584, 631_183_360, 44_575_744),
     ],
 )  # fmt: skip
 def test_more_towers(kind, vision, outer, width, tower, projector):
@@ -108,6 +108,11 @@ def test_windows_of_a_tower():
     (tower,) = tr.Model.from_config(whole("qwen2_5_vl", "Qwen2.5-7B", QWEN25)).towers
     assert (tower.window_layers, tower.window, tower.merge) == (28, 64, 2)
     assert tower.patches(448, 450) == 32 * 34  # whole pairs of patches
+
+
+def test_a_part_too_short_to_be_a_tower_is_left_out():
+    short = whole("gemma3", "Gemma-3-4B", {"hidden_size": 1152, "num_hidden_layers": 27})
+    assert tr.Model.from_config(short).towers == ()
 
 
 def test_a_tower_of_another_kind_is_left_out():

@@ -62,6 +62,12 @@ def add_plan(command: ArgumentParser) -> None:
     group.add_argument(
         "--experts", metavar="TYPE", help="of the experts; as released, or as --weights if given"
     )
+    for name, text in (
+        ("attention", "of the mixers' projections"),
+        ("shared-experts", "of shared experts"),
+        ("head", "of the output matrix; 16 bits"),
+    ):
+        group.add_argument(f"--{name}", metavar="TYPE", help=f"{text}; as released")
     group.add_argument("--activations", metavar="TYPE", help="of the maths; as the weights")
     group.add_argument(
         "--kv-cache", metavar="TYPE", help="of the KV cache; as the checkpoint says, or bf16"
@@ -77,7 +83,7 @@ def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
 
     names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "engine")
     given = {name: getattr(arguments, name) for name in names}
-    types = ("weights", "experts", "activations", "kv_cache")
+    types = ("weights", "experts", "activations", "kv_cache", "attention", "shared_experts", "head")
     asked = {name: value for name in types if (value := getattr(arguments, name)) is not None}
     released = {} if model is None or "weights" in asked else released_plan(model)
     return Plan(**{**released, **asked, **given})
@@ -98,6 +104,9 @@ def flags_of(plan: Plan) -> str:
     flags.append(f"--weights {plan.weights}")
     if plan.experts != plan.weights:
         flags.append(f"--experts {plan.experts}")
+    for name in ("attention", "shared_experts", "head"):
+        if getattr(plan, name) is not None:
+            flags.append(f"--{name.replace('_', '-')} {getattr(plan, name)}")
     if plan.kv_cache != "bf16":
         flags.append(f"--kv-cache {plan.kv_cache}")
     return " ".join(flags)

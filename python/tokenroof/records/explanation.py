@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tokenroof.records.huggingface.reading import Reading
-
-if TYPE_CHECKING:
-    from tokenroof.records.model import Model
 
 __all__ = ["Explanation", "explain"]
 
@@ -69,20 +66,44 @@ def _shown(value: object) -> str:
     return text if len(text) <= 70 else text[:67] + "..."
 
 
-def explain(model: Model) -> Explanation:
+def explain(
+    name: str,
+    model_type: str,
+    reading: Reading | None,
+    parameters: Mapping[str, int],
+    active_parameters: int,
+) -> Explanation:
     """The page of a model; of one that was not read from a config the counts alone.
+
+    Parameters
+    ----------
+    name, model_type : str
+    reading : Reading or None
+        What was made of the config's fields.
+    parameters : mapping
+        Parameters by module [1].
+    active_parameters : int
+        Parameters that one token uses [1].
+
+    Returns
+    -------
+    Explanation
 
     Examples
     --------
-    >>> import tokenroof as tr
-    >>> page = explain(tr.model("Qwen3-8B"))
-    >>> print(str(page).splitlines()[0])
-    Qwen3-8B: read as qwen3
+    >>> print(explain("tiny", "", None, {"mlp": 300, "head": 100}, 400))
+    tiny
+    <BLANKLINE>
+    parameters by module:
+      mlp                                           300  75.00 %
+      head                                          100  25.00 %
+      all                                           400
+      of one token                                  400
     """
-    reading = model.reading or Reading()
-    read = {name: value for name, value in reading.read.items() if not isinstance(value, Mapping)}
-    unused = {name: "not used by this architecture" for name in reading.unused}
+    reading = reading or Reading()
+    read = {field: value for field, value in reading.read.items() if not isinstance(value, Mapping)}
+    unused = {field: "not used by this architecture" for field in reading.unused}
     return Explanation(
-        model.name, model.model_type, read, dict(reading.defaulted), {**reading.harmless, **unused},
-        model.parameter_groups(), model.active_parameters,
+        name, model_type, read, dict(reading.defaulted), {**reading.harmless, **unused}, parameters,
+        active_parameters,
     )  # fmt: skip

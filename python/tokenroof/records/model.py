@@ -189,7 +189,9 @@ class Model(Shapes):
         """
         from tokenroof.records.explanation import explain  # where it is asked for
 
-        return explain(self)
+        return explain(
+            self.name, self.model_type, self.reading, self._groups, self.active_parameters
+        )
 
     def parameter_groups(self) -> dict[str, int]:
         """Parameters by group, counted from the shapes; they sum to `parameters`."""

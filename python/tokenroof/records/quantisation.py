@@ -158,9 +158,10 @@ def _layers_of(patterns: tuple[str, ...], layers: int) -> dict[int, int]:
                 for layer in range(layers + 1):
                     said.setdefault(layer, set()).add(f"{layer} {pattern}")
             continue
-        for number in _LAYER.findall(pattern):
-            if len(number) < 6:
-                said.setdefault(int(number), set()).add(pattern.replace(number, "#"))
+        for found in _LAYER.finditer(pattern):
+            if len(found[1]) < 6:
+                rest = f"{pattern[: found.start(1)]}#{pattern[found.end(1) :]}"
+                said.setdefault(int(found[1]), set()).add(rest)
     first: dict[frozenset[str], int] = {}
     return {layer: first.setdefault(frozenset(said[layer]), layer) for layer in sorted(said)}
 

@@ -24,12 +24,11 @@ TR_HD double weight_bytes(const double* m, const double* p) {
     // a table that is tied is the head's
     const double table = embedding * wide, output = head * dtype_bytes(head_type(p));
     const double outer = p[plan::pp] > 1.0 ? max_nan(table, output) : table + output;
-    // what modules weigh beyond the rest's type: mixers' projections, MLPs, shared experts, routers
+    // what modules weigh beyond the rest's type: mixers' projections, MLPs, shared experts
     const double mlp = m[model::mlp_matrices] * h;
     const double beyond = mixer_parameters(m) * (module_bytes(mixer_types(m, p)) - each) +
                           m[model::dense_layers] * (mlp * m[model::ffn]) * (module_bytes(mlp_types(p)) - each) +
-                          m[model::moe_layers] * (mlp * m[model::shared_ffn]) * (module_bytes(shared_types(p)) - each) +
-                          m[model::moe_layers] * (m[model::experts] * h) * (wide - each);
+                          m[model::moe_layers] * (mlp * m[model::shared_ffn]) * (module_bytes(shared_types(p)) - each);
     return (rest * each + beyond) / (p[plan::tp] * p[plan::pp]) +
            routed * dtype_bytes(int(p[plan::experts])) /
                (p[plan::moe_tp] * p[plan::moe_ep] * p[plan::pp]) +

@@ -17,7 +17,7 @@ from tokenroof.records.huggingface.families import FAMILIES
 from tokenroof.records.huggingface.families.table import defaults_of
 from tokenroof.records.huggingface.heads import output
 from tokenroof.records.huggingface.nearest import unknown_family
-from tokenroof.records.huggingface.quantised import quantisation, stored_type
+from tokenroof.records.huggingface.quantised import quantisation, stored_type, with_experts
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
 from tokenroof.records.huggingface.towers import read_towers
@@ -117,7 +117,7 @@ def read_config(
     if quantised is not None:
         if not isinstance(quantised, Mapping):
             raise TypeError(f"quantization_config is {short(quantised)}; allowed: an object")
-        values["quantisation"] = quantisation(quantised)
+        values["quantisation"] = with_experts(quantisation(quantised), inner.text("expert_dtype"))
     values["mtp_tables"] = model_type.startswith(_MTP_TABLES)
     values["mtp_stored"] = not model_type.startswith(_MTP_APART)
     values["mtp_modules"] = inner.size(
@@ -134,7 +134,7 @@ def read_config(
 
 def read_fields(r: Reader, kind: str) -> Values:
     """Shapes, output and context of a text model's fields, by the rules of a family that is known."""
-    if not r.given(*_WIDTHS):
+    if not r.given(*_WIDTHS, *getattr(FAMILIES[kind], "renamed", ())):
         # a file without a width describes no model
         raise ValueError(f"{r.path}hidden_size is missing; allowed: a whole number >= 1")
     values = FAMILIES[kind](r)

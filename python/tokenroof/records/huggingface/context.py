@@ -13,15 +13,12 @@ _NAMES = (
     "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "max_sequence_length",
     "sequence_len", "model_max_length", "n_ctx", "max_seq_length", "seq_len", "max_position_embedding",
 )  # fmt: skip
-# stretched by `factor` from what the file states; of other kinds the file states the whole, or tables do
-_STRETCHED = ("linear", "dynamic", "ntk")
 
 
 def longest_context(r: Reader) -> int:
     """Tokens of the longest context; 0 where the file does not say.
 
-    As engines take it: positions as stated; with YaRN at least the original ones times the factor; with
-    linear or dynamic scaling the stated ones times the factor, which Gemma 3 has in them.
+    Positions as the file states them; with YaRN at least the original ones times the factor.
     """
     stated = r.size(*_NAMES, default=0, low=0)
     if not stated:
@@ -34,8 +31,7 @@ def longest_context(r: Reader) -> int:
     original = _positive(scaling.get("original_max_position_embeddings"))
     if kind == "yarn" and factor and original:
         return max(stated, _whole(original * factor))
-    gemma = str(r.config.get("model_type", "")).startswith("gemma3")
-    return _whole(stated * factor) if kind in _STRETCHED and factor and not gemma else stated
+    return stated
 
 
 def _positive(value: object) -> float:

@@ -25,7 +25,8 @@ def _fit(kind: str, fields: Mapping[str, Any]) -> tuple[int, int, list[str], lis
     except (ValueError, TypeError, ArithmeticError, LookupError, AttributeError):
         return None
     over = reading.close()
-    missing = [name for name in reading.defaulted if name in defaults_of(kind)]
+    stated = defaults_of(kind).keys() - {"max_position_embeddings"}
+    missing = [name for name in reading.defaulted if name in stated]
     return len(over) * 2 + len(missing), -len(reading.read), over, missing
 
 
@@ -37,11 +38,11 @@ def unknown_family(stated: str, fields: Mapping[str, Any]) -> ValueError:
     kind = stated.lower().replace("-", "_").replace(".", "_").removesuffix("_text")
     named = near_matches(kind, sorted(FAMILIES))
     hint = f"; did you mean {', '.join(map(repr, named))}?" if named else ""
-    fits = sorted(
-        (fit[:2], kind, *fit[2:]) for kind in sorted(FAMILIES) if (fit := _fit(kind, fields))
-    )
+    fits = [(kind, fit) for kind in FAMILIES if (fit := _fit(kind, fields))]
+    fits.sort(key=lambda found: found[1][:2])  # of the same fit the best known first
     if fits:
-        (_, first, over, missing), near = fits[0], [fit[1] for fit in fits[:_SHOWN]]
+        first, (*_, over, missing) = fits[0]
+        near = [name for name, _ in fits[:_SHOWN]]
         hint += f"; nearest by its fields: {', '.join(near)}"
         decide = [*(f"{name} (read by no rule of {first})" for name in over[:_SHOWN]),
                   *(f"{name} (left out)" for name in missing[:_SHOWN])]  # fmt: skip

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from tokenroof.records.huggingface.reader import Reader, short
 from tokenroof.records.quantisation import Quantisation, Rule, Stored
 
-__all__ = ["METHODS", "quantisation", "stored_type"]
+__all__ = ["METHODS", "quantisation", "stored_type", "with_experts"]
 
 _BITS = (4, 8)
 _ALGORITHMS = {
@@ -288,7 +289,7 @@ METHODS: dict[str, Callable[[Reader], Quantisation]] = {
 _ALIASES = {
     "awq_marlin": "awq", "gptq_marlin": "gptq", "auto-round": "gptq", "auto_round": "gptq",
     "modelopt_fp4": "modelopt", "modelopt_mxfp8": "modelopt", "modelopt_mixed": "modelopt",
-    "compressed_tensors": "compressed-tensors", "gpt_oss_mxfp4": "mxfp4",
+    "compressed_tensors": "compressed-tensors", "gpt_oss_mxfp4": "mxfp4", "mxfp8": "fp8",
 }  # fmt: skip
 
 
@@ -317,6 +318,24 @@ def quantisation(config: Mapping[str, Any]) -> Quantisation:
         return METHODS[named](Reader(config))
     except (ValueError, TypeError) as error:
         return Quantisation(named, refusal=f"quantization_config ({method}): {error}")
+
+
+_OF_EXPERTS = {"fp4": "MXFP4", "mxfp4": "MXFP4", "nvfp4": "NVFP4", "mxfp8": "MXFP8"}
+
+
+def with_experts(q: Quantisation, dtype: str) -> Quantisation:
+    """With routed experts of a type that stands beside the ``quantization_config``, as ``expert_dtype``.
+
+    Examples
+    --------
+    >>> q = with_experts(quantisation({"quant_method": "fp8"}), "fp4")
+    >>> q.stored(["mlp.experts.0.up_proj"], 0).type, q.stored(["mlp.shared_experts.up_proj"], 0).type
+    ('mxfp4', 'fp8')
+    """
+    if q.refusal or dtype.lower() not in _OF_EXPERTS:
+        return q
+    how = _ALGORITHMS[_OF_EXPERTS[dtype.lower()]]
+    return replace(q, rules=((("experts",), how), *q.rules))
 
 
 def stored_type(quantised: Mapping[str, Any]) -> str:

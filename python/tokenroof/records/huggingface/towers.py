@@ -283,9 +283,16 @@ _OF_WHOLE = {
 }  # fmt: skip
 
 
+_HEADS = ("num_attention_heads", "num_heads", "vt_num_attention_heads", "encoder_attention_heads")
+
+
 def _named(own: Mapping[str, Any], whole: Mapping[str, Any]) -> str:
-    """Which rule of the table reads a tower; empty: none."""
-    for stated in (own.get("model_type"), whole.get("model_type")):
+    """Which rule of the table reads a tower; empty: none.
+
+    A part that says neither its kind nor its heads is too short to be one.
+    """
+    described = any(own.get(name) is not None for name in _HEADS)
+    for stated in (own.get("model_type"), whole.get("model_type") if described else None):
         if isinstance(stated, str):
             name = stated.lower().replace("-", "_").replace(".", "_")
             name = _OF_WHOLE.get(name, name)

@@ -29,13 +29,11 @@ def weight_bytes(model: Record, plan: Record) -> float:
     table, output = embedding * wide, head * STORED[lay.head]
     ends = maximum(table, output) if lay.pp > 1.0 else table + output
     spread = plan["moe_tp"] * plan["moe_ep"] * lay.pp
-    h, moe = model["hidden"], model["moe_layers"]
-    mlp = model["mlp_matrices"] * h
+    mlp = model["mlp_matrices"] * model["hidden"]
     beyond = (
         mixer_parameters(model) * (lay.mixers.stored - each)
         + model["dense_layers"] * (mlp * model["ffn"]) * (lay.mlp.stored - each)
-        + moe * (mlp * model["shared_ffn"]) * (lay.shared.stored - each)
-        + moe * (model["experts"] * h) * (wide - each)
+        + model["moe_layers"] * (mlp * model["shared_ffn"]) * (lay.shared.stored - each)
     )
     return (
         (rest * each + beyond) / (lay.tp * lay.pp)

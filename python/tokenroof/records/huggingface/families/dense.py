@@ -65,6 +65,7 @@ def gemma(r: Reader) -> Values:
 @family("gemma2")
 def gemma2(r: Reader) -> Values:
     v = {**gemma(r), "norms_per_layer": 4}
+    r.unused("sliding_window_size")  # an older name of the window
     return sliding(r, v, r.size("sliding_window"), v["layers"] // 2)
 
 
@@ -80,6 +81,7 @@ def gemma3(r: Reader) -> Values:
 def phi3(r: Reader) -> Values:
     # its window is as wide as the context it was trained on: counted as full attention
     r.size("sliding_window", default=0, low=0)
+    r.unused("full_attn_mod")
     bias = r.flag("attention_bias")
     return {**all_full(r, gated(r)), "out_bias": bias, "mlp_bias": r.flag("mlp_bias")}
 
@@ -95,7 +97,7 @@ def cohere(r: Reader) -> Values:
 @family("cohere2")
 def cohere2(r: Reader) -> Values:
     v = cohere(r)
-    every = r.size("sliding_window_pattern", "_sliding_window_pattern", default=4)
+    every = r.size("sliding_window_pattern", "_sliding_window_pattern", "layer_switch", default=4)
     return sliding_pattern(r, v, every, r.size("sliding_window"))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tokenroof.records.huggingface.families.blocks import (
     all_full,
+    dense_but_every,
     dense_first,
     experts,
     gated,
@@ -34,6 +35,8 @@ def ernie4_5_moe(r: Reader) -> Values:
     moe = sum(1 for i in range(layers) if start <= i <= end and (i + 1) % every == 0)
     shared = r.size("moe_num_shared_experts", default=0, low=0) * r.size("moe_intermediate_size")
     r.flag("moe_use_aux_free", default=True)
+    r.must_be("compression_ratio", 1)
+    r.must_be("use_moe", True)
     if bias and shared:
         v = with_extra(v, "shared_experts", moe * (2 * shared + v["hidden"]))
     return experts(v, r, layers - moe, "moe_intermediate_size", shared_ffn=shared, router_bias=True)
@@ -58,6 +61,11 @@ def hunyuan_moe(r: Reader) -> Values:
     v = all_full(r, biased(r))
     layers = v["layers"]
     r.must_be("use_cla", False)
+    r.must_be("use_mla", False)
+    if not r.flag("use_mla"):
+        r.unused(
+            "q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim"
+        )
     skipped = r.size("moe_layer_num_skipped", default=0, low=0)
     v["qk_norm"] = 2 * v["head_dim"] if r.flag("use_qk_norm", default=True) else 0
     count, topk = _same(r, "num_experts", 1, layers), _same(r, "moe_topk", 1, layers)
@@ -92,6 +100,17 @@ def afmoe(r: Reader) -> Values:
     )  # fmt: skip
 
 
+def _wide_gates(r: Reader, layers: int) -> bool:
+    """Whether a head is gated by as many numbers as it is wide, in all layers alike."""
+    gating = r.raw("gating")
+    if gating not in (None, True, "per-head", "per-element"):
+        raise ValueError(f"gating is {short(gating)}; allowed: true, 'per-head', 'per-element'")
+    kinds = set(r.words("gating_types", ("per_head", "per_element"), layers))
+    if len(kinds) > 1:
+        raise ValueError(f"gating_types has {sorted(kinds)}; allowed: one kind for all layers")
+    return gating == "per-element" or kinds == {"per_element"}
+
+
 @family("laguna")
 def laguna(r: Reader) -> Values:
     """Heads by layer, each gated by a number or by as many as it is wide; norms of each head.
@@ -106,10 +125,7 @@ def laguna(r: Reader) -> Values:
             f"num_attention_heads_per_layer is {short(heads)}; allowed: multiples of {kv} key-value "
             f"heads, one per layer, {layers}"
         )
-    gating = r.raw("gating")
-    if gating not in (None, True, "per-head", "per-element"):
-        raise ValueError(f"gating is {short(gating)}; allowed: true, 'per-head', 'per-element'")
-    gates = sum(heads) * (width if gating == "per-element" else 1)
+    gates = sum(heads) * (width if _wide_gates(r, layers) else 1)
     bias = r.flag("attention_bias")
     mean = sum(heads) // (layers * kv) * kv
     rest = (sum(heads) - mean * layers) * width * (2 * hidden + bias)
@@ -118,8 +134,9 @@ def laguna(r: Reader) -> Values:
     window = r.size("sliding_window", default=0, low=0)
     v = sliding(r, v, window, layers)
     kinds = r.words("mlp_layer_types", ("dense", "sparse"), layers)
+    dense = dense_but_every(r, v) if r.given("mlp_only_layers") else 1
     return experts(
-        v, r, kinds.count("dense") if kinds else 1, "moe_intermediate_size", router_bias=True,
+        v, r, kinds.count("dense") if kinds else dense, "moe_intermediate_size", router_bias=True,
         shared_ffn=r.size("shared_expert_intermediate_size", default=0, low=0),
     )  # fmt: skip
 
@@ -163,8 +180,7 @@ def bailing_moe(r: Reader) -> Values:
     second = str(r.config.get("model_type", "")).endswith("v2")
     norm = r.flag("use_qk_norm", default=second)
     v |= {"qkv_bias": bias, "out_bias": r.flag("use_bias"), "qk_norm": 2 * v["head_dim"] * norm}
-    r.flag("norm_head")
-    r.flag("norm_softmax")
+    r.unused("max_window_layers")
     width = r.size("moe_intermediate_size")
     each = r.size("moe_shared_expert_intermediate_size", default=width)
     return experts(

@@ -76,6 +76,7 @@ def jamba(r: Reader) -> Values:
         "mamba_conv": r.size("mamba_d_conv"),
         "mamba_conv_bias": r.flag("mamba_conv_bias", default=True),
         "mamba_proj_bias": r.flag("mamba_proj_bias"),
+        "mamba_norm": r.flag("mamba_inner_layernorms", default=True),
     }
     moe = sum(1 for i in range(layers) if i % every == first)
     if r.size("num_experts") == 1:
@@ -90,7 +91,8 @@ def falcon_h1(r: Reader) -> Values:
     v = gated(r)
     bias = r.flag("attention_bias")
     v |= _mamba2(r, v, v["layers"])
-    r.unused("mlp_expansion_factor")  # the width is stated
+    r.unused("mlp_expansion_factor", "mamba_use_mlp")  # the width is stated
+    r.must_be("mamba_use_mlp", True)
     into, out = v.pop("mamba_proj_bias"), r.flag("projectors_bias")
     inner = v["mamba_heads"] * v["mamba_head_dim"]
     columns = 2 * inner + 2 * v["mamba_groups"] * v["mamba_state"] + v["mamba_heads"]

@@ -163,3 +163,13 @@ def mpt(r: Reader) -> Values:
         **v, "ffn": ratio * v["hidden"], "mlp_matrices": 2, "qkv_bias": bias, "out_bias": bias,
         "mlp_bias": bias, "norm_bias": bias,
     }  # fmt: skip
+
+
+@family("persimmon")
+def persimmon(r: Reader) -> Values:
+    v = gated(r)
+    norm = r.flag("qk_layernorm", default=True)
+    return {
+        **v, "mlp_matrices": 2, "qkv_bias": True, "out_bias": True, "mlp_bias": True,
+        "norm_bias": True, "kv_heads": v["heads"], "qk_norm": 4 * v["head_dim"] if norm else 0,
+    }  # fmt: skip
