@@ -16,12 +16,16 @@
     X(tower_parameters) \
     X(q_lora_rank) X(kv_lora_rank) X(rope_head_dim) X(nope_head_dim) \
     X(full_layers) X(window_layers) X(window) \
-    X(index_heads) X(index_head_dim) X(index_topk) \
+    X(window_heads) X(window_kv_heads) X(window_head_dim) X(window_v_head_dim) \
+    X(tied_values) X(single_key) X(shared_full_layers) X(shared_window_layers) X(head_gate) \
+    X(o_groups) X(o_lora_rank) X(compressed_layers) X(compress_ratio) X(selected_layers) X(select_ratio) \
+    X(index_heads) X(index_head_dim) X(index_topk) X(index_layers) X(sparse_layers) \
     X(linear_layers) X(linear_key_heads) X(linear_key_dim) X(linear_value_heads) \
-    X(linear_value_dim) X(linear_conv) X(linear_gate_rank) \
+    X(linear_value_dim) X(linear_conv) X(linear_gate_rank) X(linear_full_gate) \
     X(mamba_layers) X(mamba_heads) X(mamba_head_dim) X(mamba_groups) X(mamba_state) X(mamba_conv) \
-    X(dense_layers) X(ffn) X(mlp_matrices) \
-    X(moe_layers) X(experts) X(topk) X(moe_ffn) X(shared_ffn) \
+    X(dense_layers) X(ffn) X(mlp_matrices) X(wide_layers) X(wide_ffn) \
+    X(moe_layers) X(experts) X(topk) X(moe_ffn) X(shared_ffn) X(moe_latent) X(zero_experts) \
+    X(streams) X(stream_mixes) X(residual_slots) X(layer_embedding) X(laurel_rank) \
     X(norms) X(parameters) X(routed_parameters) X(embedding_parameters) X(head_parameters)
 
 #define TR_PLAN_FIELDS(X) \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.inference.heads import full_heads, softmax_layers, window_heads
 from tokenroof.reference.inference.structure import (
     head_type,
     mixer_types,
@@ -27,8 +28,9 @@ class Layout:
     def __init__(self, model: Record, plan: Record) -> None:
         self.tp, self.pp, self.dp, self.cp = plan["tp"], plan["pp"], plan["dp"], plan["cp"]
         self.heads = model["heads"] / self.tp
-        self.kv_heads = maximum(model["kv_heads"] / self.tp, 1.0)  # replicated beyond that
-        self.softmax = model["full_layers"] + model["window_layers"]
+        self.full = full_heads(model, self.tp)
+        self.windows = window_heads(model, self.tp)
+        self.softmax = softmax_layers(model)
         self.group = self.tp * self.dp
         self.moe_ep = plan["moe_ep"]
         self.weights = type_name(plan["weights"])
