@@ -96,8 +96,8 @@ def fit_tables(
     """Fit one operator on all tables of a folder, and measure how well constants carry over.
 
     Of several versions of an engine the newest that has a type counts. Each row also gets
-    ``band_generation`` and ``band_other``: the band on a device when its constants are the geometric
-    mean of those of the other devices of its generation, or of other generations.
+    ``band_generation`` and ``band_other``: the band on a device when its constants are those that carry
+    over from the other devices of its generation, or from other generations.
 
     Raises
     ------
@@ -152,4 +152,4 @@ def _judge(spec: Spec, rows: list[dict[str, Any]], tables: list[Table]) -> None:
         objective = Objective(spec, find_device(rows[i]["device"]), rows[i]["dtype"], constants)
         return Errors.of(objective.predict(np.empty(0), part), part.time)
 
-    carry_over(rows, lambda row: (row["engine"], row["dtype"]), errors)
+    carry_over(spec.operator, rows, lambda row: (row["engine"], row["dtype"]), errors)

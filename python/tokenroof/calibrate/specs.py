@@ -130,20 +130,25 @@ GEMM = Spec(
     types=("dtype",),
     tables=("gemm_perf",),
     constants={
-        "t0": Range(3e-6, 3e-7, 1e-4), "compute": Range(0.75, 0.05, 1.0),
-        "memory": Range(0.8, 0.1, 1.0), "overlap": Range(0.2, 0.01, 1 / 3),
-        "wave": Range(0.1, 0.01, 1.0), "prologue": Range(100.0, 10.0, 1e4),
-        "tile_loss": Range(300.0, 10.0, 3e4), "stream": Range(4.0, 0.5, 30.0),
-        "latency": Range(5e-10, 1e-11, 1e-8), "split": Range(2e-6, 1e-7, 1e-3),
-        "quantise": Range(0.6, 0.05, 1.0), "quantise_row": Range(300.0, 1.0, 2e4),
-        "quantise_step": Range(1.0, 1.0, 2048.0), "cached": Range(1.5, 1.0, 8.0),
-        "resident": Range(0.3, 0.02, 2.0), "tiles": Range(0.0, 0.0, 1.0),
+        "t0": Range(3e-6, 3e-7, 1e-4), "compute": Range(1.0, 0.5, 1.0),
+        "joule": Range(4e-13, 1e-15, 2e-11), "memory": Range(0.8, 0.1, 1.0),
+        "overlap": Range(0.2, 0.01, 1 / 3), "wave": Range(0.1, 0.01, 1.0),
+        "fill": Range(0.1, 1e-3, 3.0), "issue": Range(0.3, 1e-3, 10.0),
+        "stream": Range(70.0, 4.0, 256.0), "latency": Range(4.0, 0.01, 20.0),
+        "split": Range(2e-6, 1e-7, 1e-3), "quantise": Range(0.6, 0.05, 1.0),
+        "quantise_row": Range(300.0, 1.0, 2e4), "quantise_step": Range(1.0, 1.0, 2048.0),
+        "cached": Range(1.5, 1.0, 8.0), "resident": Range(0.3, 0.02, 2.0),
+        "tiles": Range(0.0, 0.0, 1.0),
     },
     kind=lambda t: t["dtype"],
     arguments=_gemm_arguments,
     held_out=("n", "k"),
-    fixed=lambda kind: {"quantise": 1.0, "quantise_row": 1.0} if kind in _WIDE else {},
+    # what keeps tensor cores from their peak shows as watts: of one device alone both are not told apart
+    fixed=lambda kind: (
+        {"compute": 1.0} | ({"quantise": 1.0, "quantise_row": 1.0} if kind in _WIDE else {})
+    ),
     choices=_gemm_kernels,
+    starts=4,
     # these rows are bound by the host that launches them, not by the device
     skip=lambda engine, kind: engine == "vllm" and kind == "fp8_block",
 )  # fmt: skip

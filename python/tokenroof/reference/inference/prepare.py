@@ -65,8 +65,7 @@ def product(
     own = constants(c, "gemm16" if weight in ("bf16", "fp16") else "gemm")
     if own is None:
         return gemm_line(d, c, n, k, weight, activation).times(count)
-    hardware = Hardware.of(d, peak_of(d, weight))
-    return Product(Gemm(own, hardware, n, k, STORED[weight], ACTIVATION[activation]), count)
+    return Product(Gemm.of(d, own, n, k, weight, activation), count)
 
 
 def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
