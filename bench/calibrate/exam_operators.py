@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.calibrate import SPECS, Errors, Objective, measured_tables, read_operator
+from tokenroof.calibrate.fitting import device_bound
 from tokenroof.calibrate.power import power_tables, predict
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.inference import constants as _constants
@@ -70,11 +71,14 @@ def operators(folder: str, operator: str, tell: Callable[[str], Any]) -> Iterato
             table = table.where(own)
         kinds = np.asarray(spec.kind(table.columns)).astype(str)
         for kind in np.unique(kinds):
-            part = table.where(kinds == kind)
+            part = device_bound(spec, engine, str(kind), table.where(kinds == kind))
             if spec.skip(engine, kind):
                 # the same tables hold several collectives: those of others are no loss
                 if kind not in SPECS:
                     left[f"{kind}, which is not fitted"] = len(part)
+                continue
+            if not len(part):
+                left[f"{kind} on the host's time"] = int(np.sum(kinds == kind))
                 continue
             found = _constants.find(operator, device, engine, str(kind))
             named = (operator, device.name, f"{engine} {version}", str(kind), part.time)

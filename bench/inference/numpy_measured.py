@@ -48,7 +48,8 @@ def product(x, rows):
     """Seconds of one product for arrays of rows."""
     c, stored, narrow = x.constants, x.stored, x.narrow
     bandwidth, units = x.hardware.bandwidth, x.hardware.multiprocessors
-    rate, stream = x.hardware.peak * c["compute"] / units, bandwidth * c["stream"] / units
+    clock, stream = x.cores.clock, c["stream"] * x.cores.clock
+    flop = 2.0 * units / (x.hardware.peak * x.reached)
     columns = c["quantise_step"] * np.ceil(x.k / c["quantise_step"]) + c["quantise_row"]
     quantised = columns * (2.0 + narrow) if narrow < 2.0 else 0.0
     row = x.k * narrow + x.n * 2.0
@@ -59,11 +60,15 @@ def product(x, rows):
             continue
         compute = np.inf
         for high, wide, group in tiles_of(c, rows, x.n):
-            unit = np.maximum(np.maximum((high * wide + c["tile_loss"]) * 2.0 / rate,
-                                         (high * narrow + wide * stored) / stream), c["latency"])  # fmt: skip
+            tensor = high * wide * flop + np.where(high < 64.0, 0.0, c["issue"] / clock)
+            work = np.where(high == 1.0, high * wide * 4.0 * units / x.cores.vectors, tensor)
+            unit = np.maximum(np.maximum(work, (high * narrow + wide * stored) / stream),
+                              c["latency"] * stored / clock)  # fmt: skip
             waves = group * np.ceil(rows / (group * high)) * (np.ceil(x.n / wide) / units * split)
             paid = np.where(waves <= 1.0, 1.0, waves + c["wave"] * (np.ceil(waves) - waves))
-            compute = np.minimum(compute, paid * ((x.k / split + c["prologue"]) * unit))
+            compute = np.minimum(
+                compute, paid * (x.k / split * unit + high * wide * c["fill"] / clock)
+            )
         seconds = smooth_max(compute, memory, c["overlap"])
         if split > 1.0:
             seconds = seconds + (c["split"] + rows * (split * x.n * 8.0 / bandwidth))

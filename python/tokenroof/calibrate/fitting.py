@@ -129,6 +129,19 @@ def sample(table: Table, most: int, seed: int = 0) -> Table:
     return table.where(np.sort(chosen))
 
 
+# Of types of which only rows that outlast the host count: those longer than so many times the first quartile
+# of all times, which is the host's, and so many of them.
+_HOSTS, _OUTLASTING = 2.0, 1000
+
+
+def device_bound(spec: Spec, engine: str, kind: str, table: Table) -> Table:
+    """The rows of one type without those on the launching host's time; none if few outlast it."""
+    if not len(table) or not spec.outlasting(engine, kind):
+        return table
+    kept = table.where(table.time > _HOSTS * np.quantile(table.time, 0.25))
+    return kept if len(kept) >= _OUTLASTING else table.where(np.zeros(len(table), dtype=bool))
+
+
 def split(table: Table, by: tuple[str, ...], share: float = 0.25, seed: int = 0) -> NDArray[Any]:
     """Mask of the rows that are left out: whole combinations of some columns."""
     keys = np.stack([table.columns[name].astype(float) for name in by], axis=1)

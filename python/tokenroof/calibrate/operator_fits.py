@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from tokenroof.calibrate.carrying import carry_over
-from tokenroof.calibrate.fitting import Errors, Objective, fit, sample
+from tokenroof.calibrate.fitting import Errors, Objective, device_bound, fit, sample
 from tokenroof.calibrate.operators import measured_tables, read_operator, spec_of
 from tokenroof.calibrate.specs import Spec
 from tokenroof.calibrate.tables import NoTablesError, Table
@@ -24,6 +24,7 @@ def fit_operator(
     device: str | Device,
     engine: str,
     most: int = 2500,
+    known: Iterable[dict[str, Any]] = (),
 ) -> list[dict[str, Any]]:
     """Fit the constants of one operator on one device, a set per number type.
 
@@ -38,6 +39,9 @@ def fit_operator(
         Whose kernels these are.
     most : int
         Rows that a fit uses, drawn at random.
+    known : iterable of dict
+        Fits of other engines, for types of whose constants the table says only some: without one of the
+        device and type these are left out.
 
     Returns
     -------
@@ -55,10 +59,16 @@ def fit_operator(
     kinds = np.asarray(spec.kind(table.columns)).astype(str)
     out = []
     for kind in np.unique(kinds):
-        rows = table.where(kinds == kind)
+        rows = device_bound(spec, engine, kind, table.where(kinds == kind))
         if len(rows) < spec.fewest or spec.skip(engine, kind):
             continue
-        constants, errors = fit(spec, d, kind, rows, most, spec.engine_fixed(engine))
+        given = dict(spec.engine_fixed(engine))
+        if free := spec.outlasting(engine, kind):
+            near = [r for r in known if (r["device"], r["dtype"]) == (d.name, kind)]
+            if not near:
+                continue
+            given |= {n: x for n, x in near[0]["constants"].items() if n not in free}
+        constants, errors = fit(spec, d, kind, rows, most, given)
         out.append({
             "device": d.name, "engine": engine, "dtype": str(kind), "constants": constants,
             "rows": len(rows), "mape": _short(errors.mape), "median": _short(errors.median),
@@ -96,8 +106,8 @@ def fit_tables(
     """Fit one operator on all tables of a folder, and measure how well constants carry over.
 
     Of several versions of an engine the newest that has a type counts. Each row also gets
-    ``band_generation`` and ``band_other``: the band on a device when its constants are the geometric
-    mean of those of the other devices of its generation, or of other generations.
+    ``band_generation`` and ``band_other``: the band on a device when its constants are those that carry
+    over from the other devices of its generation, or from other generations.
 
     Raises
     ------
@@ -120,17 +130,18 @@ def fit_tables(
                 newest[key] = version, table.where(kinds == kind)
     if not newest:
         raise NoTablesError(f"{os.fspath(folder)} has no tables of {operator} below operators/")
-    rows, tables = [], []
+    rows: list[dict[str, Any]] = []
+    tables: list[Table] = []
     for (name, engine, kind), (version, table) in sorted(newest.items(), key=lambda item: item[0]):
         if progress and len(table) < spec.fewest:
             progress(
                 f"{operator} {name} {engine} {kind}: {len(table)} shapes are too few to fit; "
                 f"allowed: {spec.fewest} or more"
             )
-        for row in fit_operator(operator, table, name, engine, most):
+        for row in fit_operator(operator, table, name, engine, most, rows):
             row["version"] = version
             rows.append(row)
-            tables.append(table)
+            tables.append(device_bound(spec, engine, kind, table))
             if progress:
                 progress(
                     f"{operator} {name} {engine} {row['dtype']}: {row['rows']} shapes, "
@@ -152,4 +163,4 @@ def _judge(spec: Spec, rows: list[dict[str, Any]], tables: list[Table]) -> None:
         objective = Objective(spec, find_device(rows[i]["device"]), rows[i]["dtype"], constants)
         return Errors.of(objective.predict(np.empty(0), part), part.time)
 
-    carry_over(rows, lambda row: (row["engine"], row["dtype"]), errors)
+    carry_over(spec.operator, rows, lambda row: (row["engine"], row["dtype"]), errors)

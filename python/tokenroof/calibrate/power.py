@@ -342,5 +342,5 @@ def fit_power(
         name, table = rows[i]["device"], found[rows[i]["device"]]["gemm"]
         return Errors.of(predict(find_device(name), constants, "gemm", table), table["power"])
 
-    carry_over(rows, lambda row: "power", errors)
+    carry_over("power", rows, lambda row: "power", errors)
     return rows

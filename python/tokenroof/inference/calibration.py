@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
+from tokenroof.inference.carried import generation
 from tokenroof.inference.constants import (
     FAR_BAND,
     NODE_BAND,
     OPERATORS,
     find,
-    generation,
     generations,
     power_fit,
 )

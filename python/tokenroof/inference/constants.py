@@ -1,19 +1,18 @@
 """Constants of the operators for a device: its own fits, or those of the nearest that was measured.
 
-A device that nobody measured gets the geometric mean of the constants of its generation, with the band
-that leaving known devices out in turn gave.
+A device that nobody measured gets the constants that carry over from its generation, with the band that
+leaving known devices out in turn gave.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.catalogue.lookup import device as device_of
+from tokenroof.inference.carried import carried, generation, geometric_mean
 from tokenroof.records.device import Device
 
 #: Operators with measured forms: names of files, and of the blocks of a calibration record that they fill.
@@ -86,41 +85,9 @@ class Fit:
     instead: bool = False
 
 
-def generation(device: Device) -> str:
-    """What devices must share for constants to carry over: maker, family, kind of memory.
-
-    Examples
-    --------
-    >>> import tokenroof as tr
-    >>> generation(tr.device("B300-SXM")), generation(tr.device("RTX 5090"))
-    ('nvidia blackwell hbm', 'nvidia blackwell gddr')
-    """
-    family = device.family.lower()
-    for word in ("hopper", "blackwell", "rubin", "ampere", "ada", "volta", "turing"):
-        if word in family:
-            family = word
-            break
-    memory = (device.memory_type or "").lower()
-    kind = next((k for k in ("hbm", "gddr", "lpddr", "sram", "ddr") if k in memory), memory)
-    return f"{device.vendor.lower()} {family} {kind}"
-
-
 def generations(names: str) -> set[str]:
     """Generations of devices, named with commas between."""
     return {_generation_of(name) for name in names.split(", ") if name}
-
-
-def geometric_mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
-    """Constants between several sets of them: each the geometric mean; zero if one is zero."""
-    rows = list(rows)
-    return {
-        name: rows[0][name]  # as it is: a tile of 64 is not one of 63.99
-        if len({row[name] for row in rows}) == 1
-        else math.exp(math.fsum(math.log(row[name]) for row in rows) / len(rows))
-        if all(row[name] > 0.0 for row in rows)
-        else 0.0
-        for name in rows[0]
-    }
 
 
 @cache
@@ -186,7 +153,7 @@ def find(
     if device.vendor.lower() != "nvidia":
         band = max(band, FAR_BAND)
     return Fit(
-        geometric_mean([row["constants"] for row in chosen]),
+        carried(operator, chosen, device, dtype),
         band,
         f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}",
         near,

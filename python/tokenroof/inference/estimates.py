@@ -16,7 +16,7 @@ import numpy as np
 
 from tokenroof.catalogue.files import FOLDER
 from tokenroof.catalogue.lookup import all_devices
-from tokenroof.inference.constants import generation
+from tokenroof.inference.carried import generation
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import is_number, number
 

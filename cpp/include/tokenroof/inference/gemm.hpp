@@ -1,18 +1,29 @@
 // Matrix product [m, k] @ [k, n] as libraries run it: the best of a few tiles and splits of k, in waves over
 // the multiprocessors, overlapped with the traffic of its operands.
 //
-// Constants (TR_GEMM_CONSTANTS): t0 [s] per launch; compute, memory: shares of the peak and of the bandwidth;
-// overlap: what of the shorter one is not hidden (`smooth_max`); wave: how much of a last, partial wave is
-// paid; prologue: columns of k that filling the pipeline costs; tile_loss: elements that a tile's edge costs;
-// stream: how many times its share of the bandwidth one multiprocessor can draw; latency [s]: what a column of
-// k takes whatever the tile; split [s]: joining partial sums; quantise: share of the bandwidth at which
-// activations are narrowed; quantise_step: columns that a block narrows at once; quantise_row: columns that a
-// row costs besides; cached, resident: as in decode attention; tiles: 0, the fastest, or 1, fixed by the rows.
+// A tile's column of k takes as long as what limits it on a multiprocessor, each at its own rate, so that
+// devices with less arithmetic carry the constants of their generation: the tensor cores, at the clock that the
+// board's limit pays for; operands fed per clock; clocks in which nothing is issued. Few rows have kernels of
+// their own: one row on the vector units, eight on tensor cores with the operands' places changed.
+//
+// Constants (TR_GEMM_CONSTANTS): t0 [s] per launch; compute: share of the peak that tensor cores reach where
+// watts are no limit; joule [J]: of an operation at full clock; memory: share of the bandwidth; overlap: what
+// of the shorter one is not hidden (`smooth_max`); wave: how much of a last, partial wave is paid; fill [clocks
+// per element of a tile]: filling and draining the pipeline; issue [clocks]: of a column of k of a tile of 64
+// rows or more, beside the tensor cores; stream [bytes per clock] that a multiprocessor can draw; latency
+// [clocks per byte of a weight] of a column of k; split [s]: joining partial sums; quantise: share of the
+// bandwidth at which activations are narrowed; quantise_step: columns that a block narrows at once;
+// quantise_row: columns that a row costs besides; cached, resident: as in decode attention; tiles: 0, the
+// fastest, or 1, fixed by the rows.
 //   Tiles and waves: NVIDIA, Matrix Multiplication Background User's Guide (DU-09799-001), sections 3.3, 4.
 //   Split-K: Osama et al., Stream-K, arXiv:2301.03598, section 3.
 //   Tiles by rows: vLLM, csrc/quantization/w8a8/cutlass/c3x/scaled_mm_sm90_fp8_dispatch.cuh.
+//   Few rows: Frantar et al., MARLIN, arXiv:2408.11743; mma.m16n8k16: NVIDIA, PTX ISA, section 9.7.
+//   A limit in watts: Choi et al., IPDPS 2014; a rate that grows with the root of the watts: their product with
+//   the clock's voltage, Horowitz, ISSCC 2014.
 #pragma once
 #include "tokenroof/core/maths.hpp"
+#include "tokenroof/core/special.hpp"
 #include "tokenroof/inference/cost.hpp"
 #include "tokenroof/inference/elementwise.hpp"
 #include "tokenroof/inference/l2.hpp"
@@ -23,11 +34,15 @@ inline namespace TR_ISA {
 
 constexpr int gemm_tiles = 8, gemm_splits = 5; // splits: 1, 2, 4, 8, 16
 
-// Rows and columns of the tiles, by number.
-TR_HD double gemm_tile_rows(int tile) { return tile < 3 ? 64.0 : tile < 6 ? 128.0 : 256.0; }
-TR_HD double gemm_tile_columns(int tile) {
-    return tile == 0 ? 32.0 : tile == 1 || tile == 3 ? 64.0 : tile == 5 || tile == 7 ? 256.0 : 128.0;
+// Rows and columns of the tiles, by number; the first is the vector units'.
+TR_HD double gemm_tile_rows(int tile) {
+    return tile == 0 ? 1.0 : tile == 1 ? 8.0 : tile < 5 ? 64.0 : tile < 7 ? 128.0 : 256.0;
 }
+TR_HD double gemm_tile_columns(int tile) {
+    return tile == 2 ? 32.0 : tile < 4 ? 64.0 : tile < 6 ? 128.0 : 256.0;
+}
+constexpr double issued_rows = 64.0;  // rows of a tile from which on `issue` counts
+constexpr double usual_clock = 1.9e9; // [Hz] of a device that does not say
 
 // Kernels whose tile follows from the rows alone: up to so many rows, in groups of so many; rows and columns of
 // a tile. Below 65 rows the operands change places, and narrow products take thinner tiles.
@@ -43,36 +58,41 @@ TR_HD double row_tile_columns(int tile) { return tile < 2 ? 64.0 : 128.0; }
 // What does not depend on m.
 struct Gemm {
     double t0, overlap, split;
-    double k, wave, prologue;
+    double k, wave;
     double down[gemm_tiles], across[gemm_tiles];  // rows of tiles per row of m; waves of a row of tiles
-    double unit[gemm_tiles];                      // seconds per column of k
+    double unit[gemm_tiles], fill[gemm_tiles];    // seconds per column of k; and of a tile besides
     double weights_s, row_s, split_s, quantise_s; // seconds: weights; per row of m
     double row_flops, weights, row_bytes;
     double inverse_resident, saved; // of warm operands
     bool by_rows;                   // the first tiles are those of `row_tile_rows`, in groups
 };
 
-// g: the block of constants. warm: the same operands again and again, as benchmarks of kernels run; a model's
-// step reads cold.
-TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, int weight, int activation,
-                        bool warm = false) {
-    const double bandwidth = d[device::memory_bandwidth], narrow = activation_bytes(activation);
-    const double sms = d[device::sm_count];
-    Gemm r;
-    r.t0 = g[constant::gemm::t0];
-    r.overlap = g[constant::gemm::overlap];
-    r.k = k;
-    r.wave = g[constant::gemm::wave];
-    r.prologue = g[constant::gemm::prologue];
-    const double rate = dtype_peak(d, weight) * g[constant::gemm::compute] / sms; // of a multiprocessor
-    const double stream = bandwidth * g[constant::gemm::stream] / sms;
-    const double row_stream = narrow / stream, column_stream = dtype_bytes(weight) / stream;
-    const double flop = 2.0 / rate, inverse = 1.0 / sms, loss = g[constant::gemm::tile_loss];
-    const double latency = g[constant::gemm::latency];
-    r.by_rows = g[constant::gemm::tiles] == 1.0;
+// Share of a type's peak that tensor cores reach under the board's limit: the fourth powers of what either alone
+// would take add up. A clock's watts grow with its square, so the limit leaves a root.
+TR_HD double reached_share(const double* d, const double* g, double peak) {
+    const double full = 1.0 / (g[constant::gemm::compute] * g[constant::gemm::compute]);
+    const double limit = d[device::tdp_w], watts = g[constant::gemm::joule] * peak;
+    const double over = limit > 0.0 && watts > 0.0 ? watts / limit : 0.0; // at full clock, of what there is
+    return 1.0 / square_root(square_root(full * full + over * over));
+}
+
+// Seconds of a column of k of each tile, and of a tile besides.
+TR_HD void prepare_tiles(Gemm& r, const double* d, const double* g, double n, int weight, double narrow) {
+    const double sms = d[device::sm_count], inverse = 1.0 / sms, peak = dtype_peak(d, weight);
+    const double known = d[device::boost_clock_hz], clock = known > 0.0 ? known : usual_clock;
+    const double flop = 2.0 / (peak * reached_share(d, g, peak) / sms);
+    // vector units convert an element in the slot of a multiplication
+    const double vectors = d[device::peak_fp32] / sms, vector = vectors > 0.0 ? 4.0 / vectors : infinite();
+    const double stream = g[constant::gemm::stream] * clock, stored = dtype_bytes(weight);
+    const double row_stream = narrow / stream, column_stream = stored / stream;
+    const double latency = g[constant::gemm::latency] * stored / clock, issue = g[constant::gemm::issue] / clock;
+    const double element = g[constant::gemm::fill] / clock;
     const auto add = [&](int t, double tm, double tn, double group) {
+        const double area = tm * tn;
+        const double work = tm > 1.0 ? area * flop + (tm < issued_rows ? 0.0 : issue) : area * vector;
         // a block computes its tile, or waits for the operands that its multiprocessor can draw
-        r.unit[t] = max_nan(max_nan((tm * tn + loss) * flop, tm * row_stream + tn * column_stream), latency);
+        r.unit[t] = max_nan(max_nan(work, tm * row_stream + tn * column_stream), latency);
+        r.fill[t] = area * element;
         r.across[t] = ceil_lanes(n * (1.0 / tn)) * (group * inverse);
         r.down[t] = 1.0 / (tm * group);
     };
@@ -80,6 +100,20 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
         for (int t = 0; t < row_tiles; ++t) add(t, row_tile_rows(t, n), row_tile_columns(t), row_tile_group(t));
     else
         for (int t = 0; t < gemm_tiles; ++t) add(t, gemm_tile_rows(t), gemm_tile_columns(t), 1.0);
+}
+
+// g: the block of constants. warm: the same operands again and again, as benchmarks of kernels run; a model's
+// step reads cold.
+TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, int weight, int activation,
+                        bool warm = false) {
+    const double bandwidth = d[device::memory_bandwidth], narrow = activation_bytes(activation);
+    Gemm r;
+    r.t0 = g[constant::gemm::t0];
+    r.overlap = g[constant::gemm::overlap];
+    r.k = k;
+    r.wave = g[constant::gemm::wave];
+    r.by_rows = g[constant::gemm::tiles] == 1.0;
+    prepare_tiles(r, d, g, n, weight, narrow);
     r.row_flops = 2.0 * n * k;
     r.weights = n * k * dtype_bytes(weight);
     const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * quantise_bytes(narrow) : 0.0;
@@ -178,10 +212,9 @@ template <class W> TR_HD W paid_waves(W waves, double share) {
 
 // Seconds of the one tile that so many rows have.
 template <class V> TR_HD V ruled_tile(const Gemm& r, V rows) {
-    const double depth = r.k + r.prologue;
     V seconds = splat<V>(0.0);
     for (int t = row_tiles - 1; t >= 0; --t) {
-        const V own = paid_waves(ceil_lanes(rows * r.down[t]) * r.across[t], r.wave) * (depth * r.unit[t]);
+        const V own = paid_waves(ceil_lanes(rows * r.down[t]) * r.across[t], r.wave) * (r.k * r.unit[t] + r.fill[t]);
         seconds = t == row_tiles - 1 || rows <= splat<V>(row_tile_most(t)) ? own : seconds;
     }
     return seconds;
@@ -198,9 +231,9 @@ template <class V> TR_HD void fastest_tile(const Gemm& r, V rows, V memory, V& b
     V compute[gemm_splits];
     int splits = 0;
     for (; splits < gemm_splits && (splits == 0 || r.k >= 64.0 * double(1 << splits)); ++splits) {
-        const double split = double(1 << splits), depth = r.k * (1.0 / split) + r.prologue;
+        const double split = double(1 << splits), depth = r.k * (1.0 / split);
         for (int t = 0; t < Tiles::groups; ++t)
-            seconds[t] = paid_waves(waves[t] * split, r.wave) * (depth * Tiles::at(r.unit, t));
+            seconds[t] = paid_waves(waves[t] * split, r.wave) * (depth * Tiles::at(r.unit, t) + Tiles::at(r.fill, t));
         compute[splits] = Tiles::least(seconds);
     }
     best_split(r, compute, splits, memory, rows, best, shortest);

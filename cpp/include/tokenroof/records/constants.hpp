@@ -4,8 +4,8 @@
 
 // clang-format off
 #define TR_GEMM_CONSTANTS(X) \
-    X(t0) X(compute) X(memory) X(overlap) X(wave) X(prologue) X(tile_loss) X(stream) X(latency) X(split) X(quantise) \
-    X(quantise_row) X(quantise_step) X(cached) X(resident) X(tiles)
+    X(t0) X(compute) X(joule) X(memory) X(overlap) X(wave) X(fill) X(issue) X(stream) X(latency) X(split) \
+    X(quantise) X(quantise_row) X(quantise_step) X(cached) X(resident) X(tiles)
 #define TR_ATTENTION_DECODE_CONSTANTS(X) \
     X(t0) X(memory) X(compute) X(overlap) X(cached) X(resident) X(block) X(width) X(group) X(key) X(splits) \
     X(keys) X(most) X(split) X(pad) X(reread) X(lone_t0) X(lone_block) X(lone_key) X(lone_splits) \

@@ -8,7 +8,7 @@
 #define TR_DEVICE_FIELDS(X) \
     X(memory_bandwidth) X(memory_bytes) \
     X(peak_fp32) X(peak_tf32) X(peak_bf16) X(peak_fp16) X(peak_fp8) X(peak_int8) X(peak_fp4) \
-    X(sm_count) X(l2_bytes) X(link_bandwidth) X(link_domain_size) X(node_link_bandwidth) \
+    X(sm_count) X(boost_clock_hz) X(l2_bytes) X(link_bandwidth) X(link_domain_size) X(node_link_bandwidth) \
     X(tdp_w) X(idle_w) X(system_power_w) X(link_topology)
 
 #define TR_MODEL_FIELDS(X) \

@@ -2,7 +2,9 @@
 
 Tiles and waves: NVIDIA, Matrix Multiplication Background User's Guide, sections 3.3 and 4. Splitting k:
 Osama et al., Stream-K, arXiv:2301.03598, section 3. Tiles that follow from the rows: vLLM's FP8 kernels for
-Hopper, csrc/quantization/w8a8/cutlass/c3x/scaled_mm_sm90_fp8_dispatch.cuh.
+Hopper, csrc/quantization/w8a8/cutlass/c3x/scaled_mm_sm90_fp8_dispatch.cuh. Few rows on vector units and on
+tensor cores with the operands exchanged: Frantar et al., MARLIN, arXiv:2408.11743. What a limit in watts
+leaves of the peak: Choi et al., IPDPS 2014, with watts that grow with the square of the clock.
 """
 
 from __future__ import annotations
@@ -23,8 +25,8 @@ from tokenroof.reference.records.records import Record, takes_records
 
 __all__ = ["gemm_operator"]
 
-TILES = ((64.0, 32.0), (64.0, 64.0), (64.0, 128.0), (128.0, 64.0), (128.0, 128.0), (128.0, 256.0),
-         (256.0, 128.0), (256.0, 256.0))  # fmt: skip
+TILES = ((1.0, 64.0), (8.0, 64.0), (64.0, 32.0), (64.0, 64.0), (64.0, 128.0), (128.0, 128.0),
+         (128.0, 256.0), (256.0, 256.0))  # fmt: skip
 SPLITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 
@@ -38,35 +40,72 @@ def tile_by_rows(rows: float, n: float) -> tuple[float, float, float]:
 
 
 @dataclass(frozen=True)
+class Cores:
+    """Hz (1.9 GHz unless said), FLOP/s of the vector units, and the board's limit in watts (NaN: unknown)."""
+
+    clock: float
+    vectors: float
+    limit: float
+
+    @classmethod
+    def of(cls, device: Record) -> Cores:
+        """From a record."""
+        known = device["boost_clock_hz"]
+        return cls(known if known > 0.0 else 1.9e9, device["peak_fp32"], device["tdp_w"])
+
+
+@dataclass(frozen=True)
 class Gemm:
     """A product [m, k] @ [k, n] on a chip."""
 
     constants: Constants
     hardware: Hardware
+    cores: Cores
     n: float
     k: float
     stored: float  # bytes of an element of the weights
     narrow: float  # and of the activations
 
-    @cached_property
-    def rate(self) -> float:
-        """FLOP/s of one multiprocessor."""
-        reached = self.hardware.peak * self.constants["compute"]
-        return divide(reached, self.hardware.multiprocessors)
+    @classmethod
+    def of(
+        cls, device: Record, own: Constants, n: float, k: float, weight: str, activation: str
+    ) -> Gemm:
+        """From a record, the block of constants and the names of the types."""
+        hardware = Hardware.of(device, peak_of(device, weight))
+        stored, narrow = STORED[weight], ACTIVATION[activation]
+        return cls(own, hardware, Cores.of(device), n, k, stored, narrow)
 
     @cached_property
-    def stream(self) -> float:
-        """Bytes/s that one multiprocessor can draw."""
-        reached = self.hardware.bandwidth * self.constants["stream"]
-        return divide(reached, self.hardware.multiprocessors)
+    def reached(self) -> float:
+        """Share of the peak that tensor cores reach under the limit in watts."""
+        watts, limit = self.constants["joule"] * self.hardware.peak, self.cores.limit
+        over = divide(watts, limit) if limit > 0.0 and watts > 0.0 else 0.0
+        full = divide(1.0, self.constants["compute"] * self.constants["compute"])
+        return divide(1.0, math.sqrt(math.sqrt(full * full + over * over)))
 
     def column_s(self, tile_rows: float, tile_columns: float) -> float:
         """Seconds of a column of k: a block computes its tile, or waits for the operands that it draws."""
-        c, stream = self.constants, self.stream
+        c, chips, clock = self.constants, self.hardware.multiprocessors, self.cores.clock
+        stream = c["stream"] * clock
         operands = tile_rows * divide(self.narrow, stream)
         operands = operands + tile_columns * divide(self.stored, stream)
-        work = (tile_rows * tile_columns + c["tile_loss"]) * divide(2.0, self.rate)
-        return maximum(maximum(work, operands), c["latency"])
+        if tile_rows == 1.0:  # an element is converted, then multiplied
+            vectors = divide(self.cores.vectors, chips)
+            work = tile_columns * (divide(4.0, vectors) if vectors > 0.0 else math.inf)
+        else:
+            work = (
+                tile_rows
+                * tile_columns
+                * divide(2.0, divide(self.hardware.peak * self.reached, chips))
+            )
+            if tile_rows >= 64.0:
+                work += divide(c["issue"], clock)
+        return maximum(maximum(work, operands), divide(c["latency"] * self.stored, clock))
+
+    def tile_s(self, depth: float, tile_rows: float, tile_columns: float) -> float:
+        """Seconds of a tile over so many columns of k."""
+        around = tile_rows * tile_columns * divide(self.constants["fill"], self.cores.clock)
+        return depth * self.column_s(tile_rows, tile_columns) + around
 
     def paid(self, waves: float) -> float:
         """Waves that are paid for: of a last, partial one the rest in part."""
@@ -80,18 +119,17 @@ class Gemm:
         each = group * divide(1.0, self.hardware.multiprocessors)
         across = ceiling(self.n * (1.0 / tile_columns)) * each
         waves = ceiling(rows * (1.0 / (tile_rows * group))) * across
-        depth = self.k + self.constants["prologue"]
-        return self.paid(waves) * (depth * self.column_s(tile_rows, tile_columns))
+        return self.paid(waves) * self.tile_s(self.k, tile_rows, tile_columns)
 
     def fastest_tile(self, rows: float, split: float) -> float:
         """The least over all tiles, with k in so many parts."""
-        depth = self.k * (1.0 / split) + self.constants["prologue"]
+        depth = self.k * (1.0 / split)
         least = math.inf
         for tile_rows, tile_columns in TILES:
             each = divide(1.0, self.hardware.multiprocessors)
             across = ceiling(self.n * (1.0 / tile_columns)) * each
             waves = ceiling(rows * (1.0 / tile_rows)) * across * split
-            seconds = self.paid(waves) * (depth * self.column_s(tile_rows, tile_columns))
+            seconds = self.paid(waves) * self.tile_s(depth, tile_rows, tile_columns)
             if seconds < least:
                 least = seconds
         return least
@@ -158,8 +196,7 @@ def gemm_operator(
     own = constants(calibration, "gemm")
     weight, activation = type_name(weights), type_name(activations)
     if own is not None:
-        hardware = Hardware.of(device, peak_of(device, weight))
-        form = Gemm(own, hardware, n, k, STORED[weight], ACTIVATION[activation])
+        form = Gemm.of(device, own, n, k, weight, activation)
         return of_cost(form.cost(m, warm != 0.0))
     line = gemm_line(device, calibration, n, k, weight, activation)
     return of_line(line, m, 1.0, device["l2_bytes"] if warm != 0.0 else 0.0)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tokenroof.reference.inference.cost import Hardware
 from tokenroof.reference.inference.gemm import Gemm
 from tokenroof.reference.inference.operators import Line, gemm_line
 from tokenroof.reference.inference.prepared import Product, Term
 from tokenroof.reference.inference.structure import ModuleTypes
 from tokenroof.reference.records.constants import constants
-from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
 
 
@@ -21,8 +19,7 @@ def product(
     own = constants(c, "gemm16" if weight in ("bf16", "fp16") else "gemm")
     if own is None:
         return gemm_line(d, c, n, k, weight, activation).times(count)
-    hardware = Hardware.of(d, peak_of(d, weight))
-    return Product(Gemm(own, hardware, n, k, STORED[weight], ACTIVATION[activation]), count)
+    return Product(Gemm.of(d, own, n, k, weight, activation), count)
 
 
 def products_of(
