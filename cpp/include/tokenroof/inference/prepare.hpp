@@ -189,7 +189,7 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
         r.measured_experts = prepare_experts(
             d, c + calibration::block_experts, h, m[model::moe_ffn], m[model::experts], m[model::topk],
             m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep],
-            (c + calibration::block_engine)[constant::engine::skew], e, p[plan::dp] > 1.0);
+            (c + calibration::block_engine)[constant::engine::skew], e, true, p[plan::dp] > 1.0);
         r.expert_layers = layers;
         return;
     }
@@ -198,7 +198,7 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
     r.expert_count = m[model::experts];
     r.expert_ranks = p[plan::moe_ep];
     const double skew = (c + calibration::block_engine)[constant::engine::skew];
-    r.expert_routing = prepare_routing(r.expert_count, m[model::topk], r.expert_ranks, skew == skew ? skew : 0.0);
+    r.expert_routing = prepare_routing(r.expert_count, m[model::topk], r.expert_ranks, skew == skew ? skew : 0.0, true);
 }
 
 TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,

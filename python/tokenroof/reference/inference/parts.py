@@ -109,7 +109,7 @@ class Parts:
         if r.experts is not None:
             line, skew = r.experts, r.calibration["engine.skew"]
             routing = Routing(m["experts"], m["topk"], r.layout.moe_ep,
-                              0.0 if math.isnan(skew) else skew)  # fmt: skip
+                              0.0 if math.isnan(skew) else skew, popular=True)  # fmt: skip
             touched = touched_on_rank(tokens, routing)
             self.add("experts", Roof(
                 tokens * line.compute, touched * line.weights_s + tokens * line.traffic,

@@ -331,7 +331,7 @@ def experts(
                             p["moe_tp"], p["moe_ep"], lay.experts)  # fmt: skip
         return line.times(m["moe_layers"]), None
     hardware = Hardware.of(d, peak_of(d, lay.experts))
-    routing = Routing(m["experts"], m["topk"], p["moe_ep"], c["engine.skew"])
+    routing = Routing(m["experts"], m["topk"], p["moe_ep"], c["engine.skew"], popular=True)
     return None, Experts(
         own, hardware, routing, STORED[lay.experts], ACTIVATION[lay.experts], m["hidden"],
         divide(m["moe_ffn"], p["moe_tp"]), m["mlp_matrices"], p["dp"] > 1.0,
