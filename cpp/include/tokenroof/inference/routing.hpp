@@ -70,6 +70,12 @@ struct Routing {
 // Exponents at which a power law's integral is a logarithm are stepped around by this much.
 constexpr double exponent_gap = 1e-4;
 
+// Mean of the largest of n normal variables.
+TR_HD double largest_normal(double n) {
+    const double l = log_positive(max_nan(n, 1.0)) * (1.0 / natural_log_of_2);
+    return 0.6 * l / (1.0 + 0.09 * l);
+}
+
 // Half the width of an even distribution with a binomial's variance, over the root of the tokens.
 TR_HD double binomial_width(double chance) { return square_root(3.0 * (chance * (1.0 - chance))); }
 
@@ -138,8 +144,7 @@ TR_HD Routing prepare_routing(double experts, double topk, double ranks, double 
     r.per_expert = 1.0 / experts;
     r.per_rank = 1.0 / ranks;
     r.per_local = topk / r.local;
-    const double l = log_positive(max_nan(ranks, 1.0)) * (1.0 / natural_log_of_2);
-    const double largest = 0.6 * l / (1.0 + 0.09 * l);
+    const double largest = largest_normal(ranks);
     r.largest = largest;
     r.skewed = (largest * largest - 1.0) / (6.0 * r.local);
     r.spread = (1.0 - 1.0 / max_nan(ranks, 1.0)) / r.local;

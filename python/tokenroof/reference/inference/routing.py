@@ -67,6 +67,12 @@ def random(tokens: float, experts: float, topk: float, ranks: float, rows: float
     return Load(mine, touched, maximum(tiles, divide(mine, rows)))
 
 
+def largest_normal(n: float) -> float:
+    """Mean of the largest of n normal variables."""
+    doublings = log2(maximum(n, 1.0))
+    return 0.6 * doublings / (1.0 + 0.09 * doublings)
+
+
 def binomial_width(chance: float) -> float:
     """Half the width of an even distribution of a binomial's variance, over the root of the number."""
     return math.sqrt(3.0 * (chance * (1.0 - chance)))
@@ -140,8 +146,7 @@ def _luck(routing: Routing, levels: list[Octave], even: float) -> float:
         weight = octave.experts / local
         second, third = second + weight * (y * y), third + weight * (y * y * y)
     variance = maximum(second - 1.0, 1e-12)
-    doublings = log2(maximum(ranks, 1.0))
-    largest = 0.6 * doublings / (1.0 + 0.09 * doublings)
+    largest = largest_normal(ranks)
     spread = apart((1.0 - 1.0 / maximum(ranks, 1.0)) / local, _QUOTIENT)
     tail = (third - 3.0 * second + 2.0) / variance
     tail = apart(tail * (largest * largest - 1.0) / 6.0 * spread, _MADE)
@@ -203,8 +208,7 @@ def skewed(
     variance = maximum(m2 - 1.0, 1e-12)
     third = m3 - 3.0 * m2 + 2.0
 
-    doublings = log2(maximum(ranks, 1.0))
-    largest = 0.6 * doublings / (1.0 + 0.09 * doublings)
+    largest = largest_normal(ranks)
     spread = apart((1.0 - 1.0 / maximum(ranks, 1.0)) / local, _QUOTIENT)
     sd = power(variance * spread, 0.5)
     tail = apart(third / variance * (largest**2 - 1.0) / 6.0 * spread, _MADE)
