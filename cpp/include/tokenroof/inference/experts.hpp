@@ -53,8 +53,8 @@ TR_HD GroupedProduct prepare_grouped(const double* d, const double* g, double n,
     return r;
 }
 
-// g: the block of constants. popular: as a model's tokens choose (routing.hpp). dispatched: an all-to-all brings a rank the tokens of its experts alone, where
-// else it permutes those of all ranks.
+// g: the block of constants. popular: as a model's tokens choose (routing.hpp). dispatched: an all-to-all brings a
+// rank the tokens of its experts alone, where else it permutes those of all ranks.
 TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, double intermediate,
                               double experts, double topk, double matrices, double moe_tp, double moe_ep,
                               double skew, int weight, bool popular = false, bool dispatched = false) {

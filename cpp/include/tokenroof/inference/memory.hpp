@@ -1,4 +1,5 @@
-// What a replica's fullest device must hold: weights, workspace, caches and states (docs/inference/step-model.md, section 6).
+// What a replica's fullest device must hold: weights, workspace, caches and states (docs/inference/step-model.md,
+// section 6).
 #pragma once
 #include "tokenroof/inference/compressed_attention.hpp"
 #include "tokenroof/inference/operators.hpp"

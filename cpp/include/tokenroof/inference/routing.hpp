@@ -7,8 +7,9 @@
 // the mean of a number rounded up that lies evenly around tokens * p: by a third of it, as far as an octave goes,
 // or as wide as the binomial's deviation. The busiest rank has the popularity of its experts and the luck of the draw.
 //
-// Loads as benchmarks of kernels draw them are independent draws of x in [1, R] with density ~ x^-a, scaled to topk per token; an expert whose
-// share rounds to no token is not touched. R is 0.8 tokens, and 200 while there are fewer pairs than experts.
+// Loads as benchmarks of kernels draw them are independent draws of x in [1, R] with density ~ x^-a, scaled to topk
+// per token; an expert whose share rounds to no token is not touched. R is 0.8 tokens, and 200 while there are fewer
+// pairs than experts: their range falls there, and a measured table steps.
 // Sums over draws are expectations in closed form; the busiest of `ranks` sums of E / ranks draws is the
 // Cornish-Fisher expansion at the mean of the largest of as many normal variables. a = 0 is random routing:
 // each token takes any topk experts alike, and `experts_touched` counts those that some token took. a < 0 stands
