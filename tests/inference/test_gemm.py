@@ -266,3 +266,21 @@ def test_rows_on_the_hosts_time_do_not_count():
     assert len(device_bound(spec, "vllm", "fp8_block", few)) == 0
     shapes["n"][0], shapes["k"][1], shapes["m"][2] = 192.0, 64.0, 100.0
     assert spec.rows("vllm", shapes).nonzero()[0][0] == 2
+
+
+def test_experts_carry_over_as_products_do():
+    rows = [r for r in fits("experts") if r["device"] == "H100-SXM" and r["dtype"] == "fp8_block"][
+        :1
+    ]
+    known = rows[0]["constants"]
+    assert carried("experts", rows, tr.device("H100-SXM"), "fp8_block") == known
+    h20 = carried("experts", rows, tr.device("H20"), "fp8_block")
+    # (2.96e14 FLOP/s / 400 W) over (1.9789e15 / 700 W), and bytes/s of a multiprocessor as they are
+    over = (known["compute"] ** -4 - 1.0) ** 0.5 * (2.96 / 4.0) / (19.789 / 7.0)
+    assert h20["compute"] == pytest.approx((1.0 + over**2) ** -0.25)
+    assert h20["stream"] == pytest.approx(known["stream"] * (3.35 / 132) / (4.0 / 78))
+    assert {n: x for n, x in h20.items() if n not in ("compute", "stream")} == {
+        n: x for n, x in known.items() if n not in ("compute", "stream")
+    }
+    # another generation: as they are
+    assert carried("experts", rows, tr.device("B200-SXM"), "fp8_block") == known

@@ -129,8 +129,8 @@ def _gemm_kernels(kind: str) -> tuple[dict[str, float], ...]:
 
 def _whole_blocks(engine: str, t: Columns) -> NDArray[Any]:
     """Engines load weights of whole blocks; others were timed on kernels that stand in."""
-    whole: NDArray[Any] = (t["n"] % 128 == 0) & (t["k"] % 128 == 0)
-    return whole | (t["dtype"].astype(str) != "fp8_block")
+    parts = (t["n"] % 128 != 0) | (t["k"] % 128 != 0)
+    return np.asarray(~((t["dtype"].astype(str) == "fp8_block") & parts))
 
 
 GEMM = Spec(

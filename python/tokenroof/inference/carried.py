@@ -77,6 +77,27 @@ def _scaled(
     return {name: value * scale.get(name, 1.0) ** power for name, value in constants.items()}
 
 
+def _experts(
+    constants: dict[str, float], source: Device, device: Device, dtype: str
+) -> dict[str, float]:
+    """Constants of experts, which are shares of a device, on another of its generation.
+
+    A multiprocessor draws as many bytes a second as there, and what keeps tensor cores from their peak is the
+    limit in watts, as with products.
+    """
+    drawn = (source.memory_bandwidth / (source.sm_count or 1)) / (
+        device.memory_bandwidth / (device.sm_count or 1)
+    )
+    moved = constants | {"stream": constants["stream"] * drawn}
+    if not source.tdp_w or not device.tdp_w:
+        return moved
+    watts = unit_peak(device, dtype) / device.tdp_w / (unit_peak(source, dtype) / source.tdp_w)
+    if watts == 1.0:
+        return moved
+    over = math.sqrt(max(constants["compute"] ** -4 - 1.0, 0.0)) * watts
+    return moved | {"compute": (1.0 + over**2) ** -0.25}
+
+
 def carried(
     operator: str, rows: Iterable[dict[str, Any]], device: Device, dtype: str
 ) -> dict[str, float]:
@@ -110,16 +131,21 @@ def carried(
     """
     rows = list(rows)
     sets = [row["constants"] for row in rows]
-    if operator != "gemm" or any("joule" not in constants for constants in sets):
-        return geometric_mean(sets)
     kind = rows[0].get("dtype", dtype)
-    near = all(generation(device_of(row["device"])) == generation(device) for row in rows)
+    needed = {"gemm": "joule", "experts": "compute"}.get(operator)
+    if needed is None or any(needed not in c for c in sets):
+        return geometric_mean(sets)
+    of = [device_of(row["device"]) for row in rows]
+    near = all(generation(d) == generation(device) for d in of)
+    if operator == "experts":
+        if near:
+            sets = [_experts(c, d, device, kind) for c, d in zip(sets, of, strict=True)]
+        return geometric_mean(sets)
     if near and device.tdp_w:
         mean = geometric_mean(sets)
         # at its own peak a type takes the watts that another takes at its
         mean["joule"] *= unit_peak(device, kind) / unit_peak(device, dtype)
         return mean
-    of = [device_of(row["device"]) for row in rows]
     sets = [_as_share(c, d, kind) for c, d in zip(sets, of, strict=True)]
     if near:
         return geometric_mean(sets)
