@@ -45,7 +45,11 @@ from tokenroof.reference.inference.streams import (
     residual_bytes,
     stream_line,
 )
-from tokenroof.reference.inference.structure import collectives_of_step, kernels_of_step
+from tokenroof.reference.inference.structure import (
+    ModuleTypes,
+    collectives_of_step,
+    kernels_of_step,
+)
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
