@@ -296,6 +296,24 @@ def test_experts_whose_type_stands_beside():
     assert m.weight_bytes()["experts"] == routed / 2
 
 
+def test_a_checkpoint_in_three_types():
+    """deepseek-ai/DeepSeek-V4-Flash, 160 GB of safetensors: FP4 experts, FP8 blocks, 16-bit ends and router."""
+    m = tr.model("DeepSeek-V4-Flash")
+    assert sum(m.weight_bytes().values()) == pytest.approx(160e9, rel=0.01)
+    plan = tr.Plan.from_config(m, tp=4)
+    assert plan.label() == "tp4 fp8_block/mxfp4 kv bf16"
+    assert plan.on(tr.device("B200-SXM")).experts == "mxfp4_mxfp8"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda p: p.stem)
+def test_every_parameter_has_its_bytes(path):
+    """In 16 bits the modules of every file weigh two bytes a parameter, beside layers for further tokens."""
+    m = tr.Model.from_config(path).replace(quantisation=None)
+    found = m.weight_bytes()
+    assert min(found.values()) >= 0.0
+    assert sum(found.values()) - found.get("mtp", 0.0) == 2 * m.parameters
+
+
 def test_layers_that_name_their_experts_one_by_one():
     """Layer 1 names its expert 1 and layer 0 its expert 0: they are not the same."""
     layers = {
