@@ -305,6 +305,34 @@ def test_a_checkpoint_in_three_types():
     assert plan.on(tr.device("B200-SXM")).experts == "mxfp4_mxfp8"
 
 
+def test_every_number_of_a_checkpoint():
+    """MiniMaxAI/MiniMax-M3-MXFP8: 440,279,845,760 numbers in 31 files, scales and tower among them, no MTP layer."""
+    gates = [f"language_model.model.layers.{i}.block_sparse_moe.gate" for i in range(3, 60)]
+    left = [
+        "lm_head",
+        "model.embed_tokens",
+        "vision_tower",
+        "multi_modal_projector",
+        "patch_merge_mlp",
+        *gates,
+    ]
+    vision = {
+        "model_type": "clip_vision_model", "hidden_size": 1280, "num_attention_heads": 16, "num_hidden_layers": 32,
+        "intermediate_size": 5120, "patch_size": 14, "image_size": 2016, "position_embedding_type": "rope",
+        "img_token_compression_config": {"spatial_merge_size": 2, "temporal_patch_size": 2},
+    }  # fmt: skip
+    m = tr.Model.from_config({
+        "model_type": "minimax_m3_vl", "text_config": config("MiniMax-M3"), "vision_config": vision,
+        "projector_hidden_size": 6144, "quantization_config": {
+            "quant_method": "mxfp8", "weight_block_size": [1, 32], "ignored_layers": left},
+    })  # fmt: skip
+    found = m.weight_bytes()
+    assert m.parameters + found["scales"] == 440_279_845_760
+    # 413.27 GiB; routers and the patch embedding are in 32 bits there
+    assert sum(found.values()) == pytest.approx(413.27 * 2**30, rel=0.001)
+    assert tr.Plan.from_config(m, tp=4).label() == "tp4 mxfp8 kv bf16"
+
+
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda p: p.stem)
 def test_every_parameter_has_its_bytes(path):
     """In 16 bits the modules of every file weigh two bytes a parameter, beside layers for further tokens."""

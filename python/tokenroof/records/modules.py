@@ -196,9 +196,9 @@ def _indexer(m: Shapes) -> Iterator[Matrix]:
     layers = range(m.index_layers)
     placed = m.index_layers == m.layers
     wide = m.index_heads * m.index_head_dim, m.q_lora_rank or m.hidden
-    yield from _of(layers, placed, (*wide, "indexer.wq_b"))
+    yield from _of(layers, placed, (*wide, "indexer.wq_b", "index_q_proj"))
     if not m.selected_layers:
-        yield from _of(layers, placed, (m.index_head_dim, m.hidden, "indexer.wk"))
+        yield from _of(layers, placed, (m.index_head_dim, m.hidden, "indexer.wk", "index_k_proj"))
 
 
 def _recurrent(m: Shapes) -> Iterator[Matrix]:
