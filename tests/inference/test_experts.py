@@ -15,7 +15,7 @@ from tokenroof.catalogue.fits import fits
 from tokenroof.inference import constants as _constants
 from tokenroof.records import dtypes
 from tokenroof.reference.core.roundings import counting
-from tokenroof.reference.inference.routing import loads
+from tokenroof.reference.inference.routing import Routing, loads
 
 constants = st.fixed_dictionaries({
     "t0": st.floats(0, 1e-4), "compute": st.floats(0.05, 1.0), "memory": st.floats(0.05, 1.0),
@@ -99,7 +99,7 @@ def test_more_tokens_never_take_less_when_balanced(own, tokens, more, shape):
        skew=st.just(0.0) | st.floats(0.2, 4))  # fmt: skip
 def test_loads_stay_within_what_there_is(tokens, layer, ranks, skew):
     experts, topk = map(float, layer)
-    load = loads(tokens, experts, topk, ranks, skew, 64.0)
+    load = loads(tokens, Routing(experts, topk, ranks, skew), 64.0)
     pairs, local = tokens * topk, experts / ranks
     slack = 1 + 1e-9
     assert pairs / ranks <= load.pairs * slack and load.pairs <= pairs * slack
@@ -121,7 +121,9 @@ def test_loads_are_those_of_random_draws(tokens, ranks, skew):
     counts = np.round(x / x.sum(1, keepdims=True) * tokens * topk).clip(max=tokens)
     groups = counts.reshape(400, ranks, -1)
     busiest = groups[np.arange(400), groups.sum(2).argmax(1)]
-    load = loads(float(tokens), float(experts), float(topk), float(ranks), skew, float(rows))
+    load = loads(
+        float(tokens), Routing(float(experts), float(topk), float(ranks), skew), float(rows)
+    )
     assert load.pairs == pytest.approx(busiest.sum(1).mean(), rel=0.12)
     assert load.touched == pytest.approx((busiest > 0).sum(1).mean(), rel=0.08)
     assert load.tiles == pytest.approx(np.ceil(busiest / rows).sum(1).mean(), rel=0.15)

@@ -18,6 +18,8 @@ CASES = [
     ("MI300X", "Llama-3.1-70B", {}),
     ("TPU v5p", "Llama-3.1-70B", {"tp": 2}),
     ("RTX 4090", "Llama-3.1-8B", {}),
+    ("H200-SXM", "gpt-oss-120b", {}),
+    ("H200-SXM", "Llama-4-Maverick", {"dp": 8, "moe_ep": 8, "weights": "fp8", "kv_cache": "fp8"}),
 ]
 
 

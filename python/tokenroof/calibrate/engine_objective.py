@@ -58,22 +58,16 @@ LINE_PRIORS = {
     "collective_memory": Prior(0.6, 0.2, 0.0),
 }
 # Memory that engines leave to the cache, of what the label says (its gigabytes are 2^30 bytes, 1.068 times
-# as many): vLLM 0.9 of it less weights and 2 GB, the others 0.9 of what weights and 4 GB leave.
+# as many): vLLM 0.9 of it less weights and 2 GB, the others 0.9 of what weights and 4 GB leave. TensorRT-LLM
+# keeps everything of windowed layers unless it is told their windows (resource_manager.py:
+# max_attention_window is [max_seq_len] by default).
+_OTHERS = {"memory_share": 0.961, "memory_weights": 0.9, "memory_reserved": 3.6e9, "skew": 1.01}
 MEMORY = {
-    "vllm": {"memory_share": 0.961, "memory_weights": 1.0, "memory_reserved": 2e9, "skew": 1.01},
-    "trtllm": {
-        "memory_share": 0.961,
-        "memory_weights": 0.9,
-        "memory_reserved": 3.6e9,
-        "skew": 1.01,
-    },
-    "sglang": {
-        "memory_share": 0.961,
-        "memory_weights": 0.9,
-        "memory_reserved": 3.6e9,
-        "skew": 1.01,
-    },
-}
+    "vllm": {"memory_share": 0.961, "memory_weights": 1.0, "memory_reserved": 2e9, "skew": 1.01,
+             "memory_windows": 1.0},
+    "trtllm": {**_OTHERS, "memory_windows": 0.0},
+    "sglang": {**_OTHERS, "memory_windows": 1.0},
+}  # fmt: skip
 # While `request` is fitted it counts in full at every point; what fewer requests wait is bounded after.
 WHOLE_REQUEST = {"request_alone": 0.0, "request_users": 1.0}
 # Errors beyond these (as logarithms) count linearly; times to the first token weigh half.

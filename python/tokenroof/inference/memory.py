@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["cache_room", "engine_memory", "fits"]
+__all__ = ["cache_room", "engine_memory", "fits", "needed"]
 
-_NAMES = ("memory_share", "memory_weights", "memory_reserved")
-_SHARE, _WEIGHTS, _RESERVED = (_core.CALIBRATION_FIELDS.index(f"engine.{n}") for n in _NAMES)
+_NAMES = ("memory_share", "memory_weights", "memory_reserved", "memory_windows")
+_SHARE, _WEIGHTS, _RESERVED, _WINDOWS = (
+    _core.CALIBRATION_FIELDS.index(f"engine.{n}") for n in _NAMES
+)
 _MEMORY = _core.DEVICE_FIELDS.index("memory_bytes")
+_WINDOW = _core.MODEL_FIELDS.index("window")
 
 
 def engine_memory(engine: str) -> dict[str, float]:
@@ -53,6 +56,23 @@ def cache_room(records: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.asarray(np.where(np.isnan(memory + 0.0 * room), np.inf, room))
 
 
+def needed(records: Sequence[NDArray[np.float64]], batch: Any, context: Any) -> NDArray[np.float64]:
+    """Bytes of the fullest device for `batch` sequences of `context` tokens, as the engine keeps them.
+
+    Parameters
+    ----------
+    records : four of ndarray
+        Device, calibration, model and plan, packed.
+    batch, context : array_like
+        Sequences over the replica, tokens of each [1].
+    """
+    # an engine that keeps everything of windowed layers: as if these had no window
+    window = np.where(records[1][..., _WINDOWS] == 0.0, 0.0, records[2][..., _WINDOW])
+    model = np.array(np.broadcast_to(records[2], (*window.shape, records[2].shape[-1])))
+    model[..., _WINDOW] = window
+    return np.asarray(kernels.memory_required(model, records[3], batch, context))
+
+
 def fits(
     records: Sequence[NDArray[np.float64]], batch: Any, context: Any, beside: Any = 0.0
 ) -> NDArray[np.bool_]:
@@ -67,6 +87,5 @@ def fits(
     beside : array_like
         Bytes that the fullest device holds beside them, such as a draft model's [B].
     """
-    held = kernels.memory_required(records[2], records[3], batch, context)
     weights = kernels.memory_required(records[2], records[3], 0.0, 0.0)
-    return np.asarray(held - weights + beside <= cache_room(records))
+    return np.asarray(needed(records, batch, context) - weights + beside <= cache_room(records))

@@ -235,7 +235,7 @@ def _steps(
     d, c, m, p = records
     # combinations that cannot be are computed with the others, and masked
     with np.errstate(all="ignore"):
-        needed = kernels.memory_required(m, p, batch, context)
+        needed = memory.needed(records, batch, context)
         needed = np.where(valid, needed, np.nan)
         fits = valid & memory.fits(records, batch, context)
         if fields:

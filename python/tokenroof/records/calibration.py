@@ -33,7 +33,8 @@ NO_ENGINE = {
     "kernel_gap": 0.0, "collective_gap": 0.0, "sequence": 0.0, "elementwise": 1.0,
     "prefill_kernel": 0.0, "prompt": 1.0, "request": 0.0, "burst": 0.0,
     "request_alone": 0.0, "request_users": 1.0,
-    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "skew": 0.0,
+    "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "memory_windows": 1.0,
+    "skew": 0.0,
 }  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,6 @@ _LAYERS = ("model.layers.{}.", "model.language_model.layers.{}.", "language_mode
            "backbone.layers.{}.", "layers.{}.", "transformer.h.{}.")  # fmt: skip
 _PLACES = ("self_attn", "attn", "attention", "mixer", "self_attention")
 _FUSED = ("qkv_proj", "query_key_value", "Wqkv", "c_attn", "qkv")
-_OUTPUTS = ("o_proj", "wo", "dense", "out_proj", "c_proj")
 _DENSE = ("mlp", "feed_forward", "ffn", "mixer")
 _MIXTURES = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "mixer", "moe")
 
@@ -70,25 +69,28 @@ def matrices(m: Shapes) -> Iterator[Matrix]:
     [('self_attn.q_proj', 64, 64, 2), ('self_attn.k_proj', 64, 64, 2)]
     """
     h = m.hidden
-    yield from _attention(m)
-    yield from _indexer(m)
+    softmax = m.softmax_layers
+    if softmax:
+        yield from _attention(m, range(softmax), softmax == m.layers)
     yield from _recurrent(m)
     mixed = m.dense_layers + m.moe_layers == m.layers
-    if m.dense_layers:
-        yield from _gated(m, "mlp", _DENSE, (m.ffn, h), range(m.dense_layers), mixed)
     if m.wide_layers:
-        yield from _gated(m, "mlp", _DENSE, (m.wide_ffn, h), range(m.wide_layers), False)
+        yield from _gated(m, "mlp", _DENSE[:2], m.wide_ffn, range(m.wide_layers), False)
+    if m.dense_layers:
+        yield from _gated(m, "mlp", _DENSE, m.ffn,
+                          range(m.dense_layers), mixed)  # fmt: skip
     if m.moe_layers:
         places = range(m.layers - m.moe_layers, m.layers) if mixed else range(m.moe_layers)
         experts = tuple(f"{p}.experts.0" for p in _MIXTURES)
-        sizes = m.moe_ffn, m.moe_latent or h
-        yield from _gated(m, "experts", experts, sizes, places, mixed, m.experts)
-        gates = _names(_MIXTURES, ("gate", "router", "gate.wg"))
+        seen = m.moe_latent or h
+        yield from _gated(m, "experts", experts, m.moe_ffn, places, mixed, m.experts, seen)
+        gates = _names(_MIXTURES, ("gate", "router", "gate.wg", "gate_proj_router"))
         yield Matrix("router", gates, m.experts + m.zero_experts, h, places, placed=mixed)
         if m.shared_ffn:
-            kinds = ("shared_experts", "shared_expert")
-            shared = tuple(f"{p}.{s}" for p in _MIXTURES for s in kinds)
-            yield from _gated(m, "shared_experts", shared, (m.shared_ffn, h), places, mixed)
+            shared = tuple(
+                f"{p}.{s}" for p in _MIXTURES for s in ("shared_experts", "shared_expert")
+            )
+            yield from _gated(m, "shared_experts", shared, m.shared_ffn, places, mixed)
     if not m.headless:
         yield Matrix(
             "head", ("lm_head", "head", "language_model.lm_head", "output"), m.vocab, h, range(1)
@@ -100,105 +102,106 @@ def _names(places: tuple[str, ...], ends: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _gated(
-    m: Shapes, module: str, places: tuple[str, ...], sizes: tuple[int, int], layers: range,
-    placed: bool, each: int = 1,
+    m: Shapes, module: str, places: tuple[str, ...], width: int, layers: range, placed: bool,
+    each: int = 1, hidden: int = 0,
 ) -> Iterator[Matrix]:  # fmt: skip
-    """The matrices of an MLP of a width over inputs: gate, where it has one, up and down."""
-    width, inputs = sizes
+    """The matrices of an MLP: gate, where it has one, up and down."""
+    h = hidden or m.hidden
     ups = [("gate_proj", "w1", "gate_up_proj"), ("up_proj", "w3", "gate_up_proj")]
     for ends in ups[3 - m.mlp_matrices :]:
         names = _names(places, (*ends, "fc1", "c_fc"))
-        yield Matrix(module, names, width, inputs, layers, each, placed)
+        yield Matrix(module, names, width, h, layers, each, placed)
     down = _names(places, ("down_proj", "w2", "fc2", "c_proj"))
-    yield Matrix(module, down, inputs, width, layers, each, placed)
+    yield Matrix(module, down, h, width, layers, each, placed)
 
 
-def _attention(m: Shapes) -> Iterator[Matrix]:
-    """Projections of softmax attention: of latents, of one key for all heads, or of keys per head."""
-    every = range(m.softmax_layers)
-    placed = m.softmax_layers == m.layers
-    if not every:
-        return
-    if m.kv_lora_rank:
-        yield from _of(every, placed, *_latent(m))
-    elif m.single_key:
-        yield from _of(every, placed, *_single_key(m))
-        for layers, series in ((m.selected_layers, 2), (m.compressed_layers, 1)):
-            if layers:
-                rows = series * m.head_dim, m.hidden
-                yield from _of(
-                    range(layers), False, (*rows, "compressor.wkv"), (*rows, "compressor.wgate")
-                )
-    else:
-        yield from _heads(m, placed)
+_OUTPUT = ("o_proj", "wo", "dense", "out_proj", "c_proj")
 
 
-def _of(layers: range, placed: bool, *matrices: tuple[int | str, ...]) -> Iterator[Matrix]:
-    """Matrices of attention: outputs, inputs, then their names."""
-    for rows, columns, *ends in matrices:
-        names = _names(_PLACES, tuple(map(str, ends)))
-        yield Matrix("attention", names, int(rows), int(columns), layers, 1, placed)
-
-
-def _latent(m: Shapes) -> Iterator[tuple[int | str, ...]]:
-    h, heads, rank = m.hidden, m.heads, m.kv_lora_rank
-    queries = heads * (m.nope_head_dim + m.rope_head_dim)
-    if m.q_lora_rank:
-        yield m.q_lora_rank, h, "q_a_proj", "wq_a"
-        yield queries, m.q_lora_rank, "q_b_proj", "wq_b"
-    else:
-        yield queries, h, "q_proj", "wq"
-    yield rank + m.rope_head_dim, h, "kv_a_proj_with_mqa", "wkv_a"
-    yield heads * (m.nope_head_dim + m.v_head_dim), rank, "kv_b_proj", "wkv_b"
-    yield h, heads * m.v_head_dim, "o_proj", "wo", "out_proj"
-    if m.q_multiplier > 1:
-        yield heads * m.v_head_dim, h, "g_proj"
-
-
-def _single_key(m: Shapes) -> Iterator[tuple[int | str, ...]]:
-    h, queries = m.hidden, m.heads * m.head_dim
-    if m.q_lora_rank:
-        yield m.q_lora_rank, h, "wq_a", "q_a_proj"
-        yield queries, m.q_lora_rank, "wq_b", "q_b_proj"
-    else:
-        yield queries, h, "wq", "q_proj"
-    yield m.head_dim, h, "wkv", "kv_proj"
-    if m.o_lora_rank:  # groups of heads, each over its own queries
-        yield m.o_groups * m.o_lora_rank, queries // m.o_groups, "wo_a", "o_a_proj"
-        yield h, m.o_groups * m.o_lora_rank, "wo_b", "o_b_proj"
-    else:
-        yield h, queries, "wo", "o_proj"
-
-
-def _heads(m: Shapes, placed: bool) -> Iterator[Matrix]:
+def _attention(m: Shapes, layers: range, placed: bool) -> Iterator[Matrix]:
     h = m.hidden
-    for kind, layers, shared in (
-        ("", m.full_layers, m.shared_full_layers),
-        ("window_", m.window_layers, m.shared_window_layers),
-    ):
-        if not layers:
-            continue
-        heads, kv_heads, width, v_width = (
-            int(getattr(m, f"{kind}{x}")) for x in ("heads", "kv_heads", "head_dim", "v_head_dim")
-        )
-        every = range(layers)
-        own = every if m.idle_kv_weights else range(layers - shared)
-        yield from _of(every, placed, (m.q_multiplier * heads * width, h, "q_proj", "wq", *_FUSED))
-        yield from _of(own, placed, (kv_heads * width, h, "k_proj", "wk", *_FUSED))
-        if kind or not m.tied_values:
-            yield from _of(own, placed, (kv_heads * v_width, h, "v_proj", "wv", *_FUSED))
-        yield from _of(every, placed, (h, heads * v_width, *_OUTPUTS))
+
+    def one(rows: int, columns: int, *ends: str) -> Matrix:
+        return Matrix("attention", _names(_PLACES, ends), rows, columns, layers, 1, placed)
+
+    if m.kv_lora_rank:
+        yield from _latent(m, one)
+    elif m.single_key:
+        yield from _single_key(m, one)
+    else:
+        yield from _heads(m, layers, placed)
+    if m.index_topk:
+        indexers = range(m.index_layers)
+        for rows, columns, name in (
+            (
+                m.index_heads * m.index_head_dim,
+                m.q_lora_rank or h,
+                ("indexer.wq_b", "index_q_proj"),
+            ),
+            (m.index_head_dim, h, ("indexer.wk", "index_k_proj")),
+        ):
+            if "indexer.wq_b" in name or not m.selected_layers:  # a compressor's stays as it was
+                yield Matrix("attention", _names(_PLACES, name), rows, columns, indexers, 1,
+                             placed and m.index_layers == len(layers))  # fmt: skip
 
 
-def _indexer(m: Shapes) -> Iterator[Matrix]:
-    if not (m.index_topk and m.index_layers):
-        return
-    layers = range(m.index_layers)
-    placed = m.index_layers == m.layers
-    wide = m.index_heads * m.index_head_dim, m.q_lora_rank or m.hidden
-    yield from _of(layers, placed, (*wide, "indexer.wq_b", "index_q_proj"))
-    if not m.selected_layers:
-        yield from _of(layers, placed, (m.index_head_dim, m.hidden, "indexer.wk", "index_k_proj"))
+def _latent(m: Shapes, one: Callable[..., Matrix]) -> Iterator[Matrix]:
+    h, heads, nope, rope, rank = m.hidden, m.heads, m.nope_head_dim, m.rope_head_dim, m.kv_lora_rank
+    if m.q_lora_rank:
+        yield one(m.q_lora_rank, h, "q_a_proj", "wq_a")
+        yield one(heads * (nope + rope), m.q_lora_rank, "q_b_proj", "wq_b")
+    else:
+        yield one(heads * (nope + rope), h, "q_proj", "wq")
+    yield one(rank + rope, h, "kv_a_proj_with_mqa", "wkv_a")
+    yield one(heads * (nope + m.v_head_dim), rank, "kv_b_proj", "wkv_b")
+    if m.q_multiplier > 1:
+        yield one(heads * m.v_head_dim, h, "g_proj")
+    yield one(h, heads * m.v_head_dim, *_OUTPUT)
+
+
+def _single_key(m: Shapes, one: Callable[..., Matrix]) -> Iterator[Matrix]:
+    h, queries, low = m.hidden, m.heads * m.head_dim, m.o_groups * m.o_lora_rank
+    if m.q_lora_rank:
+        yield one(m.q_lora_rank, h, "q_a_proj", "wq_a")
+        yield one(queries, m.q_lora_rank, "q_b_proj", "wq_b")
+    else:
+        yield one(queries, h, "q_proj", "wq")
+    yield one(m.head_dim, h, "kv_proj", "wkv")
+    if low:
+        yield one(low, queries // m.o_groups, "o_a_proj", "wo_a")
+        yield one(h, low, "o_b_proj", "wo_b")
+    else:
+        yield one(h, queries, *_OUTPUT)
+
+
+def _heads(m: Shapes, layers: range, placed: bool) -> Iterator[Matrix]:
+    """Layers alike together: of windows apart where their heads are others, or read another's cache."""
+    names = ("heads", "kv_heads", "head_dim", "v_head_dim")
+    full, windows = (
+        tuple(int(getattr(m, f"{kind}{name}")) for name in names) for kind in ("", "window_")
+    )
+    shared, slid = m.shared_full_layers, m.shared_window_layers
+    if (full == windows or not m.window_layers) and not (shared or slid or m.tied_values):
+        groups = [(len(layers), full, True, True)]
+    else:
+        placed = False
+        groups = [
+            (m.full_layers - shared, full, True, not m.tied_values),
+            (shared, full, m.idle_kv_weights, m.idle_kv_weights and not m.tied_values),
+            (m.window_layers - slid, windows, True, True),
+            (slid, windows, m.idle_kv_weights, m.idle_kv_weights),
+        ]
+    for count, (heads, kv_heads, width, v_width), keys, values in groups:
+        own = layers if placed else range(count)
+        shapes = [
+            (m.q_multiplier * heads * width, m.hidden, ("q_proj", "wq", *_FUSED)),
+            (kv_heads * width * keys, m.hidden, ("k_proj", "wk", *_FUSED)),
+            (kv_heads * v_width * values, m.hidden, ("v_proj", "wv", *_FUSED)),
+            (m.hidden, heads * v_width, _OUTPUT),
+        ]  # fmt: skip
+        for rows, columns, ends in shapes:
+            if rows and count:
+                yield Matrix("attention", _names(_PLACES, ends), rows, columns, own, 1, placed)
 
 
 def _recurrent(m: Shapes) -> Iterator[Matrix]:
@@ -218,6 +221,8 @@ def _recurrent(m: Shapes) -> Iterator[Matrix]:
             yield one(2 * m.linear_value_heads, h, *gates)
         else:
             yield one(2 * k + v, h, "q_proj", "k_proj", "v_proj")
+            if m.linear_full_gate:
+                yield one(v, h, "g_proj")
         yield one(h, v, "out_proj", "o_proj")
     if m.mamba_layers:
         inner = m.mamba_heads * m.mamba_head_dim

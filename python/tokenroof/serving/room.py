@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import kernels
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
+from tokenroof.inference.memory import needed
 from tokenroof.records.device import link_domain
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.loads import as_load
@@ -123,7 +123,6 @@ def why_not(on: Sequence[Deployment], load: Load) -> str:
 
 def _needed(on: Deployment, load: Load) -> tuple[float, float]:
     """Weights, and the cache of one request, on the fullest device [B]."""
-    model, plan = on.records[2:]
-    weights = float(kernels.memory_required(model, plan, 0.0, 0.0))
-    both = float(kernels.memory_required(model, plan, 1.0, load.context))
+    weights = float(needed(on.records, 0.0, 0.0))
+    both = float(needed(on.records, 1.0, load.context))
     return weights, both - weights

@@ -96,6 +96,13 @@ TR_HD Protocol fastest(const Protocols& all, double nbytes) {
     return best;
 }
 
+// Seconds of an empty message inside a node.
+TR_HD double empty_message(const Protocols& all) {
+    double least = all.each[0].fixed;
+    for (int i = 1; i < all.n; ++i) least = min_nan(least, all.each[i].fixed);
+    return least - all.network;
+}
+
 TR_HD double shared_bandwidth(const RankGroup& r, double contention) {
     if (!r.host || !(r.inside > 2.0)) return r.bandwidth;
     return r.bandwidth * (1.0 + expm1_negative(-contention * log_positive(r.inside * 0.5)));

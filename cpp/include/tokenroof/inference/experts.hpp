@@ -12,7 +12,8 @@
 // read again by further tiles of their expert.
 //   Grouped products over tiles: Gale et al., MegaBlocks, arXiv:2211.15841, section 5.
 //   A tile's tokens are the next power of two of all pairs over the experts of the rank: measured times of
-//   TensorRT-LLM and FlashInfer step where this does, also where other ranks' tokens fill it on paper only.
+//   TensorRT-LLM and FlashInfer step where this does, also where other ranks' tokens fill it on paper only. Where
+//   tokens fall at random the number is not known beforehand: it is what such a power is on average, sqrt(2) of it.
 #pragma once
 #include "tokenroof/inference/cost.hpp"
 #include "tokenroof/inference/routing.hpp"
@@ -52,14 +53,14 @@ TR_HD GroupedProduct prepare_grouped(const double* d, const double* g, double n,
     return r;
 }
 
-// g: the block of constants. dispatched: an all-to-all brings a rank the tokens of its experts alone, where
+// g: the block of constants. popular: as a model's tokens choose (routing.hpp). dispatched: an all-to-all brings a rank the tokens of its experts alone, where
 // else it permutes those of all ranks.
 TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, double intermediate,
                               double experts, double topk, double matrices, double moe_tp, double moe_ep,
-                              double skew, int weight, bool dispatched = false) {
+                              double skew, int weight, bool popular = false, bool dispatched = false) {
     const double width = intermediate / moe_tp, bandwidth = d[device::memory_bandwidth];
     Experts r;
-    r.routing = prepare_routing(experts, topk, moe_ep, skew);
+    r.routing = prepare_routing(experts, topk, moe_ep, skew, popular);
     r.up = prepare_grouped(d, g, (matrices - 1.0) * width, hidden, weight);
     r.down = prepare_grouped(d, g, hidden, width, weight);
     r.t0 = g[constant::experts::t0];
@@ -103,10 +104,19 @@ template <class V> TR_HD V tile_rows(V mean, double most) {
     return min_nan(rows, splat<V>(most));
 }
 
+TR_HD bool dealt(const Routing& r) { return !(r.random || r.popular); }
+
+// Of a routing: in steps where benchmarks deal the tokens out.
+template <class V> TR_HD V tile_rows(const Routing& r, V tokens, double most) {
+    const V mean = tokens * r.per_local;
+    if (dealt(r)) return tile_rows(mean, most);
+    return min_nan(max_nan(mean * 1.41421356237309514547, splat<V>(8.0)), splat<V>(most));
+}
+
 template <class V> TR_HOST_ONCE Cost<V> experts_cost(const Experts& r, V tokens) {
     const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
     const V some = tokens > none ? tokens : splat<V>(1.0); // nothing is divided by no tokens
-    const V rows = tile_rows(some * r.routing.per_local, r.tile);
+    const V rows = tile_rows(r.routing, some, r.tile);
     const Routed<V> load = routed_load(r.routing, some, rows);
     Cost<V> out = {none, none, none, none, none, none};
     add_grouped(out, r.up, load, rows + r.tile_loss, r.overlap);
@@ -146,7 +156,7 @@ TR_HD GroupedGemm prepare_grouped_gemm(const double* d, const double* g, double 
 template <class V> TR_HD Cost<V> grouped_gemm_cost(const GroupedGemm& r, V tokens) {
     const V none = splat<V>(0.0), nan = splat<V>(not_a_number());
     const V some = tokens > none ? tokens : splat<V>(1.0);
-    const V rows = tile_rows(some * r.routing.per_local, r.tile);
+    const V rows = tile_rows(r.routing, some, r.tile);
     Cost<V> out = {none, none, none, none, none, none};
     add_grouped(out, r.product, routed_load(r.routing, some, rows), rows + r.tile_loss, r.overlap);
     const V valid = tokens >= none ? none : nan;

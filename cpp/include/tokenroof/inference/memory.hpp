@@ -1,4 +1,4 @@
-// What a replica's fullest device must hold: weights, caches and states (docs/inference/step-model.md, section 6).
+// What a replica's fullest device must hold: weights, workspace, caches and states (docs/inference/step-model.md, section 6).
 #pragma once
 #include "tokenroof/inference/compressed_attention.hpp"
 #include "tokenroof/inference/operators.hpp"
@@ -56,14 +56,28 @@ TR_HD double compressed_bytes(const double* m, double window, double token, doub
     return all;
 }
 
-// Bytes of cache and state of one sequence on one device.
-TR_HD double sequence_bytes(const double* m, const double* p, double context) {
+// Prompt tokens that engines let into one step of a rank (TensorRT-LLM: max_num_tokens of llm_args.py).
+constexpr double step_tokens = 8192.0;
+
+// Bytes that a mixture's products need for the prompts of the other attention ranks: for every pair of a token and
+// an expert that may come, what is gathered or given back, and both halves of the gate with their product, in 16
+// bits. A rank's own prompts are in what engines reserve.
+//   TensorRT-LLM, moe_kernels.cu, getWorkspaceDeviceBufferSizes (rows of all pairs, permuted or given back).
+TR_HD double workspace_bytes(const double* m, const double* p) {
+    if (!(m[model::moe_layers] > 0.0)) return 0.0;
+    const double pairs = (p[plan::dp] - 1.0) * step_tokens * m[model::topk];
+    const double width = m[model::moe_ffn] / p[plan::moe_tp];
+    return pairs * 2.0 * (m[model::hidden] + m[model::mlp_matrices] * width);
+}
+
+// Bytes of cache and state of one sequence on one device. windows: whether windowed layers keep their window alone.
+TR_HD double sequence_bytes(const double* m, const double* p, double context, bool windows = true) {
     const double kv = dtype_bytes(int(p[plan::kv_cache]));
     const double token = token_bytes(m, full_heads(m, p[plan::tp]), kv);
     const double slid = token_bytes(m, window_heads(m, p[plan::tp]), kv);
     const double index = m[model::index_topk] > 0.0 ? index_key_bytes(m[model::index_head_dim]) : 0.0;
     const double keys = m[model::selected_layers] > 0.0 ? context / m[model::select_ratio] : context;
-    const double window = m[model::window] > 0.0 ? m[model::window] : no_window;
+    const double window = windows && m[model::window] > 0.0 ? m[model::window] : no_window;
     const double cached = (m[model::full_layers] - m[model::shared_full_layers]) * context * token +
                           m[model::index_layers] * keys * index +
                           (m[model::window_layers] - m[model::shared_window_layers]) * min_nan(context, window) * slid +
@@ -76,7 +90,7 @@ TR_HD double sequence_bytes(const double* m, const double* p, double context) {
 // Bytes that the fullest device of a replica must hold for `batch` sequences of `context` tokens.
 TR_HD double memory_required(const double* m, const double* p, double batch, double context) {
     const double bad = batch >= 0.0 && context >= 0.0 ? 0.0 : not_a_number();
-    return weight_bytes(m, p) + share(batch, p[plan::dp]) * sequence_bytes(m, p, context) + bad;
+    return weight_bytes(m, p) + workspace_bytes(m, p) + share(batch, p[plan::dp]) * sequence_bytes(m, p, context) + bad;
 }
 
 } // namespace TR_ISA

@@ -59,7 +59,7 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
         r.measured_experts = prepare_experts(
             d, c + calibration::block_experts, seen, m[model::moe_ffn], m[model::experts], topk,
             m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep],
-            (c + calibration::block_engine)[constant::engine::skew], e, p[plan::dp] > 1.0);
+            (c + calibration::block_engine)[constant::engine::skew], e, true, sends_to_experts(d, m, p));
         r.expert_layers = layers;
         return;
     }
@@ -68,7 +68,7 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
     r.expert_count = m[model::experts];
     r.expert_ranks = p[plan::moe_ep];
     const double skew = (c + calibration::block_engine)[constant::engine::skew];
-    r.expert_routing = prepare_routing(r.expert_count, topk, r.expert_ranks, skew == skew ? skew : 0.0);
+    r.expert_routing = prepare_routing(r.expert_count, topk, r.expert_ranks, skew == skew ? skew : 0.0, true);
 }
 
 // What stands around the halves of a layer: streams, earlier results, embeddings of its own.
@@ -106,6 +106,8 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
     const double dense = m[model::dense_layers] + m[model::wide_layers], moe = m[model::moe_layers];
     const bool dispatched = p[plan::dp] > 1.0; // tokens of several attention ranks meet at the experts
     const double reduced = mixers + dense + (dispatched ? 0.0 : moe);
+    const int reduce = calibration::block_all_reduce, gather = calibration::block_all_gather;
+    const int exchange = calibration::block_all_to_all, scatter = calibration::block_reduce_scatter;
     // full: bytes of the whole vector per x, of which `factor` crosses each rank's link
     auto add = [&](Amount amount, double count, double ranks, double full, double factor, int block) TR_INLINE {
         const RankGroup g = make_group(d, ranks);
@@ -113,8 +115,8 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
             Line line = collective_line(d, c, ranks, factor * full);
             if (g.nodes > 1.0 && factor != 1.0) { // not all of the vector goes through the network
                 const double bound = block == calibration::block_all_reduce ? all_reduce_bound(g)
-                                     : block == calibration::block_all_gather ? exchange_bound(g, 1.0, 1.0)
-                                                                              : exchange_bound(g, g.hops, g.inside);
+                                     : block == exchange ? exchange_bound(g, g.hops, g.inside)
+                                                         : exchange_bound(g, 1.0, 1.0);
                 line.traffic = full * bound / shares_of(c, calibration::collective_t0).memory;
             }
             r.common.add(group_collective, amount, times(count, line));
@@ -123,29 +125,32 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
         Exchanges& all = r.exchanges;
         const double* own = c + block;
         all.protocols[all.n] = block == calibration::block_all_reduce ? all_reduce_protocols(g, own)
-                               : block == calibration::block_all_gather ? exchange_protocols(g, own, 1.0)
+                               : block != exchange ? exchange_protocols(g, own, 1.0)
                                : factor == 1.0 ? send_protocols(d, g, own) : all_to_all_protocols(g, own);
+        // a gap stands for an all-reduce of the engine's own: what others take longer to start is theirs
+        double counted = empty_message(all.protocols[all.n]);
+        if (block != reduce && measured_form(c, reduce))
+            counted = min_nan(counted, empty_message(all_reduce_protocols(g, c + reduce)));
+        all.counted[all.n] = counted;
         all.count[all.n] = count;
         all.bytes[all.n] = full;
         all.crossing[all.n] = factor * full;
         all.amount[all.n++] = amount;
     };
-    const int reduce = calibration::block_all_reduce, gather = calibration::block_all_gather;
-    const int exchange = calibration::block_all_to_all;
     if (tp > 1.0) {
         add(rank_tokens, reduced, tp, h * 2.0, all_reduce_factor(tp), reduce);
         add(head_sequences, 1.0, tp, m[model::vocab] * 2.0, all_gather_factor(tp), gather);
     }
     if (moe > 0.0 && dispatched) {
-        if (p[plan::moe_ep] > 1.0) {
+        const int experts = int(p[plan::experts]);
+        if (sends_to_experts(d, m, p)) {
             // a token goes once to each expert rank that it needs, and comes back in 16 bits
-            const double copies = min_nan(routed_topk(m), p[plan::moe_ep]);
-            const double out = copies / group * expert_width(m);
-            add(stage_tokens, moe, group, out * activation_bytes(int(p[plan::experts])), all_gather_factor(group),
-                exchange);
+            const double out = min_nan(routed_topk(m), p[plan::moe_ep]) / group * expert_width(m);
+            add(stage_tokens, moe, group, out * activation_bytes(experts), all_gather_factor(group), exchange);
             add(stage_tokens, moe, group, out * 2.0, all_gather_factor(group), exchange);
         } else {
-            add(stage_tokens, 2.0 * moe, group, h * 2.0, all_gather_factor(group), gather);
+            add(stage_tokens, moe, group, h * gathered_bytes(experts), all_gather_factor(group), gather);
+            add(stage_tokens, moe, group, h * 2.0, all_gather_factor(group), scatter);
         }
     }
     if (pp > 1.0) add(rank_tokens, pp - 1.0, group * pp * cp, h * 2.0, 1.0, exchange);

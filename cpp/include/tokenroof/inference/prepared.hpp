@@ -79,11 +79,12 @@ struct CompressedLayers {
     double index_layers = 0.0, index_ratio = 1.0;
 };
 
-// Collectives by their measured protocols: `count` of each, `bytes` of the full vector per x.
+// Collectives by their measured protocols: `count` of each, `bytes` of the full vector per x. `counted`: seconds
+// of an empty one that the step's gap per collective stands for.
 constexpr int max_exchanges = 6;
 struct Exchanges {
     Protocols protocols[max_exchanges];
-    double count[max_exchanges], bytes[max_exchanges], crossing[max_exchanges];
+    double count[max_exchanges], bytes[max_exchanges], crossing[max_exchanges], counted[max_exchanges];
     Amount amount[max_exchanges];
     int n = 0;
 };

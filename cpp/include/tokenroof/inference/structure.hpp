@@ -83,6 +83,23 @@ TR_HD double mixer_parameters(const double* m) {
            m[model::mamba_layers] * (mamba.columns + mamba.out) * h;
 }
 
+// Whether tokens of several attention ranks go to the ranks of their experts alone. Engines gather all tokens on
+// every rank and sum up what comes back, inside a host always: an all-to-all saves bytes only where a token has
+// fewer experts than there are ranks, and runs where the link's domain, or the group, is wider than a host.
+//   TensorRT-LLM, fused_moe_wide_ep.py, select_alltoall_method_type (NVLink between nodes, moe_ep > top_k; DeepEP
+//   only on request). vLLM, Expert Parallel Deployment: allgather_reducescatter is the default.
+constexpr double host_devices = 8.0;
+TR_HD bool sends_to_experts(const double* d, const double* m, const double* p) {
+    const bool wide = d[device::link_domain_size] > host_devices || p[plan::tp] * p[plan::dp] > host_devices;
+    return p[plan::dp] > 1.0 && p[plan::moe_ep] > m[model::topk] && wide;
+}
+
+// Bytes of a value that is gathered: narrowed before, but for blocks of FP8, which the products scale themselves
+// (TensorRT-LLM, fused_moe_cutlass.py).
+TR_HD double gathered_bytes(int experts) {
+    return experts == dtype::fp8_block ? 2.0 : activation_bytes(experts);
+}
+
 // Kernels beyond the two products, of a layer.
 constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA, less the two products of others
 constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather

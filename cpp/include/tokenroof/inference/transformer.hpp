@@ -80,19 +80,15 @@ template <class V> TR_HD V decode_products(const Prepared& r, V sequences) {
     return add_products<V, false>(unused, r.products, amount);
 }
 
-// Collectives beyond the launch that the step counts: what a message takes more than an empty one in a node.
+// Collectives beyond the launch that the step counts.
 template <class V, bool Full>
 TR_HD void add_exchanges(V& time, Parts<V>& out, const Exchanges& all, const V* amount) {
     for (int i = 0; i < all.n; ++i) {
         const V x = amount[all.amount[i]], nbytes = x * all.bytes[i];
         const Protocols& p = all.protocols[i];
         V best = p.each[0].fixed + nbytes * p.each[0].per_byte;
-        double empty = p.each[0].fixed;
-        for (int k = 1; k < p.n; ++k) {
-            best = min_nan(best, p.each[k].fixed + nbytes * p.each[k].per_byte);
-            empty = min_nan(empty, p.each[k].fixed);
-        }
-        const V seconds = all.count[i] * (best - (empty - p.network));
+        for (int k = 1; k < p.n; ++k) best = min_nan(best, p.each[k].fixed + nbytes * p.each[k].per_byte);
+        const V seconds = all.count[i] * (best - all.counted[i]);
         time += seconds;
         if constexpr (Full) {
             out.group[group_collective] += seconds;

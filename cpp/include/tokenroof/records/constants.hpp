@@ -29,7 +29,8 @@
     X(low_t0) X(low_rank) X(low_share) X(bulk_t0) X(bulk_rank) X(bulk_share) X(contention) X(node_t0) X(node_share)
 #define TR_ENGINE_CONSTANTS(X) \
     X(kernel_gap) X(collective_gap) X(sequence) X(elementwise) X(skew) \
-    X(prefill_kernel) X(prompt) X(request) X(request_alone) X(request_users) X(burst) X(memory_share) X(memory_weights) X(memory_reserved)
+    X(prefill_kernel) X(prompt) X(request) X(request_alone) X(request_users) X(burst) X(memory_share) X(memory_weights) X(memory_reserved) \
+    X(memory_windows)
 #define TR_POWER_CONSTANTS(X) \
     X(idle) X(compute) X(memory) X(gemm) X(attention_decode) X(attention_prefill) X(experts) X(ceiling)
 

@@ -5,7 +5,9 @@
 // the B - 1 others pass through the same steps, so
 //     TPOT = step(B) + (B - 1)/output * extra / lanes,
 // extra being what a step that carries a prompt takes beyond one that does not: without a CUDA graph, as
-// engines run it, at least the host's time for its kernels. And
+// engines run it, at least the host's time for its kernels. Attention ranks of a mixture wait for each other at
+// the experts: a step lasts as the rank with the longest contexts takes (`longest_context`), and prompts go through on
+// all ranks together, as engines balance them. And
 //     TTFT = admission + own prefill + step(B) + burst (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
 // for a slot. Latency and throughput follow by Little's law. Admission is the engine's `request` from
@@ -44,10 +46,18 @@ TR_HD double serving_slots(const double* d, const double* c, const double* m, co
     const double memory = d[device::memory_bytes];
     if (memory != memory) return infinite();
     const double room = memory * e[constant::engine::memory_share] -
-                        weight_bytes(m, p) * e[constant::engine::memory_weights] -
+                        (weight_bytes(m, p) + workspace_bytes(m, p)) * e[constant::engine::memory_weights] -
                         e[constant::engine::memory_reserved];
-    const double each = room / sequence_bytes(m, p, tokens);
+    const double each = room / sequence_bytes(m, p, tokens, e[constant::engine::memory_windows] != 0.0);
     return each < 1.0 ? 0.0 : each * p[plan::dp];
+}
+
+// Tokens of context per sequence of the rank that has most, of `ranks` that wait for each other: each of a rank's
+// `sequences` is anywhere in its answer (an even distribution's variance is a twelfth of its square).
+TR_HD double longest_context(double input, double output, double sequences, double ranks) {
+    const double mean = input + 0.5 * output;
+    if (!(ranks > 1.0)) return mean;
+    return min_nan(mean + largest_normal(ranks) * output / square_root(12.0 * sequences), input + output);
 }
 
 // Seconds from a request's arrival to its prefill, among so many in flight.
@@ -66,7 +76,9 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     const double slots = serving_slots(d, c, m, p, input + output);
     // a device that cannot hold one request serves none
     const double batch = valid && slots >= 1.0 ? min_nan(concurrency, slots) : not_a_number();
-    const double context = input + 0.5 * output, ranks = p[plan::dp];
+    const double ranks = p[plan::dp], waiting = m[model::moe_layers] > 0.0 ? ranks : 1.0;
+    const double sequences = share(share(batch, p[plan::pp]), ranks);
+    const double context = longest_context(input, output, sequences, waiting);
     const Structure s = step_structure(m, p);
     double decode[step::count], mixed[step::count], prefill[step::count];
     evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
@@ -80,7 +92,7 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     t[term::prefill_s] = prefill[step::time] + bad;
     t[term::kernels] = s.kernels;
     t[term::collectives] = s.collectives;
-    t[term::sequences] = share(share(batch, p[plan::pp]), p[plan::dp]);
+    t[term::sequences] = sequences;
     t[term::lanes] = p[plan::pp] * p[plan::dp];
     t[term::idle_w] = r.idle * r.devices;
     t[term::decode_j] = (decode[step::watts] - t[term::idle_w]) * decode[step::time];

@@ -53,7 +53,8 @@ class Gpu:
 
     def bytes(self, batch: Any, context: Any, without: dict[str, float] | None = None) -> Any:
         """On the fullest device; `without` so many parameters, by field of the model's record."""
-        return kernels.memory_required(self._model(without), self.records[3], batch, context)
+        records = (*self.records[:2], self._model(without), self.records[3])
+        return memory.needed(records, batch, context)
 
     def _model(self, without: dict[str, float] | None) -> NDArray[np.float64]:
         model = self.records[2].copy()

@@ -187,7 +187,7 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                            "All fields of one step with a decode batch and several equal prompts.",
                            "`STEP_FIELDS` [..., k]", _STEP, ""),
     "memory_required": ("model plan batch context",
-                        "Bytes that the fullest device holds: weights, caches and states.",
+                        "Bytes that the fullest device holds: weights, workspace, caches, states.",
                         "memory [B]", "docs/inference/step-model.md", ""),
     "capped_power": (
         "watts_wanted ceiling", "The lesser of two powers with a rounded corner, as a regulator holds a "

@@ -159,7 +159,12 @@ def log1p(x: float) -> float:
 def expm1(y: float) -> float:
     """exp(y) - 1."""
     value = math.expm1(y)
-    return _function(value, (value + 1.0) * math.expm1(error_of(y)) + _of_positive(float(y)))
+    error = error_of(y)
+    # where y is not known to within one, from the whole that it may reach
+    off = (
+        math.exp(min(float(y) + error, 709.0)) if error > 1.0 else (value + 1.0) * math.expm1(error)
+    )
+    return _function(value, off + _of_positive(float(y)))
 
 
 def _of_positive(y: float) -> float:

@@ -164,6 +164,14 @@ def all_to_all_protocols(g: RankGroup, own: Mapping[str, float]) -> list[Protoco
     return protocols
 
 
+def empty_message(protocols: list[Protocol], network: float) -> float:
+    """Seconds inside a node, less the way between nodes."""
+    least = protocols[0][0]
+    for fixed, _ in protocols[1:]:
+        least = minimum(least, fixed)
+    return least - network
+
+
 def network_latency(g: RankGroup, own: Mapping[str, float], kind: str) -> float:
     """Seconds of any message between nodes."""
     if kind == "send":

@@ -17,7 +17,7 @@ from tokenroof.reference.inference.operators import (
     experts_touched,
     grouped_gemm_line,
 )
-from tokenroof.reference.inference.routing import Load, Routing, loads
+from tokenroof.reference.inference.routing import Load, Routing, loads, octaves, reached
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of, type_name
 from tokenroof.reference.records.records import Record, takes_records
@@ -53,9 +53,14 @@ class GroupedProducts:
 
     def load(self, tokens: float) -> tuple[Load, float]:
         """Of the busiest rank, and the rows of its tiles."""
-        experts, topk, ranks, _ = self.routing
-        rows = tile_rows(tokens * divide(topk, divide(experts, ranks)), self.constants["tile"])
-        return loads(tokens, *self.routing, rows), rows
+        experts, topk, ranks, skew, popular = self.routing
+        mean, most = tokens * divide(topk, divide(experts, ranks)), self.constants["tile"]
+        # where tokens fall at random the number is not known: what the next power of two is on average
+        random = skew == 0.0 or (popular and skew > 0.0)
+        rows = (
+            minimum(maximum(mean * math.sqrt(2.0), 8.0), most) if random else tile_rows(mean, most)
+        )
+        return loads(tokens, self.routing, rows), rows
 
     def product(self, load: Load, rows: float, n: float, k: float) -> Cost:
         """One product in tiles of `rows`, without a launch."""
@@ -135,9 +140,11 @@ def touched_on_rank(tokens: float, routing: Routing) -> float:
         pairs = tokens * routing.topk * divide(1.0, routing.ranks)
         return minimum(divide(routing.experts, routing.ranks), pairs)
     touched = divide(experts_touched(tokens, routing.experts, routing.topk), routing.ranks)
-    if routing.skew == 0.0:
+    if routing.skew == 0.0 or not tokens > 0.0:
         return touched
-    return minimum(touched, loads(tokens, *routing, 8.0).touched)
+    if routing.popular:
+        return minimum(touched, reached(tokens, octaves(routing)))
+    return minimum(touched, loads(tokens, routing, 8.0).touched)
 
 
 @takes_records("device", "calibration")

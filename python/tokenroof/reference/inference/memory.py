@@ -15,7 +15,7 @@ from tokenroof.reference.inference.structure import mixer_parameters
 from tokenroof.reference.records.dtypes import STORED
 from tokenroof.reference.records.records import Record, takes_records
 
-__all__ = ["memory_required", "sequence_bytes", "weight_bytes"]
+__all__ = ["memory_required", "sequence_bytes", "weight_bytes", "workspace_bytes"]
 
 
 @takes_records("model", "plan")
@@ -53,15 +53,25 @@ def token_bytes(model: Record, of: Heads, stored: float) -> float:
 
 
 @takes_records("model", "plan")
-def sequence_bytes(model: Record, plan: Record, context: float) -> float:
-    """Cache and state of one sequence on one device."""
+def workspace_bytes(model: Record, plan: Record) -> float:
+    """Rows of a mixture's products for the prompts of the other attention ranks, 8,192 tokens of each."""
+    if not model["moe_layers"] > 0.0:
+        return 0.0
+    pairs = (plan["dp"] - 1.0) * 8192.0 * model["topk"]
+    width = model["moe_ffn"] / plan["moe_tp"]
+    return pairs * 2.0 * (model["hidden"] + model["mlp_matrices"] * width)
+
+
+@takes_records("model", "plan")
+def sequence_bytes(model: Record, plan: Record, context: float, windows: bool = True) -> float:
+    """Cache and state of one sequence on one device; windowed layers keep their window, or everything."""
     lay = Layout(model, plan)
     stored = STORED[lay.cache]
     token = token_bytes(model, lay.full, stored)
     slid = token_bytes(model, lay.windows, stored)
     key = index_key_bytes(model["index_head_dim"]) if model["index_topk"] > 0.0 else 0.0
     keys = context / model["select_ratio"] if model["selected_layers"] > 0.0 else context
-    window = model["window"] if model["window"] > 0.0 else NO_WINDOW
+    window = model["window"] if windows and model["window"] > 0.0 else NO_WINDOW
     own = model["window_layers"] - model["shared_window_layers"]
     cached = (model["full_layers"] - model["shared_full_layers"]) * context * token
     cached = cached + model["index_layers"] * keys * key
@@ -79,4 +89,4 @@ def memory_required(model: Record, plan: Record, batch: float, context: float) -
     if not (batch >= 0.0 and context >= 0.0):
         return math.nan
     resident = share(batch, plan["dp"]) * sequence_bytes(model, plan, context)
-    return weight_bytes(model, plan) + resident
+    return weight_bytes(model, plan) + workspace_bytes(model, plan) + resident

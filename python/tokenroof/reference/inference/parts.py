@@ -89,14 +89,13 @@ class Parts:
         self.time = before + self.time
 
     def add_exchanges(self, terms: list[tuple[str, str, Exchange]], amounts: Amounts) -> None:
-        """Collectives: the fastest protocol's time beyond that of the emptiest message in a node."""
+        """Collectives: the fastest protocol's time beyond what the gap per collective stands for."""
         for group, amount, x in terms:
             nbytes = amounts[amount] * x.vector
-            best, empty = math.inf, math.inf
+            best = math.inf
             for fixed, per_byte in x.protocols:
                 best = minimum(best, fixed + nbytes * per_byte)
-                empty = minimum(empty, fixed)
-            seconds = x.count * (best - (empty - x.network))
+            seconds = x.count * (best - x.counted)
             self.time += seconds
             self.group[group] += seconds
             self.communication += seconds
@@ -110,7 +109,7 @@ class Parts:
         if r.experts is not None:
             line, skew = r.experts, r.calibration["engine.skew"]
             routing = Routing(m["experts"], routed_topk(m), r.layout.moe_ep,
-                              0.0 if math.isnan(skew) else skew)  # fmt: skip
+                              0.0 if math.isnan(skew) else skew, popular=True)  # fmt: skip
             touched = touched_on_rank(tokens, routing)
             self.add("experts", Roof(
                 tokens * line.compute, touched * line.weights_s + tokens * line.traffic,

@@ -14,6 +14,7 @@ from tokenroof.reference.inference.collectives import (
     all_reduce_bound,
     all_reduce_protocols,
     all_to_all_protocols,
+    empty_message,
     exchange_bound,
     exchange_protocols,
     group_bandwidth,
@@ -48,7 +49,9 @@ from tokenroof.reference.inference.streams import (
 from tokenroof.reference.inference.structure import (
     ModuleTypes,
     collectives_of_step,
+    gathered_bytes,
     kernels_of_step,
+    sends_to_experts,
 )
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
@@ -138,7 +141,7 @@ def around(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         yield from gemm(layers, h, low)
 
 
-def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
+def collectives(d: Record, c: Record, m: Record, p: Record, lay: Layout) -> Iterator[Term]:
     """What ranks exchange in every step."""
     h = m["hidden"]
     mixers = lay.softmax + m["linear_layers"] + m["mamba_layers"]
@@ -153,14 +156,18 @@ def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         yield "collective", "head_sequences", logits
     if moe > 0.0 and dispatched:
         crossing = all_gather_factor(lay.group)
-        if lay.moe_ep > 1.0:
+        if sends_to_experts(d, m, p):
             out = minimum(routed_topk(m), lay.moe_ep) / lay.group * expert_width(m)
             for size in (ACTIVATION[lay.experts], 2.0):
                 way = exchange(d, c, "all_to_all", lay.group, moe, out * size, crossing)
                 yield "collective", "stage_tokens", way
         else:
-            both = exchange(d, c, "all_gather", lay.group, 2.0 * moe, h * 2.0, crossing)
-            yield "collective", "stage_tokens", both
+            for kind, size in (
+                ("all_gather", gathered_bytes(lay.experts)),
+                ("reduce_scatter", 2.0),
+            ):
+                way = exchange(d, c, kind, lay.group, moe, h * size, crossing)
+                yield "collective", "stage_tokens", way
     if lay.pp > 1.0:
         stages = lay.group * lay.pp * lay.cp
         hop = exchange(d, c, "send", stages, lay.pp - 1.0, h * 2.0, 1.0)
@@ -178,7 +185,7 @@ def exchange(
         if group.nodes > 1.0 and kind != "send":
             if kind == "all_reduce":
                 bound = all_reduce_bound(group)
-            elif kind == "all_gather":
+            elif kind != "all_to_all":
                 bound = exchange_bound(group, 1.0, 1.0)
             else:
                 bound = exchange_bound(group, group.hops, group.inside)
@@ -186,14 +193,20 @@ def exchange(
         return line.times(count)
     if kind == "all_reduce":
         protocols = all_reduce_protocols(group, own)
-    elif kind == "all_gather":
+    elif kind in ("all_gather", "reduce_scatter"):
         protocols = exchange_protocols(group, own, 1.0)
     elif kind == "all_to_all":
         protocols = all_to_all_protocols(group, own)
     else:
         protocols = send_protocols(group, group_bandwidth(d, 2.0), own)
-    network = network_latency(group, own, kind)
-    return Exchange(tuple(protocols), count, vector, factor * vector, network)
+    counted = empty_message(protocols, network_latency(group, own, kind))
+    reduce = constants(c, "all_reduce")
+    if kind != "all_reduce" and reduce is not None:
+        # the gap is that of the engine's own all-reduces: what others take longer to start is theirs
+        least = all_reduce_protocols(group, reduce)
+        usual = empty_message(least, network_latency(group, reduce, "all_reduce"))
+        counted = minimum(counted, usual)
+    return Exchange(tuple(protocols), count, vector, factor * vector, counted)
 
 
 def context_parallel(
@@ -225,10 +238,10 @@ def experts(
                             p["moe_tp"], p["moe_ep"], lay.experts)  # fmt: skip
         return line.times(m["moe_layers"]), None
     hardware = Hardware.of(d, peak_of(d, lay.experts))
-    routing = Routing(m["experts"], routed_topk(m), p["moe_ep"], c["engine.skew"])
+    routing = Routing(m["experts"], routed_topk(m), p["moe_ep"], c["engine.skew"], popular=True)
     return None, Experts(
         own, hardware, routing, STORED[lay.experts], ACTIVATION[lay.experts], expert_width(m),
-        divide(m["moe_ffn"], p["moe_tp"]), m["mlp_matrices"], p["dp"] > 1.0,
+        divide(m["moe_ffn"], p["moe_tp"]), m["mlp_matrices"], sends_to_experts(d, m, p),
     )  # fmt: skip
 
 
@@ -253,7 +266,7 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         *around(d, c, m, lay),
         ("head", "head_sequences",
          product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.head, lay.head)),
-        *collectives(d, c, m, lay),
+        *collectives(d, c, m, p, lay),
     ]  # fmt: skip
     line, measured_experts = experts(d, c, m, p, lay)
     return Prepared(

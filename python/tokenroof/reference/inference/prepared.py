@@ -35,7 +35,7 @@ class Exchange:
     count: float
     vector: float  # bytes per x
     crossing: float  # bytes per x over each link
-    network: float  # seconds that any message takes between nodes
+    counted: float  # seconds of an empty one, which a step's gap stands for
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,21 @@ def kernels_around(model: Record) -> float:
     return count
 
 
+def sends_to_experts(device: Record, model: Record, plan: Record) -> bool:
+    """Whether an all-to-all takes tokens to the ranks of their experts alone; else each gathers all.
+
+    Where a token has fewer experts than there are ranks, and the link's domain or the group is wider
+    than a host of eight.
+    """
+    wide = device["link_domain_size"] > 8.0 or plan["tp"] * plan["dp"] > 8.0
+    return plan["dp"] > 1.0 and plan["moe_ep"] > model["topk"] and wide
+
+
+def gathered_bytes(experts: str) -> float:
+    """Bytes of a gathered value: narrowed before, but for blocks of FP8."""
+    return 2.0 if experts == "fp8_block" else ACTIVATION[experts]
+
+
 def collectives_of_step(model: Record, plan: Record) -> float:
     """Collectives of a step: after each mixer and MLP, around the experts, between stages."""
     softmax = softmax_layers(model)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.inference.layout import share
-from tokenroof.reference.inference.memory import sequence_bytes, weight_bytes
+from tokenroof.reference.inference.memory import sequence_bytes, weight_bytes, workspace_bytes
+from tokenroof.reference.inference.routing import largest_normal
 from tokenroof.reference.inference.structure import collectives_of_step, kernels_of_step
 from tokenroof.reference.inference.transformer import mixed_prompts_step, prompts_step
 from tokenroof.reference.records.records import Record, takes_records, unpack
@@ -31,6 +32,15 @@ def admission(c: Record, concurrency: float) -> float:
     return alone + (full - alone) * (minimum(maximum(concurrency - 1.0, 0.0), others) / others)
 
 
+def longest_context(context: float, output: float, sequences: float, ranks: float) -> float:
+    """Tokens per sequence of the rank that has most, where each is anywhere in its answer."""
+    mean = context + 0.5 * output
+    if not ranks > 1.0:
+        return mean
+    deviation = divide(output, math.sqrt(12.0 * sequences)) if sequences >= 0.0 else math.nan
+    return minimum(mean + largest_normal(ranks) * deviation, context + output)
+
+
 @takes_records("device", "calibration", "model", "plan")
 def serving_terms(
     device: Record, calibration: Record, model: Record, plan: Record, concurrency: float,
@@ -45,16 +55,20 @@ def serving_terms(
         room = memory * c["engine.memory_share"]
         room = (
             room
-            - weight_bytes(model, plan) * c["engine.memory_weights"]
+            - (weight_bytes(model, plan) + workspace_bytes(model, plan))
+            * c["engine.memory_weights"]
             - c["engine.memory_reserved"]
         )
-        each = sequence_bytes(model, plan, input_tokens + output_tokens)
+        windows = c["engine.memory_windows"] != 0.0
+        each = sequence_bytes(model, plan, input_tokens + output_tokens, windows)
         held = divide(room, each)
         slots = 0.0 if held < 1.0 else held * plan["dp"]
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
     batch = minimum(concurrency, slots) if good else math.nan
     bare = {**c, "engine.kernel_gap": 0.0, "engine.collective_gap": 0.0, "engine.sequence": 0.0}
-    load = batch, input_tokens + 0.5 * output_tokens
+    sequences = share(share(batch, plan["pp"]), plan["dp"])
+    waiting = plan["dp"] if model["moe_layers"] > 0.0 else 1.0
+    load = batch, longest_context(input_tokens, output_tokens, sequences, waiting)
     decode = mixed_prompts_step(device, bare, model, plan, *load, 0.0, 0.0, 0.0)
     mixed = mixed_prompts_step(device, bare, model, plan, *load, plan["dp"], input_tokens, 0.0)
     alone = prompts_step(device, bare, model, plan, 1.0, input_tokens, 0.0)
@@ -70,7 +84,7 @@ def serving_terms(
         "prefill_s": alone["time"] if good else math.nan,
         "kernels": kernels_of_step(model, plan),
         "collectives": collectives_of_step(model, plan),
-        "sequences": share(share(batch, plan["pp"]), plan["dp"]),
+        "sequences": sequences,
         "lanes": plan["pp"] * plan["dp"],
         "decode_j": (decode["watts"] - idle) * decode["time"],
         "mixed_j": (mixed["watts"] - idle) * mixed["time"],
