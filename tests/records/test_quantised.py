@@ -296,6 +296,52 @@ def test_experts_whose_type_stands_beside():
     assert m.weight_bytes()["experts"] == routed / 2
 
 
+def test_a_checkpoint_in_three_types():
+    """deepseek-ai/DeepSeek-V4-Flash, 160 GB of safetensors: FP4 experts, FP8 blocks, 16-bit ends and router."""
+    m = tr.model("DeepSeek-V4-Flash")
+    assert sum(m.weight_bytes().values()) == pytest.approx(160e9, rel=0.01)
+    plan = tr.Plan.from_config(m, tp=4)
+    assert plan.label() == "tp4 fp8_block/mxfp4 kv bf16"
+    assert plan.on(tr.device("B200-SXM")).experts == "mxfp4_mxfp8"
+
+
+def test_every_number_of_a_checkpoint():
+    """MiniMaxAI/MiniMax-M3-MXFP8: 440,279,845,760 numbers in 31 files, scales and tower among them, no MTP layer."""
+    gates = [f"language_model.model.layers.{i}.block_sparse_moe.gate" for i in range(3, 60)]
+    left = [
+        "lm_head",
+        "model.embed_tokens",
+        "vision_tower",
+        "multi_modal_projector",
+        "patch_merge_mlp",
+        *gates,
+    ]
+    vision = {
+        "model_type": "clip_vision_model", "hidden_size": 1280, "num_attention_heads": 16, "num_hidden_layers": 32,
+        "intermediate_size": 5120, "patch_size": 14, "image_size": 2016, "position_embedding_type": "rope",
+        "img_token_compression_config": {"spatial_merge_size": 2, "temporal_patch_size": 2},
+    }  # fmt: skip
+    m = tr.Model.from_config({
+        "model_type": "minimax_m3_vl", "text_config": config("MiniMax-M3"), "vision_config": vision,
+        "projector_hidden_size": 6144, "quantization_config": {
+            "quant_method": "mxfp8", "weight_block_size": [1, 32], "ignored_layers": left},
+    })  # fmt: skip
+    found = m.weight_bytes()
+    assert m.parameters + found["scales"] == 440_279_845_760
+    # 413.27 GiB; routers and the patch embedding are in 32 bits there
+    assert sum(found.values()) == pytest.approx(413.27 * 2**30, rel=0.001)
+    assert tr.Plan.from_config(m, tp=4).label() == "tp4 mxfp8 kv bf16"
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda p: p.stem)
+def test_every_parameter_has_its_bytes(path):
+    """In 16 bits the modules of every file weigh two bytes a parameter, beside layers for further tokens."""
+    m = tr.Model.from_config(path).replace(quantisation=None)
+    found = m.weight_bytes()
+    assert min(found.values()) >= 0.0
+    assert sum(found.values()) - found.get("mtp", 0.0) == 2 * m.parameters
+
+
 def test_layers_that_name_their_experts_one_by_one():
     """Layer 1 names its expert 1 and layer 0 its expert 0: they are not the same."""
     layers = {

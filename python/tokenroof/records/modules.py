@@ -16,6 +16,7 @@ _LAYERS = ("model.layers.{}.", "model.language_model.layers.{}.", "language_mode
            "backbone.layers.{}.", "layers.{}.", "transformer.h.{}.")  # fmt: skip
 _PLACES = ("self_attn", "attn", "attention", "mixer", "self_attention")
 _FUSED = ("qkv_proj", "query_key_value", "Wqkv", "c_attn", "qkv")
+_DENSE = ("mlp", "feed_forward", "ffn", "mixer")
 _MIXTURES = ("mlp", "feed_forward", "block_sparse_moe", "ffn", "mixer", "moe")
 
 
@@ -74,11 +75,9 @@ def matrices(m: Shapes) -> Iterator[Matrix]:
     yield from _recurrent(m)
     mixed = m.dense_layers + m.moe_layers == m.layers
     if m.wide_layers:
-        yield from _gated(
-            m, "mlp", _of(("mlp", "feed_forward")), m.wide_ffn, range(m.wide_layers), False
-        )
+        yield from _gated(m, "mlp", _DENSE[:2], m.wide_ffn, range(m.wide_layers), False)
     if m.dense_layers:
-        yield from _gated(m, "mlp", _of(("mlp", "feed_forward", "ffn", "mixer")), m.ffn,
+        yield from _gated(m, "mlp", _DENSE, m.ffn,
                           range(m.dense_layers), mixed)  # fmt: skip
     if m.moe_layers:
         places = range(m.layers - m.moe_layers, m.layers) if mixed else range(m.moe_layers)
@@ -92,13 +91,10 @@ def matrices(m: Shapes) -> Iterator[Matrix]:
                 f"{p}.{s}" for p in _MIXTURES for s in ("shared_experts", "shared_expert")
             )
             yield from _gated(m, "shared_experts", shared, m.shared_ffn, places, mixed)
-    yield Matrix(
-        "head", ("lm_head", "head", "language_model.lm_head", "output"), m.vocab, h, range(1)
-    )
-
-
-def _of(places: tuple[str, ...]) -> tuple[str, ...]:
-    return places
+    if not m.headless:
+        yield Matrix(
+            "head", ("lm_head", "head", "language_model.lm_head", "output"), m.vocab, h, range(1)
+        )
 
 
 def _names(places: tuple[str, ...], ends: tuple[str, ...]) -> tuple[str, ...]:
@@ -112,7 +108,7 @@ def _gated(
     """The matrices of an MLP: gate, where it has one, up and down."""
     h = hidden or m.hidden
     ups = [("gate_proj", "w1", "gate_up_proj"), ("up_proj", "w3", "gate_up_proj")]
-    for ends in ups[3 - m.mlp_matrices :] if m.mlp_matrices == 2 else ups:
+    for ends in ups[3 - m.mlp_matrices :]:
         names = _names(places, (*ends, "fc1", "c_fc"))
         yield Matrix(module, names, width, h, layers, each, placed)
     down = _names(places, ("down_proj", "w2", "fc2", "c_proj"))
@@ -137,11 +133,15 @@ def _attention(m: Shapes, layers: range, placed: bool) -> Iterator[Matrix]:
     if m.index_topk:
         indexers = range(m.index_layers)
         for rows, columns, name in (
-            (m.index_heads * m.index_head_dim, m.q_lora_rank or h, "indexer.wq_b"),
-            (m.index_head_dim, h, "indexer.wk"),
+            (
+                m.index_heads * m.index_head_dim,
+                m.q_lora_rank or h,
+                ("indexer.wq_b", "index_q_proj"),
+            ),
+            (m.index_head_dim, h, ("indexer.wk", "index_k_proj")),
         ):
-            if name == "indexer.wq_b" or not m.selected_layers:  # a compressor's stays as it was
-                yield Matrix("attention", _names(_PLACES, (name,)), rows, columns, indexers, 1,
+            if "indexer.wq_b" in name or not m.selected_layers:  # a compressor's stays as it was
+                yield Matrix("attention", _names(_PLACES, name), rows, columns, indexers, 1,
                              placed and m.index_layers == len(layers))  # fmt: skip
 
 
@@ -226,7 +226,12 @@ def _recurrent(m: Shapes) -> Iterator[Matrix]:
         yield one(h, v, "out_proj", "o_proj")
     if m.mamba_layers:
         inner = m.mamba_heads * m.mamba_head_dim
-        into = 2 * inner + 2 * m.mamba_groups * m.mamba_state + m.mamba_heads
-        layers, places = range(m.mamba_layers), ("mixer", "mamba")
-        yield Matrix("linear_attention", _names(places, ("in_proj",)), into, h, layers, 1, False)
-        yield Matrix("linear_attention", _names(places, ("out_proj",)), h, inner, layers, 1, False)
+        if not m.mamba_state:  # a gated short convolution
+            into = 3 * inner
+        elif m.mamba_rank:
+            into = 2 * inner
+        else:
+            into = 2 * inner + 2 * m.mamba_groups * m.mamba_state + m.mamba_heads
+        layers, mixers = range(m.mamba_layers), ("mixer", "mamba", "conv")
+        yield Matrix("linear_attention", _names(mixers, ("in_proj",)), into, h, layers, 1, False)
+        yield Matrix("linear_attention", _names(mixers, ("out_proj",)), h, inner, layers, 1, False)

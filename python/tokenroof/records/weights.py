@@ -102,11 +102,11 @@ def module_bytes(m: Shapes) -> dict[str, float]:
     for module, count in left.items():  # biases, norms, convolutions, tables
         out[module] = out.get(module, 0.0) + _WIDE * count
     if m.mtp_modules and m.mtp_stored:
-        out["mtp"] = _mtp_bytes(m, q, out)
+        out["mtp"] = _mtp_bytes(m, q)
     return out
 
 
-def _mtp_bytes(m: Shapes, q: Quantisation, out: dict[str, float]) -> float:
+def _mtp_bytes(m: Shapes, q: Quantisation) -> float:
     """Modules that predict further tokens: each a last layer, two hidden states to one, norms."""
     total, h = 0.0, m.hidden
     modules = (
@@ -114,9 +114,14 @@ def _mtp_bytes(m: Shapes, q: Quantisation, out: dict[str, float]) -> float:
         if m.moe_layers
         else {"attention", "mlp"}
     )
+    seen: set[str] = set()
     for x in matrices(m):
-        if x.module not in modules:
+        # a last layer has one kind of attention, and compresses nothing
+        name = x.names[0]
+        compressed = "compressor" in name or ("indexer" in name and m.selected_layers)
+        if x.module not in modules or name in seen or compressed:
             continue
+        seen.add(name)
         how = None if x.module == "router" else q.stored(x.names_in(m.layers), m.layers)
         if q.experts_alone and x.module != ("experts" if m.experts else "mlp"):
             how = None

@@ -30,7 +30,7 @@ _MOST_NESTED = 4
 # whose modules for further tokens store tables of their own, although these are the model's
 _MTP_TABLES = ("deepseek_v3", "kimi_k2", "glm4_moe", "glm_moe_dsa")
 # whose checkpoints lack these modules, although their configs count them
-_MTP_APART = ("minimax_m2",)
+_MTP_APART = ("minimax_m",)
 
 
 def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:

@@ -159,11 +159,29 @@ def _two(text: int, inputs: int, bias: bool = True) -> dict[str, Any]:
 @tower("clip_vision_model")
 def clip(r: Reader, outer: Reader, text: int) -> dict[str, Any]:
     v = _basics(r, hidden=768, layers=12, heads=12, ffn=3072, patch=32)
+    if r.has("img_token_compression_config"):
+        return _merged_clip(r, v, outer, text)
     h, inputs = v["hidden"], _patch_inputs(r, v, 1)
     tables = h + (_grid(r, v, 224) + 1) * h  # of the class, of positions
     return {
         **v, "patch_inputs": inputs, **_two(text, h, outer.flag("multimodal_projector_bias", default=True)),
         "parameters": inputs * h + tables + v["layers"] * _block(v) + 4 * h,
+    }  # fmt: skip
+
+
+def _merged_clip(r: Reader, v: dict[str, Any], outer: Reader, text: int) -> dict[str, Any]:
+    """MiniMax-M3's: no tables, no norm at the end, patches merged behind a projector."""
+    how = r.part("img_token_compression_config")
+    merge, h = how.size("spatial_merge_size", default=2), v["hidden"]
+    inputs = _patch_inputs(r, v, how.size("temporal_patch_size", default=2))
+    wide = outer.size("projector_hidden_size", default=text)
+    each, joined = ((wide, h), (text, wide)), ((wide, text * merge**2), (text, wide))
+    return {
+        **v, "merge": merge, "patch_inputs": inputs,
+        # the projector runs on every patch, the merger on every token
+        "projector": each * merge**2 + joined,
+        "parameters": inputs * h + v["layers"] * _block(v) + 2 * h,
+        "projector_parameters": sum(_linear(*x) for x in (*each, *joined)),
     }  # fmt: skip
 
 
