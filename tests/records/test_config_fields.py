@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof.records.huggingface.families import FAMILIES
-from tokenroof.records.huggingface.families.table import like
+from tokenroof.records.huggingface.families import FAMILIES, like
 from tokenroof.records.huggingface.harmless import HARMLESS, reason
 
 FIXTURES = Path(__file__).parent / "fixtures"

@@ -20,11 +20,11 @@ from tokenroof.records.huggingface.families import (
     recurrent,
     ungated,
 )
-from tokenroof.records.huggingface.families.table import FAMILIES, family
+from tokenroof.records.huggingface.families.table import FAMILIES, family, like
 
 __all__ = [
-    "FAMILIES", "alike", "dense", "everyday", "family", "hybrids", "latent", "mixtures", "nas", "older",
-    "recurrent", "ungated",
+    "FAMILIES", "alike", "dense", "everyday", "family", "hybrids", "latent", "like", "mixtures", "nas",
+    "older", "recurrent", "ungated",
 ]  # fmt: skip
 
 
