@@ -26,6 +26,10 @@ ALIKE: dict[str, Like] = {
     "jais2": like("llama", mlp_matrices=2, norm_bias=True),
     "olmo": like("llama", norms_per_layer=0, final_norm=False),
     "nanochat": like("llama", mlp_matrices=2, norms_per_layer=0, final_norm=False),
+    # composites whose text part may leave out what it is
+    "mistral3": like("mistral"),
+    "llava": like("llama"),
+    "llava_next": like("llama"),
     # Qwen's
     "mimo": like("qwen2"),
     "qwen3_omni_moe": like("qwen3_moe"),
