@@ -247,3 +247,12 @@ def test_mamba_1_and_2_alone():
     mixed = inner + 256
     layer = 768 * (inner + mixed + 24) + 5 * mixed + 72 + inner + inner * 768
     assert two.parameters == 50288 * 768 + 24 * (layer + 768) + 768
+
+
+def test_muse_glimmer_by_hand():
+    """29.6 B parameters are published with a tower of 1.9 B."""
+    m = tr.Model.from_config({"model_type": "muse_glimmer_text", "hidden_size": 6656})
+    attention = 6656 * (2 * 32 + 2 * 2) * 128 + 32 * 128 * 6656
+    layer = attention + 3 * 6656 * 19968 + 4 * 6656
+    assert m.parameters == 2 * 202048 * 6656 + 52 * layer + 6656
+    assert (m.full_layers, m.window_layers, m.window) == (13, 39, 2048)

@@ -17,6 +17,7 @@ from tokenroof.records.huggingface.families import (
     mixtures,
     nas,
     older,
+    recent,
     recurrent,
     ungated,
 )
@@ -24,7 +25,7 @@ from tokenroof.records.huggingface.families.table import FAMILIES, family, like
 
 __all__ = [
     "FAMILIES", "alike", "dense", "everyday", "family", "hybrids", "latent", "like", "mixtures", "nas",
-    "older", "recurrent", "ungated",
+    "older", "recent", "recurrent", "ungated",
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ __all__ = ["ALIKE"]
 ALIKE: dict[str, Like] = {
     # Llama under other names; some with norms, biases or MLPs of another kind
     "granite": like("llama"),
+    "iquestcoder": like("llama"),
     "helium": like("llama", out_bias=False),
     "exaone": like("llama"),
     "baichuan": like("llama"),
@@ -40,6 +41,7 @@ ALIKE: dict[str, Like] = {
     "glm4_moe_lite": like("deepseek_v3", defaults={"first_k_dense_replace": 1}),
     "glm4v_moe": like("glm4_moe"),
     "solar_open": like("glm4_moe"),
+    "sarvam_moe": like("glm4_moe"),
 }
 
 _ENTERED = (dense, latent, mixtures, ungated)  # the families that these are like
