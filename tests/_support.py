@@ -148,6 +148,46 @@ def calibrations(draw: st.DrawFn) -> Calibration:
 
 
 @st.composite
+def _windows(draw: st.DrawFn, layers: int, some: int) -> dict[str, object]:
+    """Windows with heads of their own, layers that read another's cache, values that are keys."""
+    own = draw(st.booleans())
+    heads = {"window_heads": 32, "window_kv_heads": 4, "window_head_dim": 96} if own else {}
+    return {
+        **heads, "tied_values": draw(st.booleans()), "head_gate": draw(st.booleans()),
+        "shared_full_layers": draw(st.integers(0, layers - some)),
+        "shared_window_layers": draw(st.integers(0, some)),
+    }  # fmt: skip
+
+
+@st.composite
+def _compressed(draw: st.DrawFn, layers: int) -> dict[str, object]:
+    """Layers whose heads read one key: of a window, of all compressed ones, of those chosen."""
+    first, second = sorted(draw(st.tuples(st.integers(0, layers), st.integers(0, layers))))
+    light = layers - second
+    index = {"index_heads": 32, "index_head_dim": 128, "index_topk": 512} if light else {}
+    return {
+        **index, "kv_heads": 1, "single_key": True, "window": 128, "window_layers": first,
+        "compressed_layers": second - first, "compress_ratio": 128, "selected_layers": light,
+        "select_ratio": 4, "rope_head_dim": 64, "q_lora_rank": draw(st.sampled_from([0, 1024])),
+        "o_groups": 8, "o_lora_rank": draw(st.sampled_from([0, 512])),
+    }  # fmt: skip
+
+
+@st.composite
+def _around(draw: st.DrawFn, layers: int) -> dict[str, object]:
+    """What stands around the halves of layers, and MLPs of another width."""
+    return draw(
+        st.sampled_from([
+            {}, {}, {},
+            {"streams": 4, "stream_mixes": 2 * layers},
+            {"residual_slots": 8},
+            {"layer_embedding": 256, "layer_vocab": 1000, "laurel_rank": 64},
+            {"wide_layers": layers, "wide_ffn": 4096},
+        ])
+    )  # fmt: skip
+
+
+@st.composite
 def models(draw: st.DrawFn) -> Model:
     size = st.integers(1, 64)
     heads = draw(st.sampled_from([8, 16, 64]))
@@ -165,10 +205,17 @@ def models(draw: st.DrawFn) -> Model:
         "norms_per_layer": draw(st.sampled_from([1, 2, 4])),
         "tied": draw(st.booleans()),
     }
-    kind = draw(st.sampled_from(["full", "window", "mla", "dsa", "linear", "mamba"]))
+    kinds = ["full", "window", "mla", "dsa", "blocks", "compressed", "linear", "mamba"]
+    kind = draw(st.sampled_from(kinds))
     some = draw(st.integers(0, layers))
     if kind == "window" and some:
         values |= {"full_layers": layers - some, "window_layers": some, "window": 128 * draw(size)}
+        values |= draw(_windows(layers, some))
+    if kind == "blocks":
+        values |= {"index_heads": 4, "index_head_dim": 128, "index_topk": 2048,
+                   "sparse_layers": max(some, 1), "index_layers": draw(st.integers(1, layers))}  # fmt: skip
+    if kind == "compressed":
+        values |= draw(_compressed(layers))
     if kind in ("mla", "dsa"):
         values |= {
             "kv_lora_rank": 64 * draw(size), "rope_head_dim": 64, "nope_head_dim": 128,
@@ -181,6 +228,7 @@ def models(draw: st.DrawFn) -> Model:
             "linear_layers": some, "full_layers": layers - some, "linear_key_heads": 16,
             "linear_key_dim": 128, "linear_value_heads": 32, "linear_value_dim": 128,
             "linear_conv": 4, "linear_gate_rank": draw(st.sampled_from([0, 128])),
+            "linear_full_gate": draw(st.booleans()),
         }  # fmt: skip
         if some == layers:
             values |= {"linear_layers": layers - 1, "full_layers": 1}
@@ -196,7 +244,10 @@ def models(draw: st.DrawFn) -> Model:
         values |= {
             "moe_layers": layers - dense, "experts": experts, "topk": draw(st.integers(1, 8)),
             "moe_ffn": 128 * draw(size), "shared_ffn": draw(st.sampled_from([0, 2048])),
+            "moe_latent": draw(st.sampled_from([0, 1024])),
+            "zero_experts": draw(st.sampled_from([0, 32])),
         }  # fmt: skip
+    values |= draw(_around(layers))
     return Model(**values)  # type: ignore[arg-type]
 
 
@@ -208,6 +259,9 @@ def plans(draw: st.DrawFn) -> Plan:
     return Plan(
         tp=tp, dp=dp, pp=draw(_powers), cp=draw(st.sampled_from([1, 2])), moe_ep=ep,
         weights=draw(kind), experts=draw(kind), activations=draw(kind), kv_cache=draw(kind),
+        attention=draw(st.none() | kind), shared_experts=draw(st.none() | kind), head=draw(st.none() | kind),
+        wide=draw(st.dictionaries(st.sampled_from(["attention", "mlp", "shared_experts"]),
+                                  st.sampled_from([0.25, 0.75, 1.0]))),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@
 
 #include "kinds.hpp"
 #include "tokenroof/inference/memory.hpp"
-#include "tokenroof/inference/operator_kernels.hpp"
+#include "tokenroof/inference/layer_kernels.hpp"
 #include "tokenroof/inference/speculative.hpp"
 
 namespace tokenroof {

@@ -103,6 +103,7 @@ void elementwise(char** args, const Size* dims, const Size* steps, Block<T> f) {
 #define TR_OPERATOR_SIGNATURE_9 "(d),(c),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_10 "(d),(c),(),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_11 "(d),(c),(),(),(),(),(),(),(),(),(),(),()->(o)"
+#define TR_OPERATOR_SIGNATURE_12 "(d),(c),(),(),(),(),(),(),(),(),(),(),(),()->(o)"
 #define TR_OPERATOR_SIGNATURE_13 "(d),(c),(),(),(),(),(),(),(),(),(),(),(),(),()->(o)"
 
 const Kernel kernels[] = {

@@ -2,7 +2,7 @@
 #include "elements.hpp"
 #include "kinds.hpp"
 #include "steps.hpp"
-#include "tokenroof/inference/operator_kernels.hpp"
+#include "tokenroof/inference/layer_kernels.hpp"
 #include "tokenroof/inference/speculative.hpp"
 
 namespace tokenroof {

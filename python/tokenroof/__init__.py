@@ -39,6 +39,7 @@ _LAZY = {
     "decouple": "tokenroof.inference.decouple",
     "dtypes": "tokenroof.records.dtypes",
     "economics": "tokenroof.economics",
+    "encode": "tokenroof.inference.encode:encode",
     "estimates": "tokenroof.inference.estimates",
     "get_include": "tokenroof.build:get_include",
     "mining": "tokenroof.mining",
@@ -80,6 +81,7 @@ if TYPE_CHECKING:  # `as` exports a name to strict type checkers
     from tokenroof.inference import power as power
     from tokenroof.inference import roofline as roofline
     from tokenroof.inference import speculative as speculative
+    from tokenroof.inference.encode import encode as encode
     from tokenroof.inference.step import Step as Step
     from tokenroof.inference.step import decode as decode
     from tokenroof.inference.step import mixed as mixed

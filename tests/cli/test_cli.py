@@ -271,3 +271,42 @@ def test_a_closed_pipe_is_quiet() -> None:
     )
     assert done.stderr == ""
     assert len(done.stdout) == 10
+
+
+def test_curve_takes_the_types_of_the_release(tmp_path: Path) -> None:
+    """Of a name of the catalogue, and of a config of one's own with what it leaves out."""
+    found = document("curve", "H200-SXM", "DeepSeek-R1", "--tp", "8", "--concurrency", "1")
+    assert found["plan"] == "tp8 fp8_block kv bf16"
+    assert found["points"][0]["fits"]
+    config = {
+        "model_type": "llama", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+        "num_key_value_heads": 8, "intermediate_size": 14336, "vocab_size": 128256,
+        "tie_word_embeddings": False, "quantization_config": {
+            "quant_method": "modelopt", "quant_algo": "NVFP4", "kv_cache_quant_algo": "FP8",
+            "exclude_modules": ["lm_head", "*self_attn*"]},
+    }  # fmt: skip
+    own = tmp_path / "config.json"
+    own.write_text(json.dumps(config))
+    found = document("curve", "B200-SXM", str(own), "--concurrency", "1")
+    assert found["plan"] == "tp1 nvfp4 attention bf16 kv fp8"
+    found = document(
+        "curve",
+        "B200-SXM",
+        str(own),
+        "--concurrency",
+        "1",
+        "--kv-cache",
+        "bf16",
+        "--attention",
+        "fp8",
+    )
+    assert found["plan"] == "tp1 nvfp4 attention fp8 kv bf16"
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_4bit": True}
+    own.write_text(json.dumps(config))
+    done = run("curve", "B200-SXM", str(own))
+    assert done.returncode != 0
+    assert "quant_method is 'bitsandbytes'; allowed: fp8" in done.stderr
+    assert (
+        run("curve", "B200-SXM", str(own), "--weights", "int4", "--concurrency", "1").returncode
+        == 0
+    )

@@ -72,7 +72,9 @@ _ARGUMENTS = {
     "matrices": st.sampled_from([2.0, 3.0]), "topk": st.sampled_from([1.0, 8.0]),
     "experts": st.sampled_from([8.0, 256.0]), "skew": st.sampled_from([-1.0, 0.0, 0.6, 1.2]),
     "residual": st.sampled_from([0.0, 1.0]), "greedy": st.sampled_from([0.0, 1.0]),
-    "sequences": st.floats(0, 1e4),
+    "sequences": st.floats(0, 1e4), "zero_experts": st.sampled_from([0.0, 256.0]),
+    "streams": st.sampled_from([2.0, 4.0]), "ratio": st.sampled_from([4.0, 128.0]),
+    "overlap": st.sampled_from([0.0, 1.0]),
 }  # fmt: skip
 _CODES = {"weights", "activations", "kv_dtype", "maths_dtype"}
 
@@ -94,7 +96,7 @@ def test_operator_kernels(isa, name, device, calibration, data):
     with counting():
         answer = getattr(reference, name)(dd, cc, *arguments)
     want = [answer[f] for f in _core.OPERATOR_FIELDS]
-    if name in ("experts_operator", "grouped_gemm_operator"):
+    if name in ("experts_operator", "grouped_gemm_operator", "latent_experts_operator"):
         assume(not np.isclose(float(want[3] + want[4]), 0.0))
     else:
         assert not any(map(error_of, want))
@@ -102,8 +104,9 @@ def test_operator_kernels(isa, name, device, calibration, data):
 
 
 @each_isa
+@pytest.mark.parametrize("wide", [{}, {"attention": 0.25, "mlp": 0.5, "shared_experts": 0.75}])
 @pytest.mark.parametrize("measured", [False, True])
-def test_a_model_with_every_kind_of_layer(isa, measured):
+def test_a_model_with_every_kind_of_layer(isa, measured, wide):
     """It fills the lists of terms: nothing may be written beyond them."""
     model = Model(
         name="all", hidden=1024, vocab=32000, layers=64, heads=16, kv_heads=16, head_dim=192, v_head_dim=128,
@@ -113,7 +116,7 @@ def test_a_model_with_every_kind_of_layer(isa, measured):
         mamba_layers=16, mamba_heads=16, mamba_head_dim=64, mamba_groups=8, mamba_state=128, mamba_conv=4,
         dense_layers=16, ffn=4096, moe_layers=48, experts=64, topk=4, moe_ffn=1024, shared_ffn=1024,
     )  # fmt: skip
-    plan = tr.Plan(tp=2, dp=2, pp=2, cp=2, moe_ep=4, weights="fp8", kv_cache="fp8")
+    plan = tr.Plan(tp=2, dp=2, pp=2, cp=2, moe_ep=4, weights="fp8", kv_cache="fp8", wide=wide)
     constants = {block: constants_of(block, 7) for block in MEASURED} if measured else {}
     vectors = records(tr.device("H200-SXM"), Calibration(constants=constants), model, plan)
     load = (64.0, 2000.0, 3.0, 4000.0, 100.0)

@@ -29,7 +29,6 @@ def test_counts(row):
 
 
 def test_all_models_are_there():
-    assert len(ROWS) == 75
     assert {m.name for m in _models.models()} == {row["name"] for row in ROWS}
     with pytest.raises(ValueError, match="no published shapes"):
         tr.model("GPT-MoE-1.8T")

@@ -63,7 +63,12 @@ def read(kind: str, path: str | os.PathLike[str]) -> Any:
     try:
         if kind == "model" and file.is_dir():
             file = file / "config.json"
-        return _record(kind, file.stem, _parsed(kind, file))
+        found = _parsed(kind, file)
+        if kind == "model" and file.name == "config.json":
+            from tokenroof.records.huggingface.config import with_side_file  # where it is asked for
+
+            found = with_side_file(found, file)
+        return _record(kind, file.stem, found)
     except (ValueError, TypeError) as error:
         raise type(error)(f"{os.fspath(path)}: {error}") from None
 

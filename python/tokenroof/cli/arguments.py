@@ -62,8 +62,16 @@ def add_plan(command: ArgumentParser) -> None:
     group.add_argument(
         "--experts", metavar="TYPE", help="of the experts; as released, or as --weights if given"
     )
+    for name, text in (
+        ("attention", "of the mixers' projections"),
+        ("shared-experts", "of shared experts"),
+        ("head", "of the output matrix; 16 bits"),
+    ):
+        group.add_argument(f"--{name}", metavar="TYPE", help=f"{text}; as released")
     group.add_argument("--activations", metavar="TYPE", help="of the maths; as the weights")
-    group.add_argument("--kv-cache", default="bf16", metavar="TYPE", help="of the KV cache")
+    group.add_argument(
+        "--kv-cache", metavar="TYPE", help="of the KV cache; as the checkpoint says, or bf16"
+    )
     group.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
     group.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
 
@@ -71,15 +79,14 @@ def add_plan(command: ArgumentParser) -> None:
 def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
     """The plan that was given; types that were not are those that the model was released in."""
     from tokenroof.records.plan import Plan
-    from tokenroof.serving.plans import released_types
+    from tokenroof.serving.plans import released_plan
 
-    weights, experts = arguments.weights, arguments.experts
-    if weights is None:
-        rest, narrow = (None if model is None else released_types(model)) or ("bf16", None)
-        weights, experts = rest, experts or narrow
-    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "activations", "kv_cache", "engine")
+    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "engine")
     given = {name: getattr(arguments, name) for name in names}
-    return Plan(weights=weights, experts=experts, **given)
+    types = ("weights", "experts", "activations", "kv_cache", "attention", "shared_experts", "head")
+    asked = {name: value for name in types if (value := getattr(arguments, name)) is not None}
+    released = {} if model is None or "weights" in asked else released_plan(model)
+    return Plan(**{**released, **asked, **given})
 
 
 def flags_of(plan: Plan) -> str:
@@ -97,6 +104,9 @@ def flags_of(plan: Plan) -> str:
     flags.append(f"--weights {plan.weights}")
     if plan.experts != plan.weights:
         flags.append(f"--experts {plan.experts}")
+    for name in ("attention", "shared_experts", "head"):
+        if getattr(plan, name) is not None:
+            flags.append(f"--{name.replace('_', '-')} {getattr(plan, name)}")
     if plan.kv_cache != "bf16":
         flags.append(f"--kv-cache {plan.kv_cache}")
     return " ".join(flags)

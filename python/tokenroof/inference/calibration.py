@@ -258,7 +258,9 @@ def _of_step(device: Device, plan: Plan) -> Calibration:
     """What depends on device, engine and types alone is shared by all plans that have these."""
     types = plan.on(device)
     spans = plan.devices > link_domain(device)
-    return _of_types(device, plan.engine, types.weights, str(types.experts), types.kv_cache, spans)
+    return _of_types(
+        device, plan.engine, types.narrow_type(), str(types.experts), types.kv_cache, spans
+    )
 
 
 @remembered(4096)

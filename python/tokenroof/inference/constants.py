@@ -39,6 +39,9 @@ _STAND_INS: dict[str, tuple[str, ...]] = {
     "nvfp4": ("mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "fp4": ("nvfp4", "mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
     "mxfp4": ("int4", "bf16", "mxfp4_mxfp8"), "int4": ("mxfp4", "bf16"),
+    "int4_32": ("int4", "mxfp4", "bf16"), "int4_64": ("int4", "mxfp4", "bf16"),
+    "nvfp4_bf16": ("mxfp4", "int4", "bf16"), "fp8_bf16": ("bf16",), "int8_bf16": ("bf16",),
+    "mxfp8": ("fp8_block", "fp8", "bf16"),
     "bf16/fp8": ("bf16", "fp8"),  # maths, then cache, of attention
     "mxfp4_mxfp8": ("nvfp4", "fp8", "fp8_block", "mxfp4", "bf16"),
 }  # fmt: skip

@@ -16,6 +16,7 @@ from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.calibration import resolve_step
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
+from tokenroof.inference.unmeasured import with_unmeasured
 from tokenroof.records import dtypes
 from tokenroof.records.deployment import Deployment
 from tokenroof.records.device import Device, link_domain, unit_peak
@@ -121,6 +122,8 @@ def resolved(
     found = []
     for plan in plans:
         calibration = resolve_step(fidelity, device, plan, bool(model.experts))
+        if fidelity == "calibrated":
+            calibration = with_unmeasured(calibration, model)
         records = (
             packed_device, calibration.packed, packed_model, _packed_plan(plan.on(device))
         )  # fmt: skip

@@ -346,6 +346,29 @@ class _OverRecords13(_Kernel):
         **options: Any,
     ) -> _Floats: ...
 
+class _OverRecords14(_Kernel):
+    def __call__(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        c: ArrayLike,
+        d: ArrayLike,
+        e: ArrayLike,
+        f: ArrayLike,
+        g: ArrayLike,
+        h: ArrayLike,
+        i: ArrayLike,
+        j: ArrayLike,
+        k: ArrayLike,
+        l: ArrayLike,
+        m: ArrayLike,
+        n: ArrayLike,
+        /,
+        *,
+        out: _Out = None,
+        **options: Any,
+    ) -> _Floats: ...
+
 class _OverRecords15(_Kernel):
     def __call__(
         self,

@@ -8,33 +8,94 @@ if TYPE_CHECKING:
     from tokenroof.records.shapes import Shapes
 
 
-def _attention(m: Shapes) -> int:
-    """One softmax-attention layer."""
-    h = m.hidden
+def _heads(m: Shapes, window: bool, keys: bool) -> int:
+    """One layer of softmax attention with keys and values per head."""
+    kind = "window_" if window else ""
+    heads, kv_heads, width, v_width = (
+        int(getattr(m, f"{kind}{name}")) for name in ("heads", "kv_heads", "head_dim", "v_head_dim")
+    )
+    q, k = m.q_multiplier * heads * width, kv_heads * width
+    v = 0 if m.tied_values and not window else kv_heads * v_width
+    if not keys:
+        k = v = 0
+    weights = m.hidden * (q + k + v + m.head_gate * heads) + heads * v_width * m.hidden
+    biases = m.qkv_bias * (q + k + v) + m.out_bias * m.hidden
+    norms = m.qk_norm * width // m.head_dim if m.qk_norm else 0
+    return weights + biases + norms + m.sinks * heads
+
+
+def _latent(m: Shapes) -> int:
+    """One layer of latent attention."""
+    h, head = m.hidden, m.nope_head_dim + m.rope_head_dim
+    q = (
+        h * m.q_lora_rank + m.q_lora_rank + m.q_lora_rank * m.heads * head
+        if m.q_lora_rank
+        else h * m.heads * head
+    )
+    latent = h * (m.kv_lora_rank + m.rope_head_dim) + m.kv_lora_rank
+    up = m.kv_lora_rank * m.heads * (m.nope_head_dim + m.v_head_dim)
+    out = m.heads * m.v_head_dim * h
+    return q + latent + up + out * m.q_multiplier  # and the output's gate
+
+
+def _single_key(m: Shapes) -> int:
+    """One layer whose heads all read one key, which is the value too."""
+    h, queries = m.hidden, m.heads * m.head_dim
+    rank = m.q_lora_rank
+    q = h * rank + rank + rank * queries if rank else h * queries
+    groups, low = m.o_groups, m.o_lora_rank
+    out = queries * low + groups * low * h if low else queries * h
+    return q + h * m.head_dim + m.head_dim + out + m.sinks * m.heads
+
+
+def compressor(hidden: int, width: int, ratio: int, overlap: bool) -> int:
+    """What makes one key of `ratio` tokens: values and weights, places, the norm.
+
+    Two series of them where neighbouring stretches overlap.
+    """
+    series = width * (1 + overlap)
+    return 2 * hidden * series + ratio * series + width
+
+
+def _softmax(m: Shapes) -> int:
+    """All layers of softmax attention."""
     if m.kv_lora_rank:
-        head = m.nope_head_dim + m.rope_head_dim
-        q = (
-            h * m.q_lora_rank + m.q_lora_rank + m.q_lora_rank * m.heads * head
-            if m.q_lora_rank
-            else h * m.heads * head
-        )
-        latent = h * (m.kv_lora_rank + m.rope_head_dim) + m.kv_lora_rank
-        up = m.kv_lora_rank * m.heads * (m.nope_head_dim + m.v_head_dim)
-        return q + latent + up + m.heads * m.v_head_dim * h
-    q = m.q_multiplier * m.heads * m.head_dim
-    k, v = m.kv_heads * m.head_dim, m.kv_heads * m.v_head_dim
-    weights = h * (q + k + v) + m.heads * m.v_head_dim * h
-    biases = m.qkv_bias * (q + k + v) + m.out_bias * h
-    return weights + biases + m.qk_norm + m.sinks * m.heads
+        return m.softmax_layers * _latent(m)
+    if m.single_key:
+        light = compressor(m.hidden, m.head_dim, m.select_ratio, True)
+        heavy = compressor(m.hidden, m.head_dim, m.compress_ratio, False)
+        each = m.softmax_layers * _single_key(m)
+        return each + m.selected_layers * light + m.compressed_layers * heavy
+    total = 0
+    for window, layers, shared in (
+        (False, m.full_layers, m.shared_full_layers),
+        (True, m.window_layers, m.shared_window_layers),
+    ):
+        total += (layers - shared) * _heads(m, window, True)
+        total += shared * _heads(m, window, m.idle_kv_weights)
+    return total
+
+
+def idle_parameters(m: Shapes) -> int:
+    """Parameters that no token uses: keys and values of layers that read another's cache."""
+    if not m.idle_kv_weights:
+        return 0
+    return sum(
+        shared * (_heads(m, window, True) - _heads(m, window, False))
+        for window, shared in ((False, m.shared_full_layers), (True, m.shared_window_layers))
+    )
 
 
 def _indexer(m: Shapes) -> int:
-    """Sparse attention's indexer, per full-attention layer."""
+    """One indexer of sparse attention."""
     if not m.index_topk:
         return 0
     wide = m.index_heads * m.index_head_dim
-    key = m.hidden * m.index_head_dim + 2 * m.index_head_dim  # and the key's norm
-    return (m.q_lora_rank or m.hidden) * wide + key + m.hidden * m.index_heads
+    queries = (m.q_lora_rank or m.hidden) * wide
+    weights = 0 if m.index_unweighted else m.hidden * m.index_heads
+    if m.selected_layers:
+        return queries + weights + compressor(m.hidden, m.index_head_dim, m.select_ratio, True)
+    return queries + weights + m.hidden * m.index_head_dim + 2 * m.index_head_dim  # and norms
 
 
 def _linear(m: Shapes) -> int:
@@ -43,8 +104,10 @@ def _linear(m: Shapes) -> int:
     heads, v = m.linear_value_heads, m.linear_value_heads * m.linear_value_dim
     if m.linear_gate_rank:  # both gates through a low rank, a decay by channel
         decays = heads * m.linear_key_dim
-        into = m.hidden * (2 * k + v + heads + 2 * m.linear_gate_rank)
-        gates = m.linear_gate_rank * (decays + v)
+        low = m.linear_gate_rank
+        gate = m.hidden * v if m.linear_full_gate else m.hidden * low + low * v
+        into = m.hidden * (2 * k + v + heads + low) + gate
+        gates = low * decays
         convolved = (2 * k + v) * m.linear_conv
         return into + gates + convolved + heads + decays + m.linear_value_dim + v * m.hidden
     projections = m.hidden * (2 * k + 2 * v) + 2 * m.hidden * heads + v * m.hidden
@@ -97,6 +160,30 @@ def _mlp(m: Shapes, width: int) -> int:
     return m.mlp_matrices * m.hidden * width + bias
 
 
+def _streams(m: Shapes) -> int:
+    """Hyper-connections, or what stands in their place."""
+    h, n = m.hidden, m.streams
+    if m.residual_slots:  # a norm and a score of the earlier results, per half layer and at the end
+        return (2 * m.layers + 1) * 2 * h
+    if m.altup:  # predictions and corrections from a router's n values; scales; the streams' ends
+        each = h * n + h + n * n * n + n * n + h
+        return m.layers * each + 2 * (n - 1) * h * h
+    if not n:
+        return 0
+    columns = (2 + n) * n
+    return m.stream_mixes * (columns * n * h + columns + 3) + n * n * h + n + 1
+
+
+def _layer_embedding(m: Shapes) -> int:
+    """Embeddings of each layer, and the learned residuals beside them."""
+    h, width, laurel = m.hidden, m.layer_embedding, m.laurel_rank
+    total = m.layers * (2 * h * laurel + h) if laurel else 0
+    if width:
+        total += m.layer_vocab * m.layers * width + h * m.layers * width + width
+        total += m.layers * 2 * h * width
+    return total
+
+
 def parameter_groups(m: Shapes) -> dict[str, int]:
     """Parameters by group; the groups sum to the model's parameters.
 
@@ -108,13 +195,16 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
     -------
     dict
         Group name to count: embedding, head, positions, attention, index, linear_attention, mamba,
-        mlp, router, experts, shared_experts, norms; embedding_projections and what `extras` names.
+        mlp, router, experts, expert_latent, shared_experts, streams, layer_embedding, norms;
+        embedding_projections and what `extras` names; of each tower its name, and its name with _projector.
     """
     h = m.hidden
-    softmax = m.full_layers + m.window_layers
-    router = m.experts * h + m.router_bias * m.experts
-    expert = m.mlp_matrices * h * m.moe_ffn
-    expert += m.expert_bias * ((m.mlp_matrices - 1) * m.moe_ffn + h)
+    choices = m.experts + m.zero_experts
+    router = choices * h + m.router_bias * choices
+    seen = m.moe_latent or h
+    expert = m.mlp_matrices * seen * m.moe_ffn
+    expert += m.expert_bias * ((m.mlp_matrices - 1) * m.moe_ffn + seen)
+    latent = 2 * h * m.moe_latent + m.moe_latent_norm * m.moe_latent
     shared = m.mlp_matrices * h * m.shared_ffn + m.shared_gate * h
     norm = h * (1 + m.norm_bias)
     table = m.vocab * (m.embedding_width or h)
@@ -125,18 +215,25 @@ def parameter_groups(m: Shapes) -> dict[str, int]:
         "embedding": 0 if m.tied and not m.headless else table,
         "head": head,
         "positions": m.positions * h,
-        "attention": softmax * _attention(m),
-        "index": m.full_layers * _indexer(m),
+        "attention": _softmax(m),
+        "index": m.index_layers * _indexer(m),
         "linear_attention": m.linear_layers * _linear(m),
         "mamba": m.mamba_layers * _mamba(m),
-        "mlp": m.dense_layers * _mlp(m, m.ffn),
+        "mlp": m.dense_layers * _mlp(m, m.ffn) + m.wide_layers * _mlp(m, m.wide_ffn),
         "router": m.moe_layers * router,
         "experts": m.moe_layers * m.experts * expert,
+        "expert_latent": m.moe_layers * latent,
         "shared_experts": m.moe_layers * shared,
+        "streams": _streams(m),
+        "layer_embedding": _layer_embedding(m),
         "norms": (m.norms_per_layer * m.layers + m.final_norm + m.embedding_norm) * norm,
     }
     if m.embedding_width:
         groups["embedding_projections"] = 2 * m.embedding_width * h
     for name, count in m.extras:
         groups[name] = groups.get(name, 0) + count
+    for tower in m.towers:
+        for name, count in ((tower.name, tower.parameters),
+                            (f"{tower.name}_projector", tower.projector_parameters)):  # fmt: skip
+            groups[name] = groups.get(name, 0) + count
     return groups

@@ -21,6 +21,8 @@ PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
 # Types of weights, and whose unit multiplies them.
 _UNITS = {
     "int4": "bf16", "mxfp4": "bf16", "fp8_block": "fp8", "mxfp4_mxfp8": "fp8", "nvfp4": "fp4",
+    "int4_32": "bf16", "int4_64": "bf16", "fp8_bf16": "bf16", "int8_bf16": "bf16",
+    "nvfp4_bf16": "bf16", "mxfp8": "fp8",
 }  # fmt: skip
 # A type without a unit of its own runs on the fastest of the next wider ones. Of a processor these end with
 # fp32: it computes in that what it has no instructions for. Other devices have units for 16 bits that are

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 from tokenroof import _core
 
 #: Names, in the order of their codes in packed records.
@@ -33,6 +35,25 @@ def code(name: str, field: str = "dtype") -> int:
         return CODES[name]
     except (KeyError, TypeError):
         raise ValueError(f"{field} is {name!r}; allowed: {', '.join(NAMES)}") from None
+
+
+# Weights that a device without the unit unpacks to 16 bits: the unit, and what they are then.
+_WEIGHT_ONLY = {
+    "nvfp4": ("fp4", "nvfp4_bf16"), "fp8": ("fp8", "fp8_bf16"), "fp8_block": ("fp8", "fp8_bf16"),
+    "mxfp8": ("fp8", "fp8_bf16"),
+}  # fmt: skip
+
+
+def weight_only(name: str, units: Container[str]) -> str:
+    """The type as it runs on a device that has these units.
+
+    Examples
+    --------
+    >>> weight_only("nvfp4", ("bf16", "fp8")), weight_only("fp8", ("bf16", "fp8"))
+    ('nvfp4_bf16', 'fp8')
+    """
+    unit, unpacked = _WEIGHT_ONLY.get(name, ("", ""))
+    return unpacked if unit and unit not in units else name
 
 
 def attention(maths: str, cache: str) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.records.counting import parameter_groups
+from tokenroof.records.counting import idle_parameters, parameter_groups
 from tokenroof.records.plan import Plan
 from tokenroof.records.shapes import Shapes
+from tokenroof.records.weights import module_bytes
 
 if TYPE_CHECKING:
     import os
@@ -29,7 +30,7 @@ _ABOUT = frozenset({
     "name", "hf_id", "aliases", "family", "model_type", "release", "native_dtype", "source", "confidence",
     "notes", "context_max", "reading",
 })  # fmt: skip
-ATTENTIONS = ("mha", "gqa", "mqa", "mla", "dsa", "sliding", "hybrid-linear")
+ATTENTIONS = ("mha", "gqa", "mqa", "mla", "dsa", "compressed", "sliding", "hybrid-linear")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,24 @@ class Model(Shapes):
     full_layers, window_layers, window : int
         Layers of softmax attention over everything, and over at most `window` tokens. By default all
         layers are full.
+    window_heads, window_kv_heads, window_head_dim, window_v_head_dim : int
+        Heads of the layers with windows, by default those of the others.
+    tied_values, single_key : bool
+        Whether full layers take their keys as values too, without a matrix for these; whether all heads of
+        all layers read one vector per token, as key and as value, which is cached once.
+    shared_full_layers, shared_window_layers : int
+        Of these layers, those that read the cache of an earlier one.
+    head_gate : bool
+        Whether each query head's result is gated by one number.
+    o_groups, o_lora_rank : int
+        Groups of heads whose results are projected to so many values each, ahead of the output matrix.
+    compressed_layers, compress_ratio, selected_layers, select_ratio : int
+        Layers that see their window and one key for each `ratio` tokens: all of these, or the `index_topk`
+        that an indexer chooses.
     index_heads, index_head_dim, index_topk : int
-        Indexer of sparse attention.
+        Indexer of sparse attention: heads, width, tokens (or compressed keys) chosen.
+    index_layers, sparse_layers : int
+        Layers with an indexer of their own, and full layers that choose; by default all of them.
     linear_layers, linear_key_heads, linear_key_dim, linear_value_heads, linear_value_dim, linear_conv
         Gated delta net.
     linear_gate_rank : int
@@ -62,11 +79,30 @@ class Model(Shapes):
     dense_layers, ffn, mlp_matrices : int
         Layers with a dense MLP, its width, and 3 matrices with a gate or 2 without. By default all
         layers without experts are dense.
+    linear_full_gate : bool
+        Whether the output gate has full rank all the same.
+    wide_layers, wide_ffn : int
+        Further layers with a dense MLP, and its other width.
     moe_layers, experts, topk, moe_ffn, shared_ffn : int
         Layers with experts, experts of a layer, experts per token, width of one, width of the shared
         ones together.
+    moe_latent, zero_experts : int
+        Width that tokens are projected to ahead of the experts, where it is not `hidden`; experts that
+        give a token back as it is, which are chosen beside the others.
+    streams, stream_mixes : int
+        Residual streams of hyper-connections, and how often a step mixes them.
+    residual_slots : int
+        Earlier results that each half of a layer reads again.
+    layer_embedding, layer_vocab, laurel_rank : int
+        Width of an embedding that each layer adds, tokens that have one; rank of a learned residual.
     mtp_modules : int
         Modules behind the last layer that predict further tokens; not counted in `parameters`.
+    mtp_stored, mtp_tables : bool
+        Whether the checkpoint holds them, and each with an input table and an output matrix of its own.
+    towers : tuple of Tower
+        Encoders of images and sound in front of the model.
+    quantisation : Quantisation, optional
+        How the released checkpoint stores its matrices; None: all in 16 bits.
     tied : bool
         Whether the input table is the output matrix.
 
@@ -172,8 +208,26 @@ class Model(Shapes):
 
     @property
     def parameters(self) -> int:
-        """Parameters of the language model, embeddings included."""
+        """Parameters of the whole model, embeddings and towers included."""
         return sum(self._groups.values())
+
+    @property
+    def tower_parameters(self) -> int:
+        """Parameters of the encoders of images and sound, and of their projectors."""
+        return sum(t.parameters + t.projector_parameters for t in self.towers)
+
+    @property
+    def language_parameters(self) -> int:
+        """Parameters of the language model, embeddings included, towers not.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> m = tr.model("Llama-3.1-8B")
+        >>> m.language_parameters == m.parameters
+        True
+        """
+        return self.parameters - self.tower_parameters
 
     @property
     def routed_parameters(self) -> int:
@@ -192,11 +246,13 @@ class Model(Shapes):
 
     @property
     def active_parameters(self) -> int:
-        """Parameters that one token uses: all but the experts that it is not routed to."""
+        """Parameters of the language model that one token uses: all but experts that it is not routed to."""
         if not self.experts:
-            return self.parameters
+            return self.language_parameters - idle_parameters(self)
         routed = self.routed_parameters
-        return self.parameters - routed + routed * self.topk // self.experts
+        chosen = self.experts + self.zero_experts  # of these topk, some compute nothing
+        idle = idle_parameters(self)
+        return self.language_parameters - idle - routed + routed * self.topk // chosen
 
     @property
     def norms(self) -> int:
@@ -208,6 +264,8 @@ class Model(Shapes):
         """Kind of attention: one of `ATTENTIONS`."""
         if self.linear_layers or self.mamba_layers:
             return "hybrid-linear"
+        if self.compressed_layers or self.selected_layers:
+            return "compressed"
         if self.index_topk:
             return "dsa"
         if self.kv_lora_rank:
@@ -219,18 +277,26 @@ class Model(Shapes):
         return "mqa" if self.kv_heads == 1 else "gqa"
 
     @property
+    def _plain(self) -> bool:
+        """Whether keys and values are of heads."""
+        return not (self.kv_lora_rank or self.single_key)
+
+    @property
     def _cached_values(self) -> int:
         """Values that a softmax-attention layer caches per token."""
         if self.kv_lora_rank:
             return self.kv_lora_rank + self.rope_head_dim
+        if self.single_key:
+            return self.head_dim
         return self.kv_heads * (self.head_dim + self.v_head_dim)
 
     def kv_bytes_per_token(self, dtype: str = "bf16") -> float:
         """Bytes that each further token of a long context adds to the cache.
 
-        Full-attention layers only: windows and recurrent states do not grow. Where all layers slide it is
-        what a token adds until the window is full. The indexer's keys of sparse attention are counted by
-        `kv_bytes`, not here, which also says what a context of some length holds.
+        Full-attention layers, and of compressed ones a share: windows and recurrent states do not grow.
+        Where all layers slide it is what a token adds until the window is full. The indexer's keys of
+        sparse attention are counted by `kv_bytes`, not here, which also says what a context of some
+        length holds.
 
         Examples
         --------
@@ -238,8 +304,16 @@ class Model(Shapes):
         >>> tr.model("DeepSeek-V3").kv_bytes_per_token("bf16")
         70272.0
         """
-        layers = self.full_layers or self.window_layers
-        return layers * self._cached_values * _bytes(dtype)
+        full = float(self.full_layers - self.shared_full_layers)
+        if self.compressed_layers:
+            full += self.compressed_layers / self.compress_ratio
+        if self.selected_layers:
+            full += self.selected_layers / self.select_ratio
+        if full:
+            return full * self._cached_values * _bytes(dtype)
+        sliding = self.window_layers - self.shared_window_layers
+        values = self.window_kv_heads * (self.window_head_dim + self.window_v_head_dim)
+        return sliding * (values if self._plain else self._cached_values) * _bytes(dtype)
 
     def kv_bytes(self, context: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
         """Bytes of cache and state of one sequence.
@@ -263,9 +337,35 @@ class Model(Shapes):
         held: Any = kernels.memory_required(weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens)
         return np.asarray(held)
 
+    def weight_bytes(self) -> dict[str, float]:
+        """Bytes of the released checkpoint by module, its scales and zero points apart [B].
+
+        Returns
+        -------
+        dict
+            embedding, head, attention, linear_attention, mlp, router, experts, shared_experts, norms,
+            scales, zero_points; where there are any: mtp, and towers by name. They sum to the size of
+            its tensors.
+
+        Raises
+        ------
+        ValueError
+            If the model's ``quantization_config`` cannot be read, or its groups do not divide a matrix.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> round(sum(tr.model("gpt-oss-120b").weight_bytes().values()) / 1e9, 1)
+        65.2
+        """
+        return module_bytes(self)
+
     def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``."""
-        record = np.array([getattr(self, name) for name in _core.MODEL_FIELDS], dtype=np.float64)
+        """The record that kernels take, in the order of ``_core.MODEL_FIELDS``; `parameters` are the language
+        model's."""
+        known = {"parameters": "language_parameters"}
+        values = [getattr(self, known.get(name, name)) for name in _core.MODEL_FIELDS]
+        record = np.array(values, dtype=np.float64)
         if self.headless:  # the last product is over labels; there is at least one result
             record[_core.MODEL_FIELDS.index("vocab")] = max(self.labels, 1)
         return record

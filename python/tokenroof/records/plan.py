@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from tokenroof import _core
 from tokenroof.records import dtypes
-from tokenroof.support.arguments import is_integer
+from tokenroof.records.shapes import Shapes
+from tokenroof.records.weights import plan_types
+from tokenroof.support.arguments import is_integer, real_numbers
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
     from tokenroof.records.device import Device
-    from tokenroof.records.shapes import Shapes
 
 ENGINES = ("vllm", "sglang", "trtllm", "ideal")
+# kinds of modules that may have a type of their own, and those that may stay wide in part
+_MODULES = ("attention", "shared_experts", "head")
+_WIDE = ("attention", "mlp", "shared_experts")
 _DEGREES = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
 
 
@@ -25,6 +32,23 @@ def _degree(field: str, value: object) -> int:
     if not is_integer(value) or value < 1:
         raise ValueError(f"{field} is {value!r}; allowed: a positive integer")
     return int(value)
+
+
+def _shares(value: Any) -> tuple[tuple[str, float], ...]:
+    """Shares by module, in one order, those above zero."""
+    try:
+        given = dict(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"wide is {value!r}; allowed: shares by module") from None
+    found = {}
+    for name, share in given.items():
+        if name not in _WIDE:
+            raise ValueError(f"wide has {name!r}; allowed: {', '.join(_WIDE)}")
+        number = real_numbers(share)
+        if number is None or number.ndim or not 0.0 <= float(number) <= 1.0:
+            raise ValueError(f"wide[{name!r}] is {share!r}; allowed: a number from 0 to 1")
+        found[name] = float(number)
+    return tuple((name, found[name]) for name in _WIDE if found.get(name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +65,13 @@ class Plan:
         given, the experts are laid out as ``moe_ep = dp``, ``moe_tp = tp``.
     weights, experts, activations, kv_cache : str
         Types (``tokenroof.dtypes.NAMES``). `experts` and `activations` default to `weights`.
+    attention, shared_experts, head : str, optional
+        Types of the projections of attention and of recurrent mixers, of shared experts, of the output
+        matrix. By default mixers and shared experts are as `weights`, but mixers of mixtures in fewer than
+        eight bits in bf16, and the head in 16 bits, as such checkpoints are released.
+    wide : mapping of str to float
+        Share of the layers in which a module stays in 16 bits, 0 to 1, by module: attention, mlp,
+        shared_experts.
     engine : {"vllm", "sglang", "trtllm", "ideal"}
         Whose overhead per step counts, and whose kernels where they were measured apart; ``"ideal"`` has
         no overhead.
@@ -67,6 +98,10 @@ class Plan:
     activations: str | None = None
     kv_cache: str = "bf16"
     engine: str = "vllm"
+    attention: str | None = None
+    shared_experts: str | None = None
+    head: str | None = None
+    wide: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -94,8 +129,16 @@ class Plan:
         put(self, "activations", self.weights if self.activations is None else self.activations)
         for field in ("experts", "activations", "kv_cache"):
             dtypes.code(getattr(self, field), field)
+        for field in _MODULES:
+            if getattr(self, field) is not None:
+                dtypes.code(getattr(self, field), field)
+        put(self, "wide", _shares(self.wide))
         if self.engine not in ENGINES:
             raise ValueError(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
+
+    @property
+    def _shares(self) -> tuple[tuple[str, float], ...]:
+        return cast("tuple[tuple[str, float], ...]", self.wide)
 
     @property
     def devices(self) -> int:
@@ -119,34 +162,120 @@ class Plan:
             if value and value > 1
         ]  # fmt: skip
         types = self.weights if self.experts == self.weights else f"{self.weights}/{self.experts}"
-        return " ".join([*(degrees or ["tp1"]), types, f"kv {self.kv_cache}"])
+        short = {"shared_experts": "shared"}
+        own = [
+            f"{short.get(name, name)} {getattr(self, name)}"
+            for name in _MODULES
+            if getattr(self, name) is not None
+        ]
+        own += [f"{short.get(name, name)} {share:.0%} wide" for name, share in self._shares]
+        return " ".join([*(degrees or ["tp1"]), types, *own, f"kv {self.kv_cache}"])
 
     def replace(self, **changes: Any) -> Plan:
         """A copy with some fields changed."""
         return replace(self, **changes)
 
     def on(self, device: Device) -> Plan:
-        """The types as engines run them on a device: MXFP4 experts meet MXFP8 activations where it has a
-        4-bit unit, and 16-bit ones elsewhere.
+        """The types as engines run them on a device.
+
+        MXFP4 experts meet MXFP8 activations where it has a 4-bit unit, and 16-bit ones elsewhere. Weights
+        in NVFP4 without such a unit, or in FP8 without an 8-bit one, are unpacked to 16 bits on the way
+        to the unit (Marlin), so that only their bytes are fewer.
 
         Examples
         --------
         >>> import tokenroof as tr
         >>> Plan(experts="mxfp4").on(tr.device("B200-SXM")).experts
         'mxfp4_mxfp8'
+        >>> Plan(weights="nvfp4").on(tr.device("H100-SXM")).weights
+        'nvfp4_bf16'
         """
+        changes: dict[str, Any] = {}
+        for field in ("weights", "experts", "activations", *_MODULES):
+            named = getattr(self, field)
+            runs = dtypes.weight_only(named, device.peak) if named is not None else None
+            if runs != named:
+                changes[field] = runs
         if self.experts == "mxfp4" and device.peak.get("fp4", 0.0) > device.peak.get("fp8", 0.0):
-            return self.replace(experts="mxfp4_mxfp8")
-        return self
+            changes["experts"] = "mxfp4_mxfp8"
+        return self.replace(**changes) if changes else self
+
+    def narrow_type(self) -> str:
+        """The type of most products: that of the weights, or where these are wide a narrower module's."""
+        named = (self.weights, self.attention, self.shared_experts, self.head)
+        narrow = (t for t in named if t is not None and dtypes.BYTES[t] < dtypes.BYTES["bf16"])
+        return next(narrow, self.weights)
+
+    def attention_type(self, model: Shapes) -> str:
+        """The type of this model's attention projections: as named, or as such checkpoints are released.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> Plan(weights="nvfp4").attention_type(tr.model("DeepSeek-R1"))
+        'bf16'
+        """
+        if self.attention is not None:
+            return self.attention
+        narrow = bool(model.experts) and dtypes.BYTES[self.weights] < 1.0
+        return "bf16" if narrow else self.weights
+
+    @classmethod
+    def from_config(
+        cls, config: str | os.PathLike[str] | Mapping[str, Any] | Shapes, **layout: Any
+    ) -> Plan:
+        """A plan in the types that a checkpoint was released in, by its ``quantization_config``.
+
+        Parameters
+        ----------
+        config : path, dict or Model
+            A ``config.json``; a folder that holds one, and perhaps an ``hf_quant_config.json``; or a
+            model that was read from one.
+        **layout
+            Other fields of the plan, such as ``tp=8``. A type that is named here replaces the file's.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a method or a scheme that cannot be read, a group that does not divide a matrix, keys that
+            contradict each other: names the key, its value and what is allowed.
+
+        Examples
+        --------
+        >>> import tokenroof as tr
+        >>> Plan.from_config(tr.model("DeepSeek-R1"), tp=8).label()
+        'tp8 fp8_block kv bf16'
+        """
+        if isinstance(config, Shapes):
+            shapes = config
+        else:
+            from tokenroof.records.huggingface.config import read_config  # where it is asked for
+
+            values = read_config(config)
+            known = {f.name for f in fields(Shapes)}
+            shapes = Shapes(**{k: v for k, v in values.items() if k in known})
+        types = plan_types(shapes)
+        if "weights" in layout:  # the file's modules are no longer beside what they were beside
+            types = {k: v for k, v in types.items() if k in ("experts", "kv_cache")}
+        plan = cls(**{**types, **layout})
+        # what a plan has by itself is not said twice
+        usual = plan.replace(attention=None).attention_type(shapes)
+        if plan.attention == usual and "attention" not in layout:
+            plan = plan.replace(attention=None)
+        return plan
 
     def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.PLAN_FIELDS``."""
-        values = {
-            name: dtypes.code(getattr(self, name), name)
-            if name in ("weights", "experts", "activations", "kv_cache")
-            else getattr(self, name)
-            for name in _core.PLAN_FIELDS
-        }
+        """The record that kernels take, in the order of ``_core.PLAN_FIELDS``; a type not named is -1."""
+        shares = {f"{name.removesuffix('_experts')}_wide": share for name, share in self._shares}
+        values: dict[str, Any] = {}
+        for name in _core.PLAN_FIELDS:
+            if name.endswith("_wide"):
+                values[name] = shares.get(name, 0.0)
+            elif name in ("weights", "experts", "activations", "kv_cache", *_MODULES):
+                named = getattr(self, name)
+                values[name] = -1.0 if named is None else dtypes.code(named, name)
+            else:
+                values[name] = getattr(self, name)
         return np.array([values[name] for name in _core.PLAN_FIELDS], dtype=np.float64)
 
     def check(self, model: Shapes) -> None:

@@ -18,9 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["check_loads", "refusal"]
 
 _BLOCK = 128  # rows and columns that share a scale in FP8 blocks
-_NVFP4_GROUP, _INT4_GROUP = 16, 128  # inner elements that share one
-# mixtures in fewer than eight bits keep the projections of their mixers in bf16
-_NARROW = ("int4", "fp4", "nvfp4", "mxfp4", "mxfp4_mxfp8")
+_NVFP4_GROUP = 16  # inner elements that share one
+_INT4_GROUPS = {"int4": 128, "int4_64": 64, "int4_32": 32}
 
 
 def check_loads(plan: Plan, model: Shapes) -> None:
@@ -61,8 +60,8 @@ def refusal(plan: Plan, model: Shapes) -> tuple[str, str] | None:
         reason = _of_experts(plan, model)
         if reason:
             return "moe_tp", reason
-    for name, inner, size in _shards(plan, model):
-        reason = _of_matrix(plan, inner, size)
+    for name, inner, size, dtype in _shards(plan, model):
+        reason = _of_matrix(plan, inner, size, dtype)
         if reason:
             return "tp", f"{reason} ({name})"
     return None
@@ -86,42 +85,44 @@ def _of_experts(plan: Plan, model: Shapes) -> str | None:
         return f"(moe_ffn {model.moe_ffn} / moe_tp {plan.moe_tp}) % weight_block_size {_BLOCK} != 0"
     if plan.experts == "nvfp4" and width % _NVFP4_GROUP:
         return f"in features size {width} is not multiple of {_NVFP4_GROUP}"
-    if plan.experts == "int4" and width % _INT4_GROUP and (plan.moe_tp or 1) > 1:
-        return f"the input_size of down's weight = {width} is not divisible by group_size {_INT4_GROUP}"
+    group = _INT4_GROUPS.get(str(plan.experts), 1)
+    if width % group and (plan.moe_tp or 1) > 1:
+        return f"the input_size of down's weight = {width} is not divisible by group_size {group}"
     return None
 
 
-def _of_matrix(plan: Plan, inner: bool, size: int) -> str | None:
+def _of_matrix(plan: Plan, inner: bool, size: int, dtype: str) -> str | None:
     split = plan.tp > 1
-    if plan.weights == "fp8_block" and size % _BLOCK and (split or not inner):
+    if dtype == "fp8_block" and size % _BLOCK and (split or not inner):
         what, block = ("input_size_per", "k") if inner else ("output", "n")
         end = "" if inner else "_size"
         return (
             f"Weight {what}_partition{end} = {size} is not divisible by weight quantization "
             f"block_{block} = {_BLOCK}"
         )
-    if plan.weights == "nvfp4" and inner and size % _NVFP4_GROUP:
+    if dtype == "nvfp4" and inner and size % _NVFP4_GROUP:
         return f"in features size {size} is not multiple of {_NVFP4_GROUP}"
-    if plan.weights == "int4" and inner and split and size % _INT4_GROUP:
-        return f"Weight input_size_per_partition = {size} is not divisible by group_size = {_INT4_GROUP}"
+    group = _INT4_GROUPS.get(dtype, 1)
+    if inner and split and size % group:
+        return f"Weight input_size_per_partition = {size} is not divisible by group_size = {group}"
     return None
 
 
-def _shards(plan: Plan, model: Shapes) -> Iterator[tuple[str, bool, int]]:
-    """Of matrices that tensor parallelism splits: name, whether the inner size is, size of a shard."""
-    if not (model.experts and plan.weights in _NARROW) and (
-        model.full_layers or model.window_layers
-    ):
+def _shards(plan: Plan, model: Shapes) -> Iterator[tuple[str, bool, int, str]]:
+    """Of matrices that tensor parallelism splits: name, whether the inner size is, size of a shard, type."""
+    kind = plan.attention_type(model)
+    if model.full_layers or model.window_layers:
         heads = model.heads // plan.tp
         if model.kv_lora_rank:
-            yield "q_b_proj", False, heads * (model.nope_head_dim + model.rope_head_dim)
-            yield "kv_b_proj", False, heads * (model.nope_head_dim + model.v_head_dim)
+            yield "q_b_proj", False, heads * (model.nope_head_dim + model.rope_head_dim), kind
+            yield "kv_b_proj", False, heads * (model.nope_head_dim + model.v_head_dim), kind
         else:
-            yield "q_proj", False, heads * model.head_dim
-            yield "k_proj", False, max(model.kv_heads // plan.tp, 1) * model.head_dim
-        yield "o_proj", True, heads * (model.v_head_dim or model.head_dim)
+            yield "q_proj", False, heads * model.head_dim, kind
+            yield "k_proj", False, max(model.kv_heads // plan.tp, 1) * model.head_dim, kind
+        yield "o_proj", True, heads * (model.v_head_dim or model.head_dim), kind
     for name, width in _dense(model):
-        if name == "shared_ffn" and plan.weights == "int4":
+        own = plan.shared_experts if name == "shared_ffn" else None
+        if name == "shared_ffn" and own is None and plan.weights in _INT4_GROUPS:
             continue  # such checkpoints keep shared experts in 16 bits
-        yield f"gate_up_proj of {name}", False, width // plan.tp
-        yield f"down_proj of {name}", True, width // plan.tp
+        yield f"gate_up_proj of {name}", False, width // plan.tp, own or plan.weights
+        yield f"down_proj of {name}", True, width // plan.tp, own or plan.weights

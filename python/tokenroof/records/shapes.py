@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 
+from tokenroof.records.quantisation import Quantisation
+from tokenroof.records.tower import Tower
 from tokenroof.support.arguments import is_integer
 
 __all__ = ["Shapes"]
@@ -13,8 +16,9 @@ __all__ = ["Shapes"]
 _POSITIVE = ("hidden", "vocab", "layers")
 _FLAGS = (
     "tied", "qkv_bias", "out_bias", "mlp_bias", "expert_bias", "router_bias", "norm_bias", "sinks",
-    "shared_gate", "head_bias", "embedding_norm", "headless", "final_norm", "mamba_norm", "mamba_conv_bias",
-    "mamba_proj_bias",
+    "shared_gate", "head_bias", "embedding_norm", "tied_values", "single_key", "idle_kv_weights",
+    "head_gate", "index_unweighted", "altup", "linear_full_gate", "moe_latent_norm", "headless", "final_norm",
+    "mamba_norm", "mamba_conv_bias", "mamba_proj_bias", "mtp_stored", "mtp_tables",
 )  # fmt: skip
 _TEXT = ("name", "hf_id", "family", "model_type", "release", "native_dtype", "source", "confidence",
          "notes")  # fmt: skip
@@ -41,9 +45,26 @@ class Shapes:
     full_layers: int = 0
     window_layers: int = 0
     window: int = 0
+    window_heads: int = 0
+    window_kv_heads: int = 0
+    window_head_dim: int = 0
+    window_v_head_dim: int = 0
+    tied_values: bool = False
+    single_key: bool = False
+    shared_full_layers: int = 0
+    shared_window_layers: int = 0
+    head_gate: bool = False
+    o_groups: int = 0
+    o_lora_rank: int = 0
+    compressed_layers: int = 0
+    compress_ratio: int = 0
+    selected_layers: int = 0
+    select_ratio: int = 0
     index_heads: int = 0
     index_head_dim: int = 0
     index_topk: int = 0
+    index_layers: int = 0
+    sparse_layers: int = 0
     linear_layers: int = 0
     linear_key_heads: int = 0
     linear_key_dim: int = 0
@@ -51,6 +72,7 @@ class Shapes:
     linear_value_dim: int = 0
     linear_conv: int = 0
     linear_gate_rank: int = 0
+    linear_full_gate: bool = False
     mamba_layers: int = 0
     mamba_heads: int = 0
     mamba_head_dim: int = 0
@@ -60,12 +82,23 @@ class Shapes:
     dense_layers: int = 0
     ffn: int = 0
     mlp_matrices: int = 3
+    wide_layers: int = 0
+    wide_ffn: int = 0
     moe_layers: int = 0
     experts: int = 0
     topk: int = 0
     moe_ffn: int = 0
     shared_ffn: int = 0
+    moe_latent: int = 0
+    zero_experts: int = 0
+    streams: int = 0
+    stream_mixes: int = 0
+    residual_slots: int = 0
+    layer_embedding: int = 0
+    laurel_rank: int = 0
     mtp_modules: int = 0
+    mtp_stored: bool = True
+    mtp_tables: bool = False
     # what the count of parameters needs beside the shapes
     tied: bool = False
     qkv_bias: bool = False
@@ -81,6 +114,11 @@ class Shapes:
     shared_gate: bool = False
     head_bias: bool = False
     embedding_norm: bool = False
+    idle_kv_weights: bool = False
+    index_unweighted: bool = False
+    altup: bool = False
+    moe_latent_norm: bool = False
+    layer_vocab: int = 0
     final_norm: bool = True
     headless: bool = False
     labels: int = 0
@@ -90,6 +128,10 @@ class Shapes:
     mamba_conv_bias: bool = True
     mamba_proj_bias: bool = False
     extras: tuple[tuple[str, int], ...] = ()
+    # how the released checkpoint is stored
+    quantisation: Quantisation | None = None
+    # what stands in front of it
+    towers: tuple[Tower, ...] = ()
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -103,6 +145,13 @@ class Shapes:
                     raise TypeError(f"{f.name} is {value!r}; allowed: True or False")
             elif f.name == "aliases":
                 put(self, "aliases", tuple(value))
+            elif f.name == "towers":
+                put(self, "towers", tuple(value))
+                if not all(isinstance(tower, Tower) for tower in self.towers):
+                    raise TypeError(f"towers is {value!r}; allowed: Towers")
+            elif f.name == "quantisation":
+                if not (value is None or isinstance(value, Quantisation)):
+                    raise TypeError(f"quantisation is {value!r}; allowed: a Quantisation or None")
             elif f.name == "extras":
                 put(self, "extras", tuple((str(name), _size(name, n, False)) for name, n in value))
             elif f.name == "reading":
@@ -121,10 +170,18 @@ class Shapes:
             put(self, "head_dim", self.hidden // self.heads)
         if not self.v_head_dim:
             put(self, "v_head_dim", self.head_dim)
-        if self.heads and not (self.full_layers or self.window_layers):
+        for name in ("heads", "kv_heads", "head_dim", "v_head_dim"):
+            if not getattr(self, f"window_{name}"):  # as in the full layers
+                put(self, f"window_{name}", getattr(self, name))
+        mixers += self.compressed_layers + self.selected_layers
+        if self.heads and not (self.full_layers or self.window_layers or mixers >= self.layers):
             put(self, "full_layers", self.layers - mixers)
         if self.ffn and not (self.dense_layers or self.moe_layers):
             put(self, "dense_layers", self.layers)
+        if self.index_topk and not self.selected_layers:
+            put(self, "sparse_layers", self.sparse_layers or self.full_layers)
+        if self.index_topk and not self.index_layers:
+            put(self, "index_layers", self.selected_layers or self.sparse_layers)
         self._check()
 
     def _check(self) -> None:
@@ -132,7 +189,7 @@ class Shapes:
             if not good:
                 raise ValueError(f"{field} is {getattr(self, field)!r}; allowed: {allowed}")
 
-        softmax = self.full_layers + self.window_layers
+        softmax = self.softmax_layers
         need(softmax <= self.layers, "full_layers", f"with window_layers at most {self.layers}")
         if softmax:
             need(self.heads > 0, "heads", "a positive integer")
@@ -140,7 +197,11 @@ class Shapes:
             need(self.v_head_dim > 0, "v_head_dim", "a positive integer")
         if self.window_layers:
             need(self.window > 0, "window", "a positive integer, as there are window_layers")
-        for field in ("linear_layers", "mamba_layers", "dense_layers", "moe_layers"):
+            kv_heads = self.window_kv_heads
+            need(self.window_heads % kv_heads == 0, "window_kv_heads",
+                 f"a divisor of {self.window_heads} window_heads")  # fmt: skip
+        self._check_attention(need)
+        for field in ("linear_layers", "mamba_layers", "dense_layers", "wide_layers", "moe_layers"):
             need(getattr(self, field) <= self.layers, field, f"at most {self.layers} layers")
         if self.dense_layers:
             need(self.ffn > 0, "ffn", "a positive integer, as there are dense_layers")
@@ -150,12 +211,47 @@ class Shapes:
             need(self.experts > 0, "experts", "a positive integer, as there are moe_layers")
             need(1 <= self.topk <= self.experts, "topk", f"1 to {self.experts} experts")
             need(self.moe_ffn > 0, "moe_ffn", "a positive integer, as there are moe_layers")
+        if self.wide_layers:
+            need(self.wide_ffn > 0, "wide_ffn", "a positive integer, as there are wide_layers")
         if self.kv_lora_rank:
             need(self.rope_head_dim > 0, "rope_head_dim", "a positive integer with kv_lora_rank")
             need(self.nope_head_dim > 0, "nope_head_dim", "a positive integer with kv_lora_rank")
         for group, first in (("linear", "linear_value_heads"), ("mamba", "mamba_heads")):
             if getattr(self, f"{group}_layers"):
                 need(getattr(self, first) > 0, first, f"a positive integer with {group}_layers")
+
+    @property
+    def softmax_layers(self) -> int:
+        """Layers of softmax attention of every kind."""
+        plain = self.full_layers + self.window_layers
+        return plain + self.compressed_layers + self.selected_layers
+
+    def _check_attention(self, need: Callable[[bool, str, str], None]) -> None:
+        """Layers that compress, choose or share their keys."""
+        for kind, ratio in (("compressed", "compress_ratio"), ("selected", "select_ratio")):
+            if getattr(self, f"{kind}_layers"):
+                need(getattr(self, ratio) > 0, ratio, f"a positive integer with {kind}_layers")
+                need(self.single_key, "single_key", f"True with {kind}_layers")
+                need(self.window > 0, "window", f"a positive integer with {kind}_layers")
+        if self.selected_layers:
+            need(self.index_topk > 0, "index_topk", "a positive integer with selected_layers")
+        if self.single_key:
+            need(
+                not self.full_layers,
+                "full_layers",
+                "0 with single_key: its layers slide or compress",
+            )
+            need(not self.kv_lora_rank, "kv_lora_rank", "0 with single_key")
+        limit = self.selected_layers or self.full_layers
+        need(self.sparse_layers <= self.full_layers, "sparse_layers",
+             f"at most {self.full_layers} full_layers")  # fmt: skip
+        need(self.index_layers <= limit, "index_layers", f"at most {limit} layers that choose")
+        for kind in ("full", "window"):
+            layers = getattr(self, f"{kind}_layers")
+            need(getattr(self, f"shared_{kind}_layers") <= layers, f"shared_{kind}_layers",
+                 f"at most {layers} {kind}_layers")  # fmt: skip
+        if self.o_lora_rank:
+            need(self.o_groups > 0, "o_groups", "a positive integer with o_lora_rank")
 
 
 def _size(field: str, value: object, positive: bool) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tokenroof.inference.door import check_units
 from tokenroof.records import dtypes
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
 
-__all__ = ["default_plans", "native_types", "released_types"]
+__all__ = ["default_plans", "native_types", "released_plan", "released_types"]
 
 
 def native_types(device: Device) -> tuple[str, str]:
@@ -34,8 +34,42 @@ def native_types(device: Device) -> tuple[str, str]:
     return "bf16", "bf16"
 
 
+def released_plan(model: Model) -> dict[str, Any]:
+    """Fields of a plan for the types that a model was released in; none where that is in 16 bits.
+
+    By its ``quantization_config`` where that is known (`tokenroof.Plan.from_config`), otherwise by what
+    `Model.native_dtype` says.
+
+    Raises
+    ------
+    ValueError
+        For a ``quantization_config`` that cannot be read.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> released_plan(tr.model("gpt-oss-120b"))
+    {'weights': 'bf16', 'experts': 'mxfp4'}
+    """
+    if model.quantisation is not None:
+        plan = Plan.from_config(model)
+        names = ("experts", "attention", "shared_experts", "head")
+        found: dict[str, Any] = {"weights": plan.weights}
+        found |= {n: v for n in names if (v := getattr(plan, n)) not in (None, plan.weights)}
+        if plan.attention is not None:
+            found["attention"] = plan.attention
+        if plan.wide:
+            found["wide"] = plan.wide
+        if model.quantisation.kv_cache:
+            found["kv_cache"] = plan.kv_cache
+        return found if found != {"weights": "bf16"} else {}
+    said = _said(model)
+    return {} if said is None else dict(zip(("weights", "experts"), said, strict=True))
+
+
 def released_types(model: Model) -> tuple[str, str] | None:
-    """Types of a released checkpoint, of its experts and of the rest, where these are narrow.
+    """Types of attention and of experts (of dense models: MLPs) in a released checkpoint, where these are
+    narrow; integers whatever shares a scale.
 
     Examples
     --------
@@ -43,6 +77,22 @@ def released_types(model: Model) -> tuple[str, str] | None:
     >>> released_types(tr.model("gpt-oss-120b")), released_types(tr.model("Llama-3.1-8B"))
     (('bf16', 'mxfp4'), None)
     """
+    if model.quantisation is None:
+        return _said(model)
+    if model.quantisation.refusal:
+        return None
+    found = released_plan(model)
+    if not found:
+        return None
+    plan = Plan(**found)
+    narrow = str(plan.experts if model.experts else plan.weights)
+    rest, narrow = (
+        "int4" if kind.startswith("int4") else kind for kind in (plan.attention_type(model), narrow)
+    )
+    return rest, narrow
+
+
+def _said(model: Model) -> tuple[str, str] | None:
     said = model.native_dtype
     experts, _, rest = said.partition(" experts")
     if rest.endswith(" rest") and experts in dtypes.NAMES:
@@ -82,18 +132,20 @@ def default_plans(
         most = 1
     powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     weights, cache = native_types(device)
-    types, released = [(weights, weights)], released_types(model)
-    if released == ("fp8_block", "fp8_block") and weights == "fp8":
+    readable = model.quantisation is None or not model.quantisation.refusal
+    released = (released_plan(model) if readable else {}) | {"kv_cache": cache}
+    narrow: dict[str, Any] = {"weights": weights}
+    types = [narrow]
+    if released_types(model) == ("fp8_block", "fp8_block") and weights == "fp8":
         types = [released]
-    elif released and released != types[0]:
+    elif "weights" in released and released != narrow | {"kv_cache": cache}:
         types.append(released)
     plans = []
-    for tp, dp, (weights, experts) in product(powers, powers if model.experts else [1], types):
+    for tp, dp, fields in product(powers, powers if model.experts else [1], types):
         if tp * dp > most:
             continue
         for ep in {tp * dp, dp} if model.experts else {dp}:
-            plan = Plan(tp=tp, dp=dp, moe_ep=ep, weights=weights, experts=experts, kv_cache=cache,
-                        engine=engine)  # fmt: skip
+            plan = Plan(tp=tp, dp=dp, moe_ep=ep, engine=engine, **{"kv_cache": cache, **fields})
             try:
                 plan.check(model)
                 check_loads(plan, model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, r
 from tokenroof.records.device import link_domain
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.loads import as_load
-from tokenroof.serving.plans import native_types, released_types
+from tokenroof.serving.plans import native_types, released_plan
 from tokenroof.support.formats import si
 
 if TYPE_CHECKING:
@@ -84,21 +84,28 @@ def _candidates(device: Device, model: Model, plan: Plan) -> Iterator[Plan]:
     most = 1 if device.link is None else domain
     if device.link is not None and device.node_link_bandwidth:
         most = max(domain, _MOST_DEVICES)
-    own = (plan.weights, plan.experts, plan.kv_cache)
     weights, cache = native_types(device)
-    rest, experts = released_types(model) or own[:2]
-    for types in dict.fromkeys((own, (rest, experts, plan.kv_cache), (weights, weights, cache))):
-        named = dict(zip(("weights", "experts", "kv_cache"), types, strict=True))
+    readable = model.quantisation is None or not model.quantisation.refusal
+    released = released_plan(model) if readable else {}
+    kinds = [plan, _in(plan, released | {"kv_cache": plan.kv_cache}) if released else plan,
+             _in(plan, {"weights": weights, "kv_cache": cache})]  # fmt: skip
+    for named in dict.fromkeys(kinds):
         for count in (2**i for i in range(most.bit_length()) if 2**i <= most):
             for pp in (1, *(2**i for i in range(1, 4) if count % 2**i == 0)):
                 tp = count // pp
                 if tp > domain:
                     continue
                 for ep in dict.fromkeys((tp, 1) if model.experts else (1,)):
-                    yield plan.replace(
-                        tp=tp, pp=pp, dp=1, cp=1, moe_ep=ep, moe_tp=tp // ep, activations=None,
-                        **named,
-                    )  # fmt: skip
+                    yield named.replace(
+                        tp=tp, pp=pp, dp=1, cp=1, moe_ep=ep, moe_tp=tp // ep, activations=None
+                    )
+
+
+def _in(plan: Plan, types: dict[str, Any]) -> Plan:
+    """The plan in other types."""
+    none = {"experts": None, "activations": None, "attention": None, "shared_experts": None,
+            "head": None, "wide": ()}  # fmt: skip
+    return plan.replace(**{**none, **types})
 
 
 def why_not(on: Sequence[Deployment], load: Load) -> str:

@@ -1,5 +1,6 @@
 // What a replica's fullest device must hold: weights, caches and states (docs/inference/step-model.md, section 6).
 #pragma once
+#include "tokenroof/inference/compressed_attention.hpp"
 #include "tokenroof/inference/operators.hpp"
 #include "tokenroof/inference/recurrent.hpp"
 #include "tokenroof/inference/sparse_attention.hpp"
@@ -16,31 +17,57 @@ template <class V> TR_HD V share(V load, double n) {
 
 // Bytes of weights on the fullest device.
 TR_HD double weight_bytes(const double* m, const double* p) {
-    const int w = int(p[plan::weights]);
-    const double ends = dtype_bytes(w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16));
-    const double routed = m[model::routed_parameters];
+    const double each = dtype_bytes(int(p[plan::weights])), wide = dtype_bytes(wide_type(p));
+    const double routed = m[model::routed_parameters], h = m[model::hidden];
     const double embedding = m[model::embedding_parameters], head = m[model::head_parameters];
     const double rest = m[model::parameters] - routed - embedding - head;
-    const double outer = p[plan::pp] > 1.0 ? max_nan(embedding, head) : embedding + head;
-    // what the mixers' projections weigh beyond the rest's type
-    const double wide = mixer_parameters(m) * (dtype_bytes(mixer_weights(m, p)) - dtype_bytes(w));
-    return (rest * dtype_bytes(w) + wide) / (p[plan::tp] * p[plan::pp]) +
+    // a table that is tied is the head's
+    const double table = embedding * wide, output = head * dtype_bytes(head_type(p));
+    const double outer = p[plan::pp] > 1.0 ? max_nan(table, output) : table + output;
+    // what modules weigh beyond the rest's type: mixers' projections, MLPs, shared experts
+    const double mlp = m[model::mlp_matrices] * h;
+    const double beyond = mixer_parameters(m) * (module_bytes(mixer_types(m, p)) - each) +
+                          m[model::dense_layers] * (mlp * m[model::ffn]) * (module_bytes(mlp_types(p)) - each) +
+                          m[model::moe_layers] * (mlp * m[model::shared_ffn]) * (module_bytes(shared_types(p)) - each);
+    return (rest * each + beyond) / (p[plan::tp] * p[plan::pp]) +
            routed * dtype_bytes(int(p[plan::experts])) /
                (p[plan::moe_tp] * p[plan::moe_ep] * p[plan::pp]) +
-           outer * ends / p[plan::tp];
+           outer / p[plan::tp] + m[model::tower_parameters] * wide / p[plan::tp];
+}
+
+// Bytes of a softmax layer's cached key and value on one device.
+TR_HD double token_bytes(const double* m, const Heads& of, double stored) {
+    if (m[model::kv_lora_rank] > 0.0) return (m[model::kv_lora_rank] + m[model::rope_head_dim]) * stored;
+    if (m[model::single_key] > 0.0) return of.width * stored;
+    return of.kv_heads * (of.width + of.v_width) * stored;
+}
+
+// Bytes that layers with compressed keys hold: their windows and keys, and what waits to be compressed.
+TR_HD double compressed_bytes(const double* m, double window, double token, double context) {
+    const double light = m[model::selected_layers], heavy = m[model::compressed_layers], width = m[model::head_dim];
+    double all = 0.0;
+    if (heavy > 0.0)
+        all += heavy * (compressed_visible(make_compressed(window, m[model::compress_ratio], 0.0), context) * token +
+                        compressor_state_bytes(width, m[model::compress_ratio], false));
+    if (light > 0.0)
+        all += light * (compressed_visible(make_compressed(window, m[model::select_ratio], 0.0), context) * token +
+                        compressor_state_bytes(width, m[model::select_ratio], true)) +
+               m[model::index_layers] * compressor_state_bytes(m[model::index_head_dim], m[model::select_ratio], true);
+    return all;
 }
 
 // Bytes of cache and state of one sequence on one device.
 TR_HD double sequence_bytes(const double* m, const double* p, double context) {
     const double kv = dtype_bytes(int(p[plan::kv_cache]));
-    const bool latent = m[model::kv_lora_rank] > 0.0;
-    const double kv_heads = max_nan(m[model::kv_heads] / p[plan::tp], 1.0);
-    const double token = latent ? m[model::kv_lora_rank] + m[model::rope_head_dim]
-                                : kv_heads * (m[model::head_dim] + m[model::v_head_dim]);
+    const double token = token_bytes(m, full_heads(m, p[plan::tp]), kv);
+    const double slid = token_bytes(m, window_heads(m, p[plan::tp]), kv);
     const double index = m[model::index_topk] > 0.0 ? index_key_bytes(m[model::index_head_dim]) : 0.0;
+    const double keys = m[model::selected_layers] > 0.0 ? context / m[model::select_ratio] : context;
     const double window = m[model::window] > 0.0 ? m[model::window] : no_window;
-    const double cached = m[model::full_layers] * context * (token * kv + index) +
-                          m[model::window_layers] * min_nan(context, window) * token * kv;
+    const double cached = (m[model::full_layers] - m[model::shared_full_layers]) * context * token +
+                          m[model::index_layers] * keys * index +
+                          (m[model::window_layers] - m[model::shared_window_layers]) * min_nan(context, window) * slid +
+                          compressed_bytes(m, window, token, context);
     const double states = m[model::linear_layers] * recurrent_state_bytes(linear_mixer(m, p[plan::tp])) +
                           m[model::mamba_layers] * recurrent_state_bytes(mamba_mixer(m, p[plan::tp]));
     return (cached / p[plan::cp] + states) / p[plan::pp];

@@ -1,160 +1,26 @@
 // Packed records to the terms of a step: operators (operators.hpp) with their layers counted in.
 // docs/inference/step-model.md is the specification, and tokenroof.reference.inference.prepare its other reading.
 #pragma once
-#include "tokenroof/inference/mla.hpp"
-#include "tokenroof/inference/prepared.hpp"
-#include "tokenroof/inference/recurrent.hpp"
-#include "tokenroof/inference/structure.hpp"
+#include "tokenroof/inference/latent_experts.hpp"
+#include "tokenroof/inference/memory.hpp"
+#include "tokenroof/inference/prepare_attention.hpp"
+#include "tokenroof/inference/streams.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
 
-// Whether a record has constants for an operator's measured form; without, it is a line with shares.
-TR_HD bool measured_form(const double* c, int block) {
-    return c[calibration::form] == 1.0 && c[block] == c[block];
-}
-
-// `count` products of an amount of rows with [k, n]: by their measured form where the record has it.
-TR_HD_ONCE void add_product(Prepared& r, const double* d, const double* c, Group group, Amount amount, double count,
-                            double n, double k, int weight, int activation) {
-    const bool wide = weight == dtype::bf16 || weight == dtype::fp16;
-    const int block = wide ? int(calibration::block_gemm16) : int(calibration::block_gemm);
-    if (!measured_form(c, block)) {
-        r.common.add(group, amount, times(count, gemm_line(d, c, n, k, weight, activation)));
-        return;
-    }
-    Products& all = r.products;
-    all.gemm[all.n] = prepare_gemm(d, c + block, n, k, weight, activation);
-    all.count[all.n] = count;
-    all.amount[all.n] = amount;
-    all.group[all.n] = group;
-    ++all.n;
-}
-
-// One kind of attention by its measured form; whether the record has one. topk: of sparse attention, or 0.
-TR_HD_ONCE bool measure_attention(Prepared& r, const double* d, const double* c, const double* m, double layers,
-                                  double heads, double kv_heads, double window, double topk, int kv, bool prompt) {
-    MeasuredAttention& all = r.attention;
-    const bool latent = m[model::kv_lora_rank] > 0.0;
-    const int block = latent ? (prompt ? int(calibration::block_mla_prefill) : int(calibration::block_mla_decode))
-                             : (prompt ? int(calibration::block_attention_prefill)
-                                       : int(calibration::block_attention_decode));
-    if (!measured_form(c, block)) return false;
-    const double* g = c + block;
-    const double width = m[model::head_dim], v_width = m[model::v_head_dim], rank = m[model::kv_lora_rank];
-    const double nope = m[model::nope_head_dim], rope = m[model::rope_head_dim];
-    const double limit = topk > 0.0 ? topk : window;
-    if (prompt) {
-        all.prefill[all.prefills] =
-            latent ? prepare_mla_prefill(d, g, heads, nope, rope, v_width, rank, false, kv)
-                   : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, window, kv, dtype::bf16);
-        if (latent && window > 0.0) all.prefill[all.prefills].window = window;
-        all.prefill_layers[all.prefills++] = layers;
-        all.sparse = all.sparse || topk > 0.0;
-        if (topk > 0.0)
-            all.chosen = latent ? prepare_sparse_prefill(d, g, heads, nope, rope, v_width, rank, topk, kv)
-                                : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, topk, kv, dtype::bf16);
-    } else {
-        all.decode[all.decodes] =
-            latent ? prepare_sparse_decode(d, g, heads, rank, rope, limit > 0.0 ? limit : no_window, kv)
-                   : prepare_attention_decode(d, g, heads, kv_heads, width, v_width, limit, kv);
-        all.decode_layers[all.decodes++] = layers;
-    }
-    return true;
-}
-
-// One kind of attention as a line. absorbed: whether latents are attended to themselves.
-TR_HD Attention attention_line(const double* d, const double* c, const double* m, int shares, double heads,
-                               double kv_heads, double window, int kv, bool absorbed) {
-    const double peak = attention_peak(d, kv);
-    if (!(m[model::kv_lora_rank] > 0.0))
-        return gqa_attention(d, c, shares, peak, heads, kv_heads, m[model::head_dim], m[model::v_head_dim], window, kv);
-    if (absorbed)
-        return mla_attention(d, c, shares, peak, heads, m[model::kv_lora_rank], m[model::rope_head_dim], window, kv);
-    return mla_expanded(d, c, shares, peak, heads, m[model::nope_head_dim], m[model::rope_head_dim],
-                        m[model::v_head_dim], window);
-}
-
-TR_HOST_ONCE void prepare_attention(Prepared& r, const double* d, const double* c, const double* m,
-                                    const double* p, double heads, double kv_heads) {
-    const int kv = int(p[plan::kv_cache]);
-    const double full = m[model::full_layers], topk = full > 0.0 ? m[model::index_topk] : 0.0;
-    const int decode = calibration::attention_decode_t0, prefill = calibration::attention_prefill_t0;
-    for (int kind = 0; kind < 2; ++kind) {
-        const double layers = kind == 0 ? full : m[model::window_layers];
-        if (!(layers > 0.0)) continue;
-        const double window = kind == 1 ? m[model::window] : 0.0, chosen = kind == 0 ? topk : 0.0;
-        if (!measure_attention(r, d, c, m, layers, heads, kv_heads, window, chosen, kv, false))
-            r.decode_attention[r.attentions++] = times(layers, attention_line(
-                d, c, m, decode, heads, kv_heads, chosen > 0.0 ? chosen : window, kv, true));
-        if (measure_attention(r, d, c, m, layers, heads, kv_heads, window, chosen, kv, true)) continue;
-        r.prefill_attention[r.prefill_attentions++] =
-            times(layers, attention_line(d, c, m, prefill, heads, kv_heads, window, kv, false));
-        if (!(chosen > 0.0)) continue;
-        r.sparse.line = true;
-        r.sparse.chosen = times(layers, attention_line(d, c, m, prefill, heads, kv_heads, chosen, kv, true));
-    }
-    if (!(topk > 0.0)) return;
-    r.sparse.layers = full;
-    r.sparse.decode = times(full, make_indexer(d, c, decode, m[model::index_heads], m[model::index_head_dim], topk));
-    r.sparse.prefill = times(full, make_indexer(d, c, prefill, m[model::index_heads], m[model::index_head_dim], topk));
-}
-
-TR_HOST_ONCE void prepare_projections(Prepared& r, const double* d, const double* c, const double* m,
-                                      const double* p, double heads, double kv_heads) {
-    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
-    const double h = m[model::hidden];
-    const double layers = m[model::full_layers] + m[model::window_layers];
-    if (!(layers > 0.0)) return;
-    auto gemm = [&](double count, double n, double k) TR_INLINE {
-        add_product(r, d, c, group_projection, rank_tokens, count, n, k, w, a);
-    };
-    double rotated = heads * m[model::head_dim] + kv_heads * m[model::head_dim];
-    double cached = kv_heads * (m[model::head_dim] + m[model::v_head_dim]), indexed = 0.0;
-    if (m[model::kv_lora_rank] > 0.0) {
-        const double q = m[model::q_lora_rank], rank = m[model::kv_lora_rank];
-        const double rope = m[model::rope_head_dim], nope = m[model::nope_head_dim];
-        if (q > 0.0) {
-            gemm(layers, q + rank + rope, h);
-            gemm(layers, heads * (nope + rope), q);
-        } else {
-            gemm(layers, heads * (nope + rope) + rank + rope, h);
-        }
-        // the latent is unpacked per head, or queries and results are folded into it: the same work
-        gemm(layers, heads * (nope + m[model::v_head_dim]), rank);
-        rotated = (heads + 1.0) * rope;
-        cached = rank + rope;
-    } else {
-        gemm(layers, (m[model::q_multiplier] * heads + kv_heads) * m[model::head_dim] +
-                         kv_heads * m[model::v_head_dim], h);
-    }
-    if (m[model::index_topk] > 0.0) {
-        const double wide = m[model::index_heads] * m[model::index_head_dim];
-        const double from = m[model::q_lora_rank] > 0.0 ? m[model::q_lora_rank] : h;
-        gemm(layers, wide, from);
-        gemm(layers, m[model::index_head_dim] + m[model::index_heads], h);
-        indexed = 2.0 * m[model::index_head_dim] + index_key_bytes(m[model::index_head_dim]);
-    }
-    gemm(layers, h, heads * m[model::v_head_dim]);
-    // rotation in place, and the new keys and values into the cache
-    r.common.add(group_elementwise, rank_tokens,
-                 times(layers, elementwise_line(d, c, 1.0, rotary_bytes(rotated, cached,
-                                                dtype_bytes(int(p[plan::kv_cache]))) + indexed)));
-}
-
 TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* c, const double* m,
                                     const double* p) {
-    const int w = mixer_weights(m, p), a = mixer_activations(m, p);
+    const ModuleTypes t = mixer_types(m, p);
     const double h = m[model::hidden];
     const Recurrent kinds[2] = {linear_mixer(m, p[plan::tp]), mamba_mixer(m, p[plan::tp])};
     for (int i = 0; i < 2; ++i) {
         const double layers = m[i == 0 ? model::linear_layers : model::mamba_layers];
         if (!(layers > 0.0)) continue;
         const Recurrent& x = kinds[i];
-        add_product(r, d, c, group_linear, rank_tokens, layers, x.columns, h, w, a);
-        add_product(r, d, c, group_linear, rank_tokens, layers, h, x.out, w, a);
-        if (x.gate_rank > 0.0)
-            add_product(r, d, c, group_linear, rank_tokens, layers, x.gate_columns, x.gate_rank, w, a);
+        add_products_of(r, d, c, group_linear, layers, x.columns, h, t);
+        add_products_of(r, d, c, group_linear, layers, h, x.out, t);
+        if (x.gate_rank > 0.0) add_products_of(r, d, c, group_linear, layers, x.gate_columns, x.gate_rank, t);
         r.common.add(group_linear, rank_tokens, times(layers, recurrent_gates(d, c, x)));
         r.decode.add(group_linear, decode_sequences, times(layers, recurrent_decode(d, c, x)));
         r.prefill.add(group_linear, prompt_tokens, times(layers, recurrent_prompt(d, c, x)));
@@ -163,51 +29,81 @@ TR_HOST_ONCE void prepare_recurrent(Prepared& r, const double* d, const double* 
 }
 
 TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
-    const int w = int(p[plan::weights]), a = int(p[plan::activations]);
     const double h = m[model::hidden], tp = p[plan::tp], up = m[model::mlp_matrices] - 1.0;
-    auto mlp = [&](Group group, double layers, double ffn) TR_INLINE {
+    auto mlp = [&](double layers, double ffn, const ModuleTypes& t) TR_INLINE {
         const double width = ffn / tp;
-        add_product(r, d, c, group, rank_tokens, layers, up * width, h, w, a);
-        add_product(r, d, c, group, rank_tokens, layers, h, width, w, a);
+        add_products_of(r, d, c, group_mlp, layers, up * width, h, t);
+        add_products_of(r, d, c, group_mlp, layers, h, width, t);
         r.common.add(group_elementwise, rank_tokens,
                      times(layers, elementwise_line(d, c, 1.0, activation_bytes_moved(width, up + 1.0))));
     };
-    if (m[model::dense_layers] > 0.0) mlp(group_mlp, m[model::dense_layers], m[model::ffn]);
+    if (m[model::dense_layers] > 0.0) mlp(m[model::dense_layers], m[model::ffn], mlp_types(p));
+    if (m[model::wide_layers] > 0.0) mlp(m[model::wide_layers], m[model::wide_ffn], mlp_types(p));
     r.expert_count = 0.0;
     r.expert_ranks = 1.0;
     r.experts = Line{};
     const double layers = m[model::moe_layers];
     if (!(layers > 0.0)) return;
     const int e = int(p[plan::experts]);
-    add_product(r, d, c, group_experts, rank_tokens, layers, m[model::experts], h, dtype::bf16, dtype::bf16);
+    const double choices = m[model::experts] + m[model::zero_experts], topk = routed_topk(m), seen = expert_width(m);
+    add_product(r, d, c, group_experts, rank_tokens, layers, choices, h, dtype::bf16, dtype::bf16);
+    if (m[model::moe_latent] > 0.0) { // to what the experts see, and back
+        add_products_of(r, d, c, group_experts, layers, seen, h, shared_types(p));
+        add_products_of(r, d, c, group_experts, layers, h, seen, shared_types(p));
+    }
     // top-k and permutation: logits read, hidden states out and back
     r.common.add(group_experts, rank_tokens,
-                 times(layers, elementwise_line(d, c, 2.0, (m[model::experts] + 2.0 * m[model::topk] * h /
-                                                            p[plan::moe_ep]) * 2.0)));
-    if (m[model::shared_ffn] > 0.0) mlp(group_mlp, layers, m[model::shared_ffn]);
+                 times(layers, elementwise_line(d, c, 2.0, (choices + 2.0 * topk * seen / p[plan::moe_ep]) * 2.0)));
+    if (m[model::shared_ffn] > 0.0) mlp(layers, m[model::shared_ffn], shared_types(p));
     if (measured_form(c, calibration::block_experts)) {
         r.measured_experts = prepare_experts(
-            d, c + calibration::block_experts, h, m[model::moe_ffn], m[model::experts], m[model::topk],
+            d, c + calibration::block_experts, seen, m[model::moe_ffn], m[model::experts], topk,
             m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep],
             (c + calibration::block_engine)[constant::engine::skew], e, p[plan::dp] > 1.0);
         r.expert_layers = layers;
         return;
     }
-    r.experts = times(layers, experts_line(d, c, h, m[model::moe_ffn], m[model::topk],
+    r.experts = times(layers, experts_line(d, c, seen, m[model::moe_ffn], topk,
                                            m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep], e));
     r.expert_count = m[model::experts];
     r.expert_ranks = p[plan::moe_ep];
     const double skew = (c + calibration::block_engine)[constant::engine::skew];
-    r.expert_routing = prepare_routing(r.expert_count, m[model::topk], r.expert_ranks, skew == skew ? skew : 0.0);
+    r.expert_routing = prepare_routing(r.expert_count, topk, r.expert_ranks, skew == skew ? skew : 0.0);
+}
+
+// What stands around the halves of a layer: streams, earlier results, embeddings of its own.
+TR_HOST_ONCE void prepare_around(Prepared& r, const double* d, const double* c, const double* m, const double* p) {
+    const double h = m[model::hidden], layers = m[model::layers], width = m[model::layer_embedding];
+    auto moved = [&](double count, double bytes) TR_INLINE {
+        r.common.add(group_elementwise, rank_tokens, times(count, elementwise_line(d, c, 1.0, bytes)));
+    };
+    auto gemm = [&](double count, double n, double k) TR_INLINE {
+        add_products_of(r, d, c, group_mlp, count, n, k, mlp_types(p));
+    };
+    if (m[model::stream_mixes] > 0.0)
+        r.common.add(group_elementwise, rank_tokens,
+                     times(m[model::stream_mixes], stream_line(d, c, h, m[model::streams])));
+    if (m[model::residual_slots] > 0.0) moved(2.0 * layers, residual_bytes(h, m[model::residual_slots]));
+    if (width > 0.0) {
+        gemm(1.0, layers * width, h);
+        moved(1.0, layer_lookup_bytes(layers, width));
+        gemm(layers, width, h);
+        gemm(layers, h, width);
+        moved(layers, layer_embedding_bytes(width));
+    }
+    const double laurel = m[model::laurel_rank];
+    if (laurel > 0.0) {
+        gemm(layers, laurel, h);
+        gemm(layers, h, laurel);
+    }
 }
 
 TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double* c, const double* m,
                                       const double* p, double heads) {
     const double h = m[model::hidden], tp = p[plan::tp], cp = p[plan::cp], pp = p[plan::pp];
     const double group = tp * p[plan::dp];
-    const double mixers = m[model::full_layers] + m[model::window_layers] + m[model::linear_layers] +
-                          m[model::mamba_layers];
-    const double dense = m[model::dense_layers], moe = m[model::moe_layers];
+    const double softmax = softmax_layers(m), mixers = softmax + m[model::linear_layers] + m[model::mamba_layers];
+    const double dense = m[model::dense_layers] + m[model::wide_layers], moe = m[model::moe_layers];
     const bool dispatched = p[plan::dp] > 1.0; // tokens of several attention ranks meet at the experts
     const double reduced = mixers + dense + (dispatched ? 0.0 : moe);
     // full: bytes of the whole vector per x, of which `factor` crosses each rank's link
@@ -243,8 +139,8 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
     if (moe > 0.0 && dispatched) {
         if (p[plan::moe_ep] > 1.0) {
             // a token goes once to each expert rank that it needs, and comes back in 16 bits
-            const double copies = min_nan(m[model::topk], p[plan::moe_ep]);
-            const double out = copies / group * h;
+            const double copies = min_nan(routed_topk(m), p[plan::moe_ep]);
+            const double out = copies / group * expert_width(m);
             add(stage_tokens, moe, group, out * activation_bytes(int(p[plan::experts])), all_gather_factor(group),
                 exchange);
             add(stage_tokens, moe, group, out * 2.0, all_gather_factor(group), exchange);
@@ -253,18 +149,14 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
         }
     }
     if (pp > 1.0) add(rank_tokens, pp - 1.0, group * pp * cp, h * 2.0, 1.0, exchange);
-    if (cp > 1.0 && m[model::full_layers] + m[model::window_layers] > 0.0) {
-        const double layers = m[model::full_layers] + m[model::window_layers];
+    if (cp > 1.0 && softmax > 0.0) {
         // partial results of a token meet; a prompt's keys and values go round
         r.decode.add(group_collective, decode_sequences,
-                     times(layers, collective_line(d, c, group * cp, all_gather_factor(cp) * cp * heads *
-                                                   (m[model::v_head_dim] + 1.0) * 2.0)));
-        const double cached = m[model::kv_lora_rank] > 0.0
-                                  ? m[model::kv_lora_rank] + m[model::rope_head_dim]
-                                  : max_nan(m[model::kv_heads] / tp, 1.0) *
-                                        (m[model::head_dim] + m[model::v_head_dim]);
+                     times(softmax, collective_line(d, c, group * cp, all_gather_factor(cp) * cp * heads *
+                                                    (m[model::v_head_dim] + 1.0) * 2.0)));
+        const double cached = token_bytes(m, full_heads(m, tp), 2.0);
         r.prefill.add(group_collective, prompt_tokens,
-                      times(layers, collective_line(d, c, group * cp, (cp - 1.0) * cached * 2.0)));
+                      times(softmax, collective_line(d, c, group * cp, (cp - 1.0) * cached)));
     }
 }
 
@@ -274,6 +166,18 @@ TR_HD double sum_fixed(const Lines& lines) {
     return s;
 }
 
+// Launches of layers with one key, where the lines have any.
+TR_HD void prepare_compressed_fixed(Prepared& r) {
+    const CompressedLayers& all = r.compressed;
+    for (int i = 0; i < all.n; ++i) {
+        if (all.line) r.decode_fixed += all.decode[i].fixed;
+        r.prefill_fixed += all.prefill[i].fixed;
+    }
+    if (!(all.index_layers > 0.0)) return;
+    r.decode_fixed += all.decode_index.a.fixed;
+    r.prefill_fixed += all.prefill_index.a.fixed;
+}
+
 TR_HD void prepare(Prepared& r, const double* d, const double* record, const double* m, const double* p) {
     // operators here cost what they cost alone, less the launch: a step counts its own kernels
     double c[calibration::count];
@@ -281,11 +185,10 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     c[calibration::launch_s] = 0.0;
     r.common.n = r.decode.n = r.prefill.n = r.products.n = 0;
     r.attentions = r.prefill_attentions = r.attention.decodes = r.attention.prefills = r.exchanges.n = 0;
-    r.expert_layers = r.sparse.layers = 0.0;
+    r.expert_layers = r.sparse.layers = r.compressed.index_layers = 0.0;
     r.sparse.line = r.attention.sparse = false;
-    const double tp = p[plan::tp], h = m[model::hidden];
-    const double heads = m[model::heads] / tp;
-    const double kv_heads = max_nan(m[model::kv_heads] / tp, 1.0); // replicated where tp exceeds them
+    r.compressed.n = 0;
+    const double tp = p[plan::tp], h = m[model::hidden], heads = m[model::heads] / tp;
     r.pp = p[plan::pp];
     r.dp = p[plan::dp];
     r.cp = p[plan::cp];
@@ -295,15 +198,14 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     r.common.add(group_head, rank_tokens, elementwise_line(d, c, 1.0, 2.0 * 2.0 * h)); // embedding
     r.common.add(group_elementwise, rank_tokens,
                  times(m[model::norms], elementwise_line(d, c, 1.0, norm_bytes(h, true))));
-    prepare_projections(r, d, c, m, p, heads, kv_heads);
+    prepare_projections(r, d, c, m, p);
     prepare_recurrent(r, d, c, m, p);
     prepare_mlp(r, d, c, m, p);
-    // quantised checkpoints keep the head in 16 bits
-    const int w = int(p[plan::weights]);
-    const int head = w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
+    prepare_around(r, d, c, m, p);
+    const int w = int(p[plan::weights]), head = head_type(p);
     add_product(r, d, c, group_head, head_sequences, 1.0, m[model::vocab] / tp, h, head, head);
     prepare_collectives(r, d, c, m, p, heads);
-    prepare_attention(r, d, c, m, p, heads, kv_heads);
+    prepare_attention(r, d, c, m, p);
 
     const Structure s = step_structure(m, p);
     r.step_s = c[calibration::step_s];
@@ -316,6 +218,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
         r.decode_fixed += r.sparse.decode.a.fixed;
         r.prefill_fixed += r.sparse.prefill.a.fixed;
     }
+    prepare_compressed_fixed(r);
     for (int i = 0; i < r.attentions; ++i) r.decode_fixed += r.decode_attention[i].fixed;
     for (int i = 0; i < r.prefill_attentions; ++i) r.prefill_fixed += r.prefill_attention[i].fixed;
     r.tdp = d[device::tdp_w];

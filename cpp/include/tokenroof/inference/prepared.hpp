@@ -2,6 +2,7 @@
 #pragma once
 #include "tokenroof/inference/attention_prefill.hpp"
 #include "tokenroof/inference/collectives.hpp"
+#include "tokenroof/inference/compressed_attention.hpp"
 #include "tokenroof/inference/experts.hpp"
 #include "tokenroof/inference/gemm.hpp"
 #include "tokenroof/inference/operators.hpp"
@@ -10,9 +11,9 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-constexpr int max_lines = 32; // a model that has everything, in every layout, fills 30 of them
-constexpr int max_attentions = 2;
-constexpr int max_products = 20;
+constexpr int max_lines = 64; // a model that has everything, in every layout and two types, fills most of them
+constexpr int max_attentions = 3;
+constexpr int max_products = 56;
 
 // Which amount a line is a function of.
 enum Amount : int {
@@ -49,9 +50,9 @@ struct Products {
 
 // Softmax attention by its measured form, `layers` of each kind.
 struct MeasuredAttention {
-    AttentionDecode decode[2];
-    AttentionPrefill prefill[2];
-    double decode_layers[2], prefill_layers[2];
+    AttentionDecode decode[max_attentions];
+    AttentionPrefill prefill[max_attentions];
+    double decode_layers[max_attentions], prefill_layers[max_attentions];
     int decodes = 0, prefills = 0;
     AttentionPrefill chosen; // the other way of prefill[0], where attention is sparse
     bool sparse = false;
@@ -63,6 +64,19 @@ struct SparseLines {
     Attention chosen;
     double layers = 0.0;
     bool line = false;
+};
+
+// Layers that compress their keys, one kind each: with the window alone, heavily compressed, chosen from. Prompts
+// are lines: nothing of theirs was measured.
+struct CompressedLayers {
+    Compressed keys[3];
+    double layers[3];
+    Attention decode[3], prefill[3]; // of all layers of a kind together
+    AttentionDecode measured;        // of any layer
+    bool line = true;
+    int n = 0;
+    Indexer decode_index, prefill_index;
+    double index_layers = 0.0, index_ratio = 1.0;
 };
 
 // Collectives by their measured protocols: `count` of each, `bytes` of the full vector per x.
@@ -84,6 +98,7 @@ struct Prepared {
     Attention decode_attention[max_attentions], prefill_attention[max_attentions];
     int attentions = 0, prefill_attentions = 0;
     SparseLines sparse;
+    CompressedLayers compressed;
     Line experts;             // weights of one touched expert
     double expert_count, expert_ranks; // of the routing; 0 experts: a dense model
     Routing expert_routing;                        // of the line: skewed routing leaves experts out

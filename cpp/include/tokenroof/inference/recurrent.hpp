@@ -65,9 +65,10 @@ TR_HD Recurrent linear_mixer(const double* m, double tp) {
     if (!(rank > 0.0)) return r;
     // q, k, v, learning rate; the inputs of both gates, which every device needs, then decays by channel and
     // the output gate (Kimi Linear, arXiv:2510.26692)
-    r.columns = r.channels + heads + 2.0 * rank;
+    const bool full = m[model::linear_full_gate] > 0.0; // the output gate is of the first product
+    r.columns = r.channels + heads + (full ? rank + r.out : 2.0 * rank);
     r.gate_rank = rank;
-    r.gate_columns = heads * m[model::linear_key_dim] + r.out;
+    r.gate_columns = heads * m[model::linear_key_dim] + (full ? 0.0 : r.out);
     return r;
 }
 TR_HD Recurrent mamba_mixer(const double* m, double tp) {

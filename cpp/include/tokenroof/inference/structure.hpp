@@ -4,6 +4,7 @@
 // costs a gap per kernel and another per collective. Counts are those of today's engines, with the fusions
 // that they share: QKV in one product, norm with residual, gate with activation.
 #pragma once
+#include "tokenroof/inference/heads.hpp"
 #include "tokenroof/inference/recurrent.hpp"
 #include "tokenroof/records/records.hpp"
 
@@ -15,29 +16,69 @@ inline namespace TR_ISA {
 TR_HD bool keeps_mixers_wide(const double* m, int weight) {
     return m[model::moe_layers] > 0.0 && dtype_bytes(weight) < 1.0;
 }
-TR_HD int mixer_weights(const double* m, const double* p) {
+// What quantised checkpoints leave in 16 bits.
+TR_HD int wide_type(const double* p) {
     const int w = int(p[plan::weights]);
-    return keeps_mixers_wide(m, w) ? int(dtype::bf16) : w;
+    return w == dtype::fp32 || w == dtype::tf32 ? w : int(dtype::bf16);
 }
-TR_HD int mixer_activations(const double* m, const double* p) {
-    return keeps_mixers_wide(m, int(p[plan::weights])) ? int(dtype::bf16) : int(p[plan::activations]);
+
+// Types of a kind of module: those that the plan names for it, or (a code below 0) what is usual.
+struct ModuleTypes {
+    int weights, activations, wide;
+    double wide_share; // of its layers, whose weights and activations are `wide`
+};
+TR_HD ModuleTypes module_types(const double* p, int named, double wide_share, bool keeps_wide) {
+    const int w = int(p[plan::weights]), wide = wide_type(p);
+    if (named >= 0 && named != w) return {named, named, wide, wide_share};
+    if (named < 0 && keeps_wide) return {dtype::bf16, dtype::bf16, wide, wide_share};
+    return {w, int(p[plan::activations]), wide, wide_share};
+}
+TR_HD ModuleTypes mixer_types(const double* m, const double* p) {
+    return module_types(p, int(p[plan::attention]), p[plan::attention_wide],
+                        keeps_mixers_wide(m, int(p[plan::weights])));
+}
+TR_HD ModuleTypes mlp_types(const double* p) { return module_types(p, -1, p[plan::mlp_wide], false); }
+TR_HD ModuleTypes shared_types(const double* p) {
+    return module_types(p, int(p[plan::shared_experts]), p[plan::shared_wide], false);
+}
+TR_HD int head_type(const double* p) { return p[plan::head] >= 0.0 ? int(p[plan::head]) : wide_type(p); }
+
+// Bytes that an element of such a module takes in the mean.
+TR_HD double module_bytes(const ModuleTypes& t) {
+    return (1.0 - t.wide_share) * dtype_bytes(t.weights) + t.wide_share * dtype_bytes(t.wide);
+}
+
+// Parameters of all softmax layers' projections.
+TR_HD double softmax_parameters(const double* m) {
+    const double h = m[model::hidden], heads = m[model::heads];
+    const double q = m[model::q_lora_rank], rank = m[model::kv_lora_rank];
+    if (rank > 0.0) {
+        const double rope = m[model::rope_head_dim], v = heads * m[model::v_head_dim];
+        const double queries = heads * (m[model::nope_head_dim] + rope);
+        double each = q > 0.0 ? (q + rank + rope) * h + queries * q : (queries + rank + rope) * h;
+        each = each + heads * (m[model::nope_head_dim] + m[model::v_head_dim]) * rank;
+        return softmax_layers(m) * (each + h * v * m[model::q_multiplier]);
+    }
+    if (m[model::single_key] > 0.0) {
+        const double width = m[model::head_dim], queries = heads * width, low = m[model::o_lora_rank];
+        double each = q > 0.0 ? (q + width) * h + queries * q : (queries + width) * h;
+        each = each + (low > 0.0 ? queries * low + m[model::o_groups] * low * h : queries * h);
+        return softmax_layers(m) * each + (m[model::compressed_layers] + 2.0 * m[model::selected_layers]) *
+                                              (2.0 * width * h);
+    }
+    HeadGroup group[max_head_groups];
+    const int n = head_groups(m, 1.0, group);
+    double all = 0.0;
+    for (int i = 0; i < n; ++i)
+        all += group[i].layers * ((head_columns(m, group[i]) + group[i].of.heads * group[i].of.v_width) * h);
+    return all;
 }
 
 // Parameters of the mixers' projections: attention, linear attention, Mamba.
 TR_HD double mixer_parameters(const double* m) {
-    const double h = m[model::hidden], heads = m[model::heads], kv_heads = m[model::kv_heads];
-    double each;
-    if (m[model::kv_lora_rank] > 0.0) {
-        const double q = m[model::q_lora_rank], rank = m[model::kv_lora_rank], rope = m[model::rope_head_dim];
-        const double queries = heads * (m[model::nope_head_dim] + rope);
-        each = q > 0.0 ? (q + rank + rope) * h + queries * q : (queries + rank + rope) * h;
-        each = each + heads * (m[model::nope_head_dim] + m[model::v_head_dim]) * rank;
-    } else {
-        each = ((m[model::q_multiplier] * heads + kv_heads) * m[model::head_dim] + kv_heads * m[model::v_head_dim]) * h;
-    }
-    each = each + h * heads * m[model::v_head_dim];
+    const double h = m[model::hidden];
     const Recurrent linear = linear_mixer(m, 1.0), mamba = mamba_mixer(m, 1.0);
-    return (m[model::full_layers] + m[model::window_layers]) * each +
+    return softmax_parameters(m) +
            m[model::linear_layers] * ((linear.columns + linear.out) * h + linear.gate_columns * linear.gate_rank) +
            m[model::mamba_layers] * (mamba.columns + mamba.out) * h;
 }
@@ -47,27 +88,40 @@ constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA,
 constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather
 constexpr double linear_kernels = 14.0; // a linear-attention or Mamba mixer, its two products included
 constexpr double routed_kernels = 5.0;  // router, top-k, permutation, experts, sum
+constexpr double compress_kernels = 3.0; // projection, mean, place in the cache
+constexpr double stream_kernels = 2.0;   // weights of a mix; gathering and spreading are fused with norms
+constexpr double added_kernels = 3.0;    // of a layer's embedding: gate, product, projection
 
 struct Structure {
-    double kernels, collectives; // of one step, each a whole number for whole layers
+    double kernels, collectives; // of one step, each a whole number for whole layers of one type
 };
 
 TR_HD Structure step_structure(const double* m, const double* p) {
-    const double softmax = m[model::full_layers] + m[model::window_layers];
+    const double softmax = softmax_layers(m);
     const double recurrent = m[model::linear_layers] + m[model::mamba_layers];
-    const double dense = m[model::dense_layers], moe = m[model::moe_layers];
-    const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0, sparse = m[model::index_topk] > 0.0 ? 1.0 : 0.0;
+    const double dense = m[model::dense_layers] + m[model::wide_layers], moe = m[model::moe_layers];
+    const bool grouped = m[model::single_key] > 0.0 && m[model::q_lora_rank] > 0.0; // queries' and results' low ranks
+    const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0;
+    const double layers = m[model::layers];
     const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
     // narrow activations are quantised: a kernel a block, as in front of its first product the norm does it
-    const double mixer = activation_bytes(mixer_activations(m, p)) < 2.0 ? 1.0 : 0.0;
-    const double mlp = activation_bytes(int(p[plan::activations])) < 2.0 ? 1.0 : 0.0;
+    auto quantised = [](const ModuleTypes& t) TR_INLINE {
+        return activation_bytes(t.activations) < 2.0 ? 1.0 - t.wide_share : 0.0;
+    };
+    const double mixer = quantised(mixer_types(m, p)), mlp = quantised(mlp_types(p));
+    const double common = quantised(shared_types(p));
     const double routed = activation_bytes(int(p[plan::experts])) < 2.0 ? 1.0 : 0.0;
     Structure s;
     s.kernels = 2.0 + m[model::norms]; // embedding, head
-    s.kernels += softmax * (4.0 + mixer + latent * (latent_kernels + mixer) + sparse * sparse_kernels);
+    s.kernels += softmax * (4.0 + mixer + latent * (latent_kernels + mixer) + (grouped ? 2.0 : 0.0));
+    s.kernels += m[model::index_topk] > 0.0 ? m[model::index_layers] * sparse_kernels : 0.0;
+    s.kernels += compressing_layers(m) * compress_kernels + m[model::stream_mixes] * stream_kernels;
+    s.kernels += m[model::residual_slots] > 0.0 ? 2.0 * layers : 0.0;
+    s.kernels += m[model::layer_embedding] > 0.0 ? layers * added_kernels + 2.0 : 0.0;
+    s.kernels += m[model::laurel_rank] > 0.0 ? 2.0 * layers : 0.0;
     s.kernels += recurrent * (linear_kernels + mixer);
     s.kernels += dense * (3.0 + mlp);
-    s.kernels += moe * (routed_kernels + routed + shared * (1.0 + mlp));
+    s.kernels += moe * (routed_kernels + routed + shared * (1.0 + common) + (m[model::moe_latent] > 0.0 ? 2.0 : 0.0));
     const bool dispatched = p[plan::dp] > 1.0;
     s.collectives = 0.0;
     if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;

@@ -144,6 +144,41 @@ TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V seq
         add_costs<V, Full>(time, out, group_attention, measured.decode_layers[i],
                            attention_decode_cost<V>(a, sequences, own, false));
     }
+    if (r.compressed.n > 0) add_compressed_decode<V, Full>(time, out, r, sequences, context);
+}
+
+// Layers whose heads read one key, and the indexers among them.
+template <class V, bool Full>
+TR_HD void add_compressed_decode(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
+    const CompressedLayers& all = r.compressed;
+    const V inverse = splat<V>(1.0 / r.cp);
+    for (int i = 0; i < all.n; ++i) {
+        const V seen = compressed_visible(all.keys[i], context) * inverse;
+        if (all.line)
+            add_roof<V, Full>(time, out, attention_roof(all.decode[i], sequences * seen, sequences * seen, sequences));
+        else
+            add_costs<V, Full>(time, out, group_attention, all.layers[i],
+                               attention_decode_cost<V>(all.measured, sequences, seen, false));
+    }
+    if (!(all.index_layers > 0.0)) return;
+    const V keys = sequences * (context / all.index_ratio * inverse);
+    add_roof<V, Full>(time, out, index_roof(all.decode_index, keys, keys, sequences));
+}
+
+template <class V, bool Full>
+TR_HD void add_compressed_prefill(V& time, Parts<V>& out, const Prepared& r, V prompts, V tokens, V past, V queries) {
+    const CompressedLayers& all = r.compressed;
+    for (int i = 0; i < all.n; ++i)
+        add_roof<V, Full>(time, out,
+                          attention_roof(all.prefill[i],
+                                         prompts * (compressed_pairs(all.keys[i], tokens, past) / r.cp),
+                                         prompts * compressed_keys(all.keys[i], tokens, past), queries));
+    if (!(all.index_layers > 0.0)) return;
+    const double inverse = 1.0 / all.index_ratio;
+    add_roof<V, Full>(time, out,
+                      index_roof(all.prefill_index,
+                                 prompts * (causal_pairs(tokens, past, no_window) / r.cp) * inverse,
+                                 prompts * causal_keys(tokens, past, no_window) * inverse, queries));
 }
 
 // Attention of `prompts` prompts on a rank, of which a device of a context-parallel group has `queries` tokens.
@@ -167,6 +202,7 @@ TR_HD void add_prefill_attention(V& time, Parts<V>& out, const Prepared& r, V pr
         if (i == 0 && measured.sparse) x = faster(x, attention_prefill_cost<V>(measured.chosen, prompts, tokens, past));
         add_costs<V, Full>(time, out, group_attention, measured.prefill_layers[i] / r.cp, x);
     }
+    if (r.compressed.n > 0) add_compressed_prefill<V, Full>(time, out, r, prompts, tokens, past, queries);
 }
 
 // Seconds of one step. A decode batch of `batch` sequences with `context` cached tokens each (the new

@@ -13,18 +13,24 @@
 
 #define TR_MODEL_FIELDS(X) \
     X(hidden) X(vocab) X(layers) X(heads) X(kv_heads) X(head_dim) X(v_head_dim) X(q_multiplier) \
+    X(tower_parameters) \
     X(q_lora_rank) X(kv_lora_rank) X(rope_head_dim) X(nope_head_dim) \
     X(full_layers) X(window_layers) X(window) \
-    X(index_heads) X(index_head_dim) X(index_topk) \
+    X(window_heads) X(window_kv_heads) X(window_head_dim) X(window_v_head_dim) \
+    X(tied_values) X(single_key) X(shared_full_layers) X(shared_window_layers) X(head_gate) \
+    X(o_groups) X(o_lora_rank) X(compressed_layers) X(compress_ratio) X(selected_layers) X(select_ratio) \
+    X(index_heads) X(index_head_dim) X(index_topk) X(index_layers) X(sparse_layers) \
     X(linear_layers) X(linear_key_heads) X(linear_key_dim) X(linear_value_heads) \
-    X(linear_value_dim) X(linear_conv) X(linear_gate_rank) \
+    X(linear_value_dim) X(linear_conv) X(linear_gate_rank) X(linear_full_gate) \
     X(mamba_layers) X(mamba_heads) X(mamba_head_dim) X(mamba_groups) X(mamba_state) X(mamba_conv) \
-    X(dense_layers) X(ffn) X(mlp_matrices) \
-    X(moe_layers) X(experts) X(topk) X(moe_ffn) X(shared_ffn) \
+    X(dense_layers) X(ffn) X(mlp_matrices) X(wide_layers) X(wide_ffn) \
+    X(moe_layers) X(experts) X(topk) X(moe_ffn) X(shared_ffn) X(moe_latent) X(zero_experts) \
+    X(streams) X(stream_mixes) X(residual_slots) X(layer_embedding) X(laurel_rank) \
     X(norms) X(parameters) X(routed_parameters) X(embedding_parameters) X(head_parameters)
 
 #define TR_PLAN_FIELDS(X) \
-    X(tp) X(pp) X(dp) X(moe_tp) X(moe_ep) X(cp) X(weights) X(experts) X(activations) X(kv_cache)
+    X(tp) X(pp) X(dp) X(moe_tp) X(moe_ep) X(cp) X(weights) X(experts) X(activations) X(kv_cache) \
+    X(attention) X(shared_experts) X(head) X(attention_wide) X(mlp_wide) X(shared_wide)
 
 // Per class of operator: a constant per launch [s], and the reached shares of peak and bandwidth.
 #define TR_CALIBRATION_CLASS(X, name) X(name##_t0) X(name##_compute) X(name##_memory)
@@ -46,7 +52,7 @@
 
 #define TR_DTYPES(X) \
     X(fp32) X(tf32) X(bf16) X(fp16) X(fp8) X(fp8_block) X(int8) X(fp4) X(nvfp4) X(mxfp4) X(int4) \
-    X(mxfp4_mxfp8)
+    X(mxfp4_mxfp8) X(mxfp8) X(int4_32) X(int4_64) X(fp8_bf16) X(int8_bf16) X(nvfp4_bf16)
 
 // How the devices of a domain are joined: over the host's PCIe; by a switch, or one that also adds; each to
 // each; as a torus of two or three dimensions.
@@ -93,12 +99,15 @@ TR_HD double dtype_bytes(int code) {
     switch (code) {
     case dtype::fp32: case dtype::tf32: return 4.0;
     case dtype::bf16: case dtype::fp16: return 2.0;
-    case dtype::fp8: case dtype::int8: return 1.0;
+    case dtype::fp8: case dtype::int8: case dtype::fp8_bf16: case dtype::int8_bf16: return 1.0;
     case dtype::fp8_block: return 1.0 + 4.0 / 16384.0;          // fp32 scale per 128 x 128
+    case dtype::mxfp8: return 1.0 + 1.0 / 32.0;                 // 8-bit scale per 32
     case dtype::fp4: return 0.5;
-    case dtype::nvfp4: return 0.5 + 1.0 / 16.0;                 // fp8 scale per 16
+    case dtype::nvfp4: case dtype::nvfp4_bf16: return 0.5 + 1.0 / 16.0; // fp8 scale per 16
     case dtype::mxfp4: case dtype::mxfp4_mxfp8: return 0.5 + 1.0 / 32.0; // 8-bit scale per 32
-    case dtype::int4: return 0.5 + 2.0 / 128.0;                 // bf16 scale per 128
+    case dtype::int4: return 0.5 + 2.0 / 128.0;                 // bf16 scale per 128, or per 64 or 32
+    case dtype::int4_64: return 0.5 + 2.0 / 64.0;
+    case dtype::int4_32: return 0.5 + 2.0 / 32.0;
     default: return not_a_number();
     }
 }
@@ -110,20 +119,23 @@ TR_HD double activation_bytes(int code) {
     case dtype::fp8: case dtype::fp8_block: case dtype::int8: case dtype::mxfp4_mxfp8: return 1.0;
     case dtype::fp4: return 0.5;
     case dtype::nvfp4: return 0.5 + 1.0 / 16.0;
-    case dtype::bf16: case dtype::fp16: case dtype::mxfp4: case dtype::int4: return 2.0;
+    case dtype::mxfp8: return 1.0 + 1.0 / 32.0;
+    case dtype::bf16: case dtype::fp16: case dtype::mxfp4: case dtype::int4: case dtype::int4_32:
+    case dtype::int4_64: case dtype::fp8_bf16: case dtype::int8_bf16: case dtype::nvfp4_bf16: return 2.0;
     default: return not_a_number();
     }
 }
 
 // FLOP/s of the unit that multiplies this type, from a packed device whose gaps are filled upwards.
-// int4 and mxfp4 are storage types: their maths is bf16 (mxfp4_mxfp8: fp8).
+// int4, mxfp4 and the types that end in bf16 are storage types: their maths is bf16 (mxfp4_mxfp8: fp8).
 TR_HD double dtype_peak(const double* d, int code) {
     switch (code) {
     case dtype::fp32: return d[device::peak_fp32];
     case dtype::tf32: return d[device::peak_tf32];
-    case dtype::bf16: case dtype::int4: case dtype::mxfp4: return d[device::peak_bf16];
+    case dtype::bf16: case dtype::int4: case dtype::int4_32: case dtype::int4_64: case dtype::mxfp4:
+    case dtype::fp8_bf16: case dtype::int8_bf16: case dtype::nvfp4_bf16: return d[device::peak_bf16];
     case dtype::fp16: return d[device::peak_fp16];
-    case dtype::fp8: case dtype::fp8_block: case dtype::mxfp4_mxfp8: return d[device::peak_fp8];
+    case dtype::fp8: case dtype::fp8_block: case dtype::mxfp8: case dtype::mxfp4_mxfp8: return d[device::peak_fp8];
     case dtype::int8: return d[device::peak_int8];
     case dtype::fp4: case dtype::nvfp4: return d[device::peak_fp4];
     default: return not_a_number();

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 _INDEX = {name: i for i, name in enumerate(_core.OPERATOR_FIELDS)}
 _COLLECTIVES = ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 # What multiplies no matrices.
-_MOVES = ("send", "norm", "rotary", "activation", "quantise", "sampling", "elementwise")
+_MOVES = (
+    "send", "norm", "rotary", "activation", "quantise", "sampling", "elementwise", "compressor",
+    "attention_residual",
+)  # fmt: skip
 _CAUSES = ("memory", "compute", "launch", "communication")
 # Where a kernel's argument has another name than the function's.
 _CALLED = {

@@ -84,7 +84,7 @@ def experts(
     """
     loads = sizes(tokens=tokens)
     widths = counts(hidden=hidden, intermediate=intermediate)
-    held, chosen, ranks = _routing(experts, topk, moe_ep)
+    held, chosen, ranks = routing(experts, topk, moe_ep)
     shape = [*widths, held, chosen]
     names = ("hidden", "intermediate", "experts", "topk")
     check_shapes(**dict(zip(names, shape, strict=True)))
@@ -92,7 +92,7 @@ def experts(
     if not np.isin(many, (2.0, 3.0)).all():
         raise ValueError(f"matrices is {matrices!r}; allowed: 2 or 3")
     shape += [many, whole_numbers("moe_tp", moe_tp), ranks]
-    return run("experts_operator", as_device(device), *loads, *shape, _skew(skew),
+    return run("experts_operator", as_device(device), *loads, *shape, skew_of(skew),
                 dtypes.code(dtype), operator="experts", dtype=dtype, **how)  # fmt: skip
 
 
@@ -146,8 +146,8 @@ def grouped_gemm(
     'memory'
     """
     loads = sizes(tokens=tokens)
-    shape = [*counts(n=n, k=k), *_routing(experts, topk, moe_ep)]
-    return run("grouped_gemm_operator", as_device(device), *loads, *shape, _skew(skew),
+    shape = [*counts(n=n, k=k), *routing(experts, topk, moe_ep)]
+    return run("grouped_gemm_operator", as_device(device), *loads, *shape, skew_of(skew),
                dtypes.code(dtype), operator="grouped_gemm", dtype=dtype,
                like="experts", **how)  # fmt: skip
 
@@ -156,7 +156,7 @@ def grouped_gemm(
 BALANCED, RANDOM = -1.0, 0.0
 
 
-def _skew(skew: float | str) -> float:
+def skew_of(skew: float | str) -> float:
     if isinstance(skew, str) and skew in ("balanced", "random"):
         return BALANCED if skew == "balanced" else RANDOM
     allowed = "a number from 0 (balanced) to 10, 'balanced' or 'random'"
@@ -169,7 +169,7 @@ def _skew(skew: float | str) -> float:
     return value or BALANCED
 
 
-def _routing(
+def routing(
     experts: ArrayLike, topk: ArrayLike, moe_ep: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     held, chosen = whole_numbers("experts", experts), whole_numbers("topk", topk)

@@ -46,7 +46,28 @@ class TypedOptions(_Types, Options, total=False):
     """
 
 
-_DEFAULTS = {"engine": "vllm", "fidelity": "calibrated", "dtype": "bf16", "kv_dtype": "bf16"}
+class LatentOptions(Options, total=False):
+    """`Options`, and what experts behind a projection have.
+
+    Attributes
+    ----------
+    zero_experts : float
+        Further experts that give a token back as it is [1].
+    matrices : float
+        Matrices of an expert: 3 with a gate, 2 without [1].
+    projections : str
+        Type of the projections to fewer values and back.
+    """
+
+    zero_experts: float
+    matrices: float
+    projections: str
+
+
+_DEFAULTS = {
+    "engine": "vllm", "fidelity": "calibrated", "dtype": "bf16", "kv_dtype": "bf16",
+    "zero_experts": 0.0, "matrices": 3.0, "projections": "bf16",
+}  # fmt: skip
 
 
 def takes(options: type) -> Callable[[Callable[P, R]], Callable[P, R]]:

@@ -35,6 +35,44 @@ _OPERATORS = {
         "index_head_dim maths_dtype kv_dtype",
         "Sparse latent attention of a prompt: the chosen keys, or all of them under a mask.",
     ),
+    "compressed_decode_operator": (
+        "batch context heads width window ratio topk index_heads index_head_dim kv_dtype",
+        "One new token per sequence over a window and compressed keys, each of which is its own value.",
+    ),
+    "compressed_prefill_operator": (
+        "batch tokens past heads width window ratio topk index_heads index_head_dim maths_dtype kv_dtype",
+        "Prompts over a window and compressed keys, each of which is its own value.",
+    ),
+    "compressor_operator": (
+        "tokens width ratio overlap kv_dtype",
+        "A compressed key of each `ratio` tokens, beside the products that it is made of.",
+    ),
+    "block_sparse_decode_operator": (
+        "batch context heads kv_heads head_dim v_head_dim topk index_heads index_head_dim kv_dtype",
+        "Grouped attention of one new token per sequence over the keys that an indexer chooses.",
+    ),
+    "block_sparse_prefill_operator": (
+        "batch tokens past heads kv_heads head_dim v_head_dim topk index_heads index_head_dim "
+        "maths_dtype kv_dtype",
+        "Grouped attention of a prompt: the keys that an indexer chooses, or all under a mask.",
+    ),
+    "hyper_connection_operator": (
+        "tokens hidden streams",
+        "A mix of residual streams around half a layer.",
+    ),
+    "attention_residual_operator": (
+        "tokens hidden slots",
+        "The weighted sum of earlier results in front of half a layer.",
+    ),
+    "layer_embedding_operator": (
+        "tokens hidden width weights activations",
+        "A layer's own embedding: gated by a product and projected to the hidden state.",
+    ),
+    "latent_experts_operator": (
+        "tokens hidden latent intermediate experts zero_experts topk matrices moe_tp moe_ep skew weights "
+        "activations",
+        "Experts behind a projection to fewer values, some of which may compute nothing.",
+    ),
     "gated_delta_decode_operator": (
         "batch key_heads key_dim value_heads value_dim taps",
         "Gated delta net of one new token per sequence, between its projections.",

@@ -17,15 +17,20 @@ from tokenroof.records.huggingface.families import FAMILIES
 from tokenroof.records.huggingface.families.table import defaults_of
 from tokenroof.records.huggingface.heads import output
 from tokenroof.records.huggingface.nearest import unknown_family
-from tokenroof.records.huggingface.quantised import stored_type
+from tokenroof.records.huggingface.quantised import quantisation, stored_type, with_experts
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
+from tokenroof.records.huggingface.towers import read_towers
 
 _LARGEST_FILE = 16 * 2**20
 _NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 # what belongs to the whole stands outside
 _SHARED = ("tie_word_embeddings", "quantization_config", "torch_dtype", "dtype", "architectures")
 _MOST_NESTED = 4
+# whose modules for further tokens store tables of their own, although these are the model's
+_MTP_TABLES = ("deepseek_v3", "kimi_k2", "glm4_moe", "glm_moe_dsa")
+# whose checkpoints lack these modules, although their configs count them
+_MTP_APART = ("minimax_m2",)
 
 
 def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
@@ -42,7 +47,22 @@ def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
         raise ValueError(f"{file.name} is nested too deeply; allowed: a config.json") from None
     except ValueError as error:  # truncated, or not UTF-8, or an integer of thousands of digits
         raise ValueError(f"{file.name} is not JSON ({error}); allowed: a config.json") from None
-    return config  # type: ignore[no-any-return]
+    return with_side_file(config, file)
+
+
+def with_side_file(config: Any, file: Path) -> Mapping[str, Any]:
+    """With what ``hf_quant_config.json`` beside the file says, where the config itself says nothing."""
+    side = file.with_name("hf_quant_config.json")
+    if not isinstance(config, dict) or config.get("quantization_config") or not side.is_file():
+        return config  # type: ignore[no-any-return]
+    return {**config, "quantization_config": {"quant_method": "modelopt", **_object(side)}}
+
+
+def _object(file: Path) -> dict[str, Any]:
+    found = json.loads(file.read_bytes()[:_LARGEST_FILE])
+    if not isinstance(found, dict):
+        raise TypeError(f"{file.name} is {short(found)}; allowed: an object")
+    return found
 
 
 def _family_name(stated: str) -> str:
@@ -93,11 +113,20 @@ def read_config(
     values["model_type"] = model_type
     values["name"] = Reader(config, reading=Reading()).text("_name_or_path", "name") or model_type
     values["native_dtype"] = _native_dtype(inner)
+    quantised = inner.raw("quantization_config")
+    if quantised is not None:
+        if not isinstance(quantised, Mapping):
+            raise TypeError(f"quantization_config is {short(quantised)}; allowed: an object")
+        values["quantisation"] = with_experts(quantisation(quantised), inner.text("expert_dtype"))
+    values["mtp_tables"] = model_type.startswith(_MTP_TABLES)
+    values["mtp_stored"] = not model_type.startswith(_MTP_APART)
     values["mtp_modules"] = inner.size(
         "num_nextn_predict_layers", "mtp_num_hidden_layers", "num_mtp_modules", default=0, low=0
     )
     if not inner.flag("use_mtp", default=True):
         values["mtp_modules"] = 0
+    values["towers"], named = read_towers(config, values["hidden"])
+    reading.read.update({name: "a tower" for name in named})
     _close(reading, model_type, tuple(ignore))
     values["reading"] = reading
     return values

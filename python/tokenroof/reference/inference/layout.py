@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
-from tokenroof.reference.inference.structure import mixer_types
+from tokenroof.reference.inference.heads import full_heads, softmax_layers, window_heads
+from tokenroof.reference.inference.structure import (
+    head_type,
+    mixer_types,
+    mlp_types,
+    shared_types,
+    wide_type,
+)
 from tokenroof.reference.records.dtypes import type_name
 from tokenroof.reference.records.records import Record
 
@@ -21,13 +28,15 @@ class Layout:
     def __init__(self, model: Record, plan: Record) -> None:
         self.tp, self.pp, self.dp, self.cp = plan["tp"], plan["pp"], plan["dp"], plan["cp"]
         self.heads = model["heads"] / self.tp
-        self.kv_heads = maximum(model["kv_heads"] / self.tp, 1.0)  # replicated beyond that
-        self.softmax = model["full_layers"] + model["window_layers"]
+        self.full = full_heads(model, self.tp)
+        self.windows = window_heads(model, self.tp)
+        self.softmax = softmax_layers(model)
         self.group = self.tp * self.dp
         self.moe_ep = plan["moe_ep"]
         self.weights = type_name(plan["weights"])
-        self.activations = type_name(plan["activations"])
-        self.mixers, self.mixer_activations = mixer_types(model, plan)
+        self.mixers, self.mlp, self.shared = (
+            mixer_types(model, plan), mlp_types(plan), shared_types(plan)
+        )  # fmt: skip
         self.experts = type_name(plan["experts"])
         self.cache = type_name(plan["kv_cache"])
-        self.ends = self.weights if self.weights in ("fp32", "tf32") else "bf16"
+        self.wide, self.head = wide_type(plan), head_type(plan)

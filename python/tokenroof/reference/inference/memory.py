@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 
 from tokenroof.reference.core.ieee import maximum, minimum
+from tokenroof.reference.inference.compressed_attention import held
+from tokenroof.reference.inference.heads import Heads
 from tokenroof.reference.inference.layout import Layout, share
 from tokenroof.reference.inference.operators import NO_WINDOW
 from tokenroof.reference.inference.recurrent import mixers_of
@@ -23,36 +25,52 @@ def weight_bytes(model: Record, plan: Record) -> float:
     embedding, head = model["embedding_parameters"], model["head_parameters"]
     routed = model["routed_parameters"]
     rest = model["parameters"] - routed - embedding - head
-    ends = maximum(embedding, head) if lay.pp > 1.0 else embedding + head
+    each, wide = STORED[lay.weights], STORED[lay.wide]
+    table, output = embedding * wide, head * STORED[lay.head]
+    ends = maximum(table, output) if lay.pp > 1.0 else table + output
     spread = plan["moe_tp"] * plan["moe_ep"] * lay.pp
-    wide = mixer_parameters(model) * (STORED[lay.mixers] - STORED[lay.weights])
-    return (
-        (rest * STORED[lay.weights] + wide) / (lay.tp * lay.pp)
-        + routed * STORED[lay.experts] / spread
-        + ends * STORED[lay.ends] / lay.tp
+    mlp = model["mlp_matrices"] * model["hidden"]
+    beyond = (
+        mixer_parameters(model) * (lay.mixers.stored - each)
+        + model["dense_layers"] * (mlp * model["ffn"]) * (lay.mlp.stored - each)
+        + model["moe_layers"] * (mlp * model["shared_ffn"]) * (lay.shared.stored - each)
     )
+    return (
+        (rest * each + beyond) / (lay.tp * lay.pp)
+        + routed * STORED[lay.experts] / spread
+        + ends / lay.tp
+        + model["tower_parameters"] * wide / lay.tp
+    )
+
+
+def token_bytes(model: Record, of: Heads, stored: float) -> float:
+    """A layer's cached key and value of one token."""
+    if model["kv_lora_rank"] > 0.0:
+        return (model["kv_lora_rank"] + model["rope_head_dim"]) * stored
+    if model["single_key"] > 0.0:
+        return of.width * stored
+    return of.kv_heads * (of.width + of.v_width) * stored
 
 
 @takes_records("model", "plan")
 def sequence_bytes(model: Record, plan: Record, context: float) -> float:
     """Cache and state of one sequence on one device."""
     lay = Layout(model, plan)
-    latent = model["kv_lora_rank"] > 0.0
-    values = (
-        model["kv_lora_rank"] + model["rope_head_dim"]
-        if latent
-        else lay.kv_heads * (model["head_dim"] + model["v_head_dim"])
-    )
     stored = STORED[lay.cache]
-    sparse = model["index_topk"] > 0.0
-    key = index_key_bytes(model["index_head_dim"]) if sparse else 0.0
+    token = token_bytes(model, lay.full, stored)
+    slid = token_bytes(model, lay.windows, stored)
+    key = index_key_bytes(model["index_head_dim"]) if model["index_topk"] > 0.0 else 0.0
+    keys = context / model["select_ratio"] if model["selected_layers"] > 0.0 else context
     window = model["window"] if model["window"] > 0.0 else NO_WINDOW
-    full = model["full_layers"] * context * (values * stored + key)
-    windowed = model["window_layers"] * minimum(context, window) * values * stored
-    held = 0.0
+    own = model["window_layers"] - model["shared_window_layers"]
+    cached = (model["full_layers"] - model["shared_full_layers"]) * context * token
+    cached = cached + model["index_layers"] * keys * key
+    cached = cached + own * minimum(context, window) * slid
+    cached = cached + held(model, window, token, context)
+    states = 0.0
     for layers, mixer in mixers_of(model, lay.tp):
-        held += layers * mixer.state_bytes
-    return ((full + windowed) / lay.cp + held) / lay.pp
+        states += layers * mixer.state_bytes
+    return (cached / lay.cp + states) / lay.pp
 
 
 @takes_records("model", "plan")

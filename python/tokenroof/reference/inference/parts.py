@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from tokenroof.reference.core.ieee import minimum
 from tokenroof.reference.inference.cost import Cost
 from tokenroof.reference.inference.experts import touched_on_rank
+from tokenroof.reference.inference.latent_experts import routed_topk
 from tokenroof.reference.inference.prepared import Exchange, LineTerm, Prepared, Product
 from tokenroof.reference.inference.routing import Routing
 from tokenroof.reference.inference.sparse_attention import Roof
@@ -108,7 +109,7 @@ class Parts:
             self.add_cost("experts", m["moe_layers"], r.measured_experts.cost(tokens))
         if r.experts is not None:
             line, skew = r.experts, r.calibration["engine.skew"]
-            routing = Routing(m["experts"], m["topk"], r.layout.moe_ep,
+            routing = Routing(m["experts"], routed_topk(m), r.layout.moe_ep,
                               0.0 if math.isnan(skew) else skew)  # fmt: skip
             touched = touched_on_rank(tokens, routing)
             self.add("experts", Roof(

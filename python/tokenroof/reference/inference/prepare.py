@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from tokenroof.reference.core.ieee import divide, minimum
-from tokenroof.reference.inference.attention_decode import AttentionDecode, attention_decode
-from tokenroof.reference.inference.attention_prefill import AttentionPrefill, attention_prefill
+from tokenroof.reference.inference.attention_kinds import side
 from tokenroof.reference.inference.collectives import (
     all_reduce_bound,
     all_reduce_protocols,
@@ -24,85 +23,36 @@ from tokenroof.reference.inference.collectives import (
 )
 from tokenroof.reference.inference.cost import Hardware
 from tokenroof.reference.inference.experts import Experts
-from tokenroof.reference.inference.gemm import Gemm
+from tokenroof.reference.inference.latent_experts import expert_width, routed_topk
 from tokenroof.reference.inference.layout import Layout
-from tokenroof.reference.inference.mla import mla_decode, mla_prefill
+from tokenroof.reference.inference.memory import token_bytes
 from tokenroof.reference.inference.operators import (
-    Attention,
     Line,
     all_gather_factor,
     all_reduce_factor,
     collective_line,
     elementwise_line,
     experts_line,
-    gemm_line,
-    gqa_attention,
-    mla_attention,
-    mla_expanded,
 )
-from tokenroof.reference.inference.prepared import (
-    Exchange,
-    LineTerm,
-    Measured,
-    Prepared,
-    Product,
-    Side,
-    Term,
-)
+from tokenroof.reference.inference.prepared import Exchange, LineTerm, Prepared, Product, Term
+from tokenroof.reference.inference.products import product, products_of
+from tokenroof.reference.inference.projections import projections
 from tokenroof.reference.inference.recurrent import mixers_of
 from tokenroof.reference.inference.routing import Routing
-from tokenroof.reference.inference.sparse_attention import Indexer, index_key_bytes, indexer
-from tokenroof.reference.inference.structure import collectives_of_step, kernels_of_step
+from tokenroof.reference.inference.streams import (
+    layer_embedding_bytes,
+    layer_lookup_bytes,
+    residual_bytes,
+    stream_line,
+)
+from tokenroof.reference.inference.structure import (
+    ModuleTypes,
+    collectives_of_step,
+    kernels_of_step,
+)
 from tokenroof.reference.records.constants import constants
-from tokenroof.reference.records.dtypes import ACTIVATION, STORED, attention_peak, peak_of
+from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
-
-
-def product(
-    d: Record, c: Record, count: float, n: float, k: float, weight: str, activation: str
-) -> Line | Product:
-    """A product of each of `count` layers: measured where the record has constants of its type."""
-    own = constants(c, "gemm16" if weight in ("bf16", "fp16") else "gemm")
-    if own is None:
-        return gemm_line(d, c, n, k, weight, activation).times(count)
-    hardware = Hardware.of(d, peak_of(d, weight))
-    return Product(Gemm(own, hardware, n, k, STORED[weight], ACTIVATION[activation]), count)
-
-
-def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
-    """Queries, keys, values and output of softmax attention."""
-    if not lay.softmax > 0.0:
-        return
-    h = m["hidden"]
-
-    def gemm(n: float, k: float) -> Term:
-        types = lay.mixers, lay.mixer_activations
-        return "projection", "rank_tokens", product(d, c, lay.softmax, n, k, *types)
-
-    if m["kv_lora_rank"] > 0.0:
-        q, rank = m["q_lora_rank"], m["kv_lora_rank"]
-        rope, nope = m["rope_head_dim"], m["nope_head_dim"]
-        if q > 0.0:
-            yield gemm(q + rank + rope, h)
-            yield gemm(lay.heads * (nope + rope), q)
-        else:
-            yield gemm(lay.heads * (nope + rope) + rank + rope, h)
-        yield gemm(lay.heads * (nope + m["v_head_dim"]), rank)
-        rotated, cached = (lay.heads + 1.0) * rope, rank + rope
-    else:
-        queries_keys = (m["q_multiplier"] * lay.heads + lay.kv_heads) * m["head_dim"]
-        yield gemm(queries_keys + lay.kv_heads * m["v_head_dim"], h)
-        rotated = lay.heads * m["head_dim"] + lay.kv_heads * m["head_dim"]
-        cached = lay.kv_heads * (m["head_dim"] + m["v_head_dim"])
-    if m["index_topk"] > 0.0:
-        source = m["q_lora_rank"] if m["q_lora_rank"] > 0.0 else h
-        yield gemm(m["index_heads"] * m["index_head_dim"], source)
-        yield gemm(m["index_head_dim"] + m["index_heads"], h)
-    yield gemm(h, lay.heads * m["v_head_dim"])
-    moved = 4.0 * rotated + cached * (2.0 + STORED[lay.cache])
-    if m["index_topk"] > 0.0:  # and the indexer's key
-        moved = moved + (2.0 * m["index_head_dim"] + index_key_bytes(m["index_head_dim"]))
-    yield "elementwise", "rank_tokens", elementwise_line(d, c, 1.0, moved).times(lay.softmax)
 
 
 def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -115,8 +65,7 @@ def recurrent(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         if mixer.gate_rank > 0.0:
             products.append((mixer.gate_columns, mixer.gate_rank))
         for n, k in products:
-            types = lay.mixers, lay.mixer_activations
-            yield "linear_attention", "rank_tokens", product(d, c, layers, n, k, *types)
+            yield from products_of(d, c, "linear_attention", layers, n, k, lay.mixers)
         yield "linear_attention", "rank_tokens", mixer.gates(d, c).times(layers)
 
 
@@ -136,25 +85,57 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     """Dense MLPs, router and shared experts."""
     h, up = m["hidden"], m["mlp_matrices"] - 1.0
 
-    def dense(layers: float, ffn: float) -> Iterator[Term]:
+    def dense(layers: float, ffn: float, types: ModuleTypes) -> Iterator[Term]:
         width = ffn / lay.tp
         for n, k in ((up * width, h), (h, width)):
-            types = lay.weights, lay.activations
-            yield "mlp", "rank_tokens", product(d, c, layers, n, k, *types)
+            yield from products_of(d, c, "mlp", layers, n, k, types)
         gate = elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)
         yield "elementwise", "rank_tokens", gate.times(layers)
 
     if m["dense_layers"] > 0.0:
-        yield from dense(m["dense_layers"], m["ffn"])
+        yield from dense(m["dense_layers"], m["ffn"], lay.mlp)
+    if m["wide_layers"] > 0.0:
+        yield from dense(m["wide_layers"], m["wide_ffn"], lay.mlp)
     layers = m["moe_layers"]
     if layers > 0.0:
-        router = product(d, c, layers, m["experts"], h, "bf16", "bf16")
+        choices, seen = m["experts"] + m["zero_experts"], expert_width(m)
+        router = product(d, c, layers, choices, h, "bf16", "bf16")
         yield "experts", "rank_tokens", router
-        routed = m["experts"] + 2.0 * m["topk"] * h / lay.moe_ep
+        if m["moe_latent"] > 0.0:
+            for n, k in ((seen, h), (h, seen)):
+                yield from products_of(d, c, "experts", layers, n, k, lay.shared)
+        routed = choices + 2.0 * routed_topk(m) * seen / lay.moe_ep
         permute = elementwise_line(d, c, 2.0, routed * 2.0)
         yield "experts", "rank_tokens", permute.times(layers)
         if m["shared_ffn"] > 0.0:
-            yield from dense(layers, m["shared_ffn"])
+            yield from dense(layers, m["shared_ffn"], lay.shared)
+
+
+def around(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
+    """What stands around the halves of a layer: streams, earlier results, embeddings of its own."""
+    h, layers, width, low = m["hidden"], m["layers"], m["layer_embedding"], m["laurel_rank"]
+
+    def moved(count: float, per_token: float) -> Term:
+        line = elementwise_line(d, c, 1.0, per_token).times(count)
+        return "elementwise", "rank_tokens", line
+
+    def gemm(count: float, n: float, k: float) -> Iterator[Term]:
+        return products_of(d, c, "mlp", count, n, k, lay.mlp)
+
+    if m["stream_mixes"] > 0.0:
+        mixes = stream_line(d, c, h, m["streams"]).times(m["stream_mixes"])
+        yield "elementwise", "rank_tokens", mixes
+    if m["residual_slots"] > 0.0:
+        yield moved(2.0 * layers, residual_bytes(h, m["residual_slots"]))
+    if width > 0.0:
+        yield from gemm(1.0, layers * width, h)
+        yield moved(1.0, layer_lookup_bytes(layers, width))
+        yield from gemm(layers, width, h)
+        yield from gemm(layers, h, width)
+        yield moved(layers, layer_embedding_bytes(width))
+    if low > 0.0:
+        yield from gemm(layers, low, h)
+        yield from gemm(layers, h, low)
 
 
 def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
@@ -164,7 +145,7 @@ def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     moe = m["moe_layers"]
     dispatched = lay.dp > 1.0
     if lay.tp > 1.0:
-        reduced = mixers + m["dense_layers"] + (0.0 if dispatched else moe)
+        reduced = mixers + m["dense_layers"] + m["wide_layers"] + (0.0 if dispatched else moe)
         half, part = all_reduce_factor(lay.tp), all_gather_factor(lay.tp)
         every = exchange(d, c, "all_reduce", lay.tp, reduced, h * 2.0, half)
         yield "collective", "rank_tokens", every
@@ -173,7 +154,7 @@ def collectives(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
     if moe > 0.0 and dispatched:
         crossing = all_gather_factor(lay.group)
         if lay.moe_ep > 1.0:
-            out = minimum(m["topk"], lay.moe_ep) / lay.group * h
+            out = minimum(routed_topk(m), lay.moe_ep) / lay.group * expert_width(m)
             for size in (ACTIVATION[lay.experts], 2.0):
                 way = exchange(d, c, "all_to_all", lay.group, moe, out * size, crossing)
                 yield "collective", "stage_tokens", way
@@ -223,100 +204,13 @@ def context_parallel(
         return
     ranks = lay.group * lay.cp
     if prompt:
-        cached = (
-            m["kv_lora_rank"] + m["rope_head_dim"]
-            if m["kv_lora_rank"] > 0.0
-            else lay.kv_heads * (m["head_dim"] + m["v_head_dim"])
-        )
-        line = collective_line(d, c, ranks, (lay.cp - 1.0) * cached * 2.0)
+        cached = token_bytes(m, lay.full, 2.0)
+        line = collective_line(d, c, ranks, (lay.cp - 1.0) * cached)
         yield "collective", "prompt_tokens", line.times(lay.softmax)
     else:
         each = all_gather_factor(lay.cp) * lay.cp * lay.heads * (m["v_head_dim"] + 1.0) * 2.0
         line = collective_line(d, c, ranks, each)
         yield "collective", "decode_sequences", line.times(lay.softmax)
-
-
-def kinds(m: Record, prompt: bool) -> Iterator[tuple[float, list[tuple[float, bool]]]]:
-    """Full and windowed layers, and the ways that they may run: a window, and whether MLA is absorbed.
-
-    Sparse layers decode over the chosen keys; their prompts also may mask all keys.
-    """
-    full, topk = m["full_layers"], m["index_topk"]
-    if full > 0.0 and topk > 0.0:
-        yield full, [(0.0, False), (topk, True)] if prompt else [(topk, True)]
-    elif full > 0.0:
-        yield full, [(0.0, not prompt)]
-    if m["window_layers"] > 0.0:
-        yield m["window_layers"], [(m["window"], not prompt)]
-
-
-def attention_line(
-    d: Record, c: Record, m: Record, lay: Layout, kind: str, way: tuple[float, bool]
-) -> Attention:
-    """One layer of attention by its roofline."""
-    peak, (window, absorbed) = attention_peak(d, lay.cache), way
-    if not m["kv_lora_rank"] > 0.0:
-        return gqa_attention(d, c, kind, peak, lay.heads, lay.kv_heads, m["head_dim"],
-                             m["v_head_dim"], window, lay.cache)  # fmt: skip
-    if absorbed:
-        return mla_attention(d, c, kind, peak, lay.heads, m["kv_lora_rank"], m["rope_head_dim"],
-                             window, lay.cache)  # fmt: skip
-    return mla_expanded(d, c, kind, peak, lay.heads, m["nope_head_dim"], m["rope_head_dim"],
-                        m["v_head_dim"], window)  # fmt: skip
-
-
-def measured_decode(
-    own: Record, d: Record, m: Record, lay: Layout, way: tuple[float, bool]
-) -> AttentionDecode:
-    """One layer of decode attention by its measured form."""
-    hardware, stored, (window, _) = Hardware.of(d), STORED[lay.cache], way
-    if not m["kv_lora_rank"] > 0.0:
-        return attention_decode(own, hardware, lay.heads, lay.kv_heads, m["head_dim"],
-                                m["v_head_dim"], window, stored)  # fmt: skip
-    form = mla_decode(own, hardware, lay.heads, m["kv_lora_rank"], m["rope_head_dim"], stored)
-    return replace(form, window=window) if window > 0.0 else form
-
-
-def measured_prefill(
-    own: Record, d: Record, m: Record, lay: Layout, way: tuple[float, bool]
-) -> AttentionPrefill:
-    """One layer of prompts' attention by its measured form."""
-    hardware, stored, (window, absorbed) = Hardware.of(d), STORED[lay.cache], way
-    if not m["kv_lora_rank"] > 0.0:
-        return attention_prefill(own, hardware, lay.heads, lay.kv_heads, m["head_dim"],
-                                 m["v_head_dim"], window, stored, 2.0)  # fmt: skip
-    form = mla_prefill(own, hardware, lay.heads, m["nope_head_dim"], m["rope_head_dim"],
-                       m["v_head_dim"], m["kv_lora_rank"], absorbed, stored)  # fmt: skip
-    return replace(form, window=window) if window > 0.0 else form
-
-
-def side(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> Side:
-    """What runs for the decode batch alone, or for prompts alone."""
-    name = "prefill" if prompt else "decode"
-    own = constants(c, f"mla_{name}" if m["kv_lora_rank"] > 0.0 else f"attention_{name}")
-    lines = [*states(d, c, m, lay, prompt), *context_parallel(d, c, m, lay, prompt)]
-    attention: list[tuple[Attention, ...]] = []
-    decodes: list[Measured[AttentionDecode]] = []
-    prefills: list[Measured[AttentionPrefill]] = []
-    for layers, ways in kinds(m, prompt):
-        if own is None:
-            one = (attention_line(d, c, m, lay, f"attention_{name}", way) for way in ways)
-            attention.append(tuple(a.times(layers) for a in one))
-        elif prompt:
-            forms = tuple(measured_prefill(own, d, m, lay, way) for way in ways)
-            prefills.append(Measured(forms, layers))
-        else:
-            form = measured_decode(own, d, m, lay, ways[0])
-            decodes.append(Measured((form,), layers))
-    return Side(lines, attention, decodes, prefills, index(d, c, m, f"attention_{name}"))
-
-
-def index(d: Record, c: Record, m: Record, kind: str) -> Indexer | None:
-    """The indexers of all sparse layers."""
-    if not (m["full_layers"] > 0.0 and m["index_topk"] > 0.0):
-        return None
-    one = indexer(d, c, kind, m["index_heads"], m["index_head_dim"], m["index_topk"])
-    return one.times(m["full_layers"])
 
 
 def experts(
@@ -327,15 +221,20 @@ def experts(
         return None, None
     own = constants(c, "experts")
     if own is None:
-        line = experts_line(d, c, m["hidden"], m["moe_ffn"], m["topk"], m["mlp_matrices"],
+        line = experts_line(d, c, expert_width(m), m["moe_ffn"], routed_topk(m), m["mlp_matrices"],
                             p["moe_tp"], p["moe_ep"], lay.experts)  # fmt: skip
         return line.times(m["moe_layers"]), None
     hardware = Hardware.of(d, peak_of(d, lay.experts))
-    routing = Routing(m["experts"], m["topk"], p["moe_ep"], c["engine.skew"])
+    routing = Routing(m["experts"], routed_topk(m), p["moe_ep"], c["engine.skew"])
     return None, Experts(
-        own, hardware, routing, STORED[lay.experts], ACTIVATION[lay.experts], m["hidden"],
+        own, hardware, routing, STORED[lay.experts], ACTIVATION[lay.experts], expert_width(m),
         divide(m["moe_ffn"], p["moe_tp"]), m["mlp_matrices"], p["dp"] > 1.0,
     )  # fmt: skip
+
+
+def lines_of(d: Record, c: Record, m: Record, lay: Layout, prompt: bool) -> list[LineTerm]:
+    """What runs for the decode batch alone, or for prompts alone, beside attention."""
+    return [*states(d, c, m, lay, prompt), *context_parallel(d, c, m, lay, prompt)]
 
 
 def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
@@ -351,8 +250,9 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         *projections(d, c, m, lay),
         *recurrent(d, c, m, lay),
         *mlp(d, c, m, lay),
+        *around(d, c, m, lay),
         ("head", "head_sequences",
-         product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.ends, lay.ends)),
+         product(d, c, 1.0, m["vocab"] / lay.tp, m["hidden"], lay.head, lay.head)),
         *collectives(d, c, m, lay),
     ]  # fmt: skip
     line, measured_experts = experts(d, c, m, p, lay)
@@ -367,8 +267,8 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         common=[(g, a, x) for g, a, x in terms if isinstance(x, Line)],
         products=[(g, a, x) for g, a, x in terms if isinstance(x, Product)],
         exchanges=[(g, a, x) for g, a, x in terms if isinstance(x, Exchange)],
-        decode=side(d, c, m, lay, False),
-        prefill=side(d, c, m, lay, True),
+        decode=side(d, c, m, lay, False, lines_of(d, c, m, lay, False)),
+        prefill=side(d, c, m, lay, True, lines_of(d, c, m, lay, True)),
         experts=line,
         measured_experts=measured_experts,
     )

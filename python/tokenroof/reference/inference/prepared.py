@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from tokenroof.reference.inference.attention_decode import AttentionDecode
 from tokenroof.reference.inference.attention_prefill import AttentionPrefill
 from tokenroof.reference.inference.collectives import Protocol
+from tokenroof.reference.inference.compressed_attention import Compressed
 from tokenroof.reference.inference.experts import Experts
 from tokenroof.reference.inference.gemm import Gemm
 from tokenroof.reference.inference.layout import Layout
@@ -51,6 +52,16 @@ LineTerm = tuple[str, str, Line]
 
 
 @dataclass(frozen=True)
+class SingleKey:
+    """Layers of one kind whose heads all read one key: a line of all, or a layer's measured form."""
+
+    keys: Compressed
+    layers: float
+    line: Attention
+    form: AttentionDecode | None
+
+
+@dataclass(frozen=True)
 class Side:
     """What runs for the decode batch alone, or for prompts alone."""
 
@@ -59,6 +70,8 @@ class Side:
     measured_decode: list[Measured[AttentionDecode]]
     measured_prefill: list[Measured[AttentionPrefill]]
     indexer: Indexer | None
+    single_key: list[SingleKey]
+    compressed_indexer: Indexer | None
 
     @property
     def launch(self) -> float:
@@ -66,6 +79,11 @@ class Side:
         seconds = launches(self.lines)
         if self.indexer is not None:
             seconds += self.indexer.a.launch
+        for kind in self.single_key:
+            if kind.form is None:
+                seconds += kind.line.launch
+        if self.compressed_indexer is not None:
+            seconds += self.compressed_indexer.a.launch
         for ways in self.attention:
             seconds += ways[0].launch
         return seconds

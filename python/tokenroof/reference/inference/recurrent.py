@@ -115,9 +115,11 @@ def mixers_of(m: Record, tp: float) -> tuple[tuple[float, Mixer], tuple[float, M
     if rank > 0.0:
         # Kimi Linear, arXiv:2510.26692: decays by channel, and both gates through a low rank
         heads = m["linear_value_heads"] / tp
+        decays, gate = heads * m["linear_key_dim"], linear.out
+        narrow = not m["linear_full_gate"] > 0.0
         linear = replace(
-            linear, columns=linear.channels + heads + 2.0 * rank, gate_rank=rank,
-            gate_columns=heads * m["linear_key_dim"] + linear.out,
+            linear, columns=linear.channels + heads + (2.0 * rank if narrow else rank + gate),
+            gate_rank=rank, gate_columns=decays + gate if narrow else decays,
         )  # fmt: skip
     mamba = mamba2(m["mamba_heads"] / tp, m["mamba_head_dim"], m["mamba_groups"] / tp,
                    m["mamba_state"], m["mamba_conv"], MAMBA_CHUNK)  # fmt: skip

@@ -97,9 +97,10 @@ def faster(one: Roof, other: Roof) -> Roof:
     return other if other.seconds < one.seconds or math.isnan(other.seconds) else one
 
 
-def _index_fields(
+def index_fields(
     x: Indexer, batch: float, pairs: float, keys: float, queries: float
 ) -> dict[str, float]:
+    """Of `batch` sequences with so much each."""
     b = amount(batch)
     r = x.roof(b * pairs, b * keys, b * queries)
     return of_roof(x.a.launch, r.compute, r.memory, r.flops, r.bytes)
@@ -124,7 +125,7 @@ def sparse_decode_operator(
         hardware = Hardware.of(device)
         form = mla_decode(own, hardware, heads, kv_lora_rank, rope_head_dim, STORED[cache])
         first = of_cost(replace(form, window=topk).cost(batch, context, False))
-    return after_one_another(first, _index_fields(x, batch, seen, seen, 1.0))
+    return after_one_another(first, index_fields(x, batch, seen, seen, 1.0))
 
 
 class SparsePrompts(NamedTuple):
@@ -173,7 +174,7 @@ def sparse_prefill_operator(
                     x.topk)  # fmt: skip
     t, s = amount(x.tokens), amount(x.past)
     pairs, keys = causal_pairs(t, s, NO_WINDOW), causal_keys(t, s, NO_WINDOW)
-    return after_one_another(first, _index_fields(index, x.batch, pairs, keys, t))
+    return after_one_another(first, index_fields(index, x.batch, pairs, keys, t))
 
 
 def _prompts_by_roofline(device: Record, calibration: Record, x: SparsePrompts) -> dict[str, float]:

@@ -104,6 +104,16 @@ def add_decode_attention(out: Parts, r: Prepared, sequences: float, context: flo
         (form,) = measured.ways
         seen = context if cp == 1.0 else minimum(context, form.window) / cp
         out.add_cost("attention", measured.layers, form.cost(sequences, seen, False))
+    for kind in r.decode.single_key:
+        seen = kind.keys.visible(context) * (1.0 / cp)
+        if kind.form is None:
+            pairs = sequences * seen
+            out.add("attention", attention_roof(kind.line, pairs, pairs, sequences))
+        else:
+            out.add_cost("attention", kind.layers, kind.form.cost(sequences, seen, False))
+    if r.decode.compressed_indexer is not None:
+        keys = sequences * (context / r.model["select_ratio"] * (1.0 / cp))
+        out.add("attention", r.decode.compressed_indexer.roof(keys, keys, sequences))
 
 
 def add_prefill_attention(out: Parts, r: Prepared, load: Load, amounts: Amounts) -> None:
@@ -122,6 +132,15 @@ def add_prefill_attention(out: Parts, r: Prepared, load: Load, amounts: Amounts)
     for measured in r.prefill.measured_prefill:
         costs = [form.cost(own, tokens, past) for form in measured.ways]
         out.add_cost("attention", measured.layers / r.layout.cp, reduce(faster_cost, costs))
+    for kind in r.prefill.single_key:
+        pairs = own * (kind.keys.pairs(tokens, past) / r.layout.cp)
+        keys = own * kind.keys.keys(tokens, past)
+        out.add("attention", attention_roof(kind.line, pairs, keys, amounts["prompt_tokens"]))
+    if r.prefill.compressed_indexer is not None:
+        pairs, keys, queries = pairs_keys_queries(NO_WINDOW)
+        share = 1.0 / r.model["select_ratio"]
+        roof = r.prefill.compressed_indexer.roof(pairs * share, keys * share, queries)
+        out.add("attention", roof)
 
 
 def device_watts(r: Prepared, out: Parts) -> float:

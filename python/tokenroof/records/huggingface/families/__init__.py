@@ -10,10 +10,12 @@ from __future__ import annotations
 # each enters its families into the table
 from tokenroof.records.huggingface.families import (
     alike,
+    compressed,
     dense,
     everyday,
     hybrids,
     latent,
+    layered,
     mixtures,
     nas,
     older,
@@ -24,8 +26,8 @@ from tokenroof.records.huggingface.families import (
 from tokenroof.records.huggingface.families.table import FAMILIES, family, like
 
 __all__ = [
-    "FAMILIES", "alike", "dense", "everyday", "family", "hybrids", "latent", "like", "mixtures", "nas",
-    "older", "recent", "recurrent", "ungated",
+    "FAMILIES", "alike", "compressed", "dense", "everyday", "family", "hybrids", "latent", "layered",
+    "like", "mixtures", "nas", "older", "recent", "recurrent", "ungated",
 ]  # fmt: skip
 
 

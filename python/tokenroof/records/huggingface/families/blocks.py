@@ -106,8 +106,8 @@ def experts(v: Values, r: Reader, dense: int, *names: str, **more: Any) -> Value
         return {**v, "dense_layers": dense}
     count = r.size("n_routed_experts", "num_experts", "num_local_experts", "moe_num_experts")
     topk = r.size(
-        "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts"
-    )
+        "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts",
+    )  # fmt: skip
     if topk > count:
         raise ValueError(f"num_experts_per_tok is {topk}; allowed: at most the {count} experts")
     return {

@@ -53,10 +53,12 @@ def qwen3_5(r: Reader) -> Values:
     return _delta_net(r, gated(r))
 
 
-@family("kimi_linear")
+@family("kimi_linear", "kimi_k3")
 def kimi_linear(r: Reader) -> Values:
     v = latent(r)
     part = r.part("linear_attn_config")
+    r.unused("activation_situ_beta", "activation_situ_linear_beta")  # of the activation
+    part.unused("gate_lower_bound")
     full, linear = part.numbers("full_attn_layers"), part.numbers("kda_layers")
     if len(full) + len(linear) != v["layers"]:
         raise ValueError(
@@ -68,11 +70,18 @@ def kimi_linear(r: Reader) -> Values:
         "full_layers": len(full), "linear_layers": len(linear), "linear_key_heads": heads,
         "linear_value_heads": heads, "linear_key_dim": width, "linear_value_dim": width,
         "linear_conv": part.size("short_conv_kernel_size"), "linear_gate_rank": width,
+        "linear_full_gate": part.flag("use_full_rank_gate"),  # of the output
+        "q_multiplier": 2 if r.flag("mla_use_output_gate") else 1,
     }  # fmt: skip
+    block = r.size("attn_res_block_size", default=0, low=0)
+    if block:  # sums of so many layers are read again
+        v["residual_slots"] = -(-v["layers"] // block)
     dense = dense_first(r, v)
     shared = r.size("moe_intermediate_size") * r.size("num_shared_experts", default=0, low=0)
     return experts(
         v, r, dense, "moe_intermediate_size", shared_ffn=shared, router_bias=True,
+        moe_latent=r.size("routed_expert_hidden_size", default=0, low=0),
+        moe_latent_norm=r.has("routed_expert_hidden_size") and r.flag("latent_moe_use_norm"),
     )  # fmt: skip
 
 
@@ -144,5 +153,6 @@ def nemotron_h(r: Reader) -> Values:
     v = experts(
         v, r, 0, "moe_intermediate_size", router_bias=True,
         shared_ffn=width * r.size("n_shared_experts", default=1, low=0),
+        moe_latent=r.size("moe_latent_size", default=0, low=0),
     )  # fmt: skip
     return {**v, "moe_layers": moe, "dense_layers": dense, "ffn": narrow}

@@ -40,7 +40,8 @@ def latent(r: Reader) -> Values:
     }
 
 
-def _deepseek(r: Reader, router_bias: bool) -> Values:
+def deepseek(r: Reader, router_bias: bool) -> Values:
+    """Latent attention with experts beyond the first layers."""
     v = latent(r)
     ffn = r.size("moe_intermediate_size")
     dense = dense_first(r, v)
@@ -52,21 +53,9 @@ def _deepseek(r: Reader, router_bias: bool) -> Values:
 
 @family("deepseek_v2")
 def deepseek_v2(r: Reader) -> Values:
-    return _deepseek(r, router_bias=False)
+    return deepseek(r, router_bias=False)
 
 
 @family("deepseek_v3", "kimi_k2", "kimi_k25")
 def deepseek_v3(r: Reader) -> Values:
-    return _deepseek(r, router_bias=True)
-
-
-@family("deepseek_v32", "glm_moe_dsa")
-def deepseek_v32(r: Reader) -> Values:
-    v = _deepseek(r, router_bias=True)
-    r.words("layer_types", ("indexed_attention",), v["layers"])
-    return {
-        **v,
-        "index_heads": r.size("index_n_heads"),
-        "index_head_dim": r.size("index_head_dim"),
-        "index_topk": r.size("index_topk"),
-    }
+    return deepseek(r, router_bias=True)
