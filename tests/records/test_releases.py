@@ -249,6 +249,28 @@ def test_mamba_1_and_2_alone():
     assert two.parameters == 50288 * 768 + 24 * (layer + 768) + 768
 
 
+def test_heads_by_layer():
+    """Laguna: heads of windows and of others apart where each kind has as many everywhere, else their mean."""
+    config = next(row[1] for row in RELEASES if row[0] == "Laguna-S-2.1")
+    m = tr.Model.from_config(config)
+    assert (m.heads, m.window_heads, m.kv_heads, m.window_kv_heads, m.head_gate) == (
+        48,
+        72,
+        8,
+        8,
+        True,
+    )
+    odd = [48, 72, 72, 80] * 12
+    mixed = tr.Model.from_config({**config, "num_attention_heads_per_layer": odd})
+    # by hand: queries, outputs and gates of 8 heads more in every fourth layer
+    assert mixed.parameters - m.parameters == 12 * 8 * (2 * 128 + 1) * 3072
+    assert mixed.heads == sum(odd) // 48 // 8 * 8
+    wide = tr.Model.from_config({**config, "gating": "per-element"})
+    assert wide.parameters - m.parameters == 12 * (48 + 3 * 72) * 127 * 3072
+    with pytest.raises(ValueError, match="num_attention_heads_per_layer is .*multiples of 8"):
+        tr.Model.from_config({**config, "num_attention_heads_per_layer": [47] * 48})
+
+
 def test_muse_glimmer_by_hand():
     """29.6 B parameters are published with a tower of 1.9 B."""
     m = tr.Model.from_config({"model_type": "muse_glimmer_text", "hidden_size": 6656})
