@@ -12,11 +12,23 @@ from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import POWERS
 from tokenroof.serving.plans import default_plans, native_types, released_types
+from tokenroof.serving.requests import (
+    Lengths,
+    Requests,
+    as_requests,
+    daily,
+    gamma,
+    modulated,
+    poisson,
+    sessions,
+    users,
+)  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
 
 __all__ = [
-    "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types", "plan_that_fits",
-    "released_types",
+    "POWERS", "SLO", "Lengths", "Requests", "as_requests", "capacity", "curve", "daily", "default_plans",
+    "frontier", "gamma", "modulated", "native_types", "plan_that_fits", "poisson", "released_types",
+    "sessions", "users",
 ]  # fmt: skip
 
 
