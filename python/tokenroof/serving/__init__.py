@@ -21,6 +21,7 @@ from tokenroof.serving.requests import (
     modulated,
     poisson,
     sessions,
+    trace,
     users,
 )  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
@@ -28,7 +29,7 @@ from tokenroof.serving.room import plan_that_fits
 __all__ = [
     "POWERS", "SLO", "Lengths", "Requests", "as_requests", "capacity", "curve", "daily", "default_plans",
     "frontier", "gamma", "modulated", "native_types", "plan_that_fits", "poisson", "released_types",
-    "sessions", "users",
+    "sessions", "trace", "users",
 ]  # fmt: skip
 
 
