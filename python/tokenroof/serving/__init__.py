@@ -24,11 +24,12 @@ from tokenroof.serving.requests import (
     users,
 )  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
+from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, Verdict, simulate
 
 __all__ = [
-    "POWERS", "SLO", "Lengths", "Requests", "as_requests", "capacity", "curve", "daily", "default_plans",
-    "frontier", "gamma", "modulated", "native_types", "plan_that_fits", "poisson", "released_types",
-    "sessions", "users",
+    "POWERS", "SLO", "Lengths", "Requests", "Scheduler", "Simulation", "StepTime", "Verdict", "as_requests",
+    "capacity", "curve", "daily", "default_plans", "frontier", "gamma", "modulated", "native_types",
+    "plan_that_fits", "poisson", "released_types", "sessions", "simulate", "users",
 ]  # fmt: skip
 
 
