@@ -7,10 +7,11 @@ and the queue for a slot. Times are means.
 
 from __future__ import annotations
 
-from tokenroof.serving.capacity import SLO, capacity
+from tokenroof.serving.capacity import capacity
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import POWERS
+from tokenroof.serving.outcome import Verdict, series, spread, summary, verdict
 from tokenroof.serving.plans import default_plans, native_types, released_types
 from tokenroof.serving.requests import (
     Lengths,
@@ -21,15 +22,18 @@ from tokenroof.serving.requests import (
     modulated,
     poisson,
     sessions,
+    trace,
     users,
 )  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
-from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, Verdict, simulate
+from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, simulate
+from tokenroof.serving.slo import SLO
 
 __all__ = [
     "POWERS", "SLO", "Lengths", "Requests", "Scheduler", "Simulation", "StepTime", "Verdict", "as_requests",
     "capacity", "curve", "daily", "default_plans", "frontier", "gamma", "modulated", "native_types",
-    "plan_that_fits", "poisson", "released_types", "sessions", "simulate", "users",
+    "plan_that_fits", "poisson", "released_types", "series", "sessions", "simulate", "spread", "summary",
+    "trace", "users", "verdict",
 ]  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power
-from tokenroof.support.arguments import number
+from tokenroof.serving.slo import SLO
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,55 +22,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
-__all__ = ["SLO", "capacity"]
-
-
-@dataclass(frozen=True)
-class SLO:
-    """What users are promised: upper bounds on the mean times of a request; None: no bound.
-
-    Parameters
-    ----------
-    ttft_s : float, optional
-        Time to the first token [s].
-    tpot_s : float, optional
-        Time per output token after the first [s].
-    percentile : float, optional
-        Of the requests that must be as fast, over 0 and below 100; None: the mean request. `capacity`
-        knows means alone.
-    sure : bool
-        Hold the upper ends of the error bands to the bounds, not the estimates.
-
-    Raises
-    ------
-    ValueError
-        For a bound that is not a positive number, or a percentile out of range.
-
-    Examples
-    --------
-    >>> SLO(ttft_s=1.0, tpot_s=0.02).tpot_s
-    0.02
-    """
-
-    ttft_s: float | None = None
-    tpot_s: float | None = None
-    percentile: float | None = None
-    sure: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("ttft_s", "tpot_s"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not 0.0 < number(value) < np.inf:
-                raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
-        share = self.percentile
-        if share is not None and not 0.0 < number(share) < 100.0:
-            raise ValueError(
-                f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
-            )
-        if not isinstance(self.sure, (bool, np.bool_)):
-            raise ValueError(f"sure is {self.sure!r}; allowed: True or False")
+__all__ = ["capacity"]
 
 
 # Replicas are not asked to hold more requests in flight than this.
@@ -122,8 +73,8 @@ def capacity(
     """
     if not isinstance(slo, SLO):
         raise TypeError(f"slo is {slo!r}; allowed: an SLO")
-    if slo.ttft_s is None and slo.tpot_s is None:
-        raise ValueError("slo has neither ttft_s nor tpot_s; allowed: at least one bound")
+    if not slo.bounds:
+        raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
     if slo.percentile is not None:
         raise ValueError(
             f"percentile is {slo.percentile!r}; allowed: None, as the closed form gives means"
@@ -136,6 +87,7 @@ def capacity(
         _check_bands(slo, on.calibration)
     end = "_high_s" if slo.sure else "_s"
     bounds = {f"{name}{end}": getattr(slo, f"{name}_s") for name in ("ttft", "tpot")}
+    bounds["latency_s"] = slo.e2e_s
 
     def meets(users: float) -> bool:
         values = evaluate([on], load, np.array([users]), power, pue)
@@ -155,7 +107,8 @@ def capacity(
 
 def _check_bands(slo: SLO, known: Calibration) -> None:
     """Reject an objective that is to be sure of times whose error band is unknown."""
-    for name, band in (("ttft_s", known.ttft_band), ("tpot_s", known.error_band)):
+    bands = {"ttft_s": known.ttft_band, "tpot_s": known.error_band, "e2e_s": np.nan}
+    for name, band in bands.items():
         if getattr(slo, name) is not None and not np.isfinite(band):
             raise ValueError(
                 f"sure is True with {name} and fidelity {known.name!r}, whose error band is unknown; "

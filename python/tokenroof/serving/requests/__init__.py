@@ -7,10 +7,12 @@ from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.requests.lengths import Lengths
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.requests.sessions import sessions
+from tokenroof.serving.requests.traces import LAYOUTS, trace
 from tokenroof.serving.requests.users import users
 
 __all__ = [
-    "Lengths", "Requests", "as_requests", "daily", "gamma", "modulated", "poisson", "sessions", "users",
+    "LAYOUTS", "Lengths", "Requests", "as_requests", "daily", "gamma", "modulated", "poisson", "sessions",
+    "trace", "users",
 ]  # fmt: skip
 
 

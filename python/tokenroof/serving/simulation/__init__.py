@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tokenroof.serving.simulation.result import Simulation, Verdict
+from tokenroof.serving.simulation.result import Simulation
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.simulation.simulate import simulate
 from tokenroof.serving.simulation.step_time import StepTime
 
-__all__ = ["Scheduler", "Simulation", "StepTime", "Verdict", "simulate"]
+__all__ = ["Scheduler", "Simulation", "StepTime", "simulate"]
 
 
 def __dir__() -> list[str]:

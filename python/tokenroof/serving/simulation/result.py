@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.serving.outcome.summary import summary
+from tokenroof.serving.outcome.verdict import verdict
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from tokenroof.serving.outcome.verdict import Verdict
     from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.slo import SLO
 
 __all__ = [
     "ENTRY_FIELDS",
@@ -47,45 +52,6 @@ _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
 _TIMES = ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
 _COUNTS = ("output_tokens", "cached_tokens", "cached_total", "preemptions", "replica")
 _ENDINGS = ("served", "blocked", "horizon", "interrupted")
-_GROWS = 0.02  # share of the arrivals that must pile up before a load counts as too much
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a load can be borne.
-
-    Attributes
-    ----------
-    state : {"stable", "backlogged", "overloaded", "stuck"}
-        Stable: hardly anybody waits. Backlogged: a queue that does not grow. Overloaded: it grows as
-        long as requests arrive. Stuck: the head of the queue can never be admitted.
-    growth_per_s : float
-        Requests by which the queue grows in each second of the later half of the arrivals [1/s].
-    arrivals_per_s : float
-        Requests that arrive in each second of that half [1/s].
-    short : str
-        What is short: "KV memory", "sequences", "time", or nothing ("").
-    refused : tuple of int
-        Requests that can never fit, by index.
-    """
-
-    state: str
-    growth_per_s: float
-    arrivals_per_s: float
-    short: str
-    refused: tuple[int, ...] = ()
-
-    def __str__(self) -> str:
-        text = self.state
-        if self.state == "overloaded":
-            text += f": {self.growth_per_s:.3g} of {self.arrivals_per_s:.3g} requests/s pile up"
-        if self.short:
-            text += f"; {self.short} is short"
-        if self.refused:
-            text += (
-                f"; {len(self.refused)} refused that can never fit, first request {self.refused[0]}"
-            )
-        return text
 
 
 class Simulation:
@@ -129,31 +95,33 @@ class Simulation:
     def __repr__(self) -> str:
         return f"<Simulation of {len(self)} requests by {self.scheduler.name}: {self.verdict}>"
 
+    @property
+    def refused(self) -> NDArray[np.intp]:
+        """Requests that can never fit, or are longer than the model takes: by index."""
+        return np.flatnonzero(self.requests["status"] == "rejected")
+
     @cached_property
     def verdict(self) -> Verdict:
-        """Whether the load can be borne, and what is short where it cannot."""
-        r = self.requests
-        refused = tuple(np.flatnonzero(r["status"] == "rejected").tolist())
-        served = r[r["status"] != "rejected"]
-        arrival = np.sort(served["arrival_ns"][served["arrival_ns"] >= 0])
-        if len(arrival) < 2 or arrival[-1] == arrival[0]:
-            growth, rate, most = 0.0, 0.0, 0
-        else:
-            began = np.sort(served["scheduled_ns"][served["scheduled_ns"] >= 0])
-            middle = (arrival[0] + arrival[-1]) // 2
-            queue = [_upto(arrival, t) - _upto(began, t) for t in (middle, arrival[-1])]
-            seconds = 1e-9 * float(arrival[-1] - middle)
-            growth = (queue[1] - queue[0]) / seconds
-            rate = (len(arrival) - _upto(arrival, middle)) / seconds
-            most = max(queue)
-        state = "stable"
+        """Whether the load can be borne, and what is short where it cannot.
+
+        Its state is "stuck" where the head of the queue could never be admitted; "backlogged" too where
+        all came at once and most had to wait.
+        """
+        came = self.requests[self.requests["arrival_ns"] >= 0]
+        found = verdict(came)
         if self.totals["ending"] == "blocked":
-            state = "stuck"
-        elif growth > _GROWS * rate and most > 10:
-            state = "overloaded"
-        elif self._mean_queue() >= 1.0:
-            state = "backlogged"
-        return Verdict(state, growth, rate, "" if state == "stable" else self._short(), refused)
+            found = replace(found, state="stuck")
+        elif found.state == "stable":
+            queue = self._mean_queue()
+            if queue >= 1.0:
+                found = replace(found, state="backlogged", waiting=queue)
+        return found if found.state == "stable" else replace(found, short=self._short())
+
+    def summary(
+        self, slo: SLO | None = None, percentiles: Sequence[float] = (50.0, 90.0, 99.0)
+    ) -> dict[str, Any]:
+        """Percentiles of what users saw, and rates: `tokenroof.serving.summary` of the requests."""
+        return summary(self.requests, slo, percentiles)
 
     def _mean_queue(self) -> float:
         r = self.requests[self.requests["scheduled_ns"] >= 0]
@@ -163,14 +131,10 @@ class Simulation:
     def _short(self) -> str:
         totals, config = self.totals, self.config
         if totals["preemptions"] or totals["least_free"] < 0.02 * config["num_blocks"]:
-            return "KV memory"
+            return "memory"
         if totals["peak_running"] >= config["max_num_active_seqs"]:
             return "sequences"
         return "time"
-
-
-def _upto(times: NDArray[Any], t: int) -> int:
-    return int(np.searchsorted(times, t, side="right"))
 
 
 def _rows(table: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
