@@ -10,10 +10,11 @@ constexpr i64 most_fruitless = 20000;
 Replica::Replica(const Config& config, const Requests& all, const Results& out, const StepClock& clock,
                  Record* record, i32 number, bool tracking, i64 most_outputs)
     : config_(config), all_(all), out_(out), clock_(clock), record_(record), number_(number),
-      tracking_(tracking), extents_(config.enable_prefix_caching && !tracking && !config.priority),
+      unit_blocks_(all.block_hashes ? all.hash_block / config.block_size : 1), tracking_(tracking),
+      extents_(config.enable_prefix_caching && !tracking && !config.priority),
       waiting_(all, out.arrival_ns, config.priority), free_(config.num_blocks - 1),
       last_prefill_(-config.prefill_schedule_interval) {
-    if (tracking_) pool_.reset(config.num_blocks, config.before_0_20);
+    if (tracking_) pool_.reset(config.num_blocks, config.before_0_20, unit_blocks_);
     if (extents_) list_.reset(config.num_blocks - 1, config.before_0_20);
     const auto size = static_cast<std::size_t>(config.block_size);
     class_count_.assign(size, 0);
@@ -164,10 +165,11 @@ i64 Replica::hits(i32 request) {
         looked_up_ = request;
         looked_known_ = known;
     }
-    for (i64 i = 0; i < most; ++i) {
-        const i32 block = pool_.find(chain_.upto(all_, request, i + 1, config_.block_size)[i]);
-        if (block == 0) break;
-        hit_.push_back(block);
+    for (i64 i = 0; i < most;) {
+        const Key key = chain_.key(all_, request, i, config_.block_size, unit_blocks_);
+        const i64 span = std::min(key.span, most - i);
+        if (!pool_.find(key, span, hit_)) break;
+        i += span;
     }
     return static_cast<i64>(hit_.size());
 }
@@ -276,7 +278,7 @@ void Replica::grow(Sequence& s, i64 count) {
         if (extents_) list_.pop(count);
         return;
     }
-    for (i64 i = 0; i < count; ++i) s.blocks.push_back(pool_.pop());
+    pool_.pop(count, s.blocks);
 }
 
 // Full blocks among the first tokens get their hash.
@@ -287,8 +289,12 @@ void Replica::enter(Sequence& s, i64 tokens) {
         s.entered = full;
         return;
     }
-    const auto& hashes = s.chain.upto(all_, s.request, full, config_.block_size);
-    for (; s.entered < full; ++s.entered) pool_.enter(s.blocks[s.entered], hashes[s.entered]);
+    while (s.entered < full) {
+        const Key key = s.chain.key(all_, s.request, s.entered, config_.block_size, unit_blocks_);
+        const i64 span = std::min(key.span, full - s.entered);
+        pool_.enter(s.blocks.data() + s.entered, key, span);
+        s.entered += span;
+    }
 }
 
 // The blocks of a sequence go to the free list; `kept` where it may come back for them.

@@ -138,6 +138,7 @@ class Replica {
     const StepClock& clock_;
     Record* record_;
     i32 number_;
+    i64 unit_blocks_; // of a unit that is hashed together
     bool tracking_, extents_, counted_ = false, needs_tracking_ = false, preempted_in_call_ = false,
                               processed_ = false;
 
