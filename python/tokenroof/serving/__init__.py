@@ -26,12 +26,14 @@ from tokenroof.serving.requests import (
     users,
 )  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
+from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, simulate
 from tokenroof.serving.slo import SLO
 
 __all__ = [
-    "POWERS", "SLO", "Lengths", "Requests", "Verdict", "as_requests", "capacity", "curve", "daily",
-    "default_plans", "frontier", "gamma", "modulated", "native_types", "plan_that_fits", "poisson",
-    "released_types", "series", "sessions", "spread", "summary", "trace", "users", "verdict",
+    "POWERS", "SLO", "Lengths", "Requests", "Scheduler", "Simulation", "StepTime", "Verdict", "as_requests",
+    "capacity", "curve", "daily", "default_plans", "frontier", "gamma", "modulated", "native_types",
+    "plan_that_fits", "poisson", "released_types", "series", "sessions", "simulate", "spread", "summary",
+    "trace", "users", "verdict",
 ]  # fmt: skip
 
 
