@@ -8,10 +8,12 @@
 // before last t = s + w Poisson(lambda t): of such a step an arrival sees the rest, as a random point in time
 // does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
 // for each time that the budget of tokens cuts what is ahead of it. Three moments of the sum give a lognormal
-// with an origin, and that the percentiles. A wait for a place is exponential, weighted as [LL59].
+// with an origin, and that the percentiles. A long step of one's own lets more prompts into the next ones. A wait
+// for a place is exponential, weighted between those of M/D/c [C76] and M/M/c [K86].
 //   [C79] Cohen, The multiple phase service network with generalized processor sharing, Acta Informatica 12, 1979.
 //   [I21] Inoue, Queueing analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147.
-//   [LL59] Lee, Longton, Queueing processes associated with airline passenger check-in, OR Quarterly 10, 1959.
+//   [C76] Cosmetatos, Some approximate equilibrium results for the multi-server queue M/G/r, OR Quarterly 27, 1976.
+//   [K86] Kimura, A two-moment approximation for the mean waiting time in the GI/G/s queue, Management Science 32, 1986.
 #pragma once
 #include "tokenroof/core/special.hpp"
 
@@ -131,7 +133,8 @@ template <class V> TR_HD V open_loop_steps(V tokens, V deviation, V budget) {
 }
 
 // The first token: rest of a step, the others' prompts, the own step with its prompt, further ones.
-template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Population<V>& p, V rate) {
+// `later`: what a request's own step adds to those after it.
+template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Population<V>& p, V rate, V& later) {
     const V one = splat<V>(1.0);
     const double w = in[open_loop_input::prompt_s], spread = 1.0 + in[open_loop_input::input_cv2];
     const double w2 = w * w * spread, w3 = w * w * w * spread * spread * spread;
@@ -163,6 +166,7 @@ template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Popu
     const double own2 = w2 - w * w;
     const V cross = steps > splat<V>(1.2)
                         ? p.step / budget * (2.0 * input * w * in[open_loop_input::input_cv2]) : splat<V>(0.0);
+    later = positive_part(p.beside + w + load * seen - mean) * load / (one - load);
     Moments<V> m;
     m.mean = busy * others + p.beside + w + more * p.step;
     m.variance = busy * (seen_variance * (load + load * load + 0.25) + (seen * seen + seen_variance) * (1.0 / 12.0) +
@@ -199,6 +203,14 @@ template <class V> TR_HD V open_loop_tail(V waits, double share, V pace) {
     return log1p_lanes(four * four) / (pace * 8.0);
 }
 
+// A wait over that of exponential services: between M/D/c and M/M/c by the variation of services, and of gaps.
+template <class V> TR_HD V open_loop_wait(V ratio, long long places, double arrival_cv2, double service_cv2) {
+    const double c = double(places);
+    const V fixed = ((splat<V>(1.0) - ratio) * ((c - 1.0) * (square_root(4.0 + 5.0 * c) - 2.0)) / (ratio * (16.0 * c)) + 1.0) * 0.5;
+    const V least = fixed < splat<V>(1.0) ? fixed : splat<V>(1.0);
+    return least * (1.0 - service_cv2) + (service_cv2 + 0.5 * (arrival_cv2 - 1.0));
+}
+
 // Everything, of one plan at one rate, into f; NaN where the replica cannot keep up, but for `load`.
 template <class V>
 TR_HD void open_loop(const double* steps, const double* work, long long places, const double* in, V rate, V* f) {
@@ -207,15 +219,19 @@ TR_HD void open_loop(const double* steps, const double* work, long long places, 
     const V ok = rate > zero ? (load < one ? one : nan) : nan;
     const V at = ok == ok ? rate : splat<V>(0.5 / work[places - 1]);
     const Population<V> p = open_loop_population<V>(steps, work, places, at);
-    const Moments<V> first = open_loop_first<V>(in, p, at), token = open_loop_token<V>(in, p, at);
+    V later;
+    const Moments<V> first = open_loop_first<V>(in, p, at, later);
+    Moments<V> token = open_loop_token<V>(in, p, at);
+    const V plain = token.mean;
+    token.mean = plain + later * ((1.0 + in[open_loop_input::output_cv2]) / in[open_loop_input::output]);
     const Percentiles<V> of_first(first), of_token(token);
-    const double wait_share = 0.5 * (in[open_loop_input::arrival_cv2] + in[open_loop_input::output_cv2]);
+    const V wait_share = open_loop_wait<V>(p.ratio, places, in[open_loop_input::arrival_cv2], in[open_loop_input::output_cv2]);
     const V queue = p.waiting / at * wait_share;
     const V pace = (one - p.ratio) / (wait_share * work[places - 1]); // of a wait's exponential tail
     const double output = in[open_loop_input::output], after = output - 1.0, cv2 = in[open_loop_input::output_cv2];
     Moments<V> whole;
-    whole.mean = first.mean + queue + token.mean * after;
-    const V scaled = token.mean * output;
+    whole.mean = first.mean + queue + plain * after + later;
+    const V scaled = plain * output;
     const V queue2 = queue * (splat<V>(2.0) / pace - queue);
     whole.variance = first.variance + queue2 + token.variance * (after * after) + scaled * scaled * cv2;
     whole.third = first.third + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2);

@@ -99,8 +99,8 @@ def steps_of(tokens: float, deviation: float, budget: float) -> float:
     return steps
 
 
-def first_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
-    """Rest of the step, prompts of others, the own step, further steps for what the budget cuts."""
+def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]:
+    """Rest of the step, others' prompts, the own step, further ones; and what it adds to those after it."""
     w, spread = i["prompt_s"], 1.0 + i["input_cv2"]
     w2, w3 = w * w * spread, w * w * w * spread * spread * spread
     w4 = w * w * w * w * (spread * spread * spread) * (spread * spread * spread)
@@ -128,7 +128,8 @@ def first_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
     others = seen * 0.5 + load * seen + mean * lag
     cross = p.step / budget * (2.0 * size * w * cv2) if steps > 1.2 else 0.0
     half = load + 0.5
-    return Sum(
+    later = max(p.beside + w + load * seen - mean, 0.0) * load / (1.0 - load)
+    first = Sum(
         busy * others + p.beside + w + more * p.step,
         busy
         * (
@@ -139,6 +140,7 @@ def first_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
         busy * (third * lag + rate * seen * w3 + half * half * half * seen3 + half * seen2 * pace * 3.0)
         + (w3 - 3.0 * w * w2 + 2.0 * (w * w * w)),
     )  # fmt: skip
+    return first, later
 
 
 def later_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
@@ -160,6 +162,15 @@ def tail(waits: float, share: float, pace: float) -> float:
     return log1p(four * four) / (pace * 8.0)
 
 
+def wait_over_exponential(ratio: float, places: int, gaps_cv2: float, service_cv2: float) -> float:
+    """Between M/D/c (Cosmetatos 1976) and M/M/c (Kimura 1986)."""
+    c = float(places)
+    fixed = (
+        (1.0 - ratio) * ((c - 1.0) * (math.sqrt(4.0 + 5.0 * c) - 2.0)) / (ratio * (16.0 * c)) + 1.0
+    ) * 0.5
+    return min(fixed, 1.0) * (1.0 - service_cv2) + (service_cv2 + 0.5 * (gaps_cv2 - 1.0))
+
+
 def beyond(base: float, mean: float, wait: float) -> float:
     """Two deviations from a mean, which are independent."""
     apart = base - mean
@@ -179,14 +190,16 @@ def open_loop(steps: Sequence[float], inputs: dict[str, float], rate: float) -> 
         known = load if rate >= 0.0 else math.nan
         return {**dict.fromkeys(names, math.nan), "load": known}
     p = population(steps, work, rate)
-    first, token = first_token(inputs, p, rate), later_token(inputs, p, rate)
-    share = 0.5 * (inputs["arrival_cv2"] + cv2)
+    (first, later), token = first_token(inputs, p, rate), later_token(inputs, p, rate)
+    plain = token.mean
+    token = token._replace(mean=plain + later * ((1.0 + cv2) / output))
+    share = wait_over_exponential(p.ratio, len(work), inputs["arrival_cv2"], cv2)
     queue = p.waiting / rate * share
     slow = share * work[-1]
     pace = (1.0 - p.ratio) / slow if slow else math.inf
-    after, scaled = output - 1.0, token.mean * output
+    after, scaled = output - 1.0, plain * output
     whole = Sum(
-        first.mean + queue + token.mean * after,
+        first.mean + queue + plain * after + later,
         first.variance + queue * (2.0 / pace - queue) + token.variance * (after * after)
         + scaled * scaled * cv2,
         first.third + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2),
