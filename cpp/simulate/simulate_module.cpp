@@ -101,6 +101,7 @@ void read_requests(Run& run, const py::dict& d) {
     r.count = run.held.back().size();
     r.input_tokens = numbers<i64>(run, d, "input_tokens", r.count, false);
     r.output_tokens = numbers<i64>(run, d, "output_tokens", r.count, false);
+    r.declared_tokens = numbers<i64>(run, d, "declared_tokens", r.count, false);
     r.priority = numbers<i64>(run, d, "priority", r.count, false);
     r.after = numbers<i64>(run, d, "after", r.count, false);
     r.think_ns = numbers<i64>(run, d, "think_ns", r.count, false);
