@@ -141,6 +141,7 @@ void Replica::count(const Sequence& s, i64 tokens, i64 before) {
         ++load_.generating;
         load_.context += before + tokens;
     } else {
+        ++load_.prompts;
         load_.prompt_tokens += tokens;
         load_.prompt_keys += tokens * (2 * before + tokens);
     }

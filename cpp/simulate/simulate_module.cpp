@@ -83,13 +83,16 @@ void read_clock(Run& run, const py::dict& d) {
     }
     i64 size = 1;
     const auto axes = py::cast<std::vector<std::vector<double>>>(d["axes"]);
-    if (axes.size() != 4) throw py::value_error("axes: there are four");
-    for (int k = 0; k < 4; ++k) {
+    if (axes.size() != 6) throw py::value_error("axes: there are six");
+    for (int k = 0; k < 6; ++k) {
         if (axes[k].size() < 2) throw py::value_error("axes: at least two points along each");
         clock.axis[k] = axes[k];
-        size *= static_cast<i64>(axes[k].size());
+        if (k < 4) size *= static_cast<i64>(axes[k].size());
     }
     clock.table = numbers<double>(run, d, "table", size, false);
+    clock.several =
+        numbers<double>(run, d, "several", static_cast<i64>(axes[2].size() * axes[4].size()), false);
+    if (!clock.table || !clock.several) throw py::value_error("table or several is missing");
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
 }
