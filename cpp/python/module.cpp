@@ -19,6 +19,7 @@
 #include "isa.hpp"
 #include "montecarlo/pool_module.hpp"
 #include "probe/probe_module.hpp"
+#include "queueing/open_loop_module.hpp"
 #include "simulate/simulate_module.hpp"
 #include "tokenroof/serving/serving.hpp"
 
@@ -235,5 +236,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     tr::register_mining(m);
     tr::register_montecarlo(m);
     tr::register_probe(m);
+    tr::register_queueing(m);
     tr::register_simulate(m);
 }

@@ -84,3 +84,15 @@ def probe_latency(
 def probe_thread_wake(turns: int) -> float: ...
 def probe_thread_start(count: int) -> float: ...
 def probe_first_touch(bytes: int, huge: bool) -> float: ...
+
+OPEN_LOOP_INPUTS: tuple[str, ...]
+OPEN_LOOP_FIELDS: tuple[str, ...]
+
+def open_loop(
+    isa: str,
+    steps: NDArray[np.float64],
+    inputs: NDArray[np.float64],
+    rates: NDArray[np.float64],
+    out: NDArray[np.float64],
+    threads: int,
+) -> None: ...

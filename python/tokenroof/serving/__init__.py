@@ -28,12 +28,13 @@ from tokenroof.serving.requests import (
 from tokenroof.serving.room import plan_that_fits
 from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, simulate
 from tokenroof.serving.slo import SLO
+from tokenroof.serving.stability import Stability, stability
 
 __all__ = [
-    "POWERS", "SLO", "Lengths", "Requests", "Scheduler", "Simulation", "StepTime", "Verdict", "as_requests",
-    "capacity", "curve", "daily", "default_plans", "frontier", "gamma", "modulated", "native_types",
-    "plan_that_fits", "poisson", "released_types", "series", "sessions", "simulate", "spread", "summary",
-    "trace", "users", "verdict",
+    "POWERS", "SLO", "Lengths", "Requests", "Scheduler", "Simulation", "Stability", "StepTime",
+    "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans", "frontier", "gamma",
+    "modulated", "native_types", "plan_that_fits", "poisson", "released_types", "series", "sessions",
+    "simulate", "spread", "stability", "summary", "trace", "users", "verdict",
 ]  # fmt: skip
 
 
