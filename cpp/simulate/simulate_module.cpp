@@ -90,9 +90,15 @@ void read_clock(Run& run, const py::dict& d) {
         if (k < 4) size *= static_cast<i64>(axes[k].size());
     }
     clock.table = numbers<double>(run, d, "table", size, false);
-    clock.several =
-        numbers<double>(run, d, "several", static_cast<i64>(axes[2].size() * axes[4].size()), false);
-    if (!clock.table || !clock.several) throw py::value_error("table or several is missing");
+    const auto plane = [&](const char* name, int rows, int columns) {
+        const auto count = static_cast<i64>(axes[rows].size() * axes[columns].size());
+        const double* found = numbers<double>(run, d, name, count, false);
+        if (!found) throw py::value_error(std::string(name) + " is missing");
+        return found;
+    };
+    clock.several = plane("several", 2, 4);
+    clock.decode = plane("decode", 5, 1);
+    if (!clock.table) throw py::value_error("table is missing");
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
 }

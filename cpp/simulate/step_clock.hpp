@@ -18,7 +18,7 @@ struct Load {
 // between points along each axis, and beyond the last.
 struct StepClock {
     i64 fixed_ns = 0, per_token_ns = 0, per_context_token_ns = 0;
-    std::vector<double> axis[5];   // the last: prompts
+    std::vector<double> axis[6];   // then prompts; sequences of a step without any
     const double* table = nullptr; // none: the line
     const double* several = nullptr;
     const double* decode = nullptr; // without prompts, over more numbers of sequences, and contexts

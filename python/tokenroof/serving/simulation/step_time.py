@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-_SIZES = np.array([1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)], np.float64)
+_captured = np.array([1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)], np.float64)
 
 __all__ = ["StepTable", "StepTime", "captured_sizes", "step_table"]
 
@@ -102,7 +102,7 @@ def captured_sizes(config: Mapping[str, Any]) -> NDArray[np.float64]:
     if not config["cudagraphs"]:
         return np.empty(0)
     most = min(2 * config["max_num_seqs"], 512, config["max_num_batched_tokens"])
-    return np.asarray(_SIZES[_SIZES <= most])
+    return np.asarray(_captured[_captured <= most])
 
 
 def _grid(most: float, ratio: float, first: float = 1.0) -> NDArray[np.float64]:
@@ -145,7 +145,7 @@ def step_table(on: Deployment, config: Mapping[str, Any], longest: float) -> Ste
     many = kernels.prompts_time(*on.records, k, np.maximum(some / k, 1.0), 0.0)
     several = np.where(k <= some, one - many, 0.0)
     # every captured size, and both sides of it, where nothing is padded
-    dense = np.unique([*sequences, *_SIZES, *(_SIZES + 1.0), *_grid(sequences[-1], 1.05)])
+    dense = np.unique([*sequences, *_captured, *(_captured + 1.0), *_grid(sequences[-1], 1.05)])
     dense = dense[dense <= sequences[-1]]
     decode = np.asarray(kernels.decode_time(*on.records, dense[:, None], context))
     decode[0] = 0.0
