@@ -29,6 +29,7 @@ struct Config {
 struct Requests {
     i64 count;
     const i64 *arrival_ns, *input_tokens, *output_tokens;
+    const i64* declared_tokens;                   // or null: ends are known beforehand
     const i64 *priority, *after, *think_ns;       // or null
     const i64 *also_after, *also_offset;          // further parents
     const i64 *content_offset, *runs, *output_id; // runs: pairs (first id, count)

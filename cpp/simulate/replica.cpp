@@ -131,7 +131,7 @@ void Replica::note(i64 now, i64 start, const Batch& batch) {
                              static_cast<i32>(load_.tokens)});
     if (record_->entries_wanted)
         for (const Entry& e : batch.entries)
-            record_->entries.push_back({step, sequences_[e.slot].request, e.tokens, e.before});
+            record_->entries.push_back({step, e.request, e.tokens, e.before});
     for (const i32 request : preempted_now_) record_->preempted.push_back({step, request});
 }
 
@@ -141,6 +141,7 @@ void Replica::count(const Sequence& s, i64 tokens, i64 before) {
         ++load_.generating;
         load_.context += before + tokens;
     } else {
+        ++load_.prompts;
         load_.prompt_tokens += tokens;
         load_.prompt_keys += tokens * (2 * before + tokens);
     }
@@ -264,7 +265,7 @@ bool Replica::place(i32 request, i64 hit_blocks, Budget& budget) {
         settle(slot, *batch_);
     } else {
         s.kind = Sequence::exact;
-        batch_->entries.push_back({slot, false, tokens, hit});
+        batch_->entries.push_back({slot, request, false, tokens, hit});
     }
     return true;
 }
@@ -344,6 +345,7 @@ void Replica::process(std::vector<i32>& ended) {
 
 void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
     for (const Entry& e : batch.entries) {
+        if (out_.status[e.request] == done) continue; // an end that was not known when this was scheduled
         Sequence& s = sequences_[e.slot];
         s.in_flight -= e.tokens;
         if (!e.sampled) continue;

@@ -36,7 +36,7 @@ struct Sequence {
 };
 
 struct Entry {
-    i32 slot;
+    i32 slot, request;
     bool sampled;
     i64 tokens, before;
 };

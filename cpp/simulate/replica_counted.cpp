@@ -3,7 +3,7 @@
 
 namespace tokenroof::simulate {
 
-constexpr i64 most_coasting = 4096; // steps between two looks for Ctrl-C
+constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
 
 // --- a call -----------------------------------------------------------------------------------------------
 
@@ -66,7 +66,8 @@ void Replica::make_room_counted() {
             if (steady) leave(s, s.computed);
             --draining_;
             asked = steady && s.computed % size == 0;
-            if (in) flying->entries.push_back({slot, true, own ? s.last_tokens : 1, was_preempted});
+            if (in)
+                flying->entries.push_back({slot, s.request, true, own ? s.last_tokens : 1, was_preempted});
         }
         const i64 taken = std::min(free_, need_ - asked);
         free_ -= taken;
@@ -220,7 +221,8 @@ void Replica::settle(i32 slot, Batch& batch) {
         return;
     }
     sampled_in_call_ = true;
-    if (out_.first_token_ns[s.request] < 0) batch.entries.push_back({slot, true, s.last_tokens, 0});
+    if (out_.first_token_ns[s.request] < 0)
+        batch.entries.push_back({slot, s.request, true, s.last_tokens, 0});
     if (s.computed >= s.total - 1) {
         s.kind = Sequence::draining;
         ++draining_;
@@ -306,7 +308,10 @@ void Replica::process_counted(Batch& batch, std::vector<i32>& ended) {
 // -----------------------------------------------------------------------------------------
 
 bool Replica::try_counted() {
-    if (config_.path == 1 || (record_ && record_->entries_wanted)) return false;
+    // an end that the loop does not know beforehand is not in the wheel
+    if (config_.path == 1 || (config_.asynchronous && all_.declared_tokens) ||
+        (record_ && record_->entries_wanted))
+        return false;
     if (patience_ > 0 && --patience_ > 0) return false;
     if (!regular()) return false;
     to_counted();
@@ -373,7 +378,7 @@ void Replica::to_exact() {
         const bool in = own || (flying && s.kind != Sequence::prefilling &&
                                 (s.kind == Sequence::draining || s.joined <= flying->tick));
         const i64 tokens = own ? s.last_tokens : 1;
-        if (in) flying->entries.push_back({slot, s.kind != Sequence::prefilling, tokens, 0});
+        if (in) flying->entries.push_back({slot, s.request, s.kind != Sequence::prefilling, tokens, 0});
         if (s.kind != Sequence::prefilling) {
             s.computed = s.kind == Sequence::draining ? s.total - 1 : s.start + tick_ - s.joined;
             s.known = s.computed + 1 - in;

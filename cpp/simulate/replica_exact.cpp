@@ -8,7 +8,8 @@ void Replica::running_exact(Budget& budget, Batch& batch) {
     i64 skip = 0; // 0.19: whom an index that was not set back passes over
     for (i32 slot = head_; slot >= 0 && budget.left > 0;) {
         Sequence& s = sequences_[slot];
-        const i64 most = s.prompt + all_.output_tokens[s.request];
+        const i64 most =
+            s.prompt + (all_.declared_tokens ? all_.declared_tokens : all_.output_tokens)[s.request];
         const bool last_in_flight =
             config_.asynchronous && s.placeholders > 0 && s.computed + 2 - s.placeholders >= most;
         i64 tokens = s.known + s.placeholders - s.computed;
@@ -28,7 +29,7 @@ void Replica::running_exact(Budget& budget, Batch& batch) {
         enter(s, std::min(s.computed + tokens, s.known));
         budget.left -= tokens;
         prefill_in_call_ = prefill_in_call_ || s.chunk;
-        batch.entries.push_back({slot, false, tokens, s.computed});
+        batch.entries.push_back({slot, s.request, false, tokens, s.computed});
         slot = s.next;
         for (; skip > 0 && slot >= 0; --skip) slot = sequences_[slot].next;
     }

@@ -83,13 +83,22 @@ void read_clock(Run& run, const py::dict& d) {
     }
     i64 size = 1;
     const auto axes = py::cast<std::vector<std::vector<double>>>(d["axes"]);
-    if (axes.size() != 4) throw py::value_error("axes: there are four");
-    for (int k = 0; k < 4; ++k) {
+    if (axes.size() != 6) throw py::value_error("axes: there are six");
+    for (int k = 0; k < 6; ++k) {
         if (axes[k].size() < 2) throw py::value_error("axes: at least two points along each");
         clock.axis[k] = axes[k];
-        size *= static_cast<i64>(axes[k].size());
+        if (k < 4) size *= static_cast<i64>(axes[k].size());
     }
     clock.table = numbers<double>(run, d, "table", size, false);
+    const auto plane = [&](const char* name, int rows, int columns) {
+        const auto count = static_cast<i64>(axes[rows].size() * axes[columns].size());
+        const double* found = numbers<double>(run, d, name, count, false);
+        if (!found) throw py::value_error(std::string(name) + " is missing");
+        return found;
+    };
+    clock.several = plane("several", 2, 4);
+    clock.decode = plane("decode", 5, 1);
+    if (!clock.table) throw py::value_error("table is missing");
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
 }
@@ -101,6 +110,7 @@ void read_requests(Run& run, const py::dict& d) {
     r.count = run.held.back().size();
     r.input_tokens = numbers<i64>(run, d, "input_tokens", r.count, false);
     r.output_tokens = numbers<i64>(run, d, "output_tokens", r.count, false);
+    r.declared_tokens = numbers<i64>(run, d, "declared_tokens", r.count, false);
     r.priority = numbers<i64>(run, d, "priority", r.count, false);
     r.after = numbers<i64>(run, d, "after", r.count, false);
     r.think_ns = numbers<i64>(run, d, "think_ns", r.count, false);

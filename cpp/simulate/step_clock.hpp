@@ -8,18 +8,21 @@
 namespace tokenroof::simulate {
 
 // What a step carries: tokens of all; sequences past their prompt and the sum of their contexts, new tokens
-// included; tokens of prompts, and the sum over them of twice the keys that each attends to.
+// included; prompts, their tokens, and the sum over those of twice the keys that each attends to.
 struct Load {
-    i64 tokens = 0, generating = 0, context = 0, prompt_tokens = 0, prompt_keys = 0;
+    i64 tokens = 0, generating = 0, context = 0, prompts = 0, prompt_tokens = 0, prompt_keys = 0;
 };
 
-// A line for tests, or a table of the step kernels over (sequences, mean context, prompt tokens, mean keys of
-// a prompt's token): linear between its points along each axis, and beyond its last one.
+// A line for tests, or a table of the step kernels over (sequences, mean context, prompt tokens, cached
+// tokens before them), and over (prompt tokens, prompts) what it takes off that they are several: linear
+// between points along each axis, and beyond the last.
 struct StepClock {
     i64 fixed_ns = 0, per_token_ns = 0, per_context_token_ns = 0;
-    std::vector<double> axis[4]; // empty: the line
-    const double* table = nullptr;
-    std::vector<double> padded; // sizes of CUDA graphs, ascending; none: no padding
+    std::vector<double> axis[6];   // then prompts; sequences of a step without any
+    const double* table = nullptr; // none: the line
+    const double* several = nullptr;
+    const double* decode = nullptr; // without prompts, over more numbers of sequences, and contexts
+    std::vector<double> padded;     // sizes of CUDA graphs, ascending; none: no padding
     i64 host_ns = 0;
 
     i64 duration(const Load& load) const {
@@ -27,10 +30,15 @@ struct StepClock {
         // what pads a captured graph is computed like a sequence without a context
         const double sequences = static_cast<double>(load.generating) + padding(load.tokens);
         const double mean = load.generating ? static_cast<double>(load.context) / sequences : 0.0;
-        const auto prompt = static_cast<double>(load.prompt_tokens);
-        const double keys = prompt > 0.0 ? 0.5 * static_cast<double>(load.prompt_keys) / prompt : 0.0;
-        const double at[4] = {sequences, mean, prompt, keys};
-        return host_ns + std::llround(interpolate(at));
+        if (load.prompts == 0)
+            return host_ns + std::llround(plane(decode, axis[5], axis[1], sequences, mean));
+        const auto prompts = static_cast<double>(load.prompts),
+                   tokens = static_cast<double>(load.prompt_tokens);
+        const double past = 0.5 * (static_cast<double>(load.prompt_keys) / tokens - tokens / prompts);
+        const double at[4] = {sequences, mean, tokens, past > 0.0 ? past : 0.0};
+        return host_ns +
+               std::llround(interpolate(at) -
+                            (load.prompts > 1 ? plane(several, axis[2], axis[4], tokens, prompts) : 0.0));
     }
 
   private:
@@ -70,6 +78,18 @@ struct StepClock {
         if (part[k] == 0.0) return low;
         const double high = part_of(offset, stride, part, k + 1, index + stride[k]);
         return low + part[k] * (high - low);
+    }
+
+    static double plane(const double* table, const std::vector<double>& rows,
+                        const std::vector<double>& columns, double row, double column) {
+        std::size_t i, j;
+        double u, v;
+        place(rows, row, i, u);
+        place(columns, column, j, v);
+        const double* at = table + i * columns.size() + j;
+        const double* next = at + columns.size();
+        const double low = at[0] + v * (at[1] - at[0]), high = next[0] + v * (next[1] - next[0]);
+        return low + u * (high - low);
     }
 
     static void place(const std::vector<double>& axis, double x, std::size_t& offset, double& part) {

@@ -49,7 +49,7 @@ void System::read_parents() {
 Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
     Ending ending = all_served;
     for (u64 turn = 0;; ++turn) {
-        if ((turn & 255) == 0 && stop) return interrupted;
+        if ((turn & 63) == 0 && stop) return interrupted;
         coast();
         i64 now = next_arrival();
         if (plan_.signal_age_ns > 0 && now != never) { // the last time the router hears of loads before it
@@ -178,7 +178,7 @@ int System::route(i32 request) {
     if (plan_.route == Route::round_robin) return turn;
     const bool live = plan_.signal_age_ns <= 0;
     int best = 0;
-    i64 least = never, cached = 0;
+    i64 least = never;
     for (int i = 0; i < plan_.replicas; ++i) { // of equals, the next in turn
         const int k = (turn + i) % plan_.replicas;
         const i64 load = live ? load_of(k) : heard_[k];
@@ -186,9 +186,8 @@ int System::route(i32 request) {
         // a replica that holds more of the prompt wins, unless it is busier by more than those blocks are
         // worth
         const i64 cost = load * 4 * plan_.config.block_size - own;
-        if (cost < least) least = cost, best = k, cached = own;
+        if (cost < least) least = cost, best = k;
     }
-    static_cast<void>(cached);
     heard_[best] += 4; // what was sent is known at once
     return best;
 }

@@ -40,6 +40,7 @@ def requests_of(trace, content=True):
         "arrival_ns": np.array([r.get("arrival", 0) for r in rows]),
         "input_tokens": np.array([r["prompt_tokens"] for r in rows]),
         "output_tokens": np.array([r["max_tokens"] for r in rows]),
+        "declared_tokens": np.array([r.get("declared", r["max_tokens"]) for r in rows]),
         "priority": np.array([r.get("priority", 0) for r in rows]),
         "after": np.array([parent for parent, _ in after]),
         "think_ns": np.array([think for _, think in after]),

@@ -62,6 +62,7 @@ class Request:
     def __init__(self, given, index):
         self.id, self.priority = index, given.get("priority", 0)
         self.prompt, self.outputs_wanted = given["prompt_tokens"], given["max_tokens"]
+        self.declared = given.get("declared", self.outputs_wanted)
         self.ids = [start + k for start, n in given["prompt"] for k in range(n)]
         self.output_id = given.get("output_id", 10**12 + index * 10**6)
         self.computed = self.placeholders = self.flying = self.outputs = 0
@@ -181,7 +182,7 @@ class Engine:
             last = (
                 self.asynchronous
                 and r.placeholders > 0
-                and r.computed + 2 - r.placeholders >= r.prompt + r.outputs_wanted
+                and r.computed + 2 - r.placeholders >= r.prompt + r.declared
             )
             n = r.known + r.placeholders - r.computed
             n = min(n, limit, self.budget, c["max_model_len"] - 1 - r.computed)
@@ -272,6 +273,8 @@ class Engine:
     # --- outputs and arrivals
     def output(self, batch):
         for r, n, sampled in batch[0]:
+            if r.status == "done":
+                continue
             r.flying -= n
             if not sampled:
                 continue

@@ -167,6 +167,11 @@ def _shared(
     if path not in _PATHS:
         raise ValueError(f"path is {path!r}; allowed: {', '.join(_PATHS)}")
     horizon = options.get("horizon_s")
+    if router == "prefix_aware" and options.get("signal_age_s"):
+        raise ValueError(
+            f"signal_age_s is {options['signal_age_s']!r}: what caches hold is read as it is; allowed "
+            "with router='prefix_aware': 0"
+        )
     age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
     record = bool(options.get("record_steps", False))
     return {
@@ -227,13 +232,6 @@ def _check_blocks(load: Requests, config: Mapping[str, Any]) -> None:
         raise ValueError(
             f"hash_block is {load.hash_block}; allowed: a multiple of the scheduler's block_size ({size})"
         )
-    if config["loop"] == "async" and not np.array_equal(load.declared_tokens, load.output_tokens):
-        index = int(np.argmax(load.declared_tokens != load.output_tokens))
-        raise ValueError(
-            f"declared_tokens[{index}] is {load.declared_tokens[index]}: ends that the loop does not know "
-            f"beforehand are not played in loop='async'; allowed: its output_tokens "
-            f"({load.output_tokens[index]}), or loop='sync'"
-        )
 
 
 def _packed(load: Requests) -> dict[str, Any]:
@@ -247,6 +245,9 @@ def _packed(load: Requests) -> dict[str, Any]:
         "arrival_ns": load.arrival_ns,
         "input_tokens": load.input_tokens,
         "output_tokens": load.output_tokens,
+        "declared_tokens": None
+        if np.array_equal(load.declared_tokens, load.output_tokens)
+        else load.declared_tokens,
         "priority": some(load.priority, 0),
         "after": after,
         "think_ns": None if after is None else load.think_ns,

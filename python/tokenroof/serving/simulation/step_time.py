@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
+_captured = np.array([1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)], np.float64)
+
 __all__ = ["StepTable", "StepTime", "captured_sizes", "step_table"]
 
 
@@ -68,20 +70,28 @@ class StepTable:
     Attributes
     ----------
     axes : tuple of ndarray
-        Sequences past their prompt [1]; mean context of them [token]; tokens of prompts [1]; mean keys
-        that such a token attends to [1].
+        Sequences past their prompt [1]; mean context of them [token]; tokens of prompts [1]; tokens
+        cached before them [1]; prompts [1]; sequences of steps without prompts [1].
     table : ndarray
-        Time over the four [ns].
+        Time over the first four, the tokens being one prompt's [ns].
+    several : ndarray
+        Over tokens and prompts, what it takes off that they are several [ns].
+    decode : ndarray
+        Time without prompts, over sequences and mean context [ns].
     """
 
     axes: tuple[NDArray[np.float64], ...]
     table: NDArray[np.float64]
+    several: NDArray[np.float64]
+    decode: NDArray[np.float64]
 
     def clock(self, padded: NDArray[np.float64], host_ns: int) -> dict[str, Any]:
         """As the compiled simulator takes it."""
         return {
             "axes": [axis.tolist() for axis in self.axes],
             "table": self.table,
+            "several": self.several,
+            "decode": self.decode,
             "padded": padded.tolist(),
             "host_ns": host_ns,
         }
@@ -92,8 +102,7 @@ def captured_sizes(config: Mapping[str, Any]) -> NDArray[np.float64]:
     if not config["cudagraphs"]:
         return np.empty(0)
     most = min(2 * config["max_num_seqs"], 512, config["max_num_batched_tokens"])
-    sizes = np.array([1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)], np.float64)
-    return np.asarray(sizes[sizes <= most])
+    return np.asarray(_captured[_captured <= most])
 
 
 def _grid(most: float, ratio: float, first: float = 1.0) -> NDArray[np.float64]:
@@ -115,19 +124,31 @@ def step_table(on: Deployment, config: Mapping[str, Any], longest: float) -> Ste
     longest : float
         The most tokens of one request [1].
     """
-    sequences = _grid(min(config["max_num_active_seqs"], config["max_num_batched_tokens"]), 1.25)
+    most = config["max_num_batched_tokens"]
+    sequences = _grid(min(config["max_num_active_seqs"], most), 1.4)
     context = _grid(longest, 2.0, 64.0)
-    tokens = _grid(config["max_num_batched_tokens"], 1.4, 16.0)
-    keys = _grid(longest, 2.0, 64.0)
-    table = np.empty((len(sequences), len(context), len(tokens), len(keys)))
+    # kernels take tokens in tiles: a point at each of the first ones, then ever fewer
+    tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
+    past = _grid(longest, 2.0, 256.0)
+    prompts = _grid(min(config["max_num_active_seqs"], 64), 1.5)[1:]
+    table = np.empty((len(sequences), len(context), len(tokens), len(past)))
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
-    n, a = (v[None, None] for v in np.meshgrid(tokens, keys, indexing="ij"))
-    past = np.maximum(a - 0.5 * n, 0.0)
-    # prompts whose tokens attend to few keys are several: each of 2 a tokens, from its beginning
-    each = np.maximum(np.where(past > 0.0, n, np.minimum(2.0 * a, n)), 1.0)
-    prompts = np.where(n > 0.0, n / each, 0.0)
-    table[...] = kernels.mixed_prompts_time(*on.records, b, x, prompts, each, past)
+    n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
+    table[...] = kernels.mixed_time(*on.records, b, x, n, s)
     table[:, :, 0] = kernels.decode_time(*on.records, b[..., 0, :], x[..., 0, :])
-    table[0] = kernels.prompts_time(*on.records, prompts[0], each[0], past[0])
-    table[0, :, 0] = 0.0
-    return StepTable((sequences, context, tokens, keys), np.ascontiguousarray(1e9 * table))
+    table[0] = kernels.prefill_time(*on.records, n[0], s[0])
+    table[0, :, 0] = table[0, :, 1]  # a step without anything is none
+    some, k = np.meshgrid(
+        np.maximum(tokens, 1.0), np.append(prompts, 2.0 * prompts[-1]), indexing="ij"
+    )
+    one = kernels.prompts_time(*on.records, 1.0, some, 0.0)
+    many = kernels.prompts_time(*on.records, k, np.maximum(some / k, 1.0), 0.0)
+    several = np.where(k <= some, one - many, 0.0)
+    # every captured size, and both sides of it, where nothing is padded
+    dense = np.unique([*sequences, *_captured, *(_captured + 1.0), *_grid(sequences[-1], 1.05)])
+    dense = dense[dense <= sequences[-1]]
+    decode = np.asarray(kernels.decode_time(*on.records, dense[:, None], context))
+    decode[0] = 0.0
+    axes = (sequences, context, tokens, past, k[0].copy(), dense)
+    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in (table, several, decode))
+    return StepTable(axes, table, several, decode)

@@ -1,5 +1,7 @@
 """The simulator against a plain twin of the scheduler, and against itself by the other path."""
 
+import random
+
 import numpy as np
 import pytest
 import recorded
@@ -38,6 +40,21 @@ def test_prompts_that_share_nothing_need_not_say_so(seed):
     assert recorded.results(run) == decided["results"]
     other = recorded.play(trace, content=False, path="sequences")
     assert other.requests.tobytes() == run.requests.tobytes()
+
+
+@given(seed=SEEDS)
+def test_ends_that_nobody_declared(seed):
+    """An asynchronous loop has scheduled a step more by the time it sees one."""
+    trace = scenarios.draw(seed)
+    rng = random.Random(seed)
+    for request in trace["requests"]:
+        request["declared"] = request["max_tokens"] + rng.choice([0, 0, 1, 2, 50])
+    decided = _decided(trace)
+    run = recorded.play(trace, record_steps=True)
+    cached = trace["config"]["enable_prefix_caching"]
+    assert recorded.decided(run, cached) == recorded.wanted(decided["steps"], cached)
+    assert recorded.results(run) == decided["results"]
+    assert recorded.play(trace).requests.tobytes() == run.requests.tobytes()
 
 
 @pytest.mark.parametrize("prefix", [True, False])
