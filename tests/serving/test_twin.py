@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 import tokenroof as tr
 from tokenroof.inference.door import deployment
 from tokenroof.serving import (
+    SLO,
     Lengths,
     Scheduler,
     StepTime,
+    capacity,
     curve,
     gamma,
     poisson,
@@ -197,3 +199,32 @@ def test_what_is_refused(options, kind, says):
     with pytest.raises(kind) as error:
         curve("H200-SXM", "Llama-3.1-8B", **options)
     assert says in str(error.value)
+
+
+# --- capacity with percentiles -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"ttft_s": 0.3}, {"tpot_s": 0.012}, {"e2e_s": 2.0, "ttft_s": 1.0}]
+)
+@pytest.mark.parametrize("percentile", [50, 90, 99])
+def test_the_highest_rate_meets_the_bound_and_a_higher_one_does_not(bounds, percentile):
+    slo = SLO(percentile=percentile, **bounds)
+    most = capacity("H200-SXM", "Llama-3.1-8B", None, slo, 1000, 100)
+    rates = float(most.rate) * np.array([1.0, 1.001])
+    table = curve("H200-SXM", "Llama-3.1-8B", None, 1000, 100, rate=rates)
+    meets = np.all([
+        table[f"{name.removesuffix('_s')}_p{percentile}_s"].values <= bound for name, bound in bounds.items()
+    ], axis=0)  # fmt: skip
+    assert meets.tolist() == [True, False]
+
+
+def test_an_objective_that_nothing_meets():
+    most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(ttft_s=1e-6, percentile=90))
+    assert float(most.rate) == 0.0 and np.isnan(most.ttft_p90_s)
+    for slo, says in (
+        (SLO(ttft_s=1.0, percentile=95), "percentile is 95; allowed: 50, 90, 99"),
+        (SLO(ttft_s=1.0, percentile=99, sure=True), "sure is True with a percentile"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            capacity("H200-SXM", "Llama-3.1-8B", None, slo)

@@ -10,7 +10,9 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power
+from tokenroof.serving.open_capacity import PERCENTILES, open_capacity
 from tokenroof.serving.slo import SLO
+from tokenroof.serving.twin import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +42,7 @@ def capacity(
     power: str = "provisioned",
     pue: float = 1.2,
 ) -> xr.Dataset:
-    """The most load of one replica that meets an objective on mean times.
+    """The most load of one replica that meets an objective: requests in flight, or arrivals per second.
 
     Both times grow with the requests in flight, so the most is found by halving an interval of whole
     numbers. No more than 2**24 = 16,777,216 requests are looked at: an objective that these meet has that
@@ -56,33 +58,45 @@ def capacity(
     Returns
     -------
     xarray.Dataset
-        `curve` at the largest ``concurrency`` that meets the objective, without a dimension. Where not
-        even one request does, or none fits, ``concurrency`` is 0 and all else NaN.
+        `curve` at the largest ``concurrency`` that meets the objective on mean times, without a dimension.
+        Where not even one request does, or none fits, ``concurrency`` is 0 and all else NaN. Of an
+        objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals.
 
     Raises
     ------
     KeyError, ValueError, TypeError
         As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, asks for a
-        percentile, or is to be sure of times whose error band is unknown (``fidelity="datasheet"``).
+        percentile other than 50, 90 or 99, or is to be sure of times whose error band is unknown (those of
+        ``fidelity="datasheet"``, and percentiles).
 
     Examples
     --------
     >>> most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(tpot_s=0.02))
     >>> bool(most.tpot_s <= 0.02), int(most.concurrency) > 64
     (True, True)
+    >>> most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(ttft_s=0.5, percentile=99))
+    >>> bool(most.ttft_p99_s <= 0.5 < 2 * most.ttft_p99_s)
+    True
     """
     if not isinstance(slo, SLO):
         raise TypeError(f"slo is {slo!r}; allowed: an SLO")
     if not slo.bounds:
         raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
-    if slo.percentile is not None:
+    if slo.percentile is not None and slo.percentile not in PERCENTILES:
         raise ValueError(
-            f"percentile is {slo.percentile!r}; allowed: None, as the closed form gives means"
+            f"percentile is {slo.percentile!r}; allowed: 50, 90, 99, or None for the mean request"
         )
 
     on = deployment(device, model, plan, fidelity)
     load = as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
+    if slo.percentile is not None:
+        if slo.sure:
+            raise ValueError(
+                "sure is True with a percentile, whose error band is unknown; allowed: False"
+            )
+        said = fidelity if isinstance(fidelity, str) else fidelity.name
+        return open_capacity(on, Shape(load.input_tokens, load.output_tokens), slo, said)
     if slo.sure:
         _check_bands(slo, on.calibration)
     end = "_high_s" if slo.sure else "_s"
