@@ -20,6 +20,8 @@
 #include "montecarlo/cash_module.hpp"
 #include "montecarlo/pool_module.hpp"
 #include "probe/probe_module.hpp"
+#include "queueing/open_loop_module.hpp"
+#include "simulate/simulate_module.hpp"
 #include "tokenroof/serving/serving.hpp"
 
 namespace py = pybind11;
@@ -236,4 +238,6 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     tr::register_montecarlo(m);
     tr::register_cash_paths(m);
     tr::register_probe(m);
+    tr::register_queueing(m);
+    tr::register_simulate(m);
 }

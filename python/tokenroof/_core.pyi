@@ -80,6 +80,11 @@ def variates(
     second: NDArray[np.float64],
     poisson: NDArray[np.float64],
 ) -> None: ...
+def simulate_requests(
+    runs: list[dict[str, Any]],
+    threads: int,
+    progress: Callable[[int, int], Any] | None = None,
+) -> list[dict[str, Any]]: ...
 def measured_clock_hz() -> float: ...
 def probe_kinds() -> dict[str, dict[str, tuple[float, int, int]]]: ...
 def probe_compute(
@@ -94,3 +99,15 @@ def probe_latency(
 def probe_thread_wake(turns: int) -> float: ...
 def probe_thread_start(count: int) -> float: ...
 def probe_first_touch(bytes: int, huge: bool) -> float: ...
+
+OPEN_LOOP_INPUTS: tuple[str, ...]
+OPEN_LOOP_FIELDS: tuple[str, ...]
+
+def open_loop(
+    isa: str,
+    steps: NDArray[np.float64],
+    inputs: NDArray[np.float64],
+    rates: NDArray[np.float64],
+    out: NDArray[np.float64],
+    threads: int,
+) -> None: ...

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 
-COMMANDS = ("report", "list", "roofline", "curve", "economics", "hash", "measure", "check", "info")
+COMMANDS = (
+    "report", "list", "roofline", "curve", "simulate", "economics", "hash", "measure", "check", "info",
+)  # fmt: skip
 GENESIS = (
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"
     "29ab5f49ffff001d1dac2b7c"

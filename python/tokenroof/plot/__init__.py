@@ -12,9 +12,11 @@ from tokenroof.plot.meter import same_meter
 from tokenroof.plot.mining import cost_curve, generations
 from tokenroof.plot.roofline import roofline
 from tokenroof.plot.style import colour
+from tokenroof.plot.timeline import timeline
 
 __all__ = [
     "colour", "cost_curve", "frontier", "generations", "hashrate", "roofline", "same_meter",
+    "timeline",
 ]  # fmt: skip
 
 

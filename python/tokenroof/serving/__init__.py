@@ -7,16 +7,34 @@ and the queue for a slot. Times are means.
 
 from __future__ import annotations
 
-from tokenroof.serving.capacity import SLO, capacity
+from tokenroof.serving.capacity import capacity
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT, POWERS
+from tokenroof.serving.outcome import Verdict, series, spread, summary, verdict
 from tokenroof.serving.plans import default_plans, native_types, released_types
+from tokenroof.serving.requests import (
+    Lengths,
+    Requests,
+    as_requests,
+    daily,
+    gamma,
+    modulated,
+    poisson,
+    sessions,
+    trace,
+    users,
+)  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
+from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, simulate
+from tokenroof.serving.slo import SLO
+from tokenroof.serving.stability import Stability, stability
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "capacity", "curve", "default_plans", "frontier", "native_types",
-    "plan_that_fits", "released_types",
+    "LONGEST_WAIT", "POWERS", "SLO", "Lengths", "Requests", "Scheduler", "Simulation", "Stability",
+    "StepTime", "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans", "frontier",
+    "gamma", "modulated", "native_types", "plan_that_fits", "poisson", "released_types", "series",
+    "sessions", "simulate", "spread", "stability", "summary", "trace", "users", "verdict",
 ]  # fmt: skip
 
 

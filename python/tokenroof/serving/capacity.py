@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,9 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power
-from tokenroof.support.arguments import number
+from tokenroof.serving.open_capacity import PERCENTILES, open_capacity
+from tokenroof.serving.slo import SLO
+from tokenroof.serving.twin import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,55 +24,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
-__all__ = ["SLO", "capacity"]
-
-
-@dataclass(frozen=True)
-class SLO:
-    """What users are promised: upper bounds on the mean times of a request; None: no bound.
-
-    Parameters
-    ----------
-    ttft_s : float, optional
-        Time to the first token [s].
-    tpot_s : float, optional
-        Time per output token after the first [s].
-    percentile : float, optional
-        Of the requests that must be as fast, over 0 and below 100; None: the mean request. `capacity`
-        knows means alone.
-    sure : bool
-        Hold the upper ends of the error bands to the bounds, not the estimates.
-
-    Raises
-    ------
-    ValueError
-        For a bound that is not a positive number, or a percentile out of range.
-
-    Examples
-    --------
-    >>> SLO(ttft_s=1.0, tpot_s=0.02).tpot_s
-    0.02
-    """
-
-    ttft_s: float | None = None
-    tpot_s: float | None = None
-    percentile: float | None = None
-    sure: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("ttft_s", "tpot_s"):
-            value = getattr(self, name)
-            if value is None:
-                continue
-            if not 0.0 < number(value) < np.inf:
-                raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
-        share = self.percentile
-        if share is not None and not 0.0 < number(share) < 100.0:
-            raise ValueError(
-                f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
-            )
-        if not isinstance(self.sure, (bool, np.bool_)):
-            raise ValueError(f"sure is {self.sure!r}; allowed: True or False")
+__all__ = ["capacity"]
 
 
 # Replicas are not asked to hold more requests in flight than this.
@@ -89,7 +42,7 @@ def capacity(
     power: str = "provisioned",
     pue: float = 1.2,
 ) -> xr.Dataset:
-    """The most load of one replica that meets an objective on mean times.
+    """The most load of one replica that meets an objective: requests in flight, or arrivals per second.
 
     Both times grow with the requests in flight, so the most is found by halving an interval of whole
     numbers. No more than 2**24 = 16,777,216 requests are looked at: an objective that these meet has that
@@ -105,37 +58,50 @@ def capacity(
     Returns
     -------
     xarray.Dataset
-        `curve` at the largest ``concurrency`` that meets the objective, without a dimension. Where not
-        even one request does, or none fits, ``concurrency`` is 0 and all else NaN.
+        `curve` at the largest ``concurrency`` that meets the objective on mean times, without a dimension.
+        Where not even one request does, or none fits, ``concurrency`` is 0 and all else NaN. Of an
+        objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals.
 
     Raises
     ------
     KeyError, ValueError, TypeError
         As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, asks for a
-        percentile, or is to be sure of times whose error band is unknown (``fidelity="datasheet"``).
+        percentile other than 50, 90 or 99, or is to be sure of times whose error band is unknown (those of
+        ``fidelity="datasheet"``, and percentiles).
 
     Examples
     --------
     >>> most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(tpot_s=0.02))
     >>> bool(most.tpot_s <= 0.02), int(most.concurrency) > 64
     (True, True)
+    >>> most = capacity("H200-SXM", "Llama-3.1-8B", None, SLO(ttft_s=0.5, percentile=99))
+    >>> bool(most.ttft_p99_s <= 0.5 < 2 * most.ttft_p99_s)
+    True
     """
     if not isinstance(slo, SLO):
         raise TypeError(f"slo is {slo!r}; allowed: an SLO")
-    if slo.ttft_s is None and slo.tpot_s is None:
-        raise ValueError("slo has neither ttft_s nor tpot_s; allowed: at least one bound")
-    if slo.percentile is not None:
+    if not slo.bounds:
+        raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
+    if slo.percentile is not None and slo.percentile not in PERCENTILES:
         raise ValueError(
-            f"percentile is {slo.percentile!r}; allowed: None, as the closed form gives means"
+            f"percentile is {slo.percentile!r}; allowed: 50, 90, 99, or None for the mean request"
         )
 
     on = deployment(device, model, plan, fidelity)
     load = as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
+    if slo.percentile is not None:
+        if slo.sure:
+            raise ValueError(
+                "sure is True with a percentile, whose error band is unknown; allowed: False"
+            )
+        said = fidelity if isinstance(fidelity, str) else fidelity.name
+        return open_capacity(on, Shape(load.input_tokens, load.output_tokens), slo, said)
     if slo.sure:
         _check_bands(slo, on.calibration)
     end = "_high_s" if slo.sure else "_s"
     bounds = {f"{name}{end}": getattr(slo, f"{name}_s") for name in ("ttft", "tpot")}
+    bounds["latency_s"] = slo.e2e_s
 
     def meets(users: float) -> bool:
         values = evaluate([on], load, np.array([users]), power, pue)
@@ -155,7 +121,8 @@ def capacity(
 
 def _check_bands(slo: SLO, known: Calibration) -> None:
     """Reject an objective that is to be sure of times whose error band is unknown."""
-    for name, band in (("ttft_s", known.ttft_band), ("tpot_s", known.error_band)):
+    bands = {"ttft_s": known.ttft_band, "tpot_s": known.error_band, "e2e_s": np.nan}
+    for name, band in bands.items():
         if getattr(slo, name) is not None and not np.isfinite(band):
             raise ValueError(
                 f"sure is True with {name} and fidelity {known.name!r}, whose error band is unknown; "

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
+from tokenroof.serving.open_curve import open_table
 from tokenroof.serving.room import why_not
+from tokenroof.serving.twin import Shape, shape_of
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.requests.record import Requests
+    from tokenroof.serving.simulation.scheduler import Scheduler
 
 __all__ = ["curve", "table_of"]
 
@@ -35,8 +39,11 @@ def curve(
     fidelity: str | Calibration = "calibrated",
     power: str = "provisioned",
     pue: float = 1.2,
+    rate: ArrayLike | None = None,
+    load: Requests | None = None,
+    scheduler: Scheduler | None = None,
 ) -> xr.Dataset:
-    """Latency and throughput of one replica against concurrency, in closed loop.
+    """Latency and throughput of one replica against concurrency, or against the rate of arrivals.
 
     Parameters
     ----------
@@ -56,12 +63,23 @@ def curve(
         constant per device, whatever the load.
     pue : float
         Facility power over IT power [1].
+    rate : array_like, 1-d, optional
+        Open loop: requests that arrive at random, per second [1/s], in place of `concurrency`.
+    load : Requests, optional
+        Open loop with the lengths of these requests, and the spread of the gaps between them, in place of
+        `input_tokens` and `output_tokens`; at their own rate, where `rate` is not given.
+    scheduler : Scheduler, optional
+        Whose limits hold in open loop; vLLM's newest by default.
 
     Returns
     -------
     xarray.Dataset
-        Over ``concurrency``, with units in ``attrs``. Requests beyond the cache's memory queue, and
-        their wait is part of ``ttft_s``. Where weights and one request's cache do not fit, ``fits`` is
+        Over ``concurrency``, or ``rate``, with units in ``attrs``. In open loop ``ttft_s``, ``tpot_s`` and
+        ``e2e_s`` have ``p50``, ``p90`` and ``p99`` beside them (``ttft_p99_s``); ``means_hold`` and
+        ``percentiles_hold`` say where they were within 10 and 20 % of simulations; at a rate that cannot be
+        borne times are NaN and ``growth_per_s`` says how fast the queue grows.
+        In closed loop requests beyond the cache's memory queue, and their wait is part of ``ttft_s``.
+        Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is
         needed (`plan_that_fits` names a plan).
 
@@ -89,10 +107,17 @@ def curve(
     >>> table = curve("H200-SXM", "Llama-3.1-8B", concurrency=[1, 64])
     >>> bool(table.output_throughput[1] > 10 * table.output_throughput[0])
     True
+    >>> table = curve("H200-SXM", "Llama-3.1-8B", rate=[0.5, 4.0])
+    >>> bool(table.ttft_p99_s[1] > table.ttft_p50_s[1] > table.ttft_p50_s[0])
+    True
     """
     on = deployment(device, model, plan, fidelity)
-    load, users = as_load(input_tokens, output_tokens), as_concurrency(concurrency)
-    return table_of(on, load, users, fidelity, *as_power(power, pue))
+    sizes, users = as_load(input_tokens, output_tokens), as_concurrency(concurrency)
+    if rate is not None or load is not None:
+        shape = Shape(sizes.input_tokens, sizes.output_tokens) if load is None else shape_of(load)
+        said = fidelity if isinstance(fidelity, str) else fidelity.name
+        return open_table(on, shape, rate, scheduler, said)
+    return table_of(on, sizes, users, fidelity, *as_power(power, pue))
 
 
 def table_of(

@@ -24,6 +24,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "latency and throughput of a replica against concurrency",
         "tokenroof curve H200-SXM Llama-3.3-70B --tp 8 --weights fp8 --concurrency 1,16,256",
     ),
+    "simulate": (
+        "an engine's scheduler played over a load or a trace: percentiles, goodput, a verdict",
+        "tokenroof simulate H200-SXM Llama-3.1-8B --rate 10 --spread 1 --seeds 3",
+    ),
     "economics": (
         "a factory year by year: cash flow, present value, returns, levelised costs",
         "tokenroof economics --scenario mine.toml --set site.power_mw=20",

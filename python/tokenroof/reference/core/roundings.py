@@ -180,3 +180,18 @@ def power(x: float, exponent: float) -> float:
     off = abs(y) * (FUNCTION_ULPS + 2.0) * 2.0**-52
     off += abs(float(exponent)) * error_of(x) / float(x) + error_of(exponent) * abs(math.log(x))
     return _function(value, value * math.expm1(off) + _of_positive(y) + 2.0**-52)
+
+
+def exponential(y: float) -> float:
+    """exp(y)."""
+    value = math.exp(y)
+    return _function(value, value * math.expm1(error_of(y)))
+
+
+def root(x: float) -> float:
+    """The square root, which is the nearest number in both."""
+    value, error = math.sqrt(x), error_of(x)
+    if error == 0.0:
+        return value
+    least = float(x) - error
+    return _rounded(value, value - math.sqrt(least) if least > 0.0 else math.sqrt(float(x) + error))

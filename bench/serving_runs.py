@@ -1,0 +1,82 @@
+"""A recorded run against the simulator: ``python bench/serving_runs.py FOLDER --device D --model M``.
+
+FOLDER has ``requests.jsonl``, a JSON object a request: input_toks, output_toks, queued_ts, scheduled_ts,
+first_token_ts, last_token_ts [s, of one clock]; and ``meta.json`` with engine_kwargs and kv_cache. The device
+is not profiled: its steps are the catalogue's. Times count from queued_ts, where the engine saw a request;
+``--host-us`` is the engine's own time a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+import tokenroof as tr
+from tokenroof.serving import Scheduler, simulate, summary
+
+FIELDS = (
+    "arrival_ns",
+    "scheduled_ns",
+    "first_token_ns",
+    "last_token_ns",
+    "input_tokens",
+    "output_tokens",
+)
+
+
+def recorded(path: Path) -> np.ndarray:
+    """The run's requests as a simulation's records, in the order of arrival."""
+    rows = sorted(map(json.loads, path.read_text().splitlines()), key=lambda row: row["queued_ts"])
+    clocks = "queued_ts", "scheduled_ts", "first_token_ts", "last_token_ts"
+    out = np.zeros(len(rows), [(name, np.int64) for name in FIELDS])
+    for i, row in enumerate(rows):
+        times = [round(1e9 * (row[name] - rows[0]["queued_ts"])) for name in clocks]
+        out[i] = (*times, row["input_toks"], row["output_toks"])
+    return out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--replicas", type=int, help="data-parallel ranks as replicas; as recorded")
+    parser.add_argument("--num-blocks", type=int, help="where the run does not say")
+    parser.add_argument("--host-us", type=int, default=0)
+    asked = parser.parse_args()
+    meta = json.loads((asked.folder / "meta.json").read_text())
+    real = recorded(asked.folder / "requests.jsonl")
+    engine = meta["engine_kwargs"]
+    ranks = asked.replicas or engine["data_parallel_size"]
+    blocks = asked.num_blocks or meta.get("kv_cache", {}).get("num_gpu_blocks")
+    knobs = {"num_blocks": blocks} if blocks else {}
+    scheduler = Scheduler.preset(
+        "vllm-0.19", max_num_batched_tokens=engine["max_num_batched_tokens"],
+        max_num_seqs=engine["max_num_seqs"], host_ns=1000 * asked.host_us, **knobs,
+    )  # fmt: skip
+    load = {
+        "arrival_ns": real["arrival_ns"] - real["arrival_ns"].min(),
+        "input_tokens": real["input_tokens"], "output_tokens": real["output_tokens"],
+    }  # fmt: skip
+    plan = tr.Plan(tp=engine["tensor_parallel_size"], weights="bf16")
+    run = simulate(asked.device, asked.model, plan, load, scheduler, replicas=ranks, router="least_loaded",
+                   signal_age_s=0.1)  # fmt: skip
+    mine, theirs = summary(run.requests), summary(real)
+    print(f"{'':24s}{'measured':>12s}{'simulated':>12s}{'off':>9s}")
+    for name in ("ttft_s", "tpot_s", "e2e_s"):
+        for p in ("mean", "p50", "p90", "p99"):
+            a, b = theirs[name][p], mine[name][p]
+            print(f"{name + ' ' + p:24s}{a:12.4f}{b:12.4f}{100 * (b / a - 1):+8.1f} %")
+    for name in ("output_throughput", "request_throughput"):
+        a, b = theirs[name], mine[name]
+        print(f"{name:24s}{a:12.4f}{b:12.4f}{100 * (b / a - 1):+8.1f} %")
+    print(run.verdict, run.totals)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+// A replica whose requests arrive at random: the mean and the percentiles of what they see, in closed form.
+//
+// Requests in service share the engine's steps: with n of them a request's answer takes output steps of s(n) and
+// the prompts of n requests, w each, pass meanwhile, so that
+//     mu(n) = n / (output s(n) + n w)
+// leave in a second. How many there are is a birth-death chain of these rates, whatever the lengths' distribution
+// [C79]; beyond the places of the batch they queue. Decode steps that carry the prompts which came in the step
+// before last t = s + w Poisson(lambda t): of such a step an arrival sees the rest, as a random point in time
+// does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
+// for each time that the budget of tokens cuts what is ahead of it. Three moments of the sum give a lognormal
+// with an origin, and that the percentiles. A long step of one's own lets more prompts into the next ones. A wait
+// for a place is exponential, weighted between those of M/D/c [C76] and M/M/c [K86].
+//   [C79] Cohen, The multiple phase service network with generalized processor sharing, Acta Informatica 12, 1979.
+//   [I21] Inoue, Queueing analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147.
+//   [C76] Cosmetatos, Some approximate equilibrium results for the multi-server queue M/G/r, OR Quarterly 27, 1976.
+//   [K86] Kimura, A two-moment approximation for the mean waiting time in the GI/G/s queue, Management Science 32, 1986.
+#pragma once
+#include "tokenroof/core/special.hpp"
+
+// clang-format off
+// Of a plan: seconds that a prompt adds; tokens and squared coefficients of variation of prompts and answers; tokens
+// that a step may carry; the squared coefficient of variation of the gaps between arrivals; steps that a loop has
+// decided before it sees an arrival: 0, or 1 of an asynchronous one.
+#define TR_OPEN_LOOP_INPUTS(X) \
+    X(prompt_s) X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(arrival_cv2) X(lag)
+#define TR_OPEN_LOOP_FIELDS(X) \
+    X(load) X(running) X(waiting) X(waits) X(prompt_load) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99) \
+    X(tpot) X(tpot_p50) X(tpot_p90) X(tpot_p99) X(e2e) X(e2e_p50) X(e2e_p90) X(e2e_p99)
+// clang-format on
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+#define TR_NAME(name) name,
+namespace open_loop_input { enum Field : int { TR_OPEN_LOOP_INPUTS(TR_NAME) count }; }
+namespace open_loop_field { enum Field : int { TR_OPEN_LOOP_FIELDS(TR_NAME) count }; }
+#undef TR_NAME
+
+// Standard normal deviates of the 90th and the 99th percentile.
+constexpr double deviate_p90 = 1.2815515655446004, deviate_p99 = 2.3263478740408408;
+// Share of the variance of s(n) that remains in the mean over a request's life, in which n forgets itself once:
+// 2 (x - 1 + exp(-x)) / x^2 at x = 1.
+constexpr double life_share = 0.7357588823428847;
+
+// Mean, variance and third central moment of a sum of independent parts.
+template <class V> struct Moments { V mean, variance, third; };
+
+// A lognormal with an origin that has these moments: its percentile of a standard normal deviate.
+template <class V> struct Percentiles {
+    V origin, scale, spread, flat;
+    TR_HD explicit Percentiles(const Moments<V>& m) {
+        const V one = splat<V>(1.0), tiny = splat<V>(1e-60);
+        const V deviation = square_root(m.variance > tiny ? m.variance : tiny);
+        V skew = m.third / (deviation * deviation * deviation);
+        skew = skew > splat<V>(0.01) ? skew : splat<V>(0.01);
+        skew = skew < splat<V>(20.0) ? skew : splat<V>(20.0);
+        // skew = 3 cv + cv^3
+        const V u = exponential(log_positive((skew + square_root(skew * skew + 4.0)) * 0.5) * (1.0 / 3.0));
+        const V cv = u - one / u;
+        const V square = log_positive(one + cv * cv);
+        const V mean = deviation / cv;
+        origin = m.mean - mean;
+        spread = square_root(square);
+        scale = mean * exponential(square * -0.5);
+        flat = m.mean;
+    }
+    TR_HD V at(double deviate) const { return origin + scale * exponential(spread * deviate); }
+};
+
+// How many requests are in service and in the queue, at one rate of arrivals.
+template <class V> struct Population {
+    V idle, running, waiting, waits, ratio, step, step2, seen, seen2, beside;
+};
+
+// work: of n = 1 .. places, output s(n) / n + w: seconds of the engine a request; steps: s(0) .. s(places), s(0) of a
+// step that carries a prompt alone, without what the prompt adds. In blocks of eight, so that weights far beyond
+// the crest end the sum and large ones are scaled.
+template <class V>
+TR_HD Population<V> open_loop_population(const double* steps, const double* work, long long places, V rate) {
+    const V zero = splat<V>(0.0), one = splat<V>(1.0);
+    V weight = one, idle = one, total = one, first = zero, time = zero, time2 = zero, seen = zero, seen2 = zero;
+    V beside = splat<V>(steps[0]), last = zero;
+    const V ratio = rate * work[places - 1];
+    for (long long n = 1; n <= places; ++n) {
+        weight = weight * (rate * work[n - 1]);
+        const V full = n == places ? weight / (one - ratio) : weight;
+        const double s = steps[n];
+        const V of_time = full * s, of_many = full * double(n);
+        total += full;
+        first += of_many;
+        time += of_time;
+        time2 += of_time * s;
+        seen += of_many * s;
+        seen2 += of_many * s * s;
+        beside += of_time;
+        last = n == places ? full : last;
+        if (n % 8 == 0 && n < places) {
+            const V scale = weight > splat<V>(1e200) ? splat<V>(1e-200) : one;
+            weight = weight * scale, idle = idle * scale, total = total * scale, first = first * scale;
+            time = time * scale, time2 = time2 * scale, seen = seen * scale, seen2 = seen2 * scale;
+            beside = beside * scale;
+            weight = weight * 1e20 < total ? zero : weight;
+        }
+    }
+    Population<V> p;
+    const V busy = total - idle, some = first > zero ? first : one;
+    p.idle = idle / total;
+    p.running = first / total;
+    p.waits = last / total;
+    p.ratio = ratio;
+    p.waiting = p.waits * ratio / (one - ratio);
+    p.step = busy > zero ? time / busy : splat<V>(steps[1]);
+    p.step2 = busy > zero ? time2 / busy : splat<V>(steps[1] * steps[1]);
+    p.seen = first > zero ? seen / some : splat<V>(steps[1]);
+    p.seen2 = first > zero ? seen2 / some : splat<V>(steps[1] * steps[1]);
+    p.beside = beside / total;
+    return p;
+}
+
+template <class V> TR_HD V positive_part(V x) { return x > splat<V>(0.0) ? x : splat<V>(0.0); }
+
+// Steps that a prompt and what is ahead of it take: the mean of ceil(x / budget), x normal, by the logistic curve.
+template <class V> TR_HD V open_loop_steps(V tokens, V deviation, V budget) {
+    V steps = splat<V>(1.0);
+    const V width = deviation * 0.5513 + budget * 1e-9;
+    for (int j = 1; j <= 5; ++j) {
+        V y = (budget * double(j) - tokens) / width;
+        y = y < splat<V>(700.0) ? y : splat<V>(700.0);
+        y = y > splat<V>(-700.0) ? y : splat<V>(-700.0);
+        steps += splat<V>(1.0) / (splat<V>(1.0) + exponential(y));
+    }
+    return steps;
+}
+
+// The first token: rest of a step, the others' prompts, the own step with its prompt, further ones.
+// `later`: what a request's own step adds to those after it.
+template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Population<V>& p, V rate, V& later) {
+    const V one = splat<V>(1.0);
+    const double w = in[open_loop_input::prompt_s], spread = 1.0 + in[open_loop_input::input_cv2];
+    const double w2 = w * w * spread, w3 = w * w * w * spread * spread * spread;
+    const double w4 = w * w * w * w * (spread * spread * spread) * (spread * spread * spread);
+    const V load = rate * w, busy = one - p.idle, pace = rate * w2;
+    // a decode step and the prompts that came in the one before: its cumulants
+    const V steps2 = positive_part(p.step2 - p.step * p.step);
+    const V mean = p.step / (one - load);
+    const V variance = mean * pace / (one - load * load) + steps2 / ((one - load) * (one - load));
+    const V third = (rate * mean * w3 + pace * load * variance * 3.0) / (one - load * load * load);
+    const V fourth = (rate * mean * w4 + rate * load * variance * (4.0 * w3) + pace * pace * variance * 3.0 +
+                      pace * load * load * third * 6.0) /
+                     (one - load * load * load * load);
+    // the same, seen by an arrival
+    const V tilt = variance / mean;
+    const V seen = mean + tilt;
+    const V seen_variance = positive_part(variance + third / mean - tilt * tilt);
+    const V seen_third = positive_part(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0);
+    // what is ahead in the budget of tokens
+    const double input = in[open_loop_input::input];
+    const V budget = max_nan(splat<V>(in[open_loop_input::budget]) - p.running, one);
+    const V ahead = busy * rate * seen * 0.5;
+    const V tokens2 = (ahead * spread + in[open_loop_input::input_cv2]) * (input * input);
+    const V steps = open_loop_steps<V>((one + ahead) * input, square_root(tokens2), budget);
+    const V more = steps - 1.0;
+    const V more2 = steps < splat<V>(2.0) ? more * (one - more) : tokens2 / (budget * budget);
+    const double lag = in[open_loop_input::lag];
+    const V others = seen * 0.5 + load * seen + mean * lag;
+    const double own2 = w2 - w * w;
+    const V cross = steps > splat<V>(1.2)
+                        ? p.step / budget * (2.0 * input * w * in[open_loop_input::input_cv2]) : splat<V>(0.0);
+    later = positive_part(p.beside + w + load * seen - mean) * load / (one - load);
+    Moments<V> m;
+    m.mean = busy * others + p.beside + w + more * p.step;
+    m.variance = busy * (seen_variance * (load + load * load + 0.25) + (seen * seen + seen_variance) * (1.0 / 12.0) +
+                         pace * seen + variance * lag) +
+                 busy * p.idle * (others * others) + own2 + steps2 + p.step * p.step * more2 + cross;
+    const V half = load + 0.5;
+    m.third = busy * (third * lag + rate * seen * w3 + half * half * half * seen_third + half * seen_variance * pace * 3.0) +
+              (w3 - 3.0 * w * w2 + 2.0 * (w * w * w));
+    return m;
+}
+
+// Time per token after the first: n as a request sees it, and the prompts of its life.
+template <class V> TR_HD Moments<V> open_loop_token(const double* in, const Population<V>& p, V rate) {
+    const V one = splat<V>(1.0);
+    const double w = in[open_loop_input::prompt_s], spread = 1.0 + in[open_loop_input::input_cv2];
+    const double short_ = (1.0 + in[open_loop_input::output_cv2]) / in[open_loop_input::output]; // E[1 / output]
+    const V left = one / (one - rate * w);
+    Moments<V> m;
+    m.mean = p.seen * left;
+    m.variance = (positive_part(p.seen2 - p.seen * p.seen) * life_share + rate * m.mean * (w * w * spread * short_)) *
+                 left * left;
+    m.third = rate * m.mean * (w * w * w * (spread * spread * spread) * (short_ * short_ * (1.0 + in[open_loop_input::output_cv2]))) *
+              left * left * left;
+    return m;
+}
+
+template <class V> TR_HD V ninth(V base, V mean, V tail) {
+    const V apart = base - mean;
+    return mean + square_root(apart * apart + tail * tail);
+}
+
+template <class V> TR_HD V open_loop_tail(V waits, double share, V pace) {
+    const V odds = waits / share, two = odds * odds, four = two * two;
+    return log1p_lanes(four * four) / (pace * 8.0);
+}
+
+// A wait over that of exponential services: between M/D/c and M/M/c by the variation of services, and of gaps.
+template <class V> TR_HD V open_loop_wait(V ratio, long long places, double arrival_cv2, double service_cv2) {
+    const double c = double(places);
+    const V fixed = ((splat<V>(1.0) - ratio) * ((c - 1.0) * (square_root(4.0 + 5.0 * c) - 2.0)) / (ratio * (16.0 * c)) + 1.0) * 0.5;
+    const V least = fixed < splat<V>(1.0) ? fixed : splat<V>(1.0);
+    return least * (1.0 - service_cv2) + (service_cv2 + 0.5 * (arrival_cv2 - 1.0));
+}
+
+// Everything, of one plan at one rate, into f; NaN where the replica cannot keep up, but for `load`.
+template <class V>
+TR_HD void open_loop(const double* steps, const double* work, long long places, const double* in, V rate, V* f) {
+    const V one = splat<V>(1.0), nan = splat<V>(not_a_number()), zero = splat<V>(0.0);
+    const V load = rate * work[places - 1], prompts = rate * in[open_loop_input::prompt_s];
+    const V ok = rate > zero ? (load < one ? one : nan) : nan;
+    const V at = ok == ok ? rate : splat<V>(0.5 / work[places - 1]);
+    const Population<V> p = open_loop_population<V>(steps, work, places, at);
+    V later;
+    const Moments<V> first = open_loop_first<V>(in, p, at, later);
+    Moments<V> token = open_loop_token<V>(in, p, at);
+    const V plain = token.mean;
+    token.mean = plain + later * ((1.0 + in[open_loop_input::output_cv2]) / in[open_loop_input::output]);
+    const Percentiles<V> of_first(first), of_token(token);
+    const V wait_share = open_loop_wait<V>(p.ratio, places, in[open_loop_input::arrival_cv2], in[open_loop_input::output_cv2]);
+    const V queue = p.waiting / at * wait_share;
+    const V pace = (one - p.ratio) / (wait_share * work[places - 1]); // of a wait's exponential tail
+    const double output = in[open_loop_input::output], after = output - 1.0, cv2 = in[open_loop_input::output_cv2];
+    Moments<V> whole;
+    whole.mean = first.mean + queue + plain * after + later;
+    const V scaled = plain * output;
+    const V queue2 = queue * (splat<V>(2.0) / pace - queue);
+    whole.variance = first.variance + queue2 + token.variance * (after * after) + scaled * scaled * cv2;
+    whole.third = first.third + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2);
+    const Percentiles<V> of_whole(whole);
+    f[open_loop_field::load] = rate >= zero ? load : nan;
+    f[open_loop_field::running] = p.running * ok;
+    f[open_loop_field::waiting] = p.waiting * ok;
+    f[open_loop_field::waits] = p.waits * ok;
+    f[open_loop_field::prompt_load] = prompts * ok;
+    f[open_loop_field::queue] = queue * ok;
+    f[open_loop_field::ttft] = (first.mean + queue) * ok;
+    f[open_loop_field::ttft_p50] = (of_first.at(0.0) + open_loop_tail<V>(p.waits, 0.5, pace)) * ok;
+    f[open_loop_field::ttft_p90] =
+        ninth<V>(of_first.at(deviate_p90), first.mean, open_loop_tail<V>(p.waits, 0.1, pace)) * ok;
+    f[open_loop_field::ttft_p99] =
+        ninth<V>(of_first.at(deviate_p99), first.mean, open_loop_tail<V>(p.waits, 0.01, pace)) * ok;
+    f[open_loop_field::tpot] = token.mean * ok;
+    f[open_loop_field::tpot_p50] = of_token.at(0.0) * ok;
+    f[open_loop_field::tpot_p90] = of_token.at(deviate_p90) * ok;
+    f[open_loop_field::tpot_p99] = of_token.at(deviate_p99) * ok;
+    f[open_loop_field::e2e] = whole.mean * ok;
+    f[open_loop_field::e2e_p50] = of_whole.at(0.0) * ok;
+    f[open_loop_field::e2e_p90] = of_whole.at(deviate_p90) * ok;
+    f[open_loop_field::e2e_p99] = of_whole.at(deviate_p99) * ok;
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof

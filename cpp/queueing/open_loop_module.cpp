@@ -1,0 +1,123 @@
+// Open loops over plans and rates, on threads without the GIL.
+#include "queueing/open_loop_module.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "isa.hpp"
+#include "python/workers.hpp"
+#include "queueing/open_loop_table.hpp"
+
+namespace py = pybind11;
+
+namespace tokenroof {
+
+#ifdef TR_HAS_x86_64_v4
+namespace x86_64_v4 { extern const OpenLoopTable open_loop_table; }
+#endif
+#ifdef TR_HAS_x86_64_v3
+namespace x86_64_v3 { extern const OpenLoopTable open_loop_table; }
+#endif
+inline namespace generic { extern const OpenLoopTable open_loop_table; }
+
+namespace {
+
+const OpenLoopTable& open_loop_table_of(const std::string& name) {
+#ifdef TR_HAS_x86_64_v4
+    if (name == "x86_64_v4" && __builtin_cpu_supports("x86-64-v4")) return x86_64_v4::open_loop_table;
+#endif
+#ifdef TR_HAS_x86_64_v3
+    if (name == "x86_64_v3" && __builtin_cpu_supports("x86-64-v3")) return x86_64_v3::open_loop_table;
+#endif
+    if (name == "generic") return generic::open_loop_table;
+    throw py::value_error("isa is '" + name + "'; allowed: the instruction sets of this machine");
+}
+
+// A contiguous matrix of numbers with so many rows; columns 0: any.
+double* matrix(const py::buffer& buffer, const char* name, long long rows, long long columns, bool writable,
+               py::buffer_info& info) {
+    info = buffer.request(writable);
+    const bool packed = info.ndim == 2 && info.format == py::format_descriptor<double>::format() &&
+                        info.shape[0] == rows && (columns == 0 || info.shape[1] == columns) &&
+                        (info.size == 0 || (info.strides[1] == py::ssize_t(sizeof(double)) &&
+                                            info.strides[0] == info.shape[1] * py::ssize_t(sizeof(double))));
+    if (!packed)
+        throw py::value_error(std::string(name) + " is no contiguous matrix of " + std::to_string(rows) + " x " +
+                              (columns ? std::to_string(columns) : std::string("any")) + " numbers");
+    return static_cast<double*>(info.ptr);
+}
+
+// steps (plans, places + 1), inputs (plans, k), rates (plans, n) -> out (plans, n * fields).
+void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buffer& inputs, const py::buffer& rates,
+                  const py::buffer& out, int threads) {
+    const OpenLoopTable& table = open_loop_table_of(isa);
+    if (threads < 1 || threads > 4096)
+        throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 1 to 4096");
+    py::buffer_info held[4];
+    const auto shape = rates.request().shape;
+    const long long plans = shape.empty() ? 0 : shape[0];
+    const double* r = matrix(rates, "rates", plans, 0, false, held[0]);
+    const long long n = held[0].shape[1];
+    const double* s = matrix(steps, "steps", plans, 0, false, held[1]);
+    const long long places = held[1].shape[1] - 1;
+    if (places < 1) throw py::value_error("steps have no place; allowed: at least two numbers a plan");
+    const double* in = matrix(inputs, "inputs", plans, open_loop_input::count, false, held[2]);
+    double* to = matrix(out, "out", plans, n * open_loop_field::count, true, held[3]);
+    std::atomic<long long> next{0};
+    volatile bool stop = false;
+    const long long chunk = std::max<long long>(8, 65536 / places / 8 * 8), chunks = n ? (n + chunk - 1) / chunk : 0;
+    auto run = [&] {
+        std::vector<double> work(static_cast<std::size_t>(places));
+        for (long long before = -1; !stop;) {
+            const long long at = next.fetch_add(1);
+            if (at >= plans * chunks) break;
+            const long long plan = at / chunks, start = at % chunks * chunk;
+            const double* own = in + plan * open_loop_input::count;
+            const double* steps_of = s + plan * (places + 1);
+            if (plan != before)
+                for (long long k = 1; k <= places; ++k)
+                    work[static_cast<std::size_t>(k - 1)] = own[open_loop_input::output] * steps_of[k] / double(k) +
+                                                            own[open_loop_input::prompt_s];
+            before = plan;
+            const OpenLoopJob job{steps_of, work.data(), places, own, r + plan * n + start, std::min(chunk, n - start),
+                                  to + (plan * n + start) * open_loop_field::count};
+            table.rates(&job);
+        }
+    };
+    if (threads == 1 && plans * n * places < (1LL << 24)) { // some 10 ms: not worth a thread
+        const py::gil_scoped_release release;
+        run();
+        return;
+    }
+    run_workers(threads, stop, run, [](bool) {});
+}
+
+constexpr const char* open_loop_inputs[] = {
+#define TR_QUOTE(name) #name,
+    TR_OPEN_LOOP_INPUTS(TR_QUOTE)
+#undef TR_QUOTE
+};
+constexpr const char* open_loop_fields[] = {
+#define TR_QUOTE(name) #name,
+    TR_OPEN_LOOP_FIELDS(TR_QUOTE)
+#undef TR_QUOTE
+};
+
+template <std::size_t N> py::tuple quoted(const char* const (&list)[N]) {
+    py::tuple out(N);
+    for (std::size_t i = 0; i < N; ++i) out[i] = py::str(list[i]);
+    return out;
+}
+
+} // namespace
+
+void register_queueing(py::module_& m) {
+    m.attr("OPEN_LOOP_INPUTS") = quoted(open_loop_inputs);
+    m.attr("OPEN_LOOP_FIELDS") = quoted(open_loop_fields);
+    m.def("open_loop", &open_loop_of, py::arg("isa"), py::arg("steps"), py::arg("inputs"), py::arg("rates"),
+          py::arg("out"), py::arg("threads"));
+}
+
+} // namespace tokenroof

@@ -1,0 +1,390 @@
+// What both ways of playing a call share: its opening, the waiting queue, blocks, and the outputs.
+#include "simulate/replica.hpp"
+
+namespace tokenroof::simulate {
+
+// Preemptions without a token between them, after which an engine is taken to go in circles: what is sampled
+// stays, so that whoever makes headway samples sooner or later.
+constexpr i64 most_fruitless = 20000;
+
+Replica::Replica(const Config& config, const Requests& all, const Results& out, const StepClock& clock,
+                 Record* record, i32 number, bool tracking, i64 most_outputs)
+    : config_(config), all_(all), out_(out), clock_(clock), record_(record), number_(number),
+      unit_blocks_(all.block_hashes ? all.hash_block / config.block_size : 1), tracking_(tracking),
+      extents_(config.enable_prefix_caching && !tracking && !config.priority),
+      waiting_(all, out.arrival_ns, config.priority), free_(config.num_blocks - 1),
+      last_prefill_(-config.prefill_schedule_interval) {
+    if (tracking_) pool_.reset(config.num_blocks, config.before_0_20, unit_blocks_);
+    if (extents_) list_.reset(config.num_blocks - 1, config.before_0_20);
+    const auto size = static_cast<std::size_t>(config.block_size);
+    class_count_.assign(size, 0);
+    class_head_.assign(size, -1);
+    class_tail_.assign(size, -1);
+    wheel_.assign(std::bit_ceil(static_cast<u64>(most_outputs + 4)), -1);
+}
+
+// A request that the input processor refuses never gets here.
+void Replica::deliver(i32 request) {
+    out_.replica[request] = number_;
+    waiting_.add(request);
+    totals_.peak_waiting = std::max(totals_.peak_waiting, waiting_.size());
+}
+
+// Calls the scheduler until as many batches are in flight as the loop holds, or nothing can be scheduled:
+// then the loop waits for the batch in flight, whoever arrives meanwhile.
+void Replica::schedule(i64 now) {
+    if ((batches_ > 0 && !processed_) || fruitless_ > most_fruitless) return;
+    processed_ = false;
+    const int depth = config_.asynchronous ? 2 : 1;
+    while (batches_ < depth && (running_ > 0 || !waiting_.empty()))
+        if (!call(now)) break;
+}
+
+Replica::Budget Replica::opening() const {
+    Budget budget{std::min(config_.max_num_scheduled_tokens, config_.max_num_batched_tokens),
+                  config_.long_prefill_token_threshold, false};
+    const i64 eligible = running_ + waiting_.size();
+    if (!config_.before_0_20 && eligible <= 1)
+        budget.threshold = 0;
+    else if (budget.threshold > 0 && config_.long_prefill_token_threshold_adaptive)
+        budget.threshold = std::max(budget.threshold, config_.max_num_batched_tokens / eligible);
+    return budget;
+}
+
+// One call of vLLM's schedule() [vllm/v1/core/sched/scheduler.py]; whether it scheduled tokens.
+bool Replica::call(i64 now) {
+    Budget budget = opening();
+    Batch& batch = queue_[batches_];
+    batch_ = &batch;
+    batch.entries.clear();
+    batch.number = ++batch_number_;
+    load_ = Load{};
+    preempted_in_call_ = prefill_in_call_ = sampled_in_call_ = false;
+    preempted_now_.clear();
+    now_ = now;
+    choose_path(budget);
+    batch.counted = counted_;
+    if (counted_)
+        running_counted(budget, batch);
+    else
+        running_exact(budget, batch);
+    if (!preempted_in_call_) {
+        admit(budget);
+        if (!budget.defer) capacity_bound_ = !waiting_.empty();
+    }
+    if (counted_ && load_.tokens > 0) end_tick(tick_++);
+    if (!counted_) after_exact(batch);
+    finish_batch(now, batch);
+    return load_.tokens > 0;
+}
+
+// Counters where they serve; where they do not for long, they are asked less often.
+void Replica::choose_path(Budget& budget) {
+    const bool tried = !counted_ && try_counted();
+    if (config_.prefill_schedule_interval > 1) {
+        bool decoding = steady_ + draining_ > 0;
+        if (!counted_)
+            for (i32 s = head_; s >= 0; s = sequences_[s].next) decoding = decoding || !sequences_[s].chunk;
+        budget.defer =
+            decoding && !capacity_bound_ && executed_ + 1 - last_prefill_ < config_.prefill_schedule_interval;
+    }
+    if (!counted_) return;
+    if (counted_fits(budget)) {
+        if (tried) backoff_ = std::max<i64>(1, backoff_ / 2);
+        return;
+    }
+    to_exact();
+    if (tried) backoff_ = std::min<i64>(64, 2 * backoff_);
+    patience_ = backoff_;
+}
+
+void Replica::finish_batch(i64 now, Batch& batch) {
+    totals_.preemptions += static_cast<i64>(preempted_now_.size());
+    fruitless_ = sampled_in_call_ ? 0 : fruitless_ + static_cast<i64>(preempted_now_.size());
+    if (load_.tokens == 0) {
+        if (!preempted_now_.empty()) note(now, now, batch);
+        return;
+    }
+    ++executed_;
+    if (prefill_in_call_) last_prefill_ = executed_;
+    const i64 start = std::max(now, last_end_), duration = clock_.duration(load_);
+    last_end_ = batch.end_ns = start + duration;
+    batch.tick = tick_ - 1;
+    ++batches_;
+    ++totals_.steps;
+    totals_.counted_steps += batch.counted;
+    totals_.tokens += load_.tokens;
+    totals_.busy_ns += duration;
+    totals_.end_ns = last_end_;
+    totals_.peak_running = std::max(totals_.peak_running, running_);
+    totals_.least_free = std::min(totals_.least_free, free_blocks());
+    note(now, start, batch);
+}
+
+void Replica::note(i64 now, i64 start, const Batch& batch) {
+    if (!record_ || !record_->rows_wanted) return;
+    const auto step = static_cast<i64>(record_->rows.size());
+    const i64 end = load_.tokens > 0 ? batch.end_ns : start;
+    record_->rows.push_back({now, start, end, number_, static_cast<i32>(free_blocks()),
+                             static_cast<i32>(running_), static_cast<i32>(waiting_.size()),
+                             static_cast<i32>(tracking_ ? pool_.distinct() : 0),
+                             static_cast<i32>(load_.tokens)});
+    if (record_->entries_wanted)
+        for (const Entry& e : batch.entries)
+            record_->entries.push_back({step, e.request, e.tokens, e.before});
+    for (const i32 request : preempted_now_) record_->preempted.push_back({step, request});
+}
+
+void Replica::count(const Sequence& s, i64 tokens, i64 before) {
+    load_.tokens += tokens;
+    if (before >= s.prompt) {
+        ++load_.generating;
+        load_.context += before + tokens;
+    } else {
+        ++load_.prompts;
+        load_.prompt_tokens += tokens;
+        load_.prompt_keys += tokens * (2 * before + tokens);
+    }
+}
+
+// --- the waiting queue --------------------------------------------------------------------------------
+
+i64 Replica::known_of(i32 request) const { return all_.input_tokens[request] + out_.output_tokens[request]; }
+
+// Whole blocks at the front of a request that the table holds, in hit_; nothing is held by asking.
+i64 Replica::hits(i32 request) {
+    hit_.clear();
+    const i64 known = known_of(request), most = (known - 1) / config_.block_size;
+    if (extents_ && out_.preemptions[request] > 0) {
+        const i64 left = list_.left(sequences_[preempted_slot(request)].piece);
+        needs_tracking_ = needs_tracking_ || left > most; // one block would be there twice
+        return std::min(left, most);
+    }
+    if (!tracking_) return 0;
+    if (looked_up_ != request || looked_known_ != known) {
+        chain_.start();
+        looked_up_ = request;
+        looked_known_ = known;
+    }
+    for (i64 i = 0; i < most;) {
+        const Key key = chain_.key(all_, request, i, config_.block_size, unit_blocks_);
+        const i64 span = std::min(key.span, most - i);
+        if (!pool_.find(key, span, hit_)) break;
+        i += span;
+    }
+    return static_cast<i64>(hit_.size());
+}
+
+// Tokens of the first piece, or 0 where the request has to wait.
+i64 Replica::admissible(i32 request, i64 hit_blocks, const Budget& budget) {
+    const i64 size = config_.block_size, known = known_of(request), hit = hit_blocks * size;
+    if (budget.defer && hit < known - 1) return 0;
+    i64 tokens = known - hit;
+    if (budget.threshold > 0) tokens = std::min(tokens, budget.threshold);
+    if (!config_.enable_chunked_prefill && tokens > budget.left) return 0;
+    tokens = std::min(tokens, budget.left);
+    i64 beside = running_ > 0 ? config_.watermark_blocks : 0;
+    for (const i32 block : hit_) beside += pool_.unreferenced(block); // they leave the free list
+    if (extents_) beside += hit_blocks;
+    const i64 whole = std::min(known, config_.max_model_len), free = free_blocks();
+    if (config_.scheduler_reserve_full_isl && blocks_for(whole, size) - hit_blocks + beside > free) return 0;
+    return blocks_for(hit + tokens, size) - hit_blocks + beside > free ? 0 : tokens;
+}
+
+void Replica::admit(Budget& budget) {
+    while (budget.left > 0 && running_ < config_.max_num_active_seqs && !waiting_.empty()) {
+        const i32 request = waiting_.head();
+        if (!place(request, hits(request), budget)) break;
+    }
+}
+
+// Who was preempted last is looked for first.
+i32 Replica::preempted_slot(i32 request) const {
+    auto at = preempted_slots_.rbegin();
+    while (at->first != request) ++at;
+    return at->second;
+}
+
+i32 Replica::slot_for(i32 request) {
+    if (out_.preemptions[request] > 0) {
+        const i32 slot = preempted_slot(request);
+        std::erase(preempted_slots_, std::pair{request, slot});
+        return slot;
+    }
+    if (free_slots_.empty()) {
+        free_slots_.push_back(static_cast<i32>(sequences_.size()));
+        sequences_.emplace_back();
+    }
+    const i32 slot = free_slots_.back();
+    free_slots_.pop_back();
+    Sequence& s = sequences_[slot];
+    s.request = request;
+    s.prompt = s.known = all_.input_tokens[request];
+    s.total = std::min(s.prompt + all_.output_tokens[request], config_.max_model_len);
+    s.placeholders = 0;
+    return slot;
+}
+
+// The head of the queue becomes a running sequence, if it can.
+bool Replica::place(i32 request, i64 hit_blocks, Budget& budget) {
+    const i64 tokens = admissible(request, hit_blocks, budget), hit = hit_blocks * config_.block_size;
+    if (tokens == 0) return false;
+    const i32 slot = slot_for(request);
+    Sequence& s = sequences_[slot];
+    waiting_.drop_head();
+    s.admission = ++admissions_;
+    s.computed = hit;
+    s.held = s.entered = hit_blocks;
+    s.in_flight = 0;
+    s.chunk = false;
+    s.runs = true;
+    append(slot);
+    if (tracking_) {
+        std::swap(s.chain, chain_);
+        looked_up_ = -1;
+        s.blocks.assign(hit_.begin(), hit_.end());
+        for (const i32 block : hit_) pool_.touch(block);
+    } else if (extents_ && hit_blocks > 0) {
+        list_.take(s.piece, hit_blocks);
+        free_ -= hit_blocks;
+    }
+    grow(s, blocks_for(hit + tokens, config_.block_size) - hit_blocks);
+    enter(s, std::min(hit + tokens, s.known));
+    if (out_.scheduled_ns[request] < 0) {
+        out_.scheduled_ns[request] = now_;
+        out_.cached_tokens[request] = static_cast<i32>(hit);
+    }
+    out_.cached_total[request] += static_cast<i32>(hit);
+    prefill_in_call_ = prefill_in_call_ || hit < s.known - 1;
+    budget.left -= tokens;
+    s.last_batch = batch_->number;
+    s.last_tokens = tokens;
+    if (counted_) {
+        count(s, tokens, hit);
+        s.computed += tokens;
+        settle(slot, *batch_);
+    } else {
+        s.kind = Sequence::exact;
+        batch_->entries.push_back({slot, request, false, tokens, hit});
+    }
+    return true;
+}
+
+// --- blocks ---------------------------------------------------------------------------------------------
+
+void Replica::grow(Sequence& s, i64 count) {
+    s.held += count;
+    if (!tracking_) {
+        free_ -= count;
+        if (extents_) list_.pop(count);
+        return;
+    }
+    pool_.pop(count, s.blocks);
+}
+
+// Full blocks among the first tokens get their hash.
+void Replica::enter(Sequence& s, i64 tokens) {
+    const i64 full = tokens / config_.block_size;
+    if (s.entered >= full) return;
+    if (!tracking_) {
+        s.entered = full;
+        return;
+    }
+    while (s.entered < full) {
+        const Key key = s.chain.key(all_, s.request, s.entered, config_.block_size, unit_blocks_);
+        const i64 span = std::min(key.span, full - s.entered);
+        pool_.enter(s.blocks.data() + s.entered, key, span);
+        s.entered += span;
+    }
+}
+
+// The blocks of a sequence go to the free list; `kept` where it may come back for them.
+void Replica::give_back(Sequence& s, bool kept) {
+    if (tracking_) {
+        pool_.release(s.blocks);
+        s.blocks.clear();
+    } else {
+        free_ += s.held;
+        if (extents_) s.piece = list_.release(s.held, s.entered, kept);
+    }
+    s.held = s.entered = 0;
+}
+
+// --- the list of what runs, in the order of admission ---------------------------------------------------
+
+void Replica::append(i32 slot) {
+    Sequence& s = sequences_[slot];
+    s.previous = tail_;
+    s.next = -1;
+    (tail_ >= 0 ? sequences_[tail_].next : head_) = slot;
+    tail_ = slot;
+    ++running_;
+}
+
+void Replica::unlink(i32 slot) {
+    const Sequence& s = sequences_[slot];
+    (s.previous >= 0 ? sequences_[s.previous].next : head_) = s.next;
+    (s.next >= 0 ? sequences_[s.next].previous : tail_) = s.previous;
+    --running_;
+}
+
+// --- outputs --------------------------------------------------------------------------------------------
+
+// The oldest batch has run: its tokens are delivered, and whoever ends leaves.
+void Replica::process(std::vector<i32>& ended) {
+    Batch batch;
+    std::swap(batch, queue_[0]);
+    if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
+    processed_ = true;
+    if (batch.counted)
+        process_counted(batch, ended);
+    else
+        process_exact(batch, ended);
+    std::swap(batch, queue_[batches_]); // its room is used again
+}
+
+void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
+    for (const Entry& e : batch.entries) {
+        if (out_.status[e.request] == done) continue; // an end that was not known when this was scheduled
+        Sequence& s = sequences_[e.slot];
+        s.in_flight -= e.tokens;
+        if (!e.sampled) continue;
+        ++s.known;
+        ++out_.output_tokens[s.request];
+        if (out_.first_token_ns[s.request] < 0) out_.first_token_ns[s.request] = batch.end_ns;
+        if (s.placeholders > 0) --s.placeholders;
+        if (s.runs && config_.asynchronous)
+            enter(s, s.computed - (config_.before_0_20 ? s.placeholders : s.in_flight));
+        if (s.known >= s.total) finish(e.slot, batch.end_ns, ended);
+    }
+}
+
+void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
+    Sequence& s = sequences_[slot];
+    if (s.runs) {
+        give_back(s, false);
+        unlink(slot);
+        s.runs = false;
+    } else {
+        waiting_.remove(s.request);
+        std::erase_if(preempted_slots_, [&](const auto& p) { return p.first == s.request; });
+    }
+    s.chain.start();
+    out_.last_token_ns[s.request] = end_ns;
+    out_.status[s.request] = done;
+    ended.push_back(s.request);
+    free_slots_.push_back(slot);
+}
+
+// Nothing more will happen: what was delivered to those that are left is counted.
+void Replica::close(Status status) {
+    if (counted_) to_exact();
+    for (i32 s = head_; s >= 0; s = sequences_[s].next) {
+        out_.status[sequences_[s].request] = status;
+        out_.output_tokens[sequences_[s].request] =
+            static_cast<i32>(sequences_[s].known - sequences_[s].prompt);
+    }
+    waiting_.each([&](i32 request) { out_.status[request] = status; });
+}
+
+} // namespace tokenroof::simulate

@@ -1,0 +1,182 @@
+// One engine of vLLM: a queue, a list of what runs, blocks of KV memory, one or two batches in flight.
+//
+// Each call of schedule() is played in one of two ways with the same outcome: *exactly*, sequence by sequence
+// (replica_exact.cpp), or by *counters* (replica_counted.cpp). Counters serve while every sequence past its
+// prompt gets one token a call: then its progress is a difference of ticks, its end is known beforehand (a
+// bucket of the wheel), the blocks that a call needs are those of one residue class modulo the block size,
+// and the contexts' sum grows by their number. Where requests share blocks, the sequences of that one class
+// are visited, in their order; where none does, the free list is known by lengths alone (extents.hpp).
+#pragma once
+#include <algorithm>
+#include <vector>
+
+#include "simulate/blocks.hpp"
+#include "simulate/extents.hpp"
+#include "simulate/records.hpp"
+#include "simulate/step_clock.hpp"
+#include "simulate/waiting.hpp"
+
+namespace tokenroof::simulate {
+
+// A sequence that holds, or held, KV memory.
+struct Sequence {
+    enum Kind : signed char { exact, prefilling, steady, draining };
+    i32 request = -1, previous = -1, next = -1; // in the list of what runs
+    i64 prompt = 0, known = 0, computed = 0, total = 0;
+    i64 placeholders = 0, in_flight = 0, admission = 0, held = 0, entered = 0;
+    i64 last_batch = -1, last_tokens = 0;
+    i64 piece = -1; // of the free list, that it left when it was preempted
+    bool chunk = false, runs = false;
+    Kind kind = exact;
+    i64 joined = 0, start = 0;                // steady: computed = start + tick - joined
+    i32 wheel_next = -1;                      // of those that end at the same tick
+    i32 class_next = -1, class_previous = -1; // of those that need a block at the same ticks
+    Chain chain;
+    std::vector<i32> blocks;
+};
+
+struct Entry {
+    i32 slot, request;
+    bool sampled;
+    i64 tokens, before;
+};
+constexpr i64 was_preempted =
+    -1; // as `before`, in a batch that is played by counters: a token to who waits again
+
+struct Batch {
+    i64 number = 0, end_ns = 0, tick = 0;
+    bool counted = false;
+    std::vector<Entry> entries; // counted: first tokens, and tokens of who was preempted, alone
+};
+
+class Replica {
+  public:
+    Replica(const Config& config, const Requests& all, const Results& out, const StepClock& clock,
+            Record* record, i32 number, bool tracking, i64 most_outputs);
+
+    void deliver(i32 request);
+    void schedule(i64 now);
+    void process(std::vector<i32>& ended);
+    void coast(i64 until);
+    // When the oldest batch in flight ends; never where nothing is in flight.
+    i64 next_ns() const { return batches_ == 0 ? never : queue_[0].end_ns; }
+    // Whether it waits for someone to bring work.
+    bool idle() const { return batches_ == 0; }
+    i64 running() const { return running_; }
+    i64 waiting() const { return waiting_.size(); }
+    // Best guess of the prompt tokens of a request that are cached here.
+    i64 cached(i32 request) {
+        return config_.enable_prefix_caching && tracking_ ? hits(request) * config_.block_size : 0;
+    }
+    void close(Status status);
+    const Totals& totals() const { return totals_; }
+    // Set where counters alone cannot know which blocks a preempted request finds again.
+    bool needs_tracking() const { return needs_tracking_; }
+
+  private:
+    struct Budget {
+        i64 left, threshold;
+        bool defer;
+    };
+
+    // replica.cpp
+    Budget opening() const;
+    bool call(i64 now);
+    void choose_path(Budget& budget);
+    void admit(Budget& budget);
+    bool place(i32 request, i64 hit_blocks, Budget& budget);
+    i64 hits(i32 request);
+    i64 admissible(i32 request, i64 hit_blocks, const Budget& budget);
+    i32 slot_for(i32 request);
+    i32 preempted_slot(i32 request) const;
+    i64 known_of(i32 request) const;
+    void finish_batch(i64 now, Batch& batch);
+    void note(i64 now, i64 start, const Batch& batch);
+    void finish(i32 slot, i64 end_ns, std::vector<i32>& ended);
+    void process_exact(Batch& batch, std::vector<i32>& ended);
+    i64 free_blocks() const { return tracking_ ? pool_.free() : free_; }
+    void give_back(Sequence& s, bool kept);
+    void enter(Sequence& s, i64 tokens);
+    void grow(Sequence& s, i64 count);
+    void append(i32 slot);
+    void unlink(i32 slot);
+    void count(const Sequence& s, i64 tokens, i64 before);
+
+    // replica_exact.cpp
+    void running_exact(Budget& budget, Batch& batch);
+    bool make_room(i32 slot, i64 need, Budget& budget, Batch& batch, i64& skip);
+    i32 victim() const;
+    void preempt(i32 slot);
+    bool withdraw(i32 slot, Budget& budget, Batch& batch);
+    void after_exact(Batch& batch);
+
+    // replica_counted.cpp
+    bool try_counted();
+    bool regular() const;
+    void to_counted();
+    void to_exact();
+    void running_counted(Budget& budget, Batch& batch);
+    bool counted_fits(const Budget& budget);
+    bool counted_plan(const Budget& budget);
+    void make_room_counted();
+    void entered_by(Sequence& s) const;
+    void drop_from_wheel(i32 slot, i64 tick);
+    void allocate_counted();
+    void settle(i32 slot, Batch& batch);
+    void join(i32 slot, i64 tick);
+    void leave(Sequence& s, i64 computed);
+    void end_tick(i64 tick);
+    void process_counted(Batch& batch, std::vector<i32>& ended);
+    i64 class_of(i64 computed, i64 tick) const {
+        const i64 size = config_.block_size;
+        return ((computed - tick) % size + size) % size;
+    }
+
+    const Config& config_;
+    const Requests& all_;
+    const Results& out_;
+    const StepClock& clock_;
+    Record* record_;
+    i32 number_;
+    i64 unit_blocks_; // of a unit that is hashed together
+    bool tracking_, extents_, counted_ = false, needs_tracking_ = false, preempted_in_call_ = false,
+                              processed_ = false;
+
+    Waiting waiting_;
+    std::vector<Sequence> sequences_;
+    std::vector<i32> free_slots_;
+    std::vector<std::pair<i32, i32>> preempted_slots_; // requests that were preempted, and their slots
+    i32 head_ = -1, tail_ = -1;                        // of what runs
+    i64 running_ = 0, admissions_ = 0;
+    BlockPool pool_; // where blocks have an identity
+    Extents list_;   // where only a preempted request can find its own
+    i64 free_ = 0;
+    i32 looked_up_ = -1; // whose chain chain_ is
+    i64 looked_known_ = -1;
+    Chain chain_;
+    std::vector<i32> hit_;
+
+    Batch queue_[2];
+    int batches_ = 0;
+    Batch* batch_ = nullptr; // of the call that is being decided
+    i64 now_ = 0, batch_number_ = 0, last_end_ = 0;
+    Load load_;
+    i64 executed_ = 0, last_prefill_ = 0; // of the prefill interval
+    i64 fruitless_ = 0;                   // preemptions since the last token that was sampled
+    bool capacity_bound_ = false, prefill_in_call_ = false, sampled_in_call_ = false;
+    std::vector<i32> preempted_now_;
+
+    // counters
+    i64 tick_ = 0, steady_ = 0, contexts_ = 0, draining_ = 0;
+    std::vector<i64> class_count_;
+    std::vector<i32> class_head_, class_tail_;
+    std::vector<i32> wheel_;
+    std::vector<i32> prefilling_;
+    std::vector<i64> prefill_tokens_;
+    std::vector<i32> scratch_;
+    i64 need_ = 0, patience_ = 0, backoff_ = 1;
+
+    Totals totals_;
+};
+
+} // namespace tokenroof::simulate

@@ -1,0 +1,256 @@
+// The simulator for Python: many runs over threads, without the GIL.
+#include "simulate/simulate_module.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <cstring>
+#include <memory>
+#include <string>
+
+#include "python/workers.hpp"
+#include "simulate/system.hpp"
+
+namespace py = pybind11;
+
+namespace tokenroof {
+namespace {
+
+using simulate::i32;
+using simulate::i64;
+
+// One run: what it plays, where its outcome goes, and its record of steps.
+struct Run {
+    simulate::Plan plan;
+    simulate::Requests requests{};
+    simulate::Results results{};
+    simulate::Record record;
+    simulate::Totals totals;
+    simulate::Ending ending = simulate::interrupted;
+    bool tracking = false;
+    std::vector<py::array> held;
+};
+
+// A contiguous array of n numbers of type T, or null where there is none.
+template <class T> T* numbers(Run& run, const py::dict& from, const char* name, i64 n, bool writable) {
+    if (!from.contains(name) || from[name].is_none()) return nullptr;
+    auto array = py::cast<py::array>(from[name]);
+    if (!py::isinstance<py::array_t<T>>(array))
+        throw py::type_error(std::string(name) + " is of another type; allowed: " +
+                             py::cast<std::string>(py::str(py::dtype::of<T>())));
+    if (!(array.flags() & py::array::c_style) || (n >= 0 && array.size() != n))
+        throw py::value_error(std::string(name) + " is not a contiguous array of " + std::to_string(n) +
+                              " numbers");
+    if (writable && !array.writeable()) throw py::value_error(std::string(name) + " is read-only");
+    run.held.push_back(array);
+    return static_cast<T*>(const_cast<void*>(array.data()));
+}
+
+simulate::Config config_of(const py::dict& d) {
+    simulate::Config c{};
+#define TR_NUMBER(name) c.name = py::cast<i64>(d[#name]);
+#define TR_FLAG(name) c.name = py::cast<bool>(d[#name]);
+    TR_NUMBER(max_num_batched_tokens)
+    TR_NUMBER(max_num_scheduled_tokens)
+    TR_NUMBER(max_num_active_seqs)
+    TR_NUMBER(block_size)
+    TR_NUMBER(num_blocks)
+    TR_NUMBER(max_model_len)
+    TR_NUMBER(long_prefill_token_threshold)
+    TR_NUMBER(prefill_schedule_interval)
+    TR_NUMBER(watermark_blocks)
+    TR_FLAG(enable_chunked_prefill)
+    TR_FLAG(enable_prefix_caching)
+    TR_FLAG(scheduler_reserve_full_isl)
+    TR_FLAG(long_prefill_token_threshold_adaptive)
+    TR_FLAG(priority)
+    TR_FLAG(asynchronous)
+    TR_FLAG(before_0_20)
+    TR_FLAG(refuse_oversized)
+    c.path = py::cast<i32>(d["path"]);
+#undef TR_NUMBER
+#undef TR_FLAG
+    return c;
+}
+
+void read_clock(Run& run, const py::dict& d) {
+    simulate::StepClock& clock = run.plan.clock;
+    if (d.contains("fixed_ns")) {
+        clock.fixed_ns = py::cast<i64>(d["fixed_ns"]);
+        clock.per_token_ns = py::cast<i64>(d["per_token_ns"]);
+        clock.per_context_token_ns = py::cast<i64>(d["per_context_token_ns"]);
+        return;
+    }
+    i64 size = 1;
+    const auto axes = py::cast<std::vector<std::vector<double>>>(d["axes"]);
+    if (axes.size() != 6) throw py::value_error("axes: there are six");
+    for (int k = 0; k < 6; ++k) {
+        if (axes[k].size() < 2) throw py::value_error("axes: at least two points along each");
+        clock.axis[k] = axes[k];
+        if (k < 4) size *= static_cast<i64>(axes[k].size());
+    }
+    clock.table = numbers<double>(run, d, "table", size, false);
+    const auto plane = [&](const char* name, int rows, int columns) {
+        const auto count = static_cast<i64>(axes[rows].size() * axes[columns].size());
+        const double* found = numbers<double>(run, d, name, count, false);
+        if (!found) throw py::value_error(std::string(name) + " is missing");
+        return found;
+    };
+    clock.several = plane("several", 2, 4);
+    clock.decode = plane("decode", 5, 1);
+    if (!clock.table) throw py::value_error("table is missing");
+    clock.padded = py::cast<std::vector<double>>(d["padded"]);
+    clock.host_ns = py::cast<i64>(d["host_ns"]);
+}
+
+void read_requests(Run& run, const py::dict& d) {
+    simulate::Requests& r = run.requests;
+    r.arrival_ns = numbers<i64>(run, d, "arrival_ns", -1, false);
+    if (!r.arrival_ns) throw py::value_error("arrival_ns is missing");
+    r.count = run.held.back().size();
+    r.input_tokens = numbers<i64>(run, d, "input_tokens", r.count, false);
+    r.output_tokens = numbers<i64>(run, d, "output_tokens", r.count, false);
+    r.declared_tokens = numbers<i64>(run, d, "declared_tokens", r.count, false);
+    r.priority = numbers<i64>(run, d, "priority", r.count, false);
+    r.after = numbers<i64>(run, d, "after", r.count, false);
+    r.think_ns = numbers<i64>(run, d, "think_ns", r.count, false);
+    r.also_after = numbers<i64>(run, d, "also_after", -1, false);
+    r.also_offset = numbers<i64>(run, d, "also_offset", r.count + 1, false);
+    r.content_offset = numbers<i64>(run, d, "content_offset", r.count + 1, false);
+    r.runs = numbers<i64>(run, d, "runs", -1, false);
+    r.output_id = numbers<i64>(run, d, "output_id", r.count, false);
+    r.block_hashes = numbers<i64>(run, d, "block_hashes", -1, false);
+    r.hash_block = d.contains("hash_block") ? py::cast<i64>(d["hash_block"]) : 0;
+}
+
+void read_results(Run& run, const py::dict& d) {
+    const i64 n = run.requests.count;
+    simulate::Results& r = run.results;
+#define TR_OUT(type, name) r.name = numbers<type>(run, d, #name, n, true);
+    TR_OUT(i64, arrival_ns)
+    TR_OUT(i64, scheduled_ns)
+    TR_OUT(i64, first_token_ns)
+    TR_OUT(i64, last_token_ns)
+    TR_OUT(i32, output_tokens)
+    TR_OUT(i32, cached_tokens)
+    TR_OUT(i32, cached_total)
+    TR_OUT(i32, preemptions)
+    TR_OUT(i32, replica)
+    TR_OUT(signed char, status)
+#undef TR_OUT
+}
+
+// Whatever was written of a run is as if it had not been.
+void clear(Run& run) {
+    const simulate::Results& r = run.results;
+    for (i64 i = 0; i < run.requests.count; ++i) {
+        r.arrival_ns[i] = r.scheduled_ns[i] = r.first_token_ns[i] = r.last_token_ns[i] = -1;
+        r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.preemptions[i] = 0;
+        r.replica[i] = -1;
+        r.status[i] = simulate::waiting_for_arrival;
+    }
+    run.record.rows.clear();
+    run.record.entries.clear();
+    run.record.preempted.clear();
+}
+
+// Counters first; where a preempted request could find its own blocks again, once more with every block.
+void play(Run& run, const volatile bool& stop, std::atomic<i64>& finished) {
+    for (;;) {
+        clear(run);
+        const i64 before = finished.load();
+        simulate::System system(run.plan, run.requests, run.results, &run.record, run.tracking);
+        run.ending = system.run(stop, finished);
+        run.totals = system.totals();
+        if (!system.needs_tracking()) return;
+        finished.fetch_sub(std::min(finished.load() - before, run.requests.count), std::memory_order_relaxed);
+        run.tracking = true;
+    }
+}
+
+std::unique_ptr<Run> run_of(const py::dict& d) {
+    auto run = std::make_unique<Run>();
+    run->plan.config = config_of(py::cast<py::dict>(d["config"]));
+    read_clock(*run, py::cast<py::dict>(d["clock"]));
+    read_requests(*run, py::cast<py::dict>(d["requests"]));
+    read_results(*run, py::cast<py::dict>(d["results"]));
+    run->plan.replicas = py::cast<int>(d["replicas"]);
+    run->plan.route = static_cast<simulate::Route>(py::cast<int>(d["route"]));
+    run->plan.signal_age_ns = py::cast<i64>(d["signal_age_ns"]);
+    run->plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
+    run->record.rows_wanted = py::cast<bool>(d["rows"]);
+    run->record.entries_wanted = py::cast<bool>(d["entries"]);
+    run->tracking = run->plan.config.enable_prefix_caching &&
+                    (run->requests.has_content() || run->record.rows_wanted || py::cast<bool>(d["tracking"]));
+    return run;
+}
+
+template <class T, int columns> py::array table_of(const std::vector<T>& rows) {
+    static_assert(sizeof(T) == columns * sizeof(i64));
+    py::array_t<i64> out({static_cast<py::ssize_t>(rows.size()), static_cast<py::ssize_t>(columns)});
+    if (!rows.empty()) std::memcpy(out.mutable_data(), rows.data(), rows.size() * sizeof(T));
+    return out;
+}
+
+py::dict outcome_of(const Run& run) {
+    const simulate::Totals& t = run.totals;
+    py::dict out;
+    py::array_t<i64> rows({static_cast<py::ssize_t>(run.record.rows.size()), py::ssize_t(9)});
+    i64* to = rows.mutable_data();
+    for (const simulate::Row& r : run.record.rows) {
+        const i64 row[9] = {r.scheduled_ns, r.start_ns, r.end_ns,        r.replica, r.free_blocks,
+                            r.running,      r.waiting,  r.cached_hashes, r.tokens};
+        to = std::copy(std::begin(row), std::end(row), to);
+    }
+    out["rows"] = rows;
+    out["entries"] = table_of<simulate::RowEntry, 4>(run.record.entries);
+    out["preempted"] = table_of<simulate::RowVictim, 2>(run.record.preempted);
+    out["ending"] = static_cast<int>(run.ending);
+    out["steps"] = t.steps;
+    out["counted_steps"] = t.counted_steps;
+    out["tokens"] = t.tokens;
+    out["busy_ns"] = t.busy_ns;
+    out["end_ns"] = t.end_ns;
+    out["preemptions"] = t.preemptions;
+    out["peak_running"] = t.peak_running;
+    out["peak_waiting"] = t.peak_waiting;
+    out["least_free"] = t.steps ? t.least_free : -1;
+    return out;
+}
+
+py::list play_all(const py::list& what, int threads, const py::object& progress) {
+    if (threads < 1 || threads > 4096)
+        throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 1 to 4096");
+    std::vector<std::unique_ptr<Run>> runs;
+    i64 total = 0;
+    for (const py::handle& one : what) {
+        runs.push_back(run_of(py::cast<py::dict>(one)));
+        total += runs.back()->requests.count;
+    }
+    std::atomic<std::size_t> next{0};
+    std::atomic<i64> finished{0};
+    volatile bool stop = false;
+    auto work = [&] {
+        while (!stop) {
+            const std::size_t mine = next.fetch_add(1);
+            if (mine >= runs.size()) break;
+            play(*runs[mine], stop, finished);
+        }
+    };
+    auto tell = [&](bool over) {
+        if (!progress.is_none()) progress(over ? total : finished.load(), total);
+    };
+    run_workers(std::min<int>(threads, std::max<int>(1, static_cast<int>(runs.size()))), stop, work, tell);
+    py::list out;
+    for (const auto& run : runs) out.append(outcome_of(*run));
+    return out;
+}
+
+} // namespace
+
+void register_simulate(py::module_& m) {
+    m.def("simulate_requests", &play_all, py::arg("runs"), py::arg("threads"),
+          py::arg("progress") = py::none());
+}
+
+} // namespace tokenroof

@@ -1,0 +1,69 @@
+// Replicas behind a router, driven from one event to the next.
+#pragma once
+#include <atomic>
+#include <deque>
+
+#include "simulate/replica.hpp"
+
+namespace tokenroof::simulate {
+
+enum class Route : int { round_robin = 0, least_loaded = 1, prefix_aware = 2 };
+
+struct Plan {
+    Config config;
+    StepClock clock;
+    int replicas = 1;
+    Route route = Route::round_robin;
+    i64 signal_age_ns = 0; // how often the router hears of the replicas; 0: it sees them as they are
+    i64 horizon_ns = never;
+};
+
+// How a run ended.
+enum Ending : int { all_served = 0, blocked = 1, at_horizon = 2, interrupted = 3 };
+
+class System {
+  public:
+    System(const Plan& plan, const Requests& all, const Results& out, Record* record, bool tracking);
+
+    // Plays all; `finished` counts requests that left, `stop` ends early.
+    Ending run(const volatile bool& stop, std::atomic<i64>& finished);
+    bool needs_tracking() const;
+    Totals totals() const;
+
+  private:
+    struct Arrival {
+        i64 at;
+        i32 request;
+        bool operator>(const Arrival& other) const {
+            return std::pair{at, request} > std::pair{other.at, other.request};
+        }
+    };
+
+    i64 next_arrival() const;
+    i32 take_arrival();
+    void deliver(i64 now);
+    int route(i32 request);
+    void release(i32 parent, i64 at);
+    void read_parents();
+    i64 load_of(int replica) const;
+    void hear(i64 now);
+    bool refused(i32 request) const;
+    void coast();
+    void step(i64 now, std::atomic<i64>& finished);
+    void close(Ending ending);
+
+    const Plan& plan_;
+    const Requests& all_;
+    const Results& out_;
+    std::deque<Replica> replicas_;
+    std::vector<i32> order_; // by arrival, where the caller's is another
+    std::size_t at_ = 0;
+    std::vector<i32> child_offset_, children_, pending_; // whom an end lets go on, and for how many they wait
+    std::vector<Arrival> later_;                         // a heap: arrivals that an end brought
+    std::vector<i64> heard_; // loads as the router last heard of them, with what it sent since
+    i64 heard_at_ = -1;
+    i64 turn_ = 0;
+    std::vector<i32> ended_;
+};
+
+} // namespace tokenroof::simulate

@@ -1,0 +1,164 @@
+"""``tokenroof simulate``: an engine's scheduler played over a load or a trace."""
+
+from __future__ import annotations
+
+import csv
+import math
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.local import measure_if_local
+from tokenroof.cli.output import emit, say, short
+from tokenroof.support.formats import si, table
+
+if TYPE_CHECKING:
+    from tokenroof.serving.requests.record import Requests
+    from tokenroof.serving.simulation.result import Simulation
+
+_SHOWN = {
+    "ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "queue",
+    "e2e_per_token_s": "E2E per token",
+}  # fmt: skip
+
+
+def add_arguments(command: ArgumentParser) -> None:
+    add_device(command)
+    add_model(command)
+    load = command.add_argument_group("load")
+    load.add_argument("--rate", type=float, help="Poisson arrivals per second")
+    load.add_argument("--burstiness", type=float, default=1.0, help="1: Poisson; below: in bursts")
+    load.add_argument("--concurrency", type=int, help="users in closed loop, in place of --rate")
+    load.add_argument("--think", type=float, default=0.0, help="their seconds between requests")
+    load.add_argument("--trace", type=Path, help="a file of recorded requests, in place of both")
+    load.add_argument("--layout", default="mooncake", help="of the trace")
+    load.add_argument("--hash-block", type=int, help="tokens of the trace's blocks; 0: no hashes")
+    load.add_argument("--requests", type=int, default=1000, help="how many; of a trace the first")
+    load.add_argument("--input-tokens", type=int, default=1024, help="mean tokens of a prompt")
+    load.add_argument("--output-tokens", type=int, default=1024, help="mean tokens of an answer")
+    load.add_argument(
+        "--spread", type=float, default=0.0, help="deviation of both over their means"
+    )
+    load.add_argument("--seed", type=int, default=0, help="of the load")
+    load.add_argument("--seeds", type=int, default=1, help="so many runs, of seeds that count on")
+    command.add_argument("--scheduler", help="preset: vllm-0.33, vllm-0.19; the engine's newest")
+    command.add_argument("--replicas", type=int, default=1, help="engines behind a router")
+    command.add_argument("--slo-ttft", type=float, help="seconds, for goodput")
+    command.add_argument("--slo-tpot", type=float, help="seconds, for goodput")
+    command.add_argument("--csv", type=Path, help="write a row a request to this file")
+    command.add_argument("--plot", type=Path, help="write the course of time to this HTML file")
+    add_plan(command)
+
+
+def _load(arguments: Namespace, seed: int) -> Requests:
+    from tokenroof import serving
+
+    given = [
+        name for name in ("rate", "concurrency", "trace") if getattr(arguments, name) is not None
+    ]
+    if len(given) != 1:
+        raise ValueError(
+            f"{' and '.join('--' + name for name in given) or 'no load'} given; "
+            "allowed: one of --rate, --concurrency, --trace"
+        )
+    if arguments.trace is not None:
+        return serving.trace(
+            arguments.trace, arguments.layout, hash_block=arguments.hash_block,
+            limit=arguments.requests,
+        )  # fmt: skip
+    sizes = {
+        name: serving.Lengths.lognormal(mean, arguments.spread)
+        if arguments.spread
+        else serving.Lengths.fixed(mean)
+        for name, mean in (
+            ("input_tokens", arguments.input_tokens),
+            ("output_tokens", arguments.output_tokens),
+        )
+    }
+    if arguments.concurrency is not None:
+        return serving.users(
+            arguments.concurrency, arguments.requests, arguments.think,
+            input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
+        )  # fmt: skip
+    return serving.gamma(
+        arguments.rate, arguments.burstiness, requests=arguments.requests,
+        input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
+    )  # fmt: skip
+
+
+def run(arguments: Namespace) -> int:
+    from tokenroof import serving
+    from tokenroof.inference.door import as_device, as_model
+
+    measure_if_local(arguments)
+    device, model = as_device(arguments.device), as_model(arguments.model)
+    plan = plan_of(arguments, model)
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds is {arguments.seeds}; allowed: whole numbers from 1")
+    preset = arguments.scheduler
+    scheduler = None if preset is None else serving.Scheduler.preset(preset)
+    loads = [_load(arguments, arguments.seed + i) for i in range(arguments.seeds)]
+    runs: list[Simulation] = serving.simulate(
+        device, model, plan, loads, scheduler, replicas=arguments.replicas,
+        fidelity=arguments.fidelity,
+    )  # type: ignore[assignment]  # fmt: skip
+    slo = None
+    if arguments.slo_ttft is not None or arguments.slo_tpot is not None:
+        slo = serving.SLO(ttft_s=arguments.slo_ttft, tpot_s=arguments.slo_tpot)
+    found = serving.spread([one.summary(slo) for one in runs])
+    first = runs[0]
+    if arguments.csv is not None:
+        _write_rows(arguments.csv, first)
+    if arguments.plot is not None:
+        from tokenroof import plot
+
+        title = f"{model.name} on {device.name}, {plan.label()}: {first.verdict}"
+        plot.timeline(serving.series(first.requests), title).write_html(arguments.plot)
+    about = {"device": device.name, "model": model.name, "plan": plan.label()}
+    if arguments.json:
+        emit({
+            **about, "scheduler": first.scheduler.name, "verdict": first.verdict.state,
+            "verdict_text": str(first.verdict), "growth_per_s": first.verdict.growth_per_s,
+            "short": first.verdict.short, **found,
+        })  # fmt: skip
+    else:
+        _print(about, first, found)
+    return 0
+
+
+def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
+    several = found["seeds"] > 1
+    names = ["mean", "p50", "p90", "p99"]
+    rows = []
+    for name, said in _SHOWN.items():
+        row = [said]
+        for column in names:
+            value = si(found[name][column], "s")
+            low, high = found[name][column + "_low"], found[name][column + "_high"]
+            if several and math.isfinite(low):
+                value += f" ({si(low, 's')} .. {si(high, 's')})"
+            row.append(value)
+        rows.append(row)
+    table(
+        ["", *names], rows,
+        title=f"{about['model']} on {about['device']}, {about['plan']}, {first.scheduler.name}, "
+              f"{found['requests']:g} requests" + (f", {found['seeds']} seeds" if several else ""),
+    )  # fmt: skip
+    say(
+        f"{short(found['request_throughput'])} requests/s, {short(found['output_throughput'])} output "
+        f"tok/s over {si(found['duration_s'], 's')}; {found['preemptions']:g} preemptions, "
+        f"{100 * found['cached_share']:.3g} % of prompt tokens from the cache"
+    )
+    if "goodput" in found:
+        share = 100 * found["goodput_share"]
+        say(f"goodput {short(found['goodput'])} requests/s: {share:.3g} % meet every bound")
+    say(f"verdict: {first.verdict}")
+
+
+def _write_rows(path: Path, run: Simulation) -> None:
+    names = run.requests.dtype.names or ()
+    with path.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(names)
+        rows.writerows(run.requests.tolist())

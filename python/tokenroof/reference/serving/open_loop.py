@@ -1,0 +1,215 @@
+"""A replica whose requests arrive at random, in closed form: docs/serving/load.md, read aloud."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tokenroof.reference.core.roundings import exponential, log, log1p, root
+
+__all__ = ["open_loop"]
+
+P90, P99 = 1.2815515655446004, 2.3263478740408408
+# what is left of a variance in the mean over a life, in which the number forgets itself once
+LIFE = 0.7357588823428847  # 2 / e
+
+
+class Sum(NamedTuple):
+    """Mean, variance and third central moment of a sum."""
+
+    mean: float
+    variance: float
+    third: float
+
+    def percentiles(self) -> tuple[float, float, float]:
+        """Of a lognormal with an origin that has these moments: p50, p90, p99."""
+        deviation = root(max(self.variance, 1e-60))
+        skew = self.third / (deviation * deviation * deviation)
+        skew = min(max(skew, 0.01), 20.0)
+        u = exponential(log((skew + root(skew * skew + 4.0)) * 0.5) * (1.0 / 3.0))
+        cv = u - 1.0 / u
+        square = log(1.0 + cv * cv)
+        mean = deviation / cv
+        spread, scale = root(square), mean * exponential(square * -0.5)
+        low, middle, high = (
+            self.mean - mean + scale * exponential(spread * z) for z in (0.0, P90, P99)
+        )
+        return low, middle, high
+
+
+class Chain(NamedTuple):
+    """Requests in service and in the queue, a birth-death chain."""
+
+    idle: float
+    running: float
+    waiting: float
+    waits: float
+    ratio: float
+    step: float
+    step2: float
+    seen: float
+    seen2: float
+    beside: float
+
+
+def population(steps: Sequence[float], work: Sequence[float], rate: float) -> Chain:
+    """Weights of n = 0, 1 ... places; every eight the vanishing end the sum, and large ones are scaled."""
+    places = len(work)
+    ratio = rate * work[-1]
+    weight = idle = total = 1.0
+    first = time = time2 = seen = seen2 = last = 0.0
+    beside = steps[0]
+    for n in range(1, places + 1):
+        weight = weight * (rate * work[n - 1])
+        full = weight / (1.0 - ratio) if n == places else weight
+        s = steps[n]
+        of_time, of_many = full * s, full * float(n)
+        total += full
+        first += of_many
+        time += of_time
+        time2 += of_time * s
+        seen += of_many * s
+        seen2 += of_many * s * s
+        beside += of_time
+        last = full if n == places else last
+        if n % 8 == 0 and n < places:
+            if weight > 1e200:
+                weight, idle, total, first = (x * 1e-200 for x in (weight, idle, total, first))
+                time, time2, seen, seen2 = (x * 1e-200 for x in (time, time2, seen, seen2))
+                beside = beside * 1e-200
+            if weight * 1e20 < total:
+                weight = 0.0
+    busy, alone = total - idle, steps[1]
+    waits = last / total
+    return Chain(
+        idle / total, first / total, waits * ratio / (1.0 - ratio), waits, ratio,
+        time / busy if busy > 0.0 else alone, time2 / busy if busy > 0.0 else alone * alone,
+        seen / first if first > 0.0 else alone, seen2 / first if first > 0.0 else alone * alone,
+        beside / total,
+    )  # fmt: skip
+
+
+def steps_of(tokens: float, deviation: float, budget: float) -> float:
+    """Steps that so many tokens take in the mean, by the logistic curve in place of the normal one."""
+    steps, width = 1.0, deviation * 0.5513 + budget * 1e-9
+    for j in range(1, 6):
+        y = min(max((budget * float(j) - tokens) / width, -700.0), 700.0)
+        steps += 1.0 / (1.0 + exponential(y))
+    return steps
+
+
+def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]:
+    """Rest of the step, others' prompts, the own step, further ones; and what it adds to those after it."""
+    w, spread = i["prompt_s"], 1.0 + i["input_cv2"]
+    w2, w3 = w * w * spread, w * w * w * spread * spread * spread
+    w4 = w * w * w * w * (spread * spread * spread) * (spread * spread * spread)
+    load, busy, pace = rate * w, 1.0 - p.idle, rate * w2
+    steps2 = max(p.step2 - p.step * p.step, 0.0)
+    mean = p.step / (1.0 - load)
+    variance = mean * pace / (1.0 - load * load) + steps2 / ((1.0 - load) * (1.0 - load))
+    third = (rate * mean * w3 + pace * load * variance * 3.0) / (1.0 - load * load * load)
+    fourth = (
+        rate * mean * w4 + rate * load * variance * (4.0 * w3) + pace * pace * variance * 3.0
+        + pace * load * load * third * 6.0
+    ) / (1.0 - load * load * load * load)  # fmt: skip
+    tilt = variance / mean
+    seen = mean + tilt
+    seen2 = max(variance + third / mean - tilt * tilt, 0.0)
+    seen3 = max(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0, 0.0)
+    size, cv2 = i["input"], i["input_cv2"]
+    budget = max(i["budget"] - p.running, 1.0)
+    ahead = busy * rate * seen * 0.5
+    tokens2 = (ahead * spread + cv2) * (size * size)
+    steps = steps_of((1.0 + ahead) * size, root(tokens2), budget)
+    more = steps - 1.0
+    more2 = more * (1.0 - more) if steps < 2.0 else tokens2 / (budget * budget)
+    lag = i["lag"]
+    others = seen * 0.5 + load * seen + mean * lag
+    cross = p.step / budget * (2.0 * size * w * cv2) if steps > 1.2 else 0.0
+    half = load + 0.5
+    later = max(p.beside + w + load * seen - mean, 0.0) * load / (1.0 - load)
+    first = Sum(
+        busy * others + p.beside + w + more * p.step,
+        busy
+        * (
+            seen2 * (load + load * load + 0.25) + (seen * seen + seen2) * (1.0 / 12.0)
+            + pace * seen + variance * lag
+        )
+        + busy * p.idle * (others * others) + (w2 - w * w) + steps2 + p.step * p.step * more2 + cross,
+        busy * (third * lag + rate * seen * w3 + half * half * half * seen3 + half * seen2 * pace * 3.0)
+        + (w3 - 3.0 * w * w2 + 2.0 * (w * w * w)),
+    )  # fmt: skip
+    return first, later
+
+
+def later_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
+    """n as a request sees it over its life, and the prompts that pass meanwhile."""
+    w, spread, long_ = i["prompt_s"], 1.0 + i["input_cv2"], 1.0 + i["output_cv2"]
+    inverse = long_ / i["output"]
+    left = 1.0 / (1.0 - rate * w)
+    mean = p.seen * left
+    noise = max(p.seen2 - p.seen * p.seen, 0.0) * LIFE + rate * mean * (w * w * spread * inverse)
+    third = rate * mean * (w * w * w * (spread * spread * spread) * (inverse * inverse * long_))
+    return Sum(mean, noise * left * left, third * left * left * left)
+
+
+def tail(waits: float, share: float, pace: float) -> float:
+    """Seconds of a wait in a percentile: 0 where few wait, log(waits / share) / pace where many do."""
+    odds = waits / share
+    two = odds * odds
+    four = two * two
+    return log1p(four * four) / (pace * 8.0)
+
+
+def wait_over_exponential(ratio: float, places: int, gaps_cv2: float, service_cv2: float) -> float:
+    """Between M/D/c (Cosmetatos 1976) and M/M/c (Kimura 1986)."""
+    c = float(places)
+    fixed = (
+        (1.0 - ratio) * ((c - 1.0) * (math.sqrt(4.0 + 5.0 * c) - 2.0)) / (ratio * (16.0 * c)) + 1.0
+    ) * 0.5
+    return min(fixed, 1.0) * (1.0 - service_cv2) + (service_cv2 + 0.5 * (gaps_cv2 - 1.0))
+
+
+def beyond(base: float, mean: float, wait: float) -> float:
+    """Two deviations from a mean, which are independent."""
+    apart = base - mean
+    return mean + root(apart * apart + wait * wait)
+
+
+def open_loop(steps: Sequence[float], inputs: dict[str, float], rate: float) -> dict[str, float]:
+    """All quantities of one plan at one rate; NaN where the replica cannot keep up, but for ``load``."""
+    names = [
+        "load", "running", "waiting", "waits", "prompt_load", "queue", "ttft", "ttft_p50", "ttft_p90",
+        "ttft_p99", "tpot", "tpot_p50", "tpot_p90", "tpot_p99", "e2e", "e2e_p50", "e2e_p90", "e2e_p99",
+    ]  # fmt: skip
+    w, output, cv2 = inputs["prompt_s"], inputs["output"], inputs["output_cv2"]
+    work = [output * s / float(n) + w for n, s in enumerate(steps) if n]
+    load = rate * work[-1]
+    if not (rate > 0.0 and load < 1.0):
+        known = load if rate >= 0.0 else math.nan
+        return {**dict.fromkeys(names, math.nan), "load": known}
+    p = population(steps, work, rate)
+    (first, later), token = first_token(inputs, p, rate), later_token(inputs, p, rate)
+    plain = token.mean
+    token = token._replace(mean=plain + later * ((1.0 + cv2) / output))
+    share = wait_over_exponential(p.ratio, len(work), inputs["arrival_cv2"], cv2)
+    queue = p.waiting / rate * share
+    slow = share * work[-1]
+    pace = (1.0 - p.ratio) / slow if slow else math.inf
+    after, scaled = output - 1.0, plain * output
+    whole = Sum(
+        first.mean + queue + plain * after + later,
+        first.variance + queue * (2.0 / pace - queue) + token.variance * (after * after)
+        + scaled * scaled * cv2,
+        first.third + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2),
+    )  # fmt: skip
+    middle, ninth, last = first.percentiles()
+    values = [
+        load, p.running, p.waiting, p.waits, rate * w, queue, first.mean + queue,
+        middle + tail(p.waits, 0.5, pace),
+        beyond(ninth, first.mean, tail(p.waits, 0.1, pace)),
+        beyond(last, first.mean, tail(p.waits, 0.01, pace)),
+        token.mean, *token.percentiles(), whole.mean, *whole.percentiles(),
+    ]  # fmt: skip
+    return dict(zip(names, values, strict=True))

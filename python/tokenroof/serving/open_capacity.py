@@ -1,0 +1,46 @@
+"""The highest rate of arrivals whose percentiles meet an objective."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof.serving.open_curve import open_table, values_at
+from tokenroof.serving.twin import twin_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.slo import SLO
+    from tokenroof.serving.twin import Shape
+
+__all__ = ["PERCENTILES", "open_capacity"]
+
+#: Percentiles that an objective may ask for.
+PERCENTILES = (50.0, 90.0, 99.0)
+_RATES = 1024
+
+
+def open_capacity(on: Deployment, shape: Shape, slo: SLO, fidelity: str) -> xr.Dataset:
+    """The table of `curve` at the highest rate at which that percentile of each bounded time meets its bound.
+
+    Times grow with the rate: it is looked for among 1,024 rates up to saturation, and again between two of
+    them. Where not even the lowest does, ``rate`` is 0 and all else NaN.
+    """
+    twin = twin_of(on, shape)
+    names = {
+        f"{name.removesuffix('_s')}_p{slo.percentile:g}_s": bound
+        for name, bound in slo.bounds.items()
+    }
+    low, high = 0.0, twin.saturation
+    for _ in range(2):
+        rates = low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1)
+        found = values_at(twin, rates)
+        meets = np.all([found[name] <= bound for name, bound in names.items()], axis=0)
+        first = int(np.argmin(meets)) if not meets.all() else _RATES
+        edges = np.concatenate([[low], rates, [high]])
+        low, high = float(edges[first]), float(edges[first + 1])
+    table = open_table(on, shape, [low or twin.saturation / 2], None, fidelity).isel(rate=0)
+    return table if low else table.where(False).assign_coords(rate=0.0)

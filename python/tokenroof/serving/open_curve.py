@@ -1,0 +1,110 @@
+"""Latency against the rate of arrivals, with percentiles."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.serving.twin import twin_of
+from tokenroof.support.arguments import amounts
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import ArrayLike, NDArray
+
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.twin import Shape, Twin
+
+__all__ = ["OPEN_UNITS", "as_rates", "open_table", "values_at"]
+
+_TIMES = {
+    "ttft": "time to the first token",
+    "tpot": "time per output token after the first",
+    "e2e": "time to the last token",
+}
+OPEN_UNITS = {
+    **{f"{name}_s": ("s", f"mean {said}") for name, said in _TIMES.items()},
+    **{
+        f"{name}_{p}_s": ("s", f"{p[1:]}th percentile of the {said}")
+        for name, said in _TIMES.items()
+        for p in ("p50", "p90", "p99")
+    },
+    "queue_s": ("s", "part of the mean time to the first token that waits for a place"),
+    "interactivity": ("token/s", "output tokens per second of one user, 1 / TPOT"),
+    "output_throughput": ("token/s", "output tokens of the replica per second"),
+    "input_throughput": ("token/s", "prompt tokens of the replica per second"),
+    "total_throughput": ("token/s", "input and output tokens of the replica per second"),
+    "per_device": ("token/s", "output tokens per second and device"),
+    "load": ("1", "arrivals over those that all places answer"),
+    "running": ("1", "mean requests in service"),
+    "waits": ("1", "share of requests that wait for a place"),
+    "stable": ("1", "whether the queue does not grow"),
+    "growth_per_s": ("1/s", "requests by which the queue grows in a second"),
+    "means_hold": ("1", "whether the load is one at which means were within 10 % of simulations"),
+    "percentiles_hold": ("1", "whether the load is one at which percentiles were within 20 %"),
+}
+
+
+def as_rates(rate: ArrayLike | None, shape: Shape) -> NDArray[np.float64]:
+    """The rates that are asked for, or the load's own [1/s]."""
+    if rate is None:
+        return np.array([shape.rate])
+    array = np.atleast_1d(amounts("rate", rate, positive=True))
+    if array.ndim > 1:
+        raise ValueError(f"rate has {array.ndim} dimensions; allowed: one")
+    return array
+
+
+def values_at(twin: Twin, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+    """Quantities by the names of `OPEN_UNITS`, but for those of devices."""
+    found = twin.at(rates)
+    out: dict[str, NDArray[Any]] = {}
+    for name in OPEN_UNITS:
+        plain = name.removesuffix("_s")
+        if plain in found:
+            out[name] = found[plain]
+    out["interactivity"] = 1.0 / found["tpot"]
+    out["stable"] = found["load"] < 1.0
+    served = np.minimum(rates, twin.saturation)
+    out["growth_per_s"] = rates - served
+    out["output_throughput"] = served * twin.inputs["output"]
+    out["input_throughput"] = served * twin.inputs["input"]
+    out["total_throughput"] = out["output_throughput"] + out["input_throughput"]
+    return out
+
+
+def open_table(
+    on: Deployment,
+    known: Shape,
+    rate: ArrayLike | None,
+    scheduler: Scheduler | None,
+    fidelity: str,
+) -> xr.Dataset:
+    """The table of `curve` over rates."""
+    xarray = require("xarray", extra="analysis")
+    rates = as_rates(rate, known)
+    twin = twin_of(on, known, scheduler)
+    values = values_at(twin, rates)
+    values["per_device"] = values["output_throughput"] / on.plan.devices
+    table: xr.Dataset = xarray.Dataset(
+        {name: ("rate", values[name]) for name in OPEN_UNITS},
+        coords={"rate": ("rate", rates, {"units": "1/s"})},
+        attrs={
+            "device": on.device.name,
+            "model": on.model.name,
+            "plan": on.plan.label(),
+            "input_tokens": known.input_tokens,
+            "output_tokens": known.output_tokens,
+            "fidelity": fidelity,
+            "calibrated_on": on.calibration.calibrated_on,
+            "saturation_per_s": twin.saturation,
+            "places": len(twin.steps) - 1,
+            "load": "open loop: requests arrive at random; percentiles by three moments",
+        },
+    )
+    for name, (units, long_name) in OPEN_UNITS.items():
+        table[name].attrs.update(units=units, long_name=long_name)
+    return table

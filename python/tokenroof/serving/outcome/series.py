@@ -1,0 +1,165 @@
+"""The course of time: how many wait and run, what they get done, memory and watts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.serving.outcome.times import done
+from tokenroof.support.arguments import finite_number, is_integer, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["SERIES", "series"]
+
+#: The fields of a series, with their units and what they are.
+SERIES = {
+    "time_s": ("s", "middle of the interval, from the first arrival"),
+    "arrivals": ("1/s", "requests that arrive"),
+    "waiting": ("1", "requests that have not been scheduled, mean"),
+    "running": ("1", "requests that are scheduled and not done, mean"),
+    "first_tokens": ("1/s", "requests that get their first token"),
+    "answered": ("1/s", "requests that get their last token"),
+    "output_tokens": ("token/s", "output tokens, a request's spread evenly over its time"),
+    "kv_share": ("1", "share of the cache's blocks in use, mean; NaN where it is not known"),
+    "watts": ("W", "mean power; NaN where it is not known"),
+}
+
+
+def series(
+    requests: NDArray[Any],
+    interval_s: float | None = None,
+    steps: NDArray[Any] | None = None,
+    blocks: int | None = None,
+    joules: ArrayLike | None = None,
+) -> NDArray[Any]:
+    """Time series of a run, exact means over intervals.
+
+    Parameters
+    ----------
+    requests : structured ndarray
+        As in `summary`.
+    interval_s : float, optional
+        Length of an interval [s]; a 200th of the run by default.
+    steps : structured ndarray, optional
+        ``start_ns``, ``end_ns`` and ``free_blocks`` of each step, as `simulate` records them.
+    blocks : int, optional
+        Blocks of the cache, for ``kv_share`` [1].
+    joules : array_like, optional
+        Energy of each step, for ``watts`` [J].
+
+    Returns
+    -------
+    structured ndarray
+        The fields of `SERIES`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an argument that is not allowed, by name.
+
+    Examples
+    --------
+    >>> names = "arrival_ns scheduled_ns first_token_ns last_token_ns input_tokens output_tokens".split()
+    >>> run = np.array([(0, 10**9, 2 * 10**9, 4 * 10**9, 100, 5)], [(name, "i8") for name in names])
+    >>> series(run, 2.0)["waiting"].tolist(), series(run, 2.0)["running"].tolist()
+    ([0.5, 0.0], [0.5, 1.0])
+    """
+    served = done(requests)
+    if not served.size:
+        return np.zeros(0, [(name, np.float64) for name in SERIES])
+    zero = int(served["arrival_ns"].min())
+    arrival, scheduled, first, last = (
+        np.sort((served[name] - zero) * 1e-9)
+        for name in ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
+    )
+    end = float(last[-1])
+    length = max(end, 1e-9) / 200.0
+    if interval_s is not None:
+        length = finite_number("interval_s", interval_s, above=True)
+    many = int(np.ceil(end / length * (1.0 - 1e-12)))
+    if many > 10**7:
+        raise ValueError(f"interval_s is {length:g}; allowed: at most 10**7 intervals of {end:g} s")
+    edges = np.arange(max(many, 1) + 1) * length
+    edges[-1] = max(edges[-1], end)  # which rounding may have left out
+    out = np.zeros(len(edges) - 1, [(name, np.float64) for name in SERIES])
+    out["time_s"] = 0.5 * (edges[1:] + edges[:-1])
+    for name, events in (("arrivals", arrival), ("first_tokens", first), ("answered", last)):
+        out[name] = np.histogram(events, edges)[0] / length
+    waited, ran, over = (_sum_since(events, edges) for events in (arrival, scheduled, last))
+    out["waiting"] = np.diff(waited - ran) / length
+    out["running"] = np.diff(ran - over) / length
+    out["output_tokens"] = _tokens(served, zero, edges) / length
+    out["kv_share"], out["watts"] = _of_steps(steps, blocks, joules, zero, edges)
+    return out
+
+
+def _sum_since(events: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
+    """For each edge the sum over earlier events of the time since."""
+    before = np.searchsorted(events, edges)
+    total = np.concatenate([[0.0], np.cumsum(events)])
+    since: NDArray[Any] = before * edges - total[before]
+    return since
+
+
+def _tokens(served: NDArray[Any], zero: int, edges: NDArray[Any]) -> NDArray[Any]:
+    """Output tokens of each interval: the first when it came, the others evenly up to the last."""
+    first = (served["first_token_ns"] - zero) * 1e-9
+    last = (served["last_token_ns"] - zero) * 1e-9
+    more = served["output_tokens"] - 1.0
+    spread = last > first
+    rate = np.where(spread, more / np.where(spread, last - first, 1.0), 0.0)
+    at_once = 1.0 + np.where(spread, 0.0, more)
+    found = np.histogram(first, edges, weights=at_once)[0].astype(np.float64)
+    for events, sign in ((first, 1.0), (last, -1.0)):
+        order = np.argsort(events)
+        before = np.searchsorted(events[order], edges)
+        rates = np.concatenate([[0.0], np.cumsum(rate[order])])
+        moments = np.concatenate([[0.0], np.cumsum(rate[order] * events[order])])
+        found += sign * np.diff(rates[before] * edges - moments[before])
+    return found
+
+
+def _of_steps(
+    steps: NDArray[Any] | None,
+    blocks: int | None,
+    joules: ArrayLike | None,
+    zero: int,
+    edges: NDArray[Any],
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    nothing = np.full(len(edges) - 1, np.nan)
+    if steps is None or not len(steps):
+        return nothing, nothing
+    start, end = ((steps[name] - zero) * 1e-9 for name in ("start_ns", "end_ns"))
+    share, watts = nothing, nothing
+    if blocks is not None:
+        if not is_integer(blocks) or blocks < 1:
+            raise ValueError(f"blocks is {shown(blocks)}; allowed: whole numbers from 1")
+        held = 1.0 - steps["free_blocks"] / blocks
+        lasting = np.append(start[1:], end[-1]) - start  # until the next step
+        share = _mean_over(start, lasting, held * lasting, edges) / np.diff(edges)
+    if joules is not None:
+        energy = np.asarray(joules, np.float64)
+        if energy.shape != start.shape:
+            raise ValueError(
+                f"joules have shape {energy.shape}; allowed: {start.shape}, one a step"
+            )
+        watts = _mean_over(start, end - start, energy, edges) / np.diff(edges)
+    return share, watts
+
+
+def _mean_over(
+    start: NDArray[Any],
+    lasting: NDArray[Any],
+    amount: NDArray[Any],
+    edges: NDArray[Any],
+) -> NDArray[Any]:
+    """Of amounts that are spread over intervals behind one another, what falls between edges."""
+    whole = np.concatenate([[0.0], np.cumsum(amount)])
+    ends = np.empty(2 * len(start))
+    ends[0::2], ends[1::2] = start, start + lasting
+    sums = np.empty_like(ends)
+    sums[0::2], sums[1::2] = whole[:-1], whole[1:]
+    return np.diff(np.interp(edges, ends, sums))

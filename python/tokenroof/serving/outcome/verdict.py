@@ -1,0 +1,145 @@
+"""Whether a replica kept up with its load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.serving.outcome.times import done
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Verdict", "verdict"]
+
+# Standard deviations of a queue's walk that growth has to exceed to be one.
+_SURE = 3.0
+# Share of the time that requests wait, over which there is a backlog.
+_OFTEN = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a replica kept up, and if not, what was short.
+
+    Attributes
+    ----------
+    state : str
+        "stable": the queue empties again and again. "backlogged": requests wait most of the time, but the
+        queue does not grow for sure. "overloaded": it grows as long as requests arrive.
+    growth_per_s : float
+        Requests by which the queue grows in a second, over the second half of the arrivals [1/s]; about 0
+        in a stable run.
+    short : str
+        What requests wait for: "memory" (blocks of the cache), "sequences" (places in the batch), "time"
+        (steps that carry no more tokens); empty where few wait, or where no steps were recorded.
+    waiting : float
+        Requests that wait, mean over the second half of the arrivals [1].
+
+    Examples
+    --------
+    >>> str(Verdict("overloaded", 2.5, "memory", 40.0))
+    'overloaded: the queue grows by 2.5 requests/s; short of memory'
+    """
+
+    state: str
+    growth_per_s: float
+    short: str = ""
+    waiting: float = 0.0
+
+    def __str__(self) -> str:
+        said = self.state
+        if self.state == "overloaded":
+            said += f": the queue grows by {self.growth_per_s:.3g} requests/s"
+        if self.state == "backlogged":
+            said += f": {self.waiting:.3g} requests wait in the mean"
+        return said + (f"; short of {self.short}" if self.short else "")
+
+
+def verdict(
+    requests: NDArray[Any],
+    steps: NDArray[Any] | None = None,
+    max_sequences: int | None = None,
+    blocks: int | None = None,
+) -> Verdict:
+    """Whether the queue grew while requests arrived, and what they waited for.
+
+    A queue in balance walks at random: after n arrivals it has moved by some sqrt(n (1 + c^2)), c^2 being the
+    squared coefficient of variation of the gaps. Growth over the second half of the arrivals is called one
+    where it exceeds three times that.
+
+    Parameters
+    ----------
+    requests : structured ndarray
+        As in `summary`; those that were never scheduled count as waiting.
+    steps : structured ndarray, optional
+        ``waiting``, ``running`` and ``free_blocks`` of each step, as `simulate` records them.
+    max_sequences, blocks : int, optional
+        The most requests that run at once, and the cache's blocks [1].
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `summary`.
+
+    Examples
+    --------
+    >>> names = "arrival_ns scheduled_ns first_token_ns last_token_ns input_tokens output_tokens".split()
+    >>> run = np.zeros(1000, [(name, "i8") for name in names])
+    >>> run["arrival_ns"] = np.arange(1000) * 10**8
+    >>> run["scheduled_ns"] = run["arrival_ns"] * 2
+    >>> run["last_token_ns"] = run["scheduled_ns"] + 1
+    >>> str(verdict(run))
+    'overloaded: the queue grows by 5 requests/s'
+    """
+    served = done(requests)
+    if len(served) < 4:
+        return Verdict("stable", 0.0)
+    counted = requests
+    if "status" in (requests.dtype.names or ()):
+        counted = requests[requests["status"].astype("U8") != "rejected"]
+    arrival = np.sort(counted["arrival_ns"].astype(np.float64)) * 1e-9
+    scheduled = np.sort(served["scheduled_ns"].astype(np.float64)) * 1e-9
+    start, end = arrival[len(arrival) // 2], arrival[-1]
+    if not end > start:
+        return Verdict("stable", 0.0)
+    at = np.linspace(start, end, 401)
+    waiting = np.searchsorted(arrival, at, side="right") - np.searchsorted(
+        scheduled, at, side="right"
+    )
+    slope = float(np.polyfit(at - start, waiting, 1)[0])
+    grown = slope * (end - start)
+    half = arrival[len(arrival) // 2 :]
+    gaps = np.diff(half)
+    walk = np.sqrt(len(half) * (1.0 + gaps.var() / gaps.mean() ** 2))
+    often = float(np.mean(waiting > 0))
+    state = "stable"
+    if grown > _SURE * walk:
+        state = "overloaded"
+    elif often > _OFTEN and waiting.mean() > 1.0:
+        state = "backlogged"
+    short = "" if state == "stable" else _short(steps, max_sequences, blocks)
+    return Verdict(state, slope, short, float(waiting.mean()))
+
+
+def _short(steps: NDArray[Any] | None, max_sequences: int | None, blocks: int | None) -> str:
+    """What binds in most of the steps that leave requests waiting."""
+    if steps is None or not len(steps):
+        return ""
+    late = steps[steps["waiting"] > 0]
+    if not len(late):
+        return ""
+    if max_sequences is not None and np.mean(late["running"] >= max_sequences) > 0.5:
+        return "sequences"
+    if blocks is not None:
+        # a request in the mean holds so many blocks; fewer than that are free
+        held = (blocks - late["free_blocks"]) / np.maximum(late["running"], 1)
+        if np.mean(late["free_blocks"] < np.maximum(held, 1.0)) > 0.5:
+            return "memory"
+    return "time"

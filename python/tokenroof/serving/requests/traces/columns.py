@@ -1,0 +1,142 @@
+"""Columns of a trace as whole numbers: a chunk at once, and where one is bad, its line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenroof.serving.requests.given import LATEST_NS
+from tokenroof.serving.requests.traces.lines import TraceError
+from tokenroof.support.arguments import shown
+
+__all__ = ["Column"]
+
+_DIGITS, _DECIMALS = frozenset("0123456789"), frozenset("0123456789.eE+-")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII)
+_DATES = "dates from 1970 to 2261 as 2023-11-16 18:15:46.6805900, in UTC"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Values of a field with what an error says of them; of a table they are text."""
+
+    path: Path
+    name: str
+    lines: list[int]
+    values: list[Any]
+    text: bool = False
+
+    def _bad(self, index: int, allowed: str, value: object = None) -> NoReturn:
+        value = self.values[index] if value is None else value
+        found = f"{self.name} is {shown(value)[:60]}"
+        raise TraceError(self.path, self.lines[index], found, allowed)
+
+    def _numbers(self, allowed: str) -> NDArray[Any]:
+        """As int64 where all are integers, else float64."""
+        values = self.values
+        if self.text:
+            return self._text(allowed)
+        if set(map(type, values)) <= {int}:
+            try:
+                return np.array(values, np.int64)
+            except OverflowError:
+                self._bad(
+                    next(i for i, v in enumerate(values) if not -(2**63) <= v < 2**63), allowed
+                )
+        for i, value in enumerate(values):
+            if type(value) not in (int, float):
+                self._bad(i, allowed)
+        try:
+            return np.array(values, np.float64)
+        except OverflowError:
+            self._bad(next(i for i, v in enumerate(values) if abs(v) >= 2**63), allowed)
+
+    def _text(self, allowed: str) -> NDArray[Any]:
+        stripped = [value.strip() for value in self.values]
+        plain = set().union(*map(set, stripped)) if stripped else set()
+        if plain <= _DIGITS and all(stripped) and max(map(len, stripped), default=1) < 19:
+            return np.array(stripped, dtype=np.bytes_).astype(np.int64)
+        numbers = np.empty(len(stripped))
+        for i, value in enumerate(stripped):
+            try:
+                numbers[i] = float(value) if _DECIMALS.issuperset(value) else np.nan
+            except ValueError:
+                self._bad(i, allowed)
+            if np.isnan(numbers[i]):
+                self._bad(i, allowed)
+        return numbers
+
+    def whole(self, low: int, high: int) -> NDArray[np.int64]:
+        """Whole numbers within bounds."""
+        allowed = f"whole numbers from {low} to {high}"
+        array = self._numbers(allowed)
+        bad = ~((array >= low) & (array <= high))
+        if array.dtype.kind == "f":
+            bad |= array != np.floor(array)
+        if bad.any():
+            self._bad(int(np.argmax(bad)), allowed)
+        return array.astype(np.int64)
+
+    def times(self, unit_ns: float) -> NDArray[np.int64]:
+        """Nanoseconds of numbers of this unit, or of dates where it is 0."""
+        if not unit_ns:
+            return self._dates()
+        allowed = f"times from 0 to {LATEST_NS / unit_ns:g}"
+        array = self._numbers(allowed)
+        with np.errstate(over="ignore", invalid="ignore"):
+            exact = array.dtype.kind == "i" and unit_ns == np.floor(unit_ns)
+            bad = ~((array >= 0) & (array <= LATEST_NS / unit_ns))
+            if bad.any():
+                self._bad(int(np.argmax(bad)), allowed)
+            if exact:
+                return array * np.int64(unit_ns)
+            return np.rint(array * unit_ns).astype(np.int64)
+
+    def _dates(self) -> NDArray[np.int64]:
+        stripped = [str(value).strip() for value in self.values]
+        matches = _DATE.fullmatch
+        for i, value in enumerate(stripped):
+            if not matches(value) or not "1970" <= value < "2262":
+                self._bad(i, _DATES)
+        plain = [value.removesuffix("Z").removesuffix("+00:00") for value in stripped]
+        try:
+            return np.array(plain, "datetime64[ns]").astype(np.int64)
+        except ValueError:  # a month 13
+            for i, value in enumerate(plain):
+                try:
+                    np.datetime64(value, "ns")
+                except ValueError:
+                    self._bad(i, _DATES)
+            raise
+
+    def hashes(
+        self, inputs: NDArray[np.int64], block: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Hashes of all rows behind one another, and how many each has."""
+        allowed = f"a list of integers, one for each block of {block} tokens"
+        for i, row in enumerate(self.values):
+            if type(row) is not list or not set(map(type, row)) <= {int}:
+                self._bad(i, allowed)
+        counts = np.array([len(row) for row in self.values], np.int64)
+        bad = (counts != inputs // block) & (counts != -(-inputs // block))
+        if bad.any():
+            i = int(np.argmax(bad))
+            least, most = int(inputs[i]) // block, -(-int(inputs[i]) // block)
+            found = f"{self.name} has {int(counts[i])} entries"
+            expected = (
+                f"{least} or {most}: one for each block of {block} of {int(inputs[i])} tokens"
+            )
+            raise TraceError(self.path, self.lines[i], found, expected)
+        flat = [value for row in self.values for value in row]
+        try:
+            return np.array(flat, np.int64), counts
+        except OverflowError:  # hashes of 64 bits without a sign
+            for i, row in enumerate(self.values):
+                if any(not -(2**63) <= value < 2**64 for value in row):
+                    self._bad(i, allowed + ", of 64 bits")
+            return np.array([v - 2**64 * (v >= 2**63) for v in flat], np.int64), counts

@@ -1,0 +1,265 @@
+"""Traces as requests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tokenroof.serving.requests.given import MOST_TOKENS
+from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.requests.traces.columns import Column
+from tokenroof.serving.requests.traces.layouts import Layout, as_layout
+from tokenroof.serving.requests.traces.lines import TraceError
+from tokenroof.serving.requests.traces.rows import Rows, rows_of
+from tokenroof.support.arguments import count, finite_number
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Whole = NDArray[np.int64]
+
+__all__ = ["trace"]
+
+
+class _Part(NamedTuple):
+    """A chunk's columns."""
+
+    arrival: Whole
+    inputs: Whole
+    outputs: Whole
+    after: Whole
+    think: Whole
+    hashes: Whole
+    counts: Whole
+
+
+def trace(
+    path: str | os.PathLike[str],
+    layout: str | Layout,
+    *,
+    hash_block: int | None = None,
+    unit_s: float | None = None,
+    columns: Mapping[str, str] | None = None,
+    failed: str = "refuse",
+    closed: bool = False,
+    think_s: float = 0.0,
+    limit: int | None = None,
+    chunk: int = 65536,
+) -> Requests:
+    """Recorded requests from a file, packed by gzip or not.
+
+    Parameters
+    ----------
+    path : path
+        The file; it is read by `chunk` rows at a time [1].
+    layout : {"mooncake", "azure", "burstgpt", "bailian", "vllm-bench"} or Layout
+        How it is written: JSON lines of Mooncake (milliseconds, blocks of 512 tokens; turns of a
+        ``session_id`` that come a ``delay`` after the one before), of Qwen on Bailian and of ``vllm bench
+        serve`` (seconds, blocks of 16 tokens), tables of Azure (2023 and 2024: dates) and BurstGPT
+        (seconds).
+    hash_block : int, optional
+        Tokens of a hashed block, if others than the layout's [1]; 0 reads no hashes.
+    unit_s : float, optional
+        Unit of the times, if another than the layout's [s].
+    columns : mapping of str to str, optional
+        Other names of columns: ``{"input_tokens": "prompt_len"}``; the fields are ``arrival``,
+        ``input_tokens``, ``output_tokens`` and ``hashes``, as far as the layout has them.
+    failed : {"refuse", "skip"}
+        What becomes of rows without input or output tokens, as BurstGPT has them of failed requests.
+    closed : bool
+        Let a turn start `think_s` after its parent's end, where the layout names parents ("bailian"),
+        instead of when it was recorded.
+    think_s : float
+        Time from a parent's end to its next turn [s].
+    limit : int, optional
+        Read so many rows at most [1].
+
+    Returns
+    -------
+    Requests
+        Times count as the trace's do; from the first request, where they are dates.
+
+    Raises
+    ------
+    ValueError
+        With file, line and what was expected: for a column or key that is missing, a line that is cut, times
+        that are negative or fall, no tokens, hashes that are not as many as the blocks of the prompt. And
+        for an argument that is not allowed.
+    OSError
+        For a file that cannot be opened.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write("TIMESTAMP,ContextTokens,GeneratedTokens\\n2023-11-16 18:15:46.5,374,44\\n")
+    ...     file.flush()
+    ...     trace(file.name, "azure")
+    Requests(1, input_tokens=374, output_tokens=44)
+    """
+    shape = as_layout(layout, hash_block, unit_s, columns)
+    if failed not in ("refuse", "skip"):
+        raise ValueError(f"failed is {failed!r}; allowed: refuse, skip")
+    most = None if limit is None else count("limit", limit)
+    reader = _Reader(
+        Path(path),
+        shape,
+        failed == "skip",
+        bool(closed),
+        round(1e9 * finite_number("think_s", think_s)),
+    )
+    if closed and "parent" not in shape.columns:
+        raise ValueError(f"closed is {closed!r}; allowed: False, as {shape.name} names no parents")
+    parts, found = [], 0
+    at_once = count("chunk", chunk)
+    for rows in rows_of(reader.path, shape, at_once if most is None else min(at_once, most)):
+        part = reader.part(rows)
+        parts.append(part)
+        found += len(part.arrival)
+        if most is not None and found >= most:
+            break
+    return _joined(parts, shape, found if most is None else min(most, found))
+
+
+class _Reader:
+    """What is known of the rows above."""
+
+    def __init__(self, path: Path, layout: Layout, skip: bool, closed: bool, think_ns: int) -> None:
+        self.path, self.layout, self.skip = path, layout, skip
+        self.closed, self.think_ns = closed, think_ns
+        self.first: int | None = None
+        self.last = (0, 0)  # the time of the last row that has one, and its line
+        self.read = 0
+        self.hashed: bool | None = None  # rows have hashes, all or none
+        self.known: dict[Any, int] = {}  # index of the last turn of a session, or of an id
+
+    def column(self, rows: Rows, field: str) -> Column:
+        name, text = self.layout.columns[field], self.layout.form == "csv"
+        return Column(self.path, name, rows.lines, rows.values[field], text)
+
+    def part(self, rows: Rows) -> _Part:
+        low = 0 if self.skip else 1
+        inputs = self.column(rows, "input_tokens").whole(low, MOST_TOKENS)
+        outputs = self.column(rows, "output_tokens").whole(low, MOST_TOKENS)
+        if self.skip:
+            kept = np.flatnonzero((inputs > 0) & (outputs > 0))
+            inputs, outputs = inputs[kept], outputs[kept]
+            places = kept.tolist()
+            rows = Rows(
+                [rows.lines[i] for i in places],
+                {name: [column[i] for i in places] for name, column in rows.values.items()},
+            )
+        after, think = self.waits(rows)
+        arrival = self.times(rows, after)
+        hashes, counts = self.hashes(rows, inputs)
+        self.read += len(inputs)
+        return _Part(arrival, inputs, outputs, after, think, hashes, counts)
+
+    def times(self, rows: Rows, after: Whole) -> Whole:
+        """Arrival [ns], checked to rise; 0 of a turn that waits for another."""
+        at = np.flatnonzero(after < 0)
+        whole = self.column(rows, "arrival")
+        own = replace(
+            whole,
+            lines=[whole.lines[i] for i in at.tolist()],
+            values=[whole.values[i] for i in at.tolist()],
+        )
+        times = own.times(self.layout.unit_ns)
+        if len(times) and not self.layout.unit_ns:
+            self.first = int(times[0]) if self.first is None else self.first
+            times = times - self.first
+        before = np.concatenate([[self.last[0]], times[:-1]]) if len(times) else times
+        falls = times < before
+        if falls.any():
+            i = int(np.argmax(falls))
+            line = own.lines[i - 1] if i else self.last[1]
+            found = f"{own.name} is {own.values[i]!r}, before that of line {line}"
+            raise TraceError(self.path, own.lines[i], found, "times that do not fall")
+        if len(times):
+            self.last = int(times[-1]), own.lines[-1]
+        arrival = np.zeros(len(after), np.int64)
+        arrival[at] = times
+        return arrival
+
+    def waits(self, rows: Rows) -> tuple[Whole, Whole]:
+        """Parents and the time to think after them [ns]."""
+        n = len(rows.lines)
+        after, think = np.full(n, -1, np.int64), np.zeros(n, np.int64)
+        if "delay" in self.layout.columns:
+            self._delays(rows, after, think)
+        elif self.closed:
+            self._parents(rows, after, think)
+        return after, think
+
+    def _delays(self, rows: Rows, after: Whole, think: Whole) -> None:
+        names = self.layout.columns
+        for i, (session, delay) in enumerate(
+            zip(rows.values["session"], rows.values["delay"], strict=True)
+        ):
+            if session is not None and not isinstance(session, (str, int)):
+                found = f"{names['session']} is {session!r}"
+                raise TraceError(self.path, rows.lines[i], found[:90], "a text or an integer")
+            before = None if session is None else self.known.get(session)
+            if delay is not None:
+                if before is None:
+                    found = (
+                        f"{names['delay']} without an earlier line of the same {names['session']}"
+                    )
+                    raise TraceError(self.path, rows.lines[i], found, "a turn after another")
+                one = Column(self.path, names["delay"], [rows.lines[i]], [delay])
+                after[i], think[i] = before, one.times(self.layout.unit_ns)[0]
+            if session is not None:
+                self.known[session] = self.read + i
+
+    def _parents(self, rows: Rows, after: Whole, think: Whole) -> None:
+        own, parents = (rows.values[name] for name in ("id", "parent"))
+        for i, (mine, parent) in enumerate(zip(own, parents, strict=True)):
+            for name, value in (("id", mine), ("parent", parent)):
+                if type(value) is not int:
+                    found = f"{self.layout.columns[name]} is {value!r}"
+                    raise TraceError(self.path, rows.lines[i], found[:90], "an integer")
+            if parent in self.known:  # one before the trace's beginning is nobody's to wait for
+                after[i], think[i] = self.known[parent], self.think_ns
+            if mine in self.known:
+                found = f"{self.layout.columns['id']} is {mine} a second time"
+                raise TraceError(self.path, rows.lines[i], found, "an id of its own")
+            self.known[mine] = self.read + i
+
+    def hashes(self, rows: Rows, inputs: Whole) -> tuple[Whole, Whole]:
+        none = np.empty(0, np.int64)
+        if "hashes" not in self.layout.columns:
+            return none, np.zeros(len(inputs), np.int64)
+        lists = rows.values["hashes"]
+        if not lists:
+            return none, none
+        without = all(row is None for row in lists)
+        self.hashed = not without if self.hashed is None else self.hashed
+        if not self.hashed and without:
+            return none, np.full(len(inputs), -1, np.int64)
+        return self.column(rows, "hashes").hashes(inputs, self.layout.hash_block)
+
+
+def _joined(parts: list[_Part], layout: Layout, n: int) -> Requests:
+    arrival, inputs, outputs, after, think, hashes, counts = (
+        np.concatenate(columns) for columns in zip(*parts, strict=True)
+    )
+    hashed = bool(layout.hash_block) and n > 0 and bool((counts[:n] >= 0).all())
+    offsets = np.concatenate([[0], np.cumsum(counts[:n])]) if hashed else np.empty(0, np.int64)
+    return Requests(
+        arrival_ns=arrival[:n],
+        input_tokens=inputs[:n],
+        output_tokens=outputs[:n],
+        declared_tokens=outputs[:n],
+        priority=np.zeros(n, np.int64),
+        after=after[:n],
+        think_ns=think[:n],
+        block_hashes=hashes[: offsets[-1]] if hashed else np.empty(0, np.int64),
+        hash_offsets=offsets,
+        hash_block=layout.hash_block if hashed else 0,
+    )

@@ -1,0 +1,114 @@
+"""Rows of a trace, a chunk at a time: raw values by field, with the numbers of their lines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenroof.serving.requests.traces.layouts import Layout
+from tokenroof.serving.requests.traces.lines import TraceError, numbered
+
+__all__ = ["Rows", "rows_of"]
+
+
+@dataclass(slots=True)
+class Rows:
+    """Values by field, one a row; `missing` where a row lacks what it may."""
+
+    lines: list[int] = field(default_factory=list)
+    values: dict[str, list[Any]] = field(default_factory=dict)
+
+
+def rows_of(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
+    """Chunks of so many rows."""
+    read = _csv if layout.form == "csv" else _jsonl
+    return read(path, layout, chunk)
+
+
+def _fresh(layout: Layout) -> Rows:
+    return Rows(values={name: [] for name in layout.columns})
+
+
+def _csv(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
+    lines = numbered(path)
+    wanted = list(layout.columns.values())
+    number, text = next(lines, (1, ""))
+    header = [name.strip() for name in _cells(path, number, text)]
+    for column in wanted:
+        if column not in header:
+            found = f"no column {column!r} among {header if any(header) else 'none'}"
+            raise TraceError(path, number, found, f"a header with {', '.join(wanted)}")
+    places = [(name, header.index(column)) for name, column in layout.columns.items()]
+    rows = _fresh(layout)
+    for number, text in lines:
+        cells = _cells(path, number, text)
+        if len(cells) != len(header):
+            found = f"{len(cells)} values in {text[:60]!r}"
+            raise TraceError(path, number, found, f"{len(header)}: {', '.join(header)}")
+        rows.lines.append(number)
+        for name, place in places:
+            rows.values[name].append(cells[place])
+        if len(rows.lines) == chunk:
+            yield rows
+            rows = _fresh(layout)
+    yield rows
+
+
+def _cells(path: Path, number: int, text: str) -> list[str]:
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return next(csv.reader([text], strict=True))
+    except csv.Error as error:
+        raise TraceError(
+            path, number, f"{text[:60]!r} ({error})", "values between commas"
+        ) from None
+
+
+def _jsonl(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
+    columns, optional, refused = layout.columns, set(layout.optional), set(layout.refused)
+    needed = [column for name, column in columns.items() if name not in optional]
+    expected = "a JSON object with " + ", ".join(needed)
+    rows = _fresh(layout)
+    for number, text in numbered(path):
+        row = _object(path, number, text, expected)
+        if not refused.isdisjoint(row):
+            names = ", ".join(name for name in layout.refused if name in row)
+            raise TraceError(path, number, f"{names}, which is not read", expected)
+        rows.lines.append(number)
+        for name, column in columns.items():
+            value = row.get(column)
+            if value is None and name not in optional and not _follows(row, layout, name):
+                found = f"no {column}" if column not in row else f"{column} is null"
+                raise TraceError(path, number, found, expected)
+            rows.values[name].append(value)
+        if len(rows.lines) == chunk:
+            yield rows
+            rows = _fresh(layout)
+    yield rows
+
+
+def _follows(row: dict[str, Any], layout: Layout, name: str) -> bool:
+    """Whether it may lack its time, as one that comes so long after another."""
+    return name == "arrival" and row.get(layout.columns.get("delay", "")) is not None
+
+
+def _object(path: Path, number: int, text: str, expected: str) -> dict[str, Any]:
+    try:
+        row = json.loads(text)
+    except json.JSONDecodeError as error:
+        found = f"cut, or no JSON: {error.msg} at character {error.pos + 1} of {text[:60]!r}"
+        raise TraceError(path, number, found, expected) from None
+    except (
+        RecursionError,
+        ValueError,
+    ) as error:  # nested too deep; an integer of thousands of digits
+        found = f"{text[:60]!r} ({type(error).__name__})"
+        raise TraceError(path, number, found, expected) from None
+    if not isinstance(row, dict):
+        raise TraceError(path, number, f"{text[:60]!r}", expected)
+    return row

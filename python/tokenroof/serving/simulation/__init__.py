@@ -1,0 +1,14 @@
+"""An engine's scheduler, played step by step over requests."""
+
+from __future__ import annotations
+
+from tokenroof.serving.simulation.result import Simulation
+from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.simulation.simulate import simulate
+from tokenroof.serving.simulation.step_time import StepTime
+
+__all__ = ["Scheduler", "Simulation", "StepTime", "simulate"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

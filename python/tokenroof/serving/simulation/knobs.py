@@ -1,0 +1,115 @@
+"""The knobs of each engine's scheduler that are played, by the engine's own names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.support.arguments import is_integer, is_number, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["PRESETS", "Knob", "checked", "knobs_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Knob:
+    """One knob.
+
+    Attributes
+    ----------
+    default : object
+        The engine's own; None where the device, or another knob, decides.
+    low, high : float
+        Of a number: the least and the most allowed.
+    choices : tuple of str
+        Of a name.
+    versions : tuple of str
+        Presets that have it.
+    """
+
+    default: Any
+    low: float = 1
+    high: float = 2**40
+    choices: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ("vllm-0.33", "vllm-0.19")
+
+    def check(self, name: str, value: object) -> Any:
+        """The value as the engine takes it; an error names what is allowed."""
+        if value is None and self.default is None:
+            return None
+        if self.choices:
+            if value not in self.choices:
+                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(self.choices)}")
+            return value
+        if isinstance(self.default, bool):
+            if not isinstance(value, (bool, np.bool_)):
+                raise TypeError(f"{name} is {value!r}; allowed: True or False")
+            return bool(value)
+        if isinstance(self.default, float):
+            if not is_number(value) or not self.low <= float(value) < self.high:  # type: ignore[arg-type]
+                allowed = f"numbers from {self.low:g} to below {self.high:g}"
+                raise ValueError(f"{name} is {shown(value)}; allowed: {allowed}")
+            return float(value)  # type: ignore[arg-type]
+        if not is_integer(value) or not self.low <= value <= self.high:
+            allowed = f"whole numbers from {self.low:g} to {self.high:g}"
+            raise ValueError(f"{name} is {shown(value)}; allowed: {allowed}")
+        return int(value)
+
+
+_NEW = ("vllm-0.33",)
+
+#: By engine: knobs of vLLM [vllm/config/scheduler.py, vllm/config/cache.py, vllm/config/compilation.py].
+_VLLM = {
+    "max_num_batched_tokens": Knob(None),
+    "max_num_seqs": Knob(None),
+    "max_num_scheduled_tokens": Knob(None),
+    "max_num_active_seqs": Knob(None, versions=_NEW),
+    "block_size": Knob(16, high=2**16),
+    "num_blocks": Knob(None, low=2, high=2**31 - 2),
+    "max_model_len": Knob(None, low=2),
+    "enable_chunked_prefill": Knob(True),
+    "enable_prefix_caching": Knob(True),
+    "long_prefill_token_threshold": Knob(0, low=0),
+    "long_prefill_token_threshold_adaptive": Knob(False, versions=_NEW),
+    "policy": Knob("fcfs", choices=("fcfs", "priority")),
+    "scheduler_reserve_full_isl": Knob(True),
+    "watermark": Knob(0.0, low=0.0, high=1.0, versions=_NEW),
+    "prefill_schedule_interval": Knob(1, versions=_NEW),
+    "loop": Knob("async", choices=("async", "sync")),
+    "cudagraphs": Knob(True),
+    "host_ns": Knob(0, low=0),
+}
+
+#: Presets by name, and the knobs that their engine has.
+PRESETS = {"vllm-0.33": _VLLM, "vllm-0.19": _VLLM}
+
+_ABSENT = {
+    "sglang-0.5.23": "prefill first, admission by declared outputs and a radix tree are not played yet",
+    "trtllm-1.4": "guaranteed-no-evict and max-utilisation are not played yet",
+}
+
+
+def knobs_of(preset: str) -> Mapping[str, Knob]:
+    """The knobs that a preset plays."""
+    if preset in _ABSENT:
+        raise ValueError(f"preset is {preset!r}: {_ABSENT[preset]}; allowed: {', '.join(PRESETS)}")
+    if preset not in PRESETS:
+        raise ValueError(f"preset is {preset!r}; allowed: {', '.join(PRESETS)}")
+    return {name: knob for name, knob in PRESETS[preset].items() if preset in knob.versions}
+
+
+def checked(preset: str, given: Mapping[str, object]) -> dict[str, Any]:
+    """All knobs of a preset, given ones in place of its defaults; one that is not played fails."""
+    knobs = knobs_of(preset)
+    config = {name: knob.default for name, knob in knobs.items()}
+    for name, value in given.items():
+        if name not in knobs:
+            other = next((p for p, k in PRESETS.items() if name in k and p in k[name].versions), "")
+            why = f"is of {other}, not of {preset}" if other else f"is not played by {preset}"
+            raise ValueError(f"{name} {why}; allowed: {', '.join(knobs)}")
+        config[name] = knobs[name].check(name, value)
+    return config

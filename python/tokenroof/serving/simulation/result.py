@@ -1,0 +1,165 @@
+"""What a simulation found: a record per request, the steps, and whether the load can be borne."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.serving.outcome.summary import summary
+from tokenroof.serving.outcome.verdict import verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from tokenroof.serving.outcome.verdict import Verdict
+    from tokenroof.serving.requests.record import Requests
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.slo import SLO
+
+__all__ = [
+    "ENTRY_FIELDS",
+    "RECORD",
+    "STEP_FIELDS",
+    "Simulation",
+    "Verdict",
+    "collect",
+    "outputs_for",
+]
+
+STATUS = ("unfinished", "done", "rejected", "stuck", "unfinished")
+#: A record per request. Times are -1 [ns] and NaN [s] where a thing never happened; the last token of a
+#: request that was rejected is its arrival, when it was told.
+RECORD = np.dtype(
+    [(name, np.int64) for name in ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")]
+    + [(name, np.float64) for name in ("arrival_s", "scheduled_s", "first_token_s", "last_token_s")]
+    + [(name, np.int32) for name in ("input_tokens", "output_tokens", "cached_tokens", "cached_total")]
+    + [("preemptions", np.int32), ("replica", np.int32), ("status", "U10")]
+)  # fmt: skip
+STEP_FIELDS = (
+    "scheduled_ns", "start_ns", "end_ns", "replica", "free_blocks", "running", "waiting",
+    "cached_hashes", "tokens",
+)  # fmt: skip
+ENTRY_FIELDS = ("step", "request", "tokens", "before")
+_STEP = np.dtype([(name, np.int64) for name in STEP_FIELDS])
+_ENTRY = np.dtype([(name, np.int64) for name in ENTRY_FIELDS])
+_VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
+
+_TIMES = ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
+_COUNTS = ("output_tokens", "cached_tokens", "cached_total", "preemptions", "replica")
+_ENDINGS = ("served", "blocked", "horizon", "interrupted")
+
+
+class Simulation:
+    """One run.
+
+    Attributes
+    ----------
+    requests : ndarray
+        A record per request, `RECORD`: ``arrival_s``, ``scheduled_s`` (first), ``first_token_s``,
+        ``last_token_s``, the same in whole nanoseconds, ``input_tokens``, ``output_tokens`` (delivered),
+        ``cached_tokens`` (of the prompt, at first admission), ``cached_total`` (over all admissions),
+        ``preemptions``, ``replica``, ``status`` ("done", "rejected", "stuck", "unfinished").
+    steps, entries, preempted : ndarray
+        With ``record_steps``: a row per call of the scheduler that scheduled tokens or preempted
+        somebody; who got how many tokens, with so many before, in the order decided; who was preempted.
+    totals : dict
+        Steps, tokens, busy and end [ns], preemptions, and how the run ended.
+    scheduler : Scheduler
+    config : dict
+        The scheduler's knobs as they were played.
+    """
+
+    def __init__(
+        self,
+        requests: NDArray[Any],
+        outcome: Mapping[str, Any],
+        scheduler: Scheduler,
+        config: Mapping[str, Any],
+    ) -> None:
+        self.requests, self.scheduler, self.config = requests, scheduler, dict(config)
+        self.steps = _rows(outcome["rows"], _STEP)
+        self.entries = _rows(outcome["entries"], _ENTRY)
+        self.preempted = _rows(outcome["preempted"], _VICTIM)
+        plain = ("rows", "entries", "preempted", "ending")
+        self.totals = {name: value for name, value in outcome.items() if name not in plain}
+        self.totals["ending"] = _ENDINGS[outcome["ending"]]
+
+    def __len__(self) -> int:
+        return len(self.requests)
+
+    def __repr__(self) -> str:
+        return f"<Simulation of {len(self)} requests by {self.scheduler.name}: {self.verdict}>"
+
+    @property
+    def refused(self) -> NDArray[np.intp]:
+        """Requests that can never fit, or are longer than the model takes: by index."""
+        return np.flatnonzero(self.requests["status"] == "rejected")
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """Whether the load can be borne, and what is short where it cannot.
+
+        Its state is "stuck" where the head of the queue could never be admitted; "backlogged" too where
+        all came at once and most had to wait.
+        """
+        came = self.requests[self.requests["arrival_ns"] >= 0]
+        found = verdict(came)
+        if self.totals["ending"] == "blocked":
+            found = replace(found, state="stuck")
+        elif found.state == "stable":
+            queue = self._mean_queue()
+            if queue >= 1.0:
+                found = replace(found, state="backlogged", waiting=queue)
+        return found if found.state == "stable" else replace(found, short=self._short())
+
+    def summary(
+        self, slo: SLO | None = None, percentiles: Sequence[float] = (50.0, 90.0, 99.0)
+    ) -> dict[str, Any]:
+        """Percentiles of what users saw, and rates: `tokenroof.serving.summary` of the requests."""
+        return summary(self.requests, slo, percentiles)
+
+    def _mean_queue(self) -> float:
+        r = self.requests[self.requests["scheduled_ns"] >= 0]
+        waited = float((r["scheduled_ns"] - r["arrival_ns"]).sum())
+        return waited / max(float(self.totals["end_ns"]), 1.0)
+
+    def _short(self) -> str:
+        totals, config = self.totals, self.config
+        if totals["preemptions"] or totals["least_free"] < 0.02 * config["num_blocks"]:
+            return "memory"
+        if totals["peak_running"] >= config["max_num_active_seqs"]:
+            return "sequences"
+        return "time"
+
+
+def _rows(table: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Rows of whole numbers as records."""
+    return np.ascontiguousarray(table).view(dtype)[:, 0] if len(table) else np.empty(0, dtype)
+
+
+def outputs_for(n: int) -> dict[str, NDArray[Any]]:
+    """Room for what a run writes, an entry a request."""
+    out: dict[str, NDArray[Any]] = {name: np.empty(n, np.int64) for name in _TIMES}
+    out.update({name: np.empty(n, np.int32) for name in _COUNTS})
+    out["status"] = np.empty(n, np.int8)
+    return out
+
+
+def collect(requests: Requests, out: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """The record per request of what a run wrote."""
+    records = np.empty(len(requests), RECORD)
+    for name in _TIMES:
+        records[name] = out[name]
+        seconds = records[name.replace("_ns", "_s")]
+        np.multiply(out[name], 1e-9, out=seconds)
+        seconds[out[name] < 0] = np.nan
+    for name in _COUNTS:
+        records[name] = out[name]
+    records["input_tokens"] = requests.input_tokens
+    records["status"] = np.array(STATUS, "U10")[out["status"]]
+    return records

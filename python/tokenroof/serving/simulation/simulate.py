@@ -1,0 +1,269 @@
+"""Requests through an engine's scheduler, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
+
+import numpy as np
+
+from tokenroof import _core
+from tokenroof.inference.door import deployment
+from tokenroof.serving.requests.given import as_requests
+from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
+from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.simulation.step_time import StepTime, captured_sizes, step_table
+from tokenroof.support.arguments import check_options, count, finite_number, is_integer
+from tokenroof.support.processors import usable_processors
+
+if TYPE_CHECKING:
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+
+__all__ = ["ROUTERS", "Options", "simulate"]
+
+ROUTERS = ("round_robin", "least_loaded", "prefix_aware")
+_NEWEST = {
+    "vllm": "vllm-0.33",
+    "ideal": "vllm-0.33",
+    "sglang": "sglang-0.5.23",
+    "trtllm": "trtllm-1.4",
+}
+_NEVER_NS = 2**62
+_PATHS = {"counters": 0, "sequences": 1}
+
+
+class Options(TypedDict, total=False):
+    """What `simulate` takes beside its first arguments; documented there."""
+
+    step_time: StepTime | None
+    record_steps: bool
+    replicas: int
+    router: str
+    signal_age_s: float
+    horizon_s: float | None
+    progress: Callable[[int, int], Any] | None
+    fidelity: str | Calibration
+    path: str
+
+
+def simulate(
+    device: str | Device | None,
+    model: str | Model | None,
+    plan: Plan | None,
+    requests: Mapping[str, Any] | Requests | Sequence[Mapping[str, Any] | Requests],
+    scheduler: Scheduler | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    **options: Unpack[Options],
+) -> Simulation | list[Simulation]:
+    """Play an engine's scheduler over requests, one step after the other.
+
+    Each call of the scheduler decides as the engine's own code does, for the version of the preset: who
+    runs, who waits, who is preempted, which blocks of KV memory are taken and which hold a prefix. The
+    clock counts whole nanoseconds, so that a run has the same bits everywhere.
+
+    Parameters
+    ----------
+    device, model, plan : str or record
+        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with ``num_blocks``.
+    requests : mapping, Requests, or a list of them
+        As in `as_requests`; a list is played side by side, each by itself.
+    scheduler : Scheduler, optional
+        The newest preset of the plan's engine by default.
+    seed : int
+        Of what is drawn while it runs. Nothing is: loads are drawn when they are made.
+    threads : int, optional
+        For a list; as many as there are processors by default. The outcome is the same with any number.
+    step_time : StepTime, optional
+        A line in place of the step kernels.
+    record_steps : bool
+        Keep what was decided in each step.
+    replicas : int
+        Engines behind the router.
+    router : {"round_robin", "least_loaded", "prefix_aware"}
+        In turn; the least of 4 for each that waits and 1 for each that runs, as vLLM's data-parallel
+        router has it; the same less the prompt's cached tokens.
+    signal_age_s : float
+        How long what the router knows of the replicas stays the same [s]; 0: it sees them as they are.
+        What it sent itself it knows at once.
+    horizon_s : float, optional
+        Where the run ends, whoever is left [s].
+    progress : callable, optional
+        Called with requests served and their number, every 100 ms.
+    fidelity : {"calibrated", "datasheet"} or Calibration
+    path : {"counters", "sequences"}
+        Whether steps in which all get what they ask for are played by counters; the outcome is the same.
+
+    Returns
+    -------
+    Simulation, or a list of them
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For a name, a request, or a knob that is not allowed or not played.
+    KeyboardInterrupt
+        Within 50 ms of Ctrl-C.
+
+    References
+    ----------
+    docs/serving/simulation.md
+
+    Examples
+    --------
+    >>> run = simulate(
+    ...     None, None, None, {"arrival": [0.0, 0.0], "input_tokens": 100, "output_tokens": [2, 1]},
+    ...     Scheduler.preset("vllm-0.33", num_blocks=100, loop="sync"), step_time=StepTime(1_000_000),
+    ... )
+    >>> run.requests["last_token_ns"].tolist(), str(run.verdict)
+    ([2000000, 1000000], 'stable')
+    """
+    check_options("simulate", options, Options)
+    if not is_integer(seed):
+        raise ValueError(f"seed is {seed!r}; allowed: a whole number")
+    many = not isinstance(requests, (Mapping, Requests))
+    given: Sequence[Any] = cast("Sequence[Any]", requests) if many else [requests]
+    loads = [as_requests(one) for one in given]
+    workers = usable_processors() if threads is None else count("threads", threads)
+    step_time = options.get("step_time")
+    on = None
+    if step_time is None or device is not None:
+        on = deployment(device, model, plan, options.get("fidelity", "calibrated"))  # type: ignore[arg-type]
+    engine = scheduler or Scheduler.preset(_NEWEST[on.plan.engine if on else "vllm"])
+    config = engine.resolved(on)
+    for load in loads:
+        _check_blocks(load, config)
+    shared = _shared(on, engine, config, loads, options)
+    outputs = [outputs_for(len(load)) for load in loads]
+    runs = [
+        {**shared, "requests": _packed(load), "results": out}
+        for load, out in zip(loads, outputs, strict=True)
+    ]
+    outcomes = _core.simulate_requests(runs, workers, options.get("progress"))
+    found = [
+        Simulation(collect(load, out), outcome, engine, config)
+        for load, out, outcome in zip(loads, outputs, outcomes, strict=True)
+    ]
+    return found if many else found[0]
+
+
+def _shared(
+    on: Deployment | None,
+    engine: Scheduler,
+    config: Mapping[str, Any],
+    loads: Sequence[Requests],
+    options: Options,
+) -> dict[str, Any]:
+    """What all runs have in common, as the compiled simulator takes it."""
+    router = options.get("router", "round_robin")
+    if router not in ROUTERS:
+        raise ValueError(f"router is {router!r}; allowed: {', '.join(ROUTERS)}")
+    path = options.get("path", "counters")
+    if path not in _PATHS:
+        raise ValueError(f"path is {path!r}; allowed: {', '.join(_PATHS)}")
+    horizon = options.get("horizon_s")
+    if router == "prefix_aware" and options.get("signal_age_s"):
+        raise ValueError(
+            f"signal_age_s is {options['signal_age_s']!r}: what caches hold is read as it is; allowed "
+            "with router='prefix_aware': 0"
+        )
+    age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
+    record = bool(options.get("record_steps", False))
+    return {
+        "config": _engine_config(engine, config, _PATHS[path]),
+        "clock": _clock(on, config, loads, options.get("step_time")),
+        "replicas": count("replicas", options.get("replicas", 1)),
+        "route": ROUTERS.index(router),
+        "signal_age_ns": round(1e9 * age),
+        "horizon_ns": _NEVER_NS
+        if horizon is None
+        else min(_NEVER_NS, round(1e9 * finite_number("horizon_s", horizon, above=True))),
+        "rows": record,
+        "entries": record,
+        "tracking": router == "prefix_aware",
+    }
+
+
+def _engine_config(engine: Scheduler, config: Mapping[str, Any], path: int) -> dict[str, Any]:
+    given = {name: value for name, value in config.items() if name not in ("policy", "loop")}
+    return {
+        "long_prefill_token_threshold_adaptive": False,
+        "prefill_schedule_interval": 1,
+        **given,
+        "watermark_blocks": int(config.get("watermark", 0.0) * config["num_blocks"]),
+        "priority": config["policy"] == "priority",
+        "asynchronous": config["loop"] == "async",
+        "before_0_20": engine.before_0_20,
+        "path": path,
+    }
+
+
+def _clock(
+    on: Deployment | None,
+    config: Mapping[str, Any],
+    loads: Sequence[Requests],
+    step_time: StepTime | None,
+) -> dict[str, Any]:
+    if step_time is not None:
+        if not isinstance(step_time, StepTime):
+            raise TypeError(f"step_time is {step_time!r}; allowed: a StepTime, or None")
+        return step_time.clock()
+    assert on is not None
+    for name in ("dp", "pp"):
+        ranks = getattr(on.plan, name)
+        if ranks > 1:
+            raise ValueError(
+                f"plan has {name}={ranks}, whose ranks are not played; allowed: 1, and replicas"
+            )
+    longest = max(
+        (int((r.input_tokens + r.output_tokens).max(initial=1)) for r in loads), default=1
+    )
+    return step_table(on, config, float(longest)).clock(captured_sizes(config), config["host_ns"])
+
+
+def _check_blocks(load: Requests, config: Mapping[str, Any]) -> None:
+    size = config["block_size"]
+    if load.hash_block % size:
+        raise ValueError(
+            f"hash_block is {load.hash_block}; allowed: a multiple of the scheduler's block_size ({size})"
+        )
+
+
+def _packed(load: Requests) -> dict[str, Any]:
+    """Requests as the compiled simulator takes them; what no request has is left out."""
+
+    def some(array: Any, absent: int) -> Any:
+        return array if bool((array != absent).any()) else None
+
+    after = some(load.after, -1)
+    packed: dict[str, Any] = {
+        "arrival_ns": load.arrival_ns,
+        "input_tokens": load.input_tokens,
+        "output_tokens": load.output_tokens,
+        "declared_tokens": None
+        if np.array_equal(load.declared_tokens, load.output_tokens)
+        else load.declared_tokens,
+        "priority": some(load.priority, 0),
+        "after": after,
+        "think_ns": None if after is None else load.think_ns,
+    }
+    if len(load.also_after):
+        packed.update(also_after=load.also_after, also_offset=load.also_after_offsets)
+    if len(load.prompt_offsets):
+        packed.update(
+            content_offset=load.prompt_offsets,
+            runs=load.prompt.reshape(-1),
+            output_id=load.output_id,
+        )
+    elif load.hash_block:
+        packed.update(
+            content_offset=load.hash_offsets,
+            block_hashes=load.block_hashes,
+            hash_block=load.hash_block,
+        )
+    return packed

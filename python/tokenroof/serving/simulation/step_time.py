@@ -1,0 +1,154 @@
+"""How long the steps of a simulation take: a line for tests, or a table of the step kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import kernels
+from tokenroof.support.arguments import is_integer
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tokenroof.records.deployment import Deployment
+
+_captured = np.array([1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)], np.float64)
+
+__all__ = ["StepTable", "StepTime", "captured_sizes", "step_table"]
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """A step's time as a line: fixed + per_token * tokens + per_context_token * contexts.
+
+    Parameters
+    ----------
+    fixed_ns : int
+        Of each step [ns].
+    per_token_ns : int
+        Of each token that it carries [ns].
+    per_context_token_ns : int
+        Of each token in the contexts of those sequences that are past their prompt, the new token
+        among them [ns].
+
+    Raises
+    ------
+    ValueError
+        For what is no whole number of zero and more.
+
+    Examples
+    --------
+    >>> StepTime(5_000_000, 10_000, 2).clock()["fixed_ns"]
+    5000000
+    """
+
+    fixed_ns: int
+    per_token_ns: int = 0
+    per_context_token_ns: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("fixed_ns", "per_token_ns", "per_context_token_ns"):
+            value = getattr(self, name)
+            if not is_integer(value) or not 0 <= value <= 10**15:
+                raise ValueError(f"{name} is {value!r}; allowed: whole numbers from 0 to 10**15")
+            object.__setattr__(self, name, int(value))
+
+    def clock(self) -> dict[str, Any]:
+        """As the compiled simulator takes it."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+
+@dataclass(frozen=True, eq=False)
+class StepTable:
+    """Times of steps at points, linear between them.
+
+    Attributes
+    ----------
+    axes : tuple of ndarray
+        Sequences past their prompt [1]; mean context of them [token]; tokens of prompts [1]; tokens
+        cached before them [1]; prompts [1]; sequences of steps without prompts [1].
+    table : ndarray
+        Time over the first four, the tokens being one prompt's [ns].
+    several : ndarray
+        Over tokens and prompts, what it takes off that they are several [ns].
+    decode : ndarray
+        Time without prompts, over sequences and mean context [ns].
+    """
+
+    axes: tuple[NDArray[np.float64], ...]
+    table: NDArray[np.float64]
+    several: NDArray[np.float64]
+    decode: NDArray[np.float64]
+
+    def clock(self, padded: NDArray[np.float64], host_ns: int) -> dict[str, Any]:
+        """As the compiled simulator takes it."""
+        return {
+            "axes": [axis.tolist() for axis in self.axes],
+            "table": self.table,
+            "several": self.several,
+            "decode": self.decode,
+            "padded": padded.tolist(),
+            "host_ns": host_ns,
+        }
+
+
+def captured_sizes(config: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Sizes of vLLM's CUDA graphs: 1, 2, 4, by 8 to 248, by 16 to 512 [vllm/config/compilation.py]."""
+    if not config["cudagraphs"]:
+        return np.empty(0)
+    most = min(2 * config["max_num_seqs"], 512, config["max_num_batched_tokens"])
+    return np.asarray(_captured[_captured <= most])
+
+
+def _grid(most: float, ratio: float, first: float = 1.0) -> NDArray[np.float64]:
+    """0, then whole steps that grow by about a ratio, up to `most` and a point beyond."""
+    points = [0.0, first]
+    while points[-1] < most:
+        points.append(max(points[-1] + 1.0, round(points[-1] * ratio)))
+    return np.array(points)
+
+
+def step_table(on: Deployment, config: Mapping[str, Any], longest: float) -> StepTable:
+    """The step kernels over what steps of a scheduler can carry.
+
+    Parameters
+    ----------
+    on : Deployment
+    config : mapping
+        A scheduler's knobs, resolved.
+    longest : float
+        The most tokens of one request [1].
+    """
+    most = config["max_num_batched_tokens"]
+    sequences = _grid(min(config["max_num_active_seqs"], most), 1.4)
+    context = _grid(longest, 2.0, 64.0)
+    # kernels take tokens in tiles: a point at each of the first ones, then ever fewer
+    tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
+    past = _grid(longest, 2.0, 256.0)
+    prompts = _grid(min(config["max_num_active_seqs"], 64), 1.5)[1:]
+    table = np.empty((len(sequences), len(context), len(tokens), len(past)))
+    b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
+    n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
+    table[...] = kernels.mixed_time(*on.records, b, x, n, s)
+    table[:, :, 0] = kernels.decode_time(*on.records, b[..., 0, :], x[..., 0, :])
+    table[0] = kernels.prefill_time(*on.records, n[0], s[0])
+    table[0, :, 0] = table[0, :, 1]  # a step without anything is none
+    some, k = np.meshgrid(
+        np.maximum(tokens, 1.0), np.append(prompts, 2.0 * prompts[-1]), indexing="ij"
+    )
+    one = kernels.prompts_time(*on.records, 1.0, some, 0.0)
+    many = kernels.prompts_time(*on.records, k, np.maximum(some / k, 1.0), 0.0)
+    several = np.where(k <= some, one - many, 0.0)
+    # every captured size, and both sides of it, where nothing is padded
+    dense = np.unique([*sequences, *_captured, *(_captured + 1.0), *_grid(sequences[-1], 1.05)])
+    dense = dense[dense <= sequences[-1]]
+    decode = np.asarray(kernels.decode_time(*on.records, dense[:, None], context))
+    decode[0] = 0.0
+    axes = (sequences, context, tokens, past, k[0].copy(), dense)
+    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in (table, several, decode))
+    return StepTable(axes, table, several, decode)

@@ -1,0 +1,67 @@
+"""What users are promised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tokenroof.support.arguments import number
+
+__all__ = ["SLO"]
+
+
+@dataclass(frozen=True)
+class SLO:
+    """What users are promised: upper bounds on the times of a request; None: no bound.
+
+    Parameters
+    ----------
+    ttft_s : float, optional
+        Time to the first token [s].
+    tpot_s : float, optional
+        Time per output token after the first [s].
+    percentile : float, optional
+        Of the requests that must be as fast, over 0 and below 100; None: the mean request.
+    sure : bool
+        Hold the upper ends of the error bands to the bounds, not the estimates.
+    e2e_s : float, optional
+        Time to the last token [s].
+
+    Raises
+    ------
+    ValueError
+        For a bound that is not a positive number, or a percentile out of range.
+
+    Examples
+    --------
+    >>> SLO(ttft_s=1.0, tpot_s=0.02).tpot_s
+    0.02
+    """
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    percentile: float | None = None
+    sure: bool = False
+    e2e_s: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("ttft_s", "tpot_s", "e2e_s"):
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if not 0.0 < number(value) < np.inf:
+                raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
+        share = self.percentile
+        if share is not None and not 0.0 < number(share) < 100.0:
+            raise ValueError(
+                f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
+            )
+        if not isinstance(self.sure, (bool, np.bool_)):
+            raise ValueError(f"sure is {self.sure!r}; allowed: True or False")
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """The bounds that there are, by name [s]."""
+        named = {name: getattr(self, name) for name in ("ttft_s", "tpot_s", "e2e_s")}
+        return {name: float(value) for name, value in named.items() if value is not None}

@@ -1,0 +1,175 @@
+"""The open loop in closed form, for deployments under a scheduler's limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.simulation.scheduler import Scheduler
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tokenroof.records.deployment import Deployment
+
+__all__ = ["Shape", "Twin", "shape_of", "twin_of"]
+
+#: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the load, of the
+#: share of requests that wait for a place, of the share of time that prompts take, of the budget of tokens
+#: that they fill, of a prompt over that budget; and for percentiles of a prompt over a step, of one two
+#: deviations longer over the budget. tests/serving/test_twin.py holds them.
+MEANS_HOLD = {
+    "load": 0.9,
+    "waits": 0.005,
+    "prompt_load": 0.5,
+    "budget_load": 0.3,
+    "prompt_over_budget": 0.75,
+}
+PERCENTILES_HOLD = {
+    **MEANS_HOLD, "waits": 0.002, "prompt_load": 0.3, "prompt_over_step": 4.0, "long_over_budget": 0.75,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What is known of a load: means and squared coefficients of variation.
+
+    Attributes
+    ----------
+    input_tokens, input_cv2, output_tokens, output_cv2 : float
+        Of prompts and answers [1].
+    arrival_cv2 : float
+        Of the gaps between arrivals; 1 for Poisson.
+    rate : float
+        Arrivals per second [1/s]; NaN where it is not known.
+    """
+
+    input_tokens: float
+    output_tokens: float
+    input_cv2: float = 0.0
+    output_cv2: float = 0.0
+    arrival_cv2: float = 1.0
+    rate: float = np.nan
+
+    @property
+    def context(self) -> float:
+        """Mean tokens before a generated one, over all of them: long answers have more."""
+        return self.input_tokens + 0.5 * self.output_tokens * (1.0 + self.output_cv2)
+
+    @property
+    def held(self) -> float:
+        """Mean tokens of the cache that a request in service holds."""
+        return self.context + 0.5
+
+
+def shape_of(load: Requests) -> Shape:
+    """Moments of requests that arrive whatever the replica does.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else, and for requests that wait for others.
+    """
+    if not isinstance(load, Requests):
+        raise TypeError(
+            f"load is {type(load).__name__}; allowed: Requests, as poisson or trace gives"
+        )
+    if len(load) < 2 or (load.after >= 0).any():
+        raise ValueError(
+            f"load has {len(load)} requests, {int((load.after >= 0).sum())} of which wait for others; "
+            "allowed: two and more that arrive by themselves (simulate plays the others)"
+        )
+    inputs, outputs = load.input_tokens.astype(float), load.output_tokens.astype(float)
+    gaps = np.diff(load.arrival_s)
+    mean = float(gaps.mean())
+    return Shape(
+        float(inputs.mean()), float(outputs.mean()), float(inputs.var() / inputs.mean() ** 2),
+        float(outputs.var() / outputs.mean() ** 2), float(gaps.var() / mean**2) if mean else 1.0,
+        1.0 / mean if mean else np.inf,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """Step times of a deployment by sequences, and the limits of its scheduler.
+
+    Attributes
+    ----------
+    steps : ndarray, (places + 1,)
+        Seconds of a step with so many sequences; of 0, what a prompt's step has beside the prompt [s].
+    inputs : dict
+        What `_core.open_loop` needs beside them.
+    sequences, memory : float
+        Places by the scheduler and by the cache [1].
+    """
+
+    steps: NDArray[np.float64]
+    inputs: Mapping[str, float]
+    sequences: float
+    memory: float
+
+    @property
+    def saturation(self) -> float:
+        """Requests per second that all places answer [1/s]."""
+        n = len(self.steps) - 1
+        each = self.inputs["output"] * float(self.steps[-1]) / n + self.inputs["prompt_s"]
+        return 1.0 / each
+
+    def at(self, rates: NDArray[np.float64], threads: int = 1) -> dict[str, NDArray[Any]]:
+        """All quantities over rates of arrivals [1/s], and whether they hold."""
+        fields = len(_core.OPEN_LOOP_FIELDS)
+        given = np.array([[self.inputs[name] for name in _core.OPEN_LOOP_INPUTS]])
+        out = np.empty((1, rates.size * fields))
+        asked = np.ascontiguousarray(rates[None], np.float64)
+        _core.open_loop(_core.ISA, self.steps[None].copy(), given, asked, out, threads)
+        found: dict[str, NDArray[Any]] = dict(
+            zip(_core.OPEN_LOOP_FIELDS, out.reshape(-1, fields).T, strict=True)
+        )
+        room = np.maximum(self.inputs["budget"] - found["running"], 1.0)
+        found["budget_load"] = rates * self.inputs["input"] * found["tpot"] / room
+        found["prompt_over_step"] = np.full(rates.size, self.inputs["prompt_s"] / self.steps[1])
+        deviation = float(np.sqrt(self.inputs["input_cv2"]))
+        found["prompt_over_budget"] = self.inputs["input"] / room
+        found["long_over_budget"] = found["prompt_over_budget"] * (1.0 + 2.0 * deviation)
+        with np.errstate(invalid="ignore"):
+            for name, limits in (
+                ("means_hold", MEANS_HOLD),
+                ("percentiles_hold", PERCENTILES_HOLD),
+            ):
+                found[name] = np.all([found[what] <= most for what, most in limits.items()], axis=0)
+        return found
+
+
+def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Twin:
+    """The twin of a deployment under a scheduler, vLLM's newest by default."""
+    config = (scheduler or Scheduler.preset("vllm-0.33")).resolved(on)
+    memory = (config["num_blocks"] - 1) * config["block_size"] / shape.held
+    sequences = float(config["max_num_active_seqs"])
+    places = int(max(1.0, min(sequences, memory)))
+    host = 1e-9 * config["host_ns"]
+    n = np.arange(1, places + 1, dtype=float)
+    decode = kernels.decode_time(*on.records, n, shape.context)
+    typical = float(n[len(n) // 4])
+    mixed = kernels.mixed_prompts_time(
+        *on.records, typical, shape.context, 1.0, shape.input_tokens, 0.0
+    )
+    prompt = max(float(mixed) - float(decode[len(n) // 4]), 1e-9)
+    alone = float(kernels.prompts_time(*on.records, 1.0, shape.input_tokens, 0.0))
+    inputs = {
+        "prompt_s": prompt,
+        "input": shape.input_tokens,
+        "input_cv2": shape.input_cv2,
+        "output": shape.output_tokens,
+        "output_cv2": shape.output_cv2,
+        "budget": float(config["max_num_batched_tokens"]),
+        "arrival_cv2": shape.arrival_cv2,
+        "lag": float(config["loop"] == "async"),
+    }
+    steps = np.concatenate([[max(alone - prompt, 0.0)], decode]) + host
+    return Twin(steps, inputs, sequences, memory)

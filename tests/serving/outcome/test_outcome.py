@@ -1,0 +1,239 @@
+"""Summaries, series, verdicts and spreads of runs, by hand and by identities."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenroof.serving import SLO, series, spread, summary, verdict
+
+SECOND = 10**9
+FIELDS = [
+    ("arrival_ns", "i8"), ("scheduled_ns", "i8"), ("first_token_ns", "i8"), ("last_token_ns", "i8"),
+    ("input_tokens", "i8"), ("output_tokens", "i8"), ("cached_tokens", "i8"), ("preemptions", "i8"),
+    ("status", "U8"),
+]  # fmt: skip
+
+
+def run_of(*rows):
+    return np.array([(*row, *(0, 0, "done")[len(row) - 6 :]) for row in rows], FIELDS)
+
+
+RUN = run_of(
+    (0, 0, 1 * SECOND, 3 * SECOND, 100, 5, 50, 1),
+    (1 * SECOND, 2 * SECOND, 4 * SECOND, 4 * SECOND, 100, 1),
+    (2 * SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 200, 11),
+    (3 * SECOND, 0, 0, 0, 500, 9, 0, 0, "rejected"),
+    (4 * SECOND, 0, 0, 0, 500, 9, 0, 2, "stuck"),
+)
+
+
+def test_summary_by_hand():
+    found = summary(RUN, percentiles=(50, 90), energy_j=60.0)
+    assert found["queue_s"] == {"mean": pytest.approx(1 / 3), "p50": 0.0, "p90": pytest.approx(0.8)}
+    assert found["ttft_s"] == {"mean": pytest.approx(7 / 3), "p50": 3.0, "p90": 3.0}
+    # 2 s over 4 gaps, 5 s over 10; a request of one token has none
+    assert found["tpot_s"] == {"mean": 0.5, "p50": 0.5, "p90": 0.5}
+    assert found["itl_per_request_s"] == found["tpot_s"]
+    assert found["itl_pooled_s"]["mean"] == pytest.approx(7 / 14) and np.isnan(
+        found["itl_pooled_s"]["p50"]
+    )
+    assert found["e2e_s"] == {"mean": pytest.approx(14 / 3), "p50": 3.0, "p90": pytest.approx(7.0)}
+    # E2E per token: 0.6, 3, 8/11
+    assert found["e2e_per_token_s"]["p50"] == pytest.approx(8 / 11)
+    assert found["interactivity_e2e"]["p50"] == pytest.approx(11 / 8)
+    assert found["interactivity_e2e"]["p90"] == pytest.approx(1 / (8 / 11 + 0.8 * (3 - 8 / 11)))
+    assert (found["requests"], found["answered"], found["rejected"], found["stuck"]) == (5, 3, 1, 1)
+    assert found["duration_s"] == 10.0 and found["request_throughput"] == 0.3
+    assert found["output_throughput"] == 1.7 and found["input_throughput"] == 40.0
+    assert found["total_throughput"] == 41.7
+    assert found["cached_share"] == 0.125 and found["preemptions"] == 3
+    assert found["joules_per_request"] == 20.0
+    assert found["joules_per_output_token"] == pytest.approx(60 / 17)
+    assert "goodput" not in found
+
+
+def test_the_two_definitions_of_the_gap_differ():
+    found = summary(run_of((0, 0, 0, 4 * SECOND, 1, 5), (0, 0, 0, 4 * SECOND, 1, 2)))
+    assert found["itl_per_request_s"]["mean"] == 2.5  # of requests
+    assert found["itl_pooled_s"]["mean"] == 1.6  # of gaps
+    found = summary(RUN, gaps_s=[0.1, 0.2, 0.9])
+    assert found["itl_pooled_s"]["p50"] == 0.2 and found["itl_pooled_s"]["mean"] == pytest.approx(
+        0.4
+    )
+
+
+@pytest.mark.parametrize(
+    ("slo", "good"),
+    [
+        (SLO(ttft_s=1.0), 1), (SLO(ttft_s=3.0), 3), (SLO(tpot_s=0.4), 1), (SLO(tpot_s=0.5), 3),
+        (SLO(e2e_s=3.0), 2), (SLO(ttft_s=3.0, e2e_s=3.0), 2), (SLO(ttft_s=0.5), 0),
+    ],
+)  # fmt: skip
+def test_goodput_counts_requests_that_meet_every_bound(slo, good):
+    found = summary(RUN, slo)
+    assert found["goodput"] == pytest.approx(good / 10.0)
+    assert found["goodput_share"] == pytest.approx(good / 5)
+
+
+def test_a_run_without_answers():
+    found = summary(RUN[3:], SLO(ttft_s=1.0), energy_j=1.0)
+    assert found["answered"] == 0
+    for name in ("ttft_s", "tpot_s", "e2e_s", "itl_pooled_s"):
+        assert all(np.isnan(x) for x in found[name].values())
+    for name in ("goodput", "joules_per_request", "output_throughput", "duration_s"):
+        assert np.isnan(found[name])
+    assert found["goodput_share"] == 0.0
+    assert len(series(RUN[3:])) == 0 and verdict(RUN[3:]).state == "stable"
+
+
+@pytest.mark.parametrize(
+    ("call", "kind", "says"),
+    [
+        (lambda: summary([1]), TypeError, "requests is list; allowed: a structured array"),
+        (lambda: summary(np.zeros(2)), TypeError, "requests is ndarray"),
+        (lambda: summary(RUN[["arrival_ns"]]), ValueError, "no field scheduled_ns"),
+        (lambda: summary(RUN, slo=1), TypeError, "slo is 1"),
+        (lambda: summary(RUN, percentiles=[101]), ValueError, "percentiles are [101]"),
+        (lambda: summary(RUN, percentiles=[-1]), ValueError, "percentiles[0] is -1.0"),
+        (lambda: summary(RUN, gaps_s=[-1.0]), ValueError, "gaps_s[0] is -1.0"),
+        (lambda: summary(RUN, energy_j=-1.0), ValueError, "energy_j is -1.0"),
+        (lambda: series(RUN, 0.0), ValueError, "interval_s is 0.0"),
+        (lambda: series(RUN, 1e-9), ValueError, "interval_s is 1e-09; allowed: at most 10**7"),
+        (lambda: series(RUN, steps=STEPS, blocks=0), ValueError, "blocks is 0"),
+        (lambda: series(RUN, steps=STEPS, joules=[1.0]), ValueError, "joules have shape (1,); allowed: (3,)"),
+        (lambda: spread([]), ValueError, "summaries are none"),
+        (lambda: spread([{"a": 1}, {"b": 1}]), ValueError, "different names"),
+        (lambda: SLO(e2e_s=0), ValueError, "e2e_s is 0"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(call, kind, says):
+    with pytest.raises(kind) as error:
+        call()
+    assert says in str(error.value)
+
+
+# --- the course of time --------------------------------------------------------------------------------
+
+STEPS = np.array(
+    [(0, 2 * SECOND, 8, 1, 2), (2 * SECOND, 3 * SECOND, 2, 1, 1), (4 * SECOND, 10 * SECOND, 5, 0, 1)],
+    [("start_ns", "i8"), ("end_ns", "i8"), ("free_blocks", "i8"), ("waiting", "i8"), ("running", "i8")],
+)  # fmt: skip
+
+
+def test_series_by_hand():
+    found = series(RUN, 5.0, STEPS, 10, joules=[10.0, 20.0, 60.0])
+    assert found["time_s"].tolist() == [2.5, 7.5]
+    assert found["arrivals"].tolist() == [0.6, 0.0]
+    assert found["waiting"] == pytest.approx([1 / 5, 0.0])
+    # (0, 3), (2, 4), (2, 10)
+    assert found["running"] == pytest.approx([(3 + 2 + 3) / 5, 1.0])
+    assert found["answered"] == pytest.approx([0.4, 0.2])
+    # 5 by the second, 1 in the fourth, 1 at the edge and the ten after it
+    assert found["output_tokens"] == pytest.approx([6 / 5, 11 / 5])
+    # until the next step: 0.2 for 2 s, 0.8 for 2 s, then 0.5
+    assert found["kv_share"] == pytest.approx([(0.4 + 1.6 + 0.5) / 5, 0.5])
+    # the third step's 60 J over 6 s
+    assert found["watts"] == pytest.approx([(10 + 20 + 10) / 5, 50 / 5])
+    assert np.isnan(series(RUN, 5.0)["watts"]).all()
+
+
+@given(st.data())
+def test_series_add_up(data):
+    n = data.draw(st.integers(1, 30))
+    times = st.lists(st.integers(0, 10 * SECOND), min_size=n, max_size=n)
+    arrival, wait, prefill, decode = (np.array(data.draw(times)) for _ in range(4))
+    tokens = np.array(data.draw(st.lists(st.integers(1, 50), min_size=n, max_size=n)))
+    run = np.zeros(n, FIELDS)
+    run["arrival_ns"], run["output_tokens"], run["status"] = arrival, tokens, "done"
+    run["scheduled_ns"] = arrival + wait
+    run["first_token_ns"] = run["scheduled_ns"] + prefill
+    run["last_token_ns"] = run["first_token_ns"] + np.where(tokens > 1, decode, 0)
+    for interval in (None, 0.7):
+        found = series(run, interval)
+        length = 2 * found["time_s"][0]
+        assert found["arrivals"].sum() * length == pytest.approx(n)
+        assert found["answered"].sum() * length == pytest.approx(n)
+        assert found["output_tokens"].sum() * length == pytest.approx(tokens.sum())
+        # Little's law: what waits and runs, summed over time, is what requests spend
+        found_s, spent = summary(run, percentiles=[50]), n * length
+        assert found["waiting"].sum() * length == pytest.approx(
+            found_s["queue_s"]["mean"] * n, abs=1e-9 * spent
+        )
+        everyone = (found["waiting"] + found["running"]).sum() * length
+        assert everyone == pytest.approx(found_s["e2e_s"]["mean"] * n, abs=1e-9 * spent)
+
+
+# --- verdicts ------------------------------------------------------------------------------------------
+
+
+def queue(load, seed, n=8000, servers=1):
+    """First come first served, exponential at both ends: the run of a textbook's queue."""
+    random = np.random.default_rng(seed)
+    arrival = np.cumsum(random.exponential(1.0, n))
+    work = random.exponential(load * servers, n)
+    free = np.zeros(servers)
+    begin = np.empty(n)
+    for i in range(n):
+        k = int(free.argmin())
+        begin[i] = max(arrival[i], free[k])
+        free[k] = begin[i] + work[i]
+    run = np.zeros(n, FIELDS)
+    run["status"], run["output_tokens"], run["input_tokens"] = "done", 2, 1
+    for name, at in (
+        ("arrival_ns", arrival),
+        ("scheduled_ns", begin),
+        ("last_token_ns", begin + work),
+    ):
+        run[name] = np.rint(at * SECOND)
+    run["first_token_ns"] = run["scheduled_ns"]
+    return run
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("load", "states"), [
+    (0.3, ["stable"]), (0.8, ["stable", "backlogged"]), (0.95, ["backlogged", "stable"]),
+    (1.0, ["backlogged", "stable"]), (1.2, ["overloaded"]), (2.0, ["overloaded"]),
+])  # fmt: skip
+def test_a_queue_grows_above_its_capacity_and_not_below(load, states, seed):
+    run = queue(load, seed)
+    found = verdict(run)
+    assert found.state in states
+    if found.state == "overloaded":
+        half = len(run) / 2  # both walks have variance 1 an arrival: three deviations of their mean
+        assert found.growth_per_s == pytest.approx(1.0 - 1.0 / load, abs=3 * (2 / half) ** 0.5)
+        assert "the queue grows by" in str(found)
+
+
+def test_what_never_ran_still_waits():
+    run = queue(0.5, 1, n=2000)
+    assert verdict(run).state == "stable"
+    run["status"][1000:] = "stuck"
+    assert verdict(run).state == "overloaded"
+    run["status"][1000:] = "rejected"
+    assert verdict(run).state == "stable"
+
+
+@pytest.mark.parametrize(
+    ("running", "free", "short"), [(8, 50, "sequences"), (5, 1, "memory"), (5, 50, "time")]
+)
+def test_what_is_short(running, free, short):
+    steps = np.zeros(100, STEPS.dtype)
+    steps["waiting"], steps["running"], steps["free_blocks"] = 3, running, free
+    found = verdict(queue(1.5, 1, 3000), steps, max_sequences=8, blocks=100)
+    assert found.short == short and str(found).endswith(f"; short of {short}")
+    assert verdict(queue(0.2, 1, 3000), steps, 8, 100).short == ""
+
+
+# --- seeds ---------------------------------------------------------------------------------------------
+
+
+def test_spread_over_seeds():
+    runs = [summary(queue(0.7, seed, 3000)) for seed in range(4)]
+    found = spread(runs)
+    tails = [run["ttft_s"]["p99"] for run in runs]
+    assert found["ttft_s"]["p99"] == pytest.approx(np.mean(tails))
+    assert found["ttft_s"]["p99_low"] == min(tails) < max(tails) == found["ttft_s"]["p99_high"]
+    assert found["seeds"] == 4 and np.isnan(found["itl_pooled_s"]["p50"])
+    alone = spread(runs[:1])
+    assert alone["ttft_s"]["p99"] == alone["ttft_s"]["p99_low"] == tails[0]

@@ -1,0 +1,340 @@
+"""vLLM's scheduler once more, in plain Python: lists and dictionaries, no counters, written from its rules.
+
+Reads and writes the layout of recorded traces, so that it can also be held against recordings of the engine.
+"""
+
+import heapq
+import itertools
+
+MOST_TURNS = 5000
+
+
+class Circles(Exception):
+    """The engine preempts for ever, and nobody makes headway."""
+
+
+class Blocks:
+    """The free list as a list, the table as lists of blocks by hash."""
+
+    def __init__(self, count, old):
+        self.free, self.old = list(range(1, count)), old
+        self.refs, self.hash, self.table = {}, {}, {}
+
+    def pop(self):
+        block = self.free.pop(0)
+        self.forget(block)
+        self.refs[block] = 1
+        return block
+
+    def forget(self, block):
+        key = self.hash.pop(block, None)
+        if key is not None:
+            self.table[key].remove(block)
+            if not self.table[key]:
+                del self.table[key]
+
+    def touch(self, block):
+        if self.refs.get(block, 0) == 0:
+            self.free.remove(block)
+        self.refs[block] = self.refs.get(block, 0) + 1
+
+    def release(self, blocks):
+        left = []
+        for block in reversed(blocks):
+            self.refs[block] -= 1
+            if self.refs[block] == 0:
+                left.append(block)
+        if self.old:
+            self.free += left
+        else:
+            self.free = (
+                [b for b in left if b not in self.hash]
+                + self.free
+                + [b for b in left if b in self.hash]
+            )
+
+    def enter(self, block, key):
+        self.hash[block] = key
+        self.table.setdefault(key, []).append(block)
+
+
+class Request:
+    def __init__(self, given, index):
+        self.id, self.priority = index, given.get("priority", 0)
+        self.prompt, self.outputs_wanted = given["prompt_tokens"], given["max_tokens"]
+        self.declared = given.get("declared", self.outputs_wanted)
+        self.ids = [start + k for start, n in given["prompt"] for k in range(n)]
+        self.output_id = given.get("output_id", 10**12 + index * 10**6)
+        self.computed = self.placeholders = self.flying = self.outputs = 0
+        self.chunk, self.blocks, self.entered = False, [], 0
+        self.arrival = self.scheduled = self.first = self.last = self.hit = None
+        self.preempted = self.hits = 0
+        self.status = "waiting"
+
+    @property
+    def known(self):
+        return self.prompt + self.outputs
+
+    def token(self, i):
+        return self.ids[i] if i < self.prompt else self.output_id + i - self.prompt
+
+
+class Engine:
+    def __init__(self, trace):
+        self.c, self.asynchronous = trace["config"], trace["engine"]["loop"] == "async"
+        self.old = trace["engine"]["vllm"].startswith("0.19")
+        self.step_time = trace["step_time"]
+        self.requests = [Request(r, i) for i, r in enumerate(trace["requests"])]
+        self.given = trace["requests"]
+        self.blocks = Blocks(self.c["num_blocks"], self.old)
+        self.keys = {}
+        self.running, self.waiting, self.rows, self.later = [], [], [], []
+        self.executed, self.last_prefill = 0, -self.c.get("prefill_schedule_interval", 1)
+        self.bound = False
+        self.end = 0
+        for i, r in enumerate(self.given):
+            if "after" not in r:
+                heapq.heappush(self.later, (r["arrival"], i))
+
+    # --- blocks
+    def key(self, request, i):
+        """Blocks are equal if their ids and all before are: a number for each such beginning."""
+        size = self.c["block_size"]
+        before = self.key(request, i - 1) if i else -1
+        ids = tuple(request.token(k) for k in range(i * size, (i + 1) * size))
+        return self.keys.setdefault((before, ids), len(self.keys))
+
+    def enter(self, request, tokens):
+        if not self.c["enable_prefix_caching"]:
+            return
+        for i in range(request.entered, tokens // self.c["block_size"]):
+            self.blocks.enter(request.blocks[i], self.key(request, i))
+            request.entered = i + 1
+
+    def lookup(self, request):
+        found = []
+        if self.c["enable_prefix_caching"]:
+            for i in range((request.known - 1) // self.c["block_size"]):
+                same = self.blocks.table.get(self.key(request, i))
+                if not same:
+                    break
+                found.append(same[0])
+        return found
+
+    def count(self, tokens):
+        return -(-tokens // self.c["block_size"])
+
+    # --- a call
+    def call(self, now):
+        c, rows = self.c, []
+        self.budget = min(c.get("max_num_scheduled_tokens") or 2**60, c["max_num_batched_tokens"])
+        eligible = len(self.running) + len(self.waiting)
+        limit = c["long_prefill_token_threshold"]
+        if not self.old and eligible <= 1:
+            limit = 0
+        if limit and c.get("long_prefill_token_threshold_adaptive"):
+            limit = max(limit, c["max_num_batched_tokens"] // eligible)
+        limit = limit or 2**60
+        interval = c.get("prefill_schedule_interval", 1)
+        defer = (
+            interval > 1
+            and not self.bound
+            and self.executed + 1 - self.last_prefill < interval
+            and any(not r.chunk for r in self.running)
+        )
+        self.victims, self.prefill = [], False
+        self.phase_a(rows, limit, defer)
+        new, resumed = [], []
+        if not self.victims:
+            self.phase_b(rows, limit, defer, now)
+            if not defer:
+                self.bound = bool(self.waiting)
+        total = sum(n for _, n, _ in rows)
+        contexts = 0
+        for r, n, before in rows:
+            contexts += before + n if before >= r.prompt else 0
+            r.computed += n
+            r.flying += n
+            r.chunk = r.computed < r.known + r.placeholders
+            if self.asynchronous and not r.chunk:
+                r.placeholders += 1
+        if total:
+            self.executed += 1
+            if self.prefill:
+                self.last_prefill = self.executed
+        a, b, s = (self.step_time[k] for k in "abc")
+        start = max(now, self.end) if total else now
+        end = start + a + b * total + s * contexts if total else start
+        if total:
+            self.end = end
+        if total or self.victims:
+            self.rows.append([
+                len(self.rows), now, start, end, [[r.id, n, before] for r, n, before in rows],
+                new, resumed, [v.id for v in self.victims], [], len(self.blocks.free),
+                len(self.running), len(self.waiting), len(self.blocks.table),
+            ])  # fmt: skip
+        return ([(r, n, not r.chunk) for r, n, _ in rows], end) if total else None
+
+    def phase_a(self, rows, limit, defer):
+        c, at = self.c, 0
+        while at < len(self.running) and self.budget > 0:
+            r = self.running[at]
+            last = (
+                self.asynchronous
+                and r.placeholders > 0
+                and r.computed + 2 - r.placeholders >= r.prompt + r.declared
+            )
+            n = r.known + r.placeholders - r.computed
+            n = min(n, limit, self.budget, c["max_model_len"] - 1 - r.computed)
+            if last or (defer and r.chunk) or n <= 0:
+                at += 1
+                continue
+            need = self.count(r.computed + n) - len(r.blocks)
+            out = None
+            while need > len(self.blocks.free):
+                out = self.victim()
+                index = self.running.index(out)
+                mine = [row for row in rows if row[0] is out]
+                for row in mine:
+                    rows.remove(row)
+                    self.budget += row[1]
+                if index < at and (mine or not self.old):
+                    at -= 1
+                self.preempt(out)
+                if out is r:
+                    break
+            if out is r:
+                if c["policy"] == "priority" and not self.old:
+                    continue
+                break
+            r.blocks += [self.blocks.pop() for _ in range(need)]
+            self.enter(r, min(r.computed + n, r.known))
+            self.budget -= n
+            self.prefill = self.prefill or r.chunk
+            rows.append((r, n, r.computed))
+            at += 1
+
+    def victim(self):
+        if self.c["policy"] == "fcfs":
+            return self.running[-1]
+        return max(self.running, key=lambda r: (r.priority, r.arrival))
+
+    def preempt(self, r):
+        self.running.remove(r)
+        self.blocks.release(r.blocks)
+        r.blocks, r.entered, r.computed = [], 0, 0
+        if not self.old:
+            r.placeholders = 0
+        r.preempted += 1
+        self.victims.append(r)
+        self.waiting.insert(0, r)
+
+    def head(self):
+        if self.c["policy"] == "fcfs":
+            return self.waiting[0]
+        return min(self.waiting, key=lambda r: (r.priority, r.arrival, r.id))
+
+    def phase_b(self, rows, limit, defer, now):
+        c = self.c
+        most = c.get("max_num_active_seqs") or c["max_num_seqs"]
+        while self.waiting and self.budget > 0 and len(self.running) < most:
+            r = self.head()
+            found = self.lookup(r)
+            hit = len(found) * c["block_size"]
+            if defer and hit < r.known - 1:
+                return
+            n = min(r.known - hit, limit)
+            if not c["enable_chunked_prefill"] and n > self.budget:
+                return
+            n = min(n, self.budget)
+            beside = int(c.get("watermark", 0) * c["num_blocks"]) if self.running else 0
+            beside += sum(self.blocks.refs.get(b, 0) == 0 for b in found) - len(found)
+            whole = min(r.known, c["max_model_len"])
+            free = len(self.blocks.free)
+            if c["scheduler_reserve_full_isl"] and self.count(whole) + beside > free:
+                return
+            if self.count(hit + n) + beside > free:
+                return
+            self.waiting.remove(r)
+            for block in found:
+                self.blocks.touch(block)
+            more = self.count(hit + n) - len(found)
+            r.blocks = found + [self.blocks.pop() for _ in range(more)]
+            r.entered, r.computed = len(found), hit
+            self.enter(r, min(hit + n, r.known))
+            self.running.append(r)
+            self.prefill = self.prefill or hit < r.known - 1
+            if r.scheduled is None:
+                r.scheduled, r.hit = now, hit
+            r.hits += hit
+            self.budget -= n
+            rows.append((r, n, hit))
+
+    # --- outputs and arrivals
+    def output(self, batch):
+        for r, n, sampled in batch[0]:
+            if r.status == "done":
+                continue
+            r.flying -= n
+            if not sampled:
+                continue
+            r.outputs += 1
+            r.first = batch[1] if r.first is None else r.first
+            if r.placeholders:
+                r.placeholders -= 1
+            if self.asynchronous and r in self.running:
+                self.enter(r, r.computed - (r.placeholders if self.old else r.flying))
+            if r.outputs >= r.outputs_wanted or r.known >= self.c["max_model_len"]:
+                self.blocks.release(r.blocks)
+                r.blocks = []
+                (self.running if r in self.running else self.waiting).remove(r)
+                r.status, r.last = "done", batch[1]
+                self.follow(r.id, batch[1])
+
+    def follow(self, parent, at):
+        for i, r in enumerate(self.given):
+            if r.get("after", [None])[0] == parent:
+                heapq.heappush(self.later, (at + r["after"][1], i))
+
+    def deliver(self, now):
+        while self.later and self.later[0][0] <= now:
+            at, i = heapq.heappop(self.later)
+            r = self.requests[i]
+            r.arrival = at
+            if r.prompt >= self.c["max_model_len"]:
+                r.status, r.last = "rejected", at
+                self.follow(i, at)
+            else:
+                self.waiting.append(r)
+
+    def run(self):
+        now, queue = 0, []
+        for turn in itertools.count():
+            if turn > MOST_TURNS:
+                raise Circles
+            self.deliver(now)
+            batch = self.call(now) if self.running or self.waiting else None
+            if batch:
+                queue.append(batch)
+                if len(queue) < (2 if self.asynchronous else 1):
+                    continue
+            if queue:
+                oldest = queue.pop(0)
+                now = max(now, oldest[1])
+                self.output(oldest)
+            elif self.later:
+                now = max(now, self.later[0][0])
+            else:
+                break
+        stuck = bool(self.running or self.waiting)
+        results = [
+            [r.id, "stuck" if r.status == "waiting" else r.status, r.arrival, r.scheduled, r.first,
+             r.last, r.preempted, r.hit, r.hits, r.outputs]
+            for r in self.requests
+        ]  # fmt: skip
+        return {"stuck": stuck, "steps": self.rows, "results": results}
+
+
+def play(trace):
+    """What the scheduler decides over a trace's requests."""
+    return Engine(trace).run()

@@ -1,0 +1,193 @@
+"""The open loop in closed form: its twin, laws of queues, limits by hand."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support import within
+from tokenroof import _core, kernels
+from tokenroof.reference.core.roundings import counting
+from tokenroof.reference.serving.open_loop import open_loop
+
+INPUTS, FIELDS = _core.OPEN_LOOP_INPUTS, _core.OPEN_LOOP_FIELDS
+ISAS = list(kernels.by_isa())
+PLAIN = dict(zip(INPUTS, (0.01, 500.0, 0.5, 200.0, 0.5, 2048.0, 1.0, 0.0), strict=True))
+
+
+def run(steps, inputs, rates, isa=None, threads=1):
+    """Quantities of one plan over rates."""
+    rates = np.atleast_1d(np.asarray(rates, float))
+    out = np.empty((1, rates.size * len(FIELDS)))
+    given_ = np.array([[inputs[name] for name in INPUTS]])
+    _core.open_loop(isa or _core.ISA, np.array([steps], float), given_, rates[None], out, threads)
+    return dict(zip(FIELDS, out.reshape(rates.size, -1).T, strict=True))
+
+
+@st.composite
+def plans(draw):
+    places = draw(st.integers(1, 40) | st.sampled_from([64, 300]))
+    fixed, each = draw(st.floats(1e-4, 1.0)), draw(st.floats(0.0, 1.0))
+    steps = fixed * (1.0 + each * np.arange(places + 1.0))
+    if draw(st.booleans()):  # a graph's padding, a jump
+        steps += np.where(np.arange(places + 1) % 8 == 1, draw(st.floats(0.0, 1.0)), 0.0)
+    inputs = dict(zip(INPUTS, (
+        draw(st.floats(0.0, 1.0)), draw(st.floats(1.0, 1e5)), draw(st.floats(0.0, 9.0)),
+        draw(st.floats(1.0, 1e4)), draw(st.just(1.0) | st.floats(0.0, 9.0)), draw(st.floats(16.0, 1e5)),
+        draw(st.just(1.0) | st.floats(0.0, 9.0)), draw(st.sampled_from([0.0, 1.0])),
+    ), strict=True))  # fmt: skip
+    most = places / (inputs["output"] * steps[-1] + places * inputs["prompt_s"])
+    return steps, inputs, most
+
+
+@pytest.mark.parametrize("isa", ISAS)
+@given(plan=plans(), shares=st.lists(st.floats(1e-9, 1.2), min_size=1, max_size=9))
+def test_the_kernel_is_its_twin(isa, plan, shares):
+    steps, inputs, most = plan
+    rates = [float(share * most) for share in shares]
+    got = run(steps, inputs, rates, isa)
+    for i, rate in enumerate(rates):
+        with counting():
+            want = open_loop(steps.tolist(), inputs, rate)
+        here = np.array([got[name][i] for name in FIELDS])
+        assert within(here, [want[name] for name in FIELDS]).all(), want
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_what_is_no_rate_is_nan(isa):
+    got = run([0.01] * 5, PLAIN, [math.nan, -1.0, 0.0, 1e9, 1.0], isa)
+    assert np.isnan(got["load"]).tolist() == [True, True, False, False, False]
+    assert np.isnan(got["ttft_p99"]).tolist() == [True, True, True, True, False]
+    assert got["load"][3] > 1.0
+
+
+# --- laws ----------------------------------------------------------------------------------------------
+
+
+def queue(servers, load):
+    """Servers of an exponential time: steps that take as long whatever they carry, one token each."""
+    inputs = {
+        **PLAIN,
+        "prompt_s": 0.0,
+        "output": 1.0,
+        "output_cv2": 1.0,
+        "input_cv2": 0.0,
+        "budget": 1e9,
+    }
+    return run(np.ones(servers + 1), inputs, [load * servers])
+
+
+@pytest.mark.parametrize("load", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize("servers", [1, 2, 8, 100])
+def test_erlang(servers, load):
+    """M/M/c: the probability of a wait by Erlang's C, and the mean wait."""
+    offered = load * servers
+    blocked = 1.0
+    for c in range(1, servers + 1):  # Erlang's B, by its recursion
+        blocked = offered * blocked / (c + offered * blocked)
+    waits = blocked / (1.0 - load * (1.0 - blocked))
+    got = queue(servers, load)
+    # weights below 1e-20 of all are left out
+    assert got["waits"][0] == pytest.approx(waits, rel=1e-9, abs=1e-18)
+    assert got["queue"][0] == pytest.approx(waits / (servers * (1.0 - load)), rel=1e-9, abs=1e-18)
+    assert got["running"][0] == pytest.approx(offered, rel=1e-9)
+    assert got["load"][0] == pytest.approx(load)
+
+
+def test_a_wait_is_weighted_by_the_spread_of_services():
+    """M/D/1 waits half as long as M/M/1, and M/G/1 by (1 + cv2) / 2 [Pollaczek, Khinchine]."""
+    for cv2 in (0.0, 0.5, 3.0):
+        inputs = {**PLAIN, "prompt_s": 0.0, "output": 1.0, "output_cv2": cv2}
+        assert run([1.0, 1.0], inputs, [0.8])["queue"][0] == pytest.approx(
+            0.8 / 0.2 * (1 + cv2) / 2
+        )
+
+
+@given(plan=plans(), share=st.floats(0.01, 0.95))
+def test_littles_law_and_order(plan, share):
+    steps, inputs, most = plan
+    got = {name: x[0] for name, x in run(steps, inputs, [share * most]).items()}
+    for name in ("ttft", "tpot", "e2e"):
+        assert (
+            got[f"{name}_p50"]
+            <= got[f"{name}_p90"] * (1 + 1e-12)
+            <= got[f"{name}_p99"] * (1 + 1e-9)
+        )
+        assert got[name] > 0.0
+    assert got["running"] <= len(steps) - 1 + 1e-9
+    assert got["queue"] >= 0.0
+    if inputs["output_cv2"] == 1.0 and inputs["arrival_cv2"] == 1.0:  # Little's law of M/M/c
+        assert got["queue"] * share * most == pytest.approx(got["waiting"], rel=1e-9, abs=1e-12)
+    after = inputs["output"] - 1.0
+    assert (
+        got["e2e"] >= (got["ttft"] + after * got["tpot"]) * (1 - 1e-9) or inputs["output_cv2"] > 0.0
+    )
+
+
+def test_without_load_it_is_one_request():
+    """No others: a step that carries the prompt alone, then steps of one."""
+    steps = np.array([0.006, 0.007, 0.008, 0.009])
+    inputs = {**PLAIN, "input_cv2": 0.0, "output_cv2": 0.0}
+    got = {name: x[0] for name, x in run(steps, inputs, [1e-9]).items()}
+    assert got["ttft"] == pytest.approx(0.006 + 0.01, rel=1e-6)
+    assert got["tpot"] == pytest.approx(0.007, rel=1e-6)
+    for name in ("ttft", "tpot", "e2e"):
+        assert got[f"{name}_p99"] == pytest.approx(got[name], rel=1e-2)
+
+
+def test_a_prompt_beyond_the_budget_takes_more_steps():
+    steps = np.full(5, 0.01)
+    inputs = {**PLAIN, "input": 5000.0, "input_cv2": 0.0, "budget": 2048.0}
+    assert run(steps, inputs, [1e-9])["ttft"][0] == pytest.approx(0.01 + 3 * 0.01, rel=1e-3)
+
+
+def test_quantities_grow_with_the_load():
+    steps = 0.006 + 5e-5 * np.arange(257)
+    most = 256 / (PLAIN["output"] * steps[-1] + 256 * PLAIN["prompt_s"])
+    got = run(steps, PLAIN, most * np.linspace(0.05, 0.99, 50))
+    for name in ("ttft", "tpot", "e2e", "running", "waits", "ttft_p99", "tpot_p99"):
+        rises = np.diff(got[name])
+        # weights below 1e-20 of all are left out: so many never wait
+        assert (rises >= 0 if name == "waits" else rises > 0).all(), name
+
+
+def test_threads_give_the_same_bytes():
+    rates = np.linspace(0.1, 90.0, 20_001)
+    steps = 0.006 + 5e-5 * np.arange(257)
+    one, two = run(steps, PLAIN, rates), run(steps, PLAIN, rates, threads=2)
+    assert all(np.array_equal(one[name], two[name], equal_nan=True) for name in FIELDS)
+
+
+def test_a_million_points_a_second():
+    """256 places, rates over all loads, step times given; a quarter of the machine is left to others."""
+    steps = np.tile(0.006 + 5e-5 * np.arange(257), (20, 1))
+    most = 256 / (PLAIN["output"] * steps[0, -1] + 256 * PLAIN["prompt_s"])
+    rates = np.tile(np.linspace(0.01, 0.99, 5000) * most, (20, 1))
+    inputs = np.tile([PLAIN[name] for name in INPUTS], (20, 1))
+    out, took = np.empty((20, 5000 * len(FIELDS))), []
+    for _ in range(5):
+        begin = time.perf_counter()
+        _core.open_loop(_core.ISA, steps, inputs, rates, out, 1)
+        took.append(time.perf_counter() - begin)
+    assert 100_000 / min(took) > 0.75e6
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"isa": "mmx"}, "isa is 'mmx'"), ({"threads": 0}, "threads is 0"),
+        ({"steps": np.ones((1, 1))}, "steps have no place"), ({"steps": np.ones((2, 3))}, "steps is no contiguous"),
+        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 8"), ({"rates": np.ones(3)}, "rates"),
+        ({"out": np.ones((1, 3))}, "out is no contiguous"), ({"rates": np.ones((1, 2), np.float32)}, "rates is no"),
+    ],
+)  # fmt: skip
+def test_what_is_refused(change, says):
+    given_ = {
+        "isa": _core.ISA, "steps": np.ones((1, 3)), "inputs": np.ones((1, len(INPUTS))), "rates": np.ones((1, 2)),
+        "out": np.ones((1, 2 * len(FIELDS))), "threads": 1,
+    }  # fmt: skip
+    with pytest.raises(ValueError, match=says):
+        _core.open_loop(**{**given_, **change})
