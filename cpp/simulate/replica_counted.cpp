@@ -3,8 +3,6 @@
 
 namespace tokenroof::simulate {
 
-constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
-
 // --- a call -----------------------------------------------------------------------------------------------
 
 // Whether a call's outcome needs no order among the running sequences.
@@ -163,52 +161,6 @@ void Replica::allocate_counted() {
             enter(s, config_.asynchronous ? computed : computed + 1);
         }
     }
-}
-
-// Steps that nothing but time tells apart: all get a token, nobody waits, starts or ends, until `until`.
-void Replica::coast(i64 until) {
-    if (!counted_ || steady_ == 0 || !waiting_.empty() || !prefilling_.empty() ||
-        (record_ && record_->rows_wanted))
-        return;
-    const int depth = config_.asynchronous ? 2 : 1;
-    const i64 left = std::min(config_.max_num_scheduled_tokens, config_.max_num_batched_tokens);
-    if (batches_ < depth || steady_ > left) return;
-    const std::size_t mask = wheel_.size() - 1;
-    Batch& oldest = queue_[0];
-    Batch& newest = queue_[depth - 1];
-    load_ = Load{};
-    load_.tokens = load_.generating = steady_;
-    i64 steps = 0;
-    for (; steps < most_coasting && oldest.end_ns < until; ++steps) {
-        need_ = class_count_[class_of(0, tick_)];
-        const bool eventful =
-            !oldest.entries.empty() || wheel_[oldest.tick & mask] >= 0 || wheel_[tick_ & mask] >= 0;
-        if (eventful || !oldest.counted || !newest.counted || need_ > free_blocks()) break;
-        if (tracking_) {
-            allocate_counted();
-        } else {
-            free_ -= need_;
-            if (extents_) list_.pop(need_);
-        }
-        contexts_ += steady_;
-        load_.context = contexts_;
-        const i64 duration = clock_.duration(load_);
-        totals_.busy_ns += duration;
-        oldest.end_ns = newest.end_ns; // of a loop that holds two batches; else the same one
-        oldest.tick = newest.tick;
-        oldest.number = newest.number;
-        if (depth == 2) std::swap(oldest.entries, newest.entries);
-        newest.end_ns = last_end_ += duration;
-        newest.tick = tick_++;
-        newest.number = ++batch_number_;
-        totals_.least_free = std::min(totals_.least_free, free_blocks());
-    }
-    executed_ += steps;
-    totals_.steps += steps;
-    totals_.counted_steps += steps;
-    totals_.tokens += steps * steady_;
-    totals_.end_ns = last_end_;
-    if (steps > 0) fruitless_ = 0;
 }
 
 // What a sequence is after its piece of a prompt: unfinished, generating, or with its last token in flight.

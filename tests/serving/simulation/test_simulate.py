@@ -265,6 +265,12 @@ def test_verdicts():
         {"arrival": np.zeros(500), "input_tokens": 100, "output_tokens": 20}, max_num_seqs=8
     )
     assert burst.verdict.state == "backlogged"
+    slow = run(  # waits of some 10^14 ns: their sum is beyond int64
+        {"arrival": np.zeros(200_000), "input_tokens": 1, "output_tokens": 1},
+        serving.StepTime(10**9), max_num_seqs=1,
+    )  # fmt: skip
+    assert slow.verdict.state == "backlogged"
+    assert slow.verdict.waiting == pytest.approx(100_000, rel=0.01)
 
 
 def test_a_horizon_ends_it():

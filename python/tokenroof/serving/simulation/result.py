@@ -107,8 +107,8 @@ class Simulation:
         Its state is "stuck" where the head of the queue could never be admitted; "backlogged" too where
         all came at once and most had to wait.
         """
-        came = self.requests[self.requests["arrival_ns"] >= 0]
-        found = verdict(came)
+        came = self.requests["arrival_ns"] >= 0
+        found = verdict(self.requests if came.all() else self.requests[came])
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
         elif found.state == "stable":
@@ -124,9 +124,10 @@ class Simulation:
         return summary(self.requests, slo, percentiles)
 
     def _mean_queue(self) -> float:
-        r = self.requests[self.requests["scheduled_ns"] >= 0]
-        waited = float((r["scheduled_ns"] - r["arrival_ns"]).sum())
-        return waited / max(float(self.totals["end_ns"]), 1.0)
+        began = self.requests["scheduled_ns"] >= 0
+        waited = self.requests["scheduled_ns"] - self.requests["arrival_ns"]
+        total = float(waited.sum(dtype=np.float64, where=began))  # beyond int64 for a million
+        return total / max(float(self.totals["end_ns"]), 1.0)
 
     def _short(self) -> str:
         totals, config = self.totals, self.config
