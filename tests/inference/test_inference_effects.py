@@ -128,3 +128,54 @@ def test_every_number_of_a_device_has_an_effect(name):
         changed = base.replace(**{name: other})
         differs.append(not _same(everything(changed), everything(base)))
     assert any(differs)
+
+
+# of a model: facts in words; what it was released in decides on default plans (tests/serving)
+MODEL_WORDS = {"name", "hf_id", "aliases", "family", "model_type", "release", "native_dtype", "source", "confidence",
+               "notes"}  # fmt: skip
+KINDS = ("Llama-3.1-8B", "Qwen3-30B-A3B", "DeepSeek-V3.2", "Qwen3-Next-80B-A3B", "Nemotron-3-Nano", "gpt-oss-20b",
+         "Gemma-3-4B", "GPT-2", "Command-R-Plus", "BLOOM-176B", "Kimi-Linear-48B-A3B", "Llama-4-Scout")  # fmt: skip
+
+
+def of_model(model):
+    """What is asked of a model: its size, steps, drafts, and what serving says."""
+    found = [model.parameters, model.active_parameters]
+    for step in (tr.decode("H200-SXM", model, batch=[4, 64], context=8192),
+                 tr.prefill("H200-SXM", model, tokens=4096)):  # fmt: skip
+        found += [step.fields, step.fits]
+    found.append(answer(lambda m: tr.speculative.decode("H200-SXM", m, batch=4).tpot_s, model))
+    found.append(
+        tr.serving.curve("H200-SXM", model, None, 40_000, 1, concurrency=[1]).attrs["beyond"]
+    )
+    return found
+
+
+def _changed(model, name, value):
+    tries = (
+        [not value]
+        if isinstance(value, bool)
+        else [2 * value, value // 2, value + 1, value - 1, 1, 64]
+    )
+    for other in tries:
+        try:
+            yield of_model(model.replace(**{name: other}))
+        except (ValueError, TypeError):  # no such model
+            continue
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields_of(tr.Model) if f.name not in MODEL_WORDS])
+def test_every_shape_of_a_model_has_an_effect(name):
+    for kind in KINDS:
+        try:
+            model = tr.model(kind)
+        except KeyError:
+            continue
+        may_be_zero = name in ("shared_gate", "sinks", "linear_gate_rank") or name.endswith(
+            ("bias", "norm")
+        )
+        if not (getattr(model, name) or may_be_zero):
+            continue
+        before = of_model(model)
+        if any(not _same(after, before) for after in _changed(model, name, getattr(model, name))):
+            return
+    pytest.fail(f"{name} of a model changes nothing")

@@ -12,6 +12,7 @@ from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier
 from tokenroof.support.arguments import real_numbers, shown
+from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _column(name: str, value: ArrayLike | None, default: float, n: int) -> NDArr
     """One number per tier."""
     if value is None:
         return np.full(n, default)
+    refuse_labelled(name, value)
     array = real_numbers(value)
     if array is None:
         raise TypeError(f"{name} is {shown(value)}; allowed: numbers >= 0, one for each tier")

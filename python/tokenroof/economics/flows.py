@@ -8,7 +8,7 @@ import numpy as np
 
 from tokenroof.economics.returns import roots
 from tokenroof.support.arguments import finite_number, real_numbers, shown
-from tokenroof.support.labels import refuse_masked
+from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -47,7 +47,7 @@ def crf(rate: float, years: float) -> float:
 
 def cash_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
     """Finite numbers of one stream, refused by name where they are none."""
-    refuse_masked(name, flows)
+    refuse_labelled(name, flows)
     array = real_numbers(flows)
     allowed = "allowed: finite numbers in one dimension"
     if array is None:

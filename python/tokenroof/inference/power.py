@@ -32,6 +32,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.inference.estimates import parameter
 from tokenroof.records.device import unit_peak
 from tokenroof.support.arguments import amounts, finite_number
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -93,6 +94,7 @@ def limit(device: str | Device) -> Range:
     return limit_of(as_device(device))
 
 
+@keeps_labels
 def board_power(
     device: str | Device,
     compute_use: ArrayLike = 0.0,
@@ -240,6 +242,7 @@ def idle_power(device: str | Device) -> float:
     return float(d.idle_w) if d.idle_w is not None else 0.1 * limit_of(d).mid
 
 
+@keeps_labels
 def chassis_power(
     device: str | Device, board_w: ArrayLike, host_share: float | None = None
 ) -> NDArray[np.float64]:
@@ -290,6 +293,7 @@ def provisioned_power(device: str | Device) -> tuple[float, str]:
     return found.provisioned_w, found.provisioned_kind
 
 
+@keeps_labels
 def dashboard_power(device: str | Device, devices: ArrayLike = 1.0) -> NDArray[np.float64]:
     """Power that public dashboards divide throughput by: a constant kW per device, at any load [W].
 
@@ -301,6 +305,7 @@ def dashboard_power(device: str | Device, devices: ArrayLike = 1.0) -> NDArray[n
     return np.asarray(amounts("devices", devices) * provisioned_power(device)[0])
 
 
+@keeps_labels
 def facility_power(chassis_w: ArrayLike, pue: float = 1.25) -> NDArray[np.float64]:
     """Power at the meter: chassis power times power usage effectiveness [W].
 

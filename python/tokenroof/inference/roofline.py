@@ -11,6 +11,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.records import dtypes
 from tokenroof.records.device import unit_peak
 from tokenroof.support.arguments import amounts
+from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -42,6 +43,7 @@ def _peak(device: Device, dtype: str) -> float:
     return unit_peak(device, dtype)
 
 
+@keeps_labels
 def roof(device: str | Device, intensity: ArrayLike, dtype: str = "bf16") -> NDArray[np.float64]:
     """Rate that a kernel of this arithmetic intensity can reach [FLOP/s].
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure
+from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ def cost_curve(
 
     go = require("plotly.graph_objects", extra="report")
     given = tuple(fleet)
+    refuse_labelled("price", price)
     prices = np.atleast_1d(np.asarray(price, dtype=float))
     level = mining.equilibrium(given, prices, subsidy_btc, fees_btc, chain=chain)
     cost, filled = mining.cost_curve(given)

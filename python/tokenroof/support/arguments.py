@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from tokenroof.support.labels import refuse_masked
+from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -103,7 +103,7 @@ def reals(
         allowed += f" {'>' if above else '>='} {low:g}"
     if below is not None:
         allowed += f" and < {below:g}"
-    refuse_masked(name, value)
+    refuse_labelled(name, value)
     array = real_numbers(value)
     if array is None:
         raise TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
@@ -128,7 +128,7 @@ def _inside(
 
 def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[np.float64]:
     """Real, finite numbers of a load, zero or more."""
-    refuse_masked(field, value)
+    refuse_labelled(field, value)
     array = real_numbers(value)
     if array is None:
         raise TypeError(f"{field} is {shown(value)}; allowed: real numbers")

@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-__all__ = ["keeps_labels", "kind_of", "refuse_masked", "unlabelled"]
+__all__ = ["keeps_labels", "kind_of", "refuse_labelled", "unlabelled"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,10 +43,23 @@ def kind_of(value: object) -> str:
     return whose if isinstance(value, tuple(getattr(module, c) for c in classes[1])) else ""
 
 
-def refuse_masked(name: str, value: object) -> None:
-    """Reject an array with elements behind a mask, where a function has no way to keep it."""
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
-        raise TypeError(f"{name} has masked elements; allowed: arrays without a mask")
+def refuse_labelled(name: str, value: object) -> None:
+    """Reject an array whose labels, or elements behind a mask, a function has no way to keep.
+
+    Raises
+    ------
+    TypeError
+        Naming the argument and what it is.
+    """
+    kind = kind_of(value)
+    if kind == "masked":
+        if np.ma.is_masked(value):
+            raise TypeError(f"{name} has masked elements; allowed: arrays without a mask")
+    elif kind:
+        raise TypeError(
+            f"{name} is a {type(value).__name__} of {kind}, whose labels would be lost; allowed: numbers and "
+            "plain arrays, as its values in the order that is meant"
+        )
 
 
 def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
@@ -184,7 +197,8 @@ def keeps_labels(function: Callable[P, R]) -> Callable[P, R]:
         As `unlabelled`.
     """
     parameters = signature(function)
-    arrays = [n for n, p in parameters.parameters.items() if p.annotation == "ArrayLike"]
+    kinds = ("ArrayLike", "ArrayLike | None")
+    arrays = [n for n, p in parameters.parameters.items() if p.annotation in kinds]
 
     @wraps(function)
     def wrapper(*arguments: P.args, **named: P.kwargs) -> R:

@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof.serving.requests.record import Requests
 from tokenroof.support.arguments import count, real_numbers, shown
-from tokenroof.support.labels import refuse_masked
+from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,7 +135,7 @@ def _bad(name: str, index: int, value: object, allowed: str) -> ValueError:
 def _column(given: Mapping[str, Any], name: str, n: int, allowed: str) -> NDArray[Any]:
     """The numbers of a key, one a request: integers as int64 where they are, else float64."""
     value = given[name]
-    refuse_masked(name, value)
+    refuse_labelled(name, value)
     array = np.asarray(value) if isinstance(value, np.ndarray) else None
     if array is None or array.dtype.kind not in "iu":
         numbers = real_numbers(value)

@@ -1,0 +1,205 @@
+"""Every public function that takes arrays keeps labels and masks, or refuses them by the argument's name.
+
+Found by introspection, so that a new function cannot be forgotten. What is never allowed is a result that was made
+by position of arrays whose labels are in another order.
+"""
+
+import inspect
+
+import numpy as np
+import pytest
+
+import tokenroof as tr
+from tokenroof.mining.market import MonthlyMarket
+from tokenroof.mining.pools import PoolTerms
+from tokenroof.support.labels import kind_of
+
+pd, xr = pytest.importorskip("pandas"), pytest.importorskip("xarray")
+MODULES = (tr.mining, tr.economics, tr.serving, tr.operators, tr.power, tr.roofline, tr.speculative, tr.dataflow,
+           tr.decouple, tr.plot)  # fmt: skip
+GPU, CHIP, MODEL = "H200-SXM", "Groq 3 LPU (LPX rack)", "Llama-3.1-8B"
+FLEET = (tr.mining.Tranche("Antminer S21", 1e6, 0.05), tr.mining.Tranche("Antminer S19", 1e6, 0.05))
+TIERS = tuple(tr.economics.Tier(name, 3.0) for name in "abc")
+# three good numbers of every array that a function takes, by name
+VALUES = {
+    "batch": [1, 8, 64], "context": [512, 1024, 2048], "tokens": [16, 64, 128], "past": [0, 64, 128],
+    "hashrate": [1e17, 2e17, 3e17], "difficulty": [1e14, 2e14, 3e14], "seconds": [600.0, 1e3, 1e4],
+    "power_price_per_kwh": [0.05, 0.06, 0.07], "price": [6e4, 5e4, 4e4], "subsidy_btc": [3.125, 6.25, 12.5],
+    "fees_btc": [0.1, 0.2, 0.0], "fee": [0.0, 0.01, 0.02], "pue": [1.0, 1.1, 1.2], "hashprice": [50.0, 60.0, 70.0],
+    "q": [0.1, 0.2, 0.3], "risk": [1e-3, 1e-2, 1e-1], "spot_prices_per_kwh": [0.05, 0.2, 0.1],
+    "confirmations": [6, 1, 2], "block_seconds": [600.0, 500.0, 700.0], "alpha": [0.1, 0.2, 0.3],
+    "gamma": [0.0, 0.5, 1.0], "probability": [0.1, 0.5, 0.9], "supply": [1e6, 2e6, 3e6], "demand": [1e9, 2e9, 3e9],
+    "floors": [0.0, 1.0, 2.0], "split": [0.2, 0.3, 0.4], "tokens_per_s": [1e3, 2e3, 3e3], "watts": [700.0, 1e3, 300.0],
+    "price_per_kwh": [0.05, 0.06, 0.07], "cost_per_hour": [1.0, 2.0, 3.0], "flows": [-3.0, 1.0, 4.0],
+    "costs": [1.0, 2.0, 3.0], "output": [0.0, 1.0, 2.0], "tokens_per_s_per_mw": [1e6, 2e6, 3e6],
+    "price_per_mtok": [1.0, 2.0, 3.0], "concurrency": [1, 8, 64], "intermediate": [1024, 2048, 4096],
+    "matrices": [2, 3, 3], "ranks": [2, 4, 8], "nbytes": [1e6, 2e6, 3e6], "heads": [32, 64, 128],
+    "kv_heads": [8, 8, 16], "head_dim": [128, 128, 64], "window": [0, 128, 256], "v_head_dim": [128, 128, 64],
+    "hidden": [1024, 2048, 4096], "experts": [32, 64, 128], "topk": [2, 4, 8], "moe_tp": [1, 2, 4],
+    "moe_ep": [1, 2, 4], "key_heads": [16, 16, 32], "key_dim": [128, 64, 128], "value_heads": [32, 32, 64],
+    "value_dim": [128, 64, 128], "conv": [4, 4, 2], "chunk": [64, 128, 64], "m": [1, 16, 64], "n": [1024, 2048, 4096],
+    "k": [1024, 2048, 4096], "sequences": [1, 8, 64], "vocab": [1e4, 2e4, 3e4], "devices": [1, 2, 4],
+    "groups": [8, 8, 4], "state": [128, 64, 128], "kv_lora_rank": [512, 256, 512], "rope_head_dim": [64, 64, 32],
+    "nope_head_dim": [128, 64, 128], "index_heads": [64, 32, 64], "index_head_dim": [128, 64, 128],
+    "compute_use": [0.1, 0.2, 0.3], "memory_use": [0.1, 0.2, 0.3], "limit_w": [500.0, 600.0, 700.0],
+    "board_w": [500.0, 600.0, 700.0], "chassis_w": [500.0, 600.0, 700.0], "intensity": [1.0, 10.0, 1e4],
+    "length": [1, 2, 3], "acceptance": [0.5, 0.6, 0.7], "pool_hashrate": [1e18, 2e18, 3e18],
+}  # fmt: skip
+USES = ("gemm", "attention_decode", "attention_prefill", "experts")  # shares of a board's power
+FIXED = {
+    "device": GPU, "devices": GPU, "model": MODEL, "models": MODEL, "miner": "Antminer S21", "fleet": FLEET,
+    "site": tr.economics.Site(power_w=1e9), "tiers": TIERS, "rate": 0.1, "scheme": "PPLNS", "plan": None,
+    "months": ["2021-10", "2021-11", "2021-12"], "attention": GPU, "verify": GPU, "draft": MODEL, "drafter": CHIP,
+    "prefill": GPU, "decode": CHIP, "miners": ["Antminer S9", "Antminer S19"],
+}  # fmt: skip
+# a function's own: what it takes elsewhere by the same name, or what excludes another of its arrays
+OWN = {
+    "mining.confirmations_needed": {"model": "nakamoto"}, "mining.double_spend_probability": {"model": "nakamoto"},
+    "decouple.attention_experts": {"experts": CHIP, "model": "Qwen3-30B-A3B"},
+    "dataflow.decode": {"device": CHIP}, "dataflow.prefill": {"device": CHIP},
+    "mining.pool_income": {"pool_hashrate": 1e20}, "decouple.prefill_decode": {"model": MODEL},
+    "power.dashboard_power": {"device": "B200-SXM"}, "operators.kv_transfer": {"across": "nodes"},
+}  # fmt: skip
+OPTIONS = {"mining.network_power": MonthlyMarket, "mining.pool_income": PoolTerms}
+APART = {"mining.generations_race": {"hashprice"}, "mining.network_power": {"hashprice"},
+         "economics.allocate": {"floors"}}  # fmt: skip
+
+
+def _arrays(name, function):
+    annotated = {n: str(p.annotation) for n, p in inspect.signature(function).parameters.items()}
+    if name in OPTIONS:
+        annotated |= {n: str(a) for n, a in OPTIONS[name].__annotations__.items()}
+    found = [n for n, kind in annotated.items() if "ArrayLike" in kind]
+    return [n for n in found if n not in APART.get(name, ())]
+
+
+def _functions():
+    found = {f"tr.{n}": getattr(tr, n) for n in ("decode", "prefill", "mixed", "sweep")}
+    for module in MODULES:
+        short = module.__name__.rpartition(".")[2]
+        names = getattr(module, "__all__", None) or [
+            n for n in vars(module) if not n.startswith("_")
+        ]
+        for name in names:
+            member = getattr(module, name)
+            if inspect.isfunction(member) and member.__module__.startswith(module.__name__):
+                found[f"{short}.{name}"] = member
+    return {name: f for name, f in found.items() if _arrays(name, f)}
+
+
+FUNCTIONS = _functions()
+
+
+def _given(name):
+    """Plain arrays of a function, and what it takes beside them."""
+    function = FUNCTIONS[name]
+    parameters = inspect.signature(function).parameters
+    own = OWN.get(name, {})
+    arrays = {}
+    for array in _arrays(name, function):
+        if array not in own:
+            values = (
+                [0.05, 0.1, 0.15]
+                if name == "power.board_power" and array in USES
+                else VALUES[array]
+            )
+            arrays[array] = np.array(values, dtype=float)
+    rest = {n: FIXED[n] for n in parameters if n in FIXED and n not in arrays} | own
+    return function, arrays, rest
+
+
+def _labelled(result, kind):
+    """Whether a result, or one of its arrays, has labels or a mask."""
+    parts = [
+        result,
+        *(getattr(result, n, None) for n in ("time_s", "tpot_s", "watts", "hashrate", "mean_btc")),
+    ]
+    return any(kind_of(part) == kind for part in parts)
+
+
+def _checked(name, function, given, kind, labelled):
+    """Kept, or refused by one of the names that are labelled."""
+    try:
+        result = function(**given)
+    except TypeError as error:
+        assert any(n in str(error) for n in labelled) and "allowed" in str(error), (
+            f"{name}: {error}"
+        )
+        return None
+    assert _labelled(result, kind), f"{name} of {kind} for {labelled} gives {type(result).__name__}"
+    return result
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_one_labelled_array_is_kept_or_refused(name):
+    function, arrays, rest = _given(name)
+    for array, values in arrays.items():
+        for kind, value in (
+            ("pandas", pd.Series(values, ["c", "a", "b"])), ("xarray", xr.DataArray(values, dims="day")),
+            ("masked", np.ma.masked_array(values, [False, True, False])),
+        ):  # fmt: skip
+            _checked(name, function, rest | arrays | {array: value}, kind, [array])
+
+
+@pytest.mark.parametrize("name", [n for n in FUNCTIONS if len(_arrays(n, FUNCTIONS[n])) > 1])
+def test_series_in_another_order_are_never_taken_by_position(name):
+    function, arrays, rest = _given(name)
+    if len(arrays) < 2:
+        return
+    days = ["mon", "tue", "wed"]
+    series = {n: pd.Series(values, days) for n, values in arrays.items()}
+    last = list(series)[-1]
+    got = _checked(
+        name, function, rest | series | {last: series[last].iloc[[2, 0, 1]]}, "pandas", list(series)
+    )
+    if got is None:
+        return
+    want = function(**rest | arrays)
+    for result, plain in [
+        (got, want),
+        *((getattr(got, n, None), getattr(want, n, None)) for n in ("time_s", "watts")),
+    ]:
+        if kind_of(result) == "pandas":
+            np.testing.assert_array_equal(result.loc[days].to_numpy(), plain)
+
+
+def test_no_function_is_forgotten():
+    assert len(FUNCTIONS) >= 65
+    assert {
+        "economics.npv",
+        "serving.curve",
+        "operators.gemm",
+        "mining.equilibrium",
+        "roofline.roof",
+    } <= {*FUNCTIONS}
+    unknown = {a for name, f in FUNCTIONS.items() for a in _arrays(name, f)} - {*VALUES, *USES}
+    assert not unknown, f"{unknown}: three good numbers of each in VALUES"
+
+
+def test_labels_of_rooflines_and_watts():
+    intensity = pd.Series([1.0, 1e4], ["low", "high"])
+    roof = tr.roofline.roof(GPU, intensity)
+    assert list(roof.index) == ["low", "high"] and roof["high"] == tr.roofline.peak(GPU)
+    load = xr.DataArray([100.0, 700.0], {"load": ["idle", "full"]}, "load")
+    assert tr.power.facility_power(load).sel(load="full") == 875.0
+    assert tr.power.chassis_power(GPU, load).dims == ("load",)
+    hidden = tr.power.board_power(GPU, np.ma.masked_array([0.1, 9.0], [False, True]))
+    assert hidden.mask.tolist() == [False, True] and hidden[0] == tr.power.board_power(GPU, 0.1)
+
+
+@pytest.mark.parametrize(
+    "call,said",
+    [(lambda s: tr.economics.npv(0.1, s), "flows is a Series of pandas, whose labels would be lost"),
+     (lambda s: tr.serving.curve(GPU, MODEL, concurrency=s), "concurrency is a Series of pandas"),
+     (lambda s: tr.operators.gemm(GPU, s, 512, 512), "m is a Series of pandas"),
+     (lambda s: tr.economics.payback(s, 1.0), "capex is"), (lambda s: tr.economics.crf(s, 3), "rate is"),
+     (lambda s: tr.economics.Site(power_w=s), "power_w is"), (lambda s: tr.mining.Chain(cap=s), "cap is"),
+     (lambda s: tr.decouple.drafts(MODEL, GPU, MODEL, CHIP, hop_s=s), "hop_s is"),
+     (lambda s: tr.serving.SLO(ttft_s=s), "ttft_s is"), (lambda s: tr.Plan(tp=s), "tp is")],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["pandas", "xarray"])
+def test_what_has_no_place_for_labels_says_so(call, said, kind):
+    value = pd.Series([1.0, 2.0]) if kind == "pandas" else xr.DataArray([1.0, 2.0], dims="x")
+    expected = said.replace("Series of pandas", "DataArray of xarray") if kind == "xarray" else said
+    with pytest.raises((TypeError, ValueError), match=expected):
+        call(value)
