@@ -11,6 +11,10 @@ ops = tr.operators
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
 LAYER = (7168, 2048, 256, 8)
 SHAPES = {
+    "compressed_decode": (8, 4096, 64), "compressed_prefill": (1, 4096, 0, 64), "compressor": (64,),
+    "block_sparse_decode": (8, 4096, 64, 4), "block_sparse_prefill": (1, 4096, 0, 64, 4),
+    "hyper_connection": (64, 4096), "attention_residual": (64, 4096), "layer_embedding": (64, 2048),
+    "latent_experts": (64, 4096, 1024, 2688, 512, 22),
     "gemm": (8, 8, 8), "head": (8, 8, 8), "grouped_gemm": (8, 8, 8, 8, 2), "experts": (8, *LAYER),
     "attention_decode": (1, 8, 8, 8, 64), "attention_prefill": (1, 8, 0, 8, 8, 64),
     "mla_decode": (1, 8, 8), "mla_prefill": (1, 8, 0, 8), "sparse_decode": (1, 8, 8),

@@ -176,3 +176,36 @@ def test_bad_shapes_are_named(change, text):
         single_key(**change)
     with pytest.raises(ValueError, match="shared_full_layers is 9"):
         Model(**BASE, shared_full_layers=9)
+
+
+RELEASES = {
+    "DeepSeek-V4-Pro": "hyper-connections", "DeepSeek-V4-Flash": "hyper-connections",
+    "Kimi-K3": "residuals over earlier results", "GLM-5.2": "", "MiniMax-M3": "chosen blocks",
+    "Nemotron-3-Super": "Mamba-2", "Gemma-4-26B-A4B": "", "Gemma-4-E4B": "embeddings of each layer",
+    "Gemma-3n-E4B": "embeddings of each layer", "Step-3.7-Flash": "", "Hy3": "",
+    "MiMo-V2-Flash": "", "LongCat-Flash": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["B200-SXM", "H100-SXM"])
+@pytest.mark.parametrize("name", RELEASES)
+def test_a_step_of_each_has_a_bound_and_a_band(name, device):
+    model = tr.model(name)
+    plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8") if model.parameters > 1e11 else tr.Plan()
+    steps = [
+        tr.decode(device, model, plan, batch=16, context=32768),
+        tr.prefill(device, model, plan, tokens=8192),
+    ]
+    for step in steps:
+        parts = step.breakdown()["operator"].values()
+        assert float(sum(parts)) == pytest.approx(float(step.time_s), rel=1e-9)
+        assert str(step.bound) in ("memory", "compute", "launch", "communication")
+        assert 0.1 < step.error_band < 1.0
+        assert ("nothing of" in step.calibrated_on) == bool(RELEASES[name])
+        assert RELEASES[name] in step.calibrated_on
+    ideal = tr.decode(device, model, plan, batch=16, context=32768, fidelity="datasheet")
+    assert float(ideal.time_s) < float(steps[0].time_s)
+    # a token's products: two FLOP for each active parameter but the tables', and attention beside them
+    looked_up = model.layer_vocab * model.layers * model.layer_embedding
+    used = model.active_parameters - model.embedding_parameters - looked_up
+    assert float(ideal.flops) > 2 * 16 * used * 0.97

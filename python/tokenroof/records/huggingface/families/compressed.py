@@ -128,6 +128,9 @@ def minimax_m3(r: Reader) -> Values:
     choosing = _switches(part, "sparse_attention_freq", v["layers"])
     sparse = choosing.count(1) if choosing else named.count(kinds[1]) if named else v["layers"]
     if not part.flag("use_sparse_attention", default=True) or not sparse:
+        part.unused(
+            "sparse_topk_blocks", "sparse_block_size", "sparse_num_index_heads", "sparse_index_dim"
+        )
         return v
     return _blocks(
         v, sparse, part.size("sparse_topk_blocks") * part.size("sparse_block_size"),
