@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof.records.huggingface.families import FAMILIES
-from tokenroof.records.huggingface.families.table import like
+from tokenroof.records.huggingface.families import FAMILIES, like
 from tokenroof.records.huggingface.harmless import HARMLESS, reason
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -113,6 +112,7 @@ def test_no_harmless_name_is_a_shape():
         (LLAMA, "LlamaForRewardModel", 7_504_928_768 + 1 + 4096 * 4096 + 4096),
         ({**LLAMA, "tie_word_embeddings": True}, "LlamaModel", 7_504_924_672),
         ({**LLAMA, "tie_word_embeddings": True}, "LlamaForCausalLM", 7_504_924_672),
+        (LLAMA, "InternVLChatModel", 8_030_261_248), (LLAMA, "X", 8_030_261_248),
     ],
 )  # fmt: skip
 def test_what_follows_the_last_layer_goes_by_the_class(config, name, parameters):
@@ -278,7 +278,10 @@ def test_the_page():
     assert repr(page) == text
     made = tr.Model(name="tiny", hidden=64, vocab=100, layers=2, heads=4, ffn=256)
     assert "all" in str(made.explain()) and not made.explain().read
-    assert tr.model("Qwen3-8B").explain().read["num_hidden_layers"] == 36
+    listed = tr.model("Qwen3-8B")
+    assert listed.explain().read["num_hidden_layers"] == 36
+    assert listed.replace(name="x").explain().read["num_hidden_layers"] == 36
+    assert not listed.replace(vocab=1000).explain().read
 
 
 def test_a_family_like_another_is_one_entry_of_the_table():

@@ -160,6 +160,39 @@ def test_a_step_of_each(row, device):
         assert step.error_band is not None
 
 
+# its 80 blocks, as published: how many, whether they have attention, the multiple of the MLP's width
+SUPER_49B = [
+    (1, 8, 2.625), (5, 8, 5.25), (2, None, 2.625), (3, 8, 5.25), (1, None, 3.28125), (30, 8, 5.25),
+    (1, None, 1.3125), (2, None, 2.625), (1, None, 1.3125), (1, None, 5.25), (1, None, 1.3125), (1, None, 2.625),
+    (3, None, 1.3125), (1, 8, 5.25), (1, None, 1.3125), (2, None, 1.0), (1, None, 1.3125), (3, None, 1.0),
+    (2, None, 1.3125), (2, None, 0.5), (2, None, 1.0), (2, None, 0.5), (1, None, 1.0), (2, None, 0.5), (9, 8, 5.25),
+]  # fmt: skip
+
+
+def test_blocks_of_llama_nemotron_super():
+    """49.9 B parameters, published as 49 B; 49 blocks with attention of 8 key-value heads of 128."""
+    blocks = [
+        {"attention": {"n_heads_in_group": group, "no_op": group is None, "replace_with_linear": False,
+                       "sparsify": None, "window_length": None, "num_sink_tokens": None},
+         "ffn": {"ffn_mult": multiple, "no_op": False, "replace_with_linear": False, "sparsify": None}}
+        for count, group, multiple in SUPER_49B for _ in range(count)
+    ]  # fmt: skip
+    m = tr.Model.from_config({
+        "architectures": ["DeciLMForCausalLM"], "model_type": "nemotron-nas", "hidden_size": 8192,
+        "num_attention_heads": 64, "num_hidden_layers": 80, "vocab_size": 128256, "block_configs": blocks,
+        "tie_word_embeddings": False, "max_position_embeddings": 131072,
+    })  # fmt: skip
+    assert m.parameters == 49_867_145_216
+    assert m.kv_bytes_per_token() == 49 * 2 * 8 * 128 * 2
+    step = tr.decode("H100-SXM", m, tr.Plan(tp=4), batch=8, context=4096)
+    assert np.isfinite(step.time_s) and step.bound in (
+        "memory",
+        "compute",
+        "launch",
+        "communication",
+    )
+
+
 def test_blocks_of_different_shape():
     """By hand, on a small one, with a mean that does not divide."""
 
@@ -178,7 +211,7 @@ def test_blocks_of_different_shape():
     attention = sum(1024 * 1024 * 2 + 2 * k * 64 * 1024 for k in keys)
     want = 2 * 1000 * 1024 + attention + 3 * 1024 * sum(widths) + 6 * 1024 + 1024
     assert m.parameters == want
-    assert (m.full_layers, m.kv_heads, m.dense_layers, m.ffn) == (3, 4, 3, sum(widths) // 3)
+    assert (m.full_layers, m.kv_heads, m.dense_layers, m.ffn) == (3, 4, 3, 2048)
     one = {**config, "block_configs": [block(4, 1.0, replace_with_linear=True)] * 4}
     assert tr.Model.from_config(one).parameter_groups()["linear_blocks"] == 4 * 1024 * 1024
     for odd in (
@@ -214,3 +247,34 @@ def test_mamba_1_and_2_alone():
     mixed = inner + 256
     layer = 768 * (inner + mixed + 24) + 5 * mixed + 72 + inner + inner * 768
     assert two.parameters == 50288 * 768 + 24 * (layer + 768) + 768
+
+
+def test_heads_by_layer():
+    """Laguna: heads of windows and of others apart where each kind has as many everywhere, else their mean."""
+    config = next(row[1] for row in RELEASES if row[0] == "Laguna-S-2.1")
+    m = tr.Model.from_config(config)
+    assert (m.heads, m.window_heads, m.kv_heads, m.window_kv_heads, m.head_gate) == (
+        48,
+        72,
+        8,
+        8,
+        True,
+    )
+    odd = [48, 72, 72, 80] * 12
+    mixed = tr.Model.from_config({**config, "num_attention_heads_per_layer": odd})
+    # by hand: queries, outputs and gates of 8 heads more in every fourth layer
+    assert mixed.parameters - m.parameters == 12 * 8 * (2 * 128 + 1) * 3072
+    assert mixed.heads == sum(odd) // 48 // 8 * 8
+    wide = tr.Model.from_config({**config, "gating": "per-element"})
+    assert wide.parameters - m.parameters == 12 * (48 + 3 * 72) * 127 * 3072
+    with pytest.raises(ValueError, match="num_attention_heads_per_layer is .*multiples of 8"):
+        tr.Model.from_config({**config, "num_attention_heads_per_layer": [47] * 48})
+
+
+def test_muse_glimmer_by_hand():
+    """29.6 B parameters are published with a tower of 1.9 B."""
+    m = tr.Model.from_config({"model_type": "muse_glimmer_text", "hidden_size": 6656})
+    attention = 6656 * (2 * 32 + 2 * 2) * 128 + 32 * 128 * 6656
+    layer = attention + 3 * 6656 * 19968 + 4 * 6656
+    assert m.parameters == 2 * 202048 * 6656 + 52 * layer + 6656
+    assert (m.full_layers, m.window_layers, m.window) == (13, 39, 2048)

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["ATTENTIONS", "Model"]
 
+# what is said about a model, not what it is made of
+_ABOUT = frozenset({
+    "name", "hf_id", "aliases", "family", "model_type", "release", "native_dtype", "source", "confidence",
+    "notes", "context_max", "reading",
+})  # fmt: skip
 ATTENTIONS = ("mha", "gqa", "mqa", "mla", "dsa", "compressed", "sliding", "hybrid-linear")
 
 
@@ -366,7 +371,9 @@ class Model(Shapes):
         return record
 
     def replace(self, **changes: Any) -> Model:
-        """A copy with some fields changed."""
+        """A copy with some fields changed; what its config said holds no longer where shapes do."""
+        if not changes.keys() <= _ABOUT:
+            changes.setdefault("reading", None)
         return replace(self, **changes)
 
 

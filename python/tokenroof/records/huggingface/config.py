@@ -134,10 +134,11 @@ def read_config(
 
 def read_fields(r: Reader, kind: str) -> Values:
     """Shapes, output and context of a text model's fields, by the rules of a family that is known."""
-    if not r.given(*_WIDTHS, *getattr(FAMILIES[kind], "renamed", ())):
+    values = FAMILIES[kind](r)
+    widths = (*_WIDTHS, *getattr(FAMILIES[kind], "renamed", ()))
+    if all(r.reading.read.get(r.path + name) is None for name in widths):
         # a file without a width describes no model
         raise ValueError(f"{r.path}hidden_size is missing; allowed: a whole number >= 1")
-    values = FAMILIES[kind](r)
     values.update(output(r))
     values["context_max"] = longest_context(r)
     return values

@@ -10,10 +10,9 @@ __all__ = ["output"]
 
 # of names of classes: a head over the vocabulary, and other heads
 _LANGUAGE = (
-    "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForCausalLMNextN", "ForTextGeneration",
-    "ForMaskedLM", "ForCausalLMMTP", "CausalLM", "ForPreTraining", "ForVisionText2Text", "ForImageTextToText",
+    "ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForTextGeneration", "ForMaskedLM", "CausalLM",
+    "ForPreTraining", "ForVision2Seq", "ForImageTextToText", "ChatModel", "OmniModel",
 )  # fmt: skip
-_LABELS = ("ForSequenceClassification", "ForTokenClassification", "ForTextEncoding")
 # whose files name the bare class although they hold a head
 _BARE = ("ChatGLMModel", "ChatGLMForConditionalGeneration", "QWenLMHeadModel", "Qwen2_5OmniModel")
 

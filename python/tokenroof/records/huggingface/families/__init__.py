@@ -19,14 +19,15 @@ from tokenroof.records.huggingface.families import (
     mixtures,
     nas,
     older,
+    recent,
     recurrent,
     ungated,
 )
-from tokenroof.records.huggingface.families.table import FAMILIES, family
+from tokenroof.records.huggingface.families.table import FAMILIES, family, like
 
 __all__ = [
     "FAMILIES", "alike", "compressed", "dense", "everyday", "family", "hybrids", "latent", "layered",
-    "mixtures", "nas", "older", "recurrent", "ungated",
+    "like", "mixtures", "nas", "older", "recent", "recurrent", "ungated",
 ]  # fmt: skip
 
 

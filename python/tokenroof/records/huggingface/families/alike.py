@@ -15,6 +15,7 @@ __all__ = ["ALIKE"]
 ALIKE: dict[str, Like] = {
     # Llama under other names; some with norms, biases or MLPs of another kind
     "granite": like("llama"),
+    "iquestcoder": like("llama"),
     "helium": like("llama", out_bias=False),
     "exaone": like("llama"),
     "baichuan": like("llama"),
@@ -26,6 +27,10 @@ ALIKE: dict[str, Like] = {
     "jais2": like("llama", mlp_matrices=2, norm_bias=True),
     "olmo": like("llama", norms_per_layer=0, final_norm=False),
     "nanochat": like("llama", mlp_matrices=2, norms_per_layer=0, final_norm=False),
+    # composites whose text part may leave out what it is
+    "mistral3": like("mistral"),
+    "llava": like("llama"),
+    "llava_next": like("llama"),
     # Qwen's
     "mimo": like("qwen2"),
     "qwen3_omni_moe": like("qwen3_moe"),
@@ -36,6 +41,7 @@ ALIKE: dict[str, Like] = {
     "glm4_moe_lite": like("deepseek_v3", defaults={"first_k_dense_replace": 1}),
     "glm4v_moe": like("glm4_moe"),
     "solar_open": like("glm4_moe"),
+    "sarvam_moe": like("glm4_moe"),
 }
 
 _ENTERED = (dense, latent, mixtures, ungated)  # the families that these are like

@@ -34,7 +34,7 @@ def basics(r: Reader, head_dim: int = 0, layers: int = 0) -> Values:
     layers : int
         Where the family counts them otherwise.
     """
-    heads = r.size("num_attention_heads", "n_head", "n_heads")
+    heads = r.size("num_attention_heads", "n_head", "n_heads", "num_heads")
     hidden = r.size(*_HIDDEN)
     if not head_dim and not r.has("head_dim", "attention_head_dim") and hidden % heads:
         raise ValueError(

@@ -100,6 +100,9 @@ def afmoe(r: Reader) -> Values:
     )  # fmt: skip
 
 
+_KINDS = ("full_attention", "sliding_attention")
+
+
 def _wide_gates(r: Reader, layers: int) -> bool:
     """Whether a head is gated by as many numbers as it is wide, in all layers alike."""
     gating = r.raw("gating")
@@ -115,7 +118,8 @@ def _wide_gates(r: Reader, layers: int) -> bool:
 def laguna(r: Reader) -> Values:
     """Heads by layer, each gated by a number or by as many as it is wide; norms of each head.
 
-    A step is priced with the mean number of heads; what a mean cannot say of the count is counted apart.
+    Where all layers with windows have as many, and all others, these are the model's. Otherwise a step is
+    priced with the mean, and what a mean cannot say of the count is counted apart.
     """
     v = gated(r)
     layers, kv, width, hidden = v["layers"], v["kv_heads"], v["head_dim"], v["hidden"]
@@ -125,12 +129,19 @@ def laguna(r: Reader) -> Values:
             f"num_attention_heads_per_layer is {short(heads)}; allowed: multiples of {kv} key-value "
             f"heads, one per layer, {layers}"
         )
-    gates = sum(heads) * (width if _wide_gates(r, layers) else 1)
     bias = r.flag("attention_bias")
-    mean = sum(heads) // (layers * kv) * kv
-    rest = (sum(heads) - mean * layers) * width * (2 * hidden + bias)
-    v |= {"heads": mean, "qkv_bias": bias, "out_bias": bias, "qk_norm": 2 * width}
-    v = with_extra(v, "attention", rest + gates * hidden)
+    v |= {"qkv_bias": bias, "out_bias": bias, "qk_norm": 2 * width}
+    wide = _wide_gates(r, layers)
+    slides = [kind != "full_attention" for kind in r.words("layer_types", _KINDS, layers)]
+    apart = [{n for n, one in zip(heads, slides, strict=False) if one == own} for own in (0, 1)]
+    if slides and not wide and max(map(len, apart)) == 1:
+        full, window_heads = (min(one, default=0) for one in apart)
+        v |= {"heads": full or window_heads, "window_heads": window_heads, "head_gate": True}
+    else:
+        mean = sum(heads) // (layers * kv) * kv
+        rest = (sum(heads) - mean * layers) * width * (2 * hidden + bias)
+        gates = sum(heads) * hidden * (width if wide else 1)
+        v = with_extra({**v, "heads": mean}, "attention", rest + gates)
     window = r.size("sliding_window", default=0, low=0)
     v = sliding(r, v, window, layers)
     kinds = r.words("mlp_layer_types", ("dense", "sparse"), layers)

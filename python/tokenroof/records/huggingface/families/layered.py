@@ -189,7 +189,8 @@ def longcat_flash(r: Reader) -> Values:
 
 @family("hy_v3")
 def hy_v3(r: Reader) -> Values:
-    v = gated(r)
+    bias = r.flag("attention_bias")
+    v = {**gated(r), "qkv_bias": bias, "out_bias": bias}
     if r.flag("qk_norm", "use_qk_norm", default=True):
         v["qk_norm"] = 2 * v["head_dim"]
     shared = r.size("num_shared_experts", "n_shared_experts", default=1, low=0)

@@ -57,7 +57,7 @@ def nemotron_nas(r: Reader) -> Values:
         raise ValueError(
             f"n_heads_in_group has {sorted(set(groups))}; allowed: divisors of {heads}, somewhere"
         )
-    return {**v, **_means(v, groups, widths, linear), "norms_per_layer": 0,
+    return {**v, **_means(v, groups, widths), "norms_per_layer": 0,
             "extras": (*_extras(v, groups, widths, linear), ("block_norms", norms * hidden)),
             "mlp_bias": r.flag("mlp_bias"), "qkv_bias": r.flag("attention_bias"),
             "out_bias": r.flag("attention_bias")}  # fmt: skip
@@ -69,6 +69,12 @@ def _ffn(mlp: Reader, hidden: int) -> int:
     return mlp.size("intermediate_size")
 
 
+def _mean(widths: list[int]) -> int:
+    """Of the MLPs, rounded down as they are rounded, so that devices divide it."""
+    whole = _ROUNDED if min(widths, default=0) >= _ROUNDED else 1
+    return sum(widths) // (len(widths) * whole) * whole if widths else 0
+
+
 def _kv_heads(v: Values, groups: list[int]) -> tuple[int, int]:
     """Heads of keys and values all together, and of a layer, rounded to a divisor of the heads."""
     total = sum(v["heads"] // group for group in groups)
@@ -77,11 +83,10 @@ def _kv_heads(v: Values, groups: list[int]) -> tuple[int, int]:
     return total, max(fits)
 
 
-def _means(v: Values, groups: list[int], widths: list[int], linear: int) -> Values:
-    del linear
+def _means(v: Values, groups: list[int], widths: list[int]) -> Values:
     return {
         "full_layers": len(groups), "kv_heads": _kv_heads(v, groups)[1],
-        "dense_layers": len(widths), "ffn": sum(widths) // len(widths) if widths else 0,
+        "dense_layers": len(widths), "ffn": _mean(widths),
     }  # fmt: skip
 
 
@@ -91,6 +96,6 @@ def _extras(
     hidden = v["hidden"]
     total, each = _kv_heads(v, groups)
     keys = (total - each * len(groups)) * 2 * v["head_dim"] * hidden
-    mlps = 3 * hidden * (sum(widths) % len(widths)) if widths else 0
+    mlps = 3 * hidden * (sum(widths) - _mean(widths) * len(widths))
     found = (("attention", keys), ("mlp", mlps), ("linear_blocks", linear * hidden * hidden))
     return tuple((name, count) for name, count in found if count)
