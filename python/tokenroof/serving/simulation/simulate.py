@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
@@ -145,9 +146,13 @@ def simulate(
         for load, out in zip(loads, outputs, strict=True)
     ]
     outcomes = _core.simulate_requests(runs, workers, options.get("progress"))
+    with ThreadPoolExecutor(
+        min(workers, max(len(loads), 1))
+    ) as pool:  # NumPy's copies hold no lock
+        records = list(pool.map(collect, loads, outputs))
     found = [
-        Simulation(collect(load, out), outcome, engine, config)
-        for load, out, outcome in zip(loads, outputs, outcomes, strict=True)
+        Simulation(record, outcome, engine, config)
+        for record, outcome in zip(records, outcomes, strict=True)
     ]
     return found if many else found[0]
 
