@@ -44,6 +44,9 @@ VALUES = {
     "compute_use": [0.1, 0.2, 0.3], "memory_use": [0.1, 0.2, 0.3], "limit_w": [500.0, 600.0, 700.0],
     "board_w": [500.0, 600.0, 700.0], "chassis_w": [500.0, 600.0, 700.0], "intensity": [1.0, 10.0, 1e4],
     "length": [1, 2, 3], "acceptance": [0.5, 0.6, 0.7], "pool_hashrate": [1e18, 2e18, 3e18],
+    "width": [512, 256, 512], "slots": [8, 4, 8], "ratio": [4, 8, 4], "streams": [4, 2, 4], "latent": [512, 256, 512],
+    "output_tokens_per_s": [1e3, 2e3, 3e3], "shares": [0.5, 0.3, 0.2], "dates": [0.0, 365.0, 730.0],
+    "counts": [5, 3, 2],
 }  # fmt: skip
 USES = ("gemm", "attention_decode", "attention_prefill", "experts")  # shares of a board's power
 FIXED = {

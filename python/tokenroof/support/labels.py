@@ -14,7 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-__all__ = ["keeps_labels", "kind_of", "refuse_labelled", "unlabelled"]
+__all__ = ["keeps_labels", "kind_of", "refuse_labelled", "refuse_masked", "unlabelled"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -60,6 +60,9 @@ def refuse_labelled(name: str, value: object) -> None:
             f"{name} is a {type(value).__name__} of {kind}, whose labels would be lost; allowed: numbers and "
             "plain arrays, as its values in the order that is meant"
         )
+
+
+refuse_masked = refuse_labelled  # a mask is a label of each element
 
 
 def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
