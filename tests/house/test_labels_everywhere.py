@@ -46,7 +46,8 @@ VALUES = {
     "length": [1, 2, 3], "acceptance": [0.5, 0.6, 0.7], "pool_hashrate": [1e18, 2e18, 3e18],
     "width": [512, 256, 512], "slots": [8, 4, 8], "ratio": [4, 8, 4], "streams": [4, 2, 4], "latent": [512, 256, 512],
     "output_tokens_per_s": [1e3, 2e3, 3e3], "shares": [0.5, 0.3, 0.2], "dates": [0.0, 365.0, 730.0],
-    "counts": [5, 3, 2],
+    "counts": [5, 3, 2], "rates": [1.0, 4.0, 2.0], "stays": [10.0, 5.0, 20.0], "gaps_s": [0.1, 0.2, 0.3], "rate": [1.0, 2.0, 4.0],
+    "joules": [1.0, 2.0, 3.0],
 }  # fmt: skip
 USES = ("gemm", "attention_decode", "attention_prefill", "experts")  # shares of a board's power
 FIXED = {
@@ -55,13 +56,19 @@ FIXED = {
     "months": ["2021-10", "2021-11", "2021-12"], "attention": GPU, "verify": GPU, "draft": MODEL, "drafter": CHIP,
     "prefill": GPU, "decode": CHIP, "miners": ["Antminer S9", "Antminer S19"],
 }  # fmt: skip
+LOAD = {"arrival": [0.0, 0.1, 0.2], "input_tokens": [10, 10, 10], "output_tokens": [4, 4, 4]}
+RUN = tr.serving.simulate(
+    GPU, MODEL, tr.Plan(), LOAD, step_time=tr.serving.StepTime(10**7, 0, 0), record_steps=True
+)
 # a function's own: what it takes elsewhere by the same name, or what excludes another of its arrays
 OWN = {
     "mining.confirmations_needed": {"model": "nakamoto"}, "mining.double_spend_probability": {"model": "nakamoto"},
     "decouple.attention_experts": {"experts": CHIP, "model": "Qwen3-30B-A3B"},
     "dataflow.decode": {"device": CHIP}, "dataflow.prefill": {"device": CHIP},
     "mining.pool_income": {"pool_hashrate": 1e20}, "decouple.prefill_decode": {"model": MODEL},
-    "power.dashboard_power": {"device": "B200-SXM"}, "operators.kv_transfer": {"across": "nodes"},
+    "power.dashboard_power": {"device": "B200-SXM"}, "operators.kv_transfer": {"across": "nodes"}, "economics.concentration": {"counts": None},
+    "serving.curve": {"rate": None}, "serving.summary": {"requests": RUN.requests},
+    "serving.series": {"requests": RUN.requests, "steps": RUN.steps[:3]},
 }  # fmt: skip
 OPTIONS = {"mining.network_power": MonthlyMarket, "mining.pool_income": PoolTerms}
 APART = {"mining.generations_race": {"hashprice"}, "mining.network_power": {"hashprice"},
@@ -115,7 +122,10 @@ def _labelled(result, kind):
     """Whether a result, or one of its arrays, has labels or a mask."""
     parts = [
         result,
-        *(getattr(result, n, None) for n in ("time_s", "tpot_s", "watts", "hashrate", "mean_btc")),
+        *(
+            getattr(result, n, None)
+            for n in ("time_s", "tpot_s", "watts", "hashrate", "mean_btc", "profit")
+        ),
     ]
     return any(kind_of(part) == kind for part in parts)
 

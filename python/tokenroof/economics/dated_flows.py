@@ -9,6 +9,7 @@ import numpy as np
 from tokenroof.economics.flows import cash_flows, npv
 from tokenroof.economics.returns import roots
 from tokenroof.support.arguments import finite_number, shown
+from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,6 +124,7 @@ def xirr(flows: ArrayLike, dates: Sequence[date | str] | ArrayLike) -> tuple[flo
 def _years(dates: Sequence[date | str] | ArrayLike, n: int) -> NDArray[np.float64]:
     """Years of 365 days since the first."""
     allowed = 'allowed: dates, or text "YYYY-MM-DD", one for each flow'
+    refuse_labelled("dates", dates)
     given = dates if isinstance(dates, np.ndarray) else np.asarray(dates, dtype=object)
     numbers = given.dtype.kind not in "MOU" or (
         given.dtype.kind == "O" and any(isinstance(day, _NUMBERS) for day in given.ravel().tolist())

@@ -14,10 +14,12 @@ namespace tokenroof {
 inline namespace TR_ISA {
 
 // Weights of a mix: to gather and to spread each stream, and from each to each.
-TR_HD double stream_columns(double n) { return (2.0 + n) * n; }
+TR_HD double stream_columns(double n) { return n + n + n * n; }
 
 // Bytes per token beside the product: streams in, the half's input out; streams and its result in, streams out.
-TR_HD double stream_bytes(double hidden, double n) { return (3.0 * n + 2.0) * hidden * 2.0; }
+TR_HD double stream_bytes(double hidden, double n) {
+    return (n + 1.0) * hidden * 2.0 + (2.0 * n + 1.0) * hidden * 2.0;
+}
 
 // One of `slots` earlier results and more in, on average, and their sum out.
 TR_HD double residual_bytes(double hidden, double slots) { return (0.5 * (slots + 1.0) + 1.0) * hidden * 2.0; }

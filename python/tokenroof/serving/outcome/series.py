@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.serving.outcome.times import done
-from tokenroof.support.arguments import finite_number, is_integer, shown
+from tokenroof.support.arguments import finite_number, is_integer, reals, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -141,7 +141,7 @@ def _of_steps(
         lasting = np.append(start[1:], end[-1]) - start  # until the next step
         share = _mean_over(start, lasting, held * lasting, edges) / np.diff(edges)
     if joules is not None:
-        energy = np.asarray(joules, np.float64)
+        energy = reals("joules", joules)
         if energy.shape != start.shape:
             raise ValueError(
                 f"joules have shape {energy.shape}; allowed: {start.shape}, one a step"
