@@ -28,6 +28,7 @@ __version__: str = _core.build_config()["version"]
 _LAZY = {
     "Calibration": "tokenroof.records.calibration:Calibration",
     "Deployment": "tokenroof.records.deployment:Deployment",
+    "Encode": "tokenroof.inference.encode:Encode",
     "Step": "tokenroof.inference.step:Step",
     "build_config": "tokenroof.build:build_config",
     "calibrate": "tokenroof.calibrate",
@@ -81,6 +82,7 @@ if TYPE_CHECKING:  # `as` exports a name to strict type checkers
     from tokenroof.inference import power as power
     from tokenroof.inference import roofline as roofline
     from tokenroof.inference import speculative as speculative
+    from tokenroof.inference.encode import Encode as Encode
     from tokenroof.inference.encode import encode as encode
     from tokenroof.inference.step import Step as Step
     from tokenroof.inference.step import decode as decode
