@@ -6,8 +6,10 @@ import pytest
 
 import tokenroof as tr
 from _effects import _same, without_effect
+from _model_cases import CASES as FEW_HAVE
 
 MIXTURE = "Qwen3-30B-A3B"
+WITH_ALL = "GLM-4.5-Air"  # dense layers, experts, and shared ones
 
 
 def one(name, *values):
@@ -36,7 +38,7 @@ def asked(device="H200-SXM", model=MIXTURE, plan=None, fidelity="calibrated"):
 
 
 def _plan(**given):
-    return asked(plan=tr.Plan(**given))
+    return asked(model=WITH_ALL, plan=tr.Plan(**given))
 
 
 def _calibration(**given):
@@ -54,7 +56,9 @@ CASES = {
     "Plan": (tr.Plan, {"tp": 2, "dp": 2, "result": _plan},
              {**one("tp", 4), **one("pp", 2), **one("dp", 4), **one("cp", 2), **one("weights", "fp8"),
               "moe_tp": [{"moe_tp": 4}], "moe_ep": [{"moe_ep": 4}], **one("experts", "fp8"),
-              **one("activations", "fp8"), **one("kv_cache", "fp8"), **one("engine", "sglang")}),
+              **one("activations", "fp8"), **one("kv_cache", "fp8"), **one("engine", "sglang"),
+              **one("attention", "fp8"), **one("shared_experts", "fp8"), **one("head", "fp8"),
+              "wide": [{"weights": "fp8", "wide": {"attention": 0.5}}]}),
     "Calibration": (tr.Calibration, {"result": _calibration},
                     {**one("t0", {"gemm": 1e-5}), **one("compute", {"gemm": 0.5}), **one("memory", {"gemm": 0.5}),
                      **one("launch_s", 1e-5), **one("step_s", 1e-3), **one("sequence_s", 1e-4),
@@ -83,6 +87,12 @@ CASES = {
 def test_every_argument_has_an_effect(name):
     function, base, changes, *words = CASES[name]
     assert without_effect(function, dict(base), changes, *words) == []
+
+
+@pytest.mark.parametrize("module", ["attention", "mlp", "shared_experts"])
+def test_every_share_of_wide_layers_has_an_effect(module):
+    narrow = {"tp": 4, "weights": "fp8"}
+    assert not _same(_plan(**narrow, wide={module: 0.5}), _plan(**narrow))
 
 
 # of a device: facts in words, and prices, which nothing here computes with
@@ -163,7 +173,10 @@ def _changed(model, name, value):
             continue
 
 
-@pytest.mark.parametrize("name", [f.name for f in fields_of(tr.Model) if f.name not in MODEL_WORDS])
+@pytest.mark.parametrize(
+    "name",
+    [f.name for f in fields_of(tr.Model) if f.name not in MODEL_WORDS and f.name not in FEW_HAVE],
+)
 def test_every_shape_of_a_model_has_an_effect(name):
     for kind in KINDS:
         try:
@@ -179,3 +192,30 @@ def test_every_shape_of_a_model_has_an_effect(name):
         if any(not _same(after, before) for after in _changed(model, name, getattr(model, name))):
             return
     pytest.fail(f"{name} of a model changes nothing")
+
+
+def of_few(given):
+    """What is asked of a model of `FEW_HAVE`, by name."""
+    model = tr.Model(**given)
+    decode = tr.decode("B200-SXM", model, batch=[4, 64], context=8192)
+    prompts = tr.prefill("B200-SXM", model, tokens=4096)
+    return {
+        "parameters": model.parameters,
+        "active": model.active_parameters,
+        "page": str(model.explain()),
+        "weights": model.weight_bytes(),
+        "plan": tr.Plan.from_config(model),
+        "kv_bytes": model.kv_bytes(8192),
+        "kv_bytes_per_token": model.kv_bytes_per_token(),
+        "decode": decode.time_s,
+        "prefill": prompts.time_s,
+        "flops": (decode.flops, prompts.flops),
+        "encode": answer(lambda m: tr.encode("B200-SXM", m, patches=1024).time_s, model),
+    }
+
+
+@pytest.mark.parametrize("name", FEW_HAVE)
+def test_a_field_that_few_have_changes_what_it_is_about_and_nothing_else(name):
+    base, value, changes = FEW_HAVE[name]
+    before, after = of_few(base), of_few(base | {name: value})
+    assert {asked for asked in before if not _same(before[asked], after[asked])} == changes
