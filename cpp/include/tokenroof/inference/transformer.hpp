@@ -120,29 +120,6 @@ template <class V, bool Full> TR_HD void add_roof(V& time, Parts<V>& out, const 
     if constexpr (Full) add_part(out, group_attention, x.compute, x.memory, x.flops, x.bytes);
 }
 
-// Attention of the decode batch: the only part of a decode step that depends on the context.
-template <class V, bool Full>
-TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
-    for (int i = 0; i < r.attentions; ++i) {
-        const Attention& a = r.decode_attention[i];
-        const V seen = visible(context, a.window);
-        const V keys = sequences * (r.cp == 1.0 ? seen : seen / r.cp);
-        add_roof<V, Full>(time, out, attention_roof(a, keys, keys, sequences));
-    }
-    if (r.sparse.layers > 0.0) { // the indexer reads every key
-        const V keys = sequences * (r.cp == 1.0 ? context : context / r.cp);
-        add_roof<V, Full>(time, out, index_roof(r.sparse.decode, keys, keys, sequences));
-    }
-    const MeasuredAttention& measured = r.attention;
-    for (int i = 0; i < measured.decodes; ++i) {
-        const AttentionDecode& a = measured.decode[i];
-        const V own = r.cp == 1.0 ? context : visible(context, a.window) / r.cp;
-        add_costs<V, Full>(time, out, group_attention, measured.decode_layers[i],
-                           attention_decode_cost<V>(a, sequences, own, false));
-    }
-    if (r.compressed.n > 0) add_compressed_decode<V, Full>(time, out, r, sequences, context);
-}
-
 // Layers whose heads read one key, and the indexers among them.
 template <class V, bool Full>
 TR_HD void add_compressed_decode(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
@@ -175,6 +152,29 @@ TR_HD void add_compressed_prefill(V& time, Parts<V>& out, const Prepared& r, V p
                       index_roof(all.prefill_index,
                                  prompts * (causal_pairs(tokens, past, no_window) / r.cp) * inverse,
                                  prompts * causal_keys(tokens, past, no_window) * inverse, queries));
+}
+
+// Attention of the decode batch: the only part of a decode step that depends on the context.
+template <class V, bool Full>
+TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context) {
+    for (int i = 0; i < r.attentions; ++i) {
+        const Attention& a = r.decode_attention[i];
+        const V seen = visible(context, a.window);
+        const V keys = sequences * (r.cp == 1.0 ? seen : seen / r.cp);
+        add_roof<V, Full>(time, out, attention_roof(a, keys, keys, sequences));
+    }
+    if (r.sparse.layers > 0.0) { // the indexer reads every key
+        const V keys = sequences * (r.cp == 1.0 ? context : context / r.cp);
+        add_roof<V, Full>(time, out, index_roof(r.sparse.decode, keys, keys, sequences));
+    }
+    const MeasuredAttention& measured = r.attention;
+    for (int i = 0; i < measured.decodes; ++i) {
+        const AttentionDecode& a = measured.decode[i];
+        const V own = r.cp == 1.0 ? context : visible(context, a.window) / r.cp;
+        add_costs<V, Full>(time, out, group_attention, measured.decode_layers[i],
+                           attention_decode_cost<V>(a, sequences, own, false));
+    }
+    if (r.compressed.n > 0) add_compressed_decode<V, Full>(time, out, r, sequences, context);
 }
 
 // Attention of `prompts` prompts on a rank, of which a device of a context-parallel group has `queries` tokens.
