@@ -4,6 +4,7 @@ import pytest
 
 import tokenroof as tr
 from _effects import without_effect
+from serving.test_load_effects import CASES as LOADS
 from tokenroof import serving
 from tokenroof.serving.frontier import Limits
 
@@ -37,7 +38,10 @@ POWER = {**one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}]}
 PLAN = one("plan", tr.Plan(tp=2, weights="fp8"))
 CASES = {
     "curve": ({**ASK, "result": _table(serving.curve)},
-              {**COMMON, **POWER, **PLAN, **one("concurrency", [1, 2, 3])}, None),
+              {**COMMON, **POWER, **PLAN, **one("concurrency", [1, 2, 3]), **one("rate", [0.5, 1.0]),
+               "load": [{"load": serving.poisson(1.0, requests=50, input_tokens=64, output_tokens=32), "rate": 1.0}],
+               "scheduler": [{"scheduler": serving.Scheduler.preset("vllm-0.33", max_num_seqs=8), "rate": 1.0}]},
+              None),
     "capacity": ({**ASK, "plan": None, "slo": serving.SLO(1.0, 0.02), "result": _table(serving.capacity)},
                  {**COMMON, **POWER, **PLAN, **one("slo", serving.SLO(2.0, 0.03))}, None),
     "frontier": ({**ASK, "result": _table(serving.frontier)},
@@ -45,7 +49,7 @@ CASES = {
                   **one("concurrency", [1, 2, 3]), **one("engine", "sglang"), **one("ttft_max", 0.1),
                   **one("tpot_max", 0.01)}, Limits),
     "SLO": ({"ttft_s": 1.0, "tpot_s": 0.02, "result": _slo},
-            {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("percentile", 99.0), **one("sure", True)}, None),
+            {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("e2e_s", 5.0), **one("percentile", 99.0), **one("sure", True)}, None),
     "default_plans": ({"device": tr.device("H200-SXM"), "model": tr.model("Qwen3-30B-A3B")},
                       {**one("device", tr.device("A100-SXM4-80GB")), **one("model", tr.model("Llama-3.1-8B")),
                        **one("devices_max", 2), **one("engine", "sglang")}, None),
@@ -57,7 +61,8 @@ CASES = {
                         **one("output_tokens", 10**7), "fidelity": [{"fidelity": tr.Calibration.ideal(), "model": "Llama-3.1-70B", "device": ROOMY}]},
                        None),
 }  # fmt: skip
-APART = {"LONGEST_WAIT", "POWERS"}
+# results, numbers, and what has a test of its own beside the loads
+APART = {"LONGEST_WAIT", "POWERS", "Requests", "Simulation", "Stability", "Verdict", "simulate"}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -67,4 +72,4 @@ def test_every_argument_has_an_effect(name):
 
 
 def test_no_public_name_is_left_out():
-    assert {*CASES, *APART} == {*serving.__all__}
+    assert {*CASES, *LOADS, *APART} == {*serving.__all__}

@@ -52,6 +52,17 @@ class Lengths:
     values: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     shares: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
+    def __post_init__(self) -> None:
+        kinds = ("fixed", "uniform", "lognormal", "empirical")
+        if self.kind not in kinds:
+            raise ValueError(f"kind is {self.kind!r}; allowed: {', '.join(kinds)}")
+        same = np.shape(self.values) == np.shape(self.shares)
+        if self.kind == "empirical" and not (same and np.size(self.values)):
+            raise ValueError(
+                f"values have shape {np.shape(self.values)}, shares {np.shape(self.shares)}; "
+                "allowed: a share for each"
+            )
+
     @classmethod
     def fixed(cls, length: int) -> Lengths:
         """Always the same."""

@@ -127,6 +127,9 @@ def simulate(
     check_options("simulate", options, Options)
     if not is_integer(seed):
         raise ValueError(f"seed is {seed!r}; allowed: a whole number")
+    progress = options.get("progress")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
     many = not isinstance(requests, (Mapping, Requests))
     given: Sequence[Any] = cast("Sequence[Any]", requests) if many else [requests]
     loads = [as_requests(one) for one in given]
@@ -145,7 +148,7 @@ def simulate(
         {**shared, "requests": _packed(load), "results": out}
         for load, out in zip(loads, outputs, strict=True)
     ]
-    outcomes = _core.simulate_requests(runs, workers, options.get("progress"))
+    outcomes = _core.simulate_requests(runs, workers, progress)
     with ThreadPoolExecutor(
         min(workers, max(len(loads), 1))
     ) as pool:  # NumPy's copies hold no lock
