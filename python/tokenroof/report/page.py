@@ -203,9 +203,12 @@ def _groups(devices: Sequence[Device], here: str) -> list[tuple[str, list[str]]]
 
 
 def _bands(fronts: Sequence[Any]) -> str:
-    """The error bands that occur, in words: "±35 % or ±60 %"."""
+    """The error bands that occur, in words: "±35 % or ±60 %"; of more than three the ends."""
     found = {float(band) for t in fronts for band in t["error_band"].values if band == band}
-    return " or ".join(f"±{band:.0%}".replace("%", " %") for band in sorted(found)) or "unknown"
+    shown = list(dict.fromkeys(f"±{band:.0%}".replace("%", " %") for band in sorted(found)))
+    if len(shown) > 3:
+        return f"{shown[0]} to {shown[-1]}"
+    return " or ".join(shown) or "unknown"
 
 
 def _counts(miners: pd.DataFrame) -> dict[str, int]:
