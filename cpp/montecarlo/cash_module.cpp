@@ -6,8 +6,8 @@
 #include <string>
 
 #include "isa.hpp"
-#include "montecarlo/buffers.hpp"
 #include "montecarlo/cash_table.hpp"
+#include "python/buffers.hpp"
 #include "python/workers.hpp"
 
 namespace py = pybind11;

@@ -1,23 +1,10 @@
 // Paths over lanes, compiled once per instruction set; no physics here, and no std:: templates.
 #include "pool_table.hpp"
+#include "vector.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
 namespace {
-
-#if defined(__GNUC__)
-#if TR_LANES >= 16
-using Vector = double8;
-#elif TR_LANES >= 8
-using Vector = double4;
-#else
-using Vector = double2;
-#endif
-#else
-using Vector = double;
-#endif
-using Words = bits_of<Vector>::type;
-constexpr int lanes = sizeof(Vector) / sizeof(double);
 
 void paths(const PoolJob* job) {
     PoolModel m;

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "isa.hpp"
-#include "montecarlo/buffers.hpp"
 #include "montecarlo/pool_table.hpp"
+#include "python/buffers.hpp"
 #include "python/workers.hpp"
 
 namespace py = pybind11;

@@ -1,26 +1,12 @@
 // Open loops over lanes, compiled once per instruction set; no physics here, and no std:: templates.
 #include "queueing/open_loop_table.hpp"
+#include "vector.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
 namespace {
 
-#if defined(__GNUC__)
-#if TR_LANES >= 16
-using Vector = double8;
-#elif TR_LANES >= 8
-using Vector = double4;
-#else
-using Vector = double2;
-#endif
-TR_HD void put(Vector& v, int l, double x) { v[l] = x; }
-TR_HD double lane(const Vector& v, int l) { return v[l]; }
-#else
-using Vector = double;
-TR_HD void put(Vector& v, int, double x) { v = x; }
-TR_HD double lane(const Vector& v, int) { return v; }
-#endif
-constexpr int lanes = sizeof(Vector) / sizeof(double), fields = open_loop_field::count;
+constexpr int fields = open_loop_field::count;
 
 void rates(const OpenLoopJob* job) {
     for (long long start = 0; start < job->n; start += lanes) {

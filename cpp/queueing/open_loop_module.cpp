@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "isa.hpp"
+#include "python/buffers.hpp"
 #include "python/workers.hpp"
 #include "queueing/open_loop_table.hpp"
 
@@ -25,14 +26,14 @@ inline namespace generic { extern const OpenLoopTable open_loop_table; }
 namespace {
 
 const OpenLoopTable& open_loop_table_of(const std::string& name) {
+    const OpenLoopTable *v4 = nullptr, *v3 = nullptr;
 #ifdef TR_HAS_x86_64_v4
-    if (name == "x86_64_v4" && __builtin_cpu_supports("x86-64-v4")) return x86_64_v4::open_loop_table;
+    v4 = &x86_64_v4::open_loop_table;
 #endif
 #ifdef TR_HAS_x86_64_v3
-    if (name == "x86_64_v3" && __builtin_cpu_supports("x86-64-v3")) return x86_64_v3::open_loop_table;
+    v3 = &x86_64_v3::open_loop_table;
 #endif
-    if (name == "generic") return generic::open_loop_table;
-    throw py::value_error("isa is '" + name + "'; allowed: the instruction sets of this machine");
+    return table_of_isa<OpenLoopTable>(name, v4, v3, generic::open_loop_table);
 }
 
 // A contiguous matrix of numbers with so many rows; columns 0: any.

@@ -51,7 +51,6 @@ def simulate_pool(
     ruin_time: NDArray[np.float64],
     threads: int,
     progress: Callable[[int, int], Any] | None = None,
-    mask: int = ...,
 ) -> None: ...
 
 CASH_FIELDS: tuple[str, ...]

@@ -83,7 +83,7 @@ def test_a_lease_escalates_is_prepaid_and_leaves_power_to_the_tenant():
     assert got.flow.revenue[2:] == pytest.approx(rent[1:])  # idle hours are the tenant's
     assert got.flow.revenue[:2] == pytest.approx([0.2 * rent[0], 0.8 * rent[0]])
     assert got.flow.power.sum() == 0.0
-    own = ec.factory(LEASE | {"income.tenant_pays_power": "no"})
+    own = ec.factory(LEASE | {"income.tenant_pays_power": False})
     assert own.flow.power[1] == pytest.approx(100 * 8760 * 63.6)
 
 
@@ -241,7 +241,7 @@ BIASED = {  # keys that count only beside others
     "shell.build_years": ({}, 2), "shell.delay_years": ({}, 1), "computers.life_years": ({}, 4),
     "site.pue": ({}, 1.5), "site.availability": ({}, 0.9), "income.kind": ({}, "nothing"),
     "income.sold_share": ({}, 0.5), "income.licence_fee": ({}, 0.1), "income.software": ({}, [[2, 1.1]]),
-    "income.tenant_pays_power": ({}, "no"), "income.prepaid_share": ({}, 0.2), "income.rented_share": ({}, 0.5),
+    "income.tenant_pays_power": ({}, False), "income.prepaid_share": ({}, 0.2), "income.rented_share": ({}, 0.5),
     "income.joules_per_terahash": ({}, 30.0),
 }  # fmt: skip
 
@@ -301,6 +301,7 @@ def test_a_file_is_copied_and_changed(tmp_path):
     ("[site]\navailability = 1.1", r"site.availability is 1.1; allowed: a finite number > 0 and <= 1"),
     ("[finance]\nyears = 7.5", r"finance.years is 7.5; allowed: an integer >= 1 and <= 100"),
     ("[finance]\nyears = 16", r"finance.years is 16; allowed: at most shell.life_years, which is 15"),
+    ('[income]\nkind = "lease"\ntenant_pays_power = 1', r"income.tenant_pays_power is 1; allowed: true or false"),
     ('[income]\nkind = "gold"', r"income.kind is 'gold'; allowed: nothing, tokens, lease, gpu_hours, hashes"),
     ('[income]\nkind = "lease"\nhashprice = 40', r"income.hashprice is 40.0, which counts for income.kind 'hashes'"),
     ('[income]\nkind = "tokens"\nsoftware = [[2, 1.5], [1, 2]]', r"allowed: rows of \[year, factor\]"),

@@ -11,8 +11,14 @@ import pytest
 import tokenroof as tr
 from tokenroof import economics as ec
 from tokenroof import mining
-from tokenroof.mining.bitcoin import whole_number
-from tokenroof.support.arguments import amounts, count, finite_number, is_number, reals
+from tokenroof.support.arguments import (
+    amounts,
+    count,
+    finite_number,
+    is_number,
+    reals,
+    whole_number,
+)
 
 # Each number of the money's functions and records, with the other arguments that it needs.
 NUMBERS = [

@@ -11,7 +11,7 @@ import numpy as np
 from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.mining.bitcoin import COIN
 from tokenroof.mining.chain import Chain
-from tokenroof.support.arguments import finite_number, is_integer, shown
+from tokenroof.support.arguments import finite_number, share, whole_number
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["Issuance", "issuance"]
+
+_MOST = 10**7  # years, blocks
 
 
 @dataclass(frozen=True)
@@ -131,14 +133,17 @@ def issuance(
     >>> found.issued.round(1).tolist(), (found.tokens / 1e15).round(3).tolist()
     ([164250.0, 164250.0, 105373.4], [31.536, 31.536, 63.072])
     """
-    n, start = _whole("years", years, 1), _whole("height", height, 0)
-    _whole("first_year", first_year, 0)
+    n, start = whole_number("years", years, 1, _MOST), whole_number("height", height, 0, _MOST)
+    whole_number("first_year", first_year, 0, _MOST)
     rules = Chain() if chain is None else chain
     if not isinstance(rules, Chain):
         raise TypeError(f"chain is {chain!r}; allowed: a Chain or None")
     paid = finite_number("fees_per_block", fees_per_block)
     rise = 1.0 + finite_number("fee_growth", fee_growth, -1.0)
-    gone, each_year = _part("lost", lost), _part("lost_per_year", lost_per_year)
+    gone, each_year = (
+        share("lost", lost, zero=True),
+        share("lost_per_year", lost_per_year, zero=True),
+    )
     power = finite_number("power_mw", power_mw, above=True)
     calendar = first_year + np.arange(n)
     per_year = SECONDS_PER_YEAR / rules.block_seconds
@@ -151,9 +156,9 @@ def issuance(
         in_use[year] = left
     fees = blocks * paid * rise ** np.arange(n)
     whole = issued + fees
-    share = np.divide(fees, whole, out=np.zeros(n), where=whole > 0.0)
+    part = np.divide(fees, whole, out=np.zeros(n), where=whole > 0.0)
     tokens = power * SECONDS_PER_YEAR * _rates(tokens_per_s_per_mw, calendar)
-    return Issuance(calendar, ends[1:], issued, totals[1:], in_use, fees, share, tokens)
+    return Issuance(calendar, ends[1:], issued, totals[1:], in_use, fees, part, tokens)
 
 
 def _rates(given: Mapping[int, float] | None, calendar: NDArray[np.int64]) -> Array:
@@ -163,19 +168,8 @@ def _rates(given: Mapping[int, float] | None, calendar: NDArray[np.int64]) -> Ar
         return rates
     if not isinstance(given, Mapping):
         raise TypeError(f"tokens_per_s_per_mw is {given!r}; allowed: a mapping of years to numbers")
-    for since in sorted(_whole("year of tokens_per_s_per_mw", year, 0) for year in given):
+    for since in sorted(
+        whole_number("year of tokens_per_s_per_mw", year, 0, _MOST) for year in given
+    ):
         rates[calendar >= since] = finite_number(f"tokens_per_s_per_mw[{since}]", given[since])
     return rates
-
-
-def _whole(name: str, value: object, low: int) -> int:
-    if not is_integer(value) or not low <= value <= 10**7:
-        raise ValueError(f"{name} is {shown(value)}; allowed: an integer from {low} to 10,000,000")
-    return int(value)
-
-
-def _part(name: str, value: object) -> float:
-    part = finite_number(name, value)
-    if part > 1.0:
-        raise ValueError(f"{name} is {shown(value)}; allowed: from 0 to 1")
-    return part

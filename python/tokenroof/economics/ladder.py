@@ -176,16 +176,16 @@ def _root(worth: Callable[[float], float]) -> float:
     here = worth(1.0)
     if here == 0.0:
         return 1.0
+    optimize = require("scipy.optimize", extra="analysis")
     found = []
-    for step in (-1.0, 1.0):
-        low, high = 0.0, 0.0  # of the logarithm
-        while abs(high) < np.log(1e3) and np.sign(worth(float(np.exp(high)))) == np.sign(here):
-            low, high = high, high + step * 0.25
-        if np.sign(worth(float(np.exp(high)))) == np.sign(here):
-            continue
-        for _ in range(60):
-            middle = 0.5 * (low + high)
-            same = np.sign(worth(float(np.exp(middle)))) == np.sign(here)
-            low, high = (middle, high) if same else (low, middle)
-        found.append(high)
+    for way in (-1.0, 1.0):
+        ends = way * np.geomspace(0.1, np.log(1e3), 8)  # of the logarithm: the nearest first
+        last = 0.0
+        for end in ends:
+            if np.sign(worth(float(np.exp(end)))) != np.sign(here):
+                found.append(
+                    optimize.brentq(lambda x: worth(float(np.exp(x))), last, end, xtol=1e-14)
+                )
+                break
+            last = end
     return float(np.exp(min(found, key=abs))) if found else float("nan")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.markets import Quote, latest
+from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
@@ -311,11 +310,10 @@ def compare_per_mwh(
         raise ValueError(f"power of {m.name} is unknown; allowed: a miner whose power is known")
     efficiency = m.power / m.hashrate * 1e12
     mining = float(k.mining_revenue_per_mwh(prices.hashprice, efficiency, prices.mining_pue))
-    usable = np.flatnonzero(front.interactivity.values >= least)
+    i = cheapest_point(front, least)
     inference = speed = wait = users = float("nan")
     label = ""
-    if usable.size:
-        i = usable[0]  # by growing interactivity: the slowest that is fast enough earns most
+    if i is not None:
         rate = float(front.output_tokens_per_s_per_mw.values[i]) * prices.utilization
         billed = prices.price_per_mtok + prices.price_per_mtok_input * (
             float(input_tokens) / float(output_tokens)

@@ -12,6 +12,7 @@ import numpy as np
 from tokenroof.catalogue.lookup import all_miners
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.economics.offers import cheapest_point
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, share
 from tokenroof.support.lazy import require
@@ -233,8 +234,8 @@ def _devices(
     for item in GENERATIONS if given is None else given:
         found = find_device(item)
         front = frontier(found, model, None, *load, ttft_max=LONGEST_WAIT)
-        fast = np.flatnonzero(front.interactivity.values >= interactivity)
-        rate = float(front.output_tokens_per_s_per_mw.values[fast[0]]) if fast.size else None
+        at = cheapest_point(front, interactivity)
+        rate = None if at is None else float(front.output_tokens_per_s_per_mw.values[at])
         yield found.name, _year(found.release), None if rate is None else 1e6 / rate
 
 

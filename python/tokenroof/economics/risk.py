@@ -13,8 +13,8 @@ from tokenroof import _core
 from tokenroof.economics.scenarios.cash_flow import CashFlow
 from tokenroof.economics.scenarios.result import factory
 from tokenroof.economics.scenarios.scenario import Scenario
-from tokenroof.support.arguments import finite_number, flag, is_integer, shown
-from tokenroof.support.processors import usable_processors
+from tokenroof.support.arguments import finite_number, flag, whole_number
+from tokenroof.support.processors import thread_count
 
 if TYPE_CHECKING:
     import os
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 __all__ = ["Risk", "Swing", "Uncertainty", "risk", "tornado"]
-
-_MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -239,10 +237,9 @@ def risk(
     if not isinstance(uncertainty, Uncertainty):
         raise TypeError(f"uncertainty is {uncertainty!r}; allowed: an Uncertainty")
     found = factory(scenario)
-    count, start = _whole("paths", paths, 2, 2**31), _whole("seed", seed, 0, 2**64 - 1)
-    workers = (
-        usable_processors() if threads is None else _whole("threads", threads, 1, _MOST_THREADS)
-    )
+    count = whole_number("paths", paths, 2, 2**31)
+    start = whole_number("seed", seed, 0, 2**64 - 1)
+    workers = thread_count(threads)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
     spare = None if reserve is None else finite_number("reserve", reserve)
@@ -271,12 +268,6 @@ def _columns(flow: CashFlow, uncertainty: Uncertainty, rate: float) -> Array:
         "discount": (1.0 + rate) ** -flow.year.astype(float),
     }
     return np.concatenate([at[name] for name in _core.CASH_COLUMNS])
-
-
-def _whole(name: str, value: object, low: int, high: int) -> int:
-    if not is_integer(value) or not low <= value <= high:
-        raise ValueError(f"{name} is {shown(value)}; allowed: an integer from {low} to {high}")
-    return int(value)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from tokenroof.catalogue.contracts import Deal, deal
 from tokenroof.catalogue.hours import gpu_hour
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.markets import latest
+from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.serving.loads import LONGEST_WAIT
@@ -197,15 +198,15 @@ def sell_tokens(
     each = finite_number("usd_per_gpu", usd_per_gpu)
     plans = None if plan is None else [plan]
     front = frontier(device, model, plans, input_tokens, output_tokens, ttft_max=LONGEST_WAIT)
-    usable = np.flatnonzero(front.interactivity.values >= least)
+    at = cheapest_point(front, least)
     name, of = front.attrs["device"], front.attrs["model"]
-    if not usable.size:
+    if at is None:
         best = float(front.interactivity.max()) if front.sizes["point"] else 0.0
         raise ValueError(
             f"interactivity is {least:g}; allowed for {of} on {name}: at most {best:.4g} token/s "
             f"{front.attrs['reason']}".strip()
         )
-    rate = float(front.output_tokens_per_s_per_mw.values[usable[0]])
+    rate = float(front.output_tokens_per_s_per_mw.values[at])
     into, out = token_quotes(model)
     billed = out.value + into.value * float(input_tokens) / float(output_tokens)
     values = {

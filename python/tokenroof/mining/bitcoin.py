@@ -18,14 +18,6 @@ BLOCK_SECONDS = 600
 COIN = 10**8
 
 
-def whole_number(name: str, value: object, low: int) -> int:
-    if not is_integer(value):
-        raise TypeError(f"{name} is {value!r}; allowed: an integer >= {low}")
-    if value < low:
-        raise ValueError(f"{name} is {shown(value)}; allowed: an integer >= {low}")
-    return int(value)
-
-
 def _bits(bits: int | str) -> int:
     """nBits as an integer, from an integer or eight hexadecimal digits."""
     if isinstance(bits, str):

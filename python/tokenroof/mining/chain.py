@@ -16,7 +16,6 @@ from tokenroof.mining.bitcoin import (
     difficulty,
     next_bits,
     target_from_bits,
-    whole_number,
 )
 from tokenroof.mining.issuance import (
     HALF,
@@ -28,7 +27,7 @@ from tokenroof.mining.issuance import (
     supply,
 )
 from tokenroof.mining.retarget_spread import mean_over_aim
-from tokenroof.support.arguments import check_options, finite_number, flag
+from tokenroof.support.arguments import check_options, finite_number, flag, whole_number
 
 
 class ChainRules(TypedDict, total=False):

@@ -9,7 +9,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from tokenroof.mining.bitcoin import COIN, whole_number
+from tokenroof.mining.bitcoin import COIN
+from tokenroof.support.arguments import whole_number
 
 #: What Bitcoin's subsidy is multiplied by after each era.
 HALF = Fraction(1, 2)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.mining.bitcoin import BLOCK_SECONDS, whole_number
+from tokenroof.mining.bitcoin import BLOCK_SECONDS
 from tokenroof.mining.inputs import number_or_array, reals, reward_of
-from tokenroof.support.arguments import check_shapes, finite_number
+from tokenroof.support.arguments import check_shapes, finite_number, whole_number
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import numpy as np
 
 from tokenroof import _core
-from tokenroof.mining.bitcoin import whole_number
 from tokenroof.mining.pools import PoolTerms, Terms, without_reserve
-from tokenroof.support.arguments import check_options, finite_number
-from tokenroof.support.processors import usable_processors
+from tokenroof.support.arguments import check_options, finite_number, whole_number
+from tokenroof.support.processors import thread_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -24,7 +23,6 @@ _MOST_SHARES = 1e15
 _MOST_PATHS = 10**9
 # Blocks that wait for the end of their window: each thread keeps them for some paths at once, 25 MB of them.
 _MOST_WAITING = 1e5
-_MOST_THREADS = 4096
 
 
 @dataclass(frozen=True)
@@ -153,8 +151,11 @@ share_difficulty, window_blocks
     threads, progress = options.pop("threads", None), options.pop("progress", None)
     device = options.pop("device", None)
     terms = _terms(scheme, hashrate, difficulty, party, options)
-    count, start = _paths(paths), _seed(seed)
-    workers = _workers(threads)
+    count, start = (
+        whole_number("paths", paths, 2, _MOST_PATHS),
+        whole_number("seed", seed, 0, 2**64 - 1),
+    )
+    workers = thread_count(threads)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
     number = None if device is None else _cuda_device(device)
@@ -195,28 +196,6 @@ def _terms(scheme: str, hashrate: float, difficulty: float, party: str, given: P
 
 def _one(name: str, value: object) -> float:
     return finite_number(name, value, above=True)
-
-
-def _paths(paths: int) -> int:
-    count = whole_number("paths", paths, 2)
-    if count > _MOST_PATHS:
-        raise ValueError(f"paths is {paths!r}; allowed: 2 to {_MOST_PATHS}")
-    return count
-
-
-def _seed(seed: int) -> int:
-    start = whole_number("seed", seed, 0)
-    if start >= 2**64:
-        raise ValueError(f"seed is {seed!r}; allowed: 0 to 2**64 - 1")
-    return start
-
-
-def _workers(threads: int | None) -> int:
-    if threads is None:
-        return usable_processors()
-    if whole_number("threads", threads, 1) > _MOST_THREADS:
-        raise ValueError(f"threads is {threads!r}; allowed: 1 to {_MOST_THREADS}")
-    return threads
 
 
 def _probabilities(quantiles: float | Sequence[float]) -> tuple[float, ...]:

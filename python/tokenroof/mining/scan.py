@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from tokenroof import _core
-from tokenroof.mining.bitcoin import checked_target, target_from_bits, whole_number
+from tokenroof.mining.bitcoin import checked_target, target_from_bits
 from tokenroof.mining.fastest import best_rates
 from tokenroof.mining.hash_roofline import core_cycles, local_core
 from tokenroof.mining.scan_range import (
@@ -22,11 +22,10 @@ from tokenroof.mining.scan_range import (
     narrow,
     rectangles,
 )
-from tokenroof.support.processors import usable_processors
+from tokenroof.support.processors import thread_count
 
 __all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
 
-_MOST_THREADS = 1024
 # Hits, headers hashed, wall and processor time, why a device failed, and whether for want of memory.
 _Found = tuple[list[tuple[int, int]], int, float, float, str, bool]
 
@@ -151,9 +150,7 @@ def scan(
     if target is None:
         target = target_from_bits(int.from_bytes(raw[72:76], "little"))
     aim = checked_target(target).to_bytes(32, "little")
-    workers = usable_processors() if threads is None else whole_number("threads", threads, 1)
-    if workers > _MOST_THREADS:
-        raise ValueError(f"threads is {workers}; allowed: 1 to {_MOST_THREADS}")
+    workers = thread_count(threads)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a callable")
     widest = max((part[3] for part in parts), default=1)

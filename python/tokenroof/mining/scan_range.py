@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tokenroof.mining.bitcoin import whole_number
+from tokenroof.support.arguments import whole_number
 
 __all__ = ["BIP320_MASK", "checked_mask", "checked_range", "header_bytes", "narrow", "rectangles"]
 

@@ -164,6 +164,22 @@ def count(field: str, value: object) -> int:
     return int(value)
 
 
+def whole_number(name: str, value: object, low: int, high: int | None = None) -> int:
+    """One whole number in a range; both ends belong to it.
+
+    Examples
+    --------
+    >>> whole_number("seed", 7, 0)
+    7
+    """
+    allowed = f"an integer >= {low}" if high is None else f"an integer from {low} to {high}"
+    if not is_integer(value):
+        raise TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
+    if value < low or (high is not None and value > high):
+        raise ValueError(f"{name} is {shown(value)}; allowed: {allowed}")
+    return int(value)
+
+
 def flag(field: str, value: object) -> float:
     """True or False, as kernels take it."""
     if not isinstance(value, (bool, np.bool_)):
@@ -197,11 +213,13 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
     return x
 
 
-def share(name: str, value: object) -> float:
-    """A part of the whole, above zero."""
-    part = finite_number(name, value, above=True)
+def share(name: str, value: object, *, zero: bool = False) -> float:
+    """A part of the whole: above zero, or from zero on."""
+    part = finite_number(name, value, above=not zero)
     if part > 1.0:
-        raise ValueError(f"{name} is {shown(value)}; allowed: above 0, at most 1")
+        raise ValueError(
+            f"{name} is {shown(value)}; allowed: {'from 0 to 1' if zero else 'above 0, at most 1'}"
+        )
     return part
 
 

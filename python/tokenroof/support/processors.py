@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 
-__all__ = ["usable_processors"]
+from tokenroof.support.arguments import whole_number
+
+__all__ = ["thread_count", "usable_processors"]
+
+_MOST_THREADS = 4096
 
 
 def usable_processors() -> int:
@@ -18,3 +22,16 @@ def usable_processors() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def thread_count(threads: int | None) -> int:
+    """As many threads as a caller asks for, 1 to 4,096; all that the process may use for None.
+
+    Examples
+    --------
+    >>> thread_count(3), thread_count(None) >= 1
+    (3, True)
+    """
+    if threads is None:
+        return usable_processors()
+    return whole_number("threads", threads, 1, _MOST_THREADS)

@@ -201,7 +201,7 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
         energy = site.power_mw * up
         columns["energy_mwh"][year] = energy * hours.taken
         bill = energy * hours.paid + _demand(scenario, k)
-        columns["power"][year] = 0.0 if leased and income.tenant_pays_power == "yes" else bill
+        columns["power"][year] = 0.0 if leased and income.tenant_pays_power else bill
         columns["curtailment"][year] = energy * hours.curtailed * site.curtailment_income
         of_mw, quantity = _sales(scenario, made[year], hours.run)
         factor = (1.0 + income.price_growth) ** k

@@ -34,7 +34,7 @@ class ScenarioKey:
         Range of numbers; both belong to it unless `above`.
     above : bool
         Whether `low` itself is out of range.
-    kind : {"number", "integer", "choice", "hours", "steps"}
+    kind : {"number", "integer", "flag", "choice", "hours", "steps"}
         `hours` are no numbers or 24 of them; `steps` are rows of a year and a factor.
     choices : tuple of str
     of : str
@@ -61,6 +61,8 @@ class ScenarioKey:
         """The range in words."""
         if self.kind == "choice":
             return ", ".join(self.choices)
+        if self.kind == "flag":
+            return "true or false"
         low = "" if self.low == -HIGHEST else f" {'>' if self.above else '>='} {self.low:g}"
         high = "" if self.high == HIGHEST else f"{' and' if low else ''} <= {self.high:g}"
         each = {"number": "a finite number", "integer": "an integer",
@@ -100,6 +102,10 @@ def _checked(about: ScenarioKey, value: Any) -> Any:
         if value not in about.choices or not isinstance(value, str):
             raise ValueError(said)
         return value
+    if about.kind == "flag":
+        if not isinstance(value, (bool, np.bool_)):
+            raise TypeError(said)
+        return bool(value)
     if about.kind in ("hours", "steps"):
         return _rows(about, value, said)
     if about.kind == "integer" and not is_integer(value):
@@ -145,6 +151,8 @@ def _property(about: ScenarioKey) -> dict[str, Any]:
     words = {"description": f"{about.text} [{about.unit}]"}
     if about.kind == "choice":
         return words | {"type": "string", "enum": list(about.choices), "default": about.default}
+    if about.kind == "flag":
+        return words | {"type": "boolean", "default": about.default}
     limits: dict[str, Any] = {"type": "integer" if about.kind == "integer" else "number"}
     if about.low != -HIGHEST:
         limits["exclusiveMinimum" if about.above else "minimum"] = about.low

@@ -159,10 +159,9 @@ class Income(_Section):
         of="tokens", kind="steps", above=True,
     )  # fmt: skip
     lease_per_mw_year: float = key("Rent of a MW for computers", "$/(MW year)", 0.0, of="lease")
-    tenant_pays_power: str = key(
-        "Whether the tenant pays the electricity", "1", "yes", of="lease", kind="choice",
-        choices=("yes", "no"),
-    )  # fmt: skip
+    tenant_pays_power: bool = key(
+        "Whether the tenant pays the electricity", "1", True, of="lease", kind="flag"
+    )
     prepaid_share: float = key(
         "Part of the first year's rent that comes a year before", "1", 0.0, 0.0, 1.0, of="lease"
     )

@@ -1,4 +1,4 @@
-// What the modules of this folder share: tables by name, checked buffers.
+// What modules share: the table of an instruction set by name, checked buffers.
 #pragma once
 #include <pybind11/pybind11.h>
 
