@@ -7,12 +7,11 @@ namespace tokenroof::simulate {
 // stays, so that whoever makes headway samples sooner or later.
 constexpr i64 most_fruitless = 20000;
 
-Replica::Replica(const Config& config, const Requests& all, const Results& out, const StepClock& clock,
-                 Record* record, i32 number, bool tracking, i64 most_outputs)
-    : config_(config), all_(all), out_(out), clock_(clock), record_(record), number_(number),
-      unit_blocks_(all.block_hashes ? all.hash_block / config.block_size : 1), tracking_(tracking),
-      extents_(config.enable_prefix_caching && !tracking && !config.priority),
-      waiting_(all, out.arrival_ns, config.priority), free_(config.num_blocks - 1),
+Replica::Replica(const Config& config, const Surroundings& around)
+    : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
+      number_(around.number), unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
+      tracking_(around.tracking), extents_(config.enable_prefix_caching && !tracking_ && !config.priority),
+      waiting_(all_, out_.arrival_ns, config.priority), free_(config.num_blocks - 1),
       last_prefill_(-config.prefill_schedule_interval) {
     if (tracking_) pool_.reset(config.num_blocks, config.before_0_20, unit_blocks_);
     if (extents_) list_.reset(config.num_blocks - 1, config.before_0_20);
@@ -20,10 +19,18 @@ Replica::Replica(const Config& config, const Requests& all, const Results& out, 
     class_count_.assign(size, 0);
     class_head_.assign(size, -1);
     class_tail_.assign(size, -1);
-    wheel_.assign(std::bit_ceil(static_cast<u64>(most_outputs + 4)), -1);
+    wheel_.assign(std::bit_ceil(static_cast<u64>(around.most_outputs + 4)), -1);
 }
 
-// A request that the input processor refuses never gets here.
+// The input processor's check, and what could never be held where that is asked for.
+bool Replica::refuses(i32 request) const {
+    const i64 input = all_.input_tokens[request];
+    if (input >= config_.max_model_len) return true;
+    const i64 most = std::min(input + all_.output_tokens[request], config_.max_model_len);
+    return config_.refuse_oversized && blocks_for(most, config_.block_size) > config_.num_blocks - 1;
+}
+
+// A request that is refused never gets here.
 void Replica::deliver(i32 request) {
     out_.replica[request] = number_;
     waiting_.add(request);

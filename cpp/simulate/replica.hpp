@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "simulate/blocks.hpp"
+#include "simulate/engine.hpp"
 #include "simulate/extents.hpp"
 #include "simulate/records.hpp"
 #include "simulate/step_clock.hpp"
@@ -49,29 +50,25 @@ struct Batch {
     std::vector<Entry> entries; // counted: first tokens, and tokens of who was preempted, alone
 };
 
-class Replica {
+class Replica final : public Engine {
   public:
-    Replica(const Config& config, const Requests& all, const Results& out, const StepClock& clock,
-            Record* record, i32 number, bool tracking, i64 most_outputs);
+    Replica(const Config& config, const Surroundings& around);
 
-    void deliver(i32 request);
-    void schedule(i64 now);
-    void process(std::vector<i32>& ended);
-    void coast(i64 until);
-    // When the oldest batch in flight ends; never where nothing is in flight.
-    i64 next_ns() const { return batches_ == 0 ? never : queue_[0].end_ns; }
-    // Whether it waits for someone to bring work.
-    bool idle() const { return batches_ == 0; }
-    i64 running() const { return running_; }
-    i64 waiting() const { return waiting_.size(); }
-    // Best guess of the prompt tokens of a request that are cached here.
-    i64 cached(i32 request) {
+    void deliver(i32 request) override;
+    void schedule(i64 now) override;
+    void process(std::vector<i32>& ended) override;
+    void coast(i64 until) override;
+    i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
+    i64 running() const override { return running_; }
+    i64 waiting() const override { return waiting_.size(); }
+    i64 cached(i32 request) override {
         return config_.enable_prefix_caching && tracking_ ? hits(request) * config_.block_size : 0;
     }
-    void close(Status status);
-    const Totals& totals() const { return totals_; }
+    bool refuses(i32 request) const override;
+    void close(Status status) override;
+    const Totals& totals() const override { return totals_; }
     // Set where counters alone cannot know which blocks a preempted request finds again.
-    bool needs_tracking() const { return needs_tracking_; }
+    bool needs_tracking() const override { return needs_tracking_; }
 
   private:
     struct Budget {
@@ -132,7 +129,7 @@ class Replica {
         return ((computed - tick) % size + size) % size;
     }
 
-    const Config& config_;
+    const Config config_;
     const Requests& all_;
     const Results& out_;
     const StepClock& clock_;

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "python/workers.hpp"
+#include "simulate/engines.hpp"
 #include "simulate/system.hpp"
 
 namespace py = pybind11;
@@ -44,33 +45,6 @@ template <class T> T* numbers(Run& run, const py::dict& from, const char* name, 
     if (writable && !array.writeable()) throw py::value_error(std::string(name) + " is read-only");
     run.held.push_back(array);
     return static_cast<T*>(const_cast<void*>(array.data()));
-}
-
-simulate::Config config_of(const py::dict& d) {
-    simulate::Config c{};
-#define TR_NUMBER(name) c.name = py::cast<i64>(d[#name]);
-#define TR_FLAG(name) c.name = py::cast<bool>(d[#name]);
-    TR_NUMBER(max_num_batched_tokens)
-    TR_NUMBER(max_num_scheduled_tokens)
-    TR_NUMBER(max_num_active_seqs)
-    TR_NUMBER(block_size)
-    TR_NUMBER(num_blocks)
-    TR_NUMBER(max_model_len)
-    TR_NUMBER(long_prefill_token_threshold)
-    TR_NUMBER(prefill_schedule_interval)
-    TR_NUMBER(watermark_blocks)
-    TR_FLAG(enable_chunked_prefill)
-    TR_FLAG(enable_prefix_caching)
-    TR_FLAG(scheduler_reserve_full_isl)
-    TR_FLAG(long_prefill_token_threshold_adaptive)
-    TR_FLAG(priority)
-    TR_FLAG(asynchronous)
-    TR_FLAG(before_0_20)
-    TR_FLAG(refuse_oversized)
-    c.path = py::cast<i32>(d["path"]);
-#undef TR_NUMBER
-#undef TR_FLAG
-    return c;
 }
 
 void read_clock(Run& run, const py::dict& d) {
@@ -170,7 +144,7 @@ void play(Run& run, const volatile bool& stop, std::atomic<i64>& finished) {
 
 std::unique_ptr<Run> run_of(const py::dict& d) {
     auto run = std::make_unique<Run>();
-    run->plan.config = config_of(py::cast<py::dict>(d["config"]));
+    run->plan.rules = simulate::rules_of(py::cast<py::dict>(d["config"]));
     read_clock(*run, py::cast<py::dict>(d["clock"]));
     read_requests(*run, py::cast<py::dict>(d["requests"]));
     read_results(*run, py::cast<py::dict>(d["results"]));
@@ -180,7 +154,7 @@ std::unique_ptr<Run> run_of(const py::dict& d) {
     run->plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
     run->record.rows_wanted = py::cast<bool>(d["rows"]);
     run->record.entries_wanted = py::cast<bool>(d["entries"]);
-    run->tracking = run->plan.config.enable_prefix_caching &&
+    run->tracking = run->plan.rules.prefix_caching &&
                     (run->requests.has_content() || run->record.rows_wanted || py::cast<bool>(d["tracking"]));
     return run;
 }

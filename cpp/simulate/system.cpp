@@ -1,6 +1,7 @@
 // Replicas behind a router, driven from one event to the next.
 #include "simulate/system.hpp"
 
+#include <algorithm>
 #include <numeric>
 
 namespace tokenroof::simulate {
@@ -10,9 +11,9 @@ System::System(const Plan& plan, const Requests& all, const Results& out, Record
     const i64 n = all.count;
     i64 most_outputs = 1;
     for (i64 r = 0; r < n; ++r)
-        most_outputs = std::max(most_outputs, std::min(all.output_tokens[r], plan.config.max_model_len));
+        most_outputs = std::max(most_outputs, std::min(all.output_tokens[r], plan.rules.max_model_len));
     for (int k = 0; k < plan.replicas; ++k)
-        replicas_.emplace_back(plan.config, all, out, plan.clock, record, k, tracking, most_outputs);
+        replicas_.push_back(plan.rules.replica({all, out, plan.clock, record, k, tracking, most_outputs}));
     heard_.assign(plan.replicas, 0);
     const auto starts = [&](i64 r) { return !all.after || all.after[r] < 0; };
     bool sorted = !all.after;
@@ -56,7 +57,7 @@ Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
             const i64 heard = now / plan_.signal_age_ns * plan_.signal_age_ns;
             if (heard > heard_at_) now = heard;
         }
-        for (const Replica& one : replicas_) now = std::min(now, one.next_ns());
+        for (const auto& one : replicas_) now = std::min(now, one->next_ns());
         if (now == never) break;
         if (now > plan_.horizon_ns) {
             ending = at_horizon;
@@ -66,8 +67,8 @@ Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
         if (needs_tracking()) return all_served;
     }
     if (ending == all_served)
-        for (const Replica& one : replicas_)
-            if (one.waiting() + one.running() > 0) ending = blocked;
+        for (const auto& one : replicas_)
+            if (one->waiting() + one->running() > 0) ending = blocked;
     close(ending);
     return ending;
 }
@@ -75,22 +76,22 @@ Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
 // Replicas to which nothing happens go on by themselves, up to the next thing that could reach them.
 void System::coast() {
     const i64 until = std::min(next_arrival(), plan_.horizon_ns);
-    for (Replica& one : replicas_) {
+    for (const auto& one : replicas_) {
         i64 own = until;
         if (all_.after) // an end elsewhere may bring an arrival
-            for (const Replica& other : replicas_)
-                if (&other != &one) own = std::min(own, other.next_ns());
-        one.coast(own);
+            for (const auto& other : replicas_)
+                if (other != one) own = std::min(own, other->next_ns());
+        one->coast(own);
     }
 }
 
 // All that happens at one time: outputs, then arrivals, then calls of the schedulers.
 void System::step(i64 now, std::atomic<i64>& finished) {
     i64 left = 0;
-    for (Replica& one : replicas_) {
-        if (one.next_ns() > now) continue;
+    for (const auto& one : replicas_) {
+        if (one->next_ns() > now) continue;
         ended_.clear();
-        one.process(ended_);
+        one->process(ended_);
         left += static_cast<i64>(ended_.size());
         if (all_.after)
             for (const i32 request : ended_) release(request, now);
@@ -98,7 +99,7 @@ void System::step(i64 now, std::atomic<i64>& finished) {
     if (left > 0) finished.fetch_add(left, std::memory_order_relaxed);
     hear(now);
     deliver(now);
-    for (Replica& one : replicas_) one.schedule(now);
+    for (const auto& one : replicas_) one->schedule(now);
 }
 
 i64 System::next_arrival() const {
@@ -131,23 +132,14 @@ i32 System::take_arrival() {
 void System::deliver(i64 now) {
     while (next_arrival() <= now) {
         const i32 request = take_arrival();
-        if (refused(request)) {
+        if (replicas_[0]->refuses(request)) { // before it is routed: all have the same rules
             out_.status[request] = rejected;
             out_.last_token_ns[request] = out_.arrival_ns[request]; // refused at once
             if (all_.after) release(request, out_.arrival_ns[request]);
             continue;
         }
-        replicas_[route(request)].deliver(request);
+        replicas_[route(request)]->deliver(request);
     }
-}
-
-// The input processor's check, and what could never be held where that is asked for.
-bool System::refused(i32 request) const {
-    const Config& c = plan_.config;
-    const i64 input = all_.input_tokens[request];
-    if (input >= c.max_model_len) return true;
-    const i64 most = std::min(input + all_.output_tokens[request], c.max_model_len);
-    return c.refuse_oversized && blocks_for(most, c.block_size) > c.num_blocks - 1;
 }
 
 void System::release(i32 parent, i64 at) {
@@ -163,7 +155,7 @@ void System::release(i32 parent, i64 at) {
 
 // Four for each that waits, one for each that runs. [vllm/v1/engine/core_client.py]
 i64 System::load_of(int replica) const {
-    return 4 * replicas_[replica].waiting() + replicas_[replica].running();
+    return 4 * replicas_[replica]->waiting() + replicas_[replica]->running();
 }
 
 void System::hear(i64 now) {
@@ -182,10 +174,10 @@ int System::route(i32 request) {
     for (int i = 0; i < plan_.replicas; ++i) { // of equals, the next in turn
         const int k = (turn + i) % plan_.replicas;
         const i64 load = live ? load_of(k) : heard_[k];
-        const i64 own = plan_.route == Route::prefix_aware ? replicas_[k].cached(request) : 0;
+        const i64 own = plan_.route == Route::prefix_aware ? replicas_[k]->cached(request) : 0;
         // a replica that holds more of the prompt wins, unless it is busier by more than those blocks are
         // worth
-        const i64 cost = load * 4 * plan_.config.block_size - own;
+        const i64 cost = load * 4 * plan_.rules.block_size - own;
         if (cost < least) least = cost, best = k;
     }
     heard_[best] += 4; // what was sent is known at once
@@ -197,21 +189,21 @@ int System::route(i32 request) {
 void System::close(Ending ending) {
     if (ending == all_served) return;
     const Status status = ending == blocked ? stuck : unfinished;
-    for (Replica& one : replicas_) one.close(status);
+    for (const auto& one : replicas_) one->close(status);
     for (i64 r = 0; r < all_.count; ++r)
         if (out_.status[r] == waiting_for_arrival) out_.status[r] = status;
 }
 
 bool System::needs_tracking() const {
-    for (const Replica& one : replicas_)
-        if (one.needs_tracking()) return true;
+    for (const auto& one : replicas_)
+        if (one->needs_tracking()) return true;
     return false;
 }
 
 Totals System::totals() const {
     Totals sum;
-    for (const Replica& one : replicas_) {
-        const Totals& t = one.totals();
+    for (const auto& one : replicas_) {
+        const Totals& t = one->totals();
         sum.steps += t.steps;
         sum.counted_steps += t.counted_steps;
         sum.tokens += t.tokens;

@@ -1,16 +1,16 @@
 // Replicas behind a router, driven from one event to the next.
 #pragma once
 #include <atomic>
-#include <deque>
+#include <memory>
 
-#include "simulate/replica.hpp"
+#include "simulate/engine.hpp"
 
 namespace tokenroof::simulate {
 
 enum class Route : int { round_robin = 0, least_loaded = 1, prefix_aware = 2 };
 
 struct Plan {
-    Config config;
+    Rules rules;
     StepClock clock;
     int replicas = 1;
     Route route = Route::round_robin;
@@ -47,7 +47,6 @@ class System {
     void read_parents();
     i64 load_of(int replica) const;
     void hear(i64 now);
-    bool refused(i32 request) const;
     void coast();
     void step(i64 now, std::atomic<i64>& finished);
     void close(Ending ending);
@@ -55,7 +54,7 @@ class System {
     const Plan& plan_;
     const Requests& all_;
     const Results& out_;
-    std::deque<Replica> replicas_;
+    std::vector<std::unique_ptr<Engine>> replicas_;
     std::vector<i32> order_; // by arrival, where the caller's is another
     std::size_t at_ = 0;
     std::vector<i32> child_offset_, children_, pending_; // whom an end lets go on, and for how many they wait

@@ -16,7 +16,8 @@ from scipy.interpolate import RegularGridInterpolator
 import tokenroof as tr
 from tokenroof import kernels, serving
 from tokenroof.inference.door import deployment
-from tokenroof.serving.simulation.step_time import captured_sizes, step_table
+from tokenroof.serving.simulation.step_time import step_table
+from tokenroof.serving.simulation.vllm import captured_sizes
 
 MS = 1_000_000
 
@@ -145,7 +146,8 @@ def test_one_server_of_constant_time_waits_as_pollaczek_and_khinchine_say(load):
 def test_a_table_of_steps_is_the_kernels_within_its_error():
     """Decode steps within 4 %, 1.5 % of them in a hundred; with prompts within 10 and 5 %; unbiased."""
     on = deployment("H100-SXM", "Llama-3.1-8B", None, "calibrated")
-    table = step_table(on, serving.Scheduler.preset("vllm-0.33").resolved(on), 16384.0)
+    scheduler = serving.Scheduler.preset("vllm-0.33")
+    table = step_table(on, scheduler.limits(scheduler.resolved(on)), 16384.0)
     rng = np.random.default_rng(0)
     b = np.floor(np.exp(rng.uniform(0, np.log(1024), 5000)))
     x = np.exp(rng.uniform(np.log(16), np.log(16000), 5000))

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tokenroof.serving.outcome.verdict import Verdict
     from tokenroof.serving.requests.record import Requests
+    from tokenroof.serving.simulation.limits import Limits
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.slo import SLO
 
@@ -80,8 +81,10 @@ class Simulation:
         outcome: Mapping[str, Any],
         scheduler: Scheduler,
         config: Mapping[str, Any],
+        limits: Limits,
     ) -> None:
         self.requests, self.scheduler, self.config = requests, scheduler, dict(config)
+        self._limits = limits
         self.steps = _rows(outcome["rows"], _STEP)
         self.entries = _rows(outcome["entries"], _ENTRY)
         self.preempted = _rows(outcome["preempted"], _VICTIM)
@@ -130,10 +133,10 @@ class Simulation:
         return total / max(float(self.totals["end_ns"]), 1.0)
 
     def _short(self) -> str:
-        totals, config = self.totals, self.config
-        if totals["preemptions"] or totals["least_free"] < 0.02 * config["num_blocks"]:
+        totals, limits = self.totals, self._limits
+        if totals["preemptions"] or totals["least_free"] < 0.02 * limits.blocks:
             return "memory"
-        if totals["peak_running"] >= config["max_num_active_seqs"]:
+        if totals["peak_running"] >= limits.sequences:
             return "sequences"
         return "time"
 

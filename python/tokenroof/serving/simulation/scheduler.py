@@ -5,23 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tokenroof import kernels
-from tokenroof.inference.memory import cache_room
-from tokenroof.serving.simulation.knobs import checked
+from tokenroof.serving.simulation.engines import engine_of
+from tokenroof.serving.simulation.knobs import checked, knobs_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.limits import Limits
 
-__all__ = ["Scheduler", "memory_blocks"]
-
-_GIB = 2.0**30
-_CACHE_CONTEXT = 4096  # tokens at which a sequence's cache is counted, for models with windows
-_UNBOUNDED = 2**40
-# vLLM's classes of devices: from so many bytes on, tokens of a step and sequences [vllm/engine/arg_utils.py]
-_CLASSES = ((160 * _GIB, 16384, 1024), (70 * _GIB, 8192, 1024), (0.0, 2048, 256))
-_SMALL = ("A100", "GB10")  # of the last class whatever their memory
+__all__ = ["Scheduler"]
 
 
 @dataclass(frozen=True, init=False, repr=False)
@@ -74,22 +67,25 @@ class Scheduler:
         engine: str = "vllm-0.33",
         **knobs: Any,
     ) -> None:
-        for own, theirs, value in (
-            ("max_batched_tokens", "max_num_batched_tokens", max_batched_tokens),
-            ("max_sequences", "max_num_seqs", max_sequences),
-        ):
+        knobs_of(engine)  # that it is one
+        rules = engine_of(engine)
+        given = {"max_batched_tokens": max_batched_tokens, "max_sequences": max_sequences}
+        if kv_tokens is not None:
+            size = checked(engine, {k: v for k, v in knobs.items() if k == rules.block})[
+                rules.block
+            ]
+            if kv_tokens < size:
+                raise ValueError(f"kv_tokens is {kv_tokens!r}; allowed: at least a block ({size})")
+            given["kv_tokens"] = (
+                kv_tokens // size * (size if rules.counts_tokens else 1) + rules.unused_blocks
+            )
+        for own, value in given.items():
+            theirs = rules.own[own]
             if value is None:
                 continue
             if theirs in knobs:
                 raise ValueError(f"{own} and {theirs} are given; allowed: one of them")
             knobs[theirs] = value
-        if kv_tokens is not None:
-            if "num_blocks" in knobs:
-                raise ValueError("kv_tokens and num_blocks are given; allowed: one of them")
-            size = checked(engine, knobs)["block_size"]
-            if kv_tokens < size:
-                raise ValueError(f"kv_tokens is {kv_tokens!r}; allowed: at least a block ({size})")
-            knobs["num_blocks"] = kv_tokens // size + 1  # one is never used
         checked(engine, knobs)
         object.__setattr__(self, "name", engine)
         object.__setattr__(self, "_given", tuple(knobs.items()))
@@ -126,57 +122,18 @@ class Scheduler:
     def config(self) -> dict[str, Any]:
         return checked(self.name, dict(self._given))
 
-    @property
-    def before_0_20(self) -> bool:
-        """Whether the rules are those of vLLM 0.19."""
-        return self.name == "vllm-0.19"
-
     def __repr__(self) -> str:
         knobs = "".join(f", {name}={value!r}" for name, value in self._given)
         return f"Scheduler.preset({self.name!r}{knobs})"
 
     def resolved(self, on: Deployment | None) -> dict[str, Any]:
         """Every knob as a number, by the device where nothing else says it."""
-        config = self.config
-        memory = on.device.memory_bytes if on and on.device.memory_bytes else 80 * _GIB
-        small = on is not None and any(name in on.device.name for name in _SMALL)
-        tokens, sequences = next(
-            (t, s) for least, t, s in _CLASSES if memory >= least and not (small and least > 0)
-        )
-        explicit = config["num_blocks"] is not None and config["max_model_len"] is not None
-        if config["num_blocks"] is None:
-            if on is None:
-                raise ValueError("num_blocks is None; allowed without a device: a whole number")
-            config["num_blocks"] = memory_blocks(on, config["block_size"])
-        _default(config, "max_num_batched_tokens", tokens)
-        _default(config, "max_num_seqs", min(sequences, config["max_num_batched_tokens"]))
-        _default(config, "max_num_scheduled_tokens", config["max_num_batched_tokens"])
-        _default(config, "max_num_active_seqs", config["max_num_seqs"])
-        _default(config, "max_model_len", _UNBOUNDED)
-        # vLLM does not start where a request of max_model_len does not fit; what never fits is refused
-        config["refuse_oversized"] = not explicit
-        return config
+        return engine_of(self.name).resolved(self.config, on, self.name)
 
+    def compiled(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        """Resolved knobs as the compiled rules take them."""
+        return engine_of(self.name).compiled(config, self.name)
 
-def _default(config: dict[str, Any], name: str, value: int) -> None:
-    if config.get(name) is None:
-        config[name] = value
-
-
-def memory_blocks(on: Deployment, block_size: int) -> int:
-    """Blocks of KV memory that weights and engine leave, the one that is never used among them."""
-    model, plan = on.records[2:]
-    both = float(kernels.memory_required(model, plan, 1.0, float(_CACHE_CONTEXT)))
-    per_token = (both - float(kernels.memory_required(model, plan, 0.0, 0.0))) / _CACHE_CONTEXT
-    room = float(cache_room(on.records))
-    if not np.isfinite(room):
-        raise ValueError(
-            f"num_blocks is None; allowed on {on.device.name}, whose memory is unknown: a whole number"
-        )
-    blocks = int(max(room, 0.0) // (per_token * block_size)) if per_token > 0.0 else 2**31 - 2
-    if blocks < 2:
-        raise ValueError(
-            f"{on.model.name} with the plan {on.plan.label()} leaves no memory for KV blocks on "
-            f"{on.device.name}; allowed: a plan whose weights fit (plan_that_fits names one)"
-        )
-    return min(blocks, 2**31 - 2)
+    def limits(self, config: Mapping[str, Any]) -> Limits:
+        """What every engine has, of resolved knobs."""
+        return engine_of(self.name).limits(config)

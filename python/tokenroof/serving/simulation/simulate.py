@@ -14,7 +14,7 @@ from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
 from tokenroof.serving.simulation.scheduler import Scheduler
-from tokenroof.serving.simulation.step_time import StepTime, captured_sizes, step_table
+from tokenroof.serving.simulation.step_time import StepTime, step_table
 from tokenroof.support.arguments import check_options, count, finite_number, is_integer
 from tokenroof.support.processors import usable_processors
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
+    from tokenroof.serving.simulation.limits import Limits
 
 __all__ = ["ROUTERS", "Options", "simulate"]
 
@@ -140,8 +141,9 @@ def simulate(
         on = deployment(device, model, plan, options.get("fidelity", "calibrated"))  # type: ignore[arg-type]
     engine = scheduler or Scheduler.preset(_NEWEST[on.plan.engine if on else "vllm"])
     config = engine.resolved(on)
+    limits = engine.limits(config)
     for load in loads:
-        _check_blocks(load, config)
+        _check_blocks(load, limits)
     shared = _shared(on, engine, config, loads, options)
     outputs = [outputs_for(len(load)) for load in loads]
     runs = [
@@ -154,7 +156,7 @@ def simulate(
     ) as pool:  # NumPy's copies hold no lock
         records = list(pool.map(collect, loads, outputs))
     found = [
-        Simulation(record, outcome, engine, config)
+        Simulation(record, outcome, engine, config, limits)
         for record, outcome in zip(records, outcomes, strict=True)
     ]
     return found if many else found[0]
@@ -183,8 +185,8 @@ def _shared(
     age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
     record = bool(options.get("record_steps", False))
     return {
-        "config": _engine_config(engine, config, _PATHS[path]),
-        "clock": _clock(on, config, loads, options.get("step_time")),
+        "config": {**engine.compiled(config), "path": _PATHS[path]},
+        "clock": _clock(on, engine.limits(config), loads, options.get("step_time")),
         "replicas": count("replicas", options.get("replicas", 1)),
         "route": ROUTERS.index(router),
         "signal_age_ns": round(1e9 * age),
@@ -197,23 +199,9 @@ def _shared(
     }
 
 
-def _engine_config(engine: Scheduler, config: Mapping[str, Any], path: int) -> dict[str, Any]:
-    given = {name: value for name, value in config.items() if name not in ("policy", "loop")}
-    return {
-        "long_prefill_token_threshold_adaptive": False,
-        "prefill_schedule_interval": 1,
-        **given,
-        "watermark_blocks": int(config.get("watermark", 0.0) * config["num_blocks"]),
-        "priority": config["policy"] == "priority",
-        "asynchronous": config["loop"] == "async",
-        "before_0_20": engine.before_0_20,
-        "path": path,
-    }
-
-
 def _clock(
     on: Deployment | None,
-    config: Mapping[str, Any],
+    limits: Limits,
     loads: Sequence[Requests],
     step_time: StepTime | None,
 ) -> dict[str, Any]:
@@ -231,11 +219,11 @@ def _clock(
     longest = max(
         (int((r.input_tokens + r.output_tokens).max(initial=1)) for r in loads), default=1
     )
-    return step_table(on, config, float(longest)).clock(captured_sizes(config), config["host_ns"])
+    return step_table(on, limits, float(longest)).clock(limits)
 
 
-def _check_blocks(load: Requests, config: Mapping[str, Any]) -> None:
-    size = config["block_size"]
+def _check_blocks(load: Requests, limits: Limits) -> None:
+    size = limits.block_tokens
     if load.hash_block % size:
         raise ValueError(
             f"hash_block is {load.hash_block}; allowed: a multiple of the scheduler's block_size ({size})"

@@ -11,15 +11,12 @@ from tokenroof import kernels
 from tokenroof.support.arguments import is_integer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
 
     from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.limits import Limits
 
-_captured = np.array([1, 2, 4, *range(8, 256, 8), *range(256, 513, 16)], np.float64)
-
-__all__ = ["StepTable", "StepTime", "captured_sizes", "step_table"]
+__all__ = ["StepTable", "StepTime", "step_table"]
 
 
 @dataclass(frozen=True)
@@ -85,24 +82,16 @@ class StepTable:
     several: NDArray[np.float64]
     decode: NDArray[np.float64]
 
-    def clock(self, padded: NDArray[np.float64], host_ns: int) -> dict[str, Any]:
+    def clock(self, limits: Limits) -> dict[str, Any]:
         """As the compiled simulator takes it."""
         return {
             "axes": [axis.tolist() for axis in self.axes],
             "table": self.table,
             "several": self.several,
             "decode": self.decode,
-            "padded": padded.tolist(),
-            "host_ns": host_ns,
+            "padded": limits.graphs.tolist(),
+            "host_ns": limits.host_ns,
         }
-
-
-def captured_sizes(config: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Sizes of vLLM's CUDA graphs: 1, 2, 4, by 8 to 248, by 16 to 512 [vllm/config/compilation.py]."""
-    if not config["cudagraphs"]:
-        return np.empty(0)
-    most = min(2 * config["max_num_seqs"], 512, config["max_num_batched_tokens"])
-    return np.asarray(_captured[_captured <= most])
 
 
 def _grid(most: float, ratio: float, first: float = 1.0) -> NDArray[np.float64]:
@@ -113,24 +102,24 @@ def _grid(most: float, ratio: float, first: float = 1.0) -> NDArray[np.float64]:
     return np.array(points)
 
 
-def step_table(on: Deployment, config: Mapping[str, Any], longest: float) -> StepTable:
+def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
     """The step kernels over what steps of a scheduler can carry.
 
     Parameters
     ----------
     on : Deployment
-    config : mapping
-        A scheduler's knobs, resolved.
+    limits : Limits
+        A scheduler's.
     longest : float
         The most tokens of one request [1].
     """
-    most = config["max_num_batched_tokens"]
-    sequences = _grid(min(config["max_num_active_seqs"], most), 1.4)
+    most = limits.step_tokens
+    sequences = _grid(min(limits.sequences, most), 1.4)
     context = _grid(longest, 2.0, 64.0)
     # kernels take tokens in tiles: a point at each of the first ones, then ever fewer
     tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
     past = _grid(longest, 2.0, 256.0)
-    prompts = _grid(min(config["max_num_active_seqs"], 64), 1.5)[1:]
+    prompts = _grid(min(limits.sequences, 64), 1.5)[1:]
     table = np.empty((len(sequences), len(context), len(tokens), len(past)))
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
     n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
@@ -145,7 +134,9 @@ def step_table(on: Deployment, config: Mapping[str, Any], longest: float) -> Ste
     many = kernels.prompts_time(*on.records, k, np.maximum(some / k, 1.0), 0.0)
     several = np.where(k <= some, one - many, 0.0)
     # every captured size, and both sides of it, where nothing is padded
-    dense = np.unique([*sequences, *_captured, *(_captured + 1.0), *_grid(sequences[-1], 1.05)])
+    dense = np.unique(
+        [*sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.05)]
+    )
     dense = dense[dense <= sequences[-1]]
     decode = np.asarray(kernels.decode_time(*on.records, dense[:, None], context))
     decode[0] = 0.0

@@ -1,0 +1,60 @@
+// What the event loop asks of a replica, whichever engine's scheduler it plays.
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "simulate/records.hpp"
+#include "simulate/step_clock.hpp"
+
+namespace tokenroof::simulate {
+
+// What a replica stands in: requests, where their outcome goes, the clock of steps, its number.
+struct Surroundings {
+    const Requests& all;
+    const Results& out;
+    const StepClock& clock;
+    Record* record;
+    i32 number;
+    bool tracking;    // every block has an identity, whoever asks
+    i64 most_outputs; // of one request
+};
+
+class Engine {
+  public:
+    Engine() = default;
+    Engine(const Engine&) = delete;
+    Engine& operator=(const Engine&) = delete;
+    virtual ~Engine() = default;
+
+    virtual void deliver(i32 request) = 0;
+    // Calls the scheduler, if the loop is at a point where it does.
+    virtual void schedule(i64 now) = 0;
+    // The oldest batch in flight has run.
+    virtual void process(std::vector<i32>& ended) = 0;
+    // Steps that nothing outside can reach, until then.
+    virtual void coast(i64 until) = 0;
+    // When the oldest batch in flight ends; never where nothing is in flight.
+    virtual i64 next_ns() const = 0;
+    virtual i64 running() const = 0;
+    virtual i64 waiting() const = 0;
+    // Best guess of the prompt tokens of a request that are cached here.
+    virtual i64 cached(i32 request) = 0;
+    // Whether it is refused at the door: too long for the model, or for the memory.
+    virtual bool refuses(i32 request) const = 0;
+    // Nothing more will happen.
+    virtual void close(Status status) = 0;
+    virtual const Totals& totals() const = 0;
+    // Whether the run has to be played once more with every block.
+    virtual bool needs_tracking() const { return false; }
+};
+
+// An engine's rules and knobs, and how a replica of it is made.
+struct Rules {
+    i64 max_model_len = never; // tokens of a request
+    i64 block_size = 1;        // tokens
+    bool prefix_caching = false;
+    std::function<std::unique_ptr<Engine>(const Surroundings&)> replica;
+};
+
+} // namespace tokenroof::simulate

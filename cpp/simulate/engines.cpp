@@ -1,0 +1,46 @@
+// Engines by name, from the knobs that Python hands over.
+#include "simulate/engines.hpp"
+
+#include <string>
+
+#include "simulate/replica.hpp"
+
+namespace tokenroof::simulate {
+
+namespace py = pybind11;
+
+Rules vllm_rules(const py::dict& d) {
+    Config c{};
+#define TR_NUMBER(name) c.name = py::cast<i64>(d[#name]);
+#define TR_FLAG(name) c.name = py::cast<bool>(d[#name]);
+    TR_NUMBER(max_num_batched_tokens)
+    TR_NUMBER(max_num_scheduled_tokens)
+    TR_NUMBER(max_num_active_seqs)
+    TR_NUMBER(block_size)
+    TR_NUMBER(num_blocks)
+    TR_NUMBER(max_model_len)
+    TR_NUMBER(long_prefill_token_threshold)
+    TR_NUMBER(prefill_schedule_interval)
+    TR_NUMBER(watermark_blocks)
+    TR_FLAG(enable_chunked_prefill)
+    TR_FLAG(enable_prefix_caching)
+    TR_FLAG(scheduler_reserve_full_isl)
+    TR_FLAG(long_prefill_token_threshold_adaptive)
+    TR_FLAG(priority)
+    TR_FLAG(asynchronous)
+    TR_FLAG(before_0_20)
+    TR_FLAG(refuse_oversized)
+    c.path = py::cast<i32>(d["path"]);
+#undef TR_NUMBER
+#undef TR_FLAG
+    return {c.max_model_len, c.block_size, c.enable_prefix_caching,
+            [c](const Surroundings& around) { return std::make_unique<Replica>(c, around); }};
+}
+
+Rules rules_of(const py::dict& config) {
+    const auto name = py::cast<std::string>(config["engine"]);
+    if (name == "vllm") return vllm_rules(config);
+    throw py::value_error("engine is " + name + "; allowed: vllm");
+}
+
+} // namespace tokenroof::simulate

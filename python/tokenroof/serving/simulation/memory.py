@@ -1,0 +1,47 @@
+"""What a deployment leaves to a scheduler's KV memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tokenroof import kernels
+from tokenroof.inference.memory import cache_room
+
+if TYPE_CHECKING:
+    from tokenroof.records.deployment import Deployment
+
+__all__ = ["GIB", "device_memory", "memory_blocks", "room_blocks"]
+
+GIB = 2.0**30
+_CACHE_CONTEXT = 4096  # tokens at which a sequence's cache is counted, for models with windows
+_MOST_BLOCKS = 2**31 - 2
+
+
+def device_memory(on: Deployment | None) -> float:
+    """Bytes of a device's memory; 80 GiB where there is none, or it is not known."""
+    return float(on.device.memory_bytes if on and on.device.memory_bytes else 80 * GIB)
+
+
+def memory_blocks(on: Deployment, block_size: int) -> int:
+    """Blocks of KV memory that weights and engine leave, as the engine's own constants have it."""
+    return room_blocks(on, float(cache_room(on.records)), block_size)
+
+
+def room_blocks(on: Deployment, room: float, block_size: int) -> int:
+    """Blocks of KV memory in so many bytes of the fullest device; an error where there are not two."""
+    model, plan = on.records[2:]
+    both = float(kernels.memory_required(model, plan, 1.0, float(_CACHE_CONTEXT)))
+    per_token = (both - float(kernels.memory_required(model, plan, 0.0, 0.0))) / _CACHE_CONTEXT
+    if not np.isfinite(room):
+        raise ValueError(
+            f"num_blocks is None; allowed on {on.device.name}, whose memory is unknown: a whole number"
+        )
+    blocks = int(max(room, 0.0) // (per_token * block_size)) if per_token > 0.0 else _MOST_BLOCKS
+    if blocks < 2:
+        raise ValueError(
+            f"{on.model.name} with the plan {on.plan.label()} leaves no memory for KV blocks on "
+            f"{on.device.name}; allowed: a plan whose weights fit (plan_that_fits names one)"
+        )
+    return min(blocks, _MOST_BLOCKS)
