@@ -1,6 +1,7 @@
 """No documented argument of the money's functions and records does nothing."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ import pytest
 import tokenroof as tr
 from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
+from tokenroof.economics.delivery import DeliveryOptions
 from tokenroof.economics.profit import ProfitOptions
 from tokenroof.mining import Chain
 
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
+CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048)
+OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions}
 
 
 def one(name, *values):
@@ -56,7 +60,15 @@ CASES = {
               **one("om_per_year", 1e6), **one("utilization", 0.5)}, ()),
     "Tier": ({"name": "a", "price_per_mtok": 3.0, "result": _tier},
              {**one("name", "b"), **one("price_per_mtok", 4.0)},
-             ("interactivity", "model", "context", "provenance")),
+             ("interactivity", "model", "context", "provenance", "interactivity_range", "context_range", "stand_in",
+              "power_share")),
+    "deliver": ({"devices": ["H200-SXM"], "tiers": [CHAT],
+                 "result": lambda **given: ec.deliver(**given).to_frame().to_json()},
+                {**one("devices", ["B200-SXM"]), "tiers": [{"tiers": [replace(CHAT, **change)]} for change in (
+                    {"interactivity": 100.0}, {"model": "gpt-oss-120b"}, {"context": 8192.0})],
+                 **one("output_tokens", 256), **one("ttft_max", 0.05), **one("fidelity", "datasheet"),
+                 **one("engine", "sglang"), **one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}]}, ()),
+
     "allocate": ({"site": SITE, "tiers": TIERS, "supply": [1.2e6, 1.2e5], "demand": [3e8, 3.6e7],
                   "result": lambda **given: fields(ec.allocate(**given))},
                  {**one("site", ec.Site(power_w=400e6)), **one("tiers", TIERS[::-1]),
@@ -153,8 +165,8 @@ CASES = {
                     **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "ArmsRace", "Comparison", "Concentration", "Demand", "Issuance", "Ladder", "Profit", "Quote", "Risk", "Rung", "Swing", "SECONDS_PER_YEAR",
-         "gtc2026_tiers"}  # fmt: skip
+APART = {"Allocation", "ArmsRace", "Comparison", "Concentration", "Delivery", "Demand", "Issuance", "Ladder", "Offer", "Profit", "Quote", "Risk", "Rung", "Swing", "SECONDS_PER_YEAR",
+         "gtc2026_tiers", "read_tiers"}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {
     "Factory",
@@ -170,8 +182,7 @@ SCENARIOS = {
 @pytest.mark.parametrize("name", CASES)
 def test_every_argument_has_an_effect(name):
     base, changes, words = CASES[name]
-    options = ProfitOptions if name == "profit" else None
-    assert without_effect(getattr(ec, name), dict(base), changes, words, options) == []
+    assert without_effect(getattr(ec, name), dict(base), changes, words, OPTIONS.get(name)) == []
 
 
 def test_no_public_name_is_left_out():

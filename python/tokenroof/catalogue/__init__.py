@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from tokenroof.catalogue.contracts import Deal, deal, deals
     from tokenroof.catalogue.hours import GpuHour, gpu_hour, gpu_hours
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
-    from tokenroof.catalogue.markets import Quote, latest, quote_kinds, quotes, tier_rows
+    from tokenroof.catalogue.markets import (
+        Quote,
+        latest,
+        quote_kinds,
+        quotes,
+        tier_assumptions,
+        tier_rows,
+    )
     from tokenroof.catalogue.measured import Run, runs
     from tokenroof.catalogue.tables import devices, links, miners, models, sources, tiers
     from tokenroof.records.provenance import KINDS, Provenance
@@ -23,7 +30,7 @@ _WHERE = {
     "contracts": ("Deal", "deal", "deals"),
     "hours": ("GpuHour", "gpu_hour", "gpu_hours"),
     "lookup": ("all_devices", "all_miners", "register_device"),
-    "markets": ("Quote", "latest", "quote_kinds", "quotes", "tier_rows"),
+    "markets": ("Quote", "latest", "quote_kinds", "quotes", "tier_assumptions", "tier_rows"),
     "measured": ("Run", "runs"),
     "tables": ("devices", "links", "miners", "models", "sources", "tiers"),
 }
@@ -60,6 +67,7 @@ __all__ = [
     "register_device",
     "runs",
     "sources",
+    "tier_assumptions",
     "tier_rows",
     "tiers",
 ]

@@ -10,7 +10,7 @@ from tokenroof.catalogue.files import date_key, table
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise, unknown
 
-__all__ = ["Quote", "latest", "quote_kinds", "quotes", "tier_rows"]
+__all__ = ["Quote", "latest", "quote_kinds", "quotes", "tier_assumptions", "tier_rows"]
 
 TIER_FIELDS = (
     "model",
@@ -177,3 +177,40 @@ def tier_rows() -> list[dict[str, Any]]:
         tail = {"notes": row.get("notes", ""), "provenance": provenance}
         result.append({"name": row["name"], **values, **tail})
     return result
+
+
+def tier_assumptions() -> dict[str, dict[str, tuple[Any, Provenance]]]:
+    """What the keynote's tiers need to be served and nobody prints, by tier and field.
+
+    Returns
+    -------
+    dict
+        Of ``interactivity`` [token/s] and ``context`` [tokens] a range (low, high), of ``stand_in`` the name
+        of a model of the catalogue; each with its provenance, which is an estimate.
+
+    Examples
+    --------
+    >>> (low, high), origin = tier_assumptions()["Medium"]["interactivity"]
+    >>> low, high, origin.kind
+    (25.0, 100.0, 'estimate')
+    """
+    file = table("tiers")
+    said = {
+        field: Provenance(
+            "estimate",
+            f"{file['sources']['assumed']}; {basis}",
+            file["date"],
+            file["units"].get(field),
+        )
+        for field, basis in file["assumed"].items()
+    }
+    return {
+        row["name"]: {
+            field: (
+                value if isinstance(value, str) else tuple(float(x) for x in value),
+                said[field],
+            )
+            for field, value in row.get("assumed", {}).items()
+        }
+        for row in file["tier"]
+    }

@@ -8,7 +8,7 @@ from tokenroof.catalogue import architectures
 from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.hours import gpu_hours
-from tokenroof.catalogue.markets import quotes, tier_rows
+from tokenroof.catalogue.markets import quotes, tier_assumptions, tier_rows
 from tokenroof.catalogue.measured import runs
 from tokenroof.records.device import PEAK_TYPES
 from tokenroof.support.lazy import require
@@ -177,6 +177,11 @@ def sources() -> pd.DataFrame:
         for field, origin in tier["provenance"].items():
             if origin.unit is not None:  # the model is a word, not a number
                 rows.append(_source("tiers", tier["name"], field, tier[field], origin))
+    for name, assumed in tier_assumptions().items():
+        for field, (value, origin) in assumed.items():
+            if origin.unit is not None:
+                for end, x in zip(("low", "high"), value, strict=True):
+                    rows.append(_source("tiers", name, f"{field}_{end}", x, origin))
     for run in runs():
         plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
         what = f"{run.model} {run.load} on {run.device}, {plan}"

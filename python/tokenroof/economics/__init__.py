@@ -9,11 +9,13 @@ from tokenroof.catalogue.markets import Quote
 from tokenroof.economics.allocation import Allocation, allocate
 from tokenroof.economics.concentration import Concentration, concentration
 from tokenroof.economics.dated_flows import spreadsheet_npv, xirr, xnpv
+from tokenroof.economics.delivery import Delivery, Offer, deliver
 from tokenroof.economics.demand import Demand, demand
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
 from tokenroof.economics.issuance import Issuance, issuance
 from tokenroof.economics.ladder import Ladder, Rung, same_meter
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
+from tokenroof.economics.own_tiers import read_tiers
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.profit import Profit, profit
 from tokenroof.economics.race import ArmsRace, race
@@ -27,13 +29,14 @@ from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 
 __all__ = [
-    "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Comparison", "Concentration", "Demand", "Factory",
-    "Issuance", "Ladder", "Market", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey",
-    "Site", "Swing", "Tier", "Uncertainty", "allocate", "compare_per_mwh", "concentration",
-    "cost_per_mtok", "crf", "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell",
-    "levelized_cost", "mine", "npv", "payback", "presets", "profit", "race", "rent_gpus",
-    "revenue_per_mwh", "risk", "same_meter", "scenario_keys", "scenario_schema", "sell_tokens",
-    "spreadsheet_npv", "token_quotes", "tornado", "xirr", "xnpv",
+    "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Comparison", "Concentration", "Delivery",
+    "Demand", "Factory", "Issuance", "Ladder", "Market", "Offer", "Profit", "Quote", "Risk",
+    "Rung", "Scenario", "ScenarioKey", "Site", "Swing", "Tier", "Uncertainty", "allocate",
+    "compare_per_mwh", "concentration", "cost_per_mtok", "crf", "deliver", "demand", "factory",
+    "gtc2026_tiers", "irr", "issuance", "lease_shell", "levelized_cost", "mine", "npv", "payback",
+    "presets", "profit", "race", "read_tiers", "rent_gpus", "revenue_per_mwh", "risk",
+    "same_meter", "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv",
+    "token_quotes", "tornado", "xirr", "xnpv",
 ]  # fmt: skip
 
 

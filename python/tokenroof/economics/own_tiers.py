@@ -1,0 +1,125 @@
+"""Tiers as a person writes them down, in TOML."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tokenroof.economics.tiers import Tier
+from tokenroof.support.names import near_matches
+
+__all__ = ["read_tiers"]
+
+_LARGEST_FILE = 2**24
+_KEYS = ("name", "model", "stand_in", "context", "interactivity", "price_per_mtok", "power_share",
+         "source", "date")  # fmt: skip
+_NEEDED = ("name", "model", "context", "interactivity", "price_per_mtok")
+_RANGED = ("context", "interactivity")
+
+
+def read_tiers(path: str | os.PathLike[str]) -> tuple[Tier, ...]:
+    """Tiers of your own: a table ``[[tier]]`` for each.
+
+    Parameters
+    ----------
+    path : path
+        TOML. Keys of a tier: ``name``, ``model``, ``context`` [tokens], ``interactivity`` [token/s of one
+        user], ``price_per_mtok`` [$/Mtok]; where no number is known of ``context`` or ``interactivity``,
+        a range ``[low, high]``. As you like: ``stand_in``, a model of the catalogue in place of one without
+        published shapes; ``power_share`` [1]; ``source`` and ``date``, text.
+
+    Returns
+    -------
+    tuple of Tier
+        In the order of the file; source and date in their `provenance`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError, TypeError
+        Naming the file, the key, its value and what is allowed; a key that does not exist with near matches.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib
+    >>> file = pathlib.Path(tempfile.mkdtemp()) / "mine.toml"
+    >>> _ = file.write_text('''
+    ... [[tier]]
+    ... name = "chat"
+    ... model = "gpt-oss-120b"
+    ... context = 4096
+    ... interactivity = [30, 60]
+    ... price_per_mtok = 0.6
+    ... ''')
+    >>> read_tiers(file)[0].interactivity_range
+    (30.0, 60.0)
+    """
+    file = Path(path)
+    with file.open("rb") as stream:
+        raw = stream.read(_LARGEST_FILE + 1)
+    try:
+        return _tiers(_parsed(raw))
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{os.fspath(path)}: {error}") from None
+
+
+def _parsed(raw: bytes) -> Mapping[str, Any]:
+    import tomllib  # here: `import tokenroof` must not pay for it
+
+    if len(raw) > _LARGEST_FILE:
+        raise ValueError("the file is larger than 16 MiB; allowed: TOML of tiers")
+    try:
+        return tomllib.loads(raw.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"the file is not TOML ({said}); allowed: TOML of tiers") from None
+
+
+def _tiers(found: Mapping[str, Any]) -> tuple[Tier, ...]:
+    for key in found:
+        if key != "tier":
+            raise ValueError(f"no key {key!r}; allowed: tables [[tier]]")
+    rows = found.get("tier", [])
+    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
+        raise ValueError(f"tier is {rows!r}; allowed: one table [[tier]] or more")
+    tiers = tuple(_tier(number, row) for number, row in enumerate(rows, 1))
+    names = [tier.name for tier in tiers]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"name is {name!r} in {names.count(name)} tiers; allowed: each once")
+    shares = [tier.power_share for tier in tiers if tier.power_share is not None]
+    if sum(shares) > 1.0 + 1e-9:
+        raise ValueError(f"power_share sums to {sum(shares):.12g}; allowed: at most 1")
+    return tiers
+
+
+def _tier(number: int, row: Mapping[str, Any]) -> Tier:
+    place = f"tier {row['name']!r}" if isinstance(row.get("name"), str) else f"tier {number}"
+    for key in row:
+        if key not in _KEYS:
+            near = near_matches(key, _KEYS)
+            hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(_KEYS)}"
+            raise ValueError(f"{place}: no key {key!r}; {hint}")
+    for key in _NEEDED:
+        if key not in row:
+            raise ValueError(
+                f"{place}: {key} is missing; allowed: {', '.join(_NEEDED)}, all of them"
+            )
+    said = {key: row[key] for key in ("source", "date") if key in row}
+    if isinstance(said.get("date"), date):  # TOML knows days
+        said["date"] = said["date"].isoformat()
+    for key, value in said.items():
+        if not isinstance(value, str):
+            raise TypeError(f"{place}: {key} is {value!r}; allowed: text")
+    given = {key: value for key, value in row.items() if key not in ("source", "date")}
+    for key in _RANGED:
+        if isinstance(given[key], list):
+            given[f"{key}_range"] = given.pop(key)
+    try:
+        return Tier(**given, provenance=said)
+    except (ValueError, TypeError) as error:
+        raise type(error)(f"{place}: {error}") from None
