@@ -172,6 +172,7 @@ def streams(report: Report, out: Path) -> None:
             )  # the write comes late; a launch elsewhere would read before it
             late = torch.full((n,), float(i + 1), dtype=torch.float64, device=f"cuda:{device}")
             got = cuda.ridge_point(late, torch.ones_like(late))
+        side.synchronize()  # what is read below is read on another stream
         wrong += int((got.cpu().numpy() != i + 1.0).sum())
     report.check("a launch waits for its stream", wrong == 0, f"{wrong} read too early")
     peer = torch.ones(8, dtype=torch.float64, device=f"cuda:{device}")

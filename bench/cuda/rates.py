@@ -92,6 +92,8 @@ def hashes(report: Report, out: Path) -> None:
         told = [sensors.note] if clock is None else [f"{clock / 1e9:.3f} GHz"]
         if clock is not None:  # a clock that moves makes the bound a range
             told.append(f"{min(sensors.clocks) / 1e9:.2f} to {max(sensors.clocks) / 1e9:.2f}")
+        variant = compiled.module().scan_variant(report.device, mode == "roll")
+        told.append(("additions", "multiply-adds")[variant])
         told += [f"{watts:.0f} W, {watts / rate * 1e12:.0f} J/TH"] if watts else []
         bound = mining.hash_roofline("H100-SXM", mode).hashrate / 132 / 1.98e9
         told.append(
@@ -190,7 +192,8 @@ def _best(torch: Any, product: Any, n: int = 8192) -> float:
 def _product(torch: Any, kind: str, n: int) -> Any:
     if kind == "int8":
         a, b = (torch.randint(-127, 127, (n, n), dtype=torch.int8, device="cuda") for _ in range(2))
-        return lambda: torch._int_mm(a, b)
+        columns = b.t()  # as its library wants the second one
+        return lambda: torch._int_mm(a, columns)
     a, b = (torch.randn(n, n, device="cuda") for _ in range(2))
     if kind == "fp8":
         x, y = a.to(torch.float8_e4m3fn), b.to(torch.float8_e4m3fn).t()

@@ -1,5 +1,7 @@
 // Decode steps. Over whole batch counts all but attention depends on the count alone: a table of counts is
-// filled first, and an element looks its own up. The sums run in the same order: the same bits.
+// filled first, and an element looks its own up. The sums run in the same order: the same bits. Elements whose
+// batch is not in the table are left to a kernel of their own: the long way needs four times the registers, and
+// would leave the short one with a quarter of the threads that hide its waits.
 #include "step_kernels.hpp"
 
 namespace tokenroof {
@@ -16,29 +18,43 @@ __global__ void fill_counts(const Prepared* prepared, double* table, unsigned co
     }
 }
 
-// counts: of the table; 0 for none.
-__global__ void decode_by_table(const __grid_constant__ Span<double, 7> s, Part part, unsigned combination,
-                                const Prepared* prepared, const double* table, unsigned counts) {
+__device__ __forceinline__ bool in_table(double batch, unsigned counts) {
+    return batch >= 0.0 && batch < double(counts) && double(unsigned(batch)) == batch;
+}
+
+// left: whether a batch was not in the table.
+__global__ void __launch_bounds__(256)
+    decode_by_table(const __grid_constant__ Span<double, 7> s, Part part, unsigned combination, const Prepared* prepared,
+                    const double* table, unsigned counts, unsigned* left) {
     TR_GRID_LOOP(k, part.count) {
         const unsigned n = part.first + k, which = s.inner(n) - combination;
         Size offset[7];
         s.locate(n, offset);
-        const double x[2] = {s.load(4, offset), s.load(5, offset)};
-        const Prepared& r = prepared[which];
-        // a batch that is not in the table goes the long way
-        const bool inside = x[0] >= 0.0 && x[0] < double(counts);
-        const unsigned count = inside ? unsigned(x[0]) : 0u;
-        double time;
-        if (inside && double(count) == x[0]) {
-            Parts<double> unused;
-            time = table[which * counts + count];
-            const double sequences = share(share(x[0], r.pp), r.dp);
-            add_decode_attention<double, false>(time, unused, r, sequences, x[1]);
-            time = x[1] >= 0.0 ? time : not_a_number();
-        } else {
-            time = seconds<decode_kind, double>(r, x);
+        const double batch = s.load(4, offset), context = s.load(5, offset);
+        if (!in_table(batch, counts)) {
+            *left = 1;
+            continue;
         }
-        s.at(6, offset) = time;
+        const Prepared& r = prepared[which];
+        Parts<double> unused;
+        double time = table[which * counts + unsigned(batch)];
+        add_decode_attention<double, false>(time, unused, r, share(share(batch, r.pp), r.dp), context);
+        s.at(6, offset) = context >= 0.0 ? time : not_a_number();
+    }
+}
+
+// The long way, for what the table left.
+__global__ void __launch_bounds__(256)
+    decode_left(const __grid_constant__ Span<double, 7> s, Part part, unsigned combination, const Prepared* prepared,
+                unsigned counts, const unsigned* left) {
+    if (!*left) return;
+    TR_GRID_LOOP(k, part.count) {
+        const unsigned n = part.first + k;
+        Size offset[7];
+        s.locate(n, offset);
+        const double x[2] = {s.load(4, offset), s.load(5, offset)};
+        if (in_table(x[0], counts)) continue;
+        s.at(6, offset) = seconds<decode_kind, double>(prepared[s.inner(n) - combination], x);
     }
 }
 
@@ -55,15 +71,22 @@ void decode_time_float64(const Call& call) {
     for_each_piece(call, [&](const Piece& p) {
         const unsigned counts = counts_for(p.inner, !p.data[4]);
         const Span<double, 7> span(p);
+        const Scratch memory(call.device, sizeof(unsigned), call.stream);
+        auto* left = static_cast<unsigned*>(memory.data());
         for_prepared(p, false, counts * sizeof(double),
                      [&](unsigned first, unsigned count, const Prepared* prepared, void* extra) {
                          auto* table = static_cast<double*>(extra);
                          const Part part(p, first, count);
-                         if (counts)
-                             launch(fill_counts, grid_for(count * counts, 128), call.stream, prepared, table, counts,
-                                    count * counts);
-                         launch(decode_by_table, grid_for(part.count, 256), call.stream, span, part, first, prepared,
-                                table, counts);
+                         const Grid grid = grid_for(part.count, 256);
+                         if (!counts)
+                             return launch(step_seconds<decode_kind>, grid_for(part.count, 128), call.stream, span, part,
+                                           first, prepared);
+                         check(cudaMemsetAsync(left, 0, sizeof(unsigned), call.stream), "clearing a flag");
+                         launch(fill_counts, grid_for(count * counts, 128), call.stream, prepared, table, counts,
+                                count * counts);
+                         launch(decode_by_table, grid, call.stream, span, part, first, prepared, table, counts, left);
+                         launch(decode_left, grid_for(part.count, 256, 1024), call.stream, span, part, first, prepared,
+                                counts, left);
                      });
     });
 }

@@ -69,6 +69,26 @@ __host__ __device__ __forceinline__ u32 funnel(u32 low, u32 high, u32 n) {
 #endif
 }
 
+// One instruction each: as plain operators, nvcc takes two steps together and needs a third more of them.
+__host__ __device__ __forceinline__ u32 xor_and(u32 x, u32 y, u32 z) {
+#ifdef __CUDA_ARCH__
+    u32 out;
+    asm("lop3.b32 %0, %1, %2, %3, 0x78;" : "=r"(out) : "r"(x), "r"(y), "r"(z));
+    return out;
+#else
+    return x ^ (y & z);
+#endif
+}
+__host__ __device__ __forceinline__ u32 xor_or(u32 x, u32 y, u32 z) {
+#ifdef __CUDA_ARCH__
+    u32 out;
+    asm("lop3.b32 %0, %1, %2, %3, 0x1e;" : "=r"(out) : "r"(x), "r"(y), "r"(z));
+    return out;
+#else
+    return x ^ (y | z);
+#endif
+}
+
 // Chains of two or three words that feed each other: no sum, logic or shift of two steps is one of one step.
 template <int kind> __host__ __device__ __forceinline__ void integer_step(u32 (&x)[12], int c, u32 n) {
     u32 &p = x[3 * (c / 2)], &q = x[3 * (c / 2) + 1], &r = x[3 * (c / 2) + 2];
@@ -79,8 +99,8 @@ template <int kind> __host__ __device__ __forceinline__ void integer_step(u32 (&
         if (c & 1) q = funnel(q, p, n);
         else p = funnel(p, q, n);
     } else {
-        if (c & 1) q ^= p | r;
-        else p ^= q & r;
+        if (c & 1) q = xor_or(q, p, r);
+        else p = xor_and(p, q, r);
     }
 }
 __host__ __device__ __forceinline__ void integer_start(u32 (&x)[12], u32 thread) {
@@ -160,7 +180,8 @@ __global__ void __launch_bounds__(pass_threads)
     }
 }
 
-// Each thread reads what it wrote: no barrier is needed.
+// Each thread reads what it wrote: no barrier is needed. Loads are volatile in PTX too: ptxas takes out others
+// that read the same address again.
 __global__ void __launch_bounds__(shared_threads) shared_kernel(unsigned turns, u32* sums) {
     __shared__ uint4 slots[shared_slots][shared_threads];
     const unsigned t = threadIdx.x;
@@ -175,7 +196,7 @@ __global__ void __launch_bounds__(shared_threads) shared_kernel(unsigned turns, 
             v = slots[k % shared_slots][t];
 #else
             const unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(&slots[k % shared_slots][t]));
-            asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at) : "memory");
+            asm volatile("ld.volatile.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "r"(at) : "memory");
 #endif
             sum += v.x;
         }

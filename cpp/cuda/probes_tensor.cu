@@ -32,7 +32,7 @@ template <int kind, class T> __device__ __forceinline__ void mma(T (&d)[4], cons
     if constexpr (kind == tensor_bf16) TR_MMA("m16n8k16", "f32.bf16.bf16.f32", "+f");
     else if constexpr (kind == tensor_fp16) TR_MMA("m16n8k16", "f32.f16.f16.f32", "+f");
     else if constexpr (kind == tensor_int8) TR_MMA("m16n8k32", "s32.s8.s8.s32", "+r");
-#if __CUDA_ARCH__ >= 890
+#if __CUDA_ARCH__ >= 890 && __CUDA_ARCH__ != 900 // Hopper has none: ptxas converts, and multiplies once for all turns
     else TR_MMA("m16n8k32", "f32.e4m3.e4m3.f32", "+f");
 #endif
 #endif

@@ -235,7 +235,9 @@ def probe(
 
     chosen, began, day = found[device], time.perf_counter(), date.today().isoformat()
     readings: dict[str, Reading] = {}
-    maker = _Probes(module, chosen, len(found), max(min(seconds / 50, 5e-3), 2e-4))
+    maker = _Probes(
+        module, chosen, len(found), max(min(seconds / 50, 5e-3), 2e-4), min(seconds / 8, 0.15)
+    )
     clocks: list[float] = []
     watts: list[float] = []
     note = ""
@@ -266,8 +268,11 @@ def probe(
 class _Probes:
     """The tasks of a device; `absent` gathers those that cannot run."""
 
-    def __init__(self, module: Any, device: CudaDevice, count: int, window: float) -> None:
-        self.module, self.device, self.count, self.window = module, device, count, window
+    def __init__(
+        self, module: Any, device: CudaDevice, count: int, window: float, scan_s: float
+    ) -> None:
+        self.module, self.device, self.count = module, device, count
+        self.window, self.scan_s = window, scan_s
         self.absent: dict[str, str] = {}
 
     def tasks(self, group: str) -> list[Task]:
@@ -354,7 +359,8 @@ class _Probes:
 
     def _hash(self) -> list[Task]:
         out = []
-        for mode, versions in (("nonce", 1), ("roll", 4096)):
+        # a launch rolls 120 nonces at most: many versions make it long
+        for mode, versions in (("nonce", 1), ("roll", 16384)):
 
             def scan(nonces: int, versions: int = versions, mode: str = mode) -> float:
                 # a target of 1 that no hash meets: nothing but scanning is timed
@@ -365,8 +371,9 @@ class _Probes:
                     raise ProbeError(f"hash.{mode}: {failure}")
                 return hashes / seconds
 
-            nonces = max(2**13 // versions, 2)
-            while nonces < 2**31 and nonces * versions / scan(nonces) < 4 * self.window:
+            # a scan grows its launches as it goes: it must last long beside that
+            nonces = max(2**15 // versions, 2)
+            while nonces < 2**31 and nonces * versions / scan(nonces) < self.scan_s:
                 nonces *= 2
 
             def call(n: int, nonces: int = nonces, scan: Any = scan) -> Any:
