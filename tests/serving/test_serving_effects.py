@@ -7,6 +7,8 @@ from _effects import without_effect
 from serving.test_load_effects import CASES as LOADS
 from tokenroof import serving
 from tokenroof.serving.frontier import Limits
+from tokenroof.serving.tuning.proved import ProofOptions
+from tokenroof.serving.tuning.tune import TuningOptions
 
 # with all its memory one of them holds the model, with an engine's share of it two do
 ROOMY = tr.device("H200-SXM").replace(memory_bytes=145e9)
@@ -32,6 +34,24 @@ def _slo(**given):
     return table(serving.capacity(**ask))
 
 
+QUICK = serving.Scheduler.preset("vllm-0.33", max_num_seqs=4)
+PROOF = {
+    "requests": 30,
+    "seeds": [3],
+    "scheduler": QUICK,
+    "tolerance": 0.4,
+    "progress": 3,
+    "results": 3,
+}
+PROVED = {"prove": True, "requests": 20, "seeds": 1, "model": "Llama-3.1-8B"}
+TUNED = {"device": "H200-SXM", "model": "Llama-3.1-8B", "plan": None, "slo": serving.SLO(ttft_s=0.2), "requests": 20,
+         "seeds": 1, "knobs": {}}  # fmt: skip
+
+
+def tuned(found):
+    return found.rows(), found.plan.label(), found.rate
+
+
 COMMON = {**one("device", "B200-SXM"), **one("model", "Llama-3.1-8B"), **one("input_tokens", 2048),
           **one("output_tokens", 2048), **one("fidelity", "datasheet")}  # fmt: skip
 POWER = {**one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}]}
@@ -43,13 +63,21 @@ CASES = {
                "scheduler": [{"scheduler": serving.Scheduler.preset("vllm-0.33", max_num_seqs=8), "rate": 1.0}]},
               None),
     "capacity": ({**ASK, "plan": None, "slo": serving.SLO(1.0, 0.02), "result": _table(serving.capacity)},
-                 {**COMMON, **POWER, **PLAN, **one("slo", serving.SLO(2.0, 0.03))}, None),
+                 {**COMMON, **POWER, **PLAN, **one("slo", serving.SLO(2.0, 0.03)),
+                  "prove": [PROVED], **{name: [PROVED | {name: value}] for name, value in PROOF.items()}},
+                 ProofOptions),
+    "tune": ({**TUNED, "result": lambda **given: tuned(serving.tune(**given))},
+             {**one("device", "B200-SXM"), **one("model", "Qwen3-8B"), **PLAN, **one("slo", serving.SLO(ttft_s=0.1)),
+              **one("input_tokens", 99), **one("output_tokens", 99), **one("burstiness", 0.2), **one("fidelity", "datasheet"),
+              **one("lengths", 3), **one("load", 3), **one("knobs", {"max_num_seqs": [4, 8]}),
+              **{name: [{name: value}] for name, value in PROOF.items()}}, TuningOptions),
     "frontier": ({**ASK, "result": _table(serving.frontier)},
                  {**COMMON, **POWER, **one("plans", [tr.Plan(tp=2)]), **one("devices_max", 1),
                   **one("concurrency", [1, 2, 3]), **one("engine", "sglang"), **one("ttft_max", 0.1),
                   **one("tpot_max", 0.01)}, Limits),
     "SLO": ({"ttft_s": 1.0, "tpot_s": 0.02, "result": _slo},
-            {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("e2e_s", 5.0), **one("percentile", 99.0), **one("sure", True)}, None),
+            {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("e2e_s", 5.0), **one("percentile", 99.0), **one("sure", True),
+             **one("itl_s", 0.1)}, None),
     "default_plans": ({"device": tr.device("H200-SXM"), "model": tr.model("Qwen3-30B-A3B")},
                       {**one("device", tr.device("A100-SXM4-80GB")), **one("model", tr.model("Llama-3.1-8B")),
                        **one("devices_max", 2), **one("engine", "sglang")}, None),
@@ -62,7 +90,8 @@ CASES = {
                        None),
 }  # fmt: skip
 # results, numbers, and what has a test of its own beside the loads
-APART = {"LONGEST_WAIT", "POWERS", "Requests", "Simulation", "Stability", "Verdict", "simulate"}
+APART = {"LONGEST_WAIT", "POWERS", "Requests", "Simulation", "Stability", "Trial", "Tuning", "Verdict", "simulate",
+         "token_gaps"}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)

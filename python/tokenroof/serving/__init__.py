@@ -10,6 +10,7 @@ from __future__ import annotations
 from tokenroof.serving.capacity import capacity
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
+from tokenroof.serving.gaps import token_gaps
 from tokenroof.serving.loads import LONGEST_WAIT, POWERS
 from tokenroof.serving.outcome import Verdict, series, spread, summary, verdict
 from tokenroof.serving.plans import default_plans, native_types, released_types
@@ -39,6 +40,7 @@ from tokenroof.serving.system import (
     draft_apart,
     split_experts,
 )  # fmt: skip
+from tokenroof.serving.tuning import Trial, Tuning, tune
 
 __all__ = [
     "LONGEST_WAIT",
@@ -54,6 +56,8 @@ __all__ = [
     "Stability",
     "StepTime",
     "System",
+    "Trial",
+    "Tuning",
     "Verdict",
     "aggregate",
     "as_requests",
@@ -77,7 +81,9 @@ __all__ = [
     "spread",
     "stability",
     "summary",
+    "token_gaps",
     "trace",
+    "tune",
     "users",
     "verdict",
 ]  # fmt: skip

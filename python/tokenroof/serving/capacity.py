@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
@@ -10,9 +10,11 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power
-from tokenroof.serving.open_capacity import PERCENTILES, open_capacity
+from tokenroof.serving.open_capacity import PERCENTILES, open_at, open_capacity
 from tokenroof.serving.slo import SLO
+from tokenroof.serving.tuning.proved import ProofOptions, proved, with_proof
 from tokenroof.serving.twin import Shape
+from tokenroof.support.arguments import check_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +43,8 @@ def capacity(
     fidelity: str | Calibration = "calibrated",
     power: str = "provisioned",
     pue: float = 1.2,
+    prove: bool = False,
+    **proof: Unpack[ProofOptions],
 ) -> xr.Dataset:
     """The most load of one replica that meets an objective: requests in flight, or arrivals per second.
 
@@ -53,21 +57,29 @@ def capacity(
     device, model, plan, input_tokens, output_tokens, fidelity, power, pue
         As in `curve`.
     slo : SLO
-        Bounds on TTFT and TPOT.
+        Bounds on TTFT, TPOT, E2E, and with `prove` ITL.
+    prove : bool
+        Play the loads as `tune` does: every run of several seeds has to meet every bound. Users in closed
+        loop are played up to 16,384.
+    requests, seeds, scheduler, tolerance, progress, results
+        How it is proved, as in `tune`.
 
     Returns
     -------
     xarray.Dataset
         `curve` at the largest ``concurrency`` that meets the objective on mean times, without a dimension.
         Where not even one request does, or none fits, ``concurrency`` is 0 and all else NaN. Of an
-        objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals.
+        objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals. With `prove` at
+        what the simulation shows, and what it gave beside the closed form: ``simulated_ttft_p99_s``,
+        ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how.
 
     Raises
     ------
     KeyError, ValueError, TypeError
         As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, asks for a
         percentile other than 50, 90 or 99, or is to be sure of times whose error band is unknown (those of
-        ``fidelity="datasheet"``, and percentiles).
+        ``fidelity="datasheet"``, and percentiles); for a bound on ITL, another percentile, or how to
+        prove, without `prove`.
 
     Examples
     --------
@@ -78,25 +90,17 @@ def capacity(
     >>> bool(most.ttft_p99_s <= 0.5 < 2 * most.ttft_p99_s)
     True
     """
-    if not isinstance(slo, SLO):
-        raise TypeError(f"slo is {slo!r}; allowed: an SLO")
-    if not slo.bounds:
-        raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
-    if slo.percentile is not None and slo.percentile not in PERCENTILES:
-        raise ValueError(
-            f"percentile is {slo.percentile!r}; allowed: 50, 90, 99, or None for the mean request"
-        )
-
+    _check(slo, prove, proof)
     on = deployment(device, model, plan, fidelity)
     load = as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
     if slo.percentile is not None:
-        if slo.sure:
-            raise ValueError(
-                "sure is True with a percentile, whose error band is unknown; allowed: False"
-            )
         said = fidelity if isinstance(fidelity, str) else fidelity.name
-        return open_capacity(on, Shape(load.input_tokens, load.output_tokens), slo, said)
+        shape = Shape(load.input_tokens, load.output_tokens)
+        if not prove:
+            return open_capacity(on, shape, slo, said)
+        rate, trial = proved(on, load, slo, 0.0, fidelity, proof)
+        return with_proof(open_at(on, shape, rate, said, proof.get("scheduler")), trial)
     if slo.sure:
         _check_bands(slo, on.calibration)
     end = "_high_s" if slo.sure else "_s"
@@ -109,14 +113,45 @@ def capacity(
             bound is None or bool(values[name][0, 0] <= bound) for name, bound in bounds.items()
         )
 
+    trial = None
     most = _most(meets)
+    if prove:
+        most, trial = proved(on, load, slo, most, fidelity, proof)
     table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
     if most >= 1.0:
-        return table
+        return with_proof(table, trial)
     nothing = table.where(False)
     for name in ("fits", "beyond"):
         nothing[name] = table[name]
     return nothing.assign_coords(concurrency=0.0)
+
+
+def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:
+    """Reject what is no objective, or one that the closed form does not know."""
+    if not isinstance(slo, SLO):
+        raise TypeError(f"slo is {slo!r}; allowed: an SLO")
+    if not slo.bounds:
+        raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
+    if not isinstance(prove, (bool, np.bool_)):
+        raise TypeError(f"prove is {prove!r}; allowed: True or False")
+    if slo.sure and (prove or slo.percentile is not None):
+        raise ValueError(
+            "sure is True with a percentile or prove=True, whose error band is unknown; allowed: False"
+        )
+    if prove:
+        return
+    check_options("capacity", proof, ProofOptions)
+    for name in proof:
+        raise ValueError(f"{name} is given without prove=True; allowed: with it")
+    if slo.itl_s is not None:
+        raise ValueError(
+            f"itl_s is {slo.itl_s!r}; allowed: None, or prove=True, which plays every step"
+        )
+    if slo.percentile is not None and slo.percentile not in PERCENTILES:
+        raise ValueError(
+            f"percentile is {slo.percentile!r}; allowed: 50, 90, 99, None for the mean request, or any with "
+            "prove=True"
+        )
 
 
 def _check_bands(slo: SLO, known: Calibration) -> None:

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.slo import SLO
     from tokenroof.serving.twin import Shape
 
-__all__ = ["PERCENTILES", "open_capacity"]
+__all__ = ["PERCENTILES", "open_at", "open_capacity"]
 
 #: Percentiles that an objective may ask for.
 PERCENTILES = (50.0, 90.0, 99.0)
@@ -42,5 +43,12 @@ def open_capacity(on: Deployment, shape: Shape, slo: SLO, fidelity: str) -> xr.D
         first = int(np.argmin(meets)) if not meets.all() else _RATES
         edges = np.concatenate([[low], rates, [high]])
         low, high = float(edges[first]), float(edges[first + 1])
-    table = open_table(on, shape, [low or twin.saturation / 2], None, fidelity).isel(rate=0)
-    return table if low else table.where(False).assign_coords(rate=0.0)
+    return open_at(on, shape, low, fidelity)
+
+
+def open_at(
+    on: Deployment, shape: Shape, rate: float, fidelity: str, scheduler: Scheduler | None = None
+) -> xr.Dataset:
+    """The table of `curve` at one rate; of 0 with NaN throughout."""
+    table = open_table(on, shape, [rate or 1.0], scheduler, fidelity).isel(rate=0)
+    return table if rate else table.where(False).assign_coords(rate=0.0)

@@ -10,6 +10,8 @@ from tokenroof.support.arguments import number
 
 __all__ = ["SLO"]
 
+_BOUNDS = ("ttft_s", "tpot_s", "e2e_s", "itl_s")
+
 
 @dataclass(frozen=True)
 class SLO:
@@ -27,6 +29,9 @@ class SLO:
         Hold the upper ends of the error bands to the bounds, not the estimates.
     e2e_s : float, optional
         Time to the last token [s].
+    itl_s : float, optional
+        Each gap between tokens, all requests' in one pool [s]. Simulations alone know it; of one request, as
+        goodput counts it, it is TPOT.
 
     Raises
     ------
@@ -44,9 +49,10 @@ class SLO:
     percentile: float | None = None
     sure: bool = False
     e2e_s: float | None = None
+    itl_s: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("ttft_s", "tpot_s", "e2e_s"):
+        for name in _BOUNDS:
             value = getattr(self, name)
             if value is None:
                 continue
@@ -63,5 +69,5 @@ class SLO:
     @property
     def bounds(self) -> dict[str, float]:
         """The bounds that there are, by name [s]."""
-        named = {name: getattr(self, name) for name in ("ttft_s", "tpot_s", "e2e_s")}
+        named = {name: getattr(self, name) for name in _BOUNDS}
         return {name: float(value) for name, value in named.items() if value is not None}

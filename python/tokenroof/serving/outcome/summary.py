@@ -182,7 +182,7 @@ def _rates(served: NDArray[Any], duration: float) -> dict[str, float]:
 def _good(times: Times, slo: SLO, duration: float, came: int) -> dict[str, float]:
     good = np.ones(len(times.ttft_s), bool)
     for name, bound in slo.bounds.items():
-        value = getattr(times, name)
+        value = getattr(times, "tpot_s" if name == "itl_s" else name)  # a request's mean gap
         good &= np.isnan(value) | (value <= bound)  # one token has no time after the first
     many = int(good.sum())
     return {"goodput": _ratio(many, duration), "goodput_share": _ratio(many, came)}

@@ -1,0 +1,12 @@
+"""Highest loads that keep a promise, proved by simulation: knobs of the scheduler, plans, fleets."""
+
+from __future__ import annotations
+
+from tokenroof.serving.tuning.proof import Trial
+from tokenroof.serving.tuning.tune import Tuning, tune
+
+__all__ = ["Trial", "Tuning", "tune"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,176 @@
+"""A load played over several seeds, and whether what was promised was kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from tokenroof.serving.simulation.simulate import simulate
+from tokenroof.serving.tuning.kept import Kept, key_of
+from tokenroof.serving.tuning.objectives import Objective, reached
+from tokenroof.serving.twin import Twin, twin_of
+
+if TYPE_CHECKING:
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.result import Simulation
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.tuning.asked import Asked
+
+__all__ = ["Candidate", "Trial"]
+
+# A run is not watched for more requests than fill a replica of so many places.
+_MOST_IN_FLIGHT = 4096.0
+# Share of the rate that has to arrive where arrivals wait for answers.
+_KEPT_UP = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One load, played over all seeds.
+
+    Attributes
+    ----------
+    plan : str
+        Its label.
+    devices : int
+        Of the replica [1].
+    knobs : dict
+        The scheduler's, as far as they were tried.
+    amount : float
+        Requests that arrive per second [1/s], or users in closed loop [1].
+    meets : bool
+        Whether every run kept to every bound and the queue did not grow.
+    times : dict
+        By objective, as ``ttft_p99_s``: the mean of the runs, ``_low`` and ``_high`` the least and the
+        most [s]; infinite where requests were never answered.
+    state : str
+        The worst verdict of the runs.
+    seeds : int
+        Runs [1].
+    """
+
+    plan: str
+    devices: int
+    knobs: dict[str, Any]
+    amount: float
+    meets: bool
+    times: dict[str, float]
+    state: str
+    seeds: int
+
+    def row(self) -> dict[str, Any]:
+        """As a row of a table."""
+        head = {"plan": self.plan, "devices": self.devices, **self.knobs, "amount": self.amount}
+        return {**head, "meets": self.meets, "state": self.state, "seeds": self.seeds, **self.times}
+
+
+def _pace(run: Simulation, first: int, last: int) -> float:
+    """Arrivals per second of those that count [1/s]."""
+    at = np.sort(run.requests["arrival_ns"])[first:last]
+    lasting = 1e-9 * float(at[-1] - at[0])
+    return (len(at) - 1) / lasting if lasting > 0.0 else 0.0
+
+
+_STATES = ("stable", "backlogged", "overloaded", "stuck")
+
+
+@dataclass
+class Candidate:
+    """A deployment with a scheduler, whose loads can be played."""
+
+    on: Deployment
+    scheduler: Scheduler
+    knobs: dict[str, Any]
+    asked: Asked
+    objectives: Sequence[Objective]
+    kept: Kept
+    trials: list[Trial]
+    fidelity: str | Calibration
+    twin: Twin | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            self.twin = twin_of(self.on, self.asked.shape, self.scheduler)
+        except KeyError:  # an engine whose limits have other names
+            self.twin = None
+
+    @property
+    def devices(self) -> int:
+        return self.on.plan.devices
+
+    def in_flight(self, amount: float) -> float:
+        """Requests in flight that a run is to start from [1]."""
+        if self.asked.closed:
+            return amount
+        if self.twin is None:
+            return 256.0
+        found = self.twin.at(np.array([amount]))
+        places = float(len(self.twin.steps) - 1)
+        running = float(found["running"][0] + found["waiting"][0])
+        return min(running if np.isfinite(running) else places, places, _MOST_IN_FLIGHT)
+
+    def guess(self) -> float:
+        """The amount that the closed form says meets the objectives: where a search begins."""
+        if self.twin is None or self.asked.closed:
+            return 1.0
+        rates = np.asarray(self.twin.saturation * np.arange(1, 256) / 256.0, np.float64)
+        found = self.twin.at(rates)
+        meets = np.ones(len(rates), bool)
+        for one in self.objectives:
+            if one.time == "itl_s":
+                continue
+            name = one.time.removesuffix("_s")
+            if one.percentile is not None:
+                known = min((50.0, 90.0, 99.0), key=lambda p: abs(p - one.percentile))  # type: ignore[operator]
+                name += f"_p{known:g}"
+            meets &= found[name] <= one.bound
+        many = len(rates) if meets.all() else int(np.argmin(meets))
+        return float(rates[many - 1]) if many else float(rates[0])
+
+    def play(self, amount: float) -> Trial:
+        """Play one load over all seeds."""
+        first, last, many = self.asked.window(amount, self.in_flight(amount))
+        config = self.scheduler.resolved(self.on)
+        wanted = [(one.time, one.percentile) for one in self.objectives]
+        about = (*self.on.records, sorted(config.items()), self.scheduler.name, wanted, first, last)
+        loads = self.asked.loads(amount, many)
+        keys = [key_of(about, load) for load in loads]
+        absent = [i for i, key in enumerate(keys) if self.kept.get(key) is None]
+        steps = any(one.time == "itl_s" for one in self.objectives)
+        runs = cast("list[Simulation]", simulate(
+            self.on.device, self.on.model, self.on.plan, [loads[i] for i in absent], self.scheduler,
+            fidelity=self.fidelity, record_steps=steps,
+        )) if absent else []  # fmt: skip
+        for i, run in zip(absent, runs, strict=True):
+            found = {
+                "times": reached(run, first, last, self.objectives),
+                "state": run.verdict.state,
+                "pace": _pace(run, first, last),
+            }
+            said = {"plan": self.on.plan.label(), **self.knobs, "amount": amount}
+            self.kept.put(keys[i], found, {**said, "seed": self.asked.seeds[i]})
+        trial = self._trial(amount, [self.kept.rows[key] for key in keys])
+        self.trials.append(trial)
+        return trial
+
+    def _trial(self, amount: float, found: Sequence[dict[str, Any]]) -> Trial:
+        times: dict[str, float] = {}
+        meets = True
+        for one in self.objectives:
+            values = [float(row["times"][one.name]) for row in found]
+            times[one.name] = float(np.mean(values))
+            times[one.name + "_low"], times[one.name + "_high"] = min(values), max(values)
+            meets &= max(values) <= one.bound
+        states = [row["state"] for row in found]
+        worst = max(states, key=_STATES.index)
+        if self.asked.own and min(row["pace"] for row in found) < _KEPT_UP * amount:
+            worst = "overloaded"  # turns come later than they were asked for
+        if not self.asked.closed:
+            meets &= worst not in ("overloaded", "stuck")
+        return Trial(
+            self.on.plan.label(), self.devices, self.knobs, amount, bool(meets), times, worst, len(found)
+        )  # fmt: skip

@@ -1,0 +1,99 @@
+"""The most load of one deployment that a simulation shows to keep a promise, for `capacity`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.tuning.asked import LoadOptions, asked_of
+from tokenroof.serving.tuning.kept import Kept
+from tokenroof.serving.tuning.objectives import objectives_of
+from tokenroof.serving.tuning.proof import Candidate
+from tokenroof.serving.tuning.search import largest
+from tokenroof.serving.tuning.tune import check_progress
+from tokenroof.support.arguments import check_options, finite_number
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    import xarray as xr
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.loads import Load
+    from tokenroof.serving.slo import SLO
+    from tokenroof.serving.tuning.proof import Trial
+
+__all__ = ["ProofOptions", "proved", "with_proof"]
+
+# Users in closed loop that are played at most.
+_MOST_USERS = 2.0**14
+
+
+class ProofOptions(TypedDict, total=False):
+    """How a capacity is proved by simulation, as `tune` takes it."""
+
+    requests: int
+    seeds: int | Sequence[int]
+    scheduler: Scheduler | None
+    tolerance: float
+    progress: Callable[[int, int], Any] | None
+    results: str | os.PathLike[str] | None
+
+
+def proved(
+    on: Deployment,
+    load: Load,
+    slo: SLO,
+    guess: float,
+    fidelity: str | Calibration,
+    options: ProofOptions,
+) -> tuple[float, Trial | None]:
+    """The largest rate, or of a mean in closed loop the most users, at which every run meets every bound."""
+    check_options("capacity", options, ProofOptions)
+    closed = slo.percentile is None
+    given: LoadOptions = {
+        "input_tokens": _whole("input_tokens", load.input_tokens),
+        "output_tokens": _whole("output_tokens", load.output_tokens),
+    }
+    for name in ("requests", "seeds"):
+        if name in options:
+            given[name] = options[name]
+    asked = asked_of("capacity", given, closed)
+    scheduler = options.get("scheduler") or Scheduler.preset("vllm-0.33")
+    if not isinstance(scheduler, Scheduler):
+        raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+    tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
+    progress = check_progress(options.get("progress"))
+    trials: list[Trial] = []
+    kept = Kept(options.get("results"))
+    one = Candidate(on, scheduler, {}, asked, objectives_of(slo), kept, trials, fidelity)
+
+    def meets(amount: float) -> bool:
+        found = one.play(amount).meets
+        if progress is not None:
+            progress(0, 1)
+        return found
+
+    begin = (min(guess, _MOST_USERS) or 1.0) if closed else one.guess()
+    most = _MOST_USERS if closed else float("inf")
+    low, _ = largest(meets, begin, tolerance, whole=closed, most=most)
+    return low, next((t for t in reversed(trials) if t.meets and t.amount == low), None)
+
+
+def _whole(name: str, tokens: float) -> int:
+    if not tokens.is_integer():
+        raise ValueError(f"{name} is {tokens:g}; allowed with prove=True: a whole number")
+    return int(tokens)
+
+
+def with_proof(table: xr.Dataset, trial: Trial | None) -> xr.Dataset:
+    """A table with what the runs gave: ``simulated_ttft_p99_s``, the least and most of the seeds."""
+    if trial is None:
+        return table
+    out = table.assign({f"simulated_{name}": value for name, value in trial.times.items()})
+    for name in trial.times:
+        out[f"simulated_{name}"].attrs.update(units="s", long_name="of the runs that prove it")
+    out.attrs.update(proved=f"by simulation, {trial.seeds} seeds", verdict=trial.state)
+    return out
