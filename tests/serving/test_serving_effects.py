@@ -6,6 +6,7 @@ import tokenroof as tr
 from _effects import without_effect
 from serving.test_load_effects import CASES as LOADS
 from tokenroof import serving
+from tokenroof.serving import system
 from tokenroof.serving.frontier import Limits
 from tokenroof.serving.tuning.proved import ProofOptions
 from tokenroof.serving.tuning.tune import TuningOptions
@@ -91,7 +92,7 @@ CASES = {
 }  # fmt: skip
 # results, numbers, and what has a test of its own beside the loads
 APART = {"LONGEST_WAIT", "POWERS", "Requests", "Simulation", "Stability", "Trial", "Tuning", "Verdict", "simulate",
-         "token_gaps"}  # fmt: skip
+         "token_gaps", *system.__all__}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CASES)
