@@ -47,7 +47,7 @@ VALUES = {
     "width": [512, 256, 512], "slots": [8, 4, 8], "ratio": [4, 8, 4], "streams": [4, 2, 4], "latent": [512, 256, 512],
     "output_tokens_per_s": [1e3, 2e3, 3e3], "shares": [0.5, 0.3, 0.2], "dates": [0.0, 365.0, 730.0],
     "counts": [5, 3, 2], "rates": [1.0, 4.0, 2.0], "stays": [10.0, 5.0, 20.0], "gaps_s": [0.1, 0.2, 0.3], "rate": [1.0, 2.0, 4.0],
-    "joules": [1.0, 2.0, 3.0],
+    "joules": [1.0, 2.0, 3.0], "captured": [8, 16, 32],
 }  # fmt: skip
 USES = ("gemm", "attention_decode", "attention_prefill", "experts")  # shares of a board's power
 FIXED = {

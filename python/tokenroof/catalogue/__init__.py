@@ -1,4 +1,4 @@
-"""The catalogue: devices, models, miners, links, markets, tiers, runs, each number with its source.
+"""The catalogue: devices, models, miners, links, markets, tiers, runs, drafts; each number has its source.
 
 `devices`, `miners`, `tiers`, `models` and `sources` return pandas DataFrames; the other functions
 return records and need numpy alone. Files are read on first use, once.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tokenroof.support.lazy import attach
 
 if TYPE_CHECKING:
+    from tokenroof.catalogue.accepted import Acceptance, acceptance, acceptances
     from tokenroof.catalogue.contracts import Deal, deal, deals
     from tokenroof.catalogue.hours import GpuHour, gpu_hour, gpu_hours
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tokenroof.records.provenance import KINDS, Provenance
 
 _WHERE = {
+    "accepted": ("Acceptance", "acceptance", "acceptances"),
     "contracts": ("Deal", "deal", "deals"),
     "hours": ("GpuHour", "gpu_hour", "gpu_hours"),
     "lookup": ("all_devices", "all_miners", "register_device"),
@@ -46,11 +48,14 @@ _LAZY = {
 
 __all__ = [
     "KINDS",
+    "Acceptance",
     "Deal",
     "GpuHour",
     "Provenance",
     "Quote",
     "Run",
+    "acceptance",
+    "acceptances",
     "all_devices",
     "all_miners",
     "deal",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.catalogue import architectures
+from tokenroof.catalogue.accepted import acceptances
 from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.hours import gpu_hours
@@ -187,6 +188,11 @@ def sources() -> pd.DataFrame:
         what = f"{run.model} {run.load} on {run.device}, {plan}"
         for field in ("ttft_s", "tpot_s"):
             rows.append(_source("runs", what, field, getattr(run, field), run.provenance))
+    for kept in acceptances():
+        for drafts, length in zip(kept.drafts, kept.lengths, strict=True):
+            rows.append(
+                _source("acceptance", kept.name, f"{drafts} drafts", length, kept.provenance)
+            )
     rows += _hours_and_deals()
     for row in architectures.source_rows():
         rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))

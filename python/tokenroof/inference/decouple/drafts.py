@@ -19,7 +19,7 @@ from tokenroof.inference.decouple.layout import Layout, chip_ranges, layout, lin
 from tokenroof.inference.decouple.sites import Gpu, Site, one_replica
 from tokenroof.inference.door import as_device, as_model, checked
 from tokenroof.inference.estimates import over_corners
-from tokenroof.inference.speculative import verify_fields
+from tokenroof.inference.speculative.verification import verify_fields
 from tokenroof.support.arguments import amounts, together
 
 if TYPE_CHECKING:
