@@ -4,115 +4,136 @@ import pytest
 
 import tokenroof as tr
 from tokenroof.inference.estimates import parameter
-from tokenroof.serving import Drafts, Link, Pool, System
+from tokenroof.serving import Pool, Speculation, System, disaggregate, draft_apart, split_experts
 
 PLAN = tr.Plan(tp=4, weights="fp8", kv_cache="fp8")
 GPU, DENSE, LATENT = "H200-SXM", "Llama-3.1-70B", "DeepSeek-R1"
 
 
-def pools(prefill=PLAN, decode=PLAN, n=1, m=3):
-    return [Pool(GPU, prefill, n, "prefill"), Pool(GPU, decode, m, "decode")]
+def pools(prefill=PLAN, decode=PLAN, n=1, m=3, **given):
+    return System(prefill=Pool(GPU, prefill, n), decode=Pool(GPU, decode, m), **given)
+
+
+def narrow(**degrees):
+    return tr.Plan(weights="fp8", kv_cache="fp8", **degrees)
 
 
 def test_counts_and_names():
-    one = System(DENSE, pools(n=2, m=3), speculation=Drafts("ngram", 3, 0.5), version="0.19")
+    one = pools(n=2, m=3, speculation=Speculation("ngram", 3, 0.5), version="0.19")
     assert one.devices == 4 * 2 + 4 * 3 and one.engine == "vllm" and one.disaggregated
-    assert one.pool("decode").count == 3 and one.pool("both") is None
+    assert one.decode.count == 3 and list(one.pools) == ["prefill", "decode"]
     assert one.label().endswith("decode 3x H200-SXM tp4 fp8 kv fp8, 3 drafts by ngram")
-    first, second = one.deployments("datasheet")
-    assert first.plan is one.pools[0].layout and second.calibration.name == "datasheet"
+    found = one.deployments(DENSE, "datasheet")
+    assert (
+        found["prefill"].plan is one.prefill.layout
+        and found["decode"].calibration.name == "datasheet"
+    )
     assert one.replace(version=None).version is None and hash(one) == hash(one.replace())
 
 
+def test_a_model_of_its_own_or_the_one_that_is_asked_for():
+    one = pools(model=DENSE)
+    assert one.serves(None) == one.serves(DENSE) == tr.model(DENSE)
+    assert pools().serves("Llama-3.1-8B").name == "Llama-3.1-8B"
+    with pytest.raises(
+        ValueError, match=r"model is Llama-3.1-8B with a System of Llama-3.1-70B; allowed: that"
+    ):
+        one.serves("Llama-3.1-8B")
+    with pytest.raises(TypeError, match="model is None, of a System without one"):
+        pools().serves(None)
+
+
 def test_expected_tokens_by_position():
-    assert Drafts("mtp", 3, (0.9, 0.7, 0.5)).tokens == pytest.approx(1 + 0.9 + 0.63 + 0.315)
-    assert Drafts("mtp", 2, 0.5).tokens == 1.75 and Drafts("mtp", 0, 0.5).tokens == 1.0
-    # positions beyond the drafts do not count
-    assert Drafts("mtp", 1, (0.9, 0.7)) == Drafts("mtp", 1, 0.9)
+    assert Speculation("mtp", 3, (0.9, 0.7, 0.5)).tokens == pytest.approx(1 + 0.9 + 0.63 + 0.315)
+    assert Speculation("mtp", 2, 0.5).tokens == 1.75 and Speculation("mtp", 0, 0.5).tokens == 1.0
+    # positions beyond the drafts do not count, and without a number all do
+    assert Speculation("mtp", 1, (0.9, 0.7)) == Speculation("mtp", 1, 0.9)
+    assert Speculation("mtp", acceptance=(0.9, 0.7)).drafts == 2 and Speculation().drafts == 1
+    fields = {"method": "ngram", "drafts": 2, "acceptance": 0.4}
+    assert pools(speculation=fields).speculation == Speculation(**fields)
 
 
 def test_the_link_is_what_the_devices_have():
     device = tr.device("GB200-NVL72")
-    wide = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
+    wide = narrow(tp=8)
 
     def between(n, where="GB200-NVL72", other="GB200-NVL72"):
-        parts = [Pool(where, wide, 1, "prefill"), Pool(other, wide, n, "decode")]
-        return System(DENSE, parts).link.bandwidth
+        return System(prefill=(where, wide), decode=(other, wide, n)).link_bandwidth
 
     assert between(8).mid == device.link_bandwidth  # 72 devices of one domain
     assert between(9).mid == device.node_link_bandwidth  # 80
     mixed = between(1, GPU)
     assert mixed.mid == min(device.node_link_bandwidth, tr.device(GPU).node_link_bandwidth)
     alone = tr.device(GPU).replace(name="alone", node_link_bandwidth=None)
-    parts = [Pool(alone, PLAN, 2, "prefill"), Pool(alone, PLAN, 2, "decode")]
-    assert System(DENSE, parts).link.bandwidth == parameter("decouple_link_bandwidth")
-    assert System(DENSE, pools(), Link((1e9, 2e9, 3e9))).link.bandwidth.values.tolist() == [
-        1e9,
-        2e9,
-        3e9,
-    ]
+    assert disaggregate((alone, PLAN, 2), (alone, PLAN, 2)).link_bandwidth == parameter(
+        "decouple_link_bandwidth"
+    )
+    given = pools(link_bandwidth=(1e9, 2e9, 3e9), hop_s=1e-6)
+    assert given.link_bandwidth.values.tolist() == [1e9, 2e9, 3e9] and given.hop_s.mid == 1e-6
+    assert System(both=Pool(GPU)).link_bandwidth is None
+    # other pools, another link
+    near = disaggregate(("GB200-NVL72", wide), ("GB200-NVL72", wide, 8))
+    assert near.replace(decode=Pool("GB200-NVL72", wide, 9)).link_bandwidth == between(9)
+    assert near.replace(version="1").link_bandwidth == between(8)
 
 
 def test_ways_to_make_one():
-    serving = tr.serving
-    assert serving.disaggregate(DENSE, (GPU, PLAN), (GPU, PLAN, 3)) == System(DENSE, pools())
-    assert serving.aggregate(DENSE, (GPU, PLAN, 2)) == System(DENSE, Pool(GPU, PLAN, 2))
-    apart = serving.split_experts("Qwen3-235B-A22B", ("B200-SXM", tr.Plan(tp=8)), "LPX", hop_s=1e-6)
-    assert [p.role for p in apart.pools] == ["attention", "experts"] and apart.devices == 8
-    assert apart.link.hop_s.mid == 1e-6
-    assert apart.deployments()[1] is None  # chips are laid out when they are asked
-    drafted = serving.draft_apart(
-        DENSE, (GPU, PLAN), "Llama-3.2-1B", "LPX", drafts=5, acceptance=0.7
-    )
-    assert drafted.speculation == Drafts("Llama-3.2-1B", 5, 0.7) and drafted.engine == "vllm"
-    # a pool keeps what it is, but for its role
-    assert serving.disaggregate(DENSE, Pool(GPU, PLAN), Pool(GPU, PLAN, 3)) == System(
-        DENSE, pools()
-    )
+    assert disaggregate(prefill=(GPU, PLAN), decode=(GPU, PLAN, 3)) == pools()
+    assert disaggregate(Pool(GPU, PLAN), Pool(GPU, PLAN, 3), model=DENSE) == pools(model=DENSE)
+    apart = split_experts(("B200-SXM", tr.Plan(tp=8)), "LPX", hop_s=1e-6)
+    assert list(apart.pools) == ["attention", "experts"] and apart.devices == 8
+    assert apart.hop_s.mid == 1e-6
+    # chips are laid out when they are asked
+    assert list(apart.deployments("Qwen3-235B-A22B")) == ["attention"]
+    drafted = draft_apart((GPU, PLAN), "Llama-3.2-1B", "LPX", drafts=5, acceptance=0.7)
+    assert drafted.speculation == Speculation("Llama-3.2-1B", 5, 0.7) and drafted.engine == "vllm"
+    assert drafted.serves(DENSE).name == DENSE
 
 
+FIRST = Pool(GPU, PLAN)
 BAD = [
     (lambda: Pool(GPU, PLAN, 0), ValueError, "count is 0; allowed: a positive integer"),
-    (lambda: Pool(GPU, PLAN, 1, "prompts"), ValueError, "role is 'prompts'; allowed: both, prefill"),
     (lambda: Pool("H20O"), KeyError, "unknown device 'H20O'"),
     (lambda: Pool(GPU, "tp8"), TypeError, "plan is 'tp8'"),
-    (lambda: Link(0.0), ValueError, "bandwidth of the link is 0; allowed: numbers > 0"),
-    (lambda: Link((0.0, 1.0, 2.0)), ValueError, "bandwidth of the link is 0"),
-    (lambda: Link(1e9, -1e-6), ValueError, "hop_s of the link is -1e-06; allowed: numbers >= 0"),
-    (lambda: Link("fast"), TypeError, "bandwidth is 'fast'"),
-    (lambda: Drafts("mtp", 2, 1.5), ValueError, "acceptance is 1.5; allowed: numbers from 0 to 1"),
-    (lambda: Drafts("mtp", 2, (0.5, -0.1)), ValueError, r"acceptance\[1\] is -0.1"),
-    (lambda: Drafts("mtp", 2, (0.5, 0.6)), ValueError, r"acceptance\[1\] is 0.6 after 0.5; allowed: none above"),
-    (lambda: Drafts("mtp", 3, (0.5, 0.4)), ValueError, "acceptance has 2 positions of 3 drafts"),
-    (lambda: Drafts("mtp", 2, [[0.5, 0.4]]), ValueError, "acceptance has 2 dimensions"),
-    (lambda: Drafts("mtp", 9), ValueError, "drafts is 9; allowed: an integer from 0 to 8"),
-    (lambda: Drafts(3.0, 2), TypeError, "method is 3.0; allowed: 'mtp', 'ngram', a model"),
-    (lambda: System(DENSE, []), ValueError, "pools are none; allowed: both, prefill and decode"),
-    (lambda: System(DENSE, pools()[:1]), ValueError, "pools are prefill; allowed"),
-    (lambda: System(DENSE, [*pools(), Pool(GPU, PLAN)]), ValueError, "pools are prefill and decode and both"),
-    (lambda: System(DENSE, GPU), TypeError, "pools is 'H200-SXM'; allowed: a sequence of Pool"),
-    (lambda: System(DENSE, pools(), link=1e9), TypeError, "link is 1000000000.0; allowed: Link or None"),
-    (lambda: System(DENSE, pools(), version=19), TypeError, "version is 19; allowed: str or None"),
-    (lambda: System(DENSE, pools(), speculation="mtp"), TypeError, "speculation is 'mtp'; allowed: Drafts"),
-    (lambda: System(DENSE, pools(decode=PLAN.replace(kv_cache="bf16"))), ValueError,
+    (lambda: pools(link_bandwidth=0.0), ValueError, "link_bandwidth is 0; allowed: numbers > 0"),
+    (lambda: pools(link_bandwidth=(0.0, 1.0, 2.0)), ValueError, "link_bandwidth is 0"),
+    (lambda: pools(hop_s=-1e-6), ValueError, "hop_s is -1e-06; allowed: numbers >= 0"),
+    (lambda: pools(link_bandwidth="fast"), TypeError, "link_bandwidth is 'fast'"),
+    (lambda: Speculation("mtp", 2, 1.5), ValueError, "acceptance is 1.5; allowed: numbers from 0 to 1"),
+    (lambda: Speculation("mtp", 2, (0.5, -0.1)), ValueError, r"acceptance\[1\] is -0.1"),
+    (lambda: Speculation("mtp", 2, (0.5, 0.6)), ValueError, r"acceptance\[1\] is 0.6 after 0.5; allowed: none above"),
+    (lambda: Speculation("mtp", 1, (0.5, 0.6)), ValueError, r"acceptance\[1\] is 0.6 after 0.5"),
+    (lambda: Speculation("mtp", 3, (0.5, 0.4)), ValueError, "acceptance has 2 positions of 3 drafts"),
+    (lambda: Speculation("mtp", 2, [[0.5, 0.4]]), ValueError, "acceptance has 2 dimensions"),
+    (lambda: Speculation("mtp", 9), ValueError, "drafts is 9; allowed: an integer from 0 to 8"),
+    (lambda: Speculation("mtp", 2.5), TypeError, "drafts is 2.5; allowed: an integer from 0 to 8"),
+    (lambda: Speculation(3.0, 2), TypeError, "method is 3.0; allowed: 'mtp', 'ngram', a model"),
+    (lambda: pools(speculation={"method": "mtp", "length": 2}), TypeError, "speculation has 'length'; allowed: method"),
+    (lambda: pools(speculation="mtp"), TypeError, "speculation is 'mtp'; allowed: a Speculation"),
+    (System, ValueError, "pools are none; allowed: both, or prefill and decode"),
+    (lambda: System(prefill=FIRST), ValueError, "pools are prefill; allowed"),
+    (lambda: pools(both=FIRST), ValueError, "pools are both and prefill and decode"),
+    (lambda: pools(version=19), TypeError, "version is 19; allowed: a text or None"),
+    (lambda: pools(decode=PLAN.replace(kv_cache="bf16")), ValueError,
      "kv_cache is fp8 of prefill and bf16 of decode; allowed: one type"),
-    (lambda: System(DENSE, pools(decode=PLAN.replace(engine="sglang"))), ValueError,
+    (lambda: pools(decode=PLAN.replace(engine="sglang")), ValueError,
      "engine is vllm of prefill and sglang of decode; allowed: one engine"),
-    (lambda: System("Llama-3.2-1B", pools(decode=tr.Plan(tp=3, kv_cache="fp8"))), ValueError,
-     "pool decode: tp is 3"),
-    (lambda: System(DENSE, pools(), speculation=Drafts("mtp")), ValueError,
+    (lambda: pools(decode=narrow(tp=3), model=DENSE), ValueError, "decode: tp is 3"),
+    (lambda: pools(decode=narrow(tp=3)).serves(DENSE), ValueError, "decode: tp is 3"),
+    (lambda: System(both=("RTX 4090", narrow(tp=16))), ValueError, "both: plan has 16 devices; allowed"),
+    (lambda: pools(speculation=Speculation("mtp"), model=DENSE), ValueError,
      "method is 'mtp', but Llama-3.1-70B has no module"),
-    (lambda: System(DENSE, pools(), speculation=Drafts("GPT-2")), ValueError, "method is GPT-2 with 50257 tokens"),
-    (lambda: System(DENSE, pools(), speculation=Drafts("Llama-9")), KeyError, "unknown model 'Llama-9'"),
-    (lambda: System(DENSE, [Pool(GPU, PLAN), Pool("LPX", role="draft")]), ValueError, "speculation None"),
-    (lambda: System(DENSE, [Pool(GPU, PLAN), Pool("LPX", role="draft")], speculation=Drafts("ngram")),
-     ValueError, "method is 'ngram' with a pool of drafts"),
-    (lambda: System(DENSE, [Pool("LPX", PLAN, 1, "prefill"), pools()[1]]), ValueError, "prefill is Groq"),
-    (lambda: tr.serving.split_experts(DENSE, (GPU, PLAN), GPU), ValueError, "experts is H200-SXM, a gpu"),
-    (lambda: tr.serving.disaggregate(DENSE, (GPU, 3), GPU), ValueError, "prefill is .*allowed: a Pool"),
-    (lambda: tr.serving.disaggregate(DENSE, 3, GPU), TypeError, "prefill has the device 3"),
-    (lambda: tr.serving.disaggregate(DENSE, (GPU, PLAN), (GPU, PLAN), link_bandwidth=0.0), ValueError,
-     "bandwidth of the link is 0"),
+    (lambda: pools(speculation=Speculation("mtp")).serves(DENSE), ValueError, "has no module"),
+    (lambda: pools(speculation=Speculation("GPT-2")).serves(DENSE), ValueError, "method is GPT-2 with 50257 tokens"),
+    (lambda: pools(speculation=Speculation("Llama-9")).serves(DENSE), KeyError, "unknown model 'Llama-9'"),
+    (lambda: System(both=FIRST, draft=Pool("LPX")), ValueError, "speculation is None with a pool draft"),
+    (lambda: System(both=FIRST, draft=Pool("LPX"), speculation=Speculation("ngram")), ValueError,
+     "speculation is by 'ngram' with a pool draft"),
+    (lambda: disaggregate("LPX", (GPU, PLAN)), ValueError, "prefill is Groq"),
+    (lambda: split_experts((GPU, PLAN), GPU), ValueError, "experts is H200-SXM, a gpu"),
+    (lambda: disaggregate((GPU, 3), GPU), ValueError, "prefill is .*allowed: a Pool"),
+    (lambda: disaggregate(3, GPU), TypeError, "prefill has the device 3"),
+    (lambda: disaggregate((GPU, PLAN), (GPU, PLAN), link=1e9), TypeError, "unexpected option 'link'"),
 ]  # fmt: skip
 
 
@@ -126,14 +147,9 @@ def test_heads_that_two_pools_split_unlike():
     """Six heads of keys in 2 and in 3 parts: no part of one is a part of the other."""
     model = tr.model(DENSE).replace(name="six", heads=48, kv_heads=6, ffn=28416)
     three, two, six = (tr.Plan(tp=n, weights="bf16", kv_cache="fp8") for n in (3, 2, 6))
-    assert System(model, pools(three, six)).devices == 3 + 3 * 6
+    assert pools(three, six).serves(model) == model
     said = "tp is 3 of prefill and 2 of decode, which split 6 kv_heads in 3 and 2; allowed: one a multiple"
     with pytest.raises(ValueError, match=said):
-        System(model, pools(three, two))
+        pools(three, two).serves(model)
     # a latent cache is whole on every rank
-    assert (
-        System(
-            LATENT, pools(*(tr.Plan(tp=n, weights="fp8", kv_cache="fp8") for n in (8, 16)))
-        ).devices
-        == 8 + 48
-    )
+    assert pools(narrow(tp=8), narrow(tp=16)).serves(LATENT).name == LATENT

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from tokenroof.serving.system.makers import aggregate, disaggregate, draft_apart, split_experts
-from tokenroof.serving.system.parts import Drafts, Link, Pool
+from tokenroof.serving.system.makers import disaggregate, draft_apart, split_experts
+from tokenroof.serving.system.parts import Pool, Speculation
 from tokenroof.serving.system.record import System
 
-__all__ = [
-    "Drafts", "Link", "Pool", "System", "aggregate", "disaggregate", "draft_apart", "split_experts",
-]  # fmt: skip
+__all__ = ["Pool", "Speculation", "System", "disaggregate", "draft_apart", "split_experts"]
 
 
 def __dir__() -> list[str]:

@@ -5,103 +5,103 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.inference.dataflow import check_kind
-from tokenroof.inference.door import as_model, check_plan
+from tokenroof.inference.door import as_model, check_links, check_plan, check_units
 from tokenroof.inference.estimates import Range, parameter
-from tokenroof.inference.speculative import mtp_model
 from tokenroof.records.device import link_domain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tokenroof.records.model import Model
-    from tokenroof.serving.system.parts import Drafts, Pool
+    from tokenroof.serving.system.parts import Pool, Speculation
 
-__all__ = ["check_drafts", "check_pools", "default_bandwidth"]
+__all__ = ["check_model", "check_pools", "default_bandwidth"]
 
 _WHOLES = ({"both"}, {"prefill", "decode"}, {"attention", "experts"})
+_OWN = ("mtp", "ngram")
 
 
-def check_pools(model: Model, pools: Sequence[Pool]) -> None:
-    """Reject pools that make no whole, that cannot run the model, or cannot read each other's cache."""
-    roles = [pool.role for pool in pools]
-    if len(set(roles)) < len(roles) or set(roles) - {"draft"} not in _WHOLES:
-        said = " and ".join(roles) or "none"
+def check_pools(pools: Mapping[str, Pool], speculation: Speculation | None) -> None:
+    """Reject pools that make no whole, that cannot run their types, or cannot read each other's cache."""
+    if set(pools) - {"draft"} not in _WHOLES:
+        said = " and ".join(pools) or "none"
         raise ValueError(
-            f"pools are {said}; allowed: both, prefill and decode, or attention and experts, one "
-            "of each, and with any of them draft"
+            f"pools are {said}; allowed: both, or prefill and decode, or attention and experts, and with any "
+            "of them draft"
         )
-    for pool in pools:
-        _check_pool(model, pool)
-    for pool in pools[1:]:
-        if not pool.dataflow and not pools[0].dataflow and pool.role != "draft":
-            _check_caches(model, pools[0], pool)
-    if {"prefill", "decode"} <= set(roles):
-        kinds = {pool.layout.kv_cache: pool.role for pool in pools if pool.role != "draft"}
-        if len(kinds) > 1:
-            said = " and ".join(f"{kind} of {role}" for kind, role in kinds.items())
+    for role, pool in pools.items():
+        _check_pool(role, pool)
+    first, second = pools.get("prefill"), pools.get("decode")
+    if first and second:
+        a, b = first.layout, second.layout
+        if a.kv_cache != b.kv_cache:
             raise ValueError(
-                f"kv_cache is {said}; allowed: one type, as the cache is sent as it is"
+                f"kv_cache is {a.kv_cache} of prefill and {b.kv_cache} of decode; allowed: one type, as the "
+                "cache is sent as it is"
             )
-
-
-def _check_pool(model: Model, pool: Pool) -> None:
-    if pool.dataflow:
-        check_kind(pool.role, pool.where)
-        if pool.role in ("prefill", "attention", "both"):
+        if not second.dataflow and a.engine != b.engine:
             raise ValueError(
-                f"{pool.role} is {pool.where.name}, a {pool.where.kind}; allowed: a device of another kind"
+                f"engine is {a.engine} of prefill and {b.engine} of decode; allowed: one engine, whose cache "
+                "has one layout"
+            )
+    apart = "draft" in pools
+    if apart and (speculation is None or speculation.method in _OWN):
+        said = "None" if speculation is None else f"by {speculation.method!r}"
+        raise ValueError(
+            f"speculation is {said} with a pool draft; allowed: a Speculation whose method is the model that "
+            "it runs"
+        )
+
+
+def _check_pool(role: str, pool: Pool) -> None:
+    if pool.dataflow:
+        check_kind(role, pool.where)
+        if role in ("prefill", "attention", "both"):
+            raise ValueError(
+                f"{role} is {pool.where.name}, a {pool.where.kind}; allowed: a device of another kind"
             )
         return
-    if pool.role in ("experts", "draft"):
-        check_kind(pool.role, pool.where)
+    if role in ("experts", "draft"):
+        check_kind(role, pool.where)
     try:
-        check_plan(pool.where, model, pool.layout)
+        check_links(pool.where, pool.layout)
+        check_units(pool.where, pool.layout)
     except ValueError as error:
-        raise ValueError(f"pool {pool.role}: {error}") from None
+        raise ValueError(f"{role}: {error}") from None
 
 
-def _check_caches(model: Model, one: Pool, other: Pool) -> None:
-    """Reject two pools of which one cannot read what the other wrote."""
-    a, b = one.layout, other.layout
-    if a.engine != b.engine:
-        raise ValueError(
-            f"engine is {a.engine} of {one.role} and {b.engine} of {other.role}; allowed: one engine, whose "
-            "cache has one layout"
-        )
+def check_model(model: Model, pools: Mapping[str, Pool], speculation: Speculation | None) -> None:
+    """Reject a model that a plan does not divide, that pools split unlike, or that cannot be drafted for."""
+    for role, pool in pools.items():
+        if pool.dataflow:
+            continue
+        try:
+            check_plan(pool.where, model, pool.layout)
+        except ValueError as error:
+            raise ValueError(f"{role}: {error}") from None
+    first, second = pools.get("prefill"), pools.get("decode")
     heads = model.kv_heads
-    if heads and not model.kv_lora_rank:
-        parts = [min(plan.tp, heads) for plan in (a, b)]
+    if first and second and not second.dataflow and heads and not model.kv_lora_rank:
+        a, b = first.layout.tp, second.layout.tp
+        parts = [min(tp, heads) for tp in (a, b)]
         if max(parts) % min(parts):
             raise ValueError(
-                f"tp is {a.tp} of {one.role} and {b.tp} of {other.role}, which split {heads} kv_heads in "
-                f"{parts[0]} and {parts[1]}; allowed: one a multiple of the other, so that caches can be sent"
+                f"tp is {a} of prefill and {b} of decode, which split {heads} kv_heads in {parts[0]} and "
+                f"{parts[1]}; allowed: one a multiple of the other, so that caches can be sent"
             )
+    if speculation is not None:
+        _check_method(model, speculation.method)
 
 
-def check_drafts(model: Model, pools: Sequence[Pool], drafts: Drafts | None) -> None:
-    """Reject drafts by a module that the model lacks, by an unknown model, or a pool without drafts."""
-    apart = any(pool.role == "draft" for pool in pools)
-    if drafts is None:
-        if apart:
-            raise ValueError(
-                "pools has draft with speculation None; allowed: Drafts, whose method it runs"
-            )
-        return
-    method: Any = drafts.method
-    own = isinstance(method, str) and method in ("mtp", "ngram")
-    if apart and own:
-        raise ValueError(
-            f"method is {method!r} with a pool of drafts; allowed: the model that it runs"
-        )
+def _check_method(model: Model, method: Any) -> None:
+    """Reject drafts by a module that the model lacks, by an unknown model, or in other tokens."""
     if method == "mtp":
-        try:
-            mtp_model(model)
-        except ValueError:
+        if not model.mtp_modules:
             raise ValueError(
                 f"method is 'mtp', but {model.name} has no module that predicts further tokens; allowed: a "
                 "model with mtp_modules, or 'ngram', or a draft model"
-            ) from None
-    elif not own:
+            )
+    elif method != "ngram":
         small = as_model(method)
         if model.vocab and small.vocab and abs(small.vocab - model.vocab) > 0.05 * model.vocab:
             raise ValueError(

@@ -1,7 +1,8 @@
-"""What a system is made of: pools of replicas, links between them, drafts."""
+"""What a system is made of: pools of replicas, and drafts."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,6 @@ import numpy as np
 
 from tokenroof.inference.dataflow import KINDS
 from tokenroof.inference.door import as_device, as_plan
-from tokenroof.inference.estimates import Range
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
@@ -18,15 +18,15 @@ from tokenroof.support.arguments import count, reals, whole_number
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["ROLES", "Drafts", "Link", "Pool"]
+__all__ = ["MOST_DRAFTS", "Pool", "Speculation", "as_pool", "as_speculation"]
 
-#: What a pool may do for a request.
-ROLES = ("both", "prefill", "decode", "attention", "experts", "draft")
+#: Tokens that a round drafts at most.
+MOST_DRAFTS = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """So many replicas of a plan on a device, and what they do for a request.
+    """So many replicas of a plan on a device.
 
     Parameters
     ----------
@@ -35,32 +35,27 @@ class Pool:
         Of one replica; one device in bf16 by default. Of dataflow chips its types alone count.
     count : int
         Replicas [1].
-    role : {"both", "prefill", "decode", "attention", "experts", "draft"}
-        Whole requests; prompts alone; answers alone; of answers the attention, or MLPs and experts; drafts.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown device or role, a plan that is none, a count that is not 1 and more.
+        For an unknown device, a plan that is none, a count that is not 1 and more.
 
     Examples
     --------
-    >>> Pool("H200-SXM", Plan(tp=4), 2, "decode").devices
+    >>> Pool("H200-SXM", Plan(tp=4), 2).devices
     8
     """
 
     device: str | Device
     plan: Plan | None = None
     count: int = 1
-    role: str = "both"
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "device", as_device(self.device))
         put(self, "plan", as_plan(self.plan))
         put(self, "count", count("count", self.count))
-        if self.role not in ROLES:
-            raise ValueError(f"role is {self.role!r}; allowed: {', '.join(ROLES)}")
 
     @property
     def where(self) -> Device:
@@ -81,7 +76,7 @@ class Pool:
 
     @property
     def devices(self) -> int:
-        """Devices of all its replicas; of dataflow chips as many as are counted when it is evaluated: 0."""
+        """Devices of all its replicas; of dataflow chips, which a load decides, 0."""
         return 0 if self.dataflow else self.count * self.layout.devices
 
     def label(self) -> str:
@@ -89,63 +84,39 @@ class Pool:
 
         Examples
         --------
-        >>> Pool("H200-SXM", Plan(tp=4), 2, "decode").label()
-        'decode 2x H200-SXM tp4 bf16 kv bf16'
+        >>> Pool("H200-SXM", Plan(tp=4), 2).label()
+        '2x H200-SXM tp4 bf16 kv bf16'
         """
-        role = "" if self.role == "both" else f"{self.role} "
-        return f"{role}{self.count}x {self.where.name} {self.layout.label()}"
+        return f"{self.count}x {self.where.name} {self.layout.label()}"
+
+
+def as_pool(field: str, given: Any) -> Pool | None:
+    """A pool of what `decouple` takes for a site too: a device, or (device, plan, replicas)."""
+    if given is None or isinstance(given, Pool):
+        return given
+    parts = given if isinstance(given, tuple) else (given,)
+    plan = parts[1] if len(parts) > 1 else None
+    if not 1 <= len(parts) <= 3 or not isinstance(plan, (Plan, type(None))):
+        raise ValueError(
+            f"{field} is {given!r}; allowed: a Pool, a device, (device, plan) or (device, plan, n)"
+        )
+    if not isinstance(parts[0], (str, Device)):
+        raise TypeError(f"{field} has the device {parts[0]!r}; allowed: a name or a Device")
+    return Pool(parts[0], plan, parts[2] if len(parts) > 2 else 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
-    """What caches or hidden states cross between two pools.
-
-    Parameters
-    ----------
-    bandwidth : float, (low, mid, high) or Range, optional
-        One way, per device of the side with fewer [B/s]; by default what the pools' devices have, or where
-        that is unknown the catalogue's range.
-    hop_s : float, (low, mid, high) or Range, optional
-        Latency of a transfer [s]; the catalogue's range by default.
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what is no number or range, a bandwidth that is not above zero, a negative latency.
-
-    Examples
-    --------
-    >>> Link(bandwidth=5e10).bandwidth.mid
-    50000000000.0
-    """
-
-    bandwidth: Any = None
-    hop_s: Any = None
-
-    def __post_init__(self) -> None:
-        put = object.__setattr__
-        if self.bandwidth is not None:
-            rate = Range.of("bandwidth", self.bandwidth, "decouple_link_bandwidth")
-            if not rate.low > 0.0:
-                raise ValueError(f"bandwidth of the link is {rate.low:g}; allowed: numbers > 0")
-            put(self, "bandwidth", rate)
-        hop = Range.of("hop_s", self.hop_s, "decouple_hop_s")
-        if hop.low < 0.0:
-            raise ValueError(f"hop_s of the link is {hop.low:g}; allowed: numbers >= 0")
-        put(self, "hop_s", hop)
-
-
-@dataclass(frozen=True, slots=True)
-class Drafts:
-    """Speculation: who drafts, how many tokens a round, and how many of them are kept.
+class Speculation:
+    """Who drafts, how many tokens a round, and how many of them are kept.
 
     Parameters
     ----------
     method : str or Model
-        "mtp": the model's own module; "ngram": look-up in what is there; a model, by name or record; or of
-        a pool with the role "draft", the model that it runs.
-    drafts : int
-        Tokens drafted a round, 0 to 8; 0 is plain decoding.
+        "mtp": the model's own module; "ngram": look-up in what is there; or a model that drafts, by name
+        or record.
+    drafts : int, optional
+        Tokens drafted a round, 0 to 8; 0 is plain decoding. By default as many as `acceptance` has, one of a
+        number.
     acceptance : float or sequence of float
         Chance that the token at each position is accepted after those before it, 0 to 1 and nowhere rising;
         one number: of all positions.
@@ -158,12 +129,12 @@ class Drafts:
 
     Examples
     --------
-    >>> round(Drafts("mtp", 3, (0.9, 0.7, 0.5)).tokens, 3)
+    >>> round(Speculation("mtp", 3, (0.9, 0.7, 0.5)).tokens, 3)
     2.845
     """
 
     method: Any = "mtp"
-    drafts: int = 1
+    drafts: int | None = None
     acceptance: Any = 0.8
 
     def __post_init__(self) -> None:
@@ -172,17 +143,54 @@ class Drafts:
             raise TypeError(
                 f"method is {self.method!r}; allowed: 'mtp', 'ngram', a model's name or record"
             )
-        put(self, "drafts", whole_number("drafts", self.drafts, 0, 8))
-        put(self, "acceptance", falling(self.acceptance, self.drafts))
+        given = _falling(self.acceptance)
+        number = given.size if self.drafts is None else self.drafts
+        put(self, "drafts", whole_number("drafts", number, 0, MOST_DRAFTS))
+        if given.ndim and given.size < self.length:
+            raise ValueError(
+                f"acceptance has {given.size} positions of {self.length} drafts; allowed: one each"
+            )
+        by_position = given[: self.length] if given.ndim else np.full(self.length, given)
+        put(self, "acceptance", tuple(map(float, by_position)))
+
+    @property
+    def length(self) -> int:
+        """Tokens drafted a round [1]."""
+        return self.drafts or 0
 
     @property
     def tokens(self) -> float:
         """Expected tokens of a round: 1 + a1 + a1 a2 + ... [1]."""
         return float(1.0 + np.cumprod(self.acceptance).sum())
 
+    def label(self) -> str:
+        """Short name.
 
-def falling(value: ArrayLike, drafts: int) -> tuple[float, ...]:
-    """Acceptance by position, so many: chances from 0 to 1 that do not rise."""
+        Examples
+        --------
+        >>> Speculation("mtp", 3).label()
+        '3 drafts by mtp'
+        """
+        by = self.method if isinstance(self.method, str) else self.method.name
+        return f"{self.length} drafts by {by}"
+
+
+def as_speculation(given: Any) -> Speculation | None:
+    """The record, of one or of its fields by name."""
+    if given is None or isinstance(given, Speculation):
+        return given
+    if isinstance(given, Mapping):
+        wrong = sorted(set(given) - set(Speculation.__annotations__), key=str)
+        if wrong:
+            raise TypeError(f"speculation has {wrong[0]!r}; allowed: method, drafts, acceptance")
+        return Speculation(**given)
+    raise TypeError(
+        f"speculation is {given!r}; allowed: a Speculation, its fields by name, or None"
+    )
+
+
+def _falling(value: ArrayLike) -> Any:
+    """Acceptance by position: chances from 0 to 1 that do not rise."""
     given = reals("acceptance", value)
     if given.ndim > 1:
         raise ValueError(
@@ -190,17 +198,11 @@ def falling(value: ArrayLike, drafts: int) -> tuple[float, ...]:
         )
     if (given > 1.0).any():
         raise ValueError(f"acceptance is {given.max():g}; allowed: numbers from 0 to 1")
-    if given.ndim == 0:
-        return (float(given),) * drafts
-    if given.size < drafts:
-        raise ValueError(
-            f"acceptance has {given.size} positions of {drafts} drafts; allowed: one each"
-        )
-    rises = np.flatnonzero(np.diff(given) > 0.0)
+    rises = np.flatnonzero(np.diff(np.atleast_1d(given)) > 0.0)
     if rises.size:
         at = int(rises[0])
         raise ValueError(
             f"acceptance[{at + 1}] is {given[at + 1]:g} after {given[at]:g}; allowed: none above the "
             "one before"
         )
-    return tuple(map(float, given[:drafts]))
+    return given

@@ -1,4 +1,4 @@
-"""What serves a model: pools of replicas, the links between them, drafts, an engine and its version."""
+"""What serves a model: pools of replicas, the link between them, drafts, an engine and its version."""
 
 from __future__ import annotations
 
@@ -6,123 +6,170 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.inference.door import as_model, checked
+from tokenroof.inference.estimates import Range
 from tokenroof.records.model import Model
-from tokenroof.serving.system.checks import check_drafts, check_pools, default_bandwidth
-from tokenroof.serving.system.parts import Drafts, Link, Pool
+from tokenroof.serving.system.checks import check_model, check_pools, default_bandwidth
+from tokenroof.serving.system.parts import Pool, as_pool, as_speculation
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["System"]
+__all__ = ["ROLES", "System"]
+
+#: What a pool may do for a request, in the order of a request's way.
+ROLES = ("both", "prefill", "decode", "attention", "experts", "draft")
 
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """What serves a model: the one record that `curve`, `frontier` and `capacity` take.
+    """What serves a model: the one record that goes wherever a device and a plan go.
 
     Parameters
     ----------
-    model : str or Model
-    pools : sequence of Pool
-        Of whole requests; or prompts and answers apart; or attention and experts apart. In any of them
-        drafts may have a pool of their own.
-    link : Link, optional
-        Between pools; by default what their devices have.
-    speculation : Drafts, optional
+    prefill, decode : Pool, or (device, plan, count), optional
+        Pools of prompts and of answers.
+    link_bandwidth : float, (low, mid, high) or Range, optional
+        One way, per device of the pool with fewer [B/s]; by default what the pools' devices have between
+        them: links of one domain, beyond it their network, where that is unknown the catalogue's range.
+    speculation : Speculation or its fields by name, optional
         None: a token a step.
+    hop_s : float, (low, mid, high) or Range, optional
+        Latency of a transfer [s]; the catalogue's range by default.
+    both : Pool, optional
+        Of whole requests, in place of `prefill` and `decode`.
+    attention, experts : Pool, optional
+        In place of these: attention with its caches, and MLPs with experts on dataflow chips.
+    draft : Pool, optional
+        Dataflow chips that draft for any of them.
+    model : str or Model, optional
+        What it serves, where the functions that take the system are not told.
     version : str, optional
         Of the engine, which is that of all plans; a name that results carry.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        Naming what is wrong: pools whose roles do not make a whole; that differ in engine, in the type of the
-        cache, or in how heads are split over ranks; a plan that does not divide the model, or that a device
-        cannot run; a model without the module that drafts need.
+        Naming what is wrong: pools that make no whole, that differ in engine or in the type of the cache;
+        a link of no bandwidth; and of the model, here or where it is asked: a plan that does not divide
+        it, heads that two pools split unlike, a module that drafts need and it lacks.
 
     Examples
     --------
     >>> import tokenroof as tr
     >>> plan = tr.Plan(tp=4, weights="fp8", kv_cache="fp8")
-    >>> pools = [Pool("H200-SXM", plan, 1, "prefill"), Pool("H200-SXM", plan, 3, "decode")]
-    >>> one = System("Llama-3.1-70B", pools)
-    >>> one.devices, one.engine, one.link.bandwidth.mid
+    >>> one = System(prefill=Pool("H200-SXM", plan, 1), decode=Pool("H200-SXM", plan, 3))
+    >>> one.devices, one.engine, one.link_bandwidth.mid
     (16, 'vllm', 50000000000.0)
     """
 
-    model: str | Model
-    pools: Any
-    link: Link | None = None
-    speculation: Drafts | None = None
+    prefill: Any = None
+    decode: Any = None
+    link_bandwidth: Any = None
+    speculation: Any = None
+    hop_s: Any = None
+    both: Any = None
+    attention: Any = None
+    experts: Any = None
+    draft: Any = None
+    model: Any = None
     version: str | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "model", as_model(self.model))
-        given = (self.pools,) if isinstance(self.pools, Pool) else self.pools
-        if not isinstance(given, (list, tuple)) or not all(isinstance(x, Pool) for x in given):
-            raise TypeError(f"pools is {self.pools!r}; allowed: a sequence of Pool")
-        put(self, "pools", tuple(given))
-        for field, kind in (("link", Link), ("speculation", Drafts), ("version", str)):
-            value = getattr(self, field)
-            if value is not None and not isinstance(value, kind):
-                raise TypeError(f"{field} is {value!r}; allowed: {kind.__name__} or None")
-        check_pools(self.what, self.pools)
-        check_drafts(self.what, self.pools, self.speculation)
-        if len(self.pools) > 1:
-            link = self.link or Link()
-            if link.bandwidth is None:
-                link = replace(link, bandwidth=default_bandwidth(self.pools))
-            put(self, "link", link)
+        for role in ROLES:
+            put(self, role, as_pool(role, getattr(self, role)))
+        put(self, "speculation", as_speculation(self.speculation))
+        if self.version is not None and not isinstance(self.version, str):
+            raise TypeError(f"version is {self.version!r}; allowed: a text or None")
+        check_pools(self.pools, self.speculation)
+        rate, hop = self.link_bandwidth, self.hop_s
+        if rate is None and len(self.pools) > 1:
+            rate = default_bandwidth(list(self.pools.values()))
+        if rate is not None:
+            rate = Range.of("link_bandwidth", rate, "decouple_link_bandwidth")
+            if not rate.low > 0.0:
+                raise ValueError(f"link_bandwidth is {rate.low:g}; allowed: numbers > 0")
+        hop = Range.of("hop_s", hop, "decouple_hop_s")
+        if hop.low < 0.0:
+            raise ValueError(f"hop_s is {hop.low:g}; allowed: numbers >= 0")
+        put(self, "link_bandwidth", rate)
+        put(self, "hop_s", hop)
+        if self.model is not None:
+            put(self, "model", as_model(self.model))
+            check_model(self.model, self.pools, self.speculation)
 
     @property
-    def what(self) -> Model:
-        """The model's record."""
-        assert isinstance(self.model, Model)
-        return self.model
+    def pools(self) -> dict[str, Pool]:
+        """The pools that there are, by what they do."""
+        return {role: pool for role in ROLES if (pool := getattr(self, role)) is not None}
 
     @property
     def engine(self) -> str:
         """Engine of all plans."""
-        return str(next((p.layout.engine for p in self.pools if not p.dataflow), "ideal"))
+        return str(next(p.layout.engine for p in self.pools.values() if not p.dataflow))
 
     @property
     def devices(self) -> int:
         """Devices of all pools, but for dataflow chips."""
-        return sum(pool.devices for pool in self.pools)
+        return sum(pool.devices for pool in self.pools.values())
 
     @property
     def disaggregated(self) -> bool:
         """Whether prompts and answers have pools of their own."""
-        return any(pool.role == "prefill" for pool in self.pools)
+        return self.prefill is not None
 
-    def pool(self, role: str) -> Pool | None:
-        """The pool of a role; None where there is none."""
-        return next((pool for pool in self.pools if pool.role == role), None)
+    def serves(self, model: str | Model | None) -> Model:
+        """The model that is asked for, or the system's own, checked against all pools.
 
-    def deployments(self, fidelity: str | Calibration = "calibrated") -> list[Deployment | None]:
-        """Each pool's replica, resolved; None of dataflow chips."""
-        return [
-            None if p.dataflow else checked(p.where, self.what, [p.layout], fidelity)[0]
-            for p in self.pools
-        ]
+        Raises
+        ------
+        KeyError, ValueError, TypeError
+            As the record's; where neither names a model, or both name another one.
+        """
+        if model is None:
+            if self.model is None:
+                raise TypeError(
+                    "model is None, of a System without one; allowed: a name or a Model"
+                )
+            return as_model(self.model)
+        found = as_model(model)
+        if self.model is not None and found != self.model:
+            raise ValueError(
+                f"model is {found.name} with a System of {self.model.name}; allowed: that, or None"
+            )
+        check_model(found, self.pools, self.speculation)
+        return found
+
+    def deployments(
+        self, model: str | Model | None = None, fidelity: str | Calibration = "calibrated"
+    ) -> dict[str, Deployment]:
+        """One replica of each pool, resolved, by what it does; but for dataflow chips."""
+        what = self.serves(model)
+        return {
+            role: checked(p.where, what, [p.layout], fidelity)[0]
+            for role, p in self.pools.items()
+            if not p.dataflow
+        }
 
     def label(self) -> str:
         """Short name: pools, drafts.
 
         Examples
         --------
-        >>> System("Llama-3.1-8B", [Pool("H200-SXM")], speculation=Drafts("ngram", 2)).label()
+        >>> System(both=Pool("H200-SXM"), speculation={"method": "ngram", "drafts": 2}).label()
         '1x H200-SXM tp1 bf16 kv bf16, 2 drafts by ngram'
         """
-        parts = [pool.label() for pool in self.pools]
-        if self.speculation is not None and self.speculation.drafts:
-            by = self.speculation.method
-            name = by if isinstance(by, str) else by.name
-            parts.append(f"{self.speculation.drafts} drafts by {name}")
+        parts = [
+            pool.label() if role == "both" else f"{role} {pool.label()}"
+            for role, pool in self.pools.items()
+        ]
+        if self.speculation is not None and self.speculation.length:
+            parts.append(self.speculation.label())
         return ", ".join(parts)
 
     def replace(self, **changes: Any) -> System:
-        """A copy with some fields changed."""
+        """A copy with some fields changed; with other pools, its link is looked up again if not given."""
+        if set(changes) & set(ROLES):
+            changes = {"link_bandwidth": None, **changes}
         return replace(self, **changes)
