@@ -45,14 +45,20 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", required=True)
     parser.add_argument("--model", required=True)
-    parser.add_argument("--replicas", type=int, help="data-parallel ranks as replicas; as recorded")
+    parser.add_argument(
+        "--alone",
+        action="store_true",
+        help="data-parallel ranks as replicas that do not wait for each other",
+    )
     parser.add_argument("--num-blocks", type=int, help="where the run does not say")
     parser.add_argument("--host-us", type=int, default=0)
     asked = parser.parse_args()
     meta = json.loads((asked.folder / "meta.json").read_text())
     real = recorded(asked.folder / "requests.jsonl")
     engine = meta["engine_kwargs"]
-    ranks = asked.replicas or engine["data_parallel_size"]
+    ranks, replicas = engine["data_parallel_size"], 1
+    if asked.alone:
+        ranks, replicas = 1, ranks
     blocks = asked.num_blocks or meta.get("kv_cache", {}).get("num_gpu_blocks")
     knobs = {"num_blocks": blocks} if blocks else {}
     scheduler = Scheduler.preset(
@@ -63,8 +69,10 @@ def main() -> None:
         "arrival_ns": real["arrival_ns"] - real["arrival_ns"].min(),
         "input_tokens": real["input_tokens"], "output_tokens": real["output_tokens"],
     }  # fmt: skip
-    plan = tr.Plan(tp=engine["tensor_parallel_size"], weights="bf16")
-    run = simulate(asked.device, asked.model, plan, load, scheduler, replicas=ranks, router="least_loaded",
+    tp = engine["tensor_parallel_size"]
+    experts = ranks * tp if engine["enable_expert_parallel"] and not asked.alone else None
+    plan = tr.Plan(tp=tp, dp=ranks, moe_ep=experts, weights="bf16")
+    run = simulate(asked.device, asked.model, plan, load, scheduler, replicas=replicas, router="least_loaded",
                    signal_age_s=0.1)  # fmt: skip
     mine, theirs = summary(run.requests), summary(real)
     print(f"{'':24s}{'measured':>12s}{'simulated':>12s}{'off':>9s}")

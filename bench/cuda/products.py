@@ -110,7 +110,6 @@ def products(report: Report, out: Path) -> None:
                 continue
             x = torch.randn(m, k, device=_where(report)).to(torch.bfloat16)
 
-
             def call(x: Any = x, weights: Any = weights) -> None:
                 for one in weights:
                     x @ one.t()

@@ -49,6 +49,17 @@ class Engine {
     virtual bool needs_tracking() const { return false; }
 };
 
+// An engine whose steps can be those of a group: what a step carries is decided first, and when it runs after.
+class Rank : public Engine {
+  public:
+    // Decides a step; false where there is none. `throttle`: prompts wait, where decoding goes on.
+    virtual bool decide(i64 now, bool throttle) = 0;
+    // What was decided last carries.
+    virtual const Load& load() const = 0;
+    // It runs from start to end.
+    virtual void commit(i64 start, i64 end) = 0;
+};
+
 // An engine's rules and knobs, and how a replica of it is made.
 struct Rules {
     i64 max_model_len = never; // tokens of a request

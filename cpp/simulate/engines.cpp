@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "simulate/lockstep.hpp"
 #include "simulate/replica.hpp"
 
 namespace tokenroof::simulate {
@@ -33,8 +34,23 @@ Rules vllm_rules(const py::dict& d) {
     c.path = py::cast<i32>(d["path"]);
 #undef TR_NUMBER
 #undef TR_FLAG
+    LockstepRules group;
+    group.ranks = py::cast<int>(d["ranks"]);
+    group.asynchronous = c.asynchronous;
+    group.prefill_interval = c.prefill_schedule_interval;
+    group.report_ns = py::cast<i64>(d["report_ns"]);
+    c.in_group = group.ranks > 1;
     return {c.max_model_len, c.block_size, c.enable_prefix_caching,
-            [c](const Surroundings& around) { return std::make_unique<Replica>(c, around); }};
+            [c, group](const Surroundings& around) -> std::unique_ptr<Engine> {
+                if (group.ranks == 1) return std::make_unique<Replica>(c, around);
+                std::vector<std::unique_ptr<Rank>> ranks;
+                for (int k = 0; k < group.ranks; ++k)
+                    ranks.push_back(std::make_unique<Replica>(
+                        c, Surroundings{around.all, around.out, around.clock, around.record,
+                                        around.number * group.ranks + k, around.tracking,
+                                        around.most_outputs}));
+                return std::make_unique<Lockstep>(group, around, std::move(ranks));
+            }};
 }
 
 Rules rules_of(const py::dict& config) {

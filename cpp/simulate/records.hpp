@@ -21,6 +21,7 @@ struct Config {
     bool enable_chunked_prefill, enable_prefix_caching, scheduler_reserve_full_isl;
     bool long_prefill_token_threshold_adaptive, priority, asynchronous;
     bool before_0_20;      // the rules of 0.19: freed blocks, victims, the threshold
+    bool in_group;         // of data-parallel ranks, whose rounds say when prompts may be taken
     bool refuse_oversized; // what can never fit the pool is refused instead of blocking the queue for ever
     i32 path;              // 0: counters where they serve; 1: every sequence at every step
 };
@@ -70,6 +71,20 @@ struct Record {
 struct Totals {
     i64 steps = 0, tokens = 0, busy_ns = 0, end_ns = 0, preemptions = 0, counted_steps = 0;
     i64 peak_running = 0, peak_waiting = 0, least_free = never;
+    i64 dummy_rounds = 0; // of a group of ranks: that carried nothing
+
+    void add(const Totals& t) {
+        steps += t.steps;
+        counted_steps += t.counted_steps;
+        tokens += t.tokens;
+        busy_ns += t.busy_ns;
+        preemptions += t.preemptions;
+        dummy_rounds += t.dummy_rounds;
+        end_ns = end_ns > t.end_ns ? end_ns : t.end_ns;
+        peak_running = peak_running > t.peak_running ? peak_running : t.peak_running;
+        peak_waiting = peak_waiting > t.peak_waiting ? peak_waiting : t.peak_waiting;
+        least_free = least_free < t.least_free ? least_free : t.least_free;
+    }
 };
 
 } // namespace tokenroof::simulate

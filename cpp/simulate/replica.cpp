@@ -37,16 +37,6 @@ void Replica::deliver(i32 request) {
     totals_.peak_waiting = std::max(totals_.peak_waiting, waiting_.size());
 }
 
-// Calls the scheduler until as many batches are in flight as the loop holds, or nothing can be scheduled:
-// then the loop waits for the batch in flight, whoever arrives meanwhile.
-void Replica::schedule(i64 now) {
-    if ((batches_ > 0 && !processed_) || fruitless_ > most_fruitless) return;
-    processed_ = false;
-    const int depth = config_.asynchronous ? 2 : 1;
-    while (batches_ < depth && (running_ > 0 || !waiting_.empty()))
-        if (!call(now)) break;
-}
-
 Replica::Budget Replica::opening() const {
     Budget budget{std::min(config_.max_num_scheduled_tokens, config_.max_num_batched_tokens),
                   config_.long_prefill_token_threshold, false};
@@ -59,7 +49,8 @@ Replica::Budget Replica::opening() const {
 }
 
 // One call of vLLM's schedule() [vllm/v1/core/sched/scheduler.py]; whether it scheduled tokens.
-bool Replica::call(i64 now) {
+bool Replica::decide(i64 now, bool throttle) {
+    if ((running_ == 0 && waiting_.empty()) || fruitless_ > most_fruitless) return false;
     Budget budget = opening();
     Batch& batch = queue_[batches_];
     batch_ = &batch;
@@ -69,7 +60,7 @@ bool Replica::call(i64 now) {
     preempted_in_call_ = prefill_in_call_ = sampled_in_call_ = false;
     preempted_now_.clear();
     now_ = now;
-    choose_path(budget);
+    choose_path(budget, throttle);
     batch.counted = counted_;
     if (counted_)
         running_counted(budget, batch);
@@ -81,19 +72,19 @@ bool Replica::call(i64 now) {
     }
     if (counted_ && load_.tokens > 0) end_tick(tick_++);
     if (!counted_) after_exact(batch);
-    finish_batch(now, batch);
-    return load_.tokens > 0;
+    return carries(now, batch);
 }
 
 // Counters where they serve; where they do not for long, they are asked less often.
-void Replica::choose_path(Budget& budget) {
+void Replica::choose_path(Budget& budget, bool throttle) {
     const bool tried = !counted_ && try_counted();
     if (config_.prefill_schedule_interval > 1) {
         bool decoding = steady_ + draining_ > 0;
         if (!counted_)
             for (i32 s = head_; s >= 0; s = sequences_[s].next) decoding = decoding || !sequences_[s].chunk;
-        budget.defer =
-            decoding && !capacity_bound_ && executed_ + 1 - last_prefill_ < config_.prefill_schedule_interval;
+        const bool early = config_.in_group ? throttle
+                                            : executed_ + 1 - last_prefill_ < config_.prefill_schedule_interval;
+        budget.defer = decoding && !capacity_bound_ && early;
     }
     if (!counted_) return;
     if (counted_fits(budget)) {
@@ -105,27 +96,32 @@ void Replica::choose_path(Budget& budget) {
     patience_ = backoff_;
 }
 
-void Replica::finish_batch(i64 now, Batch& batch) {
+// Whether the call scheduled tokens; who was preempted is noted where it did not.
+bool Replica::carries(i64 now, Batch& batch) {
     totals_.preemptions += static_cast<i64>(preempted_now_.size());
     fruitless_ = sampled_in_call_ ? 0 : fruitless_ + static_cast<i64>(preempted_now_.size());
     if (load_.tokens == 0) {
         if (!preempted_now_.empty()) note(now, now, batch);
-        return;
+        return false;
     }
     ++executed_;
     if (prefill_in_call_) last_prefill_ = executed_;
-    const i64 start = std::max(now, last_end_), duration = clock_.duration(load_);
-    last_end_ = batch.end_ns = start + duration;
+    return true;
+}
+
+void Replica::commit(i64 start, i64 end) {
+    Batch& batch = *batch_;
+    last_end_ = batch.end_ns = end;
     batch.tick = tick_ - 1;
     ++batches_;
     ++totals_.steps;
     totals_.counted_steps += batch.counted;
     totals_.tokens += load_.tokens;
-    totals_.busy_ns += duration;
+    totals_.busy_ns += end - start;
     totals_.end_ns = last_end_;
     totals_.peak_running = std::max(totals_.peak_running, running_);
     totals_.least_free = std::min(totals_.least_free, free_blocks());
-    note(now, start, batch);
+    note(now_, start, batch);
 }
 
 void Replica::note(i64 now, i64 start, const Batch& batch) {

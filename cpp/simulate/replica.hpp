@@ -50,13 +50,16 @@ struct Batch {
     std::vector<Entry> entries; // counted: first tokens, and tokens of who was preempted, alone
 };
 
-class Replica final : public Engine {
+class Replica final : public Rank {
   public:
     Replica(const Config& config, const Surroundings& around);
 
     void deliver(i32 request) override;
     void schedule(i64 now) override;
     void process(std::vector<i32>& ended) override;
+    bool decide(i64 now, bool throttle) override;
+    const Load& load() const override { return load_; }
+    void commit(i64 start, i64 end) override;
     void coast(i64 until) override;
     i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
     i64 running() const override { return running_; }
@@ -79,7 +82,7 @@ class Replica final : public Engine {
     // replica.cpp
     Budget opening() const;
     bool call(i64 now);
-    void choose_path(Budget& budget);
+    void choose_path(Budget& budget, bool throttle);
     void admit(Budget& budget);
     bool place(i32 request, i64 hit_blocks, Budget& budget);
     i64 hits(i32 request);
@@ -87,7 +90,7 @@ class Replica final : public Engine {
     i32 slot_for(i32 request);
     i32 preempted_slot(i32 request) const;
     i64 known_of(i32 request) const;
-    void finish_batch(i64 now, Batch& batch);
+    bool carries(i64 now, Batch& batch);
     void note(i64 now, i64 start, const Batch& batch);
     void finish(i32 slot, i64 end_ns, std::vector<i32>& ended);
     void process_exact(Batch& batch, std::vector<i32>& ended);

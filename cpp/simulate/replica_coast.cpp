@@ -1,9 +1,25 @@
-// Steps without an event, one after the other.
+// The loop: calls of the scheduler, and steps without an event, one after the other.
 #include "simulate/replica.hpp"
 
 namespace tokenroof::simulate {
 
 constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
+
+// Calls the scheduler until as many batches are in flight as the loop holds, or nothing can be scheduled:
+// then the loop waits for the batch in flight, whoever arrives meanwhile.
+void Replica::schedule(i64 now) {
+    if (batches_ > 0 && !processed_) return;
+    processed_ = false;
+    const int depth = config_.asynchronous ? 2 : 1;
+    while (batches_ < depth && call(now)) {}
+}
+
+bool Replica::call(i64 now) {
+    if (!decide(now, false)) return false;
+    const i64 start = std::max(now, last_end_);
+    commit(start, start + clock_.duration(load_));
+    return true;
+}
 
 // Steps that nothing but time tells apart: all get a token, nobody waits, starts or ends, until `until`.
 void Replica::coast(i64 until) {

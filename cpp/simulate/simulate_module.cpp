@@ -73,6 +73,7 @@ void read_clock(Run& run, const py::dict& d) {
     clock.several = plane("several", 2, 4);
     clock.decode = plane("decode", 5, 1);
     if (!clock.table) throw py::value_error("table is missing");
+    if (d.contains("missing")) clock.missing = plane("missing", 2, 0);
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
 }
@@ -186,6 +187,7 @@ py::dict outcome_of(const Run& run) {
     out["busy_ns"] = t.busy_ns;
     out["end_ns"] = t.end_ns;
     out["preemptions"] = t.preemptions;
+    out["dummy_rounds"] = t.dummy_rounds;
     out["peak_running"] = t.peak_running;
     out["peak_waiting"] = t.peak_waiting;
     out["least_free"] = t.steps ? t.least_free : -1;

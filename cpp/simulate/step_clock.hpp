@@ -1,5 +1,6 @@
 // How long a step takes, in whole nanoseconds.
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -24,24 +25,61 @@ struct StepClock {
     const double* decode = nullptr; // without prompts, over more numbers of sequences, and contexts
     std::vector<double> padded;     // sizes of CUDA graphs, ascending; none: no padding
     i64 host_ns = 0;
+    // of ranks that share experts: what each token takes off that other ranks have less than the slowest, over
+    // its prompt tokens and sequences
+    const double* missing = nullptr;
 
     i64 duration(const Load& load) const {
-        if (!table) return fixed_ns + per_token_ns * load.tokens + per_context_token_ns * load.context;
-        // what pads a captured graph is computed like a sequence without a context
-        const double sequences = static_cast<double>(load.generating) + padding(load.tokens);
+        if (!table) return line(load);
+        return host_ns + std::llround(time(load, padding(load.tokens)));
+    }
+
+    // A step of ranks that meet at the experts: the slowest one's. Where all run captured graphs, all are
+    // padded to the size of the largest; else experts see the tokens that there are.
+    // [vllm/v1/worker/dp_utils.py]
+    i64 round(const std::vector<Load>& ranks) const {
+        i64 most = 0, total = 0, slowest = 0;
+        for (const Load& load : ranks) {
+            most = std::max(most, load.tokens);
+            total += load.tokens;
+            slowest = std::max(slowest, line(load));
+        }
+        if (!table) return slowest;
+        const double pads = padding(most);
+        const bool captured = !padded.empty() && static_cast<double>(most) <= padded.back();
+        double longest = 0.0;
+        const Load* whose = &ranks[0];
+        for (const Load& load : ranks) {
+            const double more = captured ? pads + static_cast<double>(most - load.tokens) : 0.0;
+            const double own = time(load, more);
+            if (own > longest) longest = own, whose = &load;
+        }
+        const i64 fewer = static_cast<i64>(ranks.size()) * whose->tokens - total;
+        if (!captured && fewer > 0)
+            longest -= static_cast<double>(fewer) * plane(missing, axis[2], axis[0],
+                                                          static_cast<double>(whose->prompt_tokens),
+                                                          static_cast<double>(whose->generating));
+        return host_ns + std::llround(longest);
+    }
+
+  private:
+    i64 line(const Load& load) const {
+        return fixed_ns + per_token_ns * load.tokens + per_context_token_ns * load.context;
+    }
+
+    // By the table [ns]. What pads a captured graph is computed like a sequence without a context.
+    double time(const Load& load, double pads) const {
+        const double sequences = static_cast<double>(load.generating) + pads;
         const double mean = load.generating ? static_cast<double>(load.context) / sequences : 0.0;
-        if (load.prompts == 0)
-            return host_ns + std::llround(plane(decode, axis[5], axis[1], sequences, mean));
+        if (load.prompts == 0) return plane(decode, axis[5], axis[1], sequences, mean);
         const auto prompts = static_cast<double>(load.prompts),
                    tokens = static_cast<double>(load.prompt_tokens);
         const double past = 0.5 * (static_cast<double>(load.prompt_keys) / tokens - tokens / prompts);
         const double at[4] = {sequences, mean, tokens, past > 0.0 ? past : 0.0};
-        return host_ns +
-               std::llround(interpolate(at) -
-                            (load.prompts > 1 ? plane(several, axis[2], axis[4], tokens, prompts) : 0.0));
+        return interpolate(at) -
+               (load.prompts > 1 ? plane(several, axis[2], axis[4], tokens, prompts) : 0.0);
     }
 
-  private:
     // Tokens that a captured graph computes beyond those that are there.
     double padding(i64 tokens) const {
         const auto n = static_cast<double>(tokens);

@@ -202,18 +202,7 @@ bool System::needs_tracking() const {
 
 Totals System::totals() const {
     Totals sum;
-    for (const auto& one : replicas_) {
-        const Totals& t = one->totals();
-        sum.steps += t.steps;
-        sum.counted_steps += t.counted_steps;
-        sum.tokens += t.tokens;
-        sum.busy_ns += t.busy_ns;
-        sum.preemptions += t.preemptions;
-        sum.end_ns = std::max(sum.end_ns, t.end_ns);
-        sum.peak_running = std::max(sum.peak_running, t.peak_running);
-        sum.peak_waiting = std::max(sum.peak_waiting, t.peak_waiting);
-        sum.least_free = std::min(sum.least_free, t.least_free);
-    }
+    for (const auto& one : replicas_) sum.add(one->totals());
     return sum;
 }
 

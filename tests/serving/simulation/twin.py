@@ -139,7 +139,7 @@ class Engine:
         defer = (
             interval > 1
             and not self.bound
-            and self.executed + 1 - self.last_prefill < interval
+            and self.early(interval)
             and any(not r.chunk for r in self.running)
         )
         self.victims, self.prefill = [], False
@@ -174,6 +174,9 @@ class Engine:
                 len(self.running), len(self.waiting), len(self.blocks.table),
             ])  # fmt: skip
         return ([(r, n, not r.chunk) for r, n, _ in rows], end) if total else None
+
+    def early(self, interval):
+        return self.executed + 1 - self.last_prefill < interval
 
     def phase_a(self, rows, limit, defer):
         c, at = self.c, 0

@@ -62,7 +62,8 @@ class Knob:
 
 _NEW = ("vllm-0.33",)
 
-#: By engine: knobs of vLLM [vllm/config/scheduler.py, vllm/config/cache.py, vllm/config/compilation.py].
+#: By engine: knobs of vLLM [vllm/config/scheduler.py, cache.py and compilation.py;
+#: vllm/v1/engine/coordinator.py].
 _VLLM = {
     "max_num_batched_tokens": Knob(None),
     "max_num_seqs": Knob(None),
@@ -79,6 +80,7 @@ _VLLM = {
     "scheduler_reserve_full_isl": Knob(True),
     "watermark": Knob(0.0, low=0.0, high=1.0, versions=_NEW),
     "prefill_schedule_interval": Knob(1, versions=_NEW),
+    "min_stats_update_interval_ms": Knob(100, low=0),
     "loop": Knob("async", choices=("async", "sync")),
     "cudagraphs": Knob(True),
     "host_ns": Knob(0, low=0),

@@ -102,9 +102,11 @@ class Scheduler:
             ``num_blocks`` (one of them is never used), ``max_model_len``, ``enable_chunked_prefill``,
             ``enable_prefix_caching``, ``long_prefill_token_threshold``, ``policy`` ("fcfs" or "priority"),
             ``scheduler_reserve_full_isl``, ``max_num_scheduled_tokens``, ``loop`` ("async" or "sync");
-            of 0.33 alone: ``watermark``, ``long_prefill_token_threshold_adaptive``,
-            ``max_num_active_seqs``, ``prefill_schedule_interval``. Beside them ``cudagraphs`` (steps are
-            padded to captured sizes) and ``host_ns`` (time of the host in each step [ns]).
+            ``min_stats_update_interval_ms`` (of the coordinator of data-parallel ranks [ms]; 0: their
+            router sees them as they are); of 0.33 alone: ``watermark``,
+            ``long_prefill_token_threshold_adaptive``, ``max_num_active_seqs``,
+            ``prefill_schedule_interval``. Beside them ``cudagraphs`` (steps are padded to captured sizes)
+            and ``host_ns`` (time of the host in each step [ns]).
 
         Raises
         ------
@@ -121,6 +123,11 @@ class Scheduler:
     @property
     def config(self) -> dict[str, Any]:
         return checked(self.name, dict(self._given))
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The knobs that were given."""
+        return dict(self._given)
 
     def __repr__(self) -> str:
         knobs = "".join(f", {name}={value!r}" for name, value in self._given)

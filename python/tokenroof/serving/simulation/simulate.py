@@ -12,6 +12,7 @@ from tokenroof import _core
 from tokenroof.inference.door import deployment
 from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.simulation.ranks import ranks_of
 from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.simulation.step_time import StepTime, step_table
@@ -72,7 +73,9 @@ def simulate(
     Parameters
     ----------
     device, model, plan : str or record
-        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with ``num_blocks``.
+        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with ``num_blocks``. With
+        dp above 1, for a mixture on vLLM, a replica is dp ranks that schedule by themselves and step
+        together; its knobs are those of a rank, and ``replica`` of the records counts ranks.
     requests : mapping, Requests, or a list of them
         As in `as_requests`; a list is played side by side, each by itself.
     scheduler : Scheduler, optional
@@ -185,7 +188,7 @@ def _shared(
     age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
     record = bool(options.get("record_steps", False))
     return {
-        "config": {**engine.compiled(config), "path": _PATHS[path]},
+        "config": {**engine.compiled(config), "path": _PATHS[path], "ranks": ranks_of(on, engine)},
         "clock": _clock(on, engine.limits(config), loads, options.get("step_time")),
         "replicas": count("replicas", options.get("replicas", 1)),
         "route": ROUTERS.index(router),
@@ -210,12 +213,6 @@ def _clock(
             raise TypeError(f"step_time is {step_time!r}; allowed: a StepTime, or None")
         return step_time.clock()
     assert on is not None
-    for name in ("dp", "pp"):
-        ranks = getattr(on.plan, name)
-        if ranks > 1:
-            raise ValueError(
-                f"plan has {name}={ranks}, whose ranks are not played; allowed: 1, and replicas"
-            )
     longest = max(
         (int((r.input_tokens + r.output_tokens).max(initial=1)) for r in loads), default=1
     )

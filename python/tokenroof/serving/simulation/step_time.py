@@ -75,16 +75,22 @@ class StepTable:
         Over tokens and prompts, what it takes off that they are several [ns].
     decode : ndarray
         Time without prompts, over sequences and mean context [ns].
+    missing : ndarray, optional
+        Of ranks that share experts: over tokens of prompts and sequences of one, what each token takes off
+        that other ranks have fewer [ns].
     """
 
     axes: tuple[NDArray[np.float64], ...]
     table: NDArray[np.float64]
     several: NDArray[np.float64]
     decode: NDArray[np.float64]
+    missing: NDArray[np.float64] | None = None
 
     def clock(self, limits: Limits) -> dict[str, Any]:
         """As the compiled simulator takes it."""
+        ranks = {} if self.missing is None else {"missing": self.missing}
         return {
+            **ranks,
             "axes": [axis.tolist() for axis in self.axes],
             "table": self.table,
             "several": self.several,
@@ -103,7 +109,8 @@ def _grid(most: float, ratio: float, first: float = 1.0) -> NDArray[np.float64]:
 
 
 def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
-    """The step kernels over what steps of a scheduler can carry.
+    """The step kernels over what steps of a scheduler can carry; of data-parallel ranks, one rank's steps
+    where all others carry the same.
 
     Parameters
     ----------
@@ -120,26 +127,53 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
     tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
     past = _grid(longest, 2.0, 256.0)
     prompts = _grid(min(limits.sequences, 64), 1.5)[1:]
+    ranks = on.plan.dp
     table = np.empty((len(sequences), len(context), len(tokens), len(past)))
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
     n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
-    table[...] = kernels.mixed_time(*on.records, b, x, n, s)
-    table[:, :, 0] = kernels.decode_time(*on.records, b[..., 0, :], x[..., 0, :])
-    table[0] = kernels.prefill_time(*on.records, n[0], s[0])
+    table[...] = _mixed(on, ranks * b, x, ranks, n, s)
+    table[:, :, 0] = kernels.decode_time(*on.records, ranks * b[..., 0, :], x[..., 0, :])
+    table[0] = _prompts(on, ranks, n[0], s[0])
     table[0, :, 0] = table[0, :, 1]  # a step without anything is none
     some, k = np.meshgrid(
         np.maximum(tokens, 1.0), np.append(prompts, 2.0 * prompts[-1]), indexing="ij"
     )
-    one = kernels.prompts_time(*on.records, 1.0, some, 0.0)
-    many = kernels.prompts_time(*on.records, k, np.maximum(some / k, 1.0), 0.0)
+    one = kernels.prompts_time(*on.records, 1.0 * ranks, some, 0.0)
+    many = kernels.prompts_time(*on.records, k * ranks, np.maximum(some / k, 1.0), 0.0)
     several = np.where(k <= some, one - many, 0.0)
     # every captured size, and both sides of it, where nothing is padded
     dense = np.unique(
         [*sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.05)]
     )
     dense = dense[dense <= sequences[-1]]
-    decode = np.asarray(kernels.decode_time(*on.records, dense[:, None], context))
+    decode = np.asarray(kernels.decode_time(*on.records, ranks * dense[:, None], context))
     decode[0] = 0.0
     axes = (sequences, context, tokens, past, k[0].copy(), dense)
     table, several, decode = (np.ascontiguousarray(1e9 * t) for t in (table, several, decode))
-    return StepTable(axes, table, several, decode)
+    missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
+    return StepTable(axes, table, several, decode, missing)
+
+
+def _mixed(on: Deployment, batch: Any, context: Any, prompts: int, tokens: Any, past: Any) -> Any:
+    """Steps with so many equal prompts beside a decode batch [s]."""
+    if prompts == 1:
+        return kernels.mixed_time(*on.records, batch, context, tokens, past)
+    return kernels.mixed_prompts_time(*on.records, batch, context, 1.0 * prompts, tokens, past)
+
+
+def _prompts(on: Deployment, prompts: int, tokens: Any, past: Any) -> Any:
+    if prompts == 1:
+        return kernels.prefill_time(*on.records, tokens, past)
+    return kernels.prompts_time(*on.records, 1.0 * prompts, tokens, past)
+
+
+def _missing(
+    on: Deployment, ranks: int, sequences: NDArray[np.float64], tokens: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What a token takes off that other ranks do not have [ns], of steps in which one has a prompt."""
+    n, b = np.meshgrid(np.maximum(tokens, 1.0), sequences, indexing="ij")
+    context = 1.0  # experts do not see it
+    everywhere = _mixed(on, ranks * b, context, ranks, n, 0.0)
+    alone = _mixed(on, ranks * b, context, 1, n, 0.0)
+    each = np.maximum(everywhere - alone, 0.0) / ((ranks - 1) * n)
+    return np.ascontiguousarray(1e9 * each)

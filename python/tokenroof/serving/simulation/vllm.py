@@ -54,12 +54,14 @@ def _default(config: dict[str, Any], name: str, value: int) -> None:
 
 def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """As the compiled rules take it."""
-    given = {name: value for name, value in config.items() if name not in ("policy", "loop")}
+    apart = ("policy", "loop", "min_stats_update_interval_ms")
+    given = {name: value for name, value in config.items() if name not in apart}
     return {
         "long_prefill_token_threshold_adaptive": False,
         "prefill_schedule_interval": 1,
         **given,
         "engine": "vllm",
+        "report_ns": 1_000_000 * config["min_stats_update_interval_ms"],
         "watermark_blocks": int(config.get("watermark", 0.0) * config["num_blocks"]),
         "priority": config["policy"] == "priority",
         "asynchronous": config["loop"] == "async",
