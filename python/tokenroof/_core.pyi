@@ -67,6 +67,16 @@ def simulate_cash(
     threads: int,
     progress: Callable[[int, int], Any] | None = None,
 ) -> None: ...
+def split_power(
+    n: int,
+    value: NDArray[np.float64],
+    slope: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    power: NDArray[np.float64],
+    x: NDArray[np.float64],
+    price: NDArray[np.float64],
+) -> None: ...
 def philox_words(
     isa: str, counters: NDArray[np.uint32], key: NDArray[np.uint32], out: NDArray[np.uint32]
 ) -> None: ...

@@ -109,7 +109,13 @@ def test_allocation_of_power(power, floor, x, revenue, marginal):
     np.testing.assert_allclose(got.power_mw, x, rtol=1e-12)
     assert got.revenue_per_year == pytest.approx(revenue, rel=1e-12)
     assert got.marginal_value == pytest.approx(marginal, rel=1e-12)
-    assert got.to_frame().shape == (5, 4)
+    assert got.to_frame().shape == (5, 6)
+    best = 132451200 if marginal else 0.0
+    mu = [0, 113529600 - best, 132451200 - best, 170294400 - best, 141912000 - best]
+    np.testing.assert_allclose(
+        got.cap_value, [0, *np.maximum(mu[1:], 0.0)] if marginal == 0 else [0, 0, 0, *mu[3:]]
+    )
+    assert got.floor_cost[0] == pytest.approx(marginal)
 
 
 def test_a_fixed_split_earns_less():

@@ -10,13 +10,15 @@ import tokenroof as tr
 from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
 from tokenroof.economics.delivery import DeliveryOptions
+from tokenroof.economics.mix import MixLimits
 from tokenroof.economics.profit import ProfitOptions
 from tokenroof.mining import Chain
 
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
+FALLS = ec.DemandCurve(slope=1e-9)
 CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048)
-OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions}
+OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions, "best_mix": MixLimits}
 
 
 def one(name, *values):
@@ -74,7 +76,24 @@ CASES = {
                  {**one("site", ec.Site(power_w=400e6)), **one("tiers", TIERS[::-1]),
                   **one("supply", [1.2e6, 1e5]), **one("demand", [3e8, 3e7]),
                   "floors": [{"floors": [250.0, 0.0]}, {"floors": [250.0, 0.0], "split": [0.1, 0.9]}],
-                  **one("split", [0.5, 0.5])}, ()),
+                  **one("split", [0.5, 0.5]), **one("curves", [FALLS, None])}, ()),
+    "DemandCurve": ({"steps": [(1e8, 6.0)], "result": lambda **given: ec.DemandCurve(**given).revenue_per_s(6.0, 2e8)},
+                    {**one("steps", [(1e8, 5.0)]), "slope": [{"slope": 1e-9, "steps": ()}]}, ()),
+    "best_mix": ({"site": SITE, "tiers": TIERS, "supply": [[1.2e6, 1.2e5]],
+                  "result": lambda **given: fields(ec.best_mix(**given))},
+                 {**one("site", ec.Site(power_w=400e6)), **one("tiers", TIERS[::-1]),
+                  **one("supply", [[1.2e6, 1e5]]), **one("demand", [3e8, 3e7]), **one("floors", [100.0, 0.0]),
+                  **one("curves", [None, FALLS]),
+                  "devices_per_mw": [{"devices_per_mw": [[500, 700]], "devices_max": [2e5]}],
+                  "devices_max": [{"devices_per_mw": [[500, 700]], "devices_max": [2e5]}],
+                  "memory_per_mw": [{"memory_per_mw": [[1, 2]], "memory_max": 500.0}],
+                  "memory_max": [{"memory_per_mw": [[1, 2]], "memory_max": 500.0}]}, ()),
+    "allocation_sensitivity": ({"site": SITE, "tiers": TIERS, "supply": [1.2e6, 1.2e5], "demand": [3e8, 3.6e7],
+                                "result": lambda **given: [fields(x) for x in ec.allocation_sensitivity(**given)]},
+                               {**one("site", ec.Site(power_w=400e6)), **one("tiers", TIERS[::-1]),
+                                **one("supply", [1.2e6, 1e5]), **one("demand", [3e8, 3e7]),
+                                **one("floors", [250.0, 0.0]), **one("curves", [FALLS, None]),
+                                **one("change", 0.2)}, ()),
     "Market": ({**PRICES, "result": _market},
                {**one("hashprice", 60.0), **one("price_per_mtok", 3.0), **one("price_per_mtok_input", 1.0),
                 **one("price_per_kwh", 0.1), **one("mining_pue", 1.2), **one("utilization", 0.5)},
@@ -165,7 +184,7 @@ CASES = {
                     **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "ArmsRace", "Comparison", "Concentration", "Delivery", "Demand", "Issuance", "Ladder", "Offer", "Profit", "Quote", "Risk", "Rung", "Swing", "SECONDS_PER_YEAR",
+APART = {"Allocation", "ArmsRace", "Comparison", "Concentration", "Delivery", "Demand", "Issuance", "Ladder", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung", "Sensitivity", "Swing", "SECONDS_PER_YEAR",
          "gtc2026_tiers", "read_tiers"}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {

@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokenroof.economics.flows import SECONDS_PER_YEAR
+from tokenroof.economics.demand_curves import DemandCurve
+from tokenroof.economics.power_split import split_power
 from tokenroof.economics.site import Site
-from tokenroof.economics.tiers import Tier
-from tokenroof.support.arguments import real_numbers, shown
-from tokenroof.support.labels import refuse_labelled
+from tokenroof.economics.tier_uses import (
+    MTOK_PER_TOKEN_S_YEAR,
+    TierUse,
+    check_curves,
+    column,
+    tier_uses,
+)
+from tokenroof.economics.tiers import Tier, check_tiers
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-_MTOK_PER_TOKEN_S_YEAR = SECONDS_PER_YEAR / 1e6
+__all__ = ["Allocation", "allocate"]
+
 _ROUNDING = 1e-9  # by which sums of shares may miss what they were meant to be
 
 
@@ -38,7 +45,12 @@ class Allocation:
         What one more MW of IT power would earn; 0 if power is not short. A fixed split deals it out
         by its shares [$/(MW year)].
     value : ndarray
-        What a MW of each tier earns while the tier sells it [$/(MW year)].
+        What the first MW of each tier earns [$/(MW year)].
+    cap_value : ndarray
+        What one more MW of each tier would earn if its demand took more; 0 where demand is no limit
+        [$/(MW year)].
+    floor_cost : ndarray
+        What the next MW that a floor holds at a tier costs, against the best use [$/(MW year)].
     """
 
     tiers: tuple[str, ...]
@@ -46,6 +58,8 @@ class Allocation:
     revenue: NDArray[np.float64]
     marginal_value: float
     value: NDArray[np.float64]
+    cap_value: NDArray[np.float64]
+    floor_cost: NDArray[np.float64]
 
     @property
     def revenue_per_year(self) -> float:
@@ -60,25 +74,11 @@ class Allocation:
                 "power_mw": self.power_mw,
                 "value_per_mw_year": self.value,
                 "revenue_per_year": self.revenue,
+                "cap_value_per_mw_year": self.cap_value,
+                "floor_cost_per_mw_year": self.floor_cost,
             }
         )
         return frame
-
-
-def _column(name: str, value: ArrayLike | None, default: float, n: int) -> NDArray[np.float64]:
-    """One number per tier."""
-    if value is None:
-        return np.full(n, default)
-    refuse_labelled(name, value)
-    array = real_numbers(value)
-    if array is None:
-        raise TypeError(f"{name} is {shown(value)}; allowed: numbers >= 0, one for each tier")
-    if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
-    # an infinite default may be given too: demand without limit
-    if not (array >= 0).all() or (np.isinf(array).any() and np.isfinite(default)):
-        raise ValueError(f"{name} is {shown(value)}; allowed: finite numbers >= 0")
-    return array
 
 
 def allocate(
@@ -88,11 +88,13 @@ def allocate(
     demand: ArrayLike | None = None,
     floors: ArrayLike | None = None,
     split: ArrayLike | None = None,
+    curves: Sequence[DemandCurve | None] | None = None,
 ) -> Allocation:
     """The split of a site's power over tiers that earns most, or what a fixed split earns.
 
     Floors are given first, then power goes to the tiers in order of what a MW of them earns, up to
-    their demand: the fractional knapsack, which solves this linear programme exactly.
+    their demand: the fractional knapsack, which solves this linear programme exactly. Where a price
+    falls with what is sold, power flows until the next MW earns the same everywhere.
 
     Parameters
     ----------
@@ -100,7 +102,7 @@ def allocate(
         Its `it_power_w` is shared out, and earns in the part `utilization` of the year.
     tiers : sequence of Tier
     supply : array_like
-        Throughput of each tier per MW of IT power [token/(s MW)].
+        Throughput of each tier per MW of IT power [token/(s MW)]: `Delivery.supply`.
     demand : array_like, optional
         Most tokens that each tier can sell while the site works [token/s]; unlimited by default.
     floors : array_like, optional
@@ -108,6 +110,9 @@ def allocate(
     split : array_like, optional
         Shares of a fixed split such as ``[0.25, 0.25, 0.25, 0.25, 0]``: with it nothing is
         optimised, and power beyond a tier's demand earns nothing.
+    curves : sequence of DemandCurve or None, optional
+        How the price of each tier falls with what is sold of it; None: it stays. Demand is a limit all
+        the same.
 
     Returns
     -------
@@ -126,52 +131,70 @@ def allocate(
     >>> tiers = [Tier("a", 3.0), Tier("b", 45.0)]
     >>> allocate(site, tiers, supply=[1.2e6, 1.2e5], demand=[3e8, 3.6e7]).power_mw
     array([200., 300.])
+    >>> soft = [Tier("a", 6.0), Tier("b", 60.0)]
+    >>> falls = [DemandCurve(slope=7.5e-9), DemandCurve(slope=7.5e-7)]
+    >>> allocate(Site(power_w=1e9), soft, [5e5, 1e5], curves=falls).power_mw
+    array([640., 360.])
     """
     if not isinstance(site, Site):
         raise TypeError(f"site is {site!r}; allowed: a Site")
-    if not isinstance(tiers, Sequence) or not all(isinstance(tier, Tier) for tier in tiers):
-        raise TypeError(f"tiers is {tiers!r}; allowed: a sequence of Tier")
+    asked = check_tiers(tiers)
     if supply is None:
         raise TypeError("supply is None; allowed: numbers >= 0, one for each tier")
-    n, names = len(tiers), tuple(tier.name for tier in tiers)
-    rate = _column("supply", supply, 0.0, n)
-    sold, low = _column("demand", demand, np.inf, n), _column("floors", floors, 0.0, n)
-    price = np.array([tier.price_per_mtok for tier in tiers])
-    value = price * rate * _MTOK_PER_TOKEN_S_YEAR * site.utilization
+    n, names = len(asked), tuple(tier.name for tier in asked)
+    rate = column("supply", supply, 0.0, n)
+    sold, low = column("demand", demand, np.inf, n), column("floors", floors, 0.0, n)
+    uses = tier_uses(asked, rate, sold, check_curves(curves, n), site.utilization)
+    most = np.array([use.most for use in uses])
     with np.errstate(divide="ignore", invalid="ignore"):
-        most = np.where(rate > 0, sold / rate, 0.0)
+        most_sold = np.where(rate > 0, sold / rate, 0.0)
     power = site.it_power_w / 1e6
-    if low.sum() > power * (1.0 + _ROUNDING) or (low > most).any():
+    if low.sum() > power * (1.0 + _ROUNDING) or (low > most_sold).any():
         raise ValueError(f"floors is {floors!r}; allowed: within demand, {power:g} MW in all")
     if split is None:
-        x, marginal = _best(value, most, low, power)
+        x, marginal = _best(uses, low, power)
+        bound, price = x >= most, marginal
     else:
-        shares = _column("split", split, 0.0, n)
-        if shares.sum() > 1.0 + _ROUNDING:
-            raise ValueError(f"split sums to {shares.sum():g}; allowed: at most 1")
-        x = shares * power
-        marginal = float(np.sum(np.where(x < most, shares * value, 0.0)))
-        for tier, given, least in zip(names, x, low, strict=True):
-            if given < least * (1.0 - _ROUNDING):
-                raise ValueError(
-                    f"split gives {tier} {given:g} MW; allowed: at least its floor of {least:g} MW"
-                )
-    return Allocation(names, x, np.minimum(x, most) * value, marginal, value)
+        x = _dealt(names, column("split", split, 0.0, n), low, power)
+        marginal = float(
+            np.sum(x / power * [use.next(mw) for use, mw in zip(uses, x, strict=True)])
+        )
+        bound, price = x > most, 0.0
+    last = np.array([use.last for use in uses])
+    cap = np.where(bound & np.isfinite(sold), np.maximum(last - price, 0.0), 0.0)
+    held = np.array([use.next(mw) for use, mw in zip(uses, x, strict=True)])
+    cost = np.where((x <= low) & (split is None), np.maximum(marginal - held, 0.0), 0.0)
+    earned = np.array([use.earned(mw) for use, mw in zip(uses, x, strict=True)])
+    value = np.array([tier.price_per_mtok for tier in asked]) * rate
+    value = value * MTOK_PER_TOKEN_S_YEAR * site.utilization
+    return Allocation(names, x, earned, marginal, value, cap, cost)
+
+
+def _dealt(
+    names: Sequence[str], shares: NDArray[np.float64], low: NDArray[np.float64], power: float
+) -> NDArray[np.float64]:
+    """Power of each tier in a fixed split, which keeps the floors."""
+    if shares.sum() > 1.0 + _ROUNDING:
+        raise ValueError(f"split sums to {shares.sum():g}; allowed: at most 1")
+    x = shares * power
+    for tier, given, least in zip(names, x, low, strict=True):
+        if given < least * (1.0 - _ROUNDING):
+            raise ValueError(
+                f"split gives {tier} {given:g} MW; allowed: at least its floor of {least:g} MW"
+            )
+    return x
 
 
 def _best(
-    value: NDArray[np.float64], most: NDArray[np.float64], low: NDArray[np.float64], power: float
+    uses: Sequence[TierUse], low: NDArray[np.float64], power: float
 ) -> tuple[NDArray[np.float64], float]:
     """Power of each tier in the split that earns most, and what one more MW would earn."""
-    x = low.copy()
-    left = max(power - x.sum(), 0.0)
-    for i in np.argsort(-value, kind="stable"):
-        if value[i] <= 0:
-            break
-        room = most[i] - x[i]
-        take = min(room, left)
-        x[i] += take
-        left -= take
-        if take < room:  # this tier would take more
-            return x, float(value[i])
-    return x, 0.0
+    rows = np.array([part for use in uses for part in use.parts]).reshape(-1, 3)
+    owner = np.array([i for i, use in enumerate(uses) for _ in use.parts], dtype=int)
+    least, over = np.zeros(owner.size), low.copy()
+    for k, i in enumerate(owner):  # a floor holds a tier's first parts
+        least[k] = min(over[i], rows[k, 2])
+        over[i] -= least[k]
+    x, marginal = split_power(rows[:, 0], rows[:, 1], least, rows[:, 2], power - over.sum())
+    # what a floor holds beyond all that sells earns nothing
+    return np.bincount(owner, weights=x, minlength=len(uses)) + over, marginal
