@@ -46,11 +46,13 @@ struct Results {
     i64 *arrival_ns, *scheduled_ns, *first_token_ns, *last_token_ns;
     i32 *output_tokens, *cached_tokens, *cached_total, *preemptions, *replica;
     signed char* status;
+    double* joules; // or null: no energy
 };
 
 struct Row {
     i64 scheduled_ns, start_ns, end_ns;
     i32 replica, free_blocks, running, waiting, cached_hashes, tokens;
+    double joules;
 };
 struct RowEntry {
     i64 step, request, tokens, before;
@@ -71,6 +73,8 @@ struct Record {
 struct Totals {
     i64 steps = 0, tokens = 0, busy_ns = 0, end_ns = 0, preemptions = 0, counted_steps = 0;
     i64 peak_running = 0, peak_waiting = 0, least_free = never;
+    double busy_j = 0.0;
+    bool metered = false; // whether the engine knows the energy of its steps
     i64 dummy_rounds = 0; // of a group of ranks: that carried nothing
 
     void add(const Totals& t) {
@@ -78,6 +82,8 @@ struct Totals {
         counted_steps += t.counted_steps;
         tokens += t.tokens;
         busy_ns += t.busy_ns;
+        busy_j += t.busy_j;
+        metered = metered || t.metered;
         preemptions += t.preemptions;
         dummy_rounds += t.dummy_rounds;
         end_ns = end_ns > t.end_ns ? end_ns : t.end_ns;

@@ -20,6 +20,8 @@ Replica::Replica(const Config& config, const Surroundings& around)
     class_head_.assign(size, -1);
     class_tail_.assign(size, -1);
     wheel_.assign(std::bit_ceil(static_cast<u64>(around.most_outputs + 4)), -1);
+    totals_.metered = clock_.metered && !config_.in_group; // a group's step is not a rank's alone
+    if (totals_.metered) meter_.joules = out_.joules;
 }
 
 // The input processor's check, and what could never be held where that is asked for.
@@ -57,6 +59,7 @@ bool Replica::decide(i64 now, bool throttle) {
     batch.entries.clear();
     batch.number = ++batch_number_;
     load_ = Load{};
+    meter_.open();
     preempted_in_call_ = prefill_in_call_ = sampled_in_call_ = false;
     preempted_now_.clear();
     now_ = now;
@@ -131,23 +134,11 @@ void Replica::note(i64 now, i64 start, const Batch& batch) {
     record_->rows.push_back({now, start, end, number_, static_cast<i32>(free_blocks()),
                              static_cast<i32>(running_), static_cast<i32>(waiting_.size()),
                              static_cast<i32>(tracking_ ? pool_.distinct() : 0),
-                             static_cast<i32>(load_.tokens)});
+                             static_cast<i32>(load_.tokens), load_.tokens > 0 ? step_j_.all() : 0.0});
     if (record_->entries_wanted)
         for (const Entry& e : batch.entries)
             record_->entries.push_back({step, e.request, e.tokens, e.before});
     for (const i32 request : preempted_now_) record_->preempted.push_back({step, request});
-}
-
-void Replica::count(const Sequence& s, i64 tokens, i64 before) {
-    load_.tokens += tokens;
-    if (before >= s.prompt) {
-        ++load_.generating;
-        load_.context += before + tokens;
-    } else {
-        ++load_.prompts;
-        load_.prompt_tokens += tokens;
-        load_.prompt_keys += tokens * (2 * before + tokens);
-    }
 }
 
 // --- the waiting queue --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include "simulate/blocks.hpp"
 #include "simulate/engine.hpp"
 #include "simulate/extents.hpp"
+#include "simulate/meter.hpp"
 #include "simulate/records.hpp"
 #include "simulate/step_clock.hpp"
 #include "simulate/waiting.hpp"
@@ -34,6 +35,7 @@ struct Sequence {
     i32 class_next = -1, class_previous = -1; // of those that need a block at the same ticks
     Chain chain;
     std::vector<i32> blocks;
+    double mark = 0.0; // of the meter, where it joined
 };
 
 struct Entry {
@@ -101,6 +103,8 @@ class Replica final : public Rank {
     void append(i32 slot);
     void unlink(i32 slot);
     void count(const Sequence& s, i64 tokens, i64 before);
+    i64 take_time();
+    void pay(const Joules& step);
 
     // replica_exact.cpp
     void running_exact(Budget& budget, Batch& batch);
@@ -162,6 +166,8 @@ class Replica final : public Rank {
     i64 now_ = 0, batch_number_ = 0, last_end_ = 0;
     Load load_;
     i64 executed_ = 0, last_prefill_ = 0; // of the prefill interval
+    Meter meter_;
+    Joules step_j_;
     i64 fruitless_ = 0;                   // preemptions since the last token that was sampled
     bool capacity_bound_ = false, prefill_in_call_ = false, sampled_in_call_ = false;
     std::vector<i32> preempted_now_;

@@ -17,7 +17,7 @@ void Replica::schedule(i64 now) {
 bool Replica::call(i64 now) {
     if (!decide(now, false)) return false;
     const i64 start = std::max(now, last_end_);
-    commit(start, start + clock_.duration(load_));
+    commit(start, start + take_time());
     return true;
 }
 
@@ -33,6 +33,7 @@ void Replica::coast(i64 until) {
     Batch& oldest = queue_[0];
     Batch& newest = queue_[depth - 1];
     load_ = Load{};
+    meter_.open();
     load_.tokens = load_.generating = steady_;
     i64 steps = 0;
     for (; steps < most_coasting && oldest.end_ns < until; ++steps) {
@@ -48,7 +49,7 @@ void Replica::coast(i64 until) {
         }
         contexts_ += steady_;
         load_.context = contexts_;
-        const i64 duration = clock_.duration(load_);
+        const i64 duration = take_time();
         totals_.busy_ns += duration;
         oldest.end_ns = newest.end_ns; // of a loop that holds two batches; else the same one
         oldest.tick = newest.tick;

@@ -61,7 +61,7 @@ void Replica::make_room_counted() {
             s.known = s.computed + 1 - in;
             drop_from_wheel(slot, tick_ - 2 + s.total - s.computed);
             entered_by(s);
-            if (steady) leave(s, s.computed);
+            if (steady) meter_.settle(s.request, s.mark), leave(s, s.computed);
             --draining_;
             asked = steady && s.computed % size == 0;
             if (in)
@@ -194,6 +194,8 @@ void Replica::join(i32 slot, i64 tick) {
     s.joined = tick;
     ++steady_;
     contexts_ += s.computed;
+    s.mark = meter_.sum;
+    if (meter_.joules && tick > tick_) meter_.joined.push_back(slot);
     i32& bucket = wheel_[(tick - 1 + s.total - 1 - s.computed) & (wheel_.size() - 1)];
     s.wheel_next = bucket;
     bucket = slot;
@@ -224,7 +226,10 @@ void Replica::leave(Sequence& s, i64 computed) {
 // Whoever got its last token leaves the counters; it runs until the token is delivered.
 void Replica::end_tick(i64 tick) {
     for (i32 slot = wheel_[tick & (wheel_.size() - 1)]; slot >= 0; slot = sequences_[slot].wheel_next)
-        if (sequences_[slot].kind == Sequence::steady) leave(sequences_[slot], sequences_[slot].total - 1);
+        if (Sequence& s = sequences_[slot]; s.kind == Sequence::steady) {
+            if (meter_.joules) meter_.left.push_back({s.request, s.mark});
+            leave(s, s.total - 1);
+        }
 }
 
 void Replica::process_counted(Batch& batch, std::vector<i32>& ended) {
@@ -330,6 +335,7 @@ void Replica::to_exact() {
         const bool in = own || (flying && s.kind != Sequence::prefilling &&
                                 (s.kind == Sequence::draining || s.joined <= flying->tick));
         const i64 tokens = own ? s.last_tokens : 1;
+        if (s.kind == Sequence::steady) meter_.settle(s.request, s.mark);
         if (in) flying->entries.push_back({slot, s.request, s.kind != Sequence::prefilling, tokens, 0});
         if (s.kind != Sequence::prefilling) {
             s.computed = s.kind == Sequence::draining ? s.total - 1 : s.start + tick_ - s.joined;

@@ -53,6 +53,8 @@ void read_clock(Run& run, const py::dict& d) {
         clock.fixed_ns = py::cast<i64>(d["fixed_ns"]);
         clock.per_token_ns = py::cast<i64>(d["per_token_ns"]);
         clock.per_context_token_ns = py::cast<i64>(d["per_context_token_ns"]);
+        clock.line_watts = py::cast<double>(d["watts"]);
+        clock.metered = clock.line_watts == clock.line_watts; // NaN: not known
         return;
     }
     i64 size = 1;
@@ -76,6 +78,12 @@ void read_clock(Run& run, const py::dict& d) {
     if (d.contains("missing")) clock.missing = plane("missing", 2, 0);
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
+    if (!d.contains("table_j")) return;
+    clock.metered = true;
+    clock.table_j = numbers<double>(run, d, "table_j", size, false);
+    clock.several_j = plane("several_j", 2, 4);
+    clock.decode_j = plane("decode_j", 5, 1);
+    clock.idle_watts = py::cast<double>(d["idle_watts"]);
 }
 
 void read_requests(Run& run, const py::dict& d) {
@@ -112,6 +120,7 @@ void read_results(Run& run, const py::dict& d) {
     TR_OUT(i32, preemptions)
     TR_OUT(i32, replica)
     TR_OUT(signed char, status)
+    TR_OUT(double, joules)
 #undef TR_OUT
 }
 
@@ -122,6 +131,7 @@ void clear(Run& run) {
         r.arrival_ns[i] = r.scheduled_ns[i] = r.first_token_ns[i] = r.last_token_ns[i] = -1;
         r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.preemptions[i] = 0;
         r.replica[i] = -1;
+        r.joules[i] = 0.0;
         r.status[i] = simulate::waiting_for_arrival;
     }
     run.record.rows.clear();
@@ -171,13 +181,19 @@ py::dict outcome_of(const Run& run) {
     const simulate::Totals& t = run.totals;
     py::dict out;
     py::array_t<i64> rows({static_cast<py::ssize_t>(run.record.rows.size()), py::ssize_t(9)});
+    py::array_t<double> joules(static_cast<py::ssize_t>(run.record.rows.size()));
     i64* to = rows.mutable_data();
+    double* energy = joules.mutable_data();
     for (const simulate::Row& r : run.record.rows) {
         const i64 row[9] = {r.scheduled_ns, r.start_ns, r.end_ns,        r.replica, r.free_blocks,
                             r.running,      r.waiting,  r.cached_hashes, r.tokens};
         to = std::copy(std::begin(row), std::end(row), to);
+        *energy++ = r.joules;
     }
     out["rows"] = rows;
+    out["row_joules"] = joules;
+    out["busy_j"] = t.busy_j;
+    out["metered"] = t.metered;
     out["entries"] = table_of<simulate::RowEntry, 4>(run.record.entries);
     out["preempted"] = table_of<simulate::RowVictim, 2>(run.record.preempted);
     out["ending"] = static_cast<int>(run.ending);

@@ -14,6 +14,12 @@ struct Load {
     i64 tokens = 0, generating = 0, context = 0, prompts = 0, prompt_tokens = 0, prompt_keys = 0;
 };
 
+// What a step draws: its sequences past their prompt alone, and what prompts add to them [J].
+struct Joules {
+    double generating = 0.0, prompts = 0.0;
+    double all() const { return generating + prompts; }
+};
+
 // A line for tests, or a table of the step kernels over (sequences, mean context, prompt tokens, cached
 // tokens before them), and over (prompt tokens, prompts) what it takes off that they are several: linear
 // between points along each axis, and beyond the last.
@@ -25,13 +31,20 @@ struct StepClock {
     const double* decode = nullptr; // without prompts, over more numbers of sequences, and contexts
     std::vector<double> padded;     // sizes of CUDA graphs, ascending; none: no padding
     i64 host_ns = 0;
+    // Energy: none where this is false. The same over joules as over times; of a line its watts.
+    bool metered = false;
+    const double *table_j = nullptr, *several_j = nullptr, *decode_j = nullptr;
+    double line_watts = 0.0, idle_watts = 0.0; // the latter of a replica in which nothing runs
     // of ranks that share experts: what each token takes off that other ranks have less than the slowest, over
     // its prompt tokens and sequences
     const double* missing = nullptr;
 
-    i64 duration(const Load& load) const {
-        if (!table) return line(load);
-        return host_ns + std::llround(time(load, padding(load.tokens)));
+    i64 duration(const Load& load, Joules* out = nullptr) const {
+        if (!table) {
+            if (out) share_line(load, line_watts * static_cast<double>(line(load)) / 1e9, *out);
+            return line(load);
+        }
+        return host_ns + std::llround(time(load, padding(load.tokens), out));
     }
 
     // A step of ranks that meet at the experts: the slowest one's. Where all run captured graphs, all are
@@ -56,9 +69,10 @@ struct StepClock {
         }
         const i64 fewer = static_cast<i64>(ranks.size()) * whose->tokens - total;
         if (!captured && fewer > 0)
-            longest -= static_cast<double>(fewer) * plane(missing, axis[2], axis[0],
-                                                          static_cast<double>(whose->prompt_tokens),
-                                                          static_cast<double>(whose->generating));
+            longest -= static_cast<double>(fewer) *
+                       Cell(axis[2], axis[0], static_cast<double>(whose->prompt_tokens),
+                            static_cast<double>(whose->generating))
+                           .of(missing);
         return host_ns + std::llround(longest);
     }
 
@@ -68,16 +82,31 @@ struct StepClock {
     }
 
     // By the table [ns]. What pads a captured graph is computed like a sequence without a context.
-    double time(const Load& load, double pads) const {
+    double time(const Load& load, double pads, Joules* out = nullptr) const {
         const double sequences = static_cast<double>(load.generating) + pads;
         const double mean = load.generating ? static_cast<double>(load.context) / sequences : 0.0;
-        if (load.prompts == 0) return plane(decode, axis[5], axis[1], sequences, mean);
+        if (load.prompts == 0) {
+            const Cell cell(axis[5], axis[1], sequences, mean);
+            if (out) *out = {cell.of(decode_j) + resting(), 0.0};
+            return cell.of(decode);
+        }
         const auto prompts = static_cast<double>(load.prompts),
                    tokens = static_cast<double>(load.prompt_tokens);
         const double past = 0.5 * (static_cast<double>(load.prompt_keys) / tokens - tokens / prompts);
         const double at[4] = {sequences, mean, tokens, past > 0.0 ? past : 0.0};
-        return interpolate(at) -
-               (load.prompts > 1 ? plane(several, axis[2], axis[4], tokens, prompts) : 0.0);
+        const Corner corner(axis, at);
+        double ns = corner.of(table), joules = out ? corner.of(table_j) + resting() : 0.0;
+        if (load.prompts > 1) {
+            const Cell cell(axis[2], axis[4], tokens, prompts);
+            ns -= cell.of(several);
+            if (out) joules -= cell.of(several_j);
+        }
+        if (out) {
+            const double own = load.generating ? Cell(axis[5], axis[1], sequences, mean).of(decode_j) : 0.0;
+            out->generating = own < joules ? own : joules;
+            out->prompts = joules - out->generating;
+        }
+        return ns;
     }
 
     // Tokens that a captured graph computes beyond those that are there.
@@ -95,40 +124,57 @@ struct StepClock {
         return padded[low] - n;
     }
 
-    double interpolate(const double* at) const {
+    // While the host has not started it [J].
+    double resting() const { return 1e-9 * idle_watts * static_cast<double>(host_ns); }
+
+    // A token's part for each sequence past its prompt; all where there is no prompt.
+    static void share_line(const Load& load, double joules, Joules& out) {
+        const double share = static_cast<double>(load.generating) / static_cast<double>(load.tokens);
+        out.generating = load.prompts ? joules * share : joules;
+        out.prompts = joules - out.generating;
+    }
+
+    // A place among four axes.
+    struct Corner {
         std::size_t offset[4], stride[4];
         double part[4];
-        std::size_t size = 1;
-        for (int k = 3; k >= 0; --k) {
-            stride[k] = size;
-            size *= axis[k].size();
-            place(axis[k], at[k], offset[k], part[k]);
+        Corner(const std::vector<double>* axis, const double* at) {
+            std::size_t size = 1;
+            for (int k = 3; k >= 0; --k) {
+                stride[k] = size;
+                size *= axis[k].size();
+                place(axis[k], at[k], offset[k], part[k]);
+            }
         }
-        return part_of(offset, stride, part, 0, 0);
-    }
+        double of(const double* table) const { return part_of(table, 0, 0); }
+        // Over the axes from k on; what has no part is not read: most steps carry no prompt.
+        double part_of(const double* table, int k, std::size_t index) const {
+            if (k == 4) return table[index];
+            index += offset[k] * stride[k];
+            const double low = part_of(table, k + 1, index);
+            if (part[k] == 0.0) return low;
+            const double high = part_of(table, k + 1, index + stride[k]);
+            return low + part[k] * (high - low);
+        }
+    };
 
-    // Over the axes from k on; what has no part is not read: most steps carry no prompt.
-    double part_of(const std::size_t* offset, const std::size_t* stride, const double* part, int k,
-                   std::size_t index) const {
-        if (k == 4) return table[index];
-        index += offset[k] * stride[k];
-        const double low = part_of(offset, stride, part, k + 1, index);
-        if (part[k] == 0.0) return low;
-        const double high = part_of(offset, stride, part, k + 1, index + stride[k]);
-        return low + part[k] * (high - low);
-    }
-
-    static double plane(const double* table, const std::vector<double>& rows,
-                        const std::vector<double>& columns, double row, double column) {
-        std::size_t i, j;
+    // A place among two.
+    struct Cell {
+        std::size_t at, next;
         double u, v;
-        place(rows, row, i, u);
-        place(columns, column, j, v);
-        const double* at = table + i * columns.size() + j;
-        const double* next = at + columns.size();
-        const double low = at[0] + v * (at[1] - at[0]), high = next[0] + v * (next[1] - next[0]);
-        return low + u * (high - low);
-    }
+        Cell(const std::vector<double>& rows, const std::vector<double>& columns, double row, double column) {
+            std::size_t i, j;
+            place(rows, row, i, u);
+            place(columns, column, j, v);
+            at = i * columns.size() + j;
+            next = at + columns.size();
+        }
+        double of(const double* table) const {
+            const double low = table[at] + v * (table[at + 1] - table[at]);
+            const double high = table[next] + v * (table[next + 1] - table[next]);
+            return low + u * (high - low);
+        }
+    };
 
     static void place(const std::vector<double>& axis, double x, std::size_t& offset, double& part) {
         std::size_t low = 0, high = axis.size() - 2;

@@ -101,7 +101,7 @@ def run(arguments: Namespace) -> int:
     loads = [_load(arguments, arguments.seed + i) for i in range(arguments.seeds)]
     runs: list[Simulation] = serving.simulate(
         device, model, plan, loads, scheduler, replicas=arguments.replicas,
-        fidelity=arguments.fidelity,
+        fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
     )  # type: ignore[assignment]  # fmt: skip
     slo = None
     if arguments.slo_ttft is not None or arguments.slo_tpot is not None:
@@ -114,7 +114,7 @@ def run(arguments: Namespace) -> int:
         from tokenroof import plot
 
         title = f"{model.name} on {device.name}, {plan.label()}: {first.verdict}"
-        plot.timeline(serving.series(first.requests), title).write_html(arguments.plot)
+        plot.timeline(first.series(), title).write_html(arguments.plot)
     about = {"device": device.name, "model": model.name, "plan": plan.label()}
     if arguments.json:
         emit({
@@ -150,6 +150,11 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
         f"tok/s over {si(found['duration_s'], 's')}; {found['preemptions']:g} preemptions, "
         f"{100 * found['cached_share']:.3g} % of prompt tokens from the cache"
     )
+    if "joules_per_request" in found:
+        say(
+            f"{short(found['joules_per_request'])} J a request, "
+            f"{short(found['joules_per_output_token'])} J an output token; {si(found['watts'], 'W')}"
+        )
     if "goodput" in found:
         share = 100 * found["goodput_share"]
         say(f"goodput {short(found['goodput'])} requests/s: {share:.3g} % meet every bound")

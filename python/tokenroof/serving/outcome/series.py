@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.serving.outcome.times import done
-from tokenroof.support.arguments import finite_number, is_integer, reals, shown
+from tokenroof.support.arguments import count, finite_number, is_integer, reals, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,6 +34,8 @@ def series(
     steps: NDArray[Any] | None = None,
     blocks: int | None = None,
     joules: ArrayLike | None = None,
+    idle_watts: float = 0.0,
+    replicas: int = 1,
 ) -> NDArray[Any]:
     """Time series of a run, exact means over intervals.
 
@@ -44,11 +46,16 @@ def series(
     interval_s : float, optional
         Length of an interval [s]; a 200th of the run by default.
     steps : structured ndarray, optional
-        ``start_ns``, ``end_ns`` and ``free_blocks`` of each step, as `simulate` records them.
+        ``start_ns``, ``end_ns`` and ``free_blocks`` of each step, as `simulate` records them; ``replica``,
+        where there are several.
     blocks : int, optional
-        Blocks of the cache, for ``kv_share`` [1].
+        Blocks of a replica's cache, for ``kv_share``, the mean over replicas [1].
     joules : array_like, optional
-        Energy of each step, for ``watts`` [J].
+        Energy of each step, for ``watts``, the sum over replicas [J].
+    idle_watts : float
+        What a replica draws between its steps [W].
+    replicas : int
+        How many there are [1].
 
     Returns
     -------
@@ -92,7 +99,10 @@ def series(
     out["waiting"] = np.diff(waited - ran) / length
     out["running"] = np.diff(ran - over) / length
     out["output_tokens"] = _tokens(served, zero, edges) / length
-    out["kv_share"], out["watts"] = _of_steps(steps, blocks, joules, zero, edges)
+    if steps is not None and len(steps):
+        _add_steps(out, steps, blocks, joules, zero, edges, idle_watts, count("replicas", replicas))
+    else:
+        out["kv_share"] = out["watts"] = np.nan
     return out
 
 
@@ -122,32 +132,39 @@ def _tokens(served: NDArray[Any], zero: int, edges: NDArray[Any]) -> NDArray[Any
     return found
 
 
-def _of_steps(
-    steps: NDArray[Any] | None,
+def _add_steps(
+    out: NDArray[Any],
+    steps: NDArray[Any],
     blocks: int | None,
     joules: ArrayLike | None,
     zero: int,
     edges: NDArray[Any],
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    nothing = np.full(len(edges) - 1, np.nan)
-    if steps is None or not len(steps):
-        return nothing, nothing
-    start, end = ((steps[name] - zero) * 1e-9 for name in ("start_ns", "end_ns"))
-    share, watts = nothing, nothing
-    if blocks is not None:
-        if not is_integer(blocks) or blocks < 1:
-            raise ValueError(f"blocks is {shown(blocks)}; allowed: whole numbers from 1")
-        held = 1.0 - steps["free_blocks"] / blocks
-        lasting = np.append(start[1:], end[-1]) - start  # until the next step
-        share = _mean_over(start, lasting, held * lasting, edges) / np.diff(edges)
-    if joules is not None:
-        energy = reals("joules", joules)
-        if energy.shape != start.shape:
-            raise ValueError(
-                f"joules have shape {energy.shape}; allowed: {start.shape}, one a step"
-            )
-        watts = _mean_over(start, end - start, energy, edges) / np.diff(edges)
-    return share, watts
+    idle_watts: float,
+    replicas: int,
+) -> None:
+    """Memory and watts of the steps of each replica."""
+    if blocks is not None and (not is_integer(blocks) or blocks < 1):
+        raise ValueError(f"blocks is {shown(blocks)}; allowed: whole numbers from 1")
+    energy = None if joules is None else reals("joules", joules)
+    if energy is not None and energy.shape != steps.shape:
+        raise ValueError(f"joules have shape {energy.shape}; allowed: {steps.shape}, one a step")
+    rest = finite_number("idle_watts", idle_watts)
+    length = np.diff(edges)
+    out["kv_share"] = np.nan if blocks is None else 0.0
+    out["watts"] = np.nan if energy is None else rest * replicas
+    whose = steps["replica"] if "replica" in (steps.dtype.names or ()) else np.zeros(len(steps))
+    for k in np.unique(whose):
+        own = whose == k
+        start, end = ((steps[name][own] - zero) * 1e-9 for name in ("start_ns", "end_ns"))
+        if blocks is not None:
+            held = 1.0 - steps["free_blocks"][own] / blocks
+            lasting = np.append(start[1:], end[-1]) - start  # until the next step
+            share = _mean_over(start, lasting, held * lasting, edges) / length
+            out["kv_share"] += share / replicas
+        if energy is not None:
+            busy = _mean_over(start, end - start, end - start, edges) / length
+            watts = _mean_over(start, end - start, energy[own], edges) / length
+            out["watts"] += watts - rest * busy
 
 
 def _mean_over(

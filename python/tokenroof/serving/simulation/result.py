@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.serving.outcome.series import series
 from tokenroof.serving.outcome.summary import summary
 from tokenroof.serving.outcome.verdict import verdict
+from tokenroof.serving.simulation.energy import energy_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,14 +41,15 @@ RECORD = np.dtype(
     [(name, np.int64) for name in ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")]
     + [(name, np.float64) for name in ("arrival_s", "scheduled_s", "first_token_s", "last_token_s")]
     + [(name, np.int32) for name in ("input_tokens", "output_tokens", "cached_tokens", "cached_total")]
-    + [("preemptions", np.int32), ("replica", np.int32), ("status", "U10")]
+    + [("preemptions", np.int32), ("replica", np.int32), ("status", "U10"), ("joules", np.float64)]
 )  # fmt: skip
 STEP_FIELDS = (
     "scheduled_ns", "start_ns", "end_ns", "replica", "free_blocks", "running", "waiting",
     "cached_hashes", "tokens",
 )  # fmt: skip
 ENTRY_FIELDS = ("step", "request", "tokens", "before")
-_STEP = np.dtype([(name, np.int64) for name in STEP_FIELDS])
+_PLAIN_STEP = np.dtype([(name, np.int64) for name in STEP_FIELDS])
+_STEP = np.dtype([*((name, np.int64) for name in STEP_FIELDS), ("joules", np.float64)])
 _ENTRY = np.dtype([(name, np.int64) for name in ENTRY_FIELDS])
 _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
 
@@ -64,12 +67,17 @@ class Simulation:
         A record per request, `RECORD`: ``arrival_s``, ``scheduled_s`` (first), ``first_token_s``,
         ``last_token_s``, the same in whole nanoseconds, ``input_tokens``, ``output_tokens`` (delivered),
         ``cached_tokens`` (of the prompt, at first admission), ``cached_total`` (over all admissions),
-        ``preemptions``, ``replica``, ``status`` ("done", "rejected", "stuck", "unfinished").
+        ``preemptions``, ``replica``, ``status`` ("done", "rejected", "stuck", "unfinished"), ``joules``
+        (its part of the energy of its steps; NaN where the power is not known).
     steps, entries, preempted : ndarray
         With ``record_steps``: a row per call of the scheduler that scheduled tokens or preempted
-        somebody; who got how many tokens, with so many before, in the order decided; who was preempted.
+        somebody, with its ``joules``; who got how many tokens, with so many before, in the order decided;
+        who was preempted.
     totals : dict
         Steps, tokens, busy and end [ns], preemptions, and how the run ended.
+    energy : Energy
+        What the boards of all replicas drew; NaN where the power is not known.
+    replicas : int
     scheduler : Scheduler
     config : dict
         The scheduler's knobs as they were played.
@@ -82,15 +90,18 @@ class Simulation:
         scheduler: Scheduler,
         config: Mapping[str, Any],
         limits: Limits,
+        idle_watts: float = np.nan,
+        replicas: int = 1,
     ) -> None:
         self.requests, self.scheduler, self.config = requests, scheduler, dict(config)
-        self._limits = limits
-        self.steps = _rows(outcome["rows"], _STEP)
+        self._limits, self.replicas = limits, replicas
+        self.steps = _steps(outcome["rows"], outcome["row_joules"], idle_watts)
         self.entries = _rows(outcome["entries"], _ENTRY)
         self.preempted = _rows(outcome["preempted"], _VICTIM)
-        plain = ("rows", "entries", "preempted", "ending")
+        plain = ("rows", "entries", "preempted", "ending", "row_joules", "metered")
         self.totals = {name: value for name, value in outcome.items() if name not in plain}
         self.totals["ending"] = _ENDINGS[outcome["ending"]]
+        self.energy = energy_of(requests, outcome, idle_watts, replicas)
 
     def __len__(self) -> int:
         return len(self.requests)
@@ -123,8 +134,29 @@ class Simulation:
     def summary(
         self, slo: SLO | None = None, percentiles: Sequence[float] = (50.0, 90.0, 99.0)
     ) -> dict[str, Any]:
-        """Percentiles of what users saw, and rates: `tokenroof.serving.summary` of the requests."""
-        return summary(self.requests, slo, percentiles)
+        """Percentiles of what users saw, rates and joules: `tokenroof.serving.summary` of the requests.
+
+        Beside it ``watts``: the mean power of all replicas [W].
+        """
+        joules = self.energy.joules
+        known = joules if np.isfinite(joules) else None
+        return {
+            **summary(self.requests, slo, percentiles, energy_j=known),
+            **({} if known is None else {"watts": self.energy.watts}),
+        }
+
+    def series(self, interval_s: float | None = None) -> NDArray[Any]:
+        """Course of time: `tokenroof.serving.series`, with memory and watts where steps were recorded.
+
+        ``kv_share`` is the mean over replicas, ``watts`` the sum over them, idle ones counted.
+        """
+        if not len(self.steps):
+            return series(self.requests, interval_s)
+        known = np.isfinite(self.energy.idle_watts)
+        return series(
+            self.requests, interval_s, self.steps, self.config["num_blocks"] - 1,
+            self.steps["joules"] if known else None, self.energy.idle_watts if known else 0.0, self.replicas,
+        )  # fmt: skip
 
     def _mean_queue(self) -> float:
         began = self.requests["scheduled_ns"] >= 0
@@ -146,15 +178,30 @@ def _rows(table: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(table).view(dtype)[:, 0] if len(table) else np.empty(0, dtype)
 
 
+def _steps(
+    table: NDArray[np.int64], joules: NDArray[np.float64], idle_watts: float
+) -> NDArray[Any]:
+    """Steps as records, with their energy where it is known."""
+    plain = _rows(table, _PLAIN_STEP)
+    steps = np.empty(len(plain), _STEP)
+    for name in STEP_FIELDS:
+        steps[name] = plain[name]
+    steps["joules"] = joules if np.isfinite(idle_watts) else np.nan
+    return steps
+
+
 def outputs_for(n: int) -> dict[str, NDArray[Any]]:
     """Room for what a run writes, an entry a request."""
     out: dict[str, NDArray[Any]] = {name: np.empty(n, np.int64) for name in _TIMES}
     out.update({name: np.empty(n, np.int32) for name in _COUNTS})
     out["status"] = np.empty(n, np.int8)
+    out["joules"] = np.empty(n, np.float64)
     return out
 
 
-def collect(requests: Requests, out: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+def collect(
+    requests: Requests, out: Mapping[str, NDArray[Any]], metered: bool = False
+) -> NDArray[Any]:
     """The record per request of what a run wrote."""
     records = np.empty(len(requests), RECORD)
     for name in _TIMES:
@@ -165,5 +212,6 @@ def collect(requests: Requests, out: Mapping[str, NDArray[Any]]) -> NDArray[Any]
     for name in _COUNTS:
         records[name] = out[name]
     records["input_tokens"] = requests.input_tokens
+    records["joules"] = out["joules"] if metered else np.nan
     records["status"] = np.array(STATUS, "U10")[out["status"]]
     return records

@@ -149,6 +149,7 @@ def simulate(
         _check_blocks(load, limits)
     shared = _shared(on, engine, config, loads, options)
     outputs = [outputs_for(len(load)) for load in loads]
+    idle = float(shared["clock"]["idle_watts"])
     runs = [
         {**shared, "requests": _packed(load), "results": out}
         for load, out in zip(loads, outputs, strict=True)
@@ -157,9 +158,17 @@ def simulate(
     with ThreadPoolExecutor(
         min(workers, max(len(loads), 1))
     ) as pool:  # NumPy's copies hold no lock
-        records = list(pool.map(collect, loads, outputs))
+        records = list(pool.map(collect, loads, outputs, [bool(o["metered"]) for o in outcomes]))
     found = [
-        Simulation(record, outcome, engine, config, limits)
+        Simulation(
+            record,
+            outcome,
+            engine,
+            config,
+            limits,
+            idle if outcome["metered"] else np.nan,
+            shared["replicas"] * shared["config"]["ranks"],
+        )
         for record, outcome in zip(records, outcomes, strict=True)
     ]
     return found if many else found[0]

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.support.arguments import is_integer
+from tokenroof.serving.simulation.energy import step_joules
+from tokenroof.support.arguments import finite_number, is_integer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.limits import Limits
+
+_JOULES = ("table_j", "several_j", "decode_j")
 
 __all__ = ["StepTable", "StepTime", "step_table"]
 
@@ -32,11 +35,14 @@ class StepTime:
     per_context_token_ns : int
         Of each token in the contexts of those sequences that are past their prompt, the new token
         among them [ns].
+    watts, idle_watts : float, optional
+        What a replica draws in a step and between steps [W]; energy is not known without.
 
     Raises
     ------
     ValueError
-        For what is no whole number of zero and more.
+        For a time that is no whole number of zero and more, watts that are negative, or one of the two
+        without the other.
 
     Examples
     --------
@@ -47,6 +53,8 @@ class StepTime:
     fixed_ns: int
     per_token_ns: int = 0
     per_context_token_ns: int = 0
+    watts: float | None = None
+    idle_watts: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("fixed_ns", "per_token_ns", "per_context_token_ns"):
@@ -54,10 +62,22 @@ class StepTime:
             if not is_integer(value) or not 0 <= value <= 10**15:
                 raise ValueError(f"{name} is {value!r}; allowed: whole numbers from 0 to 10**15")
             object.__setattr__(self, name, int(value))
+        if (self.watts is None) != (self.idle_watts is None):
+            raise ValueError(
+                f"watts is {self.watts!r} with idle_watts {self.idle_watts!r}; allowed: both or none"
+            )
+        for name in ("watts", "idle_watts"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, finite_number(name, getattr(self, name)))
 
     def clock(self) -> dict[str, Any]:
         """As the compiled simulator takes it."""
-        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+        times = ("fixed_ns", "per_token_ns", "per_context_token_ns")
+        return {
+            **{name: getattr(self, name) for name in times},
+            "watts": np.nan if self.watts is None else self.watts,
+            "idle_watts": np.nan if self.idle_watts is None else self.idle_watts,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +95,10 @@ class StepTable:
         Over tokens and prompts, what it takes off that they are several [ns].
     decode : ndarray
         Time without prompts, over sequences and mean context [ns].
+    joules : tuple of ndarray
+        `table`, `several` and `decode` once more, of the energy of the boards of a replica [J].
+    idle_watts : float
+        What they draw while nothing runs [W]; NaN, with all joules, where the device's power is unknown.
     missing : ndarray, optional
         Of ranks that share experts: over tokens of prompts and sequences of one, what each token takes off
         that other ranks have fewer [ns].
@@ -84,6 +108,8 @@ class StepTable:
     table: NDArray[np.float64]
     several: NDArray[np.float64]
     decode: NDArray[np.float64]
+    joules: tuple[NDArray[np.float64], ...]
+    idle_watts: float
     missing: NDArray[np.float64] | None = None
 
     def clock(self, limits: Limits) -> dict[str, Any]:
@@ -97,6 +123,10 @@ class StepTable:
             "decode": self.decode,
             "padded": limits.graphs.tolist(),
             "host_ns": limits.host_ns,
+            "idle_watts": self.idle_watts,
+            **(
+                dict(zip(_JOULES, self.joules, strict=True)) if np.isfinite(self.idle_watts) else {}
+            ),
         }
 
 
@@ -149,9 +179,11 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
     decode = np.asarray(kernels.decode_time(*on.records, ranks * dense[:, None], context))
     decode[0] = 0.0
     axes = (sequences, context, tokens, past, k[0].copy(), dense)
-    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in (table, several, decode))
+    times = (table, several, decode)
+    joules, idle = step_joules(on, axes, times) if ranks == 1 else ((), np.nan)
+    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in times)
     missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
-    return StepTable(axes, table, several, decode, missing)
+    return StepTable(axes, table, several, decode, joules, idle, missing)
 
 
 def _mixed(on: Deployment, batch: Any, context: Any, prompts: int, tokens: Any, past: Any) -> Any:
