@@ -32,6 +32,8 @@ APPROXIMATE = {
     "expected_tokens",
     "speculative_speedup",
     "speculative_operations",
+    "cache_reached",
+    "cache_held",
 }
 # float32: rounding of each operation on the way, beside the one of the float64 answer
 FLOAT32_ROUNDINGS = 16

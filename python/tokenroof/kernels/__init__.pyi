@@ -444,6 +444,8 @@ double_spend_rosenfeld: _Elementwise2
 selfish_mining_revenue: _Elementwise2
 selfish_mining_threshold: _Elementwise1
 stable_request_rate: _Elementwise4
+cache_reached: _Elementwise2
+cache_held: _Elementwise5
 decode_time: _OverRecords6
 decode_step: _OverRecords6
 prefill_time: _OverRecords6

@@ -27,6 +27,8 @@ from tokenroof.serving.requests import (
     users,
 )  # fmt: skip
 from tokenroof.serving.room import plan_that_fits
+from tokenroof.serving.session_curve import session_curve
+from tokenroof.serving.session_load import Preset, SessionLoad, preset, presets
 from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, simulate
 from tokenroof.serving.slo import SLO
 from tokenroof.serving.stability import Stability, stability
@@ -41,12 +43,13 @@ from tokenroof.serving.system import (
 from tokenroof.serving.tuning import Trial, Tuning, tune
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "Lengths", "Pool", "Requests", "Scheduler", "Simulation",
-    "Speculation", "Stability", "StepTime", "System", "Trial", "Tuning", "Verdict", "as_requests",
-    "capacity", "curve", "daily", "default_plans", "disaggregate", "draft_apart", "frontier",
-    "gamma", "modulated", "native_types", "plan_that_fits", "poisson", "released_types", "series",
-    "sessions", "simulate", "split_experts", "spread", "stability", "summary", "token_gaps",
-    "trace", "tune", "users", "verdict",
+    "LONGEST_WAIT", "POWERS", "SLO", "Lengths", "Pool", "Preset", "Requests", "Scheduler",
+    "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System", "Trial", "Tuning",
+    "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans", "disaggregate",
+    "draft_apart", "frontier", "gamma", "modulated", "native_types", "plan_that_fits", "poisson",
+    "preset", "presets", "released_types", "series", "session_curve", "sessions", "simulate",
+    "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
+    "verdict",
 ]  # fmt: skip
 
 

@@ -6,12 +6,19 @@ _SERVING = "cpp/include/tokenroof/serving/serving.hpp; Little, Operations Resear
 
 _N26 = "Nie, Si, Zhou, arXiv:2605.04595: mu = M / (b E[g(s, o)])."
 
+_C02 = "Che, Tung, Wang, IEEE Journal on Selected Areas in Communications 20(7), 2002."
+
 UNITS = {
     "kv_tokens": "tokens that the cache of the replica holds [1]",
     "step_seconds": "time of a step with that many [s]",
     "concurrency": "requests in flight over the replica [1]",
     "input_tokens": "mean tokens of a prompt [1]",
     "output_tokens": "mean tokens of an answer [1]",
+    "rate": "sessions that begin [1/s]",
+    "kept_tokens": "tokens in cache after the turns of a session that another follows, in all [1]",
+    "left_tokens": "tokens in cache after its last turn [1]",
+    "gap_s": "mean time from a turn's end to the next one's start [s]",
+    "reach_s": "time that what is not used stays in the cache [s]",
     "terms": "what `serving_terms` gives [k]",
 }
 
@@ -32,4 +39,12 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                             "what a request holds of it over its life.", "rate [request/s]", _N26,
                             ">>> round(float(stable_request_rate(1e6, 0.02, 1000.0, 199.0)), 6)\n"
                             "228.414801"),
+    "cache_reached": ("gap_s reach_s",
+                      "Share of turns that find what was said: exponential gaps shorter than a cache's "
+                      "reach.", "share [1]", _C02,
+                      ">>> round(float(cache_reached(10.0, 10.0)), 6)\n0.632121"),
+    "cache_held": ("rate kept_tokens left_tokens gap_s reach_s",
+                   "Tokens that sessions hold in a cache between turns, and after the last one, each as "
+                   "long as the cache reaches.", "tokens [1]", _C02,
+                   ">>> round(float(cache_held(0.1, 5000.0, 2000.0, 10.0, 10.0)), 3)\n5160.603"),
 }  # fmt: skip
