@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         tier_rows,
     )
     from tokenroof.catalogue.measured import Run, runs
+    from tokenroof.catalogue.printed import Published, fastest_published, published
     from tokenroof.catalogue.tables import devices, links, miners, models, sources, tiers
     from tokenroof.records.provenance import KINDS, Provenance
 
@@ -34,6 +35,7 @@ _WHERE = {
     "lookup": ("all_devices", "all_miners", "register_device"),
     "markets": ("Quote", "latest", "quote_kinds", "quotes", "tier_assumptions", "tier_rows"),
     "measured": ("Run", "runs"),
+    "printed": ("Published", "fastest_published", "published"),
     "tables": ("devices", "links", "miners", "models", "sources", "tiers"),
 }
 _LAZY = {
@@ -52,6 +54,7 @@ __all__ = [
     "Deal",
     "GpuHour",
     "Provenance",
+    "Published",
     "Quote",
     "Run",
     "acceptance",
@@ -61,12 +64,14 @@ __all__ = [
     "deal",
     "deals",
     "devices",
+    "fastest_published",
     "gpu_hour",
     "gpu_hours",
     "latest",
     "links",
     "miners",
     "models",
+    "published",
     "quote_kinds",
     "quotes",
     "register_device",

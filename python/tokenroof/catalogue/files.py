@@ -14,7 +14,8 @@ __all__ = ["FILES", "FOLDER", "NOT_PUBLISHED", "clear_cache", "date_key", "prove
 #: Where the files are.
 FOLDER = os.path.dirname(__file__)
 FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores", "runs", "gpu_hours",
-         "deals", "acceptance")  # fmt: skip
+         "deals", "acceptance",
+         "published")  # fmt: skip
 
 
 @cache

@@ -11,6 +11,7 @@ from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes, tier_assumptions, tier_rows
 from tokenroof.catalogue.measured import runs
+from tokenroof.catalogue.printed import published
 from tokenroof.records.device import PEAK_TYPES
 from tokenroof.support.lazy import require
 
@@ -193,12 +194,26 @@ def sources() -> pd.DataFrame:
             rows.append(
                 _source("acceptance", kept.name, f"{drafts} drafts", length, kept.provenance)
             )
+    rows += _printed()
     rows += _hours_and_deals()
     for row in architectures.source_rows():
         rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
     frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))
     frame["value"] = frame["value"].astype(float)
     return frame
+
+
+def _printed() -> list[tuple[Any, ...]]:
+    """Rows of printed speeds and yields."""
+    rows = []
+    units = table("published")["units"]
+    for point in published():
+        what = f"{point.model or 'a model'} on {point.device}"
+        for field, unit in units.items():
+            value, of = getattr(point, field), point.provenance
+            if value == value:  # NaN where it was not printed
+                rows.append(("published", what, field, value, unit, of.kind, of.source, of.date))
+    return rows
 
 
 def _hours_and_deals() -> list[tuple[Any, ...]]:

@@ -7,6 +7,7 @@ and the queue for a slot. Times are means.
 
 from __future__ import annotations
 
+from tokenroof.serving.alone import OneUser, one_user
 from tokenroof.serving.capacity import capacity
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
@@ -43,11 +44,11 @@ from tokenroof.serving.system import (
 from tokenroof.serving.tuning import Trial, Tuning, tune
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "Lengths", "Pool", "Preset", "Requests", "Scheduler",
+    "LONGEST_WAIT", "POWERS", "SLO", "Lengths", "OneUser", "Pool", "Preset", "Requests", "Scheduler",
     "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System", "Trial", "Tuning",
     "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans", "disaggregate",
-    "draft_apart", "frontier", "gamma", "modulated", "native_types", "plan_that_fits", "poisson",
-    "preset", "presets", "released_types", "series", "session_curve", "sessions", "simulate",
+    "draft_apart", "frontier", "gamma", "modulated", "native_types", "one_user", "plan_that_fits",
+    "poisson", "preset", "presets", "released_types", "series", "session_curve", "sessions", "simulate",
     "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
     "verdict",
 ]  # fmt: skip
