@@ -16,6 +16,7 @@ from tokenroof.economics.risk import _columns
 
 HOW = Uncertainty(price_volatility=0.4, price_reversion=0.5, power_volatility=0.3, power_reversion=1.0,
                   correlation=0.4, jumps_per_year=0.1, jump_up_share=0.3, jump_up=0.25, jump_down=0.4,
+                  supply_response=0.5, output_error=0.1, capital_error=0.1, capital_correlation=0.3,
                   can_stop=True)  # fmt: skip
 
 
@@ -23,11 +24,19 @@ def in_numpy(model, columns, paths, rng):
     """The same in NumPy, a vector of paths at a time, as one would write it."""
     x, y, total, worth = (np.zeros(paths) for _ in range(4))
     income, taxed = np.zeros(paths), np.zeros(paths)
-    lowest = np.full(paths, np.inf)
+    lowest, supply = np.full(paths, np.inf), np.zeros(paths)
     other = np.sqrt(1 - model["correlation"] ** 2)
     for t in range(len(columns["revenue"])):
         first, second = rng.standard_normal(paths), rng.standard_normal(paths)
         u, v = rng.random(paths), rng.exponential(size=paths)
+        supply += model["supply_follow"] * (x - supply)
+        if t == 0:
+            made, cost, rho = (
+                model[k] for k in ("output_noise", "capital_noise", "capital_correlation")
+            )
+            output = np.exp(made * rng.standard_normal(paths) - 0.5 * made**2)
+            both = rho * first + np.sqrt(1 - rho**2) * rng.standard_normal(paths)
+            capital = np.exp(cost * both - 0.5 * cost**2)
         x = x * model["price_keep"] + first * model["price_noise"]
         y = (
             y * model["power_keep"]
@@ -39,13 +48,16 @@ def in_numpy(model, columns, paths, rng):
             np.where(up, v * model["jump_up"], -v * model["jump_down"]),
             0.0,
         )
-        earned = columns["revenue"][t] * np.exp(x) - columns["power"][t] * np.exp(y)
+        earned = columns["revenue"][t] * output * np.exp(x - supply) - columns["power"][t] * np.exp(
+            y
+        )
         if model["can_stop"]:
             earned = np.maximum(earned, 0.0)
         cash = earned - columns["costs"][t]
-        income += cash - columns["deductions"][t]
+        income += cash - capital * columns["deductions"][t]
         most = np.maximum(taxed, income)
         cash = cash - (most - taxed) * model["tax_rate"] + columns["other"][t]
+        cash -= capital * columns["capital"][t]
         taxed = most
         worth += cash * columns["discount"][t]
         total += cash
@@ -71,7 +83,7 @@ def main():
     columns = _columns(flow, HOW, 0.083)
     model = HOW.model(0.25)
     packed = np.array([float(model[name]) for name in _core.CASH_FIELDS])
-    named = dict(zip(_core.CASH_COLUMNS, columns.reshape(6, -1), strict=True))
+    named = dict(zip(_core.CASH_COLUMNS, columns.reshape(7, -1), strict=True))
     n, years = given.paths, flow.year.size
     worth, lowest = np.empty(n), np.empty(n)
 

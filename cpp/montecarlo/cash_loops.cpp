@@ -6,16 +6,17 @@ namespace tokenroof {
 inline namespace TR_ISA {
 namespace {
 
-// Rows of each lane's path: three numbers of each year.
+// Rows of each lane's path: four numbers of each year.
 struct Rows {
     double* rows;
     int years, used;
-    void operator()(int year, Vector price, Vector power, Vector cash) const {
+    void operator()(int year, Vector price, Vector power, Vector supply, Vector cash) const {
         for (int l = 0; l < used; ++l) {
-            double* row = rows + (long long)(l) * 3 * years;
+            double* row = rows + (long long)(l) * 4 * years;
             row[year] = lane(price, l);
             row[years + year] = lane(power, l);
-            row[2 * years + year] = lane(cash, l);
+            row[2 * years + year] = lane(supply, l);
+            row[3 * years + year] = lane(cash, l);
         }
     }
 };
@@ -40,9 +41,9 @@ void paths(const CashJob* job) {
         const int used = job->n - start < lanes ? int(job->n - start) : lanes;
         CashPath<Vector> got;
         if (job->rows)
-            got = cash_path<Vector, Words>(m, y, path, key0, key1, Rows{job->rows + 3 * start * y.years, y.years, used});
+            got = cash_path<Vector, Words>(m, y, path, key0, key1, Rows{job->rows + 4 * start * y.years, y.years, used});
         else
-            got = cash_path<Vector, Words>(m, y, path, key0, key1, [](int, Vector, Vector, Vector) {});
+            got = cash_path<Vector, Words>(m, y, path, key0, key1, [](int, Vector, Vector, Vector, Vector) {});
         for (int l = 0; l < used; ++l) {
             job->worth[start + l] = lane(got.worth, l);
             job->lowest[start + l] = lane(got.lowest, l);

@@ -62,7 +62,7 @@ void simulate_cash(const std::string& isa, const py::buffer& model, const py::bu
     whole.seed = seed;
     whole.worth = numbers<double>(worth, "worth", n, true, held[2]);
     whole.lowest = numbers<double>(lowest, "lowest", n, true, held[3]);
-    whole.rows = rows.is_none() ? nullptr : numbers<double>(rows.cast<py::buffer>(), "rows", 3 * n * years, true, held[4]);
+    whole.rows = rows.is_none() ? nullptr : numbers<double>(rows.cast<py::buffer>(), "rows", 4 * n * years, true, held[4]);
     // some ten thousand years in a chunk: few enough for a quick stop, enough to be worth an atomic
     const long long chunk = std::max<long long>(1, 16384 / std::max<long long>(1, years) / table.lanes) * table.lanes;
     std::atomic<long long> next{0}, finished{0};
@@ -76,7 +76,7 @@ void simulate_cash(const std::string& isa, const py::buffer& model, const py::bu
             job.n = std::min(chunk, n - start);
             job.worth += start;
             job.lowest += start;
-            if (job.rows) job.rows += 3 * start * years;
+            if (job.rows) job.rows += 4 * start * years;
             job.stop = &stop;
             table.paths(&job);
             finished.fetch_add(job.n, std::memory_order_relaxed);

@@ -4,18 +4,18 @@
 
 namespace tokenroof {
 
-// Paths first to first + n - 1: present value and least sum of each; where they are wanted, the logarithms of both
-// prices and the cash of each year, a row of years for each path.
+// Paths first to first + n - 1: present value and least sum of each; where they are wanted, the logarithms of
+// price over supply, price of power and supply, and the cash of each year, a row of years for each path.
 struct CashJob {
     const double* model; // TR_CASH_FIELDS
-    const double* years_of[6]; // TR_CASH_COLUMNS
+    const double* years_of[7]; // TR_CASH_COLUMNS
     int years;
     unsigned long long seed;
     unsigned long long first;
     long long n;
     double* worth;
     double* lowest;
-    double* rows; // 3 * years numbers a path, or null
+    double* rows; // 4 * years numbers a path, or null
     const volatile bool* stop;
 };
 

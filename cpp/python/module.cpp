@@ -19,6 +19,7 @@
 #include "isa.hpp"
 #include "montecarlo/cash_module.hpp"
 #include "montecarlo/pool_module.hpp"
+#include "montecarlo/switching_module.hpp"
 #include "probe/probe_module.hpp"
 #include "python/power_split_module.hpp"
 #include "queueing/open_loop_module.hpp"
@@ -239,6 +240,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     tr::register_montecarlo(m);
     tr::register_cash_paths(m);
     tr::register_power_split(m);
+    tr::register_switching(m);
     tr::register_probe(m);
     tr::register_queueing(m);
     tr::register_simulate(m);

@@ -77,6 +77,20 @@ def split_power(
     x: NDArray[np.float64],
     price: NDArray[np.float64],
 ) -> None: ...
+def best_modes(
+    states: NDArray[np.float64],
+    income: NDArray[np.float64],
+    costs: NDArray[np.float64],
+    flags: NDArray[np.int32],
+    choose: NDArray[np.uint8] | None,
+    worth: NDArray[np.float64],
+    taken: NDArray[np.uint8],
+    dates: int,
+    dimensions: int,
+    degree: int,
+    start: int,
+    fit: int,
+) -> None: ...
 def philox_words(
     isa: str, counters: NDArray[np.uint32], key: NDArray[np.uint32], out: NDArray[np.uint32]
 ) -> None: ...

@@ -300,9 +300,26 @@ def test_economics_of_a_scenario(tmp_path: Path) -> None:
     assert "site.power_mw" in run("economics", "--keys").stdout
 
 
+def test_economics_of_a_hall() -> None:
+    asked = ("economics", "--convert", "Antminer S21", "--to", "H200-SXM", "--set", "site.power_mw=10",
+             "--set", "site.price_per_mwh=45", "--set", "income.rented_share=0.5")  # fmt: skip
+    got = document(*asked)
+    assert [c["kind"] for c in got["choices"]] == ["off", "keep", "lease", "convert"]
+    assert got["assumptions"]["convert to H200-SXM"].startswith("50% sold")
+    done = run(*asked)
+    assert done.returncode == 0 and done.stdout.isascii()
+    assert "A hall of 10 MW at 45 $/MWh" in done.stdout and got["answer"] in done.stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        (("--convert", "Antminer S12"), "did you mean"),
+        (
+            ("--convert", "Antminer S21", "--csv", "x.csv"),
+            "--csv is 'x.csv'; allowed: without --convert",
+        ),
+        (("--to", "H200-SXM"), "allowed: with --convert"),
         (("--set", "site.power=2"), "did you mean site.power_mw"),
         (("--set", "site.power_mw"), "allowed: KEY=VALUE"),
         (("--set", "site.power_mw=-2"), "site.power_mw is -2; allowed"),

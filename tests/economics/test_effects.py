@@ -10,6 +10,7 @@ import tokenroof as tr
 from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
 from tokenroof.economics.delivery import DeliveryOptions
+from tokenroof.economics.hall.case import ConversionOptions
 from tokenroof.economics.mix import MixLimits
 from tokenroof.economics.profit import ProfitOptions
 from tokenroof.mining import Chain
@@ -18,7 +19,8 @@ TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
 FALLS = ec.DemandCurve(slope=1e-9)
 CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048)
-OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions, "best_mix": MixLimits}
+OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions, "best_mix": MixLimits,
+           "convert_hall": ConversionOptions}  # fmt: skip
 
 
 def one(name, *values):
@@ -51,6 +53,15 @@ def _market(**given):
 
 def _concentration(shares, **given):
     return fields(ec.concentration(**given if "counts" in given else {"shares": shares} | given))
+
+
+_NOISE = np.random.default_rng(1).normal(size=(2, 60))
+SWITCH = {"states": _NOISE[:, None], "income": np.stack([0.0 * _NOISE, _NOISE**5 + 0.1]),
+          "costs": [[0.0, 0.1], [0.1, 0.0]], "known": [False, False], "ends": [False, False]}  # fmt: skip
+
+
+def _conversion(**given):
+    return ec.convert_hall(**given).to_frame().to_json()
 
 
 PRICES = {"hashprice": 50.0, "price_per_mtok": 2.0}
@@ -161,12 +172,15 @@ CASES = {
                {**one("runs_per_hour", 20), **one("tokens_per_run", 2e6), **one("value_per_result", 3.0),
                 **one("acceptance", 0.5), **one("price_per_mtok", 1.0)}, ()),
     "Uncertainty": ({"price_volatility": 0.3, "jumps_per_year": 0.3, "jump_up": 0.2, "jump_down": 0.2,
-                     "result": lambda **given: ec.risk(ec.mine("Antminer S21"), ec.Uncertainty(**given), paths=64).worth},
+                     "result": lambda **given: ec.risk(ec.mine("Antminer S21", 50.0, 16.0), ec.Uncertainty(**given), paths=64).worth},
                     {**one("price_volatility", 0.5), **one("price_reversion", 0.5), **one("power_volatility", 0.5),
                      "power_reversion": [{"power_reversion": 0.5, "power_volatility": 0.5}],
                      "correlation": [{"correlation": 0.5, "power_volatility": 0.5}],
                      **one("jumps_per_year", 0.9), **one("jump_up_share", 0.9), **one("jump_up", 0.9),
-                     **one("jump_down", 0.9), "can_stop": [{"can_stop": True, "price_volatility": 1.0}]}, ()),
+                     **one("jump_down", 0.9), **one("supply_response", 0.5), **one("output_error", 0.2),
+                     "capital_error": [{"capital_error": 0.2}],
+                     "capital_correlation": [{"capital_correlation": 0.5, "capital_error": 0.2}],
+                     "can_stop": [{"can_stop": True, "price_volatility": 1.0}]}, ()),
     "risk": ({"scenario": {"income.kind": "lease", "income.lease_per_mw_year": 2e6}, "paths": 64,
               "uncertainty": ec.Uncertainty(price_volatility=0.3),
               "result": lambda **given: fields(ec.risk(**given))},
@@ -178,14 +192,32 @@ CASES = {
     "race": ({"kind": "inference", "machines": ["H100-SXM"], "result": lambda **given: fields(ec.race(**given))},
              {"kind": [{"kind": "gpus"}], **one("machines", ["B200-SXM"]), **one("model", "Llama-3.3-70B"),
               **one("interactivity", 100.0), **one("input_tokens", 4096), **one("output_tokens", 256)}, ()),
+    "best_switching": ({**SWITCH, "result": lambda **given: fields(ec.best_switching(**given))},
+                       {**one("states", SWITCH["states"][::-1]), **one("income", 2.0 * SWITCH["income"]),
+                        **one("costs", [[0.0, 0.2], [0.3, 0.0]]), **one("known", [False, True]),
+                        **one("ends", [False, True]), **one("choose", np.arange(120).reshape(2, 60) % 3 > 0),
+                        **one("start", 1), **one("degree", 1)}, ()),
+    "convert_hall": ({"miner": "Antminer S21", "power_mw": 10.0, "price_per_mwh": 40.0, "to": ["H200-SXM"], "paths": 200,
+                      "converted": {"income.rented_share": 0.4}, "result": _conversion},
+                     {**one("miner", "Antminer S19 XP"), **one("power_mw", 20.0), **one("price_per_mwh", 50.0),
+                      **one("to", ["B200-SXM"]), **one("hashprice", 60.0), **one("usd_per_gpu", {"H200-SXM": 4e4}),
+                      **one("contract", "Riot-AMD"), **one("shell_per_mw", 5e6), **one("conversion_years", 2),
+                      **one("part", 0.5), "book_value": [{"book_value": 1e6, "hall": {"finance.tax_rate": 0.2}}],
+                      **one("resale", 1e6), **one("mine_while_building", True), **one("miner_years", 4),
+                      **one("hall", {"finance.discount_rate": 0.1}), **one("converted", {}), **one("wait_years", 2),
+                      **one("wander", ec.Uncertainty()), **one("rents", ec.Uncertainty()), **one("paths", 300),
+                      **one("seed", 1)}, ()),
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
                     **one("price_per_mwh", 60.0)}, ()),
 }  # fmt: skip
 # results, and what takes nothing
-APART = {"Allocation", "ArmsRace", "Comparison", "Concentration", "Delivery", "Demand", "Issuance", "Ladder", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung", "Sensitivity", "Swing", "SECONDS_PER_YEAR",
-         "gtc2026_tiers", "read_tiers"}  # fmt: skip
+APART = {
+    "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion", "Delivery",
+    "Demand", "Issuance", "Ladder", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung",
+    "SECONDS_PER_YEAR", "Sensitivity", "Swing", "Switching", "gtc2026_tiers", "read_tiers",
+}  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {
     "Factory",

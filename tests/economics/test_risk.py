@@ -17,20 +17,22 @@ LEASE = {"income.kind": "lease", "income.lease_per_mw_year": 1.9e6}
 MINE = ec.mine("Antminer S21", hashprice=50.0, usd_per_terahash=16.0)
 WILD = ec.Uncertainty(
     price_volatility=0.4, price_reversion=0.5, power_volatility=0.3, power_reversion=1.0, correlation=0.4,
-    jumps_per_year=0.2, jump_up_share=0.3, jump_up=0.25, jump_down=0.4,
+    jumps_per_year=0.2, jump_up_share=0.3, jump_up=0.25, jump_down=0.4, supply_response=0.6, output_error=0.1,
+    capital_error=0.2, capital_correlation=0.5,
 )  # fmt: skip
 CALM = {"price_start": 0.0, "price_keep": 1.0, "price_noise": 0.0, "power_start": 0.0, "power_keep": 1.0,
         "power_noise": 0.0, "correlation": 0.0, "jump_chance": 0.0, "jump_up_share": 0.5, "jump_up": 0.0,
-        "jump_down": 0.0, "can_stop": 0.0, "tax_rate": 0.0}  # fmt: skip
+        "jump_down": 0.0, "supply_follow": 0.0, "output_noise": 0.0, "capital_noise": 0.0, "capital_correlation": 0.0,
+        "can_stop": 0.0, "tax_rate": 0.0}  # fmt: skip
 
 
 def play(model, columns, paths, seed=0, isa=_core.ISA, threads=1, rows=False, progress=None):
     packed = np.array([float(model[name]) for name in _core.CASH_FIELDS])
     years = np.concatenate([np.asarray(columns[name], float) for name in _core.CASH_COLUMNS])
     worth, lowest = np.empty(paths), np.empty(paths)
-    each = np.empty(3 * paths * len(columns["revenue"])) if rows else None
+    each = np.empty(4 * paths * len(columns["revenue"])) if rows else None
     _core.simulate_cash(isa, packed, years, seed, worth, lowest, each, threads, progress)
-    return (worth, lowest, each.reshape(paths, 3, -1)) if rows else (worth, lowest)
+    return (worth, lowest, each.reshape(paths, 4, -1)) if rows else (worth, lowest)
 
 
 part, money = st.floats(0.0, 1.0), st.floats(0.0, 100.0)
@@ -44,6 +46,8 @@ def cases(draw):
         "power_start": draw(st.floats(-1, 1)), "power_keep": draw(part), "power_noise": draw(part),
         "correlation": draw(st.floats(-1, 1)), "jump_chance": draw(st.sampled_from([0.0, 0.3, 1.0])),
         "jump_up_share": draw(part), "jump_up": draw(part), "jump_down": draw(part),
+        "supply_follow": draw(part), "output_noise": draw(st.sampled_from([0.0, 0.3])), "capital_noise": draw(part),
+        "capital_correlation": draw(st.floats(-1, 1)),
         "can_stop": float(draw(st.booleans())), "tax_rate": draw(part),
     }  # fmt: skip
     columns = {
@@ -63,10 +67,10 @@ def test_a_path_equals_its_reference(isa, case, seed):
     worth, lowest, rows = play(model, columns, 9, seed, isa, rows=True)
     for path in range(9):
         want, low, each = reference.cash_path(model, columns, seed, path)
-        size = sum(abs(c) for _, _, c in each) + sum(columns["revenue"]) * math.exp(
-            max(x for x, _, _ in each)
-        )
-        size += sum(columns["power"]) * math.exp(max(y for _, y, _ in each))
+        size = sum(abs(row[-1]) for row in each)
+        size += 10 * sum(columns["revenue"]) * math.exp(max(row[0] for row in each))
+        size += 100 * sum(columns["deductions"]) + 100 * sum(columns["capital"])
+        size += sum(columns["power"]) * math.exp(max(row[1] for row in each))
         assert pytest.approx(np.array(each), rel=1e-11, abs=1e-12 * (size + 1)) == rows[path].T
         assert worth[path] == pytest.approx(want, rel=1e-11, abs=1e-12 * (size + 1))
         assert lowest[path] == pytest.approx(low, rel=1e-11, abs=1e-12 * (size + 1))
@@ -75,7 +79,7 @@ def test_a_path_equals_its_reference(isa, case, seed):
 def test_every_instruction_set_and_number_of_threads_gives_the_same_bits():
     plan = ec.factory(MINE)
     columns = dict(
-        zip(_core.CASH_COLUMNS, _columns(plan.flow, WILD, 0.083).reshape(6, -1), strict=True)
+        zip(_core.CASH_COLUMNS, _columns(plan.flow, WILD, 0.083).reshape(7, -1), strict=True)
     )
     model = WILD.model(0.2) | {"can_stop": 1.0}
     worth, lowest = play(model, columns, 10_007, 5)
@@ -112,6 +116,8 @@ def test_without_uncertainty_each_path_is_the_factory(plan):
 @pytest.mark.parametrize("how", [
     ec.Uncertainty(price_volatility=0.5), ec.Uncertainty(price_volatility=0.5, price_reversion=0.7),
     ec.Uncertainty(power_volatility=0.5, power_reversion=0.3), WILD,
+    ec.Uncertainty(price_volatility=0.5, supply_response=1.5), ec.Uncertainty(output_error=0.4, capital_error=0.3),
+    ec.Uncertainty(jumps_per_year=0.5, jump_up=0.3, jump_down=0.5, supply_response=0.7, price_reversion=0.3),
     ec.Uncertainty(jumps_per_year=0.5, jump_up=0.3, jump_down=0.5, jump_up_share=0.6, price_reversion=0.2),
 ])  # fmt: skip
 def test_prices_mean_what_the_scenario_says(how):
@@ -143,6 +149,53 @@ def test_correlation_and_reversion_of_the_logarithms():
     assert np.corrcoef(x[:, 0], y[:, 0])[0, 1] == pytest.approx(-0.7, abs=0.01)
 
 
+def test_difficulty_follows_profit():
+    """A price that stays half as high as it was takes the hashrate with it: income comes back."""
+    how = ec.Uncertainty(price_volatility=0.6, supply_response=1.2)
+    assert how.shocks(4) == pytest.approx(
+        np.exp(-1.2 * np.arange(4))
+    )  # of a price that wanders freely
+    columns = {name: [0.0] * 12 for name in _core.CASH_COLUMNS}
+    *_, rows = play(how.model(0.0), columns, 100_000, 4, rows=True)
+    income, supply = rows[:, 0], rows[:, 2]
+    price = income + supply
+    follow = 1.0 - math.exp(-1.2)
+    assert np.diff(supply, axis=1) == pytest.approx(follow * (price - supply)[:, :-1], abs=1e-12)
+    assert price[:, -1].std() == pytest.approx(0.6 * math.sqrt(12), rel=0.01)
+    assert income[:, -1].std() == pytest.approx(0.6 / math.sqrt(1.0 - math.exp(-2.4)), rel=0.01)
+    free, held = (ec.risk(MINE, ec.Uncertainty(price_volatility=0.6, supply_response=r, can_stop=True), paths=40_000)
+                  for r in (0.0, 1.2))  # fmt: skip
+    assert held.p90 - held.p10 < 0.8 * (free.p90 - free.p10)
+    late = ec.Uncertainty(
+        price_reversion=1.0, supply_response=1.0
+    )  # which overshoots: 1, 0.37 - 0.63, ...
+    assert late.shocks(2)[1] == pytest.approx(2.0 * math.exp(-1.0) - 1.0)
+
+
+def test_levels_are_lognormal_and_correlated():
+    one = {name: [0.0] for name in _core.CASH_COLUMNS} | {"discount": [1.0]}
+    noise = {
+        "price_noise": 0.3,
+        "output_noise": 0.2,
+        "capital_noise": 0.4,
+        "capital_correlation": -0.6,
+    }
+    both = [
+        play(CALM | noise, one | {name: [1.0]}, 200_000, 6)[0] for name in ("revenue", "capital")
+    ]
+    made, cost = np.log(both[0]), np.log(-both[1])
+    assert (made.mean(), made.std()) == pytest.approx((-0.02, math.hypot(0.3, 0.2)), abs=0.004)
+    assert (cost.mean(), cost.std()) == pytest.approx((-0.08, 0.4), abs=0.004)
+    assert np.corrcoef(made, cost)[0, 1] == pytest.approx(
+        -0.6 * 0.3 / math.hypot(0.3, 0.2), abs=0.01
+    )
+    taxed = play(CALM | noise | {"tax_rate": 0.5, "price_noise": 0.0, "output_noise": 0.0},
+                 one | {"revenue": [100.0], "deductions": [1.0]}, 1000, 6)[0]  # fmt: skip
+    assert taxed == pytest.approx(
+        50.0 - 0.5 * both[1][:1000], rel=1e-9
+    )  # what costs more saves more tax
+
+
 def test_to_stop_is_worth_something_and_never_costs():
     one = ec.risk(MINE, WILD, paths=20_000)
     free = ec.risk(MINE, ec.Uncertainty(**{n: getattr(WILD, n) for n in WILD.__dataclass_fields__} | {"can_stop": True}),
@@ -155,7 +208,7 @@ def test_to_stop_is_worth_something_and_never_costs():
 def test_ruin():
     spent = ec.factory(MINE).flow.capex.sum()
     got = [
-        ec.risk(MINE, WILD, paths=20_000, reserve=spent * part) for part in (0.5, 1.0, 2.0, 10.0)
+        ec.risk(MINE, WILD, paths=20_000, reserve=spent * part) for part in (0.25, 1.0, 2.0, 10.0)
     ]
     assert got[0].ruin == 1.0 and got[3].ruin < got[2].ruin < got[1].ruin < 1.0
     assert got[1].ruin == np.mean(got[1].lowest < -spent)
@@ -198,6 +251,9 @@ def test_progress_and_an_exception_in_it():
     (lambda: ec.Uncertainty(correlation=-1.1), "correlation is -1.1"),
     (lambda: ec.Uncertainty(correlation=1.1), "correlation is 1.1"),
     (lambda: ec.Uncertainty(jumps_per_year=1.1), "jumps_per_year is 1.1"),
+    (lambda: ec.Uncertainty(supply_response=-1), "supply_response is -1"),
+    (lambda: ec.Uncertainty(capital_correlation=2), "capital_correlation is 2"),
+    (lambda: ec.Uncertainty(price_reversion=2, supply_response=3, jump_down=2), "jump_down is 2.*supply_response: below 1.2"),
     (lambda: ec.Uncertainty(jump_up=1.0), "jump_up is 1.0"), (lambda: ec.Uncertainty(can_stop=1), "can_stop is 1"),
     (lambda: ec.tornado(MINE, 3), "ranges is 3"), (lambda: ec.tornado(MINE, {"site.pue": 3}), r"ranges\['site.pue'\]"),
     (lambda: ec.tornado(MINE, {"site.pu": (1, 2)}), "did you mean site.pue"),
@@ -210,11 +266,11 @@ def test_bad_input_by_name(call, said):
 @pytest.mark.parametrize("change,said", [
     ({"isa": "x86_64_v9"}, "isa is 'x86_64_v9'"), ({"threads": 0}, "threads is 0"),
     ({"worth": np.empty(3, np.float32)}, "worth is not"), ({"lowest": np.empty(2)}, "lowest is not"),
-    ({"model": np.empty(3)}, "model is not"), ({"columns": np.empty(7)}, "columns is not"),
+    ({"model": np.empty(3)}, "model is not"), ({"columns": np.empty(8)}, "columns is not"),
     ({"rows": np.empty(3)}, "rows is not"),
 ])  # fmt: skip
 def test_the_kernel_refuses_other_buffers(change, said):
-    given = {"isa": _core.ISA, "model": np.zeros(len(_core.CASH_FIELDS)), "columns": np.zeros(12), "seed": 0,
+    given = {"isa": _core.ISA, "model": np.zeros(len(_core.CASH_FIELDS)), "columns": np.zeros(14), "seed": 0,
              "worth": np.empty(3), "lowest": np.empty(3), "rows": None, "threads": 1} | change  # fmt: skip
     with pytest.raises(ValueError, match=said):
         _core.simulate_cash(**given)

@@ -13,6 +13,7 @@ from tokenroof.economics.delivery import Delivery, Offer, deliver
 from tokenroof.economics.demand import Demand, demand
 from tokenroof.economics.demand_curves import DemandCurve
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
+from tokenroof.economics.hall.answer import Choice, Conversion, convert_hall
 from tokenroof.economics.issuance import Issuance, issuance
 from tokenroof.economics.ladder import Ladder, Rung, same_meter
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
@@ -27,20 +28,21 @@ from tokenroof.economics.scenarios.result import Factory, factory, presets
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys, scenario_schema
 from tokenroof.economics.sensitivity import Sensitivity, allocation_sensitivity
 from tokenroof.economics.site import Site
+from tokenroof.economics.switching import Switching, best_switching
 from tokenroof.economics.tiers import Tier, gtc2026_tiers
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 
 __all__ = [
-    "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Comparison", "Concentration", "Delivery",
-    "Demand", "DemandCurve", "Factory", "Issuance", "Ladder", "Market", "Mix", "Offer", "Profit",
-    "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Sensitivity", "Site", "Swing", "Tier",
-    "Uncertainty", "allocate", "allocation_sensitivity", "best_mix", "compare_per_mwh",
-    "concentration", "cost_per_mtok", "crf", "deliver", "demand", "factory", "gtc2026_tiers",
-    "irr", "issuance", "lease_shell", "levelized_cost", "mine", "npv", "payback", "presets",
-    "profit", "race", "read_tiers", "rent_gpus", "revenue_per_mwh", "risk", "same_meter",
-    "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes",
-    "tornado", "xirr", "xnpv",
+    "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion",
+    "Delivery", "Demand", "DemandCurve", "Factory", "Issuance", "Ladder", "Market", "Mix", "Offer",
+    "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Sensitivity", "Site", "Swing",
+    "Switching", "Tier", "Uncertainty", "allocate", "allocation_sensitivity", "best_mix",
+    "best_switching", "compare_per_mwh", "concentration", "convert_hall", "cost_per_mtok", "crf",
+    "deliver", "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell", "levelized_cost",
+    "mine", "npv", "payback", "presets", "profit", "race", "read_tiers", "rent_gpus", "revenue_per_mwh",
+    "risk", "same_meter", "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv",
+    "token_quotes", "tornado", "xirr", "xnpv",
 ]  # fmt: skip
 
 

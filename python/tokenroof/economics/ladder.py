@@ -15,7 +15,7 @@ from tokenroof.support.lazy import require
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Ladder", "Rung", "same_meter"]
+__all__ = ["Ladder", "Rung", "rung", "same_meter"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Ladder:
     def to_frame(self) -> pd.DataFrame:
         """A row for each use."""
         names = [name for name in Rung.__annotations__ if name != "factory"]
-        rows = [{name: getattr(rung, name) for name in names} for rung in self.rungs]
+        rows = [{name: getattr(each, name) for name in names} for each in self.rungs]
         frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(rows, columns=names)
         return frame
 
@@ -117,11 +117,12 @@ def same_meter(
     if not isinstance(options, Sequence) or not all(isinstance(o, Scenario) for o in options):
         raise TypeError(f"options is {options!r}; allowed: a sequence of Scenario")
     shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
-    rungs = tuple(_rung(option.with_values(shared)) for option in options)
+    rungs = tuple(rung(option.with_values(shared)) for option in options)
     return Ladder(rungs, float(power_mw), float(price_per_mwh))
 
 
-def _rung(scenario: Scenario) -> Rung:
+def rung(scenario: Scenario) -> Rung:
+    """One use of a meter; `Rung` has units and meanings."""
     found = factory(scenario)
     flow, mw = found.flow, scenario.site.power_mw
     start = scenario.shell.build_years + scenario.shell.delay_years

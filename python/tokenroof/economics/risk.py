@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Risk", "Swing", "Uncertainty", "risk", "tornado"]
+__all__ = ["Risk", "Swing", "Uncertainty", "price_paths", "risk", "tornado"]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,14 @@ class Uncertainty:
         Part of the jumps that go upwards [1].
     jump_up, jump_down : float
         Mean size of their logarithms; `jump_up` below 1, or the mean price would be infinite [1].
+    supply_response : float
+        Rate at which supply follows the price, a year later, and takes income away: a network's hashrate
+        (difficulty follows profit), rivals' GPUs; 0: none [1/year].
+    output_error, capital_error : float
+        Standard deviation of the logarithms of what a MW makes and of what it costs, both drawn once a path
+        about the scenario's [1].
+    capital_correlation : float
+        Of the latter with the first year's price, from -1 to 1 [1].
     can_stop : bool
         Whether a year that would earn less than its electricity is not run.
 
@@ -74,19 +82,31 @@ class Uncertainty:
     jump_up_share: float = 0.5
     jump_up: float = 0.0
     jump_down: float = 0.0
+    supply_response: float = 0.0
+    output_error: float = 0.0
+    capital_error: float = 0.0
+    capital_correlation: float = 0.0
     can_stop: bool = False
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         for name in ("price_volatility", "price_reversion", "power_volatility", "power_reversion",
-                     "jumps_per_year", "jump_up_share", "jump_up", "jump_down"):  # fmt: skip
+                     "jumps_per_year", "jump_up_share", "jump_up", "jump_down", "supply_response",
+                     "output_error", "capital_error"):  # fmt: skip
             put(self, name, finite_number(name, getattr(self, name)))
-        put(self, "correlation", finite_number("correlation", self.correlation, -1.0))
-        for name in ("correlation", "jumps_per_year", "jump_up_share"):
+        for name in ("correlation", "capital_correlation"):
+            put(self, name, finite_number(name, getattr(self, name), -1.0))
+        for name in ("correlation", "capital_correlation", "jumps_per_year", "jump_up_share"):
             if getattr(self, name) > 1.0:
                 raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: at most 1")
         if self.jump_up >= 1.0:
             raise ValueError(f"jump_up is {self.jump_up!r}; allowed: from 0, below 1")
+        least = float(self.shocks(100).min())  # supply may overshoot: what falls then raises income
+        if self.jump_down * -least >= 1.0:
+            raise ValueError(
+                f"jump_down is {self.jump_down!r}; "
+                f"allowed with this supply_response: below {-1.0 / least:.4g}"
+            )
         put(self, "can_stop", bool(flag("can_stop", self.can_stop)))
 
     @property
@@ -107,17 +127,31 @@ class Uncertainty:
             "price_noise": self.price_noise, "power_noise": self.power_noise,
             "correlation": self.correlation, "jump_chance": self.jumps_per_year,
             "jump_up_share": self.jump_up_share, "jump_up": self.jump_up, "jump_down": self.jump_down,
+            "supply_follow": -math.expm1(-self.supply_response), "output_noise": self.output_error,
+            "capital_noise": self.capital_error, "capital_correlation": self.capital_correlation,
             "can_stop": float(self.can_stop), "tax_rate": tax_rate,
         }  # fmt: skip
 
+    def shocks(self, years: int) -> Array:
+        """What is left, after so many years, of a shock of the price in the logarithm of income [1]."""
+        keep, follow = math.exp(-self.price_reversion), -math.expm1(-self.supply_response)
+        left, price, supply = np.empty(years), 1.0, 0.0
+        for age in range(years):
+            left[age] = price - supply
+            supply += follow * (price - supply)
+            price *= keep
+        return left
+
     def price_means(self, years: int) -> Array:
-        """Mean of the exponential of the price's logarithm in each year [1]."""
-        means = _means(self.price_noise, self.price_reversion, years)
-        keep = math.exp(-self.price_reversion)
-        for year in range(years):  # of each jump that came before, what is left of it
-            for age in range(year + 1):
-                means[year] *= self._jump_mean(keep**age)
-        return means
+        """Mean of the exponential of the logarithm of income's price in each year [1]."""
+        return self.mean_of(self.shocks(years))
+
+    def mean_of(self, left: Array) -> Array:
+        """Mean of the exponential of a sum of so many years' shocks, `left` of each: by their number [1]."""
+        means = np.exp(0.5 * self.price_noise**2 * np.cumsum(left * left))
+        jumps = np.array([self._jump_mean(part) for part in left])
+        grown: Array = means * np.cumprod(jumps)
+        return grown
 
     def power_means(self, years: int) -> Array:
         """The same of the price of power [1]."""
@@ -223,7 +257,8 @@ def risk(
     Notes
     -----
     Income, licence fees and electricity move with their prices; curtailment by the hour follows the
-    scenario's prices. Tax is taken on each path, its losses carried forward.
+    scenario's prices. Tax is taken on each path, its losses carried forward. A loan stays as the scenario has
+    it: capital that costs more is the owners'.
 
     Examples
     --------
@@ -256,6 +291,22 @@ def risk(
     )  # fmt: skip
 
 
+def price_paths(
+    how: Uncertainty, years: int, paths: int, seed: int, threads: int | None = None
+) -> tuple[Array, Array, Array]:
+    """Logarithms of income's price, of power's and of supply over their courses, a row for each year [1]."""
+    model = how.model(0.0)
+    packed = np.array([model[name] for name in _core.CASH_FIELDS])
+    columns = np.zeros(len(_core.CASH_COLUMNS) * years)
+    worth, lowest, rows = np.empty(paths), np.empty(paths), np.empty(4 * paths * years)
+    _core.simulate_cash(
+        _core.ISA, packed, columns, seed, worth, lowest, rows, thread_count(threads)
+    )
+    each = rows.reshape(paths, 4, years)
+    income, power, supply = (np.ascontiguousarray(each[:, k].T) for k in range(3))
+    return income, power, supply
+
+
 def _columns(flow: CashFlow, uncertainty: Uncertainty, rate: float) -> Array:
     """Columns of the kernel, one after the other, so that means are the scenario's [$]."""
     years = flow.year.size
@@ -264,7 +315,8 @@ def _columns(flow: CashFlow, uncertainty: Uncertainty, rate: float) -> Array:
         "power": flow.power / uncertainty.power_means(years),
         "costs": flow.operation - flow.curtailment + flow.interest,
         "deductions": flow.depreciation,
-        "other": flow.residual + flow.draw - flow.capex - flow.principal,
+        "capital": flow.capex - flow.residual,
+        "other": flow.draw - flow.principal,
         "discount": (1.0 + rate) ** -flow.year.astype(float),
     }
     return np.concatenate([at[name] for name in _core.CASH_COLUMNS])

@@ -27,6 +27,18 @@ def add_arguments(command: ArgumentParser) -> None:
     )
     command.add_argument("--keys", action="store_true", help="list the keys, and stop")
     command.add_argument("--schema", action="store_true", help="print the JSON Schema, and stop")
+    command.add_argument(
+        "--convert",
+        metavar="MINER",
+        help="whether to switch off, keep, lease or convert a hall of these miners; --set has site.power_mw, "
+        "site.price_per_mwh and other keys of the site for the miners, the rest for what it becomes",
+    )
+    command.add_argument(
+        "--to",
+        metavar="DEVICE",
+        action="append",
+        help="what it may be converted to; may be repeated",
+    )
     command.add_argument("--csv", metavar="FILE", help="write assumptions and cash flow")
 
 
@@ -40,6 +52,10 @@ def run(arguments: Namespace) -> int:
     if arguments.keys:
         _print_keys(as_json=arguments.json)
         return 0
+    if arguments.convert is not None:
+        return _convert(arguments)
+    if arguments.to is not None:
+        raise ValueError(f"--to is {arguments.to}; allowed: with --convert")
     base = Scenario() if arguments.scenario is None else factory(arguments.scenario).scenario
     found = factory(base.with_values(dict(map(_assignment, arguments.set))))
     if arguments.csv is not None:
@@ -48,6 +64,32 @@ def run(arguments: Namespace) -> int:
         emit(_document(found))
     else:
         _print(found)
+    return 0
+
+
+def _convert(arguments: Namespace) -> int:
+    from tokenroof.economics.hall.answer import convert_hall
+
+    for name in ("scenario", "csv"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(
+                f"--{name} is {getattr(arguments, name)!r}; allowed: without --convert"
+            )
+    keys = dict(map(_assignment, arguments.set))
+    power, price = keys.pop("site.power_mw", 20.0), keys.pop("site.price_per_mwh", 50.0)
+    hall = {name: value for name, value in keys.items() if name.startswith("site.")}
+    found = convert_hall(
+        arguments.convert, power, price, arguments.to or ["H200-SXM", "B200-SXM"], hall=hall,
+        converted={name: value for name, value in keys.items() if name not in hall},
+    )  # fmt: skip
+    if arguments.json:
+        emit({
+            "answer": found.answer, "waiting": found.waiting, "rest": found.rest,
+            "choices": found.to_frame().to_dict("records"), "assumptions": dict(found.assumptions),
+            "units": {"npv": "$", "waiting": "$", "revenue_per_mwh": "$/MWh"},
+        })  # fmt: skip
+    else:
+        say(str(found))
     return 0
 
 

@@ -1,0 +1,238 @@
+"""A hall of miners and what it may become: what is asked, checked and resolved once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from tokenroof.catalogue.contracts import Deal, deal
+from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.hours import gpu_hour
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.catalogue.markets import quotes
+from tokenroof.economics.risk import Uncertainty
+from tokenroof.economics.scenarios.result import Factory, factory
+from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
+from tokenroof.economics.uses import lease_shell, mine, rent_gpus
+from tokenroof.support.arguments import finite_number, flag, share, whole_number
+
+if TYPE_CHECKING:
+    from tokenroof.records.miner import Miner
+
+__all__ = ["Case", "ConversionOptions", "Way", "assumptions", "case_of"]
+
+
+class ConversionOptions(TypedDict, total=False):
+    """Options of `convert_hall`, which describes them."""
+
+    hashprice: float | None
+    usd_per_gpu: Mapping[str, float] | None
+    contract: str | Deal
+    shell_per_mw: float | None
+    conversion_years: int
+    part: float
+    book_value: float
+    resale: float
+    mine_while_building: bool
+    miner_years: int
+    hall: Mapping[str, Any]
+    converted: Mapping[str, Any]
+    wait_years: int
+    wander: Uncertainty
+    rents: Uncertainty
+    paths: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Way:
+    """Something that the hall may become; nothing if it is off."""
+
+    name: str
+    kind: str
+    factory: Factory | None
+    start: int = 0
+
+
+@dataclass(frozen=True)
+class Case:
+    mining: Factory
+    ways: tuple[Way, ...]
+    part: float
+    power: float
+    price: float
+    book: float
+    resale: float
+    building: bool
+    conversion: int
+    dates: int
+    years: int
+    wander: Uncertainty
+    rents: Uncertainty
+    count: int
+    seed: int
+    notes: tuple[tuple[str, str], ...]
+
+
+#: Of hashprice and power, and of rents: what `convert_hall` takes where nobody says.
+WANDER = Uncertainty(
+    price_volatility=0.55, supply_response=0.5, power_volatility=0.25, power_reversion=0.5
+)
+RENTS = Uncertainty(price_volatility=0.35, price_reversion=0.4)
+
+
+def case_of(
+    miner: str | Miner, power_mw: float, price: float, to: Sequence[Any], options: Mapping[str, Any]
+) -> Case:
+    o = ConversionOptions(**options)  # type: ignore[typeddict-item]
+    power = finite_number("power_mw", power_mw, above=True)
+    part = share("part", o.get("part", 1.0))
+    years = whole_number("miner_years", o.get("miner_years", 5), 1, 30)
+    waits = whole_number("wait_years", o.get("wait_years", 3), 0, years)
+    conversion = whole_number("conversion_years", o.get("conversion_years", 1), 0, 10)
+    shared = {"site.price_per_mwh": finite_number("price_per_mwh", price, -1e6)}
+    hall = _keys("hall", o.get("hall", {}))
+    mining = mine(miner, o.get("hashprice")).with_values(
+        shared | {"site.power_mw": power, "finance.years": years} | hall
+    )
+    notes = [("hashprice", f"{mining.income.hashprice:g} $/(PH/s day)")]
+    taken = {"site.power_mw": power * part, "shell.delay_years": conversion} | shared
+    scenarios, more = _scenarios(to, o, notes), _keys("converted", o.get("converted", {}))
+    ways = [Way("switch it off", "off", None)]
+    ways += [_way(plan.with_values(taken | _that_count(plan, more))) for plan in scenarios]
+    if unused := set(more).difference(*(_that_count(plan, more) for plan in scenarios)):
+        raise ValueError(
+            f"converted has {sorted(unused)}, of what is not sold; allowed: keys that count for one"
+        )
+    for name, default in (("wander", WANDER), ("rents", RENTS)):
+        if not isinstance(o.get(name, default), Uncertainty):
+            raise TypeError(f"{name} is {o.get(name)!r}; allowed: an Uncertainty")
+    return Case(
+        factory(mining), tuple(ways), part, power, shared["site.price_per_mwh"],
+        finite_number("book_value", o.get("book_value", 0.0)), finite_number("resale", o.get("resale", 0.0)),
+        bool(flag("mine_while_building", o.get("mine_while_building", False))), conversion, waits + 1, years,
+        o.get("wander", WANDER), o.get("rents", RENTS),
+        whole_number("paths", o.get("paths", 20_000), 100, 2**24),
+        whole_number("seed", o.get("seed", 0), 0, 2**63),
+        tuple(notes),
+    )  # fmt: skip
+
+
+def _keys(name: str, given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{name} is {given!r}; allowed: a mapping of a scenario's keys")
+    return dict(given)
+
+
+def _that_count(plan: Scenario, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Of these keys those that count for the plan; one that does not exist is refused there.
+
+    A lease has its contract's income, and no computers.
+    """
+    of = {about.name: about.of for about in scenario_keys()}
+    kind = plan.income.kind
+    found = {name: x for name, x in values.items() if of.get(name, "") in ("", kind)}
+    if kind == "lease":
+        found = {
+            n: x for n, x in found.items() if n.partition(".")[0] not in ("income", "computers")
+        }
+    return found
+
+
+def _way(scenario: Scenario) -> Way:
+    kind = "lease" if scenario.income.kind == "lease" else "convert"
+    return Way(
+        scenario.name,
+        kind,
+        factory(scenario),
+        scenario.shell.build_years + scenario.shell.delay_years,
+    )
+
+
+def _scenarios(
+    to: Sequence[Any], o: ConversionOptions, notes: list[tuple[str, str]]
+) -> list[Scenario]:
+    """The lease, then each conversion; what they stand on goes to the notes."""
+    if isinstance(to, (str, bytes)) or not isinstance(to, Sequence):
+        raise TypeError(f"to is {to!r}; allowed: a sequence of devices or scenarios")
+    given = o.get("contract", "Hut 8 River Bend")
+    contract = given if isinstance(given, Deal) else deal(given)
+    lease = lease_shell(contract)
+    shell = o.get("shell_per_mw")
+    of_mw = (lease.shell.capex_per_it_mw / lease.site.pue if shell is None
+             else finite_number("shell_per_mw", shell))  # fmt: skip
+    notes += [("lease", f"terms of {contract.name} ({contract.date}; {contract.provenance.kind})"),
+              ("hall for AI", f"{of_mw / 1e6:.2f} M$ by MW at the meter")]  # fmt: skip
+    found = [lease.with_values({"shell.capex_per_it_mw": of_mw * lease.site.pue})]
+    prices = o.get("usd_per_gpu") or {}
+    if not isinstance(prices, Mapping):
+        raise TypeError(f"usd_per_gpu is {prices!r}; allowed: a mapping of devices to prices")
+    for item in to:
+        if isinstance(item, Scenario):
+            found.append(item)
+            continue
+        name = find_device(item).name
+        each = prices[name] if name in prices else _price(name, notes)
+        plan = rent_gpus(item, each).with_values({"shell.capex_per_it_mw": of_mw})
+        hour = gpu_hour(name)
+        notes.append((
+            f"{name} hour",
+            f"rents for {hour.rent:g} $ with {hour.watts:g} W, costs {hour.owning:g} $ to own ({hour.date})",
+        ))  # fmt: skip
+        found.append(replace(plan, name=f"convert to {name}"))
+    return found
+
+
+def _price(name: str, notes: list[tuple[str, str]]) -> float:
+    """A GPU with its share of the server where that is quoted, or alone [$]."""
+    chip = name.partition("-")[0]
+    server = [q for q in quotes("server_or_rack_price", chip) if "8-GPU" in q.region]
+    alone = [q for q in quotes("gpu_price") if q.region.split()[0] == chip]
+    if not server and not alone:
+        have = ", ".join(dict.fromkeys(quote.region for quote in quotes("gpu_price")))
+        raise ValueError(
+            f"usd_per_gpu has no {name}, which nobody quotes; quoted are {have}; allowed: its price"
+        )
+    quote = max(server or alone, key=lambda q: date_key(q.date))
+    each = quote.value / 8.0 if server else quote.value
+    what = "an eighth of a server" if server else "without server and network"
+    notes.append((f"{name} price", f"{each:,.0f} $, {what} ({quote.date}; {quote.kind})"))
+    return each
+
+
+def assumptions(case: Case) -> tuple[tuple[str, str], ...]:
+    mining, wander, rents = case.mining.scenario, case.wander, case.rents
+    site = mining.site
+    rows = [
+        ("miners", f"{mining.income.joules_per_terahash:g} J/TH, PUE {site.pue:g}, {case.years} years left"),
+        *case.notes,
+        ("conversion", f"{case.conversion} years without income, {case.part:.0%} of the power; the miners "
+                       f"{'run on' if case.building else 'stand still'} meanwhile"),
+        ("miners that go", f"book value {case.book:,.0f} $, sold for {case.resale:,.0f} $"),
+        ("discount", f"{mining.finance.discount_rate:.1%} a year, tax {mining.finance.tax_rate:.0%}"),
+        ("power", f"{site.price_growth:+.1%} a year; not taken above {site.curtail_above:g} $/MWh, for which "
+                  f"the grid pays {site.curtailment_income:g} $/MWh"),
+        ("hashprice wanders", f"{wander.price_volatility:.0%} a year, reversion {wander.price_reversion:g}, "
+                              f"supply follows at {wander.supply_response:g} a year"),
+        *_sold(case),
+        ("rents wander", f"{rents.price_volatility:.0%} a year, reversion {rents.price_reversion:g}"),
+        ("decision", f"within {case.dates - 1} years; {case.count} paths, seed {case.seed}"),
+    ]  # fmt: skip
+    return tuple(rows)
+
+
+def _sold(case: Case) -> list[tuple[str, str]]:
+    """How much of each conversion is sold, at which change of its price."""
+    rows = []
+    for way in case.ways:
+        plan = None if way.factory is None else way.factory.scenario
+        if plan is None or plan.income.kind == "lease":
+            continue
+        part = (
+            plan.income.rented_share if plan.income.kind == "gpu_hours" else plan.income.sold_share
+        )
+        said = f"{part:.0%} sold over {plan.finance.years} years, price {plan.income.price_growth:+.0%} a "
+        said += f"year, upkeep {plan.computers.om_share:.0%} of the computers"
+        rows.append((way.name, said))
+    return rows
