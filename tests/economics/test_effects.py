@@ -207,6 +207,11 @@ CASES = {
                       **one("hall", {"finance.discount_rate": 0.1}), **one("converted", {}), **one("wait_years", 2),
                       **one("wander", ec.Uncertainty()), **one("rents", ec.Uncertainty()), **one("paths", 300),
                       **one("seed", 1)}, ()),
+    "price_course": ({}, {**one("quantity", "gpu_hour"), "item": [{"item": "B200", "quantity": "gpu_hour"}],
+                          **one("since", "2025-10")}, ()),
+    "both_eras": ({"devices": ["H100-SXM"], "result": lambda **given: fields(ec.both_eras(**given))},
+                  {**one("devices", ["B200-SXM"]), **one("model", "Llama-3.3-70B"), **one("interactivity", 150.0),
+                   **one("token_prices", {2026: 1.0}), **one("price_per_mwh", 60.0)}, ()),
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
@@ -215,7 +220,7 @@ CASES = {
 # results, and what takes nothing
 APART = {
     "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion", "Delivery",
-    "Demand", "Issuance", "Ladder", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung",
+    "Demand", "Eras", "Issuance", "Ladder", "Life", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung",
     "SECONDS_PER_YEAR", "Sensitivity", "Swing", "Switching", "gtc2026_tiers", "read_tiers",
 }  # fmt: skip
 # whose keys are changed in turn in test_scenarios

@@ -8,10 +8,12 @@ from __future__ import annotations
 from tokenroof.catalogue.markets import Quote
 from tokenroof.economics.allocation import Allocation, allocate
 from tokenroof.economics.concentration import Concentration, concentration
+from tokenroof.economics.courses import price_course
 from tokenroof.economics.dated_flows import spreadsheet_npv, xirr, xnpv
 from tokenroof.economics.delivery import Delivery, Offer, deliver
 from tokenroof.economics.demand import Demand, demand
 from tokenroof.economics.demand_curves import DemandCurve
+from tokenroof.economics.eras import Eras, both_eras
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
 from tokenroof.economics.hall.answer import Choice, Conversion, convert_hall
 from tokenroof.economics.issuance import Issuance, issuance
@@ -21,7 +23,7 @@ from tokenroof.economics.mix import Mix, best_mix
 from tokenroof.economics.own_tiers import read_tiers
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.profit import Profit, profit
-from tokenroof.economics.race import ArmsRace, race
+from tokenroof.economics.race import ArmsRace, Life, race
 from tokenroof.economics.risk import Risk, Swing, Uncertainty, risk, tornado
 from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.result import Factory, factory, presets
@@ -35,14 +37,14 @@ from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 
 __all__ = [
     "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion",
-    "Delivery", "Demand", "DemandCurve", "Factory", "Issuance", "Ladder", "Market", "Mix", "Offer",
-    "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Sensitivity", "Site", "Swing",
-    "Switching", "Tier", "Uncertainty", "allocate", "allocation_sensitivity", "best_mix",
-    "best_switching", "compare_per_mwh", "concentration", "convert_hall", "cost_per_mtok", "crf",
-    "deliver", "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell", "levelized_cost",
-    "mine", "npv", "payback", "presets", "profit", "race", "read_tiers", "rent_gpus", "revenue_per_mwh",
-    "risk", "same_meter", "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv",
-    "token_quotes", "tornado", "xirr", "xnpv",
+    "Delivery", "Demand", "DemandCurve", "Eras", "Factory", "Issuance", "Ladder", "Life", "Market",
+    "Mix", "Offer", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Sensitivity", "Site",
+    "Swing", "Switching", "Tier", "Uncertainty", "allocate", "allocation_sensitivity", "best_mix",
+    "best_switching", "both_eras", "compare_per_mwh", "concentration", "convert_hall", "cost_per_mtok",
+    "crf", "deliver", "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell",
+    "levelized_cost", "mine", "npv", "payback", "presets", "price_course", "profit", "race",
+    "read_tiers", "rent_gpus", "revenue_per_mwh", "risk", "same_meter", "scenario_keys",
+    "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado", "xirr", "xnpv",
 ]  # fmt: skip
 
 

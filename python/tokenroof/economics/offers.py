@@ -1,4 +1,4 @@
-"""Where a frontier meets a user's speed."""
+"""Where a frontier meets a user's speed, and what its machines cost."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.markets import Quote, quotes
+
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["cheapest_point"]
+__all__ = ["cheapest_point", "gpu_price"]
 
 
 def cheapest_point(front: xr.Dataset, interactivity: float) -> int | None:
@@ -19,3 +22,19 @@ def cheapest_point(front: xr.Dataset, interactivity: float) -> int | None:
     """
     usable = np.flatnonzero(front.interactivity.values >= interactivity)
     return int(usable[0]) if usable.size else None
+
+
+def gpu_price(name: str) -> tuple[float, str, Quote] | None:
+    """What a GPU costs with its share of a server where that is quoted, or alone [$]; None if nobody says.
+
+    With it what that is, and the quote.
+    """
+    chip = name.partition("-")[0]
+    server = [q for q in quotes("server_or_rack_price", chip) if "8-GPU" in q.region]
+    alone = [q for q in quotes("gpu_price") if q.region.split()[0] == chip]
+    if not server and not alone:
+        return None
+    quote = max(server or alone, key=lambda q: date_key(q.date))
+    if server:
+        return quote.value / 8.0, "an eighth of a server", quote
+    return quote.value, "without server and network", quote

@@ -12,7 +12,8 @@ import numpy as np
 from tokenroof.catalogue.lookup import all_miners
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.lookup import miner as find_miner
-from tokenroof.economics.offers import cheapest_point
+from tokenroof.economics.flows import SECONDS_PER_YEAR
+from tokenroof.economics.offers import cheapest_point, gpu_price
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, share
 from tokenroof.support.lazy import require
@@ -28,13 +29,42 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["ArmsRace", "race"]
+__all__ = ["ArmsRace", "Life", "race"]
 
 #: Who is asked of inference, where nobody says: one of each generation.
 GENERATIONS = (
     "V100-SXM2-32GB", "A100-SXM4-80GB", "H100-SXM", "H200-SXM", "B200-SXM", "GB200-NVL72", "B300-SXM",
     "GB300-NVL72", "Vera Rubin NVL72", "Instinct MI300X", "Instinct MI355X",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Life:
+    """How long a machine earns its power.
+
+    Attributes
+    ----------
+    name : str
+    released : float
+        [year].
+    power_cost, whole_cost : float
+        Of a unit: electricity alone, and with a share of the machine's price; NaN where nobody quotes that
+        [$/TH] or [$/token].
+    successor : str
+        The first whose whole cost is below that; empty if none has come.
+    loses_money : float
+        Its release; inf if none has come [year].
+    economic_life : float
+        From the release until then [year].
+    """
+
+    name: str
+    released: float
+    power_cost: float
+    whole_cost: float
+    successor: str
+    loses_money: float
+    economic_life: float
 
 
 @dataclass(frozen=True)
@@ -56,6 +86,8 @@ class ArmsRace:
         Whether it beats all that came before.
     left_out : tuple of str
         Without a date or a power, or too slow for the user.
+    capital : ndarray
+        Price of a machine over what it makes; NaN where nobody quotes it [$/(TH/s)] or [$/(token/s)].
     """
 
     kind: str
@@ -65,6 +97,7 @@ class ArmsRace:
     joules: Array
     record: NDArray[np.bool_]
     left_out: tuple[str, ...] = ()
+    capital: Array | None = None
 
     def halving_years(self, level: float = 0.95) -> tuple[float, float, float]:
         """Years in which the records halve their energy: by least squares of its logarithm, and the interval.
@@ -143,6 +176,53 @@ class ArmsRace:
             found[i] = self.released[better].min(initial=np.inf)
         return found
 
+    def lives(self, price_per_mwh: float, years: float = 4.0) -> tuple[Life, ...]:
+        """How long each machine earns its power, where a unit costs what the best successor needs for it.
+
+        Parameters
+        ----------
+        price_per_mwh : float
+            Of electricity at the machines [$/MWh].
+        years : float
+            Over which the price of a successor is spread, without interest [year].
+
+        Returns
+        -------
+        tuple of Life
+            In the order of `names`.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For a number out of its range.
+
+        Notes
+        -----
+        A machine loses money from the first release on whose whole cost of a unit, power and a share of its
+        price, is below what the machine pays for power alone. Machines without a price are no successors.
+
+        Examples
+        --------
+        >>> found = race("miners", ["Antminer S9", "Antminer S19 Pro", "Antminer S21"])
+        >>> found.lives(50.0)[0].successor
+        'Antminer S19 Pro'
+        """
+        price = finite_number("price_per_mwh", price_per_mwh, above=True)
+        spread = finite_number("years", years, above=True)
+        power = self.joules / 3.6e9 * price
+        capital = np.full(len(self.names), np.nan) if self.capital is None else self.capital
+        whole = power + capital / (spread * SECONDS_PER_YEAR)
+        found = []
+        for i, name in enumerate(self.names):
+            later = (self.released > self.released[i]) & (whole < power[i])
+            at = int(np.argmax(later)) if later.any() else -1
+            end = float(self.released[at]) if at >= 0 else math.inf
+            found.append(Life(
+                name, float(self.released[i]), float(power[i]), float(whole[i]),
+                self.names[at] if at >= 0 else "", end, end - float(self.released[i]),
+            ))  # fmt: skip
+        return tuple(found)
+
     def to_frame(self) -> pd.DataFrame:
         """A row for each machine."""
         columns = {
@@ -150,6 +230,7 @@ class ArmsRace:
             "released": self.released,
             "joules": self.joules,
             "record": self.record,
+            "capital": np.full(len(self.names), np.nan) if self.capital is None else self.capital,
         }
         frame: pd.DataFrame = require("pandas", extra="analysis").DataFrame(columns)
         return frame
@@ -197,33 +278,35 @@ def race(
     if kind not in ("miners", "inference"):
         raise ValueError(f"kind is {kind!r}; allowed: miners, inference")
     finite_number("interactivity", interactivity, above=True)
-    rows: list[tuple[float, str, float]] = []
+    rows: list[tuple[float, str, float, float]] = []
     left: list[str] = []
     given = None if machines is None else listed("machines", machines)
     load = (input_tokens, output_tokens)
     asked = _miners(given) if kind == "miners" else _devices(given, model, interactivity, load)
-    for name, released, joules in asked:
+    for name, released, joules, capital in asked:
         if released is None or joules is None:
             left.append(name)
         else:
-            rows.append((released, name, joules))
+            rows.append((released, name, joules, capital))
     rows.sort()
     released_at = np.array([row[0] for row in rows])
     energy = np.array([row[2] for row in rows])
     best = np.minimum.accumulate(np.concatenate([[np.inf], energy]))[:-1]
     unit = "J/TH" if kind == "miners" else "J/token"
     return ArmsRace(
-        kind, unit, tuple(row[1] for row in rows), released_at, energy, energy < best, tuple(left)
-    )
+        kind, unit, tuple(row[1] for row in rows), released_at, energy, energy < best, tuple(left),
+        np.array([row[3] for row in rows]),
+    )  # fmt: skip
 
 
-Row = tuple[str, "float | None", "float | None"]
+Row = tuple[str, "float | None", "float | None", float]
 
 
 def _miners(given: list[Any] | None) -> Iterable[Row]:
     for item in all_miners() if given is None else given:
         found = find_miner(item)
-        yield found.name, _year(found.release), found.efficiency
+        price = np.nan if found.price_usd is None else found.price_usd
+        yield found.name, _year(found.release), found.efficiency, price / (found.hashrate / 1e12)
 
 
 def _devices(
@@ -236,7 +319,17 @@ def _devices(
         front = frontier(found, model, None, *load, ttft_max=LONGEST_WAIT)
         at = cheapest_point(front, interactivity)
         rate = None if at is None else float(front.output_tokens_per_s_per_mw.values[at])
-        yield found.name, _year(found.release), None if rate is None else 1e6 / rate
+        if rate is None:
+            yield found.name, _year(found.release), None, np.nan
+            continue
+        each = rate * float(front.attrs["provisioned_w_per_device"]) / 1e6  # token/s of one device
+        price = gpu_price(found.name)
+        yield (
+            found.name,
+            _year(found.release),
+            1e6 / rate,
+            np.nan if price is None else price[0] / each,
+        )
 
 
 _PARTS = {"H": 2, "Q": 4}

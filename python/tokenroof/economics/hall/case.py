@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from tokenroof.catalogue.contracts import Deal, deal
-from tokenroof.catalogue.files import date_key
 from tokenroof.catalogue.hours import gpu_hour
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.markets import quotes
+from tokenroof.economics.offers import gpu_price
 from tokenroof.economics.risk import Uncertainty
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
@@ -185,18 +185,14 @@ def _scenarios(
 
 
 def _price(name: str, notes: list[tuple[str, str]]) -> float:
-    """A GPU with its share of the server where that is quoted, or alone [$]."""
-    chip = name.partition("-")[0]
-    server = [q for q in quotes("server_or_rack_price", chip) if "8-GPU" in q.region]
-    alone = [q for q in quotes("gpu_price") if q.region.split()[0] == chip]
-    if not server and not alone:
+    """Of a GPU [$]; what it is goes to the notes."""
+    found = gpu_price(name)
+    if found is None:
         have = ", ".join(dict.fromkeys(quote.region for quote in quotes("gpu_price")))
         raise ValueError(
             f"usd_per_gpu has no {name}, which nobody quotes; quoted are {have}; allowed: its price"
         )
-    quote = max(server or alone, key=lambda q: date_key(q.date))
-    each = quote.value / 8.0 if server else quote.value
-    what = "an eighth of a server" if server else "without server and network"
+    each, what, quote = found
     notes.append((f"{name} price", f"{each:,.0f} $, {what} ({quote.date}; {quote.kind})"))
     return each
 

@@ -117,9 +117,14 @@ def later(scenario: Scenario, years: int) -> Scenario:
         name: better
         for name in ("income.price_per_mtok", "income.price_per_gpu_hour", "income.hashprice")
     }
-    return scenario.with_values(
-        {n: values[n] * (1.0 + by) ** years for n, by in grown.items() if values[n]}
-    )
+    moved = {n: values[n] * (1.0 + by) ** years for n, by in grown.items() if values[n]}
+    for name in (
+        "income.price_course",
+        "income.software",
+    ):  # of years that have gone by the last counts
+        rows = {max(1, since - years): factor for since, factor in values[name]}
+        moved |= {name: tuple(rows.items())} if rows else {}
+    return scenario.with_values(moved)
 
 
 def _mined_on(case: Case, date: int, paths: Paths) -> Array:

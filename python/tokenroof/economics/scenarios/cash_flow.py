@@ -183,16 +183,20 @@ def _performance(scenario: Scenario, start: int, columns: dict[str, Array]) -> A
     growth = 1.0 + scenario.computers.performance_growth
     for year in _purchases(scenario, start):
         made[year + 1 : year + 1 + scenario.computers.life_years] = growth ** (year - start + 1)
-    for since, factor in scenario.income.software:
-        later = scenario.income.software
-        until = next((y for y, _ in later if y > since), scenario.finance.years + 1)
-        made[start - 1 + since : start - 1 + until] *= factor
-    return made
+    return made * _steps(scenario.income.software, start, made.size)
+
+
+def _steps(rows: tuple[tuple[int, float], ...], start: int, size: int) -> Array:
+    """Factor of each year, of rows of a year of operation and what counts from it on [1]."""
+    found = np.ones(size)
+    for since, factor in rows:
+        found[start - 1 + since :] = factor
+    return found
 
 
 def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, Array]) -> None:
     site, income, mw = scenario.site, scenario.income, scenario.it_mw
-    leased = income.kind == "lease"
+    leased, course = income.kind == "lease", _steps(income.price_course, start, made.size)
     for year in range(start, made.size):
         k = year - start
         price = site.price_per_mwh * (1.0 + site.price_growth) ** k
@@ -204,7 +208,7 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
         columns["power"][year] = 0.0 if leased and income.tenant_pays_power else bill
         columns["curtailment"][year] = energy * hours.curtailed * site.curtailment_income
         of_mw, quantity = _sales(scenario, made[year], hours.run)
-        factor = (1.0 + income.price_growth) ** k
+        factor = course[year] * (1.0 + income.price_growth) ** k
         columns["output"][year] = mw * quantity
         columns["revenue"][year] = mw * of_mw * factor
     if leased:  # the first year's rent moves, it does not grow

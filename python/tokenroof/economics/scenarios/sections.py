@@ -172,6 +172,10 @@ class Income(_Section):
     rented_share: float = key("Part of them that is rented", "1", 1.0, 0.0, 1.0, of="gpu_hours")
     joules_per_terahash: float = key("Energy of the miners", "J/TH", 17.5, above=True, of="hashes")
     hashprice: float = key("Income of a PH/s", "$/(PH/s day)", 0.0, of="hashes")
+    price_course: tuple[tuple[int, float], ...] = key(
+        "Years of operation from which the price is how many times the first, before that rise", "1", (),
+        kind="steps", above=True,
+    )  # fmt: skip
     price_growth: float = key(
         "Yearly rise of the price, rent or hashprice (a lease's escalator)", "1/year", 0.0, -1.0, 10.0,
         above=True,

@@ -1,0 +1,84 @@
+"""Prices as they were: what a dated series did, year by year from its start."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tokenroof.catalogue.markets import quotes
+from tokenroof.support.names import unknown
+
+__all__ = ["price_course", "year_of"]
+
+#: A price is carried on for so long after its last quote [year].
+_CARRIED = 0.5
+
+
+def year_of(date: str) -> float:
+    """Year and fraction of a date: the middle of a month, quarter, half or year.
+
+    Examples
+    --------
+    >>> year_of("2024"), year_of("2024-Q1"), round(year_of("2024-10"), 3)
+    (2024.5, 2024.125, 2024.792)
+    """
+    year, _, rest = date.partition("-")
+    if not rest:
+        return int(year) + 0.5
+    if rest[0] in "HQ":
+        parts = {"H": 2, "Q": 4}[rest[0]]
+        return int(year) + (int(rest[1:]) - 0.5) / parts
+    month, _, day = rest.partition("-")
+    within = (int(day) - 0.5) / 31.0 if day else 0.5
+    return int(year) + (int(month) - 1.0 + within) / 12.0
+
+
+def price_course(
+    quantity: str = "gpu_hour_index", item: str = "H100", since: str | None = None
+) -> tuple[tuple[int, float], ...]:
+    """What a price was at each anniversary of its first quote, over that, as `income.price_course` takes it.
+
+    Parameters
+    ----------
+    quantity : str
+        Of the catalogue's markets, as "gpu_hour_index" or "btc_hashprice".
+    item : str
+        Region or item whose quotes count.
+    since : str, optional
+        Date from which they count.
+
+    Returns
+    -------
+    tuple of (int, float)
+        Year of operation, from 1, and the factor. Between quotes logarithms run in straight lines; the last
+        quote counts for half a year more.
+
+    Raises
+    ------
+    KeyError
+        For an unknown quantity or item.
+    ValueError
+        If there are fewer than two dates.
+
+    Examples
+    --------
+    Rents of the H100 from October 2024 on fell, and rose again:
+
+    >>> [(year, round(factor, 2)) for year, factor in price_course()]
+    [(1, 1.0), (2, 0.57), (3, 0.87)]
+    """
+    rows = [q for q in quotes(quantity, item) if since is None or q.date >= since]
+    if not quotes(quantity, item):
+        raise unknown(f"item of {quantity}", item, [q.region for q in quotes(quantity)])
+    points = sorted((year_of(q.date), math.log(q.value)) for q in rows if q.value > 0.0)
+    if len({at for at, _ in points}) < 2:
+        raise ValueError(
+            f"since is {since!r}, which leaves {len(points)} quotes; allowed: at least 2 dates"
+        )
+    at, logs = np.array([p[0] for p in points]), np.array([p[1] for p in points])
+    years = np.arange(int(at[-1] + _CARRIED - at[0] + 1e-9) + 1)
+    factors = np.exp(np.interp(at[0] + years, at, logs) - logs[0])
+    return tuple(
+        (int(year) + 1, float(factor)) for year, factor in zip(years, factors, strict=True)
+    )

@@ -1,0 +1,70 @@
+"""Prices as they were, and what a course of them does to a scenario."""
+
+import numpy as np
+import pytest
+
+from tokenroof import economics as ec
+from tokenroof.economics.courses import year_of
+
+
+def test_the_rent_of_an_h100_fell_and_rose_again():
+    """2.99 in October 2024, 1.70 a year later, 2.60 in June 2026, which still counts in October."""
+    got = dict(ec.price_course())
+    assert list(got) == [1, 2, 3] and got[1] == 1.0
+    assert got[2] == pytest.approx(1.70 / 2.99) and got[3] == pytest.approx(2.60 / 2.99)
+    assert got[1] > got[3] > got[2]
+
+
+def test_between_quotes_logarithms_run_straight():
+    """Hashprice: 2021-07-24, -08-07, -10-24 ... until mid-2026, by the year from the first quote."""
+    got = ec.price_course("btc_hashprice", "Bitcoin", since="2024-05-29")
+    assert got[0] == (1, 1.0) and [year for year, _ in got] == [1, 2, 3]
+    start = year_of("2024-05-29")
+    before, after = year_of("2024-10-07"), year_of("2025-07-08")
+    # an anniversary lies between two quotes of 45.92 and 52, but for those without fees in between
+    assert got[1][1] * 53.0 == pytest.approx(
+        45.92 * (52 / 45.92) ** ((start + 1 - before) / (after - before)), rel=0.12
+    )
+
+
+@pytest.mark.parametrize("date,year", [
+    ("2024", 2024.5), ("2024-H1", 2024.25), ("2024-Q4", 2024.875), ("2024-01", 2024 + 1 / 24),
+    ("2024-12-31", 2024 + (11 + 30.5 / 31) / 12),
+])  # fmt: skip
+def test_dates(date, year):
+    assert year_of(date) == pytest.approx(year)
+
+
+def test_a_course_moves_the_price_and_nothing_else():
+    plan = ec.rent_gpus("H100-SXM", 30_000)
+    flat, moved = (
+        ec.factory(plan.with_values({"income.price_course": rows})).flow
+        for rows in ((), ec.price_course())
+    )
+    factors = np.array([dict(ec.price_course()).get(year, 2.60 / 2.99) for year in range(1, 6)])
+    assert moved.revenue[1:] == pytest.approx(flat.revenue[1:] * factors)
+    assert moved.revenue[2] < moved.revenue[3]
+    for name in ("power", "energy_mwh", "output", "capex", "operation"):
+        assert np.array_equal(getattr(moved, name), getattr(flat, name))
+    grown = ec.factory(
+        plan.with_values({"income.price_course": [(2, 0.5)], "income.price_growth": 0.1})
+    ).flow
+    assert grown.revenue[1:4] == pytest.approx(flat.revenue[1:4] * [1.0, 0.55, 0.605])
+
+
+def test_paths_wander_about_the_course():
+    plan = ec.rent_gpus("H100-SXM", 30_000).with_values({"income.price_course": ec.price_course()})
+    got = ec.risk(plan, ec.Uncertainty(price_volatility=0.4, price_reversion=0.5), paths=100_000)
+    assert got.mean == pytest.approx(got.certain, abs=4.5 * got.mean_error)
+
+
+@pytest.mark.parametrize("call,said", [
+    (lambda: ec.price_course("gpu_houre"), "did you mean"),
+    (lambda: ec.price_course("gpu_hour_index", "Z80"), "item of gpu_hour_index"),
+    (lambda: ec.price_course(since="2026-05"), "since is '2026-05'"),
+    (lambda: ec.factory({"income.price_course": [(2, 0.0)]}), "income.price_course"),
+    (lambda: ec.factory({"income.price_course": [(2, 1.0), (2, 1.0)]}), "years ascending"),
+])  # fmt: skip
+def test_bad_input_by_name(call, said):
+    with pytest.raises((ValueError, TypeError, KeyError), match=said):
+        call()
