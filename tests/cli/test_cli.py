@@ -294,6 +294,9 @@ def test_economics_of_a_scenario(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "533 $/MWh" in done.stdout and done.stdout.isascii()
     assert (tmp_path / "flow.csv").read_text().startswith("site.power_mw,1000.0,MW")
+    done = run("economics", "--manifest", str(tmp_path / "run.json"), "--set", "site.power_mw=20")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "run.json").read_text())["changed"] == {"site.power_mw": 20.0}
     keys = document("economics", "--keys")
     assert {"site.power_mw", "finance.coupon"} <= {key["name"] for key in keys}
     assert document("economics", "--schema")["title"] == "tokenroof scenario"

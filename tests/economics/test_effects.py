@@ -11,6 +11,7 @@ from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
 from tokenroof.economics.delivery import DeliveryOptions
 from tokenroof.economics.hall.case import ConversionOptions
+from tokenroof.economics.lcoi import LcoiOptions
 from tokenroof.economics.mix import MixLimits
 from tokenroof.economics.profit import ProfitOptions
 from tokenroof.mining import Chain
@@ -20,7 +21,7 @@ SITE = ec.Site(power_w=500e6)
 FALLS = ec.DemandCurve(slope=1e-9)
 CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048)
 OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions, "best_mix": MixLimits,
-           "convert_hall": ConversionOptions}  # fmt: skip
+           "convert_hall": ConversionOptions, "lcoi": LcoiOptions}  # fmt: skip
 
 
 def one(name, *values):
@@ -212,6 +213,15 @@ CASES = {
     "both_eras": ({"devices": ["H100-SXM"], "result": lambda **given: fields(ec.both_eras(**given))},
                   {**one("devices", ["B200-SXM"]), **one("model", "Llama-3.3-70B"), **one("interactivity", 150.0),
                    **one("token_prices", {2026: 1.0}), **one("price_per_mwh", 60.0)}, ()),
+    "lcoi": ({"gpus": 8, "usd_per_gpu": 3e4, "watts": 1e3, "prefill_tokens_per_s": 1e4, "decode_tokens_per_s": 1e3,
+              "result": lambda **given: fields(ec.lcoi(**given))},
+             {**one("gpus", 16), **one("usd_per_gpu", 2e4), **one("watts", 500.0), **one("prefill_tokens_per_s", 2e4),
+              **one("decode_tokens_per_s", 2e3), **one("prompt_tokens", 2e3), **one("answer_tokens", 100.0),
+              **one("utilization", 0.5), **one("facility", 0.1), **one("residual", 0.1), **one("rate", 0.1),
+              **one("years", 4.0), **one("fixed_opex", 1e5), **one("opex_per_gpu", 1e3), **one("pue", 1.3),
+              **one("price_per_mwh", 70.0), **one("overhead", 0.01)}, ()),
+    "run_manifest": ({"scenario": ec.Scenario()},
+                     {**one("scenario", ec.mine("Antminer S21")), **one("seed", 1), **one("paths", 2)}, ()),
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
@@ -220,8 +230,9 @@ CASES = {
 # results, and what takes nothing
 APART = {
     "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion", "Delivery",
-    "Demand", "Eras", "Issuance", "Ladder", "Life", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung",
-    "SECONDS_PER_YEAR", "Sensitivity", "Swing", "Switching", "gtc2026_tiers", "read_tiers",
+    "Demand", "Eras", "Issuance", "Ladder", "LevelisedInference", "Life", "Mix", "Offer", "Profit",
+    "Quote", "Risk", "Rung", "SECONDS_PER_YEAR", "Sensitivity", "Swing", "Switching", "gtc2026_tiers",
+    "read_tiers",
 }  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {

@@ -343,8 +343,10 @@ def test_export_has_its_assumptions_on_top(tmp_path):
     got.to_csv(tmp_path / "out.csv")
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines[0] == "site.power_mw,100.0,MW"
-    assert len(lines) == len(ec.scenario_keys()) + 1 + 1 + got.flow.year.size
-    head = lines[len(ec.scenario_keys()) + 1].split(",")
+    assert lines[len(ec.scenario_keys())].startswith("manifest.version,")
+    gap = lines.index("")
+    assert len(lines) == gap + 2 + got.flow.year.size
+    head = lines[gap + 1].split(",")
     last = dict(zip(head, map(float, lines[-1].split(",")), strict=True))
     assert last["free"] == got.flow.free[-1] and last["year"] == 15
     frame = got.to_frame()

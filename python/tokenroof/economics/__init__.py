@@ -18,6 +18,7 @@ from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost
 from tokenroof.economics.hall.answer import Choice, Conversion, convert_hall
 from tokenroof.economics.issuance import Issuance, issuance
 from tokenroof.economics.ladder import Ladder, Rung, same_meter
+from tokenroof.economics.lcoi import LevelisedInference, lcoi
 from tokenroof.economics.meter import Comparison, Market, compare_per_mwh
 from tokenroof.economics.mix import Mix, best_mix
 from tokenroof.economics.own_tiers import read_tiers
@@ -26,6 +27,7 @@ from tokenroof.economics.profit import Profit, profit
 from tokenroof.economics.race import ArmsRace, Life, race
 from tokenroof.economics.risk import Risk, Swing, Uncertainty, risk, tornado
 from tokenroof.economics.scenarios.keys import ScenarioKey
+from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.result import Factory, factory, presets
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys, scenario_schema
 from tokenroof.economics.sensitivity import Sensitivity, allocation_sensitivity
@@ -37,14 +39,15 @@ from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 
 __all__ = [
     "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion",
-    "Delivery", "Demand", "DemandCurve", "Eras", "Factory", "Issuance", "Ladder", "Life", "Market",
-    "Mix", "Offer", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey", "Sensitivity", "Site",
-    "Swing", "Switching", "Tier", "Uncertainty", "allocate", "allocation_sensitivity", "best_mix",
-    "best_switching", "both_eras", "compare_per_mwh", "concentration", "convert_hall", "cost_per_mtok",
-    "crf", "deliver", "demand", "factory", "gtc2026_tiers", "irr", "issuance", "lease_shell",
-    "levelized_cost", "mine", "npv", "payback", "presets", "price_course", "profit", "race",
-    "read_tiers", "rent_gpus", "revenue_per_mwh", "risk", "same_meter", "scenario_keys",
-    "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado", "xirr", "xnpv",
+    "Delivery", "Demand", "DemandCurve", "Eras", "Factory", "Issuance", "Ladder", "LevelisedInference",
+    "Life", "Market", "Mix", "Offer", "Profit", "Quote", "Risk", "Rung", "Scenario", "ScenarioKey",
+    "Sensitivity", "Site", "Swing", "Switching", "Tier", "Uncertainty", "allocate",
+    "allocation_sensitivity", "best_mix", "best_switching", "both_eras", "compare_per_mwh",
+    "concentration", "convert_hall", "cost_per_mtok", "crf", "deliver", "demand", "factory",
+    "gtc2026_tiers", "irr", "issuance", "lcoi", "lease_shell", "levelized_cost", "mine", "npv",
+    "payback", "presets", "price_course", "profit", "race", "read_tiers", "rent_gpus",
+    "revenue_per_mwh", "risk", "run_manifest", "same_meter", "scenario_keys", "scenario_schema",
+    "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado", "xirr", "xnpv",
 ]  # fmt: skip
 
 

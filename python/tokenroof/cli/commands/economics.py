@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.output import emit, say, short
-from tokenroof.support.formats import table
+from tokenroof.support.formats import plain, table
 
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.result import Factory
@@ -40,9 +42,14 @@ def add_arguments(command: ArgumentParser) -> None:
         help="what it may be converted to; may be repeated",
     )
     command.add_argument("--csv", metavar="FILE", help="write assumptions and cash flow")
+    command.add_argument("--excel", metavar="FILE", help="the same as a sheet of Excel")
+    command.add_argument(
+        "--manifest", metavar="FILE", help="write version, changed keys and dates of the data"
+    )
 
 
 def run(arguments: Namespace) -> int:
+    from tokenroof.economics.scenarios.manifest import run_manifest
     from tokenroof.economics.scenarios.result import factory
     from tokenroof.economics.scenarios.scenario import Scenario, scenario_schema
 
@@ -60,6 +67,12 @@ def run(arguments: Namespace) -> int:
     found = factory(base.with_values(dict(map(_assignment, arguments.set))))
     if arguments.csv is not None:
         found.to_csv(arguments.csv)
+    if arguments.excel is not None:
+        found.to_excel(arguments.excel)
+    if arguments.manifest is not None:
+        Path(arguments.manifest).write_text(
+            json.dumps(plain(run_manifest(found.scenario)), indent=1) + "\n", encoding="utf-8"
+        )
     if arguments.json:
         emit(_document(found))
     else:
@@ -70,7 +83,7 @@ def run(arguments: Namespace) -> int:
 def _convert(arguments: Namespace) -> int:
     from tokenroof.economics.hall.answer import convert_hall
 
-    for name in ("scenario", "csv"):
+    for name in ("scenario", "csv", "excel", "manifest"):
         if getattr(arguments, name) is not None:
             raise ValueError(
                 f"--{name} is {getattr(arguments, name)!r}; allowed: without --convert"

@@ -12,6 +12,8 @@ import numpy as np
 
 from tokenroof.economics.flows import irr, npv
 from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
+from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
+from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.support.lazy import require
 
@@ -144,22 +146,38 @@ class Factory:
         values = self.scenario.values()
         return [(about.name, values[about.name], about.unit) for about in scenario_keys()]
 
+    def _rows(self) -> list[list[Any]]:
+        """Rows of an export."""
+        names = ["year", "energy_mwh", "output", *_COLUMNS]
+        about = run_manifest(self.scenario)
+        dates = ((f"data.{name}", date) for name, date in about["data"].items())
+        told = [(name, about[name]) for name in ("version", "scenario")]
+        columns = [getattr(self.flow, name).tolist() for name in names]
+        return rows_of(self.assumptions(), [*told, *dates], names, columns)
+
     def to_csv(self, path: str | os.PathLike[str]) -> None:
-        """Write the assumptions, then a row for each year.
+        """Write the assumptions and where they come from, then a row for each year.
 
         Parameters
         ----------
         path : path
         """
-        import csv
+        write_csv(path, self._rows())
 
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            out = csv.writer(file)
-            out.writerows([name, _plain(value), unit] for name, value, unit in self.assumptions())
-            out.writerow([])
-            names = ["year", "energy_mwh", "output", *_COLUMNS]
-            out.writerow(names)
-            out.writerows(zip(*(getattr(self.flow, name).tolist() for name in names), strict=True))
+    def to_excel(self, path: str | os.PathLike[str]) -> None:
+        """The same as one sheet of Excel.
+
+        Parameters
+        ----------
+        path : path
+
+        Raises
+        ------
+        ImportError
+            Without openpyxl: the extra ``excel``.
+        """
+        rows = self._rows()
+        write_excel(path, rows, len(rows) - len(self.flow.year))
 
     def against(self, other: Factory) -> NDArray[np.float64]:
         """Cash before debt of each year beyond that of another factory, such as business as usual [$].
@@ -183,10 +201,6 @@ class Factory:
         mine, theirs = (np.pad(x.flow.free, (0, n - x.flow.free.size)) for x in (self, other))
         more: NDArray[np.float64] = mine - theirs
         return more
-
-
-def _plain(value: Any) -> Any:
-    return " ".join(map(str, value)) if isinstance(value, tuple) else value
 
 
 def factory(scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any]) -> Factory:

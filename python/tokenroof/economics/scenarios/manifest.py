@@ -1,0 +1,59 @@
+"""Where a result comes from: version, seed, what differs from the defaults, dates of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tokenroof.build import build_config
+from tokenroof.catalogue.contracts import deals
+from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.hours import gpu_hours
+from tokenroof.catalogue.markets import quotes
+from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
+from tokenroof.support.arguments import whole_number
+
+__all__ = ["run_manifest"]
+
+
+def run_manifest(
+    scenario: Scenario, *, seed: int | None = None, paths: int | None = None
+) -> dict[str, Any]:
+    """What a run must say so that another can repeat it.
+
+    Parameters
+    ----------
+    scenario : Scenario
+    seed, paths : int, optional
+        Of `risk` and its like; without them nothing is drawn.
+
+    Returns
+    -------
+    dict
+        version, isa, numpy, scenario, changed (keys that differ from their defaults), seed, paths, and data:
+        the newest date of each file of the catalogue and of the keys' defaults.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no scenario, or a number out of its range.
+
+    Examples
+    --------
+    >>> found = run_manifest(Scenario().with_values({"site.power_mw": 20.0}), seed=7)
+    >>> found["changed"], found["seed"]
+    ({'site.power_mw': 20.0}, 7)
+    """
+    if not isinstance(scenario, Scenario):
+        raise TypeError(f"scenario is {scenario!r}; allowed: a Scenario")
+    built, values, keys = build_config(), scenario.values(), scenario_keys()
+    newest = {
+        "markets": [q.date for q in quotes()], "deals": [d.date for d in deals()],
+        "gpu_hours": [h.date for h in gpu_hours()], "scenario_keys": [k.date for k in keys if k.date],
+    }  # fmt: skip
+    return {
+        "version": built["version"], "isa": built["isa"], "numpy": built["numpy"], "scenario": scenario.name,
+        "changed": {k.name: values[k.name] for k in keys if values[k.name] != k.default},
+        "seed": None if seed is None else whole_number("seed", seed, 0, 2**64 - 1),
+        "paths": None if paths is None else whole_number("paths", paths, 1),
+        "data": {name: max(dates, key=date_key) for name, dates in newest.items()},
+    }  # fmt: skip
