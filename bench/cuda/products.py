@@ -213,8 +213,8 @@ def transformer(report: Report, out: Path) -> None:
         alone = step.time_s.item()
         predicted = alone + gap
         what = f"batch {batch}, context {context}"
-        report.say(f"predicted, {what}", predicted, "s",
-                   f"{alone:.4g} s by the probes, bound by {step.bound.item()}; {gap:.3g} s of small kernels")  # fmt: skip
+        told = f"{alone:.4g} s by the probes, bound by {step.bound.item()}"
+        report.say(f"predicted, {what}", predicted, "s", f"{told}; {gap:.3g} s of small kernels")
         if decoder is None:
             continue
         decoder.start(batch, 16 if report.played else context)
@@ -226,7 +226,7 @@ def transformer(report: Report, out: Path) -> None:
 
 
 def _small_kernels(torch: Any, decoder: Decoder, report: Report) -> float:
-    """Seconds of a step's kernels that multiply nothing: torch fuses none, so that each costs what a chain's does."""
+    """Seconds of a step's kernels that multiply nothing: torch fuses none, each costs what a chain's does."""
     decoder.start(1, 64)
     with torch.profiler.profile(
         activities=[getattr(torch.profiler.ProfilerActivity, "CPU" if report.played else "CUDA")]

@@ -15,6 +15,11 @@ from tokenroof import _core
 def build_config() -> dict[str, Any]:
     """Version, compiler, instruction sets, CUDA and interpreter: what a bug report should carry.
 
+    Returns
+    -------
+    dict
+        Plain values by name: ``version``, ``isa``, ``isas_usable``, ``cuda`` ...
+
     Examples
     --------
     >>> build_config()["isa"] in build_config()["isas_usable"]
@@ -31,6 +36,11 @@ def build_config() -> dict[str, Any]:
 
 def get_include() -> str:
     """Folder of the C++ headers, for ``#include <tokenroof/inference/roofline.hpp>``.
+
+    Returns
+    -------
+    str
+        Path of the folder.
 
     Examples
     --------

@@ -107,6 +107,16 @@ def write_engines(
     found : EngineFit
     exclude : iterable of dict
         What `read_serving` was told to leave out: the file's head says it.
+
+    Returns
+    -------
+    None
+        The file is replaced.
+
+    Examples
+    --------
+    >>> from tokenroof import calibrate
+    >>> calibrate.write_engines("engine.toml", calibrate.fit_engines(points))  # doctest: +SKIP
     """
     left = [
         "# Left out: " + ", ".join(f"{k}={v}" for k, v in rule.items()) + "." for rule in exclude
@@ -149,6 +159,14 @@ def fit_engines(
     ------
     ValueError
         For fewer than 50 points, or fewer than three combinations.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> from tokenroof import calibrate
+    >>> points = calibrate.read_serving("end_to_end.csv")  # doctest: +SKIP
+    >>> calibrate.fit_engines(points).coverage["tpot"]  # doctest: +SKIP
+    0.791
     """
     combinations = points.combination
     if len(points) < 50 or len(set(combinations)) < 3:

@@ -30,7 +30,27 @@ def write_fits(
 def write_constants(
     path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]
 ) -> None:
-    """Write fits as a file of the catalogue: TOML, a table ``[[fit]]`` per row."""
+    """Write fits as a file of the catalogue: TOML, a table ``[[fit]]`` per row.
+
+    Parameters
+    ----------
+    path : path
+        Of the file, which is replaced.
+    operator : str
+        One of `SPECS`.
+    rows : list of dict
+        From `fit_operator` or `fit_tables`.
+
+    Returns
+    -------
+    None
+        What is written is read by ``TOKENROOF_CONSTANTS`` or as the catalogue's own.
+
+    Examples
+    --------
+    >>> from tokenroof import calibrate
+    >>> calibrate.write_constants("gemm.toml", "gemm", rows)  # doctest: +SKIP
+    """
     judged = "each quarter" if operator == "power" else "a quarter"
     head = [
         f"# Constants of {operator}: tokenroof/records/constants.hpp names them, and the operator's",

@@ -53,6 +53,14 @@ def fit_operator(
     ------
     KeyError
         For an unknown operator or device.
+
+    Examples
+    --------
+    >>> from tokenroof import calibrate
+    >>> table = calibrate.read_operator("gemm_perf.csv", "gemm")  # doctest: +SKIP
+    >>> rows = calibrate.fit_operator("gemm", table, "H100-SXM", "vllm")  # doctest: +SKIP
+    >>> rows[0]["mape"]  # doctest: +SKIP
+    0.064
     """
     spec, d = spec_of(operator), find_device(device)
     table = _own_rows(spec, engine, table)
@@ -109,10 +117,33 @@ def fit_tables(
     ``band_generation`` and ``band_other``: the band on a device when its constants are those that carry
     over from the other devices of its generation, or from other generations.
 
+    Parameters
+    ----------
+    folder : path
+        As `measured_tables` reads it.
+    operator : str
+        One of `SPECS`.
+    most : int
+        Rows that a fit uses, drawn at random.
+    progress : callable, optional
+        Called with a line per table.
+
+    Returns
+    -------
+    list of dict
+        A row per device, engine and type, as `fit_operator` gives them.
+
     Raises
     ------
     KeyError, ValueError
         As `read_operator`; naming the folder if it has no such table.
+
+    Examples
+    --------
+    >>> from tokenroof import calibrate
+    >>> rows = calibrate.fit_tables("measured", "gemm")  # doctest: +SKIP
+    >>> sorted({row["device"] for row in rows})  # doctest: +SKIP
+    ['B200-SXM', 'H100-SXM']
     """
     spec = spec_of(operator)
     newest: dict[tuple[str, str, str], tuple[str, Table]] = {}

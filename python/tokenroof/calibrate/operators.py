@@ -74,7 +74,26 @@ def read_operator(
 def measured_tables(
     folder: str | os.PathLike[str], operator: str
 ) -> Iterator[tuple[str, str, str, Path]]:
-    """(device, engine, version, path) of an operator's tables below ``folder/operators``."""
+    """(device, engine, version, path) of an operator's tables below ``folder/operators``.
+
+    Parameters
+    ----------
+    folder : path
+        Holds ``operators/DEVICE/ENGINE/VERSION/TABLE.csv`` or ``.parquet``.
+    operator : str
+        One of `SPECS`.
+
+    Yields
+    ------
+    tuple of (str, str, str, Path)
+        In the order of their names.
+
+    Examples
+    --------
+    >>> from tokenroof import calibrate
+    >>> list(calibrate.measured_tables("a folder that is empty", "gemm"))
+    []
+    """
     names = spec_of(operator).tables
     for path in sorted(Path(folder, "operators").glob("*/*/*")):
         if path.stem in names and path.suffix in (".csv", ".parquet"):

@@ -158,6 +158,16 @@ def acceptances(
 def acceptance(name: str) -> Acceptance:
     """One measurement by its name.
 
+    Parameters
+    ----------
+    name : str
+        Case and separators do not matter.
+
+    Returns
+    -------
+    Acceptance
+        Mean tokens of a step by drafts [1], and its source.
+
     Raises
     ------
     KeyError

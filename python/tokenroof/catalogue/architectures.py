@@ -97,6 +97,16 @@ def model(name: str | os.PathLike[str] | Model) -> Model:
     that ends in ``.json`` or ``.toml``, is a Hugging Face ``config.json`` or a file of the fields of a
     `Model`; a folder stands for the ``config.json`` in it.
 
+    Parameters
+    ----------
+    name : str, path or Model
+        A name, an alias, a Hugging Face id, a file or its folder, or the record itself.
+
+    Returns
+    -------
+    Model
+        Frozen: shapes and counts.
+
     Raises
     ------
     KeyError

@@ -30,6 +30,10 @@ def register_device(name: str, provider: Callable[[], Device]) -> None:
     provider : callable
         Called each time that the name is asked for.
 
+    Returns
+    -------
+    None
+
     Examples
     --------
     >>> register_device("half an H200", lambda: device("H200-SXM").replace(tdp_w=350.0))
@@ -82,6 +86,16 @@ def device(name: str | os.PathLike[str] | Device) -> Device:
     `tokenroof.measure.local` measures it: some ten seconds the first time, then remembered. A path, or
     text that ends in ``.toml`` or ``.json``, is a file of the fields of a `Device`.
 
+    Parameters
+    ----------
+    name : str, path or Device
+        A name, an alias, a file, or the record itself.
+
+    Returns
+    -------
+    Device
+        Frozen, in SI units, with a provenance by field.
+
     Raises
     ------
     KeyError
@@ -109,6 +123,16 @@ def miner(name: str | os.PathLike[str] | Miner) -> Miner:
     A `Miner` is returned as it is; a path, or text that ends in ``.toml`` or ``.json``, is a file of the
     fields of one.
 
+    Parameters
+    ----------
+    name : str, path or Miner
+        A name, an alias, a file, or the record itself.
+
+    Returns
+    -------
+    Miner
+        Frozen: hash rate [hash/s], power [W], and where they come from.
+
     Raises
     ------
     KeyError
@@ -130,6 +154,10 @@ def miner(name: str | os.PathLike[str] | Miner) -> Miner:
 def all_devices() -> tuple[Device, ...]:
     """Return every device of the catalogue as a record, in the order of the file.
 
+    Returns
+    -------
+    tuple of Device
+
     Examples
     --------
     >>> len(all_devices())
@@ -140,6 +168,10 @@ def all_devices() -> tuple[Device, ...]:
 
 def all_miners() -> tuple[Miner, ...]:
     """Return every miner of the catalogue as a record, in the order of the file.
+
+    Returns
+    -------
+    tuple of Miner
 
     Examples
     --------

@@ -78,6 +78,10 @@ def _quotes() -> dict[str, tuple[Quote, ...]]:
 def quote_kinds() -> tuple[str, ...]:
     """Return the names of the quantities that `quotes` knows.
 
+    Returns
+    -------
+    tuple of str
+
     Examples
     --------
     >>> "btc_price" in quote_kinds()
@@ -95,6 +99,11 @@ def quotes(kind: str | None = None, region: str | None = None) -> tuple[Quote, .
         Quantity, as in `quote_kinds`; all if None.
     region : str, optional
         Part of the region's or item's name, without regard to case and separators.
+
+    Returns
+    -------
+    tuple of Quote
+        Each with value, unit, date and source.
 
     Raises
     ------
@@ -129,6 +138,11 @@ def latest(kind: str, region: str | None = None) -> Quote:
     region : str, optional
         Region or item: its whole name, or a part of it if none has that name.
 
+    Returns
+    -------
+    Quote
+        Value, unit, date and source.
+
     Raises
     ------
     KeyError
@@ -154,6 +168,10 @@ def tier_rows() -> list[dict[str, Any]]:
     Keys: name, model, parameters, active_parameters, context [tokens], price_per_mtok [USD/Mtok],
     interactivity [tok/s/user], power_share, notes, and provenance (a dict of `Provenance` by
     field, for the cells that are there).
+
+    Returns
+    -------
+    list of dict
 
     Examples
     --------

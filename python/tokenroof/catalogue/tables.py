@@ -30,6 +30,11 @@ def links() -> list[dict[str, Any]]:
 
     `link_bandwidth` is that of one link, `device_bandwidth` that of a device, one way [B/s].
 
+    Returns
+    -------
+    list of dict
+        Names, bandwidths [B/s], and `Provenance` by field.
+
     Examples
     --------
     >>> [row["device_bandwidth"] for row in links() if row["name"] == "NVLink 5"]
@@ -85,6 +90,11 @@ def devices() -> pd.DataFrame:
 
     `basis` is the kind of a row's numbers for the most part; `sources` says it for each.
 
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by position; ``attrs["units"]`` has the unit of each column.
+
     Examples
     --------
     >>> frame = devices().set_index("name")
@@ -96,6 +106,11 @@ def devices() -> pd.DataFrame:
 
 def miners() -> pd.DataFrame:
     """Return the miners, one row each, with `efficiency` [J/TH]; NaN if unknown.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Hash rate [hash/s], power [W], efficiency [J/TH], facts in words.
 
     Examples
     --------
@@ -111,6 +126,11 @@ def miners() -> pd.DataFrame:
 
 def tiers() -> pd.DataFrame:
     """Return the keynote's five tiers, each cell beside its kind and source; NaN or None if absent.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Five rows; units stand with the cells, as in `tier_rows`.
 
     Examples
     --------
@@ -142,6 +162,11 @@ def tiers() -> pd.DataFrame:
 def models() -> pd.DataFrame:
     """Return the models, one row each: shapes, counted parameters, KV bytes.
 
+    Returns
+    -------
+    pandas.DataFrame
+        Parameters [1], cache of a token [B], and the shapes.
+
     Examples
     --------
     >>> bool(models()["name"].is_unique)
@@ -156,6 +181,11 @@ def sources() -> pd.DataFrame:
 
     Columns: file, item, field, value, unit, kind (one of `KINDS`), source, date. For markets the
     item is the region or the thing quoted and the field the quantity.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per number.
 
     Examples
     --------

@@ -82,6 +82,11 @@ def module() -> ModuleType:
 def why_not() -> str:
     """What keeps kernels from running on a device here; empty where nothing does.
 
+    Returns
+    -------
+    str
+        A sentence: what is missing, and where to get it.
+
     Examples
     --------
     >>> from tokenroof.cuda import available, devices, why_not
@@ -96,6 +101,10 @@ def why_not() -> str:
 
 def available() -> bool:
     """Whether kernels can run on a CUDA device here.
+
+    Returns
+    -------
+    bool
 
     Examples
     --------

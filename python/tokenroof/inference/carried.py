@@ -106,7 +106,7 @@ def _experts(
 
 
 def _with_codes_of(device: Device, constants: dict[str, float], source: Device) -> dict[str, float]:
-    """The share of the memory's bandwidth, where one of the two boards keeps codes in it and the other does not."""
+    """The share of the memory's bandwidth, where one of two boards keeps codes in it, the other not."""
     ratio = _left_by_codes(device) / _left_by_codes(source)
     if ratio == 1.0 or "memory" not in constants:
         return constants

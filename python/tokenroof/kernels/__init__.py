@@ -40,6 +40,11 @@ __all__ = [
 def by_isa() -> dict[str, dict[str, np.ufunc]]:
     """Kernels by the instruction set that they were compiled for, newest first.
 
+    Returns
+    -------
+    dict of str to dict
+        Of ufuncs by name, by instruction set.
+
     Examples
     --------
     >>> "generic" in by_isa()

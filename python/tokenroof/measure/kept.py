@@ -33,6 +33,22 @@ def cache_path(threads: int | None = None) -> Path:
     In ``TOKENROOF_CACHE_DIR``, else in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``;
     ``~/Library/Caches`` on macOS, ``%LOCALAPPDATA%`` on Windows). NumPy's version and the thread
     settings of its BLAS count too, because its products are among what was measured.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Of the measurement; as many as there are cores by default.
+
+    Returns
+    -------
+    Path
+        Of a file that need not be there.
+
+    Examples
+    --------
+    >>> from tokenroof.measure import cache_path
+    >>> cache_path(threads=1) == cache_path(threads=2)
+    False
     """
     import numpy as np
 
@@ -161,6 +177,13 @@ def local(
     -----
     RuntimeWarning
         If the file is damaged or cannot be written; the result is right all the same.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> here = tr.measure.local(seconds=0.05)  # doctest: +SKIP
+    >>> here.kind, here.provenance["memory_bandwidth"].kind  # doctest: +SKIP
+    ('cpu', 'measured')
     """
     if not isinstance(device, str):
         raise TypeError(f"device is {device!r}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
@@ -179,7 +202,25 @@ def _of_gpu(index: int, seconds: float, progress: Progress | None) -> Device:
 
 
 def forget(threads: int | None = None, *, file: bool = True) -> None:
-    """Forget what was measured, in this process and, with `file`, on disk."""
+    """Forget what was measured, in this process and, with `file`, on disk.
+
+    Parameters
+    ----------
+    threads : int, optional
+        As in `cache_path`.
+    file : bool
+        Delete the file, too.
+
+    Returns
+    -------
+    None
+        Also where there was nothing to forget.
+
+    Examples
+    --------
+    >>> from tokenroof.measure import forget
+    >>> forget(file=False)
+    """
     path = cache_path(threads)
     _known.pop(path, None)
     if file:

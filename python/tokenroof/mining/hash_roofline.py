@@ -271,9 +271,9 @@ def hash_roofline(
 def hashrate(device: str | Device | Miner, mode: str = "nonce") -> float:
     """Hashes per second of a device: the catalogue's for a miner, modelled for any other.
 
-    The model is the integer roofline; `hash_roofline` tells what binds, and what was measured beside it. Power
-    limits take more. A measured
-    device (``tr.device("local")``) has what each of its cores reached, times its cores, instead.
+    The model is the integer roofline; `hash_roofline` tells what binds, and what was measured beside it.
+    Power limits take more. A measured device (``tr.device("local")``) has what each of its cores
+    reached, times its cores, instead.
 
     Parameters
     ----------

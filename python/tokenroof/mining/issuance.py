@@ -191,6 +191,13 @@ def supply(
 ) -> int:
     """Coins issued by blocks 0 to `height`; parameters as in `subsidy`.
 
+    Parameters
+    ----------
+    height : int
+        The last block that counts.
+    cap, halving_interval, initial, decay : optional
+        As in `subsidy`: another coin's rule.
+
     Returns
     -------
     int

@@ -35,6 +35,16 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star-tri
 def colour(vendor: str, family: str = "") -> str:
     """Colour of a vendor's generation, the same in every figure.
 
+    Parameters
+    ----------
+    vendor, family : str
+        As a `Device` has them.
+
+    Returns
+    -------
+    str
+        Hexadecimal, as CSS writes it.
+
     Examples
     --------
     >>> colour("NVIDIA", "Blackwell Ultra") == colour("NVIDIA", "Blackwell")

@@ -102,8 +102,9 @@ class Device:
     aliases : tuple of str
         Further names.
     vendor, family, kind, release, process, memory_type, link_name, notes : str
-        Facts in words. `kind`: gpu, tpu, npu, lpu, apu, wafer, rdu, cpu. A `memory_type` such as "GDDR6, inline ECC" holds
-        the codes of its errors itself: they take a sixteenth of the bandwidth that a board without reaches.
+        Facts in words. `kind`: gpu, tpu, npu, lpu, apu, wafer, rdu, cpu. With a `memory_type`
+        such as "GDDR6, inline ECC" the memory holds the codes of its errors: they take a sixteenth of the
+        bandwidth that a board without reaches.
     memory_bytes, sram_bytes, l2_bytes : float or None
         Capacities [B].
     sm_count : int or None

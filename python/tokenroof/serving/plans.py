@@ -22,6 +22,15 @@ __all__ = ["default_plans", "native_types", "released_plan", "released_types"]
 def native_types(device: Device) -> tuple[str, str]:
     """Narrowest types of weights and cache that this device has units for.
 
+    Parameters
+    ----------
+    device : Device
+
+    Returns
+    -------
+    tuple of (str, str)
+        Of weights and of the cache.
+
     Examples
     --------
     >>> import tokenroof as tr
@@ -71,6 +80,15 @@ def released_types(model: Model) -> tuple[str, str] | None:
     """Types of attention and of experts (of dense models: MLPs) in a released checkpoint, where these are
     narrow; integers whatever shares a scale.
 
+    Parameters
+    ----------
+    model : Model
+
+    Returns
+    -------
+    tuple of (str, str) or None
+        None where the checkpoint is not narrow.
+
     Examples
     --------
     >>> import tokenroof as tr
@@ -114,6 +132,20 @@ def default_plans(
     Types are the device's narrowest (`native_types`), and those that the model was released in
     (`released_types`); layouts that do not divide the model, or that the engine refuses to
     load, are left out.
+
+    Parameters
+    ----------
+    device : Device
+    model : Model
+    devices_max : int, optional
+        The most devices of a plan; of a scale-up domain, or 8, by default.
+    engine : str
+        Of the plans.
+
+    Returns
+    -------
+    list of Plan
+        Without repeats.
 
     Examples
     --------

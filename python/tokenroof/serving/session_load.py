@@ -171,6 +171,16 @@ def presets() -> tuple[Preset, ...]:
 def preset(name: str) -> Preset:
     """A load that everybody compares by, by name.
 
+    Parameters
+    ----------
+    name : str
+        Case and separators do not matter.
+
+    Returns
+    -------
+    Preset
+        Lengths [token], and of agents the share of hits.
+
     Raises
     ------
     KeyError

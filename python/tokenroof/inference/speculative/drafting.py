@@ -28,6 +28,15 @@ def mtp_model(model: str | Model) -> Model:
 
     Its projection of two hidden states to one is left out (under 3 % of the layer for DeepSeek-V3).
 
+    Parameters
+    ----------
+    model : str or Model
+
+    Returns
+    -------
+    Model
+        Of one layer, without embedding and head, which it shares with its model.
+
     Raises
     ------
     ValueError

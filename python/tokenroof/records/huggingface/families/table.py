@@ -47,12 +47,43 @@ class Like:
 
 def like(family: str, *, renamed: Mapping[str, str] | None = None, defaults: Mapping[str, Any] | None = None,
          **changes: Any) -> Like:  # fmt: skip
-    """An entry of the table of families that are shaped like others; see `Like`."""
+    """An entry of the table of families that are shaped like others; see `Like`.
+
+    Parameters
+    ----------
+    family : str
+        The `model_type` whose reader it takes.
+    renamed : mapping, optional
+        Keys of this config by the name that the reader looks for.
+    defaults : mapping, optional
+        Values of keys that the config leaves out.
+    **changes
+        Fields of the `Model` that differ.
+
+    Returns
+    -------
+    Like
+
+    Examples
+    --------
+    >>> like("llama", defaults={"hidden_act": "silu"}).family
+    'llama'
+    """
     return Like(family, renamed or {}, defaults or {}, changes)
 
 
 def family(*model_types: str) -> Callable[[Family], Family]:
     """Enter a function into the table: all that a new family needs, in the file of its kind.
+
+    Parameters
+    ----------
+    *model_types : str
+        Of ``config.json``.
+
+    Returns
+    -------
+    callable
+        A decorator of the function that reads such a config.
 
     Examples
     --------
