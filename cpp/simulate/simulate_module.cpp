@@ -77,6 +77,7 @@ void read_clock(Run& run, const py::dict& d) {
     if (!clock.table) throw py::value_error("table is missing");
     if (d.contains("missing")) clock.missing = plane("missing", 2, 0);
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
+    clock.pads_prompts = py::cast<bool>(d["pads_prompts"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
     if (!d.contains("table_j")) return;
     clock.metered = true;

@@ -30,6 +30,7 @@ struct StepClock {
     const double* several = nullptr;
     const double* decode = nullptr; // without prompts, over more numbers of sequences, and contexts
     std::vector<double> padded;     // sizes of CUDA graphs, ascending; none: no padding
+    bool pads_prompts = true;       // steps with prompts too
     i64 host_ns = 0;
     // Energy: none where this is false. The same over joules as over times; of a line its watts.
     bool metered = false;
@@ -44,7 +45,8 @@ struct StepClock {
             if (out) share_line(load, line_watts * static_cast<double>(line(load)) / 1e9, *out);
             return line(load);
         }
-        return host_ns + std::llround(time(load, padding(load.tokens), out));
+        const double pads = load.prompts == 0 || pads_prompts ? padding(load.tokens) : 0.0;
+        return host_ns + std::llround(time(load, pads, out));
     }
 
     // A step of ranks that meet at the experts: the slowest one's. Where all run captured graphs, all are

@@ -42,7 +42,9 @@ def add_arguments(command: ArgumentParser) -> None:
     )
     load.add_argument("--seed", type=int, default=0, help="of the load")
     load.add_argument("--seeds", type=int, default=1, help="so many runs, of seeds that count on")
-    command.add_argument("--scheduler", help="preset: vllm-0.33, vllm-0.19; the engine's newest")
+    command.add_argument(
+        "--scheduler", help="preset: vllm-0.33, vllm-0.19, trtllm-1.4; the engine's newest"
+    )
     command.add_argument("--replicas", type=int, default=1, help="engines behind a router")
     command.add_argument("--slo-ttft", type=float, help="seconds, for goodput")
     command.add_argument("--slo-tpot", type=float, help="seconds, for goodput")

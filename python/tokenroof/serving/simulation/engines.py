@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.serving.simulation import vllm
+from tokenroof.serving.simulation import trtllm, vllm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +56,16 @@ _VLLM = Engine(
     block="block_size", unused_blocks=1,
 )  # fmt: skip
 
-_BY_NAME = {"vllm": _VLLM}
+_TRTLLM = Engine(
+    trtllm.resolved, trtllm.compiled, trtllm.limits,
+    {
+        "max_batched_tokens": "max_num_tokens", "max_sequences": "max_batch_size",
+        "kv_tokens": "max_tokens",
+    },
+    block="tokens_per_block", counts_tokens=True,
+)  # fmt: skip
+
+_BY_NAME = {"vllm": _VLLM, "trtllm": _TRTLLM}
 
 
 def engine_of(preset: str) -> Engine:

@@ -86,12 +86,43 @@ _VLLM = {
     "host_ns": Knob(0, low=0),
 }
 
+_TRTLLM_NAMES = ("trtllm-1.4",)
+
+#: Knobs of TensorRT-LLM [SchedulerConfig, KvCacheConfig, CudaGraphConfig and TorchLlmArgs of its reference].
+_TRTLLM = {
+    "max_num_tokens": Knob(8192, versions=_TRTLLM_NAMES),
+    "max_batch_size": Knob(2048, versions=_TRTLLM_NAMES),
+    "max_seq_len": Knob(None, low=2, versions=_TRTLLM_NAMES),
+    "capacity_scheduler_policy": Knob(
+        "GUARANTEED_NO_EVICT", choices=("GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH"),
+        versions=_TRTLLM_NAMES,
+    ),
+    "waiting_queue_policy": Knob("FCFS", choices=("FCFS",), versions=_TRTLLM_NAMES),
+    "enable_prefix_aware_scheduling": Knob(True, versions=_TRTLLM_NAMES),
+    "enable_chunked_prefill": Knob(False, versions=_TRTLLM_NAMES),
+    "context_chunking_policy": Knob(
+        "FIRST_COME_FIRST_SERVED", choices=("FIRST_COME_FIRST_SERVED", "EQUAL_PROGRESS"),
+        versions=_TRTLLM_NAMES,
+    ),
+    "batch_wait_timeout_iters": Knob(0, low=0, versions=_TRTLLM_NAMES),
+    "batch_wait_max_tokens_ratio": Knob(0.0, low=0.0, high=1.0 + 1e-9, versions=_TRTLLM_NAMES),
+    "tokens_per_block": Knob(32, high=2**16, versions=_TRTLLM_NAMES),
+    "max_tokens": Knob(None, versions=_TRTLLM_NAMES),
+    "free_gpu_memory_fraction": Knob(0.9, low=0.0, high=1.0, versions=_TRTLLM_NAMES),
+    "enable_block_reuse": Knob(True, versions=_TRTLLM_NAMES),
+    "enable_partial_reuse": Knob(True, versions=_TRTLLM_NAMES),
+    "copy_on_partial_reuse": Knob(True, versions=_TRTLLM_NAMES),
+    "disable_overlap_scheduler": Knob(False, versions=_TRTLLM_NAMES),
+    "cuda_graph_max_batch_size": Knob(128, low=0, versions=_TRTLLM_NAMES),
+    "cuda_graph_enable_padding": Knob(False, versions=_TRTLLM_NAMES),
+    "host_ns": Knob(0, low=0, versions=_TRTLLM_NAMES),
+}  # fmt: skip
+
 #: Presets by name, and the knobs that their engine has.
-PRESETS = {"vllm-0.33": _VLLM, "vllm-0.19": _VLLM}
+PRESETS = {"vllm-0.33": _VLLM, "vllm-0.19": _VLLM, "trtllm-1.4": _TRTLLM}
 
 _ABSENT = {
     "sglang-0.5.23": "prefill first, admission by declared outputs and a radix tree are not played yet",
-    "trtllm-1.4": "guaranteed-no-evict and max-utilisation are not played yet",
 }
 
 

@@ -30,6 +30,8 @@ class Limits:
         Sizes of CUDA graphs, ascending; of none: empty.
     sizes : ndarray
         Sizes that the engine knows, captured or not: times of steps are tabulated there.
+    pads_prompts : bool
+        Whether steps with prompts run captured graphs too.
     """
 
     sequences: int
@@ -39,3 +41,4 @@ class Limits:
     host_ns: int
     graphs: NDArray[np.float64]
     sizes: NDArray[np.float64]
+    pads_prompts: bool = True

@@ -96,9 +96,9 @@ class Scheduler:
 
         Parameters
         ----------
-        name : {"vllm-0.33", "vllm-0.19"}
+        name : {"vllm-0.33", "vllm-0.19", "trtllm-1.4"}
         **overrides
-            By the engine's own names: ``max_num_batched_tokens``, ``max_num_seqs``, ``block_size``,
+            By the engine's own names. vLLM: ``max_num_batched_tokens``, ``max_num_seqs``, ``block_size``,
             ``num_blocks`` (one of them is never used), ``max_model_len``, ``enable_chunked_prefill``,
             ``enable_prefix_caching``, ``long_prefill_token_threshold``, ``policy`` ("fcfs" or "priority"),
             ``scheduler_reserve_full_isl``, ``max_num_scheduled_tokens``, ``loop`` ("async" or "sync");
@@ -107,6 +107,15 @@ class Scheduler:
             ``long_prefill_token_threshold_adaptive``, ``max_num_active_seqs``,
             ``prefill_schedule_interval``. Beside them ``cudagraphs`` (steps are padded to captured sizes)
             and ``host_ns`` (time of the host in each step [ns]).
+            TensorRT-LLM: ``max_num_tokens``, ``max_batch_size``, ``max_seq_len``,
+            ``capacity_scheduler_policy`` ("GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH"),
+            ``waiting_queue_policy`` ("FCFS"), ``enable_prefix_aware_scheduling``,
+            ``enable_chunked_prefill``, ``context_chunking_policy`` ("FIRST_COME_FIRST_SERVED",
+            "EQUAL_PROGRESS"), ``batch_wait_timeout_iters``, ``batch_wait_max_tokens_ratio``,
+            ``tokens_per_block``, ``max_tokens`` (of KV memory), ``free_gpu_memory_fraction``,
+            ``enable_block_reuse``, ``enable_partial_reuse``, ``copy_on_partial_reuse``,
+            ``disable_overlap_scheduler``, ``cuda_graph_max_batch_size``, ``cuda_graph_enable_padding``,
+            and ``host_ns``.
 
         Raises
         ------

@@ -122,6 +122,7 @@ class StepTable:
             "several": self.several,
             "decode": self.decode,
             "padded": limits.graphs.tolist(),
+            "pads_prompts": limits.pads_prompts,
             "host_ns": limits.host_ns,
             "idle_watts": self.idle_watts,
             **(
