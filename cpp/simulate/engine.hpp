@@ -42,6 +42,12 @@ class Engine {
     virtual i64 cached(i32 request) = 0;
     // Whether it is refused at the door: too long for the model, or for the memory.
     virtual bool refuses(i32 request) const = 0;
+    // Prompt tokens of those that wait.
+    virtual i64 waiting_tokens() const { return 0; }
+    // Who gives way to a request that is more urgent; -1 for nobody.
+    virtual i32 last_in_line() const { return -1; }
+    // Takes out a request that waits or runs; an engine that cannot is not asked.
+    virtual void drop(i32) {}
     // Nothing more will happen.
     virtual void close(Status status) = 0;
     virtual const Totals& totals() const = 0;
@@ -66,6 +72,8 @@ struct Rules {
     i64 block_size = 1;        // tokens
     bool prefix_caching = false;
     std::function<std::unique_ptr<Engine>(const Surroundings&)> replica;
+    bool drops = false;                                 // whether requests can be taken out
+    i64 queued_requests = never, queued_tokens = never; // of a replica, beyond which requests are shed
 };
 
 } // namespace tokenroof::simulate

@@ -40,6 +40,7 @@ Rules vllm_rules(const py::dict& d) {
     group.prefill_interval = c.prefill_schedule_interval;
     group.report_ns = py::cast<i64>(d["report_ns"]);
     c.in_group = group.ranks > 1;
+    const auto cap = [&](const char* name) { return py::cast<i64>(d[name]); };
     return {c.max_model_len, c.block_size, c.enable_prefix_caching,
             [c, group](const Surroundings& around) -> std::unique_ptr<Engine> {
                 if (group.ranks == 1) return std::make_unique<Replica>(c, around);
@@ -50,7 +51,8 @@ Rules vllm_rules(const py::dict& d) {
                                         around.number * group.ranks + k, around.tracking,
                                         around.most_outputs}));
                 return std::make_unique<Lockstep>(group, around, std::move(ranks));
-            }};
+            },
+            group.ranks == 1, cap("max_num_queued_reqs"), cap("max_num_queued_tokens")};
 }
 
 Rules rules_of(const py::dict& config) {

@@ -39,7 +39,7 @@ struct Requests {
     bool has_content() const { return runs || block_hashes; }
 };
 
-enum Status : signed char { waiting_for_arrival = 0, done = 1, rejected = 2, stuck = 3, unfinished = 4 };
+enum Status : signed char { waiting_for_arrival = 0, done = 1, rejected = 2, stuck = 3, unfinished = 4, timed_out = 5, shed = 6 };
 
 // One entry a request; times in whole nanoseconds, -1 where it never happened.
 struct Results {

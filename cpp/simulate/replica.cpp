@@ -334,12 +334,14 @@ void Replica::process(std::vector<i32>& ended) {
         process_counted(batch, ended);
     else
         process_exact(batch, ended);
+    for (const i32 request : dropped_) take_out(request);
+    dropped_.clear();
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 
 void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
     for (const Entry& e : batch.entries) {
-        if (out_.status[e.request] == done) continue; // an end that was not known when this was scheduled
+        if (!awaited(e.request)) continue; // an end that was not known when this was scheduled
         Sequence& s = sequences_[e.slot];
         s.in_flight -= e.tokens;
         if (!e.sampled) continue;
@@ -355,6 +357,15 @@ void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
 
 void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
+    out_.last_token_ns[s.request] = end_ns;
+    out_.status[s.request] = done;
+    ended.push_back(s.request);
+    leave_for_good(slot);
+}
+
+// Whether it runs or was preempted.
+void Replica::leave_for_good(i32 slot) {
+    Sequence& s = sequences_[slot];
     if (s.runs) {
         give_back(s, false);
         unlink(slot);
@@ -364,9 +375,6 @@ void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
         std::erase_if(preempted_slots_, [&](const auto& p) { return p.first == s.request; });
     }
     s.chain.start();
-    out_.last_token_ns[s.request] = end_ns;
-    out_.status[s.request] = done;
-    ended.push_back(s.request);
     free_slots_.push_back(slot);
 }
 
@@ -374,11 +382,14 @@ void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
 void Replica::close(Status status) {
     if (counted_) to_exact();
     for (i32 s = head_; s >= 0; s = sequences_[s].next) {
+        if (!awaited(sequences_[s].request)) continue;
         out_.status[sequences_[s].request] = status;
         out_.output_tokens[sequences_[s].request] =
             static_cast<i32>(sequences_[s].known - sequences_[s].prompt);
     }
-    waiting_.each([&](i32 request) { out_.status[request] = status; });
+    waiting_.each([&](i32 request) {
+        if (awaited(request)) out_.status[request] = status;
+    });
 }
 
 } // namespace tokenroof::simulate

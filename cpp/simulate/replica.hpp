@@ -70,6 +70,9 @@ class Replica final : public Rank {
         return config_.enable_prefix_caching && tracking_ ? hits(request) * config_.block_size : 0;
     }
     bool refuses(i32 request) const override;
+    i64 waiting_tokens() const override { return waiting_.tokens(); }
+    i32 last_in_line() const override;
+    void drop(i32 request) override;
     void close(Status status) override;
     const Totals& totals() const override { return totals_; }
     // Set where counters alone cannot know which blocks a preempted request finds again.
@@ -95,6 +98,12 @@ class Replica final : public Rank {
     bool carries(i64 now, Batch& batch);
     void note(i64 now, i64 start, const Batch& batch);
     void finish(i32 slot, i64 end_ns, std::vector<i32>& ended);
+    void leave_for_good(i32 slot);
+    void take_out(i32 request);
+    i64 delivered(i32 slot) const;
+    i32 slot_of(i32 request) const;
+    // Whether somebody still waits for its answer.
+    bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
     void process_exact(Batch& batch, std::vector<i32>& ended);
     i64 free_blocks() const { return tracking_ ? pool_.free() : free_; }
     void give_back(Sequence& s, bool kept);
@@ -171,6 +180,7 @@ class Replica final : public Rank {
     i64 fruitless_ = 0;                   // preemptions since the last token that was sampled
     bool capacity_bound_ = false, prefill_in_call_ = false, sampled_in_call_ = false;
     std::vector<i32> preempted_now_;
+    std::vector<i32> dropped_; // who is taken out when the loop turns
 
     // counters
     i64 tick_ = 0, steady_ = 0, contexts_ = 0, draining_ = 0;

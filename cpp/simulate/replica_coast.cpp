@@ -23,7 +23,7 @@ bool Replica::call(i64 now) {
 
 // Steps that nothing but time tells apart: all get a token, nobody waits, starts or ends, until `until`.
 void Replica::coast(i64 until) {
-    if (!counted_ || steady_ == 0 || !waiting_.empty() || !prefilling_.empty() ||
+    if (!counted_ || steady_ == 0 || !waiting_.empty() || !prefilling_.empty() || !dropped_.empty() ||
         (record_ && record_->rows_wanted))
         return;
     const int depth = config_.asynchronous ? 2 : 1;

@@ -235,6 +235,7 @@ void Replica::end_tick(i64 tick) {
 void Replica::process_counted(Batch& batch, std::vector<i32>& ended) {
     for (const Entry& e : batch.entries) {
         Sequence& s = sequences_[e.slot];
+        if (!awaited(s.request)) continue;
         i64& first = out_.first_token_ns[s.request];
         if (first < 0) first = batch.end_ns;
         if (e.before != was_preempted) continue;
@@ -253,6 +254,11 @@ void Replica::process_counted(Batch& batch, std::vector<i32>& ended) {
     for (const i32 slot : scratch_) {
         Sequence& s = sequences_[slot];
         --draining_;
+        if (!awaited(s.request)) {
+            std::erase(dropped_, s.request);
+            leave_for_good(slot);
+            continue;
+        }
         s.known = s.total;
         out_.output_tokens[s.request] = static_cast<i32>(s.total - s.prompt);
         if (config_.asynchronous || !tracking_) enter(s, s.total - 1);
@@ -346,7 +352,7 @@ void Replica::to_exact() {
         s.placeholders = in && s.kind != Sequence::prefilling;
         s.in_flight = in ? tokens : 0;
         s.held = blocks_for(s.computed, config_.block_size);
-        out_.output_tokens[s.request] = static_cast<i32>(s.known - s.prompt);
+        if (awaited(s.request)) out_.output_tokens[s.request] = static_cast<i32>(s.known - s.prompt);
         s.kind = Sequence::exact;
     }
     prefilling_.clear();

@@ -164,6 +164,11 @@ std::unique_ptr<Run> run_of(const py::dict& d) {
     run->plan.route = static_cast<simulate::Route>(py::cast<int>(d["route"]));
     run->plan.signal_age_ns = py::cast<i64>(d["signal_age_ns"]);
     run->plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
+    run->plan.timeout_ns = py::cast<i64>(d["timeout_ns"]);
+    run->plan.queue_timeout_ns = py::cast<i64>(d["queue_timeout_ns"]);
+    if (std::min(run->plan.timeout_ns, run->plan.queue_timeout_ns) != simulate::never &&
+        !run->plan.rules.drops)
+        throw py::value_error("timeout_s and queue_timeout_s are not played by this engine; allowed: None");
     run->record.rows_wanted = py::cast<bool>(d["rows"]);
     run->record.entries_wanted = py::cast<bool>(d["entries"]);
     run->tracking = run->plan.rules.prefix_caching &&

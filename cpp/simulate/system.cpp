@@ -7,7 +7,8 @@
 namespace tokenroof::simulate {
 
 System::System(const Plan& plan, const Requests& all, const Results& out, Record* record, bool tracking)
-    : plan_(plan), all_(all), out_(out) {
+    : plan_(plan), all_(all), out_(out), timeouts_(out, plan.timeout_ns, false),
+      queue_timeouts_(out, plan.queue_timeout_ns, true) {
     const i64 n = all.count;
     i64 most_outputs = 1;
     for (i64 r = 0; r < n; ++r)
@@ -15,6 +16,7 @@ System::System(const Plan& plan, const Requests& all, const Results& out, Record
     for (int k = 0; k < plan.replicas; ++k)
         replicas_.push_back(plan.rules.replica({all, out, plan.clock, record, k, tracking, most_outputs}));
     heard_.assign(plan.replicas, 0);
+    if (plan.timeout_ns != never || plan.queue_timeout_ns != never) whose_.assign(n, 0);
     const auto starts = [&](i64 r) { return !all.after || all.after[r] < 0; };
     bool sorted = !all.after;
     for (i64 r = 1; sorted && r < n; ++r) sorted = all.arrival_ns[r - 1] <= all.arrival_ns[r];
@@ -53,10 +55,12 @@ Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
         if ((turn & 63) == 0 && stop) return interrupted;
         coast();
         i64 now = next_arrival();
+        const i64 deadline = next_deadline();
         if (plan_.signal_age_ns > 0 && now != never) { // the last time the router hears of loads before it
             const i64 heard = now / plan_.signal_age_ns * plan_.signal_age_ns;
             if (heard > heard_at_) now = heard;
         }
+        now = std::min(now, deadline);
         for (const auto& one : replicas_) now = std::min(now, one->next_ns());
         if (now == never) break;
         if (now > plan_.horizon_ns) {
@@ -75,7 +79,7 @@ Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
 
 // Replicas to which nothing happens go on by themselves, up to the next thing that could reach them.
 void System::coast() {
-    const i64 until = std::min(next_arrival(), plan_.horizon_ns);
+    const i64 until = std::min({next_arrival(), plan_.horizon_ns, next_deadline()});
     for (const auto& one : replicas_) {
         i64 own = until;
         if (all_.after) // an end elsewhere may bring an arrival
@@ -97,6 +101,7 @@ void System::step(i64 now, std::atomic<i64>& finished) {
             for (const i32 request : ended_) release(request, now);
     }
     if (left > 0) finished.fetch_add(left, std::memory_order_relaxed);
+    expire(now);
     hear(now);
     deliver(now);
     for (const auto& one : replicas_) one->schedule(now);
@@ -133,12 +138,50 @@ void System::deliver(i64 now) {
     while (next_arrival() <= now) {
         const i32 request = take_arrival();
         if (replicas_[0]->refuses(request)) { // before it is routed: all have the same rules
-            out_.status[request] = rejected;
-            out_.last_token_ns[request] = out_.arrival_ns[request]; // refused at once
-            if (all_.after) release(request, out_.arrival_ns[request]);
+            turn_away(request, rejected, out_.arrival_ns[request]);
             continue;
         }
-        replicas_[route(request)]->deliver(request);
+        const int k = route(request);
+        if (!has_place(*replicas_[k], request)) {
+            turn_away(request, shed, out_.arrival_ns[request]);
+            continue;
+        }
+        if (!whose_.empty()) whose_[request] = k;
+        replicas_[k]->deliver(request);
+        timeouts_.add(request);
+        queue_timeouts_.add(request);
+    }
+}
+
+// Its client is told so then, and goes on.
+void System::turn_away(i32 request, Status status, i64 at) {
+    out_.status[request] = status;
+    out_.last_token_ns[request] = at;
+    if (all_.after) release(request, at);
+}
+
+// Whether a replica's queue takes a request; those that are less urgent give way to it.
+bool System::has_place(Engine& one, i32 request) {
+    const Rules& rules = plan_.rules;
+    while (one.waiting() + 1 > rules.queued_requests ||
+           one.waiting_tokens() + all_.input_tokens[request] > rules.queued_tokens) {
+        const i32 last = one.last_in_line();
+        const auto urgency = [&](i32 r) { return all_.priority ? all_.priority[r] : 0; };
+        if (last < 0 || urgency(last) <= urgency(request)) return false;
+        one.drop(last);
+        turn_away(last, shed, out_.arrival_ns[request]);
+    }
+    return true;
+}
+
+// Clients give up.
+void System::expire(i64 now) {
+    for (Deadlines* which : {&timeouts_, &queue_timeouts_}) {
+        for (i64 at = which->next_ns(); at <= now; at = which->next_ns()) {
+            const i32 request = which->take();
+            replicas_[whose_[request]]->drop(request);
+            turn_away(request, timed_out, at);
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 // Replicas behind a router, driven from one event to the next.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <memory>
 
+#include "simulate/deadlines.hpp"
 #include "simulate/engine.hpp"
 
 namespace tokenroof::simulate {
@@ -16,6 +18,7 @@ struct Plan {
     Route route = Route::round_robin;
     i64 signal_age_ns = 0; // how often the router hears of the replicas; 0: it sees them as they are
     i64 horizon_ns = never;
+    i64 timeout_ns = never, queue_timeout_ns = never; // of a request: until it is answered, or scheduled
 };
 
 // How a run ended.
@@ -42,6 +45,10 @@ class System {
     i64 next_arrival() const;
     i32 take_arrival();
     void deliver(i64 now);
+    bool has_place(Engine& one, i32 request);
+    void turn_away(i32 request, Status status, i64 at);
+    void expire(i64 now);
+    i64 next_deadline() { return std::min(timeouts_.next_ns(), queue_timeouts_.next_ns()); }
     int route(i32 request);
     void release(i32 parent, i64 at);
     void read_parents();
@@ -63,6 +70,8 @@ class System {
     i64 heard_at_ = -1;
     i64 turn_ = 0;
     std::vector<i32> ended_;
+    Deadlines timeouts_, queue_timeouts_;
+    std::vector<i32> whose_; // replica of each request, where requests can be taken out
 };
 
 } // namespace tokenroof::simulate

@@ -17,6 +17,11 @@ class Waiting {
     }
 
   public:
+    // Whether one is served before another.
+    bool before(i32 a, i32 b) const { return rank(a) < rank(b); }
+    // Of their prompts.
+    i64 tokens() const { return tokens_; }
+
     Waiting(const Requests& all, const i64* arrival_ns, bool priority)
         : all_(all), arrival_ns_(arrival_ns), priority_(priority), ring_(64) {}
 
@@ -26,12 +31,14 @@ class Waiting {
 
     void add(i32 request) {
         grow();
+        tokens_ += all_.input_tokens[request];
         if (priority_) return push(request);
         ring_[(first_ + size_++) & (ring_.size() - 1)] = request;
     }
 
     void add_preempted(i32 request) {
         grow();
+        tokens_ += all_.input_tokens[request];
         if (priority_) return push(request);
         first_ = (first_ - 1) & (ring_.size() - 1);
         ring_[first_] = request;
@@ -39,42 +46,60 @@ class Waiting {
     }
 
     void drop_head() {
+        tokens_ -= all_.input_tokens[head()];
+        --size_;
         if (priority_) {
-            std::pop_heap(ring_.begin(), ring_.begin() + size_, later());
+            pop();
+            purge();
         } else {
             first_ = (first_ + 1) & (ring_.size() - 1);
         }
-        --size_;
     }
 
-    // Takes one out of the middle: preempted ones stand near the head.
+    // Takes one out of the middle, for good: preempted ones, and those that came first, stand near the head.
+    // By priority it stays until it gets to the head.
     void remove(i32 request) {
+        if (request == head()) return drop_head();
         if (priority_) {
-            *std::find(ring_.begin(), ring_.begin() + size_, request) = ring_[size_ - 1];
+            gone_.resize(static_cast<std::size_t>(all_.count));
+            gone_[request] = true;
+            tokens_ -= all_.input_tokens[request];
             --size_;
-            std::make_heap(ring_.begin(), ring_.begin() + size_, later());
             return;
         }
         const std::size_t mask = ring_.size() - 1;
         std::size_t at = 0;
         while (ring_[(first_ + at) & mask] != request) ++at;
         for (; at > 0; --at) ring_[(first_ + at) & mask] = ring_[(first_ + at - 1) & mask];
+        ring_[first_] = request;
         drop_head();
     }
 
     template <class Visit> void each(Visit visit) const {
-        for (i64 i = 0; i < size_; ++i) visit(ring_[priority_ ? i : ((first_ + i) & (ring_.size() - 1))]);
+        for (i64 i = 0; i < (priority_ ? filled_ : size_); ++i) {
+            const i32 request = ring_[priority_ ? i : ((first_ + i) & (ring_.size() - 1))];
+            if (gone_.empty() || !gone_[request]) visit(request);
+        }
     }
 
   private:
     void push(i32 request) {
-        ring_[size_++] = request;
-        std::push_heap(ring_.begin(), ring_.begin() + size_, later());
+        ++size_;
+        ring_[filled_++] = request;
+        std::push_heap(ring_.begin(), ring_.begin() + filled_, later());
+    }
+    void pop() {
+        std::pop_heap(ring_.begin(), ring_.begin() + filled_, later());
+        --filled_;
+    }
+    void purge() {
+        while (filled_ > size_ && gone_[ring_[0]]) pop();
     }
     void grow() {
-        if (size_ < static_cast<i64>(ring_.size())) return;
+        const i64 held = priority_ ? filled_ : size_;
+        if (held < static_cast<i64>(ring_.size())) return;
         std::vector<i32> wider(2 * ring_.size());
-        for (i64 i = 0; i < size_; ++i) wider[i] = ring_[priority_ ? i : ((first_ + i) & (ring_.size() - 1))];
+        for (i64 i = 0; i < held; ++i) wider[i] = ring_[priority_ ? i : ((first_ + i) & (ring_.size() - 1))];
         ring_.swap(wider);
         first_ = 0;
     }
@@ -84,7 +109,9 @@ class Waiting {
     bool priority_;
     std::vector<i32> ring_;
     std::size_t first_ = 0;
-    i64 size_ = 0;
+    i64 size_ = 0, tokens_ = 0;
+    i64 filled_ = 0;         // of the heap, with those that were taken out
+    std::vector<bool> gone_; // by request, where any was
 };
 
 } // namespace tokenroof::simulate

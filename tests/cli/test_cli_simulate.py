@@ -29,6 +29,26 @@ def test_the_same_seed_gives_the_same_document(capsys):
     assert document(capsys, *load) != document(capsys, *load, "--seed", "1")
 
 
+def test_classes_clients_that_give_up_and_knobs(capsys):
+    more = ("--rate", "200", "--requests", "400", "--priorities", "0:0.5,5:0.5", "--timeout", "1")
+    knobs = (
+        "--knob",
+        "max_num_seqs=4",
+        "--knob",
+        "policy=priority",
+        "--knob",
+        "max_num_queued_reqs=20",
+    )
+    found = document(capsys, *more, *knobs)
+    assert (
+        found["shed"] > 0 and found["verdict"] == "overloaded" and found["joules_per_request"] > 0
+    )
+    assert "shed or time out" in found["verdict_text"]
+    assert found["requests"] == found["answered"] + found["shed"] + found["timed_out"]
+    impatient = document(capsys, *more[:4], *knobs[:2], "--queue-timeout", "0.1")
+    assert impatient["timed_out"] > 0 and impatient["queue_s"]["p99"] <= 0.1
+
+
 def test_users_as_a_table_and_files(capsys, tmp_path):
     rows, page = tmp_path / "rows.csv", tmp_path / "page.html"
     files = ("--csv", str(rows), "--plot", str(page))
@@ -64,6 +84,10 @@ def test_a_trace(capsys, tmp_path):
         (("--rate", "1", "--requests", "0"), "requests is 0"),
         (("--trace", "/nowhere/at/all"), "No such file or directory: /nowhere/at/all"),
         (("--rate", "1", "--slo-ttft", "0"), "ttft_s is 0"),
+        (("--rate", "1", "--knob", "max_num_seqs"), "--knob is 'max_num_seqs'; allowed: NAME=VALUE"),
+        (("--rate", "1", "--knob", "policy=lpm"), "policy is 'lpm'"),
+        (("--rate", "1", "--priorities", "high"), "--priorities is 'high'; allowed: as 0:0.2,5:0.8"),
+        (("--rate", "1", "--timeout", "0"), "timeout_s is 0"),
     ],
 )  # fmt: skip
 def test_what_is_refused_in_a_line(capsys, arguments, says):

@@ -23,6 +23,7 @@ from tokenroof.serving.requests import (
     gamma,
     modulated,
     poisson,
+    prioritised,
     sessions,
     trace,
     users,
@@ -48,9 +49,9 @@ __all__ = [
     "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System", "Trial", "Tuning",
     "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans", "disaggregate",
     "draft_apart", "frontier", "gamma", "modulated", "native_types", "one_user", "plan_that_fits",
-    "poisson", "preset", "presets", "released_types", "series", "session_curve", "sessions", "simulate",
-    "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
-    "verdict",
+    "poisson", "preset", "presets", "prioritised", "released_types", "series", "session_curve",
+    "sessions", "simulate", "split_experts", "spread", "stability", "summary", "token_gaps",
+    "trace", "tune", "users", "verdict",
 ]  # fmt: skip
 
 

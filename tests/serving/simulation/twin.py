@@ -329,6 +329,9 @@ class Engine:
                 now = max(now, self.later[0][0])
             else:
                 break
+        return self.outcome()
+
+    def outcome(self):
         stuck = bool(self.running or self.waiting)
         results = [
             [r.id, "stuck" if r.status == "waiting" else r.status, r.arrival, r.scheduled, r.first,

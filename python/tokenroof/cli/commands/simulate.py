@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -16,6 +17,7 @@ from tokenroof.support.formats import si, table
 if TYPE_CHECKING:
     from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.result import Simulation
+    from tokenroof.serving.simulation.scheduler import Scheduler
 
 _SHOWN = {
     "ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "queue",
@@ -45,6 +47,15 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument(
         "--scheduler", help="preset: vllm-0.33, vllm-0.19, trtllm-1.4; the engine's newest"
     )
+    command.add_argument(
+        "--knob", action="append", default=[], metavar="NAME=VALUE",
+        help="of the scheduler, by the engine's own name",
+    )  # fmt: skip
+    command.add_argument(
+        "--priorities", metavar="P:SHARE,...", help="classes of priority, as 0:0.2,5:0.8"
+    )
+    command.add_argument("--timeout", type=float, help="seconds until a client gives up")
+    command.add_argument("--queue-timeout", type=float, help="the same, until it is scheduled")
     command.add_argument("--replicas", type=int, default=1, help="engines behind a router")
     command.add_argument("--slo-ttft", type=float, help="seconds, for goodput")
     command.add_argument("--slo-tpot", type=float, help="seconds, for goodput")
@@ -89,6 +100,33 @@ def _load(arguments: Namespace, seed: int) -> Requests:
     )  # fmt: skip
 
 
+def _shares(text: str) -> dict[int, float]:
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return {int(priority): float(share) for priority, share in pairs}
+    except ValueError:
+        raise ValueError(f"--priorities is {text!r}; allowed: as 0:0.2,5:0.8") from None
+
+
+def _scheduler(arguments: Namespace, engine: str) -> Scheduler | None:
+    """The preset with the knobs that were given; None for the engine's newest as it is."""
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.simulation.simulate import NEWEST
+
+    if arguments.scheduler is None and not arguments.knob:
+        return None
+    knobs: dict[str, Any] = {}
+    for text in arguments.knob:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise ValueError(f"--knob is {text!r}; allowed: NAME=VALUE")
+        try:
+            knobs[name] = json.loads(value.lower() if value in ("True", "False") else value)
+        except ValueError:
+            knobs[name] = value
+    return Scheduler.preset(arguments.scheduler or NEWEST[engine], **knobs)
+
+
 def run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
@@ -98,11 +136,16 @@ def run(arguments: Namespace) -> int:
     plan = plan_of(arguments, model)
     if arguments.seeds < 1:
         raise ValueError(f"--seeds is {arguments.seeds}; allowed: whole numbers from 1")
-    preset = arguments.scheduler
-    scheduler = None if preset is None else serving.Scheduler.preset(preset)
     loads = [_load(arguments, arguments.seed + i) for i in range(arguments.seeds)]
+    if arguments.priorities is not None:
+        shares = _shares(arguments.priorities)
+        loads = [
+            serving.prioritised(one, shares, arguments.seed + i) for i, one in enumerate(loads)
+        ]
+    scheduler = _scheduler(arguments, plan.engine)
     runs: list[Simulation] = serving.simulate(
         device, model, plan, loads, scheduler, replicas=arguments.replicas,
+        timeout_s=arguments.timeout, queue_timeout_s=arguments.queue_timeout,
         fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
     )  # type: ignore[assignment]  # fmt: skip
     slo = None
@@ -157,6 +200,8 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
             f"{short(found['joules_per_request'])} J a request, "
             f"{short(found['joules_per_output_token'])} J an output token; {si(found['watts'], 'W')}"
         )
+    if found["shed"] or found["timed_out"]:
+        say(f"{found['shed']:g} requests shed, {found['timed_out']:g} timed out")
     if "goodput" in found:
         share = 100 * found["goodput_share"]
         say(f"goodput {short(found['goodput'])} requests/s: {share:.3g} % meet every bound")

@@ -61,7 +61,8 @@ def summary(
 
         And as numbers: ``interactivity_e2e`` (by percentile: 1 / percentile of E2E per token, as
         InferenceX counts it) [token/s], ``requests``, ``answered``, ``rejected``, ``stuck``,
-        ``duration_s`` (first arrival to last token), ``request_throughput`` [1/s], ``output_throughput``,
+        ``shed``, ``timed_out``, ``duration_s`` (first arrival to last token),
+        ``request_throughput`` [1/s], ``output_throughput``,
         ``input_throughput``, ``total_throughput`` [token/s], ``cached_share`` of prompt tokens,
         ``preemptions``, ``goodput`` [1/s] and ``goodput_share`` (of all that came) with a `slo`,
         ``joules_per_request`` and ``joules_per_output_token`` with `energy_j`. What cannot be known is NaN.
@@ -153,7 +154,7 @@ def _ratio(amount: float, of: float) -> float:
 def _counts(requests: NDArray[Any], served: NDArray[Any]) -> dict[str, Any]:
     names = requests.dtype.names or ()
     status = (
-        requests["status"].astype("U8") if "status" in names else np.full(len(requests), "done")
+        requests["status"].astype("U10") if "status" in names else np.full(len(requests), "done")
     )
     inputs = float(served["input_tokens"].sum())
     return {
@@ -161,6 +162,8 @@ def _counts(requests: NDArray[Any], served: NDArray[Any]) -> dict[str, Any]:
         "answered": len(served),
         "rejected": int((status == "rejected").sum()),
         "stuck": int((status == "stuck").sum()),
+        "shed": int((status == "shed").sum()),
+        "timed_out": int((status == "timed_out").sum()),
         "cached_share": _ratio(float(served["cached_tokens"].sum()), inputs)
         if "cached_tokens" in names
         else np.nan,

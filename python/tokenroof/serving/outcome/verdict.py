@@ -37,6 +37,8 @@ class Verdict:
         (steps that carry no more tokens); empty where few wait, or where no steps were recorded.
     waiting : float
         Requests that wait, mean over the second half of the arrivals [1].
+    lost_per_s : float
+        Of the growth, requests that are shed or time out [1/s].
 
     Examples
     --------
@@ -48,11 +50,14 @@ class Verdict:
     growth_per_s: float
     short: str = ""
     waiting: float = 0.0
+    lost_per_s: float = 0.0
 
     def __str__(self) -> str:
         said = self.state
         if self.state == "overloaded":
             said += f": the queue grows by {self.growth_per_s:.3g} requests/s"
+            if self.lost_per_s > 0.5 * self.growth_per_s:
+                said = f"overloaded: {self.lost_per_s:.3g} requests/s are shed or time out"
         if self.state == "backlogged":
             said += f": {self.waiting:.3g} requests wait in the mean"
         return said + (f"; short of {self.short}" if self.short else "")
@@ -73,7 +78,8 @@ def verdict(
     Parameters
     ----------
     requests : structured ndarray
-        As in `summary`; those that were never scheduled count as waiting.
+        As in `summary`; those that were never scheduled count as waiting, and so do those that were
+        shed or timed out, for good.
     steps : structured ndarray, optional
         ``waiting``, ``running`` and ``free_blocks`` of each step, as `simulate` records them.
     max_sequences, blocks : int, optional
@@ -99,11 +105,14 @@ def verdict(
     'overloaded: the queue grows by 5 requests/s'
     """
     served = done(requests)
-    if len(served) < 4:
-        return Verdict("stable", 0.0)
-    counted = requests
+    counted, lost = requests, np.empty(0)
     if "status" in (requests.dtype.names or ()):
-        counted = requests[requests["status"].astype("U8") != "rejected"]
+        status = requests["status"].astype("U10")
+        counted = requests[status != "rejected"]
+        gone = np.isin(status, ("shed", "timed_out"))
+        lost = np.sort(requests["arrival_ns"][gone].astype(np.float64)) * 1e-9
+    if len(served) < 4:
+        return Verdict("overloaded" if len(lost) > len(served) else "stable", 0.0)
     arrival = np.sort(counted["arrival_ns"].astype(np.float64)) * 1e-9
     scheduled = np.sort(served["scheduled_ns"].astype(np.float64)) * 1e-9
     start, end = arrival[len(arrival) // 2], arrival[-1]
@@ -115,6 +124,8 @@ def verdict(
     )
     slope = float(np.polyfit(at - start, waiting, 1)[0])
     grown = slope * (end - start)
+    lost_per_s = float((lost >= start).sum() / (end - start))
+    waiting = waiting - np.searchsorted(lost, at, side="right")  # they wait no more
     half = arrival[len(arrival) // 2 :]
     gaps = np.diff(half)
     walk = np.sqrt(len(half) * (1.0 + gaps.var() / gaps.mean() ** 2))
@@ -125,7 +136,7 @@ def verdict(
     elif often > _OFTEN and waiting.mean() > 1.0:
         state = "backlogged"
     short = "" if state == "stable" else _short(steps, max_sequences, blocks)
-    return Verdict(state, slope, short, float(waiting.mean()))
+    return Verdict(state, slope, short, float(waiting.mean()), lost_per_s)
 
 
 def _short(steps: NDArray[Any] | None, max_sequences: int | None, blocks: int | None) -> str:

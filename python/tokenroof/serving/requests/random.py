@@ -11,6 +11,7 @@ __all__ = ["STREAMS", "stream"]
 #: What draws from a stream of its own, so that a change of one leaves the others as they were.
 STREAMS = (
     "arrivals", "inputs", "outputs", "thinking", "states", "thinning", "turns", "prefixes", "pairs", "agents",
+    "priorities",
 )  # fmt: skip
 
 

@@ -69,6 +69,8 @@ _VLLM = {
     "max_num_seqs": Knob(None),
     "max_num_scheduled_tokens": Knob(None),
     "max_num_active_seqs": Knob(None, versions=_NEW),
+    "max_num_queued_reqs": Knob(None, versions=_NEW),
+    "max_num_queued_tokens": Knob(None, versions=_NEW),
     "block_size": Knob(16, high=2**16),
     "num_blocks": Knob(None, low=2, high=2**31 - 2),
     "max_model_len": Knob(None, low=2),

@@ -34,14 +34,15 @@ __all__ = [
     "outputs_for",
 ]
 
-STATUS = ("unfinished", "done", "rejected", "stuck", "unfinished")
+STATUS = ("unfinished", "done", "rejected", "stuck", "unfinished", "timed_out", "shed")
 #: A record per request. Times are -1 [ns] and NaN [s] where a thing never happened; the last token of a
-#: request that was rejected is its arrival, when it was told.
+#: request that was rejected or shed is when it was told, of one that timed out when its client gave up.
 RECORD = np.dtype(
     [(name, np.int64) for name in ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")]
     + [(name, np.float64) for name in ("arrival_s", "scheduled_s", "first_token_s", "last_token_s")]
     + [(name, np.int32) for name in ("input_tokens", "output_tokens", "cached_tokens", "cached_total")]
-    + [("preemptions", np.int32), ("replica", np.int32), ("status", "U10"), ("joules", np.float64)]
+    + [("preemptions", np.int32), ("replica", np.int32), ("status", "U10")]
+    + [("joules", np.float64), ("priority", np.int32)]
 )  # fmt: skip
 STEP_FIELDS = (
     "scheduled_ns", "start_ns", "end_ns", "replica", "free_blocks", "running", "waiting",
@@ -67,7 +68,8 @@ class Simulation:
         A record per request, `RECORD`: ``arrival_s``, ``scheduled_s`` (first), ``first_token_s``,
         ``last_token_s``, the same in whole nanoseconds, ``input_tokens``, ``output_tokens`` (delivered),
         ``cached_tokens`` (of the prompt, at first admission), ``cached_total`` (over all admissions),
-        ``preemptions``, ``replica``, ``status`` ("done", "rejected", "stuck", "unfinished"), ``joules``
+        ``preemptions``, ``replica``, ``status`` ("done"; "rejected": can never be served; "shed": the
+        queue was full; "timed_out"; "stuck"; "unfinished"), ``priority``, ``joules``
         (its part of the energy of its steps; NaN where the power is not known).
     steps, entries, preempted : ndarray
         With ``record_steps``: a row per call of the scheduler that scheduled tokens or preempted
@@ -145,6 +147,14 @@ class Simulation:
             **({} if known is None else {"watts": self.energy.watts}),
         }
 
+    def by_priority(self, slo: SLO | None = None) -> dict[int, dict[str, Any]]:
+        """A summary of each class of priority, the most urgent first; energy is of all together."""
+        requests = self.requests
+        return {
+            int(p): summary(requests[requests["priority"] == p], slo)
+            for p in np.unique(requests["priority"])
+        }
+
     def series(self, interval_s: float | None = None) -> NDArray[Any]:
         """Course of time: `tokenroof.serving.series`, with memory and watts where steps were recorded.
 
@@ -212,6 +222,7 @@ def collect(
     for name in _COUNTS:
         records[name] = out[name]
     records["input_tokens"] = requests.input_tokens
+    records["priority"] = requests.priority
     records["joules"] = out["joules"] if metered else np.nan
     records["status"] = np.array(STATUS, "U10")[out["status"]]
     return records

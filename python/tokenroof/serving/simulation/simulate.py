@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.inference.door import deployment
-from tokenroof.serving.requests.given import as_requests
+from tokenroof.serving.requests.given import LATEST_NS, as_requests
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.ranks import ranks_of
 from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from tokenroof.records.plan import Plan
     from tokenroof.serving.simulation.limits import Limits
 
-__all__ = ["ROUTERS", "Options", "simulate"]
+__all__ = ["NEWEST", "ROUTERS", "Options", "simulate"]
 
 ROUTERS = ("round_robin", "least_loaded", "prefix_aware")
-_NEWEST = {
+#: The newest preset of each engine.
+NEWEST = {
     "vllm": "vllm-0.33",
     "ideal": "vllm-0.33",
     "sglang": "sglang-0.5.23",
@@ -49,6 +50,8 @@ class Options(TypedDict, total=False):
     router: str
     signal_age_s: float
     horizon_s: float | None
+    timeout_s: float | None
+    queue_timeout_s: float | None
     progress: Callable[[int, int], Any] | None
     fidelity: str | Calibration
     path: str
@@ -96,6 +99,9 @@ def simulate(
     signal_age_s : float
         How long what the router knows of the replicas stays the same [s]; 0: it sees them as they are.
         What it sent itself it knows at once.
+    timeout_s, queue_timeout_s : float, optional
+        How long a client waits for its answer, and to be scheduled, from its arrival on; then it gives up,
+        and its blocks are free [s]. Not with a plan whose dp is above 1.
     horizon_s : float, optional
         Where the run ends, whoever is left [s].
     progress : callable, optional
@@ -142,7 +148,7 @@ def simulate(
     on = None
     if step_time is None or device is not None:
         on = deployment(device, model, plan, options.get("fidelity", "calibrated"))  # type: ignore[arg-type]
-    engine = scheduler or Scheduler.preset(_NEWEST[on.plan.engine if on else "vllm"])
+    engine = scheduler or Scheduler.preset(NEWEST[on.plan.engine if on else "vllm"])
     config = engine.resolved(on)
     limits = engine.limits(config)
     for load in loads:
@@ -205,10 +211,19 @@ def _shared(
         "horizon_ns": _NEVER_NS
         if horizon is None
         else min(_NEVER_NS, round(1e9 * finite_number("horizon_s", horizon, above=True))),
+        "timeout_ns": _patience("timeout_s", options.get("timeout_s")),
+        "queue_timeout_ns": _patience("queue_timeout_s", options.get("queue_timeout_s")),
         "rows": record,
         "entries": record,
         "tracking": router == "prefix_aware",
     }
+
+
+def _patience(name: str, seconds: float | None) -> int:
+    """Nanoseconds that a client waits."""
+    if seconds is None:
+        return 2**63 - 1
+    return min(LATEST_NS, round(1e9 * finite_number(name, seconds, above=True)))
 
 
 def _clock(

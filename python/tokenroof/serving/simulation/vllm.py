@@ -56,6 +56,8 @@ def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
     """As the compiled rules take it."""
     apart = ("policy", "loop", "min_stats_update_interval_ms")
     given = {name: value for name, value in config.items() if name not in apart}
+    for name in ("max_num_queued_reqs", "max_num_queued_tokens"):
+        given[name] = _UNBOUNDED if config.get(name) is None else config[name]
     return {
         "long_prefill_token_threshold_adaptive": False,
         "prefill_schedule_interval": 1,

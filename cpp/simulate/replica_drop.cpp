@@ -1,0 +1,57 @@
+// Requests that are taken out: their client gave up, or another one has their place in the queue.
+#include "simulate/replica.hpp"
+
+namespace tokenroof::simulate {
+
+// The loop takes it out when it turns next: a step of an asynchronous one is delivered before.
+void Replica::drop(i32 request) {
+    if (out_.scheduled_ns[request] < 0) return waiting_.remove(request);
+    if (batches_ < 2) return take_out(request);
+    dropped_.push_back(request);
+    const i32 slot = slot_of(request);
+    if (counted_ && sequences_[slot].runs)
+        out_.output_tokens[request] = static_cast<i32>(delivered(slot) - sequences_[slot].prompt);
+}
+
+// Of a sequence that is played by counters, while two batches are in flight: its tokens that are known.
+i64 Replica::delivered(i32 slot) const {
+    const Sequence& s = sequences_[slot];
+    const i64 oldest = queue_[0].tick;
+    if (s.kind == Sequence::steady) return s.start + std::max<i64>(0, oldest - s.joined + 1);
+    if (s.kind == Sequence::prefilling) return s.known;
+    for (i32 at = wheel_[oldest & (wheel_.size() - 1)]; at >= 0; at = sequences_[at].wheel_next)
+        if (at == slot) return s.total - 1;
+    return std::max(s.known, s.total - 2);
+}
+
+// Of a request that runs or was preempted.
+i32 Replica::slot_of(i32 request) const {
+    const auto own = [&](const auto& p) { return p.first == request; };
+    const auto preempted = std::find_if(preempted_slots_.begin(), preempted_slots_.end(), own);
+    if (preempted != preempted_slots_.end()) return preempted->second;
+    i32 slot = head_;
+    while (sequences_[slot].request != request) slot = sequences_[slot].next;
+    return slot;
+}
+
+// Its blocks are free, and what is in flight for it is delivered to nobody.
+void Replica::take_out(i32 request) {
+    if (counted_) to_exact();
+    const i32 slot = slot_of(request);
+    for (int k = 0; k < batches_; ++k)
+        std::erase_if(queue_[k].entries, [&](const Entry& e) { return e.slot == slot; });
+    leave_for_good(slot);
+}
+
+// Who waits and gives way to a request that is more urgent: the last by (priority, arrival, number) of those
+// that were never scheduled; -1 where there is none, or priorities do not count.
+i32 Replica::last_in_line() const {
+    i32 last = -1;
+    if (!config_.priority) return last;
+    waiting_.each([&](i32 request) {
+        if (out_.scheduled_ns[request] < 0 && (last < 0 || waiting_.before(last, request))) last = request;
+    });
+    return last;
+}
+
+} // namespace tokenroof::simulate
