@@ -20,6 +20,7 @@ Rules vllm_rules(const py::dict& d) {
     TR_NUMBER(block_size)
     TR_NUMBER(num_blocks)
     TR_NUMBER(max_model_len)
+    TR_NUMBER(stages)
     TR_NUMBER(long_prefill_token_threshold)
     TR_NUMBER(prefill_schedule_interval)
     TR_NUMBER(watermark_blocks)

@@ -17,6 +17,7 @@ inline i64 blocks_for(i64 tokens, i64 block) { return (tokens + block - 1) / blo
 // Knobs of vLLM's scheduler, by its own names [vllm/config/scheduler.py, cache.py].
 struct Config {
     i64 max_num_batched_tokens, max_num_scheduled_tokens, max_num_active_seqs, block_size, num_blocks;
+    i64 stages; // of a pipeline: so many batches are in flight, each in another
     i64 max_model_len, long_prefill_token_threshold, prefill_schedule_interval, watermark_blocks;
     bool enable_chunked_prefill, enable_prefix_caching, scheduler_reserve_full_isl;
     bool long_prefill_token_threshold_adaptive, priority, asynchronous;

@@ -20,7 +20,10 @@ Replica::Replica(const Config& config, const Surroundings& around)
     class_head_.assign(size, -1);
     class_tail_.assign(size, -1);
     wheel_.assign(std::bit_ceil(static_cast<u64>(around.most_outputs + 4)), -1);
-    totals_.metered = clock_.metered && !config_.in_group; // a group's step is not a rank's alone
+    queue_.resize(static_cast<std::size_t>(std::max(2, depth())));
+    stage_end_.assign(static_cast<std::size_t>(config.stages), 0);
+    // a group's step is not a rank's alone, nor a batch in a pipeline all that its devices do
+    totals_.metered = clock_.metered && !config_.in_group && config.stages == 1;
     if (totals_.metered) meter_.joules = out_.joules;
 }
 
@@ -328,7 +331,8 @@ void Replica::unlink(i32 slot) {
 void Replica::process(std::vector<i32>& ended) {
     Batch batch;
     std::swap(batch, queue_[0]);
-    if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
+    --batches_;
+    for (int i = 0; i < batches_; ++i) std::swap(queue_[i], queue_[i + 1]);
     processed_ = true;
     if (batch.counted)
         process_counted(batch, ended);

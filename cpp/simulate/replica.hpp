@@ -87,6 +87,8 @@ class Replica final : public Rank {
     // replica.cpp
     Budget opening() const;
     bool call(i64 now);
+    void commit_stages(i64 now);
+    int depth() const { return config_.asynchronous ? 2 : static_cast<int>(config_.stages); }
     void choose_path(Budget& budget, bool throttle);
     void admit(Budget& budget);
     bool place(i32 request, i64 hit_blocks, Budget& budget);
@@ -169,10 +171,11 @@ class Replica final : public Rank {
     Chain chain_;
     std::vector<i32> hit_;
 
-    Batch queue_[2];
+    std::vector<Batch> queue_; // as many as may be in flight
     int batches_ = 0;
     Batch* batch_ = nullptr; // of the call that is being decided
     i64 now_ = 0, batch_number_ = 0, last_end_ = 0;
+    std::vector<i64> stage_end_; // of the last batch in each stage
     Load load_;
     i64 executed_ = 0, last_prefill_ = 0; // of the prefill interval
     Meter meter_;

@@ -10,15 +10,27 @@ constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
 void Replica::schedule(i64 now) {
     if (batches_ > 0 && !processed_) return;
     processed_ = false;
-    const int depth = config_.asynchronous ? 2 : 1;
-    while (batches_ < depth && call(now)) {}
+    while (batches_ < depth() && call(now)) {}
 }
 
 bool Replica::call(i64 now) {
     if (!decide(now, false)) return false;
+    if (config_.stages > 1) {
+        commit_stages(now);
+        return true;
+    }
     const i64 start = std::max(now, last_end_);
     commit(start, start + take_time());
     return true;
+}
+
+// A batch goes through the stages one after the other, each as long as the others, behind the batch before it.
+void Replica::commit_stages(i64 now) {
+    const i64 each = blocks_for(take_time(), config_.stages), start = std::max(now, stage_end_[0]);
+    i64 end = start;
+    for (i64& last : stage_end_) last = end = std::max(end, last) + each;
+    commit(start, end);
+    totals_.busy_ns += each - (end - start); // of one stage
 }
 
 // Steps that nothing but time tells apart: all get a token, nobody waits, starts or ends, until `until`.
@@ -26,7 +38,7 @@ void Replica::coast(i64 until) {
     if (!counted_ || steady_ == 0 || !waiting_.empty() || !prefilling_.empty() || !dropped_.empty() ||
         (record_ && record_->rows_wanted))
         return;
-    const int depth = config_.asynchronous ? 2 : 1;
+    const int depth = this->depth();
     const i64 left = std::min(config_.max_num_scheduled_tokens, config_.max_num_batched_tokens);
     if (batches_ < depth || steady_ > left) return;
     const std::size_t mask = wheel_.size() - 1;

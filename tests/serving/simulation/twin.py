@@ -91,7 +91,7 @@ class Engine:
         self.running, self.waiting, self.rows, self.later = [], [], [], []
         self.executed, self.last_prefill = 0, -self.c.get("prefill_schedule_interval", 1)
         self.bound = False
-        self.end = 0
+        self.end, self.depth = 0, 2 if self.asynchronous else 1
         for i, r in enumerate(self.given):
             if "after" not in r:
                 heapq.heappush(self.later, (r["arrival"], i))
@@ -163,10 +163,7 @@ class Engine:
             if self.prefill:
                 self.last_prefill = self.executed
         a, b, s = (self.step_time[k] for k in "abc")
-        start = max(now, self.end) if total else now
-        end = start + a + b * total + s * contexts if total else start
-        if total:
-            self.end = end
+        start, end = self.when(now, a + b * total + s * contexts) if total else (now, now)
         if total or self.victims:
             self.rows.append([
                 len(self.rows), now, start, end, [[r.id, n, before] for r, n, before in rows],
@@ -177,6 +174,11 @@ class Engine:
 
     def early(self, interval):
         return self.executed + 1 - self.last_prefill < interval
+
+    def when(self, now, took):
+        start = max(now, self.end)
+        self.end = start + took
+        return start, self.end
 
     def phase_a(self, rows, limit, defer):
         c, at = self.c, 0
@@ -319,7 +321,7 @@ class Engine:
             batch = self.call(now) if self.running or self.waiting else None
             if batch:
                 queue.append(batch)
-                if len(queue) < (2 if self.asynchronous else 1):
+                if len(queue) < self.depth:
                     continue
             if queue:
                 oldest = queue.pop(0)

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.scheduler import Scheduler
 
-__all__ = ["ranks_of"]
+__all__ = ["ranks_of", "stages_of"]
 
 
 def ranks_of(on: Deployment | None, scheduler: Scheduler) -> int:
@@ -20,10 +20,6 @@ def ranks_of(on: Deployment | None, scheduler: Scheduler) -> int:
         For a plan whose ranks are not played, and for a knob of ranks where there is one alone.
     """
     ranks = 1 if on is None else on.plan.dp
-    if on is not None and on.plan.pp > 1:
-        raise ValueError(
-            f"plan has pp={on.plan.pp}, whose stages are not played; allowed: 1, and tp or replicas"
-        )
     if on is not None and ranks > 1:
         if not scheduler.name.startswith("vllm-"):
             raise ValueError(
@@ -41,3 +37,31 @@ def ranks_of(on: Deployment | None, scheduler: Scheduler) -> int:
             "coordinator's it is"
         )
     return ranks
+
+
+def stages_of(on: Deployment | None, scheduler: Scheduler) -> int:
+    """Stages of a pipeline, each of which holds a batch.
+
+    Raises
+    ------
+    ValueError
+        For a plan whose stages are not played.
+    """
+    stages = 1 if on is None else on.plan.pp
+    if on is None or stages == 1:
+        return 1
+    if not scheduler.name.startswith("vllm-"):
+        raise ValueError(
+            f"plan has pp={stages}, whose stages are not played by {scheduler.name}; allowed: 1, and tp or "
+            "replicas"
+        )
+    if on.plan.dp > 1:
+        raise ValueError(
+            f"plan has pp={stages} and dp={on.plan.dp}, which are not played together; allowed: one of them"
+        )
+    if scheduler.config["loop"] != "sync":
+        raise ValueError(
+            f"plan has pp={stages} and the scheduler loop='async': batches in a pipeline are played of the "
+            "synchronous loop; allowed: loop='sync'"
+        )
+    return stages

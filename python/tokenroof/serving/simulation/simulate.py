@@ -12,7 +12,7 @@ from tokenroof import _core
 from tokenroof.inference.door import deployment
 from tokenroof.serving.requests.given import LATEST_NS, as_requests
 from tokenroof.serving.requests.record import Requests
-from tokenroof.serving.simulation.ranks import ranks_of
+from tokenroof.serving.simulation.ranks import ranks_of, stages_of
 from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.simulation.step_time import StepTime, step_table
@@ -78,7 +78,8 @@ def simulate(
     device, model, plan : str or record
         As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with ``num_blocks``. With
         dp above 1, for a mixture on vLLM, a replica is dp ranks that schedule by themselves and step
-        together; its knobs are those of a rank, and ``replica`` of the records counts ranks.
+        together; its knobs are those of a rank, and ``replica`` of the records counts ranks. With pp above
+        1, on vLLM with ``loop="sync"``, as many batches are in flight, each in another stage.
     requests : mapping, Requests, or a list of them
         As in `as_requests`; a list is played side by side, each by itself.
     scheduler : Scheduler, optional
@@ -203,7 +204,12 @@ def _shared(
     age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
     record = bool(options.get("record_steps", False))
     return {
-        "config": {**engine.compiled(config), "path": _PATHS[path], "ranks": ranks_of(on, engine)},
+        "config": {
+            **engine.compiled(config),
+            "path": _PATHS[path],
+            "ranks": ranks_of(on, engine),
+            "stages": stages_of(on, engine),
+        },
         "clock": _clock(on, engine.limits(config), loads, options.get("step_time")),
         "replicas": count("replicas", options.get("replicas", 1)),
         "route": ROUTERS.index(router),

@@ -158,12 +158,12 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
     tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
     past = _grid(longest, 2.0, 256.0)
     prompts = _grid(min(limits.sequences, 64), 1.5)[1:]
-    ranks = on.plan.dp
+    ranks, spread = on.plan.dp, on.plan.dp * on.plan.pp  # of a batch in flight, all pp of them
     table = np.empty((len(sequences), len(context), len(tokens), len(past)))
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
     n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
-    table[...] = _mixed(on, ranks * b, x, ranks, n, s)
-    table[:, :, 0] = kernels.decode_time(*on.records, ranks * b[..., 0, :], x[..., 0, :])
+    table[...] = _mixed(on, spread * b, x, ranks, n, s)
+    table[:, :, 0] = kernels.decode_time(*on.records, spread * b[..., 0, :], x[..., 0, :])
     table[0] = _prompts(on, ranks, n[0], s[0])
     table[0, :, 0] = table[0, :, 1]  # a step without anything is none
     some, k = np.meshgrid(
@@ -177,11 +177,11 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
         [*sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.05)]
     )
     dense = dense[dense <= sequences[-1]]
-    decode = np.asarray(kernels.decode_time(*on.records, ranks * dense[:, None], context))
+    decode = np.asarray(kernels.decode_time(*on.records, spread * dense[:, None], context))
     decode[0] = 0.0
     axes = (sequences, context, tokens, past, k[0].copy(), dense)
     times = (table, several, decode)
-    joules, idle = step_joules(on, axes, times) if ranks == 1 else ((), np.nan)
+    joules, idle = step_joules(on, axes, times) if spread == 1 else ((), np.nan)
     table, several, decode = (np.ascontiguousarray(1e9 * t) for t in times)
     missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
     return StepTable(axes, table, several, decode, joules, idle, missing)
