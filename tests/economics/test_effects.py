@@ -11,6 +11,7 @@ from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
 from tokenroof.economics.delivery import DeliveryOptions
 from tokenroof.economics.hall.case import ConversionOptions
+from tokenroof.economics.interconnect import InterconnectOptions
 from tokenroof.economics.lcoi import LcoiOptions
 from tokenroof.economics.mix import MixLimits
 from tokenroof.economics.profit import ProfitOptions
@@ -19,9 +20,16 @@ from tokenroof.mining import Chain
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
 FALLS = ec.DemandCurve(slope=1e-9)
-CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048)
-OPTIONS = {"profit": ProfitOptions, "deliver": DeliveryOptions, "best_mix": MixLimits,
-           "convert_hall": ConversionOptions, "lcoi": LcoiOptions}  # fmt: skip
+CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048, power_share=0.5)
+OPTIONS = {
+    "profit": ProfitOptions,
+    "deliver": DeliveryOptions,
+    "best_mix": MixLimits,
+    "convert_hall": ConversionOptions,
+    "lcoi": LcoiOptions,
+    "revenue_per_gw": DeliveryOptions,
+    "interconnect": InterconnectOptions,
+}
 
 
 def one(name, *values):
@@ -100,6 +108,27 @@ CASES = {
                   "devices_max": [{"devices_per_mw": [[500, 700]], "devices_max": [2e5]}],
                   "memory_per_mw": [{"memory_per_mw": [[1, 2]], "memory_max": 500.0}],
                   "memory_max": [{"memory_per_mw": [[1, 2]], "memory_max": 500.0}]}, ()),
+    "revenue_per_gw": ({"generations": ["H200-SXM"], "tiers": [CHAT],
+                        "result": lambda **given: [fields(x) for x in ec.revenue_per_gw(**given)]},
+                       {**one("generations", ["B200-SXM"]), "tiers": [{"tiers": [replace(CHAT, price_per_mtok=1.0)]}],
+                        **one("input_price", 0.25), **one("output_tokens", 256), **one("ttft_max", 0.05),
+                        **one("fidelity", "datasheet"), **one("engine", "sglang"), **one("power", "chassis"),
+                        "pue": [{"pue": 1.5, "power": "facility"}]}, ()),
+    "revenue_effects": ({"generations": ["H200-SXM"], "tiers": [CHAT],
+                         "result": lambda **given: [e.revenue for e in ec.revenue_effects(**given)]},
+                        {**one("generations", ["B200-SXM"]), "tiers": [{"tiers": [replace(CHAT, price_per_mtok=1.0)]}]},
+                        ()),
+    "interconnect": ({"device": "H200-SXM", "model": "Llama-3.3-70B", "generations": [1, 4],
+                      "result": lambda **given: ec.interconnect(**given).to_frame().to_json()},
+                     {**one("device", "B200-SXM"), **one("model", "gpt-oss-120b"), **one("generations", [2, 4]),
+                      "own_domain": [{"own_domain": True, "device": "GB200-NVL72"}], **one("input_tokens", 4096),
+                      **one("output_tokens", 256), **one("devices_max", 2), **one("ttft_max", 0.05),
+                      **one("fidelity", "datasheet"), **one("power", "chassis")}, ()),
+    "generation_ratios": ({"generations": ["H200-SXM", "B200-SXM"], "model": "gpt-oss-20b",
+                           "result": lambda **given: fields(ec.generation_ratios(**given))},
+                          {**one("generations", ["B200-SXM"]), **one("model", "gpt-oss-120b"),
+                           **one("interactivity", [50.0]), **one("input_tokens", 4096), **one("output_tokens", 256),
+                           **one("ttft_max", 0.05), **one("fidelity", "datasheet"), **one("power", "chassis")}, ()),
     "allocation_sensitivity": ({"site": SITE, "tiers": TIERS, "supply": [1.2e6, 1.2e5], "demand": [3e8, 3.6e7],
                                 "result": lambda **given: [fields(x) for x in ec.allocation_sensitivity(**given)]},
                                {**one("site", ec.Site(power_w=400e6)), **one("tiers", TIERS[::-1]),
@@ -230,9 +259,9 @@ CASES = {
 # results, and what takes nothing
 APART = {
     "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion", "Delivery",
-    "Demand", "Eras", "Issuance", "Ladder", "LevelisedInference", "Life", "Mix", "Offer", "Profit",
-    "Quote", "Risk", "Rung", "SECONDS_PER_YEAR", "Sensitivity", "Swing", "Switching", "gtc2026_tiers",
-    "read_tiers",
+    "Demand", "Effect", "Eras", "GwRevenue", "Interconnect", "Issuance", "Ladder",
+    "LevelisedInference", "Life", "Mix", "Offer", "Profit", "Quote", "Ratios", "Risk", "Rung",
+    "SECONDS_PER_YEAR", "Sensitivity", "Swing", "Switching", "gtc2026_tiers", "read_tiers",
 }  # fmt: skip
 # whose keys are changed in turn in test_scenarios
 SCENARIOS = {

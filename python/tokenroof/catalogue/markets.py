@@ -10,7 +10,15 @@ from tokenroof.catalogue.files import date_key, table
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise, unknown
 
-__all__ = ["Quote", "latest", "quote_kinds", "quotes", "tier_assumptions", "tier_rows"]
+__all__ = [
+    "Quote",
+    "latest",
+    "quote_kinds",
+    "quotes",
+    "revenue_claims",
+    "tier_assumptions",
+    "tier_rows",
+]
 
 TIER_FIELDS = (
     "model",
@@ -231,4 +239,35 @@ def tier_assumptions() -> dict[str, dict[str, tuple[Any, Provenance]]]:
             for field, value in row.get("assumed", {}).items()
         }
         for row in file["tier"]
+    }
+
+
+def revenue_claims() -> dict[str, tuple[str, float, Provenance]]:
+    """The keynote's revenue of a GW and year, by generation.
+
+    Returns
+    -------
+    dict
+        Device of the catalogue (empty where one alone does not make the generation), revenue
+        [$/(GW year)], and its provenance.
+
+    Examples
+    --------
+    >>> {name: value / 1e9 for name, (_, value, _) in revenue_claims().items()}
+    {'Grace Blackwell': 30.0, 'Vera Rubin': 150.0, 'Vera Rubin with LPX': 300.0}
+    """
+    file = table("tiers")
+    unit = file["claim_units"]["revenue_per_gw_year"]
+    return {
+        row["generation"]: (
+            row["device"],
+            float(row["revenue_per_gw_year"]["value"]),
+            Provenance(
+                row["revenue_per_gw_year"]["kind"],
+                file["sources"][row["revenue_per_gw_year"]["source"]],
+                file["date"],
+                unit,
+            ),
+        )
+        for row in file["claim"]
     }

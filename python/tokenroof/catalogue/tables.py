@@ -9,7 +9,7 @@ from tokenroof.catalogue.accepted import acceptances
 from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.hours import gpu_hours
-from tokenroof.catalogue.markets import quotes, tier_assumptions, tier_rows
+from tokenroof.catalogue.markets import quotes, revenue_claims, tier_assumptions, tier_rows
 from tokenroof.catalogue.measured import runs
 from tokenroof.catalogue.printed import published
 from tokenroof.records.device import PEAK_TYPES
@@ -214,6 +214,8 @@ def sources() -> pd.DataFrame:
             if origin.unit is not None:
                 for end, x in zip(("low", "high"), value, strict=True):
                     rows.append(_source("tiers", name, f"{field}_{end}", x, origin))
+    for name, (_, value, origin) in revenue_claims().items():
+        rows.append(_source("tiers", name, "revenue_per_gw_year", value, origin))
     for run in runs():
         plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
         what = f"{run.model} {run.load} on {run.device}, {plan}"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
-__all__ = ["CASES", "Delivery", "DeliveryOptions", "Offer", "deliver"]
+__all__ = ["CASES", "Delivery", "DeliveryOptions", "Offer", "deliver", "named_devices"]
 
 #: Ends and middle of what nobody states.
 CASES = ("easy", "middle", "hard")
@@ -243,7 +243,7 @@ def deliver(
     fronts: dict[tuple[str, str, float], xr.Dataset] = {}
     given = {"ttft_max": LONGEST_WAIT, **options}
     offers = []
-    for label, device in _named(devices).items():
+    for label, device in named_devices(devices).items():
         for tier in asked:
             for case, (speed, context) in tier.cases().items():
                 key = label, str(tier.served), context
@@ -253,7 +253,8 @@ def deliver(
     return Delivery(tuple(offers))
 
 
-def _named(devices: object) -> dict[str, Any]:
+def named_devices(devices: object) -> dict[str, Any]:
+    """Devices by name, as they were given, or an error that names what is wrong."""
     if isinstance(devices, Mapping):
         for name in devices:
             if not isinstance(name, str) or not name:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from tokenroof.plot.frontier import frontier
 from tokenroof.plot.hashrate import hashrate
+from tokenroof.plot.interconnect import interconnect
 from tokenroof.plot.meter import same_meter
 from tokenroof.plot.mining import cost_curve, generations
 from tokenroof.plot.roofline import roofline
@@ -15,7 +16,7 @@ from tokenroof.plot.style import colour
 from tokenroof.plot.timeline import timeline
 
 __all__ = [
-    "colour", "cost_curve", "frontier", "generations", "hashrate", "roofline", "same_meter",
+    "colour", "cost_curve", "frontier", "generations", "hashrate", "interconnect", "roofline", "same_meter",
     "timeline",
 ]  # fmt: skip
 
