@@ -11,16 +11,22 @@ from _effects import derived, fields, without_effect
 from tokenroof import economics as ec
 from tokenroof.economics.delivery import DeliveryOptions
 from tokenroof.economics.hall.case import ConversionOptions
+from tokenroof.economics.hourly_profit import HourlyOptions
 from tokenroof.economics.interconnect import InterconnectOptions
 from tokenroof.economics.lcoi import LcoiOptions
 from tokenroof.economics.mix import MixLimits
 from tokenroof.economics.profit import ProfitOptions
+from tokenroof.economics.profit_years import RangeOptions, YearsOptions
+from tokenroof.economics.worlds import WorldOptions
 from tokenroof.mining import Chain
 
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
 FALLS = ec.DemandCurve(slope=1e-9)
 CHAT = ec.Tier("chat", 0.6, interactivity=60.0, model="gpt-oss-20b", context=2048, power_share=0.5)
+SERVICE = {"name": "a", "devices": 1.0, "output_tokens_per_s": 1e3, "price_per_mtok": 4.0, "watts": 1500.0,
+           "idle_watts": 500.0, "use": 0.5}  # fmt: skip
+WORK = ec.demand(4, 2e6, value_per_result=9.0, acceptance=0.5, price_per_mtok=1.5)
 OPTIONS = {
     "profit": ProfitOptions,
     "deliver": DeliveryOptions,
@@ -29,6 +35,10 @@ OPTIONS = {
     "lcoi": LcoiOptions,
     "revenue_per_gw": DeliveryOptions,
     "interconnect": InterconnectOptions,
+    "hourly_profit": HourlyOptions,
+    "profit_over_years": YearsOptions,
+    "profit_range": RangeOptions,
+    "two_worlds": WorldOptions,
 }
 
 
@@ -71,6 +81,12 @@ SWITCH = {"states": _NOISE[:, None], "income": np.stack([0.0 * _NOISE, _NOISE**5
 
 def _conversion(**given):
     return ec.convert_hall(**given).to_frame().to_json()
+
+
+def _service(**given):
+    one = [ec.Service(**given)]
+    hour = ec.hourly_profit(one, 60.0)
+    return hour.profit.tolist(), hour.services, ec.profit_over_years(one, 60.0).npv
 
 
 PRICES = {"hashprice": 50.0, "price_per_mtok": 2.0}
@@ -124,6 +140,40 @@ CASES = {
                       "own_domain": [{"own_domain": True, "device": "GB200-NVL72"}], **one("input_tokens", 4096),
                       **one("output_tokens", 256), **one("devices_max", 2), **one("ttft_max", 0.05),
                       **one("fidelity", "datasheet"), **one("power", "chassis")}, ()),
+    "Service": ({**SERVICE, "result": _service},
+                {**one("name", "b"), **one("devices", 2.0), **one("output_tokens_per_s", 2e3), **one("price_per_mtok", 5.0),
+                 **one("watts", 2e3), **one("idle_watts", 600.0), **one("use", 0.3),
+                 "input_tokens_per_s": [{"input_tokens_per_s": 1e3, "price_per_mtok_input": 1.0}],
+                 "price_per_mtok_input": [{"input_tokens_per_s": 1e3, "price_per_mtok_input": 1.0}],
+                 **one("licence_fee", 0.1), **one("cost_per_hour", 1.0), **one("capex", 3e4)}, ()),
+    "hourly_profit": ({"services": [ec.Service(**SERVICE)], "price_per_mwh": 60.0,
+                       "result": lambda **given: fields(ec.hourly_profit(**given))},
+                      {"services": [{"services": [ec.Service(**SERVICE | {"devices": 2.0})]}],
+                       **one("price_per_mwh", [60.0, -60.0]), **one("pue", 1.2), **one("curtail", 10.0),
+                       "curtailment_income": [{"curtailment_income": 9.0, "curtail": 10.0}]}, ()),
+    "profit_over_years": ({"services": [ec.Service(**SERVICE | {"capex": 3e4})], "price_per_mwh": 60.0,
+                           "result": lambda **given: fields(ec.profit_over_years(**given))},
+                          {"services": [{"services": [ec.Service(**SERVICE)]}], **one("price_per_mwh", 50.0),
+                           **one("pue", 1.2), **one("curtail", 10.0),
+                           "curtailment_income": [{"curtailment_income": 9.0, "curtail": 10.0}], **one("years", 4),
+                           **one("discount_rate", 0.1), **one("token_price_growth", -0.1),
+                           **one("power_price_growth", 0.1), **one("throughput_growth", 0.1),
+                           **one("residual_share", 0.1)}, ()),
+    "profit_range": ({"services": [ec.Service(**SERVICE)], "price_per_mwh": 60.0, "token_price_sigma": 0.2, "draws": 9,
+                      "result": lambda **given: fields(ec.profit_range(**given))},
+                     {"services": [{"services": [ec.Service(**SERVICE | {"devices": 2.0})]}],
+                      **one("price_per_mwh", 50.0), **one("pue", 1.2), **one("curtail", 10.0),
+                      "curtailment_income": [{"curtailment_income": 9.0, "curtail": 10.0}],
+                      **one("token_price_sigma", 0.3), **one("power_price_sigma", 0.3), **one("throughput_sigma", 0.3),
+                      **one("draws", 8), **one("seed", 1)}, ()),
+    "two_worlds": ({"process": WORK, "processes": 1e4, "tokens_per_s_per_mw": 3e5, "paths": 9,
+                    "uncertainty": ec.Uncertainty(price_volatility=0.5),
+                    "result": lambda **given: fields(ec.two_worlds(**given))},
+                   {**one("process", WORK.changed(2.0)), **one("processes", 2e4), **one("tokens_per_s_per_mw", 2e5),
+                    **one("uncertainty", ec.Uncertainty()), **one("power_mw", 50.0), **one("years", 5),
+                    **one("price_per_mwh", 50.0), **one("frequency", 3.0), **one("cost", 0.5),
+                    **one("processes_growth", 0.1), **one("miner", "Antminer S19 XP"), **one("hashprice", 60.0),
+                    **one("network_growth", 0.1), **one("paths", 8), **one("seed", 1)}, ()),
     "generation_ratios": ({"generations": ["H200-SXM", "B200-SXM"], "model": "gpt-oss-20b",
                            "result": lambda **given: fields(ec.generation_ratios(**given))},
                           {**one("generations", ["B200-SXM"]), **one("model", "gpt-oss-120b"),
@@ -258,6 +308,7 @@ CASES = {
 }  # fmt: skip
 # results, and what takes nothing
 APART = {
+    "HourlyProfit", "ProfitRange", "TwoWorlds", "YearsProfit",
     "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion", "Delivery",
     "Demand", "Effect", "Eras", "GwRevenue", "Interconnect", "Issuance", "Ladder",
     "LevelisedInference", "Life", "Mix", "Offer", "Profit", "Quote", "Ratios", "Risk", "Rung",

@@ -16,6 +16,7 @@ from tokenroof.economics.demand_curves import DemandCurve
 from tokenroof.economics.eras import Eras, both_eras
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback
 from tokenroof.economics.hall.answer import Choice, Conversion, convert_hall
+from tokenroof.economics.hourly_profit import HourlyProfit, hourly_profit
 from tokenroof.economics.interconnect import Interconnect, interconnect
 from tokenroof.economics.issuance import Issuance, issuance
 from tokenroof.economics.ladder import Ladder, Rung, same_meter
@@ -25,6 +26,12 @@ from tokenroof.economics.mix import Mix, best_mix
 from tokenroof.economics.own_tiers import read_tiers
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.profit import Profit, profit
+from tokenroof.economics.profit_years import (
+    ProfitRange,
+    YearsProfit,
+    profit_over_years,
+    profit_range,
+)
 from tokenroof.economics.race import ArmsRace, Life, race
 from tokenroof.economics.ratios import Ratios, generation_ratios
 from tokenroof.economics.revenue import Effect, GwRevenue, revenue_effects, revenue_per_gw
@@ -34,25 +41,28 @@ from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.result import Factory, factory, presets
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys, scenario_schema
 from tokenroof.economics.sensitivity import Sensitivity, allocation_sensitivity
+from tokenroof.economics.services import Service
 from tokenroof.economics.site import Site
 from tokenroof.economics.switching import Switching, best_switching
 from tokenroof.economics.tiers import Tier, gtc2026_tiers
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
+from tokenroof.economics.worlds import TwoWorlds, two_worlds
 
 __all__ = [
     "SECONDS_PER_YEAR", "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration",
     "Conversion", "Delivery", "Demand", "DemandCurve", "Effect", "Eras", "Factory", "GwRevenue",
-    "Interconnect", "Issuance", "Ladder", "LevelisedInference", "Life", "Market", "Mix", "Offer",
-    "Profit", "Quote", "Ratios", "Risk", "Rung", "Scenario", "ScenarioKey", "Sensitivity", "Site",
-    "Swing", "Switching", "Tier", "Uncertainty", "allocate", "allocation_sensitivity", "best_mix",
+    "HourlyProfit", "Interconnect", "Issuance", "Ladder", "LevelisedInference", "Life", "Market",
+    "Mix", "Offer", "Profit", "ProfitRange", "Quote", "Ratios", "Risk", "Rung", "Scenario",
+    "ScenarioKey", "Sensitivity", "Service", "Site", "Swing", "Switching", "Tier", "TwoWorlds",
+    "Uncertainty", "YearsProfit", "allocate", "allocation_sensitivity", "best_mix",
     "best_switching", "both_eras", "compare_per_mwh", "concentration", "convert_hall",
     "cost_per_mtok", "crf", "deliver", "demand", "factory", "generation_ratios", "gtc2026_tiers",
-    "interconnect", "irr", "issuance", "lcoi", "lease_shell", "levelized_cost", "mine", "npv",
-    "payback", "presets", "price_course", "profit", "race", "read_tiers", "rent_gpus",
-    "revenue_effects", "revenue_per_gw", "revenue_per_mwh", "risk", "run_manifest", "same_meter",
-    "scenario_keys", "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes",
-    "tornado", "xirr", "xnpv",
+    "hourly_profit", "interconnect", "irr", "issuance", "lcoi", "lease_shell", "levelized_cost",
+    "mine", "npv", "payback", "presets", "price_course", "profit", "profit_over_years",
+    "profit_range", "race", "read_tiers", "rent_gpus", "revenue_effects", "revenue_per_gw",
+    "revenue_per_mwh", "risk", "run_manifest", "same_meter", "scenario_keys", "scenario_schema",
+    "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado", "two_worlds", "xirr", "xnpv",
 ]  # fmt: skip
 
 

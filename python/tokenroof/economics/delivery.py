@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.tiers import Tier, check_tiers
 from tokenroof.inference.door import as_device
+from tokenroof.inference.power import chassis_power, idle_power
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import check_options
@@ -69,6 +70,8 @@ class Offer:
         [1/MW].
     memory_per_mw : float
         Memory of those devices [B/MW].
+    watts, idle_watts : float
+        Of one device with its share of the server: by the load of that point, and without any [W].
     reason : str
         Why there is no frontier; empty otherwise.
     """
@@ -86,6 +89,8 @@ class Offer:
     concurrency: float
     devices_per_mw: float
     memory_per_mw: float
+    watts: float
+    idle_watts: float
     reason: str
 
     @property
@@ -180,7 +185,8 @@ class Delivery:
     def to_frame(self) -> pd.DataFrame:
         """One row an offer; `assumed` names what stands on a range or a stand-in."""
         names = ("model", "case", "interactivity", "context", "tokens_per_s_per_mw", "reached", "fastest",
-                 "plan", "concurrency", "devices_per_mw", "memory_per_mw", "reason")  # fmt: skip
+                 "plan", "concurrency", "devices_per_mw", "memory_per_mw", "watts",
+                 "idle_watts", "reason")  # fmt: skip
         rows = [
             {"tier": o.tier.name, "device": o.device, "price_per_mtok": o.tier.price_per_mtok}
             | {name: getattr(o, name) for name in names}
@@ -281,14 +287,26 @@ def _offer(
     model, why = str(front.attrs["model"]), str(front.attrs["reason"])
     about = (tier, label, model, case, speed, context)
     if at is None:
-        return Offer(*about, 0.0, np.nan, fastest, "", np.nan, np.nan, np.nan, why)
+        gone = np.nan
+        return Offer(*about, 0.0, gone, fastest, "", gone, gone, gone, gone, gone, why)
     point = {name: front[name].values[at] for name in (
-        "output_tokens_per_s_per_mw", "interactivity", "concurrency", "per_device",
+        "output_tokens_per_s_per_mw", "interactivity", "concurrency", "per_device", "chassis_watts",
+        "devices",
     )}  # fmt: skip
     rate = float(point["output_tokens_per_s_per_mw"])
     per_mw = rate / float(point["per_device"])
     memory = float(getattr(device, "memory_bytes", np.nan)) * per_mw
     return Offer(
         *about, rate, float(point["interactivity"]), fastest, str(front.plan.values[at]),
-        float(point["concurrency"]), per_mw, memory, why,
+        float(point["concurrency"]), per_mw, memory,
+        float(point["chassis_watts"]) / float(point["devices"]), _idle(device), why,
     )  # fmt: skip
+
+
+def _idle(device: Any) -> float:
+    """What one device draws without load, its share of the server included [W]; NaN where nothing says it."""
+    try:
+        record = as_device(device)
+    except (TypeError, ValueError, KeyError):  # a system of several
+        return float("nan")
+    return float(chassis_power(record, idle_power(record)))

@@ -14,10 +14,11 @@ from tokenroof.plot.mining import cost_curve, generations
 from tokenroof.plot.roofline import roofline
 from tokenroof.plot.style import colour
 from tokenroof.plot.timeline import timeline
+from tokenroof.plot.two_worlds import two_worlds
 
 __all__ = [
     "colour", "cost_curve", "frontier", "generations", "hashrate", "interconnect", "roofline", "same_meter",
-    "timeline",
+    "timeline", "two_worlds",
 ]  # fmt: skip
 
 
