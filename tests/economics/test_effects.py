@@ -8,6 +8,7 @@ import pytest
 
 import tokenroof as tr
 from _effects import derived, fields, without_effect
+from tokenroof import catalogue
 from tokenroof import economics as ec
 from tokenroof.economics.delivery import DeliveryOptions
 from tokenroof.economics.hall.case import ConversionOptions
@@ -174,6 +175,10 @@ CASES = {
                     **one("price_per_mwh", 50.0), **one("frequency", 3.0), **one("cost", 0.5),
                     **one("processes_growth", 0.1), **one("miner", "Antminer S19 XP"), **one("hashprice", 60.0),
                     **one("network_growth", 0.1), **one("paths", 8), **one("seed", 1)}, ()),
+    "concentration_bounds": ({"of": "pools", "result": lambda **given: [fields(x) for x in ec.concentration_bounds(**given)]},
+                             {**one("of", "miner makers"), **one("threshold", 0.3),
+                              "strict": [{"strict": True, "of": catalogue.Holding("x", "2026", (("a", 1, 0.51),), False,
+                                          catalogue.holdings()[0].provenance)}]}, ()),
     "generation_ratios": ({"generations": ["H200-SXM", "B200-SXM"], "model": "gpt-oss-20b",
                            "result": lambda **given: fields(ec.generation_ratios(**given))},
                           {**one("generations", ["B200-SXM"]), **one("model", "gpt-oss-120b"),
@@ -308,6 +313,7 @@ CASES = {
 }  # fmt: skip
 # results, and what takes nothing
 APART = {
+    "ConcentrationBounds",
     "HourlyProfit", "ProfitRange", "TwoWorlds", "YearsProfit",
     "Allocation", "ArmsRace", "Choice", "Comparison", "Concentration", "Conversion", "Delivery",
     "Demand", "Effect", "Eras", "GwRevenue", "Interconnect", "Issuance", "Ladder",

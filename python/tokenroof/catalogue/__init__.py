@@ -13,6 +13,7 @@ from tokenroof.support.lazy import attach
 if TYPE_CHECKING:
     from tokenroof.catalogue.accepted import Acceptance, acceptance, acceptances
     from tokenroof.catalogue.contracts import Deal, deal, deals
+    from tokenroof.catalogue.held import Holding, holdings
     from tokenroof.catalogue.hours import GpuHour, gpu_hour, gpu_hours
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
     from tokenroof.catalogue.markets import (
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "accepted": ("Acceptance", "acceptance", "acceptances"),
     "contracts": ("Deal", "deal", "deals"),
+    "held": ("Holding", "holdings"),
     "hours": ("GpuHour", "gpu_hour", "gpu_hours"),
     "lookup": ("all_devices", "all_miners", "register_device"),
     "markets": (
@@ -62,6 +64,7 @@ __all__ = [
     "Acceptance",
     "Deal",
     "GpuHour",
+    "Holding",
     "Provenance",
     "Published",
     "Quote",
@@ -76,6 +79,7 @@ __all__ = [
     "fastest_published",
     "gpu_hour",
     "gpu_hours",
+    "holdings",
     "latest",
     "links",
     "miners",

@@ -8,6 +8,7 @@ from tokenroof.catalogue import architectures
 from tokenroof.catalogue.accepted import acceptances
 from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
+from tokenroof.catalogue.held import holdings
 from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes, revenue_claims, tier_assumptions, tier_rows
 from tokenroof.catalogue.measured import runs
@@ -228,6 +229,11 @@ def sources() -> pd.DataFrame:
             )
     rows += _printed()
     rows += _hours_and_deals()
+    rows += [
+        _source("holders", f"{h.of}, {h.date}", name, part, h.provenance)
+        for h in holdings()
+        for name, _, part in h.shares
+    ]
     for row in architectures.source_rows():
         rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
     frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))
