@@ -59,8 +59,9 @@ Rules vllm_rules(const py::dict& d) {
 Rules rules_of(const py::dict& config) {
     const auto name = py::cast<std::string>(config["engine"]);
     if (name == "vllm") return vllm_rules(config);
+    if (name == "sglang") return sglang_rules(config);
     if (name == "trtllm") return trtllm_rules(config);
-    throw py::value_error("engine is " + name + "; allowed: vllm, trtllm");
+    throw py::value_error("engine is " + name + "; allowed: vllm, sglang, trtllm");
 }
 
 } // namespace tokenroof::simulate

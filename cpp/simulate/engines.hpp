@@ -10,6 +10,7 @@ namespace tokenroof::simulate {
 Rules rules_of(const pybind11::dict& config);
 
 Rules vllm_rules(const pybind11::dict& config);
+Rules sglang_rules(const pybind11::dict& config);
 Rules trtllm_rules(const pybind11::dict& config);
 
 } // namespace tokenroof::simulate

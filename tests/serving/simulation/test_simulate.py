@@ -303,7 +303,6 @@ def test_engines_that_go_in_circles_end():
         ({"enable_chunked_prefill": 1}, "enable_chunked_prefill is 1; allowed: True or False"),
         ({"speculative_config": {}}, "speculative_config is not played by vllm-0.33"),
         ({"version": "vllm-0.19", "watermark": 0.1}, "watermark is of vllm-0.33, not of vllm-0.19"),
-        ({"version": "sglang-0.5.23"}, "preset is 'sglang-0.5.23': prefill first.*allowed: vllm-0.33, vllm-0.19"),
         ({"version": "vllm-0.5"}, "preset is 'vllm-0.5'; allowed: vllm-0.33, vllm-0.19"),
         ({"router": "random"}, "router is 'random'; allowed: round_robin"),
         ({"replicas": 0}, "replicas is 0; allowed: a positive integer"),

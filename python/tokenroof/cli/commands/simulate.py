@@ -45,7 +45,8 @@ def add_arguments(command: ArgumentParser) -> None:
     load.add_argument("--seed", type=int, default=0, help="of the load")
     load.add_argument("--seeds", type=int, default=1, help="so many runs, of seeds that count on")
     command.add_argument(
-        "--scheduler", help="preset: vllm-0.33, vllm-0.19, trtllm-1.4; the engine's newest"
+        "--scheduler",
+        help="preset: vllm-0.33, vllm-0.19, sglang-0.5.23, trtllm-1.4; the engine's newest",
     )
     command.add_argument(
         "--knob", action="append", default=[], metavar="NAME=VALUE",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.serving.simulation import trtllm, vllm
+from tokenroof.serving.simulation import sglang, trtllm, vllm
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,6 +56,15 @@ _VLLM = Engine(
     block="block_size", unused_blocks=1,
 )  # fmt: skip
 
+_SGLANG = Engine(
+    sglang.resolved, sglang.compiled, sglang.limits,
+    {
+        "max_batched_tokens": "chunked_prefill_size", "max_sequences": "max_running_requests",
+        "kv_tokens": "max_total_tokens",
+    },
+    block="page_size", counts_tokens=True,
+)  # fmt: skip
+
 _TRTLLM = Engine(
     trtllm.resolved, trtllm.compiled, trtllm.limits,
     {
@@ -65,7 +74,7 @@ _TRTLLM = Engine(
     block="tokens_per_block", counts_tokens=True,
 )  # fmt: skip
 
-_BY_NAME = {"vllm": _VLLM, "trtllm": _TRTLLM}
+_BY_NAME = {"vllm": _VLLM, "sglang": _SGLANG, "trtllm": _TRTLLM}
 
 
 def engine_of(preset: str) -> Engine:

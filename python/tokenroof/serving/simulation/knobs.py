@@ -28,14 +28,21 @@ class Knob:
     choices : tuple of str
         Of a name.
     versions : tuple of str
-        Presets that have it.
+        Presets that have it; none: all of its engine.
+    real : bool
+        Whether a number without a default need not be whole.
     """
 
     default: Any
     low: float = 1
     high: float = 2**40
     choices: tuple[str, ...] = ()
-    versions: tuple[str, ...] = ("vllm-0.33", "vllm-0.19")
+    versions: tuple[str, ...] = ()
+    real: bool = False
+
+    def of(self, preset: str) -> bool:
+        """Whether a preset of its engine has it."""
+        return not self.versions or preset in self.versions
 
     def check(self, name: str, value: object) -> Any:
         """The value as the engine takes it; an error names what is allowed."""
@@ -49,7 +56,7 @@ class Knob:
             if not isinstance(value, (bool, np.bool_)):
                 raise TypeError(f"{name} is {value!r}; allowed: True or False")
             return bool(value)
-        if isinstance(self.default, float):
+        if self.real or isinstance(self.default, float):
             if not is_number(value) or not self.low <= float(value) < self.high:  # type: ignore[arg-type]
                 allowed = f"numbers from {self.low:g} to below {self.high:g}"
                 raise ValueError(f"{name} is {shown(value)}; allowed: {allowed}")
@@ -88,6 +95,40 @@ _VLLM = {
     "host_ns": Knob(0, low=0),
 }
 
+#: Knobs of SGLang [sglang/srt/arg_groups/fields/schedule.py, memory.py, exec.py], and of its environment
+#: [environ.py]; `ignore_eos` is a parameter of every request.
+_SGLANG = {
+    "max_total_tokens": Knob(None, low=8, high=2**31 - 2),
+    "mem_fraction_static": Knob(None, low=0.0, high=1.0, real=True),
+    "page_size": Knob(1, high=2**16),
+    "context_length": Knob(None, low=8),
+    "max_running_requests": Knob(None, high=2**31 - 2),
+    "chunked_prefill_size": Knob(None, low=-1),
+    "max_prefill_tokens": Knob(16384),
+    "prefill_max_requests": Knob(None),
+    "prefill_decode_interval": Knob(0, low=0),
+    "prefill_decode_interval_min_bs": Knob(0, low=0),
+    "schedule_policy": Knob("fcfs", choices=("fcfs", "lof")),
+    "schedule_conservativeness": Knob(1.0, low=0.0, high=2**20),
+    "enable_mixed_chunk": Knob(False),
+    "disable_overlap_schedule": Knob(False),
+    "disable_radix_cache": Knob(False),
+    "radix_eviction_policy": Knob("lru", choices=("lru", "mru", "fifo", "filo", "lfu", "slru")),
+    "retraction_policy": Knob("length", choices=("length", "priority")),
+    "enable_priority_scheduling": Knob(False),
+    "schedule_low_priority_values_first": Knob(False),
+    "init_new_token_ratio": Knob(0.7, low=0.0, high=2**20),
+    "min_new_token_ratio_factor": Knob(0.14, low=0.0, high=2**20),
+    "new_token_ratio_decay_steps": Knob(600),
+    "retract_decode_steps": Knob(20, low=0),
+    "clip_max_new_tokens_estimation": Knob(4096),
+    "ignore_eos": Knob(False),
+    "disable_cuda_graph": Knob(False),
+    "disable_cuda_graph_padding": Knob(False),
+    "cuda_graph_max_bs_decode": Knob(None, high=4096),
+    "host_ns": Knob(0, low=0),
+}
+
 _TRTLLM_NAMES = ("trtllm-1.4",)
 
 #: Knobs of TensorRT-LLM [SchedulerConfig, KvCacheConfig, CudaGraphConfig and TorchLlmArgs of its reference].
@@ -121,20 +162,16 @@ _TRTLLM = {
 }  # fmt: skip
 
 #: Presets by name, and the knobs that their engine has.
-PRESETS = {"vllm-0.33": _VLLM, "vllm-0.19": _VLLM, "trtllm-1.4": _TRTLLM}
-
-_ABSENT = {
-    "sglang-0.5.23": "prefill first, admission by declared outputs and a radix tree are not played yet",
-}
+PRESETS = {
+    "vllm-0.33": _VLLM, "vllm-0.19": _VLLM, "sglang-0.5.23": _SGLANG, "trtllm-1.4": _TRTLLM,
+}  # fmt: skip
 
 
 def knobs_of(preset: str) -> Mapping[str, Knob]:
     """The knobs that a preset plays."""
-    if preset in _ABSENT:
-        raise ValueError(f"preset is {preset!r}: {_ABSENT[preset]}; allowed: {', '.join(PRESETS)}")
     if preset not in PRESETS:
         raise ValueError(f"preset is {preset!r}; allowed: {', '.join(PRESETS)}")
-    return {name: knob for name, knob in PRESETS[preset].items() if preset in knob.versions}
+    return {name: knob for name, knob in PRESETS[preset].items() if knob.of(preset)}
 
 
 def checked(preset: str, given: Mapping[str, object]) -> dict[str, Any]:
@@ -143,7 +180,7 @@ def checked(preset: str, given: Mapping[str, object]) -> dict[str, Any]:
     config = {name: knob.default for name, knob in knobs.items()}
     for name, value in given.items():
         if name not in knobs:
-            other = next((p for p, k in PRESETS.items() if name in k and p in k[name].versions), "")
+            other = next((p for p, k in PRESETS.items() if name in k and k[name].of(p)), "")
             why = f"is of {other}, not of {preset}" if other else f"is not played by {preset}"
             raise ValueError(f"{name} {why}; allowed: {', '.join(knobs)}")
         config[name] = knobs[name].check(name, value)

@@ -32,6 +32,8 @@ class Limits:
         Sizes that the engine knows, captured or not: times of steps are tabulated there.
     pads_prompts : bool
         Whether steps with prompts run captured graphs too.
+    unused_blocks : int
+        Of `blocks`, those that are never used.
     """
 
     sequences: int
@@ -42,3 +44,4 @@ class Limits:
     graphs: NDArray[np.float64]
     sizes: NDArray[np.float64]
     pads_prompts: bool = True
+    unused_blocks: int = 0

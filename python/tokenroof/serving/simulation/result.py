@@ -164,7 +164,7 @@ class Simulation:
             return series(self.requests, interval_s)
         known = np.isfinite(self.energy.idle_watts)
         return series(
-            self.requests, interval_s, self.steps, self.config["num_blocks"] - 1,
+            self.requests, interval_s, self.steps, self._limits.blocks - self._limits.unused_blocks,
             self.steps["joules"] if known else None, self.energy.idle_watts if known else 0.0, self.replicas,
         )  # fmt: skip
 

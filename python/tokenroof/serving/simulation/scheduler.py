@@ -96,7 +96,7 @@ class Scheduler:
 
         Parameters
         ----------
-        name : {"vllm-0.33", "vllm-0.19", "trtllm-1.4"}
+        name : {"vllm-0.33", "vllm-0.19", "sglang-0.5.23", "trtllm-1.4"}
         **overrides
             By the engine's own names. vLLM: ``max_num_batched_tokens``, ``max_num_seqs``, ``block_size``,
             ``num_blocks`` (one of them is never used), ``max_model_len``, ``enable_chunked_prefill``,
@@ -107,6 +107,15 @@ class Scheduler:
             ``long_prefill_token_threshold_adaptive``, ``max_num_active_seqs``,
             ``prefill_schedule_interval``. Beside them ``cudagraphs`` (steps are padded to captured sizes)
             and ``host_ns`` (time of the host in each step [ns]).
+            SGLang: ``max_total_tokens``, ``mem_fraction_static``, ``page_size``, ``context_length``,
+            ``max_running_requests``, ``chunked_prefill_size`` (-1: off), ``max_prefill_tokens``,
+            ``prefill_max_requests``, ``prefill_decode_interval`` (and ``_min_bs``), ``schedule_policy``
+            ("fcfs" or "lof"), ``schedule_conservativeness``, ``enable_mixed_chunk``,
+            ``disable_overlap_schedule``, ``disable_radix_cache``, ``radix_eviction_policy``,
+            ``retraction_policy``, ``enable_priority_scheduling``, ``schedule_low_priority_values_first``,
+            ``disable_cuda_graph`` (and ``_padding``), ``cuda_graph_max_bs_decode``; of its environment
+            ``init_new_token_ratio``, ``min_new_token_ratio_factor``, ``new_token_ratio_decay_steps``,
+            ``retract_decode_steps``, ``clip_max_new_tokens_estimation``; ``ignore_eos`` of all requests.
             TensorRT-LLM: ``max_num_tokens``, ``max_batch_size``, ``max_seq_len``,
             ``capacity_scheduler_policy`` ("GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH"),
             ``waiting_queue_policy`` ("FCFS"), ``enable_prefix_aware_scheduling``,

@@ -76,7 +76,7 @@ def simulate(
     Parameters
     ----------
     device, model, plan : str or record
-        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with ``num_blocks``. With
+        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with its memory. With
         dp above 1, for a mixture on vLLM, a replica is dp ranks that schedule by themselves and step
         together; its knobs are those of a rank, and ``replica`` of the records counts ranks. With pp above
         1, on vLLM with ``loop="sync"``, as many batches are in flight, each in another stage.

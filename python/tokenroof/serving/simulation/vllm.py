@@ -81,6 +81,7 @@ def limits(config: Mapping[str, Any]) -> Limits:
         host_ns=config["host_ns"],
         graphs=captured_sizes(config),
         sizes=_captured,
+        unused_blocks=1,
     )
 
 

@@ -1,0 +1,294 @@
+// The tree of prefixes: walks, cuts, locks, and what is given up first.
+#include "simulate/radix.hpp"
+
+namespace tokenroof::simulate {
+
+RadixTree::RadixTree(const Requests& all, i64 page, Evict order) : all_(all), page_(page), order_(order) {
+    nodes_of_.emplace_back();
+    nodes_of_[root].locks = 1;
+    table_.assign(256, Slot{});
+    mask_ = table_.size() - 1;
+}
+
+// --- walks ----------------------------------------------------------------------------------------------
+
+// Down the tree along so many tokens of a request, `at` at the first that is not there.
+i32 RadixTree::walk(i32 request, i64 tokens, Pieces& at, i64& length, i64 counted, bool inserting) {
+    const i64 stamp = ++stamp_;
+    i32 node = root;
+    at = Pieces(all_, request);
+    length = 0;
+    while (length < tokens) {
+        at.seek(all_, length);
+        i32 next = child(node, fold(all_, at, length, length + page_));
+        if (next < 0) break;
+        touch(next, stamp);
+        const Node& found = nodes_of_[next];
+        Pieces other = found.at;
+        const Pieces before = at; // a page that differs starts before the place where it does
+        const i64 limit = std::min(tokens, length + found.length);
+        const i64 same = floor(agree(all_, at, other, length, limit));
+        const bool inside = same < length + found.length;
+        if (inside) {
+            at = before;
+            next = cut(next, same - length);
+        }
+        node = next;
+        length = same;
+        if (inserting && length > counted) {
+            ++nodes_of_[node].hits;
+            touch(node, stamp); // its place among those that may go
+        }
+        if (inside) break;
+    }
+    return node;
+}
+
+i32 RadixTree::match(i32 request, i64 tokens, i64& length) {
+    Pieces at;
+    return walk(request, floor(tokens), at, length, 0, false);
+}
+
+i64 RadixTree::cached(i32 request, i64 tokens) const {
+    tokens = floor(tokens);
+    Pieces at(all_, request);
+    i64 length = 0;
+    for (i32 node = root; length < tokens;) {
+        at.seek(all_, length);
+        node = child(node, fold(all_, at, length, length + page_));
+        if (node < 0) break;
+        Pieces other = nodes_of_[node].at;
+        const i64 end = length + nodes_of_[node].length;
+        length = floor(agree(all_, at, other, length, std::min(tokens, end)));
+        if (length < end) break;
+    }
+    return length;
+}
+
+i32 RadixTree::insert(i32 request, i64 tokens, i64 prompt, i64 counted, i64& before) {
+    tokens = floor(tokens);
+    prompt = floor(prompt);
+    Pieces at;
+    i32 node = walk(request, tokens, at, before, counted, true);
+    if (before < tokens) {
+        const i32 leaf = fresh();
+        Node& n = nodes_of_[leaf];
+        at.seek(all_, before);
+        n.at = at;
+        n.start = before;
+        n.length = tokens - before;
+        n.used = stamp_;
+        n.hits = tokens > counted;
+        n.key = fold(all_, at, before, before + page_);
+        n.parent = node;
+        leave(node);
+        ++nodes_of_[node].children;
+        put(node, n.key, leaf);
+        evictable_ += n.length;
+        stand(leaf);
+        node = leaf;
+    }
+    if (prompt > 0 && prompt < tokens) {
+        i32 holds = node;
+        while (nodes_of_[holds].start >= prompt) holds = nodes_of_[holds].parent;
+        const Node& n = nodes_of_[holds];
+        if (prompt < n.start + n.length) cut(holds, prompt - n.start);
+    }
+    ++stamp_; // what was cut off on the way is older
+    for (i32 n = node; n != root; n = nodes_of_[n].parent) touch(n, stamp_);
+    return node;
+}
+
+// The first tokens of a node become its parent, which is given back.
+i32 RadixTree::cut(i32 node, i64 length) {
+    const i32 above = fresh();
+    Node& lower = nodes_of_[node];
+    Node& upper = nodes_of_[above];
+    upper.at = lower.at;
+    upper.start = lower.start;
+    upper.length = length;
+    upper.used = lower.used;
+    upper.hits = lower.hits;
+    upper.key = lower.key;
+    upper.parent = lower.parent;
+    upper.locks = lower.locks;
+    upper.children = 1;
+    table_[slot_of(lower.parent, lower.key)].node = above;
+    lower.parent = above;
+    lower.start += length;
+    lower.length -= length;
+    lower.at.seek(all_, lower.start);
+    lower.key = fold(all_, lower.at, lower.start, lower.start + page_);
+    put(above, lower.key, node);
+    return above;
+}
+
+// --- who is used, and who goes --------------------------------------------------------------------------
+
+void RadixTree::lock(i32 node) {
+    for (; node != root; node = nodes_of_[node].parent) {
+        Node& n = nodes_of_[node];
+        if (n.locks++ > 0) continue;
+        evictable_ -= n.length;
+        locked_ += n.length;
+        leave(node);
+    }
+}
+
+void RadixTree::unlock(i32 node) {
+    for (; node != root; node = nodes_of_[node].parent) {
+        Node& n = nodes_of_[node];
+        if (--n.locks > 0) continue;
+        evictable_ += n.length;
+        locked_ -= n.length;
+        stand(node);
+    }
+}
+
+i64 RadixTree::unused_path(i32 node) const {
+    i64 tokens = 0;
+    for (; node != root && nodes_of_[node].locks == 0; node = nodes_of_[node].parent)
+        tokens += nodes_of_[node].length;
+    return tokens;
+}
+
+i64 RadixTree::evict(i64 tokens) {
+    i64 given = 0;
+    while (given < tokens && !heap_.empty()) {
+        const i32 node = heap_[0];
+        leave(node);
+        const Node& n = nodes_of_[node];
+        const i32 parent = n.parent;
+        given += n.length;
+        drop(parent, n.key);
+        spare_.push_back(node);
+        --nodes_;
+        --nodes_of_[parent].children;
+        stand(parent);
+    }
+    evictable_ -= given;
+    return given;
+}
+
+std::pair<i64, i64> RadixTree::rank(const Node& n) const {
+    switch (order_) {
+    case Evict::mru: return {-n.used, 0};
+    case Evict::fifo: return {n.born, 0};
+    case Evict::filo: return {-n.born, 0};
+    case Evict::lfu: return {n.hits, n.used};
+    case Evict::slru: return {n.hits >= 2, n.used};
+    default: return {n.used, 0};
+    }
+}
+
+void RadixTree::touch(i32 node, i64 stamp) {
+    Node& n = nodes_of_[node];
+    n.used = stamp;
+    if (n.heap < 0) return;
+    const auto at = static_cast<std::size_t>(n.heap);
+    down(at);
+    up(static_cast<std::size_t>(n.heap));
+}
+
+void RadixTree::stand(i32 node) {
+    Node& n = nodes_of_[node];
+    if (node == root || n.locks > 0 || n.children > 0 || n.heap >= 0) return;
+    n.heap = static_cast<i32>(heap_.size());
+    heap_.push_back(node);
+    up(heap_.size() - 1);
+}
+
+void RadixTree::leave(i32 node) {
+    Node& n = nodes_of_[node];
+    if (n.heap < 0) return;
+    const auto at = static_cast<std::size_t>(n.heap);
+    n.heap = -1;
+    const i32 last = heap_.back();
+    heap_.pop_back();
+    if (last == node) return;
+    heap_[at] = last;
+    nodes_of_[last].heap = static_cast<i32>(at);
+    down(at);
+    up(static_cast<std::size_t>(nodes_of_[last].heap));
+}
+
+void RadixTree::up(std::size_t at) {
+    const i32 node = heap_[at];
+    while (at > 0) {
+        const std::size_t above = (at - 1) / 2;
+        if (!earlier(node, heap_[above])) break;
+        heap_[at] = heap_[above];
+        nodes_of_[heap_[at]].heap = static_cast<i32>(at);
+        at = above;
+    }
+    heap_[at] = node;
+    nodes_of_[node].heap = static_cast<i32>(at);
+}
+
+void RadixTree::down(std::size_t at) {
+    const i32 node = heap_[at];
+    for (;;) {
+        std::size_t below = 2 * at + 1;
+        if (below >= heap_.size()) break;
+        if (below + 1 < heap_.size() && earlier(heap_[below + 1], heap_[below])) ++below;
+        if (!earlier(heap_[below], node)) break;
+        heap_[at] = heap_[below];
+        nodes_of_[heap_[at]].heap = static_cast<i32>(at);
+        at = below;
+    }
+    heap_[at] = node;
+    nodes_of_[node].heap = static_cast<i32>(at);
+}
+
+// --- nodes, and children by the key of their first page --------------------------------------------------
+
+i32 RadixTree::fresh() {
+    if (spare_.empty()) {
+        spare_.push_back(static_cast<i32>(nodes_of_.size()));
+        nodes_of_.emplace_back();
+    }
+    const i32 node = spare_.back();
+    spare_.pop_back();
+    nodes_of_[node] = Node{};
+    nodes_of_[node].born = ++born_;
+    ++nodes_;
+    return node;
+}
+
+std::size_t RadixTree::slot_of(i32 parent, u64 key) const {
+    std::size_t slot = home(parent, key);
+    while (table_[slot].node >= 0 && (table_[slot].key != key || table_[slot].parent != parent))
+        slot = (slot + 1) & mask_;
+    return slot;
+}
+
+i32 RadixTree::child(i32 parent, u64 key) const { return table_[slot_of(parent, key)].node; }
+
+void RadixTree::put(i32 parent, u64 key, i32 node) {
+    table_[slot_of(parent, key)] = {key, parent, node};
+    if (2 * ++taken_ > table_.size()) widen();
+}
+
+void RadixTree::widen() {
+    std::vector<Slot> old(2 * table_.size());
+    old.swap(table_);
+    mask_ = table_.size() - 1;
+    for (const Slot& s : old)
+        if (s.node >= 0) table_[slot_of(s.parent, s.key)] = s;
+}
+
+// Linear probing: what stands behind moves up, so that no search ends early.
+void RadixTree::drop(i32 parent, u64 key) {
+    std::size_t hole = slot_of(parent, key);
+    for (std::size_t at = (hole + 1) & mask_; table_[at].node >= 0; at = (at + 1) & mask_) {
+        const std::size_t own = home(table_[at].parent, table_[at].key);
+        if (((at - own) & mask_) >= ((at - hole) & mask_)) {
+            table_[hole] = table_[at];
+            hole = at;
+        }
+    }
+    table_[hole] = {};
+    --taken_;
+}
+
+} // namespace tokenroof::simulate

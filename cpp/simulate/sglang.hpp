@@ -1,0 +1,171 @@
+// One engine of SGLang: a step is a batch of prompts where one can be built, else a token for all that run.
+//
+// A step of all that run is played by counters: each gets a token, so that how far it is is a difference of
+// ticks, its end is known beforehand (a bucket of the wheel), and sums over all of them grow by their number.
+#pragma once
+#include <tuple>
+#include <vector>
+
+#include "simulate/engine.hpp"
+#include "simulate/meter.hpp"
+#include "simulate/radix.hpp"
+#include "simulate/sglang_queue.hpp"
+
+namespace tokenroof::simulate {
+
+// Knobs of SGLang's scheduler [sglang/srt/arg_groups/fields/schedule.py, environ.py].
+struct SglangConfig {
+    i64 page_size, tokens, max_running_requests, chunked_prefill_size, max_prefill_tokens;
+    i64 prefill_max_requests, prefill_decode_interval, prefill_decode_interval_min_bs, max_req_len;
+    i64 clip_max_new_tokens, retract_decode_steps;
+    double init_ratio, min_ratio, ratio_decay;
+    bool radix_cache, overlap, mixed_chunk, ignore_eos;
+    bool by_priority, low_first, longest_output_first, retract_by_priority;
+    Evict eviction;
+};
+
+class Sglang final : public Engine {
+  public:
+    Sglang(const SglangConfig& config, const Surroundings& around);
+
+    void deliver(i32 request) override;
+    void schedule(i64 now) override;
+    void process(std::vector<i32>& ended) override;
+    void coast(i64 until) override;
+    i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
+    i64 running() const override { return rows_; }
+    i64 waiting() const override { return waiting_.size(); }
+    i64 cached(i32 request) override;
+    bool refuses(i32 request) const override;
+    void close(Status status) override;
+    const Totals& totals() const override { return totals_; }
+
+  private:
+    // A request that holds KV memory.
+    struct Sequence {
+        i32 request = -1, node = RadixTree::root;
+        i32 wheel_next = -1, cross_next = -1;
+        i64 prompt = 0, limit = 0, wanted = 0; // outputs that are declared, and that there will be
+        i64 outputs = 0;                       // sampled, in flight among them, when it joined
+        i64 fill = 0;                          // tokens that its prompt step computes up to
+        i64 prefix = 0, extend_end = 0;        // of its piece: where it starts and ends
+        i64 committed = 0, owned_from = 0, inserted = 0;
+        double mark = 0.0; // of the running sum of energy, where it joined
+        i64 joined = 0, order = 0, order_before = 0, batch = -1;
+        bool runs = false, ended = false, frozen = false;
+    };
+    struct Piece {
+        i32 slot, request;
+        i64 tokens, before;
+        bool last;
+    };
+    struct Batch {
+        i64 number = 0, end_ns = 0, tick = -1;
+        std::vector<Piece> pieces;
+    };
+    // What a batch of prompts may still take.
+    struct Room {
+        i64 input, chunk, reserved, reserved_now;
+        double offset; // of outputs to come of those that run
+        i64 tokens = 0, held = 0;
+    };
+    enum Verdict { go_on, no_token, other };
+
+    // sglang.cpp
+    bool call(i64 now);
+    void merge(bool flying);
+    void drop_ended();
+    void finish_batch(i64 now, Batch& batch);
+    i64 take_time();
+    void note(i64 now, i64 start, const Batch& batch);
+    void process_pieces(const Batch& batch, std::vector<i32>& ended);
+    void process_tick(const Batch& batch, std::vector<i32>& ended);
+    void finish(i32 slot, i64 end_ns, std::vector<i32>& ended);
+    void free_slot(i32 slot);
+    i64 declared(i32 request) const;
+
+    // sglang_prefill.cpp
+    bool build_prefill(Batch& batch);
+    Room opening();
+    double left(const Room& room, i64 pinned) const;
+    Verdict state(const Room& room) const;
+    bool go_on_with_chunk(Room& room, Batch& batch);
+    Verdict admit(i32 request, Room& room, Batch& batch);
+    Verdict fits_for_good(const Room& room, i64 extend, i64 limit, i64 outputs, const Batch& batch);
+    void take(Room& room, i64 tokens, i64 outputs);
+    i32 enter(i32 request, i32 node, i64 prefix, i64 outputs);
+    void allocate(const Room& room, const Batch& batch);
+    void refresh_waiting();
+    void mix_in(Batch& batch);
+    i64 known(i32 request) const { return all_.input_tokens[request] + out_.output_tokens[request]; }
+    i64 pages(i64 tokens) const { return blocks_for(tokens, config_.page_size); }
+    i64 ceiling(i64 tokens) const { return pages(tokens) * config_.page_size; }
+
+    // sglang_decode.cpp
+    bool decode(Batch& batch);
+    bool leave_out_ending();
+    i64 needed() const;
+    bool makes_room();
+    void retract();
+    void retract_one(i32 slot, i64 left);
+    void tick(Batch& batch);
+    void advance();
+    void join(i32 slot, i64 order);
+    void remove(i32 slot);
+    void unlist(std::vector<i32>& wheel, i32 Sequence::* next, i32 slot, i64 tick);
+    i64 flying_short() const;
+    i64 in_flight(const Sequence& s) const;
+    void checkpoint(Sequence& s, i64 tokens);
+    void release(Sequence& s);
+    void evict(i64 tokens) {
+        if (config_.radix_cache && tokens > free_) free_ += tree_.evict(tokens - free_);
+    }
+    i64 outputs_of(const Sequence& s) const { return s.outputs + (s.runs ? tick_ - s.joined : 0); }
+    i64 committed_of(const Sequence& s) const { return s.committed + (s.runs ? tick_ - s.joined : 0); }
+    i64 class_of(const Sequence& s) const {
+        const i64 size = config_.page_size;
+        return ((s.committed - s.joined) % size + size) % size;
+    }
+    i64 end_tick(const Sequence& s) const { return s.joined + s.wanted - s.outputs - 1; }
+    i64 cross_tick(const Sequence& s) const {
+        return s.joined + s.limit - s.outputs - config_.clip_max_new_tokens;
+    }
+
+    const SglangConfig config_;
+    const Requests& all_;
+    const Results& out_;
+    const StepClock& clock_;
+    Record* record_;
+    i32 number_;
+    RadixTree tree_;
+    SglangQueue waiting_;
+    std::vector<Sequence> sequences_;
+    std::vector<i32> free_slots_;
+    i64 free_, rows_ = 0;                                   // tokens; requests that hold memory
+    i32 chunked_ = -1;                                      // the one prompt that is unfinished
+    bool full_ = false, processed_ = false, again_ = false; // whether a turn without a batch leads to another
+    double ratio_;
+    i64 interval_left_ = 0, passes_ = 0;
+
+    Batch queue_[2];
+    int batches_ = 0;
+    std::vector<Piece> last_; // prompts of the last batch, which are not among those that run yet
+    bool last_mixed_ = false;
+    i64 flying_pieces_ = 0; // of those that joined with a token in flight, whose outputs are below the clip
+    Load load_;
+    Meter meter_;
+    Joules step_j_;
+    i64 now_ = 0, batch_number_ = 0, last_end_ = 0;
+    std::vector<i32> gone_, retracted_now_, aborted_, scratch_;
+    std::vector<std::pair<double, i64>> states_;
+
+    // those that run
+    i64 running_ = 0, tick_ = 0, contexts_ = 0, next_order_ = 0, front_order_ = 0, renumbered_ = 0;
+    i64 short_ = 0, short_left_ = 0, long_ = 0; // outputs to come: below the clip, their sum, above
+    std::vector<i64> class_count_;
+    std::vector<i32> wheel_, cross_;
+
+    Totals totals_;
+};
+
+} // namespace tokenroof::simulate

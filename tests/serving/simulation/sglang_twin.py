@@ -1,0 +1,259 @@
+"""SGLang's scheduler once more, in plain Python: a list for each list of the engine, from its rules."""
+
+import heapq
+import itertools
+
+from sglang_twin_memory import Memory, Request, Tree
+from sglang_twin_prompts import Prompts
+
+MOST_TURNS = 20000
+
+
+class Circles(Exception):
+    """It does not come to an end."""
+
+
+class Batch:
+    def __init__(self):
+        self.prompts, self.decodes, self.middle, self.end = [], [], set(), 0
+
+
+class Engine(Memory, Prompts):
+    def __init__(self, trace):
+        given = {
+            "page_size": 1, "max_prefill_tokens": 16384, "chunked_prefill_size": 8192,
+            "max_running_requests": 2048, "prefill_max_requests": None, "context_length": 2**40,
+            "prefill_decode_interval": 0, "prefill_decode_interval_min_bs": 0,
+            "schedule_policy": "fcfs", "schedule_conservativeness": 1.0, "enable_mixed_chunk": False,
+            "disable_overlap_schedule": False, "disable_radix_cache": False,
+            "radix_eviction_policy": "lru", "retraction_policy": "length",
+            "enable_priority_scheduling": False, "schedule_low_priority_values_first": False,
+            "init_new_token_ratio": 0.7, "min_new_token_ratio_factor": 0.14,
+            "new_token_ratio_decay_steps": 600, "retract_decode_steps": 20,
+            "clip_max_new_tokens_estimation": 4096, "ignore_eos": False,
+        } | trace["config"]  # fmt: skip
+        self.c = c = given | {"clip": given["clip_max_new_tokens_estimation"]}
+        self.page, self.radix = c["page_size"], not c["disable_radix_cache"]
+        size = c["max_total_tokens"] // self.page * self.page
+        self.most_rows = min(c["max_running_requests"], size // 2)
+        self.most_tokens = min(c["context_length"], size) - 1
+        self.chunks = c["chunked_prefill_size"] > 0
+        self.mixed = c["enable_mixed_chunk"] and self.chunks
+        self.overlap = not c["disable_overlap_schedule"]
+        self.start_ratio = min(c["init_new_token_ratio"] * c["schedule_conservativeness"], 1.0)
+        self.least_ratio = min(self.start_ratio * c["min_new_token_ratio_factor"], 1.0)
+        self.decay = (self.start_ratio - self.least_ratio) / c["new_token_ratio_decay_steps"]
+        self.ratio = self.start_ratio
+        self.pages = size // self.page
+        self.free = set(range(self.pages))
+        self.tree = Tree(self.page, c["radix_eviction_policy"])
+        self.step_time = trace["step_time"]
+        self.given = trace["requests"]
+        self.requests = [Request(r, i) for i, r in enumerate(self.given)]
+        self.running, self.waiting, self.rows, self.later, self.queue = [], [], [], [], []
+        self.chunked = self.last = None
+        self.full, self.interval, self.passes, self.end = False, 0, 0, 0
+        for i, r in enumerate(self.given):
+            if "after" not in r:
+                heapq.heappush(self.later, (r["arrival"], i))
+
+    # --- a turn of the loop
+    def call(self, now):
+        self.victims, batch, self.again = [], Batch(), False
+        if self.chunked and self.chunked.end > self.chunked.prefix:
+            self.checkpoint(self.chunked, self.chunked.end)
+            self.chunked.prefix = self.chunked.end
+        if self.last and self.last.prompts:
+            whole = [r for r, _, _ in self.last.prompts if r not in self.last.middle]
+            members = [r for r, _, _ in self.last.prompts] + self.last.decodes
+            kept = [r for r in [*whole, *self.last.decodes] if not r.finished]
+            if len(kept) < len(members):
+                self.full = False
+            if kept:
+                if not self.running:
+                    self.full = False
+                self.running = self.running + kept
+        self.last = None
+        alive = [r for r in self.running if not r.finished]
+        if len(alive) < len(self.running):
+            self.full = False
+        self.running = alive
+        defer = self.interval > 0
+        if defer and len(self.running) < self.c["prefill_decode_interval_min_bs"]:
+            self.interval, defer = 0, False
+        if defer:
+            self.interval -= 1
+            self.again = True
+        if not defer and self.prefill(batch, now):
+            self.interval = self.c["prefill_decode_interval"]
+        elif self.running:
+            self.decode(batch, now)
+        return self.launch(batch, now)
+
+    def launch(self, batch, now):
+        entries = [[r.id, n, before] for r, n, before in batch.prompts]
+        entries += [[r.id, 1, r.committed - 1] for r in batch.decodes]
+        total = sum(n for _, n, _ in entries)
+        contexts = sum(r.committed for r in batch.decodes)
+        a, b, s = (self.step_time[k] for k in "abc")
+        start = max(now, self.end) if total else now
+        batch.end = start + a + b * total + s * contexts if total else start
+        if total:
+            self.end, self.last = batch.end, batch
+        self.check()
+        if total or self.victims:
+            there = len(self.free) * self.page + self.tree.evictable()
+            self.rows.append([
+                now, start, batch.end, entries, self.victims, there // self.page,
+                sum(r.holds for r in self.requests), len(self.waiting), self.tree.size() // self.page,
+            ])  # fmt: skip
+        return batch if total else None
+
+    # --- those that run
+    def without_ending(self):
+        """Takes out whose last output, as declared, is in flight."""
+        flying = []
+        if self.overlap and self.queue:
+            flying = [r for r, _, _ in self.queue[0].prompts if r not in self.queue[0].middle]
+            flying += self.queue[0].decodes
+        left = [r for r in self.running if not (r in flying and r.outputs + 1 >= r.most)]
+        some = len(left) < len(self.running)
+        self.running = left
+        return some
+
+    def fits(self, requests):
+        need = sum(r.committed % self.page == 0 for r in requests) * self.page
+        self.make_free(need)
+        return len(self.free) * self.page >= need
+
+    def a_token_each(self):
+        extra = self.page if self.page > 1 else 1
+        self.make_free(len(self.running) * extra)
+        for r in self.running:
+            self.grow(r, r.committed + 1)
+
+    def decode(self, batch, now):
+        before = len(self.running)
+        ending = self.without_ending()
+        if not self.running:
+            self.full = False
+            return
+        if self.fits(self.running):
+            self.ratio = max(self.ratio - self.decay, self.least_ratio)
+        elif ending:
+            self.full = False
+            return
+        else:
+            self.retract(now)
+        if len(self.running) < before:
+            self.full = False
+        if self.running:
+            batch.decodes = self.running
+            self.a_token_each()
+            self.running = list(self.running)
+
+    def retract(self, now):
+        sign = -1 if self.c["schedule_low_priority_values_first"] else 1
+        weight = sign * (self.c["retraction_policy"] == "priority")
+        kept = sorted(
+            self.running, key=lambda r: (weight * r.priority, r.outputs, -r.prompt), reverse=True
+        )
+        first = True
+        while first or not self.fits(kept):
+            if len(kept) == 1:
+                break
+            first = False
+            r = kept.pop()
+            self.release(r)
+            r.retracted = True
+            r.preempted += 1
+            self.victims.append(r.id)
+            self.make_free(len(kept) * self.c["retract_decode_steps"])
+            self.waiting.append(r)
+        if len(kept) == 1 and not self.fits(kept):
+            r = kept.pop()
+            self.release(r)
+            self.make_free(0)
+            r.retracted, r.status, r.last, self.again = True, "rejected", now, True
+        self.running = kept
+        steps = self.c["retract_decode_steps"] * len(kept)
+        self.ratio = min(
+            1.0, (sum(r.outputs for r in kept) + steps) / (sum(r.most for r in kept) + 1)
+        )
+
+    # --- outputs and arrivals
+    def output(self, batch):
+        for r in [*(r for r, _, _ in batch.prompts), *batch.decodes]:
+            if r.finished or r.retracted or r in batch.middle:
+                continue
+            r.outputs += 1
+            r.first = batch.end if r.first is None else r.first
+            if r.outputs >= r.wanted:
+                r.finished = True
+                self.release(r, min(r.committed, r.known))
+                r.status, r.last = "done", batch.end
+                self.follow(r.id, batch.end)
+            elif r not in batch.decodes:
+                self.checkpoint(r, r.end)
+
+    def follow(self, parent, at):
+        for i, r in enumerate(self.given):
+            if r.get("after", [None])[0] == parent:
+                heapq.heappush(self.later, (at + r["after"][1], i))
+
+    def deliver(self, now):
+        while self.later and self.later[0][0] <= now:
+            at, i = heapq.heappop(self.later)
+            r = self.requests[i]
+            r.arrival = at
+            size = self.pages * self.page
+            room = size - self.ceil(r.prompt) - self.page
+            r.most = max(1, min(r.said, self.most_tokens - r.prompt - 1, room - 1))
+            exact = self.c["ignore_eos"] and not self.radix
+            if (
+                r.prompt >= self.most_tokens - 5
+                or r.prompt + 1 + self.page >= size
+                or (exact and room - r.most <= 1)
+            ):
+                r.status, r.last = "rejected", at
+                self.follow(i, at)
+                continue
+            r.wanted = min(r.given_outputs, r.most)
+            self.waiting.append(r)
+
+    def run(self):
+        now, depth = 0, 2 if self.overlap else 1
+        for turn in itertools.count():
+            if turn > MOST_TURNS:
+                raise Circles
+            self.deliver(now)
+            work = self.waiting or any(r.holds for r in self.requests)
+            batch = self.call(now) if work else None
+            if batch:
+                self.queue.append(batch)
+                if len(self.queue) < depth:
+                    continue
+            if self.queue:
+                oldest = self.queue.pop(0)
+                now = max(now, oldest.end)
+                self.output(oldest)
+            elif work and self.again:
+                continue
+            else:
+                if not self.waiting and not any(r.holds for r in self.requests):
+                    self.ratio = self.start_ratio
+                if not self.later:
+                    break
+                now = max(now, self.later[0][0])
+        stuck = bool(self.waiting or any(r.holds for r in self.requests))
+        results = [
+            [r.id, "stuck" if r.status == "waiting" else r.status, r.arrival, r.scheduled, r.first,
+             r.last, r.preempted, r.hit, r.hits, r.outputs]
+            for r in self.requests
+        ]  # fmt: skip
+        return {"stuck": stuck, "steps": self.rows, "results": results}
+
+
+def play(trace):
+    """What the scheduler decides over a trace's requests."""
+    return Engine(trace).run()
