@@ -6,6 +6,7 @@
 #include "tokenroof/inference/memory.hpp"
 #include "tokenroof/inference/layer_kernels.hpp"
 #include "tokenroof/inference/speculative.hpp"
+#include "tokenroof/serving/system.hpp"
 
 namespace tokenroof {
 namespace {
@@ -59,6 +60,8 @@ TR_OVER(expected_tokens_by_position, 1, 0, 1) {
     for (Size i = 0; i < n; ++i) expected_tokens_add(y[0], survived, r[0][i]);
 }
 
+TR_OVER(serving_system, 1, 1, system_field::count) { serving_system(r[0], x[0], y); }
+
 } // namespace
 
 #define OPERATOR(name, arguments) \
@@ -71,5 +74,6 @@ TR_OVER(expected_tokens_by_position, 1, 0, 1) {
 void memory_required_float64(const Call& call) { run_over_records<memory_required_of>(call); }
 void board_power_float64(const Call& call) { run_over_records<board_power_of>(call); }
 void expected_tokens_by_position_float64(const Call& call) { run_over_records<expected_tokens_by_position_of>(call); }
+void serving_system_float64(const Call& call) { run_over_records<serving_system_of>(call); }
 
 } // namespace tokenroof

@@ -3,6 +3,7 @@
 #include "records.hpp"
 #include "steps.hpp"
 #include "tokenroof/serving/serving.hpp"
+#include "tokenroof/serving/system.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -88,6 +89,22 @@ void serving_of_terms_loop(char** args, const Size* dims, const Size* steps, voi
         }
     }
     settle(flag, some_nan, args, steps, dims[0], 2, 4);
+}
+
+void serving_system_loop(char** args, const Size* dims, const Size* steps, void*) {
+    const InvalidFlag flag;
+    const Size* core = steps + 3;
+    bool some_nan = false;
+    for (Size k = 0; k < dims[0]; ++k) {
+        double t[system_term::count], out[system_field::count];
+        read_record<system_term::count>(t, args[0] + k * steps[0], core[0]);
+        serving_system(t, at(args[1] + k * steps[1]), out);
+        for (int i = 0; i < system_field::count; ++i) {
+            some_nan = some_nan || out[i] != out[i];
+            *reinterpret_cast<double*>(args[2] + k * steps[2] + i * core[1]) = out[i];
+        }
+    }
+    settle(flag, some_nan, args, steps, dims[0], 1, 2);
 }
 
 } // namespace TR_ISA

@@ -25,6 +25,7 @@
 #include "queueing/open_loop_module.hpp"
 #include "simulate/simulate_module.hpp"
 #include "tokenroof/serving/serving.hpp"
+#include "tokenroof/serving/system.hpp"
 
 namespace py = pybind11;
 namespace tr = tokenroof;
@@ -57,6 +58,8 @@ std::string sized(const char* signature) {
         case 'o': out += std::to_string(tr::op::count); break;
         case 't': out += std::to_string(tr::term::count); break;
         case 'v': out += std::to_string(tr::serving_field::count); break;
+        case 'q': out += std::to_string(tr::system_term::count); break;
+        case 'w': out += std::to_string(tr::system_field::count); break;
         default: out += *c;
         }
     }
@@ -167,6 +170,8 @@ const std::vector<std::pair<const char*, std::vector<const char*>>> constant_blo
 constexpr const char* step_fields[] = {TR_STEP_FIELDS(TR_QUOTE)};
 constexpr const char* serving_terms[] = {TR_SERVING_TERMS(TR_QUOTE)};
 constexpr const char* serving_fields[] = {TR_SERVING_FIELDS(TR_QUOTE)};
+constexpr const char* system_terms[] = {TR_SYSTEM_TERMS(TR_QUOTE)};
+constexpr const char* system_fields[] = {TR_SYSTEM_FIELDS(TR_QUOTE)};
 constexpr const char* operator_fields[] = {TR_OPERATOR_FIELDS(TR_QUOTE)};
 constexpr const char* dtypes[] = {TR_DTYPES(TR_QUOTE)};
 constexpr const char* topologies[] = {TR_TOPOLOGIES(TR_QUOTE)};
@@ -224,6 +229,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     m.attr("OPERATOR_FIELDS") = names(operator_fields);
     m.attr("SERVING_TERMS") = names(serving_terms);
     m.attr("SERVING_FIELDS") = names(serving_fields);
+    m.attr("SYSTEM_TERMS") = names(system_terms);
+    m.attr("SYSTEM_FIELDS") = names(system_fields);
     m.attr("DTYPES") = names(dtypes);
     m.attr("TOPOLOGIES") = names(topologies);
     py::dict bytes, activation;

@@ -67,6 +67,7 @@ USES = _listed() | {
     "inference/recurrent.hpp": "recurrent_decode(r, r + 20, mamba2(r[0], r[1], r[2], r[3], r[4], r[5])).bytes",
     "inference/routing.hpp": "skewed_load<double>(prepare_routing(r[0], r[1], r[2], r[3]), r[4], r[5]).touched",
     "inference/sparse_attention.hpp": "index_roof<double>(make_indexer(r, r + 20, 0, r[0], r[1], r[2]), r[3], r[4], r[5]).memory",
+    "serving/system.hpp": "(serving_system(r, r[30], out), out[0] + closed_wait(r[0], r[1], r[2]))",
     "inference/streams.hpp": "stream_line(r, r + 20, r[0], r[1]).bytes + residual_bytes(r[0], r[1]) + layer_embedding_bytes(r[2]) + layer_lookup_bytes(r[0], r[1])",
     "inference/structure.hpp": "step_structure(r, r + 60).kernels",
     "inference/transformer.hpp": "(evaluate_step<true, true>(p, r[0], r[1], r[2], r[3], r[4], out), out[0])",

@@ -159,6 +159,17 @@ def test_serving_bit_for_bit(device, calibration, model, plan, concurrency, toke
         "memory_required", packed[2], packed[3], load[1][:, None], np.array([1.0, 5e3])
     )
     assert same(got, want)
+    pools = np.random.default_rng(2).uniform(0.0, 9.0, (7, 22)) * [
+        [1.0],
+        [0.0],
+        [1e3],
+        [1.0],
+        [9.0],
+        [1e-3],
+        [1.0],
+    ]
+    got, want = both("serving_system", pools, np.array([1.0, 0.0, 200.0, 3.0, 9.0, 1.0, 50.0]))
+    assert same(got, want)
     uses = np.random.default_rng(1).uniform(-0.1, 1.0, (6, 7))
     got, want = both("board_power", packed[0], packed[1], *uses)
     assert same(got, want)

@@ -62,6 +62,7 @@ def test_the_lists_cover_all_kernels():
         "serving",
         "serving_terms",
         "serving_of_terms",
+        "serving_system",
         "memory_required",
         "board_power",
         "expected_tokens_by_position",

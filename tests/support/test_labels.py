@@ -200,6 +200,7 @@ def test_step_kernels_by_keyword_over_xarray_and_dask(name):
     if want.ndim == 2:
         assert got.field.values.tolist() == list(
             kernels.STEP_FIELDS if name.endswith("_step")
+            else kernels.SYSTEM_FIELDS if name == "serving_system"
             else kernels.SERVING_TERMS if name == "serving_terms" else kernels.SERVING_FIELDS
         )  # fmt: skip
     chunks = da.from_array(values, chunks=4)

@@ -68,6 +68,8 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
         return fixed[name]
     if name == "terms":
         return [float(x) for x in rng.uniform(0.1, 10.0, len(_core.SERVING_TERMS))]
+    if name == "system":
+        return [float(x) for x in rng.uniform(0.1, 10.0, len(_core.SYSTEM_TERMS))]
     if name in ("input_tokens", "output_tokens", "concurrency"):
         return float(rng.integers(1, 4096))
     if name == "acceptances":
@@ -156,7 +158,7 @@ def _vector(name: str, value: Any) -> list[float]:
     if not isinstance(value, dict):
         return [value]
     by_name = {"serving": _core.SERVING_FIELDS, "serving_of_terms": _core.SERVING_FIELDS,
-               "serving_terms": _core.SERVING_TERMS}  # fmt: skip
+               "serving_terms": _core.SERVING_TERMS, "serving_system": _core.SYSTEM_FIELDS}  # fmt: skip
     other = _core.STEP_FIELDS if name.endswith("_step") else _core.OPERATOR_FIELDS
     fields = by_name.get(name, other)
     return [value[field] for field in fields]

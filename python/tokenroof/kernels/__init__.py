@@ -22,6 +22,8 @@ STEP_FIELDS: tuple[str, ...] = _core.STEP_FIELDS
 #: Names along the last axis of `serving` and of `serving_terms`: seconds, sequences, tokens/s, watts.
 SERVING_FIELDS: tuple[str, ...] = _core.SERVING_FIELDS
 SERVING_TERMS: tuple[str, ...] = _core.SERVING_TERMS
+SYSTEM_FIELDS: tuple[str, ...] = _core.SYSTEM_FIELDS
+SYSTEM_TERMS: tuple[str, ...] = _core.SYSTEM_TERMS
 #: Names along the last axis of the ``_operator`` kernels.
 OPERATOR_FIELDS: tuple[str, ...] = _core.OPERATOR_FIELDS
 
@@ -33,7 +35,8 @@ globals().update(_active)
 #: So that doctest finds the examples: it does not look into ufuncs.
 __test__ = {name: function.__doc__ for name, function in _active.items()}
 __all__ = [
-    "OPERATOR_FIELDS", "SERVING_FIELDS", "SERVING_TERMS", "STEP_FIELDS", "by_isa", "by_keyword", *_active,
+    "OPERATOR_FIELDS", "SERVING_FIELDS", "SERVING_TERMS", "STEP_FIELDS", "SYSTEM_FIELDS",
+    "SYSTEM_TERMS", "by_isa", "by_keyword", *_active,
 ]  # fmt: skip
 
 

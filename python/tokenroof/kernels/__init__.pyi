@@ -20,6 +20,8 @@ _Floats: TypeAlias = NDArray[np.float64]
 STEP_FIELDS: tuple[str, ...]
 SERVING_FIELDS: tuple[str, ...]
 SERVING_TERMS: tuple[str, ...]
+SYSTEM_FIELDS: tuple[str, ...]
+SYSTEM_TERMS: tuple[str, ...]
 OPERATOR_FIELDS: tuple[str, ...]
 __test__: dict[str, str]
 
@@ -170,6 +172,11 @@ class _Elementwise6(_Kernel):
 
 class _OverRecords1(_Kernel):
     def __call__(self, a: ArrayLike, /, *, out: _Out = None, **options: Any) -> _Floats: ...
+
+class _OverRecords2(_Kernel):
+    def __call__(
+        self, a: ArrayLike, b: ArrayLike, /, *, out: _Out = None, **options: Any
+    ) -> _Floats: ...
 
 class _OverRecords4(_Kernel):
     def __call__(
@@ -462,6 +469,7 @@ expected_tokens_by_position: _OverRecords1
 serving: _OverRecords7
 serving_terms: _OverRecords7
 serving_of_terms: _OverRecords4
+serving_system: _OverRecords2
 gemm_operator: _OverRecords8
 experts_operator: _OverRecords12
 attention_decode_operator: _OverRecords11

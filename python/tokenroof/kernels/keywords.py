@@ -18,6 +18,8 @@ def _fields(name: str) -> tuple[str, tuple[str, ...]]:
     """The core dimension of what a kernel gives, and the names along it."""
     if name.endswith("_operator"):
         return "field", _core.OPERATOR_FIELDS
+    if name == "serving_system":
+        return "field", _core.SYSTEM_FIELDS
     if name == "serving_terms":
         return "field", _core.SERVING_TERMS
     return "field", _core.SERVING_FIELDS if name.startswith("serving") else _core.STEP_FIELDS

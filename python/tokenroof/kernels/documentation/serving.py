@@ -4,6 +4,11 @@ from __future__ import annotations
 
 _SERVING = "cpp/include/tokenroof/serving/serving.hpp; Little, Operations Research 9(3), 1961."
 
+_SYSTEM = (
+    "cpp/include/tokenroof/serving/system.hpp; Little, Operations Research 9(3), 1961; Schweitzer, 1979, in "
+    "Reiser, Lavenberg, Journal of the ACM 27(2), 1980."
+)
+
 _N26 = "Nie, Si, Zhou, arXiv:2605.04595: mu = M / (b E[g(s, o)])."
 
 _C02 = "Che, Tung, Wang, IEEE Journal on Selected Areas in Communications 20(7), 2002."
@@ -20,6 +25,7 @@ UNITS = {
     "gap_s": "mean time from a turn's end to the next one's start [s]",
     "reach_s": "time that what is not used stays in the cache [s]",
     "terms": "what `serving_terms` gives [k]",
+    "system": "replicas, steps, watts and link of two pools, in the order of `SYSTEM_TERMS` [k]",
 }
 
 # name -> (inputs, summary, result, source, example)
@@ -34,6 +40,11 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
     "serving_of_terms": ("calibration terms concurrency output_tokens",
                          "`serving` from its terms and the engine's constants of a calibration.",
                          "`SERVING_FIELDS` [..., k]", _SERVING, ""),
+    "serving_system": ("system output_tokens",
+                       "Rates and times of decode replicas that hold so many sequences, of the prefill "
+                       "replicas that keep up, of the link between; of a fixed number of devices what "
+                       "stays idle.",
+                       "`SYSTEM_FIELDS` [..., k]", _SYSTEM, ""),
     "stable_request_rate": ("kv_tokens step_seconds input_tokens output_tokens",
                             "Arrivals below which a replica's queue stays short: the cache that there is, by "
                             "what a request holds of it over its life.", "rate [request/s]", _N26,

@@ -1,0 +1,137 @@
+"""The kernel of systems against its twin, by hand, and by the laws that it must obey."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from _support import BY_ISA, each_isa, ulps
+from tokenroof import _core, kernels, reference
+
+TERMS, FIELDS = _core.SYSTEM_TERMS, _core.SYSTEM_FIELDS
+# 3 replicas of 8 devices hold 32 sequences each, rounds of 20 ms that yield 2 tokens; a step of 4 prompts of 0.4 s on
+# 4 devices, alone 0.16; caches of 1 GB over 10 GB/s a device
+POOLS = {
+    "replicas": 3, "batch": 32, "round_s": 0.02, "tokens": 2, "interference_s": 0, "watts": 6000, "idle_w": 800,
+    "devices": 8, "provisioned_w": 12000, "prefill_replicas": 0, "prefill_batch": 4, "prefill_s": 0.4,
+    "alone_s": 0.16, "prefill_w": 2400, "prefill_idle_w": 400, "prefill_devices": 4, "prefill_provisioned_w": 6000,
+    "first_s": 0.05, "cache_bytes": 1e9, "link_bandwidth": 1e10, "hop_s": 1e-3, "all_devices": 0,
+}  # fmt: skip
+
+
+def at(output=401.0, **given):
+    terms = POOLS | given
+    assert set(terms) == set(TERMS)
+    found = kernels.serving_system([terms[name] for name in TERMS], output)
+    return dict(zip(FIELDS, found.tolist(), strict=True))
+
+
+amounts = st.one_of(st.floats(1e-6, 1e6), st.sampled_from([0.0, 1.0, 2.0, 1e-300, np.inf, np.nan]))
+
+
+@each_isa
+@given(terms=st.lists(amounts, min_size=len(TERMS), max_size=len(TERMS)), output=amounts)
+def test_the_kernel_is_its_twin(isa, terms, output):
+    with np.errstate(all="ignore"):
+        got = BY_ISA[isa]["serving_system"](terms, output)
+    want = reference.serving_system(terms, output)
+    assert (ulps(got, np.array([want[name] for name in FIELDS])) == 0).all(), want
+
+
+def test_by_hand():
+    """96 sequences that stay 400 tokens of 10 ms ask for 24 prompts a second; a replica gives 10."""
+    found = at()
+    assert found["tpot"] == 0.01 and found["rate"] == 24.0 and found["prefill_replicas"] == 3.0
+    assert found["output_rate"] == 24.0 * 401 and found["devices"] == 36.0
+    load, busy = 24.0 / 30.0, 24.0 * 1e9 / (12 * 1e10)
+    assert found["prefill_load"] == pytest.approx(load) and found["link_load"] == pytest.approx(
+        busy
+    )
+    assert found["transfer_s"] == pytest.approx(
+        1e-3 + 1e9 / 4e10
+    )  # by the four devices of one prefill replica
+    bare = 0.05 + 0.16 + load * 0.24 + found["transfer_s"] + 0.02
+    n = 24.0 * (bare + 4.0)
+    f = (n - 1.0) / n
+    wait = 0.5 / 30.0 * f * load / (1 - f * load) + 0.5 * (busy / 24.0) * f * busy / (1 - f * busy)
+    assert found["wait_s"] == pytest.approx(wait) and found["ttft"] == pytest.approx(bare + wait)
+    assert found["watts"] == pytest.approx(3 * 6000 + 3 * (400 + load * 2000))
+    assert found["provisioned_w"] == 3 * 12000 + 3 * 6000 and found["short_of"] == 0.0
+
+
+def test_what_is_short():
+    few = at(prefill_replicas=2.0)
+    assert few["rate"] == 20.0 and few["short_of"] == 1.0 and few["prefill_load"] == 1.0
+    # decode replicas work for the share of the time that prompts come
+    assert few["watts"] == pytest.approx(3 * (800 + 20 / 24 * 5200) + 2 * 2400)
+    thin = at(link_bandwidth=1e9)
+    assert (
+        thin["rate"] == pytest.approx(12.0)
+        and thin["short_of"] == 2.0
+        and thin["link_load"] == pytest.approx(1.0)
+    )
+    more = at(prefill_replicas=5.0)
+    assert (
+        more["rate"] == 24.0
+        and more["prefill_replicas"] == 5.0
+        and more["prefill_load"] == pytest.approx(0.48)
+    )
+    assert more["ttft"] < at()["ttft"]
+
+
+def test_a_fixed_number_of_devices_leaves_some_idle():
+    """Systems of 36 devices: two of 100, of which 28 wait, drawing and set aside as decode devices do."""
+    one, found = at(), at(all_devices=100.0)
+    assert (
+        found["rate"] == 2 * one["rate"]
+        and found["devices"] == 100.0
+        and found["idle_devices"] == 28.0
+    )
+    assert found["watts"] == pytest.approx(2 * one["watts"] + 28 * 100)
+    assert found["provisioned_w"] == pytest.approx(2 * one["provisioned_w"] + 28 * 1500)
+    assert found["ttft"] == one["ttft"] and found["concurrency"] == pytest.approx(
+        2 * one["concurrency"]
+    )
+    assert np.isnan(list(at(all_devices=35.0).values())).all()  # too few for one
+
+
+def test_one_pool_for_both():
+    """Without a prefill pool a stay begins with the prompt, others' prompts slow steps, and nothing crosses."""
+    found = at(prefill_s=0.0, interference_s=0.002, first_s=0.3)
+    assert found["tpot"] == pytest.approx(0.012)
+    assert found["rate"] == pytest.approx(96 / (400 * 0.012 + 0.32)) and found[
+        "ttft"
+    ] == pytest.approx(0.32)
+    assert (
+        found["devices"] == 24.0
+        and found["transfer_s"] == found["wait_s"] == found["prefill_load"] == 0.0
+    )
+    assert found["concurrency"] == pytest.approx(96.0)  # as many as its batches hold
+
+
+@given(
+    batch=st.floats(1, 1e3), drafts=st.floats(1, 9), output=st.floats(2, 1e4), n=st.integers(1, 9),
+    prefill=st.floats(0.01, 1), link=st.floats(1e9, 1e12),
+)  # fmt: skip
+def test_laws(batch, drafts, output, n, prefill, link):
+    found = at(
+        output, batch=batch, tokens=drafts, replicas=n, prefill_s=prefill, link_bandwidth=link
+    )
+    assert found["concurrency"] == pytest.approx(found["rate"] * found["latency"])  # Little
+    assert found["latency"] == pytest.approx(found["ttft"] + (output - 1) * found["tpot"])
+    # matched: one replica fewer would be short, where there is another
+    assert found["prefill_load"] <= 1.0 and found["rate"] > 0
+    fewer = found["prefill_replicas"] - 1.0
+    if fewer and not found["short_of"]:
+        assert at(output, batch=batch, tokens=drafts, replicas=n, prefill_s=prefill, link_bandwidth=link,
+                  prefill_replicas=fewer)["short_of"] in (1.0, 2.0)  # fmt: skip
+    # more drafts kept, no slower
+    assert at(output, batch=batch, tokens=drafts + 1, replicas=n)["tpot"] < found["tpot"]
+
+
+@pytest.mark.parametrize(
+    "name", [t for t in TERMS if t not in ("prefill_replicas", "all_devices", "interference_s")]
+)
+def test_every_term_has_an_effect(name):
+    base, other = at(all_devices=100.0), at(**{name: POOLS[name] * 1.5}, all_devices=100.0)
+    assert base != other, name
