@@ -61,7 +61,10 @@ def inputs(name: str, n: int, rng: np.random.Generator, kind: Any) -> list[np.nd
     if name == "expected_tokens_by_position":
         return [rng.uniform(0.1, 0.9, (n, 5)).astype(kind)]
     if name == "serving_system":
-        return [rng.uniform(0.1, 9.0, (n, 22)).astype(kind), np.full(n, 200.0).astype(kind)]
+        return [
+            rng.uniform(0.1, 9.0, (n, len(kernels.SYSTEM_TERMS))).astype(kind),
+            np.full(n, 200.0).astype(kind),
+        ]
     plan = tr.Plan(tp=8, moe_ep=8, weights="fp8", kv_cache="fp8")
     records = deployment("H200-SXM", "Qwen3-235B-A22B", plan, "calibrated").records
     packed = dict(zip(("device", "calibration", "model", "plan"), records, strict=True))

@@ -159,7 +159,7 @@ def test_serving_bit_for_bit(device, calibration, model, plan, concurrency, toke
         "memory_required", packed[2], packed[3], load[1][:, None], np.array([1.0, 5e3])
     )
     assert same(got, want)
-    pools = np.random.default_rng(2).uniform(0.0, 9.0, (7, 22)) * [
+    pools = np.random.default_rng(2).uniform(0.0, 9.0, (7, len(kernels.SYSTEM_TERMS))) * [
         [1.0],
         [0.0],
         [1e3],

@@ -15,7 +15,7 @@ POOLS = {
     "replicas": 3, "batch": 32, "round_s": 0.02, "tokens": 2, "interference_s": 0, "watts": 6000, "idle_w": 800,
     "devices": 8, "provisioned_w": 12000, "prefill_replicas": 0, "prefill_batch": 4, "prefill_s": 0.4,
     "alone_s": 0.16, "prefill_w": 2400, "prefill_idle_w": 400, "prefill_devices": 4, "prefill_provisioned_w": 6000,
-    "first_s": 0.05, "cache_bytes": 1e9, "link_bandwidth": 1e10, "hop_s": 1e-3, "all_devices": 0,
+    "first_s": 0.05, "cache_bytes": 1e9, "link_bandwidth": 1e10, "hop_s": 1e-3, "burst": 0, "all_devices": 0,
 }  # fmt: skip
 
 
@@ -57,6 +57,15 @@ def test_by_hand():
     assert found["wait_s"] == pytest.approx(wait) and found["ttft"] == pytest.approx(bare + wait)
     assert found["watts"] == pytest.approx(3 * 6000 + 3 * (400 + load * 2000))
     assert found["provisioned_w"] == 3 * 12000 + 3 * 6000 and found["short_of"] == 0.0
+
+
+def test_requests_that_stay_bunched_wait_longer():
+    """A tenth of the N - 1 others' prompts, of 1/30 s each over the pool, where that is more than a queue's wait."""
+    wide = {"link_bandwidth": 1e30}
+    found, plain = at(burst=0.1, **wide), at(**wide)
+    n = 24.0 * (plain["ttft"] - plain["wait_s"] + 4.0)
+    assert found["wait_s"] == pytest.approx(0.1 * (n - 1.0) / 30.0)
+    assert at(burst=1e-6) == at()
 
 
 def test_what_is_short():
@@ -130,7 +139,8 @@ def test_laws(batch, drafts, output, n, prefill, link):
 
 
 @pytest.mark.parametrize(
-    "name", [t for t in TERMS if t not in ("prefill_replicas", "all_devices", "interference_s")]
+    "name",
+    [t for t in TERMS if t not in ("prefill_replicas", "all_devices", "interference_s", "burst")],
 )
 def test_every_term_has_an_effect(name):
     base, other = at(all_devices=100.0), at(**{name: POOLS[name] * 1.5}, all_devices=100.0)

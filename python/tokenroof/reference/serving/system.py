@@ -23,6 +23,61 @@ def whole(x: float) -> float:
     return float(math.ceil(x)) if math.isfinite(x) else x
 
 
+def rates(t: Mapping[str, float], output: float) -> dict[str, float]:
+    """What decode replicas ask for, prefill replicas give and the link carries [1/s]; replicas."""
+    apart = t["prefill_s"] > 0.0
+    tpot = divide(t["round_s"], t["tokens"]) + t["interference_s"]
+    decoding = maximum(output - 1.0, 1.0) * tpot
+    stay = decoding + (0.0 if apart else t["first_s"] + t["round_s"])
+    asked = divide(t["replicas"] * t["batch"], stay)
+    takers = t["replicas"] * t["devices"]
+    if not apart:
+        return {
+            "asked": asked, "most": math.inf, "rate": asked, "prefills": 0.0, "crossing": 0.0,
+            "near": 0.0 * t["prefill_devices"], "far": takers, "tpot": tpot, "decoding": decoding,
+        }  # fmt: skip
+    each = divide(t["prefill_batch"], t["prefill_s"])
+    prefills = t["prefill_replicas"]
+    if not prefills > 0.0:
+        prefills = maximum(whole(divide(asked, each)), 1.0)
+    most, senders = prefills * each, prefills * t["prefill_devices"]
+    crossing = divide(t["cache_bytes"], t["link_bandwidth"] * minimum(senders, takers))
+    carried = divide(1.0, crossing) if crossing > 0.0 else math.inf
+    return {
+        "asked": asked, "most": most, "rate": minimum(asked, minimum(most, carried)), "prefills": prefills,
+        "crossing": crossing, "near": senders, "far": takers, "tpot": tpot, "decoding": decoding,
+    }  # fmt: skip
+
+
+def times(t: Mapping[str, float], r: Mapping[str, float]) -> dict[str, float]:
+    """Seconds to the first token, and what of them waits and crosses."""
+    if not t["prefill_s"] > 0.0:
+        bare = t["first_s"] + t["round_s"]
+        return {"load": 0.0, "wait_s": 0.0, "transfer_s": 0.0, "ttft": bare}
+    load = divide(r["rate"], r["most"])
+    prefill = t["alone_s"] + load * maximum(t["prefill_s"] - t["alone_s"], 0.0)
+    pair = t["link_bandwidth"] * minimum(t["prefill_devices"], t["devices"])
+    transfer = t["hop_s"] + divide(t["cache_bytes"], pair)
+    bare = t["first_s"] + prefill + transfer + t["round_s"]
+    inside = maximum(r["rate"] * (bare + r["decoding"]), 1.0)
+    others = divide(inside - 1.0, inside)
+    service = divide(1.0, r["most"])
+    waits = maximum(closed_wait(service, load, others), t["burst"] * (inside - 1.0) * service)
+    waits = waits + closed_wait(r["crossing"], r["rate"] * r["crossing"], others)
+    return {"load": load, "wait_s": waits, "transfer_s": transfer, "ttft": bare + waits}
+
+
+def draws(t: Mapping[str, float], r: Mapping[str, float], load: float) -> tuple[float, float]:
+    """Watts of one system's boards, and what is set aside for them."""
+    at_work = t["idle_w"] + divide(r["rate"], r["asked"]) * (t["watts"] - t["idle_w"])
+    watts, aside = t["replicas"] * at_work, t["replicas"] * t["provisioned_w"]
+    if t["prefill_s"] > 0.0:
+        idle = t["prefill_idle_w"]
+        watts = watts + r["prefills"] * (idle + load * (t["prefill_w"] - idle))
+        aside = aside + r["prefills"] * t["prefill_provisioned_w"]
+    return watts, aside
+
+
 def serving_system(
     system: Mapping[str, float] | Sequence[float], output_tokens: float
 ) -> dict[str, float]:
@@ -37,67 +92,32 @@ def serving_system(
     """
     t = system if isinstance(system, Mapping) else unpack(_core.SYSTEM_TERMS, system)
     output = float(output_tokens)
-    apart = t["prefill_s"] > 0.0
-    tpot = divide(t["round_s"], t["tokens"]) + t["interference_s"]
-    decoding = maximum(output - 1.0, 1.0) * tpot
-    stay = decoding + (0.0 if apart else t["first_s"] + t["round_s"])
-    asked = divide(t["replicas"] * t["batch"], stay)
-    prefills, load, prefill, transfer, crossing = 0.0, 0.0, 0.0, 0.0, 0.0
-    most = carried = math.inf
-    if apart:
-        each = divide(t["prefill_batch"], t["prefill_s"])
-        prefills = t["prefill_replicas"]
-        if not prefills > 0.0:
-            prefills = maximum(whole(divide(asked, each)), 1.0)
-        most = prefills * each
-        senders, takers = prefills * t["prefill_devices"], t["replicas"] * t["devices"]
-        crossing = divide(t["cache_bytes"], t["link_bandwidth"] * minimum(senders, takers))
-        carried = divide(1.0, crossing) if crossing > 0.0 else math.inf
-    rate = minimum(asked, minimum(most, carried))
-    link_load = rate * crossing
-    if apart:
-        load = divide(rate, most)
-        prefill = t["alone_s"] + load * maximum(t["prefill_s"] - t["alone_s"], 0.0)
-        pair = t["link_bandwidth"] * minimum(t["prefill_devices"], t["devices"])
-        transfer = t["hop_s"] + divide(t["cache_bytes"], pair)
-    bare = t["first_s"] + prefill + transfer + t["round_s"]
-    inside = maximum(rate * (bare + decoding), 1.0)
-    others = divide(inside - 1.0, inside)
-    waits = 0.0
-    if apart:
-        waits = closed_wait(divide(1.0, most), load, others)
-        waits = waits + closed_wait(crossing, link_load, others)
-    ttft = bare + waits
-    latency = ttft + maximum(output - 1.0, 0.0) * tpot
-    used = prefills * t["prefill_devices"] + t["replicas"] * t["devices"]
+    r = rates(t, output)
+    rate, tpot, seen = r["rate"], r["tpot"], times(t, r)
+    latency = seen["ttft"] + maximum(output - 1.0, 0.0) * tpot
+    used = r["near"] + r["far"]
     systems, idle = 1.0, 0.0
     if t["all_devices"] > 0.0:
         systems = 0.0 - whole(0.0 - divide(t["all_devices"], used))
         idle = t["all_devices"] - systems * used
-    watts = t["replicas"] * (t["idle_w"] + divide(rate, asked) * (t["watts"] - t["idle_w"]))
-    aside = t["replicas"] * t["provisioned_w"]
-    if apart:
-        watts = watts + prefills * (
-            t["prefill_idle_w"] + load * (t["prefill_w"] - t["prefill_idle_w"])
-        )
-        aside = aside + prefills * t["prefill_provisioned_w"]
+    watts, aside = draws(t, r, seen["load"])
     found = {
         "rate": systems * rate,
-        "ttft": ttft,
+        "ttft": seen["ttft"],
         "tpot": tpot,
         "latency": latency,
         "concurrency": systems * rate * latency,
         "output_rate": systems * rate * output,
-        "prefill_replicas": systems * prefills,
-        "prefill_load": load,
-        "link_load": link_load,
-        "wait_s": waits,
-        "transfer_s": transfer,
+        "prefill_replicas": systems * r["prefills"],
+        "prefill_load": seen["load"],
+        "link_load": rate * r["crossing"],
+        "wait_s": seen["wait_s"],
+        "transfer_s": seen["transfer_s"],
         "devices": systems * used + idle,
         "idle_devices": idle,
         "watts": systems * watts + idle * divide(t["idle_w"], t["devices"]),
         "provisioned_w": systems * aside + idle * divide(t["provisioned_w"], t["devices"]),
-        "short_of": 0.0 if not rate < asked else 2.0 if rate < most else 1.0,
+        "short_of": 0.0 if not rate < r["asked"] else 2.0 if rate < r["most"] else 1.0,
     }
     if not (t["batch"] > 0.0 and output > 0.0 and systems >= 1.0):
         return dict.fromkeys(found, math.nan)

@@ -1,0 +1,172 @@
+"""What the kernel of systems takes: steps, watts and caches of each pool under a load."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+from tokenroof.inference import memory
+from tokenroof.inference.speculative.drafting import draft_cost
+from tokenroof.inference.speculative.verification import verify_fields
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.loads import Load
+    from tokenroof.serving.system.parts import Speculation
+
+__all__ = ["decode_terms", "prefill_terms", "prefill_tokens", "shared_terms", "solved"]
+
+# Tokens of a prefill step on each attention rank that engines take by themselves [1], and from what memory on
+# vLLM and SGLang take twice as many [B]; TensorRT-LLM takes as many everywhere.
+_PREFILL_TOKENS, _LARGE_MEMORY = 8192.0, 160e9
+_SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
+_STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
+_PROMPT, _BURST = (_core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("prompt", "burst"))
+Terms = dict[str, "NDArray[np.float64] | float"]
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Seconds and tokens of a round, watts meanwhile, bytes of the drafts on the fullest device."""
+
+    seconds: Any
+    tokens: float
+    watts: Any
+    held: Any
+
+
+def _round(
+    on: Deployment,
+    batch: NDArray[np.float64],
+    context: float,
+    speculation: Speculation | None,
+    fidelity: str | Calibration,
+) -> _Round:
+    plain = kernels.decode_step(*on.records, batch, context)
+    if speculation is None or not speculation.length:
+        return _Round(plain[..., _STEP["time"]], 1.0, plain[..., _STEP["watts"]], 0.0)
+    k = speculation.length
+    checked = verify_fields(on.records, batch, context, k + 1.0)
+    token_s, token_w, held = draft_cost(
+        on, speculation.method, None, batch, np.full_like(batch, context), context + k, fidelity, plain
+    )  # fmt: skip
+    draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
+        watts = joules / (draft_s + verify_s)
+    return _Round(draft_s + verify_s, speculation.tokens, watts, held)
+
+
+def decode_terms(
+    on: Deployment,
+    load: Load,
+    batch: NDArray[np.float64],
+    speculation: Speculation | None,
+    fidelity: str | Calibration = "calibrated",
+) -> Terms:
+    """Terms of a pool that decodes alone, over sequences of a replica; a batch that does not fit is NaN."""
+    found = _round(on, batch, load.context, speculation, fidelity)
+    whole = load.input_tokens + load.output_tokens
+    fits = memory.fits(on.records, batch, whole, found.held)
+    return _replica(on) | {
+        "batch": np.where(fits, batch, np.nan),
+        "round_s": found.seconds,
+        "tokens": found.tokens,
+        "watts": found.watts,
+        "cache_bytes": float(on.model.kv_bytes(load.input_tokens, on.plan.kv_cache)),
+    }
+
+
+def shared_terms(
+    on: Deployment,
+    load: Load,
+    batch: NDArray[np.float64],
+    speculation: Speculation | None,
+    fidelity: str | Calibration = "calibrated",
+) -> Terms:
+    """Terms of a pool that does both: its prompts pass through the steps of the others."""
+    served = kernels.serving(*on.records, batch, load.input_tokens, load.output_tokens)
+    take = {name: served[..., i] for name, i in _SERVING.items()}
+    with np.errstate(invalid="ignore"):
+        first = take["ttft"] - take["step_s"] - take["queue_s"]
+        fits = batch <= take["slots"]
+    terms = _replica(on) | {
+        "batch": np.where(fits, batch, np.nan),
+        "round_s": take["step_s"],
+        "interference_s": take["interference_s"],
+        "first_s": first,
+        "watts": take["watts"],
+    }
+    if speculation is None or not speculation.length:
+        return terms
+    found = _round(on, batch, load.context, speculation, fidelity)
+    # what a step has beside the bare one, an engine's own, a round has too
+    beside = take["step_s"] - kernels.decode_time(*on.records, batch, load.context)
+    whole = load.input_tokens + load.output_tokens
+    fits &= memory.fits(on.records, batch, whole, found.held)
+    return terms | {
+        "batch": np.where(fits, batch, np.nan),
+        "round_s": found.seconds + np.maximum(beside, 0.0),
+        "tokens": found.tokens,
+        "watts": np.maximum(take["watts"], found.watts),
+    }
+
+
+def prefill_terms(
+    on: Deployment, load: Load, users: Any = 1.0, budget: float | None = None
+) -> Terms:
+    """Terms of a pool that computes prompts, `users` in flight on each replica, steps of `budget` tokens."""
+    served = kernels.serving(*on.records, users, load.input_tokens, 1.0)
+    take = {name: served[..., i] for name, i in _SERVING.items()}
+    alone = take["prefill_s"]
+    admission = take["ttft"] - alone - take["step_s"] - take["burst_s"] - take["queue_s"]
+    lanes, budget = float(on.plan.dp), budget or prefill_tokens(on)
+    many = max(1.0, np.floor(budget / load.input_tokens)) * lanes
+    full, one = (kernels.prompts_step(*on.records, n, load.input_tokens, 0.0) for n in (many, 1.0))
+    more = float(full[_STEP["time"]] - one[_STEP["time"]]) * float(on.records[1][_PROMPT])
+    own = _replica(on)
+    return {
+        "prefill_batch": many * on.plan.pp,
+        "prefill_s": alone + max(more, 0.0),
+        "alone_s": alone,
+        "prefill_w": float(full[_STEP["watts"]]),
+        "prefill_idle_w": own["idle_w"],
+        "prefill_devices": own["devices"],
+        "prefill_provisioned_w": own["provisioned_w"],
+        "first_s": admission,
+        "burst": float(on.records[1][_BURST]),
+    }
+
+
+def prefill_tokens(on: Deployment) -> float:
+    """Tokens of a prefill step on each attention rank that the engine takes by itself [1]."""
+    large = (on.device.memory_bytes or 0.0) >= _LARGE_MEMORY and on.plan.engine != "trtllm"
+    return 2.0 * _PREFILL_TOKENS if large else _PREFILL_TOKENS
+
+
+def _replica(on: Deployment) -> Terms:
+    devices = float(on.plan.devices)
+    return {
+        "devices": devices,
+        "idle_w": devices * on.power.idle_w,
+        "provisioned_w": devices * on.power.provisioned_w,
+    }
+
+
+def solved(terms: Mapping[str, Any], output_tokens: float) -> dict[str, NDArray[np.float64]]:
+    """All quantities of systems by name, over the broadcast shape of their terms; terms not given are 0."""
+    shape = np.broadcast_shapes(*(np.shape(value) for value in terms.values()))
+    packed = np.zeros((*shape, len(_core.SYSTEM_TERMS)))
+    for i, name in enumerate(_core.SYSTEM_TERMS):
+        packed[..., i] = terms.get(name, 1.0 if name in ("replicas", "tokens") else 0.0)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        found = kernels.serving_system(packed, output_tokens)
+    return {name: found[..., i] for i, name in enumerate(_core.SYSTEM_FIELDS)}
