@@ -12,6 +12,8 @@ from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power
 from tokenroof.serving.open_capacity import PERCENTILES, open_at, open_capacity
 from tokenroof.serving.slo import SLO
+from tokenroof.serving.system.record import System, named, refuse_beside
+from tokenroof.serving.system.table import system_table
 from tokenroof.serving.tuning.proved import ProofOptions, proved, with_proof
 from tokenroof.serving.twin import Shape
 from tokenroof.support.arguments import check_options
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
+    from tokenroof.serving.loads import Load
 
 __all__ = ["capacity"]
 
@@ -34,8 +37,8 @@ _MOST_REQUESTS = 2.0**24
 
 
 def capacity(
-    device: str | Device,
-    model: str | Model,
+    device: str | Device | System,
+    model: str | Model | None,
     plan: Plan | None,
     slo: SLO,
     input_tokens: float = 1024,
@@ -55,7 +58,7 @@ def capacity(
     Parameters
     ----------
     device, model, plan, input_tokens, output_tokens, fidelity, power, pue
-        As in `curve`.
+        As in `curve`; of a `System` in place of device and plan mean times alone, without `prove`.
     slo : SLO
         Bounds on TTFT, TPOT, E2E, and with `prove` ITL.
     prove : bool
@@ -91,9 +94,12 @@ def capacity(
     True
     """
     _check(slo, prove, proof)
-    on = deployment(device, model, plan, fidelity)
     load = as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
+    if isinstance(device, System):
+        refuse_beside(device, plan=plan, prove=prove or None, percentile=slo.percentile)
+        return _of_system(device, model, slo, load, fidelity, power, pue)
+    on = deployment(device, named(model), plan, fidelity)
     if slo.percentile is not None:
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         shape = Shape(load.input_tokens, load.output_tokens)
@@ -103,9 +109,7 @@ def capacity(
         return with_proof(open_at(on, shape, rate, said, proof.get("scheduler")), trial)
     if slo.sure:
         _check_bands(slo, on.calibration)
-    end = "_high_s" if slo.sure else "_s"
-    bounds = {f"{name}{end}": getattr(slo, f"{name}_s") for name in ("ttft", "tpot")}
-    bounds["latency_s"] = slo.e2e_s
+    bounds = _bounds(slo)
 
     def meets(users: float) -> bool:
         values = evaluate([on], load, np.array([users]), power, pue)
@@ -118,12 +122,53 @@ def capacity(
     if prove:
         most, trial = proved(on, load, slo, most, fidelity, proof)
     table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
-    if most >= 1.0:
-        return with_proof(table, trial)
+    return with_proof(table, trial) if most >= 1.0 else _nothing(table)
+
+
+def _bounds(slo: SLO) -> dict[str, float | None]:
+    """What each variable of a table may be at most."""
+    end = "_high_s" if slo.sure else "_s"
+    bounds = {f"{name}{end}": getattr(slo, f"{name}_s") for name in ("ttft", "tpot")}
+    return {**bounds, "latency_s": slo.e2e_s}
+
+
+def _nothing(table: xr.Dataset) -> xr.Dataset:
+    """The table of a load of nobody: where not even one request meets the objective."""
     nothing = table.where(False)
     for name in ("fits", "beyond"):
-        nothing[name] = table[name]
+        if name in table:
+            nothing[name] = table[name]
     return nothing.assign_coords(concurrency=0.0)
+
+
+def _of_system(
+    system: System,
+    model: str | Model | None,
+    slo: SLO,
+    load: Load,
+    fidelity: str | Calibration,
+    power: str,
+    pue: float,
+) -> xr.Dataset:
+    """The table of a system's `curve` at the most requests in flight."""
+    what = system.serves(model)
+    if slo.sure:
+        for one in system.deployments(what, fidelity).values():
+            _check_bands(slo, one.calibration)
+
+    def table(users: float) -> xr.Dataset:
+        found = system_table(system, what, load, np.array([users]), fidelity, power, pue)
+        return found.isel(concurrency=0)
+
+    def meets(users: float) -> bool:
+        found = table(users)
+        return all(
+            bound is None or (name in found and bool(found[name] <= bound))
+            for name, bound in _bounds(slo).items()
+        )
+
+    most = _most(meets)
+    return table(most) if most >= 1.0 else _nothing(table(1.0))
 
 
 def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:

@@ -9,6 +9,8 @@ from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
 from tokenroof.serving.open_curve import open_table
 from tokenroof.serving.room import why_not
+from tokenroof.serving.system.record import System, named, refuse_beside
+from tokenroof.serving.system.table import system_table
 from tokenroof.serving.twin import Shape, shape_of
 from tokenroof.support.lazy import require
 
@@ -30,8 +32,8 @@ __all__ = ["curve", "table_of"]
 
 
 def curve(
-    device: str | Device,
-    model: str | Model,
+    device: str | Device | System,
+    model: str | Model | None = None,
     plan: Plan | None = None,
     input_tokens: float = 1024,
     output_tokens: float = 1024,
@@ -48,7 +50,8 @@ def curve(
     Parameters
     ----------
     device, model : str or record
-        Catalogue name, or your own `Device` and `Model`.
+        Catalogue name, or your own `Device` and `Model`; or a `System`, which stands for device and plan,
+        and with a model of its own for that too.
     plan : Plan, optional
         Layout and types; one device in bf16 by default.
     input_tokens, output_tokens : float
@@ -111,8 +114,11 @@ def curve(
     >>> bool(table.ttft_p99_s[1] > table.ttft_p50_s[1] > table.ttft_p50_s[0])
     True
     """
-    on = deployment(device, model, plan, fidelity)
     sizes, users = as_load(input_tokens, output_tokens), as_concurrency(concurrency)
+    if isinstance(device, System):
+        refuse_beside(device, plan=plan, rate=rate, load=load, scheduler=scheduler)
+        return system_table(device, model, sizes, users, fidelity, *as_power(power, pue))
+    on = deployment(device, named(model), plan, fidelity)
     if rate is not None or load is not None:
         shape = Shape(sizes.input_tokens, sizes.output_tokens) if load is None else shape_of(load)
         said = fidelity if isinstance(fidelity, str) else fidelity.name

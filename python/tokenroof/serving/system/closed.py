@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.serving.beyond import beyond, widened
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.system.terms import decode_terms, prefill_terms, shared_terms, solved
 
@@ -87,8 +88,10 @@ def evaluate_system(
             link["hop_s"] = hop.low if side == "high" else hop.high
             ends.append(solved({**terms, **link}, load.output_tokens)["ttft"])
         found["ttft_low"], found["ttft_high"] = ends
-    queue = np.maximum(users / found["rate"] - found["latency"], 0.0)
-    return quantities(found, on, load, power, pue, batch * count, queue)
+    with np.errstate(invalid="ignore"):
+        over = users > found["concurrency"] * (1.0 + 1e-9)
+        queue = np.where(over, users / found["rate"] - found["latency"], 0.0)
+    return quantities(found, on, load, power, pue, batch * count, queue, users / count)
 
 
 def _settled(
@@ -116,6 +119,7 @@ def quantities(
     pue: float,
     batch: Any,
     queue: Any,
+    users: Any,
 ) -> dict[str, NDArray[Any]]:
     """The variables of `curve` from what the kernel gives."""
     last, first = on.get("both") or on["decode"], on.get("both") or on["prefill"]
@@ -130,7 +134,9 @@ def quantities(
         "facility": pue * chassis,
         "dashboard": found["provisioned_w"] * (1.0 if dashboard else np.nan),
     }
-    band, ttft_band = last.calibration.error_band, first.calibration.ttft_band
+    band, shape = last.calibration.error_band, np.shape(rate)
+    far = beyond([last], load, np.ravel(users))[0].reshape(np.shape(users))
+    ttft_band = widened(np.broadcast_to(first.calibration.ttft_band, far.shape), far)
     low, high = (found.get(f"ttft_{end}", found["ttft"]) + queue for end in ("low", "high"))
     ratio = load.input_tokens / load.output_tokens
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -146,10 +152,10 @@ def quantities(
             "tpot_low_s": tpot / (1.0 + band), "tpot_high_s": tpot * (1.0 + band),
             "ttft_low_s": low / (1.0 + ttft_band), "ttft_high_s": high * (1.0 + ttft_band),
         }  # fmt: skip
-    shape = np.shape(rate)
     out |= {name: found[name] for name in SYSTEM_UNITS}
     out["fits"] = np.isfinite(rate)
-    out["beyond"] = np.zeros(shape, dtype=bool)
-    out["error_band"], out["ttft_error_band"] = np.full(shape, band), np.full(shape, ttft_band)
+    out["beyond"] = np.broadcast_to(far, shape).copy()
+    out["error_band"] = np.full(shape, band)
+    out["ttft_error_band"] = np.broadcast_to(ttft_band, shape).copy()
     assert set(UNITS) <= set(out)
     return out

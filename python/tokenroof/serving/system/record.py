@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["ROLES", "System"]
+__all__ = ["ROLES", "System", "named", "refuse_beside"]
 
 #: What a pool may do for a request, in the order of a request's way.
 ROLES = ("both", "prefill", "decode", "attention", "experts", "draft")
@@ -173,3 +173,22 @@ class System:
         if set(changes) & set(ROLES):
             changes = {"link_bandwidth": None, **changes}
         return replace(self, **changes)
+
+
+def named(model: str | Model | None) -> str | Model:
+    """The model of a question about one replica, which has to be named."""
+    if model is None:
+        raise TypeError(
+            "model is None; allowed: a name or a Model, or in place of device a System with one"
+        )
+    return model
+
+
+def refuse_beside(system: System, **given: object) -> None:
+    """Reject what a system says itself, or what its closed form does not know."""
+    for name, value in given.items():
+        if value is not None:
+            raise ValueError(
+                f"{name} is {value!r} with the System {system.label()}; allowed: None, as "
+                f"{'its pools have plans' if name == 'plan' else 'its closed form is one of users'}"
+            )

@@ -30,6 +30,7 @@ _PREFILL_TOKENS, _LARGE_MEMORY = 8192.0, 160e9
 _SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
 _PROMPT, _BURST = (_core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("prompt", "burst"))
+_PARAMETERS = np.array([name.endswith("parameters") for name in _core.MODEL_FIELDS])
 Terms = dict[str, "NDArray[np.float64] | float"]
 
 
@@ -62,7 +63,14 @@ def _round(
     with np.errstate(invalid="ignore", divide="ignore"):
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
         watts = joules / (draft_s + verify_s)
-    return _Round(draft_s + verify_s, speculation.tokens, watts, held)
+    return _Round(draft_s + verify_s, speculation.tokens, watts, _beside(on, held))
+
+
+def _beside(on: Deployment, held: Any) -> Any:
+    """Bytes of drafts without the buffers of a step, which they share with the target's."""
+    _, _, model, plan = on.records
+    empty = np.where(_PARAMETERS, 0.0, model)
+    return np.maximum(held - kernels.memory_required(empty, plan, 0.0, 0.0), 0.0)
 
 
 def decode_terms(
