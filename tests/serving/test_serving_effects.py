@@ -57,6 +57,7 @@ COMMON = {**one("device", "B200-SXM"), **one("model", "Llama-3.1-8B"), **one("in
           **one("output_tokens", 2048), **one("fidelity", "datasheet")}  # fmt: skip
 POWER = {**one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}]}
 PLAN = one("plan", tr.Plan(tp=2, weights="fp8"))
+WIDE = {"systems": True, "devices_max": 2}
 CASES = {
     "curve": ({**ASK, "result": _table(serving.curve)},
               {**COMMON, **POWER, **PLAN, **one("concurrency", [1, 2, 3]), **one("rate", [0.5, 1.0]),
@@ -75,7 +76,11 @@ CASES = {
     "frontier": ({**ASK, "result": _table(serving.frontier)},
                  {**COMMON, **POWER, **one("plans", [tr.Plan(tp=2)]), **one("devices_max", 1),
                   **one("concurrency", [1, 2, 3]), **one("engine", "sglang"), **one("ttft_max", 0.1),
-                  **one("tpot_max", 0.01)}, Limits),
+                  **one("tpot_max", 0.01), **one("systems", True), "devices": [WIDE | {"devices": 3}],
+                  "power_w": [WIDE | {"power_w": 3e3}], "types": [WIDE | {"types": ["bf16"]}],
+                  "exclude": [WIDE | {"exclude": ["disaggregated"]}],
+                  "speculation": [WIDE | {"speculation": {"method": "ngram", "drafts": 2, "acceptance": 0.5}}]},
+                 Limits),
     "SLO": ({"ttft_s": 1.0, "tpot_s": 0.02, "result": _slo},
             {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("e2e_s", 5.0), **one("percentile", 99.0), **one("sure", True),
              **one("itl_s", 0.1)}, None),

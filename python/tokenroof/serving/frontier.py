@@ -11,9 +11,12 @@ from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, r
 from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
+from tokenroof.serving.pareto import pareto
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
-from tokenroof.support.arguments import check_options, number
+from tokenroof.serving.search.constraints import asked
+from tokenroof.serving.search.table import Question, frontier_of_systems
+from tokenroof.support.arguments import check_options, flag
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -27,21 +30,40 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.system.parts import Speculation
 
 __all__ = ["Limits", "frontier"]
 
 
 class Limits(TypedDict, total=False):
-    """How long a user waits at most for a point to be an offer; None, the default: any time.
+    """What a point has to keep to for being an offer; None, the default: nothing. And what is searched.
 
     Attributes
     ----------
     ttft_max, tpot_max : float or None
         Mean time to the first token, and per output token after it [s].
+    systems : bool
+        Search over systems; what follows counts there alone.
+    devices : int or None
+        So many there are: as many whole systems as fit, and the rest stays idle [1].
+    power_w : float or None
+        Power that may be set aside for a system [W].
+    types : sequence of str or None
+        Types of weights that may be served.
+    exclude : sequence of str or None
+        What is left out: disaggregated, both, speculation, network, pp, dp, ep.
+    speculation : Speculation or None
+        Drafts to choose lengths of; by default a model's own module as measured.
     """
 
     ttft_max: float | None
     tpot_max: float | None
+    systems: bool
+    devices: int | None
+    power_w: float | None
+    types: Sequence[str] | None
+    exclude: Sequence[str] | None
+    speculation: Speculation | None
 
 
 def frontier(
@@ -81,13 +103,22 @@ def frontier(
     ttft_max, tpot_max : float, optional
         Longest mean time to the first token, and per output token after it, of a point that counts
         [s]; by default any. A large batch yields more per MW and may wait minutes for its prompts.
+    systems : bool
+        Over systems: replicas for both or for prompts and answers apart (in whole replicas, rates matched),
+        plans as wide as a domain and beyond it, types, budgets of prompts' steps, 0 to 8 drafts. False
+        by default.
+    devices, power_w, types, exclude, speculation : optional
+        With `systems` alone, as in `Limits`: devices that there are, power that may be set aside [W],
+        types of weights, what is left out, drafts to choose lengths of.
 
     Returns
     -------
     xarray.Dataset
         Over ``point``, by growing interactivity, with the variables of `curve` and ``plan``,
         ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits:
-        ``attrs["reason"]``, which is empty otherwise, says what is needed.
+        ``attrs["reason"]``, which is empty otherwise, says what is needed. Over systems ``system`` names
+        each, ``reason`` says what sets its rate, and ``binds`` which constraint keeps a better one away;
+        where nothing keeps to all of them ``attrs["reason"]`` names the nearest miss.
 
     Raises
     ------
@@ -106,22 +137,25 @@ def frontier(
     load = as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
     check_options("frontier", limits, Limits)
-    bounds = _bounds(limits)
+    wanted = asked(limits)
+    users = _batches(concurrency)
+    if flag("systems", limits.get("systems", False)):
+        _check_power(resolved(d, m, [Plan()], "datasheet")[0], power)
+        given = None if plans is None else _given(plans, d, m)
+        return frontier_of_systems(Question(
+            d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted
+        ))  # fmt: skip
+    _refuse(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
-    users = (
-        np.unique(np.round(np.geomspace(1, 16384, 64)))
-        if concurrency is None
-        else as_concurrency(concurrency)
-    )
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
     names = [*UNITS]
     if tried:
         values = evaluate(on, load, users, power, pue)
         offered = np.ones(values["ttft_s"].shape, dtype=bool)
-        for name, most in bounds.items():
+        for name, most in wanted.bounds.items():
             offered &= values[f"{name}_s"] <= most
-        chosen = _pareto(
+        chosen = pareto(
             values["interactivity"], np.where(offered, values["output_tokens_per_s_per_mw"], np.nan)
         )
     else:
@@ -140,21 +174,24 @@ def frontier(
     about = attributes(shown, load, users[np.unique(column)], fidelity, where, power)
     table = xarray.Dataset(data, attrs=about)
     table.attrs["plans_tried"] = len(tried)
-    table.attrs.update({f"{name}_max": most for name, most in bounds.items()})
+    table.attrs.update(wanted.said())
     table.attrs["reason"] = "" if chosen.size else _why_empty(on if tried else [], load, values)
     return describe(table)
 
 
-def _bounds(limits: Limits) -> dict[str, float]:
-    """The limits that were set, by the time that they bound [s]."""
-    bounds = {}
-    for name, most in (("ttft", limits.get("ttft_max")), ("tpot", limits.get("tpot_max"))):
-        if most is None:
-            continue
-        if not 0.0 < number(most) < np.inf:
-            raise ValueError(f"{name}_max is {most!r}; allowed: a positive number, or None")
-        bounds[name] = float(most)
-    return bounds
+def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:
+    """Requests in flight to try."""
+    if concurrency is None:
+        return np.unique(np.round(np.geomspace(1, 16384, 64)))
+    return as_concurrency(concurrency)
+
+
+def _refuse(limits: Limits) -> None:
+    """Reject what counts over systems alone."""
+    for name in ("devices", "power_w", "types", "exclude", "speculation"):
+        value = limits.get(name)
+        if value is not None:
+            raise ValueError(f"{name} is {value!r} without systems=True; allowed: None")
 
 
 def _check_power(on: Deployment, power: str) -> None:
@@ -192,12 +229,3 @@ def _given(plans: object, device: Device, model: Model) -> list[Plan]:
     for plan in tried:
         check_plan(device, model, plan)
     return tried
-
-
-def _pareto(speed: NDArray[np.float64], worth: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Flat indexes of the points that no other beats in both, by growing speed."""
-    # from the fastest user on, a point counts if no faster one yields as much
-    order = np.lexsort((-worth.ravel(), -speed.ravel()))
-    order = order[np.isfinite(speed.ravel()[order]) & np.isfinite(worth.ravel()[order])]
-    best = np.maximum.accumulate(np.concatenate([[-np.inf], worth.ravel()[order]]))
-    return np.asarray(order[worth.ravel()[order] > best[:-1]][::-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,6 +56,7 @@ def mtp_model(model: str | Model) -> Model:
     return _module(as_model(model))
 
 
+@lru_cache(maxsize=64)
 def _module(m: Model) -> Model:
     if not m.mtp_modules:
         raise ValueError(
@@ -111,6 +113,7 @@ def eagle_model(model: str | Model) -> Model:
 _DRAFT_VOCABULARY = 32_000
 
 
+@lru_cache(maxsize=64)
 def _head(m: Model) -> Model:
     counts = _one_layer(m) | {"moe_layers": 0, "dense_layers": 1}
     wide = m.ffn if not m.moe_layers else m.topk * m.moe_ffn + m.shared_ffn

@@ -8,7 +8,7 @@ import numpy as np
 
 from tokenroof.serving.beyond import beyond, widened
 from tokenroof.serving.closed_loop import UNITS
-from tokenroof.serving.system.terms import decode_terms, prefill_terms, shared_terms, solved
+from tokenroof.serving.system.terms import decode_terms, prefill_terms, rounds, shared_terms, solved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,14 +46,14 @@ def terms_of(
 ) -> dict[str, Any]:
     """Terms of a system whose decoding replicas hold so many sequences each."""
     spec = system.speculation
+    one = on.get("both") or on["decode"]
+    (round_,) = rounds(one, batch, load.context, [spec], fidelity)
     if system.both is not None:
-        return shared_terms(on["both"], load, batch, spec, fidelity) | {
-            "replicas": float(system.both.count)
-        }
+        return shared_terms(one, load, batch, round_) | {"replicas": float(system.both.count)}
     first, second = system.prefill, system.decode
     users = batch * second.count / first.count
     return {
-        **decode_terms(on["decode"], load, batch, spec, fidelity),
+        **decode_terms(one, load, batch, round_),
         **prefill_terms(on["prefill"], load, users),
         "replicas": float(second.count),
         "prefill_replicas": float(first.count),

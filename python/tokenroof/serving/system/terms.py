@@ -13,7 +13,7 @@ from tokenroof.inference.speculative.drafting import draft_cost
 from tokenroof.inference.speculative.verification import verify_fields
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from tokenroof.serving.loads import Load
     from tokenroof.serving.system.parts import Speculation
 
-__all__ = ["decode_terms", "prefill_terms", "prefill_tokens", "shared_terms", "solved"]
+__all__ = [
+    "Round",
+    "decode_terms",
+    "prefill_terms",
+    "prefill_tokens",
+    "rounds",
+    "shared_terms",
+    "solved",
+]
 
 # Tokens of a prefill step on each attention rank that engines take by themselves [1], and from what memory on
 # vLLM and SGLang take twice as many [B]; TensorRT-LLM takes as many everywhere.
@@ -35,7 +43,7 @@ Terms = dict[str, "NDArray[np.float64] | float"]
 
 
 @dataclass(frozen=True)
-class _Round:
+class Round:
     """Seconds and tokens of a round, watts meanwhile, bytes of the drafts on the fullest device."""
 
     seconds: Any
@@ -44,26 +52,38 @@ class _Round:
     held: Any
 
 
-def _round(
+def rounds(
     on: Deployment,
     batch: NDArray[np.float64],
     context: float,
-    speculation: Speculation | None,
+    drafts: Sequence[Speculation | None],
     fidelity: str | Calibration,
-) -> _Round:
+) -> list[Round]:
+    """Rounds with so many drafts each, all by one method; None or no drafts: a step."""
     plain = kernels.decode_step(*on.records, batch, context)
-    if speculation is None or not speculation.length:
-        return _Round(plain[..., _STEP["time"]], 1.0, plain[..., _STEP["watts"]], 0.0)
-    k = speculation.length
-    checked = verify_fields(on.records, batch, context, k + 1.0)
+    step = Round(plain[..., _STEP["time"]], 1.0, plain[..., _STEP["watts"]], 0.0)
+    lengths = [0 if spec is None else spec.length for spec in drafts]
+    if not any(lengths):
+        return [step for _ in drafts]
+    method = next(spec.method for spec in drafts if spec is not None)
     token_s, token_w, held = draft_cost(
-        on, speculation.method, None, batch, np.full_like(batch, context), context + k, fidelity, plain
+        on, method, None, batch, np.full_like(batch, context), context + max(lengths), fidelity, plain
     )  # fmt: skip
+    beside = _beside(on, held)
+    k = np.array([float(n) for n in lengths if n])[:, None]
+    checked = verify_fields(on.records, batch, context, k + 1.0)
     draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
     with np.errstate(invalid="ignore", divide="ignore"):
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
         watts = joules / (draft_s + verify_s)
-    return _Round(draft_s + verify_s, speculation.tokens, watts, _beside(on, held))
+    found, rows = [], iter(range(len(k)))
+    for spec, length in zip(drafts, lengths, strict=True):
+        if spec is None or not length:
+            found.append(step)
+            continue
+        i = next(rows)
+        found.append(Round(draft_s[i] + verify_s[i], spec.tokens, watts[i], beside))
+    return found
 
 
 def _beside(on: Deployment, held: Any) -> Any:
@@ -77,11 +97,9 @@ def decode_terms(
     on: Deployment,
     load: Load,
     batch: NDArray[np.float64],
-    speculation: Speculation | None,
-    fidelity: str | Calibration = "calibrated",
+    found: Round,
 ) -> Terms:
     """Terms of a pool that decodes alone, over sequences of a replica; a batch that does not fit is NaN."""
-    found = _round(on, batch, load.context, speculation, fidelity)
     whole = load.input_tokens + load.output_tokens
     fits = memory.fits(on.records, batch, whole, found.held)
     return _replica(on) | {
@@ -97,11 +115,12 @@ def shared_terms(
     on: Deployment,
     load: Load,
     batch: NDArray[np.float64],
-    speculation: Speculation | None,
-    fidelity: str | Calibration = "calibrated",
+    found: Round,
+    served: NDArray[np.float64] | None = None,
 ) -> Terms:
     """Terms of a pool that does both: its prompts pass through the steps of the others."""
-    served = kernels.serving(*on.records, batch, load.input_tokens, load.output_tokens)
+    if served is None:
+        served = kernels.serving(*on.records, batch, load.input_tokens, load.output_tokens)
     take = {name: served[..., i] for name, i in _SERVING.items()}
     with np.errstate(invalid="ignore"):
         first = take["ttft"] - take["step_s"] - take["queue_s"]
@@ -113,9 +132,8 @@ def shared_terms(
         "first_s": first,
         "watts": take["watts"],
     }
-    if speculation is None or not speculation.length:
+    if found.tokens == 1.0 and np.ndim(found.held) == 0 and not found.held:
         return terms
-    found = _round(on, batch, load.context, speculation, fidelity)
     # what a step has beside the bare one, an engine's own, a round has too
     beside = take["step_s"] - kernels.decode_time(*on.records, batch, load.context)
     whole = load.input_tokens + load.output_tokens

@@ -1,0 +1,217 @@
+"""Systems and the frontier against measured serving points: `python bench/systems.py --measured DIR`.
+
+DIR holds ``end_to_end.csv``, or is that file, with the columns that `tokenroof.calibrate.read_serving` takes,
+and of points with ``mode`` "disagg" the workers and degrees of both pools (``prefill_num_workers``,
+``prefill_tp_size``, ``prefill_attention_dp_size``, ``prefill_moe_tp_size``, ``prefill_moe_ep_size``, and the
+same of ``decode_``).
+
+The first table: prompts and answers apart, each point asked of `curve` as a `System`; mean absolute error of
+the time per output token and to the first one, and of tokens a second and device, which of a closed loop
+follow by Little's law. Points whose first token takes longer than all prompts in flight one after the other
+cannot have the pools that their row says; the second row leaves them out.
+
+The second: of each device, model and load the best point at 20, 50, 100 and 150 tokens/s per user and faster,
+and the frontier over systems of the kinds that were tried there (engines, types, sizes of replicas, apart or
+not, drafts or not).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import tokenroof as tr
+
+SPEEDS = (20.0, 50.0, 100.0, 150.0)
+LOW, HIGH = 0.9, 1.35
+DEGREES = {
+    "tp": "tp_size",
+    "dp": "attention_dp_size",
+    "moe_tp": "moe_tp_size",
+    "moe_ep": "moe_ep_size",
+}
+
+
+def _pool(row: Any, role: str) -> tr.serving.Pool:
+    """A pool of a row; experts that its degrees do not lay out are spread as its attention is."""
+    d = {name: int(row[f"{role}_{column}"]) for name, column in DEGREES.items()}
+    if d["moe_tp"] * d["moe_ep"] != d["tp"] * d["dp"]:
+        d |= {"moe_tp": d["tp"], "moe_ep": d["dp"]}
+    if d["moe_ep"] == 1 < d["dp"]:  # attention ranks split no expert: they hold some of them each
+        d |= {"moe_tp": 1, "moe_ep": d["tp"] * d["dp"]}
+    plan = tr.Plan(
+        **d, weights=row.weights, experts=row.experts, kv_cache=row.kv_cache, engine=row.backend
+    )
+    return tr.serving.Pool(row.system, plan, int(row[f"{role}_num_workers"]))
+
+
+def _seconds(frame: pd.DataFrame, name: str) -> pd.Series:
+    return frame[f"silicon_{name}_ms"] / 1e3
+
+
+def _rate(frame: pd.DataFrame) -> pd.Series:
+    """Output tokens a second of a closed loop, by Little's law."""
+    out = frame.mean_output_tokens
+    return frame.concurrency * out / (_seconds(frame, "ttft") + (out - 1) * _seconds(frame, "tpot"))
+
+
+def apart(frame: pd.DataFrame) -> pd.DataFrame:
+    """Points of pools whose workers are known, with what `curve` answers; NaN with a reason."""
+    rows = frame[(frame["mode"] == "disagg") & frame.decode_num_workers.notna()].copy()
+    found = []
+    for _, row in rows.iterrows():
+        try:
+            system = tr.serving.System(prefill=_pool(row, "prefill"), decode=_pool(row, "decode"))
+            table = tr.serving.curve(
+                system,
+                row.model_path,
+                None,
+                row.mean_input_tokens,
+                row.mean_output_tokens,
+                [row.concurrency],
+            ).isel(concurrency=0)
+        except (ValueError, TypeError, KeyError) as error:
+            found.append({"reason": str(error)[:100]})
+            continue
+        rate = float(table.output_throughput) / row.mean_output_tokens
+        prompt = float(table.prefill_load) / rate if rate else np.nan
+        alone = float(table.ttft_s - table.wait_s - table.queue_s)
+        found.append({
+            "tpot": float(table.tpot_s), "ttft": float(table.ttft_s), "per_device": float(table.per_device),
+            "devices": system.devices, "longest": 2.0 * alone + row.concurrency * prompt,
+            "reason": table.attrs["reason"],
+        })  # fmt: skip
+    return rows.reset_index(drop=True).join(pd.DataFrame(found))
+
+
+def show_apart(rows: pd.DataFrame) -> None:
+    good = rows[np.isfinite(rows.tpot)].copy()
+    left = rows[~np.isfinite(rows.tpot)]
+    good["name"] = good.model_path.str.split("/").str[-1] + ", " + good.system + ", " + good.backend
+    good["r_tpot"] = good.tpot / _seconds(good, "tpot")
+    good["r_ttft"] = good.ttft / _seconds(good, "ttft")
+    good["r_per_device"] = good.per_device / (_rate(good) / good.devices)
+    possible = good[_seconds(good, "ttft") <= good.longest]
+    print(f"prompts and answers apart: {len(rows)} points with workers, {len(good)} answered")
+    for reason, number in left.reason.value_counts().items():
+        print(f"  {number} without an answer: {reason}")
+    print(f"{'':44}{'points':>7}{'TPOT':>8}{'TTFT':>8}{'median':>8}{'tok/s/device':>14}")
+    groups = [("all", good), ("all whose pools are possible", possible), *possible.groupby("name")]
+    for name, group in groups:
+        errors = {c: (group[c] - 1).abs() for c in ("r_tpot", "r_ttft", "r_per_device")}
+        print(f"{name:44}{len(group):7d}{errors['r_tpot'].mean():8.1%}{errors['r_ttft'].mean():8.1%}"
+              f"{errors['r_ttft'].median():8.1%}{errors['r_per_device'].mean():14.1%}")  # fmt: skip
+
+
+def measured(frame: pd.DataFrame) -> pd.DataFrame:
+    """Points with known devices: speed per user, output tokens a second and device."""
+    rows = frame[frame.label.isin(("ok", "repaired", "speculative", "disaggregated"))].copy()
+    together = rows.tp * rows.dp.fillna(1)
+    pools = sum(
+        rows[f"{p}_num_workers"] * rows[f"{p}_tp_size"] * rows[f"{p}_attention_dp_size"]
+        for p in ("prefill", "decode")
+    )
+    rows["devices"] = np.where(rows["mode"] == "disagg", pools, together)
+    rows["replica"] = np.where(
+        rows["mode"] == "disagg",
+        rows[["prefill_tp_size", "decode_tp_size"]].max(axis=1)
+        * rows[["prefill_attention_dp_size", "decode_attention_dp_size"]].max(axis=1),
+        together,
+    )
+    rows["speed"] = 1.0 / _seconds(rows, "tpot")
+    rows["worth"] = _rate(rows) / rows.devices
+    # a first token that waits minutes is no offer, and no speed that one user sees
+    return rows[np.isfinite(rows.worth) & (rows.devices > 0) & (_seconds(rows, "ttft") < 30.0)]
+
+
+def _ours(group: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Speed and tokens a second and device of the frontier over systems of the kinds that were tried."""
+    one = group.iloc[0]
+    drop = ["pp"]
+    if not (group["mode"] == "disagg").any():
+        drop.append("disaggregated")
+    if not (group.label == "speculative").any():
+        drop.append("speculation")
+    types = sorted(set(group.weights) | set(group.experts.dropna()))
+    speeds, worths = [], []
+    for engine in sorted(set(group.backend)):
+        table = tr.serving.frontier(
+            one.system, one.model_path, None, one.mean_input_tokens, one.mean_output_tokens,
+            int(group.replica.max()), engine=engine, systems=True, types=types, exclude=drop,
+        )  # fmt: skip
+        speeds.append(table.interactivity.values)
+        worths.append(table.per_device.values)
+    return np.concatenate(speeds), np.concatenate(worths)
+
+
+def buckets(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row per device, model, load and speed."""
+    found = []
+    keys = ["system", "model_path", "isl", "osl"]
+    for key, group in measured(frame).groupby(keys):
+        if (group.speed < SPEEDS[0]).all():
+            continue
+        try:
+            speed, worth = _ours(group)
+        except (ValueError, TypeError, KeyError) as error:
+            print(f"no frontier: {', '.join(map(str, key))}: {error}", file=sys.stderr)
+            continue
+        for least in SPEEDS:
+            fast = group[group.speed >= least]
+            if fast.empty:
+                continue
+            best = fast.loc[fast.worth.idxmax()]
+            ahead = worth[speed >= best.speed]
+            found.append(dict(zip(keys, key, strict=True)) | {
+                "least": least, "speed": best.speed, "measured": best.worth, "label": best.label,
+                "engine": best.backend, "ours": float(ahead.max()) if ahead.size else 0.0,
+            })  # fmt: skip
+    return found
+
+
+def show_buckets(rows: list[dict[str, Any]]) -> None:
+    inside = 0
+    print(f"{'':62}{'from':>6}{'at':>8}{'measured':>10}{'ours':>10}{'ratio':>7}")
+    for r in rows:
+        ratio = r["ours"] / r["measured"]
+        good = LOW <= ratio <= HIGH
+        inside += good
+        model = r["model_path"].split("/")[-1]
+        name = f"{r['system']}, {model}, {r['isl']:g}/{r['osl']:g}, {r['engine']} {r['label']}"
+        print(f"{name[:62]:62}{r['least']:6.0f}{r['speed']:8.1f}{r['measured']:10.1f}{r['ours']:10.1f}{ratio:7.2f}"
+              f"{'' if good else '  below' if ratio < LOW else '  above'}")  # fmt: skip
+    below = sum(r["ours"] < LOW * r["measured"] for r in rows)
+    print(
+        f"{inside} of {len(rows)} within {LOW:g} to {HIGH:g} ({inside / len(rows):.0%}); {below} below"
+    )
+
+
+def main() -> int:
+    """Print both tables; 2 for a folder without points."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--measured", required=True, metavar="DIR|FILE")
+    parser.add_argument("--only", choices=("apart", "buckets"), help="one of the tables")
+    given = parser.parse_args()
+    path = given.measured
+    path = path if os.path.isfile(path) else os.path.join(path, "end_to_end.csv")
+    try:
+        frame = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    if given.only != "buckets":
+        show_apart(apart(frame))
+    if given.only != "apart":
+        show_buckets(buckets(frame))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Search over systems: plans, drafts, pools, and the bounds that leave most of them out."""

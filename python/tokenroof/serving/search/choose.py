@@ -1,0 +1,125 @@
+"""Systems of states and prefill replicas: bounds that are proved, and what is left worked out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.serving.pareto import pareto
+from tokenroof.serving.system.terms import solved
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tokenroof.inference.estimates import Range
+    from tokenroof.serving.search.axes import Prefill
+    from tokenroof.serving.search.states import States
+
+__all__ = ["Found", "combined", "upper_bound", "worth_trying"]
+
+#: Decoding replicas of a system.
+REPLICAS = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0])
+#: Devices of the largest system, where a number is not given.
+MOST_DEVICES = 1024.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """Systems that were worked out.
+
+    Attributes
+    ----------
+    state, prefill : ndarray
+        Index of each into states and prefill replicas; -1: none.
+    replicas : ndarray
+    values : dict of ndarray
+        What the kernel gives.
+    """
+
+    state: NDArray[np.intp]
+    prefill: NDArray[np.intp]
+    replicas: NDArray[np.float64]
+    values: dict[str, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+    @property
+    def speed(self) -> NDArray[np.float64]:
+        return np.asarray(1.0 / self.values["tpot"])
+
+
+def upper_bound(of: States, first: Prefill | None, output: float) -> NDArray[np.float64]:
+    """Tokens per joule set aside that no system of a state and any number of any prefill replicas passes.
+
+    With n replicas of rate r and prefill replicas that take at least w joules a prompt, rate R <= n r:
+    R output / (n W + watts of prefill) <= R output / (n W + R w), which grows with R, up to R = n r. Whole
+    replicas, a link, and devices that stay idle only lower it; so does a stay that begins with the prompt.
+    """
+    t = of.terms
+    tpot = t["round_s"] / t["tokens"] + t.get("interference_s", 0.0)
+    rate = t["batch"] / (max(output - 1.0, 1.0) * tpot)
+    least = 0.0
+    if first is not None:
+        p = first.terms
+        least = float(np.min(p["prefill_provisioned_w"] * p["prefill_s"] / p["prefill_batch"]))
+    return np.asarray(rate * output / (t["provisioned_w"] + rate * least))
+
+
+def combined(
+    of: States,
+    first: Prefill | None,
+    rows: NDArray[np.intp],
+    link: dict[str, Range],
+    output: float,
+    devices: float,
+) -> Found:
+    """All systems of some states with all prefill replicas, at all numbers of replicas."""
+    many = np.ones(1) if first is None else REPLICAS
+    size = 1 if first is None else len(first)
+    state = np.repeat(rows, size * many.size)
+    prefill = np.tile(np.repeat(np.arange(size), many.size), rows.size)
+    replicas = np.tile(many, rows.size * size)
+    if first is not None:
+        most = devices or MOST_DEVICES
+        splits = _fit(of, first, state, prefill)
+        keep = splits & (
+            replicas * of.terms["devices"][state] + first.terms["prefill_devices"][prefill] <= most
+        )
+        state, prefill, replicas = state[keep], prefill[keep], replicas[keep]
+    terms: dict[str, Any] = {name: column[state] for name, column in of.terms.items()}
+    terms |= {"replicas": replicas, "all_devices": np.full(state.size, devices)}
+    if first is not None:
+        terms |= {name: column[prefill] for name, column in first.terms.items()}
+        terms |= {"link_bandwidth": link["link_bandwidth"].mid, "hop_s": link["hop_s"].mid}
+    else:
+        prefill = np.full(state.size, -1)
+    return Found(state, prefill, replicas, solved(terms, output))
+
+
+def _fit(
+    of: States, first: Prefill, state: NDArray[np.intp], prefill: NDArray[np.intp]
+) -> NDArray[np.bool_]:
+    """Whether two pools hand caches on: of one type, heads split alike."""
+    kinds = np.array([one.plan.kv_cache for one in of.on])[of.plan[state]]
+    same = kinds == np.array([one.plan.kv_cache for one in first.on])[prefill]
+    model = of.on[0].model
+    if not model.kv_heads or model.kv_lora_rank:
+        return np.asarray(same)
+    a = np.minimum([one.plan.tp for one in of.on], model.kv_heads)[of.plan[state]]
+    b = np.minimum([one.plan.tp for one in first.on], model.kv_heads)[prefill]
+    return np.asarray(same & (np.maximum(a, b) % np.minimum(a, b) == 0))
+
+
+def worth_trying(
+    bound: NDArray[np.float64], speed: NDArray[np.float64], have: tuple[NDArray[Any], NDArray[Any]]
+) -> NDArray[np.bool_]:
+    """States whose bound passes what a system that is as fast already yields."""
+    at, worth = have
+    chosen = pareto(at, worth)
+    speeds, best = at[chosen], worth[chosen]  # by growing speed, falling worth
+    where = np.searchsorted(speeds, speed)
+    known = np.append(best, -np.inf)[np.minimum(where, len(best))]
+    return np.asarray(bound > known)

@@ -1,0 +1,157 @@
+"""Constraints by name: what keeps to them, which binds, and the nearest miss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.records import dtypes
+from tokenroof.serving.pareto import pareto
+from tokenroof.serving.system.parts import as_speculation
+from tokenroof.support.arguments import number, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tokenroof.serving.search.choose import Found
+    from tokenroof.serving.system.parts import Speculation
+
+__all__ = ["EXCLUDABLE", "Asked", "asked", "binding", "kept", "nearest_miss"]
+
+#: What a search may leave out: systems that compute prompts apart, or in the same pool; drafts; replicas
+#: over a network; stages, attention ranks, spread experts.
+EXCLUDABLE = ("disaggregated", "both", "speculation", "network", "pp", "dp", "ep")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a point has to keep to.
+
+    Attributes
+    ----------
+    bounds : dict
+        Most of what the kernel gives: "ttft" and "tpot" [s], "provisioned_w" [W].
+    devices : float
+        So many there are, those that stay idle too; 0: as many as a system takes.
+    types, exclude : tuple of str
+    speculation : Speculation or None
+    """
+
+    bounds: dict[str, float]
+    devices: float = 0.0
+    types: tuple[str, ...] | None = None
+    exclude: tuple[str, ...] = ()
+    speculation: Speculation | None = None
+
+    def said(self) -> dict[str, Any]:
+        """By the names that callers use, for the attributes of a table."""
+        found: dict[str, Any] = {_NAMES[name]: most for name, most in self.bounds.items()}
+        if self.devices:
+            found["devices"] = self.devices
+        if self.types is not None:
+            found["types"] = ", ".join(self.types)
+        if self.exclude:
+            found["exclude"] = ", ".join(self.exclude)
+        return found
+
+
+_NAMES = {"ttft": "ttft_max", "tpot": "tpot_max", "provisioned_w": "power_w"}
+_UNITS = {"ttft": "s", "tpot": "s", "provisioned_w": "W"}
+
+
+def asked(given: Mapping[str, Any]) -> Asked:
+    """Constraints of a caller, checked."""
+    bounds = {}
+    for name, own in _NAMES.items():
+        most = given.get(own)
+        if most is None:
+            continue
+        if not 0.0 < number(most) < np.inf:
+            raise ValueError(f"{own} is {most!r}; allowed: a positive number, or None")
+        bounds[name] = float(most)
+    devices = given.get("devices")
+    many = 0.0 if devices is None else float(whole_number("devices", devices, 1, 2**20))
+    types, exclude = _words("types", given.get("types")), _words("exclude", given.get("exclude"))
+    for kind in types or ():
+        dtypes.code(kind, "types")
+    for name in exclude or ():
+        if name not in EXCLUDABLE:
+            raise ValueError(f"exclude has {name!r}; allowed: {', '.join(EXCLUDABLE)}")
+    if exclude and {"both", "disaggregated"} <= set(exclude):
+        raise ValueError(
+            "exclude has both and disaggregated; allowed: one of them, or nothing is left"
+        )
+    return Asked(bounds, many, types, exclude or (), as_speculation(given.get("speculation")))
+
+
+def _words(field: str, value: Any) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    found = (value,) if isinstance(value, str) else value
+    if not isinstance(found, (list, tuple, set, frozenset)) or not found:
+        raise TypeError(f"{field} is {value!r}; allowed: a sequence of names, or None")
+    if not all(isinstance(x, str) for x in found):
+        raise TypeError(f"{field} is {value!r}; allowed: a sequence of names, or None")
+    return tuple(sorted(found) if isinstance(found, (set, frozenset)) else found)
+
+
+def kept(found: Found, asked: Asked) -> NDArray[np.bool_]:
+    """Systems that keep to all bounds, and are built."""
+    good = np.isfinite(found.values["rate"])
+    for name, most in asked.bounds.items():
+        good &= found.values[name] <= most
+    return np.asarray(good)
+
+
+def binding(
+    values: Mapping[str, NDArray[np.float64]],
+    asked: Asked,
+    speed: NDArray[np.float64],
+    worth: NDArray[np.float64],
+    chosen: NDArray[np.intp],
+) -> list[str]:
+    """For each point the constraints without which a system as fast would yield more; "" where none."""
+    out: list[list[str]] = [[] for _ in chosen]
+    over = {name: ~(values[name] <= most) for name, most in asked.bounds.items()}
+    for name, mask in over.items():
+        alone = mask.copy()
+        for other, beyond in over.items():
+            if other != name:
+                alone &= ~beyond
+        front = pareto(speed, np.where(alone & np.isfinite(worth), worth, np.nan))
+        if not front.size:
+            continue
+        best = np.append(worth[front], -np.inf)
+        at = best[np.searchsorted(speed[front], speed[chosen])]
+        for row, better in zip(out, at > worth[chosen], strict=True):
+            if better:
+                row.append(_NAMES[name])
+    return [", ".join(row) for row in out]
+
+
+def nearest_miss(values: Mapping[str, NDArray[np.float64]], asked: Asked) -> str:
+    """Why there is no point: the constraint that is missed by least, and by how much."""
+    built = np.isfinite(values["rate"])
+    if not built.any():
+        if asked.devices:
+            return (
+                f"devices is {asked.devices:.0f}, and no system that holds the model takes so few"
+            )
+        return "weights and one request's cache fit no system"
+    if not asked.bounds:
+        return "no system has a power that counts"
+    ratios = {
+        name: np.where(built, values[name] / most, np.inf) for name, most in asked.bounds.items()
+    }
+    worst = np.max(list(ratios.values()), axis=0)
+    at = int(np.argmin(worst))
+    missed = [
+        f"{_NAMES[name]} is {asked.bounds[name]:g}, nearest {values[name][at]:.4g} {_UNITS[name]}"
+        for name, ratio in ratios.items()
+        if ratio[at] > 1.0
+    ]
+    return f"no system keeps to what was asked; {'; '.join(missed)}"

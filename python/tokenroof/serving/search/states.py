@@ -1,0 +1,97 @@
+"""Decoding replicas of a search: plan by drafts by sequences, as columns of the kernel's terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import kernels
+from tokenroof.serving.system.terms import decode_terms, rounds, shared_terms
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.loads import Load
+    from tokenroof.serving.system.parts import Speculation
+
+__all__ = ["States", "states"]
+
+
+@dataclass(frozen=True)
+class States:
+    """Replicas that hold so many sequences each.
+
+    Attributes
+    ----------
+    on : sequence of Deployment
+    drafts : sequence of Speculation or None
+    plan, draft : ndarray
+        Index into these, of each state.
+    terms : dict of ndarray
+        Of the kernel of systems.
+    """
+
+    on: Sequence[Deployment]
+    drafts: Sequence[Speculation | None]
+    plan: NDArray[np.intp]
+    draft: NDArray[np.intp]
+    terms: dict[str, NDArray[np.float64]]
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+
+def states(
+    on: Sequence[Deployment],
+    load: Load,
+    drafts: Sequence[Speculation | None],
+    batches: NDArray[np.float64],
+    fidelity: str | Calibration,
+    which: NDArray[Any] | None = None,
+) -> tuple[States, States]:
+    """All that fit the memory, of the plans `which`: replicas that decode alone, and that do both."""
+    found: tuple[list[Any], list[Any]] = ([], [])
+    for i in np.arange(len(on)) if which is None else which:
+        one = on[int(i)]
+        served = kernels.serving(*one.records, batches, load.input_tokens, load.output_tokens)
+        if not np.isfinite(served).any():
+            continue  # not even one request fits
+        for j, how in enumerate(rounds(one, batches, load.context, drafts, fidelity)):
+            both = (
+                decode_terms(one, load, batches, how),
+                shared_terms(one, load, batches, how, served),
+            )
+            for parts, columns in zip(found, both, strict=True):
+                good = np.isfinite(np.asarray(columns["batch"] + columns["round_s"]))
+                if good.any():
+                    parts.append((i, j, good, columns))
+    return _gathered(on, drafts, found[0]), _gathered(on, drafts, found[1])
+
+
+def _gathered(
+    on: Sequence[Deployment], drafts: Sequence[Speculation | None], parts: list[Any]
+) -> States:
+    """Columns of all parts, one after the other; a term that a part lacks is that of no drafts."""
+    empty: NDArray[np.intp] = np.empty(0, dtype=np.intp)
+    if not parts:
+        return States(on, drafts, empty, empty, {})
+    names = dict.fromkeys(name for *_, columns in parts for name in columns)
+    usual = {"tokens": 1.0}
+    terms = {
+        name: np.concatenate(
+            [
+                np.broadcast_to(columns.get(name, usual.get(name, 0.0)), good.shape)[good]
+                for *_, good, columns in parts
+            ]
+        )
+        for name in names
+    }
+    plan = np.concatenate([np.full(good.sum(), i) for i, _, good, _ in parts])
+    draft = np.concatenate([np.full(good.sum(), j) for _, j, good, _ in parts])
+    return States(on, drafts, plan, draft, terms)

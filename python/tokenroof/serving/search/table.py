@@ -1,0 +1,296 @@
+"""The Pareto set over systems."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.inference.device_power import device_power
+from tokenroof.inference.door import resolved
+from tokenroof.inference.estimates import Range, parameter
+from tokenroof.serving.closed_loop import UNITS
+from tokenroof.serving.pareto import pareto
+from tokenroof.serving.search.axes import draft_lengths, prefills, system_plans
+from tokenroof.serving.search.choose import Found, combined, upper_bound, worth_trying
+from tokenroof.serving.search.constraints import Asked, binding, kept, nearest_miss
+from tokenroof.serving.search.states import States, states
+from tokenroof.serving.system.closed import SYSTEM_UNITS, quantities
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+    from tokenroof.serving.loads import Load
+    from tokenroof.serving.search.axes import Prefill
+
+__all__ = ["Question", "frontier_of_systems", "search"]
+
+_SHORT = ("decode replicas", "prefill replicas", "the link")
+_WORTH = {"provisioned": "provisioned_w", "dashboard": "provisioned_w", "board": "watts"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a search is asked: records, a load, which power counts, constraints."""
+
+    device: Device
+    model: Model
+    plans: Sequence[Plan] | None
+    load: Load
+    devices_max: int | None
+    batches: NDArray[np.float64]
+    fidelity: str | Calibration
+    engine: str
+    power: str
+    pue: float
+    asked: Asked
+
+
+@dataclass(frozen=True)
+class Pile:
+    """Systems of one kind that were worked out, with what they were made of."""
+
+    of: States
+    first: Prefill | None
+    found: Found
+
+
+def _link(device: Device) -> dict[str, Range]:
+    """What replicas of pools have between them: the network, as pools may stand in two domains."""
+    rate = device.node_link_bandwidth or (device.link.bandwidth if device.link else None)
+    known = (
+        Range.exactly(float(rate), "B/s", f"network of {device.name}")
+        if rate
+        else parameter("decouple_link_bandwidth")
+    )
+    return {"link_bandwidth": known, "hop_s": parameter("decouple_hop_s")}
+
+
+def _worth(found: Found, question: Question) -> NDArray[np.float64]:
+    """Tokens a second and watt, of the power that counts."""
+    watts = found.values[_WORTH.get(question.power, "watts")]
+    if question.power in ("chassis", "facility"):
+        host = _host_w(question)
+        watts = watts + found.values["devices"] * host
+    scale = question.pue if question.power == "facility" else 1.0
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(found.values["output_rate"] / (scale * watts))
+
+
+def _host_w(question: Question) -> float:
+    return float(device_power(question.device).host_w)
+
+
+def search(question: Question, full: bool = False) -> list[Pile]:
+    """Systems worked out: all of them, or but for those that a bound rules out.
+
+    First those without drafts. A round takes at least the step that carries one token a sequence, and yields
+    at most the tokens of the longest: plans of which even that would be no better than what was found are
+    left out, and of the rest systems whose own bound is no better.
+    """
+    q, asked = question, question.asked
+    plans = q.plans
+    if plans is None:
+        plans = system_plans(q.device, q.model, q.devices_max, q.engine, asked.types, asked.exclude)
+    on = resolved(q.device, q.model, plans, q.fidelity)
+    drafts = draft_lengths(q.model, asked.speculation, asked.exclude)
+    piles: list[Pile] = []
+    if not on:
+        return piles
+    first = None if "disaggregated" in asked.exclude else prefills(on, q.load)
+    bounded = not full and q.power in ("provisioned", "dashboard")
+    plain = states(on, q.load, drafts[:1], q.batches, q.fidelity)
+    _work_out(piles, plain, first, q, bounded)
+    rest = drafts[1:]
+    if not rest:
+        return piles
+    most = max(spec.tokens for spec in rest if spec is not None)
+    everyone = np.arange(len(on))
+    left = everyone
+    if bounded:
+        # the plans that are best without drafts show what the others have to pass
+        seeds = _best_plans(piles)
+        _work_out(piles, states(on, q.load, rest, q.batches, q.fidelity, seeds), first, q, True)
+        left = np.setdiff1d(_hopeful(plain, first, most, piles, q), seeds)
+    _work_out(piles, states(on, q.load, rest, q.batches, q.fidelity, left), first, q, bounded)
+    return piles
+
+
+def _best_plans(piles: Sequence[Pile]) -> NDArray[np.intp]:
+    """Plans of the systems that are not beaten yet."""
+    found: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
+    for pile in piles:
+        with np.errstate(invalid="ignore"):
+            worth = pile.found.values["output_rate"] / pile.found.values["provisioned_w"]
+        found.append(pile.of.plan[pile.found.state[pareto(pile.found.speed, worth)]])
+    return np.unique(np.concatenate(found))
+
+
+def _hopeful(
+    plain: tuple[States, States],
+    first: Prefill | None,
+    most: float,
+    piles: Sequence[Pile],
+    q: Question,
+) -> NDArray[np.intp]:
+    """Plans of which a state would pass what was found, if a round of `most` tokens took a step."""
+    have, output = _offers(piles, q), q.load.output_tokens
+    found: list[NDArray[np.intp]] = []
+    for of, ahead in zip(plain, (first, None), strict=True):
+        if not len(of) or (ahead is None and of is plain[0]):
+            continue
+        ideal = States(
+            of.on, of.drafts, of.plan, of.draft, of.terms | {"tokens": np.full(len(of), most)}
+        )
+        speed = 1.0 / (of.terms["round_s"] / most + of.terms.get("interference_s", 0.0))
+        bound = upper_bound(ideal, ahead, output)
+        hopeful = worth_trying(bound, speed, have) if len(have[0]) else np.ones(len(of), dtype=bool)
+        found.append(of.plan[hopeful])
+    return np.unique(np.concatenate([np.empty(0, dtype=np.intp), *found]))
+
+
+def _work_out(
+    piles: list[Pile],
+    kinds: tuple[States, States],
+    first: Prefill | None,
+    q: Question,
+    bounded: bool,
+) -> None:
+    """Add the systems of some states."""
+    alone, shared = kinds
+    link, output, devices = _link(q.device), q.load.output_tokens, q.asked.devices
+    if "both" not in q.asked.exclude and len(shared):
+        found = combined(shared, None, np.arange(len(shared)), link, output, devices)
+        piles.append(Pile(shared, None, found))
+    if first is None or not len(first) or not len(alone) or q.device.link is None:
+        return
+    rows = np.arange(len(alone))
+    if bounded:
+        bound = upper_bound(alone, first, output)
+        speed = alone.terms["tokens"] / alone.terms["round_s"]
+        seeds = pareto(speed, bound)
+        piles.append(Pile(alone, first, combined(alone, first, seeds, link, output, devices)))
+        have = _offers(piles, q)
+        rest = worth_trying(bound, speed, have) if len(have[0]) else np.ones(len(alone), dtype=bool)
+        rest[seeds] = False
+        rows = np.flatnonzero(rest)
+    piles.append(Pile(alone, first, combined(alone, first, rows, link, output, devices)))
+
+
+def _offers(piles: Sequence[Pile], q: Question) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Speed and worth of what keeps to the constraints."""
+    speeds, worths = [np.empty(0)], [np.empty(0)]
+    for pile in piles:
+        good = kept(pile.found, q.asked)
+        speeds.append(pile.found.speed[good])
+        worths.append(_worth(pile.found, q)[good])
+    return np.concatenate(speeds), np.concatenate(worths)
+
+
+def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
+    """The table of `frontier` over systems; `full` works out those too that a bound rules out."""
+    xarray = require("xarray", extra="analysis")
+    q = question
+    piles = search(q, full)
+    speed = np.concatenate([np.empty(0), *(p.found.speed for p in piles)])
+    worth = np.concatenate([np.empty(0), *(_worth(p.found, q) for p in piles)])
+    good = np.concatenate([np.empty(0, dtype=bool), *(kept(p.found, q.asked) for p in piles)])
+    chosen = pareto(speed, np.where(good, worth, np.nan))
+    owner = np.concatenate(
+        [np.empty(0, int), *(np.full(len(p.found), i) for i, p in enumerate(piles))]
+    )
+    starts = np.cumsum([0, *(len(p.found) for p in piles)])
+    rows = [_row(q, piles[owner[c]], int(c - starts[owner[c]])) for c in chosen]
+    binds = binding(piles_values(piles), q.asked, speed, worth, chosen)
+    names = [*UNITS, *SYSTEM_UNITS, *_OWN]
+    data: dict[str, Any] = {
+        name: ("point", np.array([row[name] for row in rows] if rows else [])) for name in names
+    }
+    data["binds"] = ("point", np.array(binds if rows else [], dtype=str))
+    reason = ""
+    if not rows:
+        reason = (
+            nearest_miss(piles_values(piles), q.asked) if piles else "no layout runs on the device"
+        )
+    table: xr.Dataset = xarray.Dataset(data, attrs=_attributes(q, rows, len(speed), reason))
+    for name, (units, said) in (UNITS | SYSTEM_UNITS).items():
+        table[name].attrs.update(units=units, long_name=said.replace("replica", "system"))
+    return table
+
+
+_OWN = (
+    "system",
+    "plan",
+    "prefill_plan",
+    "replicas",
+    "prefill_replicas",
+    "drafts",
+    "concurrency",
+    "engine",
+    "reason",
+)
+
+
+def piles_values(piles: Sequence[Pile]) -> dict[str, NDArray[np.float64]]:
+    """What the kernel gave of all systems."""
+    names = piles[0].found.values if piles else ()
+    return {n: np.concatenate([p.found.values[n] for p in piles]) for n in names}
+
+
+def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
+    """A point: the variables of `curve`, and what the system is."""
+    found, of, first = pile.found, pile.of, pile.first
+    state = found.state[at]
+    last = of.on[of.plan[state]]
+    values = {name: np.asarray(column[at]) for name, column in found.values.items()}
+    on = {"both": last}
+    if first is not None:
+        on = {"prefill": first.on[found.prefill[at]], "decode": last}
+    batch = np.asarray(of.terms["batch"][state])
+    n = found.replicas[at]
+    systems = max(
+        float(np.round(values["prefill_replicas"] / max(values["prefill_replicas"], 1.0))), 1.0
+    )
+    row = quantities(
+        values, on, q.load, q.power, q.pue, batch * n * systems, np.asarray(0.0), batch
+    )
+    out = {name: float(np.ravel(value)[0]) for name, value in row.items()}
+    spec = of.drafts[of.draft[state]]
+    decode = f"{n:.0f}x {last.plan.label()}"
+    parts = [decode]
+    if first is not None:
+        ahead = on["prefill"].plan.label()
+        parts = [f"prefill {values['prefill_replicas']:.0f}x {ahead}", f"decode {decode}"]
+    if spec is not None:
+        parts.append(spec.label())
+    short = _SHORT[int(values["short_of"])]
+    idle = f"; {values['idle_devices']:.0f} devices idle" if values["idle_devices"] else ""
+    load = f"; prefill busy {values['prefill_load']:.0%}" if first is not None else ""
+    return out | {
+        "system": ", ".join(parts), "plan": last.plan.label(),
+        "prefill_plan": "" if first is None else on["prefill"].plan.label(),
+        "replicas": float(n), "prefill_replicas": float(values["prefill_replicas"]),
+        "drafts": 0 if spec is None else spec.length, "concurrency": float(values["concurrency"]),
+        "engine": last.plan.engine, "fits": True,
+        "reason": f"{batch:.0f} sequences a replica; rate set by {short}{load}{idle}",
+    }  # fmt: skip
+
+
+def _attributes(q: Question, rows: list[dict[str, Any]], tried: int, reason: str) -> dict[str, Any]:
+    return {
+        "device": q.device.name, "vendor": q.device.vendor, "family": q.device.family,
+        "model": q.model.name, "input_tokens": q.load.input_tokens,
+        "output_tokens": q.load.output_tokens, "power": q.power, "engine": q.engine,
+        "fidelity": q.fidelity if isinstance(q.fidelity, str) else q.fidelity.name,
+        "systems_tried": tried, "reason": reason, **q.asked.said(),
+        "load": "closed loop: requests in flight are constant; times are means",
+    }  # fmt: skip

@@ -1,0 +1,156 @@
+"""The frontier over systems: a pruned search is the full one, constraints are kept and named, points are systems."""
+
+import time
+
+import numpy as np
+import pytest
+
+import tokenroof as tr
+from tokenroof.inference.door import as_device, as_model
+from tokenroof.serving import Pool, Speculation, System, curve, frontier
+from tokenroof.serving.loads import as_load
+from tokenroof.serving.search.constraints import asked
+from tokenroof.serving.search.table import Question, frontier_of_systems
+
+FEW = np.unique(np.round(np.geomspace(1, 4096, 24)))
+GPU, MOE, DENSE = "H200-SXM", "DeepSeek-R1", "Llama-3.1-70B"
+
+
+def find(device=GPU, model=DENSE, **given):
+    return frontier(device, model, concurrency=FEW, systems=True, **({"devices_max": 8} | given))
+
+
+def _question(device, model, devices_max, engine="trtllm", **constraints):
+    return Question(
+        as_device(device), as_model(model), None, as_load(2048, 512), devices_max, FEW, "calibrated",
+        engine, "provisioned", 1.2, asked(constraints),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "device, model, most, given",
+    [
+        ("GB200-NVL72", MOE, 16, {}), (GPU, DENSE, 8, {"ttft_max": 0.5}), (GPU, MOE, 16, {"tpot_max": 0.02}),
+        (GPU, "Llama-3.1-8B", 8, {"devices": 27, "speculation": Speculation("Llama-3.2-1B", 3, 0.7)}),
+        ("B200-SXM", "gpt-oss-120b", 8, {"power_w": 60_000.0}),
+    ],
+)  # fmt: skip
+def test_a_pruned_search_is_the_full_one(device, model, most, given):
+    question = _question(device, model, most, **given)
+    pruned, full = frontier_of_systems(question), frontier_of_systems(question, full=True)
+    assert pruned.attrs["systems_tried"] < full.attrs["systems_tried"] and full.sizes["point"] > 5
+    for name in ("interactivity", "output_tokens_per_s_per_mw", "concurrency"):
+        np.testing.assert_array_equal(pruned[name], full[name], err_msg=name)
+
+
+def test_over_systems_no_worse_than_over_plans():
+    """Whatever a replica reaches, some system does, but for the grid of batches."""
+    plans = frontier(GPU, DENSE, devices_max=8, concurrency=FEW)
+    systems = find()
+    speed, worth = systems.interactivity.values, systems.output_tokens_per_s_per_mw.values
+    assert (np.diff(speed) > 0).all() and (np.diff(worth) < 0).all()
+    for x, y in zip(
+        plans.interactivity.values, plans.output_tokens_per_s_per_mw.values, strict=True
+    ):
+        assert (worth[speed >= x * (1 - 1e-9)] >= y * (1 - 1e-9)).any()
+
+
+def test_a_point_is_the_curve_of_its_system():
+    """Put together by hand, the same system answers the same at the same requests in flight."""
+    plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
+    one = frontier(
+        GPU, DENSE, [plan], 20_000, 500, concurrency=[16], systems=True, exclude=["both"]
+    )
+    at = one.isel(point=0)
+    n, m = int(at.prefill_replicas), int(at.replicas)
+    system = System(prefill=Pool(GPU, plan, n), decode=Pool(GPU, plan, m))
+    by_hand = curve(system.replace(link_bandwidth=tr.device(GPU).node_link_bandwidth), DENSE,
+                    input_tokens=20_000, output_tokens=500, concurrency=[float(at.concurrency)])  # fmt: skip
+    for name in ("tpot_s", "output_throughput", "devices", "provisioned_watts", "prefill_load"):
+        assert float(by_hand[name].values[0]) == pytest.approx(float(at[name]), rel=2e-3), name
+    assert "prefill busy" in str(at.reason.values) and str(at.system.values).startswith(
+        f"prefill {n}x tp8"
+    )
+
+
+def test_constraints_are_kept_and_the_binding_ones_named():
+    free = find()
+    held = find(ttft_max=0.3, tpot_max=0.02)
+    assert (held.ttft_s <= 0.3).all() and (held.tpot_s <= 0.02).all()
+    words = {word for text in held.binds.values for word in text.split(", ") if word}
+    assert words and words <= {"ttft_max", "tpot_max"} and set(free.binds.values) == {""}
+    assert held.attrs["ttft_max"] == 0.3 and held.attrs["tpot_max"] == 0.02
+    # what binds keeps a better one away: without it there is one as fast that yields more
+    first = held.isel(point=0)
+    assert first.binds and (free.output_tokens_per_s_per_mw[free.interactivity >= first.interactivity]
+                            > first.output_tokens_per_s_per_mw).any()  # fmt: skip
+    cheap = find(power_w=8_000.0)
+    assert (cheap.provisioned_watts <= 8_000.0).all() and cheap.attrs["power_w"] == 8_000.0
+
+
+def test_a_fixed_number_of_devices():
+    held = find(devices=13)
+    assert (held.devices == 13).all() and (held.idle_devices > 0).any()
+    assert any("devices idle" in text for text in held.reason.values)
+    assert float(held.per_device.max()) <= float(find().per_device.max())
+
+
+def test_types_and_what_is_left_out():
+    wide = find(types=["bf16"])
+    assert all("bf16 kv" in text for text in wide.plan.values)
+    assert float(wide.output_tokens_per_s_per_mw.max()) < float(
+        find().output_tokens_per_s_per_mw.max()
+    )
+    assert set(find(exclude=["disaggregated"]).prefill_plan.values) == {""}
+    assert "" not in set(find(exclude=["both"]).prefill_plan.values)
+    alone = find(model=MOE, devices_max=16, exclude=["speculation", "pp"], engine="trtllm")
+    drafted = find(model=MOE, devices_max=16, engine="trtllm")
+    assert set(alone.drafts.values) == {0} and drafted.drafts.max() >= 2
+    assert float(drafted.interactivity.max()) > 1.3 * float(alone.interactivity.max())
+    assert not any("pp" in text for text in alone.plan.values)
+    own = find(speculation={"method": "Llama-3.2-1B", "drafts": 4, "acceptance": 0.8})
+    assert 0 < own.drafts.max() <= 4 and own.interactivity.max() > find().interactivity.max()
+    assert set(find(engine="sglang").engine.values) == {"sglang"}
+
+
+def test_the_nearest_miss_is_named():
+    none = find(ttft_max=1e-6)
+    assert none.sizes["point"] == 0 and none.attrs["reason"].startswith(
+        "no system keeps to what was asked; ttft_max"
+    )
+    assert "nearest" in none.attrs["reason"]
+    both = find(ttft_max=1e-6, tpot_max=1e-6).attrs["reason"]
+    assert "ttft_max is 1e-06" in both and "tpot_max is 1e-06" in both
+    assert (
+        find(model=MOE, devices_max=16, devices=2)
+        .attrs["reason"]
+        .startswith("devices is 2, and no system")
+    )
+
+
+BAD = [
+    ({"exclude": ["dp", "drafts"]}, ValueError, "exclude has 'drafts'; allowed: disaggregated, both"),
+    ({"exclude": ["both", "disaggregated"]}, ValueError, "or nothing is left"),
+    ({"types": ["fp9"]}, ValueError, "fp9"),
+    ({"types": 8}, TypeError, "types is 8; allowed: a sequence of names"),
+    ({"devices": 0}, ValueError, "devices is 0; allowed: an integer from 1"),
+    ({"power_w": -1.0}, ValueError, "power_w is -1.0; allowed: a positive number"),
+    ({"ttft_max": 0.0}, ValueError, "ttft_max is 0.0"),
+    ({"speculation": "mtp"}, TypeError, "speculation is 'mtp'"),
+    ({"systems": 1}, TypeError, "systems is 1; allowed: True or False"),
+    ({"systems": False, "devices": 8}, ValueError, "devices is 8 without systems=True"),
+    ({"systems": False, "types": ["fp8"]}, ValueError, "types is .* without systems=True"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("given, kind, said", BAD, ids=[str(i) for i in range(len(BAD))])
+def test_bad_constraints_are_refused_by_name(given, kind, said):
+    with pytest.raises(kind, match=said):
+        frontier(GPU, DENSE, **({"systems": True} | given))
+
+
+def test_it_takes_seconds_of_a_processor_at_most():
+    frontier(GPU, DENSE, systems=True)
+    start = time.process_time()
+    frontier("GB200-NVL72", MOE, engine="trtllm", systems=True)
+    assert time.process_time() - start < 3.0  # under one on an idle core
