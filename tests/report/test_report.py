@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import os
 import shutil
 import signal
@@ -20,7 +21,8 @@ import pytest
 
 FILES = {
     "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv",
-    "frontier_measured.csv", "frontier_anchors.csv", "hashrate.csv", "same_meter.csv",
+    "frontier_measured.csv", "frontier_anchors.csv", "hashrate.csv", "same_meter.csv", "ladder.csv", "race.csv",
+    "tornado.csv", "cash_flow.csv",
 }  # fmt: skip
 FIGURES = ("roofline", "frontier", "hashrate", "meter")
 COMMAND = [sys.executable, "-m", "tokenroof.cli", "report", "--seconds", "0.1"]
@@ -296,6 +298,66 @@ def test_model_and_devices_can_be_chosen(browser: Any) -> None:
     assert script(browser, of + ".map((t) => t.meta.model))]") == [chosen]
     names = script(browser, "return document.getElementById('meter').data.map((t) => t.name)")
     assert [n for n in names if n.startswith("tokens of")] == [f"tokens of {chosen}"]
+
+
+ASKED = [
+    {"power": 50.0, "hashprice": 28.68, "use": 0.6, "tokens": 0.75},
+    {"power": 17.3, "hashprice": 61.5, "use": 0.95, "tokens": 0.08},
+    {"power": 180.0, "hashprice": 12.0, "use": 0.11, "tokens": 7.5},
+]
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_the_page_computes_the_librarys_ladder(browser: Any, asked: dict[str, float]) -> None:
+    """The script of the page and `same_meter` differ by roundings of their sums alone."""
+    from tokenroof import economics as ec
+    from tokenroof.report.money import money
+
+    plans = []
+    for rung in money().ladder.rungs:
+        changed = {
+            "hashes": {"income.hashprice": asked["hashprice"]}, "gpu_hours": {"income.rented_share": asked["use"]},
+            "tokens": {"income.sold_share": asked["use"], "income.price_per_mtok": asked["tokens"]},
+        }.get(rung.factory.scenario.income.kind, {})  # fmt: skip
+        plans.append(rung.factory.scenario.with_values(changed))
+    want = ec.same_meter(plans, power_mw=1.0, price_per_mwh=asked["power"])
+    got = script(
+        browser,
+        f"return tokenroofLadder.at({json.dumps(asked)}).map((r) => [r.name, r.revenue, r.margin, r.npv,"
+        " isFinite(r.breakEven) ? r.breakEven : null, r.capex, r.months])",
+    )
+    for row, rung in zip(got, want.rungs, strict=True):
+        even = None if math.isinf(rung.break_even_power) else rung.break_even_power
+        size = rung.capex_per_mw + abs(rung.npv_per_mw) + 1e6
+        assert row[0] == rung.name and row[6] == rung.months_to_revenue
+        assert row[1:3] == pytest.approx(
+            [rung.revenue_per_mwh, rung.margin_per_mwh], rel=1e-9, abs=1e-9
+        )
+        assert row[3] == pytest.approx(rung.npv_per_mw, abs=1e-9 * size)
+        assert row[4] == (None if even is None else pytest.approx(even, rel=1e-9))
+        assert row[5] == pytest.approx(rung.capex_per_mw, rel=1e-12)
+
+
+def test_a_slider_moves_table_and_figure(browser: Any) -> None:
+    look = (
+        "return [document.querySelectorAll('#ladder-table tr')[1].innerText,"
+        " document.getElementById('ladder').data[0].x.slice(), document.getElementById('ladder').layout.shapes[0].x0]"
+    )
+    text, x, line = script(browser, look)
+    move = (
+        "const s = document.querySelector('[data-ask={0}]'); s.value = {1};"
+        " s.dispatchEvent(new Event('input', {{bubbles: true}}));"
+    )
+    script(
+        browser,
+        move.format("hashprice", 100)
+        + move.format("power", 80).replace("const s", "const t").replace(" s.", " t."),
+    )
+    after, moved, at = script(browser, look)
+    assert after != text and moved[0] == pytest.approx(x[0] * 100 / 28.68) and moved[2:] == x[2:]
+    assert line == 50 and at == 80
+    script(browser, "document.querySelector('[data-ask-reset]').click()")
+    assert script(browser, look) == [text, x, line]
 
 
 def test_page_does_not_scroll_sideways(browser: Any) -> None:

@@ -1,4 +1,4 @@
-"""Figures, as `plotly.graph_objects.Figure`: rooflines, frontiers, hashrates, mining, the same meter.
+"""Figures, as `plotly.graph_objects.Figure`: rooflines, frontiers, hashrates, mining, the same meter, money.
 
 Colours are Okabe and Ito's, which colour-blind people can tell apart: one per vendor and
 generation, the same in every figure; within one, lines differ by dash and points by symbol.
@@ -11,14 +11,15 @@ from tokenroof.plot.hashrate import hashrate
 from tokenroof.plot.interconnect import interconnect
 from tokenroof.plot.meter import same_meter
 from tokenroof.plot.mining import cost_curve, generations
+from tokenroof.plot.money import arms_race, cash_flow, ladder, tornado
 from tokenroof.plot.roofline import roofline
 from tokenroof.plot.style import colour
 from tokenroof.plot.timeline import timeline
 from tokenroof.plot.two_worlds import two_worlds
 
 __all__ = [
-    "colour", "cost_curve", "frontier", "generations", "hashrate", "interconnect", "roofline", "same_meter",
-    "timeline", "two_worlds",
+    "arms_race", "cash_flow", "colour", "cost_curve", "frontier", "generations", "hashrate",
+    "interconnect", "ladder", "roofline", "same_meter", "timeline", "tornado", "two_worlds",
 ]  # fmt: skip
 
 

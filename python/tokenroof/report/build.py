@@ -80,6 +80,7 @@ def build(
     from tokenroof import measure
     from tokenroof.report import data, measured, page
     from tokenroof.report.meter import meter
+    from tokenroof.report.money import money
 
     if not 0 < seconds < 600:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 600")
@@ -99,6 +100,9 @@ def build(
         rows, claims, used = meter(front_table, machine, drawn)
         ran, anchors = measured.held_against()
 
+        progress.step("money")
+        sums = money()
+
         progress.step("drawing")
         tables = {
             "roofline_roofs": roofs,
@@ -108,12 +112,13 @@ def build(
             "frontier_anchors": require("pandas", extra="report").DataFrame(anchors),
             "hashrate": page.with_machine(miners, here_miner),
             "same_meter": rows.drop(columns=["text", "mining"]),
+            **sums.tables(require("pandas", extra="report")),
         }
         contents = page.Contents(
             machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
             miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
             provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
-            started=start, own=[d.name for d in own],
+            started=start, money=sums, own=[d.name for d in own],
         )  # fmt: skip
         text = page.render(contents=contents)
         progress.step("writing")

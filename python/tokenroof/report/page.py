@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof import _core, catalogue, plot
 from tokenroof.build import build_config
 from tokenroof.report import data, measured
+from tokenroof.report.money import GPU, GPU_PRICE, MODEL, Money, question
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 
@@ -76,6 +78,8 @@ class Contents:
         Numbers of the catalogue by file and kind.
     files : dict of str
         File of each table.
+    money : Money
+        Of `tokenroof.report.money`.
     started : float
         When the evaluation began, by `time.perf_counter` [s].
     own : sequence of str
@@ -97,6 +101,7 @@ class Contents:
     provenance: pd.DataFrame
     files: dict[str, str]
     started: float
+    money: Money
     own: Sequence[str] = ()
 
 
@@ -125,6 +130,7 @@ def render(contents: Contents) -> str:
         ran=c.ran, inside=_inside(c.ran),
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
         ttft_max=data.TTFT_MAX, speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
+        **_of_money(c.money),
         **_of_fronts(c.fronts, c.own), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
         seconds=time.perf_counter() - c.started,
     )  # fmt: skip
@@ -145,6 +151,7 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     load = f"{data.INPUT_TOKENS / 1024:g}K/{data.OUTPUT_TOKENS / 1024:g}K"
     measured.add_runs(figures["frontier"], c.ran, load, models[0], data.SHOWN_FRONTS)
+    figures |= c.money.figures()
     rows = c.rows
     shown = rows[
         (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
@@ -157,6 +164,21 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             part, electricity=c.used["electricity"].value * 1000, claims=c.claims
         )
     return figures
+
+
+def _of_money(found: Money) -> dict[str, Any]:
+    """What the page says of the ladder and of the race, and asks of them."""
+    asked = question(found.ladder)
+    halving = {}
+    for name, race in (("miners", found.miners), ("inference", found.inference)):
+        years, low, high = race.halving_years()
+        halving[name] = f"{years:.2g} ({low:.2g} to {high:.2g})"
+    return {
+        "question": asked, "question_json": json.dumps(asked).replace("</", "<\\/"),
+        "ladder_js": (Path(__file__).parent / "ladder.js").read_text(encoding="utf-8"),
+        "halving": halving, "lives": found.lives(), "gpu_price": GPU_PRICE,
+        "token_model": MODEL, "token_gpu": GPU,
+    }  # fmt: skip
 
 
 def _inside(ran: Sequence[dict[str, Any]]) -> dict[str, int]:
