@@ -209,6 +209,8 @@ CASES = {
                         {**one("tokens_per_s_per_mw", 2e6), **one("price_per_mtok", 1.0)}, ()),
     "token_quotes": ({"model": "gpt-oss-120b"}, one("model", "Kimi-K2"), ()),
     "crf": ({"rate": 0.1, "years": 5.0}, {**one("rate", 0.2), **one("years", 4.0)}, ()),
+    "wacc": ({"equity_rate": 0.15, "debt_rate": 0.08, "debt_share": 0.5},
+             {**one("equity_rate", 0.2), **one("debt_rate", 0.1), **one("debt_share", 0.2), **one("tax_rate", 0.2)}, ()),
     "npv": ({"rate": 0.1, "flows": [-1.0, 2.0]}, {**one("rate", 0.2), **one("flows", [-1.0, 1.0])}, ()),
     "irr": ({"flows": [-1.0, 2.0]}, one("flows", [-1.0, 1.5]), ()),
     "payback": ({"capex": 1.0, "net_per_year": 2.0}, {**one("capex", 2.0), **one("net_per_year", 1.0)}, ()),

@@ -164,7 +164,7 @@ def test_a_loan_at_the_discount_rate_changes_nothing_without_tax():
 values = st.fixed_dictionaries({
     "shell.residual_share": st.floats(0, 1), "computers.residual_share": st.floats(0, 1),
     "computers.life_years": st.integers(1, 9), "finance.years": st.integers(1, 15),
-    "finance.depreciation": st.sampled_from(["straight", "macrs5"]), "computers.price_growth": st.floats(-0.3, 0.3),
+    "finance.depreciation": st.sampled_from(["straight", "macrs3", "macrs5", "macrs7", "bonus"]), "computers.price_growth": st.floats(-0.3, 0.3),
     "shell.build_years": st.integers(1, 4), "finance.tax_rate": st.floats(0, 0.5),
     "finance.loan_to_cost": st.floats(0, 1), "finance.loan_years": st.integers(1, 20),
 })  # fmt: skip
@@ -240,7 +240,8 @@ BIASED = {  # keys that count only beside others
     "shell.life_years": ({}, 20), "shell.residual_share": ({}, 0.3), "computers.residual_share": ({}, 0.3),
     "shell.build_years": ({}, 2), "shell.delay_years": ({}, 1), "computers.life_years": ({}, 4),
     "site.pue": ({}, 1.5), "site.availability": ({}, 0.9), "income.kind": ({}, "nothing"),
-    "income.sold_share": ({}, 0.5), "income.licence_fee": ({}, 0.1), "income.price_course": ({}, ((2, 1.5),)), "income.software": ({}, [[2, 1.1]]),
+    "income.sold_share": ({}, 0.5), "income.licence_fee": ({}, 0.1), "income.price_course": ({}, ((2, 1.5),)),
+    "computers.phases": ({}, ((1, 0.5), (2, 1.0))), "income.software": ({}, [[2, 1.1]]),
     "income.tenant_pays_power": ({}, False), "income.prepaid_share": ({}, 0.2), "income.rented_share": ({}, 0.5),
     "income.joules_per_terahash": ({}, 30.0),
 }  # fmt: skip

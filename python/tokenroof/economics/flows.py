@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.economics.returns import roots
-from tokenroof.support.arguments import finite_number, real_numbers, shown
+from tokenroof.support.arguments import finite_number, real_numbers, share, shown
 from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
@@ -172,3 +172,35 @@ def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
     if spent.size != sold.size:
         raise ValueError("costs and output differ in length; allowed: one number per year each")
     return npv(rate, spent) / made
+
+
+def wacc(equity_rate: float, debt_rate: float, debt_share: float, tax_rate: float = 0.0) -> float:
+    """Weighted average cost of capital, after tax [1/year].
+
+    Parameters
+    ----------
+    equity_rate, debt_rate : float
+        What owners ask for, and the coupon [1/year].
+    debt_share : float
+        Part of the capital that is borrowed, from 0 to 1 [1].
+    tax_rate : float
+        Against which interest counts, from 0 to 1 [1].
+
+    Returns
+    -------
+    float
+        As `finance.discount_rate` of a scenario takes it for the cash before debt.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For a number out of its range.
+
+    Examples
+    --------
+    >>> round(wacc(0.15, 0.0775, 0.8, 0.21), 5)
+    0.07898
+    """
+    part, taxed = share("debt_share", debt_share, zero=True), share("tax_rate", tax_rate, zero=True)
+    own, lent = finite_number("equity_rate", equity_rate), finite_number("debt_rate", debt_rate)
+    return own * (1.0 - part) + lent * (1.0 - taxed) * part

@@ -129,9 +129,16 @@ def cash_flow(scenario: Scenario) -> CashFlow:
     return CashFlow(np.arange(n), **columns)
 
 
-def _purchases(scenario: Scenario, start: int) -> range:
-    """Years in which computers are paid."""
-    return range(start - 1, start - 1 + scenario.finance.years, scenario.computers.life_years)
+def _purchases(scenario: Scenario, start: int) -> list[tuple[int, float]]:
+    """Years in which computers are paid, and the part of the power that they fill."""
+    end, before, found = start - 1 + scenario.finance.years, 0.0, []
+    for since, part in scenario.computers.phases or ((1, 1.0),):
+        first = start - 2 + since
+        found += [
+            (year, part - before) for year in range(first, end, scenario.computers.life_years)
+        ]
+        before = part
+    return found
 
 
 def _worth(cost: float, age: int, life: int, residual: float) -> float:
@@ -150,10 +157,9 @@ def _capital(scenario: Scenario, start: int, columns: dict[str, Array]) -> None:
     _write_off(
         columns, start, end, np.full(scenario.finance.years, (cost - kept) / scenario.finance.years)
     )
-    for year in _purchases(scenario, start):
-        price = (
-            computers.capex_per_it_mw * mw * (1.0 + computers.price_growth) ** (year - start + 1)
-        )
+    for year, part in _purchases(scenario, start):
+        grown = (1.0 + computers.price_growth) ** (year - start + 1)
+        price = part * computers.capex_per_it_mw * mw * grown
         columns["computer_capex"][year] += price
         sold = min(year + computers.life_years, end)
         kept = _worth(price, sold - year, computers.life_years, computers.residual_share)
@@ -181,14 +187,15 @@ def _performance(scenario: Scenario, start: int, columns: dict[str, Array]) -> A
     """What a MW of computers makes in each year, over what the first ones make [1]."""
     made = np.zeros_like(columns["revenue"])
     growth = 1.0 + scenario.computers.performance_growth
-    for year in _purchases(scenario, start):
-        made[year + 1 : year + 1 + scenario.computers.life_years] = growth ** (year - start + 1)
+    for year, part in _purchases(scenario, start):
+        until = year + 1 + scenario.computers.life_years
+        made[year + 1 : until] += part * growth ** (year - start + 1)
     return made * _steps(scenario.income.software, start, made.size)
 
 
-def _steps(rows: tuple[tuple[int, float], ...], start: int, size: int) -> Array:
+def _steps(rows: tuple[tuple[int, float], ...], start: int, size: int, first: float = 1.0) -> Array:
     """Factor of each year, of rows of a year of operation and what counts from it on [1]."""
-    found = np.ones(size)
+    found = np.full(size, first)
     for since, factor in rows:
         found[start - 1 + since :] = factor
     return found
@@ -197,17 +204,19 @@ def _steps(rows: tuple[tuple[int, float], ...], start: int, size: int) -> Array:
 def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, Array]) -> None:
     site, income, mw = scenario.site, scenario.income, scenario.it_mw
     leased, course = income.kind == "lease", _steps(income.price_course, start, made.size)
+    phases = scenario.computers.phases
+    filled = _steps(phases, start, made.size, 0.0 if phases else 1.0)
     for year in range(start, made.size):
         k = year - start
         price = site.price_per_mwh * (1.0 + site.price_growth) ** k
         hours = hours_of(site, price)
         up = _HOURS * site.availability
-        energy = site.power_mw * up
+        energy = site.power_mw * up * filled[year]
         columns["energy_mwh"][year] = energy * hours.taken
-        bill = energy * hours.paid + _demand(scenario, k)
+        bill = energy * hours.paid + filled[year] * _demand(scenario, k)
         columns["power"][year] = 0.0 if leased and income.tenant_pays_power else bill
         columns["curtailment"][year] = energy * hours.curtailed * site.curtailment_income
-        of_mw, quantity = _sales(scenario, made[year], hours.run)
+        of_mw, quantity = _sales(scenario, made[year], hours.run, filled[year])
         factor = course[year] * (1.0 + income.price_growth) ** k
         columns["output"][year] = mw * quantity
         columns["revenue"][year] = mw * of_mw * factor
@@ -217,9 +226,9 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
         columns["revenue"][start - 1] += early
     columns["licence"] += income.licence_fee * columns["revenue"]
     kept_up = (1.0 + scenario.finance.inflation) ** np.arange(made.size - start)
-    yearly = scenario.shell.om_share * scenario.shell.capex_per_it_mw
-    yearly += scenario.computers.om_share * scenario.computers.capex_per_it_mw
-    columns["operation"][start:] = mw * yearly * kept_up
+    of_shell = scenario.shell.om_share * scenario.shell.capex_per_it_mw
+    of_computers = scenario.computers.om_share * scenario.computers.capex_per_it_mw
+    columns["operation"][start:] = mw * (of_shell + of_computers * filled[start:]) * kept_up
 
 
 def _demand(scenario: Scenario, k: int) -> float:
@@ -228,21 +237,21 @@ def _demand(scenario: Scenario, k: int) -> float:
     return 12.0 * 1000.0 * site.power_mw * site.demand_charge * (1.0 + site.price_growth) ** k
 
 
-def _sales(scenario: Scenario, made: float, run: float) -> tuple[float, float]:
+def _sales(scenario: Scenario, made: float, run: float, filled: float) -> tuple[float, float]:
     """Revenue at the first year's price [$/MW], and quantity, of a year and a MW of computers."""
     income, up = scenario.income, scenario.site.availability
     if income.kind == "tokens":
         mtok = income.tokens_per_s_per_mw * _MTOK * income.sold_share * made * run * up
         return mtok * income.price_per_mtok, mtok
     if income.kind == "lease":  # take or pay: idle hours are the tenant's
-        return income.lease_per_mw_year, 1.0
+        return income.lease_per_mw_year * filled, filled
     if income.kind == "gpu_hours":
         rented = 1e6 / income.gpu_watts * _HOURS * income.rented_share * made * run * up
         return rented * income.price_per_gpu_hour, rented
     if income.kind == "hashes":
         phs_days = 1e6 / income.joules_per_terahash / 1e3 * 365.0 * made * run * up
         return phs_days * income.hashprice, phs_days
-    return 0.0, scenario.site.pue * _HOURS * run * up  # MWh at the meter
+    return 0.0, scenario.site.pue * _HOURS * run * up * filled  # MWh at the meter
 
 
 def _debt_and_tax(scenario: Scenario, start: int, columns: dict[str, Array]) -> None:

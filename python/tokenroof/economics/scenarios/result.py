@@ -121,6 +121,12 @@ class Factory:
         return self._levelized(self.flow.energy_mwh)
 
     @property
+    def levelized_cost_per_terahash(self) -> float:
+        """The same of a terahash [$/TH]; NaN where no hashes are sold."""
+        sold = self.scenario.income.kind == "hashes"
+        return self.levelized_cost / 86.4e6 if sold else float("nan")  # TH of a PH/s in a day
+
+    @property
     def levelized_revenue(self) -> float:
         """Present value of the revenue over that of the output [$ per `unit`]."""
         rate = self.scenario.finance.discount_rate

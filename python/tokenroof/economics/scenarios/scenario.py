@@ -61,6 +61,16 @@ class Scenario:
                 f"finance.years is {self.finance.years}; allowed: at most shell.life_years, which is "
                 f"{self.shell.life_years}"
             )
+        parts = [part for _, part in self.computers.phases]
+        if parts != sorted(parts):
+            raise ValueError(
+                f"computers.phases is {self.computers.phases!r}; allowed: parts that do not fall"
+            )
+        late = [year for year, _ in self.computers.phases if year > self.finance.years]
+        if late:
+            raise ValueError(
+                f"computers.phases has year {late[0]}; allowed: at most finance.years, {self.finance.years}"
+            )
         self._refuse_other_kinds()
 
     def _refuse_other_kinds(self) -> None:

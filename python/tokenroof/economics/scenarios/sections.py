@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof.economics.scenarios.keys import HIGHEST, check_section, key
+from tokenroof.economics.scenarios.schedules import METHODS
 
 __all__ = ["KINDS", "SECTIONS", "Computers", "Finance", "Income", "Power", "Shell"]
 
@@ -132,6 +133,10 @@ class Computers(_Section):
     performance_growth: float = key(
         "Yearly rise of what a MW of new ones makes", "1/year", 0.0, -1.0, 10.0, above=True
     )
+    phases: tuple[tuple[int, float], ...] = key(
+        "Years of operation from which so much of the power for them is filled, parts that rise; empty: all",
+        "1", (), 0.0, 1.0, kind="steps", above=True,
+    )  # fmt: skip
     om_share: float = key("Operation and maintenance of a year, over their cost", "1/year", 0.0)
     residual_share: float = key(
         "What they are worth at the end of their life, over their cost", "1", 0.0, 0.0, 1.0
@@ -202,7 +207,7 @@ class Finance(_Section):
     )
     tax_rate: float = key("Tax on income; losses are carried forward", "1", 0.0, 0.0, 1.0)
     depreciation: str = key("How computers are written off for tax", "1", "straight", kind="choice",
-                            choices=("straight", "macrs5"))  # fmt: skip
+                            choices=METHODS)  # fmt: skip
     loan_to_cost: float = key("Part of the first capital that is borrowed", "1", 0.0, 0.0, 1.0)
     coupon: float = key("Yearly interest of the loan", "1/year", 0.0775, 0.0, **_LOAN)
     loan_years: int = key("Years of operation over which it is repaid in equal payments", "year", 7, 1, 100,
