@@ -99,21 +99,16 @@ def build(
         miners, here_miner = data.miners(machine)
         rows, claims, used = meter(front_table, machine, drawn)
         ran, anchors = measured.held_against()
-
         progress.step("money")
-        sums = money()
+        sums, frames = money(), require("pandas", extra="report")
 
         progress.step("drawing")
         tables = {
-            "roofline_roofs": roofs,
-            "roofline_points": points,
-            "frontier": front_table,
-            "frontier_measured": require("pandas", extra="report").DataFrame(ran),
-            "frontier_anchors": require("pandas", extra="report").DataFrame(anchors),
+            "roofline_roofs": roofs, "roofline_points": points, "frontier": front_table,
+            "frontier_measured": frames.DataFrame(ran), "frontier_anchors": frames.DataFrame(anchors),
             "hashrate": page.with_machine(miners, here_miner),
-            "same_meter": rows.drop(columns=["text", "mining"]),
-            **sums.tables(require("pandas", extra="report")),
-        }
+            "same_meter": rows.drop(columns=["text", "mining"]), **sums.tables(frames),
+        }  # fmt: skip
         contents = page.Contents(
             machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
             miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
