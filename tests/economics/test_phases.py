@@ -84,6 +84,26 @@ def test_cost_of_a_terahash():
     assert np.isnan(ec.factory(BASE).levelized_cost_per_terahash)
 
 
+def test_a_tenant_may_stop_paying_and_a_third_party_stand_in():
+    """A tenth of the tenants leaves each year: 1, 0.9, 0.81 of the rent, and half of what is missing."""
+    plan = {"income.kind": "lease", "income.lease_per_mw_year": 1e6, "finance.years": 3, "site.pue": 1.0,
+            "site.power_mw": 1.0}  # fmt: skip
+    alone = ec.factory(plan | {"income.tenant_default": 0.1}).flow.revenue
+    assert alone.tolist() == pytest.approx([0, 1e6, 0.9e6, 0.81e6])
+    held = ec.factory(
+        plan | {"income.tenant_default": 0.1, "income.backstop_share": 0.5}
+    ).flow.revenue
+    assert held.tolist() == pytest.approx([0, 1e6, 0.95e6, 0.905e6])
+    sure = ec.factory(plan | {"income.tenant_default": 0.1, "income.backstop_share": 1.0})
+    assert sure.npv == pytest.approx(ec.factory(plan).npv)
+    terms = ec.lease_shell("TeraWulf-Fluidstack Lake Mariner")
+    assert terms.income.backstop_share == pytest.approx(1.8 / 3.7)
+    assert ec.lease_shell("Hut 8 River Bend").income.backstop_share == 0.0
+    risky = terms.with_values({"income.tenant_default": 0.05})
+    bare = risky.with_values({"income.backstop_share": 0.0})
+    assert ec.factory(bare).npv < ec.factory(risky).npv < ec.factory(terms).npv
+
+
 def test_cost_of_capital():
     assert ec.wacc(0.15, 0.0775, 0.0, 0.3) == 0.15 and ec.wacc(
         0.15, 0.08, 1.0, 0.25

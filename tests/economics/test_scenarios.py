@@ -241,7 +241,8 @@ BIASED = {  # keys that count only beside others
     "shell.build_years": ({}, 2), "shell.delay_years": ({}, 1), "computers.life_years": ({}, 4),
     "site.pue": ({}, 1.5), "site.availability": ({}, 0.9), "income.kind": ({}, "nothing"),
     "income.sold_share": ({}, 0.5), "income.licence_fee": ({}, 0.1), "income.price_course": ({}, ((2, 1.5),)),
-    "computers.phases": ({}, ((1, 0.5), (2, 1.0))), "income.software": ({}, [[2, 1.1]]),
+    "computers.phases": ({}, ((1, 0.5), (2, 1.0))), "income.tenant_default": ({}, 0.1),
+    "income.backstop_share": ({"income.tenant_default": 0.1}, 0.5), "income.software": ({}, [[2, 1.1]]),
     "income.tenant_pays_power": ({}, False), "income.prepaid_share": ({}, 0.2), "income.rented_share": ({}, 0.5),
     "income.joules_per_terahash": ({}, 30.0),
 }  # fmt: skip

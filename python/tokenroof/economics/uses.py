@@ -79,8 +79,9 @@ def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
     Parameters
     ----------
     contract : str or Deal
-        Of `catalogue.deals`: rent, years, escalator, prepaid part and loan where they are published; the mean
-        of the shell's costs that the landlord names.
+        Of `catalogue.deals`: rent, years, escalator, prepaid part and backstop where they are published; the
+        mean of the shell's costs that the landlord names. The backstop counts once the tenant may default:
+        `income.tenant_default`.
 
     Returns
     -------
@@ -108,6 +109,8 @@ def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
     }  # fmt: skip
     if terms.utility_mw is not None:
         values["site.pue"] = terms.utility_mw / terms.mw
+    if terms.backstop is not None:
+        values["income.backstop_share"] = min(1.0, terms.backstop / terms.revenue)
     if terms.capex_per_mw is not None:
         values["shell.capex_per_it_mw"] = float(np.mean(terms.capex_per_mw))
     return _named(f"lease as {terms.name}", values)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.economics.scenarios.scenario import Scenario
-    from tokenroof.economics.scenarios.sections import Power
+    from tokenroof.economics.scenarios.sections import Income, Power
 
     Array = NDArray[np.float64]
 
@@ -219,7 +219,7 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
         of_mw, quantity = _sales(scenario, made[year], hours.run, filled[year])
         factor = course[year] * (1.0 + income.price_growth) ** k
         columns["output"][year] = mw * quantity
-        columns["revenue"][year] = mw * of_mw * factor
+        columns["revenue"][year] = mw * of_mw * factor * _paid(income, k)
     if leased:  # the first year's rent moves, it does not grow
         early = income.prepaid_share * columns["revenue"][start]
         columns["revenue"][start] -= early
@@ -229,6 +229,12 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
     of_shell = scenario.shell.om_share * scenario.shell.capex_per_it_mw
     of_computers = scenario.computers.om_share * scenario.computers.capex_per_it_mw
     columns["operation"][start:] = mw * (of_shell + of_computers * filled[start:]) * kept_up
+
+
+def _paid(income: Income, k: int) -> float:
+    """Expected part of the rent that is paid, so many years after the first [1]."""
+    pays = (1.0 - income.tenant_default) ** k
+    return pays + (1.0 - pays) * income.backstop_share
 
 
 def _demand(scenario: Scenario, k: int) -> float:

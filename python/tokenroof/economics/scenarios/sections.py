@@ -170,6 +170,17 @@ class Income(_Section):
     prepaid_share: float = key(
         "Part of the first year's rent that comes a year before", "1", 0.0, 0.0, 1.0, of="lease"
     )
+    tenant_default: float = key(
+        "Chance by the year that the tenant stops paying for good",
+        "1/year",
+        0.0,
+        0.0,
+        1.0,
+        of="lease",
+    )
+    backstop_share: float = key(
+        "Part of the rent that a third party then pays", "1", 0.0, 0.0, 1.0, of="lease"
+    )
     gpu_watts: float = key(
         "Power of one GPU with its share of the rack", "W", 1000.0, above=True, of="gpu_hours"
     )
