@@ -32,8 +32,8 @@ class Errors:
     Attributes
     ----------
     mape, median, bias, band : float
-        Mean and median of |model/measured - 1|, median of model/measured - 1, and the four-in-five
-        quantile of |log(model/measured)| [1].
+        Mean and median of ``|model/measured - 1|``, median of ``model/measured - 1``, and the
+        four-in-five quantile of ``|log(model/measured)|`` [1].
     """
 
     mape: float

@@ -53,7 +53,7 @@ def double_spend_probability(
     Returns
     -------
     float or ndarray
-        [1], to a relative error of (32 + 8 |ln P| + 2 sqrt(confirmations)) 2^-53.
+        [1], to a relative error of ``(32 + 8 |ln P| + 2 sqrt(confirmations)) 2^-53``.
 
     Raises
     ------

@@ -1,0 +1,54 @@
+"""How pages are built: ``sphinx-build -W docs build/docs``; the reference is written from what is public."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import tokenroof as tr
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))
+
+from reference_pages import write_reference  # noqa: E402
+
+project = "tokenroof"
+author = "The tokenroof developers"
+version = release = tr.__version__
+extensions = [
+    "myst_parser",
+    "numpydoc",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx_copybutton",
+    "sphinx_design",
+]
+exclude_patterns = ["README.md"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
+autosummary_generate = True
+autosummary_imported_members = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "tokenroof"
+html_static_path = ["_static"]
+html_css_files = ["tokenroof.css"]
+html_theme_options = {
+    "show_toc_level": 2,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "show_prev_next": False,
+    "secondary_sidebar_items": ["page-toc"],
+}
+html_show_sphinx = False
+
+np.set_printoptions(legacy="1.25")
+write_reference(HERE / "reference")

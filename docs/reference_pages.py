@@ -1,0 +1,107 @@
+"""Pages of the reference: a page per namespace, its names by kind, a page per name; a page per kernel."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+#: Namespaces in the order of the page, and what each is for.
+NAMESPACES = {
+    "tokenroof": "Records, steps and sweeps",
+    "tokenroof.inference.operators": "One operator alone",
+    "tokenroof.inference.roofline": "Rooflines of a device",
+    "tokenroof.serving": "Loads, curves, frontiers and the simulator",
+    "tokenroof.inference.decouple": "Prefill and decode, attention and experts apart",
+    "tokenroof.inference.speculative": "Drafts and their verification",
+    "tokenroof.inference.dataflow": "Chips whose weights stay on them",
+    "tokenroof.inference.power": "Watts",
+    "tokenroof.mining": "SHA-256d, chains, pools, machines",
+    "tokenroof.economics": "Sites, tiers, both tokens at one meter",
+    "tokenroof.catalogue": "Devices, models, miners, markets, with sources",
+    "tokenroof.measure": "This machine's ceilings",
+    "tokenroof.calibrate": "Fits on measurements",
+    "tokenroof.cuda": "Kernels over device arrays",
+    "tokenroof.plot": "Figures",
+}
+
+
+def names_of(module: ModuleType) -> dict[str, list[str]]:
+    """Public names by kind; modules are namespaces of their own."""
+    kinds: dict[str, list[str]] = {"Functions": [], "Classes": [], "Data": []}
+    for name in getattr(module, "__all__", ()):
+        found: Any = getattr(module, name)
+        if inspect.ismodule(found) or name.startswith("__"):
+            continue
+        if inspect.isclass(found):
+            kinds["Classes"].append(name)
+        elif callable(found):
+            kinds["Functions"].append(name)
+        else:
+            kinds["Data"].append(name)
+    return {kind: sorted(names) for kind, names in kinds.items() if names}
+
+
+def write(path: Path, text: str) -> None:
+    """Leave a page that has not changed: Sphinx builds what is newer."""
+    if not path.exists() or path.read_text() != text:
+        path.write_text(text)
+
+
+def namespace_page(name: str, title: str) -> str:
+    module = importlib.import_module(name)
+    short = name.replace("tokenroof.inference.", "tokenroof.")
+    lines = [short, "=" * len(short), "", f"{title}.", "", f".. currentmodule:: {name}", ""]
+    for kind, names in names_of(module).items():
+        if kind == "Functions" and name == "tokenroof.cuda":
+            kernels = set(importlib.import_module("tokenroof.kernels").__all__)
+            names = [one for one in names if one not in kernels]
+        lines += [kind, "-" * len(kind), ""]
+        if kind == "Data":
+            lines += [f"- ``{one}``" for one in names]
+        else:
+            lines += [".. autosummary::", "   :toctree: generated", "   :nosignatures:", ""]
+            lines += [f"   {one}" for one in names]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def kernel_pages(folder: Path) -> list[str]:
+    """A page per kernel, from the text that the ufunc carries."""
+    from numpydoc.docscrape_sphinx import SphinxDocString
+
+    kernels = importlib.import_module("tokenroof.kernels")
+    folder.mkdir(exist_ok=True)
+    names = sorted(n for n in kernels.__all__ if hasattr(getattr(kernels, n), "nin"))
+    for name in names:
+        ufunc = getattr(kernels, name)
+        shape = ufunc.signature or f"{ufunc.nin} inputs, {ufunc.nout} output, element by element"
+        text = inspect.cleandoc(ufunc.__doc__)
+        body = str(SphinxDocString(text, config={"show_class_members": False}))
+        write(folder / f"{name}.rst",
+              f"{name}\n{'=' * len(name)}\n\n``tokenroof.kernels.{name}``: {shape}\n\n{body}\n")  # fmt: skip
+    return names
+
+
+def write_reference(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    pages = []
+    for name, title in NAMESPACES.items():
+        page = name.rsplit(".", 1)[-1]
+        write(folder / f"{page}.rst", namespace_page(name, title))
+        pages.append(page)
+    names = kernel_pages(folder / "kernels")
+    rows = "\n".join(f"   kernels/{name}" for name in names)
+    head, text = (
+        "tokenroof.kernels",
+        (
+            "NumPy ufuncs and gufuncs: they broadcast, take ``out=`` and ``where=``, and work on pandas, "
+            "xarray and Dask."
+        ),
+    )
+    tree = ".. toctree::\n   :maxdepth: 1\n\n"
+    write(folder / "kernels.rst", f"{head}\n{'=' * len(head)}\n\n{text}\n\n{tree}{rows}\n")
+    entries = "\n".join(f"   {page}" for page in [*pages, "kernels"])
+    write(folder / "index.rst", f"Reference\n=========\n\n{tree}{entries}\n")
