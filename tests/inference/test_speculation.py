@@ -156,3 +156,28 @@ def test_until_which_batch_it_pays():
 def test_refusals(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def _known(name):
+    try:
+        return tr.model(name).layers > 0
+    except ValueError:  # without published shapes
+        return False
+
+
+def test_every_model_of_the_catalogue_has_a_head_and_its_own_modules():
+    """Layers that choose, compress or share their keys too: of one layer, the counts within it are of one."""
+    names = [name for name in tr.catalogue.models()["name"] if _known(name)]
+    assert len(names) > 100
+    for name in names:
+        model = tr.model(name)
+        head = tr.speculative.eagle_model(model)
+        assert (head.layers, head.moe_layers, head.dense_layers) == (1, 0, 1), name
+        if model.mtp_modules:
+            module = tr.speculative.mtp_model(model)
+            assert module.layers == 1 == module.moe_layers + module.dense_layers, name
+            assert 0.0 < module.parameters < 0.25 * model.parameters or model.layers < 48, name
+    sparse = tr.speculative.mtp_model("DeepSeek-V3.2")
+    assert (sparse.full_layers, sparse.sparse_layers, sparse.index_layers) == (1, 1, 1)
+    packed = tr.speculative.mtp_model("DeepSeek-V4-Pro")
+    assert (packed.compressed_layers, packed.selected_layers, packed.softmax_layers) == (1, 0, 1)

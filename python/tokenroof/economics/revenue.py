@@ -77,7 +77,8 @@ def revenue_per_gw(
         As in `deliver`. By default the keynote's that one device makes: Grace Blackwell and Vera Rubin. A
         name of the keynote is put beside its figure.
     tiers : sequence of Tier, optional
-        Each with its `power_share`, none being 0; the keynote's by default. The GW is provisioned power.
+        Each with its `power_share`, without which it gets nothing; the keynote's by default. The GW is
+        provisioned power.
     input_price : float
         Price of a prompt's token over that of an output token [1]; 0: prices pay for output alone.
     output_tokens, ttft_max, fidelity, engine, power, pue : optional

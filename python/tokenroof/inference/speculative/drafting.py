@@ -64,15 +64,25 @@ def _module(m: Model) -> Model:
             "mtp_modules, or as draft 'eagle', 'ngram', a model, or a number"
         )
     mixture = 1 if m.moe_layers else 0
-    counts = _one_layer(m) | {"moe_layers": mixture, "dense_layers": 1 - mixture}
+    counts = _one_layer(m) | {"moe_layers": mixture, "dense_layers": 1 - mixture, "wide_layers": 0}
     return m.replace(name=f"{m.name} MTP", hf_id="", aliases=(), **counts)
 
 
 def _one_layer(m: Model) -> dict[str, Any]:
     """Counts of a model of one layer, with the first of the target's mixers."""
-    kinds = ("full_layers", "window_layers", "linear_layers", "mamba_layers")
+    kinds = (
+        "full_layers", "window_layers", "compressed_layers", "selected_layers", "linear_layers",
+        "mamba_layers",
+    )  # fmt: skip
     mixer = next((name for name in kinds if getattr(m, name)), "full_layers")
-    return dict.fromkeys(kinds, 0) | {mixer: 1, "layers": 1, "mtp_modules": 0}
+    # what counts layers of these in turn: those that choose their keys, those that share their values
+    names = ("sparse_layers", "index_layers", "shared_full_layers", "shared_window_layers")
+    within = dict.fromkeys(names, 0)
+    if mixer == "full_layers" and m.sparse_layers:
+        within |= {"sparse_layers": 1, "index_layers": 1}
+    if mixer == "selected_layers":
+        within |= {"index_layers": 1}
+    return dict.fromkeys(kinds, 0) | within | {mixer: 1, "layers": 1, "mtp_modules": 0}
 
 
 def eagle_model(model: str | Model) -> Model:
