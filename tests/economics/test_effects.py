@@ -106,7 +106,8 @@ CASES = {
                 {**one("devices", ["B200-SXM"]), "tiers": [{"tiers": [replace(CHAT, **change)]} for change in (
                     {"interactivity": 100.0}, {"model": "gpt-oss-120b"}, {"context": 8192.0})],
                  **one("output_tokens", 256), **one("ttft_max", 0.05), **one("fidelity", "datasheet"),
-                 **one("engine", "sglang"), **one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}]}, ()),
+                 **one("engine", "sglang"), **one("power", "chassis"), "pue": [{"pue": 1.5, "power": "facility"}],
+                 **one("systems", True)}, ()),
 
     "allocate": ({"site": SITE, "tiers": TIERS, "supply": [1.2e6, 1.2e5], "demand": [3e8, 3.6e7],
                   "result": lambda **given: fields(ec.allocate(**given))},
@@ -130,7 +131,8 @@ CASES = {
                        {**one("generations", ["B200-SXM"]), "tiers": [{"tiers": [replace(CHAT, price_per_mtok=1.0)]}],
                         **one("input_price", 0.25), **one("output_tokens", 256), **one("ttft_max", 0.05),
                         **one("fidelity", "datasheet"), **one("engine", "sglang"), **one("power", "chassis"),
-                        "pue": [{"pue": 1.5, "power": "facility"}]}, ()),
+                        "pue": [{"pue": 1.5, "power": "facility"}],
+                 **one("systems", True)}, ()),
     "revenue_effects": ({"generations": ["H200-SXM"], "tiers": [CHAT],
                          "result": lambda **given: [e.revenue for e in ec.revenue_effects(**given)]},
                         {**one("generations", ["B200-SXM"]), "tiers": [{"tiers": [replace(CHAT, price_per_mtok=1.0)]}]},

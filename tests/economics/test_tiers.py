@@ -91,6 +91,14 @@ def test_power_and_waiting_count():
     assert ec.deliver(["H200-SXM"], [CHAT], ttft_max=0.05).supply("H200-SXM")[0] < base
 
 
+def test_systems_yield_no_less_than_their_replicas():
+    one = ec.deliver(["H200-SXM"], [CHAT]).of("H200-SXM")[0]
+    many = ec.deliver(["H200-SXM"], [CHAT], systems=True).of("H200-SXM")[0]
+    assert many.tokens_per_s_per_mw >= one.tokens_per_s_per_mw > 0.0
+    assert many.reached >= 60.0 and many.fastest >= one.fastest
+    assert 0.0 < many.watts < 1e6 / many.devices_per_mw
+
+
 GOOD = 'name = "a"\nmodel = "gpt-oss-20b"\ncontext = 2048\ninteractivity = 50\nprice_per_mtok = 1\n'
 
 

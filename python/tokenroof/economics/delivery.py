@@ -42,6 +42,7 @@ class DeliveryOptions(TypedDict, total=False):
     engine: str
     power: str
     pue: float
+    systems: bool
 
 
 @dataclass(frozen=True)
@@ -217,6 +218,9 @@ def deliver(
     fidelity, engine, power, pue : optional
         As in `tokenroof.serving.frontier`: by default a MW is provisioned power, all in, so that a `Site` of
         PUE 1 takes it; with ``power="chassis"`` it is IT power, and the site's PUE counts.
+    systems : bool, optional
+        Over systems, as `tokenroof.serving.frontier` has them: pools of their own for prompts and answers,
+        plans as wide as a domain, drafts; single replicas by default.
 
     Returns
     -------

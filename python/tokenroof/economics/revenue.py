@@ -81,7 +81,7 @@ def revenue_per_gw(
         provisioned power.
     input_price : float
         Price of a prompt's token over that of an output token [1]; 0: prices pay for output alone.
-    output_tokens, ttft_max, fidelity, engine, power, pue : optional
+    output_tokens, ttft_max, fidelity, engine, power, pue, systems : optional
         As in `deliver`.
 
     Returns
