@@ -31,6 +31,7 @@ OPERATORS = sorted(name for name in BY_ISA["generic"] if name.endswith("_operato
 DOMAINS = {
     "double_spend_nakamoto": ((0.2, 0.499, False), (0, 60, True)),  # above float32's underflow
     "double_spend_rosenfeld": ((0.2, 0.499, False), (0, 60, True)),
+    "fleet_availability": ((0.3, 0.999, False), (1, 60, True), (0, 20, True)),
     "selfish_mining_revenue": ((0.0, 0.499, False), (0.0, 1.0, False)),
     "selfish_mining_threshold": ((0.0, 1.0, False),),
 }

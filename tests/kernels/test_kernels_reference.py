@@ -30,6 +30,7 @@ APPROXIMATE = {
     "double_spend_nakamoto",
     "double_spend_rosenfeld",
     "expected_tokens",
+    "fleet_availability",
     "speculative_speedup",
     "speculative_operations",
     "cache_reached",

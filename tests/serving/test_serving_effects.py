@@ -3,11 +3,12 @@
 import pytest
 
 import tokenroof as tr
-from _effects import without_effect
+from _effects import fields, without_effect
 from serving.test_load_effects import CASES as LOADS
 from tokenroof import serving
 from tokenroof.serving import system
 from tokenroof.serving.frontier import Limits
+from tokenroof.serving.tuning.fleet import FleetOptions
 from tokenroof.serving.tuning.proved import ProofOptions
 from tokenroof.serving.tuning.tune import TuningOptions
 
@@ -47,6 +48,12 @@ PROOF = {
 PROVED = {"prove": True, "requests": 20, "seeds": 1, "model": "Llama-3.1-8B"}
 TUNED = {"device": "H200-SXM", "model": "Llama-3.1-8B", "plan": None, "slo": serving.SLO(ttft_s=0.2), "requests": 20,
          "seeds": 1, "knobs": {}}  # fmt: skip
+TUNED_ASK = {
+    "device": "H200-SXM",
+    "model": "Llama-3.1-8B",
+    "plan": None,
+    "slo": serving.SLO(ttft_s=0.2),
+}
 
 
 def tuned(found):
@@ -81,6 +88,16 @@ CASES = {
                   "exclude": [WIDE | {"exclude": ["disaggregated"]}],
                   "speculation": [WIDE | {"speculation": {"method": "ngram", "drafts": 2, "acceptance": 0.5}}]},
                  Limits),
+    "fleet": ({**TUNED_ASK, "requests_per_minute": 9000.0, "availability": 0.99,
+               "result": lambda **given: fields(serving.fleet(**given))},
+              {**one("device", "B200-SXM"), **one("model", "Qwen3-8B"), **PLAN, **one("slo", serving.SLO(ttft_s=0.07)),
+               **one("requests_per_minute", 90.0), **one("input_tokens", 99), **one("output_tokens", 99),
+               **one("burstiness", 0.01), **one("fidelity", "datasheet"), **one("lengths", 3), **one("load", 3),
+               **one("availability", 0.9), **one("target", 0.5), **one("spare", 9),
+               "prove": [PROVED], **{name: [PROVED | {name: value}] for name, value in PROOF.items()}},
+              FleetOptions),
+    "spares": ({"needed": 5, "availability": 0.9, "target": 0.99},
+               {**one("needed", 50), **one("availability", 0.99), **one("target", 0.9)}, None),
     "SLO": ({"ttft_s": 1.0, "tpot_s": 0.02, "result": _slo},
             {**one("ttft_s", 0.06), **one("tpot_s", 0.01), **one("e2e_s", 5.0), **one("percentile", 99.0), **one("sure", True),
              **one("itl_s", 0.1)}, None),
@@ -96,7 +113,7 @@ CASES = {
                        None),
 }  # fmt: skip
 # results, numbers, and what has a test of its own beside the loads
-APART = {"LONGEST_WAIT", "POWERS", "Requests", "Simulation", "Stability", "Trial", "Tuning", "Verdict", "simulate",
+APART = {"LONGEST_WAIT", "POWERS", "Fleet", "Requests", "Simulation", "Stability", "Trial", "Tuning", "Verdict", "simulate",
          "token_gaps", *system.__all__}  # fmt: skip
 
 

@@ -51,7 +51,7 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
         "value_heads": (1, 64), "value_dim": (1, 256), "taps": (1, 8), "chunk": (16, 256),
         "groups": (1, 8), "state": (16, 256), "index_heads": (1, 64), "index_head_dim": (1, 128),
         "vocab": (1, 262144), "sequences": (1, 512), "width": (1, 32768), "residual": (0, 1),
-        "greedy": (0, 1),
+        "greedy": (0, 1), "needed": (1, 256), "spare": (0, 32),
     }  # fmt: skip
     fixed = {"kv_lora_rank": 512.0, "rope_head_dim": 64.0, "nope_head_dim": 128.0,
              "head_dim": 128.0, "v_head_dim": 128.0}  # fmt: skip
@@ -78,7 +78,7 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
         return float(rng.random())
     if name in ("length", "most"):
         return float(rng.integers(0, 33))
-    if name in ("flop_share", "fee", "gamma"):
+    if name in ("flop_share", "fee", "gamma", "availability"):
         return float(rng.random())
     if name == "attacker_share":
         return float(rng.uniform(0.02, 0.5))

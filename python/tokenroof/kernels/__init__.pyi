@@ -453,6 +453,7 @@ selfish_mining_threshold: _Elementwise1
 stable_request_rate: _Elementwise4
 cache_reached: _Elementwise2
 cache_held: _Elementwise5
+fleet_availability: _Elementwise3
 decode_time: _OverRecords6
 decode_step: _OverRecords6
 prefill_time: _OverRecords6

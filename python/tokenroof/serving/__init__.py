@@ -42,16 +42,16 @@ from tokenroof.serving.system import (
     draft_apart,
     split_experts,
 )
-from tokenroof.serving.tuning import Trial, Tuning, tune
+from tokenroof.serving.tuning import Fleet, Trial, Tuning, fleet, spares, tune
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "Lengths", "OneUser", "Pool", "Preset", "Requests", "Scheduler",
-    "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System", "Trial", "Tuning",
-    "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans", "disaggregate",
-    "draft_apart", "frontier", "gamma", "modulated", "native_types", "one_user", "plan_that_fits",
-    "poisson", "preset", "presets", "prioritised", "released_types", "series", "session_curve",
-    "sessions", "simulate", "split_experts", "spread", "stability", "summary", "token_gaps",
-    "trace", "tune", "users", "verdict",
+    "LONGEST_WAIT", "POWERS", "SLO", "Fleet", "Lengths", "OneUser", "Pool", "Preset", "Requests",
+    "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System",
+    "Trial", "Tuning", "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans",
+    "disaggregate", "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types",
+    "one_user", "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types",
+    "series", "session_curve", "sessions", "simulate", "spares", "split_experts", "spread",
+    "stability", "summary", "token_gaps", "trace", "tune", "users", "verdict",
 ]  # fmt: skip
 
 

@@ -28,6 +28,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "an engine's scheduler played over a load or a trace: percentiles, goodput, a verdict",
         "tokenroof simulate H200-SXM Llama-3.1-8B --rate 10 --spread 1 --seeds 3",
     ),
+    "capacity": (
+        "the most load under a promise, and the devices that a demand needs, with some to spare",
+        "tokenroof capacity H200-SXM Llama-3.1-8B --slo-ttft 0.5@99 --demand 6000 --availability 0.99",
+    ),
+    "tune": (
+        "the highest rate under a promise, by simulation, and the scheduler's knobs that reach it",
+        "tokenroof tune H200-SXM Llama-3.1-8B --slo-ttft 0.5@99 --slo-tpot 0.02@90 --output-tokens 100",
+    ),
     "economics": (
         "a factory year by year: cash flow, present value, returns, levelised costs",
         "tokenroof economics --scenario mine.toml --set site.power_mw=20",

@@ -12,6 +12,7 @@ _SYSTEM = (
 _N26 = "Nie, Si, Zhou, arXiv:2605.04595: mu = M / (b E[g(s, o)])."
 
 _C02 = "Che, Tung, Wang, IEEE Journal on Selected Areas in Communications 20(7), 2002."
+_BP65 = "Barlow, Proschan, Mathematical Theory of Reliability, Wiley 1965: k-out-of-n systems."
 
 UNITS = {
     "kv_tokens": "tokens that the cache of the replica holds [1]",
@@ -24,6 +25,9 @@ UNITS = {
     "left_tokens": "tokens in cache after its last turn [1]",
     "gap_s": "mean time from a turn's end to the next one's start [s]",
     "reach_s": "time that what is not used stays in the cache [s]",
+    "availability": "share of the time that one replica is up [1]",
+    "needed": "replicas that have to be up, a whole number from 1 [1]",
+    "spare": "replicas beyond these, a whole number from 0 to 4,096 [1]",
     "terms": "what `serving_terms` gives [k]",
     "system": "replicas, steps, watts and link of two pools, in the order of `SYSTEM_TERMS` [k]",
 }
@@ -58,4 +62,11 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                    "Tokens that sessions hold in a cache between turns, and after the last one, each as "
                    "long as the cache reaches.", "tokens [1]", _C02,
                    ">>> round(float(cache_held(0.1, 5000.0, 2000.0, 10.0, 10.0)), 3)\n5160.603"),
+    "fleet_availability": ("availability needed spare",
+                           "Share of the time that enough replicas are up, where each fails by itself: the "
+                           "tail of a binomial distribution. NaN beyond 4,096 spares, or for what is no "
+                           "whole number.",
+                           "share [1]", _BP65,
+                           ">>> round(float(fleet_availability(0.9, 2.0, 1.0)), 12)  # 0.9^3 + 3 0.9^2 0.1\n"
+                           "0.972"),
 }  # fmt: skip

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from tokenroof.serving.tuning.fleet import Fleet, fleet, spares
 from tokenroof.serving.tuning.proof import Trial
 from tokenroof.serving.tuning.tune import Tuning, tune
 
-__all__ = ["Trial", "Tuning", "tune"]
+__all__ = ["Fleet", "Trial", "Tuning", "fleet", "spares", "tune"]
 
 
 def __dir__() -> list[str]:

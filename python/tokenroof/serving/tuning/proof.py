@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tokenroof.serving.simulation.simulate import simulate
+from tokenroof.serving.tuning.closed_form import highest_rate
 from tokenroof.serving.tuning.kept import Kept, key_of
 from tokenroof.serving.tuning.objectives import Objective, reached
 from tokenroof.serving.twin import Twin, twin_of
@@ -117,19 +118,7 @@ class Candidate:
         """The amount that the closed form says meets the objectives: where a search begins."""
         if self.twin is None or self.asked.closed:
             return 1.0
-        rates = np.asarray(self.twin.saturation * np.arange(1, 256) / 256.0, np.float64)
-        found = self.twin.at(rates)
-        meets = np.ones(len(rates), bool)
-        for one in self.objectives:
-            if one.time == "itl_s":
-                continue
-            name = one.time.removesuffix("_s")
-            if one.percentile is not None:
-                known = min((50.0, 90.0, 99.0), key=lambda p: abs(p - one.percentile))  # type: ignore[operator]
-                name += f"_p{known:g}"
-            meets &= found[name] <= one.bound
-        many = len(rates) if meets.all() else int(np.argmin(meets))
-        return float(rates[many - 1]) if many else float(rates[0])
+        return highest_rate(self.twin, self.objectives) or self.twin.saturation / 1024.0
 
     def play(self, amount: float) -> Trial:
         """Play one load over all seeds."""

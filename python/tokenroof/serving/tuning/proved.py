@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.loads import Load
     from tokenroof.serving.slo import SLO
+    from tokenroof.serving.tuning.asked import Asked
+    from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.tuning.proof import Trial
 
-__all__ = ["ProofOptions", "proved", "with_proof"]
+__all__ = ["ProofOptions", "highest", "proved", "with_proof"]
 
 # Users in closed loop that are played at most.
 _MOST_USERS = 2.0**14
@@ -61,6 +63,19 @@ def proved(
         if name in options:
             given[name] = options[name]
     asked = asked_of("capacity", given, closed)
+    return highest(on, asked, objectives_of(slo), guess, fidelity, options)
+
+
+def highest(
+    on: Deployment,
+    asked: Asked,
+    objectives: Sequence[Objective],
+    guess: float,
+    fidelity: str | Calibration,
+    options: ProofOptions,
+) -> tuple[float, Trial | None]:
+    """The largest amount that is asked for at which every run meets every objective, and those runs."""
+    closed = asked.closed
     scheduler = options.get("scheduler") or Scheduler.preset("vllm-0.33")
     if not isinstance(scheduler, Scheduler):
         raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
@@ -68,7 +83,7 @@ def proved(
     progress = check_progress(options.get("progress"))
     trials: list[Trial] = []
     kept = Kept(options.get("results"))
-    one = Candidate(on, scheduler, {}, asked, objectives_of(slo), kept, trials, fidelity)
+    one = Candidate(on, scheduler, {}, asked, objectives, kept, trials, fidelity)
 
     def meets(amount: float) -> bool:
         found = one.play(amount).meets

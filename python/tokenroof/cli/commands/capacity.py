@@ -1,0 +1,167 @@
+"""``tokenroof capacity``: the most load under a promise, and the devices that a demand needs."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.local import measure_if_local
+from tokenroof.cli.output import emit, say, short
+from tokenroof.cli.promises import (
+    add_load,
+    add_promise,
+    add_proof,
+    promised,
+    said,
+    scheduler_of,
+    sizes_of,
+    ticker,
+    write_rows,
+)
+from tokenroof.support.formats import si, table
+
+if TYPE_CHECKING:
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+    from tokenroof.serving.slo import SLO
+
+
+def add_arguments(command: ArgumentParser) -> None:
+    add_device(command)
+    add_model(command)
+    add_load(command)
+    add_promise(command)
+    command.add_argument("--prove", action="store_true", help="play it; else the closed form")
+    add_proof(command)
+    command.add_argument("--scheduler", help="preset, with --prove; vLLM's newest")
+    demand = command.add_argument_group("demand")
+    demand.add_argument("--demand", type=float, help="requests per minute: how many devices?")
+    demand.add_argument("--availability", type=float, help="share of the time that a device is up")
+    demand.add_argument("--target", type=float, help="share of the time that enough are up; 0.999")
+    demand.add_argument("--spare", type=int, help="replicas to spare, in place of --target")
+    command.add_argument("--csv", type=Path, help="write the row to this file")
+    add_plan(command)
+
+
+def run(arguments: Namespace) -> int:
+    from tokenroof.inference.door import as_device, as_model
+
+    measure_if_local(arguments)
+    device, model = as_device(arguments.device), as_model(arguments.model)
+    plan, slos = plan_of(arguments, model), promised(arguments)
+    about = {
+        "device": device.name,
+        "model": model.name,
+        "plan": plan.label(),
+        "promise": said(slos),
+    }
+    proof: dict[str, Any] = {}
+    if arguments.prove:
+        proof = {
+            "prove": True, "seeds": arguments.seeds, "requests": arguments.requests,
+            "results": arguments.results, "scheduler": scheduler_of(arguments), "progress": ticker(),
+        }  # fmt: skip
+    elif arguments.scheduler is not None or arguments.results is not None:
+        raise ValueError("--scheduler or --results given without --prove; allowed: with it")
+    if arguments.demand is not None:
+        return _fleet(arguments, device, model, plan, slos, about, proof)
+    for name in ("availability", "target", "spare"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} given without --demand; allowed: with it")
+    return _capacity(arguments, device, model, plan, slos, about, proof)
+
+
+def _capacity(
+    arguments: Namespace,
+    device: Device,
+    model: Model,
+    plan: Plan,
+    slos: list[SLO],
+    about: dict[str, str],
+    proof: dict[str, Any],
+) -> int:
+    from tokenroof import serving
+
+    if len(slos) > 1 or arguments.spread:
+        what = f"--spread {arguments.spread:g}" if arguments.spread else f"{about['promise']}"
+        raise ValueError(
+            f"{what}; allowed: one percentile and no spread, or --demand, or tokenroof tune"
+        )
+    found = serving.capacity(
+        device, model, plan, slos[0], arguments.input_tokens, arguments.output_tokens,
+        fidelity=arguments.fidelity, **proof,
+    )  # fmt: skip
+    row = {str(name): found[name].item() for name in (*found.coords, *found.data_vars)}
+    most = "rate" if "rate" in found.coords else "concurrency"
+    if arguments.csv is not None:
+        write_rows(arguments.csv, [{**about, **row}])
+    if arguments.json:
+        emit({**about, "proved": found.attrs.get("proved", ""), **row})
+    else:
+        unit = "requests/s" if most == "rate" else "requests in flight"
+        _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
+    return 0 if row[most] else 1
+
+
+def _print(about: dict[str, str], most: str, row: dict[str, Any], proved: str) -> None:
+    rows = []
+    for name in ("ttft", "tpot", "e2e"):
+        values = [row.get(f"{name}{p}_s") for p in ("", "_p50", "_p90", "_p99")]
+        if any(value is not None for value in values):
+            rows.append([name.upper(), *("-" if v is None else si(v, "s") for v in values)])
+    table(
+        ["", "mean", "p50", "p90", "p99"], rows,
+        title=f"{about['model']} on {about['device']}, {about['plan']}: {about['promise']}",
+    )  # fmt: skip
+    say(
+        f"{most}; {short(row['output_throughput'])} output tok/s"
+        + (f"; {proved}" if proved else "")
+    )
+    for name, value in row.items():
+        if name.startswith("simulated_") and not name.endswith(("_low", "_high")):
+            low, high = si(row[name + "_low"], "s"), si(row[name + "_high"], "s")
+            say(f"{name.replace('_', ' ')}: {si(value, 's')} ({low} .. {high} by seed)")
+
+
+def _fleet(
+    arguments: Namespace,
+    device: Device,
+    model: Model,
+    plan: Plan,
+    slos: list[SLO],
+    about: dict[str, str],
+    proof: dict[str, Any],
+) -> int:
+    from tokenroof import serving
+
+    given = {
+        name: getattr(arguments, name)
+        for name in ("availability", "target", "spare")
+        if getattr(arguments, name) is not None
+    }
+    found = serving.fleet(
+        device, model, plan, slos, arguments.demand, **sizes_of(arguments), **given,
+        fidelity=arguments.fidelity, **proof,
+    )  # fmt: skip
+    row = {name: getattr(found, name) for name in found.__slots__ if name != "proof"}
+    times = found.proof.times if found.proof else {}
+    if arguments.csv is not None:
+        write_rows(
+            arguments.csv, [{**about, "requests_per_minute": arguments.demand, **row, **times}]
+        )
+    if arguments.json:
+        emit({**about, "requests_per_minute": arguments.demand, **row, "times": times})
+        return 0
+    say(f"{about['model']} on {about['device']}, {about['plan']}: {about['promise']}")
+    say(
+        f"{found.devices} devices for {short(arguments.demand)} requests/min: {found.replicas} replicas, "
+        f"{found.spare} to spare"
+    )
+    say(
+        f"a replica takes {short(found.rate)} requests/s, {100 * found.utilisation:.3g} % of it used; "
+        f"enough are up {100 * found.reached:.6g} % of the time"
+    )
+    return 0

@@ -1,0 +1,49 @@
+"""What the open loop in closed form makes of objectives."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokenroof.serving.tuning.objectives import Objective
+    from tokenroof.serving.twin import Twin
+
+__all__ = ["PERCENTILES", "highest_rate"]
+
+#: Percentiles that it has.
+PERCENTILES = (50.0, 90.0, 99.0)
+_RATES = 512
+
+
+def _field(one: Objective) -> str | None:
+    """The twin's name of what is bounded, at the percentile next to the one asked for; None: not known."""
+    if one.time == "itl_s":
+        return None
+    name = one.time.removesuffix("_s")
+    if one.percentile is None:
+        return name
+    asked = one.percentile
+    return f"{name}_p{min(PERCENTILES, key=lambda p: abs(p - asked)):g}"
+
+
+def highest_rate(twin: Twin, objectives: Sequence[Objective]) -> float:
+    """The highest rate that meets all objectives that the twin knows [1/s]; 0 for none."""
+    low, high = 0.0, twin.saturation
+    for _ in range(2):
+        rates = np.asarray(
+            low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1.0), np.float64
+        )
+        found = twin.at(rates)
+        meets = np.ones(_RATES, bool)
+        for one in objectives:
+            name = _field(one)
+            if name is not None:
+                meets &= found[name] <= one.bound
+        first = _RATES if meets.all() else int(np.argmin(meets))
+        edges = np.concatenate([[low], rates, [high]])
+        low, high = float(edges[first]), float(edges[first + 1])
+    return low

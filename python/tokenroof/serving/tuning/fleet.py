@@ -1,0 +1,243 @@
+"""Devices for a demand, with replicas to spare for those that fail."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Unpack
+
+import numpy as np
+
+from tokenroof import kernels
+from tokenroof.inference.door import deployment
+from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.tuning.asked import LoadOptions, asked_of
+from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate
+from tokenroof.serving.tuning.objectives import objectives_of
+from tokenroof.serving.tuning.proved import ProofOptions, highest
+from tokenroof.serving.twin import twin_of
+from tokenroof.support.arguments import check_options, finite_number, share, whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+    from tokenroof.serving.slo import SLO
+    from tokenroof.serving.tuning.asked import Asked
+    from tokenroof.serving.tuning.objectives import Objective
+    from tokenroof.serving.tuning.proof import Trial
+
+__all__ = ["Fleet", "FleetOptions", "fleet", "spares"]
+
+_MOST_SPARES = 4096
+
+
+class FleetOptions(LoadOptions, ProofOptions, total=False):
+    """What `fleet` takes beside its first arguments; documented there."""
+
+    availability: float | None
+    target: float
+    spare: int | None
+    prove: bool
+    fidelity: str | Calibration
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Replicas for a demand.
+
+    Attributes
+    ----------
+    replicas : int
+        That have to be up for the demand [1].
+    spare : int
+        Beyond these [1].
+    devices : int
+        Of all of them [1].
+    rate : float
+        Highest rate at which one replica keeps the promise [1/s].
+    utilisation : float
+        Demand over what the needed replicas can take [1].
+    availability : float
+        Share of the time that one replica is up: that all its devices are [1].
+    reached : float
+        Share of the time that enough replicas are up [1].
+    proof : Trial or None
+        The runs at `rate`, where it was proved.
+    """
+
+    replicas: int
+    spare: int
+    devices: int
+    rate: float
+    utilisation: float
+    availability: float
+    reached: float
+    proof: Trial | None = None
+
+
+def spares(needed: int, availability: float, target: float) -> int:
+    """Replicas beyond those needed, so that enough are up for a share of the time.
+
+    Parameters
+    ----------
+    needed : int
+        Replicas that have to be up [1].
+    availability : float
+        Share of the time that one is up, whatever the others do [1].
+    target : float
+        Share of the time that `needed` are to be up [1].
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError, TypeError
+        For an argument that is not allowed, or where 4,096 are not enough.
+
+    References
+    ----------
+    Barlow, Proschan, Mathematical Theory of Reliability, 1965: k-out-of-n systems.
+
+    Examples
+    --------
+    >>> [spares(2, 0.9, target) for target in (0.8, 0.95, 0.99)]  # 0.81, 0.972, 0.9963
+    [0, 1, 2]
+    """
+    most = whole_number("needed", needed, 1, 10**9)
+    up, least = share("availability", availability), share("target", target)
+    for many in (64, _MOST_SPARES):
+        found = kernels.fleet_availability(up, float(most), np.arange(many + 1.0))
+        enough = found >= least * (1.0 - 1e-14)  # one that is met exactly, but for roundings
+        if enough[-1]:
+            return int(np.argmax(enough))
+    raise ValueError(
+        f"target is {target!r}; allowed with availability {availability!r} and {needed} needed: at most "
+        f"{float(found[-1]):.6g}, which {_MOST_SPARES} spares reach"
+    )
+
+
+def fleet(
+    device: str | Device,
+    model: str | Model,
+    plan: Plan | None,
+    slo: SLO | Sequence[SLO],
+    requests_per_minute: float,
+    **options: Unpack[FleetOptions],
+) -> Fleet:
+    """Replicas and devices for a demand, under an objective, with spare ones for failures.
+
+    Requests are dealt out evenly: each of the needed replicas is asked for an equal part, and may be asked
+    for the highest rate at which it keeps the promise.
+
+    Parameters
+    ----------
+    device, model, plan
+        Of one replica, as in `curve`.
+    slo : SLO, or a list of them
+        What is promised, as in `tune`.
+    requests_per_minute : float
+        The demand at its peak [1/min].
+    input_tokens, output_tokens, lengths, burstiness, load
+        Of the requests, as in `tune`: numbers, or distributions of `Lengths`.
+    availability : float
+        Share of the time that one **device** is up: mean time to failure over that and the time to repair
+        [1]. A replica is down while any of its devices is. None: nothing fails.
+    target : float
+        Share of the time that enough replicas are up [1]; 0.999 by default.
+    spare : int
+        So many replicas to spare, whatever fails, in place of `target`: N + k.
+    prove : bool
+        Find a replica's rate by simulation as `capacity` does; by the closed form by default, for means, p50,
+        p90 and p99.
+    requests, seeds, scheduler, tolerance, progress, results
+        How it is proved, as in `tune`; `scheduler` counts for the closed form too.
+    fidelity : {"calibrated", "datasheet"} or Calibration
+
+    Returns
+    -------
+    Fleet
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        For an argument that is not allowed; for an objective that a replica does not keep at any rate.
+
+    Examples
+    --------
+    >>> from tokenroof.serving.slo import SLO
+    >>> slo = SLO(ttft_s=0.5, percentile=99)
+    >>> found = fleet("H200-SXM", "Llama-3.1-8B", None, slo, 12_000, output_tokens=200, availability=0.99)
+    >>> found.replicas * found.rate >= 200.0, found.spare, round(found.reached, 4)
+    (True, 2, 0.9993)
+    """
+    check_options("fleet", options, FleetOptions)
+    demand = finite_number("requests_per_minute", requests_per_minute, above=True) / 60.0
+    objectives = objectives_of(slo)
+    given = {name: options[name] for name in LoadOptions.__annotations__ if name in options}  # type: ignore[literal-required]
+    asked = asked_of("fleet", given)  # type: ignore[arg-type]
+    fidelity = options.get("fidelity", "calibrated")
+    on = deployment(device, model, plan, fidelity)
+    up = options.get("availability")
+    one_up = 1.0 if up is None else share("availability", up) ** on.plan.devices
+    fixed = _fixed(options)
+    proof: Trial | None = None
+    if _prove(options):
+        how = {name: options[name] for name in ProofOptions.__annotations__ if name in options}  # type: ignore[literal-required]
+        rate, proof = highest(on, asked, objectives, 0.0, fidelity, how)  # type: ignore[arg-type]
+    else:
+        rate = _by_closed_form(on, asked, objectives, options)
+    if not rate:
+        bounds = ", ".join(f"{one.name} {one.bound:g} s" for one in objectives)
+        raise ValueError(f"slo has {bounds}; allowed: what one replica keeps at some rate")
+    replicas = max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
+    spare = spares(replicas, one_up, options.get("target", 0.999)) if fixed is None else fixed
+    return Fleet(
+        replicas, spare, (replicas + spare) * on.plan.devices, rate, demand / (replicas * rate), one_up,
+        float(kernels.fleet_availability(one_up, float(replicas), float(spare))), proof,
+    )  # fmt: skip
+
+
+def _fixed(options: FleetOptions) -> int | None:
+    """Spares that were given; None where a target says how many."""
+    fixed = options.get("spare")
+    if fixed is None:
+        return None
+    if "target" in options:
+        raise ValueError("fleet has spare and target; allowed: one of them")
+    return whole_number("spare", fixed, 0, _MOST_SPARES)
+
+
+def _prove(options: FleetOptions) -> bool:
+    prove = options.get("prove", False)
+    if not isinstance(prove, (bool, np.bool_)):
+        raise TypeError(f"prove is {prove!r}; allowed: True or False")
+    for name in ("requests", "seeds", "tolerance", "progress", "results"):
+        if name in options and not prove:
+            raise ValueError(f"{name} is given without prove=True; allowed: with it")
+    return bool(prove)
+
+
+def _by_closed_form(
+    on: Deployment,
+    asked: Asked,
+    objectives: Sequence[Objective],
+    options: dict[str, Any] | FleetOptions,
+) -> float:
+    for one in objectives:
+        if one.time == "itl_s":
+            raise ValueError(f"itl_s is {one.bound:g}; allowed: None, or prove=True")
+        if one.percentile not in (None, *PERCENTILES):
+            raise ValueError(
+                f"percentile is {one.percentile:g}; allowed: 50, 90, 99, None for the mean request, or any "
+                "with prove=True"
+            )
+    scheduler = options.get("scheduler")
+    if scheduler is not None and not isinstance(scheduler, Scheduler):
+        raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+    return highest_rate(twin_of(on, asked.shape, scheduler), objectives)

@@ -1,0 +1,110 @@
+"""``tokenroof capacity`` and ``tokenroof tune``: tables, JSON, CSV, and what is refused in a line."""
+
+import csv
+import json
+
+import pytest
+
+from tokenroof import serving
+from tokenroof.cli import main
+from tokenroof.cli.commands import COMMANDS
+
+WHERE = ("H200-SXM", "Llama-3.1-8B", "--output-tokens", "100")
+QUICK = ("--seeds", "1", "--requests", "100")
+SOON = ("--slo-ttft", "0.3@99")
+
+
+def document(capsys, *words):
+    assert main([words[0], *WHERE, "--json", *words[1:]]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_capacity_by_the_closed_form_and_proved(capsys, tmp_path):
+    found = document(capsys, "capacity", *SOON)
+    slo = serving.SLO(ttft_s=0.3, percentile=99)
+    same = serving.capacity("H200-SXM", "Llama-3.1-8B", None, slo, output_tokens=100)
+    assert found["rate"] == pytest.approx(float(same.rate)) and found["proved"] == ""
+    path = tmp_path / "row.csv"
+    found = document(capsys, "capacity", *SOON, "--prove", *QUICK, "--csv", str(path))
+    assert found["simulated_ttft_p99_s_high"] <= 0.3 and found["proved"] == "by simulation, 1 seeds"
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["rate"]) == found["rate"] and row["promise"] == "TTFT p99 <= 0.3 s"
+    assert main(["capacity", *WHERE, "--slo-tpot", "0.02@mean"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "requests in flight at most" in shown and "TPOT mean <= 0.02 s" in shown and shown.isascii()
+    )
+
+
+def test_devices_for_a_demand(capsys):
+    ask = (*SOON, "--slo-tpot", "0.03@50", "--demand", "6000", "--spread", "0.5")
+    found = document(capsys, "capacity", *ask, "--availability", "0.98")
+    assert found["replicas"] * found["rate"] >= 100.0 and found["reached"] >= 0.999
+    assert found["devices"] == found["replicas"] + found["spare"] and found["spare"] >= 1
+    assert document(capsys, "capacity", *ask, "--spare", "2")["spare"] == 2
+    assert main(["capacity", *WHERE, *ask]) == 0
+    assert "devices for 6,000 requests/min" in capsys.readouterr().out
+
+
+def test_tune_as_a_table_and_files(capsys, tmp_path):
+    path, runs = tmp_path / "trials.csv", tmp_path / "runs.jsonl"
+    ask = (*SOON, *QUICK, "--knob", "max_num_seqs=16,256", "--knob", "enable_chunked_prefill=true")
+    found = document(capsys, "tune", *ask, "--results", str(runs), "--csv", str(path))
+    assert found["knobs"] == {"max_num_seqs": 256, "enable_chunked_prefill": True}
+    assert 0 < found["rate"] < found["refused"] and found["played"] == len(found["trials"])
+    with path.open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == len(found["trials"])
+    again = document(capsys, "tune", *ask, "--results", str(runs))
+    assert again["played"] == 0 and again["rate"] == found["rate"]
+    assert main(["tune", *WHERE, *ask, "--tps", "1,2"]) == 0
+    shown = capsys.readouterr().out
+    assert "best: " in shown and "ttft_p99_s: " in shown and "tp2" in shown and shown.isascii()
+
+
+def test_nothing_keeps_it(capsys):
+    never = ("--slo-ttft", "0.000001@50", *QUICK)
+    assert main(["tune", *WHERE, *never, "--knob", "max_num_seqs=16"]) == 1
+    assert "no rate keeps it" in capsys.readouterr().out
+    assert main(["capacity", *WHERE, *never[:2]]) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("capacity",), "no promise given; allowed: at least one of --slo-ttft"),
+        (("tune",), "no promise given"),
+        (("capacity", "--slo-ttft", "soon"), "'soon'; allowed: seconds, or seconds@percentile"),
+        (("capacity", "--slo-ttft", "1@x"), "'1@x'; allowed: seconds"),
+        (("capacity", "--slo-ttft", "0"), "ttft_s is 0.0"), (("capacity", *SOON, "--percentile", "x"), ""),
+        (("capacity", "--slo-ttft", "1", "--percentile", "most"), "--percentile is 'most'"),
+        (("capacity", *SOON, "--slo-e2e", "9@50"), "allowed: one percentile and no spread"),
+        (("capacity", *SOON, "--spread", "1"), "--spread 1; allowed: one percentile and no spread"),
+        (("capacity", *SOON, "--spare", "1"), "--spare given without --demand"),
+        (("capacity", *SOON, "--scheduler", "vllm-0.33"), "given without --prove"),
+        (("capacity", "--slo-itl", "1"), "itl_s is 1.0; allowed: None, or prove=True"),
+        (("capacity", *SOON, "--demand", "-5"), "requests_per_minute is -5.0"),
+        (("tune", *SOON, "--knob", "max_num_seqs"), "'max_num_seqs'; allowed: a knob and values"),
+        (("tune", *SOON, "--knob", "max_num_seqz=1"), "max_num_seqz is not played"),
+        (("tune", *SOON, "--tps", "one"), "'one'; allowed: whole numbers"),
+        (("tune", *SOON, "--seeds", "0"), "seeds is 0"), (("tune", *SOON, "--requests", "0"), "requests is 0"),
+        (("tune", *SOON, "--scheduler", "vllm-9"), "preset is 'vllm-9'"),
+        (("tune", *SOON, "--results", "/nowhere/at/all"), "No such file or directory: /nowhere/at/all"),
+    ],
+)  # fmt: skip
+def test_what_is_refused_in_a_line(capsys, words, says):
+    try:
+        status = main([words[0], *WHERE, *words[1:]])
+    except SystemExit as left:
+        status = left.code
+    said = capsys.readouterr()
+    if not says:  # bounds with a percentile of their own need no other
+        assert status == 0
+        return
+    assert status == 2 and says in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
+@pytest.mark.parametrize("name", ["capacity", "tune"])
+def test_the_example_runs(capsys, name):
+    assert main([*COMMANDS[name][1].split()[1:], *(QUICK if name == "tune" else ())]) == 0
+    assert "Llama-3.1-8B on H200-SXM" in capsys.readouterr().out
