@@ -3,7 +3,8 @@
 FOLDER has ``requests.jsonl``, a JSON object a request: input_toks, output_toks, queued_ts, scheduled_ts,
 first_token_ts, last_token_ts [s, of one clock]; and ``meta.json`` with engine_kwargs and kv_cache. The device
 is not profiled: its steps are the catalogue's. Times count from queued_ts, where the engine saw a request;
-``--host-us`` is the engine's own time a step.
+``--host-us`` is the engine's own time a step;
+``--calibrate`` fits it, and a factor of the step, and prints both simulations beside the run.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import tokenroof as tr
-from tokenroof.serving import Scheduler, simulate, summary
+from tokenroof.serving import Scheduler, calibrate_run, simulate, summary
 
 FIELDS = (
     "arrival_ns",
@@ -38,6 +39,19 @@ def recorded(path: Path) -> np.ndarray:
     return out
 
 
+def compare(real, asked, plan, scheduler, replicas) -> None:
+    """Fit on the run, and print what was recorded beside both simulations."""
+    fit = calibrate_run(
+        real, asked.device, asked.model, plan, scheduler=scheduler, replicas=replicas,
+        router="least_loaded", signal_age_s=0.1,
+    )  # fmt: skip
+    print(fit)
+    print(f"{'':24s}{'measured':>12s}{'raw':>12s}{'calibrated':>12s}")
+    for row in fit.compare():
+        off = f"{100 * row['raw_off']:+.1f} %", f"{100 * row['calibrated_off']:+.1f} %"
+        print(f"{row['what']:24s}{row['recorded']:12.4f}{off[0]:>12s}{off[1]:>12s}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -52,6 +66,9 @@ def main() -> None:
     )
     parser.add_argument("--num-blocks", type=int, help="where the run does not say")
     parser.add_argument("--host-us", type=int, default=0)
+    parser.add_argument(
+        "--calibrate", action="store_true", help="fit host time and a factor of the step on the run"
+    )
     asked = parser.parse_args()
     meta = json.loads((asked.folder / "meta.json").read_text())
     real = recorded(asked.folder / "requests.jsonl")
@@ -72,6 +89,9 @@ def main() -> None:
     tp = engine["tensor_parallel_size"]
     experts = ranks * tp if engine["enable_expert_parallel"] and not asked.alone else None
     plan = tr.Plan(tp=tp, dp=ranks, moe_ep=experts, weights="bf16")
+    if asked.calibrate:
+        compare(real, asked, plan, scheduler, replicas)
+        return
     run = simulate(asked.device, asked.model, plan, load, scheduler, replicas=replicas, router="least_loaded",
                    signal_age_s=0.1)  # fmt: skip
     mine, theirs = summary(run.requests), summary(real)

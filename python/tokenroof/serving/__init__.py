@@ -15,6 +15,7 @@ from tokenroof.serving.gaps import token_gaps
 from tokenroof.serving.loads import LONGEST_WAIT, POWERS
 from tokenroof.serving.outcome import Verdict, series, spread, summary, verdict
 from tokenroof.serving.plans import default_plans, native_types, released_types
+from tokenroof.serving.recorded import RunFit, calibrate_run
 from tokenroof.serving.requests import (
     Lengths,
     Requests,
@@ -46,12 +47,13 @@ from tokenroof.serving.tuning import Fleet, Trial, Tuning, fleet, spares, tune
 
 __all__ = [
     "LONGEST_WAIT", "POWERS", "SLO", "Fleet", "Lengths", "OneUser", "Pool", "Preset", "Requests",
-    "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System",
-    "Trial", "Tuning", "Verdict", "as_requests", "capacity", "curve", "daily", "default_plans",
-    "disaggregate", "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types",
-    "one_user", "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types",
-    "series", "session_curve", "sessions", "simulate", "spares", "split_experts", "spread",
-    "stability", "summary", "token_gaps", "trace", "tune", "users", "verdict",
+    "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime",
+    "System", "Trial", "Tuning", "Verdict", "as_requests", "calibrate_run", "capacity", "curve",
+    "daily", "default_plans", "disaggregate", "draft_apart", "fleet", "frontier", "gamma",
+    "modulated", "native_types", "one_user", "plan_that_fits", "poisson", "preset", "presets",
+    "prioritised", "released_types", "series", "session_curve", "sessions", "simulate", "spares",
+    "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
+    "verdict",
 ]  # fmt: skip
 
 
