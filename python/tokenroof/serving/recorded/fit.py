@@ -30,14 +30,17 @@ __all__ = ["FitOptions", "calibrate_run"]
 
 _BLOCKS = 24  # of requests that arrive behind one another: the units of the bootstrap
 _RESAMPLES = 2000
-_SHARE = 0.9  # of the intervals
+# Drawn at 95 %, as what replays' own schedules add is not in the groups: nine in ten truths lay inside.
+_SHARE = 0.95
 _ROUNDS = 12
-_DIFFERENCE = 0.05  # of factor and step, for slopes
-_DONE = 1e-3
+_DIFFERENCE = (
+    0.2  # of factor and step, for slopes: wide, as replays jump from one schedule to another
+)
+_DONE = 3e-4
 # A factor that is not known within this is not one.
 _WIDEST = 0.5
-_T = 1.72  # Student's t over the normal's 1.645, of some 20 degrees of freedom, is 1.05
-_NORMAL = 1.645
+# Student's t of some 20 degrees of freedom over the normal's quantile.
+_T = 2.086 / 1.96
 
 
 class FitOptions(TypedDict, total=False):
@@ -163,6 +166,7 @@ class _Fit:
         self.at = np.array([1.0, raw_host])
         self.off = self.slope = np.empty(0)
         self.moved = np.zeros(2)
+        self.slopes: list[Array] = []
         self.weight = np.ones(2 * groups)
 
     def errors(self, run: Simulation) -> tuple[Array, Array]:
@@ -198,7 +202,7 @@ class _Fit:
             half = self.groups
             scale = [max(_deviation(self.off[:half]), 2e-3), max(_deviation(self.off[half:]), 1e-3)]
             self.weight = np.repeat(1.0 / np.square(scale), half)
-            self.slope = self._slopes(bounds)
+            self.slope = self._pooled(self._slopes(bounds) * self._unit(), rounds) / self._unit()
             step = self._solve(self.off, self.slope, self.weight)
             now = float(self.weight @ np.square(self.off))
             self.moved = np.abs(step)
@@ -209,6 +213,11 @@ class _Fit:
                 break
             best = now
         self.off = self.grouped(self.best, bounds)
+
+    def _pooled(self, slope: Array, rounds: int) -> Array:
+        """Slopes in units of the parameters, the mean of all rounds but the first two: replays are rough."""
+        self.slopes = [*self.slopes, slope] if rounds > 1 else [slope]
+        return np.asarray(np.mean(self.slopes, axis=0), np.float64)
 
     def _unit(self) -> Array:
         return np.array([self.at[0], self.step_s])
@@ -257,7 +266,7 @@ class _Fit:
             drawn = random.integers(0, half, half)
             both = np.concatenate([drawn, drawn + half])
             row[:] = self._solve(self.off[both], self.slope[both], self.weight[both]) - base
-        wide = _T / _NORMAL * np.sqrt(half / (half - 2.0))
+        wide = _T * np.sqrt(half / (half - 2.0))
         tails = 50.0 * (1.0 - _SHARE)
         low, high = np.percentile(found * wide, [tails, 100.0 - tails], axis=0)
         rest = np.maximum(self.moved, _DONE * self._unit())  # what the search left
