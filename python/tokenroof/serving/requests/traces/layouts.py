@@ -10,7 +10,8 @@ from tokenroof.support.arguments import count, finite_number, is_integer
 __all__ = ["FIELDS", "LAYOUTS", "Layout", "as_layout"]
 
 #: What a column can be called by in ``columns=``.
-FIELDS = ("arrival", "input_tokens", "output_tokens", "hashes", "session", "delay", "id", "parent")
+FIELDS = ("arrival", "input_tokens", "output_tokens", "hashes", "session", "delay", "id", "parent", "request",
+          "wait_for", "branches", "prefix_reset", "tool_wait")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,11 @@ _LENGTHS = {
     "output_tokens": "output_length",
 }
 _BLOCKS = {**_LENGTHS, "hashes": "hash_ids"}
+#: Agentic rows [ai-dynamo, docs: Agent Simulation, 2026]: what a request waits for, and what it sends out.
+_AGENTS = {
+    "request": "request_id", "wait_for": "wait_for", "branches": "branches",
+    "prefix_reset": "prefix_reset", "tool_wait": "tool_wait_ms",
+}  # fmt: skip
 _AZURE = {
     "arrival": "TIMESTAMP",
     "input_tokens": "ContextTokens",
@@ -68,8 +74,8 @@ LAYOUTS: Mapping[str, Layout] = {
     layout.name: layout
     for layout in (
         Layout(
-            "mooncake", "jsonl", {**_BLOCKS, "session": "session_id", "delay": "delay"}, 1e6, 512,
-            ("hashes", "session", "delay"), ("branches", "wait_for", "prefix_reset", "tool_wait_ms"),
+            "mooncake", "jsonl", {**_BLOCKS, "session": "session_id", "delay": "delay", **_AGENTS}, 1e6, 512,
+            ("hashes", "session", "delay", *_AGENTS),
         ),
         Layout("azure", "csv", _AZURE, 0.0),
         Layout("burstgpt", "csv", _BURST, 1e9),

@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenroof.serving.requests.given import MOST_TOKENS
 from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.requests.traces.agentic import Tree, is_agentic
 from tokenroof.serving.requests.traces.columns import Column
 from tokenroof.serving.requests.traces.layouts import Layout, as_layout
 from tokenroof.serving.requests.traces.lines import TraceError
@@ -37,6 +38,7 @@ class _Part(NamedTuple):
     think: Whole
     hashes: Whole
     counts: Whole
+    also: list[list[int]]
 
 
 def trace(
@@ -60,7 +62,9 @@ def trace(
         The file; it is read by `chunk` rows at a time [1].
     layout : {"mooncake", "azure", "burstgpt", "bailian", "vllm-bench"} or Layout
         How it is written: JSON lines of Mooncake (milliseconds, blocks of 512 tokens; turns of a
-        ``session_id`` that come a ``delay`` after the one before), of Qwen on Bailian and of ``vllm bench
+        ``session_id`` that come a ``delay`` after the one before; agents' rows: ``request_id``, those in
+        ``wait_for`` end and ``tool_wait_ms`` pass before it, its ``branches`` follow it, ``prefix_reset``
+        begins a session anew), of Qwen on Bailian and of ``vllm bench
         serve`` (seconds, blocks of 16 tokens), tables of Azure (2023 and 2024: dates) and BurstGPT
         (seconds).
     hash_block : int, optional
@@ -137,6 +141,7 @@ class _Reader:
         self.last = (0, 0)  # the time of the last row that has one, and its line
         self.read = 0
         self.hashed: bool | None = None  # rows have hashes, all or none
+        self.tree = Tree(path, layout)
         self.known: dict[Any, int] = {}  # index of the last turn of a session, or of an id
 
     def column(self, rows: Rows, field: str) -> Column:
@@ -155,11 +160,11 @@ class _Reader:
                 [rows.lines[i] for i in places],
                 {name: [column[i] for i in places] for name, column in rows.values.items()},
             )
-        after, think = self.waits(rows)
+        after, think, also = self.waits(rows)
         arrival = self.times(rows, after)
         hashes, counts = self.hashes(rows, inputs)
         self.read += len(inputs)
-        return _Part(arrival, inputs, outputs, after, think, hashes, counts)
+        return _Part(arrival, inputs, outputs, after, think, hashes, counts, also)
 
     def times(self, rows: Rows, after: Whole) -> Whole:
         """Arrival [ns], checked to rise; 0 of a turn that waits for another."""
@@ -187,15 +192,18 @@ class _Reader:
         arrival[at] = times
         return arrival
 
-    def waits(self, rows: Rows) -> tuple[Whole, Whole]:
-        """Parents and the time to think after them [ns]."""
+    def waits(self, rows: Rows) -> tuple[Whole, Whole, list[list[int]]]:
+        """Parents, the time to think after them [ns], and further parents."""
         n = len(rows.lines)
         after, think = np.full(n, -1, np.int64), np.zeros(n, np.int64)
-        if "delay" in self.layout.columns:
+        also: list[list[int]] = [[] for _ in rows.lines]
+        if "wait_for" in self.layout.columns and (self.tree.rows or is_agentic(rows)):
+            also = self.tree.waits(rows, self.read, after, think)
+        elif "delay" in self.layout.columns:
             self._delays(rows, after, think)
         elif self.closed:
             self._parents(rows, after, think)
-        return after, think
+        return after, think, also
 
     def _delays(self, rows: Rows, after: Whole, think: Whole) -> None:
         names = self.layout.columns
@@ -216,6 +224,7 @@ class _Reader:
                 after[i], think[i] = before, one.times(self.layout.unit_ns)[0]
             if session is not None:
                 self.known[session] = self.read + i
+                self.tree.turns[session] = self.read + i
 
     def _parents(self, rows: Rows, after: Whole, think: Whole) -> None:
         own, parents = (rows.values[name] for name in ("id", "parent"))
@@ -247,8 +256,10 @@ class _Reader:
 
 def _joined(parts: list[_Part], layout: Layout, n: int) -> Requests:
     arrival, inputs, outputs, after, think, hashes, counts = (
-        np.concatenate(columns) for columns in zip(*parts, strict=True)
+        np.concatenate(columns) for columns in zip(*(part[:-1] for part in parts), strict=True)
     )
+    also = [row for part in parts for row in part.also][:n]
+    several = any(also)
     hashed = bool(layout.hash_block) and n > 0 and bool((counts[:n] >= 0).all())
     offsets = np.concatenate([[0], np.cumsum(counts[:n])]) if hashed else np.empty(0, np.int64)
     return Requests(
@@ -262,4 +273,8 @@ def _joined(parts: list[_Part], layout: Layout, n: int) -> Requests:
         block_hashes=hashes[: offsets[-1]] if hashed else np.empty(0, np.int64),
         hash_offsets=offsets,
         hash_block=layout.hash_block if hashed else 0,
+        also_after=np.array([one for row in also for one in row], np.int64),
+        also_after_offsets=np.concatenate([[0], np.cumsum([len(row) for row in also])])
+        if several
+        else np.empty(0, np.int64),
     )

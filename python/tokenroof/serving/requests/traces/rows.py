@@ -93,8 +93,9 @@ def _jsonl(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
 
 
 def _follows(row: dict[str, Any], layout: Layout, name: str) -> bool:
-    """Whether it may lack its time, as one that comes so long after another."""
-    return name == "arrival" and row.get(layout.columns.get("delay", "")) is not None
+    """Whether it may lack its time, as one that comes so long after another, or after those it waits for."""
+    waits = (row.get(layout.columns.get(field, "")) for field in ("delay", "wait_for"))
+    return name == "arrival" and any(value is not None for value in waits)
 
 
 def _object(path: Path, number: int, text: str, expected: str) -> dict[str, Any]:
