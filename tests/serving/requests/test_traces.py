@@ -5,7 +5,6 @@ our own.
 """
 
 import gzip
-import itertools
 import json
 import re
 import time
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenroof.serving import Scheduler, StepTime, simulate
 from tokenroof.serving.requests import LAYOUTS, Requests, as_requests, trace
 
 MOONCAKE = [
@@ -31,73 +29,6 @@ BAILIAN = [
     {"chat_id": 6, "parent_chat_id": 4, "timestamp": 70.0, "input_length": 48, "output_length": 9,
      "type": "text", "turn": 2, "hash_ids": [1, 2, 3]},
 ]  # fmt: skip
-AGENTS = [
-    {
-        "request_id": "a",
-        "session_id": "s",
-        "timestamp": 5,
-        "input_length": 600,
-        "output_length": 9,
-        "hash_ids": [1, 2],
-        "branches": ["c", 7],
-        "prefix_reset": True,
-    },
-    {
-        "request_id": "b",
-        "session_id": "s",
-        "input_length": 700,
-        "output_length": 8,
-        "hash_ids": [1, 2],
-        "wait_for": ["a"],
-        "delay": 10,
-        "tool_wait_ms": 2.5,
-        "prefix_reset": False,
-    },
-    {
-        "request_id": "c",
-        "session_id": "t",
-        "timestamp": 6,
-        "input_length": 100,
-        "output_length": 7,
-        "hash_ids": [9],
-        "prefix_reset": True,
-        "tool_wait_ms": 1,
-    },
-    {
-        "request_id": 7,
-        "session_id": "u",
-        "timestamp": 7,
-        "input_length": 100,
-        "output_length": 6,
-        "hash_ids": [9],
-        "tool_events": [{"tool_call_id": "x"}],
-    },
-    {
-        "request_id": "d",
-        "session_id": "s",
-        "input_length": 1500,
-        "output_length": 5,
-        "hash_ids": [1, 2, 3],
-        "wait_for": ["b", "c", 7, "b"],
-        "tool_wait_ms": 4,
-    },
-    {
-        "request_id": "e",
-        "session_id": "u",
-        "delay": 3,
-        "input_length": 200,
-        "output_length": 4,
-        "hash_ids": [9],
-    },
-    {
-        "request_id": "f",
-        "timestamp": 8.5,
-        "input_length": 10,
-        "output_length": 1,
-        "hash_ids": [],
-        "wait_for": [],
-    },
-]
 AZURE = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.6805900,374,44\n2023-11-16 18:15:50.9951690,396,109\n"
 AZURE_2024 = AZURE.replace("0.9951690", "0.995169+00:00").replace("46.6805900", "46+00:00")
 BURST = (
@@ -117,9 +48,6 @@ GOOD = {
     "burstgpt": BURST.replace("9,0,9", "9,1,10").replace("log, failed", "log"),
     "vllm-bench": lines_of([{**row, "hash_ids": list(range(-(-row["input_length"] // 16)))} for row in MOONCAKE]),
 }  # fmt: skip
-
-
-TEXTS = {**GOOD, "agents": lines_of(AGENTS)}
 
 
 @pytest.fixture
@@ -359,88 +287,33 @@ def check(path, layout):
         assert (blocks >= got.input_tokens // got.hash_block).all()
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 100])
-def test_agents_wait_for_each_other_and_for_tools(write, chunk):
-    """By the rows' own words: who waits for whom, and how long after."""
-    got = trace(write(lines_of(AGENTS)), "mooncake", chunk=chunk)
-    assert got.after.tolist() == [-1, 0, 0, 0, 1, 3, -1]
-    assert got.think_ns.tolist() == [0, 12_500_000, 1_000_000, 0, 4_000_000, 3_000_000, 0]
-    assert got.arrival_ns.tolist() == [5_000_000, 0, 0, 0, 0, 0, 8_500_000]
-    more = [
-        got.also_after[a:b].tolist() for a, b in itertools.pairwise(got.also_after_offsets.tolist())
-    ]
-    assert more == [[], [], [], [], [2, 3], [], []]
-    assert np.diff(got.hash_offsets).tolist() == [2, 2, 1, 1, 3, 1, 0]
-    run = simulate(
-        None,
-        None,
-        None,
-        got,
-        Scheduler.preset("vllm-0.33", num_blocks=1000),
-        step_time=StepTime(10**6),
-    ).requests
-    ends = run["last_token_ns"]
-    assert run["arrival_ns"][4] == max(ends[1], ends[2], ends[3]) + 4_000_000
-    assert run["arrival_ns"][1] == ends[0] + 12_500_000
-    assert len(trace(write(lines_of(AGENTS)), "mooncake", limit=3)) == 3
-    plain = trace(write(GOOD["mooncake"]), "mooncake")
-    assert not len(plain.also_after_offsets) and (plain.after == -1).all()
-
-
-@pytest.mark.parametrize(
-    ("line", "change", "says"),
-    [
-        (2, {"wait_for": ["z"]}, "wait_for is 'z'; expected ids of requests on lines before"),
-        (2, {"wait_for": "a"}, "wait_for is 'a'; expected a list of request ids"),
-        (2, {"wait_for": [1.5]}, "wait_for is 1.5; expected a text or an integer"),
-        (2, {"tool_wait_ms": -1}, "tool_wait_ms is -1; expected times"),
-        (2, {"tool_wait_ms": "long"}, "tool_wait_ms is 'long'; expected times"),
-        (2, {"delay": None, "wait_for": None}, "no wait_for|timestamp"),
-        (2, {"prefix_reset": "yes"}, "prefix_reset is 'yes'; expected true or false"),
-        (2, {"request_id": "a"}, "request_id is 'a'; expected an id of its own"),
-        (2, {"request_id": True}, "request_id is True; expected a text or an integer"),
-        (3, {"branches": ["a"]}, "branches is 'a'; expected ids of requests on lines after"),
-        (3, {"branches": ["c"]}, "branches is 'c'; expected"), (3, {"branches": {}}, "branches is {}; expected a list"),
-        (2, {"branches": [7]}, "branches is 7; expected a child that no other line sends out"),
-        (6, {"session_id": "new"}, "delay without wait_for, or an earlier line of the same session_id"),
-        (7, {"tool_wait_ms": 5}, "tool_wait_ms is 5; expected 0 of a row that waits for no other"),
-        (6, {"session_id": []}, r"session_id is \[\]; expected a text"),
-    ],
-)  # fmt: skip
-def test_an_agents_row_that_is_refused(write, line, change, says):
-    rows = [dict(row) for row in AGENTS]
-    rows[line - 1].update(change)
-    with pytest.raises(ValueError, match=f"trace, line {line}: .*(?:{says})"):
-        trace(write(lines_of(rows)), "mooncake")
-
-
-@pytest.mark.parametrize("layout", [*LAYOUTS, "agents"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @given(
     edits=st.lists(st.tuples(st.integers(0, 400), st.integers(0, 20), st.binary(max_size=12)), min_size=1, max_size=4),
     pack=st.booleans(),
 )  # fmt: skip
 def test_any_change_of_a_trace_is_read_or_named(tmp_path_factory, layout, edits, pack):
-    content = TEXTS[layout].encode()
+    content = GOOD[layout].encode()
     for place, length, new in edits:
         content = content[:place] + new + content[place + length :]
     path = tmp_path_factory.mktemp("fuzz") / "trace"
     path.write_bytes(gzip.compress(content) if pack else content)
-    check(path, "mooncake" if layout == "agents" else layout)
+    check(path, layout)
 
 
 _token = st.sampled_from([
     "-1", "0", "1", "1e400", "NaN", "null", "[]", "{}", '"', "true", "1.5", ",", "\n", "2**64", str(2**64),
-    "9" * 400, '"wait_for":', '"branches":', '"tool_wait_ms":', '"request_id":', '"timestamp":', '"input_length":', '"output_length":', '"hash_ids":', "{", "}", "\\u0000", "2023-11-16 18:15:46",
+    "9" * 400, '"timestamp":', '"input_length":', '"output_length":', '"hash_ids":', "{", "}", "\\u0000", "2023-11-16 18:15:46",
 ])  # fmt: skip
 
 
-@pytest.mark.parametrize("layout", [*LAYOUTS, "agents"])
+@pytest.mark.parametrize("layout", LAYOUTS)
 @given(parts=st.lists(_token, max_size=30), raw=st.binary(max_size=60), head=st.booleans())
 def test_any_bytes_are_read_or_named(tmp_path_factory, layout, parts, raw, head):
-    first = TEXTS[layout].split("\n")[0] + "\n" if head else ""
+    first = GOOD[layout].split("\n")[0] + "\n" if head else ""
     path = tmp_path_factory.mktemp("fuzz") / "trace"
     path.write_bytes((first + "".join(parts)).encode() + raw)
-    check(path, "mooncake" if layout == "agents" else layout)
+    check(path, layout)
 
 
 def test_a_trace_of_many_hashes_is_read_in_no_time(write):
