@@ -11,8 +11,8 @@ follow by Little's law. Points whose first token takes longer than all prompts i
 cannot have the pools that their row says; the second row leaves them out.
 
 The second: of each device, model and load the best point at 20, 50, 100 and 150 tokens/s per user and faster,
-and the frontier over systems of the kinds that were tried there (engines, types, sizes of replicas, apart or
-not, drafts or not).
+and the frontier over systems: of the plans that were tried there, and of the kinds (engines, types, sizes of
+replicas, apart or not, drafts or not), as ratios to what was measured.
 """
 
 from __future__ import annotations
@@ -129,8 +129,32 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     return rows[np.isfinite(rows.worth) & (rows.devices > 0) & (_seconds(rows, "ttft") < 30.0)]
 
 
-def _ours(group: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Speed and tokens a second and device of the frontier over systems of the kinds that were tried."""
+def _tried(group: pd.DataFrame, engine: str) -> list[tr.Plan]:
+    """Plans of an engine's points, of their pools too; those that the engine does not load are left out."""
+    found = []
+    for _, row in group[group.backend == engine].iterrows():
+        apart = row["mode"] == "disagg"
+        try:
+            if apart:
+                found += [_pool(row, role).layout for role in ("prefill", "decode")]
+                continue
+            degrees = {n: int(row[n]) for n in ("tp", "dp", "moe_tp", "moe_ep") if row[n] == row[n]}
+            types = {n: row[n] for n in ("weights", "experts", "kv_cache") if row[n] == row[n]}
+            found.append(tr.Plan(**degrees, **types, engine=engine))
+        except ValueError:
+            continue
+    good = []
+    for plan in dict.fromkeys(found):
+        try:
+            tr.decode(group.iloc[0].system, group.iloc[0].model_path, plan)
+        except ValueError:
+            continue
+        good.append(plan)
+    return good
+
+
+def _ours(group: pd.DataFrame, plans: bool) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Speeds and tokens a second and device of each engine's frontier, over the kinds or the plans tried."""
     one = group.iloc[0]
     drop = ["pp"]
     if not (group["mode"] == "disagg").any():
@@ -138,15 +162,22 @@ def _ours(group: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     if not (group.label == "speculative").any():
         drop.append("speculation")
     types = sorted(set(group.weights) | set(group.experts.dropna()))
-    speeds, worths = [], []
+    found = []
     for engine in sorted(set(group.backend)):
+        tried = _tried(group, engine) if plans else None
+        if plans and not tried:
+            continue
         table = tr.serving.frontier(
-            one.system, one.model_path, None, one.mean_input_tokens, one.mean_output_tokens,
+            one.system, one.model_path, tried, one.mean_input_tokens, one.mean_output_tokens,
             int(group.replica.max()), engine=engine, systems=True, types=types, exclude=drop,
         )  # fmt: skip
-        speeds.append(table.interactivity.values)
-        worths.append(table.per_device.values)
-    return np.concatenate(speeds), np.concatenate(worths)
+        found.append((table.interactivity.values, table.per_device.values))
+    return found
+
+
+def _at(found: list[tuple[np.ndarray, np.ndarray]], speed: float) -> float:
+    """The most at a speed, between the requests in flight that were tried; 0 beyond the fastest."""
+    return max((float(np.interp(speed, x, y, right=0.0)) for x, y in found if x.size), default=0.0)
 
 
 def buckets(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -157,7 +188,7 @@ def buckets(frame: pd.DataFrame) -> list[dict[str, Any]]:
         if (group.speed < SPEEDS[0]).all():
             continue
         try:
-            speed, worth = _ours(group)
+            kinds = {"plans": _ours(group, True), "ours": _ours(group, False)}
         except (ValueError, TypeError, KeyError) as error:
             print(f"no frontier: {', '.join(map(str, key))}: {error}", file=sys.stderr)
             continue
@@ -166,29 +197,28 @@ def buckets(frame: pd.DataFrame) -> list[dict[str, Any]]:
             if fast.empty:
                 continue
             best = fast.loc[fast.worth.idxmax()]
-            ahead = worth[speed >= best.speed]
             found.append(dict(zip(keys, key, strict=True)) | {
                 "least": least, "speed": best.speed, "measured": best.worth, "label": best.label,
-                "engine": best.backend, "ours": float(ahead.max()) if ahead.size else 0.0,
+                "engine": best.backend, **{n: _at(x, best.speed) for n, x in kinds.items()},
             })  # fmt: skip
     return found
 
 
 def show_buckets(rows: list[dict[str, Any]]) -> None:
-    inside = 0
-    print(f"{'':62}{'from':>6}{'at':>8}{'measured':>10}{'ours':>10}{'ratio':>7}")
+    print(f"{'':60}{'from':>5}{'at':>8}{'measured':>10}{'plans tried':>13}{'kinds tried':>13}")
     for r in rows:
-        ratio = r["ours"] / r["measured"]
-        good = LOW <= ratio <= HIGH
-        inside += good
+        ratios = [r[name] / r["measured"] for name in ("plans", "ours")]
         model = r["model_path"].split("/")[-1]
         name = f"{r['system']}, {model}, {r['isl']:g}/{r['osl']:g}, {r['engine']} {r['label']}"
-        print(f"{name[:62]:62}{r['least']:6.0f}{r['speed']:8.1f}{r['measured']:10.1f}{r['ours']:10.1f}{ratio:7.2f}"
-              f"{'' if good else '  below' if ratio < LOW else '  above'}")  # fmt: skip
-    below = sum(r["ours"] < LOW * r["measured"] for r in rows)
-    print(
-        f"{inside} of {len(rows)} within {LOW:g} to {HIGH:g} ({inside / len(rows):.0%}); {below} below"
-    )
+        said = "below" if ratios[1] < LOW else "above" if ratios[0] > HIGH else ""
+        print(f"{name[:60]:60}{r['least']:5.0f}{r['speed']:8.1f}{r['measured']:10.1f}{ratios[0]:13.2f}"
+              f"{ratios[1]:13.2f}  {said}")  # fmt: skip
+    for name, what in (("plans", "plans"), ("ours", "kinds")):
+        ratio = np.array([r[name] / r["measured"] for r in rows])
+        inside, below = (ratio >= LOW) & (ratio <= HIGH), ratio < LOW
+        counts = f"{inside.sum()} of {ratio.size} within {LOW:g} to {HIGH:g} ({inside.mean():.0%})"
+        sides = f"{below.sum()} below, {(ratio > HIGH).sum()} above; median {np.median(ratio):.2f}"
+        print(f"over the {what} tried: {counts}; {sides}")
 
 
 def main() -> int:

@@ -107,7 +107,7 @@ BAD = [
     (lambda: Speculation("mtp", 2, [[0.5, 0.4]]), ValueError, "acceptance has 2 dimensions"),
     (lambda: Speculation("mtp", 9), ValueError, "drafts is 9; allowed: an integer from 0 to 8"),
     (lambda: Speculation("mtp", 2.5), TypeError, "drafts is 2.5; allowed: an integer from 0 to 8"),
-    (lambda: Speculation(3.0, 2), TypeError, "method is 3.0; allowed: 'mtp', 'ngram', a model"),
+    (lambda: Speculation(3.0, 2), TypeError, "method is 3.0; allowed: 'mtp', 'eagle', 'ngram', a model"),
     (lambda: pools(speculation={"method": "mtp", "length": 2}), TypeError, "speculation has 'length'; allowed: method"),
     (lambda: pools(speculation="mtp"), TypeError, "speculation is 'mtp'; allowed: a Speculation"),
     (System, ValueError, "pools are none; allowed: both, or prefill and decode"),

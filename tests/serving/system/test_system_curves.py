@@ -115,6 +115,14 @@ def test_drafts_are_rounds_of_the_step(make):
     assert lost.tpot_s > plain.tpot_s
 
 
+def test_a_head_over_the_states_drafts_for_any_model():
+    plain, drafted = (
+        curve(System(both=(GPU, PLAN), speculation=how), DENSE, concurrency=[2.0])
+        for how in (None, Speculation("eagle", 3, (0.8, 0.7, 0.6)))
+    )
+    assert drafted.interactivity > 1.3 * plain.interactivity
+
+
 def test_chips_bring_their_ranges():
     """Systems with dataflow chips are the layouts of `decouple`, number for number."""
     link = {"link_bandwidth": 5e10, "hop_s": 2e-6}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["check_model", "check_pools", "default_bandwidth"]
 
 _WHOLES = ({"both"}, {"prefill", "decode"}, {"attention", "experts"})
-_OWN = ("mtp", "ngram")
+_OWN = ("mtp", "eagle", "ngram")
 
 
 def check_pools(pools: Mapping[str, Pool], speculation: Speculation | None) -> None:
@@ -99,9 +99,9 @@ def _check_method(model: Model, method: Any) -> None:
         if not model.mtp_modules:
             raise ValueError(
                 f"method is 'mtp', but {model.name} has no module that predicts further tokens; allowed: a "
-                "model with mtp_modules, or 'ngram', or a draft model"
+                "model with mtp_modules, or 'eagle', 'ngram', or a draft model"
             )
-    elif method != "ngram":
+    elif method not in _OWN:
         small = as_model(method)
         if model.vocab and small.vocab and abs(small.vocab - model.vocab) > 0.05 * model.vocab:
             raise ValueError(

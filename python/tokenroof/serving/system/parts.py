@@ -112,8 +112,8 @@ class Speculation:
     Parameters
     ----------
     method : str or Model
-        "mtp": the model's own module; "ngram": look-up in what is there; or a model that drafts, by name
-        or record.
+        "mtp": the model's own module; "eagle": a head over its states; "ngram": look-up in what is there;
+        or a model that drafts, by name or record.
     drafts : int, optional
         Tokens drafted a round, 0 to 8; 0 is plain decoding. By default as many as `acceptance` has, one of a
         number.
@@ -141,7 +141,7 @@ class Speculation:
         put = object.__setattr__
         if not isinstance(self.method, (str, Model)):
             raise TypeError(
-                f"method is {self.method!r}; allowed: 'mtp', 'ngram', a model's name or record"
+                f"method is {self.method!r}; allowed: 'mtp', 'eagle', 'ngram', a model's name or record"
             )
         given = _falling(self.acceptance)
         number = given.size if self.drafts is None else self.drafts
