@@ -10,6 +10,16 @@ RadixTree::RadixTree(const Requests& all, i64 page, Evict order) : all_(all), pa
     mask_ = table_.size() - 1;
 }
 
+void RadixTree::clear() {
+    nodes_of_.resize(1);
+    nodes_of_[root].children = 0;
+    spare_.clear();
+    heap_.clear();
+    std::fill(table_.begin(), table_.end(), Slot{});
+    taken_ = 0;
+    evictable_ = locked_ = nodes_ = 0;
+}
+
 // --- walks ----------------------------------------------------------------------------------------------
 
 // Down the tree along so many tokens of a request, `at` at the first that is not there.

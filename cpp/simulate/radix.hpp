@@ -30,6 +30,9 @@ class RadixTree {
     // Gives up at least so many tokens, or all that can be; how many it were.
     i64 evict(i64 tokens);
 
+    // As if nothing had ever been there.
+    void clear();
+
     i64 evictable() const { return evictable_; }
     i64 locked() const { return locked_; }
     // Tokens between here and the first node upwards that somebody uses.

@@ -8,8 +8,8 @@ namespace tokenroof::simulate {
 Sglang::Sglang(const SglangConfig& config, const Surroundings& around)
     : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
       number_(around.number), tree_(around.all, config.page_size, config.eviction),
-      waiting_(config.by_priority || config.longest_output_first), free_(config.tokens),
-      ratio_(config.init_ratio) {
+      batch_tree_(around.all, 1, Evict::lru), waiting_(config.by_priority || config.longest_output_first),
+      free_(config.tokens), ratio_(config.init_ratio) {
     class_count_.assign(static_cast<std::size_t>(config.page_size), 0);
     wheel_.assign(std::bit_ceil(static_cast<u64>(around.most_outputs + 4)), -1);
     cross_ = wheel_;

@@ -20,7 +20,7 @@ struct SglangConfig {
     i64 clip_max_new_tokens, retract_decode_steps;
     double init_ratio, min_ratio, ratio_decay;
     bool radix_cache, overlap, mixed_chunk, ignore_eos;
-    bool by_priority, low_first, longest_output_first, retract_by_priority;
+    bool by_priority, low_first, longest_output_first, retract_by_priority, longest_prefix_first;
     Evict eviction;
 };
 
@@ -96,6 +96,7 @@ class Sglang final : public Engine {
     i32 enter(i32 request, i32 node, i64 prefix, i64 outputs);
     void allocate(const Room& room, const Batch& batch);
     void refresh_waiting();
+    void sort_by_prefix();
     void mix_in(Batch& batch);
     i64 known(i32 request) const { return all_.input_tokens[request] + out_.output_tokens[request]; }
     i64 pages(i64 tokens) const { return blocks_for(tokens, config_.page_size); }
@@ -137,7 +138,7 @@ class Sglang final : public Engine {
     const StepClock& clock_;
     Record* record_;
     i32 number_;
-    RadixTree tree_;
+    RadixTree tree_, batch_tree_; // the latter of prefixes of those that wait
     SglangQueue waiting_;
     std::vector<Sequence> sequences_;
     std::vector<i32> free_slots_;
@@ -158,6 +159,7 @@ class Sglang final : public Engine {
     i64 now_ = 0, batch_number_ = 0, last_end_ = 0;
     std::vector<i32> gone_, retracted_now_, aborted_, scratch_;
     std::vector<std::pair<double, i64>> states_;
+    std::vector<i64> keys_;
 
     // those that run
     i64 running_ = 0, tick_ = 0, contexts_ = 0, next_order_ = 0, front_order_ = 0, renumbered_ = 0;

@@ -4,6 +4,7 @@
 namespace tokenroof::simulate {
 
 constexpr i64 refresh_interval = 32, most_refreshed = 128; // of prefixes of those that wait
+constexpr i64 in_batch = 32; // tokens of a prefix that is computed once, and not beside itself
 
 // Whether there is one. [get_new_batch_prefill]
 bool Sglang::build_prefill(Batch& batch) {
@@ -14,7 +15,10 @@ bool Sglang::build_prefill(Batch& batch) {
         full_ = true;
         return false;
     }
-    refresh_waiting();
+    if (config_.longest_prefix_first && waiting_.size() <= most_refreshed)
+        sort_by_prefix();
+    else
+        refresh_waiting();
     Room room = opening();
     if (chunked_ >= 0 && !go_on_with_chunk(room, batch)) return false;
     const i64 held = static_cast<i64>(batch.pieces.size());
@@ -42,6 +46,27 @@ void Sglang::refresh_waiting() {
         i64 length;
         tree_.match(scratch_[i - 1], known(scratch_[i - 1]), length);
     }
+}
+
+// Who finds most of its prompt first. Of those that find little and begin alike, all but one stand behind, to
+// find it when it has been computed. [_compute_prefix_matches]
+void Sglang::sort_by_prefix() {
+    waiting_.first(waiting_.size(), scratch_);
+    batch_tree_.clear();
+    keys_.clear();
+    for (const i32 request : scratch_) {
+        const i64 tokens = known(request);
+        i64 length, same, before;
+        tree_.match(request, tokens, length);
+        keys_.push_back(-std::min(length, tokens - 1));
+        if (length > in_batch) continue;
+        batch_tree_.match(request, tokens, same);
+        if (same >= in_batch)
+            keys_.back() = never;
+        else
+            batch_tree_.insert(request, tokens, 0, 0, before);
+    }
+    waiting_.sort_by(keys_);
 }
 
 // What those that run are expected to take until they end is not there.

@@ -37,6 +37,19 @@ class SglangQueue {
         --size_;
     }
 
+    // Those with the least keys first, of equals who stood in front; keys by place. Not of a sorted queue.
+    void sort_by(const std::vector<i64>& keys) {
+        scratch_.clear();
+        for (i64 i = 0; i < size_; ++i) {
+            scratch_.push_back(ring_[(first_ + i) & (ring_.size() - 1)]);
+            scratch_.back().priority = keys[i];
+            scratch_.back().number = i;
+        }
+        std::sort(scratch_.begin(), scratch_.end(),
+                  [](const Place& a, const Place& b) { return later(b, a); });
+        for (i64 i = 0; i < size_; ++i) ring_[(first_ + i) & (ring_.size() - 1)] = scratch_[i];
+    }
+
     // The first of them, in order.
     void first(i64 count, std::vector<i32>& to) {
         to.clear();

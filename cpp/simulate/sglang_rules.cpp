@@ -33,6 +33,7 @@ Rules sglang_rules(const py::dict& d) {
     TR_FLAG(low_first)
     TR_FLAG(longest_output_first)
     TR_FLAG(retract_by_priority)
+    TR_FLAG(longest_prefix_first)
 #undef TR_NUMBER
 #undef TR_REAL
 #undef TR_FLAG

@@ -25,7 +25,7 @@ def draw(seed, content=True, undeclared=False, **fixed):
         "prefill_max_requests": rng.choice([None, None, None, 1, 3]),
         "prefill_decode_interval": rng.choice([0, 0, 0, 0, 1, 3]),
         "prefill_decode_interval_min_bs": rng.choice([0, 2]),
-        "schedule_policy": rng.choice(["fcfs", "fcfs", "fcfs", "lof"]),
+        "schedule_policy": rng.choice(["fcfs", "fcfs", "lpm", "lof"]),
         "schedule_conservativeness": rng.choice([1.0, 0.05, 0.3]),
         "enable_mixed_chunk": rng.random() < 0.3,
         "disable_overlap_schedule": rng.random() < 0.4,

@@ -1,6 +1,6 @@
 """Prompts in SGLang's plain twin: what a batch of them may take, who is admitted, how much of whom."""
 
-REFRESH, REFRESHED = 32, 128
+REFRESH, REFRESHED, IN_BATCH = 32, 128, 32
 
 
 class Adder:
@@ -44,6 +44,25 @@ class Prompts:
         rows = sum(r.holds for r in self.requests)
         return min(self.most_rows - len(self.running), self.most_rows - rows + held)
 
+    def sort_by_prefix(self):
+        """Most of its prompt found first; of those that begin alike and find little, one."""
+        inserted, key = [], {}
+        for r in self.waiting:
+            ids = r.tokens(r.known)
+            _, length = self.tree.match(ids)
+            key[r] = -min(length, r.known - 1)
+            if length > IN_BATCH:
+                continue
+            if any(
+                ids[:IN_BATCH] == other[:IN_BATCH]
+                for other in inserted
+                if len(other) >= IN_BATCH and len(ids) >= IN_BATCH
+            ):
+                key[r] = float("inf")
+            else:
+                inserted.append(ids)
+        self.waiting.sort(key=key.get)
+
     def sort(self):
         sign = 1 if self.c["schedule_low_priority_values_first"] else -1
         priority = self.c["enable_priority_scheduling"]
@@ -58,8 +77,14 @@ class Prompts:
         if not self.chunked and self.room_for() <= 0:
             self.full = True
             return False
-        self.sort()
-        if self.radix and self.c["radix_eviction_policy"] == "lru" and self.waiting:
+        by_prefix = self.radix and self.c["schedule_policy"] == "lpm"
+        if by_prefix and len(self.waiting) <= REFRESHED:
+            self.sort_by_prefix()
+        elif not by_prefix:
+            self.sort()
+        active = by_prefix and len(self.waiting) <= REFRESHED
+        lru = self.c["radix_eviction_policy"] == "lru"
+        if self.radix and lru and self.waiting and not active:
             if self.passes % REFRESH == 0:
                 for r in reversed(self.waiting[:REFRESHED]):
                     self.tree.match(r.tokens(r.known))

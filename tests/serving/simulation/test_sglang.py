@@ -115,6 +115,19 @@ def test_nothing_is_tried_until_somebody_leaves():
     assert steps(slots) == [[(0, 10)], [(0, 1)], [(0, 1)], [(0, 1)], [(1, 5)], [(1, 1)]]
 
 
+def test_who_finds_most_of_its_prompt_goes_first():
+    """Of two that begin alike and find nothing one waits until the other's prefix is there."""
+    rows = [[[0, 60]], [[5000, 50]], [[0, 50], [900, 5]], [[5000, 45], [950, 5]], [[0, 60]]]
+    requests = load(
+        [60, 50, 55, 50, 60], [1] * 5, np.array([0, MS, MS, MS, MS]), **conversation(*rows)
+    )
+    found = run(requests, schedule_policy="lpm", prefill_max_requests=1)
+    assert [s[0] for s in steps(found)] == [(0, 60), (4, 1), (2, 5), (1, 50), (3, 5)]
+    assert found.requests["cached_tokens"].tolist() == [0, 0, 50, 45, 59]
+    first = run(requests, prefill_max_requests=1)
+    assert [s[0][0] for s in steps(first)] == [0, 1, 2, 3, 4]
+
+
 # --- retraction -----------------------------------------------------------------------------------------------
 
 

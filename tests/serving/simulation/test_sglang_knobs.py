@@ -58,7 +58,7 @@ def test_steps_of_all_that_run_are_padded_and_prompts_are_not():
     [
         ({"block_size": 16}, "block_size is of vllm-0.33, not of sglang-0.5.23; allowed: max_total"),
         ({"page_size": 0}, "page_size is 0; allowed: whole numbers from 1 to 65536"),
-        ({"schedule_policy": "random"}, "schedule_policy is 'random'; allowed: fcfs, lof"),
+        ({"schedule_policy": "random"}, "schedule_policy is 'random'; allowed: fcfs, lpm, lof"),
         ({"mem_fraction_static": 1.0}, "mem_fraction_static is 1.0; allowed: numbers from 0 to below 1"),
         ({"chunked_prefill_size": 10, "page_size": 4}, "chunked_prefill_size is 10; allowed: -1, and"),
         ({"max_total_tokens": 20, "page_size": 64}, "max_total_tokens is 0 in pages of 64"),

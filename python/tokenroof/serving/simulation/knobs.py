@@ -108,7 +108,7 @@ _SGLANG = {
     "prefill_max_requests": Knob(None),
     "prefill_decode_interval": Knob(0, low=0),
     "prefill_decode_interval_min_bs": Knob(0, low=0),
-    "schedule_policy": Knob("fcfs", choices=("fcfs", "lof")),
+    "schedule_policy": Knob("fcfs", choices=("fcfs", "lpm", "lof")),
     "schedule_conservativeness": Knob(1.0, low=0.0, high=2**20),
     "enable_mixed_chunk": Knob(False),
     "disable_overlap_schedule": Knob(False),

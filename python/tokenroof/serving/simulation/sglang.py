@@ -95,6 +95,7 @@ def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
     ratio = min(config["init_new_token_ratio"] * config["schedule_conservativeness"], 1.0)
     least = min(ratio * config["min_new_token_ratio_factor"], 1.0)
     tokens = config["max_total_tokens"]
+    by_prefix = config["schedule_policy"] == "lpm" and not config["disable_radix_cache"]
     return {
         "engine": "sglang",
         "page_size": config["page_size"],
@@ -115,7 +116,8 @@ def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
         "overlap": not config["disable_overlap_schedule"],
         "mixed_chunk": config["enable_mixed_chunk"] and config["chunked_prefill_size"] > 0,
         "ignore_eos": config["ignore_eos"],
-        "by_priority": config["enable_priority_scheduling"],
+        "by_priority": config["enable_priority_scheduling"] and not by_prefix,
+        "longest_prefix_first": by_prefix,
         "low_first": config["schedule_low_priority_values_first"],
         "longest_output_first": config["schedule_policy"] == "lof",
         "retract_by_priority": config["retraction_policy"] == "priority",
