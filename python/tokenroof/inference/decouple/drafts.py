@@ -19,12 +19,15 @@ from tokenroof.inference.decouple.layout import Layout, chip_ranges, layout, lin
 from tokenroof.inference.decouple.sites import Gpu, Site, one_replica
 from tokenroof.inference.door import as_device, as_model, checked
 from tokenroof.inference.estimates import over_corners
+from tokenroof.inference.speculative.chances import expected
 from tokenroof.inference.speculative.verification import verify_fields
 from tokenroof.support.arguments import amounts, together
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from tokenroof.catalogue.accepted import Acceptance
+    from tokenroof.inference.speculative.chances import ByPosition
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
@@ -39,7 +42,7 @@ def drafts(
     drafter: str | Device,
     *,
     length: ArrayLike = 4,
-    acceptance: ArrayLike = 0.8,
+    acceptance: ArrayLike | str | Acceptance | ByPosition = 0.8,
     batch: ArrayLike = 1.0,
     context: ArrayLike = 1024.0,
     chips: int | None = None,
@@ -92,12 +95,11 @@ def drafts(
     device, plan = one_replica("verify", verify)
     site = Gpu("verify", checked(as_device(device), m, [plan], fidelity)[0])
     chip = check_kind("drafter", as_device(drafter))
-    k, a = amounts("length", length), amounts("acceptance", acceptance)
-    if (a > 1.0).any():
-        raise ValueError(f"acceptance is {a.max():g}; allowed: numbers from 0 to 1")
-    b, x, k, a = together(
+    k = amounts("length", length)
+    tokens, _ = expected(acceptance, k)
+    b, x, k, tokens = together(
         batch=amounts("batch", batch, positive=True), context=amounts("context", context),
-        length=k, acceptance=a,
+        length=k, acceptance=tokens,
     )  # fmt: skip
     ranges = link_ranges(link_bandwidth, hop_s) | chip_ranges(chip, unknown) | site.error
     plan = one_chip(chip, small, None, None)
@@ -107,7 +109,6 @@ def drafts(
     site.check_memory(b, x + k)
     verified = verify_fields(site.records, b, x, k + 1.0)
     step_s, verify_w = verified[..., _STEP["time"]], verified[..., _STEP["watts"]]
-    tokens = np.asarray(kernels.expected_tokens(a, k))
 
     def evaluate(**v: Any) -> dict[str, Any]:
         found = pipeline(chip, small, plan, b, x, given, None, v)
