@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 COMMANDS = (
-    "report", "list", "roofline", "curve", "simulate", "capacity", "tune", "economics", "hash", "measure", "check", "info",
+    "report", "list", "roofline", "curve", "frontier", "compare", "simulate", "capacity", "tune", "economics",
+    "hash", "measure", "check", "info",
 )  # fmt: skip
 GENESIS = (
     "01000000" + "00" * 32 + "3ba3edfd7a7b12b27ac72c3e67768f617fc81bc3888a51323a9fb8aa4b1e5e4a"

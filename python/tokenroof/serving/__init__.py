@@ -10,6 +10,7 @@ from __future__ import annotations
 from tokenroof.serving.alone import OneUser, one_user
 from tokenroof.serving.beside import beside_lpx
 from tokenroof.serving.capacity import capacity
+from tokenroof.serving.comparing import SystemComparison, compare
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.gaps import token_gaps
@@ -49,12 +50,12 @@ from tokenroof.serving.tuning import Fleet, Trial, Tuning, fleet, spares, tune
 __all__ = [
     "LONGEST_WAIT", "POWERS", "SLO", "Fleet", "Lengths", "OneUser", "Pool", "Preset", "Requests",
     "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime",
-    "System", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx", "calibrate_run", "capacity",
-    "curve", "daily", "default_plans", "disaggregate", "draft_apart", "fleet", "frontier", "gamma",
-    "modulated", "native_types", "one_user", "plan_that_fits", "poisson", "preset", "presets",
-    "prioritised", "released_types", "series", "session_curve", "sessions", "simulate", "spares",
-    "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
-    "verdict",
+    "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx",
+    "calibrate_run", "capacity", "compare", "curve", "daily", "default_plans", "disaggregate",
+    "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types", "one_user",
+    "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types", "series",
+    "session_curve", "sessions", "simulate", "spares", "split_experts", "spread", "stability",
+    "summary", "token_gaps", "trace", "tune", "users", "verdict",
 ]  # fmt: skip
 
 

@@ -24,6 +24,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "latency and throughput of a replica against concurrency",
         "tokenroof curve H200-SXM Llama-3.3-70B --tp 8 --weights fp8 --concurrency 1,16,256",
     ),
+    "frontier": (
+        "the plans and batches of a device and a model that no other beats, and their chart",
+        "tokenroof frontier H200-SXM Llama-3.1-8B --load 8k/1k --ttft-max 5",
+    ),
+    "compare": (
+        "two systems at one speed per user: what differs, and seconds by operator and cause",
+        "tokenroof compare B200-SXM H200-SXM:tp=8,weights=fp8 Llama-3.3-70B --speed 40",
+    ),
     "simulate": (
         "an engine's scheduler played over a load or a trace: percentiles, goodput, a verdict",
         "tokenroof simulate H200-SXM Llama-3.1-8B --rate 10 --spread 1 --seeds 3",

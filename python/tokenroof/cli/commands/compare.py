@@ -1,0 +1,118 @@
+"""``tokenroof compare``: two systems at one objective, what differs and why."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from tokenroof.cli.arguments import add_model
+from tokenroof.cli.output import emit, say, short
+from tokenroof.support.formats import si, table
+
+if TYPE_CHECKING:
+    from tokenroof.serving.comparing import SystemComparison
+
+_WHOLE = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
+_TEXT = (
+    "weights",
+    "experts",
+    "activations",
+    "kv_cache",
+    "attention",
+    "shared_experts",
+    "head",
+    "engine",
+)
+
+
+def add_arguments(command: ArgumentParser) -> None:
+    for name in ("one", "other"):
+        command.add_argument(
+            name, metavar=name.upper(),
+            help="a device, whose best plan counts; or one with a plan, such as H200-SXM:tp=8,weights=fp8",
+        )  # fmt: skip
+    add_model(command)
+    command.add_argument(
+        "--speed", type=float, default=50.0, help="token/s that each user gets, at least"
+    )
+    command.add_argument("--ttft-max", type=float, help="seconds to the first token, at most")
+    command.add_argument("--input-tokens", type=float, default=1024, help="mean tokens of a prompt")
+    command.add_argument(
+        "--output-tokens", type=float, default=1024, help="mean tokens of an answer"
+    )
+    command.add_argument("--devices-max", type=int, help="of the largest replica; one link domain")
+    command.add_argument("--engine", default="vllm", help="of plans that are not given")
+    command.add_argument(
+        "--power", default="provisioned", help="provisioned, board, chassis, facility or dashboard"
+    )
+    command.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
+
+
+def _system(text: str) -> Any:
+    """A device, or a device and a plan, of what stands on the command line."""
+    from tokenroof.records.plan import Plan
+
+    device, colon, fields = text.partition(":")
+    if not colon:
+        return device
+    given: dict[str, Any] = {}
+    for part in fields.split(","):
+        name, equals, value = part.strip().partition("=")
+        name = name.replace("-", "_")
+        if not equals or name not in (*_WHOLE, *_TEXT):
+            raise ValueError(
+                f"{text!r} has {part!r}; allowed: {', '.join((*_WHOLE, *_TEXT))} with =value"
+            )
+        if name in _WHOLE and not value.isdigit():
+            raise ValueError(f"{text!r} has {part!r}; allowed: a whole number")
+        given[name] = int(value) if name in _WHOLE else value
+    return device, Plan(**given)
+
+
+def run(arguments: Namespace) -> int:
+    from tokenroof.serving.comparing import compare
+
+    found = compare(
+        _system(arguments.one), _system(arguments.other), arguments.model, arguments.speed,
+        input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
+        ttft_max=arguments.ttft_max, devices_max=arguments.devices_max, engine=arguments.engine,
+        power=arguments.power, fidelity=arguments.fidelity,
+    )  # fmt: skip
+    if arguments.json:
+        emit({**asdict(found), "ratio": found.ratio, "factors": found.factors, "operators": found.operators,
+              "causes": found.causes, "why": found.why})  # fmt: skip
+    else:
+        _print(found)
+    return 0
+
+
+def _print(found: SystemComparison) -> None:
+    a, b = found.one, found.other
+    rows = [
+        ["users in flight", f"{a.concurrency:g}", f"{b.concurrency:g}", ""],
+        ["devices", f"{a.devices:g}", f"{b.devices:g}", ""],
+        ["tok/s/user", short(a.interactivity), short(b.interactivity), ""],
+        ["TTFT", si(a.ttft_s, "s"), si(b.ttft_s, "s"), ""],
+        [
+            "out tok/s/device",
+            short(a.per_device),
+            short(b.per_device),
+            f"{a.per_device / b.per_device:.2f}x",
+        ],
+        ["W/device", f"{a.watts_per_device:.0f}", f"{b.watts_per_device:.0f}", ""],
+        ["out tok/s/MW", short(a.per_mw), short(b.per_mw), f"{found.ratio:.2f}x"],
+    ]
+    table(["", a.label, b.label, ""], rows,
+          title=f"{found.model} at {found.speed:g} token/s and user")  # fmt: skip
+    for what, apart, one, other in (
+        ("operator", found.operators, a.operators, b.operators), ("cause", found.causes, a.causes, b.causes),
+    ):  # fmt: skip
+        table([f"seconds of a step by {what}", "one", "other", "apart"],
+              [[name, si(one[name], "s"), si(other[name], "s"), f"{1e3 * seconds:+.3f} ms"]
+               for name, seconds in apart.items() if one[name] or other[name]])  # fmt: skip
+    say(
+        "the ratio is the product of "
+        + ", ".join(f"{name} {x:.2f}" for name, x in found.factors.items())
+    )
+    say(found.why)

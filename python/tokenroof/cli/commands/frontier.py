@@ -1,0 +1,129 @@
+"""``tokenroof frontier``: the Pareto set of a device and a model over plans and batches."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.cli.arguments import add_device, add_model
+from tokenroof.cli.local import measure_if_local
+from tokenroof.cli.output import emit, say, short
+from tokenroof.support.formats import si, table
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+def add_arguments(command: ArgumentParser) -> None:
+    add_device(command)
+    add_model(command)
+    command.add_argument("--input-tokens", type=float, help="mean tokens of a prompt; 1024")
+    command.add_argument("--output-tokens", type=float, help="mean tokens of an answer; 1024")
+    command.add_argument("--load", help="1k/1k, 1k/8k, 8k/1k or 32k/8k, in place of both")
+    command.add_argument("--devices-max", type=int, help="of the largest replica; one link domain")
+    command.add_argument("--ttft-max", type=float, help="seconds to the first token, at most")
+    command.add_argument("--tpot-max", type=float, help="seconds per output token, at most")
+    command.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
+    command.add_argument(
+        "--power", default="provisioned", help="provisioned, board, chassis, facility or dashboard"
+    )
+    command.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
+    command.add_argument("--points", type=int, default=16, help="rows to print")
+    command.add_argument("--also", default="", help="further devices of the chart, between commas")
+    command.add_argument("--lpx", action="store_true", help="and Rubin with LPX on the chart")
+    command.add_argument("--plot", type=Path, help="write the chart to this HTML file")
+
+
+def _sizes(arguments: Namespace) -> tuple[float, float]:
+    """Mean tokens of prompt and answer, given or of a load by name."""
+    from tokenroof.serving.session_load import preset
+
+    given = {
+        n: v for n in ("input_tokens", "output_tokens") if (v := getattr(arguments, n)) is not None
+    }
+    if arguments.load is None:
+        return given.get("input_tokens", 1024.0), given.get("output_tokens", 1024.0)
+    if given:
+        raise ValueError(
+            f"--load is {arguments.load} beside {', '.join(given)}; allowed: one of them"
+        )
+    found = preset(arguments.load)
+    if found.sessions is not None:
+        raise ValueError(
+            f"--load is {arguments.load}, of sessions; allowed: 1k/1k, 1k/8k, 8k/1k, 32k/8k"
+        )
+    return found.input_tokens, found.output_tokens
+
+
+def run(arguments: Namespace) -> int:
+    from tokenroof import serving
+    from tokenroof.inference.door import as_device, as_model
+
+    measure_if_local(arguments)
+    if arguments.points < 1:
+        raise ValueError(f"--points is {arguments.points}; allowed: 1 and more")
+    device, model = as_device(arguments.device), as_model(arguments.model)
+    sizes = _sizes(arguments)
+    how: dict[str, Any] = {
+        name: getattr(arguments, name)
+        for name in ("devices_max", "ttft_max", "tpot_max", "engine", "power", "fidelity")
+    }
+    found = serving.frontier(device, model, None, *sizes, **how)
+    some = bool(found.sizes["point"])
+    if arguments.json:
+        names = [str(name) for name in found.data_vars]
+        rows = [{n: found[n].values[i] for n in names} for i in range(found.sizes["point"])]
+        emit(
+            {
+                **found.attrs,
+                "units": {n: found[n].attrs.get("units", "") for n in names},
+                "points": rows,
+            }
+        )
+    elif some:
+        _print(found, arguments.points)
+    if not some:
+        say(f"nothing: {found.attrs['reason']}")
+    if arguments.plot:
+        others = [name.strip() for name in arguments.also.split(",") if name.strip()]
+        _plot(
+            arguments,
+            found,
+            [serving.frontier(name, model, None, *sizes, **how) for name in others],
+            sizes,
+        )
+    return 0 if some else 1
+
+
+def _print(found: xr.Dataset, points: int) -> None:
+    v = {str(name): found[name].values for name in found.data_vars}
+    rows = np.unique(np.round(np.linspace(0, found.sizes["point"] - 1, points)).astype(int))
+    a = found.attrs
+    table(
+        ["plan", "devices", "users", "tok/s/user", "TTFT", "out tok/s/device", "out tok/s/MW", "band"],
+        [[str(v["plan"][i]), f"{v['devices'][i]:g}", f"{v['concurrency'][i]:g}", short(v["interactivity"][i]),
+          si(v["ttft_s"][i], "s"), short(v["per_device"][i]), short(v["output_tokens_per_s_per_mw"][i]),
+          f"{v['error_band'][i]:.0%}"] for i in rows],
+        title=f"{a['model']} on {a['device']}, {a['input_tokens']:g} tokens in, {a['output_tokens']:g} out; "
+              f"{found.sizes['point']} of {a['plans_tried']} plans' points that no other beats",
+    )  # fmt: skip
+    say(f"constants: {a['calibrated_on']}; {a['power']} power")
+
+
+def _plot(
+    arguments: Namespace, found: xr.Dataset, others: list[xr.Dataset], sizes: tuple[float, float]
+) -> None:
+    from tokenroof import economics, plot, serving
+
+    fronts = [found, *others]
+    if arguments.lpx:
+        fronts.append(serving.beside_lpx(
+            arguments.model, input_tokens=sizes[0], output_tokens=sizes[1],
+            devices_max=arguments.devices_max or 16, tpot_max=arguments.tpot_max, fidelity=arguments.fidelity,
+        ))  # fmt: skip
+    figure = plot.chart(fronts, tiers=economics.gtc2026_tiers())
+    figure.write_html(arguments.plot, include_plotlyjs=True)
+    say(f"wrote {arguments.plot}")
