@@ -9,6 +9,7 @@
 #include <string>
 
 #include "python/workers.hpp"
+#include "simulate/best_hits.hpp"
 #include "simulate/engines.hpp"
 #include "simulate/system.hpp"
 
@@ -244,11 +245,27 @@ py::list play_all(const py::list& what, int threads, const py::object& progress)
     return out;
 }
 
+// Blocks of each request that the best possible eviction finds.
+py::array best_hits(const py::dict& requests, i64 block, i64 places) {
+    Run run;
+    read_requests(run, requests);
+    py::array_t<i64> hits(static_cast<py::ssize_t>(run.requests.count));
+    i64* to = hits.mutable_data();
+    std::fill(to, to + run.requests.count, 0);
+    volatile bool stop = false;
+    auto work = [&] {
+        if (run.requests.has_content()) simulate::BestHits(run.requests, block, places).run(stop, to);
+    };
+    run_workers(1, stop, work, [](bool) {});
+    return hits;
+}
+
 } // namespace
 
 void register_simulate(py::module_& m) {
     m.def("simulate_requests", &play_all, py::arg("runs"), py::arg("threads"),
           py::arg("progress") = py::none());
+    m.def("best_hits", &best_hits, py::arg("requests"), py::arg("block"), py::arg("places"));
 }
 
 } // namespace tokenroof

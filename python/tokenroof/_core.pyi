@@ -105,6 +105,7 @@ def variates(
     second: NDArray[np.float64],
     poisson: NDArray[np.float64],
 ) -> None: ...
+def best_hits(requests: dict[str, Any], block: int, places: int) -> NDArray[np.int64]: ...
 def simulate_requests(
     runs: list[dict[str, Any]],
     threads: int,

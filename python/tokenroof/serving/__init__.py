@@ -34,7 +34,14 @@ from tokenroof.serving.requests import (
 from tokenroof.serving.room import plan_that_fits
 from tokenroof.serving.session_curve import session_curve
 from tokenroof.serving.session_load import Preset, SessionLoad, preset, presets
-from tokenroof.serving.simulation import Scheduler, Simulation, StepTime, simulate
+from tokenroof.serving.simulation import (
+    BestHits,
+    Scheduler,
+    Simulation,
+    StepTime,
+    best_hits,
+    simulate,
+)
 from tokenroof.serving.slo import SLO
 from tokenroof.serving.stability import Stability, stability
 from tokenroof.serving.system import (
@@ -48,13 +55,13 @@ from tokenroof.serving.system import (
 from tokenroof.serving.tuning import Fleet, Trial, Tuning, fleet, spares, tune
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "Fleet", "Lengths", "OneUser", "Pool", "Preset", "Requests",
-    "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime",
-    "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx",
-    "calibrate_run", "capacity", "compare", "curve", "daily", "default_plans", "disaggregate",
-    "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types", "one_user",
-    "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types", "series",
-    "session_curve", "sessions", "simulate", "spares", "split_experts", "spread", "stability",
+    "LONGEST_WAIT", "POWERS", "SLO", "BestHits", "Fleet", "Lengths", "OneUser", "Pool", "Preset",
+    "Requests", "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability",
+    "StepTime", "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx",
+    "best_hits", "calibrate_run", "capacity", "compare", "curve", "daily", "default_plans",
+    "disaggregate", "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types",
+    "one_user", "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types",
+    "series", "session_curve", "sessions", "simulate", "spares", "split_experts", "spread", "stability",
     "summary", "token_gaps", "trace", "tune", "users", "verdict",
 ]  # fmt: skip
 

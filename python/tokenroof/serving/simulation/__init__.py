@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from tokenroof.serving.simulation.best_hits import BestHits, best_hits
 from tokenroof.serving.simulation.result import Simulation
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.simulation.simulate import simulate
 from tokenroof.serving.simulation.step_time import StepTime
 
-__all__ = ["Scheduler", "Simulation", "StepTime", "simulate"]
+__all__ = ["BestHits", "Scheduler", "Simulation", "StepTime", "best_hits", "simulate"]
 
 
 def __dir__() -> list[str]:

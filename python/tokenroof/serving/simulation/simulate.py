@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tokenroof.records.plan import Plan
     from tokenroof.serving.simulation.limits import Limits
 
-__all__ = ["NEWEST", "ROUTERS", "Options", "simulate"]
+__all__ = ["NEWEST", "ROUTERS", "Options", "packed", "simulate"]
 
 ROUTERS = ("round_robin", "least_loaded", "prefix_aware")
 #: The newest preset of each engine.
@@ -158,7 +158,7 @@ def simulate(
     outputs = [outputs_for(len(load)) for load in loads]
     idle = float(shared["clock"]["idle_watts"])
     runs = [
-        {**shared, "requests": _packed(load), "results": out}
+        {**shared, "requests": packed(load), "results": out}
         for load, out in zip(loads, outputs, strict=True)
     ]
     outcomes = _core.simulate_requests(runs, workers, progress)
@@ -257,7 +257,7 @@ def _check_blocks(load: Requests, limits: Limits) -> None:
         )
 
 
-def _packed(load: Requests) -> dict[str, Any]:
+def packed(load: Requests) -> dict[str, Any]:
     """Requests as the compiled simulator takes them; what no request has is left out."""
 
     def some(array: Any, absent: int) -> Any:
