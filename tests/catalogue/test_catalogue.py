@@ -14,6 +14,7 @@ import pytest
 
 from tokenroof import catalogue
 from tokenroof.catalogue import files as _load
+from tokenroof.catalogue.architectures import model as catalogue_model
 from tokenroof.catalogue.lookup import device
 from tokenroof.support.names import near_matches, normalise, unknown
 
@@ -321,3 +322,19 @@ def test_numbers_of_2026_and_where_they_stand(name, field, value, kind, said):
 def test_no_source_is_an_index_that_nobody_can_look_up():
     for text in catalogue.sources()["source"].unique():
         assert not re.search(r"search index|index item|training data|recalled|unknown source", text)
+
+
+@pytest.mark.parametrize("name", ["Gemma-4-31B-it", "google/gemma-4-12b", "Gemma-4", "DeepSeek-R1-32B",
+                                  "Llama-4-Scout-109M", "Kimi-K2-8B"])  # fmt: skip
+def test_another_size_is_another_model(name):
+    with pytest.raises(KeyError, match="unknown model"):
+        catalogue_model(name)
+
+
+@pytest.mark.parametrize(("name", "found"), [
+    ("DeepSeek-R1-671B", "DeepSeek-R1"), ("Llama-4-Scout-17B-16E-Instruct", "Llama-4-Scout"),
+    ("Llama-4-Scout-109B", "Llama-4-Scout"), ("google/gemma-4-26B-A4B-it", "Gemma-4-26B-A4B"),
+    ("Qwen3-30B-A3B-Instruct-2507", "Qwen3-30B-A3B"),
+])  # fmt: skip
+def test_a_size_that_is_the_models_own_may_stand(name, found):
+    assert catalogue_model(name).name == found

@@ -208,7 +208,9 @@ def test_power_by_hand():
     price=st.floats(0.0, 0.3),
     fee=st.floats(0.0, 0.5),
     overhead=st.lists(st.floats(1.0, 2.0), min_size=3, max_size=3).map(sorted).map(tuple),
-    weights=st.none() | st.lists(st.floats(0.0, 10.0), min_size=12, max_size=12),
+    # a product with a subnormal weight has no digits left, here as in the twin
+    weights=st.none()
+    | st.lists(st.floats(0.0, 10.0, allow_subnormal=False), min_size=12, max_size=12),
     year=st.integers(2016, 2026),
 )
 def test_bounds_are_in_order_and_as_the_reference_says(

@@ -55,6 +55,12 @@ def _simulate(**given):
     return _seen(serving.simulate(**options))
 
 
+def _drawn(**given):
+    """As `_simulate`, with what the run drew."""
+    run = serving.simulate(None, None, None, ASK, SMALL, step_time=serving.StepTime(**given))
+    return _seen(run), str(run.energy)
+
+
 def _trace(lines, **given):
     import tempfile
 
@@ -81,10 +87,11 @@ SLOW = serving.simulate(
 LATER = RUN.requests.copy()
 LATER["first_token_ns"] += 10**9
 LATER["last_token_ns"] += 10**9
+DRAWN = {"steps": RUN.steps, "joules": np.ones(len(RUN.steps)), "idle_watts": 5.0}
 CASES = {
-    "StepTime": ({"fixed_ns": 10**6, "result": lambda **given: _simulate(
-        device=None, model=None, plan=None, requests=ASK, scheduler=SMALL, step_time=serving.StepTime(**given))},
-        {**one("fixed_ns", 10**7), **one("per_token_ns", 10**5), **one("per_context_token_ns", 10**4)}, None),
+    "StepTime": ({"fixed_ns": 10**6, "watts": 300.0, "idle_watts": 50.0, "result": _drawn},
+        {**one("fixed_ns", 10**7), **one("per_token_ns", 10**5), **one("per_context_token_ns", 10**4),
+         **one("watts", 400.0), **one("idle_watts", 60.0)}, None),
     "Lengths": ({"kind": "uniform", "low": 5, "high": 50, "result": lambda **given: serving.Lengths(**EMPIRICAL | given).draw(
         np.random.default_rng(0), 50)},
         {"kind": [{"kind": "fixed"}], **one("low", 20), **one("high", 30), "mu": [{"mu": 3.0, "kind": "lognormal"}],
@@ -131,7 +138,8 @@ CASES = {
     "series": ({"requests": SERVED, "result": serving.series},
                {**one("requests", LATER), **one("interval_s", 0.01), "steps": [{"steps": RUN.steps, "blocks": 64}],
                 "blocks": [{"blocks": 128, "steps": RUN.steps}],
-                "joules": [{"joules": np.ones(len(RUN.steps)), "steps": RUN.steps}]}, None),
+                **{name: [DRAWN | {name: value}] for name, value in {**DRAWN, "idle_watts": 9.0, "replicas": 2}.items()
+                   if name not in ("steps", "blocks")}}, None),
     "spread": ({"summaries": [RUN.summary(), RUN.summary()],
                 "result": lambda **given: json.dumps(serving.spread(**given), default=str)},
                one("summaries", [serving.summary(LATER), RUN.summary()]), None),
@@ -162,6 +170,7 @@ PLAYED = {
     **one("record_steps", True), **one("replicas", 2), "router": BUSY, **one("horizon_s", 0.05),
     "signal_age_s": [{"signal_age_s": 5.0, "replicas": 3, "router": "least_loaded"}],
     **one("threads", 0), **one("progress", 3), **one("path", "sequence"),
+    **one("timeout_s", 0.05), **one("queue_timeout_s", 1e-6),
 }  # fmt: skip
 
 

@@ -20,11 +20,11 @@ _VARIANT = re.compile(
     re.IGNORECASE,
 )
 # Sizes that are part of a name for readers only ("Llama-4-Scout-17B-16E").
-_SIZES = re.compile(r"[-_. ]\d+(?:\.\d+)?[bm](?:[-_. ](?:a\d+(?:\.\d+)?b|\d+e))?$", re.IGNORECASE)
+_SIZES = re.compile(r"[-_. ]e?\d+(?:\.\d+)?[bm](?:[-_. ](?:a\d+(?:\.\d+)?b|\d+e))?$", re.IGNORECASE)
 
 
-def _candidates(name: str) -> list[str]:
-    """The name as it stands, then without organisation, then with fewer and fewer suffixes."""
+def _candidates(name: str) -> tuple[list[str], list[str]]:
+    """The name as it stands, without organisation, with fewer and fewer suffixes; then without its size."""
     out = [name]
     rest = name.rsplit("/", 1)[-1]
     out.append(rest)
@@ -35,31 +35,33 @@ def _candidates(name: str) -> list[str]:
         if rest.lower().startswith(prefix):
             rest = rest[len(prefix) :]
             out.append(rest)
-    if (shorter := _SIZES.sub("", rest)) != rest:
-        out.append(shorter)
-    return out
+    shorter = _SIZES.sub("", rest)
+    return out, [shorter] if shorter != rest else []
 
 
 @cache
-def _index() -> dict[str, str]:
-    """Normalised name, alias or id, and the same without suffixes, to the model's name."""
+def _index() -> tuple[dict[str, str], dict[str, str]]:
+    """Normalised name, alias or id, the same without suffixes, to the model's name; then without sizes."""
     exact: dict[str, str] = {}
     loose: dict[str, set[str]] = {}
+    sizeless: dict[str, set[str]] = {}
     for row in table("models")["model"]:
         for name in (row["name"], row["hf_id"], *row.get("aliases", ())):
             if not name:
                 continue
-            # the sizes are dropped from what is asked for, never from what is known
-            forms = _candidates(name)
+            forms, short = _candidates(name)
             exact.setdefault(normalise(name), row["name"])
             exact.setdefault(normalise(forms[1]), row["name"])
             for form in forms:
                 loose.setdefault(normalise(form), set()).add(row["name"])
-    # a shortened name counts only where it can mean one model
-    for key, names in loose.items():
-        if len(names) == 1 and key not in exact:
-            exact[key] = next(iter(names))
-    return exact
+            for form in (*forms, *short):
+                sizeless.setdefault(normalise(form), set()).add(row["name"])
+    return _single(loose, exact), _single(sizeless, exact)
+
+
+def _single(meant: dict[str, set[str]], exact: dict[str, str]) -> dict[str, str]:
+    """A shortened name counts only where it can mean one model."""
+    return {key: next(iter(names)) for key, names in meant.items() if len(names) == 1} | exact
 
 
 @cache
@@ -126,12 +128,27 @@ def model(name: str | os.PathLike[str] | Model) -> Model:
     if isinstance(name, os.PathLike) or is_file(name):
         found: Model = read("model", name)
         return found
-    index = _index()
-    for form in _candidates(name) if isinstance(name, str) else [normalise(name)]:
-        key = normalise(form)
-        if key and key in index:
-            return _build(index[key])
+    known, sizeless = _index()
+    forms, short = _candidates(name) if isinstance(name, str) else ([normalise(name)], [])
+    for form in forms:
+        if (key := normalise(form)) in sizeless and key:
+            return _build(sizeless[key])
+    # a size that the catalogue's name lacks: another size is another model
+    for form in short:
+        if (key := normalise(form)) in known and key:
+            found = _build(known[key])
+            if _has_size(found, forms[-1]):
+                return found
     raise unknown("model", name, {row["name"]: row["name"] for row in table("models")["model"]})
+
+
+def _has_size(found: Model, name: str) -> bool:
+    """Whether a name's first size is this model's, of all parameters or of those that a token meets."""
+    said = re.search(r"[-_. ]e?(\d+(?:\.\d+)?)([bm])(?![a-z])", name, re.IGNORECASE)
+    if said is None:
+        return True
+    size = float(said[1]) * (1e9 if said[2].lower() == "b" else 1e6)
+    return any(abs(size / own - 1.0) < 0.1 for own in (found.parameters, found.active_parameters))
 
 
 def models() -> tuple[Model, ...]:
