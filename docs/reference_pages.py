@@ -28,12 +28,19 @@ NAMESPACES = {
 }
 
 
+def at_home(found: Any, name: str) -> bool:
+    """Whether no other namespace than this one is where the object was made: it is described once."""
+    made = getattr(found, "__module__", None) or ""
+    homes = [one for one in NAMESPACES if one != "tokenroof" and f"{made}.".startswith(f"{one}.")]
+    return not homes or name in homes
+
+
 def names_of(module: ModuleType) -> dict[str, list[str]]:
     """Public names by kind; modules are namespaces of their own."""
     kinds: dict[str, list[str]] = {"Functions": [], "Classes": [], "Data": []}
     for name in getattr(module, "__all__", ()):
         found: Any = getattr(module, name)
-        if inspect.ismodule(found) or name.startswith("__"):
+        if inspect.ismodule(found) or name.startswith("__") or not at_home(found, module.__name__):
             continue
         if inspect.isclass(found):
             kinds["Classes"].append(name)
