@@ -78,3 +78,19 @@ def test_a_limit_that_is_none_is_named(name, value):
 def test_a_limit_of_another_name_is_refused():
     with pytest.raises(TypeError, match="unexpected option 'ttft'; allowed: ttft_max, tpot_max"):
         tr.serving.frontier("H100-SXM", "GPT-2", ttft=1.0)
+
+
+def test_an_empty_frontier_names_the_nearest_miss():
+    every = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", devices_max=2)
+    found = tr.serving.frontier(
+        "H200-SXM", "Llama-3.1-8B", devices_max=2, ttft_max=1e-6, tpot_max=9.0
+    )
+    assert found.sizes["point"] == 0
+    said, _, nearest = found.attrs["reason"].partition("; ttft_max is 1e-06, nearest ")
+    assert said == "no point keeps to what was asked"
+    assert 0.0 < float(nearest.removesuffix(" s")) <= float(every.ttft_s.min()) * 1.001
+    # the soonest first token and the quickest tokens are of different batches or plans
+    soonest, quickest = float(every.ttft_s.min()), float(every.tpot_s.min())
+    both = {"ttft_max": soonest * 1.0001, "tpot_max": quickest * 1.0001}
+    kept = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", devices_max=2, **both)
+    assert kept.sizes["point"] or "met alone" in kept.attrs["reason"]

@@ -173,9 +173,9 @@ def frontier(
     )
     about = attributes(shown, load, users[np.unique(column)], fidelity, where, power)
     table = xarray.Dataset(data, attrs=about)
-    table.attrs["plans_tried"] = len(tried)
-    table.attrs.update(wanted.said())
-    table.attrs["reason"] = "" if chosen.size else _why_empty(on if tried else [], load, values)
+    table.attrs |= {"plans_tried": len(tried), **wanted.said()}
+    why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if not chosen.size else ""
+    table.attrs["reason"] = why
     return describe(table)
 
 
@@ -211,10 +211,18 @@ def _check_power(on: Deployment, power: str) -> None:
         )
 
 
-def _why_empty(on: Sequence[Deployment], load: Load, values: dict[str, NDArray[Any]]) -> str:
+def _why_empty(
+    on: Sequence[Deployment], load: Load, values: dict[str, NDArray[Any]], bounds: dict[str, float]
+) -> str:
     if not on:
         return "no layout divides the model on a device that can run its types"
-    return "no point keeps to what was asked" if values["fits"].any() else why_not(on, load)
+    if not values["fits"].any():
+        return why_not(on, load)
+    nearest = {name: float(np.nanmin(values[f"{name}_s"])) for name in bounds}
+    missed = [f"{name}_max is {most:g}, nearest {nearest[name]:.4g} s"
+              for name, most in bounds.items() if nearest[name] > most]  # fmt: skip
+    alone = [f"{name}_max is {most:g}, met alone" for name, most in bounds.items()]
+    return "; ".join(["no point keeps to what was asked", *(missed or alone)])
 
 
 def _tried(on: Sequence[Deployment], row: NDArray[np.intp]) -> list[Deployment]:

@@ -108,7 +108,7 @@ def _print(found: xr.Dataset, points: int) -> None:
           si(v["ttft_s"][i], "s"), short(v["per_device"][i]), short(v["output_tokens_per_s_per_mw"][i]),
           f"{v['error_band'][i]:.0%}"] for i in rows],
         title=f"{a['model']} on {a['device']}, {a['input_tokens']:g} tokens in, {a['output_tokens']:g} out; "
-              f"{found.sizes['point']} of {a['plans_tried']} plans' points that no other beats",
+              f"{found.sizes['point']} points of {a['plans_tried']} plans that no other beats",
     )  # fmt: skip
     say(f"constants: {a['calibrated_on']}; {a['power']} power")
 
