@@ -32,7 +32,7 @@ __global__ void __launch_bounds__(256)
         s.locate(n, offset);
         const double batch = s.load(4, offset), context = s.load(5, offset);
         if (!in_table(batch, counts)) {
-            *left = 1;
+            if (!*left) *left = 1; // few write: a word that all write would be their queue
             continue;
         }
         const Prepared& r = prepared[which];

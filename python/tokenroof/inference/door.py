@@ -8,6 +8,7 @@ the types alone. Below the door nothing is looked up again.
 from __future__ import annotations
 
 import os
+import reprlib
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -38,18 +39,24 @@ __all__ = [
 ]  # fmt: skip
 
 
+# a record that stands in the wrong place is named, not told whole
+_REPR = reprlib.Repr()
+_REPR.maxother = 60
+_short = _REPR.repr
+
+
 def as_device(value: str | os.PathLike[str] | Device) -> Device:
     """A device by name or file, or the record itself; the catalogue's with unpublished numbers filled in."""
     if isinstance(value, (str, os.PathLike, Device)):
         return complete(device_of(value))
-    raise TypeError(f"device is {value!r}; allowed: a name or a Device")
+    raise TypeError(f"device is {_short(value)}; allowed: a name or a Device")
 
 
 def as_model(value: str | os.PathLike[str] | Model) -> Model:
     """A model by name or file, or the record itself."""
     if isinstance(value, (str, os.PathLike, Model)):
         return model_of(value)
-    raise TypeError(f"model is {value!r}; allowed: a name or a Model")
+    raise TypeError(f"model is {_short(value)}; allowed: a name or a Model")
 
 
 def as_plan(value: Plan | None) -> Plan:
@@ -58,7 +65,7 @@ def as_plan(value: Plan | None) -> Plan:
         return Plan()
     if isinstance(value, Plan):
         return value
-    raise TypeError(f"plan is {value!r}; allowed: a Plan")
+    raise TypeError(f"plan is {_short(value)}; allowed: a Plan")
 
 
 def check_units(device: Device, plan: Plan) -> None:

@@ -217,18 +217,20 @@ def _shared(
         "horizon_ns": _NEVER_NS
         if horizon is None
         else min(_NEVER_NS, round(1e9 * finite_number("horizon_s", horizon, above=True))),
-        "timeout_ns": _patience("timeout_s", options.get("timeout_s")),
-        "queue_timeout_ns": _patience("queue_timeout_s", options.get("queue_timeout_s")),
+        "timeout_ns": _patience("timeout_s", options.get("timeout_s"), engine),
+        "queue_timeout_ns": _patience("queue_timeout_s", options.get("queue_timeout_s"), engine),
         "rows": record,
         "entries": record,
         "tracking": router == "prefix_aware",
     }
 
 
-def _patience(name: str, seconds: float | None) -> int:
+def _patience(name: str, seconds: float | None, engine: Scheduler) -> int:
     """Nanoseconds that a client waits."""
     if seconds is None:
         return 2**63 - 1
+    if not engine.name.startswith("vllm"):
+        raise ValueError(f"{name} is {seconds!r}, which {engine.name} does not play; allowed: None")
     return min(LATEST_NS, round(1e9 * finite_number(name, seconds, above=True)))
 
 
