@@ -9,6 +9,16 @@
 
 namespace tokenroof::simulate {
 
+// What a replica does for a request: all of it; the prompt alone, whose cache another takes over; or the answer, to
+// a prompt whose cache comes from there.
+enum class Role : int { whole = 0, prompts = 1, answers = 2 };
+
+// A request whose blocks are set aside, and the tokens of it whose cache may come.
+struct Reserved {
+    i32 request;
+    i64 tokens;
+};
+
 // What a replica stands in: requests, where their outcome goes, the clock of steps, its number.
 struct Surroundings {
     const Requests& all;
@@ -18,6 +28,7 @@ struct Surroundings {
     i32 number;
     bool tracking;    // every block has an identity, whoever asks
     i64 most_outputs; // of one request
+    Role role = Role::whole;
 };
 
 class Engine {
@@ -51,6 +62,16 @@ class Engine {
     // Nothing more will happen.
     virtual void close(Status status) = 0;
     virtual const Totals& totals() const = 0;
+    // Of a role of prompts: the blocks of a request that was processed are free. Whether it was here.
+    virtual bool let_go(i32) { return false; }
+    // Requests whose blocks are kept for another replica.
+    virtual i64 kept() const { return 0; }
+    // Of a role of answers: those whose blocks were set aside since it was asked last.
+    virtual void reserved(std::vector<Reserved>&) {}
+    // The cache of one of them is there. Whether it was expected here.
+    virtual bool receive(i32) { return false; }
+    // Share of its KV memory that is in use.
+    virtual double memory_share() const { return 0.0; }
     // Whether the run has to be played once more with every block.
     virtual bool needs_tracking() const { return false; }
 };
@@ -74,6 +95,7 @@ struct Rules {
     std::function<std::unique_ptr<Engine>(const Surroundings&)> replica;
     bool drops = false;                                 // whether requests can be taken out
     i64 queued_requests = never, queued_tokens = never; // of a replica, beyond which requests are shed
+    bool shares_work = false;                           // whether it plays the roles of prompts and of answers
 };
 
 } // namespace tokenroof::simulate

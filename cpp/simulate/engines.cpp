@@ -50,10 +50,10 @@ Rules vllm_rules(const py::dict& d) {
                     ranks.push_back(std::make_unique<Replica>(
                         c, Surroundings{around.all, around.out, around.clock, around.record,
                                         around.number * group.ranks + k, around.tracking,
-                                        around.most_outputs}));
+                                        around.most_outputs, around.role}));
                 return std::make_unique<Lockstep>(group, around, std::move(ranks));
             },
-            group.ranks == 1, cap("max_num_queued_reqs"), cap("max_num_queued_tokens")};
+            group.ranks == 1, cap("max_num_queued_reqs"), cap("max_num_queued_tokens"), true};
 }
 
 Rules rules_of(const py::dict& config) {

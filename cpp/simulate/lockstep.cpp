@@ -130,6 +130,30 @@ i64 Lockstep::cached(i32 request) {
     return most;
 }
 
+bool Lockstep::let_go(i32 request) {
+    return std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& one) { return one->let_go(request); });
+}
+
+i64 Lockstep::kept() const {
+    i64 sum = 0;
+    for (const auto& one : ranks_) sum += one->kept();
+    return sum;
+}
+
+void Lockstep::reserved(std::vector<Reserved>& out) {
+    for (const auto& one : ranks_) one->reserved(out);
+}
+
+bool Lockstep::receive(i32 request) {
+    return std::any_of(ranks_.begin(), ranks_.end(), [&](const auto& one) { return one->receive(request); });
+}
+
+double Lockstep::memory_share() const {
+    double sum = 0.0;
+    for (const auto& one : ranks_) sum += one->memory_share();
+    return sum / static_cast<double>(ranks_.size());
+}
+
 void Lockstep::close(Status status) {
     for (const auto& one : ranks_) one->close(status);
 }

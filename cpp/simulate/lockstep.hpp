@@ -30,6 +30,11 @@ class Lockstep final : public Engine {
     i64 waiting() const override;
     i64 cached(i32 request) override;
     bool refuses(i32 request) const override { return ranks_[0]->refuses(request); }
+    bool let_go(i32 request) override;
+    i64 kept() const override;
+    void reserved(std::vector<Reserved>& out) override;
+    bool receive(i32 request) override;
+    double memory_share() const override;
     void close(Status status) override;
     const Totals& totals() const override;
     bool needs_tracking() const override;

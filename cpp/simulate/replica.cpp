@@ -1,4 +1,4 @@
-// What both ways of playing a call share: its opening, the waiting queue, blocks, and the outputs.
+// What both ways of playing a call share: its opening, blocks, and the outputs.
 #include "simulate/replica.hpp"
 
 namespace tokenroof::simulate {
@@ -9,7 +9,7 @@ constexpr i64 most_fruitless = 20000;
 
 Replica::Replica(const Config& config, const Surroundings& around)
     : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
-      number_(around.number), unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
+      number_(around.number), role_(around.role), unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
       tracking_(around.tracking), extents_(config.enable_prefix_caching && !tracking_ && !config.priority),
       waiting_(all_, out_.arrival_ns, config.priority), free_(config.num_blocks - 1),
       last_prefill_(-config.prefill_schedule_interval) {
@@ -39,13 +39,13 @@ bool Replica::refuses(i32 request) const {
 void Replica::deliver(i32 request) {
     out_.replica[request] = number_;
     waiting_.add(request);
-    totals_.peak_waiting = std::max(totals_.peak_waiting, waiting_.size());
+    totals_.peak_waiting = std::max(totals_.peak_waiting, waiting());
 }
 
 Replica::Budget Replica::opening() const {
     Budget budget{std::min(config_.max_num_scheduled_tokens, config_.max_num_batched_tokens),
                   config_.long_prefill_token_threshold, false};
-    const i64 eligible = running_ + waiting_.size();
+    const i64 eligible = running_ + waiting();
     if (!config_.before_0_20 && eligible <= 1)
         budget.threshold = 0;
     else if (budget.threshold > 0 && config_.long_prefill_token_threshold_adaptive)
@@ -55,7 +55,7 @@ Replica::Budget Replica::opening() const {
 
 // One call of vLLM's schedule() [vllm/v1/core/sched/scheduler.py]; whether it scheduled tokens.
 bool Replica::decide(i64 now, bool throttle) {
-    if ((running_ == 0 && waiting_.empty()) || fruitless_ > most_fruitless) return false;
+    if ((running_ == 0 && waiting_.empty() && received_.empty()) || fruitless_ > most_fruitless) return false;
     Budget budget = opening();
     Batch& batch = queue_[batches_];
     batch_ = &batch;
@@ -135,136 +135,13 @@ void Replica::note(i64 now, i64 start, const Batch& batch) {
     const auto step = static_cast<i64>(record_->rows.size());
     const i64 end = load_.tokens > 0 ? batch.end_ns : start;
     record_->rows.push_back({now, start, end, number_, static_cast<i32>(free_blocks()),
-                             static_cast<i32>(running_), static_cast<i32>(waiting_.size()),
+                             static_cast<i32>(running_), static_cast<i32>(waiting()),
                              static_cast<i32>(tracking_ ? pool_.distinct() : 0),
                              static_cast<i32>(load_.tokens), load_.tokens > 0 ? step_j_.all() : 0.0});
     if (record_->entries_wanted)
         for (const Entry& e : batch.entries)
             record_->entries.push_back({step, e.request, e.tokens, e.before});
     for (const i32 request : preempted_now_) record_->preempted.push_back({step, request});
-}
-
-// --- the waiting queue --------------------------------------------------------------------------------
-
-i64 Replica::known_of(i32 request) const { return all_.input_tokens[request] + out_.output_tokens[request]; }
-
-// Whole blocks at the front of a request that the table holds, in hit_; nothing is held by asking.
-i64 Replica::hits(i32 request) {
-    hit_.clear();
-    const i64 known = known_of(request), most = (known - 1) / config_.block_size;
-    if (extents_ && out_.preemptions[request] > 0) {
-        const i64 left = list_.left(sequences_[preempted_slot(request)].piece);
-        needs_tracking_ = needs_tracking_ || left > most; // one block would be there twice
-        return std::min(left, most);
-    }
-    if (!tracking_) return 0;
-    if (looked_up_ != request || looked_known_ != known) {
-        chain_.start();
-        looked_up_ = request;
-        looked_known_ = known;
-    }
-    for (i64 i = 0; i < most;) {
-        const Key key = chain_.key(all_, request, i, config_.block_size, unit_blocks_);
-        const i64 span = std::min(key.span, most - i);
-        if (!pool_.find(key, span, hit_)) break;
-        i += span;
-    }
-    return static_cast<i64>(hit_.size());
-}
-
-// Tokens of the first piece, or 0 where the request has to wait.
-i64 Replica::admissible(i32 request, i64 hit_blocks, const Budget& budget) {
-    const i64 size = config_.block_size, known = known_of(request), hit = hit_blocks * size;
-    if (budget.defer && hit < known - 1) return 0;
-    i64 tokens = known - hit;
-    if (budget.threshold > 0) tokens = std::min(tokens, budget.threshold);
-    if (!config_.enable_chunked_prefill && tokens > budget.left) return 0;
-    tokens = std::min(tokens, budget.left);
-    i64 beside = running_ > 0 ? config_.watermark_blocks : 0;
-    for (const i32 block : hit_) beside += pool_.unreferenced(block); // they leave the free list
-    if (extents_) beside += hit_blocks;
-    const i64 whole = std::min(known, config_.max_model_len), free = free_blocks();
-    if (config_.scheduler_reserve_full_isl && blocks_for(whole, size) - hit_blocks + beside > free) return 0;
-    return blocks_for(hit + tokens, size) - hit_blocks + beside > free ? 0 : tokens;
-}
-
-void Replica::admit(Budget& budget) {
-    while (budget.left > 0 && running_ < config_.max_num_active_seqs && !waiting_.empty()) {
-        const i32 request = waiting_.head();
-        if (!place(request, hits(request), budget)) break;
-    }
-}
-
-// Who was preempted last is looked for first.
-i32 Replica::preempted_slot(i32 request) const {
-    auto at = preempted_slots_.rbegin();
-    while (at->first != request) ++at;
-    return at->second;
-}
-
-i32 Replica::slot_for(i32 request) {
-    if (out_.preemptions[request] > 0) {
-        const i32 slot = preempted_slot(request);
-        std::erase(preempted_slots_, std::pair{request, slot});
-        return slot;
-    }
-    if (free_slots_.empty()) {
-        free_slots_.push_back(static_cast<i32>(sequences_.size()));
-        sequences_.emplace_back();
-    }
-    const i32 slot = free_slots_.back();
-    free_slots_.pop_back();
-    Sequence& s = sequences_[slot];
-    s.request = request;
-    s.prompt = s.known = all_.input_tokens[request];
-    s.total = std::min(s.prompt + all_.output_tokens[request], config_.max_model_len);
-    s.placeholders = 0;
-    return slot;
-}
-
-// The head of the queue becomes a running sequence, if it can.
-bool Replica::place(i32 request, i64 hit_blocks, Budget& budget) {
-    const i64 tokens = admissible(request, hit_blocks, budget), hit = hit_blocks * config_.block_size;
-    if (tokens == 0) return false;
-    const i32 slot = slot_for(request);
-    Sequence& s = sequences_[slot];
-    waiting_.drop_head();
-    s.admission = ++admissions_;
-    s.computed = hit;
-    s.held = s.entered = hit_blocks;
-    s.in_flight = 0;
-    s.chunk = false;
-    s.runs = true;
-    append(slot);
-    if (tracking_) {
-        std::swap(s.chain, chain_);
-        looked_up_ = -1;
-        s.blocks.assign(hit_.begin(), hit_.end());
-        for (const i32 block : hit_) pool_.touch(block);
-    } else if (extents_ && hit_blocks > 0) {
-        list_.take(s.piece, hit_blocks);
-        free_ -= hit_blocks;
-    }
-    grow(s, blocks_for(hit + tokens, config_.block_size) - hit_blocks);
-    enter(s, std::min(hit + tokens, s.known));
-    if (out_.scheduled_ns[request] < 0) {
-        out_.scheduled_ns[request] = now_;
-        out_.cached_tokens[request] = static_cast<i32>(hit);
-    }
-    out_.cached_total[request] += static_cast<i32>(hit);
-    prefill_in_call_ = prefill_in_call_ || hit < s.known - 1;
-    budget.left -= tokens;
-    s.last_batch = batch_->number;
-    s.last_tokens = tokens;
-    if (counted_) {
-        count(s, tokens, hit);
-        s.computed += tokens;
-        settle(slot, *batch_);
-    } else {
-        s.kind = Sequence::exact;
-        batch_->entries.push_back({slot, request, false, tokens, hit});
-    }
-    return true;
 }
 
 // --- blocks ---------------------------------------------------------------------------------------------
@@ -364,6 +241,12 @@ void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     out_.last_token_ns[s.request] = end_ns;
     out_.status[s.request] = done;
     ended.push_back(s.request);
+    if (role_ == Role::prompts && s.runs) { // its blocks are read by another replica
+        unlink(slot);
+        s.runs = false;
+        kept_.emplace_back(s.request, slot);
+        return;
+    }
     leave_for_good(slot);
 }
 

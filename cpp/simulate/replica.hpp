@@ -29,6 +29,7 @@ struct Sequence {
     i64 last_batch = -1, last_tokens = 0;
     i64 piece = -1; // of the free list, that it left when it was preempted
     bool chunk = false, runs = false;
+    bool received = false; // its prompt's cache came from elsewhere, but for the last token
     Kind kind = exact;
     i64 joined = 0, start = 0;                // steady: computed = start + tick - joined
     i32 wheel_next = -1;                      // of those that end at the same tick
@@ -65,7 +66,9 @@ class Replica final : public Rank {
     void coast(i64 until) override;
     i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
     i64 running() const override { return running_; }
-    i64 waiting() const override { return waiting_.size(); }
+    i64 waiting() const override {
+        return waiting_.size() + static_cast<i64>(coming_.size() + received_.size());
+    }
     i64 cached(i32 request) override {
         return config_.enable_prefix_caching && tracking_ ? hits(request) * config_.block_size : 0;
     }
@@ -73,6 +76,11 @@ class Replica final : public Rank {
     i64 waiting_tokens() const override { return waiting_.tokens(); }
     i32 last_in_line() const override;
     void drop(i32 request) override;
+    bool let_go(i32 request) override;
+    i64 kept() const override { return static_cast<i64>(kept_.size()); }
+    void reserved(std::vector<Reserved>& out) override;
+    bool receive(i32 request) override;
+    double memory_share() const override;
     void close(Status status) override;
     const Totals& totals() const override { return totals_; }
     // Set where counters alone cannot know which blocks a preempted request finds again.
@@ -92,6 +100,9 @@ class Replica final : public Rank {
     void choose_path(Budget& budget, bool throttle);
     void admit(Budget& budget);
     bool place(i32 request, i64 hit_blocks, Budget& budget);
+    void begin(i32 slot, i64 tokens, Budget& budget);
+    void hold_found(Sequence& s, i64 hit_blocks);
+    i64 beside(i64 hit_blocks) const;
     i64 hits(i32 request);
     i64 admissible(i32 request, i64 hit_blocks, const Budget& budget);
     i32 slot_for(i32 request);
@@ -116,6 +127,13 @@ class Replica final : public Rank {
     void count(const Sequence& s, i64 tokens, i64 before);
     i64 take_time();
     void pay(const Joules& step);
+
+    // replica_apart.cpp
+    bool remote(i32 request) const {
+        return role_ == Role::answers && out_.scheduled_ns[request] < 0;
+    }
+    bool reserve(i32 request);
+    void begin_received(Budget& budget);
 
     // replica_exact.cpp
     void running_exact(Budget& budget, Batch& batch);
@@ -153,6 +171,7 @@ class Replica final : public Rank {
     const StepClock& clock_;
     Record* record_;
     i32 number_;
+    Role role_;
     i64 unit_blocks_; // of a unit that is hashed together
     bool tracking_, extents_, counted_ = false, needs_tracking_ = false, preempted_in_call_ = false,
                               processed_ = false;
@@ -161,6 +180,10 @@ class Replica final : public Rank {
     std::vector<Sequence> sequences_;
     std::vector<i32> free_slots_;
     std::vector<std::pair<i32, i32>> preempted_slots_; // requests that were preempted, and their slots
+    std::vector<std::pair<i32, i32>> kept_;            // answered here, with blocks that another reads
+    std::vector<std::pair<i32, i32>> coming_;          // whose caches are on their way, and their slots
+    std::vector<i32> received_;                        // slots of those whose caches came
+    std::vector<Reserved> reserved_;
     i32 head_ = -1, tail_ = -1;                        // of what runs
     i64 running_ = 0, admissions_ = 0;
     BlockPool pool_; // where blocks have an identity

@@ -36,6 +36,7 @@ void Replica::commit_stages(i64 now) {
 // Steps that nothing but time tells apart: all get a token, nobody waits, starts or ends, until `until`.
 void Replica::coast(i64 until) {
     if (!counted_ || steady_ == 0 || !waiting_.empty() || !prefilling_.empty() || !dropped_.empty() ||
+        !received_.empty() ||
         (record_ && record_->rows_wanted))
         return;
     const int depth = this->depth();

@@ -6,7 +6,8 @@ namespace tokenroof::simulate {
 // So many tokens of a sequence are in the step.
 void Replica::count(const Sequence& s, i64 tokens, i64 before) {
     load_.tokens += tokens;
-    if (before >= s.prompt) {
+    const bool generates = before >= s.prompt - s.received;
+    if (generates) {
         ++load_.generating;
         load_.context += before + tokens;
     } else {
@@ -15,7 +16,7 @@ void Replica::count(const Sequence& s, i64 tokens, i64 before) {
         load_.prompt_keys += tokens * (2 * before + tokens);
     }
     if (!meter_.joules) return;
-    if (before >= s.prompt)
+    if (generates)
         meter_.generating.push_back(s.request);
     else
         meter_.prompts.push_back({s.request, tokens});

@@ -77,7 +77,7 @@ void Replica::preempt(i32 slot) {
     Sequence& s = sequences_[slot];
     give_back(s, true);
     unlink(slot);
-    s.runs = false;
+    s.runs = s.received = false;
     s.computed = 0;
     if (!config_.before_0_20) s.placeholders = 0;
     waiting_.add_preempted(s.request);
