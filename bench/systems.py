@@ -7,8 +7,9 @@ same of ``decode_``).
 
 The first table: prompts and answers apart, each point asked of `curve` as a `System`; mean absolute error of
 the time per output token and to the first one, and of tokens a second and device, which of a closed loop
-follow by Little's law. Points whose first token takes longer than all prompts in flight one after the other
-cannot have the pools that their row says; the second row leaves them out.
+follow by Little's law. As rows say it; without points whose first token takes longer than all prompts in
+flight one after the other; and with the sequences that decode replicas were told to take, where the recipe of
+a run is public (`recipes.txt`). Then points whose workers no row says and a recipe does, drafts among them.
 
 The second: of each device, model and load the best point at 20, 50, 100 and 150 tokens/s per user and faster,
 and the frontier over systems: of the plans that were tried there, and of the kinds (engines, types, sizes of
@@ -20,12 +21,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 import tokenroof as tr
+from recipes import read_recipes, sequences_of, speculation, told
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SPEEDS = (20.0, 50.0, 100.0, 150.0)
 LOW, HIGH = 0.9, 1.35
@@ -37,17 +42,21 @@ DEGREES = {
 }
 
 
-def _pool(row: Any, role: str) -> tr.serving.Pool:
+def _pool(row: Any, role: str, sequences: int | None = None) -> tr.serving.Pool:
     """A pool of a row; experts that its degrees do not lay out are spread as its attention is."""
     d = {name: int(row[f"{role}_{column}"]) for name, column in DEGREES.items()}
     if d["moe_tp"] * d["moe_ep"] != d["tp"] * d["dp"]:
         d |= {"moe_tp": d["tp"], "moe_ep": d["dp"]}
     if d["moe_ep"] == 1 < d["dp"]:  # attention ranks split no expert: they hold some of them each
         d |= {"moe_tp": 1, "moe_ep": d["tp"] * d["dp"]}
-    plan = tr.Plan(
-        **d, weights=row.weights, experts=row.experts, kv_cache=row.kv_cache, engine=row.backend
+    return tr.serving.Pool(
+        row.system, _plan(row, d), int(row[f"{role}_num_workers"]), sequences=sequences
     )
-    return tr.serving.Pool(row.system, plan, int(row[f"{role}_num_workers"]))
+
+
+def _plan(row: Any, degrees: dict[str, int]) -> tr.Plan:
+    types = {"weights": row.weights, "experts": row.experts, "kv_cache": row.kv_cache}
+    return tr.Plan(**degrees, **types, engine=row.backend)
 
 
 def _seconds(frame: pd.DataFrame, name: str) -> pd.Series:
@@ -60,52 +69,99 @@ def _rate(frame: pd.DataFrame) -> pd.Series:
     return frame.concurrency * out / (_seconds(frame, "ttft") + (out - 1) * _seconds(frame, "tpot"))
 
 
-def apart(frame: pd.DataFrame) -> pd.DataFrame:
-    """Points of pools whose workers are known, with what `curve` answers; NaN with a reason."""
-    rows = frame[(frame["mode"] == "disagg") & frame.decode_num_workers.notna()].copy()
+def _asked(system: Any, row: Any) -> dict[str, Any]:
+    """What `curve` answers for a row's load; a reason where it does not."""
+    load = (row.mean_input_tokens, row.mean_output_tokens)
+    table = tr.serving.curve(system, row.model_path, None, *load, [row.concurrency])
+    table = table.isel(concurrency=0)
+    rate = float(table.output_throughput) / row.mean_output_tokens
+    prompt = float(table.prefill_load) / rate if rate else np.nan
+    alone = float(table.ttft_s - table.wait_s - table.queue_s)
+    return {
+        "tpot": float(table.tpot_s), "ttft": float(table.ttft_s), "per_device": float(table.per_device),
+        "devices": system.devices, "longest": 2.0 * alone + row.concurrency * prompt,
+        "reason": table.attrs["reason"],
+    }  # fmt: skip
+
+
+def _answers(rows: pd.DataFrame, system: Callable[[Any], Any]) -> pd.DataFrame:
+    """Rows with what `curve` answers for the system of each; NaN with a reason."""
     found = []
     for _, row in rows.iterrows():
         try:
-            system = tr.serving.System(prefill=_pool(row, "prefill"), decode=_pool(row, "decode"))
-            table = tr.serving.curve(
-                system,
-                row.model_path,
-                None,
-                row.mean_input_tokens,
-                row.mean_output_tokens,
-                [row.concurrency],
-            ).isel(concurrency=0)
+            found.append(_asked(system(row), row))
         except (ValueError, TypeError, KeyError) as error:
             found.append({"reason": str(error)[:100]})
-            continue
-        rate = float(table.output_throughput) / row.mean_output_tokens
-        prompt = float(table.prefill_load) / rate if rate else np.nan
-        alone = float(table.ttft_s - table.wait_s - table.queue_s)
-        found.append({
-            "tpot": float(table.tpot_s), "ttft": float(table.ttft_s), "per_device": float(table.per_device),
-            "devices": system.devices, "longest": 2.0 * alone + row.concurrency * prompt,
-            "reason": table.attrs["reason"],
-        })  # fmt: skip
     return rows.reset_index(drop=True).join(pd.DataFrame(found))
 
 
-def show_apart(rows: pd.DataFrame) -> None:
+def apart(frame: pd.DataFrame, limited: bool = False) -> pd.DataFrame:
+    """Points of pools whose workers are known; `limited` to sequences where a recipe says them."""
+    rows = frame[(frame["mode"] == "disagg") & frame.decode_num_workers.notna()].copy()
+    recipes = read_recipes() if limited else {}
+    rows["sequences"] = [sequences_of(row, recipes) for _, row in rows.iterrows()]
+    if limited:
+        rows = rows[rows.sequences.notna()]
+
+    def system(row: Any) -> Any:
+        most = int(row.sequences) if limited else None
+        return tr.serving.System(prefill=_pool(row, "prefill"), decode=_pool(row, "decode", most))
+
+    return _answers(rows, system)
+
+
+def by_recipe(frame: pd.DataFrame) -> pd.DataFrame:
+    """Points whose workers, sequences and drafts a recipe alone says."""
+
+    def system(row: Any) -> Any:
+        r = row.recipe
+        return tr.serving.System(
+            prefill=(row.system, _plan(row, r.prefill), r.prefills),
+            decode=tr.serving.Pool(row.system, _plan(row, r.decode), r.decodes, r.sequences),
+            speculation=speculation(row.model_path, r.drafts),
+        )
+
+    return _answers(told(frame), system)
+
+
+def _scored(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those with an answer, as ratios to what was measured."""
     good = rows[np.isfinite(rows.tpot)].copy()
-    left = rows[~np.isfinite(rows.tpot)]
     good["name"] = good.model_path.str.split("/").str[-1] + ", " + good.system + ", " + good.backend
     good["r_tpot"] = good.tpot / _seconds(good, "tpot")
     good["r_ttft"] = good.ttft / _seconds(good, "ttft")
     good["r_per_device"] = good.per_device / (_rate(good) / good.devices)
+    return good
+
+
+def _line(name: str, group: pd.DataFrame) -> None:
+    errors = {c: (group[c] - 1).abs() for c in ("r_tpot", "r_ttft", "r_per_device")}
+    print(f"{name:44}{len(group):7d}{errors['r_tpot'].mean():8.1%}{errors['r_ttft'].mean():8.1%}"
+          f"{errors['r_ttft'].median():8.1%}{errors['r_per_device'].mean():14.1%}")  # fmt: skip
+
+
+def show_apart(rows: pd.DataFrame, limited: pd.DataFrame, recipes: pd.DataFrame) -> None:
+    good, left = _scored(rows), rows[~np.isfinite(rows.tpot)]
     possible = good[_seconds(good, "ttft") <= good.longest]
     print(f"prompts and answers apart: {len(rows)} points with workers, {len(good)} answered")
     for reason, number in left.reason.value_counts().items():
         print(f"  {number} without an answer: {reason}")
     print(f"{'':44}{'points':>7}{'TPOT':>8}{'TTFT':>8}{'median':>8}{'tok/s/device':>14}")
-    groups = [("all", good), ("all whose pools are possible", possible), *possible.groupby("name")]
-    for name, group in groups:
-        errors = {c: (group[c] - 1).abs() for c in ("r_tpot", "r_ttft", "r_per_device")}
-        print(f"{name:44}{len(group):7d}{errors['r_tpot'].mean():8.1%}{errors['r_ttft'].mean():8.1%}"
-              f"{errors['r_ttft'].median():8.1%}{errors['r_per_device'].mean():14.1%}")  # fmt: skip
+    for name, group in [("all", good), ("all whose pools are possible", possible)]:
+        _line(name, group)
+    some = _scored(limited)
+    rest = good[~good.id.isin(some.id)]
+    _line("all, sequences as recipes say", pd.concat([some, rest]))
+    _line("  of these with a recipe, without sequences", good[good.id.isin(some.id)])
+    _line("  the same with them", some)
+    for name, group in possible.groupby("name"):
+        _line(name, group)
+    told = _scored(recipes)
+    print(f"workers by recipe alone: {len(recipes)} points, {len(told)} answered")
+    for drafts, group in told.groupby(told.recipe.map(lambda r: r.drafts > 0)):
+        _line("  with drafts" if drafts else "  a token a step", group)
+        for name, part in group.groupby("name"):
+            _line("    " + name, part)
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
@@ -138,7 +194,7 @@ def _tried(group: pd.DataFrame, engine: str) -> list[tr.Plan]:
             if apart:
                 found += [_pool(row, role).layout for role in ("prefill", "decode")]
                 continue
-            degrees = {n: int(row[n]) for n in ("tp", "dp", "moe_tp", "moe_ep") if row[n] == row[n]}
+            degrees = {n: int(row[n]) for n in DEGREES if row[n] == row[n]}
             types = {n: row[n] for n in ("weights", "experts", "kv_cache") if row[n] == row[n]}
             found.append(tr.Plan(**degrees, **types, engine=engine))
         except ValueError:
@@ -237,7 +293,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if given.only != "buckets":
-        show_apart(apart(frame))
+        show_apart(apart(frame), apart(frame, limited=True), by_recipe(frame))
     if given.only != "apart":
         show_buckets(buckets(frame))
     return 0

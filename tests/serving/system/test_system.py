@@ -93,6 +93,11 @@ def test_ways_to_make_one():
 FIRST = Pool(GPU, PLAN)
 BAD = [
     (lambda: Pool(GPU, PLAN, 0), ValueError, "count is 0; allowed: a positive integer"),
+    (lambda: Pool(GPU, PLAN, 1, 0), ValueError, "sequences is 0; allowed: a positive integer"),
+    (lambda: Pool(GPU, PLAN, step_tokens=0.5), ValueError, "step_tokens is 0.5; allowed: a positive integer"),
+    (lambda: System(prefill=Pool(GPU, PLAN, 1, 8), decode=FIRST), ValueError,
+     "sequences is 8 of the pool prefill; allowed: None, but for both and decode"),
+    (lambda: System(both=Pool(GPU, PLAN, step_tokens=8)), ValueError, "step_tokens is 8 of the pool both; allowed: None"),
     (lambda: Pool("H20O"), KeyError, "unknown device 'H20O'"),
     (lambda: Pool(GPU, "tp8"), TypeError, "plan is 'tp8'"),
     (lambda: pools(link_bandwidth=0.0), ValueError, "link_bandwidth is 0; allowed: numbers > 0"),

@@ -7,6 +7,7 @@ import tokenroof as tr
 from tokenroof.inference.decouple import attention_experts, drafts, prefill_decode
 from tokenroof.serving import (
     SLO,
+    Pool,
     Speculation,
     System,
     capacity,
@@ -67,6 +68,44 @@ def test_laws_of_two_pools():
     # no prompt passes through a decode step: tokens come faster than where one pool does both
     both = curve(System(both=(GPU, PLAN, 3)), DENSE, None, 4096, 512, USERS)
     assert (table.tpot_s[1:] < both.tpot_s[1:]).all()
+
+
+def test_sequences_that_an_engine_takes_at_once():
+    """Two decode replicas of 16 hold 32 of 48 in flight; the rest waits for one of them to end."""
+    few = System(prefill=(GPU, PLAN), decode=Pool(GPU, PLAN, 2, sequences=16))
+    table, free = (curve(one, DENSE, None, 1024, 512, [8.0, 48.0, 480.0]) for one in (few, apart()))
+    assert table.batch.values[1:] == pytest.approx([32.0, 32.0], rel=1e-6)
+    stay = table.latency_s - table.queue_s
+    held = 512 * stay / 511 / table.tpot_s  # tokens of a stay, without what goes before the first
+    assert (held > 512).all()
+    want = (np.array([48.0, 480.0]) / (table.output_throughput[1:] / 512)) - stay[1:]
+    np.testing.assert_allclose(table.queue_s[1:], want, rtol=1e-9)
+    np.testing.assert_allclose(
+        table.queue_s[2], 480 / 32 * 511 * table.tpot_s[2] - stay[2], rtol=1e-6
+    )
+    assert (table.tpot_s[1:] < free.tpot_s[1:]).all() and (table.ttft_s[1:] > free.ttft_s[1:]).all()
+    # below them nothing changes, and a pool for both waits likewise
+    assert float(table.ttft_s[0]) == pytest.approx(float(free.ttft_s[0]), rel=1e-9)
+    both = curve(System(both=Pool(GPU, PLAN, sequences=16)), DENSE, None, 1024, 512, [8.0, 160.0])
+    open_ = curve(GPU, DENSE, PLAN, 1024, 512, [8.0, 16.0])
+    assert float(both.ttft_s[0]) == pytest.approx(float(open_.ttft_s[0]), rel=1e-9)
+    assert float(both.output_throughput[1]) == pytest.approx(
+        float(open_.output_throughput[1]), rel=1e-6
+    )
+
+
+def test_a_prefill_pool_gives_what_its_steps_take():
+    """What an engine adds to a request's own prompt delays it, and not the pool's next step."""
+    table = curve(apart(n=1, m=16), DENSE, None, 2048, 64, [4096.0])
+    step = tr.prefill(GPU, DENSE, PLAN, batch=4, tokens=2048)
+    assert float(table.output_throughput[0]) / 64 == pytest.approx(4 / float(step.time_s), rel=1e-6)
+    # steps of one prompt give less, and no prompt waits for another in them
+    short = System(prefill=Pool(GPU, PLAN, step_tokens=2048), decode=(GPU, PLAN, 16))
+    one = tr.prefill(GPU, DENSE, PLAN, batch=1, tokens=2048)
+    got = curve(short, DENSE, None, 2048, 64, [1.0, 4096.0])
+    assert float(got.output_throughput[1]) / 64 == pytest.approx(1 / float(one.time_s), rel=1e-6)
+    alone = curve(apart(n=1, m=16), DENSE, None, 2048, 64, [1.0])
+    assert float(got.ttft_s[0]) < float(alone.ttft_s[0])
 
 
 def test_more_prefill_replicas_bear_more():

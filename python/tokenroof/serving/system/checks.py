@@ -54,6 +54,13 @@ def check_pools(pools: Mapping[str, Pool], speculation: Speculation | None) -> N
 
 
 def _check_pool(role: str, pool: Pool) -> None:
+    for name, roles in (("sequences", ("both", "decode")), ("step_tokens", ("prefill",))):
+        value = getattr(pool, name)
+        if value is not None and (role not in roles or pool.dataflow):
+            raise ValueError(
+                f"{name} is {value} of the pool {role}; allowed: None, but for {' and '.join(roles)} of "
+                "devices that are no dataflow chips"
+            )
     if pool.dataflow:
         check_kind(role, pool.where)
         if role in ("prefill", "attention", "both"):

@@ -49,12 +49,13 @@ def terms_of(
     one = on.get("both") or on["decode"]
     (round_,) = rounds(one, batch, load.context, [spec], fidelity)
     if system.both is not None:
-        return shared_terms(one, load, batch, round_) | {"replicas": float(system.both.count)}
+        terms = shared_terms(one, load, batch, round_, most=system.both.sequences)
+        return terms | {"replicas": float(system.both.count)}
     first, second = system.prefill, system.decode
     users = batch * second.count / first.count
     return {
-        **decode_terms(one, load, batch, round_),
-        **prefill_terms(on["prefill"], load, users),
+        **decode_terms(one, load, batch, round_, second.sequences),
+        **prefill_terms(on["prefill"], load, users, first.step_tokens),
         "replicas": float(second.count),
         "prefill_replicas": float(first.count),
         "link_bandwidth": system.link_bandwidth.mid,

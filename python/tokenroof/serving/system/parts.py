@@ -35,11 +35,17 @@ class Pool:
         Of one replica; one device in bf16 by default. Of dataflow chips its types alone count.
     count : int
         Replicas [1].
+    sequences : int, optional
+        Requests that a replica answers at once at most, of all its attention ranks, as an engine's
+        ``max_num_seqs`` or ``max_batch_size`` says; further ones wait. By default what the memory holds.
+    step_tokens : int, optional
+        Tokens of a step of a prefill pool on each attention rank, as an engine's ``max_num_tokens`` or
+        chunk says [1]; by default what the engine takes by itself.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown device, a plan that is none, a count that is not 1 and more.
+        For an unknown device, a plan that is none, a number that is not 1 and more.
 
     Examples
     --------
@@ -50,12 +56,17 @@ class Pool:
     device: str | Device
     plan: Plan | None = None
     count: int = 1
+    sequences: int | None = None
+    step_tokens: int | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "device", as_device(self.device))
         put(self, "plan", as_plan(self.plan))
         put(self, "count", count("count", self.count))
+        for name in ("sequences", "step_tokens"):
+            if getattr(self, name) is not None:
+                put(self, name, count(name, getattr(self, name)))
 
     @property
     def where(self) -> Device:

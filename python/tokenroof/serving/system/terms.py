@@ -37,7 +37,7 @@ __all__ = [
 _PREFILL_TOKENS, _LARGE_MEMORY = 8192.0, 160e9
 _SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_PROMPT, _BURST = (_core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("prompt", "burst"))
+_BURST = _core.CALIBRATION_FIELDS.index("engine.burst")
 _PARAMETERS = np.array([name.endswith("parameters") for name in _core.MODEL_FIELDS])
 Terms = dict[str, "NDArray[np.float64] | float"]
 
@@ -86,6 +86,11 @@ def rounds(
     return found
 
 
+def _taken(batch: Any, most: int | None) -> Any:
+    """Whether an engine takes so many sequences at once."""
+    return np.ones(np.shape(batch), dtype=bool) if most is None else np.asarray(batch) <= most
+
+
 def _beside(on: Deployment, held: Any) -> Any:
     """Bytes of drafts without the buffers of a step, which they share with the target's."""
     _, _, model, plan = on.records
@@ -98,10 +103,11 @@ def decode_terms(
     load: Load,
     batch: NDArray[np.float64],
     found: Round,
+    most: int | None = None,
 ) -> Terms:
     """Terms of a pool that decodes alone, over sequences of a replica; a batch that does not fit is NaN."""
     whole = load.input_tokens + load.output_tokens
-    fits = memory.fits(on.records, batch, whole, found.held)
+    fits = memory.fits(on.records, batch, whole, found.held) & _taken(batch, most)
     return _replica(on) | {
         "batch": np.where(fits, batch, np.nan),
         "round_s": found.seconds,
@@ -117,6 +123,7 @@ def shared_terms(
     batch: NDArray[np.float64],
     found: Round,
     served: NDArray[np.float64] | None = None,
+    most: int | None = None,
 ) -> Terms:
     """Terms of a pool that does both: its prompts pass through the steps of the others."""
     if served is None:
@@ -124,7 +131,7 @@ def shared_terms(
     take = {name: served[..., i] for name, i in _SERVING.items()}
     with np.errstate(invalid="ignore"):
         first = take["ttft"] - take["step_s"] - take["queue_s"]
-        fits = batch <= take["slots"]
+        fits = (batch <= take["slots"]) & _taken(batch, most)
     terms = _replica(on) | {
         "batch": np.where(fits, batch, np.nan),
         "round_s": take["step_s"],
@@ -157,17 +164,18 @@ def prefill_terms(
     lanes, budget = float(on.plan.dp), budget or prefill_tokens(on)
     many = max(1.0, np.floor(budget / load.input_tokens)) * lanes
     full, one = (kernels.prompts_step(*on.records, n, load.input_tokens, 0.0) for n in (many, 1.0))
-    more = float(full[_STEP["time"]] - one[_STEP["time"]]) * float(on.records[1][_PROMPT])
+    # what an engine adds to a step's time a request waits for, and the pool's next step does not
+    bare = float(one[_STEP["time"]])
     own = _replica(on)
     return {
         "prefill_batch": many * on.plan.pp,
-        "prefill_s": alone + max(more, 0.0),
-        "alone_s": alone,
+        "prefill_s": max(float(full[_STEP["time"]]), bare),
+        "alone_s": bare,
         "prefill_w": float(full[_STEP["watts"]]),
         "prefill_idle_w": own["idle_w"],
         "prefill_devices": own["devices"],
         "prefill_provisioned_w": own["provisioned_w"],
-        "first_s": admission,
+        "first_s": admission + np.maximum(alone - bare, 0.0),
         "burst": float(on.records[1][_BURST]),
     }
 
