@@ -1,7 +1,11 @@
 // Engines by name, from the knobs that Python hands over.
 #include "simulate/engines.hpp"
 
+#include <pybind11/stl.h>
+
+#include <algorithm>
 #include <string>
+#include <vector>
 
 #include "simulate/lockstep.hpp"
 #include "simulate/replica.hpp"
@@ -35,6 +39,13 @@ Rules vllm_rules(const py::dict& d) {
     c.path = py::cast<i32>(d["path"]);
 #undef TR_NUMBER
 #undef TR_FLAG
+    Drafting drafting;
+    const auto survived = py::cast<std::vector<double>>(d["survived"]); // by position; none: no drafts
+    drafting.drafts = static_cast<i64>(std::min<std::size_t>(survived.size(), most_drafts));
+    std::copy_n(survived.begin(), drafting.drafts, drafting.survived);
+    drafting.lookahead = py::cast<i64>(d["lookahead"]);
+    drafting.reads_states = py::cast<bool>(d["reads_states"]);
+    drafting.seed = py::cast<u64>(d["seed"]);
     LockstepRules group;
     group.ranks = py::cast<int>(d["ranks"]);
     group.asynchronous = c.asynchronous;
@@ -43,12 +54,12 @@ Rules vllm_rules(const py::dict& d) {
     c.in_group = group.ranks > 1;
     const auto cap = [&](const char* name) { return py::cast<i64>(d[name]); };
     return {c.max_model_len, c.block_size, c.enable_prefix_caching,
-            [c, group](const Surroundings& around) -> std::unique_ptr<Engine> {
-                if (group.ranks == 1) return std::make_unique<Replica>(c, around);
+            [c, drafting, group](const Surroundings& around) -> std::unique_ptr<Engine> {
+                if (group.ranks == 1) return std::make_unique<Replica>(c, drafting, around);
                 std::vector<std::unique_ptr<Rank>> ranks;
                 for (int k = 0; k < group.ranks; ++k)
                     ranks.push_back(std::make_unique<Replica>(
-                        c, Surroundings{around.all, around.out, around.clock, around.record,
+                        c, drafting, Surroundings{around.all, around.out, around.clock, around.record,
                                         around.number * group.ranks + k, around.tracking,
                                         around.most_outputs, around.role}));
                 return std::make_unique<Lockstep>(group, around, std::move(ranks));

@@ -61,6 +61,10 @@ struct RowEntry {
 struct RowVictim {
     i64 step, request;
 };
+// Tokens that a step gave a request.
+struct RowGiven {
+    i64 end_ns, request, tokens;
+};
 
 // What was decided at each step: rows alone, or with their entries.
 struct Record {
@@ -68,6 +72,7 @@ struct Record {
     std::vector<Row> rows;
     std::vector<RowEntry> entries;
     std::vector<RowVictim> preempted;
+    std::vector<RowGiven> given;
 };
 
 // Totals of a run.
@@ -77,6 +82,7 @@ struct Totals {
     double busy_j = 0.0;
     bool metered = false; // whether the engine knows the energy of its steps
     i64 dummy_rounds = 0; // of a group of ranks: that carried nothing
+    i64 drafted = 0, kept = 0; // tokens
 
     void add(const Totals& t) {
         steps += t.steps;
@@ -87,6 +93,8 @@ struct Totals {
         metered = metered || t.metered;
         preemptions += t.preemptions;
         dummy_rounds += t.dummy_rounds;
+        drafted += t.drafted;
+        kept += t.kept;
         end_ns = end_ns > t.end_ns ? end_ns : t.end_ns;
         peak_running = peak_running > t.peak_running ? peak_running : t.peak_running;
         peak_waiting = peak_waiting > t.peak_waiting ? peak_waiting : t.peak_waiting;

@@ -7,9 +7,10 @@ namespace tokenroof::simulate {
 // stays, so that whoever makes headway samples sooner or later.
 constexpr i64 most_fruitless = 20000;
 
-Replica::Replica(const Config& config, const Surroundings& around)
-    : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
-      number_(around.number), role_(around.role), unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
+Replica::Replica(const Config& config, const Drafting& drafting, const Surroundings& around)
+    : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock),
+      record_(around.record), number_(around.number), role_(around.role),
+      unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
       tracking_(around.tracking), extents_(config.enable_prefix_caching && !tracking_ && !config.priority),
       waiting_(all_, out_.arrival_ns, config.priority), free_(config.num_blocks - 1),
       last_prefill_(-config.prefill_schedule_interval) {
@@ -31,7 +32,7 @@ Replica::Replica(const Config& config, const Surroundings& around)
 bool Replica::refuses(i32 request) const {
     const i64 input = all_.input_tokens[request];
     if (input >= config_.max_model_len) return true;
-    const i64 most = std::min(input + all_.output_tokens[request], config_.max_model_len);
+    const i64 most = most_slots(input + all_.output_tokens[request]);
     return config_.refuse_oversized && blocks_for(most, config_.block_size) > config_.num_blocks - 1;
 }
 
@@ -218,22 +219,6 @@ void Replica::process(std::vector<i32>& ended) {
     for (const i32 request : dropped_) take_out(request);
     dropped_.clear();
     std::swap(batch, queue_[batches_]); // its room is used again
-}
-
-void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
-    for (const Entry& e : batch.entries) {
-        if (!awaited(e.request)) continue; // an end that was not known when this was scheduled
-        Sequence& s = sequences_[e.slot];
-        s.in_flight -= e.tokens;
-        if (!e.sampled) continue;
-        ++s.known;
-        ++out_.output_tokens[s.request];
-        if (out_.first_token_ns[s.request] < 0) out_.first_token_ns[s.request] = batch.end_ns;
-        if (s.placeholders > 0) --s.placeholders;
-        if (s.runs && config_.asynchronous)
-            enter(s, s.computed - (config_.before_0_20 ? s.placeholders : s.in_flight));
-        if (s.known >= s.total) finish(e.slot, batch.end_ns, ended);
-    }
 }
 
 void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "simulate/blocks.hpp"
+#include "simulate/drafting.hpp"
 #include "simulate/engine.hpp"
 #include "simulate/extents.hpp"
 #include "simulate/meter.hpp"
@@ -26,6 +27,7 @@ struct Sequence {
     i32 request = -1, previous = -1, next = -1; // in the list of what runs
     i64 prompt = 0, known = 0, computed = 0, total = 0;
     i64 placeholders = 0, in_flight = 0, admission = 0, held = 0, entered = 0;
+    i64 drafts = 0; // that the next step verifies
     i64 last_batch = -1, last_tokens = 0;
     i64 piece = -1; // of the free list, that it left when it was preempted
     bool chunk = false, runs = false;
@@ -42,7 +44,7 @@ struct Sequence {
 struct Entry {
     i32 slot, request;
     bool sampled;
-    i64 tokens, before;
+    i64 tokens, before, drafts = 0;
 };
 constexpr i64 was_preempted =
     -1; // as `before`, in a batch that is played by counters: a token to who waits again
@@ -55,7 +57,7 @@ struct Batch {
 
 class Replica final : public Rank {
   public:
-    Replica(const Config& config, const Surroundings& around);
+    Replica(const Config& config, const Drafting& drafting, const Surroundings& around);
 
     void deliver(i32 request) override;
     void schedule(i64 now) override;
@@ -142,6 +144,8 @@ class Replica final : public Rank {
     void preempt(i32 slot);
     bool withdraw(i32 slot, Budget& budget, Batch& batch);
     void after_exact(Batch& batch);
+    void draft(const Batch& batch);
+    i64 most_slots(i64 total) const;
 
     // replica_counted.cpp
     bool try_counted();
@@ -166,6 +170,7 @@ class Replica final : public Rank {
     }
 
     const Config config_;
+    const Drafting drafting_;
     const Requests& all_;
     const Results& out_;
     const StepClock& clock_;

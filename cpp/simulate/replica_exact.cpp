@@ -12,14 +12,15 @@ void Replica::running_exact(Budget& budget, Batch& batch) {
             s.prompt + (all_.declared_tokens ? all_.declared_tokens : all_.output_tokens)[s.request];
         const bool last_in_flight =
             config_.asynchronous && s.placeholders > 0 && s.computed + 2 - s.placeholders >= most;
-        i64 tokens = s.known + s.placeholders - s.computed;
+        i64 tokens = s.known + s.drafts + s.placeholders - s.computed;
         if (budget.threshold > 0) tokens = std::min(tokens, budget.threshold);
         tokens = std::min({tokens, budget.left, config_.max_model_len - 1 - s.computed});
         if (last_in_flight || (budget.defer && s.chunk) || tokens <= 0) {
             slot = s.next;
             continue;
         }
-        const i64 need = blocks_for(s.computed + tokens, config_.block_size) - s.held;
+        const i64 slots = std::min(s.computed + tokens + drafting_.lookahead, config_.max_model_len);
+        const i64 need = std::max<i64>(0, blocks_for(slots, config_.block_size) - s.held);
         if (!make_room(slot, need, budget, batch, skip)) {
             if (!config_.priority || config_.before_0_20) break;
             slot = s.next; // still the one that stood behind it
@@ -29,7 +30,9 @@ void Replica::running_exact(Budget& budget, Batch& batch) {
         enter(s, std::min(s.computed + tokens, s.known));
         budget.left -= tokens;
         prefill_in_call_ = prefill_in_call_ || s.chunk;
-        batch.entries.push_back({slot, s.request, false, tokens, s.computed});
+        const i64 drafts = s.drafts > 0 ? std::max<i64>(0, s.computed + tokens - s.known - s.placeholders) : 0;
+        s.drafts = 0;
+        batch.entries.push_back({slot, s.request, false, tokens, s.computed, drafts});
         slot = s.next;
         for (; skip > 0 && slot >= 0; --skip) slot = sequences_[slot].next;
     }
@@ -80,6 +83,7 @@ void Replica::preempt(i32 slot) {
     s.runs = s.received = false;
     s.computed = 0;
     if (!config_.before_0_20) s.placeholders = 0;
+    s.drafts = 0;
     waiting_.add_preempted(s.request);
     preempted_slots_.emplace_back(s.request, slot);
     preempted_now_.push_back(s.request);
@@ -100,8 +104,50 @@ void Replica::after_exact(Batch& batch) {
         s.last_tokens = e.tokens;
         e.sampled = !s.chunk;
         sampled_in_call_ = sampled_in_call_ || e.sampled;
-        if (config_.asynchronous && !s.chunk) ++s.placeholders;
+        load_.drafted += e.drafts;
+        if (config_.asynchronous && !s.chunk) s.placeholders += 1 + e.drafts;
     }
+    if (drafting_.drafts > 0 && config_.asynchronous) draft(batch);
+}
+
+// An asynchronous loop counts on drafts before they are there: for the call that follows, and no other.
+// [vllm/v1/core/sched/async_scheduler.py]
+void Replica::draft(const Batch& batch) {
+    if (!config_.before_0_20)
+        for (i32 slot = head_; slot >= 0; slot = sequences_[slot].next) sequences_[slot].drafts = 0;
+    for (const Entry& e : batch.entries)
+        if (e.sampled) sequences_[e.slot].drafts = drafting_.drafts;
+}
+
+// Its tokens are delivered; drafts that were rejected are taken back.
+void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
+    for (const Entry& e : batch.entries) {
+        if (!awaited(e.request)) continue; // an end that was not known when this was scheduled
+        Sequence& s = sequences_[e.slot];
+        s.in_flight -= e.tokens;
+        if (!e.sampled) continue;
+        const i64 kept = drafting_.kept(e.request, out_.output_tokens[e.request], e.drafts);
+        const i64 given = std::min(1 + kept, s.total - s.known);
+        totals_.drafted += e.drafts;
+        totals_.kept += kept;
+        if (s.computed > 0) s.computed -= e.drafts - kept; // else it was preempted meanwhile
+        s.placeholders = std::max<i64>(0, s.placeholders - (e.drafts - kept) - given);
+        s.known += given;
+        out_.output_tokens[s.request] += static_cast<i32>(given);
+        if (out_.first_token_ns[s.request] < 0) out_.first_token_ns[s.request] = batch.end_ns;
+        if (record_ && record_->entries_wanted) record_->given.push_back({batch.end_ns, e.request, given});
+        if (s.runs && config_.asynchronous)
+            enter(s, std::min(s.known, s.computed - (config_.before_0_20 ? s.placeholders : s.in_flight)));
+        if (s.runs && !config_.asynchronous) s.drafts = drafting_.drafts;
+        if (s.known >= s.total) finish(e.slot, batch.end_ns, ended);
+    }
+}
+
+// The most slots that a request takes: its last step's drafts reach beyond its end, those of a loop that has
+// two in flight twice.
+i64 Replica::most_slots(i64 total) const {
+    return std::min(total + (config_.asynchronous ? 2 : 1) * drafting_.drafts + drafting_.lookahead,
+                    config_.max_model_len);
 }
 
 } // namespace tokenroof::simulate

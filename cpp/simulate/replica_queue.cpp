@@ -26,6 +26,7 @@ i64 Replica::hits(i32 request) {
         if (!pool_.find(key, span, hit_)) break;
         i += span;
     }
+    if (drafting_.reads_states && !hit_.empty()) hit_.pop_back();
     return static_cast<i64>(hit_.size());
 }
 
@@ -89,7 +90,7 @@ i32 Replica::slot_for(i32 request) {
     s.request = request;
     s.prompt = s.known = all_.input_tokens[request];
     s.total = std::min(s.prompt + all_.output_tokens[request], config_.max_model_len);
-    s.placeholders = 0;
+    s.placeholders = s.drafts = 0;
     s.received = false;
     return slot;
 }

@@ -54,6 +54,7 @@ void read_clock(Run& run, const py::dict& d) {
         clock.fixed_ns = py::cast<i64>(d["fixed_ns"]);
         clock.per_token_ns = py::cast<i64>(d["per_token_ns"]);
         clock.per_context_token_ns = py::cast<i64>(d["per_context_token_ns"]);
+        clock.per_draft_ns = py::cast<i64>(d["per_draft_ns"]);
         clock.line_watts = py::cast<double>(d["watts"]);
         clock.metered = clock.line_watts == clock.line_watts; // NaN: not known
         return;
@@ -77,6 +78,10 @@ void read_clock(Run& run, const py::dict& d) {
     clock.decode = plane("decode", 5, 1);
     if (!clock.table) throw py::value_error("table is missing");
     if (d.contains("missing")) clock.missing = plane("missing", 2, 0);
+    if (d.contains("drafting")) {
+        clock.drafting = plane("drafting", 5, 1);
+        clock.drafts = py::cast<double>(d["drafts"]);
+    }
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.pads_prompts = py::cast<bool>(d["pads_prompts"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
@@ -85,6 +90,7 @@ void read_clock(Run& run, const py::dict& d) {
     clock.table_j = numbers<double>(run, d, "table_j", size, false);
     clock.several_j = plane("several_j", 2, 4);
     clock.decode_j = plane("decode_j", 5, 1);
+    if (clock.drafting) clock.drafting_j = plane("drafting_j", 5, 1);
     clock.idle_watts = py::cast<double>(d["idle_watts"]);
 }
 
@@ -139,6 +145,7 @@ void clear(Run& run) {
     run.record.rows.clear();
     run.record.entries.clear();
     run.record.preempted.clear();
+    run.record.given.clear();
 }
 
 // Counters first; where a preempted request could find its own blocks again, once more with every block.
@@ -203,6 +210,9 @@ py::dict outcome_of(const Run& run) {
     out["metered"] = t.metered;
     out["entries"] = table_of<simulate::RowEntry, 4>(run.record.entries);
     out["preempted"] = table_of<simulate::RowVictim, 2>(run.record.preempted);
+    out["given"] = table_of<simulate::RowGiven, 3>(run.record.given);
+    out["drafted"] = t.drafted;
+    out["kept"] = t.kept;
     out["ending"] = static_cast<int>(run.ending);
     out["steps"] = t.steps;
     out["counted_steps"] = t.counted_steps;

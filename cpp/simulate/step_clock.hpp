@@ -9,9 +9,10 @@
 namespace tokenroof::simulate {
 
 // What a step carries: tokens of all; sequences past their prompt and the sum of their contexts, new tokens
-// included; prompts, their tokens, and the sum over those of twice the keys that each attends to.
+// included; prompts, their tokens, and the sum over those of twice the keys that each attends to; drafts among
+// the tokens.
 struct Load {
-    i64 tokens = 0, generating = 0, context = 0, prompts = 0, prompt_tokens = 0, prompt_keys = 0;
+    i64 tokens = 0, generating = 0, context = 0, prompts = 0, prompt_tokens = 0, prompt_keys = 0, drafted = 0;
 };
 
 // What a step draws: its sequences past their prompt alone, and what prompts add to them [J].
@@ -24,7 +25,7 @@ struct Joules {
 // tokens before them), and over (prompt tokens, prompts) what it takes off that they are several: linear
 // between points along each axis, and beyond the last.
 struct StepClock {
-    i64 fixed_ns = 0, per_token_ns = 0, per_context_token_ns = 0;
+    i64 fixed_ns = 0, per_token_ns = 0, per_context_token_ns = 0, per_draft_ns = 0;
     std::vector<double> axis[6];   // then prompts; sequences of a step without any
     const double* table = nullptr; // none: the line
     const double* several = nullptr;
@@ -39,6 +40,9 @@ struct StepClock {
     // of ranks that share experts: what each token takes off that other ranks have less than the slowest, over
     // its prompt tokens and sequences
     const double* missing = nullptr;
+    // of speculation: over the numbers of sequences and contexts of `decode`, what so many drafts of each add
+    const double *drafting = nullptr, *drafting_j = nullptr;
+    double drafts = 1.0;
 
     i64 duration(const Load& load, Joules* out = nullptr) const {
         if (!table) {
@@ -79,18 +83,27 @@ struct StepClock {
     }
 
   private:
+    static double per_sequence(const Load& load) {
+        return static_cast<double>(load.drafted) / static_cast<double>(load.generating);
+    }
+
     i64 line(const Load& load) const {
-        return fixed_ns + per_token_ns * load.tokens + per_context_token_ns * load.context;
+        return fixed_ns + per_token_ns * load.tokens + per_context_token_ns * load.context +
+               per_draft_ns * load.drafted;
     }
 
     // By the table [ns]. What pads a captured graph is computed like a sequence without a context.
     double time(const Load& load, double pads, Joules* out = nullptr) const {
-        const double sequences = static_cast<double>(load.generating) + pads;
-        const double mean = load.generating ? static_cast<double>(load.context) / sequences : 0.0;
+        const double wide = load.drafted ? 1.0 + per_sequence(load) : 1.0;
+        const double sequences = static_cast<double>(load.generating) + pads / wide;
+        const double mean = load.generating ? static_cast<double>(load.context - load.drafted) / sequences : 0.0;
+        const double share = load.drafted && drafting ? per_sequence(load) / drafts : 0.0;
         if (load.prompts == 0) {
             const Cell cell(axis[5], axis[1], sequences, mean);
             if (out) *out = {cell.of(decode_j) + resting(), 0.0};
-            return cell.of(decode);
+            if (share == 0.0) return cell.of(decode);
+            if (out) out->generating += share * cell.of(drafting_j);
+            return cell.of(decode) + share * cell.of(drafting);
         }
         const auto prompts = static_cast<double>(load.prompts),
                    tokens = static_cast<double>(load.prompt_tokens);
@@ -98,13 +111,20 @@ struct StepClock {
         const double at[4] = {sequences, mean, tokens, past > 0.0 ? past : 0.0};
         const Corner corner(axis, at);
         double ns = corner.of(table), joules = out ? corner.of(table_j) + resting() : 0.0;
+        double added_j = 0.0;
+        if (share != 0.0) {
+            const Cell cell(axis[5], axis[1], sequences, mean);
+            ns += share * cell.of(drafting);
+            if (out) joules += added_j = share * cell.of(drafting_j);
+        }
         if (load.prompts > 1) {
             const Cell cell(axis[2], axis[4], tokens, prompts);
             ns -= cell.of(several);
             if (out) joules -= cell.of(several_j);
         }
         if (out) {
-            const double own = load.generating ? Cell(axis[5], axis[1], sequences, mean).of(decode_j) : 0.0;
+            const double own =
+                added_j + (load.generating ? Cell(axis[5], axis[1], sequences, mean).of(decode_j) : 0.0);
             out->generating = own < joules ? own : joules;
             out->prompts = joules - out->generating;
         }

@@ -57,7 +57,10 @@ def _simulate(**given):
 
 def _drawn(**given):
     """As `_simulate`, with what the run drew."""
-    run = serving.simulate(None, None, None, ASK, SMALL, step_time=serving.StepTime(**given))
+    drafts = {"method": "ngram", "acceptance": [0.5]}
+    run = serving.simulate(
+        None, None, None, ASK, SMALL, step_time=serving.StepTime(**given), speculation=drafts
+    )
     return _seen(run), str(run.energy)
 
 
@@ -91,7 +94,7 @@ DRAWN = {"steps": RUN.steps, "joules": np.ones(len(RUN.steps)), "idle_watts": 5.
 CASES = {
     "StepTime": ({"fixed_ns": 10**6, "watts": 300.0, "idle_watts": 50.0, "result": _drawn},
         {**one("fixed_ns", 10**7), **one("per_token_ns", 10**5), **one("per_context_token_ns", 10**4),
-         **one("watts", 400.0), **one("idle_watts", 60.0)}, None),
+         **one("watts", 400.0), **one("idle_watts", 60.0), **one("per_draft_ns", 10**5)}, None),
     "Lengths": ({"kind": "uniform", "low": 5, "high": 50, "result": lambda **given: serving.Lengths(**EMPIRICAL | given).draw(
         np.random.default_rng(0), 50)},
         {"kind": [{"kind": "fixed"}], **one("low", 20), **one("high", 30), "mu": [{"mu": 3.0, "kind": "lognormal"}],
@@ -171,11 +174,12 @@ PLAYED = {
     "signal_age_s": [{"signal_age_s": 5.0, "replicas": 3, "router": "least_loaded"}],
     **one("threads", 0), **one("progress", 3), **one("path", "sequence"),
     **one("timeout_s", 0.05), **one("queue_timeout_s", 1e-6),
+    **one("speculation", {"method": "eagle", "acceptance": [0.8, 0.6]}),
 }  # fmt: skip
 
 
 def test_every_argument_of_simulate_has_an_effect():
-    """But for its seed, which nothing of a run draws from, as it says."""
+    """But for its seed, from which drafts that are kept are drawn alone, as it says."""
     uneven = {
         "arrival": np.arange(12) * 0.01,
         "input_tokens": [2000, 20, 20] * 4,
@@ -184,7 +188,7 @@ def test_every_argument_of_simulate_has_an_effect():
     base = {"device": "H100-SXM", "model": "Llama-3.1-8B", "plan": tr.Plan(), "requests": uneven,
             "result": lambda **given: _seen(serving.simulate(**given))}  # fmt: skip
     assert without_effect(serving.simulate, base, PLAYED, ("seed",), Options) == []
-    assert "Nothing is" in serving.simulate.__doc__
+    assert "how many drafts are kept" in serving.simulate.__doc__
 
 
 def test_results_are_named():

@@ -18,7 +18,8 @@ def token_gaps(run: Simulation, requests: NDArray[np.int64] | None = None) -> ND
     """All gaps between tokens, requests' in one pool, as ``vllm bench serve`` counts inter-token latency.
 
     A step gives a request a token where it computes more of its tokens than any step before, and all of its
-    prompt: a victim that is computed again gets none until it is where it was.
+    prompt: a victim that is computed again gets none until it is where it was. Tokens that a step gives at
+    once, as speculation does, come as one: there is a gap before them, and none between.
 
     Parameters
     ----------
@@ -55,6 +56,11 @@ def token_gaps(run: Simulation, requests: NDArray[np.int64] | None = None) -> ND
     if requests is not None:
         wanted = np.zeros(many, bool)
         wanted[requests] = True
+    if run.totals["drafted"]:
+        given = run.given[wanted[run.given["request"]]]
+        given = given[np.argsort(given["request"], kind="stable")]
+        between: NDArray[Any] = np.diff(given["end_ns"])[np.diff(given["request"]) == 0] * 1e-9
+        return between
     entries = run.entries[wanted[run.entries["request"]]]
     entries = entries[np.argsort(entries["request"], kind="stable")]
     who = entries["request"]

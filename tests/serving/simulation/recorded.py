@@ -56,7 +56,13 @@ def play(trace, content=True, **options):
     scheduler = serving.Scheduler.preset(
         f"vllm-{version}", loop=trace["engine"]["loop"], **trace["config"]
     )
-    step = serving.StepTime(*(trace["step_time"][name] for name in "abc"))
+    step = serving.StepTime(
+        *(trace["step_time"][name] for name in "abc"), per_draft_ns=trace["step_time"].get("d", 0)
+    )
+    if "drafting" in trace:
+        drafts = trace["drafting"]
+        options["speculation"] = {"method": drafts["method"], "acceptance": drafts["acceptance"]}
+        options["seed"] = drafts["seed"]
     return serving.simulate(
         None, None, None, requests_of(trace, content), scheduler, step_time=step, **options
     )

@@ -6,6 +6,8 @@ Reads and writes the layout of recorded traces, so that it can also be held agai
 import heapq
 import itertools
 
+from tokenroof.reference.core.random import uniforms
+
 MOST_TURNS = 5000
 
 
@@ -65,7 +67,7 @@ class Request:
         self.declared = given.get("declared", self.outputs_wanted)
         self.ids = [start + k for start, n in given["prompt"] for k in range(n)]
         self.output_id = given.get("output_id", 10**12 + index * 10**6)
-        self.computed = self.placeholders = self.flying = self.outputs = 0
+        self.computed = self.placeholders = self.flying = self.outputs = self.drafts = 0
         self.chunk, self.blocks, self.entered = False, [], 0
         self.arrival = self.scheduled = self.first = self.last = self.hit = None
         self.preempted = self.hits = 0
@@ -88,6 +90,10 @@ class Engine:
         self.given = trace["requests"]
         self.blocks = Blocks(self.c["num_blocks"], self.old)
         self.keys = {}
+        self.drafting = trace.get(
+            "drafting", {"acceptance": [], "lookahead": 0, "states": False, "seed": 0}
+        )
+        self.given_out = []
         self.running, self.waiting, self.rows, self.later = [], [], [], []
         self.executed, self.last_prefill = 0, -self.c.get("prefill_schedule_interval", 1)
         self.bound = False
@@ -119,7 +125,7 @@ class Engine:
                 if not same:
                     break
                 found.append(same[0])
-        return found
+        return found[:-1] if self.drafting["states"] else found
 
     def count(self, tokens):
         return -(-tokens // self.c["block_size"])
@@ -151,26 +157,40 @@ class Engine:
                 self.bound = bool(self.waiting)
         total = sum(n for _, n, _ in rows)
         contexts = 0
+        drafted = {}
         for r, n, before in rows:
             contexts += before + n if before >= r.prompt else 0
+            drafted[r] = max(0, before + n - r.known - r.placeholders)
             r.computed += n
             r.flying += n
             r.chunk = r.computed < r.known + r.placeholders
             if self.asynchronous and not r.chunk:
-                r.placeholders += 1
+                r.placeholders += 1 + drafted[r]
+        self.after_call(rows)
         if total:
             self.executed += 1
             if self.prefill:
                 self.last_prefill = self.executed
         a, b, s = (self.step_time[k] for k in "abc")
-        start, end = self.when(now, a + b * total + s * contexts) if total else (now, now)
+        d = self.step_time.get("d", 0) * sum(drafted.values())
+        start, end = self.when(now, a + b * total + s * contexts + d) if total else (now, now)
         if total or self.victims:
             self.rows.append([
                 len(self.rows), now, start, end, [[r.id, n, before] for r, n, before in rows],
                 new, resumed, [v.id for v in self.victims], [], len(self.blocks.free),
                 len(self.running), len(self.waiting), len(self.blocks.table),
             ])  # fmt: skip
-        return ([(r, n, not r.chunk) for r, n, _ in rows], end) if total else None
+        return ([(r, n, not r.chunk, drafted[r]) for r, n, _ in rows], end) if total else None
+
+    def after_call(self, rows):
+        """Drafts that an asynchronous loop counts on for the next call; of 0.33 for that one alone."""
+        if not self.asynchronous:
+            return
+        for r in self.running if not self.old else []:
+            r.drafts = 0
+        for r, _, _ in rows:
+            if not r.chunk:
+                r.drafts = len(self.drafting["acceptance"])
 
     def early(self, interval):
         return self.executed + 1 - self.last_prefill < interval
@@ -189,12 +209,13 @@ class Engine:
                 and r.placeholders > 0
                 and r.computed + 2 - r.placeholders >= r.prompt + r.declared
             )
-            n = r.known + r.placeholders - r.computed
+            n = r.known + r.drafts + r.placeholders - r.computed
             n = min(n, limit, self.budget, c["max_model_len"] - 1 - r.computed)
             if last or (defer and r.chunk) or n <= 0:
                 at += 1
                 continue
-            need = self.count(r.computed + n) - len(r.blocks)
+            slots = min(r.computed + n + self.drafting["lookahead"], c["max_model_len"])
+            need = max(0, self.count(slots) - len(r.blocks))
             out = None
             while need > len(self.blocks.free):
                 out = self.victim()
@@ -217,6 +238,7 @@ class Engine:
             self.budget -= n
             self.prefill = self.prefill or r.chunk
             rows.append((r, n, r.computed))
+            r.drafts = 0
             at += 1
 
     def victim(self):
@@ -227,7 +249,7 @@ class Engine:
     def preempt(self, r):
         self.running.remove(r)
         self.blocks.release(r.blocks)
-        r.blocks, r.entered, r.computed = [], 0, 0
+        r.blocks, r.entered, r.computed, r.drafts = [], 0, 0, 0
         if not self.old:
             r.placeholders = 0
         r.preempted += 1
@@ -277,24 +299,43 @@ class Engine:
 
     # --- outputs and arrivals
     def output(self, batch):
-        for r, n, sampled in batch[0]:
+        for r, n, sampled, drafted in batch[0]:
             if r.status == "done":
                 continue
             r.flying -= n
             if not sampled:
                 continue
-            r.outputs += 1
+            kept = self.kept(r, drafted)
+            most = min(r.outputs_wanted, self.c["max_model_len"] - r.prompt)
+            given = min(1 + kept, most - r.outputs)
+            if r.computed > 0:
+                r.computed -= drafted - kept
+            r.placeholders = max(0, r.placeholders - (drafted - kept) - given)
+            r.outputs += given
+            self.given_out.append([batch[1], r.id, given])
             r.first = batch[1] if r.first is None else r.first
-            if r.placeholders:
-                r.placeholders -= 1
             if self.asynchronous and r in self.running:
-                self.enter(r, r.computed - (r.placeholders if self.old else r.flying))
+                self.enter(r, min(r.known, r.computed - (r.placeholders if self.old else r.flying)))
+            if not self.asynchronous:
+                r.drafts = len(self.drafting["acceptance"])
             if r.outputs >= r.outputs_wanted or r.known >= self.c["max_model_len"]:
                 self.blocks.release(r.blocks)
                 r.blocks = []
                 (self.running if r in self.running else self.waiting).remove(r)
                 r.status, r.last = "done", batch[1]
                 self.follow(r.id, batch[1])
+
+    def kept(self, r, drafted):
+        """Drafts that survive, one after the other, each with its own chance given those before it."""
+        if not drafted:
+            return 0
+        u, _ = uniforms(r.outputs, 0x5BEC, r.id, self.drafting["seed"])
+        chance = 1.0
+        for n, acceptance in enumerate(self.drafting["acceptance"][:drafted]):
+            chance *= acceptance
+            if u >= chance:
+                return n
+        return drafted
 
     def follow(self, parent, at):
         for i, r in enumerate(self.given):

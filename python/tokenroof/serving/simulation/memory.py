@@ -29,11 +29,14 @@ def memory_blocks(on: Deployment, block_size: int) -> int:
     return room_blocks(on, float(cache_room(on.records)), block_size)
 
 
-def room_blocks(on: Deployment, room: float, block_size: int) -> int:
-    """Blocks of KV memory in so many bytes of the fullest device; an error where there are not two."""
+def room_blocks(on: Deployment, room: float, block_size: int, beside: float = 0.0) -> int:
+    """Blocks of KV memory in so many bytes of the fullest device, `beside` bytes a token for drafts; an error
+    where there are not two."""
     model, plan = on.records[2:]
     both = float(kernels.memory_required(model, plan, 1.0, float(_CACHE_CONTEXT)))
-    per_token = (both - float(kernels.memory_required(model, plan, 0.0, 0.0))) / _CACHE_CONTEXT
+    per_token = (
+        both - float(kernels.memory_required(model, plan, 0.0, 0.0))
+    ) / _CACHE_CONTEXT + beside
     if not np.isfinite(room):
         raise ValueError(
             f"num_blocks is None; allowed on {on.device.name}, whose memory is unknown: a whole number"

@@ -53,6 +53,7 @@ _PLAIN_STEP = np.dtype([(name, np.int64) for name in STEP_FIELDS])
 _STEP = np.dtype([*((name, np.int64) for name in STEP_FIELDS), ("joules", np.float64)])
 _ENTRY = np.dtype([(name, np.int64) for name in ENTRY_FIELDS])
 _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
+_GIVEN = np.dtype([(name, np.int64) for name in ("end_ns", "request", "tokens")])
 
 _TIMES = ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
 _COUNTS = ("output_tokens", "cached_tokens", "cached_total", "preemptions", "replica")
@@ -75,8 +76,11 @@ class Simulation:
         With ``record_steps``: a row per call of the scheduler that scheduled tokens or preempted
         somebody, with its ``joules``; who got how many tokens, with so many before, in the order decided;
         who was preempted.
+    given : ndarray
+        With ``record_steps`` and a scheduler that is played sequence by sequence: what each step gave a
+        request, ``end_ns``, ``request``, ``tokens``: with speculation several.
     totals : dict
-        Steps, tokens, busy and end [ns], preemptions, and how the run ended.
+        Steps, tokens, busy and end [ns], preemptions, tokens drafted and kept, and how the run ended.
     energy : Energy
         What the boards of all replicas drew; NaN where the power is not known.
     replicas : int
@@ -100,7 +104,8 @@ class Simulation:
         self.steps = _steps(outcome["rows"], outcome["row_joules"], idle_watts)
         self.entries = _rows(outcome["entries"], _ENTRY)
         self.preempted = _rows(outcome["preempted"], _VICTIM)
-        plain = ("rows", "entries", "preempted", "ending", "row_joules", "metered")
+        self.given = _rows(outcome["given"], _GIVEN)
+        plain = ("rows", "entries", "preempted", "given", "ending", "row_joules", "metered")
         self.totals = {name: value for name, value in outcome.items() if name not in plain}
         self.totals["ending"] = _ENDINGS[outcome["ending"]]
         self.energy = energy_of(requests, outcome, idle_watts, replicas)

@@ -12,6 +12,13 @@ from tokenroof import _core
 from tokenroof.inference.door import deployment
 from tokenroof.serving.requests.given import LATEST_NS, as_requests
 from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.simulation.drafting import (
+    drafted_config,
+    drafted_limits,
+    drafting,
+    drafting_planes,
+    speculation_of,
+)
 from tokenroof.serving.simulation.ranks import ranks_of, stages_of
 from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
 from tokenroof.serving.simulation.scheduler import Scheduler
@@ -26,6 +33,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.simulation.limits import Limits
+    from tokenroof.serving.system.parts import Speculation
 
 __all__ = ["NEWEST", "ROUTERS", "Options", "packed", "simulate"]
 
@@ -55,6 +63,7 @@ class Options(TypedDict, total=False):
     progress: Callable[[int, int], Any] | None
     fidelity: str | Calibration
     path: str
+    speculation: Speculation | Mapping[str, Any] | None
 
 
 def simulate(
@@ -85,7 +94,7 @@ def simulate(
     scheduler : Scheduler, optional
         The newest preset of the plan's engine by default.
     seed : int
-        Of what is drawn while it runs. Nothing is: loads are drawn when they are made.
+        Of what is drawn while it runs: how many drafts are kept. Loads are drawn when they are made.
     threads : int, optional
         For a list; as many as there are processors by default. The outcome is the same with any number.
     step_time : StepTime, optional
@@ -110,6 +119,10 @@ def simulate(
     fidelity : {"calibrated", "datasheet"} or Calibration
     path : {"counters", "sequences"}
         Whether steps in which all get what they ask for are played by counters; the outcome is the same.
+    speculation : Speculation or mapping, optional
+        Who drafts, how many tokens a step and how many of them are kept, by position; vLLM alone plays it,
+        without dp or pp. How many are kept in a step is a function of the seed, the request and its outputs
+        so far.
 
     Returns
     -------
@@ -138,6 +151,7 @@ def simulate(
     check_options("simulate", options, Options)
     if not is_integer(seed):
         raise ValueError(f"seed is {seed!r}; allowed: a whole number")
+    fidelity = options.get("fidelity", "calibrated")
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
@@ -148,13 +162,17 @@ def simulate(
     step_time = options.get("step_time")
     on = None
     if step_time is None or device is not None:
-        on = deployment(device, model, plan, options.get("fidelity", "calibrated"))  # type: ignore[arg-type]
+        on = deployment(device, model, plan, fidelity)  # type: ignore[arg-type]
     engine = scheduler or Scheduler.preset(NEWEST[on.plan.engine if on else "vllm"])
-    config = engine.resolved(on)
-    limits = engine.limits(config)
+    spec = speculation_of(options.get("speculation"), engine, on)
+    config = drafted_config(engine.resolved(on), engine.config, on, spec, fidelity)
+    limits = drafted_limits(engine.limits(config), config, spec)
     for load in loads:
         _check_blocks(load, limits)
     shared = _shared(on, engine, config, loads, options)
+    shared["clock"] = _clock(on, limits, loads, step_time, spec, fidelity)
+    shared["config"].update(drafting(spec, seed))
+    shared["tracking"] |= spec is not None
     outputs = [outputs_for(len(load)) for load in loads]
     idle = float(shared["clock"]["idle_watts"])
     runs = [
@@ -210,7 +228,6 @@ def _shared(
             "ranks": ranks_of(on, engine),
             "stages": stages_of(on, engine),
         },
-        "clock": _clock(on, engine.limits(config), loads, options.get("step_time")),
         "replicas": count("replicas", options.get("replicas", 1)),
         "route": ROUTERS.index(router),
         "signal_age_ns": round(1e9 * age),
@@ -239,6 +256,8 @@ def _clock(
     limits: Limits,
     loads: Sequence[Requests],
     step_time: StepTime | None,
+    spec: Speculation | None,
+    fidelity: str | Calibration,
 ) -> dict[str, Any]:
     if step_time is not None:
         if not isinstance(step_time, StepTime):
@@ -248,7 +267,11 @@ def _clock(
     longest = max(
         (int((r.input_tokens + r.output_tokens).max(initial=1)) for r in loads), default=1
     )
-    return step_table(on, limits, float(longest)).clock(limits)
+    table = step_table(on, limits, float(longest))
+    if spec is None:
+        return table.clock(limits)
+    planes = drafting_planes(on, spec, table.axes[5], table.axes[1], fidelity)
+    return {**table.clock(limits), **planes}
 
 
 def _check_blocks(load: Requests, limits: Limits) -> None:

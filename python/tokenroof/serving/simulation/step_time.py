@@ -24,7 +24,7 @@ __all__ = ["StepTable", "StepTime", "step_table"]
 
 @dataclass(frozen=True)
 class StepTime:
-    """A step's time as a line: fixed + per_token * tokens + per_context_token * contexts.
+    """A step's time as a line: fixed + per_token tokens + per_context_token contexts + per_draft drafts.
 
     Parameters
     ----------
@@ -37,6 +37,8 @@ class StepTime:
         among them [ns].
     watts, idle_watts : float, optional
         What a replica draws in a step and between steps [W]; energy is not known without.
+    per_draft_ns : int
+        Of each token that was drafted for the step, beside what it takes as one of its tokens [ns].
 
     Raises
     ------
@@ -55,9 +57,10 @@ class StepTime:
     per_context_token_ns: int = 0
     watts: float | None = None
     idle_watts: float | None = None
+    per_draft_ns: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("fixed_ns", "per_token_ns", "per_context_token_ns"):
+        for name in ("fixed_ns", "per_token_ns", "per_context_token_ns", "per_draft_ns"):
             value = getattr(self, name)
             if not is_integer(value) or not 0 <= value <= 10**15:
                 raise ValueError(f"{name} is {value!r}; allowed: whole numbers from 0 to 10**15")
@@ -72,7 +75,7 @@ class StepTime:
 
     def clock(self) -> dict[str, Any]:
         """As the compiled simulator takes it."""
-        times = ("fixed_ns", "per_token_ns", "per_context_token_ns")
+        times = ("fixed_ns", "per_token_ns", "per_context_token_ns", "per_draft_ns")
         return {
             **{name: getattr(self, name) for name in times},
             "watts": np.nan if self.watts is None else self.watts,

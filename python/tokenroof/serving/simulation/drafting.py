@@ -1,0 +1,150 @@
+"""Speculation in the simulator: what vLLM does with drafts, what they cost and what memory they take."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+from tokenroof.inference.memory import cache_room
+from tokenroof.inference.speculative.drafting import draft_cost
+from tokenroof.inference.speculative.verification import verify_fields
+from tokenroof.serving.simulation.memory import room_blocks
+from tokenroof.serving.system.parts import as_speculation
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.limits import Limits
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.system.parts import Speculation
+
+__all__ = ["drafted_config", "drafted_limits", "drafting", "drafting_planes", "speculation_of"]
+
+_TIME, _WATTS = (_core.STEP_FIELDS.index(name) for name in ("time", "watts"))
+_PARAMETERS = np.array([name.endswith("parameters") for name in _core.MODEL_FIELDS])
+_CONTEXT = 4096.0  # tokens at which a draft's cache is counted
+_LARGEST_GRAPH = 512
+
+
+def speculation_of(given: Any, engine: Scheduler, on: Deployment | None) -> Speculation | None:
+    """The record, None where nothing is drafted; refused by name where it is not played."""
+    spec = as_speculation(given)
+    if spec is None or not spec.length:
+        return None
+    if not engine.name.startswith("vllm"):
+        raise ValueError(
+            f"speculation is {spec.label()}, which {engine.name} does not play; allowed: None"
+        )
+    if on is not None and on.plan.dp * on.plan.pp > 1:
+        raise ValueError(
+            f"speculation is {spec.label()} with the plan {on.plan.label()}; allowed with dp or pp above 1: "
+            "None"
+        )
+    return spec
+
+
+def drafting(spec: Speculation | None, seed: int) -> dict[str, Any]:
+    """As the compiled rules take it [vllm/v1/core/sched/scheduler.py, vllm/config/speculative.py].
+
+    Drafts of a module, a head or a model have slots in the cache of their own, the look-ahead; a module or
+    a head needs states of the target, so that the last block that is found is computed again.
+    """
+    if spec is None:
+        return {"survived": [], "lookahead": 0, "reads_states": False, "seed": 0}
+    looks_up = spec.method == "ngram"
+    return {
+        "survived": np.cumprod(spec.acceptance).tolist(),
+        "lookahead": 0 if looks_up else spec.length,
+        "reads_states": isinstance(spec.method, str) and spec.method in ("mtp", "eagle"),
+        "seed": int(seed) % 2**64,
+    }
+
+
+def drafted_limits(limits: Limits, config: Mapping[str, Any], spec: Speculation | None) -> Limits:
+    """Graphs are captured for whole sequences of a token and its drafts each, up to the largest size.
+
+    Times of steps are tabulated over sequences, so that points stand where graphs of tokens do.
+    """
+    if spec is None or not len(limits.graphs):
+        return limits
+    wide = 1 + spec.length
+    most = min(2 * config["max_num_seqs"] * wide, _LARGEST_GRAPH, config["max_num_batched_tokens"])
+    sizes = np.unique(np.ceil(limits.sizes / wide) * wide)
+    sizes = sizes[sizes <= most]
+    sizes = sizes if len(sizes) else np.array([1.0 * wide])
+    return replace(limits, graphs=sizes, sizes=np.unique([*limits.sizes, *(sizes / wide)]))
+
+
+def drafted_config(
+    config: dict[str, Any],
+    given: Mapping[str, Any],
+    on: Deployment | None,
+    spec: Speculation | None,
+    fidelity: str | Calibration,
+) -> dict[str, Any]:
+    """Knobs with what drafts leave, where they were not given: memory beside their weights and cache, and of
+    a step's tokens those beside the one that a draft model computes of each sequence."""
+    if spec is None:
+        return config
+    own = isinstance(spec.method, str) and spec.method in ("mtp", "eagle", "ngram")
+    if not own and given["max_num_scheduled_tokens"] is None:
+        left = config["max_num_batched_tokens"] - config["max_num_seqs"]
+        if left < 1:
+            raise ValueError(
+                f"max_num_batched_tokens is {config['max_num_batched_tokens']} with max_num_seqs "
+                f"{config['max_num_seqs']} and a model that drafts; allowed: more"
+            )
+        config = {**config, "max_num_scheduled_tokens": left}
+    if on is None or given["num_blocks"] is not None:
+        return config
+    held, per_token = _memory(on, spec, fidelity)
+    room = float(cache_room(on.records)) - held
+    return {**config, "num_blocks": room_blocks(on, room, config["block_size"], per_token)}
+
+
+def _memory(on: Deployment, spec: Speculation, fidelity: str | Calibration) -> tuple[float, float]:
+    """Bytes of the drafts' weights on the fullest device, and of their cache a token."""
+    batch = np.array([1.0, 2.0])
+    context = np.full(2, _CONTEXT)
+    plain = np.asarray(kernels.decode_step(*on.records, batch, context))
+    held = draft_cost(on, spec.method, None, batch, context, _CONTEXT, fidelity, plain)[2]
+    if not np.ndim(held):
+        return 0.0, 0.0
+    cache = float(held[1] - held[0])
+    _, _, model, plan = on.records
+    buffers = float(kernels.memory_required(np.where(_PARAMETERS, 0.0, model), plan, 0.0, 0.0))
+    return max(float(held[0]) - cache - buffers, 0.0), cache / _CONTEXT
+
+
+def drafting_planes(
+    on: Deployment,
+    spec: Speculation,
+    sequences: NDArray[np.float64],
+    context: NDArray[np.float64],
+    fidelity: str | Calibration,
+) -> dict[str, Any]:
+    """What drafting and verifying add to steps without prompts, over sequences and mean context [ns, J]."""
+    k = float(spec.length)
+    b, x = np.meshgrid(np.maximum(sequences, 1.0), context, indexing="ij")
+    plain = np.asarray(kernels.decode_step(*on.records, b, x))
+    token_s, token_w, _ = draft_cost(
+        on, spec.method, None, b, x, float(context[-1]) + k, fidelity, plain
+    )
+    checked = verify_fields(on.records, b, x, k + 1.0)
+    seconds = k * token_s + checked[..., _TIME] - plain[..., _TIME]
+    joules = k * token_s * token_w + (
+        checked[..., _WATTS] * checked[..., _TIME] - plain[..., _WATTS] * plain[..., _TIME]
+    )
+    some = np.minimum(sequences, 1.0)[:, None]  # of none nothing
+    return {
+        "drafting": np.ascontiguousarray(1e9 * seconds * some),
+        "drafting_j": np.ascontiguousarray(joules * some),
+        "drafts": k,
+    }
