@@ -12,24 +12,28 @@ import tokenroof as tr
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+from executed import copy_library, figures_script, prepare  # noqa: E402
+from project_pages import write_project  # noqa: E402
 from reference_pages import write_reference  # noqa: E402
 
 project = "tokenroof"
 author = "The tokenroof developers"
 version = release = tr.__version__
 extensions = [
-    "myst_parser",
+    "myst_nb",
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx_copybutton",
     "sphinx_design",
 ]
-exclude_patterns = ["README.md"]
+exclude_patterns = ["README.md", "build"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
+
+globals().update(prepare(HERE.parent / "build" / "pages"))
 
 autosummary_generate = True
 autosummary_imported_members = True
@@ -52,3 +56,10 @@ html_show_sphinx = False
 
 np.set_printoptions(legacy="1.25")
 write_reference(HERE / "reference")
+write_project(HERE.parent, HERE / "project")
+
+
+def setup(app):
+    app.connect("html-page-context", figures_script)
+    app.connect("build-finished", copy_library)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

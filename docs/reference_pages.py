@@ -8,6 +8,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from table_pages import write_tables
+
 #: Namespaces in the order of the page, and what each is for.
 NAMESPACES = {
     "tokenroof": "Records, steps and sweeps",
@@ -110,5 +112,6 @@ def write_reference(folder: Path) -> None:
     )
     tree = ".. toctree::\n   :maxdepth: 1\n\n"
     write(folder / "kernels.rst", f"{head}\n{'=' * len(head)}\n\n{text}\n\n{tree}{rows}\n")
-    entries = "\n".join(f"   {page}" for page in [*pages, "kernels"])
+    tables = ["../lookup/metrics", *write_tables(folder)]
+    entries = "\n".join(f"   {page}" for page in [*tables, *pages, "kernels"])
     write(folder / "index.rst", f"Reference\n=========\n\n{tree}{entries}\n")
