@@ -1,9 +1,11 @@
-"""Profiles of hypothesis; run more with HYPOTHESIS_PROFILE=ci."""
+"""Profiles of hypothesis (run more with HYPOTHESIS_PROFILE=ci), and no network."""
 
 import os
 import signal
 
 from hypothesis import HealthCheck, settings
+
+import _network
 
 # A shell's background job ignores SIGINT, and so would the children that tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -19,3 +21,5 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+_network.refuse()
