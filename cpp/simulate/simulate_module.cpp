@@ -21,13 +21,18 @@ namespace {
 using simulate::i32;
 using simulate::i64;
 
+// What a pool did.
+struct Outcome {
+    simulate::Totals totals;
+    i64 on_ns = 0, span_ns = 0;
+    std::vector<simulate::ScaleRow> scaled;
+};
+
 // One run: what it plays, where its outcome goes, and its record of steps.
 struct Run {
     simulate::Plan plan;
-    simulate::Requests requests{};
-    simulate::Results results{};
-    simulate::Record record;
-    simulate::Totals totals;
+    std::vector<simulate::Record> records; // of each pool
+    std::vector<Outcome> outcomes;
     simulate::Ending ending = simulate::interrupted;
     bool tracking = false;
     std::vector<py::array> held;
@@ -48,8 +53,7 @@ template <class T> T* numbers(Run& run, const py::dict& from, const char* name, 
     return static_cast<T*>(const_cast<void*>(array.data()));
 }
 
-void read_clock(Run& run, const py::dict& d) {
-    simulate::StepClock& clock = run.plan.clock;
+void read_clock(Run& run, const py::dict& d, simulate::StepClock& clock) {
     if (d.contains("fixed_ns")) {
         clock.fixed_ns = py::cast<i64>(d["fixed_ns"]);
         clock.per_token_ns = py::cast<i64>(d["per_token_ns"]);
@@ -94,8 +98,7 @@ void read_clock(Run& run, const py::dict& d) {
     clock.idle_watts = py::cast<double>(d["idle_watts"]);
 }
 
-void read_requests(Run& run, const py::dict& d) {
-    simulate::Requests& r = run.requests;
+void read_requests(Run& run, const py::dict& d, simulate::Requests& r) {
     r.arrival_ns = numbers<i64>(run, d, "arrival_ns", -1, false);
     if (!r.arrival_ns) throw py::value_error("arrival_ns is missing");
     r.count = run.held.back().size();
@@ -114,9 +117,7 @@ void read_requests(Run& run, const py::dict& d) {
     r.hash_block = d.contains("hash_block") ? py::cast<i64>(d["hash_block"]) : 0;
 }
 
-void read_results(Run& run, const py::dict& d) {
-    const i64 n = run.requests.count;
-    simulate::Results& r = run.results;
+void read_results(Run& run, const py::dict& d, i64 n, simulate::Results& r) {
 #define TR_OUT(type, name) r.name = numbers<type>(run, d, #name, n, true);
     TR_OUT(i64, arrival_ns)
     TR_OUT(i64, scheduled_ns)
@@ -134,18 +135,30 @@ void read_results(Run& run, const py::dict& d) {
 
 // Whatever was written of a run is as if it had not been.
 void clear(Run& run) {
-    const simulate::Results& r = run.results;
-    for (i64 i = 0; i < run.requests.count; ++i) {
-        r.arrival_ns[i] = r.scheduled_ns[i] = r.first_token_ns[i] = r.last_token_ns[i] = -1;
-        r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.preemptions[i] = 0;
-        r.replica[i] = -1;
-        r.joules[i] = 0.0;
-        r.status[i] = simulate::waiting_for_arrival;
+    const i64 n = run.plan.requests().count;
+    for (const simulate::PoolPlan& pool : run.plan.pools) {
+        const simulate::Results& r = pool.results;
+        for (i64 i = 0; i < n; ++i) {
+            r.arrival_ns[i] = r.scheduled_ns[i] = r.first_token_ns[i] = r.last_token_ns[i] = -1;
+            r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.preemptions[i] = 0;
+            r.replica[i] = -1;
+            r.joules[i] = 0.0;
+            r.status[i] = simulate::waiting_for_arrival;
+        }
     }
-    run.record.rows.clear();
-    run.record.entries.clear();
-    run.record.preempted.clear();
-    run.record.given.clear();
+    if (run.plan.apart())
+        for (i64 i = 0; i < n; ++i) {
+            run.plan.reserved_ns[i] = run.plan.received_ns[i] = -1;
+            run.plan.sent_tokens[i] = 0;
+            run.plan.sent_bytes[i] = 0.0;
+        }
+    for (simulate::Record& record : run.records) {
+        record.rows.clear();
+        record.entries.clear();
+        record.preempted.clear();
+        record.given.clear();
+    }
+    run.outcomes.clear();
 }
 
 // Counters first; where a preempted request could find its own blocks again, once more with every block.
@@ -153,34 +166,81 @@ void play(Run& run, const volatile bool& stop, std::atomic<i64>& finished) {
     for (;;) {
         clear(run);
         const i64 before = finished.load();
-        simulate::System system(run.plan, run.requests, run.results, &run.record, run.tracking);
+        simulate::System system(run.plan, run.records, run.tracking);
         run.ending = system.run(stop, finished);
-        run.totals = system.totals();
+        const i64 end = system.end_ns(), span = std::max<i64>(0, end - system.start_ns());
+        for (std::size_t k = 0; k < run.plan.pools.size(); ++k) {
+            const simulate::Pool& pool = system.pool(k);
+            run.outcomes.push_back({pool.totals(), pool.on_ns(end), span, pool.scaled()});
+        }
         if (!system.needs_tracking()) return;
-        finished.fetch_sub(std::min(finished.load() - before, run.requests.count), std::memory_order_relaxed);
+        finished.fetch_sub(std::min(finished.load() - before, run.plan.requests().count),
+                           std::memory_order_relaxed);
         run.tracking = true;
     }
 }
 
+void read_scaling(const py::dict& d, simulate::Scaling& s) {
+    s.on = true;
+    s.least = py::cast<int>(d["least"]);
+    s.most = py::cast<int>(d["most"]);
+    s.signal = static_cast<simulate::Signal>(py::cast<int>(d["signal"]));
+    s.target = py::cast<double>(d["target"]);
+    s.tolerance = py::cast<double>(d["tolerance"]);
+    s.start_ns = py::cast<i64>(d["start_ns"]);
+    s.interval_ns = py::cast<i64>(d["interval_ns"]);
+    s.cooldown_ns = py::cast<i64>(d["cooldown_ns"]);
+}
+
+void read_pool(Run& run, const py::dict& d, simulate::PoolPlan& pool, simulate::Record& record) {
+    pool.rules = simulate::rules_of(py::cast<py::dict>(d["config"]));
+    read_clock(run, py::cast<py::dict>(d["clock"]), pool.clock);
+    read_requests(run, py::cast<py::dict>(d["requests"]), pool.requests);
+    read_results(run, py::cast<py::dict>(d["results"]), pool.requests.count, pool.results);
+    pool.replicas = py::cast<int>(d["replicas"]);
+    pool.route = static_cast<simulate::Route>(py::cast<int>(d["route"]));
+    pool.role = static_cast<simulate::Role>(py::cast<int>(d["role"]));
+    if (pool.role != simulate::Role::whole && !pool.rules.shares_work)
+        throw py::value_error("pools of prompts and of answers are not played by this engine; allowed: vllm");
+    if (!d["scaling"].is_none()) read_scaling(py::cast<py::dict>(d["scaling"]), pool.scaling);
+    record.rows_wanted = py::cast<bool>(d["rows"]);
+    record.entries_wanted = py::cast<bool>(d["entries"]);
+    run.tracking = run.tracking || (pool.rules.prefix_caching &&
+                                    (pool.requests.has_content() || record.rows_wanted ||
+                                     py::cast<bool>(d["tracking"])));
+}
+
+void read_link(Run& run, const py::dict& d) {
+    simulate::Plan& plan = run.plan;
+    const i64 n = plan.requests().count;
+    plan.link.near.assign(py::cast<std::size_t>(d["senders"]), py::cast<double>(d["near"]));
+    plan.link.far.assign(py::cast<std::size_t>(d["receivers"]), py::cast<double>(d["far"]));
+    plan.link.hop_ns = py::cast<i64>(d["hop_ns"]);
+    plan.link.sharing = static_cast<simulate::Sharing>(py::cast<int>(d["sharing"]));
+    plan.cache_bytes = numbers<double>(run, d, "cache_bytes", n, false);
+    plan.reserved_ns = numbers<i64>(run, d, "reserved_ns", n, true);
+    plan.received_ns = numbers<i64>(run, d, "received_ns", n, true);
+    plan.sent_tokens = numbers<i64>(run, d, "sent_tokens", n, true);
+    plan.sent_bytes = numbers<double>(run, d, "sent_bytes", n, true);
+}
+
 std::unique_ptr<Run> run_of(const py::dict& d) {
     auto run = std::make_unique<Run>();
-    run->plan.rules = simulate::rules_of(py::cast<py::dict>(d["config"]));
-    read_clock(*run, py::cast<py::dict>(d["clock"]));
-    read_requests(*run, py::cast<py::dict>(d["requests"]));
-    read_results(*run, py::cast<py::dict>(d["results"]));
-    run->plan.replicas = py::cast<int>(d["replicas"]);
-    run->plan.route = static_cast<simulate::Route>(py::cast<int>(d["route"]));
-    run->plan.signal_age_ns = py::cast<i64>(d["signal_age_ns"]);
-    run->plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
-    run->plan.timeout_ns = py::cast<i64>(d["timeout_ns"]);
-    run->plan.queue_timeout_ns = py::cast<i64>(d["queue_timeout_ns"]);
-    if (std::min(run->plan.timeout_ns, run->plan.queue_timeout_ns) != simulate::never &&
-        !run->plan.rules.drops)
-        throw py::value_error("timeout_s and queue_timeout_s are not played by this engine; allowed: None");
-    run->record.rows_wanted = py::cast<bool>(d["rows"]);
-    run->record.entries_wanted = py::cast<bool>(d["entries"]);
-    run->tracking = run->plan.rules.prefix_caching &&
-                    (run->requests.has_content() || run->record.rows_wanted || py::cast<bool>(d["tracking"]));
+    simulate::Plan& plan = run->plan;
+    const auto pools = py::cast<py::list>(d["pools"]);
+    if (pools.empty() || pools.size() > 2) throw py::value_error("pools: one or two");
+    plan.pools.resize(pools.size());
+    run->records.resize(pools.size());
+    for (std::size_t k = 0; k < pools.size(); ++k)
+        read_pool(*run, py::cast<py::dict>(pools[k]), plan.pools[k], run->records[k]);
+    plan.signal_age_ns = py::cast<i64>(d["signal_age_ns"]);
+    plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
+    plan.timeout_ns = py::cast<i64>(d["timeout_ns"]);
+    plan.queue_timeout_ns = py::cast<i64>(d["queue_timeout_ns"]);
+    if (std::min(plan.timeout_ns, plan.queue_timeout_ns) != simulate::never &&
+        (!plan.pools[0].rules.drops || plan.apart() || plan.pools[0].scaling.on))
+        throw py::value_error("timeout_s and queue_timeout_s are not played here; allowed: None");
+    if (plan.apart()) read_link(*run, py::cast<py::dict>(d["link"]));
     return run;
 }
 
@@ -191,14 +251,12 @@ template <class T, int columns> py::array table_of(const std::vector<T>& rows) {
     return out;
 }
 
-py::dict outcome_of(const Run& run) {
-    const simulate::Totals& t = run.totals;
-    py::dict out;
-    py::array_t<i64> rows({static_cast<py::ssize_t>(run.record.rows.size()), py::ssize_t(9)});
-    py::array_t<double> joules(static_cast<py::ssize_t>(run.record.rows.size()));
+void rows_of(const simulate::Record& record, py::dict& out) {
+    py::array_t<i64> rows({static_cast<py::ssize_t>(record.rows.size()), py::ssize_t(9)});
+    py::array_t<double> joules(static_cast<py::ssize_t>(record.rows.size()));
     i64* to = rows.mutable_data();
     double* energy = joules.mutable_data();
-    for (const simulate::Row& r : run.record.rows) {
+    for (const simulate::Row& r : record.rows) {
         const i64 row[9] = {r.scheduled_ns, r.start_ns, r.end_ns,        r.replica, r.free_blocks,
                             r.running,      r.waiting,  r.cached_hashes, r.tokens};
         to = std::copy(std::begin(row), std::end(row), to);
@@ -206,14 +264,19 @@ py::dict outcome_of(const Run& run) {
     }
     out["rows"] = rows;
     out["row_joules"] = joules;
+    out["entries"] = table_of<simulate::RowEntry, 4>(record.entries);
+    out["preempted"] = table_of<simulate::RowVictim, 2>(record.preempted);
+    out["given"] = table_of<simulate::RowGiven, 3>(record.given);
+}
+
+py::dict pool_of(const simulate::Record& record, const Outcome& of) {
+    const simulate::Totals& t = of.totals;
+    py::dict out;
+    rows_of(record, out);
     out["busy_j"] = t.busy_j;
     out["metered"] = t.metered;
-    out["entries"] = table_of<simulate::RowEntry, 4>(run.record.entries);
-    out["preempted"] = table_of<simulate::RowVictim, 2>(run.record.preempted);
-    out["given"] = table_of<simulate::RowGiven, 3>(run.record.given);
     out["drafted"] = t.drafted;
     out["kept"] = t.kept;
-    out["ending"] = static_cast<int>(run.ending);
     out["steps"] = t.steps;
     out["counted_steps"] = t.counted_steps;
     out["tokens"] = t.tokens;
@@ -224,6 +287,21 @@ py::dict outcome_of(const Run& run) {
     out["peak_running"] = t.peak_running;
     out["peak_waiting"] = t.peak_waiting;
     out["least_free"] = t.steps ? t.least_free : -1;
+    out["on_ns"] = of.on_ns;
+    out["span_ns"] = of.span_ns;
+    py::list scaled;
+    for (const simulate::ScaleRow& row : of.scaled)
+        scaled.append(py::make_tuple(row.at, row.up, row.starting, row.draining, row.signal));
+    out["scaled"] = scaled;
+    return out;
+}
+
+py::dict outcome_of(const Run& run) {
+    py::dict out;
+    py::list pools;
+    for (std::size_t k = 0; k < run.outcomes.size(); ++k) pools.append(pool_of(run.records[k], run.outcomes[k]));
+    out["pools"] = pools;
+    out["ending"] = static_cast<int>(run.ending);
     return out;
 }
 
@@ -234,7 +312,7 @@ py::list play_all(const py::list& what, int threads, const py::object& progress)
     i64 total = 0;
     for (const py::handle& one : what) {
         runs.push_back(run_of(py::cast<py::dict>(one)));
-        total += runs.back()->requests.count;
+        total += runs.back()->plan.requests().count;
     }
     std::atomic<std::size_t> next{0};
     std::atomic<i64> finished{0};
@@ -258,13 +336,14 @@ py::list play_all(const py::list& what, int threads, const py::object& progress)
 // Blocks of each request that the best possible eviction finds.
 py::array best_hits(const py::dict& requests, i64 block, i64 places) {
     Run run;
-    read_requests(run, requests);
-    py::array_t<i64> hits(static_cast<py::ssize_t>(run.requests.count));
+    simulate::Requests all{};
+    read_requests(run, requests, all);
+    py::array_t<i64> hits(static_cast<py::ssize_t>(all.count));
     i64* to = hits.mutable_data();
-    std::fill(to, to + run.requests.count, 0);
+    std::fill(to, to + all.count, 0);
     volatile bool stop = false;
     auto work = [&] {
-        if (run.requests.has_content()) simulate::BestHits(run.requests, block, places).run(stop, to);
+        if (all.has_content()) simulate::BestHits(all, block, places).run(stop, to);
     };
     run_workers(1, stop, work, [](bool) {});
     return hits;

@@ -1,24 +1,32 @@
-// Replicas behind a router, driven from one event to the next.
+// Pools of replicas and the link between them, driven from one event to the next.
 #pragma once
 #include <algorithm>
 #include <atomic>
 #include <memory>
 
+#include "simulate/arrivals.hpp"
 #include "simulate/deadlines.hpp"
-#include "simulate/engine.hpp"
+#include "simulate/link.hpp"
+#include "simulate/pool.hpp"
 
 namespace tokenroof::simulate {
 
-enum class Route : int { round_robin = 0, least_loaded = 1, prefix_aware = 2 };
-
+// One pool for whole requests; or one for prompts, one for answers, and the link that caches cross.
 struct Plan {
-    Rules rules;
-    StepClock clock;
-    int replicas = 1;
-    Route route = Route::round_robin;
-    i64 signal_age_ns = 0; // how often the router hears of the replicas; 0: it sees them as they are
+    std::vector<PoolPlan> pools;
+    i64 signal_age_ns = 0; // how often routers hear of replicas; 0: they see them as they are
     i64 horizon_ns = never;
     i64 timeout_ns = never, queue_timeout_ns = never; // of a request: until it is answered, or scheduled
+    LinkPlan link;
+    const double* cache_bytes = nullptr; // of each request's prompt
+    // of each request: when its blocks were set aside, and its cache was there; how many tokens and bytes came
+    i64 *reserved_ns = nullptr, *received_ns = nullptr, *sent_tokens = nullptr;
+    double* sent_bytes = nullptr;
+
+    bool apart() const { return pools.size() > 1; }
+    const Requests& requests() const { return pools.back().requests; }
+    // What clients see: of the pool that answers.
+    const Results& results() const { return pools.back().results; }
 };
 
 // How a run ended.
@@ -26,50 +34,52 @@ enum Ending : int { all_served = 0, blocked = 1, at_horizon = 2, interrupted = 3
 
 class System {
   public:
-    System(const Plan& plan, const Requests& all, const Results& out, Record* record, bool tracking);
+    System(const Plan& plan, std::vector<Record>& records, bool tracking);
 
     // Plays all; `finished` counts requests that left, `stop` ends early.
     Ending run(const volatile bool& stop, std::atomic<i64>& finished);
     bool needs_tracking() const;
-    Totals totals() const;
+    const Pool& pool(std::size_t k) const { return *pools_[k]; }
+    i64 start_ns() const { return start_ns_; }
+    i64 end_ns() const;
 
   private:
-    struct Arrival {
-        i64 at;
-        i32 request;
-        bool operator>(const Arrival& other) const {
-            return std::pair{at, request} > std::pair{other.at, other.request};
-        }
-    };
-
-    i64 next_arrival() const;
-    i32 take_arrival();
+    i64 next_event();
+    void hear(i64 now, bool at_once);
     void deliver(i64 now);
     bool has_place(Engine& one, i32 request);
     void turn_away(i32 request, Status status, i64 at);
     void expire(i64 now);
     i64 next_deadline() { return std::min(timeouts_.next_ns(), queue_timeouts_.next_ns()); }
-    int route(i32 request);
-    void release(i32 parent, i64 at);
-    void read_parents();
-    i64 load_of(int replica) const;
-    void hear(i64 now);
     void coast();
+    void coast_one(Engine& one, i64 until);
     void step(i64 now, std::atomic<i64>& finished);
+    i64 process(i64 now);
+    void schedule(i64 now);
     void close(Ending ending);
+    bool refused(i32 request) const;
+
+    // system_apart.cpp
+    void hand_over(i64 now);
+    void send(i64 now, Engine& to);
+    void receive(i64 now);
 
     const Plan& plan_;
     const Requests& all_;
     const Results& out_;
-    std::vector<std::unique_ptr<Engine>> replicas_;
-    std::vector<i32> order_; // by arrival, where the caller's is another
-    std::size_t at_ = 0;
-    std::vector<i32> child_offset_, children_, pending_; // whom an end lets go on, and for how many they wait
-    std::vector<Arrival> later_;                         // a heap: arrivals that an end brought
-    std::vector<i64> heard_; // loads as the router last heard of them, with what it sent since
-    i64 heard_at_ = -1;
-    i64 turn_ = 0;
+    Arrivals arrivals_;
+    std::vector<std::unique_ptr<Pool>> pools_;
+    Link link_;
+    i64 start_ns_, heard_at_ = -1;
     std::vector<i32> ended_;
+    struct Handed {
+        i32 request;
+        int from;
+    };
+    std::vector<Handed> handed_; // prompts that are computed
+    std::vector<i32> from_, to_; // replica of each request in each pool, where they are apart
+    std::vector<Reserved> reserved_;
+    std::vector<i32> through_;
     Deadlines timeouts_, queue_timeouts_;
     std::vector<i32> whose_; // replica of each request, where requests can be taken out
 };

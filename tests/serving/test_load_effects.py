@@ -150,6 +150,13 @@ CASES = {
                 {**one("requests", SERVED), **one("steps", SLOW.steps),
                  "max_sequences": [{"max_sequences": 1, "steps": SLOW.steps}],
                  "blocks": [{"blocks": 64, "steps": SLOW.steps}]}, None),
+    "Autoscale": ({"least": 1, "most": 3, "start_s": 0.1, "target": 1.0, "interval_s": 0.01, "cooldown_s": 0.05,
+                   "result": lambda **given: _seen(serving.simulate(
+                       None, None, None, CROWD, SMALL, step_time=QUICK, horizon_s=1.0,
+                       autoscale=serving.Autoscale(**given)))},
+                  {**one("least", 2), **one("most", 2), **one("start_s", 0.2), **one("target", 5.0),
+                   "signal": [{"signal": "utilisation", "target": 0.5}], **one("interval_s", 0.03),
+                   "cooldown_s": [{"cooldown_s": -1.0}], "tolerance": [{"tolerance": 20.0, "target": 2.0}]}, None),
     "stability": ({"device": "H100-SXM", "model": "Llama-3.1-8B",
                    "result": lambda **given: fields(serving.stability(**given))},
                   {**one("device", "H200-SXM"), **one("model", "Qwen3-8B"), **one("plan", tr.Plan(tp=2)),
@@ -165,6 +172,7 @@ def test_every_argument_has_an_effect(name):
     assert without_effect(getattr(serving, name), dict(base), changes, options=options) == []
 
 
+APART = serving.disaggregate(("H100-SXM", None, 2), "H100-SXM", link_bandwidth=1e8)
 BUSY = [{"router": router, "replicas": 3} for router in ("least_loaded", "prefix_aware")]
 PLAYED = {
     **one("device", "H200-SXM"), **one("model", "Llama-3.2-1B"), **one("plan", tr.Plan(tp=2)),
@@ -175,6 +183,8 @@ PLAYED = {
     **one("threads", 0), **one("progress", 3), **one("path", "sequence"),
     **one("timeout_s", 0.05), **one("queue_timeout_s", 1e-6),
     **one("speculation", {"method": "eagle", "acceptance": [0.8, 0.6]}),
+    **one("autoscale", serving.Autoscale(1, 3, 0.0, target=0.1, interval_s=0.01)),
+    "link_sharing": [{"link_sharing": "fifo", "device": APART, "plan": None}],
 }  # fmt: skip
 
 

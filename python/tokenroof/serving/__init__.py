@@ -35,7 +35,9 @@ from tokenroof.serving.room import plan_that_fits
 from tokenroof.serving.session_curve import session_curve
 from tokenroof.serving.session_load import Preset, SessionLoad, preset, presets
 from tokenroof.serving.simulation import (
+    Autoscale,
     BestHits,
+    PooledSimulation,
     Scheduler,
     Simulation,
     StepTime,
@@ -55,7 +57,8 @@ from tokenroof.serving.system import (
 from tokenroof.serving.tuning import Fleet, Trial, Tuning, fleet, spares, tune
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "BestHits", "Fleet", "Lengths", "OneUser", "Pool", "Preset",
+    "LONGEST_WAIT", "POWERS", "SLO", "Autoscale", "BestHits", "Fleet", "Lengths", "OneUser", "Pool",
+    "PooledSimulation", "Preset",
     "Requests", "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability",
     "StepTime", "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx",
     "best_hits", "calibrate_run", "capacity", "compare", "curve", "daily", "default_plans",

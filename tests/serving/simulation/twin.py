@@ -69,6 +69,7 @@ class Request:
         self.output_id = given.get("output_id", 10**12 + index * 10**6)
         self.computed = self.placeholders = self.flying = self.outputs = self.drafts = 0
         self.chunk, self.blocks, self.entered = False, [], 0
+        self.received = False  # its prompt's cache came from elsewhere, but for the last token
         self.arrival = self.scheduled = self.first = self.last = self.hit = None
         self.preempted = self.hits = 0
         self.status = "waiting"
@@ -134,7 +135,7 @@ class Engine:
     def call(self, now):
         c, rows = self.c, []
         self.budget = min(c.get("max_num_scheduled_tokens") or 2**60, c["max_num_batched_tokens"])
-        eligible = len(self.running) + len(self.waiting)
+        eligible = len(self.running) + self.queued()
         limit = c["long_prefill_token_threshold"]
         if not self.old and eligible <= 1:
             limit = 0
@@ -159,7 +160,7 @@ class Engine:
         contexts = 0
         drafted = {}
         for r, n, before in rows:
-            contexts += before + n if before >= r.prompt else 0
+            contexts += before + n if before >= r.prompt - r.received else 0
             drafted[r] = max(0, before + n - r.known - r.placeholders)
             r.computed += n
             r.flying += n
@@ -178,7 +179,7 @@ class Engine:
             self.rows.append([
                 len(self.rows), now, start, end, [[r.id, n, before] for r, n, before in rows],
                 new, resumed, [v.id for v in self.victims], [], len(self.blocks.free),
-                len(self.running), len(self.waiting), len(self.blocks.table),
+                len(self.running), self.queued(), len(self.blocks.table),
             ])  # fmt: skip
         return ([(r, n, not r.chunk, drafted[r]) for r, n, _ in rows], end) if total else None
 
@@ -191,6 +192,9 @@ class Engine:
         for r, _, _ in rows:
             if not r.chunk:
                 r.drafts = len(self.drafting["acceptance"])
+
+    def queued(self):
+        return len(self.waiting)
 
     def early(self, interval):
         return self.executed + 1 - self.last_prefill < interval

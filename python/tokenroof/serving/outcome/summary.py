@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["summary"]
+__all__ = ["spread_of", "summary"]
 
 
 def summary(
@@ -90,13 +90,13 @@ def summary(
     outputs = served["output_tokens"].astype(np.float64)
     per_token = times.e2e_s / outputs
     found: dict[str, Any] = {
-        "queue_s": _spread(times.queue_s, wanted),
-        "ttft_s": _spread(times.ttft_s, wanted),
-        "tpot_s": _spread(times.tpot_s, wanted),
+        "queue_s": spread_of(times.queue_s, wanted),
+        "ttft_s": spread_of(times.ttft_s, wanted),
+        "tpot_s": spread_of(times.tpot_s, wanted),
         "itl_pooled_s": _pooled(served, gaps_s, wanted),
-        "itl_per_request_s": _spread(times.tpot_s, wanted),
-        "e2e_s": _spread(times.e2e_s, wanted),
-        "e2e_per_token_s": _spread(per_token, wanted),
+        "itl_per_request_s": spread_of(times.tpot_s, wanted),
+        "e2e_s": spread_of(times.e2e_s, wanted),
+        "e2e_per_token_s": spread_of(per_token, wanted),
     }
     found["interactivity_e2e"] = {
         name: 1.0 / value if value > 0.0 else np.nan
@@ -117,7 +117,7 @@ def _name(percentile: float) -> str:
     return f"p{percentile:g}"
 
 
-def _spread(values: NDArray[np.float64], wanted: NDArray[np.float64]) -> dict[str, float]:
+def spread_of(values: NDArray[np.float64], wanted: NDArray[np.float64]) -> dict[str, float]:
     known = values[~np.isnan(values)]
     if not known.size:
         return {"mean": np.nan, **{_name(p): np.nan for p in wanted.tolist()}}
@@ -132,8 +132,8 @@ def _pooled(
     served: NDArray[Any], gaps_s: ArrayLike | None, wanted: NDArray[np.float64]
 ) -> dict[str, float]:
     if gaps_s is not None:
-        return _spread(np.atleast_1d(reals("gaps_s", gaps_s)), wanted)
-    nothing = _spread(np.empty(0), wanted)
+        return spread_of(np.atleast_1d(reals("gaps_s", gaps_s)), wanted)
+    nothing = spread_of(np.empty(0), wanted)
     gaps = int((served["output_tokens"] - 1).sum())
     if gaps:
         whole = int((served["last_token_ns"] - served["first_token_ns"]).sum())

@@ -117,12 +117,9 @@ class Energy:
         return self.joules / self.seconds if self.seconds > 0.0 else np.nan
 
 
-def energy_of(
-    requests: NDArray[Any], totals: Mapping[str, Any], idle_watts: float, replicas: int
-) -> Energy:
-    """The energy of a run from what its replicas did."""
-    came = requests["arrival_ns"][requests["arrival_ns"] >= 0]
-    start = int(came.min()) if len(came) else 0
-    span = max(int(totals["end_ns"]) - start, 0)
-    rest = (replicas * span - int(totals["busy_ns"])) / 1e9
-    return Energy(float(totals["busy_j"]), idle_watts * rest, idle_watts, span / 1e9)
+def energy_of(totals: Mapping[str, Any], idle_watts: float, ranks: int) -> Energy:
+    """The energy of a run from what its replicas did, of so many ranks each, while they stood."""
+    rest = (ranks * int(totals["on_ns"]) - int(totals["busy_ns"])) / 1e9
+    return Energy(
+        float(totals["busy_j"]), idle_watts * rest, idle_watts, int(totals["span_ns"]) / 1e9
+    )

@@ -52,6 +52,10 @@ ENTRY_FIELDS = ("step", "request", "tokens", "before")
 _PLAIN_STEP = np.dtype([(name, np.int64) for name in STEP_FIELDS])
 _STEP = np.dtype([*((name, np.int64) for name in STEP_FIELDS), ("joules", np.float64)])
 _ENTRY = np.dtype([(name, np.int64) for name in ENTRY_FIELDS])
+_SCALED = np.dtype([
+    ("time_s", np.float64), ("up", np.int64), ("starting", np.int64), ("draining", np.int64),
+    ("signal", np.float64),
+])  # fmt: skip
 _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
 _GIVEN = np.dtype([(name, np.int64) for name in ("end_ns", "request", "tokens")])
 
@@ -84,6 +88,9 @@ class Simulation:
     energy : Energy
         What the boards of all replicas drew; NaN where the power is not known.
     replicas : int
+    scaling : ndarray
+        With an `Autoscale`, a row per change: ``time_s``, replicas that are ``up``, ``starting``,
+        ``draining``, and the sum of the ``signal`` over those that served, where it was looked at.
     scheduler : Scheduler
     config : dict
         The scheduler's knobs as they were played.
@@ -98,17 +105,21 @@ class Simulation:
         limits: Limits,
         idle_watts: float = np.nan,
         replicas: int = 1,
+        ranks: int = 1,
     ) -> None:
         self.requests, self.scheduler, self.config = requests, scheduler, dict(config)
-        self._limits, self.replicas = limits, replicas
+        self._limits, self.replicas, self.ranks = limits, replicas * ranks, ranks
         self.steps = _steps(outcome["rows"], outcome["row_joules"], idle_watts)
         self.entries = _rows(outcome["entries"], _ENTRY)
         self.preempted = _rows(outcome["preempted"], _VICTIM)
         self.given = _rows(outcome["given"], _GIVEN)
-        plain = ("rows", "entries", "preempted", "given", "ending", "row_joules", "metered")
+        self.scaling = np.array([(row[0] * 1e-9, *row[1:]) for row in outcome["scaled"]], _SCALED)
+        plain = (
+            "rows", "entries", "preempted", "given", "ending", "row_joules", "metered", "scaled",
+        )  # fmt: skip
         self.totals = {name: value for name, value in outcome.items() if name not in plain}
         self.totals["ending"] = _ENDINGS[outcome["ending"]]
-        self.energy = energy_of(requests, outcome, idle_watts, replicas)
+        self.energy = energy_of(outcome, idle_watts, ranks)
 
     def __len__(self) -> int:
         return len(self.requests)

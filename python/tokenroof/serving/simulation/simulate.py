@@ -4,58 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
 
 from tokenroof import _core
-from tokenroof.inference.door import deployment
-from tokenroof.serving.requests.given import LATEST_NS, as_requests
+from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.requests.record import Requests
-from tokenroof.serving.simulation.drafting import (
-    drafted_config,
-    drafted_limits,
-    drafting,
-    drafting_planes,
-    speculation_of,
-)
-from tokenroof.serving.simulation.ranks import ranks_of, stages_of
-from tokenroof.serving.simulation.result import Simulation, collect, outputs_for
-from tokenroof.serving.simulation.scheduler import Scheduler
-from tokenroof.serving.simulation.step_time import StepTime, step_table
-from tokenroof.support.arguments import check_options, count, finite_number, is_integer
+from tokenroof.serving.simulation.parts import NEWEST, ROUTERS, packed, run_part
+from tokenroof.serving.simulation.pooled import PooledSimulation
+from tokenroof.serving.simulation.pools import link_part, pools_of, run_of
+from tokenroof.serving.simulation.result import Simulation, collect
+from tokenroof.support.arguments import check_options, count, is_integer
 from tokenroof.support.processors import usable_processors
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
-    from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
-    from tokenroof.serving.simulation.limits import Limits
+    from tokenroof.serving.simulation.autoscale import Autoscale
+    from tokenroof.serving.simulation.pools import Played
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.simulation.step_time import StepTime
     from tokenroof.serving.system.parts import Speculation
+    from tokenroof.serving.system.record import System
 
 __all__ = ["NEWEST", "ROUTERS", "Options", "packed", "simulate"]
-
-ROUTERS = ("round_robin", "least_loaded", "prefix_aware")
-#: The newest preset of each engine.
-NEWEST = {
-    "vllm": "vllm-0.33",
-    "ideal": "vllm-0.33",
-    "sglang": "sglang-0.5.23",
-    "trtllm": "trtllm-1.4",
-}
-_NEVER_NS = 2**62
-_PATHS = {"counters": 0, "sequences": 1}
 
 
 class Options(TypedDict, total=False):
     """What `simulate` takes beside its first arguments; documented there."""
 
-    step_time: StepTime | None
+    step_time: StepTime | Mapping[str, StepTime] | None
     record_steps: bool
     replicas: int
-    router: str
+    router: str | Mapping[str, str]
     signal_age_s: float
     horizon_s: float | None
     timeout_s: float | None
@@ -64,14 +49,16 @@ class Options(TypedDict, total=False):
     fidelity: str | Calibration
     path: str
     speculation: Speculation | Mapping[str, Any] | None
+    autoscale: Autoscale | Mapping[str, Any] | None
+    link_sharing: str
 
 
 def simulate(
-    device: str | Device | None,
+    device: str | Device | System | None,
     model: str | Model | None,
     plan: Plan | None,
     requests: Mapping[str, Any] | Requests | Sequence[Mapping[str, Any] | Requests],
-    scheduler: Scheduler | None = None,
+    scheduler: Scheduler | Mapping[str, Scheduler] | None = None,
     seed: int = 0,
     threads: int | None = None,
     **options: Unpack[Options],
@@ -85,25 +72,28 @@ def simulate(
     Parameters
     ----------
     device, model, plan : str or record
-        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with its memory. With
+        As in `tokenroof.decode`; None for each with a `step_time` and a scheduler with its memory. In place
+        of the device a `System` of one pool or of prompts and answers apart, with plan None: each pool is as
+        many replicas as it counts, and a prompt's cache crosses the link, `PooledSimulation`. With
         dp above 1, for a mixture on vLLM, a replica is dp ranks that schedule by themselves and step
         together; its knobs are those of a rank, and ``replica`` of the records counts ranks. With pp above
         1, on vLLM with ``loop="sync"``, as many batches are in flight, each in another stage.
     requests : mapping, Requests, or a list of them
         As in `as_requests`; a list is played side by side, each by itself.
-    scheduler : Scheduler, optional
-        The newest preset of the plan's engine by default.
+    scheduler : Scheduler or mapping, optional
+        The newest preset of the plan's engine by default. This, `step_time`, `router` and `autoscale` may be
+        a mapping from "prefill" and "decode", of a system that has them.
     seed : int
         Of what is drawn while it runs: how many drafts are kept. Loads are drawn when they are made.
     threads : int, optional
         For a list; as many as there are processors by default. The outcome is the same with any number.
-    step_time : StepTime, optional
+    step_time : StepTime or mapping, optional
         A line in place of the step kernels.
     record_steps : bool
         Keep what was decided in each step.
     replicas : int
         Engines behind the router.
-    router : {"round_robin", "least_loaded", "prefix_aware"}
+    router : {"round_robin", "least_loaded", "prefix_aware"} or mapping
         In turn; the least of 4 for each that waits and 1 for each that runs, as vLLM's data-parallel
         router has it; the same less the prompt's cached tokens.
     signal_age_s : float
@@ -122,11 +112,16 @@ def simulate(
     speculation : Speculation or mapping, optional
         Who drafts, how many tokens a step and how many of them are kept, by position; vLLM alone plays it,
         without dp or pp. How many are kept in a step is a function of the seed, the request and its outputs
-        so far.
+        so far. A system has its own.
+    autoscale : Autoscale or mapping, optional
+        How many replicas there are, by what they report; `replicas` is what a run begins with.
+    link_sharing : {"fair", "fifo"}
+        How transfers in flight share what a replica can send, and what one can take: alike, what one cannot
+        use going to the others, as network cards do; or in the order in which they were asked for.
 
     Returns
     -------
-    Simulation, or a list of them
+    Simulation, PooledSimulation, or a list of them
 
     Raises
     ------
@@ -141,9 +136,11 @@ def simulate(
 
     Examples
     --------
+    >>> from tokenroof import serving
     >>> run = simulate(
     ...     None, None, None, {"arrival": [0.0, 0.0], "input_tokens": 100, "output_tokens": [2, 1]},
-    ...     Scheduler.preset("vllm-0.33", num_blocks=100, loop="sync"), step_time=StepTime(1_000_000),
+    ...     serving.Scheduler.preset("vllm-0.33", num_blocks=100, loop="sync"),
+    ...     step_time=serving.StepTime(1_000_000),
     ... )
     >>> run.requests["last_token_ns"].tolist(), str(run.verdict)
     ([2000000, 1000000], 'stable')
@@ -151,7 +148,6 @@ def simulate(
     check_options("simulate", options, Options)
     if not is_integer(seed):
         raise ValueError(f"seed is {seed!r}; allowed: a whole number")
-    fidelity = options.get("fidelity", "calibrated")
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
@@ -159,159 +155,39 @@ def simulate(
     given: Sequence[Any] = cast("Sequence[Any]", requests) if many else [requests]
     loads = [as_requests(one) for one in given]
     workers = usable_processors() if threads is None else count("threads", threads)
-    step_time = options.get("step_time")
-    on = None
-    if step_time is None or device is not None:
-        on = deployment(device, model, plan, fidelity)  # type: ignore[arg-type]
-    engine = scheduler or Scheduler.preset(NEWEST[on.plan.engine if on else "vllm"])
-    spec = speculation_of(options.get("speculation"), engine, on)
-    config = drafted_config(engine.resolved(on), engine.config, on, spec, fidelity)
-    limits = drafted_limits(engine.limits(config), config, spec)
-    for load in loads:
-        _check_blocks(load, limits)
-    shared = _shared(on, engine, config, loads, options)
-    shared["clock"] = _clock(on, limits, loads, step_time, spec, fidelity)
-    shared["config"].update(drafting(spec, seed))
-    shared["tracking"] |= spec is not None
-    outputs = [outputs_for(len(load)) for load in loads]
-    idle = float(shared["clock"]["idle_watts"])
-    runs = [
-        {**shared, "requests": packed(load), "results": out}
-        for load, out in zip(loads, outputs, strict=True)
-    ]
+    pools = pools_of(device, model, plan, loads, scheduler, seed, options)
+    shared = run_part(pools[0].engine, options)
+    runs = [{**run_of(pools, load), **shared} for load in loads]
+    if len(pools) > 1:
+        for run, load in zip(runs, loads, strict=True):
+            run["link"] = link_part(cast("System", device), pools, load, options)
     outcomes = _core.simulate_requests(runs, workers, progress)
     with ThreadPoolExecutor(
         min(workers, max(len(loads), 1))
     ) as pool:  # NumPy's copies hold no lock
-        records = list(pool.map(collect, loads, outputs, [bool(o["metered"]) for o in outcomes]))
-    found = [
-        Simulation(
-            record,
-            outcome,
-            engine,
-            config,
-            limits,
-            idle if outcome["metered"] else np.nan,
-            shared["replicas"] * shared["config"]["ranks"],
-        )
-        for record, outcome in zip(records, outcomes, strict=True)
-    ]
+        found = list(pool.map(partial(_found, device, pools), loads, runs, outcomes))
     return found if many else found[0]
 
 
-def _shared(
-    on: Deployment | None,
-    engine: Scheduler,
-    config: Mapping[str, Any],
-    loads: Sequence[Requests],
-    options: Options,
-) -> dict[str, Any]:
-    """What all runs have in common, as the compiled simulator takes it."""
-    router = options.get("router", "round_robin")
-    if router not in ROUTERS:
-        raise ValueError(f"router is {router!r}; allowed: {', '.join(ROUTERS)}")
-    path = options.get("path", "counters")
-    if path not in _PATHS:
-        raise ValueError(f"path is {path!r}; allowed: {', '.join(_PATHS)}")
-    horizon = options.get("horizon_s")
-    if router == "prefix_aware" and options.get("signal_age_s"):
-        raise ValueError(
-            f"signal_age_s is {options['signal_age_s']!r}: what caches hold is read as it is; allowed "
-            "with router='prefix_aware': 0"
+def _found(
+    device: Any,
+    pools: Sequence[Played],
+    load: Requests,
+    run: Mapping[str, Any],
+    outcome: Mapping[str, Any],
+) -> Simulation:
+    """The record of a run that was played."""
+    each = {
+        one.role: Simulation(
+            collect(load, part["results"], bool(did["metered"])),
+            {**did, "ending": outcome["ending"]},
+            one.engine,
+            one.config,
+            one.limits,
+            one.idle_watts if did["metered"] else np.nan,
+            part["replicas"],
+            one.ranks,
         )
-    age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
-    record = bool(options.get("record_steps", False))
-    return {
-        "config": {
-            **engine.compiled(config),
-            "path": _PATHS[path],
-            "ranks": ranks_of(on, engine),
-            "stages": stages_of(on, engine),
-        },
-        "replicas": count("replicas", options.get("replicas", 1)),
-        "route": ROUTERS.index(router),
-        "signal_age_ns": round(1e9 * age),
-        "horizon_ns": _NEVER_NS
-        if horizon is None
-        else min(_NEVER_NS, round(1e9 * finite_number("horizon_s", horizon, above=True))),
-        "timeout_ns": _patience("timeout_s", options.get("timeout_s"), engine),
-        "queue_timeout_ns": _patience("queue_timeout_s", options.get("queue_timeout_s"), engine),
-        "rows": record,
-        "entries": record,
-        "tracking": router == "prefix_aware",
+        for one, part, did in zip(pools, run["pools"], outcome["pools"], strict=True)
     }
-
-
-def _patience(name: str, seconds: float | None, engine: Scheduler) -> int:
-    """Nanoseconds that a client waits."""
-    if seconds is None:
-        return 2**63 - 1
-    if not engine.name.startswith("vllm"):
-        raise ValueError(f"{name} is {seconds!r}, which {engine.name} does not play; allowed: None")
-    return min(LATEST_NS, round(1e9 * finite_number(name, seconds, above=True)))
-
-
-def _clock(
-    on: Deployment | None,
-    limits: Limits,
-    loads: Sequence[Requests],
-    step_time: StepTime | None,
-    spec: Speculation | None,
-    fidelity: str | Calibration,
-) -> dict[str, Any]:
-    if step_time is not None:
-        if not isinstance(step_time, StepTime):
-            raise TypeError(f"step_time is {step_time!r}; allowed: a StepTime, or None")
-        return step_time.clock()
-    assert on is not None
-    longest = max(
-        (int((r.input_tokens + r.output_tokens).max(initial=1)) for r in loads), default=1
-    )
-    table = step_table(on, limits, float(longest))
-    if spec is None:
-        return table.clock(limits)
-    planes = drafting_planes(on, spec, table.axes[5], table.axes[1], fidelity)
-    return {**table.clock(limits), **planes}
-
-
-def _check_blocks(load: Requests, limits: Limits) -> None:
-    size = limits.block_tokens
-    if load.hash_block % size:
-        raise ValueError(
-            f"hash_block is {load.hash_block}; allowed: a multiple of the scheduler's block_size ({size})"
-        )
-
-
-def packed(load: Requests) -> dict[str, Any]:
-    """Requests as the compiled simulator takes them; what no request has is left out."""
-
-    def some(array: Any, absent: int) -> Any:
-        return array if bool((array != absent).any()) else None
-
-    after = some(load.after, -1)
-    packed: dict[str, Any] = {
-        "arrival_ns": load.arrival_ns,
-        "input_tokens": load.input_tokens,
-        "output_tokens": load.output_tokens,
-        "declared_tokens": None
-        if np.array_equal(load.declared_tokens, load.output_tokens)
-        else load.declared_tokens,
-        "priority": some(load.priority, 0),
-        "after": after,
-        "think_ns": None if after is None else load.think_ns,
-    }
-    if len(load.also_after):
-        packed.update(also_after=load.also_after, also_offset=load.also_after_offsets)
-    if len(load.prompt_offsets):
-        packed.update(
-            content_offset=load.prompt_offsets,
-            runs=load.prompt.reshape(-1),
-            output_id=load.output_id,
-        )
-    elif load.hash_block:
-        packed.update(
-            content_offset=load.hash_offsets,
-            block_hashes=load.block_hashes,
-            hash_block=load.hash_block,
-        )
-    return packed
+    return each["both"] if len(pools) == 1 else PooledSimulation(device, each, run["link"])

@@ -1,0 +1,45 @@
+// Prompts in one pool, answers in another: who gets a prompt's cache, when it is sent, and when it is there.
+// [vllm: docs/features/disagg_prefill, distributed/kv_transfer/kv_connector/v1/nixl]
+#include "simulate/system.hpp"
+
+namespace tokenroof::simulate {
+
+// Prompts that are computed go on to a replica that answers, in the order in which they ended.
+void System::hand_over(i64 now) {
+    Pool& pool = *pools_.back();
+    for (const Handed& one : handed_) {
+        const int k = pool.route(one.request);
+        out_.arrival_ns[one.request] = now;
+        to_[one.request] = k;
+        pool.at(k)->deliver(one.request);
+    }
+    handed_.clear();
+}
+
+// Blocks are set aside: caches may come.
+void System::send(i64 now, Engine& to) {
+    reserved_.clear();
+    to.reserved(reserved_);
+    for (const auto& [request, tokens] : reserved_) {
+        const i64 whole = all_.input_tokens[request];
+        double bytes = plan_.cache_bytes[request];
+        if (tokens < whole) bytes *= static_cast<double>(tokens) / static_cast<double>(whole);
+        plan_.reserved_ns[request] = now;
+        plan_.sent_tokens[request] = tokens;
+        plan_.sent_bytes[request] = bytes;
+        link_.start(now, request, from_[request], to_[request], bytes);
+    }
+}
+
+// Caches are there: blocks that held them are free.
+void System::receive(i64 now) {
+    through_.clear();
+    link_.advance(now, through_);
+    for (const i32 request : through_) {
+        plan_.received_ns[request] = now;
+        if (Engine* from = pools_.front()->at(from_[request])) from->let_go(request);
+        pools_.back()->at(to_[request])->receive(request);
+    }
+}
+
+} // namespace tokenroof::simulate

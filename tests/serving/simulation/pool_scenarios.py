@@ -1,0 +1,111 @@
+"""Scenarios of prompts apart from answers, drawn at random: small pools, a slow link, what they share."""
+
+import random
+
+import scenarios
+
+import tokenroof as tr
+from tokenroof import serving
+
+DEVICE, MODEL = "H100-SXM", "Llama-3.1-8B"
+BYTES = 131072.0  # of a token's cache, bf16: 32 layers x 2 x 8 heads x 128
+
+
+def draw(seed, scaled=False, content=True):
+    trace = scenarios.draw(seed, content)
+    rng = random.Random(seed)
+    size = trace["config"]["block_size"]
+    most = max(-(-(r["prompt_tokens"] + r["max_tokens"]) // size) for r in trace["requests"]) + 2
+    trace["config"]["policy"] = "fcfs" if rng.random() < 0.8 else "priority"
+    pools = []
+    for _ in range(2):
+        own = {
+            **trace["config"],
+            "num_blocks": rng.randint(most, 3 * most),
+            "max_num_seqs": rng.randint(1, 16),
+        }
+        step = {
+            "a": 10 ** rng.randint(5, 7),
+            "b": rng.choice([0, 10**4]),
+            "c": rng.choice([0, 100]),
+        }
+        pool = {"engine": trace["engine"], "config": own, "step_time": step}
+        pool |= {"replicas": rng.randint(1, 3), "rate": 1.0}
+        if scaled and rng.random() < 0.8:
+            pool["scaling"] = _scaling(rng, pool["replicas"])
+        pools.append(pool)
+    if content and rng.random() < 0.3:
+        _draft(rng, pools[1])
+    bandwidth = 10.0 ** rng.uniform(8.0, 12.0)
+    for pool in pools:
+        pool["rate"] = bandwidth * 1e-9
+    return {
+        "requests": trace["requests"], "pools": pools, "bandwidth": bandwidth, "fair": rng.random() < 0.6,
+        "hop": rng.choice([0, 0, 10**4, 10**7]), "age": rng.choice([0, 0, 10**6, 10**8]),
+        "router": rng.choice(["round_robin", "least_loaded"]),
+        "bytes": [BYTES * r["prompt_tokens"] for r in trace["requests"]],
+    }  # fmt: skip
+
+
+def _draft(rng, pool):
+    """Answers that are drafted ahead."""
+    k, method = rng.randint(1, 4), rng.choice(["eagle", "ngram"])
+    chances = sorted((rng.choice([0.0, 1.0, rng.random()]) for _ in range(k)), reverse=True)
+    pool["config"]["num_blocks"] += 3 * k
+    pool["step_time"]["d"] = rng.choice([0, 1234])
+    pool["drafting"] = {
+        "acceptance": chances, "lookahead": 0 if method == "ngram" else k, "method": method,
+        "states": method == "eagle", "seed": rng.randrange(2**64),
+    }  # fmt: skip
+
+
+def _scaling(rng, replicas):
+    return {
+        "least": rng.randint(1, replicas), "most": rng.randint(replicas, 5),
+        "signal": rng.choice(["queue", "utilisation"]), "target": rng.choice([0.3, 0.5, 1.0, 2.0]),
+        "tolerance": rng.choice([0.0, 0.1]), "start": rng.choice([0, 10**6, 10**8]),
+        "interval": rng.choice([10**7, 10**8]), "cooldown": rng.choice([0, 10**8, 10**9]),
+    }  # fmt: skip
+
+
+def system_of(scene):
+    first, second = (serving.Pool(DEVICE, tr.Plan(), p["replicas"]) for p in scene["pools"])
+    drafts = scene["pools"][1].get("drafting")
+    if drafts:
+        drafts = serving.Speculation(drafts["method"], None, drafts["acceptance"])
+    return serving.System(
+        prefill=first, decode=second, link_bandwidth=scene["bandwidth"], hop_s=scene["hop"] * 1e-9,
+        speculation=drafts,
+    )  # fmt: skip
+
+
+def arguments_of(scene):
+    """Scheduler, step time and scaling of each pool."""
+    roles = ("prefill", "decode")
+    both = dict(zip(roles, scene["pools"], strict=True))
+    version = ".".join(both["decode"]["engine"]["vllm"].split(".")[:2])
+    autoscale = {
+        role: serving.Autoscale(
+            rule["least"], rule["most"], rule["start"] * 1e-9, rule["signal"], rule["target"],
+            rule["interval"] * 1e-9, rule["cooldown"] * 1e-9, rule["tolerance"],
+        )
+        for role, pool in both.items()
+        if (rule := pool.get("scaling"))
+    }  # fmt: skip
+    return {
+        "scheduler": {
+            role: serving.Scheduler.preset(
+                f"vllm-{version}", loop=pool["engine"]["loop"], **pool["config"]
+            )
+            for role, pool in both.items()
+        },
+        "step_time": {
+            role: serving.StepTime(
+                *(pool["step_time"][name] for name in "abc"),
+                per_draft_ns=pool["step_time"].get("d", 0),
+            )
+            for role, pool in both.items()
+        },
+        "seed": both["decode"].get("drafting", {"seed": 0})["seed"], "autoscale": autoscale or None, "router": scene["router"], "signal_age_s": scene["age"] * 1e-9,
+        "link_sharing": "fair" if scene["fair"] else "fifo",
+    }  # fmt: skip

@@ -1,0 +1,91 @@
+"""Pools of prompts and of answers against their plain twin: decision by decision, to the nanosecond."""
+
+import pool_scenarios
+import pools_twin
+import recorded
+import twin
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from tokenroof import serving
+
+SEEDS = st.integers(0, 10**9)
+#: The twin takes its time.
+FEW = settings(max_examples=max(10, settings.default.max_examples // 3))
+
+
+def play(scene, content=True, **options):
+    return serving.simulate(
+        pool_scenarios.system_of(scene), pool_scenarios.MODEL, None,
+        recorded.requests_of(scene, content), **pool_scenarios.arguments_of(scene), **options,
+    )  # fmt: skip
+
+
+def decided(scene):
+    try:
+        return pools_twin.play(scene)
+    except twin.Circles:
+        reject()
+
+
+def results(run):
+    times = (
+        "arrival_ns", "scheduled_ns", "prefilled_ns", "reserved_ns", "received_ns", "joined_ns",
+        "first_token_ns", "last_token_ns",
+    )  # fmt: skip
+    rows = []
+    for i, r in enumerate(run.requests):
+        when = [int(r[name]) if r[name] >= 0 else None for name in times]
+        places = [int(r[name]) if r[name] >= 0 else None for name in ("prefill_replica", "replica")]
+        rows.append([
+            i, str(r["status"]), *when, int(r["preemptions"]), int(r["sent_tokens"]),
+            int(r["output_tokens"]), *places,
+        ])  # fmt: skip
+    return rows
+
+
+def check(scene, found, run):
+    assert results(run) == found["results"]
+    for pool, rows in zip(run.pools.values(), found["rows"], strict=True):
+        cached = pool.config["enable_prefix_caching"]
+        assert recorded.decided(pool, cached) == recorded.wanted([row for _, row in rows], cached)
+        assert pool.steps["replica"].tolist() == [k for k, _ in rows]
+
+
+@FEW
+@given(seed=SEEDS)
+def test_every_decision_is_the_twin_s(seed):
+    scene = pool_scenarios.draw(seed)
+    found = decided(scene)
+    run = play(scene, record_steps=True)
+    check(scene, found, run)
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
+
+
+@FEW
+@given(seed=SEEDS)
+def test_replicas_that_come_and_go(seed):
+    scene = pool_scenarios.draw(seed, scaled=True)
+    found = decided(scene)
+    run = play(scene, record_steps=True)
+    check(scene, found, run)
+    for pool, changes in zip(run.pools.values(), found["changes"], strict=True):
+        told = [
+            (
+                round(row["time_s"] * 1e9),
+                *(int(row[name]) for name in ("up", "starting", "draining")),
+            )
+            for row in pool.scaling
+        ]
+        assert told == changes
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
+
+
+@FEW
+@given(seed=SEEDS)
+def test_prompts_that_share_nothing_need_not_say_so(seed):
+    scene = pool_scenarios.draw(seed, content=False)
+    found = decided(scene)
+    run = play(scene, content=False)
+    assert results(run) == found["results"]
+    assert play(scene, content=False, path="sequences").requests.tobytes() == run.requests.tobytes()
