@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.records.counting import idle_parameters, parameter_groups
+from tokenroof.records.derived import again
 from tokenroof.records.plan import Plan
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import module_bytes
@@ -371,10 +372,20 @@ class Model(Shapes):
         return record
 
     def replace(self, **changes: Any) -> Model:
-        """A copy with some fields changed; what its config said holds no longer where shapes do."""
+        """A copy with some fields changed; what its config said holds no longer where shapes do.
+
+        Fields that were left out follow those that change, as they do in a new record.
+
+        Examples
+        --------
+        >>> small = Model(name="small", hidden=2048, vocab=32000, layers=16, heads=16, ffn=8192)
+        >>> wide = small.replace(hidden=4096, layers=32)
+        >>> wide.head_dim, wide.full_layers, wide.dense_layers
+        (256, 32, 32)
+        """
         if not changes.keys() <= _ABOUT:
             changes.setdefault("reading", None)
-        return replace(self, **changes)
+        return replace(self, **again(self, self._derived, changes))
 
 
 def _bytes(dtype: str) -> float:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
 from tokenroof import _core
 from tokenroof.records import dtypes
+from tokenroof.records.derived import again
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import plan_types
 from tokenroof.support.arguments import is_integer, real_numbers
@@ -51,7 +52,7 @@ def _shares(value: Any) -> tuple[tuple[str, float], ...]:
     return tuple((name, found[name]) for name in _WIDE if found.get(name))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """Parallel layout and number types of one replica.
 
@@ -87,6 +88,9 @@ class Plan:
     8
     """
 
+    # fields that were left out and follow others
+    _derived: ClassVar[frozenset[str]] = frozenset()
+
     tp: int = 1
     pp: int = 1
     dp: int = 1
@@ -108,6 +112,8 @@ class Plan:
         for field in ("tp", "pp", "dp", "cp"):
             put(self, field, _degree(field, getattr(self, field)))
         group = self.tp * self.dp
+        follow = ("moe_tp", "moe_ep", "experts", "activations")
+        put(self, "_derived", frozenset(name for name in follow if getattr(self, name) is None))
         if self.moe_tp is None and self.moe_ep is None:
             put(self, "moe_tp", self.tp)
             put(self, "moe_ep", self.dp)
@@ -172,8 +178,15 @@ class Plan:
         return " ".join([*(degrees or ["tp1"]), types, *own, f"kv {self.kv_cache}"])
 
     def replace(self, **changes: Any) -> Plan:
-        """A copy with some fields changed."""
-        return replace(self, **changes)
+        """A copy with some fields changed; those that were left out follow them, as in a new plan.
+
+        Examples
+        --------
+        >>> half = Plan(tp=8, weights="fp8").replace(tp=4, weights="bf16")
+        >>> half.moe_tp, half.experts
+        (4, 'bf16')
+        """
+        return replace(self, **again(self, self._derived, changes))
 
     def on(self, device: Device) -> Plan:
         """The types as engines run them on a device.
@@ -198,7 +211,7 @@ class Plan:
                 changes[field] = runs
         if self.experts == "mxfp4" and device.peak.get("fp4", 0.0) > device.peak.get("fp8", 0.0):
             changes["experts"] = "mxfp4_mxfp8"
-        return self.replace(**changes) if changes else self
+        return replace(self, **changes) if changes else self
 
     def narrow_type(self) -> str:
         """The type of most products: that of the weights, or where these are wide a narrower module's."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,9 @@ _LARGEST = 10**12
 @dataclass(frozen=True, kw_only=True)
 class Shapes:
     """What `tokenroof.Model` says of layers and widths; that class documents the fields."""
+
+    # fields that were left out and follow others
+    _derived: ClassVar[frozenset[str]] = frozenset()
 
     name: str
     hidden: int
@@ -158,31 +162,42 @@ class Shapes:
                 continue
             else:
                 put(self, f.name, _size(f.name, value, f.name in _POSITIVE))
+        self._derive()
+        self._check()
+
+    def _derive(self) -> None:
+        """Fill in what was left out; `_derived` names it, as it follows other fields when these change."""
+        derived: set[str] = set()
+
+        def put(name: str, value: int) -> None:
+            object.__setattr__(self, name, value)
+            derived.add(name)
+
         mixers = self.linear_layers + self.mamba_layers
         if not self.kv_heads:
-            put(self, "kv_heads", self.heads)
+            put("kv_heads", self.heads)
         if not self.head_dim and self.heads:
             if self.hidden % self.heads:
                 raise ValueError(
                     f"heads is {self.heads}; allowed: a divisor of hidden = {self.hidden}, "
                     "or give head_dim"
                 )
-            put(self, "head_dim", self.hidden // self.heads)
+            put("head_dim", self.hidden // self.heads)
         if not self.v_head_dim:
-            put(self, "v_head_dim", self.head_dim)
+            put("v_head_dim", self.head_dim)
         for name in ("heads", "kv_heads", "head_dim", "v_head_dim"):
             if not getattr(self, f"window_{name}"):  # as in the full layers
-                put(self, f"window_{name}", getattr(self, name))
+                put(f"window_{name}", getattr(self, name))
         mixers += self.compressed_layers + self.selected_layers
         if self.heads and not (self.full_layers or self.window_layers or mixers >= self.layers):
-            put(self, "full_layers", self.layers - mixers)
+            put("full_layers", self.layers - mixers)
         if self.ffn and not (self.dense_layers or self.moe_layers):
-            put(self, "dense_layers", self.layers)
-        if self.index_topk and not self.selected_layers:
-            put(self, "sparse_layers", self.sparse_layers or self.full_layers)
+            put("dense_layers", self.layers)
+        if self.index_topk and not (self.selected_layers or self.sparse_layers):
+            put("sparse_layers", self.full_layers)
         if self.index_topk and not self.index_layers:
-            put(self, "index_layers", self.selected_layers or self.sparse_layers)
-        self._check()
+            put("index_layers", self.selected_layers or self.sparse_layers)
+        object.__setattr__(self, "_derived", frozenset(derived))
 
     def _check(self) -> None:
         def need(good: bool, field: str, allowed: str) -> None:
