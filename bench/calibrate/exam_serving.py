@@ -1,4 +1,7 @@
-"""Serving curves against measured points: each row is asked of `tokenroof.serving.curve`, as a user would."""
+"""Serving curves against measured points: each row is asked of `tokenroof.serving.curve`.
+
+As a user would who knows how the row's benchmark ran.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 
 import tokenroof as tr
 from tokenroof.calibrate import Points
+from tokenroof.calibrate.benchmarks import of_row
 
 _VARIABLES = ("tpot_s", "ttft_s", "error_band", "ttft_error_band")
 
@@ -21,8 +25,9 @@ def predict(points: Points) -> dict[str, np.ndarray]:
     for i, ((users, tokens, answer), (device, model, plan)) in enumerate(
         zip(loads, records, strict=True)
     ):
+        ran = tr.Calibration(constants={"engine": of_row(points.settings, i)})
         try:
-            table = tr.serving.curve(device, model, plan, tokens, answer, [users])
+            table = tr.serving.curve(device, model, plan, tokens, answer, [users], fidelity=ran)
         except ValueError as error:
             print(f"no answer: {error}", file=sys.stderr)
             continue

@@ -46,9 +46,9 @@ ENGINE_PRIORS = {
     "collective_gap": Prior(3.5e-6, 0.4, 0.0),
     "sequence": Prior(5e-6, 0.5, 0.1),
     "prefill_kernel": Prior(45e-6, 0.4, 0.15),
-    "prompt": Prior(1.3, 0.2, 0.0),
+    "prompt": Prior(1.15, 0.2, 0.15),
     "request": Prior(20e-3, 1.0, 0.5),
-    "burst": Prior(0.08, 0.5, 0.0),
+    "burst": Prior(0.03, 0.5, 0.0),
 }
 #: Shares of the bandwidth that operators without a measured form reach inside a step.
 LINE_PRIORS = {
@@ -70,6 +70,8 @@ MEMORY = {
 }  # fmt: skip
 # While `request` is fitted it counts in full at every point; what fewer requests wait is bounded after.
 WHOLE_REQUEST = {"request_alone": 0.0, "request_users": 1.0}
+#: A run as benchmarks make it: ten requests for each one in flight, of which the first start together.
+BENCHMARK = {"together": 0.1, "max_batch": 0.0, "wait_steps": 0.0}
 # Errors beyond these (as logarithms) count linearly; times to the first token weigh half.
 _SOFT = (0.1, 0.2)
 _WEIGHT = (1.0, 0.5)
@@ -87,6 +89,8 @@ class Objective:
         for row, engine in zip(self.records, points.engine, strict=True):
             for name, value in {**MEMORY[engine], **WHOLE_REQUEST}.items():
                 row[_FIELDS[f"engine.{name}"]] = value
+        for name, values in points.settings.items():
+            self.records[:, _FIELDS[f"engine.{name}"]] = values
         self.priors = {**LINE_PRIORS, **ENGINE_PRIORS}
         self.engines = sorted(set(points.engine))
         self.own = np.searchsorted(self.engines, points.engine)

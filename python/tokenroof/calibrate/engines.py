@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.calibrate.bands import covered, pooled_band
-from tokenroof.calibrate.engine_objective import ENGINE_PRIORS, LINE_PRIORS, MEMORY, Objective
+from tokenroof.calibrate.engine_objective import (
+    BENCHMARK,
+    ENGINE_PRIORS,
+    LINE_PRIORS,
+    MEMORY,
+    Objective,
+)
 from tokenroof.calibrate.files import write_fits
 from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.points import Points
@@ -190,6 +196,7 @@ def fit_engines(
         values = {n: float(f"{objective.values(n, logs)[i]:.4g}") for n in objective.priors}
         row["constants"] = {n: v for n, v in values.items() if n in ENGINE_PRIORS} | MEMORY[engine]
         row["constants"] |= {"request_alone": alone, "request_users": fewest_users(points, own)}
+        row["constants"] |= BENCHMARK
         row["lines"] = {n: v for n, v in values.items() if n in LINE_PRIORS}
         row["fitted"] = fitted_range(points, own)
         row["kinds"] = kinds_of(points, own)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.calibrate.benchmarks import SETTINGS, settings
 from tokenroof.calibrate.tables import read
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
@@ -56,6 +57,9 @@ class Points:
         What was measured [s].
     counts : dict
         Rows read, rows left out by reason, rows kept.
+    settings : dict of ndarray
+        How each row's benchmark ran, as constants of the engine: ``together``, ``max_batch``, ``wait_steps``
+        (docs/calibrate.md).
     """
 
     frame: Any
@@ -68,6 +72,7 @@ class Points:
     ttft_s: NDArray[np.float64]
     tpot_s: NDArray[np.float64]
     counts: dict[str, int] = field(default_factory=dict)
+    settings: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.tpot_s)
@@ -97,6 +102,7 @@ class Points:
             self.ttft_s[rows],
             self.tpot_s[rows],
             dict(self.counts),
+            {name: values[rows] for name, values in self.settings.items()},
         )
 
     def packed(self, calibrations: list[Calibration]) -> tuple[NDArray[np.float64], ...]:
@@ -178,8 +184,9 @@ def read_serving(
         A .csv or .parquet file, or its contents. Columns: model (or model_path), device (system), engine
         (backend), concurrency, input_tokens (mean_input_tokens), output_tokens (mean_output_tokens),
         tp, weights; pp, dp, cp, moe_tp, moe_ep, experts, kv_cache and label where they differ from
-        `Plan`'s defaults and from ``ok``; ttft_s, ttft_ms or ttft_us, and tpot likewise (also as
-        silicon_ttft_ms ...).
+        `Plan`'s defaults and from ``ok``; rounds, max_batch, wait_steps or source where a benchmark ran
+        otherwise than with ten requests for each one in flight; ttft_s, ttft_ms or ttft_us, and tpot
+        likewise (also as silicon_ttft_ms ...).
     unit : {"s", "ms", "us"}, optional
         Of the times, if the columns' names do not say what they hold.
     labels : tuple of str
@@ -291,8 +298,28 @@ def _mapped(data: Any, frame: Any, counts: dict[str, int]) -> Points:
     )
     return Points(
         frame.loc[kept], devices, models, plans, concurrency, input_tokens, output_tokens, ttft, tpot,
-        counts,
+        counts, settings(_ran(frame.loc[kept], devices, models, plans), concurrency),
     )  # fmt: skip
+
+
+def _ran(
+    frame: Any, devices: list[Device], models: list[Model], plans: list[Plan]
+) -> dict[str, NDArray[Any]]:
+    """What says how a row's benchmark ran: its own columns, and those that rules ask for."""
+    pandas = require("pandas", extra="analysis")
+    numbers = [name for name in (*SETTINGS, "isl", "osl") if name in frame.columns]
+    found: dict[str, NDArray[Any]] = {
+        name: pandas.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float)
+        for name in numbers
+    }
+    if "source" in frame.columns:
+        found["source"] = frame["source"].to_numpy()
+    return found | {
+        "device": np.array([d.name for d in devices]),
+        "model": np.array([m.name for m in models]),
+        "engine": np.array([p.engine for p in plans]),
+        "tp": np.array([p.tp for p in plans]),
+    }
 
 
 def rule(text: str) -> dict[str, str]:

@@ -8,11 +8,14 @@
 // engines run it, at least the host's time for its kernels. Attention ranks of a mixture wait for each other at
 // the experts: a step lasts as the rank with the longest contexts takes (`longest_context`), and prompts go through on
 // all ranks together, as engines balance them. And
-//     TTFT = admission + own prefill + step(B) + burst (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
+//     TTFT = admission + own prefill + step(B) + bunched (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
-// for a slot. Latency and throughput follow by Little's law. Admission is the engine's `request` from
+// for a slot. A run begins with all of its users at once and ends with none to follow: of a share `together` of its
+// requests (1 over the requests of a user, 0 for a load that goes on) the prompts wait for half of the others', and half
+// of the others' are past; of the rest, a share `burst` stays bunched. Latency and throughput follow by Little's law. Admission is the engine's `request` from
 // `request_users` requests in flight on, the fewest that it was fitted at; of that, a request without others
-// to wait for takes `request_alone`, and one with fewer others a share in between.
+// to wait for takes `request_alone`, and one with fewer others a share in between. An engine that gathers prompts
+// (`wait_steps`) holds the first for so many steps, and those that come meanwhile, evenly, for half as long.
 //   [L61] Little, Operations Research 9(3) 1961.   [A24] Agrawal et al., Sarathi-Serve, arXiv:2403.02310.
 //   [K23] Kwon et al., PagedAttention, arXiv:2309.06180.
 #pragma once
@@ -68,6 +71,11 @@ TR_HD double serving_admission(const double* e, double concurrency) {
     return others > 0.0 ? alone + (full - alone) * (share / others) : full;
 }
 
+// Seconds that a prompt waits for company, while `arrivals` more come on average in `steps` of `step` seconds.
+TR_HD double serving_company(double steps, double step, double arrivals) {
+    return steps * step * ((1.0 + 0.5 * arrivals) / (1.0 + arrivals));
+}
+
 // r: prepared without gaps; c: the whole record.
 template <class P>
 TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
@@ -75,7 +83,9 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     const bool valid = concurrency > 0.0 && input > 0.0 && output > 0.0;
     const double slots = serving_slots(d, c, m, p, input + output);
     // a device that cannot hold one request serves none
-    const double batch = valid && slots >= 1.0 ? min_nan(concurrency, slots) : not_a_number();
+    const double most = c[calibration::block_engine + constant::engine::max_batch];
+    const double room = most > 0.0 ? min_nan(slots, most) : slots;
+    const double batch = valid && slots >= 1.0 ? min_nan(concurrency, room) : not_a_number();
     const double ranks = p[plan::dp], waiting = m[model::moe_layers] > 0.0 ? ranks : 1.0;
     const double sequences = share(share(batch, p[plan::pp]), ranks);
     const double context = longest_context(input, output, sequences, waiting);
@@ -110,15 +120,19 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double carrying = smooth_max(mixed, floor, serving_overlap);
     const double extra = (carrying - step) / t[term::lanes];
     const double others = max_nan(batch - 1.0, 0.0);
-    const double interference = others / output * extra;
+    const double together = e[constant::engine::together], waits = e[constant::engine::wait_steps];
+    const double prompts = others / output * (1.0 - 0.5 * together);
+    const double interference = prompts * extra;
     const double tpot = step + interference;
     const double prefill = smooth_max(t[term::prefill_s] * e[constant::engine::prompt], floor, serving_overlap);
-    const double burst = e[constant::engine::burst] * others * extra;
+    const double bunched = 0.5 * together + e[constant::engine::burst] * (1.0 - together);
+    const double burst = bunched * others * extra;
+    const double company = serving_company(waits, step, waits * others / output);
     const double queue = max_nan(concurrency / batch - 1.0, 0.0) * output * tpot;
-    const double ttft = serving_admission(e, concurrency) + prefill + step + burst + queue;
+    const double ttft = serving_admission(e, concurrency) + company + prefill + step + burst + queue;
     const double latency = ttft + max_nan(output - 1.0, 0.0) * tpot;
     // joules of a decoded token's steps, and of the prompts that pass meanwhile
-    const double joules = t[term::decode_j] + others / output / t[term::lanes] * (t[term::mixed_j] - t[term::decode_j]);
+    const double joules = t[term::decode_j] + prompts / t[term::lanes] * (t[term::mixed_j] - t[term::decode_j]);
     f[serving_field::ttft] = ttft;
     f[serving_field::tpot] = tpot;
     f[serving_field::latency] = latency;

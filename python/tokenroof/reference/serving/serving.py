@@ -32,6 +32,13 @@ def admission(c: Record, concurrency: float) -> float:
     return alone + (full - alone) * (minimum(maximum(concurrency - 1.0, 0.0), others) / others)
 
 
+def company(c: Record, step: float, others: float, output: float) -> float:
+    """Seconds that prompts are gathered: the first waits all steps, those that come meanwhile half."""
+    steps = c["engine.wait_steps"]
+    more = divide(steps * others, output)
+    return steps * step * divide(1.0 + 0.5 * more, 1.0 + more)
+
+
 def longest_context(context: float, output: float, sequences: float, ranks: float) -> float:
     """Tokens per sequence of the rank that has most, where each is anywhere in its answer."""
     mean = context + 0.5 * output
@@ -64,7 +71,9 @@ def serving_terms(
         held = divide(room, each)
         slots = 0.0 if held < 1.0 else held * plan["dp"]
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
-    batch = minimum(concurrency, slots) if good else math.nan
+    most = c["engine.max_batch"]
+    room = minimum(slots, most) if most > 0.0 else slots
+    batch = minimum(concurrency, room) if good else math.nan
     bare = {**c, "engine.kernel_gap": 0.0, "engine.collective_gap": 0.0, "engine.sequence": 0.0}
     sequences = share(share(batch, plan["pp"]), plan["dp"])
     waiting = plan["dp"] if model["moe_layers"] > 0.0 else 1.0
@@ -111,13 +120,15 @@ def serving_of_terms(
     mixed = t["mixed_s"] + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)
     extra = divide(nearly_hidden(mixed, host) - step, t["lanes"])
     others = maximum(batch - 1.0, 0.0)
-    prompts_a_step = divide(others, output_tokens)
+    prompts_a_step = divide(others, output_tokens) * (1.0 - 0.5 * c["engine.together"])
+    together = c["engine.together"]
     interference = prompts_a_step * extra
     tpot = step + interference
     prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], host)
-    burst = c["engine.burst"] * others * extra
+    burst = (0.5 * together + c["engine.burst"] * (1.0 - together)) * others * extra
     queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * output_tokens * tpot
-    ttft = admission(c, concurrency) + prefill + step + burst + queue
+    wait = admission(c, concurrency) + company(c, step, others, output_tokens)
+    ttft = wait + prefill + step + burst + queue
     latency = ttft + maximum(output_tokens - 1.0, 0.0) * tpot
     more = t["mixed_j"] - t["decode_j"]
     joules = t["decode_j"] + divide(prompts_a_step, t["lanes"]) * more

@@ -37,7 +37,7 @@ __all__ = [
 _PREFILL_TOKENS, _LARGE_MEMORY = 8192.0, 160e9
 _SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_BURST = _core.CALIBRATION_FIELDS.index("engine.burst")
+_BURST, _TOGETHER = (_core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("burst", "together"))
 _PARAMETERS = np.array([name.endswith("parameters") for name in _core.MODEL_FIELDS])
 Terms = dict[str, "NDArray[np.float64] | float"]
 
@@ -176,8 +176,14 @@ def prefill_terms(
         "prefill_devices": own["devices"],
         "prefill_provisioned_w": own["provisioned_w"],
         "first_s": admission + np.maximum(alone - bare, 0.0),
-        "burst": float(on.records[1][_BURST]),
+        "burst": _bunched(on),
     }
+
+
+def _bunched(on: Deployment) -> float:
+    """Share of the others' prompts that one waits for: of those that start together half, of the rest fewer."""
+    together, burst = (float(on.records[1][i]) for i in (_TOGETHER, _BURST))
+    return 0.5 * together + (1.0 - together) * burst
 
 
 def prefill_tokens(on: Deployment) -> float:

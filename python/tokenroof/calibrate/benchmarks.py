@@ -1,0 +1,100 @@
+"""How a benchmark ran beside the load of its rows: rounds of requests, a cap on the batch, waits."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["SETTINGS", "settings"]
+
+#: Columns of a table that say how its benchmark ran, and the constant of an engine that each one is.
+SETTINGS = {"rounds": "together", "max_batch": "max_batch", "wait_steps": "wait_steps"}
+# What a benchmark does that says nothing: ten requests per user, no cap, no waits.
+_DEFAULTS = {"rounds": 10.0, "max_batch": 0.0, "wait_steps": 0.0}
+
+
+@cache
+def _rules() -> tuple[dict[str, Any], ...]:
+    text = resources.files(__package__).joinpath("benchmarks.toml").read_text(encoding="utf-8")
+    return tuple(tomllib.loads(text)["benchmark"])
+
+
+def _chosen(
+    rule: Mapping[str, Any], columns: Mapping[str, NDArray[Any]], n: int
+) -> NDArray[np.bool_]:
+    found = np.ones(n, dtype=bool)
+    for name, values in rule["when"].items():
+        own = columns.get(name)
+        found &= np.isin(own, values) if own is not None else False
+    return found
+
+
+def settings(
+    columns: Mapping[str, NDArray[Any]], concurrency: NDArray[np.float64]
+) -> dict[str, NDArray[np.float64]]:
+    """Constants of an engine by which a benchmark's rows differ from a load that goes on.
+
+    Parameters
+    ----------
+    columns : dict of ndarray
+        Of the table, under our names: ``rounds`` (requests sent for each one in flight), ``max_batch``
+        (sequences that the engine's batch holds, 0: no cap), ``wait_steps`` (steps that prompts are held for
+        company) where it has them; else ``source``, ``engine``, ``model``, ``device``, ``tp``, ``isl`` and
+        ``osl``, by which rules of public benchmarks say them.
+    concurrency : ndarray
+        Requests in flight [1].
+
+    Returns
+    -------
+    dict of ndarray
+        ``together``, ``max_batch`` and ``wait_steps``, a value per row.
+
+    Raises
+    ------
+    ValueError
+        If a column holds less than it may.
+
+    Examples
+    --------
+    >>> from tokenroof.calibrate.benchmarks import settings
+    >>> settings({"rounds": np.array([1.0, 10.0])}, np.array([8.0, 8.0]))["together"]
+    array([1. , 0.1])
+    """
+    n = len(concurrency)
+    found = {name: np.full(n, np.nan) for name in SETTINGS}
+    for name, least in (("rounds", 1.0), ("max_batch", 0.0), ("wait_steps", 0.0)):
+        own = columns.get(name)
+        if own is None:
+            continue
+        found[name] = np.asarray(own, dtype=float).copy()
+        bad = found[name][found[name] < least]
+        if len(bad):
+            raise ValueError(f"{name} is {bad[0]:g}; allowed: at least {least:g}")
+    for rule in _rules():
+        own_rows = _chosen(rule, columns, n)
+        given = {name: np.full(n, float(rule[name])) for name in SETTINGS if name in rule}
+        if "max_batch_less" in rule:
+            given["max_batch"] = np.maximum(concurrency - rule["max_batch_less"], 1.0)
+        for name, values in given.items():
+            rows = own_rows & np.isnan(found[name])
+            found[name][rows] = values[rows]
+    for name, value in _DEFAULTS.items():
+        found[name][np.isnan(found[name])] = value
+    return {
+        "together": 1.0 / found["rounds"],
+        "max_batch": found["max_batch"],
+        "wait_steps": found["wait_steps"],
+    }
+
+
+def of_row(found: Mapping[str, Sequence[float]], i: int) -> dict[str, float]:
+    """The settings of one row, as constants of its engine."""
+    return {name: float(values[i]) for name, values in found.items()}

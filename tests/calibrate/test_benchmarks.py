@@ -1,0 +1,60 @@
+"""How benchmarks ran beside their loads: columns of a table, and rules of public ones."""
+
+import numpy as np
+import pytest
+
+from tokenroof.calibrate.benchmarks import settings
+
+pd = pytest.importorskip("pandas")
+
+from tokenroof import calibrate  # noqa: E402
+
+ROW = {"model": "Llama-3.1-70B", "device": "h200", "engine": "trtllm", "concurrency": 8, "input_tokens": 922,
+       "output_tokens": 922, "isl": 1024, "osl": 1024, "tp": 4, "weights": "fp8", "ttft_ms": 200.0,
+       "tpot_ms": 15.0}  # fmt: skip
+
+NAMES = ("together", "max_batch", "wait_steps")
+
+
+def _settings(*rows):
+    frame = pd.DataFrame([ROW | {"ttft_ms": 200.0 + i} | row for i, row in enumerate(rows)])
+    found = calibrate.read_serving(frame).settings
+    return [tuple(map(float, row)) for row in zip(*(found[name] for name in NAMES), strict=True)]
+
+
+def test_a_table_that_says_nothing_ran_ten_rounds():
+    assert _settings({}) == [(0.1, 0.0, 0.0)]
+
+
+def test_a_tables_own_columns_count():
+    four, one = ({"rounds": n, "max_batch": 6, "wait_steps": 3} for n in (4, 1))
+    assert _settings(four, one | {"max_batch": 0, "wait_steps": 0}) == [
+        (0.25, 6.0, 3.0),
+        (1.0, 0.0, 0.0),
+    ]
+
+
+def test_public_benchmarks_by_their_source():
+    public = {"source": "inferencex"}
+    others = ({"tp": 8}, {"osl": 8192}, {"engine": "vllm"}, {"source": "mine"})
+    assert _settings(public, *(public | other for other in others)) == [
+        (0.1, 0.0, 20.0),
+        *[(0.1, 0.0, 0.0)] * 4,
+    ]
+    # what the table says itself goes first
+    assert _settings(public | {"wait_steps": 5}) == [(0.1, 0.0, 5.0)]
+    one = {
+        "source": "aiconfigurator",
+        "model": "Qwen3-32B",
+        "device": "h100_sxm",
+        "engine": "sglang",
+    }
+    assert _settings(one, one | {"engine": "vllm"}) == [(1.0, 0.0, 0.0), (0.1, 0.0, 0.0)]
+    less = {"source": "aiconfigurator", "model": "Llama-3.1-8B", "device": "h100_sxm"}
+    assert _settings(less, less | {"concurrency": 1}) == [(0.1, 7.0, 0.0), (0.1, 1.0, 0.0)]
+
+
+@pytest.mark.parametrize("name,value", [("rounds", 0.5), ("max_batch", -1.0), ("wait_steps", -2.0)])
+def test_less_than_there_is_is_refused(name, value):
+    with pytest.raises(ValueError, match=f"{name} is {value:g}; allowed: at least"):
+        settings({name: np.array([value])}, np.array([8.0]))
