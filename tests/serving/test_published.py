@@ -52,7 +52,8 @@ def _most(device, model, layout, types, load):
     shape = {"dp": ranks, "moe_ep": ranks} if layout.startswith("DEP") else {"tp": ranks}
     plan = tr.Plan(**shape, **types, engine="trtllm")
     users = np.unique(np.round(np.geomspace(8, min(requests, 8192 * ranks), 16)))
-    table = tr.serving.curve(device, model, plan, given, answer, users)
+    users = np.union1d(users, np.ceil(requests / np.arange(1, 5)))  # and whole waves
+    table = tr.serving.curve(device, model, plan, given, answer, users, requests=requests)
     return float(table.output_throughput.max()) / ranks
 
 

@@ -68,6 +68,7 @@ WIDE = {"systems": True, "devices_max": 2}
 CASES = {
     "curve": ({**ASK, "result": _table(serving.curve)},
               {**COMMON, **POWER, **PLAN, **one("concurrency", [1, 2, 3]), **one("rate", [0.5, 1.0]),
+               **one("requests", 5),
                "load": [{"load": serving.poisson(1.0, requests=50, input_tokens=64, output_tokens=32), "rate": 1.0}],
                "scheduler": [{"scheduler": serving.Scheduler.preset("vllm-0.33", max_num_seqs=8), "rate": 1.0}]},
               None),

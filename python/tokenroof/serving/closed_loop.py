@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.serving.beyond import beyond, said, widened
+from tokenroof.serving.finite import served_run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,7 +93,10 @@ def evaluate(
     ttft_band = widened(ttft_band, out_of_range)
     devices = np.array([one.plan.devices for one in on], dtype=float)[:, None]
 
-    served = kernels.serving(d, c, m, p, concurrency, load.input_tokens, load.output_tokens)
+    if np.isfinite(load.requests):
+        served = served_run((d, c, m, p), concurrency, load)
+    else:
+        served = kernels.serving(d, c, m, p, concurrency, load.input_tokens, load.output_tokens)
     ttft, tpot, rate, watts = (
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )
@@ -151,7 +155,8 @@ def attributes(
         "watts_band": on.power.band,
         "provisioned_w_per_device": on.power.provisioned_w,
         "provisioned_kind": on.power.provisioned_kind,
-        "load": "closed loop: requests in flight are constant; times are means",
+        "load": "closed loop: requests in flight are constant; times are means"
+        + (f"; a run of {load.requests:g} requests" if np.isfinite(load.requests) else ""),
     }
 
 

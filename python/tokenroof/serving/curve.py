@@ -44,6 +44,7 @@ def curve(
     rate: ArrayLike | None = None,
     load: Requests | None = None,
     scheduler: Scheduler | None = None,
+    requests: float | None = None,
 ) -> xr.Dataset:
     """Latency and throughput of one replica against concurrency, or against the rate of arrivals.
 
@@ -73,6 +74,10 @@ def curve(
         `input_tokens` and `output_tokens`; at their own rate, where `rate` is not given.
     scheduler : Scheduler, optional
         Whose limits hold in open loop; vLLM's newest by default.
+    requests : float, optional
+        Of a run that ends, all there from the start, `concurrency` of them in flight [1]: as benchmarks of
+        the most throughput are run. The last wave holds fewer, and of the first one all prompts come at
+        once; without it the load goes on, as a benchmark of ten requests for each one in flight has it.
 
     Returns
     -------
@@ -114,12 +119,16 @@ def curve(
     >>> bool(table.ttft_p99_s[1] > table.ttft_p50_s[1] > table.ttft_p50_s[0])
     True
     """
-    sizes, users = as_load(input_tokens, output_tokens), as_concurrency(concurrency)
+    sizes, users = as_load(input_tokens, output_tokens, requests), as_concurrency(concurrency)
     if isinstance(device, System):
-        refuse_beside(device, plan=plan, rate=rate, load=load, scheduler=scheduler)
+        refuse_beside(
+            device, plan=plan, rate=rate, load=load, scheduler=scheduler, requests=requests
+        )
         return system_table(device, model, sizes, users, fidelity, *as_power(power, pue))
     on = deployment(device, named(model), plan, fidelity)
     if rate is not None or load is not None:
+        if requests is not None:
+            raise ValueError(f"requests is {requests!r} beside a rate; allowed: None in open loop")
         shape = Shape(sizes.input_tokens, sizes.output_tokens) if load is None else shape_of(load)
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         return open_table(on, shape, rate, scheduler, said)

@@ -22,10 +22,11 @@ POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")
 
 @dataclass(frozen=True)
 class Load:
-    """Mean tokens of a request [1]."""
+    """Mean tokens of a request [1]; how many requests a run has, without end where nobody says."""
 
     input_tokens: float
     output_tokens: float
+    requests: float = np.inf
 
     @property
     def context(self) -> float:
@@ -33,14 +34,19 @@ class Load:
         return self.input_tokens + 0.5 * self.output_tokens
 
 
-def as_load(input_tokens: float, output_tokens: float) -> Load:
-    sizes = []
-    for name, value in (("input_tokens", input_tokens), ("output_tokens", output_tokens)):
+def as_load(input_tokens: float, output_tokens: float, requests: float | None = None) -> Load:
+    given = {"input_tokens": input_tokens, "output_tokens": output_tokens}
+    if requests is not None:
+        given["requests"] = requests
+    sizes = {}
+    for name, value in given.items():
         array = amounts(name, value, positive=True)
         if array.ndim:
-            raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one number, a mean")
-        sizes.append(float(array))
-    return Load(*sizes)
+            raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one number")
+        sizes[name] = float(array)
+    if sizes.get("requests", 1.0) < 1.0:
+        raise ValueError(f"requests is {requests!r}; allowed: a number >= 1")
+    return Load(**sizes)
 
 
 def as_power(name: str, pue: float) -> tuple[str, float]:
