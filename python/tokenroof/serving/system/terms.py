@@ -181,7 +181,7 @@ def prefill_terms(
 
 
 def _bunched(on: Deployment) -> float:
-    """Share of the others' prompts that one waits for: of those that start together half, of the rest fewer."""
+    """Share of the others' prompts that one waits for: half of those that start together, fewer later."""
     together, burst = (float(on.records[1][i]) for i in (_TOGETHER, _BURST))
     return 0.5 * together + (1.0 - together) * burst
 
