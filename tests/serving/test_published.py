@@ -68,10 +68,10 @@ def ratios():
 
 
 def test_the_mean_error_is_below_a_fifth(ratios):
-    """It was 23 % without what ranks gather, wait for and hold in memory."""
+    """It was 23 % without what ranks gather, wait for and hold in memory, and 16 % of runs without an end."""
     every = np.concatenate(ratios)
     assert len(every) == 123
-    assert np.abs(every - 1.0).mean() < 0.18
+    assert np.abs(every - 1.0).mean() < 0.15
     assert 0.93 < np.exp(np.log(every).mean()) < 1.12
 
 
@@ -80,7 +80,7 @@ def test_mixtures_on_hopper_are_near_what_dense_models_are(ratios):
     means = {row[:3]: np.exp(np.log(r).mean()) for row, r in zip(PUBLISHED, ratios, strict=True)}
     hopper = {k: v for k, v in means.items() if k[1] in ("H100-SXM", "H200-SXM")}
     mixtures = [v for k, v in hopper.items() if not k[0].startswith("Llama-3")]
-    assert np.exp(np.mean(np.log(mixtures))) < 1.25 and max(mixtures) < 1.4
+    assert np.exp(np.mean(np.log(mixtures))) < 1.2 and max(mixtures) < 1.3
     assert all(0.9 < v < 1.1 for k, v in hopper.items() if k[0].startswith("Llama-3"))
     rest = [v for k, v in means.items() if k not in hopper]
     assert min(rest) > 0.85 and max(rest) < 1.32
