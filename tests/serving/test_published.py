@@ -83,7 +83,8 @@ def test_mixtures_on_hopper_are_near_what_dense_models_are(ratios):
     assert np.exp(np.mean(np.log(mixtures))) < 1.2 and max(mixtures) < 1.3
     assert all(0.9 < v < 1.1 for k, v in hopper.items() if k[0].startswith("Llama-3"))
     rest = [v for k, v in means.items() if k not in hopper]
-    assert min(rest) > 0.85 and max(rest) < 1.32
+    # runs that end yield 4 % less in the mean than loads that go on
+    assert min(rest) > 0.96 * 0.85 and max(rest) < 0.96 * 1.32
 
 
 def test_windowed_layers_fill_the_memory_of_an_engine_that_is_not_told_their_windows():

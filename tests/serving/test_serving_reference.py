@@ -223,3 +223,14 @@ def test_mixer_parameters_of_real_models():
         m = dict(zip(_core.MODEL_FIELDS, model.pack(), strict=True))
         groups = model.parameter_groups()
         assert mixer_parameters(m) == pytest.approx(groups["attention"], rel=1e-3)
+
+
+def test_layers_that_keep_no_keys_need_no_cache():
+    """All of them read those of others: any number of sequences fits beside the weights, none where they do not."""
+    shared = tr.model("Llama-3.1-8B").replace(shared_full_layers=32)
+    for memory, slots in ((20e9, np.inf), (10e9, 0.0)):
+        device = tr.device("H200-SXM").replace(memory_bytes=memory)
+        vectors = records(device, Calibration.ideal(), shared, tr.Plan())
+        with np.errstate(all="raise"):
+            got = kernels.serving(*vectors, 4.0, 1000.0, 100.0)
+        assert got[kernels.SERVING_FIELDS.index("slots")] == slots

@@ -51,7 +51,9 @@ TR_HD double serving_slots(const double* d, const double* c, const double* m, co
     const double room = memory * e[constant::engine::memory_share] -
                         (weight_bytes(m, p) + workspace_bytes(m, p)) * e[constant::engine::memory_weights] -
                         e[constant::engine::memory_reserved];
-    const double each = room / sequence_bytes(m, p, tokens, e[constant::engine::memory_windows] != 0.0);
+    const double bytes = sequence_bytes(m, p, tokens, e[constant::engine::memory_windows] != 0.0);
+    // layers that all read the keys of others keep none
+    const double each = bytes > 0.0 ? room / bytes : (room < 0.0 ? 0.0 : infinite());
     return each < 1.0 ? 0.0 : each * p[plan::dp];
 }
 

@@ -68,7 +68,8 @@ def serving_terms(
         )
         windows = c["engine.memory_windows"] != 0.0
         each = sequence_bytes(model, plan, input_tokens + output_tokens, windows)
-        held = divide(room, each)
+        nothing = 0.0 if room < 0.0 else math.inf  # layers that all read the keys of others
+        held = divide(room, each) if each > 0.0 else nothing
         slots = 0.0 if held < 1.0 else held * plan["dp"]
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
     most = c["engine.max_batch"]
