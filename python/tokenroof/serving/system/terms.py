@@ -37,7 +37,9 @@ __all__ = [
 _PREFILL_TOKENS, _LARGE_MEMORY = 8192.0, 160e9
 _SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_BURST, _TOGETHER = (_core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("burst", "together"))
+_BURST, _TOGETHER = (
+    _core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("burst", "together")
+)
 _PARAMETERS = np.array([name.endswith("parameters") for name in _core.MODEL_FIELDS])
 Terms = dict[str, "NDArray[np.float64] | float"]
 
