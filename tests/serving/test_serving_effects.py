@@ -7,6 +7,7 @@ from _effects import fields, without_effect
 from serving.test_load_effects import CASES as LOADS
 from tokenroof import serving
 from tokenroof.serving import system
+from tokenroof.serving.curve import LoopOptions
 from tokenroof.serving.frontier import Limits
 from tokenroof.serving.tuning.fleet import FleetOptions
 from tokenroof.serving.tuning.proved import ProofOptions
@@ -71,7 +72,7 @@ CASES = {
                **one("requests", 5),
                "load": [{"load": serving.poisson(1.0, requests=50, input_tokens=64, output_tokens=32), "rate": 1.0}],
                "scheduler": [{"scheduler": serving.Scheduler.preset("vllm-0.33", max_num_seqs=8), "rate": 1.0}]},
-              None),
+              LoopOptions),
     "capacity": ({**ASK, "plan": None, "slo": serving.SLO(1.0, 0.02), "result": _table(serving.capacity)},
                  {**COMMON, **POWER, **PLAN, **one("slo", serving.SLO(2.0, 0.03)),
                   "prove": [PROVED], **{name: [PROVED | {name: value}] for name, value in PROOF.items()}},

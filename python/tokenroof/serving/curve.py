@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
@@ -12,6 +12,7 @@ from tokenroof.serving.room import why_not
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
 from tokenroof.serving.twin import Shape, shape_of
+from tokenroof.support.arguments import check_options
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -31,6 +32,13 @@ if TYPE_CHECKING:
 __all__ = ["curve", "table_of"]
 
 
+class LoopOptions(TypedDict, total=False):
+    """What a curve plays beside the load, as `curve` takes it."""
+
+    scheduler: Scheduler | None
+    requests: float | None
+
+
 def curve(
     device: str | Device | System,
     model: str | Model | None = None,
@@ -43,8 +51,7 @@ def curve(
     pue: float = 1.2,
     rate: ArrayLike | None = None,
     load: Requests | None = None,
-    scheduler: Scheduler | None = None,
-    requests: float | None = None,
+    **how: Unpack[LoopOptions],
 ) -> xr.Dataset:
     """Latency and throughput of one replica against concurrency, or against the rate of arrivals.
 
@@ -119,6 +126,8 @@ def curve(
     >>> bool(table.ttft_p99_s[1] > table.ttft_p50_s[1] > table.ttft_p50_s[0])
     True
     """
+    check_options("curve", how, LoopOptions)
+    scheduler, requests = how.get("scheduler"), how.get("requests")
     sizes, users = as_load(input_tokens, output_tokens, requests), as_concurrency(concurrency)
     if isinstance(device, System):
         refuse_beside(

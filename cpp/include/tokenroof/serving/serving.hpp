@@ -85,7 +85,8 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     const bool valid = concurrency > 0.0 && input > 0.0 && output > 0.0;
     const double slots = serving_slots(d, c, m, p, input + output);
     // a device that cannot hold one request serves none
-    const double most = c[calibration::block_engine + constant::engine::max_batch];
+    const double* e = c + calibration::block_engine;
+    const double most = e[constant::engine::max_batch];
     const double room = most > 0.0 ? min_nan(slots, most) : slots;
     const double batch = valid && slots >= 1.0 ? min_nan(concurrency, room) : not_a_number();
     const double ranks = p[plan::dp], waiting = m[model::moe_layers] > 0.0 ? ranks : 1.0;
