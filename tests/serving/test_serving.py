@@ -17,6 +17,7 @@ from tokenroof.calibrate import engine_objective as _objective  # noqa: E402
 from tokenroof.calibrate import points as _points  # noqa: E402
 
 TRUE = {"kernel_gap": 7e-6, "collective_gap": 2e-6, "sequence": 8e-6, "prefill_kernel": 60e-6,
+        "prompt_kernel": 90e-6,
         "prompt": 1.5, "request": 0.05, "burst": 0.12}  # fmt: skip
 
 

@@ -25,7 +25,8 @@ from tokenroof.reference.inference.structure import mixer_parameters, mixer_type
 
 # an engine's constants, over what fits have given and beyond
 engines = st.fixed_dictionaries(
-    {name: st.floats(0.0, 1e-4) for name in ("kernel_gap", "collective_gap", "sequence", "prefill_kernel")}
+    {name: st.floats(0.0, 1e-4) for name in ("kernel_gap", "collective_gap", "sequence", "prefill_kernel",
+                                      "prompt_kernel")}
     | {"prompt": st.floats(1.0, 2.0), "request": st.floats(0.0, 0.5), "request_alone": st.floats(0.0, 0.5),
        "request_users": st.sampled_from([1.0, 4.0, 64.0]), "burst": st.floats(0.0, 0.5),
        "memory_share": st.floats(0.5, 1.0), "memory_weights": st.floats(0.5, 1.0),
@@ -120,9 +121,9 @@ def test_an_engine_by_hand():
         got["ttft"], 0.02 + got["prefill_s"] + got["step_s"] + 0.1 * 7 * extra
     )
     slow, _ = _serve(
-        8.0, {"prefill_kernel": 1e-2}, tp=2
+        8.0, {"prefill_kernel": 1e-2, "prompt_kernel": 3e-2}, tp=2
     )  # ten milliseconds a kernel: nothing else counts
-    np.testing.assert_allclose(slow["prefill_s"], 1e-2 * kernels_, rtol=1e-6)
+    np.testing.assert_allclose(slow["prefill_s"], 3e-2 * kernels_, rtol=1e-6)
     np.testing.assert_allclose(
         slow["interference_s"], 0.07 * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6
     )

@@ -46,8 +46,9 @@ ENGINE_PRIORS = {
     "collective_gap": Prior(3.5e-6, 0.4, 0.0),
     "sequence": Prior(5e-6, 0.5, 0.1),
     "prefill_kernel": Prior(45e-6, 0.4, 0.15),
+    "prompt_kernel": Prior(60e-6, 0.5, 0.4),
     "prompt": Prior(1.15, 0.2, 0.15),
-    "request": Prior(20e-3, 1.0, 0.5),
+    "request": Prior(10e-3, 1.0, 0.5),
     "burst": Prior(0.03, 0.5, 0.0),
 }
 #: Shares of the bandwidth that operators without a measured form reach inside a step.

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 #: Of these, those that the host takes (`host_speed`).
-HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel")
+HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel", "prompt_kernel")
 
 
 def host_speed(device: Device) -> float:

@@ -10,7 +10,9 @@
 // all ranks together, as engines balance them. And
 //     TTFT = admission + own prefill + step(B) + bunched (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
-// for a slot. A run begins with all of its users at once and ends with none to follow: of a share `together` of its
+// for a slot. The host takes `prefill_kernel` per kernel of a step that carries a prompt, of which all others wait, and
+// `prompt_kernel` on the prompt's own way to its first token: what it does beside a step that runs is not in the former.
+// A run begins with all of its users at once and ends with none to follow: of a share `together` of its
 // requests (1 over the requests of a user, 0 for a load that goes on) the prompts wait for half of the others', and half
 // of the others' are past; of the rest, a share `burst` stays bunched. Latency and throughput follow by Little's law. Admission is the engine's `request` from
 // `request_users` requests in flight on, the fewest that it was fitted at; of that, a request without others
@@ -127,7 +129,8 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double prompts = others / output * (1.0 - 0.5 * together);
     const double interference = prompts * extra;
     const double tpot = step + interference;
-    const double prefill = smooth_max(t[term::prefill_s] * e[constant::engine::prompt], floor, serving_overlap);
+    const double host = t[term::kernels] * e[constant::engine::prompt_kernel];
+    const double prefill = smooth_max(t[term::prefill_s] * e[constant::engine::prompt], host, serving_overlap);
     const double bunched = 0.5 * together + e[constant::engine::burst] * (1.0 - together);
     const double burst = bunched * others * extra;
     const double company = serving_company(waits, step, waits * others / output);

@@ -125,7 +125,8 @@ def serving_of_terms(
     together = c["engine.together"]
     interference = prompts_a_step * extra
     tpot = step + interference
-    prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], host)
+    own = t["kernels"] * c["engine.prompt_kernel"]
+    prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], own)
     burst = (0.5 * together + c["engine.burst"] * (1.0 - together)) * others * extra
     queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * output_tokens * tpot
     wait = admission(c, concurrency) + company(c, step, others, output_tokens)
