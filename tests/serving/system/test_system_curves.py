@@ -108,6 +108,18 @@ def test_a_prefill_pool_gives_what_its_steps_take():
     assert float(got.ttft_s[0]) < float(alone.ttft_s[0])
 
 
+def test_a_prefill_pool_that_does_not_hold_the_model():
+    """671 GB on one device: no number is given, and the search takes no such pool."""
+    small = tr.Plan(weights="fp8_block", kv_cache="fp8")
+    one = disaggregate((GPU, small, 4), (GPU, BLOCK, 1))
+    table = curve(one, MOE, None, 1024, 512, [4.0, 64.0])
+    assert not table.fits.any() and table.output_throughput.isnull().all() and table.attrs["reason"]
+    front = tr.serving.frontier(
+        "GB200-NVL72", MOE, devices_max=8, concurrency=[8, 64, 512], systems=True, exclude=["both"]
+    )
+    assert front.sizes["point"] and np.isfinite(front.ttft_s).all()
+
+
 def test_more_prefill_replicas_bear_more():
     one, two = (curve(apart(n=n, m=1), DENSE, None, 4096, 512, [2048.0]) for n in (1, 2))
     assert two.output_throughput > 1.5 * one.output_throughput and two.ttft_s < one.ttft_s

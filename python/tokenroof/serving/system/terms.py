@@ -167,11 +167,11 @@ def prefill_terms(
     many = max(1.0, np.floor(budget / load.input_tokens)) * lanes
     full, one = (kernels.prompts_step(*on.records, n, load.input_tokens, 0.0) for n in (many, 1.0))
     # what an engine adds to a step's time a request waits for, and the pool's next step does not
-    bare = float(one[_STEP["time"]])
+    bare = float(one[_STEP["time"]]) + 0.0 * alone  # NaN where not even one prompt fits
     own = _replica(on)
     return {
         "prefill_batch": many * on.plan.pp,
-        "prefill_s": max(float(full[_STEP["time"]]), bare),
+        "prefill_s": np.maximum(float(full[_STEP["time"]]), bare),
         "alone_s": bare,
         "prefill_w": float(full[_STEP["watts"]]),
         "prefill_idle_w": own["idle_w"],
