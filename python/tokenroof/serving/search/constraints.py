@@ -101,7 +101,7 @@ def _words(field: str, value: Any) -> tuple[str, ...] | None:
 
 def kept(found: Found, asked: Asked) -> NDArray[np.bool_]:
     """Systems that keep to all bounds, and are built."""
-    good = np.isfinite(found.values["rate"])
+    good = np.isfinite(found.values["rate"] + found.values["ttft"])
     for name, most in asked.bounds.items():
         good &= found.values[name] <= most
     return np.asarray(good)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.inference import memory
 from tokenroof.serving.system.terms import decode_terms, rounds, shared_terms
 
 if TYPE_CHECKING:
@@ -55,22 +56,28 @@ def states(
     fidelity: str | Calibration,
     which: NDArray[Any] | None = None,
 ) -> tuple[States, States]:
-    """All that fit the memory, of the plans `which`: replicas that decode alone, and that do both."""
+    """All that fit the memory, of the plans `which`: replicas that decode alone, and that do both.
+
+    `drafts` are either [None] or numbers of drafts above zero.
+    """
     found: tuple[list[Any], list[Any]] = ([], [])
+    whole = load.input_tokens + load.output_tokens
     for i in np.arange(len(on)) if which is None else which:
         one = on[int(i)]
-        served = kernels.serving(*one.records, batches, load.input_tokens, load.output_tokens)
-        if not np.isfinite(served).any():
+        some = batches[memory.fits(one.records, batches, whole)]
+        if not some.size:
             continue  # not even one request fits
-        for j, how in enumerate(rounds(one, batches, load.context, drafts, fidelity)):
-            both = (
-                decode_terms(one, load, batches, how),
-                shared_terms(one, load, batches, how, served),
-            )
-            for parts, columns in zip(found, both, strict=True):
-                good = np.isfinite(np.asarray(columns["batch"] + columns["round_s"]))
-                if good.any():
-                    parts.append((i, j, good, columns))
+        served = kernels.serving(*one.records, some, load.input_tokens, load.output_tokens)
+        how = rounds(one, some, load.context, drafts, fidelity)
+        both = (
+            decode_terms(one, load, some, how),
+            shared_terms(one, load, some, how, served),
+        )
+        for parts, columns in zip(found, both, strict=True):
+            stays = np.asarray(columns["batch"] + columns["round_s"])
+            good = np.isfinite(np.broadcast_to(stays, (len(drafts), some.size)))
+            if good.any():
+                parts.append((i, good, columns))
     return _gathered(on, drafts, found[0]), _gathered(on, drafts, found[1])
 
 
@@ -87,11 +94,11 @@ def _gathered(
         name: np.concatenate(
             [
                 np.broadcast_to(columns.get(name, usual.get(name, 0.0)), good.shape)[good]
-                for *_, good, columns in parts
+                for _, good, columns in parts
             ]
         )
         for name in names
     }
-    plan = np.concatenate([np.full(good.sum(), i) for i, _, good, _ in parts])
-    draft = np.concatenate([np.full(good.sum(), j) for _, j, good, _ in parts])
+    plan = np.concatenate([np.full(good.sum(), i) for i, good, _ in parts])
+    draft = np.concatenate([np.nonzero(good)[0] for _, good, _ in parts])
     return States(on, drafts, plan, draft, terms)

@@ -47,7 +47,7 @@ def terms_of(
     """Terms of a system whose decoding replicas hold so many sequences each."""
     spec = system.speculation
     one = on.get("both") or on["decode"]
-    (round_,) = rounds(one, batch, load.context, [spec], fidelity)
+    round_ = rounds(one, batch, load.context, [spec], fidelity).first()
     if system.both is not None:
         terms = shared_terms(one, load, batch, round_, most=system.both.sequences)
         return terms | {"replicas": float(system.both.count)}

@@ -46,12 +46,22 @@ Terms = dict[str, "NDArray[np.float64] | float"]
 
 @dataclass(frozen=True)
 class Round:
-    """Seconds and tokens of a round, watts meanwhile, bytes of the drafts on the fullest device."""
+    """Seconds and tokens of a round, watts meanwhile, bytes of the drafts on the fullest device.
+
+    Of several numbers of drafts along the first axis, before that of sequences.
+    """
 
     seconds: Any
-    tokens: float
+    tokens: Any
     watts: Any
     held: Any
+
+    def first(self) -> Round:
+        """Of the first number of drafts alone."""
+        if np.ndim(self.tokens) == 0:
+            return self
+        held = self.held[0] if np.ndim(self.held) > 1 else self.held
+        return Round(self.seconds[0], self.tokens[0], self.watts[0], held)
 
 
 def rounds(
@@ -60,32 +70,23 @@ def rounds(
     context: float,
     drafts: Sequence[Speculation | None],
     fidelity: str | Calibration,
-) -> list[Round]:
-    """Rounds with so many drafts each, all by one method; None or no drafts: a step."""
+) -> Round:
+    """Rounds with so many drafts each, by one method, none of them without any; or a step, of [None]."""
     plain = kernels.decode_step(*on.records, batch, context)
-    step = Round(plain[..., _STEP["time"]], 1.0, plain[..., _STEP["watts"]], 0.0)
-    lengths = [0 if spec is None else spec.length for spec in drafts]
-    if not any(lengths):
-        return [step for _ in drafts]
-    method = next(spec.method for spec in drafts if spec is not None)
+    some = [spec for spec in drafts if spec is not None and spec.length]
+    if not some:
+        return Round(plain[..., _STEP["time"]], 1.0, plain[..., _STEP["watts"]], 0.0)
+    k = np.array([float(spec.length) for spec in some])[:, None]
     token_s, token_w, held = draft_cost(
-        on, method, None, batch, np.full_like(batch, context), context + max(lengths), fidelity, plain
+        on, some[0].method, None, batch, np.full_like(batch, context), context + k.max(), fidelity, plain
     )  # fmt: skip
-    beside = _beside(on, held)
-    k = np.array([float(n) for n in lengths if n])[:, None]
     checked = verify_fields(on.records, batch, context, k + 1.0)
     draft_s, verify_s = k * token_s, checked[..., _STEP["time"]]
     with np.errstate(invalid="ignore", divide="ignore"):
         joules = draft_s * token_w + verify_s * checked[..., _STEP["watts"]]
         watts = joules / (draft_s + verify_s)
-    found, rows = [], iter(range(len(k)))
-    for spec, length in zip(drafts, lengths, strict=True):
-        if spec is None or not length:
-            found.append(step)
-            continue
-        i = next(rows)
-        found.append(Round(draft_s[i] + verify_s[i], spec.tokens, watts[i], beside))
-    return found
+    tokens = np.array([spec.tokens for spec in some])[:, None]
+    return Round(draft_s + verify_s, tokens, watts, _beside(on, held))
 
 
 def _taken(batch: Any, most: int | None) -> Any:
@@ -141,7 +142,7 @@ def shared_terms(
         "first_s": first,
         "watts": take["watts"],
     }
-    if found.tokens == 1.0 and np.ndim(found.held) == 0 and not found.held:
+    if np.ndim(found.tokens) == 0:  # a token a step
         return terms
     # what a step has beside the bare one, an engine's own, a round has too
     beside = take["step_s"] - kernels.decode_time(*on.records, batch, load.context)
