@@ -323,6 +323,10 @@ def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> C
     kind = step_kind(device, plan, mixture)
     if not row or not bands or kind in row.get("kinds", ()):
         return known
+    # all plans of these types share it, and it goes with what is known
+    shared: dict[str, Calibration] = known.__dict__.setdefault("of_kinds", {})
+    if kind in shared:
+        return shared[kind]
     said = [known.calibrated_on]
     said += [note for b, note in known.operator_notes.items() if mixture or b != "experts"]
     said.append(
@@ -336,6 +340,7 @@ def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> C
     wider.__dict__["packed"] = (
         known.packed
     )  # bands are no part of it: all plans of these types share it
+    shared[kind] = wider
     return wider
 
 

@@ -62,6 +62,10 @@ def states(
     """
     found: tuple[list[Any], list[Any]] = ([], [])
     whole = load.input_tokens + load.output_tokens
+    caches = {
+        kind: float(on[0].model.kv_bytes(load.input_tokens, kind))
+        for kind in dict.fromkeys(one.plan.kv_cache for one in on)
+    }
     for i in np.arange(len(on)) if which is None else which:
         one = on[int(i)]
         some = batches[memory.fits(one.records, batches, whole)]
@@ -70,7 +74,7 @@ def states(
         served = kernels.serving(*one.records, some, load.input_tokens, load.output_tokens)
         how = rounds(one, some, load.context, drafts, fidelity)
         both = (
-            decode_terms(one, load, some, how),
+            decode_terms(one, load, some, how, None, caches[one.plan.kv_cache]),
             shared_terms(one, load, some, how, served),
         )
         for parts, columns in zip(found, both, strict=True):
@@ -89,16 +93,16 @@ def _gathered(
     if not parts:
         return States(on, drafts, empty, empty, {})
     names = dict.fromkeys(name for *_, columns in parts for name in columns)
-    usual = {"tokens": 1.0}
-    terms = {
-        name: np.concatenate(
-            [
-                np.broadcast_to(columns.get(name, usual.get(name, 0.0)), good.shape)[good]
-                for _, good, columns in parts
-            ]
-        )
-        for name in names
-    }
-    plan = np.concatenate([np.full(good.sum(), i) for i, good, _ in parts])
+    counts = np.array([np.count_nonzero(good) for _, good, _ in parts])
+    ends = np.cumsum(counts)
+    terms = {name: np.empty(ends[-1]) for name in names}
+    for (_, good, columns), end, many in zip(parts, ends, counts, strict=True):
+        rows = slice(end - many, end)
+        for name, column in terms.items():
+            value = columns.get(name, 1.0 if name == "tokens" else 0.0)
+            column[rows] = (
+                value if np.ndim(value) == 0 else np.broadcast_to(value, good.shape)[good]
+            )
+    plan = np.repeat([i for i, *_ in parts], counts)
     draft = np.concatenate([np.nonzero(good)[0] for _, good, _ in parts])
     return States(on, drafts, plan, draft, terms)

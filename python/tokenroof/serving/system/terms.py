@@ -107,8 +107,11 @@ def decode_terms(
     batch: NDArray[np.float64],
     found: Round,
     most: int | None = None,
+    cache_bytes: float | None = None,
 ) -> Terms:
     """Terms of a pool that decodes alone, over sequences of a replica; a batch that does not fit is NaN."""
+    if cache_bytes is None:
+        cache_bytes = float(on.model.kv_bytes(load.input_tokens, on.plan.kv_cache))
     whole = load.input_tokens + load.output_tokens
     fits = memory.fits(on.records, batch, whole, found.held) & _taken(batch, most)
     return _replica(on) | {
@@ -116,7 +119,7 @@ def decode_terms(
         "round_s": found.seconds,
         "tokens": found.tokens,
         "watts": found.watts,
-        "cache_bytes": float(on.model.kv_bytes(load.input_tokens, on.plan.kv_cache)),
+        "cache_bytes": cache_bytes,
     }
 
 
