@@ -10,6 +10,7 @@ from tokenroof import serving
 
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
 LOAD = {"input_tokens": 2048, "output_tokens": 512}
+APART = serving.disaggregate(("H200-SXM", PLAN, 1), ("H200-SXM", PLAN, 2))
 
 
 def two(**given):
@@ -74,6 +75,28 @@ def test_a_pool_a_system_and_a_pair_are_the_same():
         assert set(found.operators.values()) == {0.0}
 
 
+def test_systems_of_several_pools_and_with_drafts():
+    drafts = serving.Speculation("ngram", 2, (0.6, 0.5))
+    three = serving.System(both=serving.Pool("H200-SXM", PLAN, 3), speculation=drafts)
+    found = serving.compare(APART, three, "Llama-3.3-70B", 40, **LOAD)
+    assert math.prod(found.factors.values()) == pytest.approx(found.ratio, rel=1e-12)
+    users = np.unique(np.round(np.geomspace(1, 16384 * 2, 96)))
+    table = serving.curve(APART, "Llama-3.3-70B", None, *LOAD.values(), users)
+    best = table.output_tokens_per_s_per_mw.where(table.interactivity >= 40).max()
+    assert found.one.per_mw == pytest.approx(float(best)) and found.one.devices == 24
+    for offer in (found.one, found.other):
+        assert sum(offer.operators.values()) == pytest.approx(1 / offer.interactivity, rel=1e-9)
+        assert sum(offer.causes.values()) == pytest.approx(1 / offer.interactivity, rel=1e-9)
+    # answers apart see nobody's prompt and no drafts; drafts save more than they take
+    assert found.one.operators["prompts"] == pytest.approx(0.0, abs=1e-12)
+    assert found.one.operators["drafts"] == 0.0 > found.other.operators["drafts"]
+    step = tr.decode(
+        "H200-SXM", "Llama-3.3-70B", PLAN, batch=found.other.batch / 3, context=2048 + 256
+    )
+    round_ = found.other.operators["drafts"] + float(step.time_s)
+    assert round_ * drafts.tokens > float(step.time_s) > round_
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
@@ -85,8 +108,14 @@ def test_a_pool_a_system_and_a_pair_are_the_same():
         (lambda: two(speeds=3), TypeError, "speeds"),
         (lambda: serving.compare("H20", 3, "Llama-3.3-70B", devices_max=8, speed=5), TypeError, "other is 3|device is 3"),
         (lambda: serving.compare(("H200-SXM", 3), "H200-SXM", "Llama-3.3-70B"), TypeError, "one is .*allowed: a device"),
-        (lambda: serving.compare(serving.disaggregate(("H200-SXM", PLAN), ("H200-SXM", PLAN)), "H200-SXM",
-                                 "Llama-3.3-70B"), ValueError, "one is prefill .*allowed: a System of one pool"),
+        (lambda: serving.compare(serving.split_experts(("B200-SXM", PLAN), "LPX"), "H200-SXM", "Qwen3-235B-A22B"),
+         ValueError, "one is attention .*allowed: a System whose pools have no dataflow chips"),
+        (lambda: serving.compare(APART, "H200-SXM", "Llama-3.3-70B", 900), ValueError,
+         "one is prefill .*speed is 900 token/s a user; allowed: at most"),
+        (lambda: serving.compare(APART, "H200-SXM", "Llama-3.3-70B", 20, ttft_max=1e-3), ValueError,
+         r"ttft_max is 0.001 at 20 token/s a user; allowed: at least 0\.0"),
+        (lambda: serving.compare(serving.Pool("H200-SXM", tr.Plan(), 2), "H200-SXM", "Llama-3.1-405B", 5), ValueError,
+         "one is 2x .*do not fit"),
         (lambda: two(power="kettle"), ValueError, "power is 'kettle'"),
     ],
 )  # fmt: skip

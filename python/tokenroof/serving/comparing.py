@@ -11,10 +11,12 @@ from tokenroof.inference.door import as_device, as_model
 from tokenroof.inference.step import CAUSES, GROUPS, decode, prefill
 from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
+from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import as_load
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import Pool, System
+from tokenroof.serving.system.terms import rounds
 from tokenroof.support.arguments import check_options, finite_number
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ class Offer:
     Attributes
     ----------
     label : str
-        Device and plan.
+        Device and plan, or the system's.
     devices, concurrency, batch : float
-        Of a replica [1].
+        Of a replica, or of the system; sequences that decode [1].
     interactivity, ttft_s, per_device, per_mw : float
         Tokens per second of one user [token/s]; time to the first token [s]; output tokens per second of a
         device and of a MW [token/s].
@@ -55,7 +57,8 @@ class Offer:
         By the convention that was asked for [W].
     error_band : float
     operators, causes : dict
-        Seconds of a decode step by operator and by cause [s]; of ``prompts`` what those of others add to it.
+        Seconds of a token by operator and by cause [s]: of a decode step, of ``prompts`` what those of others
+        add to it, of ``drafts`` what a round's part of a token takes longer, less than zero where it saves.
     prompt_operators : dict
         Seconds of one prompt by operator [s].
     """
@@ -148,8 +151,8 @@ def compare(
     Parameters
     ----------
     one, other : str, Device, (device, plan), Pool or System
-        A device has its best plan, by tokens per MW, among those that keep to the objective; a system is of
-        one pool of whole requests.
+        A device has its best plan, by tokens per MW, among those that keep to the objective; a system, with
+        its pools, replicas and drafts, the requests in flight that are best.
     model : str or Model
     speed : float
         Tokens per second that each user gets at least [token/s].
@@ -167,8 +170,8 @@ def compare(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As `frontier`; for a system of several pools; where nothing keeps to the objective, with what comes
-        nearest.
+        As `frontier` and `curve`; for a system with dataflow chips; where nothing keeps to the objective,
+        with what comes nearest.
 
     Examples
     --------
@@ -185,13 +188,21 @@ def compare(
     return SystemComparison(offers[0], offers[1], m.name, least)
 
 
+def _whole(given: Any) -> System | None:
+    """What is more than one replica without drafts: a system that is taken as it is."""
+    if isinstance(given, Pool) and (given.count > 1 or given.sequences):
+        given = System(both=given)
+    if not isinstance(given, System):
+        return None
+    pool = given.both
+    drafts = given.speculation is not None and given.speculation.length
+    plain = pool is not None and pool.count == 1 and not pool.sequences and len(given.pools) == 1
+    return None if plain and not drafts else given
+
+
 def _site(name: str, given: Any) -> tuple[Device, Plan | None]:
     """Device and plan of what a caller gave."""
     if isinstance(given, System):
-        if given.both is None:
-            raise ValueError(
-                f"{name} is {given.label()}; allowed: a System of one pool of whole requests, or a device"
-            )
         given = given.both
     if isinstance(given, Pool):
         return given.where, given.layout
@@ -203,7 +214,66 @@ def _site(name: str, given: Any) -> tuple[Device, Plan | None]:
     return as_device(parts[0]), parts[1]
 
 
+def _of_system(name: str, system: System, model: Model, speed: float, options: Options) -> Offer:
+    """The best requests in flight of a system, as its curve has them."""
+    last = system.both or system.decode
+    if last is None or any(pool.dataflow for pool in system.pools.values()):
+        raise ValueError(
+            f"{name} is {system.label()}; allowed: a System whose pools have no dataflow chips, or a device"
+        )
+    sizes = options.get("input_tokens", 1024), options.get("output_tokens", 1024)
+    users = np.unique(np.round(np.geomspace(1, 16384 * last.count, 96)))
+    how: dict[str, Any] = {k: options[k] for k in ("power", "fidelity") if k in options}
+    table = curve(system, model, None, *sizes, users, **how)
+    if not table.fits.any():
+        raise ValueError(f"{name} is {system.label()}: {table.attrs['reason']}")
+    wait = options.get("ttft_max")
+    fast = table.interactivity.values >= speed
+    seen = np.where(fast, table.ttft_s.values, np.nan)
+    if not fast.any():
+        raise ValueError(
+            f"{name} is {system.label()}: speed is {speed:g} token/s a user; allowed: at most "
+            f"{float(table.interactivity.max()):.3g}, its fastest point"
+        )
+    if wait is not None and not (seen <= wait).any():
+        raise ValueError(
+            f"{name} is {system.label()}: ttft_max is {wait!r} at {speed:g} token/s a user; allowed: at "
+            f"least {np.nanmin(seen):.3g} s"
+        )
+    kept = fast if wait is None else seen <= wait
+    at = int(np.nanargmax(np.where(kept, table.output_tokens_per_s_per_mw.values, np.nan)))
+    v = {str(n): table[n].values[at].item() for n in table.data_vars} | {"concurrency": users[at]}
+    return _described_system(v, system, model, as_load(*sizes).context, sizes[0], options)
+
+
+def _described_system(
+    v: dict[str, Any], system: System, model: Model, context: float, prompt: float, options: Options
+) -> Offer:
+    fidelity = options.get("fidelity", "calibrated")
+    last, first = system.both or system.decode, system.both or system.prefill
+    batch = v["batch"] / last.count
+    step = decode(last.where, model, last.layout, batch=batch, context=context, fidelity=fidelity)
+    on = system.deployments(model, fidelity)
+    one = on.get("both") or on["decode"]
+    some = rounds(one, np.array([batch]), context, [system.speculation], fidelity).first()
+    drafts = float((some.seconds / some.tokens)[0]) - float(step.time_s)
+    added = {"prompts": v["tpot_s"] - float(step.time_s) - drafts, "drafts": drafts}
+    parts = step.breakdown()
+    alone = prefill(first.where, model, first.layout, tokens=prompt, fidelity=fidelity)
+    of_prompt, per_mw = alone.breakdown()["operator"], v["output_tokens_per_s_per_mw"]
+    return Offer(
+        system.label(), float(v["devices"]), float(v["concurrency"]), v["batch"], v["interactivity"],
+        v["ttft_s"], v["per_device"], per_mw, v["per_device"] / per_mw * 1e6, v["error_band"],
+        {name: float(parts["operator"][name]) for name in GROUPS} | added,
+        {name: float(parts["cause"][name]) for name in CAUSES} | added,
+        {name: float(of_prompt[name]) for name in GROUPS},
+    )  # fmt: skip
+
+
 def _offer(name: str, given: Any, model: Model, speed: float, options: Options) -> Offer:
+    system = _whole(given)
+    if system is not None:
+        return _of_system(name, system, model, speed, options)
     device, plan = _site(name, given)
     load = as_load(options.get("input_tokens", 1024), options.get("output_tokens", 1024))
     how: dict[str, Any] = {
@@ -256,7 +326,7 @@ def _described(
     step = decode(device, model, chosen, batch=v["batch"], context=load.context, fidelity=fidelity)
     alone = prefill(device, model, chosen, tokens=load.input_tokens, fidelity=fidelity)
     parts, of_prompt = step.breakdown(), alone.breakdown()
-    added = {"prompts": v["tpot_s"] - float(step.time_s)}
+    added = {"prompts": v["tpot_s"] - float(step.time_s), "drafts": 0.0}
     operators = {name: float(parts["operator"][name]) for name in GROUPS} | added
     causes = {name: float(parts["cause"][name]) for name in CAUSES} | added
     per_mw = v["output_tokens_per_s_per_mw"]
