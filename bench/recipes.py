@@ -121,10 +121,9 @@ def told(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def speculation(model: str, drafts: int) -> Any:
-    """Drafts by the model's own module, accepted as measured."""
+    """Drafts by the model's own module, accepted as the same benchmark measured of a model that thinks."""
     if not drafts:
         return None
-    own = tr.catalogue.acceptances("mtp", model=tr.model(model).name)
-    rows = own or tr.catalogue.acceptances("mtp", task="coding")
-    known = max(rows, key=lambda row: row.most).by_position
+    rows = tr.catalogue.acceptances("mtp", task="coding")
+    known = next(row for row in rows if "thinking" in row.name).by_position
     return tr.serving.Speculation("mtp", drafts, known[:drafts])

@@ -253,11 +253,53 @@ def buckets(frame: pd.DataFrame) -> list[dict[str, Any]]:
             if fast.empty:
                 continue
             best = fast.loc[fast.worth.idxmax()]
-            found.append(dict(zip(keys, key, strict=True)) | {
+            row = dict(zip(keys, key, strict=True)) | {
                 "least": least, "speed": best.speed, "measured": best.worth, "label": best.label,
                 "engine": best.backend, **{n: _at(x, best.speed) for n, x in kinds.items()},
-            })  # fmt: skip
+            }  # fmt: skip
+            found.append(
+                row | {"cause": _cause(row, best, max(_fastest(x) for x in kinds.values()))}
+            )
     return found
+
+
+def _fastest(found: list[tuple[np.ndarray, np.ndarray]]) -> float:
+    return max((float(x.max()) for x, _ in found if x.size), default=0.0)
+
+
+def _itself(row: Any, fidelity: str = "calibrated") -> tuple[float, float]:
+    """Seconds per token, and tokens a second and device, of a measured point's own plan and users."""
+    if row["mode"] == "disagg":
+        system = tr.serving.System(prefill=_pool(row, "prefill"), decode=_pool(row, "decode"))
+        site: tuple[Any, ...] = (system, row.model_path, None)
+    else:
+        degrees = {n: int(row[n]) for n in DEGREES if row[n] == row[n]}
+        site = (row.system, row.model_path, _plan(row, degrees))
+    load = (row.mean_input_tokens, row.mean_output_tokens, [row.concurrency])
+    table = tr.serving.curve(*site, *load, fidelity=fidelity).isel(concurrency=0)
+    return float(table.tpot_s), float(table.per_device)
+
+
+def _cause(row: dict[str, Any], best: Any, fastest: float) -> str:
+    """Why a frontier over the plans tried is outside the range, "" where it is not."""
+    ratio = row["plans"] / row["measured"]
+    if LOW <= ratio <= HIGH:
+        return ""
+    if best.label == "speculative":
+        return "drafts, whose acceptance no row says"
+    try:
+        bound, own = _itself(best, "datasheet")[1], _itself(best)[0] * best.speed
+    except (ValueError, TypeError, KeyError):
+        return "its own plan has no answer"
+    if best.worth > bound:
+        return "more than its devices give by their datasheets"
+    if ratio < LOW and best.speed > fastest:
+        return "faster than any point of ours"
+    if ratio < LOW:
+        return (
+            "the step of its own plan, slow" if own > 1.1 else "a step within 10 %, a steep curve"
+        )
+    return "the step of its own plan, fast" if own < 0.9 else "another plan of those tried"
 
 
 def show_buckets(rows: list[dict[str, Any]]) -> None:
@@ -266,15 +308,27 @@ def show_buckets(rows: list[dict[str, Any]]) -> None:
         ratios = [r[name] / r["measured"] for name in ("plans", "ours")]
         model = r["model_path"].split("/")[-1]
         name = f"{r['system']}, {model}, {r['isl']:g}/{r['osl']:g}, {r['engine']} {r['label']}"
-        said = "below" if ratios[1] < LOW else "above" if ratios[0] > HIGH else ""
         print(f"{name[:60]:60}{r['least']:5.0f}{r['speed']:8.1f}{r['measured']:10.1f}{ratios[0]:13.2f}"
-              f"{ratios[1]:13.2f}  {said}")  # fmt: skip
+              f"{ratios[1]:13.2f}  {r['cause']}")  # fmt: skip
     for name, what in (("plans", "plans"), ("ours", "kinds")):
-        ratio = np.array([r[name] / r["measured"] for r in rows])
-        inside, below = (ratio >= LOW) & (ratio <= HIGH), ratio < LOW
-        counts = f"{inside.sum()} of {ratio.size} within {LOW:g} to {HIGH:g} ({inside.mean():.0%})"
-        sides = f"{below.sum()} below, {(ratio > HIGH).sum()} above; median {np.median(ratio):.2f}"
-        print(f"over the {what} tried: {counts}; {sides}")
+        _inside(what, np.array([r[name] / r["measured"] for r in rows]))
+    told = [r for r in rows if not r["cause"].startswith(("more than", "drafts"))]
+    _inside(
+        "plans",
+        np.array([r["plans"] / r["measured"] for r in told]),
+        ", without drafts and the impossible",
+    )
+    frame = pd.DataFrame({"cause": [r["cause"] for r in rows],
+                          "below": [r["plans"] < LOW * r["measured"] for r in rows]})  # fmt: skip
+    for (below, cause), group in frame[frame.cause != ""].groupby(["below", "cause"]):
+        print(f"  {len(group):4d} {'below' if below else 'above'}: {cause}")
+
+
+def _inside(what: str, ratio: np.ndarray, of: str = "") -> None:
+    inside, below = (ratio >= LOW) & (ratio <= HIGH), ratio < LOW
+    counts = f"{inside.sum()} of {ratio.size} within {LOW:g} to {HIGH:g} ({inside.mean():.0%})"
+    sides = f"{below.sum()} below, {(ratio > HIGH).sum()} above; median {np.median(ratio):.2f}"
+    print(f"over the {what} tried{of}: {counts}; {sides}")
 
 
 def main() -> int:

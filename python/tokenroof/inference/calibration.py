@@ -327,8 +327,8 @@ def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> C
     shared: dict[str, Calibration] = known.__dict__.setdefault("of_kinds", {})
     if kind in shared:
         return shared[kind]
-    said = [known.calibrated_on]
-    said += [note for b, note in known.operator_notes.items() if mixture or b != "experts"]
+    notes = (note for b, note in known.operator_notes.items() if mixture or b != "experts")
+    said = [known.calibrated_on, *notes]
     said.append(
         f"of its kind ({kind.removeprefix(device.name + ' ')}) no step was measured on this device"
     )
@@ -337,9 +337,7 @@ def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> C
         ttft_band=math.hypot(known.ttft_band, max(bands)),
         calibrated_on="; ".join(said),
     )  # fmt: skip
-    wider.__dict__["packed"] = (
-        known.packed
-    )  # bands are no part of it: all plans of these types share it
+    wider.__dict__["packed"] = known.packed  # bands are no part of it
     shared[kind] = wider
     return wider
 

@@ -14,6 +14,7 @@ from tokenroof.serving.loads import as_concurrency, as_load, as_power
 from tokenroof.serving.pareto import pareto
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
+from tokenroof.serving.search.chips import with_chips
 from tokenroof.serving.search.constraints import asked
 from tokenroof.serving.search.table import Question, frontier_of_systems
 from tokenroof.support.arguments import check_options, flag
@@ -54,6 +55,8 @@ class Limits(TypedDict, total=False):
         What is left out: disaggregated, both, speculation, network, pp, dp, ep.
     speculation : Speculation or None
         Drafts to choose lengths of; by default a model's own module as measured.
+    chips : str, Device or None
+        Dataflow chips that may stand beside the devices.
     """
 
     ttft_max: float | None
@@ -64,6 +67,7 @@ class Limits(TypedDict, total=False):
     types: Sequence[str] | None
     exclude: Sequence[str] | None
     speculation: Speculation | None
+    chips: str | Device | None
 
 
 def frontier(
@@ -110,6 +114,11 @@ def frontier(
     devices, power_w, types, exclude, speculation : optional
         With `systems` alone, as in `Limits`: devices that there are, power that may be set aside [W],
         types of weights, what is left out, drafts to choose lengths of.
+    chips : str or Device, optional
+        With `systems` alone: dataflow chips such as "LPX" beside the devices, with MLPs and experts on them,
+        or drafting for what the devices verify (`beside_lpx`); points become ranges, ``_low`` and ``_high``
+        beside ``interactivity`` and ``output_tokens_per_s_per_mw``, ``way`` and ``chips`` say how and how
+        many.
 
     Returns
     -------
@@ -142,9 +151,10 @@ def frontier(
     if flag("systems", limits.get("systems", False)):
         _check_power(resolved(d, m, [Plan()], "datasheet")[0], power)
         given = None if plans is None else _given(plans, d, m)
-        return frontier_of_systems(Question(
+        question = Question(
             d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted
-        ))  # fmt: skip
+        )  # fmt: skip
+        return with_chips(frontier_of_systems(question), question, limits.get("chips"))
     _refuse(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
     on = resolved(d, m, tried or [Plan()], fidelity)
@@ -173,9 +183,8 @@ def frontier(
     )
     about = attributes(shown, load, users[np.unique(column)], fidelity, where, power)
     table = xarray.Dataset(data, attrs=about)
-    table.attrs |= {"plans_tried": len(tried), **wanted.said()}
     why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if not chosen.size else ""
-    table.attrs["reason"] = why
+    table.attrs |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
     return describe(table)
 
 
@@ -188,7 +197,7 @@ def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:
 
 def _refuse(limits: Limits) -> None:
     """Reject what counts over systems alone."""
-    for name in ("devices", "power_w", "types", "exclude", "speculation"):
+    for name in ("devices", "power_w", "types", "exclude", "speculation", "chips"):
         value = limits.get(name)
         if value is not None:
             raise ValueError(f"{name} is {value!r} without systems=True; allowed: None")

@@ -154,3 +154,54 @@ def test_it_takes_seconds_of_a_processor_at_most():
     start = time.process_time()
     frontier("GB200-NVL72", MOE, engine="trtllm", systems=True)
     assert time.process_time() - start < 3.0  # under one on an idle core
+
+
+def test_chips_beside_a_system_are_ranges_on_the_same_front():
+    given = {"concurrency": FEW, "systems": True, "devices_max": 8, "tpot_max": 0.02}
+    plain = frontier("Vera Rubin NVL72", "Qwen3-235B-A22B", **given)
+    both = frontier("Vera Rubin NVL72", "Qwen3-235B-A22B", chips="LPX", **given)
+    speed, worth = both.interactivity.values, both.output_tokens_per_s_per_mw.values
+    assert (
+        (np.diff(speed) > 0).all()
+        and (np.diff(worth) < 0).all()
+        and both.attrs["chips"] == tr.device("LPX").name
+    )
+    for x, y in zip(
+        plain.interactivity.values, plain.output_tokens_per_s_per_mw.values, strict=True
+    ):
+        assert worth[speed >= x].max() >= y * (1 - 1e-12)
+    far = both.way.values != ""
+    assert (
+        far.any()
+        and speed.max() > plain.interactivity.values.max()
+        and (both.chips.values[far] > 0).all()
+    )
+    for name in ("interactivity", "output_tokens_per_s_per_mw"):
+        low, middle, high = (both[name + end].values for end in ("_low", "", "_high"))
+        assert (low < middle).all() and (middle < high).all()
+    # of a system without chips the ends are its band's
+    own = both.isel(point=np.flatnonzero(~far))
+    np.testing.assert_allclose(own.interactivity_low, 1 / own.tpot_high_s, rtol=1e-9)
+    assert (both.tpot_s <= 0.02).all()
+    alone = frontier("Vera Rubin NVL72", "Qwen3-235B-A22B", chips="LPX", power="board", **given)
+    at = int(np.flatnonzero(alone.way.values != "")[0])
+    assert float(alone.output_tokens_per_s_per_mw[at]) == pytest.approx(
+        1e6 * float(alone.output_throughput[at] / alone.watts[at])
+    )
+
+
+CHIPS = [
+    ({"chips": "LPX"}, "chips is 'LPX' without systems=True; allowed: None"),
+    ({"chips": "LPX", "systems": True, "devices": 8}, "devices is 8 with chips; allowed: None"),
+    (
+        {"chips": "LPX", "systems": True, "power": "facility"},
+        "power is 'facility' with chips; allowed",
+    ),
+    ({"chips": GPU, "systems": True}, "chips is H200-SXM, a gpu"),
+]
+
+
+@pytest.mark.parametrize(("given", "said"), CHIPS)
+def test_chips_that_a_search_does_not_take(given, said):
+    with pytest.raises(ValueError, match=said):
+        frontier("B200-SXM", DENSE, devices_max=4, concurrency=[8], **given)

@@ -104,7 +104,8 @@ def draft_lengths(
     """Plain decoding, and drafts of each length with acceptance as given, or as measured for the model.
 
     Where nothing is given a model with a module of its own drafts by it: as measured for this model, or else
-    for others on coding prompts.
+    for others that think, on coding prompts. What a vendor says of its own is not measured: points of public
+    runs of DeepSeek-R1 with drafts are 18 % faster by it than they were, and 12 % off by the measured.
     """
     if "speculation" in set(exclude):
         return [None]
@@ -114,7 +115,10 @@ def draft_lengths(
         return [None, *(Speculation(speculation.method, k, chances[:k]) for k in lengths)]
     if not model.mtp_modules:
         return [None]
-    rows = acceptances("mtp", model=model.name) or acceptances("mtp", task="coding")
+    own = acceptances("mtp", model=model.name)
+    rows = [row for row in own if row.provenance.kind == "measured"] or acceptances(
+        "mtp", task="coding"
+    )
     known = max((row for row in rows), key=lambda row: row.most).by_position[:MOST_DRAFTS]
     return [None, *(Speculation("mtp", k, known[:k]) for k in range(1, len(known) + 1))]
 
