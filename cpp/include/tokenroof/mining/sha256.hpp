@@ -70,21 +70,21 @@ template <class U> TR_HD U scheduled_word(U* w, int t) {
     return x;
 }
 
-// Rounds [first, last) on state s with the schedule window w.
-template <class U> TR_HD void sha256_rounds(U* s, U* w, int first, int last) {
+// The 64 rounds on state s with the schedule window w.
+template <class U> TR_HD void sha256_rounds(U* s, U* w) {
 #if defined(__CUDACC__) || defined(__CUDACC_RTC__)
 #pragma unroll
 #elif defined(__GNUC__)
 #pragma GCC unroll 64
 #endif
-    for (int t = first; t < last; ++t) sha256_round(s, t, t < 16 ? w[t & 15] : scheduled_word(w, t));
+    for (int t = 0; t < 64; ++t) sha256_round(s, t, t < 16 ? w[t & 15] : scheduled_word(w, t));
 }
 
 // state += compression of the block w; w is used up.
 template <class U> TR_HD_ONCE void sha256_compress(U* state, U* w) {
     U s[8];
     for (int i = 0; i < 8; ++i) s[i] = state[i];
-    sha256_rounds(s, w, 0, 64);
+    sha256_rounds(s, w);
     for (int i = 0; i < 8; ++i) state[i] += s[i];
 }
 
@@ -127,41 +127,6 @@ template <class U> TR_HD void sha256d_header(const U* header, U* digest) {
     pad_digest(w);
     initial_state(digest);
     sha256_compress(digest, w);
-}
-
-// --- scanning nonces -------------------------------------------------------------------------------
-
-// What stays the same over the nonces of one header.
-struct ScanHeader {
-    u32 midstate[8]; // after the first 64 bytes
-    u32 early[8];    // after rounds 0..2 of the second block
-    u32 tail[3];     // words 16..18 of the header; word 19 is the nonce
-};
-
-TR_HD void prepare_scan(ScanHeader& out, const u8* header) {
-    u32 w[16];
-    initial_state(out.midstate);
-    for (int i = 0; i < 16; ++i) w[i] = load_big_endian(header + 4 * i);
-    sha256_compress(out.midstate, w);
-    for (int i = 0; i < 3; ++i) out.tail[i] = load_big_endian(header + 64 + 4 * i);
-    for (int i = 0; i < 8; ++i) out.early[i] = out.midstate[i];
-    for (int t = 0; t < 3; ++t) sha256_round(out.early, t, out.tail[t]);
-}
-
-// The last word of the double hash for a nonce in each lane: the most significant word of the hash
-// as a number, with its bytes swapped. It needs no round after 60 of the second hash.
-template <class U> TR_HD U last_word(const ScanHeader& job, U nonce_big_endian) {
-    U s[8], w[16];
-    for (int i = 0; i < 8; ++i) s[i] = words<U>(job.early[i]);
-    for (int i = 0; i < 3; ++i) w[i] = words<U>(job.tail[i]);
-    w[3] = nonce_big_endian;
-    pad_header(w);
-    sha256_rounds(s, w, 3, 64);
-    for (int i = 0; i < 8; ++i) w[i] = s[i] + job.midstate[i];
-    pad_digest(w);
-    initial_state(s);
-    sha256_rounds(s, w, 0, 61);
-    return s[(64 - 61 + 4) & 7] + sha256_initial(7); // e after round 60 is h after round 63
 }
 
 // Whether a digest, read as Bitcoin does (little-endian), is at most the target (32 bytes, the same).

@@ -1,0 +1,40 @@
+"""Points that random draws miss: a digest beside its target, a consumer card's integer units."""
+
+import pytest
+
+from _headers import HEADER, hash_value
+from tokenroof import _core, mining
+from tokenroof.mining.hash_roofline import cuda_cycles
+
+NONCES = range(12)
+
+
+@pytest.mark.parametrize("backend", list(_core.HASH_BACKENDS))
+def test_the_lowest_byte_of_a_target_decides(backend):
+    """A hash that equals the target is a hit; one above it by its last byte, or by any other, is none."""
+    for nonce in NONCES:
+        value = hash_value(nonce)
+        for byte in range(32):
+            step = 256**byte
+            above, below = value + step, value - step
+            hit = mining.scan(HEADER, nonce, 1, value, backend=backend, threads=1).hits
+            assert [n for n, _ in hit] == [nonce]
+            if above < 2**256:
+                assert mining.scan(HEADER, nonce, 1, above, backend=backend, threads=1).hits == hit
+            if below >= 0:
+                assert mining.scan(HEADER, nonce, 1, below, backend=backend, threads=1).hits == []
+
+
+# Instructions of the kernels as compiled: shifts, logic and additions by integer lanes, sums by multiply-adds elsewhere.
+@pytest.mark.parametrize("capability,lanes", [((8, 0), 64), ((8, 9), 64), ((9, 0), 64), ((10, 0), 64), ((12, 0), 128),
+                                              ((12, 1), 128)])  # fmt: skip
+@pytest.mark.parametrize("mode", ["nonce", "roll"])
+def test_cycles_by_integer_lanes_of_a_capability(capability, lanes, mode):
+    used = cuda_cycles(capability, mode)
+    plain = {"nonce": (1175 + 634 + 458, 184), "roll": (949 + 560 + 371, 236)}[mode]
+    mad = {"nonce": (1178 + 640, 1053), "roll": (949 + 561 + 19, 915)}[mode]
+    # 64 integer lanes bind additions on them; with 128, four schedulers of 32 do, and sums by additions issue less
+    integer, other = mad if lanes == 64 else plain
+    assert used["integer"] == pytest.approx(integer / lanes)
+    assert used["multiply_add"] == pytest.approx(other / lanes)
+    assert used["issue"] == pytest.approx((integer + other) / 128)

@@ -1,0 +1,264 @@
+"""Changes one formula at a time and looks whether the tests notice. Run by hand.
+
+    python -m pip install '.[test,coverage]'
+    python tests/mutation/covered.py python                          # once: which tests run which lines
+    python tests/mutation/run.py --kind python --count 200 --seed 1
+    python tests/mutation/run.py --kind cpp --count 200 --seed 1
+
+Changes are drawn by the seed from all that `places.py` finds. Each is made in a copy of the sources (`build/mutation`),
+and the tests that concern it run there, the quickest first, until one fails: the change is killed. One that takes
+longer than its time is killed too. Answers are kept (`build/mutation/<kind>.jsonl`): a second call goes on where the
+first ended, `--survivors` tries the survivors alone again. `equivalent.txt` names changes that no test can notice, and
+why; those are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import json
+import os
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import chosen
+import headers
+from copies import ROOT, scratch
+from places import Mutant, of_cpp, of_python
+
+FORMULAS = ("inference", "mining", "serving", "economics", "records", "catalogue", "calibrate")
+
+
+def drawn(kind: str, only: list[str], seed: int) -> list[Mutant]:
+    """All mutants in the order in which this seed draws them: another file's edits leave it as it is."""
+    if kind == "cpp":
+        found = [m for p in sorted((ROOT / "cpp/include").rglob("*.hpp")) for m in of_cpp(ROOT, p)]
+    else:
+        package = ROOT / "python/tokenroof"
+        found = [
+            m
+            for f in FORMULAS
+            for p in sorted((package / f).rglob("*.py"))
+            for m in of_python(ROOT, p)
+        ]
+    found = [m for m in found if any(part in m.path for part in only)]
+    return sorted(found, key=lambda m: hashlib.sha256(f"{seed}|{m.name}".encode()).digest())
+
+
+def equivalents() -> dict[str, str]:
+    """Name and reason of each change that no test can notice."""
+    out = {}
+    for line in (Path(__file__).parent / "equivalent.txt").read_text().splitlines():
+        if line.strip() and not line.startswith("#"):
+            name, _, reason = line.partition(" ")
+            out[name] = reason.strip()
+    return out
+
+
+def preload() -> None:
+    """What tests import of others, once for all children."""
+    import hypothesis.extra.numpy
+    import numpy
+    import pandas
+    import pytest
+    import scipy.optimize
+    import xarray
+
+    assert all((hypothesis, numpy, pandas, pytest, scipy, xarray))
+
+
+def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
+    """The tests of a copy in a child of this process, which has loaded what they import: killed, survived, time-out."""
+    log = copy.parent / f"{copy.name}.log"
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1), os.dup2(out, 2)
+        os.chdir(copy)
+        os.environ |= {"PYTHONPATH": str(copy / "python"), "TOKENROOF_CHANGE": str(number)}
+        sys.path[:0] = [str(copy / "python"), str(copy / "tests")]
+        import pytest
+
+        code = pytest.main(
+            [
+                "-x",
+                "-q",
+                "-n",
+                "0",
+                "-p",
+                "no:cacheprovider",
+                "-W",
+                "ignore::pytest.PytestAssertRewriteWarning",
+                "--no-header",
+                "--tb=line",
+                *tests,
+            ]
+        )
+        sys.stdout.flush()
+        os._exit(int(code))
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            code = os.waitstatus_to_exitcode(status)
+            if code not in (0, 1, 2):  # neither passed nor failed: no such test, none, no pytest
+                raise RuntimeError(f"{tests[:3]} do not run; see {log}")
+            return "survived" if code == 0 else "killed"
+        time.sleep(0.02)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "time-out"
+
+
+def changed(copy: Path, mutant: Mutant, action: Callable[[], str]) -> str:
+    """What `action` says while the change is made."""
+    path = copy / mutant.path
+    text, times = path.read_text(), path.stat()
+    path.write_text(text[: mutant.start] + mutant.new + text[mutant.end :])
+    try:
+        return action()
+    finally:
+        path.write_text(text)
+        os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def through(rounds: list[tuple[list[str], float]], copy: Path, number: int = 0) -> str:
+    """The verdict of lists of tests, one after another."""
+    for tests, limit in rounds:
+        verdict = outcome(tests, limit, copy, number)
+        if verdict != "survived":
+            return verdict
+    return "survived"
+
+
+def blamed(copy: Path) -> str:
+    """The test that failed last."""
+    found = re.search(
+        r"^(?:FAILED|ERROR) (.+?)(?: - |$)", (copy.parent / f"{copy.name}.log").read_text(), re.MULTILINE
+    )
+    return found[1] if found else ""
+
+
+def fair(
+    rounds: list[tuple[list[str], float]], copy: Path, mutant: Mutant, sound: dict[str, bool]
+) -> str:
+    """The verdict on a change, by tests that pass without it."""
+    while True:
+        rounds = [([t for t in tests if sound.get(t, True)], limit) for tests, limit in rounds]
+        verdict = changed(copy, mutant, functools.partial(through, rounds, copy))
+        if verdict != "killed" or not (test := blamed(copy)):
+            return verdict
+        if test not in sound:
+            sound[test] = outcome([test], 600.0, copy, 0) == "survived"
+        if sound[test] or not any(test in tests for tests, _ in rounds):
+            return verdict
+
+
+def of_the_python(work: Path, some: list[Mutant], seconds: float) -> Iterator[tuple[Mutant, str]]:
+    """Each change of a Python file, and its verdict."""
+    copy, sound = scratch(work / "sources"), {}
+    for mutant in some:
+        rounds = chosen.of_line(work, copy, mutant, seconds)
+        yield mutant, fair(rounds, copy, mutant, sound)
+
+
+def of_the_headers(work: Path, some: list[Mutant], seconds: float) -> Iterator[tuple[Mutant, str]]:
+    """Each change of a header, and its verdict: all in one build, but for those that have to stand alone."""
+    numbered = list(enumerate(some, 1))
+    copy, plain = scratch(work / "switched", but="cpp/include"), work / "plain"
+    alone = headers.switched(ROOT, copy, numbered)
+    subjects = sorted({chosen.subject(m.path) for m in some})
+    assert through([(chosen.of_subject(copy, s), 3600.0) for s in subjects], copy) == "survived", (
+        "tests fail unchanged"
+    )
+    for number, mutant in numbered:
+        if number not in alone:
+            yield (
+                mutant,
+                through(
+                    [(chosen.of_subject(copy, chosen.subject(mutant.path)), 10 * seconds)],
+                    copy,
+                    number,
+                ),
+            )
+    if alone and (said := headers.build(scratch(plain))):
+        raise SystemExit(said[-3000:])
+    for number, mutant in numbered:
+        if number in alone:
+            rounds = [(chosen.of_subject(plain, chosen.subject(mutant.path)), 10 * seconds)]
+
+            def look(
+                path: str = mutant.path, rounds: list[tuple[list[str], float]] = rounds
+            ) -> str:
+                return through(rounds, plain) if headers.rebuilt(plain, path) else "invalid"
+
+            yield mutant, changed(plain, mutant, look)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "what", nargs="?", choices=("map",), help="map: run the tests once, and keep what they run"
+    )
+    parser.add_argument("--kind", choices=("cpp", "python"), default="python")
+    parser.add_argument("--count", type=int, default=200, help="changes that are judged")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--only", nargs="*", default=[""], help="parts of paths: files that have one"
+    )
+    parser.add_argument("--survivors", action="store_true", help="try again what survived")
+    parser.add_argument(
+        "--seconds", type=float, default=30.0, help="of tests for each change, about"
+    )
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "mutation")
+    options = parser.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    preload()
+    record = options.work / f"{options.kind}.jsonl"
+    lines = record.read_text().splitlines() if record.exists() else []
+    known = {entry["name"]: entry["verdict"] for entry in map(json.loads, lines)}
+    excepted = equivalents()
+    order = [m for m in drawn(options.kind, options.only, options.seed) if m.name not in excepted]
+    order = [m for m in order if known.get(m.name) != "invalid"][: options.count]
+    open_ = [
+        m
+        for m in order
+        if m.name not in known or (options.survivors and known[m.name] == "survived")
+    ]
+    judge = of_the_headers if options.kind == "cpp" else of_the_python
+    began = time.monotonic()
+    for mutant, verdict in judge(options.work, open_, options.seconds) if open_ else ():
+        known[mutant.name] = verdict
+        took, began = time.monotonic() - began, time.monotonic()
+        with record.open("a") as out:
+            print(json.dumps({"name": mutant.name, "verdict": verdict, "path": mutant.path, "line": mutant.line,
+                              "before": mutant.before, "after": mutant.after}), file=out)  # fmt: skip
+        print(f"{verdict:9s}{took:6.1f} s  {mutant.name} {mutant.path}:{mutant.line}", flush=True)
+    return summary(options.kind, [(m, known[m.name]) for m in order])
+
+
+def summary(kind: str, found: list[tuple[Mutant, str]]) -> int:
+    """Counts, and the survivors one by one."""
+    found = [(mutant, verdict) for mutant, verdict in found if verdict != "invalid"]
+    survivors = [mutant for mutant, verdict in found if verdict == "survived"]
+    for m in survivors:
+        print(f"survived {m.name} {m.path}:{m.line}\n  - {m.before}\n  + {m.after}")
+    killed, late = len(found) - len(survivors), sum(verdict == "time-out" for _, verdict in found)
+    share = 100 * killed / max(len(found), 1)
+    print(f"{kind}: {killed} of {len(found)} killed ({share:.1f} %), {late} of them by their time")
+    return 0 if share >= 95 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
