@@ -141,7 +141,9 @@ def through(rounds: list[tuple[list[str], float]], copy: Path, number: int = 0) 
 def blamed(copy: Path) -> str:
     """The test that failed last."""
     found = re.search(
-        r"^(?:FAILED|ERROR) (.+?)(?: - |$)", (copy.parent / f"{copy.name}.log").read_text(), re.MULTILINE
+        r"^(?:FAILED|ERROR) (.+?)(?: - |$)",
+        (copy.parent / f"{copy.name}.log").read_text(),
+        re.MULTILINE,
     )
     return found[1] if found else ""
 

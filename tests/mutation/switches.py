@@ -36,9 +36,18 @@ def _delimits(code: str, i: int) -> bool:
         return True
     if code[i] == ":":
         return "::" not in code[i - 1 : i + 2]
-    if code[i] == "=":  # alone: no comparison, not part of `+=`
-        return code[i - 1] == " " and code[i + 1] != "="
+    if code[i] == "=":  # no comparison
+        return code[i - 1] not in "=!<>" and code[i + 1] != "="
     return bool(re.search(r"\breturn$", code[max(0, i - 7) : i + 1])) and not code[i + 1].isalnum()
+
+
+def _end(code: str, j: int, stops: str) -> int:
+    """The first of these characters from a place on, or the bracket that closes around it."""
+    depth = 0
+    while depth or not (code[j] in _CLOSE or (code[j] in stops and "::" not in code[j - 1 : j + 2])):
+        depth += (code[j] in _OPEN) - (code[j] in _CLOSE)
+        j += 1
+    return j
 
 
 def expression(code: str, start: int, end: int) -> tuple[int, int]:
@@ -54,19 +63,7 @@ def expression(code: str, start: int, end: int) -> tuple[int, int]:
         elif depth == 0 and _delimits(code, i):
             break
         i -= 1
-    first, depth, j = i + 1, 0, end
-    while j < len(code):
-        if code[j] in _OPEN:
-            depth += 1
-        elif code[j] in _CLOSE:
-            if depth == 0:
-                break
-            depth -= 1
-        elif depth == 0 and (
-            code[j] in ",;?" or (code[j] == ":" and "::" not in code[j - 1 : j + 2])
-        ):
-            break
-        j += 1
+    first, j = i + 1, _end(code, end, ",;?:")
     while code[first].isspace():
         first += 1
     while code[j - 1].isspace():
@@ -77,8 +74,7 @@ def expression(code: str, start: int, end: int) -> tuple[int, int]:
 def _arms(text: str, mutant: Mutant, code: str) -> tuple[int, int, str]:
     old = text[mutant.start : mutant.end]
     if old in _ASSIGNED:
-        first, last = expression(code, mutant.end + 1, mutant.end + 1)
-        first = max(first, mutant.end + 1)
+        first, last = mutant.end + 1, _end(code, mutant.end + 1, ",;")
         return first, last, _ASSIGNED[old].format(text[first:last])
     first, last = expression(code, mutant.start, mutant.end)
     return first, last, text[first : mutant.start] + mutant.new + text[mutant.end : last]
