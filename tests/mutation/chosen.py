@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import functools
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,20 +91,31 @@ def of_subject(copy: Path, name: str) -> list[str]:
     return [t for t in HEADERS[name] if (copy / t).exists()]
 
 
+def _inside(copy: Path, path: str) -> set[int]:
+    """Lines of the bodies of functions: others run when the file is imported, by whoever comes first."""
+    nodes = ast.walk(ast.parse((copy / path).read_text()))
+    found = (n for n in nodes if isinstance(n, ast.FunctionDef))
+    return {line for n in found for line in range(n.body[0].lineno, (n.end_lineno or 0) + 1)}
+
+
 def of_line(
     work: Path, copy: Path, mutant: Mutant, seconds: float
 ) -> list[tuple[list[str], float]]:
     """Two lists of tests that ran the line, quickest first, with the seconds after which each counts as stuck."""
     lines, took = _map(work)
     here, own = lines.get(mutant.path, {}), f"tests/{subject(mutant.path)}/"
-    everywhere = {t for tests in here.values() for t in tests}
-    # run when it is imported: whoever runs the file
-    tests = set(here.get(str(mutant.line), ())) or everywhere
+    inside = _inside(copy, mutant.path)
+    tests = set(here.get(str(mutant.line), ())) if mutant.line in inside else set()
+    users = Counter(t for line, ts in here.items() if int(line) in inside for t in ts)
+    tests = tests or set(users)
     first, second, spent = _newer(work, copy, own), [], 0.0
-    for test in sorted(
-        tests, key=lambda t: (took.get(t, 0.01) * (1 if t.startswith(own) else 3), t)
-    ):
-        if not (copy / test.split("::")[0]).exists():
+
+    def cost(test: str) -> tuple[float, int, str]:
+        """Seconds; those of another subject later, those that run more of the file first."""
+        return took.get(test, 0.01) * (1 if test.startswith(own) else 3), -users[test], test
+
+    for test in sorted(tests, key=cost):
+        if not _exists(copy, test):
             continue
         spent += took.get(test, 0.01) + 0.02
         if spent <= seconds / 4 and len(first) < 400:
@@ -111,6 +124,17 @@ def of_line(
             second.append(test)
     found = [(some, 10 * seconds) for some in (first, second) if some]
     return found or [([own], 10 * seconds)]
+
+
+@functools.cache
+def _text(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _exists(copy: Path, test: str) -> bool:
+    """Whether a test that the map has is still there."""
+    file, _, name = test.partition("::")
+    return f"def {name.split('[')[0].split('::')[-1]}(" in _text(copy / file)
 
 
 @functools.cache

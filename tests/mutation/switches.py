@@ -44,7 +44,9 @@ def _delimits(code: str, i: int) -> bool:
 def _end(code: str, j: int, stops: str) -> int:
     """The first of these characters from a place on, or the bracket that closes around it."""
     depth = 0
-    while depth or not (code[j] in _CLOSE or (code[j] in stops and "::" not in code[j - 1 : j + 2])):
+    while depth or not (
+        code[j] in _CLOSE or (code[j] in stops and "::" not in code[j - 1 : j + 2])
+    ):
         depth += (code[j] in _OPEN) - (code[j] in _CLOSE)
         j += 1
     return j
