@@ -1,0 +1,114 @@
+"""What is taken where nobody says: no default of a public function, record or scenario's key changes unseen.
+
+Numbers are held, names and texts are not; what is new may come. A changed default is written with its reason in
+CHANGELOG.md and here by `python tests/house/test_defaults.py`, which writes defaults.json anew.
+"""
+
+import importlib
+import inspect
+import json
+import pkgutil
+import sys
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+
+import pytest
+
+import tokenroof
+from tokenroof.economics.scenarios.keys import keys_of
+from tokenroof.economics.scenarios.sections import SECTIONS
+
+FOLDERS = ("inference", "mining", "serving", "economics", "records", "catalogue", "calibrate")
+KEPT = Path(__file__).with_name("defaults.json")
+
+
+def _numbers(value):
+    """A default as text if it is a number, or numbers in tuples; else None."""
+    if isinstance(value, bool) or value is None:
+        return repr(value)
+    if isinstance(value, (int, float)):
+        return repr(float(value))
+    if isinstance(value, tuple) and value and all(isinstance(x, (int, float)) for x in value):
+        return repr(tuple(float(x) for x in value))
+    return None
+
+
+def _of(item):
+    """Argument or field -> its default, of a function or a record."""
+    if is_dataclass(item) and isinstance(item, type):
+        given = {f.name: f.default for f in fields(item) if f.default is not MISSING}
+    elif inspect.isfunction(item):
+        parameters = inspect.signature(item).parameters.values()
+        given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    else:
+        return {}
+    return {name: text for name, value in given.items() if (text := _numbers(value)) is not None}
+
+
+def found():
+    """Every default of the layers that calculate, by module and name."""
+    out = {}
+    for folder in FOLDERS:
+        package = importlib.import_module(f"tokenroof.{folder}")
+        names = [m.name for m in pkgutil.walk_packages(package.__path__, f"tokenroof.{folder}.")]
+        for name in sorted({package.__name__, *names} - {"tokenroof.calibrate.__main__"}):
+            for item_name, item in vars(importlib.import_module(name)).items():
+                if item_name.startswith("_") or getattr(item, "__module__", "") != name:
+                    continue
+                item = (
+                    inspect.unwrap(item) if callable(item) and not isinstance(item, type) else item
+                )
+                if defaults := _of(item):
+                    out[f"{name.removeprefix('tokenroof.')}.{item_name}"] = defaults
+    for section, record in SECTIONS.items():
+        for key in keys_of(section, record):
+            out[f"scenario {key.name}"] = {
+                n: repr(getattr(key, n)) for n in ("default", "low", "high", "above")
+            }
+    return out
+
+
+def test_no_default_changes_unseen():
+    kept, now = json.loads(KEPT.read_text()), found()
+    for name, defaults in kept.items():
+        for argument, value in defaults.items():
+            assert now.get(name, {}).get(argument, value) == value, (name, argument)
+    there = sum(name in now for name in kept)
+    assert there > 0.9 * len(kept), (
+        f"python tests/house/{Path(__file__).name} writes {KEPT.name} anew"
+    )
+
+
+def test_the_list_is_not_empty_of_what_it_holds():
+    kept = json.loads(KEPT.read_text())
+    assert len(kept) > 200 and kept["scenario site.pue"]["default"] == "1.18"
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_both_ends_of_every_key_of_a_scenario_are_taken(section):
+    """And what lies beyond them is not; an end that is excluded is not taken itself."""
+    record = SECTIONS[section]
+    for key in keys_of(section, record):
+        if key.kind not in ("number", "integer"):
+            continue
+        name = key.name.partition(".")[2]
+        step = 1 if key.kind == "integer" else 1e-9 * max(1.0, abs(key.low))
+        low, high = (int(x) if key.kind == "integer" else x for x in (key.low, key.high))
+        for end, taken in (
+            (low, not key.above),
+            (high, True),
+            (low - step, False),
+            (high * 2 + step, False),
+        ):
+            if end == key.default:
+                continue
+            if taken:
+                assert getattr(record(**{name: end}), name) == end
+            else:
+                with pytest.raises(ValueError, match=f"^{key.name} is"):
+                    record(**{name: end})
+
+
+if __name__ == "__main__":
+    KEPT.write_text(json.dumps(found(), indent=0, sort_keys=True) + "\n")
+    print(f"{len(found())} names in {KEPT}", tokenroof.__version__, file=sys.stderr)
