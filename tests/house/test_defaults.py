@@ -1,9 +1,11 @@
-"""What is taken where nobody says: no default of a public function, record or scenario's key changes unseen.
+"""What is taken where nobody says: no default of a public function, record or scenario's key changes unseen, and no
+constant of a module.
 
 Numbers are held, names and texts are not; what is new may come. A changed default is written with its reason in
 CHANGELOG.md and here by `python tests/house/test_defaults.py`, which writes defaults.json anew.
 """
 
+import ast
 import importlib
 import inspect
 import json
@@ -15,6 +17,7 @@ from pathlib import Path
 import pytest
 
 import tokenroof
+from tokenroof.calibrate import SPECS
 from tokenroof.economics.scenarios.keys import keys_of
 from tokenroof.economics.scenarios.sections import SECTIONS
 
@@ -31,6 +34,41 @@ def _numbers(value):
     if isinstance(value, tuple) and value and all(isinstance(x, (int, float)) for x in value):
         return repr(tuple(float(x) for x in value))
     return None
+
+
+def _constant(value):
+    """Text of numbers in tuples, lists and tables, for a module's constants; None where something else is in it."""
+    if isinstance(value, dict):
+        inner = {repr(k): _constant(v) for k, v in value.items()}
+        return None if None in inner.values() or not inner else repr(sorted(inner.items()))
+    if isinstance(value, (tuple, list)):
+        inner = [repr(v) if isinstance(v, str) else _constant(v) for v in value]
+        return None if None in inner or not inner else repr(inner)
+    return _numbers(value) if isinstance(value, (int, float)) else None
+
+
+def _written(module):
+    """Names of a module that stand for what is written there: numbers and sums of them, not what is looked up."""
+    out, plain = (
+        set(),
+        (
+            ast.Constant,
+            ast.Tuple,
+            ast.List,
+            ast.Dict,
+            ast.BinOp,
+            ast.UnaryOp,
+            ast.operator,
+            ast.unaryop,
+            ast.expr_context,
+        ),
+    )
+    for node in ast.parse(Path(module.__file__).read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        value = getattr(node, "value", None)
+        if value is not None and all(isinstance(part, plain) for part in ast.walk(value)):
+            out |= {t.id for t in targets if isinstance(t, ast.Name) and t.id != "__all__"}
+    return out
 
 
 def _of(item):
@@ -52,7 +90,13 @@ def found():
         package = importlib.import_module(f"tokenroof.{folder}")
         names = [m.name for m in pkgutil.walk_packages(package.__path__, f"tokenroof.{folder}.")]
         for name in sorted({package.__name__, *names} - {"tokenroof.calibrate.__main__"}):
-            for item_name, item in vars(importlib.import_module(name)).items():
+            module = importlib.import_module(name)
+            written = _written(module)
+            for item_name, item in vars(module).items():
+                if item_name in written and (text := _constant(item)) is not None:
+                    out.setdefault(f"constants of {name.removeprefix('tokenroof.')}", {})[
+                        item_name
+                    ] = text
                 if item_name.startswith("_") or getattr(item, "__module__", "") != name:
                     continue
                 item = (
@@ -60,6 +104,10 @@ def found():
                 )
                 if defaults := _of(item):
                     out[f"{name.removeprefix('tokenroof.')}.{item_name}"] = defaults
+    for name, spec in SPECS.items():
+        out[f"starts and bounds of {name}"] = {
+            n: repr((r.start, r.low, r.high)) for n, r in spec.constants.items()
+        }
     for section, record in SECTIONS.items():
         for key in keys_of(section, record):
             out[f"scenario {key.name}"] = {

@@ -38,3 +38,19 @@ def test_cycles_by_integer_lanes_of_a_capability(capability, lanes, mode):
     assert used["integer"] == pytest.approx(integer / lanes)
     assert used["multiply_add"] == pytest.approx(other / lanes)
     assert used["issue"] == pytest.approx((integer + other) / 128)
+
+
+def test_growths_that_no_float_holds_are_infinite_not_errors():
+    from tokenroof.mining.payback import _exp
+
+    assert _exp(700.0) == pytest.approx(1.0142320547350045e304) and _exp(0.0) == 1.0
+    assert _exp(700.1) == _exp(1400.0) == _exp(1e9) == float("inf")
+
+
+def test_a_year_of_the_network():
+    """1 GW for 365.25 days is 8.766 TWh."""
+    found = mining.network_power(["2024-05"], hashrate=6e20, hashprice=50.0)
+    for watts, twh in zip(
+        (found.lower_w, found.best_guess_w, found.upper_w), found.annual_twh, strict=True
+    ):
+        assert twh == pytest.approx(watts * 8766.0 / 1e12)
