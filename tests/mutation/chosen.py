@@ -6,6 +6,7 @@ import ast
 import functools
 import json
 import re
+import zlib
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,11 +41,14 @@ def keep_map(data_files: list[Path], logs: list[Path], work: Path) -> int:
     from coverage import CoverageData
 
     lines: dict[str, dict[str, list[str]]] = {}
+    texts: dict[str, int] = {}
     for file in data_files:
         data = CoverageData(str(file))
         data.read()
         for path in data.measured_files():
             key = path[path.index("python/tokenroof") :]
+            now = zlib.crc32(Path(path).read_bytes()) if Path(path).exists() else 0
+            texts[key] = now if texts.get(key, now) == now else 0  # of two versions none counts
             here = lines.setdefault(key, {})
             for line, contexts in data.contexts_by_lineno(path).items():
                 tests = {c.rsplit("|", 1)[0] for c in contexts if "|" in c}
@@ -61,14 +65,14 @@ def keep_map(data_files: list[Path], logs: list[Path], work: Path) -> int:
         f: {n: [number[t] for t in tests] for n, tests in here.items()} for f, here in lines.items()
     }
     (work / "map.json").write_text(
-        json.dumps({"tests": names, "lines": packed, "seconds": seconds})
+        json.dumps({"tests": names, "lines": packed, "seconds": seconds, "texts": texts})
     )
     print(f"{len(lines)} files, {len(seconds)} tests of more than an instant")
     return 0
 
 
 @functools.cache
-def _map(work: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, float]]:
+def _map(work: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, float], dict[str, int]]:
     path = work / "map.json"
     if not path.exists():
         raise SystemExit("no map of tests yet: python tests/mutation/covered.py python")
@@ -78,7 +82,7 @@ def _map(work: Path) -> tuple[dict[str, dict[str, list[str]]], dict[str, float]]
         f: {n: [names[i] for i in tests] for n, tests in here.items()}
         for f, here in found["lines"].items()
     }
-    return lines, found["seconds"]
+    return lines, found["seconds"], found["texts"]
 
 
 def subject(path: str) -> str:
@@ -102,10 +106,11 @@ def of_line(
     work: Path, copy: Path, mutant: Mutant, seconds: float
 ) -> list[tuple[list[str], float]]:
     """Two lists of tests that ran the line, quickest first, with the seconds after which each counts as stuck."""
-    lines, took = _map(work)
+    lines, took, texts = _map(work)
     here, own = lines.get(mutant.path, {}), f"tests/{subject(mutant.path)}/"
     inside = _inside(copy, mutant.path)
-    tests = set(here.get(str(mutant.line), ())) if mutant.line in inside else set()
+    same = texts.get(mutant.path) == zlib.crc32((copy / mutant.path).read_bytes())
+    tests = set(here.get(str(mutant.line), ())) if same and mutant.line in inside else set()
     users = Counter(t for line, ts in here.items() if int(line) in inside for t in ts)
     tests = tests or set(users)
     first, second, spent = _newer(work, copy, own), [], 0.0
