@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 HEADERS = {
     "core": ("tests/kernels/test_kernels_reference.py", "tests/inference/test_step_reference.py",
              "tests/mining/test_pools.py", "tests/serving/test_open_loop.py", "tests/economics/test_risk.py"),
-    "records": ("tests/inference/test_step_reference.py", "tests/inference/test_memory.py", "tests/kernels"),
+    "records": ("tests/inference/test_header_points.py", "tests/inference/test_step_reference.py",
+                "tests/inference/test_memory.py"),
     "inference": ("tests/inference/test_header_points.py", "tests/kernels/test_kernels_reference.py",
                   "tests/inference/test_step_reference.py", "tests/inference/test_gemm.py",
                   "tests/inference/test_attention.py", "tests/inference/test_experts.py",

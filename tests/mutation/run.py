@@ -156,18 +156,23 @@ def blamed(copy: Path) -> str:
 
 
 def fair(
-    rounds: list[tuple[list[str], float]], copy: Path, mutant: Mutant, sound: dict[str, bool]
+    rounds: list[tuple[list[str], float]],
+    copy: Path,
+    sound: dict[str, bool],
+    look: Callable[..., str],
 ) -> str:
-    """The verdict on a change, by tests that pass without it."""
+    """What `look` says of lists of tests, by those that pass without a change."""
     while True:
         rounds = [([t for t in tests if sound.get(t, True)], limit) for tests, limit in rounds]
-        verdict = changed(copy, mutant, functools.partial(through, rounds, copy))
+        verdict = look(rounds)
         if verdict != "killed" or not (test := blamed(copy)):
             return verdict
         if test not in sound:
             sound[test] = outcome([test], 600.0, copy, 0) == "survived"
-        if sound[test] or not any(test in tests for tests, _ in rounds):
+        if sound[test]:
             return verdict
+        # one of a file that runs whole
+        rounds = [([*tests, f"--deselect={test}"], limit) for tests, limit in rounds]
 
 
 def of_the_python(work: Path, some: list[Mutant], seconds: float) -> Iterator[tuple[Mutant, str]]:
@@ -175,7 +180,11 @@ def of_the_python(work: Path, some: list[Mutant], seconds: float) -> Iterator[tu
     copy, sound = scratch(work / "sources"), {}
     for mutant in some:
         rounds = chosen.of_line(work, copy, mutant, seconds)
-        yield mutant, fair(rounds, copy, mutant, sound)
+
+        def look(rounds: list[tuple[list[str], float]], mutant: Mutant = mutant) -> str:
+            return changed(copy, mutant, functools.partial(through, rounds, copy))
+
+        yield mutant, fair(rounds, copy, sound, look)
 
 
 def of_the_headers(work: Path, some: list[Mutant], seconds: float) -> Iterator[tuple[Mutant, str]]:
@@ -183,19 +192,13 @@ def of_the_headers(work: Path, some: list[Mutant], seconds: float) -> Iterator[t
     numbered = list(enumerate(some, 1))
     copy, plain = scratch(work / "switched", but="cpp/include"), work / "plain"
     alone = headers.switched(ROOT, copy, numbered)
-    subjects = sorted({chosen.subject(m.path) for m in some})
-    assert through([(chosen.of_subject(copy, s), 3600.0) for s in subjects], copy) == "survived", (
-        "tests fail unchanged"
-    )
+    sound: dict[str, bool] = {}
     for number, mutant in numbered:
         if number not in alone:
+            rounds = [(chosen.of_subject(copy, chosen.subject(mutant.path)), 10 * seconds)]
             yield (
                 mutant,
-                through(
-                    [(chosen.of_subject(copy, chosen.subject(mutant.path)), 10 * seconds)],
-                    copy,
-                    number,
-                ),
+                fair(rounds, copy, sound, functools.partial(through, copy=copy, number=number)),
             )
     if alone and (said := headers.build(scratch(plain))):
         raise SystemExit(said[-3000:])
@@ -203,12 +206,13 @@ def of_the_headers(work: Path, some: list[Mutant], seconds: float) -> Iterator[t
         if number in alone:
             rounds = [(chosen.of_subject(plain, chosen.subject(mutant.path)), 10 * seconds)]
 
-            def look(
-                path: str = mutant.path, rounds: list[tuple[list[str], float]] = rounds
-            ) -> str:
-                return through(rounds, plain) if headers.rebuilt(plain, path) else "invalid"
+            def look(rounds: list[tuple[list[str], float]], mutant: Mutant = mutant) -> str:
+                built = functools.partial(headers.rebuilt, plain, mutant.path)
+                return changed(
+                    plain, mutant, lambda: through(rounds, plain) if built() else "invalid"
+                )
 
-            yield mutant, changed(plain, mutant, look)
+            yield mutant, look(rounds)
 
 
 def main() -> int:

@@ -1,0 +1,116 @@
+"""Parts of the fits by hand: what is drawn and left out, bands, columns of tables and their units."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from _measured import DEVICE, measured
+from tokenroof.calibrate import SPECS, read_operator
+from tokenroof.calibrate.bands import covered, pooled_band
+from tokenroof.calibrate.experts import skews
+from tokenroof.calibrate.fitting import sample, split
+from tokenroof.calibrate.operator_fits import _version_key
+from tokenroof.calibrate.points import _time, _whole, rule
+from tokenroof.calibrate.tables import read, time_column
+
+
+def test_versions_in_order():
+    assert [_version_key(v) for v in ("1.0.0rc4", "0.19.0", "")] == [(1, 0, 0, 4), (0, 19, 0), ()]
+    assert sorted(["0.9.1", "0.10.0", "0.9.1.post1"], key=_version_key) == [
+        "0.9.1",
+        "0.9.1.post1",
+        "0.10.0",
+    ]
+
+
+def test_a_sample_is_of_the_table_in_its_order():
+    table = read_operator("gemm", measured("gemm"), DEVICE)
+    assert sample(table, len(table)) is table
+    some = sample(table, 50)
+    assert len(some) == 50 and set(some.time) <= set(table.time)
+    place = {t: i for i, t in enumerate(table.time)}
+    assert (np.diff([place[t] for t in some.time]) > 0).all()
+    assert np.array_equal(some.time, sample(table, 50).time)
+
+
+def test_whole_combinations_are_left_out():
+    table = read_operator("gemm", measured("gemm"), DEVICE)
+    out = split(table, ("n", "k"), share=0.25)
+    keys = list(zip(table.columns["n"], table.columns["k"], strict=True))
+    left, kept = (
+        {k for k, gone in zip(keys, out, strict=True) if gone is np.bool_(x)} for x in (True, False)
+    )
+    assert not left & kept and len(left) == max(1, round(0.25 * len(set(keys))))
+    few = split(table, ("k",), share=0.5)  # under four: row by row
+    assert 0.3 < few.mean() < 0.7
+
+
+def test_bands_of_points():
+    """A tenth of ten errors lies beyond: between an engine's own and all engines'."""
+    error, engines = np.arange(1.0, 11.0) / 100, np.array(["a"] * 5 + ["b"] * 5)
+    every, own = np.quantile(error, 0.8), np.quantile(error[:5], 0.8)
+    assert pooled_band(error, engines, "a") == pytest.approx(np.sqrt(every * own))
+    assert pooled_band(error, engines, "c") == pytest.approx(every)
+    assert pooled_band(error, engines, "b", level=1.0) == pytest.approx(0.1)
+    predicted, groups = np.exp(np.array([0.0, 0.1, 0.0, -0.3])), np.array([0, 0, 1, 1])
+    inside = covered(predicted, np.ones(4), groups)
+    # the band of the second group is set on 0 and 0.1: 0.08; of the first on 0 and 0.3: 0.24
+    assert inside.tolist() == [True, True, True, False]
+
+
+def test_routing_by_its_name():
+    assert skews(np.array(["balanced", "uniform", "random", "power_law_1.2"])).tolist() == [
+        -1.0,
+        -1.0,
+        0.0,
+        1.2,
+    ]
+    with pytest.raises(ValueError, match="distribution is 'zipf'; allowed"):
+        skews(np.array(["random", "zipf"]))
+
+
+@pytest.mark.parametrize("unit,scale", [(None, 1e-3), ("s", 1.0), ("ms", 1e-3), ("us", 1e-6)])
+def test_units_of_times(unit, scale):
+    assert time_column(pd.DataFrame({"latency": [1.0]}), unit)[1] == pytest.approx(
+        scale if unit else time_column(pd.DataFrame({"latency": [1.0]}))[1]
+    )
+    assert _time(pd.DataFrame({"tpot_ms": [2.0, "x"]}), "tpot", unit)[0] == pytest.approx(
+        2.0 * scale
+    )
+    for call in (lambda: time_column(pd.DataFrame({"latency": [1.0]}), "h"),
+                 lambda: _time(pd.DataFrame({"tpot_ms": [2.0]}), "tpot", "h")):  # fmt: skip
+        with pytest.raises(ValueError, match="unit is 'h'; allowed: s, ms, us"):
+            call()
+
+
+def test_tables_that_are_none(tmp_path):
+    with pytest.raises(ValueError, match=r"x.txt has another ending; allowed: .csv, .parquet"):
+        read("x.txt")
+    (tmp_path / "x.csv").write_text("")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read(tmp_path / "x.csv")
+    with pytest.raises(ValueError, match="no column of times"):
+        time_column(pd.DataFrame({"m": [1]}))
+    with pytest.raises(
+        ValueError,
+        match="table has columns ttft_ms, ttft_s; allowed|table has columns ttft_s, ttft_ms",
+    ):
+        _time(pd.DataFrame({"ttft_ms": [1.0], "ttft_s": [1.0]}), "ttft", None)
+    with pytest.raises(ValueError, match="table has no column of ttft"):
+        _time(pd.DataFrame({"x": [1.0]}), "ttft", None)
+
+
+def test_whole_numbers_and_rules_of_points():
+    assert [_whole(x) for x in (None, float("nan"), 3.0, "4")] == [None, None, 3, 4]
+    with pytest.raises(ValueError, match=r"3.5 is not a whole number"):
+        _whole(3.5)
+    assert rule("source=x,backend=sglang") == {"source": "x", "backend": "sglang"}
+    for wrong in ("source", "=x", "a=1,,b=2"):
+        with pytest.raises(ValueError, match="allowed: column=value"):
+            rule(wrong)
+
+
+def test_every_start_lies_within_its_bounds():
+    for spec in SPECS.values():
+        for name, r in spec.constants.items():
+            assert 0.0 <= r.low <= r.start <= r.high, name
