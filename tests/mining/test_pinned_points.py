@@ -54,3 +54,8 @@ def test_a_year_of_the_network():
         (found.lower_w, found.best_guess_w, found.upper_w), found.annual_twh, strict=True
     ):
         assert twh == pytest.approx(watts * 8766.0 / 1e12)
+
+
+def test_processor_time_of_a_scan_is_that_of_its_hashes():
+    found = mining.scan(HEADER, 0, 64, 1, threads=1)
+    assert 0.0 <= found.cpu_seconds < 0.5 and found.hashes == 64 and found.seconds > 0.0

@@ -37,6 +37,9 @@ HEADERS = {
 }  # fmt: skip
 
 
+DEFAULTS = "tests/house/test_defaults.py::test_no_default_changes_unseen"
+
+
 def keep_map(data_files: list[Path], logs: list[Path], work: Path) -> int:
     """The map of files that `coverage` and pytest's log of durations have written."""
     from coverage import CoverageData
@@ -114,7 +117,9 @@ def of_line(
     tests = set(here.get(str(mutant.line), ())) if same and mutant.line in inside else set()
     users = Counter(t for line, ts in here.items() if int(line) in inside for t in ts)
     tests = tests or set(users)
-    first, second, spent = _newer(work, copy, own), [], 0.0
+    first, second, spent = [*_newer(work, copy, own)], [], 0.0
+    if mutant.line not in inside:  # a default or a constant
+        first.insert(0, DEFAULTS)
 
     def cost(test: str) -> tuple[float, int, str]:
         """Seconds; those of another subject later, those that run more of the file first."""

@@ -89,3 +89,20 @@ def test_open_loops_lose_no_request_below_what_they_answer(rate):
     most = found.attrs["saturation_per_s"]
     assert not bool(flooded.stable) and float(flooded.growth_per_s) == pytest.approx(1e4 - most)
     assert float(flooded.output_throughput) == pytest.approx(most * 300.0)
+
+
+def test_a_capacity_of_one_request_is_one():
+    """An objective that the first request meets and the second does not, of a replica and of a system of one."""
+    of = {"input_tokens": 1500.0, "output_tokens": 300.0}
+    system = serving.System(both=(*ON[::2], 1))
+    for what, model in ((ON[0], ON[1]), (system, ON[1])):
+        plan = None if what is system else ON[2]
+        two = serving.curve(what, model, plan, **of, concurrency=[1, 2])
+        bound = float(two.tpot_s.values.mean())
+        assert two.tpot_s.values[0] < bound < two.tpot_s.values[1]
+        found = serving.capacity(what, model, plan, serving.SLO(tpot_s=bound), **of)
+        assert float(found.concurrency) == 1.0 and float(found.output_throughput) > 0.0
+        none = serving.capacity(
+            what, model, plan, serving.SLO(tpot_s=0.5 * float(two.tpot_s[0])), **of
+        )
+        assert float(none.concurrency) == 0.0
