@@ -37,14 +37,20 @@ def _numbers(value):
 
 
 def _constant(value):
-    """Text of numbers in tuples, lists and tables, for a module's constants; None where something else is in it."""
-    if isinstance(value, dict):
-        inner = {repr(k): _constant(v) for k, v in value.items()}
-        return None if None in inner.values() or not inner else repr(sorted(inner.items()))
+    """Text of numbers in tuples and lists, for a module's constants; None where something else is in it."""
     if isinstance(value, (tuple, list)):
         inner = [repr(v) if isinstance(v, str) else _constant(v) for v in value]
         return None if None in inner or not inner else repr(inner)
     return _numbers(value) if isinstance(value, (int, float)) else None
+
+
+def _entries(name, value):
+    """A constant, or the entries of a table of them, each by its own name: a new one may come."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _entries(f"{name}[{key!r}]", inner)
+    elif (text := _constant(value)) is not None:
+        yield name, text
 
 
 def _written(module):
@@ -93,10 +99,11 @@ def found():
             module = importlib.import_module(name)
             written = _written(module)
             for item_name, item in vars(module).items():
-                if item_name in written and (text := _constant(item)) is not None:
-                    out.setdefault(f"constants of {name.removeprefix('tokenroof.')}", {})[
-                        item_name
-                    ] = text
+                if item_name in written:
+                    for one, text in _entries(item_name, item):
+                        out.setdefault(f"constants of {name.removeprefix('tokenroof.')}", {})[
+                            one
+                        ] = text
                 if item_name.startswith("_") or getattr(item, "__module__", "") != name:
                     continue
                 item = (
