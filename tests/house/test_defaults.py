@@ -23,6 +23,7 @@ from tokenroof.economics.scenarios.sections import SECTIONS
 
 FOLDERS = ("inference", "mining", "serving", "economics", "records", "catalogue", "calibrate")
 KEPT = Path(__file__).with_name("defaults.json")
+ANEW = "python tests/house/test_defaults.py writes tests/house/defaults.json anew"
 
 
 def _numbers(value):
@@ -39,7 +40,7 @@ def _numbers(value):
 def _constant(value):
     """Text of numbers in tuples and lists, for a module's constants; None where something else is in it."""
     if isinstance(value, (tuple, list)):
-        inner = [repr(v) if isinstance(v, str) else _constant(v) for v in value]
+        inner = [_constant(v) for v in value]
         return None if None in inner or not inner else repr(inner)
     return _numbers(value) if isinstance(value, (int, float)) else None
 
@@ -127,7 +128,10 @@ def test_no_default_changes_unseen():
     kept, now = json.loads(KEPT.read_text()), found()
     for name, defaults in kept.items():
         for argument, value in defaults.items():
-            assert now.get(name, {}).get(argument, value) == value, (name, argument)
+            there = now.get(name, {}).get(argument, value)
+            assert there == value, (
+                f"{name}: {argument} is {there}, was {value}; where that is meant: {ANEW}"
+            )
     there = sum(name in now for name in kept)
     assert there > 0.9 * len(kept), (
         f"python tests/house/{Path(__file__).name} writes {KEPT.name} anew"
