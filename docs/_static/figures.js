@@ -35,11 +35,12 @@
     delete layout.width;
     if (width < 560) {
       const given = layout.margin || {};
-      layout.margin = { l: 44, r: 8, t: layout.title && layout.title.text ? 56 : Math.max(24, given.t || 0), b: Math.max(56, given.b || 0) };
+      layout.margin = { l: 44, r: 8, t: Math.max(24, given.t || 0), b: Math.max(56, given.b || 0) };
       layout.font = Object.assign({}, layout.font, { size: 11 });
       if (layout.title && layout.title.text) {
         layout.title.text = wrapped(layout.title.text, Math.floor(width / 7));
         layout.title.font = { size: 13 };
+        layout.margin.t = Math.max(layout.margin.t, 28 + 18 * layout.title.text.split("<br>").length);
       }
       Object.keys(layout).filter((key) => /^[xy]axis\d*$/.test(key)).forEach((key) => {
         const axis = layout[key];

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import tokenroof as tr
 from tokenroof.cli.commands import COMMANDS
 from tokenroof.cli.parser import parse
 from tokenroof.economics import scenario_keys
@@ -80,3 +81,42 @@ def test_every_ending_of_a_name_is_in_use(tables):
         assert text
         if ending != "watts":
             assert any(name.endswith(f"_{ending}") for name in used), ending
+
+
+def test_the_readme_shows_what_its_example_prints(capsys):
+    page = (ROOT / "README.md").read_text()
+    [code], [shown] = (
+        re.findall(r"```python\n(.*?)```", page, re.S),
+        re.findall(r"```text\n(.*?)```", page, re.S),
+    )
+    exec(compile(code, "README.md", "exec"), {})
+    assert capsys.readouterr().out == shown
+    assert len(code.splitlines()) <= 11
+
+
+def names(text):
+    """Names of the package in code, from ``tr`` on, as far as they are modules, classes and functions."""
+    said = " ".join([*re.findall(r"```.*?```", text, re.S), *re.findall(r"`[^`\n]+`", text)])
+    return set(re.findall(r"\btr((?:\.[A-Za-z_]\w*)+)", said))
+
+
+NAMES = sorted(
+    {
+        (page.relative_to(ROOT).as_posix(), name)
+        for page in PAGES
+        for name in names(page.read_text())
+    }
+)
+
+
+def test_a_name_on_a_page_is_one_of_the_package():
+    assert len(NAMES) > 200
+    unknown = []
+    for page, name in NAMES:
+        found = tr
+        for part in name.removeprefix(".").split("."):
+            if not hasattr(found, part):
+                unknown.append((page, name))
+                break
+            found = getattr(found, part)
+    assert unknown == []
