@@ -213,11 +213,9 @@ def test_an_engine_that_does_not_play_time_outs_refuses_them_by_name(name):
             serving.simulate("H100-SXM", "Llama-3.1-8B", None, load, scheduler, **{name: 1.5})
 
 
-def test_a_system_in_a_devices_place_is_told_in_a_line():
+def test_a_system_in_a_models_place_is_told_in_a_line():
     load = serving.poisson(5.0, requests=3, input_tokens=9, output_tokens=3)
     system = serving.disaggregate("H100-SXM", "H100-SXM", model="Llama-3.1-8B")
-    with pytest.raises(
-        TypeError, match="device is System.*; allowed: a name or a Device"
-    ) as refused:
-        serving.simulate(system, None, None, load)
+    with pytest.raises(TypeError, match="model is System.*; allowed: a name or a Model") as refused:
+        serving.simulate("H100-SXM", system, None, load)
     assert len(str(refused.value)) < 120
