@@ -26,6 +26,7 @@ NAMESPACES = {
     "tokenroof.measure": "This machine's ceilings",
     "tokenroof.calibrate": "Fits on measurements",
     "tokenroof.cuda": "Kernels over device arrays",
+    "tokenroof.scale": "Grids of any size, in chunks",
     "tokenroof.plot": "Figures",
 }
 

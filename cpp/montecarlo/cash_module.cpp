@@ -47,7 +47,7 @@ const CashTable& cash_table_of(const std::string& name) {
 
 void simulate_cash(const std::string& isa, const py::buffer& model, const py::buffer& columns, unsigned long long seed,
                    const py::buffer& worth, const py::buffer& lowest, const py::object& rows, int threads,
-                   const py::object& progress) {
+                   const py::object& progress, unsigned long long first) {
     const CashTable& table = cash_table_of(isa);
     if (threads < 1 || threads > 4096)
         throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 1 to 4096");
@@ -72,7 +72,7 @@ void simulate_cash(const std::string& isa, const py::buffer& model, const py::bu
             const long long start = next.fetch_add(chunk);
             if (start >= n) break;
             CashJob job = whole;
-            job.first = static_cast<unsigned long long>(start);
+            job.first = first + static_cast<unsigned long long>(start);
             job.n = std::min(chunk, n - start);
             job.worth += start;
             job.lowest += start;
@@ -99,7 +99,8 @@ void register_cash_paths(py::module_& m) {
     m.attr("CASH_FIELDS") = names(cash_fields, cash_field_count);
     m.attr("CASH_COLUMNS") = names(cash_columns, std::size_t(cash_column_count));
     m.def("simulate_cash", &simulate_cash, py::arg("isa"), py::arg("model"), py::arg("columns"), py::arg("seed"),
-          py::arg("worth"), py::arg("lowest"), py::arg("rows"), py::arg("threads"), py::arg("progress") = py::none());
+          py::arg("worth"), py::arg("lowest"), py::arg("rows"), py::arg("threads"), py::arg("progress") = py::none(),
+          py::arg("first") = 0);
 }
 
 } // namespace tokenroof

@@ -52,6 +52,7 @@ _LAZY = {
     "reference": "tokenroof.reference",
     "report": "tokenroof.report",
     "roofline": "tokenroof.inference.roofline",
+    "scale": "tokenroof.scale",
     "serving": "tokenroof.serving",
     "speculative": "tokenroof.inference.speculative",
     "sweep": "tokenroof.inference.sweep:sweep",
@@ -71,6 +72,7 @@ if TYPE_CHECKING:  # `as` exports a name to strict type checkers
     from tokenroof import plot as plot
     from tokenroof import reference as reference
     from tokenroof import report as report
+    from tokenroof import scale as scale
     from tokenroof import serving as serving
     from tokenroof.build import build_config as build_config
     from tokenroof.build import get_include as get_include

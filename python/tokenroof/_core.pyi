@@ -68,6 +68,7 @@ def simulate_cash(
     rows: NDArray[np.float64] | None,
     threads: int,
     progress: Callable[[int, int], Any] | None = None,
+    first: int = 0,
 ) -> None: ...
 def split_power(
     n: int,

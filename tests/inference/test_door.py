@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 import tokenroof as tr
-from tokenroof.inference import calibration, dataflow, decouple, door, speculative, sweep
+from tokenroof.inference import calibration, combinations, dataflow, decouple, door, speculative
 
 ops = tr.operators
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
@@ -42,7 +42,7 @@ def looked_up(monkeypatch):
 
     counted(door, "complete", lambda device: device.name)
     counted(door, "model_of", lambda name: name)
-    for module in (calibration, sweep):  # the door's own goes through the first
+    for module in (calibration, combinations):  # the door's own goes through the first
         counted(module, "resolve", lambda fidelity, device, plan: f"constants of {device.name}")
     return counts
 

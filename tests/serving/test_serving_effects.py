@@ -116,7 +116,7 @@ CASES = {
                        None),
 }  # fmt: skip
 # results, numbers, and what has a test of its own beside the loads
-APART = {"LONGEST_WAIT", "POWERS", "BestHits", "best_hits", "Fleet", "PooledSimulation", "Requests", "RunFit", "Simulation", "calibrate_run", "Stability", "Trial", "Tuning", "Verdict", "simulate",
+APART = {"LONGEST_WAIT", "POWERS", "BestHits", "best_hits", "Fleet", "PooledSimulation", "Requests", "RunFit", "Simulation", "calibrate_run", "Stability", "Trial", "Tuning", "Verdict", "replicate", "simulate",
          "token_gaps", "OneUser", "one_user", "Preset", "preset", "presets", "SessionLoad", "session_curve",
          "prioritised", "beside_lpx", "compare", "SystemComparison", *system.__all__}  # fmt: skip
 

@@ -36,7 +36,7 @@ from tokenroof.economics.profit_years import (
 from tokenroof.economics.race import ArmsRace, Life, race
 from tokenroof.economics.ratios import Ratios, generation_ratios
 from tokenroof.economics.revenue import Effect, GwRevenue, revenue_effects, revenue_per_gw
-from tokenroof.economics.risk import Risk, Swing, Uncertainty, risk, tornado
+from tokenroof.economics.risk import Risk, Uncertainty, risk
 from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.result import Factory, factory, presets
@@ -46,6 +46,7 @@ from tokenroof.economics.services import Service
 from tokenroof.economics.site import Site
 from tokenroof.economics.switching import Switching, best_switching
 from tokenroof.economics.tiers import Tier, gtc2026_tiers
+from tokenroof.economics.tornado import Swing, tornado
 from tokenroof.economics.unit_costs import cost_per_mtok, revenue_per_mwh
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus, sell_tokens
 from tokenroof.economics.worlds import TwoWorlds, two_worlds

@@ -1,4 +1,4 @@
-"""What a factory is worth where prices wander: percentiles, ruin, and which of its numbers matters most."""
+"""What a factory is worth where prices wander: percentiles and ruin."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core
+from tokenroof.economics.cash_chunks import BLOCK, CashWork, spread_in_memory, spread_of
 from tokenroof.economics.scenarios.cash_flow import CashFlow
 from tokenroof.economics.scenarios.result import factory
 from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.scale.datasets import stored
+from tokenroof.scale.grid import Grid
 from tokenroof.support.arguments import finite_number, flag, whole_number
 from tokenroof.support.processors import thread_count
 
@@ -23,7 +26,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Risk", "Swing", "Uncertainty", "price_paths", "risk", "tornado"]
+#: Paths of a chunk where nobody says how many.
+_CHUNK = 2**20
+
+__all__ = ["Risk", "Uncertainty", "price_paths", "risk"]
 
 
 @dataclass(frozen=True)
@@ -198,7 +204,8 @@ class Risk:
     ruin : float
         Part in which the cash so far falls below what there is to lose; NaN without a reserve [1].
     worth, lowest : ndarray
-        Of each path: present value, and the least sum of its cash so far [$].
+        Of each path: present value, and the least sum of its cash so far [$]. Of paths that were played in
+        chunks: Dask arrays that read the store, and without a store none.
     """
 
     paths: int
@@ -224,6 +231,9 @@ def risk(
     reserve: float | None = None,
     threads: int | None = None,
     progress: Callable[[int, int], Any] | None = None,
+    chunks: int | None = None,
+    client: Any = None,
+    store: str | os.PathLike[str] | None = None,
 ) -> Risk:
     """Play a factory's years many times, prices wandering about their courses.
 
@@ -239,9 +249,15 @@ def risk(
     reserve : float, optional
         What the owners can lose before they are ruined, capital included [$].
     threads : int, optional
-        All that may run by default.
+        All that may run by default; of each worker of a client, one.
     progress : callable, optional
         Called with paths done and paths in all, every 100 ms and at the end.
+    chunks : int, optional
+        Paths of a chunk, up to a whole number of 16,384: they are played chunk by chunk, and none is held
+        longer than that [1].
+    client, store : optional
+        As in `tokenroof.sweep`: who plays the chunks, and where all paths are kept, from where a run that
+        was killed goes on.
 
     Returns
     -------
@@ -274,20 +290,27 @@ def risk(
     found = factory(scenario)
     count = whole_number("paths", paths, 2, 2**31)
     start = whole_number("seed", seed, 0, 2**64 - 1)
-    workers = thread_count(threads)
+    workers = 1 if threads is None and client is not None else thread_count(threads)
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
     spare = None if reserve is None else finite_number("reserve", reserve)
     model = uncertainty.model(found.scenario.finance.tax_rate)
     packed = np.array([model[name] for name in _core.CASH_FIELDS])
     columns = _columns(found.flow, uncertainty, found.scenario.finance.discount_rate)
-    worth, lowest = np.empty(count), np.empty(count)
-    _core.simulate_cash(_core.ISA, packed, columns, start, worth, lowest, None, workers, progress)
-    p10, p50, p90 = np.percentile(worth, [10.0, 50.0, 90.0]).tolist()
+    cut = any(given is not None for given in (chunks, client, store))
+    size = -(-whole_number("chunks", _CHUNK if chunks is None else chunks, 1) // BLOCK) * BLOCK
+    work = CashWork(packed, columns, start, workers, Grid(("path",), (count,), (min(size, count),)))
+    worth = lowest = np.empty(0)
+    if cut:
+        said, kept = spread_of(work, found.equity_npv, spare, (client, store), progress)
+        if kept is not None:
+            worth, lowest = (stored(kept)[name] for name in ("worth", "lowest"))
+    else:
+        worth, lowest = work.play(0, count, progress)
+        said = spread_in_memory(worth, lowest, found.equity_npv, spare)
     return Risk(
-        count, start, float(worth.mean()), float(worth.std(ddof=1) / math.sqrt(count)), found.equity_npv,
-        p10, p50, p90, float(np.mean(worth < 0.0)),
-        math.nan if spare is None else float(np.mean(lowest < -spare)), worth, lowest,
+        count, start, said.mean, said.mean_error, found.equity_npv, said.p10, said.p50, said.p90, said.loss,
+        said.ruin, worth, lowest,
     )  # fmt: skip
 
 
@@ -320,69 +343,3 @@ def _columns(flow: CashFlow, uncertainty: Uncertainty, rate: float) -> Array:
         "discount": (1.0 + rate) ** -flow.year.astype(float),
     }
     return np.concatenate([at[name] for name in _core.CASH_COLUMNS])
-
-
-@dataclass(frozen=True)
-class Swing:
-    """What one key of a scenario does to the present value.
-
-    Attributes
-    ----------
-    name : str
-    low, high : object
-        Values of the key.
-    npv_low, npv_high : float
-        Present value of the owners' cash at each [$].
-    """
-
-    name: str
-    low: Any
-    high: Any
-    npv_low: float
-    npv_high: float
-
-    @property
-    def swing(self) -> float:
-        """How far the two lie apart [$]."""
-        return abs(self.npv_high - self.npv_low)
-
-
-def tornado(
-    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any],
-    ranges: Mapping[str, tuple[Any, Any]],
-) -> tuple[Swing, ...]:
-    """The present value at the ends of each key's range, the widest first.
-
-    Parameters
-    ----------
-    scenario : Scenario, path, name or mapping
-        As for `factory`.
-    ranges : mapping
-        Low and high value by key, as ``{"site.price_per_mwh": (30, 80)}``.
-
-    Returns
-    -------
-    tuple of Swing
-
-    Raises
-    ------
-    OSError, KeyError, ValueError, TypeError
-        As `factory`, and for a range that is no pair, by name.
-
-    Examples
-    --------
-    >>> from tokenroof.economics import mine
-    >>> ranges = {"site.price_per_mwh": (40, 60), "income.hashprice": (30, 70)}
-    >>> [swing.name for swing in tornado(mine("Antminer S21", 50.0), ranges)]
-    ['income.hashprice', 'site.price_per_mwh']
-    """
-    plan = factory(scenario).scenario
-    if not isinstance(ranges, Mapping):
-        raise TypeError(f"ranges is {ranges!r}; allowed: a mapping of keys to pairs")
-    found = []
-    for name, ends in ranges.items():
-        if not isinstance(ends, (tuple, list)) or len(ends) != 2:
-            raise TypeError(f"ranges[{name!r}] is {ends!r}; allowed: a pair of values")
-        low, high = (factory(plan.with_values({name: end})).equity_npv for end in ends)
-        found.append(Swing(name, ends[0], ends[1], low, high))
-    return tuple(sorted(found, key=lambda swing: -swing.swing))

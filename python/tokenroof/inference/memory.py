@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["cache_room", "engine_memory", "fits", "needed"]
+__all__ = ["cache_room", "engine_memory", "fits", "needed", "room_for"]
 
 _NAMES = ("memory_share", "memory_weights", "memory_reserved", "memory_windows")
 _SHARE, _WEIGHTS, _RESERVED, _WINDOWS = (
@@ -87,5 +87,12 @@ def fits(
     beside : array_like
         Bytes that the fullest device holds beside them, such as a draft model's [B].
     """
+    return room_for(records, needed(records, batch, context), beside)
+
+
+def room_for(
+    records: Sequence[NDArray[np.float64]], wanted: NDArray[np.float64], beside: Any = 0.0
+) -> NDArray[np.bool_]:
+    """The same of what is `needed`."""
     weights = kernels.memory_required(records[2], records[3], 0.0, 0.0)
-    return np.asarray(needed(records, batch, context) - weights + beside <= cache_room(records))
+    return np.asarray(wanted - weights + beside <= cache_room(records))

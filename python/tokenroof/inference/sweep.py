@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from tokenroof import _core, kernels
-from tokenroof.inference import memory
-from tokenroof.inference.calibration import resolve
-from tokenroof.inference.door import as_device, as_model, as_plan, check_plan
+from tokenroof.inference.combinations import Combinations, combinations
+from tokenroof.inference.door import as_device, as_model, as_plan
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
-from tokenroof.support.arguments import amounts
-from tokenroof.support.formats import si
+from tokenroof.scale.datasets import blocks, computed, dataset, stored
+from tokenroof.scale.grid import chunked
+from tokenroof.scale.reductions.best import Best
+from tokenroof.scale.reductions.frontier import Frontier
+from tokenroof.scale.reductions.quantiles import Quantiles
+from tokenroof.scale.run import keep, reduced
+from tokenroof.scale.work import Variable
+from tokenroof.support.arguments import amounts, check_options
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import os
+    from collections.abc import Callable, Mapping, Sequence
 
     import xarray as xr
+    from distributed import Client
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.calibration import Calibration
+    from tokenroof.scale.reductions.tables import Reduction
 
-_UNITS = {
-    "time_s": ("s", "time of one decode step"),
-    "tokens_per_s": ("token/s", "new tokens of the replica per second"),
-    "tokens_per_s_per_device": ("token/s", "the same per device"),
-    "interactivity": ("token/s", "tokens per second of one user"),
-    "memory_bytes": ("B", "memory that the fullest device needs"),
-    "fits": ("1", "whether the engine gives them that much of the device's memory"),
-    "reason": ("1", "why there is no number: empty where there is one"),
-}
+    Chunks = int | str | Mapping[str, int | None] | Sequence[int | None]
+
+__all__ = ["sweep"]
+
+_REASON = Variable(
+    "O", {"units": "1", "long_name": "why there is no number: empty where there is one"}
+)
 _INVALID = ("nan", "raise")
+#: What a reduction that is named means here.
+REDUCTIONS: dict[str, Reduction] = {
+    "best_plan": Best("tokens_per_s_per_device", over=("plan", "batch")),
+    "frontier": Frontier("interactivity", "tokens_per_s_per_device", over=("plan", "batch")),
+    "quantiles": Quantiles(
+        ("tokens_per_s_per_device", "interactivity"), over=("plan", "batch", "context")
+    ),
+}
+
+
+class SweepOptions(TypedDict, total=False):
+    """What `sweep` takes beside its named arguments; documented there."""
+
+    reduce: str | Reduction | None
+    progress: Callable[[int, int], Any] | None
 
 
 def sweep(
@@ -47,8 +68,18 @@ def sweep(
     fidelity: str | Calibration = "calibrated",
     fields: bool = False,
     invalid: str = "nan",
+    *,
+    chunks: Chunks | None = None,
+    client: Client | str | int | None = None,
+    store: str | os.PathLike[str] | None = None,
+    **options: Unpack[SweepOptions],
 ) -> xr.Dataset:
-    """Decode steps over the whole product of what is given, in one call of the kernel.
+    """Decode steps over the whole product of what is given.
+
+    In memory; or, with any of `chunks`, `client`, `store` and `reduce`, chunk by chunk: computed when they
+    are asked for, or on the workers of a Dask cluster and written by them as they come. Memory does not grow
+    with the grid, and a run that was killed goes on from the chunks that are whole when it is called again
+    (docs/scale.md).
 
     Parameters
     ----------
@@ -67,21 +98,41 @@ def sweep(
         What becomes of combinations that cannot be: a plan that does not divide the model or that the
         device cannot run, a model whose shapes are unpublished, weights and caches that do not fit.
         "nan": times and rates are NaN, and ``reason`` says why; "raise": the first is an error.
+    chunks : int, mapping or tuple, optional
+        Points of a chunk, which keeps the last dimensions whole, 2^20 by default; or points along
+        dimensions, by name or in order [1].
+    client : int, str or distributed.Client, optional
+        So many worker processes of this machine, the address of a Dask scheduler, or a client of one; this
+        process by default. Without `store` and `reduce` nothing is computed yet, and Dask decides.
+    store : path, optional
+        A folder that all workers see: ``.zarr`` for an array a variable, ``.parquet`` for a file a chunk
+        with a row a point.
+    reduce : {"best_plan", "frontier", "quantiles"} or a reduction of `tokenroof.scale`, optional
+        What is wanted in place of all points, worked out where the chunks are: the plan and batch of most
+        tokens per device, or the frontier over plans and batches, both for each device, model and context;
+        quantiles for each device and model. A `store` of Parquet keeps what each chunk gave.
+    progress : callable, optional
+        Called with points done and points in all, every 100 ms and at the end, while chunks are computed.
 
     Returns
     -------
     xarray.Dataset
         Over ``device, model, plan, batch, context``, with units in ``attrs``. ``reason`` is text: empty
         where there are numbers. Where it is not, times and rates are NaN and ``fits`` is false;
-        ``memory_bytes`` stays wherever the plan divides the model.
+        ``memory_bytes`` stays wherever the plan divides the model. In chunks, of Dask arrays that compute or
+        read when they are asked to; of a reduction, what it hands out.
 
     Raises
     ------
     KeyError, ValueError, TypeError
         For an unknown name, a load out of range; with ``invalid="raise"`` for a combination that cannot
-        be.
+        be; for a store that holds something else.
+    OSError
+        For a store that cannot be written; what is kept stays.
+    KeyboardInterrupt
+        Within 50 ms of Ctrl-C; what is kept stays.
     ImportError
-        Without xarray: the extra ``analysis``.
+        Without xarray: the extra ``analysis``; without Dask, Zarr or PyArrow: ``cluster``.
 
     Examples
     --------
@@ -91,7 +142,8 @@ def sweep(
     >>> sweep("T4", "Llama-3.1-70B", batch=1).reason.item()
     'weights need 141 GB per device; allowed: what vllm uses of the 16.0 GB of T4'
     """
-    xarray = require("xarray", extra="analysis")
+    check_options("sweep", options, SweepOptions)
+    require("xarray", extra="analysis")
     if invalid not in _INVALID:
         raise ValueError(f"invalid is {invalid!r}; allowed: {', '.join(map(repr, _INVALID))}")
     ds = [as_device(d) for d in listed("devices", devices, Device)]
@@ -101,28 +153,48 @@ def sweep(
         if not values:
             raise ValueError(f"{name} is empty; allowed: at least one")
     b, x = _axis("batch", batch), _axis("context", context)
-    coords = {
-        "device": [d.name for d in ds],
-        "model": [m.name if isinstance(m, Model) else m[0] for m in ms],
-        "plan": [p.label() for p in ps],
-        "batch": ("batch", b, {"units": "1", "long_name": "sequences in flight"}),
-        "context": ("context", x, {"units": "token", "long_name": "cached tokens"}),
-    }
-    count = np.array([p.devices for p in ps], dtype=float)[:, None, None]
-    refused = _refused(ds, ms, ps)
-    records = _records(ds, ms, ps, fidelity)
-    data = _steps(records, b[:, None], x[None, :], count, refused == "", fields)
-    data["reason"] = _reasons(ds, ps, refused, records, data)
-    if invalid == "raise":
-        _raise_first(coords, data["reason"])
-    name = fidelity if isinstance(fidelity, str) else fidelity.name
-    out: xr.Dataset = xarray.Dataset(
-        {field: (tuple(coords), values) for field, values in data.items()},
-        coords=coords,
-        attrs={"fidelity": name},
-    )
-    _label(out, fields)
-    return out
+    work = combinations((ds, ms, ps), (b, x), fidelity, fields, invalid == "raise")
+    reduction, progress = _reduction(options.get("reduce")), options.get("progress")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+    if all(given is None for given in (chunks, client, store, reduction)):
+        return _whole(work)
+    work = replace(work, grid=chunked(work.grid.dims, work.grid.shape, chunks))
+    if reduction is not None:
+        table = reduced(work, reduction, store=store, client=client, progress=progress)
+        return reduction.finish(work, table)
+    if store is None:
+        return _labelled(work, computed(work))
+    return _labelled(work, stored(keep(work, store=store, client=client, progress=progress)))
+
+
+def _reduction(given: object) -> Reduction | None:
+    """The reduction that a name stands for, or one of the caller's own."""
+    if given is None or (hasattr(given, "merge") and hasattr(given, "finish")):
+        return given  # type: ignore[return-value]
+    if isinstance(given, str) and given in REDUCTIONS:
+        return REDUCTIONS[given]
+    names = ", ".join(map(repr, REDUCTIONS))
+    raise ValueError(f"reduce is {given!r}; allowed: {names}, or one of tokenroof.scale")
+
+
+def _whole(work: Combinations) -> xr.Dataset:
+    """All of it in memory."""
+    block = tuple(slice(0, n) for n in work.grid.shape)
+    refused = work.refused(block)
+    data = work.numbers(block, refused)
+    data["reason"] = work.texts(block, data.pop("state"), refused)
+    if work.must:
+        work.raise_first(block, data["reason"])
+    return dataset(work, data, {"reason": _REASON})
+
+
+def _labelled(work: Combinations, arrays: dict[str, Any]) -> xr.Dataset:
+    """All of it in chunks that are not there yet."""
+    state = arrays.pop("state")
+    name = f"reason-{state.name}"
+    arrays["reason"] = blocks(work.grid, np.dtype(object), name, work.texts, state)
+    return dataset(work, arrays, {"reason": _REASON})
 
 
 def _as_model(value: object) -> Model | tuple[str, str]:
@@ -135,132 +207,8 @@ def _as_model(value: object) -> Model | tuple[str, str]:
         raise
 
 
-def _refused(
-    devices: list[Device], models: list[Model | tuple[str, str]], plans: list[Plan]
-) -> NDArray[np.object_]:
-    """Why a device, a model and a plan do not go together; empty where they do."""
-    out = np.full((len(devices), len(models), len(plans)), "", dtype=object)
-    for i, device in enumerate(devices):
-        for j, model in enumerate(models):
-            for k, plan in enumerate(plans):
-                if isinstance(model, tuple):
-                    out[i, j, k] = model[1]
-                    continue
-                try:
-                    check_plan(device, model, plan)
-                except ValueError as error:
-                    out[i, j, k] = str(error)
-    return out
-
-
-def _reasons(
-    devices: list[Device],
-    plans: list[Plan],
-    refused: NDArray[np.object_],
-    records: tuple[NDArray[np.float64], ...],
-    data: dict[str, NDArray[Any]],
-) -> NDArray[np.object_]:
-    """Why a combination has no numbers; empty where it has."""
-    out = np.empty(data["time_s"].shape, dtype=object)
-    out[...] = refused[:, :, :, None, None]
-    valid = (refused == "")[:, :, :, None, None]
-    full = valid & ~data["fits"]
-    nothing = np.zeros((1, 1))
-    with np.errstate(all="ignore"):
-        weights = kernels.memory_required(records[2], records[3], nothing, nothing)
-        loads = memory.fits(records, nothing, nothing)  # whether at least the weights fit
-    weights = np.broadcast_to(weights, loads.shape)
-    for i, j, k in np.argwhere(full.any(axis=(3, 4))):
-        size = si(weights[i, j, k].item(), "B")
-        what = (
-            f"weights ({size}) and caches need more"
-            if loads[i, j, k].item()
-            else f"weights need {size}"
-        )
-        room = f"what {plans[k].engine} uses of the {si(devices[i].memory_bytes, 'B')} of {devices[i].name}"
-        out[i, j, k][full[i, j, k]] = f"{what} per device; allowed: {room}"
-    lost = valid & ~full & ~np.isfinite(data["time_s"])
-    out[lost] = (
-        "the step takes no finite time; allowed: devices whose bandwidths and peaks are known"
-    )
-    return out
-
-
-def _raise_first(coords: dict[str, Any], reasons: NDArray[np.object_]) -> None:
-    where = np.argwhere(reasons != "")
-    if len(where):
-        first = tuple(where[0])
-        device, model, plan = (coords[n][i] for n, i in zip(coords, first[:3], strict=False))
-        raise ValueError(f"{model} on {device} with the plan {plan}: {reasons[first]}")
-
-
 def _axis(name: str, values: ArrayLike) -> NDArray[np.float64]:
     array = np.atleast_1d(amounts(name, values))
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one")
     return array
-
-
-def _records(
-    devices: list[Device],
-    models: list[Model | tuple[str, str]],
-    plans: list[Plan],
-    fidelity: str | Calibration,
-) -> tuple[NDArray[np.float64], ...]:
-    """Device, calibration, model and plan, which broadcast over devices, models, plans, batches, contexts."""
-    device = np.stack([d.pack() for d in devices])[:, None, None, None, None]
-    unknown = np.full(len(_core.MODEL_FIELDS), np.nan)
-    packed = [m.pack() if isinstance(m, Model) else unknown for m in models]
-    model = np.stack(packed)[:, None, None, None]
-    plan = np.stack([np.stack([p.on(d).pack() for p in plans]) for d in devices])
-    # the calibration depends on the device, and on the plan for its engine
-    calibration = np.stack(
-        [np.stack([resolve(fidelity, d, p).packed for p in plans]) for d in devices]
-    )
-    by_both = np.s_[:, None, :, None, None, :]
-    return device, calibration[by_both], model, plan[by_both]
-
-
-def _steps(
-    records: tuple[NDArray[np.float64], ...],
-    batch: NDArray[np.float64],
-    context: NDArray[np.float64],
-    count: NDArray[np.float64],
-    valid: NDArray[np.bool_],
-    fields: bool,
-) -> dict[str, NDArray[Any]]:
-    """Arrays by name, with NaN where a combination is not `valid`, or does not fit."""
-    data: dict[str, NDArray[Any]] = {}
-    valid = valid[:, :, :, None, None]
-    d, c, m, p = records
-    # combinations that cannot be are computed with the others, and masked
-    with np.errstate(all="ignore"):
-        needed = memory.needed(records, batch, context)
-        needed = np.where(valid, needed, np.nan)
-        fits = valid & memory.fits(records, batch, context)
-        if fields:
-            steps = kernels.decode_step(d, c, m, p, batch, context)
-            steps = np.where(fits[..., None], steps, np.nan)
-            data |= {name: steps[..., i] for i, name in enumerate(_core.STEP_FIELDS)}
-            time = data.pop("time")
-        else:
-            time = np.where(fits, kernels.decode_time(d, c, m, p, batch, context), np.nan)
-        time = np.where(np.isfinite(time), time, np.nan)
-        rate = batch / time
-        data |= {
-            "time_s": time,
-            "tokens_per_s": rate,
-            "tokens_per_s_per_device": rate / count,
-            "interactivity": 1.0 / time,
-        }
-    return data | {"memory_bytes": np.broadcast_to(needed, time.shape).copy(), "fits": fits}
-
-
-def _label(out: xr.Dataset, fields: bool) -> None:
-    """Units of every variable."""
-    for name, (units, long_name) in _UNITS.items():
-        out[name].attrs.update(units=units, long_name=long_name)
-    for name in _core.STEP_FIELDS if fields else ():
-        if name in out and name not in _UNITS:
-            unit = {"flops": "FLOP", "bytes": "B", "communication_bytes": "B", "watts": "W"}
-            out[name].attrs["units"] = unit.get(name, "s")

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tokenroof.economics.ladder import Ladder
     from tokenroof.economics.race import ArmsRace
-    from tokenroof.economics.risk import Swing
     from tokenroof.economics.scenarios.result import Factory
+    from tokenroof.economics.tornado import Swing
 
 __all__ = ["arms_race", "cash_flow", "ladder", "tornado"]
 

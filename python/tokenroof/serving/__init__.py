@@ -18,6 +18,7 @@ from tokenroof.serving.loads import LONGEST_WAIT, POWERS
 from tokenroof.serving.outcome import Verdict, series, spread, summary, verdict
 from tokenroof.serving.plans import default_plans, native_types, released_types
 from tokenroof.serving.recorded import RunFit, calibrate_run
+from tokenroof.serving.replications import replicate
 from tokenroof.serving.requests import (
     Lengths,
     Requests,
@@ -60,12 +61,13 @@ __all__ = [
     "LONGEST_WAIT", "POWERS", "SLO", "Autoscale", "BestHits", "Fleet", "Lengths", "OneUser", "Pool",
     "PooledSimulation", "Preset",
     "Requests", "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability",
-    "StepTime", "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx",
-    "best_hits", "calibrate_run", "capacity", "compare", "curve", "daily", "default_plans",
-    "disaggregate", "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types",
-    "one_user", "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types",
-    "series", "session_curve", "sessions", "simulate", "spares", "split_experts", "spread", "stability",
-    "summary", "token_gaps", "trace", "tune", "users", "verdict",
+    "StepTime", "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests",
+    "beside_lpx", "best_hits", "calibrate_run", "capacity", "compare", "curve", "daily",
+    "default_plans", "disaggregate", "draft_apart", "fleet", "frontier", "gamma", "modulated",
+    "native_types", "one_user", "plan_that_fits", "poisson", "preset", "presets", "prioritised",
+    "released_types", "replicate", "series", "session_curve", "sessions", "simulate", "spares",
+    "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
+    "verdict",
 ]  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, r
 from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
-from tokenroof.serving.pareto import pareto
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
 from tokenroof.serving.search.chips import with_chips
@@ -19,6 +18,7 @@ from tokenroof.serving.search.constraints import asked
 from tokenroof.serving.search.table import Question, frontier_of_systems
 from tokenroof.support.arguments import check_options, flag
 from tokenroof.support.lazy import require
+from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,9 +9,9 @@ import numpy as np
 from tokenroof.inference.dataflow import check_kind
 from tokenroof.inference.door import as_device
 from tokenroof.serving.beside import beside_lpx
-from tokenroof.serving.pareto import pareto
 from tokenroof.serving.plans import default_plans
 from tokenroof.support.lazy import require
+from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
     import xarray as xr

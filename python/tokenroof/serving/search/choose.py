@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.serving.pareto import pareto
 from tokenroof.serving.system.terms import solved
+from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.records import dtypes
-from tokenroof.serving.pareto import pareto
 from tokenroof.serving.system.parts import as_speculation
 from tokenroof.support.arguments import number, whole_number
+from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,13 +11,13 @@ from tokenroof.inference.device_power import device_power
 from tokenroof.inference.door import resolved
 from tokenroof.inference.estimates import Range, parameter
 from tokenroof.serving.closed_loop import UNITS
-from tokenroof.serving.pareto import pareto
 from tokenroof.serving.search.axes import draft_lengths, prefills, system_plans
 from tokenroof.serving.search.choose import Found, combined, upper_bound, worth_trying
 from tokenroof.serving.search.constraints import Asked, binding, kept, nearest_miss
 from tokenroof.serving.search.states import States, states
 from tokenroof.serving.system.closed import SYSTEM_UNITS, quantities
 from tokenroof.support.lazy import require
+from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

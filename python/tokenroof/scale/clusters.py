@@ -1,0 +1,110 @@
+"""Who computes chunks: this process, worker processes of this machine, or a Dask cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tokenroof.support.arguments import is_integer, shown, whole_number
+from tokenroof.support.lazy import require
+
+__all__ = ["client_of", "each"]
+
+EXTRA = "cluster"
+#: Chunks that a thread of a worker has before it, so that it never waits for the next.
+_AHEAD = 2
+
+
+@contextmanager
+def client_of(client: Any) -> Iterator[Any]:
+    """A Dask client, or None for this process.
+
+    Parameters
+    ----------
+    client : None, int, str or distributed.Client
+        This process; so many worker processes of this machine, for as long as it takes; the address of a
+        scheduler; one of your own.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For anything else.
+    ImportError
+        Without Dask: the extra ``cluster``.
+    """
+    if client is None:
+        yield None
+        return
+    if is_integer(client):
+        many = whole_number("client", client, 1, 4096)
+        distributed = require("distributed", extra=EXTRA)
+        cluster = distributed.LocalCluster(
+            n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50
+        )
+        found = distributed.Client(cluster, set_as_default=False)
+        try:
+            yield found
+        except BaseException:  # who was interrupted does not wait for processes to end
+            for one in (found, cluster):
+                one.loop.add_callback(one._close)
+            raise
+        found.close()
+        cluster.close()
+        return
+    if isinstance(client, str):
+        with require("distributed", extra=EXTRA).Client(client, set_as_default=False) as found:
+            yield found
+        return
+    if callable(getattr(client, "submit", None)) and callable(getattr(client, "cancel", None)):
+        yield client
+        return
+    allowed = "None, a number of processes, the address of a scheduler, or a distributed.Client"
+    raise TypeError(f"client is {shown(client)}; allowed: {allowed}")
+
+
+def each(
+    client: Any, task: Callable[[int], Any], chunks: Iterable[int]
+) -> Generator[Any, None, None]:
+    """What a task gives of each chunk, as they come; in order without a client.
+
+    Few chunks are handed out at a time, so that neither the scheduler nor this process grows with their
+    number. A chunk whose worker dies goes to another.
+    """
+    if client is None:
+        yield from map(task, chunks)
+        return
+    distributed = require("distributed", extra=EXTRA)
+    todo = iter(chunks)
+    held = client.submit(_itself, task, pure=False)  # computed again where its worker is lost
+    threads = sum(client.nthreads().values())
+    waiting = distributed.as_completed(loop=client.loop, with_results=True)
+    going = set()
+
+    def hand_out() -> None:
+        for k in todo:
+            future = client.submit(_run, held, k, pure=False)
+            going.add(future)
+            waiting.add(future)
+            return
+
+    try:
+        for _ in range(_AHEAD * max(1, threads)):
+            hand_out()
+        while going:
+            future, found = next(waiting)
+            going.discard(future)
+            future.release()
+            hand_out()
+            yield found
+    finally:
+        if going:
+            client.cancel(list(going))
+
+
+def _itself(task: Callable[[int], Any]) -> Callable[[int], Any]:
+    return task
+
+
+def _run(task: Callable[[int], Any], k: int) -> Any:
+    return task(k)
