@@ -297,3 +297,31 @@ def test_layers_of_jamba(experts, moe):
         moe,
         8 - moe,
     )
+
+
+def test_shared_experts_of_mistral():
+    found = tr.Model.from_config({
+        "model_type": "mistral4", "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
+        "num_key_value_heads": 4, "intermediate_size": 512, "vocab_size": 1000, "qk_nope_head_dim": 64,
+        "qk_rope_head_dim": 32, "kv_lora_rank": 128, "v_head_dim": 64, "first_k_dense_replace": 1, "n_routed_experts": 8,
+        "num_experts_per_tok": 2, "n_shared_experts": 3, "moe_intermediate_size": 64,
+    })  # fmt: skip
+    assert (found.shared_ffn, found.moe_ffn, found.moe_layers, found.dense_layers) == (
+        192,
+        64,
+        3,
+        1,
+    )
+
+
+@pytest.mark.parametrize("end,moe", [(-1, 3), (3, 3), (2, 2), (1, 1), (0, 0)])
+def test_the_last_layer_of_ernies_experts(end, moe):
+    """-1 is the model's last; layer 0 is dense."""
+    found = tr.Model.from_config({
+        "model_type": "ernie4_5_moe", "hidden_size": 256, "num_hidden_layers": 4, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 512, "vocab_size": 1000, "head_dim": 64, "moe_intermediate_size": 64,
+        "moe_num_experts": 8, "moe_k": 2, "moe_num_shared_experts": 2, "moe_layer_start_index": 1,
+        "moe_layer_end_index": end, "moe_layer_interval": 1,
+    }, ignore=["moe_num_experts", "moe_k"] if not moe else [])  # fmt: skip
+    assert (found.moe_layers, found.dense_layers) == (moe, 4 - moe)
+    assert found.shared_ffn == (128 if moe else 0)
