@@ -325,3 +325,11 @@ def test_the_last_layer_of_ernies_experts(end, moe):
     }, ignore=["moe_num_experts", "moe_k"] if not moe else [])  # fmt: skip
     assert (found.moe_layers, found.dense_layers) == (moe, 4 - moe)
     assert found.shared_ffn == (128 if moe else 0)
+
+
+@pytest.mark.parametrize(
+    "norm,weights", [({}, 128), ({"use_qk_norm": True}, 128), ({"use_qk_norm": False}, 0)]
+)
+def test_norms_of_hunyuans_heads(norm, weights):
+    found = tr.Model.from_config({**LLAMA, "model_type": "hunyuan_v1_dense", **norm})
+    assert found.qk_norm == weights
