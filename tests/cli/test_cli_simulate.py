@@ -102,3 +102,22 @@ def test_the_example_runs(capsys):
     assert main(COMMANDS["simulate"][1].split()[1:]) == 0
     assert "seeds" in capsys.readouterr().out
     assert not list(Path().glob("*.html"))
+
+
+def test_pools_and_replicas_that_come_and_go(capsys):
+    found = document(
+        capsys, "--rate", "5", "--requests", "60", "--pools", "2:1", "--link-sharing", "fifo"
+    )
+    assert found["transfer_s"]["mean"] > 0.0 and found["link_load"] < 0.1
+    assert found["device"].startswith("prefill 2x H200-SXM")
+    assert found["prefill_watts"] + found["decode_watts"] == pytest.approx(found["watts"])
+    scaled = document(capsys, "--rate", "5", "--requests", "60", "--autoscale", "1:2:30")
+    assert scaled["requests"] == 60
+    for wrong, said in (
+        (["--pools", "2"], "--pools is '2'; allowed: P:D, in numbers"),
+        (["--pools", "1:1", "--replicas", "2"], "--replicas is 2 with --pools; allowed: one of them"),
+        (["--link-bandwidth", "1e9"], "--link-bandwidth is given; allowed with --pools"),
+        (["--autoscale", "1:x:2"], "--autoscale is '1:x:2'; allowed: LEAST:MOST:SECONDS"),
+    ):  # fmt: skip
+        assert main([*WHERE, "--rate", "5", *wrong]) == 2
+        assert said in capsys.readouterr().err

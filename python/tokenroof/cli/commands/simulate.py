@@ -58,6 +58,19 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("--timeout", type=float, help="seconds until a client gives up")
     command.add_argument("--queue-timeout", type=float, help="the same, until it is scheduled")
     command.add_argument("--replicas", type=int, default=1, help="engines behind a router")
+    pools = command.add_argument_group("pools")
+    pools.add_argument(
+        "--pools",
+        metavar="P:D",
+        help="so many replicas for prompts and for answers, in place of --replicas",
+    )
+    pools.add_argument("--decode-device", help="of the answers; the same device by default")
+    pools.add_argument("--link-bandwidth", type=float, help="bytes/s one way, a device")
+    pools.add_argument("--link-sharing", choices=("fair", "fifo"), help="of transfers in flight")
+    pools.add_argument(
+        "--autoscale", metavar="LEAST:MOST:SECONDS",
+        help="replicas, of each pool, by what waits there, and seconds until one serves",
+    )  # fmt: skip
     command.add_argument("--slo-ttft", type=float, help="seconds, for goodput")
     command.add_argument("--slo-tpot", type=float, help="seconds, for goodput")
     command.add_argument("--csv", type=Path, help="write a row a request to this file")
@@ -128,6 +141,45 @@ def _scheduler(arguments: Namespace, engine: str) -> Scheduler | None:
     return Scheduler.preset(arguments.scheduler or NEWEST[engine], **knobs)
 
 
+def _numbers(option: str, text: str, form: str, *kinds: type) -> list[Any]:
+    """The numbers of an option whose parts stand between colons."""
+    parts = text.split(":")
+    try:
+        return [kind(part) for kind, part in zip(kinds, parts, strict=True)]
+    except ValueError:
+        raise ValueError(f"{option} is {text!r}; allowed: {form}, in numbers") from None
+
+
+def _fleet(
+    arguments: Namespace, device: Any, model: Any, plan: Any
+) -> tuple[Any, Any, dict[str, Any]]:
+    """What takes the places of device and plan, and the options that go with it."""
+    from tokenroof import serving
+
+    options: dict[str, Any] = {}
+    if arguments.autoscale is not None:
+        form = "LEAST:MOST:SECONDS"
+        options["autoscale"] = serving.Autoscale(
+            *_numbers("--autoscale", arguments.autoscale, form, int, int, float)
+        )
+    of_pools = ("decode_device", "link_bandwidth", "link_sharing")
+    if arguments.pools is None:
+        for name in of_pools:
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"--{name.replace('_', '-')} is given; allowed with --pools")
+        return device, plan, {**options, "replicas": arguments.replicas}
+    if arguments.replicas != 1:
+        raise ValueError(f"--replicas is {arguments.replicas} with --pools; allowed: one of them")
+    prompts, answers = _numbers("--pools", arguments.pools, "P:D", int, int)
+    system = serving.disaggregate(
+        (device, plan, prompts), (arguments.decode_device or device, plan, answers),
+        link_bandwidth=arguments.link_bandwidth, model=model,
+    )  # fmt: skip
+    if arguments.link_sharing is not None:
+        options["link_sharing"] = arguments.link_sharing
+    return system, None, options
+
+
 def run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
@@ -144,8 +196,9 @@ def run(arguments: Namespace) -> int:
             serving.prioritised(one, shares, arguments.seed + i) for i, one in enumerate(loads)
         ]
     scheduler = _scheduler(arguments, plan.engine)
+    where, layout, options = _fleet(arguments, device, model, plan)
     runs: list[Simulation] = serving.simulate(
-        device, model, plan, loads, scheduler, replicas=arguments.replicas,
+        where, model, layout, loads, scheduler, **options,
         timeout_s=arguments.timeout, queue_timeout_s=arguments.queue_timeout,
         fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
     )  # type: ignore[assignment]  # fmt: skip
@@ -162,6 +215,8 @@ def run(arguments: Namespace) -> int:
         title = f"{model.name} on {device.name}, {plan.label()}: {first.verdict}"
         plot.timeline(first.series(), title).write_html(arguments.plot)
     about = {"device": device.name, "model": model.name, "plan": plan.label()}
+    if layout is None:
+        about |= {"device": where.label(), "plan": "pools"}
     if arguments.json:
         emit({
             **about, "scheduler": first.scheduler.name, "verdict": first.verdict.state,
@@ -201,6 +256,14 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
             f"{short(found['joules_per_request'])} J a request, "
             f"{short(found['joules_per_output_token'])} J an output token; {si(found['watts'], 'W')}"
         )
+    if "transfer_s" in found:
+        say(
+            f"transfer {si(found['transfer_s']['mean'], 's')} in the mean, "
+            f"{si(found['transfer_s']['p99'], 's')} at p99; the link works {100 * found['link_load']:.3g} % "
+            "of the time"
+        )
+    if "prefill_watts" in found:
+        say(f"prefill {si(found['prefill_watts'], 'W')}, decode {si(found['decode_watts'], 'W')}")
     if found["shed"] or found["timed_out"]:
         say(f"{found['shed']:g} requests shed, {found['timed_out']:g} timed out")
     if "goodput" in found:

@@ -47,7 +47,9 @@ def terms_of(
     """Terms of a system whose decoding replicas hold so many sequences each."""
     spec = system.speculation
     one = on.get("both") or on["decode"]
-    round_ = rounds(one, batch, load.context, [spec], fidelity).first()
+    # a step that a sequence sees has one at least, however seldom there is any
+    seen = np.maximum(batch, 1.0) if system.disaggregated else batch
+    round_ = rounds(one, seen, load.context, [spec], fidelity).first()
     if system.both is not None:
         terms = shared_terms(one, load, batch, round_, most=system.both.sequences)
         return terms | {"replicas": float(system.both.count)}
