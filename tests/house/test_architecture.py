@@ -163,6 +163,7 @@ def looked_up(monkeypatch):
     monkeypatch.setattr(door, "complete", counted("complete", estimates.complete))
     monkeypatch.setattr(calibration, "find", counted("search", constants.find))
     calibration._of_types.cache_clear()
+    calibration._of_step_kind.cache_clear()
     return counts
 
 

@@ -135,3 +135,16 @@ def test_every_parameter_has_its_bytes(path):
     found = m.weight_bytes()
     assert min(found.values()) >= 0.0
     assert sum(found.values()) - found.get("mtp", 0.0) == 2 * m.parameters
+
+
+def test_a_caller_who_changes_what_was_found_changes_nothing():
+    """The types of a model are found once; each caller has a copy."""
+    from tokenroof.records.weights import plan_types
+
+    for name in ("DeepSeek-R1", "gpt-oss-120b"):
+        model = tr.model(name)
+        first, want = plan_types(model), plan_types(model.replace(notes="found by itself"))
+        assert first == want and model.quantisation
+        first["weights"] = "changed"
+        first.setdefault("wide", {})["mlp"] = 2.0
+        assert plan_types(model) == want

@@ -27,7 +27,18 @@ if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
 
-__all__ = ["CASES", "Delivery", "DeliveryOptions", "Offer", "deliver", "named_devices"]
+__all__ = [
+    "CASES",
+    "Delivery",
+    "DeliveryOptions",
+    "Fronts",
+    "Offer",
+    "deliver",
+    "delivered",
+    "named_devices",
+]
+
+Fronts = dict[tuple[str, str, float], "xr.Dataset"]
 
 #: Ends and middle of what nobody states.
 CASES = ("easy", "middle", "hard")
@@ -243,6 +254,16 @@ def deliver(
     (True, 'live (5e+04 token/s with 2048 ')
     """
     check_options("deliver", options, DeliveryOptions)
+    return delivered({}, devices, tiers, options)
+
+
+def delivered(
+    fronts: Fronts,
+    devices: Sequence[str | Device] | Mapping[str, Any],
+    tiers: Sequence[Tier],
+    options: DeliveryOptions,
+) -> Delivery:
+    """As `deliver`, with frontiers of these options that are known already; others are put beside them."""
     asked = check_tiers(tiers)
     for tier in asked:
         if tier.served is None:
@@ -250,7 +271,6 @@ def deliver(
     for tier in asked:
         if sum(other.name == tier.name for other in asked) > 1:
             raise ValueError(f"tiers has {tier.name} more than once; allowed: each name once")
-    fronts: dict[tuple[str, str, float], xr.Dataset] = {}
     given = {"ttft_max": LONGEST_WAIT, **options}
     offers = []
     for label, device in named_devices(devices).items():

@@ -140,8 +140,8 @@ class ArmsRace:
         slope = float(away @ bits / (away @ away))
         rest = bits - bits.mean() - slope * away
         error = math.sqrt(float(rest @ rest) / (t.size - 2) / float(away @ away))
-        stats = require("scipy.stats", extra="analysis")
-        width = error * float(stats.t.ppf(0.5 + 0.5 * inside, t.size - 2))
+        special = require("scipy.special", extra="analysis")
+        width = error * float(special.stdtrit(t.size - 2, 0.5 + 0.5 * inside))
         ends = [1.0 / -x if x < 0.0 else math.inf for x in (slope, slope - width, slope + width)]
         return ends[0], ends[1], ends[2]
 

@@ -10,7 +10,14 @@ import numpy as np
 
 from tokenroof.catalogue.markets import revenue_claims
 from tokenroof.economics.allocation import allocate
-from tokenroof.economics.delivery import CASES, Delivery, DeliveryOptions, deliver
+from tokenroof.economics.delivery import (
+    CASES,
+    Delivery,
+    DeliveryOptions,
+    Fronts,
+    deliver,
+    delivered,
+)
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier, check_tiers, gtc2026_tiers
 from tokenroof.support.arguments import check_options, finite_number
@@ -20,7 +27,15 @@ if TYPE_CHECKING:
 
     from tokenroof.records.device import Device
 
-__all__ = ["Effect", "GwRevenue", "revenue_effects", "revenue_per_gw"]
+__all__ = [
+    "Effect",
+    "GwRevenue",
+    "at_fastest",
+    "effects_of",
+    "of_delivery",
+    "revenue_effects",
+    "revenue_per_gw",
+]
 
 #: Within which factor of the printed figure a figure counts as near it.
 NEAR = 1.5
@@ -103,10 +118,15 @@ def revenue_per_gw(
     check_options("revenue_per_gw", options, DeliveryOptions)
     asked = gtc2026_tiers() if tiers is None else check_tiers(tiers)
     ratio = finite_number("input_price", input_price)
-    named = _named(generations)
-    made = deliver(named, asked, **options)
-    return tuple(_one(made, name, asked, ratio, float(options.get("output_tokens", 1024.0)))
-                 for name in made.devices)  # fmt: skip
+    made = deliver(_named(generations), asked, **options)
+    return of_delivery(made, asked, ratio, float(options.get("output_tokens", 1024.0)))
+
+
+def of_delivery(
+    made: Delivery, tiers: Sequence[Tier], ratio: float = 0.0, answer: float = 1024.0
+) -> tuple[GwRevenue, ...]:
+    """What `revenue_per_gw` returns of what was delivered: prompts billed at `ratio` of an answer's price."""
+    return tuple(_one(made, name, tiers, ratio, answer) for name in made.devices)
 
 
 def _named(generations: Any) -> Any:
@@ -164,9 +184,10 @@ class Effect:
     of_printed: float
 
 
+_BILLED = {
+    "prompts billed at a quarter of an answer's price": 0.25, "prompts billed as answers": 1.0,
+}  # fmt: skip
 _OTHERS: dict[str, dict[str, Any]] = {
-    "prompts billed at a quarter of an answer's price": {"input_price": 0.25},
-    "prompts billed as answers": {"input_price": 1.0},
     "answers of 8,192 tokens": {"output_tokens": 8192.0},
     "any wait for the first token": {"ttft_max": None},
     "datasheet peaks reached": {"fidelity": "datasheet"},
@@ -205,18 +226,28 @@ def revenue_effects(
     ('as assumed', 1.0, 10)
     """
     asked = gtc2026_tiers() if tiers is None else check_tiers(tiers)
-    base = revenue_per_gw(generations, asked)
+    return effects_of({}, _named(generations), asked)
+
+
+def effects_of(fronts: Fronts, named: Any, asked: Sequence[Tier]) -> tuple[Effect, ...]:
+    """What `revenue_effects` returns, with frontiers that are known already."""
+    made = delivered(fronts, named, asked, {})
+    base = of_delivery(made, asked)
     variants = {"as assumed": base}
+    for name, ratio in _BILLED.items():
+        variants[name] = of_delivery(made, asked, ratio)
     for name, changed in _OTHERS.items():
-        variants[name] = revenue_per_gw(generations, asked, **changed)
+        variants[name] = revenue_per_gw(named, asked, **changed)
     short = [replace(t, context=2048.0, context_range=None) for t in asked]
-    variants["prompts of 2,048 tokens"] = revenue_per_gw(generations, short)
+    variants["prompts of 2,048 tokens"] = revenue_per_gw(named, short)
     found = []
     for i, of in enumerate(base):
         values = {name: rows[i].revenue["middle"] for name, rows in variants.items()}
         values["the slow and short ends"] = of.revenue["easy"]
         values["the fast and long ends"] = of.revenue["hard"]
-        values["tiers at the fastest speed that is reached"] = _at_fastest(generations, asked, i)
+        slower = at_fastest(made, of.generation, asked)
+        again = of_delivery(delivered(fronts, named, slower, {}), slower)
+        values["tiers at the fastest speed that is reached"] = again[i].revenue["middle"]
         found += [
             Effect(
                 name, of.generation, value, _over(value, values["as assumed"]), value / of.printed
@@ -232,16 +263,11 @@ def _over(value: float, base: float) -> float:
     return np.inf if value else 1.0
 
 
-def _at_fastest(generations: Any, tiers: Sequence[Tier], i: int) -> float:
-    """Revenue where a tier that is not reached is sold at the generation's best speed, at the same price."""
-    made = deliver(_named(generations), tiers)
-    name = made.devices[i]
-    slower = [
+def at_fastest(made: Delivery, name: str, tiers: Sequence[Tier]) -> list[Tier]:
+    """Tiers of which one that is not reached is sold at the generation's best speed, at the same price."""
+    return [
         replace(tier, interactivity=offer.fastest * (1.0 - 1e-9), interactivity_range=None)
         if not offer.is_reached and offer.fastest
         else tier
         for tier, offer in zip(tiers, made.of(name), strict=True)
     ]
-    given = _named(generations)
-    one = {name: given[name]} if isinstance(given, Mapping) else [given[i]]
-    return revenue_per_gw(one, slower)[0].revenue["middle"]

@@ -29,17 +29,9 @@ if TYPE_CHECKING:
     from tokenroof.records.plan import Plan
 
 __all__ = [
-    "CLASSES",
-    "FIDELITIES",
-    "Calibration",
-    "estimate",
-    "for_kind",
-    "host_speed",
-    "resolve",
-    "resolve_operator",
-    "resolve_step",
-    "step_kind",
-]
+    "CLASSES", "FIDELITIES", "Calibration", "estimate", "host_speed", "resolve", "resolve_operator",
+    "resolve_step", "step_kind",
+]  # fmt: skip
 
 #: Of these, those that the host takes (`host_speed`).
 HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel", "prompt_kernel")
@@ -195,7 +187,7 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
     if fidelity == "calibrated":
         if isinstance(plan, str):
             return _of_engine(device, plan)
-        return _of_step(device, plan)
+        return _of_types(device, plan.engine, *_types(device, plan))
     raise ValueError(
         f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
@@ -204,11 +196,13 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
 def resolve_step(
     fidelity: str | Calibration, device: Device, plan: Plan, mixture: bool
 ) -> Calibration:
-    """As `resolve`, with bands of the step's kind (`for_kind`) where the constants are the device's own."""
+    """As `resolve`, with bands of the step's kind where the constants are the device's own."""
     if isinstance(fidelity, Calibration) and not fidelity.stands_alone:
         return _with_bf16(fidelity, plan).over(resolve_step("calibrated", device, plan, mixture))
-    found = resolve(fidelity, device, plan)
-    return for_kind(found, device, plan, mixture) if fidelity == "calibrated" else found
+    if fidelity != "calibrated":
+        return resolve(fidelity, device, plan)
+    named = (plan.weights, str(plan.experts))
+    return _of_step_kind(device, plan.engine, *_types(device, plan), named, mixture)
 
 
 def _with_bf16(own: Calibration, plan: Plan | str) -> Calibration:
@@ -254,13 +248,11 @@ def _kind(device: str, weights: str, experts: str, mixture: bool) -> str:
     return f"{device} {weights}/{experts} mixture" if mixture else f"{device} {weights} dense"
 
 
-def _of_step(device: Device, plan: Plan) -> Calibration:
-    """What depends on device, engine and types alone is shared by all plans that have these."""
+def _types(device: Device, plan: Plan) -> tuple[str, str, str, bool]:
+    """Types of weights, experts and cache as the device runs them, and whether the plan spans nodes."""
     types = plan.on(device)
     spans = plan.devices > link_domain(device)
-    return _of_types(
-        device, plan.engine, types.narrow_type(), str(types.experts), types.kv_cache, spans
-    )
+    return types.narrow_type(), str(types.experts), types.kv_cache, spans
 
 
 @remembered(4096)
@@ -312,15 +304,20 @@ def _files(of: dict[str, str]) -> str:
     return "".join(f"; {operator} from {file}" for operator, file in of.items() if file)
 
 
-def for_kind(known: Calibration, device: Device, plan: Plan, mixture: bool) -> Calibration:
+@remembered(4096)
+def _of_step_kind(
+    device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool,
+    named: tuple[str, str], mixture: bool,
+) -> Calibration:  # fmt: skip
     """Constants of a step with bands of its kind: wider where no whole step of the kind was measured.
 
     The operator's error adds to the engine's, in quadrature; products', and of a mixture the experts'.
     """
+    known = _of_types(device, engine, weights, experts, kv_cache, spans_nodes)
     blocks = ("gemm", "experts") if mixture else ("gemm",)
     bands = [known.operator_bands[b] for b in blocks if b in known.operator_bands]
-    row = next((r for r in fits("engine") if r["engine"] == plan.engine), {})
-    kind = step_kind(device, plan, mixture)
+    row = next((r for r in fits("engine") if r["engine"] == engine), {})
+    kind = _kind(device.name, *named, mixture)
     if not row or not bands or kind in row.get("kinds", ()):
         return known
     # all plans of these types share it, and it goes with what is known

@@ -330,13 +330,16 @@ class Model(Shapes):
         tokens = np.asarray(context, dtype=np.float64)
         if not (tokens >= 0).all():
             raise ValueError(f"context is {context!r}; allowed: numbers >= 0")
-        weightless = self.pack()
-        for i, name in enumerate(_core.MODEL_FIELDS):
-            if name.endswith("parameters"):
-                weightless[i] = 0.0
         _bytes(dtype)
-        held: Any = kernels.memory_required(weightless, Plan(kv_cache=dtype).pack(), 1.0, tokens)
+        cache = Plan(kv_cache=dtype).pack()
+        held: Any = kernels.memory_required(self._weightless, cache, 1.0, tokens)
         return np.asarray(held)
+
+    @cached_property
+    def _weightless(self) -> NDArray[np.float64]:
+        record = self.pack()
+        record[[name.endswith("parameters") for name in _core.MODEL_FIELDS]] = 0.0
+        return record
 
     def weight_bytes(self) -> dict[str, float]:
         """Bytes of the released checkpoint by module, its scales and zero points apart [B].

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tokenroof.records.counting import parameter_groups
@@ -141,6 +142,13 @@ def plan_types(m: Shapes) -> dict[str, object]:
         Of `tokenroof.Plan`'s weights, experts, attention, shared_experts, head, wide and kv_cache those
         that differ from what a plan has by itself.
     """
+    found = _plan_types(m)
+    return {k: dict(v) if isinstance(v, dict) else v for k, v in found.items()}
+
+
+@lru_cache(maxsize=512)
+def _plan_types(m: Shapes) -> dict[str, object]:
+    """What `plan_types` says, found once a model: every name of a matrix is matched with every pattern."""
     if m.quantisation is None:
         return {}
     q = _of(m)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from tokenroof.records.device import Device
+    from tokenroof.report.page import Part
 
 __all__ = ["build"]
 
@@ -80,13 +82,12 @@ def build(
     from tokenroof import measure
     from tokenroof.report import data, measured, page
     from tokenroof.report.meter import meter
-    from tokenroof.report.money import money
 
     if not 0 < seconds < 600:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 600")
     own = data.own_devices(devices)
     start = time.perf_counter()
-    with _staging(Path(out)) as folder, _Progress(quiet) as progress:
+    with _staging(Path(out)) as folder, _Progress(quiet) as progress, _few_collections():
         progress.step("measuring this machine")
         machine = measure.machine(seconds=seconds)
         left = {name: data.Left() for name in ("roofline", "frontier")}
@@ -99,21 +100,21 @@ def build(
         miners, here_miner = data.miners(machine)
         rows, claims, used = meter(front_table, machine, drawn)
         ran, anchors = measured.held_against()
-        progress.step("money")
-        sums, frames = money(), require("pandas", extra="report")
+        parts, frames = _parts(progress), require("pandas", extra="report")
 
         progress.step("drawing")
         tables = {
             "roofline_roofs": roofs, "roofline_points": points, "frontier": front_table,
             "frontier_measured": frames.DataFrame(ran), "frontier_anchors": frames.DataFrame(anchors),
             "hashrate": page.with_machine(miners, here_miner),
-            "same_meter": rows.drop(columns=["text", "mining"]), **sums.tables(frames),
+            "same_meter": rows.drop(columns=["text", "mining"]),
+            **{name: table for part in parts for name, table in part.tables(frames).items()},
         }  # fmt: skip
         contents = page.Contents(
             machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
             miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
             provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
-            started=start, money=sums, own=[d.name for d in own],
+            started=start, parts=parts, own=[d.name for d in own],
         )  # fmt: skip
         text = page.render(contents=contents)
         progress.step("writing")
@@ -125,6 +126,19 @@ def build(
         "machine": machine.as_dict(),
         "seconds": time.perf_counter() - start,
     }
+
+
+def _parts(progress: _Progress) -> list[Part]:
+    """Parts that know their own figures, tables and text."""
+    from tokenroof.report.generations import DEVICES, generations
+    from tokenroof.report.load import under_load
+    from tokenroof.report.money import money
+    from tokenroof.report.tiered import tiered
+
+    progress.step("systems", len(DEVICES) + 1)
+    searched = generations(progress.tick)
+    progress.step("money, tiers, loads")
+    return [searched, money(), tiered(), under_load()]
 
 
 def _write(
@@ -178,6 +192,17 @@ def _files_of(out: Path) -> list[str]:
         return [name for name in files if isinstance(name, str) and Path(name).name == name]
     except (OSError, ValueError, KeyError, TypeError):
         return []
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    """Look for rings of garbage seldom: figures are a million objects that all stay."""
+    before = gc.get_threshold()
+    gc.set_threshold(200_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextmanager

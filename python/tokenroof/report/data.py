@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
@@ -217,20 +217,28 @@ def frontiers(
                 empty.append(d.name)
                 continue
             tables.append(table)
-            frame = table.to_dataframe().reset_index(drop=True)
-            frame.insert(0, "device", d.name)
-            frame.insert(1, "model", name)
-            frame["calibrated_on"] = table.attrs["calibrated_on"]
-            frame["provisioned_w_per_device"] = table.attrs["provisioned_w_per_device"]
-            frame["provisioned_kind"] = table.attrs["provisioned_kind"]
-            frames.append(frame)
+            said = ("calibrated_on", "provisioned_w_per_device", "provisioned_kind")
+            columns = {str(k): v.values for k, v in table.variables.items()}
+            frames.append(
+                {"device": d.name, "model": name, **columns, **{k: table.attrs[k] for k in said}}
+            )
         if empty:
             left.add(
                 name,
                 f"no layout tried fits and answers within {TTFT_MAX:g} s on {', '.join(empty)}",
             )
     left.rows[:] = list(dict.fromkeys(left.rows))
-    return tables, pd.concat(frames, ignore_index=True)
+    return tables, _stacked(pd, frames, [table.sizes["point"] for table in tables])
+
+
+def _stacked(pd: Any, frames: Sequence[Mapping[str, Any]], counts: Sequence[int]) -> pd.DataFrame:
+    """One table of many: columns, or a value for all rows of one, one below the other."""
+    return pd.DataFrame({
+        name: np.concatenate([
+            np.broadcast_to(frame[name], count) for frame, count in zip(frames, counts, strict=True)
+        ])
+        for name in frames[0]
+    })  # fmt: skip
 
 
 def miners(machine: Machine) -> tuple[pd.DataFrame, dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,6 +68,20 @@ class Money:
         return {
             "ladder": self.ladder.to_frame(), "race": race, "tornado": swings,
             "cash_flow": self.planned.to_frame(),
+        }  # fmt: skip
+
+    def said(self) -> dict[str, Any]:
+        """What the page's text says of the ladder and of the race, and asks of them."""
+        asked = question(self.ladder)
+        halving = {}
+        for name, race in (("miners", self.miners), ("inference", self.inference)):
+            years, low, high = race.halving_years()
+            halving[name] = f"{years:.2g} ({low:.2g} to {high:.2g})"
+        return {
+            "question": asked, "question_json": json.dumps(asked).replace("</", "<\\/"),
+            "ladder_js": (Path(__file__).parent / "ladder.js").read_text(encoding="utf-8"),
+            "halving": halving, "lives": self.lives(), "gpu_price": GPU_PRICE,
+            "token_model": MODEL, "token_gpu": GPU,
         }  # fmt: skip
 
     def lives(self) -> list[ec.Life]:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tokenroof import _core, catalogue, plot
 from tokenroof.build import build_config
 from tokenroof.report import data, measured
-from tokenroof.report.money import GPU, GPU_PRICE, MODEL, Money, question
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from tokenroof.measure import Machine
     from tokenroof.records.device import Device
 
-__all__ = ["Contents", "render", "with_machine"]
+__all__ = ["Contents", "Part", "render", "with_machine"]
 
 #: Miners of the last figure; all are in its data.
 SHOWN_MINERS = (
@@ -46,6 +44,14 @@ def with_machine(miners: pd.DataFrame, here: dict[str, Any]) -> pd.DataFrame:
         row["efficiency"] = here["efficiency"]
         row["power"] = here["efficiency"] * here["hashrate"] * 1e-12
     return pd.DataFrame([row, *miners.to_dict("records")], columns=list(miners.columns))
+
+
+class Part(Protocol):
+    """A part of the page that knows its own figures, tables and what the text says."""
+
+    def figures(self) -> dict[str, Any]: ...
+    def tables(self, frames: Any) -> dict[str, pd.DataFrame]: ...
+    def said(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,8 +84,8 @@ class Contents:
         Numbers of the catalogue by file and kind.
     files : dict of str
         File of each table.
-    money : Money
-        Of `tokenroof.report.money`.
+    parts : sequence of Part
+        Money, generations over systems, a GW over tiers, latency under load.
     started : float
         When the evaluation began, by `time.perf_counter` [s].
     own : sequence of str
@@ -101,7 +107,7 @@ class Contents:
     provenance: pd.DataFrame
     files: dict[str, str]
     started: float
-    money: Money
+    parts: Sequence[Part]
     own: Sequence[str] = ()
 
 
@@ -130,7 +136,7 @@ def render(contents: Contents) -> str:
         ran=c.ran, inside=_inside(c.ran),
         load=(data.INPUT_TOKENS, data.OUTPUT_TOKENS), devices_max=data.DEVICES_MAX,
         ttft_max=data.TTFT_MAX, speed=data.LEAST_SPEED, ratio=data.INPUT_TOKENS / data.OUTPUT_TOKENS,
-        **_of_money(c.money),
+        **{name: value for part in c.parts for name, value in part.said().items()},
         **_of_fronts(c.fronts, c.own), **_of_meter(c.rows, models[0]), **_of_provenance(c.provenance),
         seconds=time.perf_counter() - c.started,
     )  # fmt: skip
@@ -151,7 +157,8 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
     load = f"{data.INPUT_TOKENS / 1024:g}K/{data.OUTPUT_TOKENS / 1024:g}K"
     measured.add_runs(figures["frontier"], c.ran, load, models[0], data.SHOWN_FRONTS)
-    figures |= c.money.figures()
+    for part in c.parts:
+        figures |= part.figures()
     rows = c.rows
     shown = rows[
         (rows["mining"] & rows["name"].isin(SHOWN_MINERS))
@@ -164,21 +171,6 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             part, electricity=c.used["electricity"].value * 1000, claims=c.claims
         )
     return figures
-
-
-def _of_money(found: Money) -> dict[str, Any]:
-    """What the page says of the ladder and of the race, and asks of them."""
-    asked = question(found.ladder)
-    halving = {}
-    for name, race in (("miners", found.miners), ("inference", found.inference)):
-        years, low, high = race.halving_years()
-        halving[name] = f"{years:.2g} ({low:.2g} to {high:.2g})"
-    return {
-        "question": asked, "question_json": json.dumps(asked).replace("</", "<\\/"),
-        "ladder_js": (Path(__file__).parent / "ladder.js").read_text(encoding="utf-8"),
-        "halving": halving, "lives": found.lives(), "gpu_price": GPU_PRICE,
-        "token_model": MODEL, "token_gpu": GPU,
-    }  # fmt: skip
 
 
 def _inside(ran: Sequence[dict[str, Any]]) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -162,7 +163,6 @@ def default_plans(
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
     if device.link is None:
         most = 1
-    powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     weights, cache = native_types(device)
     readable = model.quantisation is None or not model.quantisation.refusal
     released = (released_plan(model) if readable else {}) | {"kv_cache": cache}
@@ -172,17 +172,39 @@ def default_plans(
         types = [released]
     elif "weights" in released and released != narrow | {"kv_cache": cache}:
         types.append(released)
+    given = tuple(_hashable({"kv_cache": cache, **fields}) for fields in types)
+    return [plan for plan in _layouts(model, most, engine, given) if _has_units(device, plan)]
+
+
+def _hashable(fields: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    return tuple((k, tuple(v.items()) if isinstance(v, dict) else v) for k, v in fields.items())
+
+
+@lru_cache(maxsize=256)
+def _layouts(
+    model: Model, most: int, engine: str, types: tuple[tuple[tuple[str, Any], ...], ...]
+) -> tuple[Plan, ...]:
+    """Plans of these types on at most so many devices, whichever these are."""
+    powers = [2**i for i in range(most.bit_length()) if 2**i <= most]
     plans = []
-    for tp, dp, fields in product(powers, powers if model.experts else [1], types):
+    for tp, dp, given in product(powers, powers if model.experts else [1], types):
         if tp * dp > most:
             continue
+        fields: dict[str, Any] = {k: dict(v) if isinstance(v, tuple) else v for k, v in given}
         for ep in {tp * dp, dp} if model.experts else {dp}:
-            plan = Plan(tp=tp, dp=dp, moe_ep=ep, engine=engine, **{"kv_cache": cache, **fields})
+            plan = Plan(tp=tp, dp=dp, moe_ep=ep, engine=engine, **fields)
             try:
                 plan.check(model)
                 check_loads(plan, model)
-                check_units(device, plan)
             except ValueError:
                 continue
             plans.append(plan)
-    return plans
+    return tuple(plans)
+
+
+def _has_units(device: Device, plan: Plan) -> bool:
+    try:
+        check_units(device, plan)
+    except ValueError:
+        return False
+    return True

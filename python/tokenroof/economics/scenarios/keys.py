@@ -79,14 +79,19 @@ def key(
     return field(default=default, metadata={_KEY: about})
 
 
+_FOUND: dict[tuple[str, type], tuple[ScenarioKey, ...]] = {}
+
+
 def keys_of(section: str, record: type) -> tuple[ScenarioKey, ...]:
-    """The keys of a section, by their full names."""
+    """The keys of a section, by their full names; found once."""
+    if (section, record) in _FOUND:
+        return _FOUND[section, record]
     found = []
     for item in fields(record):
         about: ScenarioKey = item.metadata[_KEY]
         values = {name: getattr(about, name) for name in ScenarioKey.__slots__}
         found.append(ScenarioKey(**values | {"name": f"{section}.{item.name}"}))
-    return tuple(found)
+    return _FOUND.setdefault((section, record), tuple(found))
 
 
 def check_section(section: str, record: Any) -> None:

@@ -43,13 +43,15 @@ def verify_fields(
     attention alone depends on the context, so its cost is the difference to no context.
     """
     d, c, m, p = records
-    batch, context, width = np.broadcast_arrays(batch, context, width)
+    # a record for each width, whatever the number of batches
+    width = np.asarray(width, dtype=np.float64)
     wide = np.broadcast_to(m, (*width.shape, m.size)).copy()
     wide[..., _HEADS] *= width[..., None]
-    tokens = padded(records, batch * width, captured)
     # more tokens share a read of the cache as more heads do: no kernel reads it again for them
     shared = np.broadcast_to(c, (*width.shape, c.size)).copy()
     shared[..., _GROUPED] *= width
+    batch, context, width = np.broadcast_arrays(batch, context, width)
+    tokens = padded(records, batch * width, captured)
     parts = [
         kernels.decode_step(d, constants, model, p, b, x)
         for constants, model, b, x in (
