@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "simulate/host_tier.hpp"
 #include "simulate/records.hpp"
 #include "simulate/step_clock.hpp"
 
@@ -29,6 +30,7 @@ struct Surroundings {
     bool tracking;    // every block has an identity, whoever asks
     i64 most_outputs; // of one request
     Role role = Role::whole;
+    HostLink* link = nullptr; // to the host's memory, where there is a tier
 };
 
 class Engine {

@@ -46,6 +46,9 @@ Rules vllm_rules(const py::dict& d) {
     drafting.lookahead = py::cast<i64>(d["lookahead"]);
     drafting.reads_states = py::cast<bool>(d["reads_states"]);
     drafting.seed = py::cast<u64>(d["seed"]);
+    HostRules host;
+    host.blocks = py::cast<i64>(d["host_blocks"]);
+    host.block_bytes = py::cast<i64>(d["host_block_bytes"]);
     LockstepRules group;
     group.ranks = py::cast<int>(d["ranks"]);
     group.asynchronous = c.asynchronous;
@@ -54,12 +57,12 @@ Rules vllm_rules(const py::dict& d) {
     c.in_group = group.ranks > 1;
     const auto cap = [&](const char* name) { return py::cast<i64>(d[name]); };
     return {c.max_model_len, c.block_size, c.enable_prefix_caching,
-            [c, drafting, group](const Surroundings& around) -> std::unique_ptr<Engine> {
-                if (group.ranks == 1) return std::make_unique<Replica>(c, drafting, around);
+            [c, drafting, host, group](const Surroundings& around) -> std::unique_ptr<Engine> {
+                if (group.ranks == 1) return std::make_unique<Replica>(c, drafting, host, around);
                 std::vector<std::unique_ptr<Rank>> ranks;
                 for (int k = 0; k < group.ranks; ++k)
                     ranks.push_back(std::make_unique<Replica>(
-                        c, drafting, Surroundings{around.all, around.out, around.clock, around.record,
+                        c, drafting, HostRules{}, Surroundings{around.all, around.out, around.clock, around.record,
                                         around.number * group.ranks + k, around.tracking,
                                         around.most_outputs, around.role}));
                 return std::make_unique<Lockstep>(group, around, std::move(ranks));

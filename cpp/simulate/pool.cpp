@@ -11,6 +11,7 @@ Pool::Pool(const PoolPlan& plan, Record* record, bool tracking, i64 signal_age_n
         most_outputs_ = std::max(most_outputs_, std::min(plan.requests.output_tokens[r], plan.rules.max_model_len));
     slots_.resize(static_cast<std::size_t>(plan.scaling.on ? plan.scaling.most : plan.replicas));
     heard_.assign(slots_.size(), 0);
+    links_.assign(static_cast<std::size_t>(blocks_for(size(), plan.host_replicas)), {plan.host_bytes_per_s});
     for (int k = 0; k < plan.replicas; ++k) stand(k, start);
     if (plan.scaling.on) {
         next_look_ = start + plan.scaling.interval_ns;
@@ -22,7 +23,8 @@ Pool::Pool(const PoolPlan& plan, Record* record, bool tracking, i64 signal_age_n
 void Pool::stand(int k, i64 now) {
     Slot& slot = slots_[k];
     slot.engine = plan_.rules.replica(
-        {plan_.requests, plan_.results, plan_.clock, record_, k, tracking_, most_outputs_, plan_.role});
+        {plan_.requests, plan_.results, plan_.clock, record_, k, tracking_, most_outputs_, plan_.role,
+         &links_[static_cast<std::size_t>(k / plan_.host_replicas)]});
     if (slot.state == off) slot.since = now;
     slot.state = up;
     slot.ready = never;

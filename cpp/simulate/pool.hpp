@@ -19,6 +19,7 @@ struct PoolPlan {
     Route route = Route::round_robin;
     Role role = Role::whole;
     Scaling scaling;
+    i64 host_bytes_per_s = 0, host_replicas = 1; // the link to a host's memory, and replicas that share it
 };
 
 class Pool {
@@ -72,6 +73,7 @@ class Pool {
     Record* record_;
     bool tracking_;
     i64 signal_age_ns_, most_outputs_ = 1;
+    std::vector<HostLink> links_; // of each host
     std::vector<Slot> slots_;
     std::vector<int> serving_; // slots that get requests
     std::vector<i64> heard_;   // loads as the router last heard of them, with what it sent since

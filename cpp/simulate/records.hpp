@@ -45,7 +45,7 @@ enum Status : signed char { waiting_for_arrival = 0, done = 1, rejected = 2, stu
 // One entry a request; times in whole nanoseconds, -1 where it never happened.
 struct Results {
     i64 *arrival_ns, *scheduled_ns, *first_token_ns, *last_token_ns;
-    i32 *output_tokens, *cached_tokens, *cached_total, *preemptions, *replica;
+    i32 *output_tokens, *cached_tokens, *cached_total, *loaded_tokens, *preemptions, *replica;
     signed char* status;
     double* joules; // or null: no energy
 };
@@ -83,6 +83,7 @@ struct Totals {
     bool metered = false; // whether the engine knows the energy of its steps
     i64 dummy_rounds = 0; // of a group of ranks: that carried nothing
     i64 drafted = 0, kept = 0; // tokens
+    i64 loaded_bytes = 0, stored_bytes = 0, load_ns = 0, store_ns = 0, host_evicted = 0; // of the host's memory
 
     void add(const Totals& t) {
         steps += t.steps;
@@ -95,6 +96,11 @@ struct Totals {
         dummy_rounds += t.dummy_rounds;
         drafted += t.drafted;
         kept += t.kept;
+        loaded_bytes += t.loaded_bytes;
+        stored_bytes += t.stored_bytes;
+        load_ns += t.load_ns;
+        store_ns += t.store_ns;
+        host_evicted += t.host_evicted;
         end_ns = end_ns > t.end_ns ? end_ns : t.end_ns;
         peak_running = peak_running > t.peak_running ? peak_running : t.peak_running;
         peak_waiting = peak_waiting > t.peak_waiting ? peak_waiting : t.peak_waiting;

@@ -7,13 +7,14 @@ namespace tokenroof::simulate {
 // stays, so that whoever makes headway samples sooner or later.
 constexpr i64 most_fruitless = 20000;
 
-Replica::Replica(const Config& config, const Drafting& drafting, const Surroundings& around)
-    : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock),
+Replica::Replica(const Config& config, const Drafting& drafting, const HostRules& host, const Surroundings& around)
+    : config_(config), drafting_(drafting), host_(host), link_(around.link), all_(around.all), out_(around.out), clock_(around.clock),
       record_(around.record), number_(around.number), role_(around.role),
       unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
       tracking_(around.tracking), extents_(config.enable_prefix_caching && !tracking_ && !config.priority),
       waiting_(all_, out_.arrival_ns, config.priority), free_(config.num_blocks - 1),
       last_prefill_(-config.prefill_schedule_interval) {
+    tier_.reset(link_ ? host_.blocks : 0);
     if (tracking_) pool_.reset(config.num_blocks, config.before_0_20, unit_blocks_);
     if (extents_) list_.reset(config.num_blocks - 1, config.before_0_20);
     const auto size = static_cast<std::size_t>(config.block_size);
@@ -56,7 +57,8 @@ Replica::Budget Replica::opening() const {
 
 // One call of vLLM's schedule() [vllm/v1/core/sched/scheduler.py]; whether it scheduled tokens.
 bool Replica::decide(i64 now, bool throttle) {
-    if ((running_ == 0 && waiting_.empty() && received_.empty()) || fruitless_ > most_fruitless) return false;
+    if (!leaving_.empty()) free_stored();
+    if ((running_ == 0 && waiting_.empty() && received_.empty() && early_.empty()) || fruitless_ > most_fruitless) return false;
     Budget budget = opening();
     Batch& batch = queue_[batches_];
     batch_ = &batch;
@@ -73,10 +75,12 @@ bool Replica::decide(i64 now, bool throttle) {
         running_counted(budget, batch);
     else
         running_exact(budget, batch);
+    const std::size_t ran = batch.entries.size();
     if (!preempted_in_call_) {
         admit(budget);
-        if (!budget.defer) capacity_bound_ = !waiting_.empty();
+        if (!budget.defer) capacity_bound_ = !waiting_.empty() || !early_.empty();
     }
+    if (!tier_.empty()) store_filled(batch, ran);
     if (counted_ && load_.tokens > 0) end_tick(tick_++);
     if (!counted_) after_exact(batch);
     return carries(now, batch);
@@ -119,6 +123,7 @@ bool Replica::carries(i64 now, Batch& batch) {
 void Replica::commit(i64 start, i64 end) {
     Batch& batch = *batch_;
     last_end_ = batch.end_ns = end;
+    if (!stores_.empty()) send_stores(end);
     batch.tick = tick_ - 1;
     ++batches_;
     ++totals_.steps;
@@ -207,11 +212,14 @@ void Replica::unlink(i32 slot) {
 
 // The oldest batch has run: its tokens are delivered, and whoever ends leaves.
 void Replica::process(std::vector<i32>& ended) {
+    processed_ = true;
+    if (batches_ == 0) return; // a transfer is over
     Batch batch;
     std::swap(batch, queue_[0]);
     --batches_;
     for (int i = 0; i < batches_; ++i) std::swap(queue_[i], queue_[i + 1]);
-    processed_ = true;
+    noticed_ns_ = batch.end_ns;
+    ++turn_;
     if (batch.counted)
         process_counted(batch, ended);
     else
@@ -230,6 +238,12 @@ void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
         unlink(slot);
         s.runs = false;
         kept_.emplace_back(s.request, slot);
+        return;
+    }
+    if (s.runs && s.stored_ns > end_ns) { // its blocks are still copied
+        unlink(slot);
+        s.runs = false;
+        leaving_.push_back({s.stored_ns, slot});
         return;
     }
     leave_for_good(slot);
@@ -262,6 +276,7 @@ void Replica::close(Status status) {
     waiting_.each([&](i32 request) {
         if (awaited(request)) out_.status[request] = status;
     });
+    for (const Early& one : early_) out_.status[one.request] = status;
 }
 
 } // namespace tokenroof::simulate

@@ -14,6 +14,7 @@
 #include "simulate/drafting.hpp"
 #include "simulate/engine.hpp"
 #include "simulate/extents.hpp"
+#include "simulate/host_tier.hpp"
 #include "simulate/meter.hpp"
 #include "simulate/records.hpp"
 #include "simulate/step_clock.hpp"
@@ -28,6 +29,7 @@ struct Sequence {
     i64 prompt = 0, known = 0, computed = 0, total = 0;
     i64 placeholders = 0, in_flight = 0, admission = 0, held = 0, entered = 0;
     i64 drafts = 0; // that the next step verifies
+    i64 stored = 0, stored_ns = 0; // blocks that the host has, or had; when its last copy is over
     i64 last_batch = -1, last_tokens = 0;
     i64 piece = -1; // of the free list, that it left when it was preempted
     bool chunk = false, runs = false;
@@ -57,7 +59,7 @@ struct Batch {
 
 class Replica final : public Rank {
   public:
-    Replica(const Config& config, const Drafting& drafting, const Surroundings& around);
+    Replica(const Config& config, const Drafting& drafting, const HostRules& host, const Surroundings& around);
 
     void deliver(i32 request) override;
     void schedule(i64 now) override;
@@ -66,10 +68,12 @@ class Replica final : public Rank {
     const Load& load() const override { return load_; }
     void commit(i64 start, i64 end) override;
     void coast(i64 until) override;
-    i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
+    i64 next_ns() const override {
+        return batches_ > 0 ? queue_[0].end_ns : tier_.empty() ? never : host_event();
+    }
     i64 running() const override { return running_; }
     i64 waiting() const override {
-        return waiting_.size() + static_cast<i64>(coming_.size() + received_.size());
+        return waiting_.size() + static_cast<i64>(coming_.size() + received_.size() + early_.size());
     }
     i64 cached(i32 request) override {
         return config_.enable_prefix_caching && tracking_ ? hits(request) * config_.block_size : 0;
@@ -137,6 +141,32 @@ class Replica final : public Rank {
     bool reserve(i32 request);
     void begin_received(Budget& budget);
 
+    // replica_host.cpp
+    enum class Found { runs, later, no_room };
+    // Who was set aside: its blocks are loaded, from this turn of the loop on, or another's load brings them.
+    struct Early {
+        i32 request, slot;
+        i64 ready_ns, turn;
+        std::vector<i32> blocks; // of the host
+    };
+    struct Stored {
+        i32 slot;
+        std::vector<i32> blocks;
+    };
+    struct Leaving {
+        i64 at;
+        i32 slot;
+    };
+    void host_keys(Chain& chain, i32 request, i64 count);
+    void admit_hosted(Budget& budget);
+    bool admit_early(Budget& budget);
+    Found place_or_load(i32 request, Budget& budget, i64 early);
+    bool begin_loaded(Early& one, Budget& budget);
+    void store_filled(const Batch& batch, std::size_t ran);
+    void send_stores(i64 end);
+    void free_stored();
+    i64 host_event() const;
+
     // replica_exact.cpp
     void running_exact(Budget& budget, Batch& batch);
     bool make_room(i32 slot, i64 need, Budget& budget, Batch& batch, i64& skip);
@@ -171,6 +201,8 @@ class Replica final : public Rank {
 
     const Config config_;
     const Drafting drafting_;
+    const HostRules host_;
+    HostLink* link_;
     const Requests& all_;
     const Results& out_;
     const StepClock& clock_;
@@ -212,6 +244,17 @@ class Replica final : public Rank {
     bool capacity_bound_ = false, prefill_in_call_ = false, sampled_in_call_ = false;
     std::vector<i32> preempted_now_;
     std::vector<i32> dropped_; // who is taken out when the loop turns
+
+    // the host's memory
+    HostTier tier_;
+    std::vector<Early> early_;
+    std::vector<Stored> stores_; // of the call that is being decided
+    std::vector<Leaving> leaving_;
+    std::vector<u64> keys_;
+    std::vector<i32> host_hit_;
+    i64 noticed_ns_ = 0, turn_ = 0; // transfers that were over then are known; turns of the loop
+    i64 flush_ns_ = 0;              // copies of who was preempted, for which the next step waits
+    bool set_aside_ = false, loads_now_ = false;
 
     // counters
     i64 tick_ = 0, steady_ = 0, contexts_ = 0, draining_ = 0;

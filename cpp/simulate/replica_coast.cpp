@@ -10,7 +10,11 @@ constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
 void Replica::schedule(i64 now) {
     if (batches_ > 0 && !processed_) return;
     processed_ = false;
-    while (batches_ < depth() && call(now)) {}
+    do {
+        if (batches_ == 0) noticed_ns_ = now, ++turn_;
+        loads_now_ = false;
+        while (batches_ < depth() && call(now)) {}
+    } while (loads_now_ && batches_ == 0);
 }
 
 bool Replica::call(i64 now) {
@@ -19,7 +23,7 @@ bool Replica::call(i64 now) {
         commit_stages(now);
         return true;
     }
-    const i64 start = std::max(now, last_end_);
+    const i64 start = std::max({now, last_end_, flush_ns_});
     commit(start, start + take_time());
     return true;
 }

@@ -272,7 +272,7 @@ void Replica::process_counted(Batch& batch, std::vector<i32>& ended) {
 
 bool Replica::try_counted() {
     // an end that the loop does not know beforehand is not in the wheel
-    if (config_.path == 1 || drafting_.drafts > 0 || config_.stages > 1 || (config_.asynchronous && all_.declared_tokens) ||
+    if (config_.path == 1 || drafting_.drafts > 0 || !tier_.empty() || config_.stages > 1 || (config_.asynchronous && all_.declared_tokens) ||
         (record_ && record_->entries_wanted))
         return false;
     if (patience_ > 0 && --patience_ > 0) return false;

@@ -84,6 +84,7 @@ void Replica::preempt(i32 slot) {
     s.computed = 0;
     if (!config_.before_0_20) s.placeholders = 0;
     s.drafts = 0;
+    flush_ns_ = std::max(flush_ns_, s.stored_ns);
     waiting_.add_preempted(s.request);
     preempted_slots_.emplace_back(s.request, slot);
     preempted_now_.push_back(s.request);

@@ -52,6 +52,7 @@ i64 Replica::admissible(i32 request, i64 hit_blocks, const Budget& budget) {
 }
 
 void Replica::admit(Budget& budget) {
+    if (!tier_.empty()) return admit_hosted(budget);
     while (budget.left > 0 && running_ < config_.max_num_active_seqs) {
         if (!received_.empty()) {
             begin_received(budget);
@@ -92,6 +93,7 @@ i32 Replica::slot_for(i32 request) {
     s.total = std::min(s.prompt + all_.output_tokens[request], config_.max_model_len);
     s.placeholders = s.drafts = 0;
     s.received = false;
+    s.stored = s.stored_ns = 0;
     return slot;
 }
 
@@ -101,7 +103,7 @@ bool Replica::place(i32 request, i64 hit_blocks, Budget& budget) {
     if (tokens == 0) return false;
     const i32 slot = slot_for(request);
     Sequence& s = sequences_[slot];
-    waiting_.drop_head();
+    if (!set_aside_) waiting_.drop_head();
     hold_found(s, hit_blocks);
     grow(s, blocks_for(hit + tokens, config_.block_size) - hit_blocks);
     enter(s, std::min(hit + tokens, s.known));

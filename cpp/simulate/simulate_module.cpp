@@ -126,6 +126,7 @@ void read_results(Run& run, const py::dict& d, i64 n, simulate::Results& r) {
     TR_OUT(i32, output_tokens)
     TR_OUT(i32, cached_tokens)
     TR_OUT(i32, cached_total)
+    TR_OUT(i32, loaded_tokens)
     TR_OUT(i32, preemptions)
     TR_OUT(i32, replica)
     TR_OUT(signed char, status)
@@ -140,7 +141,7 @@ void clear(Run& run) {
         const simulate::Results& r = pool.results;
         for (i64 i = 0; i < n; ++i) {
             r.arrival_ns[i] = r.scheduled_ns[i] = r.first_token_ns[i] = r.last_token_ns[i] = -1;
-            r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.preemptions[i] = 0;
+            r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.loaded_tokens[i] = r.preemptions[i] = 0;
             r.replica[i] = -1;
             r.joules[i] = 0.0;
             r.status[i] = simulate::waiting_for_arrival;
@@ -198,6 +199,8 @@ void read_pool(Run& run, const py::dict& d, simulate::PoolPlan& pool, simulate::
     read_requests(run, py::cast<py::dict>(d["requests"]), pool.requests);
     read_results(run, py::cast<py::dict>(d["results"]), pool.requests.count, pool.results);
     pool.replicas = py::cast<int>(d["replicas"]);
+    pool.host_bytes_per_s = py::cast<i64>(d["link_bytes_per_s"]);
+    pool.host_replicas = py::cast<i64>(d["link_replicas"]);
     pool.route = static_cast<simulate::Route>(py::cast<int>(d["route"]));
     pool.role = static_cast<simulate::Role>(py::cast<int>(d["role"]));
     if (pool.role != simulate::Role::whole && !pool.rules.shares_work)
@@ -276,6 +279,11 @@ py::dict pool_of(const simulate::Record& record, const Outcome& of) {
     out["busy_j"] = t.busy_j;
     out["metered"] = t.metered;
     out["drafted"] = t.drafted;
+    out["loaded_bytes"] = t.loaded_bytes;
+    out["stored_bytes"] = t.stored_bytes;
+    out["load_ns"] = t.load_ns;
+    out["store_ns"] = t.store_ns;
+    out["host_evicted"] = t.host_evicted;
     out["kept"] = t.kept;
     out["steps"] = t.steps;
     out["counted_steps"] = t.counted_steps;

@@ -12,15 +12,22 @@ Trtllm::Trtllm(const TrtllmConfig& config, const Surroundings& around)
     : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
       number_(around.number),
       tracking_(config.enable_block_reuse &&
-                (around.tracking || config.policy == Capacity::max_utilization)),
-      counted_(!tracking_ && config.policy != Capacity::max_utilization && config.path == 0 &&
-               config.max_num_tokens >= config.max_batch_size && !(record_ && record_->entries_wanted)),
+                (around.tracking || (config.policy == Capacity::max_utilization && !counters_serve(around)))),
+      counted_(!tracking_ && counters_serve(around)),
       tree_(all_, config.tokens_per_block), free_(config.num_blocks) {
     if (tracking_) tree_.reset(config.num_blocks);
     class_count_.assign(static_cast<std::size_t>(config.tokens_per_block), 0);
     totals_.metered = clock_.metered;
     if (totals_.metered) meter_.joules = out_.joules;
     if (counted_) wheel_.assign(std::bit_ceil(static_cast<u64>(around.most_outputs + 4)), -1);
+}
+
+// Whether all that answer can be played as a count: each gets a token a step. With max-utilisation until the first
+// has to be paused; then all is played once more, one by one.
+bool Trtllm::counters_serve(const Surroundings& around) const {
+    return config_.path == 0 && config_.max_num_tokens >= config_.max_batch_size &&
+           !(config_.policy == Capacity::max_utilization && around.tracking) &&
+           !(around.record && around.record->entries_wanted);
 }
 
 // Tokens where a request ends; where it ends at the latest, as its client declared.
@@ -116,6 +123,7 @@ i64 Trtllm::cached(i32 request) {
 }
 
 void Trtllm::allocate(Sequence& s, i64 count) {
+    if (count == 0) return;
     s.held += count;
     if (tracking_)
         tree_.pop(count, s.list);

@@ -42,6 +42,8 @@ class Trtllm final : public Rank {
     bool refuses(i32 request) const override;
     void close(Status status) override;
     const Totals& totals() const override { return totals_; }
+    // Set where counters met a step whose blocks were not there.
+    bool needs_tracking() const override { return needs_tracking_; }
 
   private:
     // A request that was admitted at least once: a prompt that is not computed yet, an answer, or an answer
@@ -76,6 +78,7 @@ class Trtllm final : public Rank {
     };
 
     // trtllm.cpp
+    bool counters_serve(const Surroundings& around) const;
     bool call(i64 now);
     i64 take_time();
     i64 free_blocks() const { return tracking_ ? tree_.free() : free_; }
@@ -113,6 +116,8 @@ class Trtllm final : public Rank {
     void sampled_one(Sequence& s);
 
     // trtllm_counted.cpp
+    void fit_counted();
+    i64 blocks_of_tick() const;
     void generations_counted();
     void join_counted(i32 slot);
     void leave_counted(Sequence& s);
@@ -125,7 +130,7 @@ class Trtllm final : public Rank {
     const StepClock& clock_;
     Record* record_;
     i32 number_;
-    bool tracking_, counted_, processed_ = false;
+    bool tracking_, counted_, processed_ = false, needs_tracking_ = false;
 
     std::vector<Sequence> sequences_;
     std::vector<i32> free_slots_;

@@ -11,7 +11,9 @@ void Trtllm::fitting() {
     contexts_.clear();
     generations_.clear();
     contributed_.clear();
-    if (config_.policy == Capacity::max_utilization)
+    if (config_.policy == Capacity::max_utilization && counted_)
+        fit_counted();
+    else if (config_.policy == Capacity::max_utilization)
         fit_max_utilization();
     else
         fit_no_evict();

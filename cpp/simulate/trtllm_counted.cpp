@@ -33,11 +33,38 @@ void Trtllm::leave_counted(Sequence& s) {
     steady_cache_ -= s.cache;
 }
 
+// Blocks that answers take in this tick.
+i64 Trtllm::blocks_of_tick() const {
+    const i64 size = config_.tokens_per_block;
+    return class_count_[static_cast<std::size_t>(((-tick_) % size + size) % size)];
+}
+
+// Max-utilisation while nobody has to be paused: who was begun came before all that wait.
+void Trtllm::fit_counted() {
+    i64 used = blocks_of_tick(), count = steady_;
+    if (used > free_) {
+        needs_tracking_ = true;
+        return;
+    }
+    for (std::size_t i = 0; open_ > 0 && i < started_.size(); ++i) {
+        if (sequences_[started_[i]].phase != context) continue;
+        if (++count > config_.max_batch_size) return;
+        add_candidate(started_[i], sequences_[started_[i]].request);
+    }
+    const auto active = static_cast<std::size_t>(config_.max_batch_size) - started_.size();
+    for (std::size_t w = 0; first_waiting_ + w < waiting_.size() && w < active; ++w) {
+        const i32 request = waiting_[first_waiting_ + w];
+        used += blocks_for(known_of(request), config_.tokens_per_block);
+        if (++count > config_.max_batch_size || used > free_) return;
+        add_candidate(-1, request);
+    }
+}
+
 void Trtllm::generations_counted() {
     if (steady_ > 0) {
         const i64 size = config_.tokens_per_block;
         // who joined in this tick has its first in the next
-        i64 now = 0, cache = 0, need = class_count_[static_cast<std::size_t>(((-tick_) % size + size) % size)];
+        i64 now = 0, cache = 0, need = blocks_of_tick();
         for (const Entry& e : batch_->entries) {
             const Sequence& s = sequences_[e.slot];
             if (!e.sampled || s.phase != generation) continue;
@@ -102,7 +129,6 @@ void Trtllm::coast(i64 until) {
     const int depth = config_.overlap ? 2 : 1;
     if (batches_ < depth) return;
     const std::size_t mask = wheel_.size() - 1;
-    const i64 size = config_.tokens_per_block;
     Batch& oldest = queue_[0];
     Batch& newest = queue_[depth - 1];
     load_ = Load{};
@@ -114,7 +140,8 @@ void Trtllm::coast(i64 until) {
             wheel_[static_cast<std::size_t>(oldest.tick) & mask] >= 0 ||
             wheel_[static_cast<std::size_t>(tick_) & mask] >= 0)
             break;
-        const i64 need = class_count_[static_cast<std::size_t>(((-tick_) % size + size) % size)];
+        const i64 need = blocks_of_tick();
+        if (need > free_) break;
         free_ -= need;
         promised_ -= need;
         steady_cache_ += steady_;

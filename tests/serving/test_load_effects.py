@@ -64,6 +64,26 @@ def _drawn(**given):
     return _seen(run), str(run.energy)
 
 
+def _hosted(**given):
+    """Two replicas, in whose memory the turns of a few users do not fit."""
+    length = np.repeat(np.arange(100, 400, 50), 8)
+    load = {
+        "arrival": np.arange(48) // 2 * 0.5, "input_tokens": length, "output_tokens": 5,
+        "prompt": [np.array([[10**6 * (k % 8), n]]) for k, n in enumerate(length)],
+    }  # fmt: skip
+    run = serving.simulate(
+        None,
+        None,
+        None,
+        load,
+        SMALL,
+        step_time=QUICK,
+        replicas=2,
+        host_tier=serving.HostTier(**given),
+    )
+    return _seen(run), run.totals["loaded_bytes"]
+
+
 def _trace(lines, **given):
     import tempfile
 
@@ -95,6 +115,9 @@ CASES = {
     "StepTime": ({"fixed_ns": 10**6, "watts": 300.0, "idle_watts": 50.0, "result": _drawn},
         {**one("fixed_ns", 10**7), **one("per_token_ns", 10**5), **one("per_context_token_ns", 10**4),
          **one("watts", 400.0), **one("idle_watts", 60.0), **one("per_draft_ns", 10**5)}, None),
+    "HostTier": ({"capacity_bytes": 1e9, "bytes_per_s": 1e9, "bytes_per_token": 1e5, "result": _hosted},
+        {**one("capacity_bytes", 1.6e7), **one("bytes_per_s", 1e8), **one("replicas", 2), **one("bytes_per_token", 1e6)},
+        None),
     "Lengths": ({"kind": "uniform", "low": 5, "high": 50, "result": lambda **given: serving.Lengths(**EMPIRICAL | given).draw(
         np.random.default_rng(0), 50)},
         {"kind": [{"kind": "fixed"}], **one("low", 20), **one("high", 30), "mu": [{"mu": 3.0, "kind": "lognormal"}],
@@ -185,6 +208,7 @@ PLAYED = {
     **one("speculation", {"method": "eagle", "acceptance": [0.8, 0.6]}),
     **one("autoscale", serving.Autoscale(1, 3, 0.0, target=0.1, interval_s=0.01)),
     "link_sharing": [{"link_sharing": "fifo", "device": APART, "plan": None}],
+    **one("host_tier", 1e9),
 }  # fmt: skip
 
 

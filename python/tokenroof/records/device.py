@@ -14,7 +14,15 @@ from tokenroof.support.names import normalise
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["PEAK_TYPES", "Device", "Link", "Provenance", "link_domain", "unit_peak"]
+__all__ = [
+    "PEAK_TYPES",
+    "Device",
+    "Link",
+    "Provenance",
+    "link_domain",
+    "pcie_bandwidth",
+    "unit_peak",
+]
 
 PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
 
@@ -61,6 +69,17 @@ _WHOLE = ("sm_count", "link_domain_size", "pcie_generation")
 _HOST_DOMAIN = 8  # cards of one server that share its PCIe, where nothing says otherwise
 # One way over an x16 slot by generation [B/s], as the catalogue's links.toml has them with their sources.
 _PCIE_X16 = {3: 1.5754e10, 4: 3.1508e10, 5: 6.3015e10, 6: 1.21e11}
+
+
+def pcie_bandwidth(generation: int | None) -> float | None:
+    """One way over an x16 slot of a generation [B/s]; None where it is not known.
+
+    Examples
+    --------
+    >>> pcie_bandwidth(5)
+    63015000000.0
+    """
+    return None if generation is None else _PCIE_X16.get(generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,7 +289,7 @@ class Device:
             )
         if self.pcie_generation is None:
             return None
-        rate = _PCIE_X16.get(self.pcie_generation)
+        rate = pcie_bandwidth(self.pcie_generation)
         if rate is None:
             return None
         size = self.link_domain_size or (1 if self.kind in ("cpu", "apu") else _HOST_DOMAIN)

@@ -38,6 +38,7 @@ from tokenroof.serving.session_load import Preset, SessionLoad, preset, presets
 from tokenroof.serving.simulation import (
     Autoscale,
     BestHits,
+    HostTier,
     PooledSimulation,
     Scheduler,
     Simulation,
@@ -58,16 +59,15 @@ from tokenroof.serving.system import (
 from tokenroof.serving.tuning import Fleet, Trial, Tuning, fleet, spares, tune
 
 __all__ = [
-    "LONGEST_WAIT", "POWERS", "SLO", "Autoscale", "BestHits", "Fleet", "Lengths", "OneUser", "Pool",
-    "PooledSimulation", "Preset",
-    "Requests", "RunFit", "Scheduler", "SessionLoad", "Simulation", "Speculation", "Stability",
-    "StepTime", "System", "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests",
-    "beside_lpx", "best_hits", "calibrate_run", "capacity", "compare", "curve", "daily",
-    "default_plans", "disaggregate", "draft_apart", "fleet", "frontier", "gamma", "modulated",
-    "native_types", "one_user", "plan_that_fits", "poisson", "preset", "presets", "prioritised",
-    "released_types", "replicate", "series", "session_curve", "sessions", "simulate", "spares",
-    "split_experts", "spread", "stability", "summary", "token_gaps", "trace", "tune", "users",
-    "verdict",
+    "LONGEST_WAIT", "POWERS", "SLO", "Autoscale", "BestHits", "Fleet", "HostTier", "Lengths",
+    "OneUser", "Pool", "PooledSimulation", "Preset", "Requests", "RunFit", "Scheduler",
+    "SessionLoad", "Simulation", "Speculation", "Stability", "StepTime", "System",
+    "SystemComparison", "Trial", "Tuning", "Verdict", "as_requests", "beside_lpx", "best_hits",
+    "calibrate_run", "capacity", "compare", "curve", "daily", "default_plans", "disaggregate",
+    "draft_apart", "fleet", "frontier", "gamma", "modulated", "native_types", "one_user",
+    "plan_that_fits", "poisson", "preset", "presets", "prioritised", "released_types", "replicate",
+    "series", "session_curve", "sessions", "simulate", "spares", "split_experts", "spread",
+    "stability", "summary", "token_gaps", "trace", "tune", "users", "verdict",
 ]  # fmt: skip
 
 

@@ -59,6 +59,12 @@ def play(trace, content=True, **options):
     step = serving.StepTime(
         *(trace["step_time"][name] for name in "abc"), per_draft_ns=trace["step_time"].get("d", 0)
     )
+    if "host" in trace:
+        host = trace["host"]
+        options["host_tier"] = serving.HostTier(
+            host["blocks"] * host["block_bytes"], host["bytes_per_s"] or np.inf,
+            bytes_per_token=host["block_bytes"] / trace["config"]["block_size"],
+        )  # fmt: skip
     if "drafting" in trace:
         drafts = trace["drafting"]
         options["speculation"] = {"method": drafts["method"], "acceptance": drafts["acceptance"]}

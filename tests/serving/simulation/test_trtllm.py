@@ -78,15 +78,15 @@ def test_every_decision_is_the_twin_s(seed):
 @given(seed=st.integers(0, 10**9))
 def test_counters_decide_the_same(seed):
     """Prompts that share nothing: answers are counted, and blocks are lengths."""
-    policy = random.Random(seed).choice(["GUARANTEED_NO_EVICT", "STATIC_BATCH"])
+    policy = random.Random(seed).choice(POLICIES)
     trace = draw(seed, content=False, capacity_scheduler_policy=policy, max_num_tokens=200)
     want = decided(trace)
     fast, slow = play(trace, content=False), play(trace, content=False, path="sequences")
     assert recorded.results(fast) == want["results"]
     assert fast.requests.tobytes() == slow.requests.tobytes()
-    assert (
-        fast.totals["counted_steps"] == fast.totals["steps"] and slow.totals["counted_steps"] == 0
-    )
+    short = policy == "MAX_UTILIZATION" and fast.totals["counted_steps"] == 0  # played once more
+    assert fast.totals["counted_steps"] == fast.totals["steps"] or short
+    assert slow.totals["counted_steps"] == 0
     for name in ("steps", "tokens", "busy_ns", "end_ns", "peak_running", "least_free"):
         assert fast.totals[name] == slow.totals[name]
 

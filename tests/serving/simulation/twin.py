@@ -6,6 +6,8 @@ Reads and writes the layout of recorded traces, so that it can also be held agai
 import heapq
 import itertools
 
+from twin_blocks import Blocks
+
 from tokenroof.reference.core.random import uniforms
 
 MOST_TURNS = 5000
@@ -13,51 +15,6 @@ MOST_TURNS = 5000
 
 class Circles(Exception):
     """The engine preempts for ever, and nobody makes headway."""
-
-
-class Blocks:
-    """The free list as a list, the table as lists of blocks by hash."""
-
-    def __init__(self, count, old):
-        self.free, self.old = list(range(1, count)), old
-        self.refs, self.hash, self.table = {}, {}, {}
-
-    def pop(self):
-        block = self.free.pop(0)
-        self.forget(block)
-        self.refs[block] = 1
-        return block
-
-    def forget(self, block):
-        key = self.hash.pop(block, None)
-        if key is not None:
-            self.table[key].remove(block)
-            if not self.table[key]:
-                del self.table[key]
-
-    def touch(self, block):
-        if self.refs.get(block, 0) == 0:
-            self.free.remove(block)
-        self.refs[block] = self.refs.get(block, 0) + 1
-
-    def release(self, blocks):
-        left = []
-        for block in reversed(blocks):
-            self.refs[block] -= 1
-            if self.refs[block] == 0:
-                left.append(block)
-        if self.old:
-            self.free += left
-        else:
-            self.free = (
-                [b for b in left if b not in self.hash]
-                + self.free
-                + [b for b in left if b in self.hash]
-            )
-
-    def enter(self, block, key):
-        self.hash[block] = key
-        self.table.setdefault(key, []).append(block)
 
 
 class Request:
@@ -155,7 +112,7 @@ class Engine:
         if not self.victims:
             self.phase_b(rows, limit, defer, now)
             if not defer:
-                self.bound = bool(self.waiting)
+                self.bound = self.queued() > 0
         total = sum(n for _, n, _ in rows)
         contexts = 0
         drafted = {}
@@ -266,40 +223,55 @@ class Engine:
         return min(self.waiting, key=lambda r: (r.priority, r.arrival, r.id))
 
     def phase_b(self, rows, limit, defer, now):
-        c = self.c
-        most = c.get("max_num_active_seqs") or c["max_num_seqs"]
+        most = self.c.get("max_num_active_seqs") or self.c["max_num_seqs"]
         while self.waiting and self.budget > 0 and len(self.running) < most:
-            r = self.head()
-            found = self.lookup(r)
-            hit = len(found) * c["block_size"]
-            if defer and hit < r.known - 1:
+            if not self.admit(self.head(), rows, limit, defer, now):
                 return
-            n = min(r.known - hit, limit)
-            if not c["enable_chunked_prefill"] and n > self.budget:
-                return
-            n = min(n, self.budget)
-            beside = int(c.get("watermark", 0) * c["num_blocks"]) if self.running else 0
-            beside += sum(self.blocks.refs.get(b, 0) == 0 for b in found) - len(found)
-            whole = min(r.known, c["max_model_len"])
-            free = len(self.blocks.free)
-            if c["scheduler_reserve_full_isl"] and self.count(whole) + beside > free:
-                return
-            if self.count(hit + n) + beside > free:
-                return
+
+    def admit(self, r, rows, limit, defer, now):
+        c = self.c
+        found = self.lookup(r)
+        hit = len(found) * c["block_size"]
+        n = self.piece(r, hit, limit, defer)
+        beside = self.watermark() + sum(self.blocks.refs.get(b, 0) == 0 for b in found) - len(found)
+        if not n or not self.has_room(r, hit + n, beside):
+            return False
+        if r in self.waiting:
             self.waiting.remove(r)
-            for block in found:
-                self.blocks.touch(block)
-            more = self.count(hit + n) - len(found)
-            r.blocks = found + [self.blocks.pop() for _ in range(more)]
-            r.entered, r.computed = len(found), hit
-            self.enter(r, min(hit + n, r.known))
-            self.running.append(r)
-            self.prefill = self.prefill or hit < r.known - 1
-            if r.scheduled is None:
-                r.scheduled, r.hit = now, hit
-            r.hits += hit
-            self.budget -= n
-            rows.append((r, n, hit))
+        for block in found:
+            self.blocks.touch(block)
+        more = self.count(hit + n) - len(found)
+        r.blocks = found + [self.blocks.pop() for _ in range(more)]
+        r.entered, r.computed = len(found), hit
+        self.begin(r, n, rows, now)
+        return True
+
+    def piece(self, r, hit, limit, defer):
+        """Tokens of a request that begins; 0 where it has to wait."""
+        n = min(r.known - hit, limit)
+        if (defer and hit < r.known - 1) or (
+            not self.c["enable_chunked_prefill"] and n > self.budget
+        ):
+            return 0
+        return min(n, self.budget)
+
+    def watermark(self):
+        return int(self.c.get("watermark", 0) * self.c["num_blocks"]) if self.running else 0
+
+    def has_room(self, r, tokens, beside):
+        free, whole = len(self.blocks.free), min(r.known, self.c["max_model_len"])
+        fits = not self.c["scheduler_reserve_full_isl"] or self.count(whole) + beside <= free
+        return fits and self.count(tokens) + beside <= free
+
+    def begin(self, r, n, rows, now):
+        self.enter(r, min(r.computed + n, r.known))
+        self.running.append(r)
+        self.prefill = self.prefill or r.computed < r.known - 1
+        if r.scheduled is None:
+            r.scheduled, r.hit = now, r.computed
+        r.hits += r.computed
+        self.budget -= n
+        rows.append((r, n, r.computed))
 
     # --- outputs and arrivals
     def output(self, batch):
@@ -323,11 +295,14 @@ class Engine:
             if not self.asynchronous:
                 r.drafts = len(self.drafting["acceptance"])
             if r.outputs >= r.outputs_wanted or r.known >= self.c["max_model_len"]:
-                self.blocks.release(r.blocks)
-                r.blocks = []
+                self.let_go(r, batch[1])
                 (self.running if r in self.running else self.waiting).remove(r)
                 r.status, r.last = "done", batch[1]
                 self.follow(r.id, batch[1])
+
+    def let_go(self, r, at):
+        self.blocks.release(r.blocks)
+        r.blocks = []
 
     def kept(self, r, drafted):
         """Drafts that survive, one after the other, each with its own chance given those before it."""
@@ -379,7 +354,7 @@ class Engine:
         return self.outcome()
 
     def outcome(self):
-        stuck = bool(self.running or self.waiting)
+        stuck = bool(self.running or self.queued())
         results = [
             [r.id, "stuck" if r.status == "waiting" else r.status, r.arrival, r.scheduled, r.first,
              r.last, r.preempted, r.hit, r.hits, r.outputs]

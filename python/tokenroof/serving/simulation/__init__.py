@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tokenroof.serving.simulation.autoscale import Autoscale
 from tokenroof.serving.simulation.best_hits import BestHits, best_hits
+from tokenroof.serving.simulation.host_tier import HostTier
 from tokenroof.serving.simulation.pooled import PooledSimulation
 from tokenroof.serving.simulation.result import Simulation
 from tokenroof.serving.simulation.scheduler import Scheduler
@@ -11,8 +12,8 @@ from tokenroof.serving.simulation.simulate import simulate
 from tokenroof.serving.simulation.step_time import StepTime
 
 __all__ = [
-    "Autoscale", "BestHits", "PooledSimulation", "Scheduler", "Simulation", "StepTime", "best_hits",
-    "simulate",
+    "Autoscale", "BestHits", "HostTier", "PooledSimulation", "Scheduler", "Simulation", "StepTime",
+    "best_hits", "simulate",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from tokenroof.serving.simulation.drafting import (
     drafted_limits,
     speculation_of,
 )
+from tokenroof.serving.simulation.host_tier import as_tier, tier_rules
 from tokenroof.serving.simulation.parts import NEWEST, check_blocks, packed, pool_part
 from tokenroof.serving.simulation.result import outputs_for
 from tokenroof.serving.simulation.scheduler import Scheduler
@@ -136,6 +137,10 @@ def _played(
     for load in loads:
         check_blocks(load, limits)
     part = pool_part(on, engine, config, limits, loads, replicas, options, role, spec, seed)
+    tier = as_tier(options.get("host_tier"), engine, options, role)
+    rules = tier_rules(tier, config, on)
+    part["config"].update(rules)
+    part.update(rules, tracking=part["tracking"] or tier is not None)
     return Played(role, on, engine, config, limits, part)
 
 

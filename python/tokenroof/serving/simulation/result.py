@@ -42,7 +42,7 @@ RECORD = np.dtype(
     + [(name, np.float64) for name in ("arrival_s", "scheduled_s", "first_token_s", "last_token_s")]
     + [(name, np.int32) for name in ("input_tokens", "output_tokens", "cached_tokens", "cached_total")]
     + [("preemptions", np.int32), ("replica", np.int32), ("status", "U10")]
-    + [("joules", np.float64), ("priority", np.int32)]
+    + [("joules", np.float64), ("priority", np.int32), ("loaded_tokens", np.int32)]
 )  # fmt: skip
 STEP_FIELDS = (
     "scheduled_ns", "start_ns", "end_ns", "replica", "free_blocks", "running", "waiting",
@@ -60,7 +60,14 @@ _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
 _GIVEN = np.dtype([(name, np.int64) for name in ("end_ns", "request", "tokens")])
 
 _TIMES = ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
-_COUNTS = ("output_tokens", "cached_tokens", "cached_total", "preemptions", "replica")
+_COUNTS = (
+    "output_tokens",
+    "cached_tokens",
+    "cached_total",
+    "loaded_tokens",
+    "preemptions",
+    "replica",
+)
 _ENDINGS = ("served", "blocked", "horizon", "interrupted")
 
 
@@ -73,8 +80,8 @@ class Simulation:
         A record per request, `RECORD`: ``arrival_s``, ``scheduled_s`` (first), ``first_token_s``,
         ``last_token_s``, the same in whole nanoseconds, ``input_tokens``, ``output_tokens`` (delivered),
         ``cached_tokens`` (of the prompt, at first admission), ``cached_total`` (over all admissions),
-        ``preemptions``, ``replica``, ``status`` ("done"; "rejected": can never be served; "shed": the
-        queue was full; "timed_out"; "stuck"; "unfinished"), ``priority``, ``joules``
+        ``loaded_tokens`` (of these from the host's memory), ``preemptions``, ``replica``, ``status``
+        ("done"; "rejected": can never be served; "shed": the queue was full; "timed_out"; "stuck"; "unfinished"), ``priority``, ``joules``
         (its part of the energy of its steps; NaN where the power is not known).
     steps, entries, preempted : ndarray
         With ``record_steps``: a row per call of the scheduler that scheduled tokens or preempted

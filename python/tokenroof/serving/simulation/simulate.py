@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tokenroof.records.plan import Plan
     from tokenroof.serving.simulation.autoscale import Autoscale
     from tokenroof.serving.simulation.pools import Played
+    from tokenroof.serving.simulation.host_tier import HostTier
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.simulation.step_time import StepTime
     from tokenroof.serving.system.parts import Speculation
@@ -51,6 +52,7 @@ class Options(TypedDict, total=False):
     speculation: Speculation | Mapping[str, Any] | None
     autoscale: Autoscale | Mapping[str, Any] | None
     link_sharing: str
+    host_tier: HostTier | None
 
 
 def simulate(
@@ -118,6 +120,9 @@ def simulate(
     link_sharing : {"fair", "fifo"}
         How transfers in flight share what a replica can send, and what one can take: alike, what one cannot
         use going to the others, as network cards do; or in the order in which they were asked for.
+    host_tier : HostTier, optional
+        Memory of the host, where blocks go that were computed and come back from; vLLM alone plays it, first
+        come first served, without dp, pp, speculation, time-outs, an Autoscale or pools that are apart.
 
     Returns
     -------
