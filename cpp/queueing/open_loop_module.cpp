@@ -1,4 +1,4 @@
-// Open loops over plans and rates, on threads without the GIL.
+// Open loops over plans and rates, on threads, and closed loops over points, without the GIL.
 #include "queueing/open_loop_module.hpp"
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include "python/buffers.hpp"
 #include "python/workers.hpp"
 #include "queueing/open_loop_table.hpp"
+#include "tokenroof/serving/closed_loop.hpp"
 
 namespace py = pybind11;
 
@@ -95,6 +96,28 @@ void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buf
     run_workers(threads, stop, run, [](bool) {});
 }
 
+// inputs (points, k) -> out (points, fields).
+void closed_loop_of(const py::buffer& inputs, const py::buffer& out) {
+    py::buffer_info held[2];
+    const auto shape = inputs.request().shape;
+    const long long points = shape.empty() ? 0 : shape[0];
+    const double* in = matrix(inputs, "inputs", points, closed_loop_input::count, false, held[0]);
+    double* to = matrix(out, "out", points, closed_loop_field::count, true, held[1]);
+    const py::gil_scoped_release release;
+    for (long long k = 0; k < points; ++k)
+        closed_loop(in + k * closed_loop_input::count, to + k * closed_loop_field::count);
+}
+
+constexpr const char* closed_loop_inputs[] = {
+#define TR_QUOTE(name) #name,
+    TR_CLOSED_LOOP_INPUTS(TR_QUOTE)
+#undef TR_QUOTE
+};
+constexpr const char* closed_loop_fields[] = {
+#define TR_QUOTE(name) #name,
+    TR_CLOSED_LOOP_FIELDS(TR_QUOTE)
+#undef TR_QUOTE
+};
 constexpr const char* open_loop_inputs[] = {
 #define TR_QUOTE(name) #name,
     TR_OPEN_LOOP_INPUTS(TR_QUOTE)
@@ -117,6 +140,9 @@ template <std::size_t N> py::tuple quoted(const char* const (&list)[N]) {
 void register_queueing(py::module_& m) {
     m.attr("OPEN_LOOP_INPUTS") = quoted(open_loop_inputs);
     m.attr("OPEN_LOOP_FIELDS") = quoted(open_loop_fields);
+    m.attr("CLOSED_LOOP_INPUTS") = quoted(closed_loop_inputs);
+    m.attr("CLOSED_LOOP_FIELDS") = quoted(closed_loop_fields);
+    m.def("closed_loop", &closed_loop_of, py::arg("inputs"), py::arg("out"));
     m.def("open_loop", &open_loop_of, py::arg("isa"), py::arg("steps"), py::arg("inputs"), py::arg("rates"),
           py::arg("out"), py::arg("threads"));
 }

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
+from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
 from tokenroof.serving.loads import as_concurrency, as_load, as_power
 from tokenroof.serving.open_curve import open_table
 from tokenroof.serving.room import why_not
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
-from tokenroof.serving.twin import Shape, shape_of
+from tokenroof.serving.twin import shape_of
 from tokenroof.support.arguments import check_options
 from tokenroof.support.lazy import require
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.requests.lengths import Lengths
     from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.scheduler import Scheduler
 
@@ -43,8 +45,8 @@ def curve(
     device: str | Device | System,
     model: str | Model | None = None,
     plan: Plan | None = None,
-    input_tokens: float = 1024,
-    output_tokens: float = 1024,
+    input_tokens: float | Lengths = 1024,
+    output_tokens: float | Lengths = 1024,
     concurrency: ArrayLike = (1, 2, 4, 8, 16, 32, 64, 128, 256),
     fidelity: str | Calibration = "calibrated",
     power: str = "provisioned",
@@ -62,8 +64,9 @@ def curve(
         and with a model of its own for that too.
     plan : Plan, optional
         Layout and types; one device in bf16 by default.
-    input_tokens, output_tokens : float
-        Mean tokens of prompt and answer [1].
+    input_tokens, output_tokens : float or Lengths
+        Mean tokens of prompt and answer [1], or how they are distributed, which percentiles are of: a number is
+        the length of all.
     concurrency : array_like, 1-d
         Requests in flight over the replica [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
@@ -80,7 +83,7 @@ def curve(
         Open loop with the lengths of these requests, and the spread of the gaps between them, in place of
         `input_tokens` and `output_tokens`; at their own rate, where `rate` is not given.
     scheduler : Scheduler, optional
-        Whose limits hold in open loop; vLLM's newest by default.
+        Whose limits hold in open loop, and for percentiles in closed loop; vLLM's newest by default.
     requests : float, optional
         Of a run that ends, all there from the start, `concurrency` of them in flight [1]: as benchmarks of
         the most throughput are run. The last wave holds fewer, and of the first one all prompts come at
@@ -92,7 +95,10 @@ def curve(
         Over ``concurrency``, or ``rate``, with units in ``attrs``. In open loop ``ttft_s``, ``tpot_s`` and
         ``e2e_s`` have ``p50``, ``p90`` and ``p99`` beside them (``ttft_p99_s``); ``means_hold`` and
         ``percentiles_hold`` say where they were within 10 and 20 % of simulations; at a rate that cannot be
-        borne times are NaN and ``growth_per_s`` says how fast the queue grows.
+        borne times are NaN and ``growth_per_s`` says how fast the queue grows. In closed loop the same percentiles
+        are of users under the scheduler, with the means that they belong to (``ttft_mean_s``): ``ttft_s`` has
+        what the engine was measured to take beside. Where answers are all of one length users keep in step,
+        and ``percentiles_hold`` is false.
         In closed loop requests beyond the cache's memory queue, and their wait is part of ``ttft_s``.
         Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is
@@ -128,7 +134,8 @@ def curve(
     """
     check_options("curve", how, LoopOptions)
     scheduler, requests = how.get("scheduler"), how.get("requests")
-    sizes, users = as_load(input_tokens, output_tokens, requests), as_concurrency(concurrency)
+    sizes, moments = shape_from(input_tokens, output_tokens, requests)
+    users = as_concurrency(concurrency)
     if isinstance(device, System):
         refuse_beside(
             device, plan=plan, rate=rate, load=load, scheduler=scheduler, requests=requests
@@ -138,10 +145,16 @@ def curve(
     if rate is not None or load is not None:
         if requests is not None:
             raise ValueError(f"requests is {requests!r} beside a rate; allowed: None in open loop")
-        shape = Shape(sizes.input_tokens, sizes.output_tokens) if load is None else shape_of(load)
+        shape = moments if load is None else shape_of(load)
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         return open_table(on, shape, rate, scheduler, said)
-    return table_of(on, sizes, users, fidelity, *as_power(power, pue))
+    table = table_of(on, sizes, users, fidelity, *as_power(power, pue))
+    if requests is not None:  # of a run that ends there are means alone
+        return table
+    for name, values in closed_values(on, moments, users, scheduler).items():
+        units, long_name = CLOSED_UNITS[name]
+        table[name] = ("concurrency", values, {"units": units, "long_name": long_name})
+    return table
 
 
 def table_of(

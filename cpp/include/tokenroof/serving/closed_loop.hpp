@@ -1,0 +1,155 @@
+// The closed loop of a replica under continuous batching: so many users, each with a request in flight, the next one
+// as the last is answered; times to the first token, per token and to the last as users see them, in closed form.
+//
+// A request that runs takes a step for its prompt and output - 1 for its answer, and with an asynchronous loop waits for
+// one that was decided before it came: of n that run, n (output - 1) / life are past their prompt and n / life are
+// prompts of a step, life = output + lag. A step lasts s + w for each prompt in it, so that by Little's law
+//     rate = n / (life (s + w n / life))
+// leave in a second, n the users, or the places where there are fewer: the others queue, for (users - n) / rate.
+// Ends of answers of many lengths are independent of each other: the other prompts of the steps that a request waits
+// for are Poisson, its time to the first token a mixture over their number of lognormals with an origin, by three
+// moments of the lengths. The wait of a queue varies as departures from n places do: each place a renewal process,
+// whose count in a time varies like its services' squared variation, and as a phase that is uniform [C62].
+//   [C62] Cox, Renewal Theory, 1962, sections 4.5 and 5.4.
+#pragma once
+#include "tokenroof/serving/open_loop.hpp"
+
+// clang-format off
+// Of a point: users, places; seconds of a step with those that are past their prompt, of one that a prompt is alone in
+// beside what the prompt takes, and that a prompt adds; tokens and squared coefficients of variation of prompts and
+// answers; tokens that a step may carry; steps that a loop has decided before it sees a request: 0 or 1.
+#define TR_CLOSED_LOOP_INPUTS(X) \
+    X(users) X(places) X(step_s) X(alone_s) X(prompt_s) X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(lag)
+#define TR_CLOSED_LOOP_FIELDS(X) \
+    X(running) X(rate) X(prompt_load) X(budget_load) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99) \
+    X(tpot) X(tpot_p50) X(tpot_p90) X(tpot_p99) X(e2e) X(e2e_p50) X(e2e_p90) X(e2e_p99)
+// clang-format on
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+#define TR_NAME(name) name,
+namespace closed_loop_input { enum Field : int { TR_CLOSED_LOOP_INPUTS(TR_NAME) count }; }
+namespace closed_loop_field { enum Field : int { TR_CLOSED_LOOP_FIELDS(TR_NAME) count }; }
+#undef TR_NAME
+
+// The standard normal distribution, within 7.5e-8 (Abramowitz and Stegun, 26.2.17).
+TR_HD double normal_below(double z) {
+    const double x = z < 0.0 ? 0.0 - z : z;
+    const double t = 1.0 / (1.0 + 0.2316419 * x);
+    const double series =
+        t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+    const double above = 0.3989422804014327 * exponential<double>(x * x * -0.5) * series;
+    return z < 0.0 ? above : 1.0 - above;
+}
+
+constexpr int closed_loop_parts = 128; // numbers of other prompts that are told apart
+constexpr double most_parts_mean = 60.0;
+
+// The first token's time: parts of a mixture, each a lognormal with an origin.
+struct FirstToken {
+    int parts;
+    double share[closed_loop_parts], origin[closed_loop_parts], scale[closed_loop_parts], spread[closed_loop_parts];
+
+    TR_HD void add(double weight, const Moments<double>& m) {
+        const Percentiles<double> p(m);
+        share[parts] = weight;
+        origin[parts] = p.origin;
+        scale[parts] = p.scale;
+        spread[parts++] = p.spread;
+    }
+    TR_HD double below(double x) const {
+        double sum = 0.0;
+        for (int k = 0; k < parts; ++k) {
+            const double y = (x - origin[k]) / scale[k];
+            if (y > 0.0) sum += share[k] * normal_below(log_positive<double>(y) / spread[k]);
+        }
+        return sum;
+    }
+    TR_HD double at(double share_below, double most) const {
+        double low = 0.0, high = most;
+        for (int i = 0; i < 60; ++i) {
+            const double middle = 0.5 * (low + high);
+            if (below(middle) < share_below)
+                low = middle;
+            else
+                high = middle;
+        }
+        return 0.5 * (low + high);
+    }
+};
+
+TR_HD void closed_loop(const double* in, double* f) {
+    namespace input = closed_loop_input;
+    namespace field = closed_loop_field;
+    const double users = in[input::users], places = in[input::places], output = in[input::output];
+    const double n = users < places ? users : places;
+    const double lag = users > 1.0 ? in[input::lag] : 0.0; // who is alone finds nothing decided
+    const double life = output + lag, decoding = n * (output - 1.0) / life, prompts = n / life;
+    const double w = in[input::prompt_s], cv2 = in[input::input_cv2], out2 = in[input::output_cv2];
+    const double s = in[input::step_s], others = (n - 1.0) / life;
+    const double own_step = users > 1.0 ? s : in[input::alone_s];
+    const double rate = n / (life * (s + prompts * w));
+    const double queue = users > n ? (users - n) / rate : 0.0;
+    // steps of a prompt that the budget cuts, its own and what comes with it
+    const double room = max_nan(in[input::budget] - decoding, 1.0), tokens = in[input::input];
+    const double ahead = 1.0 + 0.5 * others;
+    const double deviation = square_root(tokens * tokens * (cv2 + 0.5 * others * (1.0 + cv2)));
+    const double more = (open_loop_steps<double>(ahead * tokens, deviation, room) - 1.0) * s;
+    // departures while a request queues: of each place so many, and a part of one
+    const double each = users > n ? (users - n) / n : 0.0;
+    const double part = each + ceil_lanes<double>(0.0 - each), narrow = out2 < 1.0 ? out2 : 1.0;
+    const double waits2 = n * (out2 * each + (1.0 - narrow) * part * (1.0 - part)) / (rate * rate);
+    const double came = others * (1.0 + lag), w2 = w * w * (1.0 + cv2), own3 = w * w * w * cv2 * cv2 * (3.0 + cv2);
+    const double base = queue + lag * s + own_step + more;
+    Moments<double> first;
+    first.mean = base + w + came * w;
+    first.variance = waits2 + w * w * cv2 + came * w2;
+    first.third = own3 + came * w2 * w * (1.0 + cv2) * (1.0 + cv2);
+    FirstToken mixture;
+    mixture.parts = 0;
+    double chance = exponential<double>(0.0 - came), left = 1.0;
+    for (int k = 0; k < closed_loop_parts && came < most_parts_mean && left > 1e-7; ++k) {
+        const double all = k + 1.0;
+        const double mean = base + all * w, least = 1e-3 * mean;
+        mixture.add(chance, {mean, max_nan(waits2 + all * w * w * cv2, least * least), all * own3});
+        left -= chance;
+        chance = chance * came / all;
+    }
+    if (mixture.parts == 0) mixture.add(1.0, first);
+    const double most = 2.0 * first.mean + 60.0 * square_root(first.variance);
+    // time per token after the first
+    const double short_ = (1.0 + out2) / output, spread = 1.0 + cv2;
+    Moments<double> token;
+    token.mean = s + w * others;
+    token.variance = others * (w * w * spread * short_);
+    token.third = others * (w * w * w * (spread * spread * spread) * (short_ * short_ * (1.0 + out2)));
+    const Percentiles<double> of_token(token);
+    const double after = output - 1.0, scaled = token.mean * output;
+    Moments<double> whole;
+    whole.mean = first.mean + token.mean * after;
+    whole.variance = first.variance + token.variance * (after * after) + scaled * scaled * out2;
+    whole.third = first.third + scaled * scaled * scaled * (3.0 * out2 * out2 + out2 * out2 * out2);
+    const Percentiles<double> of_whole(whole);
+    const double bad = users >= 1.0 && places >= 1.0 && output >= 1.0 && rate > 0.0 ? 0.0 : not_a_number();
+    f[field::running] = n + bad;
+    f[field::rate] = rate + bad;
+    f[field::prompt_load] = prompts * w / (s + prompts * w) + bad;
+    f[field::budget_load] = prompts * tokens / room + bad;
+    f[field::queue] = queue + bad;
+    f[field::ttft] = first.mean + bad;
+    f[field::ttft_p50] = mixture.at(0.5, most) + bad;
+    f[field::ttft_p90] = mixture.at(0.9, most) + bad;
+    f[field::ttft_p99] = mixture.at(0.99, most) + bad;
+    f[field::tpot] = token.mean + bad;
+    f[field::tpot_p50] = of_token.at(0.0) + bad;
+    f[field::tpot_p90] = of_token.at(deviate_p90) + bad;
+    f[field::tpot_p99] = of_token.at(deviate_p99) + bad;
+    f[field::e2e] = whole.mean + bad;
+    f[field::e2e_p50] = of_whole.at(0.0) + bad;
+    f[field::e2e_p90] = of_whole.at(deviate_p90) + bad;
+    f[field::e2e_p99] = of_whole.at(deviate_p99) + bad;
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof

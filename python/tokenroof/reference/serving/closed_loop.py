@@ -1,0 +1,150 @@
+"""Users in closed loop under continuous batching, with percentiles: docs/serving/load.md, read aloud."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from tokenroof.reference.core.roundings import exponential, log, root
+from tokenroof.reference.serving.open_loop import Sum, steps_of
+
+__all__ = ["closed_loop"]
+
+
+def normal_below(z: float) -> float:
+    """Abramowitz and Stegun, 26.2.17."""
+    t = 1.0 / (1.0 + 0.2316419 * abs(z))
+    powers = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
+    series = 0.0
+    for b in reversed(powers):
+        series = t * (b + series)
+    above = 0.3989422804014327 * exponential(abs(z) * abs(z) * -0.5) * series
+    return above if z < 0.0 else 1.0 - above
+
+
+def lognormal(m: Sum) -> tuple[float, float, float]:
+    """Origin, scale and spread of a lognormal with these moments."""
+    deviation = root(max(m.variance, 1e-60))
+    skew = min(max(m.third / (deviation * deviation * deviation), 0.01), 20.0)
+    u = exponential(log((skew + root(skew * skew + 4.0)) * 0.5) * (1.0 / 3.0))
+    cv = u - 1.0 / u
+    square = log(1.0 + cv * cv)
+    mean = deviation / cv
+    return m.mean - mean, mean * exponential(square * -0.5), root(square)
+
+
+def mixture_at(parts: list[tuple[float, Sum]], below: float, most: float) -> float:
+    """A percentile of a mixture, by halving."""
+    known = [(share, *lognormal(m)) for share, m in parts]
+    low, high = 0.0, most
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        total = 0.0
+        for share, origin, scale, spread in known:
+            y = (middle - origin) / scale
+            if y > 0.0:
+                total += share * normal_below(log(y) / spread)
+        low, high = (middle, high) if total < below else (low, middle)
+    return 0.5 * (low + high)
+
+
+def departures(x: Mapping[str, float], n: float, rate: float) -> float:
+    """Variance of the time in which those ahead in the queue get their places [s2]."""
+    if x["users"] <= n:
+        return 0.0
+    each = (x["users"] - n) / n
+    part = each - math.floor(each)
+    phases = (1.0 - min(x["output_cv2"], 1.0)) * part * (1.0 - part)
+    return n * (x["output_cv2"] * each + phases) / (rate * rate)
+
+
+def first_token(
+    x: Mapping[str, float], n: float, life: float, lag: float, rate: float
+) -> tuple[Sum, list[tuple[float, Sum]]]:
+    """The time to the first token: all of it by moments, and by the number of other prompts."""
+    w, cv2, s = x["prompt_s"], x["input_cv2"], x["step_s"]
+    others, decoding = (n - 1.0) / life, n * (x["output"] - 1.0) / life
+    queue = (x["users"] - n) / rate if x["users"] > n else 0.0
+    room = max(x["budget"] - decoding, 1.0)
+    spread = root(x["input"] * x["input"] * (cv2 + 0.5 * others * (1.0 + cv2)))
+    cuts = steps_of((1.0 + 0.5 * others) * x["input"], spread, room) - 1.0
+    own = s if x["users"] > 1.0 else x["alone_s"]
+    base = queue + lag * s + own + cuts * s
+    waits2, came = departures(x, n, rate), others * (1.0 + lag)
+    own3 = w * w * w * cv2 * cv2 * (3.0 + cv2)
+    each2 = w * w * (1.0 + cv2)
+    whole = Sum(
+        base + w + came * w,
+        waits2 + w * w * cv2 + came * each2,
+        own3 + came * each2 * w * (1.0 + cv2) * (1.0 + cv2),
+    )
+    parts: list[tuple[float, Sum]] = []
+    chance, left = exponential(-came), 1.0
+    for k in range(128):
+        if came >= 60.0 or left <= 1e-7:
+            break
+        mean = base + (k + 1.0) * w
+        least = 1e-3 * mean
+        variance = max(waits2 + (k + 1.0) * w * w * cv2, least * least)
+        parts.append((chance, Sum(mean, variance, (k + 1.0) * own3)))
+        left -= chance
+        chance = chance * came / (k + 1.0)
+    return whole, parts or [(1.0, whole)]
+
+
+def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
+    """All quantities by name.
+
+    Parameters
+    ----------
+    x : mapping
+        By the names of ``_core.CLOSED_LOOP_INPUTS``.
+
+    Returns
+    -------
+    dict of float
+        By the names of ``_core.CLOSED_LOOP_FIELDS``.
+
+    Examples
+    --------
+    >>> user = {"users": 1.0, "places": 8.0, "step_s": 0.01, "alone_s": 0.01, "prompt_s": 0.05,
+    ...         "input": 500.0, "input_cv2": 0.0, "output": 101.0, "output_cv2": 0.0, "budget": 8192.0, "lag": 1.0}
+    >>> found = closed_loop(user)
+    >>> round(found["ttft"], 6), round(found["e2e"], 6)
+    (0.06, 1.06)
+    """
+    output, out2, w = x["output"], x["output_cv2"], x["prompt_s"]
+    n = min(x["users"], x["places"])
+    lag = x["lag"] if x["users"] > 1.0 else 0.0
+    life = output + lag
+    prompts, others, s = n / life, (n - 1.0) / life, x["step_s"]
+    rate = n / (life * (s + prompts * w))
+    first, parts = first_token(x, n, life, lag, rate)
+    most = 2.0 * first.mean + 60.0 * root(first.variance)
+    spread, short = 1.0 + x["input_cv2"], (1.0 + out2) / output
+    token = Sum(
+        s + w * others,
+        others * (w * w * spread * short),
+        others * (w * w * w * (spread * spread * spread) * (short * short * (1.0 + out2))),
+    )
+    after, scaled = output - 1.0, token.mean * output
+    whole = Sum(
+        first.mean + token.mean * after,
+        first.variance + token.variance * (after * after) + scaled * scaled * out2,
+        first.third + scaled * scaled * scaled * (3.0 * out2 * out2 + out2 * out2 * out2),
+    )
+    room = max(x["budget"] - n * (output - 1.0) / life, 1.0)
+    names = ("p50", "p90", "p99")
+    return {
+        "running": n,
+        "rate": rate,
+        "prompt_load": prompts * w / (s + prompts * w),
+        "budget_load": prompts * x["input"] / room,
+        "queue": (x["users"] - n) / rate if x["users"] > n else 0.0,
+        "ttft": first.mean,
+        **{f"ttft_{p}": mixture_at(parts, float(p[1:]) / 100.0, most) for p in names},
+        "tpot": token.mean,
+        **dict(zip((f"tpot_{p}" for p in names), token.percentiles(), strict=True)),
+        "e2e": whole.mean,
+        **dict(zip((f"e2e_{p}" for p in names), whole.percentiles(), strict=True)),
+    }

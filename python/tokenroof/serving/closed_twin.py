@@ -1,0 +1,143 @@
+"""Users in closed loop under a scheduler's limits, with percentiles, in closed form."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof import _core, kernels
+from tokenroof.serving.loads import as_load
+from tokenroof.serving.requests.lengths import Lengths
+from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.twin import Shape
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.loads import Load
+
+__all__ = [
+    "CLOSED_UNITS",
+    "MEANS_HOLD",
+    "PERCENTILES_HOLD",
+    "closed_at",
+    "closed_values",
+    "shape_from",
+]
+
+#: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the budget of tokens
+#: that prompts fill, of a prompt over it, of the cache's memory that those hold who run; and for percentiles
+#: of a prompt two deviations longer over the budget. Answers of equal lengths keep users in step with each
+#: other: with a squared variation below the least nothing holds but for one user.
+#: tests/serving/test_closed_twin.py holds them.
+MEANS_HOLD = {"budget_load": 0.3, "prompt_over_budget": 0.75, "memory_share": 0.9}
+PERCENTILES_HOLD = {**MEANS_HOLD, "long_over_budget": 0.75}
+LEAST_SPREAD = 0.03
+
+_TIMES = {
+    "ttft": "time to the first token",
+    "tpot": "time per output token after the first",
+    "e2e": "time to the last token",
+}
+CLOSED_UNITS = {
+    **{
+        f"{name}_{p}_s": ("s", f"{p[1:]}th percentile of the {said}, under the scheduler")
+        for name, said in _TIMES.items()
+        for p in ("p50", "p90", "p99")
+    },
+    **{
+        f"{name}_mean_s": ("s", f"mean {said} that these percentiles belong to")
+        for name, said in _TIMES.items()
+    },
+    "means_hold": ("1", "whether such means were within 10 % of simulations"),
+    "percentiles_hold": ("1", "whether percentiles were within 20 % of simulations"),
+}
+
+
+def shape_from(input_tokens: float | Lengths, output_tokens: float | Lengths) -> tuple[Load, Shape]:
+    """Means, and all moments, of lengths; a number is the length of all.
+
+    Examples
+    --------
+    >>> round(shape_from(1000, Lengths.uniform(1, 3))[1].output_cv2, 6)
+    0.166667
+    """
+    both = (input_tokens, output_tokens)
+    inputs, outputs = (one.mean if isinstance(one, Lengths) else one for one in both)
+    means = as_load(inputs, outputs, requests)
+    spread = [one.variance / one.mean**2 if isinstance(one, Lengths) else 0.0 for one in both]
+    return means, Shape(means.input_tokens, means.output_tokens, *spread)
+
+
+def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray[Any]]:
+    """All quantities over points by the kernel's names, and whether they hold.
+
+    Parameters
+    ----------
+    inputs : dict
+        By the names of ``_core.CLOSED_LOOP_INPUTS``: arrays of one shape, or numbers.
+    memory : array_like
+        Requests that the cache holds [1].
+
+    Returns
+    -------
+    dict of ndarray
+    """
+    names = _core.CLOSED_LOOP_INPUTS
+    columns = np.broadcast_arrays(*(np.asarray(inputs[name], np.float64) for name in names))
+    given = np.ascontiguousarray(np.stack([c.ravel() for c in columns], axis=-1))
+    out = np.empty((len(given), len(_core.CLOSED_LOOP_FIELDS)))
+    _core.closed_loop(given, out)
+    found: dict[str, NDArray[Any]] = dict(zip(_core.CLOSED_LOOP_FIELDS, out.T, strict=True))
+    x = dict(zip(names, given.T, strict=True))
+    room = np.maximum(x["budget"] - found["running"], 1.0)
+    over = x["input"] / room
+    found["prompt_over_budget"] = over
+    found["long_over_budget"] = over * (1.0 + 2.0 * np.sqrt(x["input_cv2"]))
+    found["memory_share"] = found["running"] / memory
+    mixes = (x["output_cv2"] >= LEAST_SPREAD) | (x["users"] <= 1.0)
+    with np.errstate(invalid="ignore"):
+        for name, limits in (("means_hold", MEANS_HOLD), ("percentiles_hold", PERCENTILES_HOLD)):
+            found[name] = np.all([mixes, *(found[k] <= v for k, v in limits.items())], axis=0)
+    return found
+
+
+def closed_values(
+    on: Deployment, shape: Shape, users: NDArray[np.float64], scheduler: Scheduler | None = None
+) -> dict[str, NDArray[Any]]:
+    """By the names of `CLOSED_UNITS`, over users; NaN where nothing fits, and with dp or pp above 1."""
+    nothing: dict[str, NDArray[Any]] = {
+        name: np.zeros(users.shape, bool) if name.endswith("hold") else np.full(users.shape, np.nan)
+        for name in CLOSED_UNITS
+    }
+    if on.plan.dp * on.plan.pp > 1:
+        return nothing
+    try:
+        config = (scheduler or Scheduler.preset("vllm-0.33")).resolved(on)
+    except ValueError:  # no memory for a block
+        if scheduler is not None:
+            raise
+        return nothing
+    memory = (config["num_blocks"] - 1) * config["block_size"] / shape.held
+    places = np.floor(max(1.0, min(float(config["max_num_active_seqs"]), memory)))
+    host, lag = 1e-9 * config["host_ns"], float(config["loop"] == "async")
+    n = np.minimum(users, places)
+    decoding = np.maximum(n * (shape.output_tokens - 1.0) / (shape.output_tokens + lag), 1.0)
+    step = kernels.decode_time(*on.records, decoding, shape.context)
+    mixed = kernels.mixed_prompts_time(
+        *on.records, decoding, shape.context, 1.0, shape.input_tokens, 0.0
+    )
+    prompt = np.maximum(mixed - step, 1e-9)
+    alone = kernels.prompts_time(*on.records, 1.0, shape.input_tokens, 0.0)
+    found = closed_at(
+        {
+            "users": users, "places": places, "step_s": step + host,
+            "alone_s": np.maximum(alone - prompt, 0.0) + host, "prompt_s": prompt,
+            "input": shape.input_tokens, "input_cv2": shape.input_cv2, "output": shape.output_tokens,
+            "output_cv2": shape.output_cv2, "budget": float(config["max_num_batched_tokens"]), "lag": lag,
+        },
+        memory,
+    )  # fmt: skip
+    return {name: found[name.removesuffix("_s").removesuffix("_mean")] for name in CLOSED_UNITS}
