@@ -56,7 +56,9 @@ CLOSED_UNITS = {
 }
 
 
-def shape_from(input_tokens: float | Lengths, output_tokens: float | Lengths) -> tuple[Load, Shape]:
+def shape_from(
+    input_tokens: float | Lengths, output_tokens: float | Lengths, requests: float | None = None
+) -> tuple[Load, Shape]:
     """Means, and all moments, of lengths; a number is the length of all.
 
     Examples

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
-from tokenroof.serving.loads import as_concurrency, as_load, as_power
+from tokenroof.serving.loads import as_concurrency, as_power
 from tokenroof.serving.open_curve import open_table
 from tokenroof.serving.room import why_not
 from tokenroof.serving.system.record import System, named, refuse_beside
@@ -65,8 +65,8 @@ def curve(
     plan : Plan, optional
         Layout and types; one device in bf16 by default.
     input_tokens, output_tokens : float or Lengths
-        Mean tokens of prompt and answer [1], or how they are distributed, which percentiles are of: a number is
-        the length of all.
+        Mean tokens of prompt and answer [1], or how they are distributed, which percentiles are of: a number
+        is the length of all.
     concurrency : array_like, 1-d
         Requests in flight over the replica [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
@@ -95,10 +95,10 @@ def curve(
         Over ``concurrency``, or ``rate``, with units in ``attrs``. In open loop ``ttft_s``, ``tpot_s`` and
         ``e2e_s`` have ``p50``, ``p90`` and ``p99`` beside them (``ttft_p99_s``); ``means_hold`` and
         ``percentiles_hold`` say where they were within 10 and 20 % of simulations; at a rate that cannot be
-        borne times are NaN and ``growth_per_s`` says how fast the queue grows. In closed loop the same percentiles
-        are of users under the scheduler, with the means that they belong to (``ttft_mean_s``): ``ttft_s`` has
-        what the engine was measured to take beside. Where answers are all of one length users keep in step,
-        and ``percentiles_hold`` is false.
+        borne times are NaN and ``growth_per_s`` says how fast the queue grows. In closed loop the same
+        percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``):
+        ``ttft_s`` has what the engine was measured to take beside. Where answers are all of one length
+        users keep in step, and ``percentiles_hold`` is false.
         In closed loop requests beyond the cache's memory queue, and their wait is part of ``ttft_s``.
         Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is

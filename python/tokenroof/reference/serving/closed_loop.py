@@ -108,7 +108,8 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     Examples
     --------
     >>> user = {"users": 1.0, "places": 8.0, "step_s": 0.01, "alone_s": 0.01, "prompt_s": 0.05,
-    ...         "input": 500.0, "input_cv2": 0.0, "output": 101.0, "output_cv2": 0.0, "budget": 8192.0, "lag": 1.0}
+    ...         "input": 500.0, "input_cv2": 0.0, "output": 101.0, "output_cv2": 0.0,
+    ...         "budget": 8192.0, "lag": 1.0}
     >>> found = closed_loop(user)
     >>> round(found["ttft"], 6), round(found["e2e"], 6)
     (0.06, 1.06)

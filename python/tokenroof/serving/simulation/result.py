@@ -81,8 +81,9 @@ class Simulation:
         ``last_token_s``, the same in whole nanoseconds, ``input_tokens``, ``output_tokens`` (delivered),
         ``cached_tokens`` (of the prompt, at first admission), ``cached_total`` (over all admissions),
         ``loaded_tokens`` (of these from the host's memory), ``preemptions``, ``replica``, ``status``
-        ("done"; "rejected": can never be served; "shed": the queue was full; "timed_out"; "stuck"; "unfinished"), ``priority``, ``joules``
-        (its part of the energy of its steps; NaN where the power is not known).
+        ("done"; "rejected": can never be served; "shed": the queue was full; "timed_out"; "stuck";
+        "unfinished"), ``priority``, ``joules`` (its part of the energy of its steps; NaN where the power is
+        not known).
     steps, entries, preempted : ndarray
         With ``record_steps``: a row per call of the scheduler that scheduled tokens or preempted
         somebody, with its ``joules``; who got how many tokens, with so many before, in the order decided;

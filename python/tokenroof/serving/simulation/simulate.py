@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.simulation.autoscale import Autoscale
-    from tokenroof.serving.simulation.pools import Played
     from tokenroof.serving.simulation.host_tier import HostTier
+    from tokenroof.serving.simulation.pools import Played
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.simulation.step_time import StepTime
     from tokenroof.serving.system.parts import Speculation
