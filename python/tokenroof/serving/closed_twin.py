@@ -29,12 +29,14 @@ __all__ = [
 
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the budget of tokens
 #: that prompts fill, of a prompt over it, of the cache's memory that those hold who run; and for percentiles
-#: of a prompt two deviations longer over the budget. Answers of equal lengths keep users in step with each
-#: other: with a squared variation below the least nothing holds but for one user.
+#: of the prompts of a step, each two deviations longer, over the budget. Answers of equal lengths keep users
+#: in step with each other: with a squared variation below the least nothing holds but for one user. Prompts
+#: of equal lengths make a percentile jump by one of them: it holds where they are a small part of a step.
 #: tests/serving/test_closed_twin.py holds them.
 MEANS_HOLD = {"budget_load": 0.3, "prompt_over_budget": 0.75, "memory_share": 0.9}
 PERCENTILES_HOLD = {**MEANS_HOLD, "long_over_budget": 0.75}
 LEAST_SPREAD = 0.03
+_SMOOTH, _SMALL, _QUEUED = 0.1, 0.2, 1.2
 
 _TIMES = {
     "ttft": "time to the first token",
@@ -97,12 +99,21 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     room = np.maximum(x["budget"] - found["running"], 1.0)
     over = x["input"] / room
     found["prompt_over_budget"] = over
-    found["long_over_budget"] = over * (1.0 + 2.0 * np.sqrt(x["input_cv2"]))
+    others = (found["running"] - 1.0) / (x["output"] + x["lag"])
+    most = 1.0 + others + 2.3 * np.sqrt(others)  # prompts of a step, in 99 of 100
+    found["long_over_budget"] = over * (most + 2.0 * np.sqrt(most * x["input_cv2"]))
     found["memory_share"] = found["running"] / memory
     mixes = (x["output_cv2"] >= LEAST_SPREAD) | (x["users"] <= 1.0)
+    smooth = (
+        (x["input_cv2"] >= _SMOOTH)
+        | (x["prompt_s"] <= _SMALL * x["step_s"])
+        | (x["users"] >= _QUEUED * x["places"])
+        | (x["users"] <= 1.0)
+    )
     with np.errstate(invalid="ignore"):
         for name, limits in (("means_hold", MEANS_HOLD), ("percentiles_hold", PERCENTILES_HOLD)):
             found[name] = np.all([mixes, *(found[k] <= v for k, v in limits.items())], axis=0)
+        found["percentiles_hold"] &= smooth
     return found
 
 
