@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any
 
 from tokenroof.support.arguments import is_integer, shown, whole_number
@@ -72,7 +75,7 @@ def each(
     number. A chunk whose worker dies goes to another.
     """
     if client is None:
-        yield from map(task, chunks)
+        yield from _beside(task, chunks)
         return
     distributed = require("distributed", extra=EXTRA)
     todo = iter(chunks)
@@ -99,7 +102,32 @@ def each(
             yield found
     finally:
         if going:
-            client.cancel(list(going))
+            for future in going:
+                future.release()  # who was interrupted does not wait for the scheduler
+
+
+def _beside(task: Callable[[int], Any], chunks: Iterable[int]) -> Generator[Any, None, None]:
+    """In order, in a thread: who waits for a chunk hears Ctrl-C at once, whatever the chunk does."""
+    asked: SimpleQueue[int | None] = SimpleQueue()
+    answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def serve() -> None:
+        while (k := asked.get()) is not None:
+            try:
+                answers.put((task(k), None))
+            except BaseException as error:
+                answers.put((None, error))
+
+    Thread(target=copy_context().run, args=(serve,), daemon=True).start()
+    try:
+        for k in chunks:
+            asked.put(k)
+            found, error = answers.get()
+            if error is not None:
+                raise error
+            yield found
+    finally:
+        asked.put(None)
 
 
 def _itself(task: Callable[[int], Any]) -> Callable[[int], Any]:
