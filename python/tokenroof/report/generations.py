@@ -91,7 +91,7 @@ class Generations:
             for choice in conventions()
         }
         return {
-            "speeds": [_plain(s) for s in speeds], "yields": by,
+            "speeds": [float(f"{s:.12g}") for s in speeds], "yields": by,
             "names": [label_of(f.attrs) for f in self.fronts],
             "kinds": {choice.name: choice.kind for choice in conventions()}, "model": MODEL,
         }  # fmt: skip
