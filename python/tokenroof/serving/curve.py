@@ -149,7 +149,8 @@ def curve(
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         return open_table(on, shape, rate, scheduler, said)
     table = table_of(on, sizes, users, fidelity, *as_power(power, pue))
-    if requests is not None:  # of a run that ends there are means alone
+    # of a run that ends, and of ranks and stages, there are means alone
+    if requests is not None or on.plan.dp * on.plan.pp > 1:
         return table
     for name, values in closed_values(on, moments, users, scheduler).items():
         units, long_name = CLOSED_UNITS[name]
