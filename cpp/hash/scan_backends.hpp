@@ -1,6 +1,7 @@
 // The header scanners that were built, and which of them this processor can run.
 #pragma once
 #include "hash_table.hpp"
+#include "loops/processor.hpp"
 
 #if defined(TR_HAS_SCAN_armv8) && defined(__linux__)
 #include <sys/auxv.h>
@@ -26,19 +27,19 @@ namespace armv8 { extern const ScanTable scan_table; }
 #endif
 
 #ifdef TR_HAS_SCAN_avx2
-inline bool has_level3() { return __builtin_cpu_supports("x86-64-v3") != 0; }
+inline bool has_level3() { return processor().level3; }
 #define TR_SCAN_AVX2 {"avx2", &avx2::scan_table, has_level3}
 #else
 #define TR_SCAN_AVX2 {"avx2", nullptr, nullptr}
 #endif
 #ifdef TR_HAS_SCAN_sha_ni
-inline bool has_sha() { return __builtin_cpu_supports("sha") && __builtin_cpu_supports("sse4.1"); }
+inline bool has_sha() { return processor().sha; }
 #define TR_SCAN_SHA_NI(suffix, table) {"sha_ni" suffix, &sha_ni::table, has_sha}
 #else
 #define TR_SCAN_SHA_NI(suffix, table) {"sha_ni" suffix, nullptr, nullptr}
 #endif
 #ifdef TR_HAS_SCAN_avx512
-inline bool has_level4() { return __builtin_cpu_supports("x86-64-v4") != 0; }
+inline bool has_level4() { return processor().level4; }
 #define TR_SCAN_AVX512 {"avx512", &avx512::scan_table, has_level4}
 #else
 #define TR_SCAN_AVX512 {"avx512", nullptr, nullptr}
@@ -47,7 +48,7 @@ inline bool has_level4() { return __builtin_cpu_supports("x86-64-v4") != 0; }
 // Not on Intel's: there SHA instructions, which are legacy ones, pay each time for the upper halves that the
 // vector lanes leave in use: 225 times slower than the vector lanes alone (Sapphire Rapids, measured).
 inline bool has_both() {
-    return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("sha") && !__builtin_cpu_is("intel");
+    return processor().level4 && processor().sha && !processor().intel;
 }
 #define TR_SCAN_HYBRID {"hybrid", &hybrid::scan_table, has_both}
 #else

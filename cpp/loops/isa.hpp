@@ -1,5 +1,6 @@
 // The instruction sets that were built, newest first, and which of them this processor can run.
 #pragma once
+#include "processor.hpp"
 #include "table.hpp"
 
 namespace tokenroof {
@@ -21,10 +22,10 @@ struct Isa {
 
 inline const Isa isas[] = {
 #ifdef TR_HAS_x86_64_v4
-    {"x86_64_v4", &x86_64_v4::table, [] { return bool(__builtin_cpu_supports("x86-64-v4")); }},
+    {"x86_64_v4", &x86_64_v4::table, [] { return processor().level4; }},
 #endif
 #ifdef TR_HAS_x86_64_v3
-    {"x86_64_v3", &x86_64_v3::table, [] { return bool(__builtin_cpu_supports("x86-64-v3")); }},
+    {"x86_64_v3", &x86_64_v3::table, [] { return processor().level3; }},
 #endif
     {"generic", &generic::table, [] { return true; }},
 };

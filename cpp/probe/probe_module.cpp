@@ -64,10 +64,8 @@ constexpr ComputeTable self_test_probes = {self_test, 1};
 std::vector<Units> usable_units() {
     std::vector<Units> out;
 #ifdef TR_HAS_PROBE_dot
-    if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni"))
-        out.push_back({"avx512_vnni", &avx512_dot::vnni_probes, nullptr});
-    if (__builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512bf16"))
-        out.push_back({"avx512_bf16", &avx512_dot::bf16_probes, nullptr});
+    if (processor().avx512_vnni) out.push_back({"avx512_vnni", &avx512_dot::vnni_probes, nullptr});
+    if (processor().avx512_bf16) out.push_back({"avx512_bf16", &avx512_dot::bf16_probes, nullptr});
 #endif
     for (const Isa& isa : isas) {
         if (!isa.supported()) continue;

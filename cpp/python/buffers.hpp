@@ -4,14 +4,14 @@
 
 #include <string>
 
+#include "loops/processor.hpp"
+
 namespace tokenroof {
 
 // The table of an instruction set that this machine has; v4 and v3 may be null.
 template <class Table> const Table& table_of_isa(const std::string& name, const Table* v4, const Table* v3, const Table& plain) {
-#if defined(__x86_64__)
-    if (v4 && name == "x86_64_v4" && __builtin_cpu_supports("x86-64-v4")) return *v4;
-    if (v3 && name == "x86_64_v3" && __builtin_cpu_supports("x86-64-v3")) return *v3;
-#endif
+    if (v4 && name == "x86_64_v4" && processor().level4) return *v4;
+    if (v3 && name == "x86_64_v3" && processor().level3) return *v3;
     if (name == "generic") return plain;
     throw pybind11::value_error("isa is '" + name + "'; allowed: the instruction sets of this machine");
 }

@@ -193,9 +193,6 @@ const tr::Isa& choose_isa() {
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     if (_import_array() < 0 || _import_umath() < 0) throw py::error_already_set();
-#if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
-    __builtin_cpu_init();
-#endif
     const tr::Isa& active = choose_isa();
     py::dict by_isa;
     for (const tr::Isa& isa : tr::isas) {
