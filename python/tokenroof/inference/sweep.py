@@ -130,7 +130,7 @@ def sweep(
     OSError
         For a store that cannot be written; what is kept stays.
     KeyboardInterrupt
-        Within 50 ms of Ctrl-C; what is kept stays.
+        At Ctrl-C, after the call of a kernel that runs in this thread, if any; what is kept stays.
     ImportError
         Without xarray: the extra ``analysis``; without Dask, Zarr or PyArrow: ``cluster``.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
 from queue import SimpleQueue
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 from tokenroof.support.arguments import is_integer, shown, whole_number
@@ -17,6 +17,8 @@ __all__ = ["client_of", "each"]
 EXTRA = "cluster"
 #: Chunks that a thread of a worker has before it, so that it never waits for the next.
 _AHEAD = 2
+#: Between looks at whether all worker processes are there [s].
+_LOOK_S = 1.0
 
 
 @contextmanager
@@ -46,12 +48,16 @@ def client_of(client: Any) -> Iterator[Any]:
             n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50
         )
         found = distributed.Client(cluster, set_as_default=False)
+        over = Event()
+        Thread(target=_replace, args=(cluster, many, over), daemon=True).start()
         try:
             yield found
         except BaseException:  # who was interrupted does not wait for processes to end
+            over.set()
             for one in (found, cluster):
                 one.loop.add_callback(one._close)
             raise
+        over.set()
         found.close()
         cluster.close()
         return
@@ -64,6 +70,13 @@ def client_of(client: Any) -> Iterator[Any]:
         return
     allowed = "None, a number of processes, the address of a scheduler, or a distributed.Client"
     raise TypeError(f"client is {shown(client)}; allowed: {allowed}")
+
+
+def _replace(cluster: Any, many: int, over: Event) -> None:
+    """New processes for those that Dask gave up: lost, and not back within 15 s."""
+    while not over.wait(_LOOK_S):
+        if len(cluster.workers) < many:
+            cluster.scale(many)
 
 
 def each(

@@ -174,7 +174,7 @@ def replicate(
     OSError
         For a store that cannot be written; what is kept stays.
     KeyboardInterrupt
-        Within 50 ms of Ctrl-C.
+        At Ctrl-C; what is kept stays.
     ImportError
         Without xarray: the extra ``analysis``; without Dask, Zarr or PyArrow: ``cluster``.
 
