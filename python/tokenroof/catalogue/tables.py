@@ -5,25 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.catalogue import architectures
-from tokenroof.catalogue.accepted import acceptances
-from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
-from tokenroof.catalogue.held import holdings
-from tokenroof.catalogue.hours import gpu_hours
-from tokenroof.catalogue.markets import quotes, revenue_claims, tier_assumptions, tier_rows
-from tokenroof.catalogue.measured import runs
-from tokenroof.catalogue.printed import published
+from tokenroof.catalogue.markets import tier_rows
+from tokenroof.catalogue.numbers import Number, numbers
 from tokenroof.records.device import PEAK_TYPES
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from tokenroof.records.provenance import Provenance
-
 __all__ = ["devices", "links", "miners", "models", "sources", "tiers"]
-
-_SOURCE_COLUMNS = ("file", "item", "field", "value", "unit", "kind", "source", "date")
 
 
 def links() -> list[dict[str, Any]]:
@@ -196,87 +187,6 @@ def sources() -> pd.DataFrame:
     'press'
     """
     pd = require("pandas", extra="analysis")
-    rows: list[tuple[Any, ...]] = []
-    for name in ("devices", "miners", "links", "cores"):
-        file = table(name)
-        for row in file[name.removesuffix("s")]:
-            parts = {f"{k}_{x}": v[x] for k, v in row.items() if isinstance(v, dict) for x in v}
-            for field, origin in provenance_of(file, row).items():
-                value = row[field] if field in row else parts[field]
-                rows.append(_source(name, row["name"], field, value, origin))
-    for quote in quotes():
-        rows.append(_source("markets", quote.region, quote.quantity, quote.value, quote.provenance))
-    for tier in tier_rows():
-        for field, origin in tier["provenance"].items():
-            if origin.unit is not None:  # the model is a word, not a number
-                rows.append(_source("tiers", tier["name"], field, tier[field], origin))
-    for name, assumed in tier_assumptions().items():
-        for field, (value, origin) in assumed.items():
-            if origin.unit is not None:
-                for end, x in zip(("low", "high"), value, strict=True):
-                    rows.append(_source("tiers", name, f"{field}_{end}", x, origin))
-    for name, (_, value, origin) in revenue_claims().items():
-        rows.append(_source("tiers", name, "revenue_per_gw_year", value, origin))
-    for run in runs():
-        plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
-        what = f"{run.model} {run.load} on {run.device}, {plan}"
-        for field in ("ttft_s", "tpot_s"):
-            rows.append(_source("runs", what, field, getattr(run, field), run.provenance))
-    for kept in acceptances():
-        for drafts, length in zip(kept.drafts, kept.lengths, strict=True):
-            rows.append(
-                _source("acceptance", kept.name, f"{drafts} drafts", length, kept.provenance)
-            )
-    rows += _printed()
-    rows += _hours_and_deals()
-    rows += [
-        _source("holders", f"{h.of}, {h.date}", name, part, h.provenance)
-        for h in holdings()
-        for name, _, part in h.shares
-    ]
-    for row in architectures.source_rows():
-        rows.append(("models", *(row.get(column) for column in _SOURCE_COLUMNS[1:])))
-    frame = pd.DataFrame(rows, columns=list(_SOURCE_COLUMNS))
+    frame = pd.DataFrame(numbers(), columns=list(Number._fields))
     frame["value"] = frame["value"].astype(float)
     return frame
-
-
-def _printed() -> list[tuple[Any, ...]]:
-    """Rows of printed speeds and yields."""
-    rows = []
-    units = table("published")["units"]
-    for point in published():
-        what = f"{point.model or 'a model'} on {point.device}"
-        for field, unit in units.items():
-            value, of = getattr(point, field), point.provenance
-            if value == value:  # NaN where it was not printed
-                rows.append(("published", what, field, value, unit, of.kind, of.source, of.date))
-    return rows
-
-
-def _hours_and_deals() -> list[tuple[Any, ...]]:
-    """Rows of what an hour of a GPU costs, and of contracts."""
-    rows: list[tuple[Any, ...]] = []
-    for hour in gpu_hours():
-        for field in ("watts", "owning", "owning_neocloud", "rent"):
-            value, of = getattr(hour, field), hour.provenance
-            if value == value:  # NaN where the table does not say it
-                unit = "W" if field == "watts" else of.unit
-                rows.append(
-                    ("gpu_hours", hour.device, field, value, unit, of.kind, of.source, of.date)
-                )
-    units = table("deals")["units"]
-    for deal in deals():
-        for field, unit in units.items():
-            value = getattr(deal, field)
-            for each in value if isinstance(value, tuple) else (value,):
-                if each is not None:
-                    of = deal.provenance
-                    rows.append(
-                        ("deals", deal.name, field, each, unit, of.kind, of.source, of.date)
-                    )
-    return rows
-
-
-def _source(file: str, item: str, field: str, value: float, origin: Provenance) -> tuple[Any, ...]:
-    return (file, item, field, float(value), origin.unit, origin.kind, origin.source, origin.date)
