@@ -42,8 +42,12 @@ def looked_up(monkeypatch):
 
     counted(door, "complete", lambda device: device.name)
     counted(door, "model_of", lambda name: name)
-    for module in (calibration, combinations):  # the door's own goes through the first
-        counted(module, "resolve", lambda fidelity, device, plan: f"constants of {device.name}")
+    for module, name in (
+        (calibration, "resolve"),
+        (combinations, "resolve"),
+        (door, "resolve_step"),
+    ):
+        counted(module, name, lambda fidelity, device, *_: f"constants of {device.name}")
     return counts
 
 

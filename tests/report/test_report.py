@@ -222,7 +222,9 @@ def test_figure_is_drawn(browser: Any, name: str) -> None:
         " p.getBoundingClientRect().width, p.getBoundingClientRect().height]",
     )
     traces, width, height = seen
-    assert traces >= 3
+    assert traces >= (
+        2 if name == "revenue_effects" else 3
+    )  # a trace a generation: two are printed
     assert width > 600
     assert height > 300
 

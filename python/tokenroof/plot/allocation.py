@@ -97,7 +97,7 @@ def allocation(splits: Mapping[str, Allocation]) -> go.Figure:
     figure.update_layout(
         barmode="stack", yaxis={"domain": [0.5 + gap, 1.0]}, yaxis2={"domain": [0.0, 0.5 - gap]},
         xaxis={"title": {"text": "power [MW]", "standoff": 4}},
-        xaxis2={"title": {"text": "revenue [B$ a year]", "standoff": 4}, "range": [0.0, 1.22 * most or 1.0]},
+        xaxis2={"title": {"text": "revenue [B$ a year]", "standoff": 4}, "range": [0.0, 1.45 * most or 1.0]},
         legend={"orientation": "h", "x": 0, "y": -52.0 / (height - 126.0), "yanchor": "top",
                 "traceorder": "normal", "font": {"size": 12}},
     )  # fmt: skip

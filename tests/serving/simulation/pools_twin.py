@@ -34,7 +34,7 @@ class Prompts(twin.Engine):
     def follow(self, parent, at):
         self.ended.append(parent)
 
-    def let_go(self, i):
+    def read(self, i):
         self.blocks.release(self.holding.pop(i))
 
     def load(self):
@@ -57,7 +57,7 @@ class Prompts(twin.Engine):
 class Answers(Prompts):
     """Answers to caches that come."""
 
-    output, let_go = twin.Engine.output, None
+    output, read = twin.Engine.output, None
 
     def queued(self):
         return len(self.waiting) + len(self.coming) + len(self.received)
@@ -270,7 +270,7 @@ class Fleet:
         handed = self.outputs(now)
         for i in self.link.advance(now):
             self.through[i] = now
-            self.pools[0].places[self.place[0][i]].let_go(i)
+            self.pools[0].places[self.place[0][i]].read(i)
             self.pools[1].places[self.place[1][i]].receive(self.requests[1][i])
         for i in handed:
             self.deliver(1, i, now)
