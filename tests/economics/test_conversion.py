@@ -39,6 +39,13 @@ def test_the_question_of_the_hall():
         assert choice.name in text and choice.with_waiting >= choice.npv - 1e-6 * abs(choice.npv)
         assert sum(choice.chances) <= 1.0 + 1e-12
     assert found.waiting >= 0.0 and len(found.to_frame()) == 5
+    # what breaks it belongs to mining that never stops, which is worth less than the right to stop
+    keep = of(found, "keep")
+    assert 0.0 < found.come_what_may < keep.npv and "never stopped" in text
+    assert keep.rung.breaks == "site.price_per_mwh"
+    dearer = {"power_mw": 20, "price_per_mwh": 50 * keep.rung.breaks_at, "to": [], "paths": 100}
+    at_break = ec.convert_hall("Antminer S19 XP", **dearer)
+    assert abs(at_break.come_what_may) < 1e-3 * found.come_what_may
     for _, said in found.assumptions:
         assert said in text
 

@@ -41,7 +41,8 @@ def page_of(found: Any) -> str:
     lines += ["", *_MEANINGS]
     lines += [
         "",
-        "What breaks each (the value is nothing if the number is multiplied by the factor):",
+        "What breaks each, run to its end at the expected prices, never stopped (its value is then nothing",
+        "if the number is multiplied by the factor):",
     ]
     lines += [f"  {c.name}: {c.rung.breaks} x {c.rung.breaks_at:.3g}" for c in found.choices
               if c.rung is not None and c.rung.breaks]  # fmt: skip
