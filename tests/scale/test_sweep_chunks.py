@@ -195,6 +195,8 @@ def test_combinations_that_cannot_be_are_errors_if_wanted(tmp_path):
     ({"store": "steps.csv"}, ValueError, "store is 'steps.csv'; allowed: .*.zarr or .parquet"),
     ({"store": 3}, TypeError, "store is 3; allowed"),
     ({"client": 0, "store": "a.parquet"}, ValueError, "client is 0; allowed"),
+    ({"client": -1, "chunks": 8}, ValueError, "client is -1; allowed"),
+    ({"client": 3.5}, TypeError, "client is 3.5; allowed"),
     ({"client": [], "reduce": "frontier"}, TypeError, r"client is \[\]; allowed"),
     ({"reduce": "best"}, ValueError, "reduce is 'best'; allowed: 'best_plan'"),
     ({"reduce": Best("watts", "plan")}, ValueError, "reduce asks for 'watts'; allowed"),

@@ -12,6 +12,7 @@ from tokenroof.inference.door import as_device, as_model, as_plan
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.scale.clusters import check_client
 from tokenroof.scale.datasets import blocks, computed, dataset, stored
 from tokenroof.scale.grid import chunked
 from tokenroof.scale.reductions.best import Best
@@ -157,6 +158,7 @@ def sweep(
     reduction, progress = _reduction(options.get("reduce")), options.get("progress")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+    check_client(client)
     if all(given is None for given in (chunks, client, store, reduction)):
         return _whole(work)
     work = replace(work, grid=chunked(work.grid.dims, work.grid.shape, chunks))

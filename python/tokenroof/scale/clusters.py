@@ -12,13 +12,31 @@ from typing import Any
 from tokenroof.support.arguments import is_integer, shown, whole_number
 from tokenroof.support.lazy import require
 
-__all__ = ["client_of", "each"]
+__all__ = ["check_client", "client_of", "each"]
 
 EXTRA = "cluster"
 #: Chunks that a thread of a worker has before it, so that it never waits for the next.
 _AHEAD = 2
 #: Between looks at whether all worker processes are there [s].
 _LOOK_S = 1.0
+
+
+def check_client(client: object) -> None:
+    """Refuse what `client_of` cannot take, before anything starts.
+
+    Raises
+    ------
+    TypeError, ValueError
+        With the value and what is allowed.
+    """
+    if client is None or isinstance(client, str):
+        return
+    if is_integer(client):
+        whole_number("client", client, 1, 4096)
+        return
+    if not all(callable(getattr(client, name, None)) for name in ("submit", "cancel")):
+        allowed = "None, a number of processes, the address of a scheduler, or a distributed.Client"
+        raise TypeError(f"client is {shown(client)}; allowed: {allowed}")
 
 
 @contextmanager
@@ -38,11 +56,12 @@ def client_of(client: Any) -> Iterator[Any]:
     ImportError
         Without Dask: the extra ``cluster``.
     """
+    check_client(client)
     if client is None:
         yield None
         return
     if is_integer(client):
-        many = whole_number("client", client, 1, 4096)
+        many = int(client)
         distributed = require("distributed", extra=EXTRA)
         cluster = distributed.LocalCluster(
             n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50
@@ -65,11 +84,7 @@ def client_of(client: Any) -> Iterator[Any]:
         with require("distributed", extra=EXTRA).Client(client, set_as_default=False) as found:
             yield found
         return
-    if callable(getattr(client, "submit", None)) and callable(getattr(client, "cancel", None)):
-        yield client
-        return
-    allowed = "None, a number of processes, the address of a scheduler, or a distributed.Client"
-    raise TypeError(f"client is {shown(client)}; allowed: {allowed}")
+    yield client
 
 
 def _replace(cluster: Any, many: int, over: Event) -> None:
