@@ -126,6 +126,7 @@ def test_fallbacks():
     [("memory_bandwidth", 6, "B/s"), ("memory_bandwidth", 3350, "B/s"), ("memory_bytes", 80, "B"),
      ("sram_bytes", 50, "B"), ("l2_bytes", 50, "B"), ("boost_clock_hz", 1.98, "Hz"),
      ("boost_clock_hz", 1980, "Hz"), ("link_bandwidth", 450, "B/s"), ("node_link_bandwidth", 50, "B/s"),
+     ("tdp_w", 0.7, "W"), ("provisioned_power_w", 0.9, "W"), ("system_power_w", 0.9, "W"),
      ("peak", {"bf16": 989}, "FLOP/s"), ("peak", {"bf16": 0.989}, "FLOP/s")],
 )  # fmt: skip
 def test_another_unit_is_refused_by_name(field, slip, unit):

@@ -63,6 +63,7 @@ _LEAST = {
     "memory_bytes": (1e6, "B"), "memory_bandwidth": (1e9, "B/s"), "sram_bytes": (1e3, "B"),
     "l2_bytes": (1e3, "B"), "boost_clock_hz": (1e6, "Hz"), "link_bandwidth": (1e6, "B/s"),
     "node_link_bandwidth": (1e6, "B/s"), "peak": (1e8, "FLOP/s"),
+    "tdp_w": (1.0, "W"), "system_power_w": (1.0, "W"), "provisioned_power_w": (1.0, "W"),
 }  # fmt: skip
 _NOT_NEGATIVE = ("idle_w", "price_usd")
 _WHOLE = ("sm_count", "link_domain_size", "pcie_generation")

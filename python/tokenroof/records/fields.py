@@ -9,7 +9,14 @@ from tokenroof.support.arguments import real_numbers, shown
 __all__ = ["number", "whole"]
 
 # What is printed where the SI unit is wanted.
-_LARGER = {"B/s": "GB/s or TB/s", "FLOP/s": "TFLOP/s", "B": "GB", "Hz": "GHz", "hash/s": "TH/s"}
+_LARGER = {
+    "B/s": "GB/s or TB/s",
+    "FLOP/s": "TFLOP/s",
+    "B": "GB",
+    "Hz": "GHz",
+    "hash/s": "TH/s",
+    "W": "kW",
+}
 
 
 def number(

@@ -101,6 +101,7 @@ BAD = [
     (lambda: Pool("H20O"), KeyError, "unknown device 'H20O'"),
     (lambda: Pool(GPU, "tp8"), TypeError, "plan is 'tp8'"),
     (lambda: pools(link_bandwidth=0.0), ValueError, "link_bandwidth is 0; allowed: numbers > 0"),
+    (lambda: pools(link_bandwidth=400), ValueError, "link_bandwidth is 400; allowed: B/s, at least 1e\\+06"),
     (lambda: pools(link_bandwidth=(0.0, 1.0, 2.0)), ValueError, "link_bandwidth is 0"),
     (lambda: pools(hop_s=-1e-6), ValueError, "hop_s is -1e-06; allowed: numbers >= 0"),
     (lambda: pools(link_bandwidth="fast"), TypeError, "link_bandwidth is 'fast'"),

@@ -21,6 +21,9 @@ __all__ = ["ROLES", "System", "named", "refuse_beside"]
 ROLES = ("both", "prefill", "decode", "attention", "experts", "draft")
 
 
+_LEAST_LINK = 1e6  # B/s, as a device's links: less is a slip of the unit
+
+
 @dataclass(frozen=True, slots=True)
 class System:
     """What serves a model: the one record that goes wherever a device and a plan go.
@@ -90,6 +93,10 @@ class System:
             rate = Range.of("link_bandwidth", rate, "decouple_link_bandwidth")
             if not rate.low > 0.0:
                 raise ValueError(f"link_bandwidth is {rate.low:g}; allowed: numbers > 0")
+            if rate.low < _LEAST_LINK:
+                raise ValueError(
+                    f"link_bandwidth is {rate.low:g}; allowed: B/s, at least {_LEAST_LINK:g} (is it in GB/s?)"
+                )
         hop = Range.of("hop_s", hop, "decouple_hop_s")
         if hop.low < 0.0:
             raise ValueError(f"hop_s is {hop.low:g}; allowed: numbers >= 0")
