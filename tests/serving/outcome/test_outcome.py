@@ -237,3 +237,17 @@ def test_spread_over_seeds():
     assert found["seeds"] == 4 and np.isnan(found["itl_pooled_s"]["p50"])
     alone = spread(runs[:1])
     assert alone["ttft_s"]["p99"] == alone["ttft_s"]["p99_low"] == tails[0]
+
+
+def test_a_run_of_requests_that_never_fit_is_stuck_and_says_how_many():
+    refused = [(at * SECOND, -1, -1, at * SECOND, 10**7, 0, 0, 0, "rejected") for at in range(3)]
+    none = verdict(run_of(*refused))
+    assert (none.state, none.refused) == ("stuck", 3)
+    assert str(none) == "stuck; 3 too long to be served"
+    served = [
+        (at * SECOND, at * SECOND, at * SECOND + 1, at * SECOND + 2, 10, 2) for at in range(20)
+    ]
+    some = verdict(run_of(*served, *refused))
+    assert (some.state, some.refused) == ("stable", 3)
+    assert str(some) == "stable; 3 too long to be served"
+    assert str(verdict(run_of(*served))) == "stable"

@@ -34,6 +34,15 @@ def at_once(tokens, outputs):
 # --- by hand ----------------------------------------------------------------------------------------------
 
 
+def test_prompts_that_no_replica_can_hold_are_counted():
+    """10,001 blocks of 16 tokens hold no prompt of 200,000: nothing runs, and no pool was busy."""
+    none = play(at_once([200_000] * 3, [3] * 3))
+    assert (none.verdict.state, none.verdict.refused, none.verdict.short) == ("stuck", 3, "")
+    assert repr(none).endswith("stuck; 3 too long to be served>")
+    some = play(at_once([200_000, 100], [3, 3]))
+    assert (some.verdict.state, some.verdict.refused) == ("stable", 1)
+
+
 def test_one_request():
     """A prompt of 5 ms, a hop of 1 ms, 100 tokens of 131072 bytes at 1 GB/s, then 2 ms a token."""
     run = play(at_once([100], [3]), system(hop=1e-3))

@@ -28,7 +28,8 @@ class Verdict:
     ----------
     state : str
         "stable": the queue empties again and again. "backlogged": requests wait most of the time, but the
-        queue does not grow for sure. "overloaded": it grows as long as requests arrive.
+        queue does not grow for sure. "overloaded": it grows as long as requests arrive. "stuck": nobody
+        can be served.
     growth_per_s : float
         Requests by which the queue grows in a second, over the second half of the arrivals [1/s]; about 0
         in a stable run.
@@ -39,6 +40,8 @@ class Verdict:
         Requests that wait, mean over the second half of the arrivals [1].
     lost_per_s : float
         Of the growth, requests that are shed or time out [1/s].
+    refused : int
+        Requests that can never be served, being longer than the cache or than the model takes [1].
 
     Examples
     --------
@@ -51,6 +54,7 @@ class Verdict:
     short: str = ""
     waiting: float = 0.0
     lost_per_s: float = 0.0
+    refused: int = 0
 
     def __str__(self) -> str:
         said = self.state
@@ -60,7 +64,8 @@ class Verdict:
                 said = f"overloaded: {self.lost_per_s:.3g} requests/s are shed or time out"
         if self.state == "backlogged":
             said += f": {self.waiting:.3g} requests wait in the mean"
-        return said + (f"; short of {self.short}" if self.short else "")
+        said += f"; short of {self.short}" if self.short else ""
+        return said + (f"; {self.refused} too long to be served" if self.refused else "")
 
 
 def verdict(
@@ -105,19 +110,21 @@ def verdict(
     'overloaded: the queue grows by 5 requests/s'
     """
     served = done(requests)
-    counted, lost = requests, np.empty(0)
+    counted, lost, refused = requests, np.empty(0), 0
     if "status" in (requests.dtype.names or ()):
         status = requests["status"].astype("U10")
         counted = requests[status != "rejected"]
+        refused = len(requests) - len(counted)
         gone = np.isin(status, ("shed", "timed_out"))
         lost = np.sort(requests["arrival_ns"][gone].astype(np.float64)) * 1e-9
     if len(served) < 4:
-        return Verdict("overloaded" if len(lost) > len(served) else "stable", 0.0)
+        few = "overloaded" if len(lost) > len(served) else "stable"
+        return Verdict("stuck" if refused and not len(counted) else few, 0.0, refused=refused)
     arrival = np.sort(counted["arrival_ns"].astype(np.float64)) * 1e-9
     scheduled = np.sort(served["scheduled_ns"].astype(np.float64)) * 1e-9
     start, end = arrival[len(arrival) // 2], arrival[-1]
     if not end > start:
-        return Verdict("stable", 0.0)
+        return Verdict("stable", 0.0, refused=refused)
     at = np.linspace(start, end, 401)
     waiting = np.searchsorted(arrival, at, side="right") - np.searchsorted(
         scheduled, at, side="right"
@@ -136,7 +143,7 @@ def verdict(
     elif often > _OFTEN and waiting.mean() > 1.0:
         state = "backlogged"
     short = "" if state == "stable" else _short(steps, max_sequences, blocks)
-    return Verdict(state, slope, short, float(waiting.mean()), lost_per_s)
+    return Verdict(state, slope, short, float(waiting.mean()), lost_per_s, refused)
 
 
 def _short(steps: NDArray[Any] | None, max_sequences: int | None, blocks: int | None) -> str:

@@ -89,6 +89,8 @@ class PooledSimulation(Simulation):
         """
         came = self.requests["arrival_ns"] >= 0
         found = verdict(_waits(self.requests[came], self.link["alone_s"][came]))
+        if found.state == "stuck":  # nobody came into the queue
+            return found
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
         return found if found.state == "stable" else replace(found, short=self._short())

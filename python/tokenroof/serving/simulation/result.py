@@ -144,11 +144,13 @@ class Simulation:
     def verdict(self) -> Verdict:
         """Whether the load can be borne, and what is short where it cannot.
 
-        Its state is "stuck" where the head of the queue could never be admitted; "backlogged" too where
-        all came at once and most had to wait.
+        Its state is "stuck" where the head of the queue can never be admitted, or nobody can; "backlogged"
+        too where all came at once and most had to wait.
         """
         came = self.requests["arrival_ns"] >= 0
         found = verdict(self.requests if came.all() else self.requests[came])
+        if found.state == "stuck":  # nobody came into the queue
+            return found
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
         elif found.state == "stable":
