@@ -229,6 +229,31 @@ def test_the_report_and_the_comparison_have_the_same_prices():
         assert ec.token_quotes(model) == want
 
 
+@pytest.mark.parametrize(("model", "into", "out", "date"), [
+    ("DeepSeek-V4-Pro", 1.32, 3.96, "2026-10-27"), ("Kimi-K2.6", 0.95, 4.0, "2026-07-02"),
+    ("GLM-5.2", 1.4, 4.4, "2026-07-02"), ("Llama-4-Scout", 0.18, 0.59, "2026-08-21"),
+])  # fmt: skip
+def test_prices_of_2026_have_a_date_and_a_source(model, into, out, date):
+    found = ec.token_quotes(model)
+    assert [(quote.value, quote.date, quote.kind) for quote in found] == [
+        (into, date, "press"),
+        (out, date, "press"),
+    ]
+    assert found[0].region == found[1].region
+    assert found[0].source == found[1].source
+
+
+def test_every_model_that_has_a_price_is_quoted_by_its_whole_name():
+    from tokenroof.catalogue import quotes
+    from tokenroof.economics.prices import _QUOTED
+
+    for kind in ("api_price_input", "api_price_output"):
+        regions = {quote.region for quote in quotes(kind)}
+        assert regions >= set(_QUOTED.values())
+    for model, item in _QUOTED.items():
+        assert {quote.region for quote in ec.token_quotes(model)} == {item}
+
+
 def test_prices_of_tokens_that_are_given():
     for market in (ec.Market.latest(2.0), ec.Market.latest(price_per_mtok=2.0)):
         assert (market.price_per_mtok_input, market.price_per_mtok) == (0.0, 2.0)
