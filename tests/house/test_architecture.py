@@ -100,8 +100,8 @@ def _subjects(folder, pattern="*"):
 
 
 def test_the_same_subject_has_the_same_name_in_every_tree():
-    # C++ support; what holds for all; whether tests notice changes
-    subjects = _subjects("python/tokenroof") | {"core", "house", "mutation"}
+    # C++ support; what holds for all; whether tests notice changes; whether any input is read or refused
+    subjects = _subjects("python/tokenroof") | {"core", "house", "mutation", "fuzz"}
     for tree in ("cpp/include/tokenroof", "python/tokenroof/reference", "tests"):
         assert _subjects(tree) <= subjects, tree
     for tree in ("cpp/include/tokenroof", "python/tokenroof/reference", "tests"):
