@@ -275,6 +275,12 @@ def test_any_record_is_right_or_refused(field: str, value: Any, gone: bool) -> N
     assert found.device().boost_clock_hz == found.clock_hz
 
 
+@pytest.mark.parametrize("field", ["seconds", "memory_bytes", "watts"])
+def test_an_integer_that_no_float_holds_is_refused(field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field} is 1000.*allowed: a number > 0"):
+        measure.Machine.from_dict({**WRITTEN, field: 10**400})
+
+
 def test_a_record_comes_back() -> None:
     assert measure.Machine.from_dict(json.loads(json.dumps(WRITTEN))) == made()
     with pytest.raises(ValueError, match="readings lack flops"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -192,7 +192,9 @@ class Machine:
             numbers = {k: data[k] for k in ("memory_bytes", "cache_bytes", "watts")}
             cores, seconds = data["cores"], data["seconds"]
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"not a measured machine: {error!r}") from None
+            raise ValueError(
+                f"not a measured machine: {error!r}; allowed: what as_dict gives"
+            ) from None
         for name, value in words.items():
             if not isinstance(value, str):
                 raise ValueError(f"{name} is {value!r}; allowed: a string")
@@ -203,7 +205,7 @@ class Machine:
             raise ValueError(f"cores is {cores!r}; allowed: 1 to 4096")
         made = cls(**words, **numbers, cores=cores, seconds=float(seconds), readings=readings)
         if not {"fp64", "fp32"} <= set(made.peak) or not made.bandwidth:
-            raise ValueError("readings lack flops or bandwidth.memory")
+            raise ValueError("readings lack flops or bandwidth.memory; allowed: with both")
         made.device()  # whatever no device could be is no reading either
         return made
 
@@ -219,7 +221,7 @@ def _said(reading: Reading) -> str:
 def _positive(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
-    return math.isfinite(value) and value > 0
+    return 0 < value <= sys.float_info.max  # NaN, and integers that no float holds, are neither
 
 
 def _reading(name: str, row: Mapping[str, Any]) -> Reading:
