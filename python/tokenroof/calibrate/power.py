@@ -134,9 +134,15 @@ def read_power(
     d = find_device(device)
     for name in (*_NEEDED[kind], "latency", "power"):
         if name not in frame.columns:
-            raise ValueError(f"table of {kind} on {d.name} has no column {name!r}")
-    seconds = np.asarray(frame.latency, dtype=float) * 1e-3
-    watts = np.asarray(frame.power, dtype=float)
+            raise ValueError(
+                f"table of {kind} on {d.name} has no column {name!r}; allowed: one with "
+                f"{', '.join((*_NEEDED[kind], 'latency', 'power'))}"
+            )
+    frame = _in_numbers(
+        frame, tuple(n for n in (*_NEEDED[kind], "latency", "power") if "dtype" not in n)
+    )
+    seconds = frame.latency.to_numpy() * 1e-3
+    watts = frame.power.to_numpy()
     before = np.concatenate([[0.0], seconds[:-1]])
     with np.errstate(invalid="ignore"):
         good = np.isfinite(seconds) & (seconds >= SHORTEST) & np.isfinite(watts) & (watts > 0.0)
@@ -161,6 +167,19 @@ def read_power(
         "active": fill * (1.0 - 3e-6 / seconds), "settled": before[good] >= SHORTEST, "group": group,
         "least": np.full(1, np.nanquantile(np.asarray(frame.power, dtype=float), 0.02)),
     }  # fmt: skip
+
+
+def _in_numbers(frame: Any, names: tuple[str, ...]) -> Any:
+    """The table with these columns as numbers, NaN where a cell is empty."""
+    numbers = {}
+    for name in names:
+        try:
+            numbers[name] = np.asarray(frame[name], dtype=float)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"column {name} is no column of numbers ({error}); allowed: numbers"
+            ) from None
+    return frame.assign(**numbers)
 
 
 def predict(
