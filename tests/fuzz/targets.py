@@ -360,7 +360,7 @@ def machine_seeds() -> list[bytes]:
     names = (
         "flops.fp64.numpy",
         "flops.fp32.numpy",
-        "bandwidth.memory.read",
+        "bandwidth.memory.read.2",
         "hashrate.generic",
         "latency.memory",
     )
