@@ -70,7 +70,9 @@ def read(kind: str, path: str | os.PathLike[str]) -> Any:
             found = with_side_file(found, file)
         return _record(kind, file.stem, found)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{os.fspath(path)}: {error}") from None
+        # some errors take more than a text
+        refused = TypeError if isinstance(error, TypeError) else ValueError
+        raise refused(f"{file}: {error}") from None
 
 
 def _parsed(kind: str, file: Path) -> Mapping[str, Any]:

@@ -64,7 +64,9 @@ def read_tiers(path: str | os.PathLike[str]) -> tuple[Tier, ...]:
     try:
         return _tiers(_parsed(raw))
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{os.fspath(path)}: {error}") from None
+        # some errors take more than a text
+        refused = TypeError if isinstance(error, TypeError) else ValueError
+        raise refused(f"{os.fspath(path)}: {error}") from None
 
 
 def _parsed(raw: bytes) -> Mapping[str, Any]:
@@ -122,4 +124,6 @@ def _tier(number: int, row: Mapping[str, Any]) -> Tier:
     try:
         return Tier(**given, provenance=said)
     except (ValueError, TypeError) as error:
-        raise type(error)(f"{place}: {error}") from None
+        # some errors take more than a text
+        refused = TypeError if isinstance(error, TypeError) else ValueError
+        raise refused(f"{place}: {error}") from None

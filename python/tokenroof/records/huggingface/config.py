@@ -37,16 +37,7 @@ def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     file = Path(path)
     if file.is_dir():
         file = file / "config.json"
-    with file.open("rb") as stream:
-        raw = stream.read(_LARGEST_FILE + 1)
-    if len(raw) > _LARGEST_FILE:
-        raise ValueError(f"{file.name} is larger than 16 MiB; allowed: a config.json")
-    try:
-        config = json.loads(raw)
-    except RecursionError:
-        raise ValueError(f"{file.name} is nested too deeply; allowed: a config.json") from None
-    except ValueError as error:  # truncated, or not UTF-8, or an integer of thousands of digits
-        raise ValueError(f"{file.name} is not JSON ({error}); allowed: a config.json") from None
+    config = _json(file)
     return with_side_file(config, file)
 
 
@@ -58,8 +49,25 @@ def with_side_file(config: Any, file: Path) -> Mapping[str, Any]:
     return {**config, "quantization_config": {"quant_method": "modelopt", **_object(side)}}
 
 
+def _json(file: Path) -> Any:
+    with file.open("rb") as stream:
+        raw = stream.read(_LARGEST_FILE + 1)
+    if len(raw) > _LARGEST_FILE:
+        raise ValueError(f"{file.name} is larger than 16 MiB; allowed: JSON of a checkpoint")
+    try:
+        return json.loads(raw)
+    except RecursionError:
+        raise ValueError(
+            f"{file.name} is nested too deeply; allowed: JSON of a checkpoint"
+        ) from None
+    except ValueError as error:  # truncated, or not UTF-8, or an integer of thousands of digits
+        raise ValueError(
+            f"{file.name} is not JSON ({error}); allowed: JSON of a checkpoint"
+        ) from None
+
+
 def _object(file: Path) -> dict[str, Any]:
-    found = json.loads(file.read_bytes()[:_LARGEST_FILE])
+    found = _json(file)
     if not isinstance(found, dict):
         raise TypeError(f"{file.name} is {short(found)}; allowed: an object")
     return found
