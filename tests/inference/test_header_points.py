@@ -102,8 +102,7 @@ def test_each_argument_at_its_edges(isa, name, record):
 @pytest.mark.parametrize("name", ["experts_operator", "grouped_gemm_operator"])
 def test_whole_skews(isa, skew, name):
     """Where sums over ranks of a power become logarithms, or end."""
-    if "skew" not in _arguments(name):
-        pytest.skip("it takes none")
+    assert "skew" in _arguments(name)
     for tokens in (0.0, 1.0, 7.0, 300.0, 20_000.0):
         for ranks in (1.0, 8.0):
             _check(isa, name, _shape(name, skew=skew, tokens=tokens, moe_ep=ranks), RECORD)

@@ -1,6 +1,5 @@
 """Chunks in stores: resumed is uninterrupted, whatever was killed, cut short, full or read-only meanwhile."""
 
-import importlib.util
 import os
 import signal
 import subprocess
@@ -22,8 +21,7 @@ from tokenroof.scale.reductions import Best
 from tokenroof.scale.run import keep, reduced, whole_chunks
 from tokenroof.scale.stores import TableStore, store_at
 
-HAS_ZARR = bool(importlib.util.find_spec("zarr"))
-ENDINGS = ["parquet"] + ["zarr"] * HAS_ZARR
+ENDINGS = ["parquet", "zarr"]
 
 
 def areas(shape=(6, 5), chunk=(2, 3), **given):
@@ -185,7 +183,6 @@ def test_what_is_cut_short_is_not_read_in_silence(ending, tmp_path):
     assert_whole(keep(areas(), store=store), areas())
 
 
-@pytest.mark.skipif(not HAS_ZARR, reason="zarr is not installed")
 def test_other_readers_of_zarr_read_it(tmp_path):
     import xarray as xr
 

@@ -2,15 +2,13 @@
 
 import signal
 
+import dask
 import numpy as np
 import pytest
 from _areas import Areas, computed
 
 from tokenroof.scale.grid import Grid
 from tokenroof.scale.run import keep, whole_chunks
-
-dask = pytest.importorskip("dask", reason="dask is not installed")
-pytest.importorskip("distributed", reason="distributed is not installed")
 
 
 @pytest.fixture
