@@ -12,6 +12,11 @@ from tokenroof.catalogue import architectures as _models
 
 FIXTURES = Path(__file__).parent / "fixtures"
 ROWS = list(csv.DictReader((FIXTURES / "model_counts.csv").read_text().splitlines()))
+# published, where the config that was read has none or an older one
+CONTEXTS = {
+    "Llama-2-7B": 4096, "Llama-2-13B": 4096, "Llama-2-70B": 4096, "Mistral-Large-123B": 131072,
+    "BLOOM-176B": 2048, "Step-3.7-Flash": 262144,
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row["name"])
@@ -25,7 +30,16 @@ def test_counts(row):
         assert m.attention == row["attention"]
         assert sum(m.parameter_groups().values()) == m.parameters
     assert np.array_equal(catalogue.pack(), parsed.pack())
-    assert catalogue.context_max == parsed.context_max
+    assert catalogue.context_max == CONTEXTS.get(row["name"], parsed.context_max) > 0
+
+
+@pytest.mark.parametrize("asked,most", [
+    ("Qwen/Qwen3-235B-A22B-Instruct-2507-FP8", 262144), ("Qwen3-235B-A22B", 40960),
+    ("qwen3 4b thinking 2507", 262144), ("Qwen3-30B-A3B-Instruct-2507", 262144), ("Qwen/Qwen3-4B", 40960),
+    ("Llama-2-70b-chat-hf", 4096),
+])  # fmt: skip
+def test_a_revision_has_its_own_longest_context(asked, most):
+    assert tr.model(asked).context_max == most
 
 
 def test_all_models_are_there():

@@ -70,7 +70,7 @@ def _rows() -> dict[str, dict[str, Any]]:
 
 
 @cache
-def _build(name: str) -> Model:
+def _build(name: str, revision: str | None = None) -> Model:
     row = _rows()[name]
     if "config" not in row:
         raise ValueError(
@@ -84,7 +84,17 @@ def _build(name: str) -> Model:
     }
     if "mtp_modules" in row:  # of a checkpoint whose config does not say
         described["mtp_modules"] = row["mtp_modules"]
+    stated = row["revisions"][revision] if revision is not None else row.get("context")
+    if stated is not None:
+        described["context_max"] = stated["tokens"]
     return shape.replace(**described, aliases=tuple(row.get("aliases", ())), source=_source(row))
+
+
+def _named(name: str, asked: str) -> Model:
+    """The model of that name, in the revision that was asked for: of those its row knows, in its name."""
+    said = normalise(asked)
+    known: dict[str, Any] = _rows()[name].get("revisions", {})
+    return _build(name, next((tag for tag in known if tag in said), None))
 
 
 def _source(row: dict[str, Any]) -> str:
@@ -132,11 +142,11 @@ def model(name: str | os.PathLike[str] | Model) -> Model:
     forms, short = _candidates(name) if isinstance(name, str) else ([normalise(name)], [])
     for form in forms:
         if (key := normalise(form)) in sizeless and key:
-            return _build(sizeless[key])
+            return _named(sizeless[key], forms[0])
     # a size that the catalogue's name lacks: another size is another model
     for form in short:
         if (key := normalise(form)) in known and key:
-            found = _build(known[key])
+            found = _named(known[key], forms[0])
             if _has_size(found, forms[-1]):
                 return found
     raise unknown("model", name, {row["name"]: row["name"] for row in table("models")["model"]})
@@ -201,7 +211,8 @@ def rows() -> list[dict[str, Any]]:
 
 
 def _unit(field: str) -> str:
-    return "token" if "position" in field or "window" in field or "seq" in field else "1"
+    words = ("context", "position", "window", "seq")
+    return "token" if any(word in field for word in words) else "1"
 
 
 def source_rows() -> list[dict[str, Any]]:
@@ -214,7 +225,10 @@ def source_rows() -> list[dict[str, Any]]:
             numbers |= {f"{key}.{inner}": value for inner, value in numbers.pop(key).items()}
         if "parameters" in row:
             numbers["parameters"] = row["parameters"]
-        for field, value in numbers.items():
+        cited = {field: (value, _source(row)) for field, value in numbers.items()}
+        for field, stated in _contexts(row).items():
+            cited[field] = stated["tokens"], table("models")["sources"][stated["source"]]
+        for field, (value, source) in cited.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 continue
             out.append(
@@ -224,8 +238,14 @@ def source_rows() -> list[dict[str, Any]]:
                     "value": value,
                     "unit": _unit(field),
                     "kind": row["basis"],
-                    "source": _source(row),
+                    "source": source,
                     "date": date,
                 }
             )
     return out
+
+
+def _contexts(row: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Longest contexts that a row states beside its config: its own, and those of revisions."""
+    found = {"context_max": row["context"]} if "context" in row else {}
+    return found | {f"context_max of {tag}": of for tag, of in row.get("revisions", {}).items()}
