@@ -35,7 +35,7 @@ SLOWEST_S = 2.0
 REFUSED = (ValueError, TypeError, KeyError, OSError)
 # words by which a refusal says what would do
 SAYS = re.compile(
-    "allowed|expected|did you mean|unknown |no usable row|has no |there (is|are) |missing|cannot be read",
+    "allowed|must be|expected|did you mean|unknown |no usable row|has no |there (is|are) |missing|cannot be read",
     re.IGNORECASE,
 )
 PIECES = re.compile(rb"[A-Za-z_]+|[0-9.]+|\s+|.", re.DOTALL)

@@ -110,7 +110,7 @@ def record_seeds() -> list[bytes]:
     devices = [
         toml_of(tr.device(name)).encode() for name in ("H200-SXM", "B200-SXM", "RTX-4090", "MI300X")
     ]
-    miners = [toml_of(tr.miner(name)).encode() for name in catalogue.miners()[:3]]
+    miners = [toml_of(tr.miner(name)).encode() for name in catalogue.miners().name[:3]]
     small = b'{"device": {"name": "mine", "memory_bandwidth": 1e12, "peak": {"bf16": 2e14}, "tdp_w": 300}}'
     model = b'name = "m"\nhidden = 64\nvocab = 100\n[[layers]]\ncount = 2\n'
     return [

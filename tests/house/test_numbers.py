@@ -118,6 +118,21 @@ def test_one_answer_to_what_a_number_is():
         reals("x", 10**5000)
 
 
+@pytest.mark.parametrize(
+    "bad", ["a" * 10**6, [1] * 10**5, 10**5000], ids=["text", "list", "integer"]
+)
+def test_an_error_quotes_a_long_value_in_part(bad):
+    for call in (
+        mining.bits_from_target,
+        mining.target_from_bits,
+        mining.difficulty_of,
+        mining.difficulty,
+    ):
+        with pytest.raises((TypeError, ValueError), match="; allowed: ") as caught:
+            call(bad)
+        assert len(str(caught.value)) < 700
+
+
 @pytest.mark.parametrize("bad", [np.timedelta64(2, "s"), np.True_, True])
 def test_a_span_of_time_is_no_integer(bad):
     for call in (lambda: tr.Plan(tp=bad), lambda: mining.scan(bytes(80), count=bad), lambda: mining.difficulty(bad),

@@ -26,9 +26,9 @@ def _bits(bits: int | str) -> int:
             raise ValueError(f"bits is {bits[:40]!r}; allowed: eight hexadecimal digits")
         return int(text, 16)
     if not is_integer(bits):
-        raise TypeError(f"bits is {bits!r}; allowed: an integer or eight hexadecimal digits")
+        raise TypeError(f"bits is {shown(bits)}; allowed: an integer or eight hexadecimal digits")
     if not 0 <= bits < 2**32:
-        raise ValueError(f"bits is {bits!r}; allowed: 0 to 2**32 - 1")
+        raise ValueError(f"bits is {shown(bits)}; allowed: 0 to 2**32 - 1")
     return int(bits)
 
 
@@ -112,9 +112,9 @@ def bits_from_target(target: int) -> int:
 
 def checked_target(target: int) -> int:
     if not is_integer(target):
-        raise TypeError(f"target is {target!r}; allowed: an integer")
+        raise TypeError(f"target is {shown(target)}; allowed: an integer")
     if not 1 <= target < 2**256:
-        raise ValueError(f"target is {target!r}; allowed: 1 to 2**256 - 1")
+        raise ValueError(f"target is {shown(target)}; allowed: 1 to 2**256 - 1")
     return int(target)
 
 
@@ -172,12 +172,12 @@ def target_from_difficulty(difficulty: float | Fraction | Decimal) -> int:
     """
     allowed = "allowed: a number > 0 whose target is at least 1 and below 2**256"
     if not is_number(difficulty):
-        raise TypeError(f"difficulty is {difficulty!r}; {allowed}")
+        raise TypeError(f"difficulty is {shown(difficulty)}; {allowed}")
     try:
         exact = int(difficulty) if is_integer(difficulty) else difficulty
         ratio = Fraction(*exact.as_integer_ratio())
     except (ValueError, OverflowError):  # NaN, infinite
-        raise ValueError(f"difficulty is {difficulty!r}; {allowed}") from None
+        raise ValueError(f"difficulty is {shown(difficulty)}; {allowed}") from None
     if ratio > 0:
         target = int(DIFFICULTY_ONE / ratio)
         if 1 <= target < 2**256:
@@ -226,7 +226,7 @@ def difficulty_of(digest: bytes | bytearray | memoryview | str | int) -> float:
         if not 0 <= value < 2**256:
             raise ValueError(f"digest is {shown(digest)}; {allowed}")
     else:
-        raise TypeError(f"digest is {digest!r}; {allowed}")
+        raise TypeError(f"digest is {shown(digest)}; {allowed}")
     return float(Fraction(DIFFICULTY_ONE, value)) if value else float("inf")
 
 
@@ -295,9 +295,9 @@ def next_bits(
     times = []
     for name, value in (("first_time", first_time), ("last_time", last_time)):
         if not is_integer(value):
-            raise TypeError(f"{name} is {value!r}; allowed: an integer")
+            raise TypeError(f"{name} is {shown(value)}; allowed: an integer")
         if not 0 <= value < 2**32:
-            raise ValueError(f"{name} is {value!r}; allowed: 0 to 2**32 - 1")
+            raise ValueError(f"{name} is {shown(value)}; allowed: 0 to 2**32 - 1")
         times.append(int(value))
     span = max(Fraction(period // 4), min(period * 4, Fraction(times[1] - times[0])))
     return bits_from_target(max(1, min(limit, int(target_from_bits(bits) * span / period))))

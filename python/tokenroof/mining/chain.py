@@ -27,7 +27,7 @@ from tokenroof.mining.issuance import (
     supply,
 )
 from tokenroof.mining.retarget_spread import mean_over_aim
-from tokenroof.support.arguments import check_options, finite_number, flag, whole_number
+from tokenroof.support.arguments import check_options, finite_number, flag, shown, whole_number
 
 
 class ChainRules(TypedDict, total=False):
@@ -125,7 +125,9 @@ class Chain:
             put(self, "easy_after_seconds", finite_number("easy_after_seconds", late, above=True))
         limit = whole_number("target_limit", self.target_limit, 1)
         if limit >= 2**256:
-            raise ValueError(f"target_limit is {self.target_limit!r}; allowed: 1 to 2**256 - 1")
+            raise ValueError(
+                f"target_limit is {shown(self.target_limit)}; allowed: 1 to 2**256 - 1"
+            )
         put(self, "target_limit", limit)
 
     @classmethod
@@ -161,7 +163,7 @@ easy_after_seconds, retarget_from_first
         interval, ratio = whole_number("halving_interval", halving_interval, 1), decay_ratio(decay)
         limit = whole_number("total", total, interval)
         if ratio == 1:
-            raise ValueError(f"decay is {decay!r}; allowed with a total: a ratio below 1")
+            raise ValueError(f"decay is {shown(decay)}; allowed with a total: a ratio below 1")
 
         def passes(initial: int) -> bool:
             return interval * sum_of_eras(initial, ratio, paying_eras(initial, ratio) or 0) > limit

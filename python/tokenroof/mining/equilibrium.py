@@ -13,7 +13,7 @@ from tokenroof import kernels
 from tokenroof.mining.chain import Chain
 from tokenroof.mining.inputs import number_or_array, powered, reals, reward_of
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import check_shapes, finite_number
+from tokenroof.support.arguments import check_shapes, finite_number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -120,11 +120,11 @@ def tranches_of(fleet: Iterable[Tranche]) -> tuple[Tranche, ...]:
     """A fleet, not empty."""
     allowed = "allowed: one or more Tranche"
     if isinstance(fleet, (str, Tranche)) or not isinstance(fleet, Iterable):
-        raise TypeError(f"fleet is {fleet!r}; {allowed}")
+        raise TypeError(f"fleet is {shown(fleet)}; {allowed}")
     given = tuple(fleet)
     for i, tranche in enumerate(given):
         if not isinstance(tranche, Tranche):
-            raise TypeError(f"fleet[{i}] is {tranche!r}; {allowed}")
+            raise TypeError(f"fleet[{i}] is {shown(tranche)}; {allowed}")
     if not given:
         raise ValueError(f"fleet is empty; {allowed}")
     return given
@@ -249,10 +249,10 @@ def chain_of(chain: Chain | None) -> Chain:
     if chain is None:
         return Chain()
     if not isinstance(chain, Chain):
-        raise TypeError(f"chain is {chain!r}; allowed: a Chain, or None for Bitcoin's")
+        raise TypeError(f"chain is {shown(chain)}; allowed: a Chain, or None for Bitcoin's")
     if math.isnan(chain.mean_block_seconds):
         raise ValueError(
-            f"chain is {chain!r}; allowed: one that retargets, without easy blocks, so that its difficulty "
-            "follows the hashrate"
+            f"chain is {shown(chain)}; allowed: one that retargets, without easy blocks, so that its "
+            "difficulty follows the hashrate"
         )
     return chain

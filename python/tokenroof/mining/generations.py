@@ -13,7 +13,7 @@ from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.margins import break_even_efficiency, margin_per_day
 from tokenroof.mining.market import CBECI_POWER_PRICE, MONTH, by_month, market
 from tokenroof.records.miner import MINER_KINDS, Miner
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -53,7 +53,7 @@ class Race:
 
     def _of(self, kind: str | None) -> NDArray[np.bool_]:
         if kind is not None and kind not in MINER_KINDS:
-            raise ValueError(f"kind is {kind!r}; allowed: {', '.join(MINER_KINDS)}, or None")
+            raise ValueError(f"kind is {shown(kind)}; allowed: {', '.join(MINER_KINDS)}, or None")
         return np.array([kind is None or k == kind for k in self.kinds], dtype=bool)
 
     @property
@@ -114,12 +114,12 @@ def machines_of(miners: Iterable[str | Miner] | None) -> list[Miner]:
 
         return list(all_miners())
     if isinstance(miners, (str, Miner)) or not isinstance(miners, Iterable):
-        raise TypeError(f"miners is {miners!r}; allowed: several names or records")
+        raise TypeError(f"miners is {shown(miners)}; allowed: several names or records")
     machines = [find_miner(machine) for machine in miners]
     names = [machine.name for machine in machines]
     for i, name in enumerate(names):
         if name in names[:i]:
-            raise ValueError(f"miners[{i}] is {name!r} again; allowed: each once")
+            raise ValueError(f"miners[{i}] is {shown(name)} again; allowed: each once")
     return machines
 
 

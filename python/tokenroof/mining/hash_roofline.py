@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import _core
 from tokenroof.catalogue.files import table
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, shown
 from tokenroof.support.names import normalise
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def _of_core(
 ) -> HashRoofline:
     can = [name for name, needs in _NEEDS.items() if needs <= set(core["has"])]
     if backend is not None and backend not in can:
-        raise ValueError(f"backend is {backend!r}; allowed on {core['name']}: {', '.join(can)}")
+        raise ValueError(
+            f"backend is {shown(backend)}; allowed on {core['name']}: {', '.join(can)}"
+        )
     rows = {
         name: core_cycles(core, name, mode)
         for name in ([backend] if backend else can)
@@ -231,7 +233,7 @@ def hash_roofline(
     from tokenroof.records.miner import Miner
 
     if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
+        raise ValueError(f"mode is {shown(mode)}; allowed: {', '.join(MODES)}")
     if clock_hz is not None:
         clock_hz = finite_number("clock_hz", clock_hz, above=True)
     if isinstance(device, str):
@@ -247,18 +249,20 @@ def hash_roofline(
     if isinstance(device, Miner):
         for name, value in (("backend", backend), ("clock_hz", clock_hz)):
             if value is not None:
-                raise ValueError(f"{name} is {value!r}; allowed with the miner {device.name}: None")
+                raise ValueError(
+                    f"{name} is {shown(value)}; allowed with the miner {device.name}: None"
+                )
         return HashRoofline(float(device.hashrate), "catalogue", core=device.name)
     if not isinstance(device, Device):
-        raise TypeError(f"device is {device!r}; allowed: a name, a Device or a Miner")
+        raise TypeError(f"device is {shown(device)}; allowed: a name, a Device or a Miner")
     if device.kind != "cpu":
         if backend not in (None, "cuda"):
-            raise ValueError(f"backend is {backend!r}; allowed on {device.name}: cuda")
+            raise ValueError(f"backend is {shown(backend)}; allowed on {device.name}: cuda")
         return _of_gpu(device, mode, clock_hz)
     core = _cores().get(normalise(device.family or "-"))
     if core is None or "pipes" not in core:
         raise ValueError(
-            f"family of {device.name} is {device.family!r}; allowed: "
+            f"family of {device.name} is {shown(device.family)}; allowed: "
             + ", ".join(row["name"] for row in table("cores")["core"] if "pipes" in row)
         )
     for name in ("sm_count", "boost_clock_hz"):
@@ -301,7 +305,7 @@ def hashrate(device: str | Device | Miner, mode: str = "nonce") -> float:
     from tokenroof.records.device import Device
 
     if mode not in MODES:
-        raise ValueError(f"mode is {mode!r}; allowed: {', '.join(MODES)}")
+        raise ValueError(f"mode is {shown(mode)}; allowed: {', '.join(MODES)}")
     if isinstance(device, str) and normalise(device) == "local":
         from tokenroof.catalogue.lookup import device as find_device
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import check_shapes, finite_number, reals
+from tokenroof.support.arguments import check_shapes, finite_number, reals, shown
 
 __all__ = [
     "fee_of", "number_or_array", "overhead_of", "pool_fee", "powered", "reals", "reward_of",
@@ -35,7 +35,7 @@ def fee_of(fee: object) -> float:
     """The same, one number."""
     kept = finite_number("fee", fee)
     if kept >= 1.0:
-        raise ValueError(f"fee is {fee!r}; allowed: at least 0, below 1")
+        raise ValueError(f"fee is {shown(fee)}; allowed: at least 0, below 1")
     return kept
 
 

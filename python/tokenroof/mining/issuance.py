@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from tokenroof.mining.bitcoin import COIN
-from tokenroof.support.arguments import whole_number
+from tokenroof.support.arguments import shown, whole_number
 
 #: What Bitcoin's subsidy is multiplied by after each era.
 HALF = Fraction(1, 2)
@@ -27,15 +27,15 @@ def decay_ratio(value: object) -> Fraction:
     if isinstance(value, np.number):
         value = value.item()
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, str, Fraction)):
-        raise TypeError(f"decay is {value!r}; {allowed}")
+        raise TypeError(f"decay is {shown(value)}; {allowed}")
     if isinstance(value, str) and not _RATIO.fullmatch(value):
         raise ValueError(f"decay is {value[:40]!r}; {allowed}")
     try:
         ratio = Fraction(value) if isinstance(value, (int, Fraction)) else Fraction(str(value))
     except (ValueError, ZeroDivisionError):  # also NaN and infinity
-        raise ValueError(f"decay is {value!r}; {allowed}") from None
+        raise ValueError(f"decay is {shown(value)}; {allowed}") from None
     if not 0 <= ratio <= 1:
-        raise ValueError(f"decay is {value!r}; {allowed}")
+        raise ValueError(f"decay is {shown(value)}; {allowed}")
     return ratio
 
 

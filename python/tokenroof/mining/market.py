@@ -13,6 +13,7 @@ import numpy as np
 from tokenroof.catalogue.markets import Quote, quotes
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -122,16 +123,16 @@ def month_list(months: Iterable[str]) -> tuple[str, ...]:
     """Months in their order."""
     allowed = "allowed: months as '2013-01', each after the one before"
     if isinstance(months, str) or not isinstance(months, Iterable):
-        raise TypeError(f"months is {months!r}; {allowed}")
+        raise TypeError(f"months is {shown(months)}; {allowed}")
     given = tuple(months)
     if not given:
         raise ValueError(f"months is empty; {allowed}")
     for i, month in enumerate(given):
         if not isinstance(month, str):
-            raise TypeError(f"months[{i}] is {month!r}; {allowed}")
+            raise TypeError(f"months[{i}] is {shown(month)}; {allowed}")
         match = MONTH.fullmatch(month)
         if match is None or match[1] != month or (i and month <= given[i - 1]):
-            raise ValueError(f"months[{i}] is {month!r}; {allowed}")
+            raise ValueError(f"months[{i}] is {shown(month)}; {allowed}")
     return given
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from tokenroof import kernels
 from tokenroof.mining.bitcoin import BLOCK_SECONDS
 from tokenroof.mining.inputs import number_or_array, reals, reward_of
-from tokenroof.support.arguments import check_shapes, finite_number, whole_number
+from tokenroof.support.arguments import check_shapes, finite_number, shown, whole_number
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ def hashrate_from_blocks(
     hard = finite_number("difficulty", difficulty, above=True)
     sure = finite_number("confidence", confidence, above=True)
     if sure >= 1.0:
-        raise ValueError(f"confidence is {confidence!r}; allowed: above 0, below 1")
+        raise ValueError(f"confidence is {shown(confidence)}; allowed: above 0, below 1")
     one = float(kernels.time_to_block(span, hard))
     tail = 0.5 * (1.0 - sure)
     low = _gamma_quantile(found, tail, upper=False) if found else 0.0

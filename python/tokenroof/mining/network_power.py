@@ -17,7 +17,7 @@ from tokenroof.mining.margins import break_even_efficiency
 from tokenroof.mining.market import CBECI_POWER_PRICE, MonthlyMarket, by_month, market
 from tokenroof.mining.network import network_hashrate
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.arguments import check_options, finite_number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -78,7 +78,7 @@ class NetworkPower:
             If that month is not among `months`.
         """
         if month not in self.months:
-            raise KeyError(f"month is {month!r}; allowed: {', '.join(self.months)}")
+            raise KeyError(f"month is {shown(month)}; allowed: {', '.join(self.months)}")
         shares = self.shares[:, self.months.index(month)]
         return {
             name: float(part) for name, part in zip(self.names, shares, strict=True) if part > 0.0
@@ -266,7 +266,7 @@ def _overheads(pue: tuple[float, float, float]) -> tuple[float, float, float]:
     allowed = "allowed: three numbers >= 1, each at least the one before"
     given = reals("pue", pue, 1.0)
     if given.shape != (3,) or (np.diff(given) < 0.0).any():
-        raise ValueError(f"pue is {pue!r}; {allowed}")
+        raise ValueError(f"pue is {shown(pue)}; {allowed}")
     low, best, high = map(float, given)
     return low, best, high
 
@@ -276,15 +276,17 @@ def _weights(weights: Mapping[str, float] | None, machines: list[Miner]) -> Any:
     if weights is None:
         return lambda _: 1.0
     if not isinstance(weights, Mapping):
-        raise TypeError(f"weights is {weights!r}; allowed: a mapping of names to numbers >= 0")
+        raise TypeError(f"weights is {shown(weights)}; allowed: a mapping of names to numbers >= 0")
     known = {machine.name for machine in machines}
     found: dict[str, float] = {}
     for name, value in weights.items():
         full = name if name in known else find_miner(name).name
         if full not in known:
-            raise ValueError(f"weights has {full!r}; allowed: names of the miners that are given")
+            raise ValueError(
+                f"weights has {shown(full)}; allowed: names of the miners that are given"
+            )
         if full in found:
-            raise ValueError(f"weights has {full!r} again, as {name!r}; allowed: each once")
+            raise ValueError(f"weights has {shown(full)} again, as {name!r}; allowed: each once")
         found[full] = finite_number(f"weights[{name!r}]", value)
     return lambda name: found.get(name, 0.0)
 

@@ -11,7 +11,7 @@ from typing import TypedDict, Unpack
 from tokenroof.mining.inputs import fee_of, powered, reals
 from tokenroof.mining.margins import margin_per_day
 from tokenroof.records.miner import Miner
-from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.arguments import check_options, finite_number, shown
 
 _DAYS_PER_YEAR = 365.0
 _RETARGET_DAYS = 14.0
@@ -260,7 +260,7 @@ def payback(
         raise ValueError(f"halving_days has {halvings.ndim} dimensions; allowed: 1")
     fees = finite_number("fees_share", fees_share)
     if fees > 1.0:
-        raise ValueError(f"fees_share is {fees_share!r}; allowed: 0 to 1")
+        raise ValueError(f"fees_share is {shown(fees_share)}; allowed: 0 to 1")
     operation = finite_number("opex_usd_per_year", opex_usd_per_year)
     life = _days_of_life(life_years)
     kept = fee_of(fee)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.mining.pools import PoolTerms, Terms, without_reserve
-from tokenroof.support.arguments import check_options, finite_number, whole_number
+from tokenroof.support.arguments import check_options, finite_number, shown, whole_number
 from tokenroof.support.processors import thread_count
 
 if TYPE_CHECKING:
@@ -157,11 +157,11 @@ share_difficulty, window_blocks
     )
     workers = thread_count(threads)
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     number = None if device is None else _cuda_device(device)
     wanted = _probabilities(quantiles)
     if not isinstance(window_filled, (bool, np.bool_)):
-        raise TypeError(f"window_filled is {window_filled!r}; allowed: True or False")
+        raise TypeError(f"window_filled is {shown(window_filled)}; allowed: True or False")
     if reserve_btc is None:
         without_reserve(cost_btc_per_s)
     model = _model(
@@ -210,9 +210,9 @@ def _probabilities(quantiles: float | Sequence[float]) -> tuple[float, ...]:
 def _cuda_device(device: object) -> int:
     """Number of the CUDA device that is asked for."""
     if not isinstance(device, str):
-        raise TypeError(f"device is {device!r}; allowed: None, 'cuda' or 'cuda:0'")
+        raise TypeError(f"device is {shown(device)}; allowed: None, 'cuda' or 'cuda:0'")
     if device != "cuda" and not device.startswith("cuda:"):
-        raise ValueError(f"device is {device!r}; allowed: None, 'cuda' or 'cuda:0'")
+        raise ValueError(f"device is {shown(device)}; allowed: None, 'cuda' or 'cuda:0'")
     from tokenroof.cuda.scan import devices_of
 
     return devices_of(device, "device")[0]

@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.ruin import ruin_ever, ruin_within
-from tokenroof.support.arguments import amounts, check_options, finite_number
+from tokenroof.support.arguments import amounts, check_options, finite_number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -128,9 +128,9 @@ class Terms:
         """The terms as callers give them; all but the first four as in `PoolTerms`."""
         name = scheme.upper() if isinstance(scheme, str) else scheme
         if name not in SCHEMES:
-            raise ValueError(f"scheme is {scheme!r}; allowed: {', '.join(SCHEMES)}")
+            raise ValueError(f"scheme is {shown(scheme)}; allowed: {', '.join(SCHEMES)}")
         if party not in PARTIES:
-            raise ValueError(f"party is {party!r}; allowed: {', '.join(PARTIES)}")
+            raise ValueError(f"party is {shown(party)}; allowed: {', '.join(PARTIES)}")
         rate = amounts("hashrate", hashrate, positive=True)
         hard = amounts("difficulty", difficulty, positive=True)
         kept = fee_of(fee)
@@ -142,7 +142,7 @@ class Terms:
             pool = amounts("pool_hashrate", pool_hashrate, positive=True)
             if np.any(rate > pool):
                 raise ValueError(
-                    f"pool_hashrate is {pool_hashrate!r}; allowed: at least the miner's"
+                    f"pool_hashrate is {shown(pool_hashrate)}; allowed: at least the miner's"
                 )
         elif party == "miner" and name in ("PPLNS", "PPS+"):
             raise ValueError(f"pool_hashrate is None; allowed with {name}: a number > 0")
@@ -247,7 +247,8 @@ def without_reserve(cost_btc_per_s: float | None) -> None:
     """Reject a cost that nothing is paid from."""
     if finite_number("cost_btc_per_s", cost_btc_per_s or 0.0) > 0.0:
         raise ValueError(
-            f"cost_btc_per_s is {cost_btc_per_s!r}; allowed without reserve_btc, from which it is paid: 0"
+            f"cost_btc_per_s is {shown(cost_btc_per_s)}; allowed without reserve_btc, from which "
+            "it is paid: 0"
         )
 
 

@@ -7,6 +7,8 @@ from functools import cache
 
 import numpy as np
 
+from tokenroof.support.arguments import shown
+
 _OFFSETS = 64  # of the lattice of fours: the sum over them converges as a periodic function's does
 _STEPS = 30  # of the lattice, to each side
 _LEAST, _MOST = (
@@ -67,7 +69,7 @@ def mean_over_aim(intervals: int) -> float:
     1477
     """
     if intervals < 1:
-        raise ValueError(f"intervals is {intervals!r}; allowed: an integer >= 1")
+        raise ValueError(f"intervals is {shown(intervals)}; allowed: an integer >= 1")
     if intervals >= _MANY:
         return 1.0 / (intervals - 1)
     mean = 0.0

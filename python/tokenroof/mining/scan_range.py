@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tokenroof.support.arguments import whole_number
+from tokenroof.support.arguments import shown, whole_number
 
 __all__ = ["BIP320_MASK", "checked_mask", "checked_range", "header_bytes", "narrow", "rectangles"]
 
@@ -60,7 +60,7 @@ def checked_mask(given: int | str) -> int:
         return int(digits, 16)
     mask = whole_number("version_mask", given, 0)
     if mask >= 2**32:
-        raise ValueError(f"version_mask is {given!r}; allowed: 0 to 2**32 - 1")
+        raise ValueError(f"version_mask is {shown(given)}; allowed: 0 to 2**32 - 1")
     return mask
 
 

@@ -14,13 +14,19 @@ from tokenroof.support.labels import refuse_labelled
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+#: Characters of a value that an error quotes whole.
+LONGEST_SHOWN = 400
+
 
 def shown(value: object) -> str:
-    """A value as an error quotes it; Python refuses to print the longest integers."""
+    """A value as an error quotes it, long ones in part; Python refuses to print the longest integers."""
     try:
-        return repr(value)
+        text = repr(value)
     except ValueError:
         return "an integer of thousands of digits"
+    if len(text) <= LONGEST_SHOWN:
+        return text
+    return f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
 
 
 def is_integer(value: object) -> TypeGuard[int]:
