@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 from executed import copy_library, figures_script, prepare  # noqa: E402
+from gallery_pages import settings as gallery_settings  # noqa: E402
 from project_pages import write_project  # noqa: E402
 from reference_pages import write_reference  # noqa: E402
 
@@ -26,14 +27,17 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_copybutton",
     "sphinx_design",
+    "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["README.md", "build"]
+exclude_patterns = ["README.md", "build", "examples"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 globals().update(prepare(HERE.parent / "build" / "pages"))
+
+sphinx_gallery_conf = gallery_settings(HERE)
 
 autosummary_generate = True
 autosummary_imported_members = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,16 +13,23 @@ import tokenroof
 #: What a page's output hangs on beside its own text and the package.
 LIBRARIES = ("numpy", "pandas", "xarray", "scipy", "plotly", "polars", "dask")
 
-# run by IPython before a page: a figure is its JSON, which figures.js draws when it comes into view
-STARTUP = """
+
+def figure_html(figure):
+    """A figure is its JSON, which figures.js draws when it comes into view."""
+    text = figure.to_json().replace("</", "<\\/")
+    return f'<div class="tr-figure"><script type="application/json">{text}</script></div>'
+
+
+# run by IPython before a page
+STARTUP = (
+    inspect.getsource(figure_html)
+    + """
+
 def _figures(shell):
     from IPython.display import publish_display_data
 
     def show(figure):
-        text = figure.to_json().replace("</", "<\\\\/")
-        publish_display_data({
-            "text/html": '<div class="tr-figure"><script type="application/json">' + text + "</script></div>"
-        })
+        publish_display_data({"text/html": figure_html(figure)})
 
     shell.display_formatter.ipython_display_formatter.for_type_by_name(
         "plotly.graph_objs._figure", "Figure", show
@@ -30,6 +38,7 @@ def _figures(shell):
 
 _figures(get_ipython())
 """
+)
 
 
 def digest() -> str:

@@ -32,6 +32,7 @@
     const layout = figure.layout;
     if (!layout.legend || layout.legend.orientation !== "h") layout.height = Math.min(layout.height || 460, 560);
     layout.autosize = true;
+    layout.margin = layout.margin || { l: 72, r: 24, t: 32, b: 60 };
     delete layout.width;
     if (width < 560) {
       const given = layout.margin || {};
