@@ -100,8 +100,8 @@ def sweep(
         device cannot run, a model whose shapes are unpublished, weights and caches that do not fit.
         "nan": times and rates are NaN, and ``reason`` says why; "raise": the first is an error.
     chunks : int, mapping or tuple, optional
-        Points of a chunk, which keeps the last dimensions whole, 2^20 by default; or points along
-        dimensions, by name or in order [1].
+        Points of a chunk, which keeps the last dimensions whole; or points along dimensions, by name or in
+        order. By default 2^20 points; for a reduction 2^18, of as many plans and batches as it searches [1].
     client : int, str or distributed.Client, optional
         So many worker processes of this machine, the address of a Dask scheduler, or a client of one; this
         process by default. Without `store` and `reduce` nothing is computed yet, and Dask decides.
@@ -161,7 +161,8 @@ def sweep(
     check_client(client)
     if all(given is None for given in (chunks, client, store, reduction)):
         return _whole(work)
-    work = replace(work, grid=chunked(work.grid.dims, work.grid.shape, chunks))
+    over = None if reduction is None else getattr(reduction, "over", ())
+    work = replace(work, grid=chunked(work.grid.dims, work.grid.shape, chunks, over))
     if reduction is not None:
         table = reduced(work, reduction, store=store, client=client, progress=progress)
         return reduction.finish(work, table)

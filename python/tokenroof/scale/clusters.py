@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from queue import SimpleQueue
@@ -15,8 +16,13 @@ from tokenroof.support.lazy import require
 __all__ = ["check_client", "client_of", "each"]
 
 EXTRA = "cluster"
-#: Chunks that a thread of a worker has before it, so that it never waits for the next.
+#: Shares of chunks that a thread of a worker has before it, so that it never waits for the next.
 _AHEAD = 2
+#: What a share is to take, and what is added for each thread of the workers [s]: some twenty come a second.
+_SHARE_S = 1.0
+_SHARE_S_THREAD = 0.05
+#: Of processes that are ours: nobody looks at profiles that they take a hundred times a second.
+_QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "100ms"}
 #: Between looks at whether all worker processes are there [s].
 _LOOK_S = 1.0
 
@@ -63,10 +69,11 @@ def client_of(client: Any) -> Iterator[Any]:
     if is_integer(client):
         many = int(client)
         distributed = require("distributed", extra=EXTRA)
-        cluster = distributed.LocalCluster(
-            n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50
-        )
-        found = distributed.Client(cluster, set_as_default=False)
+        with require("dask", extra=EXTRA).config.set(_QUIET):
+            cluster = distributed.LocalCluster(
+                n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            )
+            found = distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
         over = Event()
         Thread(target=_replace, args=(cluster, many, over), daemon=True).start()
         try:
@@ -95,37 +102,38 @@ def _replace(cluster: Any, many: int, over: Event) -> None:
 
 
 def each(
-    client: Any, task: Callable[[int], Any], chunks: Iterable[int]
+    client: Any, task: Callable[[list[int]], Any], chunks: Sequence[int]
 ) -> Generator[Any, None, None]:
-    """What a task gives of each chunk, as they come; in order without a client.
+    """What a task gives of some chunks at a time, as they come; of each, in order, without a client.
 
-    Few chunks are handed out at a time, so that neither the scheduler nor this process grows with their
-    number. A chunk whose worker dies goes to another.
+    Few are handed out at a time, so that neither the scheduler nor this process grows with their number:
+    so many together as take about a second, more the more threads there are, and less towards the end. Those
+    whose worker dies go to another.
     """
     if client is None:
         yield from _beside(task, chunks)
         return
     distributed = require("distributed", extra=EXTRA)
-    todo = iter(chunks)
     held = client.submit(_itself, task, pure=False)  # computed again where its worker is lost
-    threads = sum(client.nthreads().values())
+    threads = max(1, sum(client.nthreads().values()))
+    shares = _Shares(chunks, threads)
     waiting = distributed.as_completed(loop=client.loop, with_results=True)
     going = set()
 
     def hand_out() -> None:
-        for k in todo:
-            future = client.submit(_run, held, k, pure=False)
+        if share := shares.next():
+            future = client.submit(_run, held, share, pure=False)
             going.add(future)
             waiting.add(future)
-            return
 
     try:
-        for _ in range(_AHEAD * max(1, threads)):
+        for _ in range(_AHEAD * threads):
             hand_out()
         while going:
-            future, found = next(waiting)
+            future, (found, many, seconds) = next(waiting)
             going.discard(future)
             future.release()
+            shares.took(many, seconds)
             hand_out()
             yield found
     finally:
@@ -134,7 +142,28 @@ def each(
                 future.release()  # who was interrupted does not wait for the scheduler
 
 
-def _beside(task: Callable[[int], Any], chunks: Iterable[int]) -> Generator[Any, None, None]:
+class _Shares:
+    """How many chunks are handed out together: as many as keep the scheduler and this process at rest."""
+
+    def __init__(self, chunks: Sequence[int], threads: int) -> None:
+        self.chunks, self.threads = chunks, threads
+        self.seconds = _SHARE_S + _SHARE_S_THREAD * threads
+        self._at, self._many = 0, 1
+
+    def next(self) -> list[int]:
+        """The chunks after those handed out; none at the end."""
+        left = len(self.chunks) - self._at
+        begun, many = self._at, min(self._many, -(-left // (_AHEAD * self.threads)))
+        self._at += many
+        return [int(k) for k in self.chunks[begun : begun + many]]
+
+    def took(self, many: int, seconds: float) -> None:
+        """So many chunks took so long: from one to more by twos, so that no first guess is far off."""
+        wanted = int(self.seconds * many / max(seconds, 1e-6))
+        self._many = max(1, min(wanted, 2 * many))
+
+
+def _beside(task: Callable[[list[int]], Any], chunks: Sequence[int]) -> Generator[Any, None, None]:
     """In order, in a thread: who waits for a chunk hears Ctrl-C at once, whatever the chunk does."""
     asked: SimpleQueue[int | None] = SimpleQueue()
     answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
@@ -142,7 +171,7 @@ def _beside(task: Callable[[int], Any], chunks: Iterable[int]) -> Generator[Any,
     def serve() -> None:
         while (k := asked.get()) is not None:
             try:
-                answers.put((task(k), None))
+                answers.put((task([int(k)]), None))
             except BaseException as error:
                 answers.put((None, error))
 
@@ -158,9 +187,11 @@ def _beside(task: Callable[[int], Any], chunks: Iterable[int]) -> Generator[Any,
         asked.put(None)
 
 
-def _itself(task: Callable[[int], Any]) -> Callable[[int], Any]:
+def _itself(task: Callable[[list[int]], Any]) -> Callable[[list[int]], Any]:
     return task
 
 
-def _run(task: Callable[[int], Any], k: int) -> Any:
-    return task(k)
+def _run(task: Callable[[list[int]], Any], chunks: list[int]) -> tuple[Any, int, float]:
+    """What a task gives, of how many chunks, and the seconds it took."""
+    begun = time.perf_counter()
+    return task(chunks), len(chunks), time.perf_counter() - begun

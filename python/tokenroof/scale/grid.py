@@ -13,6 +13,10 @@ __all__ = ["Grid", "cut", "pieces"]
 
 #: Points of a chunk where nobody says how many: some 60 MB of a sweep's variables.
 MOST_POINTS = 2**20
+#: Points of a chunk of which a few are kept: what is worked out of it stays near the processor.
+REDUCED_POINTS = 2**18
+#: Points along the last dimension that kernels want at a time.
+_RUN = 64
 
 
 @dataclass(frozen=True)
@@ -80,16 +84,25 @@ class Grid:
         )
 
 
-def cut(shape: Sequence[int], most: int) -> tuple[int, ...]:
-    """The chunk of at most so many points that keeps the last dimensions whole.
+def cut(shape: Sequence[int], most: int, whole: Sequence[int] = ()) -> tuple[int, ...]:
+    """The chunk of at most so many points that keeps the last dimensions whole, or before them some axes.
 
     Examples
     --------
     >>> cut((10, 8, 100), 250), cut((10, 8, 100), 50), cut((2, 3), 100)
     ((1, 2, 100), (1, 1, 50), (2, 3))
+    >>> cut((10, 8, 1000), 1500, whole=(0,))  # and a run of the last
+    (10, 1, 128)
     """
     chunk, room = [1] * len(shape), max(1, most)
-    for axis in reversed(range(len(shape))):
+    last = len(shape) - 1
+    if whole:
+        chunk[last] = min(shape[last], room, _RUN)
+        room //= chunk[last]
+    few = sorted(whole, key=lambda axis: shape[axis])  # so that most are whole
+    axes = [*few, *(a for a in range(last, -1, -1) if a not in whole)]
+    for axis in axes:
+        room *= chunk[axis]
         chunk[axis] = max(1, min(shape[axis], room))
         if chunk[axis] < shape[axis]:
             break
@@ -108,8 +121,10 @@ def pieces(block: Sequence[slice], most: int) -> Iterator[tuple[slice, ...]]:
         )
 
 
-def chunked(dims: tuple[str, ...], shape: tuple[int, ...], chunks: Any) -> Grid:
-    """The grid cut as a caller says.
+def chunked(
+    dims: tuple[str, ...], shape: tuple[int, ...], chunks: Any, over: Sequence[str] | None = None
+) -> Grid:
+    """The grid cut as a caller says, and where he does not for a reduction `over` some dimensions, if any.
 
     Parameters
     ----------
@@ -128,7 +143,10 @@ def chunked(dims: tuple[str, ...], shape: tuple[int, ...], chunks: Any) -> Grid:
             raise ValueError(f"{name} is empty; allowed: at least one")
     allowed = f"a number of points, or points along {', '.join(dims)}"
     if chunks is None or (isinstance(chunks, str) and chunks == "auto"):
-        return Grid(dims, shape, cut(shape, MOST_POINTS))
+        if over is None:
+            return Grid(dims, shape, cut(shape, MOST_POINTS))
+        whole = [axis for axis, name in enumerate(dims) if name in over]
+        return Grid(dims, shape, cut(shape, REDUCED_POINTS, whole))
     if is_integer(chunks):
         if chunks < 1:
             raise ValueError(f"chunks is {shown(chunks)}; allowed: {allowed}")

@@ -117,11 +117,11 @@ class Journal:
             os.write(self._file, b"\n")  # ends a line that was cut short
         return self
 
-    def add(self, k: int, sizes: list[int]) -> None:
-        """Say that chunk `k` is whole."""
+    def add(self, sizes: Mapping[int, list[int]]) -> None:
+        """Say that chunks are whole: the bytes of each one's files."""
         assert self._file is not None
-        line = json.dumps([k, sizes]).encode() + b"\n"
-        if os.write(self._file, line) != len(line):
+        lines = b"".join(json.dumps(line).encode() + b"\n" for line in sizes.items())
+        if os.write(self._file, lines) != len(lines):
             raise OSError(f"store {self.store!r} has no room for its journal")
 
     def __exit__(self, *_: object) -> None:

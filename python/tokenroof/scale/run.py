@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,21 +27,20 @@ if TYPE_CHECKING:
 __all__ = ["Receipt", "Task", "keep", "layout_of", "reduced", "whole_chunks"]
 
 _TELL_S = 0.1
-#: Tables that are put together at a time.
-_TOGETHER = 32
+#: Tables that are put together at a time, at least.
+_TOGETHER = 8
 
 
 class Receipt(NamedTuple):
-    """What a worker says of a chunk: its number, the bytes of its files, and what it brings back."""
+    """What a worker says of some chunks: bytes of each one's files, and what it brings back of all."""
 
-    chunk: int
-    sizes: list[int]
+    sizes: dict[int, list[int]]
     table: Table | None
 
 
 @dataclass(frozen=True)
 class Task:
-    """Compute a chunk; keep all of it, or keep and bring back what a reduction makes of it.
+    """Compute chunks; keep all of each, or keep what a reduction makes of each and bring it back, merged.
 
     Parameters
     ----------
@@ -53,12 +53,43 @@ class Task:
     store: Store | None
     reduction: Parts | None = None
 
-    def __call__(self, k: int) -> Receipt:
-        block = self.work.grid.block(k)
-        values = self.work.compute(block)
-        table = self.reduction.of(self.work, block, values) if self.reduction else None
-        kept = values if table is None else table
-        return Receipt(k, self.store.write(k, kept) if self.store else [], table)
+    def __call__(self, chunks: list[int]) -> Receipt:
+        sizes: dict[int, list[int]] = {}
+        gathered = None if self.reduction is None else _Gathered(self.reduction)
+        for k in chunks:
+            block = self.work.grid.block(k)
+            values = self.work.compute(block)
+            if self.reduction and gathered:
+                values = self.reduction.of(self.work, block, values)
+                gathered.add(values)
+            sizes[k] = self.store.write(k, values) if self.store else []
+        return Receipt(sizes, gathered.merged() if gathered else None)
+
+
+class _Gathered:
+    """Tables as they come, merged now and then: of no more rows than twice those of the answer so far."""
+
+    def __init__(self, reduction: Parts) -> None:
+        self.reduction = reduction
+        self.tables: list[Table] = []
+        self._rows = self._merged = 0
+
+    def add(self, table: Table) -> None:
+        rows = _rows(table)
+        if self.tables and not rows:
+            return
+        self.tables.append(table)
+        self._rows += rows
+        if len(self.tables) >= _TOGETHER and self._rows >= 2 * self._merged:
+            self.tables = [self.reduction.merge(self.tables)]
+            self._rows = self._merged = _rows(self.tables[0])
+
+    def merged(self) -> Table:
+        return self.tables[0] if len(self.tables) == 1 else self.reduction.merge(self.tables)
+
+
+def _rows(table: Table) -> int:
+    return len(next(iter(table.values())))
 
 
 def layout_of(work: Work) -> Layout:
@@ -145,17 +176,12 @@ def reduced(
         tell = _Teller(work.grid, done, progress)
         old = (read_table(kept.files(k)[0]) for k in np.flatnonzero(done).tolist() if kept)
         lacking = np.flatnonzero(~done)
-        new = (
-            r.table for r in _receipts(Task(work, kept, reduction), workers, journal, tell, lacking)
-        )
-        found: list[Table] = []
-        for tables in (old, new):
-            for table in tables:
-                found.append(table or {})
-                if len(found) == _TOGETHER:
-                    found = [reduction.merge(found)]
+        receipts = _receipts(Task(work, kept, reduction), workers, journal, tell, lacking)
+        found = _Gathered(reduction)
+        for table in chain(old, (r.table for r in receipts)):
+            found.add(table or {})
         tell.end()
-    return reduction.merge(found)
+    return reduction.merge(found.tables)
 
 
 def _receipts(
@@ -163,11 +189,11 @@ def _receipts(
 ) -> Iterator[Receipt]:
     """Receipts of chunks as they come, each in the journal before it is handed on."""
     try:
-        with closing(each(workers, task, map(int, chunks))) as receipts:
+        with closing(each(workers, task, chunks.tolist())) as receipts:
             for receipt in receipts:
                 if journal:
-                    journal.add(receipt.chunk, receipt.sizes)
-                tell(receipt.chunk)
+                    journal.add(receipt.sizes)
+                tell(receipt.sizes)
                 yield receipt
     except Exception as error:
         if task.store:
@@ -233,10 +259,11 @@ class _Teller:
         self.points = sum(map(grid.size, np.flatnonzero(done).tolist()))
         self._next = 0.0
 
-    def __call__(self, k: int) -> None:
-        """One more chunk is whole."""
-        self.chunks += 1
-        self.points += self.grid.size(k)
+    def __call__(self, chunks: Iterable[int]) -> None:
+        """More chunks are whole."""
+        for k in chunks:
+            self.chunks += 1
+            self.points += self.grid.size(k)
         if self.progress and time.monotonic() >= self._next:
             self._next = time.monotonic() + _TELL_S
             self.progress(self.points, self.grid.points)

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 __all__ = ["RELATIVE", "bins_of", "counted", "merged_counts", "middle"]
 
-#: Bits of a float64 that a bin leaves out: those beyond the first 11 of the mantissa.
-_BITS = 41
+#: Bits of a float64's mantissa, and how many of them a bin of a quantile has.
+_MANTISSA, _KEPT = 52, 11
+#: Bits that such a bin leaves out.
+_BITS = _MANTISSA - _KEPT
 #: How far the middle of a bin is from its ends, over either.
 RELATIVE = 2.0**-12
 
 
-def bins_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
+def bins_of(values: NDArray[np.float64], kept: int = _KEPT) -> NDArray[np.int64]:
     """Bins in the order of the numbers: their bits, those of negative ones turned round, without the last.
+
+    Numbers of one bin share their sign, exponent and the first `kept` bits of the mantissa.
 
     Examples
     --------
@@ -31,7 +35,9 @@ def bins_of(values: NDArray[np.float64]) -> NDArray[np.int64]:
     [0, 1, 2, 3]
     """
     bits = np.ascontiguousarray(values + 0.0).view(np.int64)  # -0.0 is 0.0
-    return np.asarray(np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits) >> _BITS)
+    return np.asarray(
+        np.where(bits < 0, bits ^ np.int64(2**63 - 1), bits) >> max(0, _MANTISSA - kept)
+    )
 
 
 def middle(bins: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.scale.reductions.bins import bins_of
 from tokenroof.scale.reductions.tables import allowed, bounds, check, dims, numbers, rows, together
+from tokenroof.support.arguments import share
 from tokenroof.support.lazy import require
 from tokenroof.support.pareto import pareto
 
@@ -34,11 +37,15 @@ class Frontier:
         Dimensions along which points compete; of equal points the first counts.
     least : mapping, optional
         What a point must have at least, by variable.
+    within : float
+        One point stands for those whose `speed` is no further from its own than this part of it: the one of
+        most `worth`. 0 for all: then a frontier has nearly a point a batch; with 0.02 it has at most 64 for
+        each doubling of the speed, however many batches there are [1].
 
     Raises
     ------
     ValueError, TypeError
-        For no dimension, or a bound that is no number.
+        For no dimension, a bound that is no number, or a `within` out of its range.
 
     Examples
     --------
@@ -55,10 +62,12 @@ class Frontier:
     worth: str
     over: Sequence[str]
     least: Mapping[str, float] = field(default_factory=dict)
+    within: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "over", dims("over", self.over))
         object.__setattr__(self, "least", bounds(self.least))
+        object.__setattr__(self, "within", share("within", self.within, zero=True))
 
     def about(self) -> dict[str, Any]:
         """As JSON holds it."""
@@ -82,11 +91,18 @@ class Frontier:
         order = np.lexsort((table["at"], table["group"]))
         _, starts = np.unique(table["group"][order], return_index=True)
         chosen = [
-            part[pareto(table[self.speed][part], table[self.worth][part])]
+            self._thinned(part[pareto(table[self.speed][part], table[self.worth][part])], table)
             for part in np.split(order, starts[1:])
         ]
         kept = np.concatenate(chosen) if chosen else order
         return {name: column[kept] for name, column in table.items()}
+
+    def _thinned(self, front: NDArray[np.intp], table: Table) -> NDArray[np.intp]:
+        """The first of each bin of growing speeds: no other of the bin has more worth."""
+        if not self.within:
+            return front
+        bins = bins_of(table[self.speed][front], math.ceil(-math.log2(self.within)))
+        return front[np.unique(bins, return_index=True)[1]]
 
     def finish(self, work: Work, table: Table) -> xr.Dataset:
         """Points in one dimension, by group and growing speed, with coordinates of all dimensions."""
