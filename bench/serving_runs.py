@@ -52,6 +52,53 @@ def compare(real, asked, plan, scheduler, replicas) -> None:
         print(f"{row['what']:24s}{row['recorded']:12.4f}{off[0]:>12s}{off[1]:>12s}")
 
 
+def prepared(
+    folder: Path, alone: bool, host_us: int, num_blocks: int | None = None
+) -> tuple[np.ndarray, dict[str, np.ndarray], tr.Plan, Scheduler, int]:
+    """What was recorded, its load, plan, scheduler, and number of replicas."""
+    meta = json.loads((folder / "meta.json").read_text())
+    real = recorded(folder / "requests.jsonl")
+    engine = meta["engine_kwargs"]
+    ranks, replicas = engine["data_parallel_size"], 1
+    if alone:
+        ranks, replicas = 1, ranks
+    blocks = num_blocks or meta.get("kv_cache", {}).get("num_gpu_blocks")
+    knobs = {"num_blocks": blocks} if blocks else {}
+    scheduler = Scheduler.preset(
+        "vllm-0.19", max_num_batched_tokens=engine["max_num_batched_tokens"],
+        max_num_seqs=engine["max_num_seqs"], host_ns=1000 * host_us, **knobs,
+    )  # fmt: skip
+    load = {
+        "arrival_ns": real["arrival_ns"] - real["arrival_ns"].min(),
+        "input_tokens": real["input_tokens"], "output_tokens": real["output_tokens"],
+    }  # fmt: skip
+    tp = engine["tensor_parallel_size"]
+    experts = ranks * tp if engine["enable_expert_parallel"] and not alone else None
+    return real, load, tr.Plan(tp=tp, dp=ranks, moe_ep=experts, weights="bf16"), scheduler, replicas
+
+
+def flat(said: dict) -> dict[str, float]:
+    """Times by name and share of requests, and rates."""
+    shares = "mean", "p50", "p90", "p99"
+    times = {f"{n} {p}": said[n][p] for n in ("ttft_s", "tpot_s", "e2e_s") for p in shares}
+    return times | {n: said[n] for n in ("output_throughput", "request_throughput")}
+
+
+def played(
+    folder: Path,
+    device: str,
+    model: str,
+    alone: bool = False,
+    host_us: int = 0,
+    num_blocks: int | None = None,
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of the simulation of a run, and those that were recorded."""
+    real, load, plan, scheduler, replicas = prepared(folder, alone, host_us, num_blocks)
+    run = simulate(device, model, plan, load, scheduler, replicas=replicas, router="least_loaded",
+                   signal_age_s=0.1)  # fmt: skip
+    return flat(summary(run.requests)), flat(summary(real))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -70,40 +117,18 @@ def main() -> None:
         "--calibrate", action="store_true", help="fit host time and a factor of the step on the run"
     )
     asked = parser.parse_args()
-    meta = json.loads((asked.folder / "meta.json").read_text())
-    real = recorded(asked.folder / "requests.jsonl")
-    engine = meta["engine_kwargs"]
-    ranks, replicas = engine["data_parallel_size"], 1
-    if asked.alone:
-        ranks, replicas = 1, ranks
-    blocks = asked.num_blocks or meta.get("kv_cache", {}).get("num_gpu_blocks")
-    knobs = {"num_blocks": blocks} if blocks else {}
-    scheduler = Scheduler.preset(
-        "vllm-0.19", max_num_batched_tokens=engine["max_num_batched_tokens"],
-        max_num_seqs=engine["max_num_seqs"], host_ns=1000 * asked.host_us, **knobs,
-    )  # fmt: skip
-    load = {
-        "arrival_ns": real["arrival_ns"] - real["arrival_ns"].min(),
-        "input_tokens": real["input_tokens"], "output_tokens": real["output_tokens"],
-    }  # fmt: skip
-    tp = engine["tensor_parallel_size"]
-    experts = ranks * tp if engine["enable_expert_parallel"] and not asked.alone else None
-    plan = tr.Plan(tp=tp, dp=ranks, moe_ep=experts, weights="bf16")
     if asked.calibrate:
+        real, _, plan, scheduler, replicas = prepared(
+            asked.folder, asked.alone, asked.host_us, asked.num_blocks
+        )
         compare(real, asked, plan, scheduler, replicas)
         return
-    run = simulate(asked.device, asked.model, plan, load, scheduler, replicas=replicas, router="least_loaded",
-                   signal_age_s=0.1)  # fmt: skip
-    mine, theirs = summary(run.requests), summary(real)
+    mine, theirs = played(
+        asked.folder, asked.device, asked.model, asked.alone, asked.host_us, asked.num_blocks
+    )
     print(f"{'':24s}{'measured':>12s}{'simulated':>12s}{'off':>9s}")
-    for name in ("ttft_s", "tpot_s", "e2e_s"):
-        for p in ("mean", "p50", "p90", "p99"):
-            a, b = theirs[name][p], mine[name][p]
-            print(f"{name + ' ' + p:24s}{a:12.4f}{b:12.4f}{100 * (b / a - 1):+8.1f} %")
-    for name in ("output_throughput", "request_throughput"):
-        a, b = theirs[name], mine[name]
-        print(f"{name:24s}{a:12.4f}{b:12.4f}{100 * (b / a - 1):+8.1f} %")
-    print(run.verdict, run.totals)
+    for name, a in theirs.items():
+        print(f"{name:24s}{a:12.4f}{mine[name]:12.4f}{100 * (mine[name] / a - 1):+8.1f} %")
 
 
 if __name__ == "__main__":

@@ -134,34 +134,48 @@ def _scored(rows: pd.DataFrame) -> pd.DataFrame:
     return good
 
 
-def _line(name: str, group: pd.DataFrame) -> None:
-    errors = {c: (group[c] - 1).abs() for c in ("r_tpot", "r_ttft", "r_per_device")}
-    print(f"{name:44}{len(group):7d}{errors['r_tpot'].mean():8.1%}{errors['r_ttft'].mean():8.1%}"
-          f"{errors['r_ttft'].median():8.1%}{errors['r_per_device'].mean():14.1%}")  # fmt: skip
+def _errors(name: str, group: pd.DataFrame) -> dict[str, Any]:
+    """Mean errors of both times and of tokens a second and device, the median of the first token's."""
+    off = {c: (group[c] - 1).abs() for c in ("r_tpot", "r_ttft", "r_per_device")}
+    return {"name": name, "points": len(group), "tpot": off["r_tpot"].mean(), "ttft": off["r_ttft"].mean(),
+            "ttft_median": off["r_ttft"].median(), "per_device": off["r_per_device"].mean()}  # fmt: skip
+
+
+def apart_errors(
+    rows: pd.DataFrame, limited: pd.DataFrame, recipes: pd.DataFrame
+) -> list[dict[str, Any]]:
+    """A row per group of points of pools apart: as told, with the sequences of recipes, by recipe alone."""
+    good, some, told = _scored(rows), _scored(limited), _scored(recipes)
+    possible = good[_seconds(good, "ttft") <= good.longest]
+    rest = good[~good.id.isin(some.id)]
+    found = [
+        _errors("all", good), _errors("all whose pools are possible", possible),
+        _errors("all, sequences as recipes say", pd.concat([some, rest])),
+        _errors("  of these with a recipe, without sequences", good[good.id.isin(some.id)]),
+        _errors("  the same with them", some),
+        *(_errors(name, group) for name, group in possible.groupby("name")),
+    ]  # fmt: skip
+    for drafts, group in told.groupby(told.recipe.map(lambda r: r.drafts > 0)):
+        kind = "with drafts" if drafts else "a token a step"
+        found.append(_errors(f"by recipe alone, {kind}", group))
+        found += [_errors(f"  {name}, {kind}", part) for name, part in group.groupby("name")]
+    return found
 
 
 def show_apart(rows: pd.DataFrame, limited: pd.DataFrame, recipes: pd.DataFrame) -> None:
-    good, left = _scored(rows), rows[~np.isfinite(rows.tpot)]
-    possible = good[_seconds(good, "ttft") <= good.longest]
-    print(f"prompts and answers apart: {len(rows)} points with workers, {len(good)} answered")
+    left = rows[~np.isfinite(rows.tpot)]
+    print(
+        f"prompts and answers apart: {len(rows)} points with workers, {len(rows) - len(left)} answered"
+    )
     for reason, number in left.reason.value_counts().items():
         print(f"  {number} without an answer: {reason}")
-    print(f"{'':44}{'points':>7}{'TPOT':>8}{'TTFT':>8}{'median':>8}{'tok/s/device':>14}")
-    for name, group in [("all", good), ("all whose pools are possible", possible)]:
-        _line(name, group)
-    some = _scored(limited)
-    rest = good[~good.id.isin(some.id)]
-    _line("all, sequences as recipes say", pd.concat([some, rest]))
-    _line("  of these with a recipe, without sequences", good[good.id.isin(some.id)])
-    _line("  the same with them", some)
-    for name, group in possible.groupby("name"):
-        _line(name, group)
-    told = _scored(recipes)
-    print(f"workers by recipe alone: {len(recipes)} points, {len(told)} answered")
-    for drafts, group in told.groupby(told.recipe.map(lambda r: r.drafts > 0)):
-        _line("  with drafts" if drafts else "  a token a step", group)
-        for name, part in group.groupby("name"):
-            _line("    " + name, part)
+    print(
+        f"workers by recipe alone: {len(recipes)} points, {np.isfinite(recipes.tpot).sum()} answered"
+    )
+    print(f"{'':52}{'points':>7}{'TPOT':>8}{'TTFT':>8}{'median':>8}{'tok/s/device':>14}")
+    for r in apart_errors(rows, limited, recipes):
+        print(f"{r['name']:52}{r['points']:7d}{r['tpot']:8.1%}{r['ttft']:8.1%}{r['ttft_median']:8.1%}"
+              f"{r['per_device']:14.1%}")  # fmt: skip
 
 
 def measured(frame: pd.DataFrame) -> pd.DataFrame:
@@ -310,25 +324,38 @@ def show_buckets(rows: list[dict[str, Any]]) -> None:
         name = f"{r['system']}, {model}, {r['isl']:g}/{r['osl']:g}, {r['engine']} {r['label']}"
         print(f"{name[:60]:60}{r['least']:5.0f}{r['speed']:8.1f}{r['measured']:10.1f}{ratios[0]:13.2f}"
               f"{ratios[1]:13.2f}  {r['cause']}")  # fmt: skip
-    for name, what in (("plans", "plans"), ("ours", "kinds")):
-        _inside(what, np.array([r[name] / r["measured"] for r in rows]))
+    sides, causes = bucket_errors(rows)
+    for r in sides:
+        print(f"over {r['over']}: {r['inside']:.0%} of {r['buckets']} within {LOW:g} to {HIGH:g}; "
+              f"{r['below']:.0%} below, {r['above']:.0%} above; median {r['median']:.2f}")  # fmt: skip
+    for r in causes:
+        print(f"  {r['buckets']:4d} {r['side']}: {r['cause']}")
+
+
+def _inside(over: str, ratio: np.ndarray) -> dict[str, Any]:
+    below, above = ratio < LOW, ratio > HIGH
+    return {"over": over, "buckets": ratio.size, "inside": np.mean(~below & ~above), "below": below.mean(),
+            "above": above.mean(), "median": np.median(ratio)}  # fmt: skip
+
+
+def bucket_errors(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Shares within the range, below and above, over plans and kinds; causes of what is outside, counted."""
     told = [r for r in rows if not r["cause"].startswith(("more than", "drafts"))]
-    _inside(
-        "plans",
-        np.array([r["plans"] / r["measured"] for r in told]),
-        ", without drafts and the impossible",
-    )
-    frame = pd.DataFrame({"cause": [r["cause"] for r in rows],
-                          "below": [r["plans"] < LOW * r["measured"] for r in rows]})  # fmt: skip
-    for (below, cause), group in frame[frame.cause != ""].groupby(["below", "cause"]):
-        print(f"  {len(group):4d} {'below' if below else 'above'}: {cause}")
-
-
-def _inside(what: str, ratio: np.ndarray, of: str = "") -> None:
-    inside, below = (ratio >= LOW) & (ratio <= HIGH), ratio < LOW
-    counts = f"{inside.sum()} of {ratio.size} within {LOW:g} to {HIGH:g} ({inside.mean():.0%})"
-    sides = f"{below.sum()} below, {(ratio > HIGH).sum()} above; median {np.median(ratio):.2f}"
-    print(f"over the {what} tried{of}: {counts}; {sides}")
+    ratios = {
+        "the plans tried there": np.array([r["plans"] / r["measured"] for r in rows]),
+        "the same, without drafts and the impossible": np.array([r["plans"] / r["measured"] for r in told]),
+        "all of the kinds tried there (engines, types, sizes, apart, drafts)": np.array(
+            [r["ours"] / r["measured"] for r in rows]
+        ),
+    }  # fmt: skip
+    sides = [_inside(over, ratio) for over, ratio in ratios.items()]
+    counts: dict[tuple[str, str], int] = {}
+    for r in rows:
+        if r["cause"]:
+            side = "below" if r["plans"] < LOW * r["measured"] else "above"
+            counts[side, r["cause"]] = counts.get((side, r["cause"]), 0) + 1
+    most = sorted(counts.items(), key=lambda item: (item[0][0] == "above", -item[1]))
+    return sides, [{"side": s, "cause": c, "buckets": n} for (s, c), n in most]
 
 
 def main() -> int:

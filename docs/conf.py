@@ -12,10 +12,12 @@ import tokenroof as tr
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
+import accuracy_tables  # noqa: E402
 from executed import copy_library, figures_script, prepare  # noqa: E402
 from gallery_pages import settings as gallery_settings  # noqa: E402
 from project_pages import write_project  # noqa: E402
 from reference_pages import write_reference  # noqa: E402
+from results import write_tables  # noqa: E402
 
 project = "tokenroof"
 author = "The tokenroof developers"
@@ -29,7 +31,7 @@ extensions = [
     "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
-exclude_patterns = ["README.md", "build", "examples"]
+exclude_patterns = ["README.md", "build", "examples", "made"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
@@ -52,7 +54,7 @@ html_css_files = ["tokenroof.css"]
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 8,
     "show_prev_next": False,
     "secondary_sidebar_items": ["page-toc"],
 }
@@ -61,6 +63,7 @@ html_show_sphinx = False
 np.set_printoptions(legacy="1.25")
 write_reference(HERE / "reference")
 write_project(HERE.parent, HERE / "project")
+write_tables(HERE / "made", accuracy_tables.TABLES)
 
 
 def setup(app):
