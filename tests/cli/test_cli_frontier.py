@@ -36,6 +36,32 @@ def test_frontier_is_the_frontier(capsys):
     assert "no point keeps to what was asked" in "".join(capsys.readouterr())
 
 
+def test_frontier_of_systems_with_drafts(tmp_path, capsys):
+    file = tmp_path / "points.csv"
+    ask = [
+        *FRONT,
+        "--systems",
+        "--devices",
+        "2",
+        "--types",
+        "fp8",
+        "--exclude",
+        "disaggregated,network",
+    ]
+    drafts = ["--draft", "eagle", "--drafts", "2", "--acceptance", "0.7,0.5"]
+    assert main([*ask, *drafts, "--csv", str(file), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    want = serving.frontier(
+        "H200-SXM", "Llama-3.1-8B", devices_max=2, systems=True, devices=2, types=["fp8"],
+        exclude=["disaggregated", "network"], speculation=serving.Speculation("eagle", 2, (0.7, 0.5)),
+    )  # fmt: skip
+    assert [p["system"] for p in found["points"]] == want.system.values.tolist()
+    assert max(p["drafts"] for p in found["points"]) == 2
+    assert len(file.read_text().splitlines()) == 1 + len(found["points"])
+    assert main([*ask, *drafts, "--points", "3"]) == 0
+    assert "systems that no other beats" in capsys.readouterr().out
+
+
 def test_frontier_draws_the_chart(tmp_path, capsys):
     file = tmp_path / "chart.html"
     assert main([*FRONT, "--also", "B200-SXM", "--plot", str(file)]) == 0
@@ -65,6 +91,14 @@ def test_compare_is_the_comparison(capsys):
         ([*FRONT, "--load", "agentic"], "of sessions; allowed: 1k/1k"),
         ([*FRONT, "--load", "9k/1k"], "unknown preset '9k/1k'"),
         ([*FRONT, "--load", "1k/1k", "--input-tokens", "3"], "beside input_tokens"),
+        ([*FRONT, "--devices", "2"], "--devices is given; allowed with --systems"),
+        ([*FRONT, "--draft", "eagle"], "--draft is given; allowed with --systems"),
+        ([*FRONT, "--systems", "--types", "fp9"], "--types: types"),
+        (
+            [*FRONT, "--systems", "--exclude", "drafts"],
+            "--exclude: exclude has 'drafts'; allowed: dis",
+        ),
+        ([*FRONT, "--systems", "--power-w", "0"], "--power-w: power_w is 0"),
         ([*FRONT, "--points", "0"], "--points is 0; allowed: 1 and more"),
         (["compare", "H200-SXM:tp", "H200-SXM", "Llama-3.1-8B"], "has 'tp'; allowed: tp, pp"),
         (["compare", "H200-SXM:tq=2", "H200-SXM", "Llama-3.1-8B"], "has 'tq=2'; allowed: tp, pp"),

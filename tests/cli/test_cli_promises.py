@@ -69,6 +69,30 @@ def test_nothing_keeps_it(capsys):
     assert main(["capacity", *WHERE, *never[:2]]) == 1
 
 
+def test_drafts_pools_and_the_hosts_memory(capsys):
+    slo = ("--slo-tpot", "0.02@mean")
+    drafts = ("--draft", "eagle", "--drafts", "2")
+    plain = document(capsys, "capacity", *slo)
+    found = document(capsys, "capacity", *slo, *drafts)
+    system = serving.System(both="H200-SXM", speculation=serving.Speculation("eagle", 2))
+    same = serving.capacity(
+        system, "Llama-3.1-8B", None, serving.SLO(tpot_s=0.02), output_tokens=100
+    )
+    assert found["concurrency"] == float(same.concurrency) > plain["concurrency"]
+    assert found["device"].endswith("2 drafts by eagle")
+    apart = document(capsys, "capacity", "--slo-e2e", "2@mean", *drafts, "--pools", "1:2")
+    assert apart["device"].startswith("prefill 1x") and apart["concurrency"] > 1
+    fast = ("--slo-tpot", "0.007@99", *QUICK)
+    proved = document(capsys, "capacity", *fast, "--prove", *drafts)
+    best = document(
+        capsys, "tune", *fast, *drafts, "--knob", "max_num_seqs=256", "--tolerance", "0.1"
+    )
+    assert best["rate"] == pytest.approx(proved["rate"], rel=0.2)
+    tier = ("--host-tier", "1e10", "--host-bandwidth", "1e9")
+    slow = document(capsys, "capacity", *fast, "--prove", *tier)
+    assert 0.0 < slow["rate"] < best["rate"]  # copies hold what is preempted or loaded; no drafts
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -84,6 +108,13 @@ def test_nothing_keeps_it(capsys):
         (("capacity", *SOON, "--scheduler", "vllm-0.33"), "given without --prove"),
         (("capacity", "--slo-itl", "1"), "itl_s is 1.0; allowed: None, or prove=True"),
         (("capacity", *SOON, "--demand", "-5"), "requests_per_minute is -5.0"),
+        (("capacity", *SOON, "--host-tier", "1e9"), "--host-tier is given without --prove"),
+        (("capacity", *SOON, "--pools", "1:1", "--prove"), "--pools is given with --prove; allowed: one"),
+        (("capacity", *SOON, "--pools", "1:1", "--demand", "9"), "--pools is given with --demand"),
+        (("capacity", *SOON, "--draft", "eagle", "--demand", "9"), "--draft is given with --demand"),
+        (("capacity", *SOON, "--draft", "eagle"), "--percentile: percentile is 99.0 with the System"),
+        (("tune", *SOON, "--draft", "egle"), "--draft is 'egle'; allowed: mtp, eagle, ngram"),
+        (("tune", *SOON, "--host-replicas", "2"), "--host-replicas is given; allowed with --host-tier"),
         (("tune", *SOON, "--knob", "max_num_seqs"), "'max_num_seqs'; allowed: a knob and values"),
         (("tune", *SOON, "--knob", "max_num_seqz=1"), "max_num_seqz is not played"),
         (("tune", *SOON, "--tps", "one"), "'one'; allowed: whole numbers"),

@@ -121,3 +121,74 @@ def test_pools_and_replicas_that_come_and_go(capsys):
     ):  # fmt: skip
         assert main([*WHERE, "--rate", "5", *wrong]) == 2
         assert said in capsys.readouterr().err
+
+
+def test_drafts_and_the_hosts_memory(capsys, tmp_path):
+    load = ("--rate", "5", "--requests", "60")
+    drafted = document(
+        capsys, *load, "--draft", "ngram", "--drafts", "2", "--acceptance", "0.9,0.5"
+    )
+    assert drafted["tpot_s"]["mean"] < 0.8 * document(capsys, *load)["tpot_s"]["mean"]
+    assert 0.5 < drafted["kept_tokens"] / drafted["drafted_tokens"] < 0.9
+    pools = document(capsys, *load, "--pools", "1:1", "--draft", "eagle")
+    assert "1 drafts by eagle" in pools["device"] and pools["transfer_s"]["mean"] > 0.0
+    trace, rows = tmp_path / "trace.jsonl", tmp_path / "rows.csv"
+    line = '{"timestamp": %d, "input_length": 2048, "output_length": 5, "hash_ids": [%d, %d, %d, %d]}\n'
+    trace.write_text(
+        "".join(line % (1000 * i, i % 5, 10 + i % 5, 20 + i % 5, 30 + i % 5) for i in range(16))
+    )
+    tier = (
+        "--host-tier",
+        "1e10",
+        "--host-bandwidth",
+        "5e10",
+        "--host-replicas",
+        "2",
+        "--replicas",
+        "2",
+    )
+    small = ("--knob", "num_blocks=300", "--router", "least_loaded", "--csv", str(rows))
+    found = document(capsys, "--trace", str(trace), *tier, *small)
+    assert 0.3 < found["loaded_share"] < 1.0 and found["loaded_bytes"] > 0
+    with rows.open(newline="") as file:
+        loaded = sum(int(row["loaded_tokens"]) for row in csv.DictReader(file))
+    assert loaded == pytest.approx(found["loaded_share"] * 16 * 2048)
+    assert main([*WHERE, "--trace", str(trace), *tier, *small, "--draft", "ngram"]) == 2
+    assert main([*WHERE, *load, "--draft", "ngram"]) == 0
+    assert "tokens drafted, " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--draft", "egle"), "--draft is 'egle'; allowed: mtp, eagle, ngram, or a model; did you mean 'eagle'?"),
+        (("--draft", "Lama-3.2-1B"), "did you mean 'Llama-3.2-1B'"),
+        (("--draft", "mtp"), "--draft: draft is 'mtp', but Llama-3.1-8B has no module"),
+        (("--draft", "eagle", "--drafts", "9"), "--drafts: drafts is 9; allowed: an integer from 0 to 8"),
+        (("--draft", "eagle", "--acceptance", "0.5,0.9"), "--acceptance: acceptance[1] is 0.9 after 0.5"),
+        (("--draft", "eagle", "--scheduler", "vllm-9"), "--scheduler: preset is 'vllm-9'"),
+        (("--drafts", "2"), "--drafts is given; allowed with --draft"),
+        (("--acceptance", "0.5"), "--acceptance is given; allowed with --draft"),
+        (("--host-tier", "-1"), "--host-tier: capacity_bytes is -1"),
+        (("--host-tier", "1e9", "--host-bandwidth", "0"), "--host-bandwidth: bytes_per_s is 0"),
+        (("--host-tier", "1e9", "--host-replicas", "0"), "--host-replicas: replicas is 0"),
+        (("--host-bandwidth", "5e10"), "--host-bandwidth is given; allowed with --host-tier"),
+        (("--host-tier", "1e9", "--tp", "2", "--scheduler", "sglang-0.5.23"), "--host-tier: host_tier is"),
+        (("--pools", "0:1"), "--pools is '0:1'; allowed: P:D, in whole numbers from 1"),
+        (("--pools", "1:1", "--link-bandwidth", "0"), "--link-bandwidth: link_bandwidth is 0"),
+        (("--scale-interval", "5"), "--scale-interval is given; allowed with --autoscale"),
+        (("--autoscale", "1:2:5", "--scale-interval", "0"), "--scale-interval: interval_s is 0"),
+        (("--autoscale", "3:2:5"), "--autoscale: most is 2"),
+        (("--signal-age", "-1"), "--signal-age: signal_age_s is -1"),
+        (("--horizon", "0"), "--horizon: horizon_s is 0"), (("--replicas", "0"), "--replicas: replicas is 0"),
+        (("--knob", "max_num_seq=4"), "max_num_seq is not played by vllm-0.33; did you mean 'max_num_seqs'?"),
+        (("--drafst", "2"), "unrecognized arguments: --drafst 2; did you mean --draft, --drafts?"),
+    ],
+)  # fmt: skip
+def test_what_serves_is_refused_by_its_option(capsys, arguments, says):
+    try:
+        status = main([*WHERE, "--rate", "5", "--requests", "5", *arguments])
+    except SystemExit as left:
+        status = left.code
+    said = capsys.readouterr()
+    assert status == 2 and says in said.err and said.err.count("\n") == 1 and said.out == ""

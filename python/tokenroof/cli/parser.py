@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from tokenroof.cli.commands import COMMANDS
+from tokenroof.support.names import near_matches
 
 __all__ = ["parse"]
 
@@ -40,9 +41,20 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
         )
         if name == called:
             _fill(command, name)
-    arguments = parser.parse_args(argv)
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        parser.error(_unrecognised(unknown, commands.choices.get(str(called), parser)))
     arguments.json = getattr(arguments, "json", False)
     return parser, arguments
+
+
+def _unrecognised(words: Sequence[str], command: argparse.ArgumentParser) -> str:
+    """Words that are no options of a command, with those that the first may have meant."""
+    text = f"unrecognized arguments: {' '.join(words)}"
+    asked = words[0].partition("=")[0]
+    options = [name for action in command._actions for name in action.option_strings]
+    near = near_matches(asked, [name for name in options if name.startswith("--")], 2)
+    return f"{text}; did you mean {', '.join(near)}?" if near and asked.startswith("-") else text
 
 
 def _fill(command: argparse.ArgumentParser, name: str) -> None:

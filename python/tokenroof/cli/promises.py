@@ -16,12 +16,23 @@ if TYPE_CHECKING:
     from tokenroof.serving.slo import SLO
 
 __all__ = [
-    "add_load", "add_promise", "add_proof", "bound", "promised", "said", "scheduler_of", "sizes_of", "ticker",
-    "write_rows",
+    "FLAGS", "add_load", "add_promise", "add_proof", "bound", "promised", "said", "scheduler_of", "sizes_of",
+    "ticker", "write_rows",
 ]  # fmt: skip
 
 _TIMES = {"ttft": "to the first token", "tpot": "per token after it", "itl": "between two tokens",
           "e2e": "to the last token"}  # fmt: skip
+
+
+#: The options that fields are given by, for errors that name a field.
+FLAGS = {
+    "input_tokens": "--input-tokens", "output_tokens": "--output-tokens", "burstiness": "--burstiness",
+    "requests": "--requests", "seeds": "--seeds", "tolerance": "--tolerance", "preset": "--scheduler",
+    "ttft_s": "--slo-ttft", "tpot_s": "--slo-tpot", "itl_s": "--slo-itl", "e2e_s": "--slo-e2e",
+    "percentile": "--percentile", "requests_per_minute": "--demand", "availability": "--availability",
+    "target": "--target", "spare": "--spare", "speculation": "--draft", "draft": "--draft",
+    "host_tier": "--host-tier", "capacity_bytes": "--host-tier", "bytes_per_s": "--host-bandwidth",
+}  # fmt: skip
 
 
 def bound(text: str) -> tuple[float, float | str]:

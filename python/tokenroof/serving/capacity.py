@@ -64,7 +64,7 @@ def capacity(
     prove : bool
         Play the loads as `tune` does: every run of several seeds has to meet every bound. Users in closed
         loop are played up to 16,384.
-    requests, seeds, scheduler, tolerance, progress, results
+    requests, seeds, scheduler, tolerance, progress, results, speculation, host_tier
         How it is proved, as in `tune`.
 
     Returns

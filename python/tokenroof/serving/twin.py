@@ -107,12 +107,16 @@ class Twin:
         What `_core.open_loop` needs beside them.
     sequences, memory : float
         Places by the scheduler and by the cache [1].
+    shown : bool
+        Whether agreement with the simulator was shown for the engine: vLLM's presets; of others nothing
+        counts as held.
     """
 
     steps: NDArray[np.float64]
     inputs: Mapping[str, float]
     sequences: float
     memory: float
+    shown: bool = True
 
     @property
     def saturation(self) -> float:
@@ -142,15 +146,24 @@ class Twin:
                 ("means_hold", MEANS_HOLD),
                 ("percentiles_hold", PERCENTILES_HOLD),
             ):
-                found[name] = np.all([found[what] <= most for what, most in limits.items()], axis=0)
+                kept = [found[what] <= most for what, most in limits.items()]
+                found[name] = np.all(kept, axis=0) & self.shown
         return found
 
 
 def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Twin:
-    """The twin of a deployment under a scheduler, vLLM's newest by default."""
-    config = (scheduler or Scheduler.preset("vllm-0.33")).resolved(on)
-    memory = (config["num_blocks"] - 1) * config["block_size"] / shape.held
-    sequences = float(config["max_num_active_seqs"])
+    """The twin of a deployment under a scheduler, vLLM's newest by default.
+
+    Of other engines it knows the limits alone: tokens of a step, places, memory, whether a step is planned
+    while another runs. TensorRT-LLM sets whole answers aside, unless it may pause who runs.
+    """
+    engine = scheduler or Scheduler.preset("vllm-0.33")
+    config = engine.resolved(on)
+    limits = engine.limits(config)
+    whole = config.get("capacity_scheduler_policy") in ("GUARANTEED_NO_EVICT", "STATIC_BATCH")
+    held = shape.input_tokens + shape.output_tokens if whole else shape.held
+    memory = (limits.blocks - limits.unused_blocks) * limits.block_tokens / held
+    sequences = float(limits.sequences)
     places = int(max(1.0, min(sequences, memory)))
     host = 1e-9 * config["host_ns"]
     n = np.arange(1, places + 1, dtype=float)
@@ -167,9 +180,17 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
         "input_cv2": shape.input_cv2,
         "output": shape.output_tokens,
         "output_cv2": shape.output_cv2,
-        "budget": float(config["max_num_batched_tokens"]),
+        "budget": float(limits.step_tokens),
         "arrival_cv2": shape.arrival_cv2,
-        "lag": float(config["loop"] == "async"),
+        "lag": float(_ahead(config)),
     }
     steps = np.concatenate([[max(alone - prompt, 0.0)], decode]) + host
-    return Twin(steps, inputs, sequences, memory)
+    return Twin(steps, inputs, sequences, memory, engine.name.startswith("vllm-"))
+
+
+def _ahead(config: Mapping[str, Any]) -> bool:
+    """Whether a step is planned while another runs."""
+    if "loop" in config:
+        return bool(config["loop"] == "async")
+    name = "disable_overlap_schedule" if "page_size" in config else "disable_overlap_scheduler"
+    return not config[name]

@@ -132,6 +132,8 @@ def test_tables_of_joules_are_the_kernels_within_their_error():
     """Watts of steps within 6 %, on average within 1 %, where the time is the table's own."""
     on = deployment("H100-SXM", "Llama-3.1-8B", None, "calibrated")
     table = step_table(on, _limits(on), 16384.0)
+    assert step_table(on, _limits(on), 9000.0) is table  # the same points, kept
+    assert step_table(on, _limits(on), 17000.0) is not table
     rng = np.random.default_rng(0)
     b = np.floor(np.exp(rng.uniform(0, np.log(1024), 3000)))
     x = np.exp(rng.uniform(np.log(16), np.log(16000), 3000))

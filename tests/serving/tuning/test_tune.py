@@ -14,6 +14,7 @@ from tokenroof.serving import (
     Scheduler,
     StepTime,
     capacity,
+    curve,
     gamma,
     sessions,
     simulate,
@@ -79,6 +80,50 @@ def test_no_other_candidate_reaches_it():
             alone = tune(*WHERE, BOTH, **QUICK, knobs=one).rate
             assert alone <= best.rate * 1.04
     assert best.knobs["max_num_seqs"] == 256
+
+
+@pytest.mark.parametrize(
+    ("engine", "names", "worse"),
+    [
+        ("sglang", ("chunked_prefill_size", "max_running_requests", "enable_mixed_chunk",
+                    "schedule_conservativeness"), {"max_running_requests": 8}),
+        ("trtllm", ("max_num_tokens", "max_batch_size", "enable_chunked_prefill",
+                    "capacity_scheduler_policy"), {"max_batch_size": 8}),
+        ("vllm", ("max_num_batched_tokens", "max_num_seqs", "long_prefill_token_threshold"),
+         {"max_num_seqs": 8}),
+    ],
+)  # fmt: skip
+def test_each_engine_has_knobs_of_its_own_that_are_tried(engine, names, worse):
+    ask = {**SIZES, "requests": 100, "seeds": 1, "tolerance": 0.1}
+    plan = tr.Plan(engine=engine)
+    best = tune(*WHERE[:2], plan, BOTH, **ask)
+    assert tuple(best.knobs) == names and best.scheduler.name.startswith(engine)
+    tried = {tuple(trial.knobs.values()) for trial in best.trials}
+    assert len(tried) >= 18 and best.expected == pytest.approx(best.rate, rel=0.5)
+    # given ones are not tried; a scheduler says which engine's
+    given = Scheduler.preset(best.scheduler.name, **worse)
+    few = tune(*WHERE, BOTH, **ask, scheduler=given)
+    assert not set(worse) & set(few.knobs) and 0.0 < few.rate < best.rate
+
+
+def test_the_closed_form_of_other_engines_is_there_and_not_counted_on():
+    for name in ("sglang-0.5.23", "trtllm-1.4"):
+        engine = Scheduler.preset(name)
+        found = curve(*WHERE, rate=[1.0, 5.0], scheduler=engine)
+        assert (found.ttft_s > 0.0).all() and not found.means_hold.any()
+        most = capacity(*WHERE, SLO(ttft_s=1.0, percentile=99), output_tokens=50, prove=True,
+                        requests=50, seeds=1, scheduler=engine, tolerance=0.2)  # fmt: skip
+        assert float(most.simulated_ttft_p99_s) <= 1.0
+    # whole answers are set aside: fewer places than where they may be paused
+    few = {"max_tokens": 32 * 1000, "max_seq_len": 2**20}
+    whole, paused = (
+        curve(*WHERE, rate=[30.0], output_tokens=3000, scheduler=Scheduler.preset(
+            "trtllm-1.4", capacity_scheduler_policy=policy, **few))
+        for policy in ("GUARANTEED_NO_EVICT", "MAX_UTILIZATION")
+    )  # fmt: skip
+    assert (
+        whole.attrs["places"] == 7 and paused.attrs["places"] == 12
+    )  # 32,000 / 4,024 and / 2,524.5
 
 
 def test_plans_are_compared_by_device():

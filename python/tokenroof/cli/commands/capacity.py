@@ -10,6 +10,7 @@ from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
+    FLAGS,
     add_load,
     add_promise,
     add_proof,
@@ -20,6 +21,15 @@ from tokenroof.cli.promises import (
     ticker,
     write_rows,
 )
+from tokenroof.cli.systems import (
+    add_drafts,
+    add_host_tier,
+    add_pools,
+    by_flag,
+    drafts_of,
+    host_tier_of,
+    system_of,
+)
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
@@ -27,6 +37,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.slo import SLO
+    from tokenroof.serving.system.record import System
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -42,14 +53,22 @@ def add_arguments(command: ArgumentParser) -> None:
     demand.add_argument("--availability", type=float, help="share of the time that a device is up")
     demand.add_argument("--target", type=float, help="share of the time that enough are up; 0.999")
     demand.add_argument("--spare", type=int, help="replicas to spare, in place of --target")
+    add_pools(command)
+    add_drafts(command)
+    add_host_tier(command)
     command.add_argument("--csv", type=Path, help="write the row to this file")
     add_plan(command)
 
 
 def run(arguments: Namespace) -> int:
+    measure_if_local(arguments)
+    with by_flag(**FLAGS):
+        return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
     from tokenroof.inference.door import as_device, as_model
 
-    measure_if_local(arguments)
     device, model = as_device(arguments.device), as_model(arguments.model)
     plan, slos = plan_of(arguments, model), promised(arguments)
     about = {
@@ -63,10 +82,16 @@ def run(arguments: Namespace) -> int:
         proof = {
             "prove": True, "seeds": arguments.seeds, "requests": arguments.requests,
             "results": arguments.results, "scheduler": scheduler_of(arguments), "progress": ticker(),
+            "speculation": drafts_of(arguments), "host_tier": host_tier_of(arguments),
         }  # fmt: skip
+        if arguments.pools is not None:
+            raise ValueError("--pools is given with --prove; allowed: one of them")
     elif arguments.scheduler is not None or arguments.results is not None:
         raise ValueError("--scheduler or --results given without --prove; allowed: with it")
+    elif host_tier_of(arguments) is not None:
+        raise ValueError("--host-tier is given without --prove; allowed: with it")
     if arguments.demand is not None:
+        _refuse_beside_demand(arguments)
         return _fleet(arguments, device, model, plan, slos, about, proof)
     for name in ("availability", "target", "spare"):
         if getattr(arguments, name) is not None:
@@ -90,9 +115,12 @@ def _capacity(
         raise ValueError(
             f"{what}; allowed: one percentile and no spread, or --demand, or tokenroof tune"
         )
+    system = None if arguments.prove else _system(arguments, device, model, plan)
+    if system is not None:
+        about = {**about, "device": system.label(), "plan": "a system"}
     found = serving.capacity(
-        device, model, plan, slos[0], arguments.input_tokens, arguments.output_tokens,
-        fidelity=arguments.fidelity, **proof,
+        system or device, model, None if system else plan, slos[0], arguments.input_tokens,
+        arguments.output_tokens, fidelity=arguments.fidelity, **proof,
     )  # fmt: skip
     row = {str(name): found[name].item() for name in (*found.coords, *found.data_vars)}
     most = "rate" if "rate" in found.coords else "concurrency"
@@ -104,6 +132,25 @@ def _capacity(
         unit = "requests/s" if most == "rate" else "requests in flight"
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
     return 0 if row[most] else 1
+
+
+def _system(arguments: Namespace, device: Device, model: Model, plan: Plan) -> System | None:
+    """Pools, or drafts over one; None where a device and a plan say all."""
+    from tokenroof.serving.system.record import System
+
+    spec = drafts_of(arguments)
+    system = system_of(arguments, device, model, plan, spec)
+    if system is not None or spec is None:
+        return system
+    return System(both=(device, plan), speculation=spec, model=model)
+
+
+def _refuse_beside_demand(arguments: Namespace) -> None:
+    """What a demand is not answered for."""
+    if arguments.pools is not None:
+        raise ValueError("--pools is given with --demand; allowed: one of them")
+    if arguments.draft is not None and not arguments.prove:
+        raise ValueError("--draft is given with --demand and without --prove; allowed: with it")
 
 
 def _print(about: dict[str, str], most: str, row: dict[str, Any], proved: str) -> None:

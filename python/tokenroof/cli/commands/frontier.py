@@ -11,10 +11,21 @@ import numpy as np
 from tokenroof.cli.arguments import add_device, add_model
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
+from tokenroof.cli.promises import write_rows
+from tokenroof.cli.systems import add_drafts, by_flag, drafts_of
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
     import xarray as xr
+
+_OF_SYSTEMS = ("devices", "power_w", "types", "exclude", "chips")
+_FLAGS = {
+    name: f"--{name.replace('_', '-')}"
+    for name in (
+        *_OF_SYSTEMS, "input_tokens", "output_tokens", "devices_max", "ttft_max", "tpot_max", "engine",
+        "power", "fidelity",
+    )
+} | {"draft": "--draft", "speculation": "--draft"}  # fmt: skip
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -32,9 +43,44 @@ def add_arguments(command: ArgumentParser) -> None:
     )
     command.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
     command.add_argument("--points", type=int, default=16, help="rows to print")
+    command.add_argument("--csv", type=Path, help="write a row for each point")
     command.add_argument("--also", default="", help="further devices of the chart, between commas")
     command.add_argument("--lpx", action="store_true", help="and Rubin with LPX on the chart")
     command.add_argument("--plot", type=Path, help="write the chart to this HTML file")
+    _add_systems(command)
+
+
+def _add_systems(command: ArgumentParser) -> None:
+    group = command.add_argument_group("systems")
+    group.add_argument(
+        "--systems", action="store_true",
+        help="search over pools for both or apart, plans over domains and networks, types, drafts",
+    )  # fmt: skip
+    group.add_argument("--devices", type=int, help="so many there are")
+    group.add_argument("--power-w", type=float, help="watts that may be set aside for a system")
+    group.add_argument("--types", type=_words, help="of weights that may be served, as fp8,bf16")
+    group.add_argument(
+        "--exclude", type=_words,
+        help="what is left out: disaggregated, both, speculation, network, pp, dp, ep",
+    )  # fmt: skip
+    group.add_argument("--chips", help="dataflow chips beside the devices, as LPX")
+    add_drafts(command)
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _searched(arguments: Namespace) -> dict[str, Any]:
+    """What is searched beside plans of a replica."""
+    given = {name: getattr(arguments, name) for name in _OF_SYSTEMS}
+    spec = drafts_of(arguments)
+    found = {name: value for name, value in given.items() if value is not None}
+    if arguments.systems:
+        return {**found, "systems": True, **({} if spec is None else {"speculation": spec})}
+    for name in (*found, *(["draft"] if spec is not None else [])):
+        raise ValueError(f"--{name.replace('_', '-')} is given; allowed with --systems")
+    return {}
 
 
 def _sizes(arguments: Namespace) -> tuple[float, float]:
@@ -59,10 +105,15 @@ def _sizes(arguments: Namespace) -> tuple[float, float]:
 
 
 def run(arguments: Namespace) -> int:
+    measure_if_local(arguments)
+    with by_flag(**_FLAGS):
+        return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
 
-    measure_if_local(arguments)
     if arguments.points < 1:
         raise ValueError(f"--points is {arguments.points}; allowed: 1 and more")
     device, model = as_device(arguments.device), as_model(arguments.model)
@@ -71,18 +122,14 @@ def run(arguments: Namespace) -> int:
         name: getattr(arguments, name)
         for name in ("devices_max", "ttft_max", "tpot_max", "engine", "power", "fidelity")
     }
-    found = serving.frontier(device, model, None, *sizes, **how)
+    found = serving.frontier(device, model, None, sizes[0], sizes[1], **how | _searched(arguments))
     some = bool(found.sizes["point"])
+    if arguments.csv is not None:
+        write_rows(arguments.csv, _rows(found))
     if arguments.json:
         names = [str(name) for name in found.data_vars]
-        rows = [{n: found[n].values[i] for n in names} for i in range(found.sizes["point"])]
-        emit(
-            {
-                **found.attrs,
-                "units": {n: found[n].attrs.get("units", "") for n in names},
-                "points": rows,
-            }
-        )
+        units = {n: found[n].attrs.get("units", "") for n in names}
+        emit({**found.attrs, "units": units, "points": _rows(found)})
     elif some:
         _print(found, arguments.points)
     if not some:
@@ -98,19 +145,27 @@ def run(arguments: Namespace) -> int:
     return 0 if some else 1
 
 
+def _rows(found: xr.Dataset) -> list[dict[str, Any]]:
+    names = [str(name) for name in found.data_vars]
+    return [{n: found[n].values[i].item() for n in names} for i in range(found.sizes["point"])]
+
+
 def _print(found: xr.Dataset, points: int) -> None:
     v = {str(name): found[name].values for name in found.data_vars}
     rows = np.unique(np.round(np.linspace(0, found.sizes["point"] - 1, points)).astype(int))
     a = found.attrs
+    systems = "systems_tried" in a
+    name, of = ("system", "systems") if systems else ("plan", "plans")
     table(
-        ["plan", "devices", "users", "tok/s/user", "TTFT", "out tok/s/device", "out tok/s/MW", "band"],
-        [[str(v["plan"][i]), f"{v['devices'][i]:g}", f"{v['concurrency'][i]:g}", short(v["interactivity"][i]),
+        [name, "devices", "users", "tok/s/user", "TTFT", "out tok/s/device", "out tok/s/MW", "band"],
+        [[str(v[name][i]), f"{v['devices'][i]:g}", f"{v['concurrency'][i]:g}", short(v["interactivity"][i]),
           si(v["ttft_s"][i], "s"), short(v["per_device"][i]), short(v["output_tokens_per_s_per_mw"][i]),
           f"{v['error_band'][i]:.0%}"] for i in rows],
         title=f"{a['model']} on {a['device']}, {a['input_tokens']:g} tokens in, {a['output_tokens']:g} out; "
-              f"{found.sizes['point']} points of {a['plans_tried']} plans that no other beats",
+              f"{found.sizes['point']} points of {a[f'{of}_tried']} {of} that no other beats",
     )  # fmt: skip
-    say(f"constants: {a['calibrated_on']}; {a['power']} power")
+    constants = f"constants: {a['calibrated_on']}; " if "calibrated_on" in a else ""
+    say(f"{constants}{a['power']} power")
 
 
 def _plot(

@@ -12,6 +12,17 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
+from tokenroof.cli.systems import (
+    add_drafts,
+    add_host_tier,
+    add_pools,
+    add_scaling,
+    by_flag,
+    drafts_of,
+    host_tier_of,
+    scaling_of,
+    system_of,
+)
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
@@ -22,6 +33,19 @@ if TYPE_CHECKING:
 _SHOWN = {
     "ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "queue",
     "e2e_per_token_s": "E2E per token",
+}  # fmt: skip
+ROUTERS = ("round_robin", "least_loaded", "prefix_aware")
+SHARING = ("fair", "fifo")
+# the options that fields are given by, for errors that name a field
+_FLAGS = {
+    "rate": "--rate", "burstiness": "--burstiness", "requests": "--requests", "limit": "--requests",
+    "think_s": "--think", "hash_block": "--hash-block", "layout": "--layout", "preset": "--scheduler",
+    "timeout_s": "--timeout", "queue_timeout_s": "--queue-timeout", "horizon_s": "--horizon",
+    "replicas": "--replicas", "router": "--router", "signal_age_s": "--signal-age",
+    "autoscale": "--autoscale", "link_sharing": "--link-sharing", "speculation": "--draft",
+    "host_tier": "--host-tier", "capacity_bytes": "--host-tier", "bytes_per_s": "--host-bandwidth",
+    "input_tokens": "--input-tokens", "output_tokens": "--output-tokens",
+    "draft": "--draft", "ttft_s": "--slo-ttft", "tpot_s": "--slo-tpot",
 }  # fmt: skip
 
 
@@ -57,25 +81,26 @@ def add_arguments(command: ArgumentParser) -> None:
     )
     command.add_argument("--timeout", type=float, help="seconds until a client gives up")
     command.add_argument("--queue-timeout", type=float, help="the same, until it is scheduled")
-    command.add_argument("--replicas", type=int, default=1, help="engines behind a router")
-    pools = command.add_argument_group("pools")
-    pools.add_argument(
-        "--pools",
-        metavar="P:D",
-        help="so many replicas for prompts and for answers, in place of --replicas",
-    )
-    pools.add_argument("--decode-device", help="of the answers; the same device by default")
-    pools.add_argument("--link-bandwidth", type=float, help="bytes/s one way, a device")
-    pools.add_argument("--link-sharing", choices=("fair", "fifo"), help="of transfers in flight")
-    pools.add_argument(
-        "--autoscale", metavar="LEAST:MOST:SECONDS",
-        help="replicas, of each pool, by what waits there, and seconds until one serves",
-    )  # fmt: skip
+    command.add_argument("--horizon", type=float, help="seconds at which the run ends")
+    _add_fleet(command)
     command.add_argument("--slo-ttft", type=float, help="seconds, for goodput")
     command.add_argument("--slo-tpot", type=float, help="seconds, for goodput")
     command.add_argument("--csv", type=Path, help="write a row a request to this file")
     command.add_argument("--plot", type=Path, help="write the course of time to this HTML file")
     add_plan(command)
+
+
+def _add_fleet(command: ArgumentParser) -> None:
+    command.add_argument("--replicas", type=int, help="engines behind a router; 1")
+    command.add_argument("--router", choices=ROUTERS, help="who gets a request; round_robin")
+    command.add_argument(
+        "--signal-age", type=float, help="seconds that what the router knows stays"
+    )
+    group = add_pools(command, place_of="--replicas")
+    group.add_argument("--link-sharing", choices=SHARING, help="of transfers in flight; fair")
+    add_scaling(command.add_argument_group("replicas that come and go"))
+    add_drafts(command)
+    add_host_tier(command)
 
 
 def _load(arguments: Namespace, seed: int) -> Requests:
@@ -141,72 +166,53 @@ def _scheduler(arguments: Namespace, engine: str) -> Scheduler | None:
     return Scheduler.preset(arguments.scheduler or NEWEST[engine], **knobs)
 
 
-def _numbers(option: str, text: str, form: str, *kinds: type) -> list[Any]:
-    """The numbers of an option whose parts stand between colons."""
-    parts = text.split(":")
-    try:
-        return [kind(part) for kind, part in zip(kinds, parts, strict=True)]
-    except ValueError:
-        raise ValueError(f"{option} is {text!r}; allowed: {form}, in numbers") from None
-
-
 def _fleet(
     arguments: Namespace, device: Any, model: Any, plan: Any
 ) -> tuple[Any, Any, dict[str, Any]]:
     """What takes the places of device and plan, and the options that go with it."""
-    from tokenroof import serving
-
-    options: dict[str, Any] = {}
-    if arguments.autoscale is not None:
-        form = "LEAST:MOST:SECONDS"
-        options["autoscale"] = serving.Autoscale(
-            *_numbers("--autoscale", arguments.autoscale, form, int, int, float)
-        )
-    of_pools = ("decode_device", "link_bandwidth", "link_sharing")
-    if arguments.pools is None:
-        for name in of_pools:
-            if getattr(arguments, name) is not None:
-                raise ValueError(f"--{name.replace('_', '-')} is given; allowed with --pools")
-        return device, plan, {**options, "replicas": arguments.replicas}
-    if arguments.replicas != 1:
+    given = {
+        "autoscale": scaling_of(arguments), "host_tier": host_tier_of(arguments),
+        "router": arguments.router, "signal_age_s": arguments.signal_age,
+        "link_sharing": arguments.link_sharing,
+    }  # fmt: skip
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    spec = drafts_of(arguments)
+    system = system_of(arguments, device, model, plan, spec)
+    if system is None:
+        if arguments.link_sharing is not None:
+            raise ValueError("--link-sharing is given; allowed with --pools")
+        replicas = 1 if arguments.replicas is None else arguments.replicas
+        return device, plan, {**options, "replicas": replicas, "speculation": spec}
+    if arguments.replicas is not None:
         raise ValueError(f"--replicas is {arguments.replicas} with --pools; allowed: one of them")
-    prompts, answers = _numbers("--pools", arguments.pools, "P:D", int, int)
-    system = serving.disaggregate(
-        (device, plan, prompts), (arguments.decode_device or device, plan, answers),
-        link_bandwidth=arguments.link_bandwidth, model=model,
-    )  # fmt: skip
-    if arguments.link_sharing is not None:
-        options["link_sharing"] = arguments.link_sharing
     return system, None, options
 
 
 def run(arguments: Namespace) -> int:
+    measure_if_local(arguments)
+    with by_flag(**_FLAGS):
+        return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
 
-    measure_if_local(arguments)
     device, model = as_device(arguments.device), as_model(arguments.model)
     plan = plan_of(arguments, model)
-    if arguments.seeds < 1:
-        raise ValueError(f"--seeds is {arguments.seeds}; allowed: whole numbers from 1")
-    loads = [_load(arguments, arguments.seed + i) for i in range(arguments.seeds)]
-    if arguments.priorities is not None:
-        shares = _shares(arguments.priorities)
-        loads = [
-            serving.prioritised(one, shares, arguments.seed + i) for i, one in enumerate(loads)
-        ]
+    loads = _loads(arguments)
     scheduler = _scheduler(arguments, plan.engine)
     where, layout, options = _fleet(arguments, device, model, plan)
     runs: list[Simulation] = serving.simulate(
-        where, model, layout, loads, scheduler, **options,
+        where, model, layout, loads, scheduler, **options, horizon_s=arguments.horizon,
         timeout_s=arguments.timeout, queue_timeout_s=arguments.queue_timeout,
         fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
     )  # type: ignore[assignment]  # fmt: skip
     slo = None
     if arguments.slo_ttft is not None or arguments.slo_tpot is not None:
         slo = serving.SLO(ttft_s=arguments.slo_ttft, tpot_s=arguments.slo_tpot)
-    found = serving.spread([one.summary(slo) for one in runs])
     first = runs[0]
+    found = serving.spread([one.summary(slo) for one in runs]) | _beside(first, options)
     if arguments.csv is not None:
         _write_rows(arguments.csv, first)
     if arguments.plot is not None:
@@ -226,6 +232,31 @@ def run(arguments: Namespace) -> int:
     else:
         _print(about, first, found)
     return 0
+
+
+def _beside(first: Simulation, options: dict[str, Any]) -> dict[str, Any]:
+    """Of the first run what drafts and the host's memory did."""
+    totals, found = first.totals, {}
+    if totals["drafted"]:
+        found = {"drafted_tokens": totals["drafted"], "kept_tokens": totals["kept"]}
+    if options.get("host_tier") is not None:
+        tokens = max(int(first.requests["input_tokens"].sum()), 1)
+        found["loaded_share"] = int(first.requests["loaded_tokens"].sum()) / tokens
+        found |= {name: totals[name] for name in ("loaded_bytes", "stored_bytes")}
+    return found
+
+
+def _loads(arguments: Namespace) -> list[Requests]:
+    """A load for each seed."""
+    from tokenroof import serving
+
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds is {arguments.seeds}; allowed: whole numbers from 1")
+    loads = [_load(arguments, arguments.seed + i) for i in range(arguments.seeds)]
+    if arguments.priorities is None:
+        return loads
+    shares = _shares(arguments.priorities)
+    return [serving.prioritised(one, shares, arguments.seed + i) for i, one in enumerate(loads)]
 
 
 def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
@@ -255,6 +286,14 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
         say(
             f"{short(found['joules_per_request'])} J a request, "
             f"{short(found['joules_per_output_token'])} J an output token; {si(found['watts'], 'W')}"
+        )
+    if "drafted_tokens" in found:
+        share = 100 * found["kept_tokens"] / found["drafted_tokens"]
+        say(f"{found['drafted_tokens']:,} tokens drafted, {share:.3g} % of them kept")
+    if "loaded_share" in found:
+        say(
+            f"{100 * found['loaded_share']:.3g} % of prompt tokens from the host's memory: "
+            f"{si(found['loaded_bytes'], 'B')} loaded, {si(found['stored_bytes'], 'B')} stored"
         )
     if "transfer_s" in found:
         say(

@@ -10,6 +10,7 @@ from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
+    FLAGS,
     add_load,
     add_promise,
     add_proof,
@@ -20,6 +21,7 @@ from tokenroof.cli.promises import (
     ticker,
     write_rows,
 )
+from tokenroof.cli.systems import add_drafts, add_host_tier, by_flag, drafts_of, host_tier_of
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
@@ -70,15 +72,22 @@ def add_arguments(command: ArgumentParser) -> None:
     )  # fmt: skip
     command.add_argument("--scheduler", help="preset that the knobs change; vLLM's newest")
     command.add_argument("--tolerance", type=float, default=0.02, help="of the rate, relative")
+    add_drafts(command)
+    add_host_tier(command)
     command.add_argument("--csv", type=Path, help="write a row for each load that was played")
     add_plan(command)
 
 
 def run(arguments: Namespace) -> int:
+    measure_if_local(arguments)
+    with by_flag(**FLAGS):
+        return _run(arguments)
+
+
+def _run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
 
-    measure_if_local(arguments)
     device, model = as_device(arguments.device), as_model(arguments.model)
     degrees = arguments.tps or [arguments.tp]
     plans = [plan_of(Namespace(**{**vars(arguments), "tp": tp}), model) for tp in degrees]
@@ -88,6 +97,7 @@ def run(arguments: Namespace) -> int:
         seeds=arguments.seeds, requests=arguments.requests, results=arguments.results,
         knobs=None if arguments.knob is None else dict(arguments.knob), tolerance=arguments.tolerance,
         scheduler=scheduler_of(arguments), fidelity=arguments.fidelity, progress=ticker(),
+        speculation=drafts_of(arguments), host_tier=host_tier_of(arguments),
     )  # fmt: skip
     if arguments.csv is not None:
         write_rows(arguments.csv, best.rows())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.support.arguments import is_integer, is_number, shown
+from tokenroof.support.names import near_matches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -182,6 +183,8 @@ def checked(preset: str, given: Mapping[str, object]) -> dict[str, Any]:
         if name not in knobs:
             other = next((p for p, k in PRESETS.items() if name in k and k[name].of(p)), "")
             why = f"is of {other}, not of {preset}" if other else f"is not played by {preset}"
-            raise ValueError(f"{name} {why}; allowed: {', '.join(knobs)}")
+            near = [] if other else near_matches(name, list(knobs), 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{name} {why}{hint}; allowed: {', '.join(knobs)}")
         config[name] = knobs[name].check(name, value)
     return config

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Hashable
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,13 +156,49 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
         A scheduler's.
     longest : float
         The most tokens of one request [1].
+
+    Returns
+    -------
+    StepTable
+        The same record for the same question: the last ones are kept, and nobody writes to them.
     """
+    key = _key(on, limits, longest)
+    with _LOCK:
+        if key in _KEPT:
+            _KEPT.move_to_end(key)
+            return _KEPT[key]
+    table = _tabulated(on, limits, longest)
+    with _LOCK:
+        _KEPT[key] = table
+        while len(_KEPT) > _MOST_KEPT:
+            _KEPT.popitem(last=False)
+    return table
+
+
+_KEPT: OrderedDict[Hashable, StepTable] = OrderedDict()
+_LOCK = Lock()
+_MOST_KEPT = 8
+
+
+def _key(on: Deployment, limits: Limits, longest: float) -> Hashable:
+    """All that a table depends on: of the longest request the points that reach it."""
+    return (
+        *(record.tobytes() for record in on.records), on.plan.dp, on.plan.pp, limits.sequences,
+        limits.step_tokens, limits.sizes.tobytes(), *_reach(longest)[0], *_reach(longest)[1],
+    )  # fmt: skip
+
+
+def _reach(longest: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Points of mean contexts, and of tokens cached before a prompt's."""
+    return _grid(longest, 2.0, 64.0), _grid(longest, 2.0, 256.0)
+
+
+def _tabulated(on: Deployment, limits: Limits, longest: float) -> StepTable:
     most = limits.step_tokens
+    context, past = _reach(longest)
     sequences = _grid(min(limits.sequences, most), 1.4)
-    context = _grid(longest, 2.0, 64.0)
     # kernels take tokens in tiles: a point at each of the first ones, then ever fewer
     tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
-    past = _grid(longest, 2.0, 256.0)
     prompts = _grid(min(limits.sequences, 64), 1.5)[1:]
     ranks, spread = on.plan.dp, on.plan.dp * on.plan.pp  # of a batch in flight, all pp of them
     table = np.empty((len(sequences), len(context), len(tokens), len(past)))
@@ -187,6 +226,8 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
     joules, idle = step_joules(on, axes, times) if spread == 1 else ((), np.nan)
     table, several, decode = (np.ascontiguousarray(1e9 * t) for t in times)
     missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
+    for array in (*axes, table, several, decode, *joules, *([] if missing is None else [missing])):
+        array.flags.writeable = False  # it is kept, and shared
     return StepTable(axes, table, several, decode, joules, idle, missing)
 
 

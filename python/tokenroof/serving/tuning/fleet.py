@@ -155,7 +155,7 @@ def fleet(
     prove : bool
         Find a replica's rate by simulation as `capacity` does; by the closed form by default, for means, p50,
         p90 and p99.
-    requests, seeds, scheduler, tolerance, progress, results
+    requests, seeds, scheduler, tolerance, progress, results, speculation, host_tier
         How it is proved, as in `tune`; `scheduler` counts for the closed form too.
     fidelity : {"calibrated", "datasheet"} or Calibration
 
@@ -217,7 +217,9 @@ def _prove(options: FleetOptions) -> bool:
     prove = options.get("prove", False)
     if not isinstance(prove, (bool, np.bool_)):
         raise TypeError(f"prove is {prove!r}; allowed: True or False")
-    for name in ("requests", "seeds", "tolerance", "progress", "results"):
+    for name in (
+        "requests", "seeds", "tolerance", "progress", "results", "speculation", "host_tier",
+    ):  # fmt: skip
         if name in options and not prove:
             raise ValueError(f"{name} is given without prove=True; allowed: with it")
     return bool(prove)

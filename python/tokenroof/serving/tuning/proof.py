@@ -91,13 +91,11 @@ class Candidate:
     kept: Kept
     trials: list[Trial]
     fidelity: str | Calibration
-    twin: Twin | None = field(init=False)
+    beside: dict[str, Any] = field(default_factory=dict)  # what else `simulate` is told
+    twin: Twin = field(init=False)
 
     def __post_init__(self) -> None:
-        try:
-            self.twin = twin_of(self.on, self.asked.shape, self.scheduler)
-        except KeyError:  # an engine whose limits have other names
-            self.twin = None
+        self.twin = twin_of(self.on, self.asked.shape, self.scheduler)
 
     @property
     def devices(self) -> int:
@@ -107,8 +105,6 @@ class Candidate:
         """Requests in flight that a run is to start from [1]."""
         if self.asked.closed:
             return amount
-        if self.twin is None:
-            return 256.0
         found = self.twin.at(np.array([amount]))
         places = float(len(self.twin.steps) - 1)
         running = float(found["running"][0] + found["waiting"][0])
@@ -116,7 +112,7 @@ class Candidate:
 
     def guess(self) -> float:
         """The amount that the closed form says meets the objectives: where a search begins."""
-        if self.twin is None or self.asked.closed:
+        if self.asked.closed:
             return 1.0
         return highest_rate(self.twin, self.objectives) or self.twin.saturation / 1024.0
 
@@ -125,14 +121,23 @@ class Candidate:
         first, last, many = self.asked.window(amount, self.in_flight(amount))
         config = self.scheduler.resolved(self.on)
         wanted = [(one.time, one.percentile) for one in self.objectives]
-        about = (*self.on.records, sorted(config.items()), self.scheduler.name, wanted, first, last)
+        about: tuple[Any, ...] = (
+            *self.on.records,
+            sorted(config.items()),
+            self.scheduler.name,
+            wanted,
+            first,
+            last,
+        )
+        if self.beside:
+            about = (*about, sorted(self.beside.items()))
         loads = self.asked.loads(amount, many)
         keys = [key_of(about, load) for load in loads]
         absent = [i for i, key in enumerate(keys) if self.kept.get(key) is None]
         steps = any(one.time == "itl_s" for one in self.objectives)
         runs = cast("list[Simulation]", simulate(
             self.on.device, self.on.model, self.on.plan, [loads[i] for i in absent], self.scheduler,
-            fidelity=self.fidelity, record_steps=steps,
+            fidelity=self.fidelity, record_steps=steps, **cast("Any", self.beside),
         )) if absent else []  # fmt: skip
         for i, run in zip(absent, runs, strict=True):
             found = {

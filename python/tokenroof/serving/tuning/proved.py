@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from tokenroof.serving.simulation.parts import NEWEST
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
-from tokenroof.serving.tuning.tune import check_progress
+from tokenroof.serving.tuning.tune import beside, check_progress
 from tokenroof.support.arguments import check_options, finite_number
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import xarray as xr
 
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.simulation.host_tier import HostTier
     from tokenroof.serving.slo import SLO
+    from tokenroof.serving.system.parts import Speculation
     from tokenroof.serving.tuning.asked import Asked
     from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.tuning.proof import Trial
@@ -42,6 +45,8 @@ class ProofOptions(TypedDict, total=False):
     tolerance: float
     progress: Callable[[int, int], Any] | None
     results: str | os.PathLike[str] | None
+    speculation: Speculation | Mapping[str, Any] | None
+    host_tier: HostTier | None
 
 
 def proved(
@@ -76,14 +81,14 @@ def highest(
 ) -> tuple[float, Trial | None]:
     """The largest amount that is asked for at which every run meets every objective, and those runs."""
     closed = asked.closed
-    scheduler = options.get("scheduler") or Scheduler.preset("vllm-0.33")
+    scheduler = options.get("scheduler") or Scheduler.preset(NEWEST[on.plan.engine])
     if not isinstance(scheduler, Scheduler):
         raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
     tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
     progress = check_progress(options.get("progress"))
     trials: list[Trial] = []
     kept = Kept(options.get("results"))
-    one = Candidate(on, scheduler, {}, asked, objectives, kept, trials, fidelity)
+    one = Candidate(on, scheduler, {}, asked, objectives, kept, trials, fidelity, beside(options))
 
     def meets(amount: float) -> bool:
         found = one.play(amount).meets

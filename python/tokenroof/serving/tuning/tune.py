@@ -12,7 +12,9 @@ import numpy as np
 from tokenroof.inference.door import deployments
 from tokenroof.records.plan import Plan
 from tokenroof.serving.simulation.knobs import knobs_of
+from tokenroof.serving.simulation.parts import NEWEST
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.system.parts import as_speculation
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.objectives import objectives_of
@@ -24,18 +26,38 @@ if TYPE_CHECKING:
     import os
 
     from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
+    from tokenroof.serving.simulation.host_tier import HostTier
     from tokenroof.serving.slo import SLO
+    from tokenroof.serving.system.parts import Speculation
     from tokenroof.serving.tuning.proof import Trial
 
-__all__ = ["GRID", "Tuning", "TuningOptions", "check_progress", "tune"]
+__all__ = ["GRID", "Tuning", "TuningOptions", "beside", "check_progress", "tune"]
 
-#: Values of knobs that are tried where none are given, as far as a preset has them.
-GRID: Mapping[str, tuple[Any, ...]] = {
-    "max_num_batched_tokens": (2048, 8192, 16384),
-    "max_num_seqs": (64, 256, 1024),
-    "long_prefill_token_threshold": (0, 1024),
+#: Values of knobs that are tried where none are given, by engine, as far as a preset has them. SGLang:
+#: tokens of a chunk, requests that run, whether answers go on beside prompts, outputs that are counted on
+#: at admission. TensorRT-LLM: tokens of a step, requests that run, whether prompts are cut, whether whole
+#: answers are set aside.
+GRID: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "vllm": {
+        "max_num_batched_tokens": (2048, 8192, 16384),
+        "max_num_seqs": (64, 256, 1024),
+        "long_prefill_token_threshold": (0, 1024),
+    },
+    "sglang": {
+        "chunked_prefill_size": (2048, 8192, 16384),
+        "max_running_requests": (64, 256, 1024),
+        "enable_mixed_chunk": (False, True),
+        "schedule_conservativeness": (0.3, 1.0),
+    },
+    "trtllm": {
+        "max_num_tokens": (2048, 8192, 16384),
+        "max_batch_size": (64, 256, 1024),
+        "enable_chunked_prefill": (False, True),
+        "capacity_scheduler_policy": ("GUARANTEED_NO_EVICT", "MAX_UTILIZATION"),
+    },
 }
 _MOST_CANDIDATES = 10_000
 
@@ -49,6 +71,8 @@ class TuningOptions(LoadOptions, total=False):
     tolerance: float
     progress: Callable[[int, int], Any] | None
     results: str | os.PathLike[str] | None
+    speculation: Speculation | Mapping[str, Any] | None
+    host_tier: HostTier | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +86,7 @@ class Tuning:
     refused : float
         The least rate above it at which the same plan and knobs did not [1/s].
     expected : float
-        The rate that the closed form gives for them [1/s]; NaN where none does.
+        The rate that the closed form gives for them [1/s].
     plan : Plan
         Whose replica it is; the first where nothing meets.
     scheduler : Scheduler
@@ -138,10 +162,10 @@ def tune(
     seeds : int or sequence of int
         How many runs, of the seeds 0, 1, ..., or which; 3 by default.
     knobs : mapping of str to sequence
-        Values to try, by the engine's own names; `GRID` by default; an empty one tries the scheduler as
-        it is.
+        Values to try, by the engine's own names; those of the scheduler's engine by default;
+        an empty one tries the scheduler as it is.
     scheduler : Scheduler
-        Which the knobs change; the newest preset of vLLM by default.
+        Which the knobs change; the newest preset of each plan's engine by default.
     fidelity : {"calibrated", "datasheet"} or Calibration
     tolerance : float
         Relative width of what is left between a rate that meets and one that does not; 0.02 by default.
@@ -150,6 +174,9 @@ def tune(
     results : path
         A file where each run is kept as it ends, so that a search that was stopped goes on where it was, by
         Ctrl-C too. Runs are found by all that they depend on: the file may serve other searches as well.
+    speculation, host_tier
+        Drafts, and memory of the host, as in `simulate`; the closed form that says where to begin knows of
+        neither.
 
     Returns
     -------
@@ -178,18 +205,18 @@ def tune(
     asked = asked_of("tune", given)  # type: ignore[arg-type]
     tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
     progress = check_progress(options.get("progress"))
-    schedulers = _schedulers(options.get("scheduler"), options.get("knobs"))
     fidelity = options.get("fidelity", "calibrated")
     on = deployments(device, model, _plans(plan), fidelity)
     kept, trials = Kept(options.get("results")), list["Trial"]()
     candidates = [
-        Candidate(one, scheduler, knobs, asked, objectives, kept, trials, fidelity)
-        for one, (scheduler, knobs) in product(on, schedulers)
+        Candidate(one, scheduler, knobs, asked, objectives, kept, trials, fidelity, beside(options))
+        for one in on
+        for scheduler, knobs in _schedulers(options.get("scheduler"), options.get("knobs"), one)
     ]
     best, low, high = _best(candidates, tolerance, progress)
     proof = next((t for t in reversed(trials) if t.meets and _is(t, best, low)), None)
     return Tuning(
-        low, high, best.guess() if best.twin is not None else np.nan, best.on.plan, best.scheduler,
+        low, high, best.guess(), best.on.plan, best.scheduler,
         best.knobs, proof, trials, kept.played,
     )  # fmt: skip
 
@@ -235,16 +262,17 @@ def _plans(plan: Plan | Sequence[Plan] | None) -> list[Plan | None]:
 
 
 def _schedulers(
-    base: Scheduler | None, knobs: Mapping[str, Sequence[Any]] | None
+    base: Scheduler | None, knobs: Mapping[str, Sequence[Any]] | None, on: Deployment
 ) -> list[tuple[Scheduler, dict[str, Any]]]:
     """Every combination of the knobs, on top of a scheduler."""
-    base = Scheduler.preset("vllm-0.33") if base is None else base
+    base = Scheduler.preset(NEWEST[on.plan.engine]) if base is None else base
     if not isinstance(base, Scheduler):
         raise TypeError(f"scheduler is {base!r}; allowed: a Scheduler, or None")
     known = knobs_of(base.name)
     own = {name: value for name, value in base.config.items() if value != known[name].default}
     if knobs is None:
-        knobs = {name: values for name, values in GRID.items() if name in known and name not in own}
+        grid = GRID[base.name.partition("-")[0]]
+        knobs = {name: values for name, values in grid.items() if name in known and name not in own}
     if not isinstance(knobs, Mapping):
         raise TypeError(f"knobs is {knobs!r}; allowed: a mapping of a knob's name to values")
     for name, values in knobs.items():
@@ -258,6 +286,15 @@ def _schedulers(
         chosen = dict(zip(knobs, values, strict=True))
         found.append((Scheduler.preset(base.name, **{**own, **chosen}), chosen))
     return found
+
+
+def beside(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What runs are played with beside a plan and a scheduler, of what was given."""
+    given = {
+        "speculation": as_speculation(options.get("speculation")),
+        "host_tier": options.get("host_tier"),
+    }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def check_progress(progress: object) -> Callable[[int, int], Any] | None:
