@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tokenroof.economics.profit_years import RangeOptions, YearsOptions
 from tokenroof.economics.worlds import WorldOptions
 from tokenroof.mining import Chain
 
+NEWER = Path(__file__).parents[1] / "catalogue" / "fixtures" / "newer.csv"
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)
 FALLS = ec.DemandCurve(slope=1e-9)
@@ -176,7 +178,7 @@ CASES = {
                     **one("uncertainty", ec.Uncertainty()), **one("power_mw", 50.0), **one("years", 5),
                     **one("price_per_mwh", 50.0), **one("frequency", 3.0), **one("cost", 0.5),
                     **one("processes_growth", 0.1), **one("miner", "Antminer S19 XP"), **one("hashprice", 60.0),
-                    **one("network_growth", 0.1), **one("paths", 8), **one("seed", 1)}, ()),
+                    **one("network_growth", 0.1), **one("paths", 8), **one("seed", 1), **one("market", NEWER)}, ()),
     "concentration_bounds": ({"of": "pools", "result": lambda **given: [fields(x) for x in ec.concentration_bounds(**given)]},
                              {**one("of", "miner makers"), **one("threshold", 0.3),
                               "strict": [{"strict": True, "of": catalogue.Holding("x", "2026", (("a", 1, 0.51),), False,
@@ -200,7 +202,7 @@ CASES = {
                          "result": _compare},
                         {**one("miner", "Antminer S19 XP"), **one("device", "B200-SXM"),
                          **one("model", "Llama-3.3-70B"), **one("plan", tr.Plan(tp=4)),
-                         **one("market", ec.Market(**PRICES)), **one("interactivity", 100.0),
+                         **one("market", ec.Market(**PRICES), NEWER), **one("interactivity", 100.0),
                          **one("ttft_max", 0.1),
                          **one("input_tokens", 2048), **one("output_tokens", 512),
                          **one("fidelity", "datasheet")}, ()),
@@ -209,7 +211,7 @@ CASES = {
                        **one("cost_per_hour", 1.0), **one("pue", 1.2)}, ()),
     "revenue_per_mwh": ({"tokens_per_s_per_mw": 1e6, "price_per_mtok": 2.0},
                         {**one("tokens_per_s_per_mw", 2e6), **one("price_per_mtok", 1.0)}, ()),
-    "token_quotes": ({"model": "gpt-oss-120b"}, one("model", "Kimi-K2"), ()),
+    "token_quotes": ({"model": "gpt-oss-120b"}, {**one("model", "Kimi-K2"), **one("market", NEWER)}, ()),
     "crf": ({"rate": 0.1, "years": 5.0}, {**one("rate", 0.2), **one("years", 4.0)}, ()),
     "wacc": ({"equity_rate": 0.15, "debt_rate": 0.08, "debt_share": 0.5},
              {**one("equity_rate", 0.2), **one("debt_rate", 0.1), **one("debt_share", 0.2), **one("tax_rate", 0.2)}, ()),
@@ -239,17 +241,19 @@ CASES = {
                 "cache_hits": [{"cache_hits": 0.5, "input_tokens_per_s": 1e3}], **one("utilization", 0.5),
                 **one("licence_fee", 0.1)}, ()),
     "mine": ({"miner": "Antminer S21", "result": lambda **given: ec.mine(**given).values()},
-             {**one("miner", "Antminer S19 XP"), **one("hashprice", 60.0), **one("usd_per_terahash", 10.0)}, ()),
+             {**one("miner", "Antminer S19 XP"), **one("hashprice", 60.0), **one("usd_per_terahash", 10.0),
+              **one("market", NEWER)}, ()),
     "lease_shell": ({"result": lambda **given: ec.lease_shell(**given).values()},
                     one("contract", "Riot-AMD"), ()),
     "rent_gpus": ({"device": "H200-SXM", "usd_per_gpu": 31e3,
                    "result": lambda **given: ec.rent_gpus(**given).values()},
-                  {**one("device", "B200-SXM"), **one("usd_per_gpu", 3e4), **one("date", "2026-07")}, ()),
+                  {**one("device", "B200-SXM"), **one("usd_per_gpu", 3e4), **one("date", "2026-07"),
+                   **one("market", NEWER)}, ()),
     "sell_tokens": ({"device": "H200-SXM", "model": "gpt-oss-120b", "usd_per_gpu": 31e3,
                      "result": lambda **given: ec.sell_tokens(**given).values()},
                     {**one("device", "B200-SXM"), **one("model", "gpt-oss-20b"), **one("usd_per_gpu", 3e4),
                      **one("plan", tr.Plan(tp=4)), **one("interactivity", 100.0), **one("input_tokens", 2048),
-                     **one("output_tokens", 512)}, ()),
+                     **one("output_tokens", 512), **one("market", NEWER)}, ()),
     "issuance": ({"years": 3, "result": lambda **given: ec.issuance(**given).to_frame().to_json()},
                  {**one("years", 4), **one("first_year", 2027), **one("height", 940_000),
                   **one("chain", Chain(block_seconds=300.0)), **one("fees_per_block", 0.1),
@@ -296,12 +300,14 @@ CASES = {
                       **one("resale", 1e6), **one("mine_while_building", True), **one("miner_years", 4),
                       **one("hall", {"finance.discount_rate": 0.1}), **one("converted", {}), **one("wait_years", 2),
                       **one("wander", ec.Uncertainty()), **one("rents", ec.Uncertainty()), **one("paths", 300),
-                      **one("seed", 1)}, ()),
+                      **one("seed", 1), **one("market", NEWER)}, ()),
     "price_course": ({}, {**one("quantity", "gpu_hour"), "item": [{"item": "B200", "quantity": "gpu_hour"}],
-                          **one("since", "2025-10")}, ()),
+                          **one("since", "2025-10"),
+                          "market": [{"market": NEWER, "quantity": "btc_price", "item": "Bitcoin"}]}, ()),
     "both_eras": ({"devices": ["H100-SXM"], "result": lambda **given: fields(ec.both_eras(**given))},
                   {**one("devices", ["B200-SXM"]), **one("model", "Llama-3.3-70B"), **one("interactivity", 150.0),
-                   **one("token_prices", {2026: 1.0}), **one("price_per_mwh", 60.0)}, ()),
+                   **one("token_prices", {2026: 1.0}), **one("price_per_mwh", 60.0),
+                   **one("market", NEWER)}, ()),
     "lcoi": ({"gpus": 8, "usd_per_gpu": 3e4, "watts": 1e3, "prefill_tokens_per_s": 1e4, "decode_tokens_per_s": 1e3,
               "result": lambda **given: fields(ec.lcoi(**given))},
              {**one("gpus", 16), **one("usd_per_gpu", 2e4), **one("watts", 500.0), **one("prefill_tokens_per_s", 2e4),

@@ -148,6 +148,28 @@ def scenario_seeds() -> list[bytes]:
     return [*seeds, b"\1" + tier.encode(), b"\1" + (tier + tier.replace("chat", "long")).encode()]
 
 
+def market(data: bytes) -> object:
+    """Dated prices, CSV or TOML; what is read is refused by none of those that take it."""
+    found = catalogue.market_data(
+        written("newer.toml" if data[:1] and data[0] & 1 else "newer.csv", data[1:])
+    )
+    assert all(0.0 <= quote.value <= 1e21 for quote in found.quotes)
+    with catalogue.market_in_force(found):
+        assert not np.isnan(mining.market_history().hashprice).any()
+    return repr(economics.Scenario().with_market(found)), found.as_dict()
+
+
+def market_seeds() -> list[bytes]:
+    folder = Path(__file__).resolve().parents[1] / "catalogue" / "fixtures"
+    rows = (
+        'source = "a list"\nkind = "press"\n[[row]]\ndate = "2026-10"\nprice = 1e5\ndifficulty = 1.5e14\n'
+        "fees = 0.02\nrent = { H200-SXM = 2.5 }\n[[row]]\ndate = 2026-11-02\nhashprice = 40\npower = 0.08\n"
+        "[row.output]\ngpt-oss-120b = 0.6\n"
+    )
+    quoted = b'date,source,hashprice\r\n2026-10,"a ""list"",\r\nof two lines",40\r\n\r\n# none\r\n2026-11,,41\r\n'
+    return [b"\0" + (folder / "newer.csv").read_bytes(), b"\1" + rows.encode(), b"\0" + quoted]
+
+
 def trace(data: bytes) -> object:
     """A trace: the first byte names the layout, the second the options."""
     layout = list(LAYOUTS)[data[0] % len(LAYOUTS)] if data else "mooncake"
@@ -175,14 +197,8 @@ def trace_seeds() -> list[bytes]:
     agents = [
         {**row, "request_id": "r1", "branches": ["r2"]},
         {**row, "request_id": "r2", "wait_for": ["r1"], "tool_wait_ms": 5},
-        {
-            **row,
-            "request_id": "r3",
-            "wait_for": ["r1", "r2"],
-            "prefix_reset": True,
-            "session_id": "s",
-        },
-    ]
+        {**row, "request_id": "r3", "wait_for": ["r1", "r2"], "prefix_reset": True, "session_id": "s"},
+    ]  # fmt: skip
     chats = [{"timestamp": 0.5, "input_length": 20, "output_length": 5, "hash_ids": [7, 8],
               "chat_id": 1, "parent_chat_id": -1, "turn": 1},
              {"timestamp": 1.5, "input_length": 20, "output_length": 5, "hash_ids": [7, 9],
@@ -216,12 +232,7 @@ def table(data: bytes) -> object:
 
 
 def table_seeds() -> list[bytes]:
-    types = {
-        "dtype": "bf16",
-        "kv_dtype": "bf16",
-        "distribution": "balanced",
-        "operation": "all_reduce",
-    }
+    types = {"dtype": "bf16", "kv_dtype": "bf16", "distribution": "balanced", "operation": "all_reduce"}  # fmt: skip
     seeds = []
     for number, (name, spec) in enumerate(calibrate.SPECS.items()):
         row = {c: types.get(c, "8") if c in spec.types else "8" for c in spec.columns}
@@ -376,6 +387,7 @@ TARGETS: dict[str, Target] = {
     "config": Target(config, config_seeds),
     "record": Target(record, record_seeds, 1),
     "scenario": Target(scenario, scenario_seeds, 1),
+    "market": Target(market, market_seeds, 1),
     "trace": Target(trace, trace_seeds, 2),
     "table": Target(table, table_seeds, 1),
     "header": Target(header, header_seeds, 1),

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,7 @@ MACHINE = tr.Miner(name="A", hashrate=1e14, power=3000.0)
 FLEET = (m.Tranche("Antminer S21", 1e6, 0.05), m.Tranche("Antminer S19", 1e6, 0.05),
          m.Tranche("Antminer S21", 1e6, 0.05, capital_usd_per_day=1.0))  # fmt: skip
 HEADER = bytes(80)
+NEWER = Path(__file__).parents[1] / "catalogue" / "fixtures" / "newer.csv"
 EASY = 2**240
 
 
@@ -164,7 +166,8 @@ CASES = {
                      **one("chain", m.Chain(block_seconds=300.0))}),
     "expected_time_to_block": (m.expected_time_to_block, {"hashrate": 1e14, "difficulty": 1e14},
                                {**one("hashrate", 2e14), **one("difficulty", 2e14)}),
-    "generations_race": (m.generations_race, MONTHS | {"result": _record(m.generations_race)}, RACE),
+    "generations_race": (m.generations_race, MONTHS | {"result": _record(m.generations_race)},
+                         RACE | one("market", NEWER)),
     "hash_roofline": (m.hash_roofline, {"device": "Zen 4", "result": _record(m.hash_roofline)},
                       {**one("device", "Golden Cove"), **one("mode", "roll"), **one("backend", "avx2"),
                        **one("clock_hz", 3e9)}),
@@ -184,13 +187,14 @@ CASES = {
                               **one("confidence", 0.9)}),
     "header_bytes": (m.header_bytes, {"header": HEADER}, one("header", "01" * 80)),
     "margin_per_day": (m.margin_per_day, S21 | FLOWS, MONEY),
-    "market_history": (m.market_history, {"result": _record(m.market_history)}, one("estimates", True)),
+    "market_history": (m.market_history, {"result": _record(m.market_history)},
+                       {**one("estimates", True), **one("market", NEWER)}),
     "network_hashrate": (m.network_hashrate, {"difficulty": 1e14},
                          {**one("difficulty", 2e14), **one("block_seconds", 300.0)}),
     "network_power": (m.network_power, MONTHS | {"result": _record(m.network_power)},
                       BY_MONTH | {**one("hashrate", 2e20), **one("pue", (1.0, 1.1, 1.3)),
                                   **one("weights", {"Antminer S19": 1.0}), **one("max_age_years", 2.0, None),
-                                  **one("threshold_pue", 1.5), **one("block_seconds", 500.0)}),
+                                  **one("threshold_pue", 1.5), **one("block_seconds", 500.0), **one("market", NEWER)}),
     "payback": (m.payback, {**S21, "capex_usd": 3000.0, **FLOWS, "result": _record(m.payback)},
                 MONEY | {**one("capex_usd", 2000.0), **one("halving_days", [100.0]),
                          "fees_share": [{"fees_share": 0.2, "halving_days": [100.0]}],

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tokenroof.catalogue.held import Holding, holdings
     from tokenroof.catalogue.hours import GpuHour, gpu_hour, gpu_hours
     from tokenroof.catalogue.lookup import all_devices, all_miners, register_device
+    from tokenroof.catalogue.market_file import market_data, market_in_force
     from tokenroof.catalogue.markets import (
         Quote,
         latest,
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 _WHERE = {
     "accepted": ("Acceptance", "acceptance", "acceptances"),
     "contracts": ("Deal", "deal", "deals"),
+    "market_file": ("market_data", "market_in_force"),
+    "quote": ("MarketData",),
     "held": ("Holding", "holdings"),
     "hours": ("GpuHour", "gpu_hour", "gpu_hours"),
     "lookup": ("all_devices", "all_miners", "register_device"),
@@ -65,6 +68,7 @@ __all__ = [
     "Deal",
     "GpuHour",
     "Holding",
+    "MarketData",
     "Provenance",
     "Published",
     "Quote",
@@ -82,6 +86,8 @@ __all__ = [
     "holdings",
     "latest",
     "links",
+    "market_data",
+    "market_in_force",
     "miners",
     "models",
     "published",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.catalogue.market_file import market_in_force
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise
@@ -45,9 +47,14 @@ class GpuHour:
     provenance: Provenance
 
 
-@cache
-def gpu_hours() -> tuple[GpuHour, ...]:
+def gpu_hours(*, market: MarketLike | None = None) -> tuple[GpuHour, ...]:
     """Every device's hour of every date, in the order of the file.
+
+    Parameters
+    ----------
+    market : path or MarketData, optional
+        A file of newer prices, as `market_data` takes it: its rents come last, with watts and costs of
+        the newest table that has the device.
 
     Returns
     -------
@@ -59,6 +66,22 @@ def gpu_hours() -> tuple[GpuHour, ...]:
     >>> sorted({hour.date for hour in gpu_hours()})
     ['2026-04-03', '2026-07', '2026-09']
     """
+    with market_in_force(market) as newer:
+        known = _hours()
+    if newer is None:
+        return known
+    last = {hour.device: hour for hour in sorted(known, key=lambda hour: date_key(hour.date))}
+    rents = [
+        quote for quote in newer.quotes if quote.quantity == "gpu_hour" and quote.region in last
+    ]
+    return known + tuple(
+        replace(last[q.region], date=q.date, rent=q.value, provenance=q.provenance) for q in rents
+    )
+
+
+@cache
+def _hours() -> tuple[GpuHour, ...]:
+    """Those of the catalogue."""
     file, found = table("gpu_hours"), []
     for preset in file["preset"]:
         date = preset["date"]
@@ -68,14 +91,18 @@ def gpu_hours() -> tuple[GpuHour, ...]:
     return tuple(found)
 
 
-def gpu_hour(device: str | Device, date: str | None = None) -> GpuHour:
+def gpu_hour(
+    device: str | Device, date: str | None = None, *, market: MarketLike | None = None
+) -> GpuHour:
     """One device's hour, of a date or of the newest table that has it.
 
     Parameters
     ----------
     device : str or Device
     date : str, optional
-        Of the table: "2026-04-03", "2026-07" or "2026-09".
+        Of the table: "2026-04-03", "2026-07" or "2026-09", or of the file of newer prices.
+    market : path or MarketData, optional
+        A file of newer prices, as `market_data` takes it.
 
     Returns
     -------
@@ -95,9 +122,10 @@ def gpu_hour(device: str | Device, date: str | None = None) -> GpuHour:
     (2.0, 1730.0)
     """
     name = device.name if isinstance(device, Device) else find_device(device).name
-    known = [hour for hour in gpu_hours() if normalise(hour.device) == normalise(name)]
+    every = gpu_hours(market=market)
+    known = [hour for hour in every if normalise(hour.device) == normalise(name)]
     if not known:
-        have = ", ".join(dict.fromkeys(hour.device for hour in gpu_hours()))
+        have = ", ".join(dict.fromkeys(hour.device for hour in every))
         raise ValueError(f"device is {name}, whose hour nobody priced; allowed: {have}")
     found = [hour for hour in known if date is None or hour.date == date]
     if not found:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from tokenroof.catalogue.files import date_key, table
+from tokenroof.catalogue.market_file import market_in_force
+from tokenroof.catalogue.quote import MarketData, MarketLike, Quote
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise, unknown
 
@@ -31,44 +32,6 @@ TIER_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Quote:
-    """One price or rate of the world around.
-
-    Attributes
-    ----------
-    quantity : str
-        What it is: "btc_price", "electricity_industrial", "gpu_hour" ...
-    value : float
-        The number, in `unit`.
-    unit : str
-        As the market prints it: "USD/kWh", "USD/PH/day" ...
-    region : str
-        Region or item it is quoted for.
-    date : str
-        Year, half year, quarter, month or day.
-    provenance : Provenance
-        Kind and source.
-    """
-
-    quantity: str
-    value: float
-    unit: str
-    region: str
-    date: str
-    provenance: Provenance
-
-    @property
-    def kind(self) -> str:
-        """How the number came here, as in `Provenance`."""
-        return self.provenance.kind
-
-    @property
-    def source(self) -> str:
-        """Who says so."""
-        return self.provenance.source
-
-
 @cache
 def _quotes() -> dict[str, tuple[Quote, ...]]:
     file = table("markets")
@@ -81,6 +44,20 @@ def _quotes() -> dict[str, tuple[Quote, ...]]:
             for region, date, value, kind, key in series["quotes"]
         )
     return {name: tuple(rows) for name, rows in found.items()}
+
+
+@lru_cache(maxsize=8)
+def _with(market: MarketData) -> dict[str, tuple[Quote, ...]]:
+    """Those of the catalogue and, in place of its quotes of the same month, those of a file."""
+    newer: dict[str, list[Quote]] = {}
+    for quote in market.quotes:
+        newer.setdefault(quote.quantity, []).append(quote)
+    found = dict(_quotes())
+    for name, rows in newer.items():
+        said = {(quote.region, quote.date[:7]) for quote in rows}
+        kept = [q for q in found.get(name, ()) if (q.region, q.date[:7]) not in said]
+        found[name] = (*kept, *rows)
+    return found
 
 
 def quote_kinds() -> tuple[str, ...]:
@@ -98,7 +75,9 @@ def quote_kinds() -> tuple[str, ...]:
     return tuple(_quotes())
 
 
-def quotes(kind: str | None = None, region: str | None = None) -> tuple[Quote, ...]:
+def quotes(
+    kind: str | None = None, region: str | None = None, *, market: MarketLike | None = None
+) -> tuple[Quote, ...]:
     """Return market quotes, in the order of the file.
 
     Parameters
@@ -107,6 +86,8 @@ def quotes(kind: str | None = None, region: str | None = None) -> tuple[Quote, .
         Quantity, as in `quote_kinds`; all if None.
     region : str, optional
         Part of the region's or item's name, without regard to case and separators.
+    market : path or MarketData, optional
+        A file of newer prices, as `market_data` takes it: last, in place of those of the same month.
 
     Returns
     -------
@@ -123,7 +104,8 @@ def quotes(kind: str | None = None, region: str | None = None) -> tuple[Quote, .
     >>> [q.value for q in quotes("electricity_industrial", "US Iowa")]
     [0.0604, 0.0636]
     """
-    known = _quotes()
+    with market_in_force(market) as newer:
+        known = _quotes() if newer is None else _with(newer)
     if kind is None:
         rows = tuple(quote for series in known.values() for quote in series)
     elif kind in known:
@@ -136,7 +118,7 @@ def quotes(kind: str | None = None, region: str | None = None) -> tuple[Quote, .
     return tuple(quote for quote in rows if wanted in normalise(quote.region))
 
 
-def latest(kind: str, region: str | None = None) -> Quote:
+def latest(kind: str, region: str | None = None, *, market: MarketLike | None = None) -> Quote:
     """Return the newest quote of a quantity; of two of one date, not the estimate.
 
     Parameters
@@ -145,6 +127,8 @@ def latest(kind: str, region: str | None = None) -> Quote:
         Quantity, as in `quote_kinds`.
     region : str, optional
         Region or item: its whole name, or a part of it if none has that name.
+    market : path or MarketData, optional
+        A file of newer prices, as `market_data` takes it.
 
     Returns
     -------
@@ -161,10 +145,11 @@ def latest(kind: str, region: str | None = None) -> Quote:
     >>> latest("btc_price").date
     '2026-08'
     """
-    rows = quotes(kind, region)
+    with market_in_force(market):
+        rows, every = quotes(kind, region), quotes(kind)
     if region is not None:
         if not rows:
-            raise unknown(f"region of {kind}", region, [q.region for q in quotes(kind)])
+            raise unknown(f"region of {kind}", region, [q.region for q in every])
         exact = tuple(q for q in rows if normalise(q.region) == normalise(region))
         rows = exact or rows
     return max(rows, key=lambda quote: (date_key(quote.date), quote.kind != "estimate"))

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
-__all__ = ["add_device", "add_model", "add_plan", "flags_of", "numbers", "plan_of"]
+__all__ = ["add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of"]
 
 
 def numbers(text: str) -> list[float]:
@@ -33,6 +33,15 @@ def add_device(command: ArgumentParser) -> None:
     command.add_argument(
         "device", metavar="DEVICE",
         help="catalogue name or alias, or a TOML file of your own; local: this machine",
+    )  # fmt: skip
+
+
+def add_market(command: ArgumentParser) -> None:
+    """A file of prices that are newer than the package, as ``market``."""
+    command.add_argument(
+        "--market", metavar="FILE",
+        help="CSV or TOML of dated prices newer than the package: price, difficulty, hashprice, fees, power, "
+        "rent.DEVICE, input.MODEL, output.MODEL",
     )  # fmt: skip
 
 

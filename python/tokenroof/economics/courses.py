@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import quotes
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.support.names import unknown
 
 __all__ = ["price_course", "year_of"]
@@ -35,7 +37,11 @@ def year_of(date: str) -> float:
 
 
 def price_course(
-    quantity: str = "gpu_hour_index", item: str = "H100", since: str | None = None
+    quantity: str = "gpu_hour_index",
+    item: str = "H100",
+    since: str | None = None,
+    *,
+    market: MarketLike | None = None,
 ) -> tuple[tuple[int, float], ...]:
     """What a price was at each anniversary of its first quote, over that, as `income.price_course` takes it.
 
@@ -47,6 +53,8 @@ def price_course(
         Region or item whose quotes count.
     since : str, optional
         Date from which they count.
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its quotes count too.
 
     Returns
     -------
@@ -68,9 +76,11 @@ def price_course(
     >>> [(year, round(factor, 2)) for year, factor in price_course()]
     [(1, 1.0), (2, 0.57), (3, 0.87)]
     """
-    rows = [q for q in quotes(quantity, item) if since is None or q.date >= since]
-    if not quotes(quantity, item):
-        raise unknown(f"item of {quantity}", item, [q.region for q in quotes(quantity)])
+    with market_in_force(market):
+        every = quotes(quantity, item)
+        if not every:
+            raise unknown(f"item of {quantity}", item, [q.region for q in quotes(quantity)])
+    rows = [q for q in every if since is None or q.date >= since]
     points = sorted((year_of(q.date), math.log(q.value)) for q in rows if q.value > 0.0)
     if len({at for at, _ in points}) < 2:
         raise ValueError(

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import quotes
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.courses import year_of
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.mining.hash_roofline import hashrate
@@ -94,6 +96,7 @@ def both_eras(
     interactivity: float = 30.0,
     token_prices: Mapping[int, float] | None = None,
     price_per_mwh: float = 50.0,
+    market: MarketLike | None = None,
 ) -> Eras:
     """Hashes and tokens a second of the same GPUs, and what each year paid for either.
 
@@ -109,6 +112,8 @@ def both_eras(
         single model had.
     price_per_mwh : float
         Of electricity [$/MWh].
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it.
 
     Returns
     -------
@@ -132,8 +137,9 @@ def both_eras(
     price = finite_number("price_per_mwh", price_per_mwh)
     speed = finite_number("interactivity", interactivity, above=True)
     rows = [_rates(item, model, speed) for item in listed("devices", devices)]
-    hashed = _yearly_hashprice()
-    sold = _least_prices() if token_prices is None else _given(token_prices)
+    with market_in_force(market):
+        hashed = _yearly_hashprice()
+        sold = _least_prices() if token_prices is None else _given(token_prices)
     years = np.array(sorted({*hashed, *sold}), dtype=np.int64)
     released, hashes, tokens, watts = (
         np.array([row[k] for row in rows], float) for k in range(1, 5)

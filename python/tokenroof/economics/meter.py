@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import Quote, latest
+from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
 from tokenroof.records.model import Model
@@ -81,6 +84,7 @@ class Market:
         *,
         price_per_mtok: float | None = None,
         price_per_mtok_input: float | None = None,
+        market: MarketLike | None = None,
     ) -> Market:
         """The newest hashprice and power price of the catalogue, and what a model's tokens sell for.
 
@@ -96,6 +100,8 @@ class Market:
         price_per_mtok, price_per_mtok_input : float, optional
             Instead of the model's: output, and input tokens, which are free where neither a model
             nor this says what they cost [$/Mtok].
+        market : path or MarketData, optional
+            A file of newer prices, as `tokenroof.catalogue.market_data` takes it.
 
         Returns
         -------
@@ -120,11 +126,12 @@ class Market:
             price_per_mtok, model = float(model), None  # type: ignore[arg-type]
         elif model is not None and not isinstance(model, (str, Model)):
             raise TypeError(f"model is {model!r}; allowed: a name, a Model or a price [$/Mtok]")
-        hash_quote = latest("btc_hashprice")
-        power = latest("electricity_industrial", "US average")
+        with market_in_force(market):
+            hash_quote = latest("btc_hashprice")
+            power = latest("electricity_industrial", "US average")
+            out, into, tokens = _token_prices(model, price_per_mtok, price_per_mtok_input)
         kwh = power.value if price_per_kwh is None else price_per_kwh
         said = f"{_cited(power)}" if price_per_kwh is None else "given"
-        out, into, tokens = _token_prices(model, price_per_mtok, price_per_mtok_input)
         found = cls(
             hashprice=hash_quote.value,
             price_per_mtok=out,
@@ -245,7 +252,7 @@ def compare_per_mwh(
     device: str | Device,
     model: str | Model,
     plan: Plan | None = None,
-    market: Market | None = None,
+    market: Market | MarketLike | None = None,
     *,
     interactivity: float = 30.0,
     ttft_max: float | None = LONGEST_WAIT,
@@ -260,8 +267,9 @@ def compare_per_mwh(
     miner, device, model : str or record
     plan : Plan, optional
         By default the best of `tokenroof.serving.default_plans`.
-    market : Market, optional
-        By default `Market.latest` with the model's list prices.
+    market : Market, path or MarketData, optional
+        By default `Market.latest` with the model's list prices; a file of newer prices, as
+        `tokenroof.catalogue.market_data` takes it, counts in it.
     interactivity : float
         Least tokens per second that each user gets [token/s].
     ttft_max : float, optional
@@ -293,9 +301,9 @@ def compare_per_mwh(
     if plan is not None and not isinstance(plan, Plan):
         raise TypeError(f"plan is {plan!r}; allowed: a Plan or None")
     least = finite_number("interactivity", interactivity, above=True)
-    prices = Market.latest(model) if market is None else market
-    if not isinstance(prices, Market):
-        raise TypeError(f"market is {market!r}; allowed: a Market")
+    if market is not None and not isinstance(market, (Market, str, os.PathLike, MarketData)):
+        raise TypeError(f"market is {market!r}; allowed: a Market, or a file of prices")
+    prices = market if isinstance(market, Market) else Market.latest(model, market=market)
     front = frontier(
         device,
         model,

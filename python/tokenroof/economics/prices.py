@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from tokenroof.catalogue.architectures import model as find_model
+from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import Quote, latest
+from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.records.model import Model
 from tokenroof.support.names import normalise
 
@@ -53,12 +56,15 @@ _QUOTED = {
 }
 
 
-def token_quotes(model: str | Model) -> tuple[Quote, Quote]:
+def token_quotes(model: str | Model, *, market: MarketLike | None = None) -> tuple[Quote, Quote]:
     """The catalogue's list prices of a model's input and output tokens.
 
     Parameters
     ----------
     model : str or Model
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its prices of the model count
+        where they are not older.
 
     Returns
     -------
@@ -82,9 +88,25 @@ def token_quotes(model: str | Model) -> tuple[Quote, Quote]:
     name = model.name if isinstance(model, Model) else find_model(model).name
     known = {normalise(of): item for of, item in _QUOTED.items()}
     item = known.get(normalise(name))
-    if item is None:
-        raise ValueError(
-            f"model is {name}, whose price the catalogue lacks (it has those of {', '.join(_QUOTED)}); "
-            "allowed: market=Market.latest(price_per_mtok=...)"
+    with market_in_force(market) as newer:
+        found = [_newest(quantity, name, item, newer) for quantity in
+                 ("api_price_input", "api_price_output")]  # fmt: skip
+    into, out = found
+    if into is None or out is None:
+        named = (
+            "" if into is out else f"; the file has {'output' if into is None else 'input'} alone"
         )
-    return latest("api_price_input", item), latest("api_price_output", item)
+        raise ValueError(
+            f"model is {name}, whose price the catalogue lacks (it has those of "
+            f"{', '.join(_QUOTED)}){named}; allowed: market=Market.latest(price_per_mtok=...)"
+        )
+    return into, out
+
+
+def _newest(quantity: str, name: str, item: str | None, newer: MarketData | None) -> Quote | None:
+    """A file's price of a model, or the catalogue's of what stands for it, whichever is not older."""
+    own = None if newer is None else newer.newest(quantity).get(name)
+    listed = None if item is None else latest(quantity, item)
+    if own is None or listed is None:
+        return own or listed
+    return own if date_key(own.date) >= date_key(listed.date) else listed

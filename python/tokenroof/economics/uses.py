@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +11,12 @@ import numpy as np
 from tokenroof.catalogue.contracts import Deal, deal
 from tokenroof.catalogue.hours import gpu_hour
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import latest
+from tokenroof.catalogue.quote import MarketData, MarketLike, Quote
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
+from tokenroof.economics.scenarios.market import ScenarioMarket
 from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
@@ -29,6 +34,8 @@ def mine(
     miner: str | Miner,
     hashprice: float | None = None,
     usd_per_terahash: float | None = None,
+    *,
+    market: MarketLike | None = None,
 ) -> Scenario:
     """Mining with one machine, as a scenario.
 
@@ -39,6 +46,8 @@ def mine(
         Income of a PH/s and day [$]; the catalogue's newest by default.
     usd_per_terahash : float, optional
         Price of the machines [$/(TH/s)]; those stand already by default, and cost nothing.
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: hashprice, electricity.
 
     Returns
     -------
@@ -58,19 +67,19 @@ def mine(
     if found.efficiency is None:
         raise ValueError(f"power of {found.name} is unknown; allowed: a miner whose power is known")
     joules = found.efficiency
-    price = (
-        latest("btc_hashprice").value
-        if hashprice is None
-        else finite_number("hashprice", hashprice)
-    )
+    with market_in_force(market) as newer:
+        quote = latest("btc_hashprice")
+        pue = latest("pue", "air-cooled mining container").value
+    price = quote.value if hashprice is None else finite_number("hashprice", hashprice)
     each = finite_number("usd_per_terahash", 0.0 if usd_per_terahash is None else usd_per_terahash)
     values = {
-        "site.pue": latest("pue", "air-cooled mining container").value,
+        "site.pue": pue,
         "shell.capex_per_it_mw": 0.0, "computers.capex_per_it_mw": each * 1e6 / joules,
         "income.kind": "hashes", "income.joules_per_terahash": joules, "income.hashprice": price,
         "finance.years": 5,
     }  # fmt: skip
-    return _named(f"mine with {found.name}", values)
+    taken = {"income.hashprice": (quote.value, (quote,))} if hashprice is None else {}
+    return _named(f"mine with {found.name}", values, newer, taken)
 
 
 def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
@@ -116,7 +125,13 @@ def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
     return _named(f"lease as {terms.name}", values)
 
 
-def rent_gpus(device: str | Device, usd_per_gpu: float, date: str | None = None) -> Scenario:
+def rent_gpus(
+    device: str | Device,
+    usd_per_gpu: float,
+    date: str | None = None,
+    *,
+    market: MarketLike | None = None,
+) -> Scenario:
     """Owning GPUs and renting them out by the hour, as a scenario.
 
     Parameters
@@ -127,6 +142,8 @@ def rent_gpus(device: str | Device, usd_per_gpu: float, date: str | None = None)
         What a GPU costs with its share of server and network [$].
     date : str, optional
         Of the rents; the newest by default.
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: rents, electricity.
 
     Returns
     -------
@@ -144,14 +161,18 @@ def rent_gpus(device: str | Device, usd_per_gpu: float, date: str | None = None)
     >>> plan.income.price_per_gpu_hour, round(plan.computers.capex_per_it_mw / 1e6, 2)
     (5.0, 36.0)
     """
-    hour = gpu_hour(device, date)
+    with market_in_force(market) as newer:
+        hour = gpu_hour(device, date)
     each = finite_number("usd_per_gpu", usd_per_gpu)
     values = {
         "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / hour.watts, "income.kind": "gpu_hours",
         "income.gpu_watts": hour.watts, "income.price_per_gpu_hour": hour.rent,
         "finance.years": 5,
     }  # fmt: skip
-    return _named(f"rent out {hour.device}", values)
+    quotes = () if newer is None else newer.quotes
+    said = tuple(q for q in quotes if q.provenance == hour.provenance and q.region == hour.device)
+    return _named(f"rent out {hour.device}", values, newer,
+                  {"income.price_per_gpu_hour": (hour.rent, said)})  # fmt: skip
 
 
 def sell_tokens(
@@ -163,6 +184,7 @@ def sell_tokens(
     interactivity: float = 30.0,
     input_tokens: float = 1024,
     output_tokens: float = 1024,
+    market: MarketLike | None = None,
 ) -> Scenario:
     """Owning GPUs and selling a model's tokens at its list prices, as a scenario.
 
@@ -179,6 +201,8 @@ def sell_tokens(
         Least tokens per second that each user gets [token/s]; the first token comes within 10 s.
     input_tokens, output_tokens : float
         Mean tokens of prompt and answer [1].
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: tokens, electricity.
 
     Returns
     -------
@@ -210,7 +234,8 @@ def sell_tokens(
             f"{front.attrs['reason']}".strip()
         )
     rate = float(front.output_tokens_per_s_per_mw.values[at])
-    into, out = token_quotes(model)
+    with market_in_force(market) as newer:
+        into, out = token_quotes(model)
     billed = out.value + into.value * float(input_tokens) / float(output_tokens)
     values = {
         "site.pue": 1.0,
@@ -218,8 +243,24 @@ def sell_tokens(
         "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": billed,
         "finance.years": 5,
     }  # fmt: skip
-    return _named(f"sell {of} from {name}", values)
+    return _named(f"sell {of} from {name}", values, newer,
+                  {"income.price_per_mtok": (billed, (into, out))})  # fmt: skip
 
 
-def _named(name: str, values: dict[str, Any]) -> Scenario:
-    return Scenario(name=name).with_values(values)
+def _named(
+    name: str,
+    values: dict[str, Any],
+    newer: MarketData | None = None,
+    taken: Mapping[str, tuple[float, tuple[Quote, ...]]] | None = None,
+) -> Scenario:
+    """The scenario; with a file of newer prices its electricity too, and what else was taken from it."""
+    plan = Scenario(name=name).with_values(values)
+    if newer is None:
+        return plan
+    plan = plan.with_market(newer)
+    own = set(newer.quotes)
+    keys = plan.market.keys if plan.market is not None else ()
+    for key, (value, quotes) in (taken or {}).items():
+        said = [f"{q.source}, {q.date}" for q in quotes if q in own]
+        keys += ((key, value, "; ".join(dict.fromkeys(said))),) if said else ()
+    return replace(plan, market=ScenarioMarket(newer, keys))

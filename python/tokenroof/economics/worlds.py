@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.markets import latest
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.demand import Demand
 from tokenroof.economics.issuance import issuance
 from tokenroof.economics.risk import Uncertainty
@@ -45,6 +46,7 @@ class WorldOptions(TypedDict, total=False):
     network_growth: float
     paths: int
     seed: int
+    market: MarketLike | None
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,8 @@ def two_worlds(
         Yearly rise of the network's hashrate, which shares the coins [1/year]; 0 by default.
     paths, seed : int, optional
         Of the coin's price; 4,096 and 0 by default.
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its hashprice.
 
     Returns
     -------
@@ -224,7 +228,9 @@ def _mined(options: WorldOptions, mw: float) -> float:
             f"miner {machine.name} has no power; allowed: a miner whose power is known"
         )
     given = options.get("hashprice")
-    price = latest("btc_hashprice").value if given is None else finite_number("hashprice", given)
+    newer = options.get("market")
+    price = (latest("btc_hashprice", market=newer).value if given is None
+             else finite_number("hashprice", given))  # fmt: skip
     efficiency = machine.power / machine.hashrate * 1e12
     per_mwh: float = kernels.mining_revenue_per_mwh(price, efficiency, 1.0)
     return mw * _HOURS * float(per_mwh)

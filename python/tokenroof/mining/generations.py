@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.margins import break_even_efficiency, margin_per_day
-from tokenroof.mining.market import CBECI_POWER_PRICE, MONTH, by_month, market
+from tokenroof.mining.market import CBECI_POWER_PRICE, MONTH, by_month, earnings_of
 from tokenroof.records.miner import MINER_KINDS, Miner
 from tokenroof.support.arguments import finite_number, shown
 
@@ -141,6 +142,7 @@ def generations_race(
     fees_btc: ArrayLike = 0.0,
     fee: float = 0.0,
     pue: float = 1.0,
+    market: MarketLike | None = None,
 ) -> Race:
     """Which machines, from the month of their release on, still earn their power.
 
@@ -160,6 +162,8 @@ def generations_race(
         block [BTC].
     fee, pue : float
         Part that the pool keeps; facility power over the machine's [1].
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it, where no months are given.
 
     Returns
     -------
@@ -183,8 +187,8 @@ def generations_race(
     ['2010-11', '2013-03', '2013-12', '2026-06']
     """
     machines = machines_of(miners)
-    when, earned, _ = market(
-        months, hashprice=hashprice, difficulty=difficulty, price=price,
+    when, earned, _ = earnings_of(
+        months, market=market, hashprice=hashprice, difficulty=difficulty, price=price,
         subsidy_btc=subsidy_btc, fees_btc=fees_btc,
     )  # fmt: skip
     power_price = by_month("power_price_per_kwh", power_price_per_kwh, len(when))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +9,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from tokenroof.catalogue.market_file import market_in_force, subsidy_on
 from tokenroof.catalogue.markets import Quote, quotes
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
 from tokenroof.support.arguments import shown
@@ -51,13 +52,16 @@ class MarketHistory:
         )
 
 
-def market_history(*, estimates: bool = False) -> MarketHistory:
+def market_history(*, estimates: bool = False, market: MarketLike | None = None) -> MarketHistory:
     """The months for which the catalogue quotes both a price of bitcoin and a difficulty.
 
     Parameters
     ----------
     estimates : bool
         Whether quotes count that are estimates or name no source.
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its months
+        come in place of the catalogue's.
 
     Returns
     -------
@@ -72,6 +76,13 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
     >>> history.months[0], history.dates[0], round(float(history.hashprice[0]))
     ('2010-11', '2010-11-14', 61870473)
     """
+
+    with market_in_force(market):
+        return _history(estimates)
+
+
+def _history(estimates: bool) -> MarketHistory:
+    """That of the quotes that count."""
 
     def series(kind: str) -> list[Quote]:
         rows = [q for q in quotes(kind) if estimates or q.kind != "estimate"]
@@ -90,13 +101,12 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
             prices[mean.date] = mean
     fee_series = ("btc_fees_per_day", "btc_blocks_per_day", "btc_fee_share", "btc_fees_per_block")
     by_day = {kind: {q.date: q.value for q in series(kind)} for kind in fee_series}
-    eras = series("btc_subsidy")
     rows = []
     for month in sorted(prices.keys() & hard.keys()):
         price = prices[month]
         day = int(price.date[8:] or 0)  # a mean comes first, with the difficulty's mean
         near = min(hard[month], key=lambda q: abs(int(q.date[8:] or 0) - day))
-        subsidy = _subsidy(eras, price.date)
+        subsidy = subsidy_on(price.date)
         fees = 0.0
         if price.date in by_day["btc_fees_per_block"]:
             fees = by_day["btc_fees_per_block"][price.date]
@@ -108,15 +118,6 @@ def market_history(*, estimates: bool = False) -> MarketHistory:
         rows.append((month, price.date, near.value, price.value, subsidy, fees))
     months, dates, *columns = zip(*rows, strict=True)
     return MarketHistory(months, dates, *(np.array(column) for column in columns))
-
-
-def _subsidy(eras: list[Quote], date: str) -> float:
-    """New coins of a block on a day, or on the mean day of a month."""
-    if len(date) == 10:
-        return [q.value for q in eras if q.date <= date][-1]
-    days = calendar.monthrange(int(date[:4]), int(date[5:]))[1]
-    each = [_subsidy(eras, f"{date}-{day:02}") for day in range(1, days + 1)]
-    return sum(each) / days
 
 
 def month_list(months: Iterable[str]) -> tuple[str, ...]:
@@ -156,9 +157,10 @@ class MonthlyMarket(TypedDict, total=False):
     hashprice: ArrayLike | None
 
 
-def market(
+def earnings_of(
     months: Iterable[str] | None,
     *,
+    market: MarketLike | None = None,
     hashprice: ArrayLike | None = None,
     difficulty: ArrayLike | None = None,
     price: ArrayLike | None = None,
@@ -173,8 +175,12 @@ def market(
         given |= {"hashprice"} if hashprice is not None else set()
         for name in sorted(given):
             raise ValueError(f"months is None; allowed beside {name}: months as '2013-01'")
-        known = market_history()
+        known = market_history(market=market)
         return known.months, known.hashprice, known.difficulty
+    if market is not None:
+        raise ValueError(
+            f"market is {market!r}; allowed without months, and the prices given beside them"
+        )
     when = month_list(months)
     if hashprice is not None:
         for name in sorted(given):

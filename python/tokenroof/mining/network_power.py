@@ -10,11 +10,12 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.mining.bitcoin import BLOCK_SECONDS
 from tokenroof.mining.generations import machines_of, out_in
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.margins import break_even_efficiency
-from tokenroof.mining.market import CBECI_POWER_PRICE, MonthlyMarket, by_month, market
+from tokenroof.mining.market import CBECI_POWER_PRICE, MonthlyMarket, by_month, earnings_of
 from tokenroof.mining.network import network_hashrate
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_options, finite_number, shown
@@ -97,6 +98,7 @@ def network_power(
     max_age_years: float | None = CBECI_AGE_YEARS,
     threshold_pue: float = 1.0,
     block_seconds: float = BLOCK_SECONDS,
+    market: MarketLike | None = None,
     **earnings: Unpack[MonthlyMarket],
 ) -> NetworkPower:
     """Bounds and a best guess of the network's power, as the Cambridge index makes them.
@@ -137,6 +139,8 @@ def network_power(
         its own alone [1].
     block_seconds : float
         Time between blocks at which the difficulty is read as a hashrate [s].
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it, where no months are given.
 
     Returns
     -------
@@ -165,7 +169,7 @@ def network_power(
     check_options("network_power", earnings, MonthlyMarket)
     if earnings.get("hashprice") is not None and hashrate is None:
         raise ValueError("hashrate is None; allowed beside hashprice: numbers > 0")
-    when, earned, hard = market(months, **earnings)
+    when, earned, hard = earnings_of(months, market=market, **earnings)
     if hashrate is not None:
         total = by_month("hashrate", hashrate, len(when), above=True)
     else:

@@ -18,12 +18,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.build import build_config
+from tokenroof.catalogue.market_file import market_data, market_in_force
 from tokenroof.support.formats import plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from tokenroof.catalogue.quote import MarketLike
+    from tokenroof.measure import Machine
     from tokenroof.records.device import Device
     from tokenroof.report.page import Part
 
@@ -38,6 +41,7 @@ def build(
     seconds: float = 1.0,
     quiet: bool = False,
     devices: str | Device | Iterable[str | Device] = (),
+    market: MarketLike | None = None,
 ) -> dict[str, Any]:
     """Write the report: ``index.html``, self-contained, and the data behind each figure.
 
@@ -54,11 +58,13 @@ def build(
         Devices of your own that are drawn beside the catalogue's: records, or files as
         `tokenroof.device` takes them; a name of the catalogue is drawn from the start. This machine is
         there in any case.
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it.
 
     Returns
     -------
     dict
-        page, data (files), machine, seconds.
+        page, data (files), machine, seconds, market (the file of newer prices: name, sha256, dates, sources).
 
     Raises
     ------
@@ -79,44 +85,20 @@ def build(
     """
     for name in ("plotly", "jinja2", "pandas", "xarray"):
         require(name, extra="report")
-    from tokenroof import measure
-    from tokenroof.report import data, measured, page
-    from tokenroof.report.meter import meter
+    from tokenroof.report import data
 
     if not 0 < seconds < 600:
         raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 600")
     own = data.own_devices(devices)
+    newer = None if market is None else market_data(market)
     start = time.perf_counter()
-    with _staging(Path(out)) as folder, _Progress(quiet) as progress, _few_collections():
-        progress.step("measuring this machine")
-        machine = measure.machine(seconds=seconds)
-        left = {name: data.Left() for name in ("roofline", "frontier")}
-
-        progress.step("rooflines")
-        drawn, roofs, points = data.rooflines(machine.device(), left["roofline"], own)
-        progress.step("frontiers", len(drawn[1:]) * len(data.MODELS))
-        fronts, front_table = data.frontiers(drawn[1:], left["frontier"], progress.tick)
-        progress.step("miners and markets")
-        miners, here_miner = data.miners(machine)
-        rows, claims, used = meter(front_table, machine, drawn)
-        ran, anchors = measured.held_against()
-        parts, frames = _parts(progress), require("pandas", extra="report")
-
-        progress.step("drawing")
-        tables = {
-            "roofline_roofs": roofs, "roofline_points": points, "frontier": front_table,
-            "frontier_measured": frames.DataFrame(ran), "frontier_anchors": frames.DataFrame(anchors),
-            "hashrate": page.with_machine(miners, here_miner),
-            "same_meter": rows.drop(columns=["text", "mining"]),
-            **{name: table for part in parts for name, table in part.tables(frames).items()},
-        }  # fmt: skip
-        contents = page.Contents(
-            machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
-            miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
-            provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
-            started=start, parts=parts, own=[d.name for d in own],
-        )  # fmt: skip
-        text = page.render(contents=contents)
+    with (
+        market_in_force(newer),
+        _staging(Path(out)) as folder,
+        _Progress(quiet) as progress,
+        _few_collections(),
+    ):
+        machine, tables, text = _page(progress, seconds, own, start)
         progress.step("writing")
         _write(folder, tables, text, machine.as_dict())
         files = _move_into(folder, Path(out))
@@ -125,7 +107,48 @@ def build(
         "data": [name for name in files if name.endswith(".csv")],
         "machine": machine.as_dict(),
         "seconds": time.perf_counter() - start,
+        "market": None if newer is None else newer.as_dict(),
     }
+
+
+def _page(
+    progress: _Progress, seconds: float, own: list[Device], start: float
+) -> tuple[Machine, dict[str, pd.DataFrame], str]:
+    """This machine, the data behind each figure, and the page."""
+    from tokenroof import measure
+    from tokenroof.report import data, measured, page
+    from tokenroof.report.meter import meter
+
+    progress.step("measuring this machine")
+    machine = measure.machine(seconds=seconds)
+    left = {name: data.Left() for name in ("roofline", "frontier")}
+
+    progress.step("rooflines")
+    drawn, roofs, points = data.rooflines(machine.device(), left["roofline"], own)
+    progress.step("frontiers", len(drawn[1:]) * len(data.MODELS))
+    fronts, front_table = data.frontiers(drawn[1:], left["frontier"], progress.tick)
+    progress.step("miners and markets")
+    miners, here_miner = data.miners(machine)
+    rows, claims, used = meter(front_table, machine, drawn)
+    ran, anchors = measured.held_against()
+    parts, frames = _parts(progress), require("pandas", extra="report")
+
+    progress.step("drawing")
+    tables = {
+        "roofline_roofs": roofs, "roofline_points": points, "frontier": front_table,
+        "frontier_measured": frames.DataFrame(ran), "frontier_anchors": frames.DataFrame(anchors),
+        "hashrate": page.with_machine(miners, here_miner),
+        "same_meter": rows.drop(columns=["text", "mining"]),
+        **{name: table for part in parts for name, table in part.tables(frames).items()},
+    }  # fmt: skip
+    contents = page.Contents(
+        machine=machine, devices=drawn, points=points, fronts=fronts, ran=ran, anchors=anchors,
+        miners=miners, here_miner=here_miner, rows=rows, claims=claims, used=used, left=left,
+        provenance=data.provenance(), files={name: f"{name}.csv" for name in tables},
+        started=start, parts=parts, own=[d.name for d in own],
+    )  # fmt: skip
+    text = page.render(contents=contents)
+    return machine, tables, text
 
 
 def _parts(progress: _Progress) -> list[Part]:

@@ -34,14 +34,8 @@ __all__ = [
 INPUT_TOKENS, OUTPUT_TOKENS = 8192, 1024
 #: Devices of the largest replica: one rack.
 DEVICES_MAX = 72
-#: Models of the charts; the first is drawn at first. Beside each, the price it sells at: region or
-#: item of the catalogue's quotes.
-MODELS = {
-    "DeepSeek-R1": "DeepSeek reasoner R1",
-    "Kimi-K2.5": "Kimi K2.5 Venice",
-    "gpt-oss-120b": "gpt-oss-120b Groq and Together",
-    "Llama-3.3-70B": "Llama 3.3 70B Turbo DeepInfra",
-}
+#: Models of the charts; the first is drawn at first.
+MODELS = ("DeepSeek-R1", "Kimi-K2.5", "gpt-oss-120b", "Llama-3.3-70B")
 #: Longest mean wait for the first token of a point that is drawn, or sold [s]: beyond it is no offer.
 TTFT_MAX = serving.LONGEST_WAIT
 #: Speed that a user must get for its tokens to be sold [token/s].

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import catalogue, kernels
 from tokenroof.catalogue import latest, quotes
-from tokenroof.economics import Market
+from tokenroof.economics import Market, token_quotes
 from tokenroof.report.data import INPUT_TOKENS, LEAST_SPEED, MODELS, OUTPUT_TOKENS
 from tokenroof.support.lazy import require
 
@@ -39,8 +39,7 @@ def meter(
     pd = require("pandas", extra="report")
     market = Market.latest()
     pue = latest("pue", "air-cooled mining container")
-    prices = {name: (latest("api_price_input", item), latest("api_price_output", item))
-              for name, item in MODELS.items()}  # fmt: skip
+    prices = {name: token_quotes(name) for name in MODELS}
     used = {
         "hashprice": latest("btc_hashprice"),
         "pue": pue,

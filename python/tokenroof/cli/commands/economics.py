@@ -7,6 +7,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenroof.cli.arguments import add_market
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import plain, table
 
@@ -46,6 +47,7 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument(
         "--manifest", metavar="FILE", help="write version, changed keys and dates of the data"
     )
+    add_market(command)
 
 
 def run(arguments: Namespace) -> int:
@@ -63,8 +65,14 @@ def run(arguments: Namespace) -> int:
         return _convert(arguments)
     if arguments.to is not None:
         raise ValueError(f"--to is {arguments.to}; allowed: with --convert")
-    base = Scenario() if arguments.scenario is None else factory(arguments.scenario).scenario
-    found = factory(base.with_values(dict(map(_assignment, arguments.set))))
+    base = (
+        Scenario()
+        if arguments.scenario is None
+        else factory(arguments.scenario, market=arguments.market).scenario
+    )
+    plan = base.with_values(dict(map(_assignment, arguments.set)))
+    newer = arguments.market or (None if plan.market is None else plan.market.data)
+    found = factory(plan, market=newer)
     if arguments.csv is not None:
         found.to_csv(arguments.csv)
     if arguments.excel is not None:
@@ -93,7 +101,7 @@ def _convert(arguments: Namespace) -> int:
     hall = {name: value for name, value in keys.items() if name.startswith("site.")}
     found = convert_hall(
         arguments.convert, power, price, arguments.to or ["H200-SXM", "B200-SXM"], hall=hall,
-        converted={name: value for name, value in keys.items() if name not in hall},
+        converted={name: value for name, value in keys.items() if name not in hall}, market=arguments.market,
     )  # fmt: skip
     if arguments.json:
         emit({
@@ -141,6 +149,7 @@ def _document(found: Factory) -> dict[str, Any]:
     flow = found.flow
     return {
         "scenario": found.scenario.name,
+        "market": None if found.scenario.market is None else found.scenario.market.as_dict(),
         "assumptions": {name: _plain(value) for name, value, _ in found.assumptions()},
         "npv": found.npv, "equity_npv": found.equity_npv, "irr": list(found.irr),
         "equity_irr": list(found.equity_irr), "real_irr": list(found.real_irr),
@@ -176,3 +185,8 @@ def _print(found: Factory) -> None:
     say(f"levelised cost: {short(found.levelized_cost)} $/{found.unit} "
         f"against {short(found.levelized_revenue)} earned; "
         f"{short(found.levelized_cost_per_mwh)} $/MWh at the meter")  # fmt: skip
+    if (market := found.scenario.market) is not None:
+        for key, value, source in market.keys:
+            say(f"{key} {value:g}: {source}")
+        if not market.keys:
+            say(f"{market.data.name}: nothing taken, what it has was said")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tokenroof.cli.arguments import add_market
 from tokenroof.cli.output import emit, say
 
 
@@ -15,13 +16,15 @@ def add_arguments(command: ArgumentParser) -> None:
         "--device", action="append", default=[], metavar="DEVICE",
         help="draw this one from the start: catalogue name, or a TOML file of your own; may be repeated",
     )  # fmt: skip
+    add_market(command)
 
 
 def run(arguments: Namespace) -> int:
     from tokenroof.report import build
 
     made = build(
-        Path(arguments.out), seconds=arguments.seconds, quiet=arguments.json, devices=arguments.device
+        Path(arguments.out), seconds=arguments.seconds, quiet=arguments.json, devices=arguments.device,
+        market=arguments.market,
     )  # fmt: skip
     if arguments.json:
         emit(made)

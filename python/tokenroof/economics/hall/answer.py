@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import numpy as np
 
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.economics.hall import values
 from tokenroof.economics.hall.case import Case, ConversionOptions, Way, assumptions, case_of
 from tokenroof.economics.hall.page import page_of
@@ -183,6 +184,8 @@ def convert_hall(
     wander, rents : Uncertainty
         How hashprice and price of power, and the rents of GPUs (or prices of tokens) wander.
     paths, seed : int
+    market : path or MarketData, optional
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: hashprice and rents.
 
     Returns
     -------
@@ -214,7 +217,8 @@ def convert_hall(
     (['off', 'keep', 'lease', 'convert'], True)
     """
     check_options("convert_hall", options, ConversionOptions)
-    case = case_of(miner, power_mw, price_per_mwh, to, options)
+    with market_in_force(options.get("market")):
+        case = case_of(miner, power_mw, price_per_mwh, to, options)
     paths = values.paths_of(case)
     mined = values.mined(case, paths)
     worths = [values.worths(case, way, paths) for way in case.ways]

@@ -10,6 +10,7 @@ from tokenroof.catalogue.contracts import Deal, deal
 from tokenroof.catalogue.hours import gpu_hour
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.markets import quotes
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.offers import gpu_price
 from tokenroof.economics.risk import Uncertainty
 from tokenroof.economics.scenarios.result import Factory, factory
@@ -43,6 +44,7 @@ class ConversionOptions(TypedDict, total=False):
     rents: Uncertainty
     paths: int
     seed: int
+    market: MarketLike | None
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def case_of(
         shared | {"site.power_mw": power, "finance.years": years} | hall
     )
     notes = [("hashprice", f"{mining.income.hashprice:g} $/(PH/s day)")]
+    notes += _cited(mining)
     taken = {"site.power_mw": power * part, "shell.delay_years": conversion} | shared
     scenarios, more = _scenarios(to, o, notes), _keys("converted", o.get("converted", {}))
     ways = [Way("switch it off", "off", None)]
@@ -175,6 +178,7 @@ def _scenarios(
         name = find_device(item).name
         each = prices[name] if name in prices else _price(name, notes)
         plan = rent_gpus(item, each).with_values({"shell.capex_per_it_mw": of_mw})
+        notes += _cited(plan)
         hour = gpu_hour(name)
         notes.append((
             f"{name} hour",
@@ -182,6 +186,12 @@ def _scenarios(
         ))  # fmt: skip
         found.append(replace(plan, name=f"convert to {name}"))
     return found
+
+
+def _cited(plan: Scenario) -> list[tuple[str, str]]:
+    """What of the income comes from a file of market data."""
+    keys = () if plan.market is None else plan.market.keys
+    return [(key, f"{value:g}: {said}") for key, value, said in keys if key.startswith("income.")]
 
 
 def _price(name: str, notes: list[tuple[str, str]]) -> float:

@@ -29,8 +29,9 @@ def run_manifest(
     Returns
     -------
     dict
-        version, isa, numpy, scenario, changed (keys that differ from their defaults), seed, paths, and data:
-        the newest date of each file of the catalogue and of the keys' defaults.
+        version, isa, numpy, scenario, changed (keys that differ from their defaults), seed, paths, data: the
+        newest date of each file of the catalogue and of the keys' defaults, and market: the file of newer
+        prices, its sha256, dates and sources and the keys that it gave, or None.
 
     Raises
     ------
@@ -55,5 +56,6 @@ def run_manifest(
         "changed": {k.name: values[k.name] for k in keys if values[k.name] != k.default},
         "seed": None if seed is None else whole_number("seed", seed, 0, 2**64 - 1),
         "paths": None if paths is None else whole_number("paths", paths, 1),
+        "market": None if scenario.market is None else scenario.market.as_dict(),
         "data": {name: max(dates, key=date_key) for name, dates in newest.items()},
     }  # fmt: skip

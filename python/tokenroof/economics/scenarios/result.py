@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.flows import irr, npv
 from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
 from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
@@ -158,6 +159,9 @@ class Factory:
         about = run_manifest(self.scenario)
         dates = ((f"data.{name}", date) for name, date in about["data"].items())
         told = [(name, about[name]) for name in ("version", "scenario")]
+        if (market := self.scenario.market) is not None:
+            told += [("market", f"{market.data.name}, sha256 {market.data.sha256}")]
+            told += [(f"market.{key}", said) for key, _, said in market.keys]
         columns = [getattr(self.flow, name).tolist() for name in names]
         return rows_of(self.assumptions(), [*told, *dates], names, columns)
 
@@ -209,13 +213,19 @@ class Factory:
         return more
 
 
-def factory(scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any]) -> Factory:
+def factory(
+    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    market: MarketLike | None = None,
+) -> Factory:
     """Play a scenario year by year.
 
     Parameters
     ----------
     scenario : Scenario, path of its TOML file, name in `presets`, or mapping
         A mapping has the keys that differ from the defaults, by full name.
+    market : path or MarketData, optional
+        A file of newer prices for the keys that the scenario leaves out, as `Scenario.with_market` takes it.
 
     Returns
     -------
@@ -250,12 +260,14 @@ def factory(scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any]) -> 
     elif isinstance(scenario, str) and scenario in presets():
         plan = Scenario(name=scenario).with_values(presets()[scenario])
     elif isinstance(scenario, (str, os.PathLike)):
-        plan = Scenario.from_toml(scenario)
+        plan = Scenario.from_toml(scenario, market=market)
     else:
         raise TypeError(
             f"scenario is {scenario!r}; allowed: a Scenario, a path, a mapping, or one of "
             f"{', '.join(presets())}"
         )
+    if market is not None:
+        plan = plan.with_market(market)
     return Factory(plan, cash_flow(plan))
 
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tokenroof.catalogue.market_file import market_data
+from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.scenarios.keys import ScenarioKey, keys_of, schema_of
+from tokenroof.economics.scenarios.market import ScenarioMarket, prices_of
 from tokenroof.economics.scenarios.sections import (
     SECTIONS,
     Computers,
@@ -31,6 +34,10 @@ class Scenario:
     site, shell, computers, income, finance
         Sections; `scenario_keys` lists their keys with units, defaults and ranges.
     name : str
+    market : ScenarioMarket, optional
+        The file of market data that some keys come from: `with_market` sets it.
+    named : frozenset of str
+        Keys that were said, and that no file of market data changes; `with_values` adds to them.
 
     Raises
     ------
@@ -50,12 +57,16 @@ class Scenario:
     income: Income = field(default_factory=Income)
     finance: Finance = field(default_factory=Finance)
     name: str = "scenario"
+    market: ScenarioMarket | None = None
+    named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for section, kind in SECTIONS.items():
             if not isinstance(getattr(self, section), kind):
                 given = getattr(self, section)
                 raise TypeError(f"{section} is {given!r}; allowed: a {kind.__name__}")
+        if self.market is not None and not isinstance(self.market, ScenarioMarket):
+            raise TypeError(f"market is {self.market!r}; allowed: None, or with_market(file)")
         if self.finance.years > self.shell.life_years:
             raise ValueError(
                 f"finance.years is {self.finance.years}; allowed: at most shell.life_years, which is "
@@ -115,16 +126,57 @@ class Scenario:
                 raise KeyError(_no_such(str(name), known))
             section, _, item = name.partition(".")
             parts.setdefault(section, {})[item] = value
-        changed = {part: replace(getattr(self, part), **items) for part, items in parts.items()}
-        return replace(self, **changed)
+        changed: dict[str, Any] = {
+            part: replace(getattr(self, part), **items) for part, items in parts.items()
+        }
+        market = None if self.market is None else self.market.without(values)
+        return replace(self, **changed, market=market, named=self.named | values.keys())
+
+    def with_market(self, market: MarketLike) -> Scenario:
+        """The same, but prices that nobody said are the newest of a file of market data.
+
+        These are electricity, and what is sold: hashprice, the rent of a GPU's hour, a million output
+        tokens. A key that was said, or that is not at its default, stays.
+
+        Parameters
+        ----------
+        market : path or MarketData
+            As `tokenroof.catalogue.market_data` takes it.
+
+        Returns
+        -------
+        Scenario
+            Its `market` says what was taken, and from where.
+
+        Raises
+        ------
+        OSError, ValueError, TypeError
+            As `market_data`; if the file has the prices of several devices or models, where one is sold.
+        """
+        data = market_data(market)
+        values, defaults = self.values(), {about.name: about.default for about in scenario_keys()}
+        before = () if self.market is None else (key for key, _, _ in self.market.keys)
+        free = {key for key in values if values[key] == defaults[key] and key not in self.named}
+        free |= {*before}
+        taken = prices_of(data, self.income.kind, free)
+        said = tuple(
+            (key, value, f"{quote.source}, {quote.date}") for key, (value, quote) in taken.items()
+        )
+        plan = self.with_values({key: value for key, (value, _) in taken.items()})
+        return replace(plan, market=ScenarioMarket(data, said), named=self.named)
 
     @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> Scenario:
+    def from_toml(
+        cls, path: str | os.PathLike[str], *, market: MarketLike | None = None
+    ) -> Scenario:
         """The scenario of a file: a table for each section, a line for each key that differs.
 
         Parameters
         ----------
         path : path
+        market : path or MarketData, optional
+            Of newer prices, as `with_market` takes it; by default what the file calls ``market``, a path
+            beside its own.
 
         Returns
         -------
@@ -150,10 +202,16 @@ class Scenario:
                 raise ValueError(
                     f"the file is not TOML ({said}); allowed: TOML of one scenario"
                 ) from None
-            return _of_tables(found, file.stem)
+            beside = found.pop("market", None)
+            if beside is not None and not isinstance(beside, str):
+                raise TypeError(f"market is {beside!r}; allowed: the path of a file")
+            plan = _of_tables(found, file.stem)
         except (ValueError, TypeError, KeyError) as error:
             kind = ValueError if isinstance(error, KeyError) else type(error)
             raise kind(f"{os.fspath(path)}: {error.args[0]}") from None
+        if market is None and beside is not None:
+            market = file.parent / beside
+        return plan if market is None else plan.with_market(market)
 
     def values(self) -> dict[str, Any]:
         """Every key by its full name, with its value."""
@@ -226,5 +284,9 @@ def scenario_schema() -> dict[str, Any]:
         "title": "tokenroof scenario",
         "type": "object",
         "additionalProperties": False,
-        "properties": {"name": {"type": "string"}, **sections},
+        "properties": {
+            "name": {"type": "string"},
+            "market": {"type": "string", "description": "File of newer prices, beside this one"},
+            **sections,
+        },
     }

@@ -1,0 +1,307 @@
+"""Market data newer than the package: a CSV or TOML file of dated rows, checked cell by cell."""
+
+from __future__ import annotations
+
+import calendar
+import datetime
+import hashlib
+import math
+import os
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tokenroof import kernels
+from tokenroof.catalogue.architectures import model as find_model
+from tokenroof.catalogue.files import date_key, table
+from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.catalogue.market_rows import Cell, Place, Row, csv_rows, toml_rows
+from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
+from tokenroof.records.provenance import KINDS, Provenance
+from tokenroof.support.names import near_matches
+
+__all__ = ["COLUMNS", "ITEMS", "market_data", "market_in_force", "subsidy_on"]
+
+_LARGEST_FILE = 2**20
+_HIGHEST = 1e21
+#: Columns of one number: quantity of the catalogue, region, unit.
+COLUMNS = {
+    "price": ("btc_price", "Bitcoin", "USD/BTC"),
+    "difficulty": ("btc_difficulty", "Bitcoin", "1"),
+    "hashprice": ("btc_hashprice", "Bitcoin", "USD/PH/day"),
+    "fees": ("btc_fees_per_block", "Bitcoin", "BTC/block"),
+    "power": ("electricity_industrial", "US average", "USD/kWh"),
+}
+#: Columns of an item, as ``rent.H200-SXM``: quantity of the catalogue, unit.
+ITEMS = {
+    "rent": ("gpu_hour", "USD/GPU-h"),
+    "input": ("api_price_input", "USD/Mtok"),
+    "output": ("api_price_output", "USD/Mtok"),
+}
+_WORDS = ("date", "source", "kind")
+_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+
+
+def market_data(path: MarketLike) -> MarketData:
+    """Read prices that are newer than the package, or correct it, from a file.
+
+    A row has a date and any of: ``price`` of a bitcoin [$], ``difficulty`` [1], ``hashprice``
+    [$/(PH/s day)], ``fees`` of a block [BTC], ``power`` of industry in the US [$/kWh], ``rent.DEVICE``
+    [$/h], and ``input.MODEL`` and ``output.MODEL`` tokens [$/Mtok]; besides, ``source`` and ``kind``. Where
+    a row has price and difficulty and no hashprice, that follows from them, the chain's subsidy and the fees.
+
+    Parameters
+    ----------
+    path : path or MarketData
+        CSV with a header, or TOML whose rows are ``[[row]]``; what was read is returned as it is.
+
+    Returns
+    -------
+    MarketData
+        For ``market=`` of any function that takes it, or for `market_in_force`.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        For the first thing in it that is not allowed: file, line, column, what stands there, what is allowed.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> text = "date,price,difficulty,fees\\n2026-10,100000,1.5e14,0.025\\n"
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".csv") as file:
+    ...     _ = file.write(text)
+    ...     file.flush()
+    ...     newer = market_data(file.name)
+    >>> [(q.quantity, round(q.value, 2)) for q in newer.quotes if q.quantity == "btc_hashprice"]
+    [('btc_hashprice', 42.24)]
+    """
+    if isinstance(path, MarketData):
+        return path
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"market is {path!r}; allowed: a path, or what market_data returned")
+    file = Path(path)
+    with file.open("rb") as stream:
+        raw = stream.read(_LARGEST_FILE + 1)
+    start = Place(str(file), 1, 1)
+    if len(raw) > _LARGEST_FILE:
+        start.refuse("the file is larger than 1 MiB; allowed: dated rows of prices")
+    text = _decoded(raw, start)
+    shared: dict[str, Cell] = {}
+    if file.suffix.lower() == ".toml":
+        rows, shared = toml_rows(text, start)
+    else:
+        rows, header = csv_rows(text, start)
+        for column, place in header.items():
+            if column not in _WORDS:
+                _meaning(column, place)
+    quotes = _quotes(rows, shared, file.name)
+    if not quotes:
+        start.refuse("the file has no row; allowed: at least one, with a date and a number")
+    return MarketData(str(file), hashlib.sha256(raw).hexdigest(), len(rows), quotes)
+
+
+@contextmanager
+def market_in_force(market: MarketLike | None) -> Iterator[MarketData | None]:
+    """Let the prices of a file count in all that is called within; None changes nothing.
+
+    Parameters
+    ----------
+    market : path or MarketData, optional
+        As `market_data` takes it.
+
+    Returns
+    -------
+    context manager
+        Gives the `MarketData` that counts, or None. It counts in this thread and the tasks that it starts.
+
+    Raises
+    ------
+    OSError, ValueError, TypeError
+        As `market_data`, when it is entered.
+
+    Examples
+    --------
+    >>> from tokenroof.catalogue import latest
+    >>> with market_in_force(None) as counts:
+    ...     counts is None, latest("btc_hashprice").date
+    (True, '2026-06-26')
+    """
+    if market is None:
+        yield IN_FORCE.get()
+        return
+    data = market_data(market)
+    token = IN_FORCE.set(data)
+    try:
+        yield data
+    finally:
+        IN_FORCE.reset(token)
+
+
+@cache
+def _eras() -> tuple[tuple[str, float], ...]:
+    """Dates from which a block has so many new coins."""
+    series = next(s for s in table("markets")["series"] if s["kind"] == "btc_subsidy")
+    return tuple(sorted((str(date), float(value)) for _, date, value, _, _ in series["quotes"]))
+
+
+def subsidy_on(date: str) -> float:
+    """New coins of a block on a day, or on the mean day of a month [BTC]; 0 before the first block.
+
+    Examples
+    --------
+    >>> subsidy_on("2024-04-19"), subsidy_on("2024-04"), subsidy_on("2024-04-20")
+    (6.25, 5.104166666666667, 3.125)
+    """
+    if len(date) == 10:
+        return next((coins for start, coins in reversed(_eras()) if start <= date), 0.0)
+    days = calendar.monthrange(int(date[:4]), int(date[5:]))[1]
+    return sum(subsidy_on(f"{date}-{day:02}") for day in range(1, days + 1)) / days
+
+
+def _decoded(raw: bytes, start: Place) -> str:
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start].decode("utf-8-sig", "replace")
+        line = before.count("\n") + 1
+        column = len(before) - before.rfind("\n")
+        Place(start.file, line, column).refuse(
+            f"byte {raw[error.start]:#04x} is not UTF-8; allowed: a text file in UTF-8"
+        )
+
+
+def _quotes(rows: list[Row], shared: Mapping[str, Cell], name: str) -> tuple[Quote, ...]:
+    """All quotes of all rows, by date."""
+    found: list[Quote] = []
+    before = ""
+    for row in rows:
+        date = _date(row)
+        if before and date_key(date) <= date_key(before):
+            row.cells["date"].place.refuse(
+                f"date is {date!r} after {before!r}; allowed: dates that ascend, each once"
+            )
+        before = date
+        found += _of_row(row, date, shared, name)
+    return tuple(found)
+
+
+def _of_row(row: Row, date: str, shared: Mapping[str, Cell], name: str) -> list[Quote]:
+    words = dict(shared) | {key: row.cells[key] for key in ("source", "kind") if key in row.cells}
+    said = {key: _word(key, cell) for key, cell in words.items()}
+    kind = said.get("kind") or "press"
+    source = f"{said.get('source') or 'no source named'} ({name}, line {row.place.line})"
+    found: list[Quote] = []
+    taken: dict[tuple[str, str], str] = {}
+    for column, cell in row.cells.items():
+        if column in _WORDS:
+            continue
+        quantity, item, unit = _meaning(column, cell.place)
+        if (quantity, item) in taken:
+            cell.place.refuse(
+                f"{column} is {item} again, as {taken[quantity, item]}; allowed: each once"
+            )
+        taken[quantity, item] = column
+        value = _number(column, cell)
+        found.append(Quote(quantity, value, unit, item, date, Provenance(kind, source, date, unit)))
+    if not found:
+        row.place.refuse("the row has no number; allowed: at least one beside its date")
+    return found + _computed(found, date, kind, source, row.place)
+
+
+def _computed(found: list[Quote], date: str, kind: str, source: str, place: Place) -> list[Quote]:
+    """The hashprice of a row that has none, where price and difficulty are known."""
+    values = {quote.quantity: quote.value for quote in found}
+    if "btc_hashprice" in values or not {"btc_price", "btc_difficulty"} <= values.keys():
+        return []
+    coins = subsidy_on(date) + values.get("btc_fees_per_block", 0.0)
+    hashprice = float(kernels.hashprice_usd(values["btc_difficulty"], coins, values["btc_price"]))
+    if not 0.0 < hashprice <= _HIGHEST:
+        place.refuse(
+            f"price and difficulty make a hashprice of {hashprice:g} $/(PH/s day); allowed: > 0 and "
+            f"<= {_HIGHEST:g}"
+        )
+    quantity, region, unit = COLUMNS["hashprice"]
+    said = f"computed from price, difficulty, {coins:.8g} BTC a block: {source}"
+    return [Quote(quantity, hashprice, unit, region, date, Provenance(kind, said, date, unit))]
+
+
+def _meaning(column: str, place: Place) -> tuple[str, str, str]:
+    """Quantity, item and unit of a column."""
+    if column in COLUMNS:
+        return COLUMNS[column]
+    group, dot, item = column.partition(".")
+    if group in ITEMS and dot and item:
+        find = find_device if group == "rent" else find_model
+        try:
+            found = _by_name(find, item)
+        except (KeyError, ValueError) as error:
+            said = error.args[0] if error.args else error
+            place.refuse(f"{column}: {said}; allowed: a name of the catalogue")
+        quantity, unit = ITEMS[group]
+        return quantity, found, unit
+    known = [*_WORDS, *COLUMNS, *(f"{group}.NAME" for group in ITEMS)]
+    near = near_matches(group, [*_WORDS, *COLUMNS, *ITEMS])
+    hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
+    place.refuse(f"unknown column {column[:200]!r}; {hint}allowed: {', '.join(known)}")
+
+
+def _by_name(find: Any, item: str) -> str:
+    """Name in the catalogue; a file of one's own, or this machine, is none."""
+    if item.lower().endswith((".toml", ".json")) or os.sep in item or item.lower() == "local":
+        raise ValueError(f"{item!r} is not in the catalogue")
+    return str(find(item).name)
+
+
+def _date(row: Row) -> str:
+    cell = row.cells.get("date")
+    if cell is None:
+        row.place.refuse("the row has no date; allowed: YYYY-MM or YYYY-MM-DD")
+    allowed = "allowed: YYYY-MM or YYYY-MM-DD, from 2009-01 on"
+    value = cell.value
+    if isinstance(value, datetime.date) and not isinstance(value, datetime.datetime):
+        value = value.isoformat()
+    match = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        cell.place.refuse(f"date is {_shown(value)}; {allowed}")
+    try:
+        datetime.date(int(match[1]), int(match[2]), int(match[3] or 1))
+    except ValueError:
+        cell.place.refuse(f"date is {_shown(value)}; {allowed}")
+    if int(match[1]) < 2009:
+        cell.place.refuse(f"date is {_shown(value)}; {allowed}")
+    return match[0]
+
+
+def _word(name: str, cell: Cell) -> str:
+    if not isinstance(cell.value, str):
+        cell.place.refuse(f"{name} is {_shown(cell.value)}; allowed: text")
+    word = " ".join(cell.value.split())
+    if name == "kind" and word not in KINDS:
+        cell.place.refuse(f"kind is {_shown(word)}; allowed: {', '.join(KINDS)}")
+    return word
+
+
+def _number(name: str, cell: Cell) -> float:
+    least = "0" if name == "fees" else "> 0"
+    allowed = f"allowed: a number {'>= 0' if name == 'fees' else least} and <= {_HIGHEST:g}"
+    value = cell.value
+    if isinstance(value, str) and cell.is_text and _NUMBER.fullmatch(value):
+        value = float(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        cell.place.refuse(f"{name} is {_shown(cell.value)}; {allowed}")
+    fits = value <= _HIGHEST and not (isinstance(value, float) and math.isnan(value))
+    if not fits or value < 0 or (value == 0 and name != "fees"):
+        cell.place.refuse(f"{name} is {_shown(cell.value)}; {allowed}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
