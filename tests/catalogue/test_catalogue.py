@@ -324,7 +324,7 @@ def test_no_source_is_an_index_that_nobody_can_look_up():
         assert not re.search(r"search index|index item|training data|recalled|unknown source", text)
 
 
-@pytest.mark.parametrize("name", ["Gemma-4-31B-it", "google/gemma-4-12b", "Gemma-4", "DeepSeek-R1-32B",
+@pytest.mark.parametrize("name", ["Gemma-4-31B-it", "google/gemma-4-13b", "Gemma-4", "DeepSeek-R1-32B",
                                   "Llama-4-Scout-109M", "Kimi-K2-8B"])  # fmt: skip
 def test_another_size_is_another_model(name):
     with pytest.raises(KeyError, match="unknown model"):

@@ -198,7 +198,8 @@ def rows() -> list[dict[str, Any]]:
                 "context_max": m.context_max,
             }
         else:
-            base |= {"parameters": row["parameters"]}
+            base |= {k: row[k] for k in ("parameters", "active_parameters") if k in row}
+            base |= {"context_max": row["context"]["tokens"]} if "context" in row else {}
         base |= {
             "native_dtype": row["native_dtype"],
             "kind": row["basis"],
@@ -223,8 +224,7 @@ def source_rows() -> list[dict[str, Any]]:
         numbers: dict[str, Any] = dict(row.get("config", {}))
         for key in [key for key, value in numbers.items() if isinstance(value, dict)]:
             numbers |= {f"{key}.{inner}": value for inner, value in numbers.pop(key).items()}
-        if "parameters" in row:
-            numbers["parameters"] = row["parameters"]
+        numbers |= {k: row[k] for k in ("parameters", "active_parameters") if k in row}
         cited = {field: (value, _source(row)) for field, value in numbers.items()}
         for field, stated in _contexts(row).items():
             cited[field] = stated["tokens"], table("models")["sources"][stated["source"]]
