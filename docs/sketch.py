@@ -93,6 +93,10 @@ def places(axis: Axis, low: float, high: float, most: int) -> list[tuple[float, 
     return [(float(v), f"{v:.10g}" if plain else short(float(v))) for v in found]
 
 
+def _fitted(name: str, most: int) -> str:
+    return name if len(name) <= most else name[: max(most - 1, 1)] + "…"
+
+
 def _numbers(values: Any, axis: Axis) -> np.ndarray:
     found = np.asarray(values, float)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -210,10 +214,10 @@ def _panel(
     )
     room = int((right - left) / max(len(x_marks), 1) / (font * 0.56)) if panel.x.names else 99
     out.append(f'<g fill="{ink}" text-anchor="middle">')
-    out += [f'<text x="{to_x(v):.1f}" y="{bottom + font * 1.2:.1f}">{escape(name[:room])}</text>'
+    out += [f'<text x="{to_x(v):.1f}" y="{bottom + font * 1.2:.1f}">{escape(_fitted(name, room))}</text>'
             for v, name in x_marks]  # fmt: skip
     out.append(f'</g><g fill="{ink}" text-anchor="end">')
-    out += [f'<text x="{left - 4:.1f}" y="{to_y(v) + font * 0.35:.1f}">{escape(name[:11])}</text>'
+    out += [f'<text x="{left - 4:.1f}" y="{to_y(v) + font * 0.35:.1f}">{escape(_fitted(name, 11))}</text>'
             for v, name in y_marks]  # fmt: skip
     clip = f"c{abs(hash((box, panel.x.title, panel.y.title))) % 10**8}"
     out.append(

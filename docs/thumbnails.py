@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +55,7 @@ def _lines(trace: Any, at: int, x: np.ndarray, y: np.ndarray, below: dict[Any, A
         trace.line.width == 0 and "lines" in mode
     )
     out = []
-    if trace.stackgroup:
+    if trace.type == "scatter" and trace.stackgroup:
         base = below.get("stack", np.zeros(len(y)))
         below["stack"] = y = y + base
         out.append(Line(x, y, "", trace.fillcolor or colour, "area", base=base))
@@ -75,7 +76,7 @@ def _lines(trace: Any, at: int, x: np.ndarray, y: np.ndarray, below: dict[Any, A
         )
     if "markers" in mode:
         out.append(Line(x, y, trace.name or "", colour, "marks", width=3.0))
-    return out
+    return [*out, *_reaches(trace, colour, x, y)]
 
 
 def _axis(layout: Any, names: list[str]) -> Axis:
@@ -90,6 +91,42 @@ def _axis(layout: Any, names: list[str]) -> Axis:
         ends = ends[::-1]
     turned = layout.autorange == "reversed"
     return Axis(title, log, ends[0], ends[1], tuple(names), turned)
+
+
+def _side_by_side(panel: Panel, mode: str) -> None:
+    """Bars of the same place: one on the other, or one beside the other."""
+    bars = [i for i, line in enumerate(panel.lines) if line.kind in ("bar", "barh")]
+    tops: dict[tuple[float, bool], float] = {}
+    for order, i in enumerate(bars):
+        line = panel.lines[i]
+        along, value = (line.y, line.x) if line.kind == "barh" else (line.x, line.y)
+        if mode in ("stack", "relative"):
+            base = []
+            for place, height in zip(along.tolist(), value.tolist(), strict=True):
+                key = (place, height >= 0 or mode == "stack")
+                base.append(tops.get(key, 0.0))
+                tops[key] = base[-1] + (height if np.isfinite(height) else 0.0)
+            panel.lines[i] = replace(line, base=np.array(base))
+        elif mode == "group" and len(bars) > 1:
+            width = line.width / len(bars)
+            moved = along + (order - (len(bars) - 1) / 2) * width
+            side = {"y": moved} if line.kind == "barh" else {"x": moved}
+            panel.lines[i] = replace(line, width=width, **side)
+
+
+def _reaches(trace: Any, colour: str, x: np.ndarray, y: np.ndarray) -> list[Line]:
+    """Bars of error, as lines."""
+    out = []
+    for error, along in ((trace.error_x, 0), (trace.error_y, 1)):
+        if error.array is None:
+            continue
+        up = np.asarray(error.array, float)
+        down = up if error.arrayminus is None else np.asarray(error.arrayminus, float)
+        for i in range(len(x)):
+            ends = [[x[i], x[i]], [y[i], y[i]]]
+            ends[along] = [ends[along][0] - down[i], ends[along][0] + up[i]]
+            out.append(Line(np.array(ends[0]), np.array(ends[1]), "", colour, width=1.5))
+    return out
 
 
 def panels(figure: Any) -> list[Panel]:
@@ -110,6 +147,7 @@ def panels(figure: Any) -> list[Panel]:
         if len(x) and len(x) == len(y):
             panel.lines += _lines(trace, at, x, y, below)
     for (x_key, y_key), (panel, x_names, y_names, _) in found.items():
+        _side_by_side(panel, figure.layout.barmode or "group")
         x_axis = getattr(figure.layout, x_key.replace("x", "xaxis"), None)
         y_axis = getattr(figure.layout, y_key.replace("y", "yaxis"), None)
         panel.x, panel.y = _axis(x_axis, x_names), _axis(y_axis, y_names)

@@ -32,7 +32,7 @@ def test_a_script_runs_and_its_claims_hold(path, docs, monkeypatch, tmp_path):
     small = docs.thumbnail(shown[0])
     marks = re.findall(r"<(?:path|rect)[^>]* (?:d|x)=\"[^\"]+\"", small.split("clip-path=", 1)[1])
     assert marks  # the picture has something of the figure in it
-    assert "nan" not in small
+    assert not re.search(r"[\s\"(]nan", small)
     assert len(small) < 40_000
 
 
@@ -46,13 +46,13 @@ def test_a_script_is_one_idea_with_a_finding(path):
     assert not re.search(r"(?<![\w-])[\d]", said)
     code = path.read_text().split('"""', 2)[2].splitlines()
     assert 8 <= sum(1 for row in code if row.strip()) <= 36
-    assert any(isinstance(node, ast.Assert) for node in tree.body)
-    assert code[-1].endswith(".show()")
+    assert any(isinstance(node, ast.Assert) for node in ast.walk(tree))
+    assert ".show()" in code[-1]
 
 
 def test_every_room_is_on_the_page(docs):
     assert {path.parent.name for path in SCRIPTS} == set(docs.ROOMS)
-    assert len(SCRIPTS) >= 8
+    assert len(SCRIPTS) >= 30
     for room in docs.ROOMS:
         assert (DOCS / "examples" / room / "GALLERY_HEADER.rst").exists()
 
