@@ -45,7 +45,7 @@ USES = _listed() | {
     "core/random.hpp": "uniform<double, unsigned long long>(1ULL, 2ULL)",
     "inference/attention_decode.hpp": "attention_decode_cost<double>(prepare_attention_decode(r, r, r[0], r[1], r[2], r[3], r[4], 2), r[5], r[6], false).seconds",
     "inference/attention_prefill.hpp": "attention_prefill_cost<double>(prepare_attention_prefill(r, r, r[0], r[1], r[2], r[3], r[4], 2, 2), r[5], r[6], r[7]).seconds",
-    "economics/cash_paths.hpp": "cash_path<double, unsigned long long>(CashModel{r[0], r[1]}, CashYears{3, r, r, r, r, r, r, r}, 1ULL, 2u, 3u, [](int, double, double, double, double) {}).worth",
+    "economics/cash_paths.hpp": "cash_path<double, unsigned long long>(cash_plan(CashModel{r[0], r[1]}), CashYears{3, r, r, r, r, r, r, r}, 1ULL, 2u, 3u, [](int, double, double, double, double) {}).worth",
     "economics/power_split.hpp": "power_split(PowerSplit{2, r, r, r, r}, r[8], out)",
     "inference/collectives.hpp": "fastest(all_reduce_protocols(make_group(r, r[0]), r), r[1]).fixed",
     "inference/compressed_attention.hpp": "compressed_pairs(make_compressed(r[0], r[1], r[2]), r[3], r[4]) + compressor_state_bytes(r[0], r[1], true)",
@@ -82,6 +82,8 @@ USES = _listed() | {
 }
 # lists and templates that the others use
 NO_CODE = {
+    "core/pairs.hpp",
+    "core/quick.hpp",
     "core/special.hpp",
     "inference/cost.hpp",
     "inference/prepared.hpp",

@@ -30,6 +30,8 @@ __all__ = ["BLOCK", "CashWork", "Spread", "spread_in_memory", "spread_of"]
 
 #: Paths that are summed together, wherever chunks begin: sums of these are summed exactly.
 BLOCK = 2**14
+#: What the random numbers of a path are, to be changed with them: stores of other numbers are others.
+_DRAWS = 2
 _PARTS = (10.0, 50.0, 90.0)
 _VALUES, _SUMS, _LOSSES, _RUINS = range(4)
 
@@ -63,7 +65,7 @@ class CashWork:
     def mark(self) -> str:
         """What two simulations share only if they are the same."""
         version = _core.build_config()["version"]
-        said = {"seed": self.seed, "paths": self.grid.points, "version": version}
+        said = {"seed": self.seed, "paths": self.grid.points, "version": version, "draws": _DRAWS}
         return mark_of("cash paths", said, self.model, self.columns)
 
     def compute(self, block: tuple[slice, ...]) -> dict[str, Array]:

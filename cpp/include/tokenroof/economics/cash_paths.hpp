@@ -3,8 +3,7 @@
 //   [Kou] Kou, A Jump-Diffusion Model for Option Pricing, Management Science 48(8), 2002: sizes of jumps.
 #pragma once
 #include "tokenroof/core/lanes.hpp"
-#include "tokenroof/core/random.hpp"
-#include "tokenroof/core/special.hpp"
+#include "tokenroof/core/quick.hpp"
 
 namespace tokenroof {
 inline namespace TR_ISA {
@@ -37,7 +36,9 @@ struct CashYears {
 #undef TR_FIELD
 };
 
-enum CashStream : unsigned int { stream_prices = 0, stream_jumps = 1, stream_levels = 2 };
+// Draws of a path: `index` is a group of four years, whose numbers come from one draw of each stream that counts.
+enum CashStream : unsigned int { stream_prices = 0, stream_power = 1, stream_jumps = 2, stream_levels = 3 };
+constexpr int cash_group = 4;
 
 // What a path comes to.
 template <class V> struct CashPath {
@@ -45,62 +46,135 @@ template <class V> struct CashPath {
     V lowest; // the least sum of the years so far
 };
 
-// Both logarithms, a year later; the first of the year's normal numbers.
+// Jumps of the price's logarithm: a year's uniform number w is below the chance where there is one, in its lower
+// part upwards; what it is of that part is uniform in turn, and gives the size.
+struct CashJumps {
+    double chance, ups, per_up, per_down, up, down;
+};
+
+// The model, and what follows from it for all paths: which numbers no path asks for are not drawn.
+struct CashPlan {
+    CashModel model;
+    CashJumps jumps;
+    double common_noise, other_noise, other_capital; // of power with the price, and what the correlations leave
+    bool prices, powers, levels, price_moves, power_moves;
+};
+TR_HD CashPlan cash_plan(const CashModel& m) {
+    const double ups = m.jump_chance * m.jump_up_share, downs = m.jump_chance - ups;
+    const double other = square_root(1.0 - m.correlation * m.correlation);
+    const bool levels = m.output_noise != 0.0 || m.capital_noise != 0.0, jumps = m.jump_chance != 0.0;
+    const bool prices = m.price_noise != 0.0 || (m.power_noise != 0.0 && m.correlation != 0.0) ||
+                        (m.capital_noise != 0.0 && m.capital_correlation != 0.0);
+    return {m,
+            {m.jump_chance, ups, ups > 0.0 ? 1.0 / ups : 0.0, downs > 0.0 ? 1.0 / downs : 0.0, -m.jump_up, m.jump_down},
+            m.correlation * m.power_noise,
+            other * m.power_noise,
+            square_root(1.0 - m.capital_correlation * m.capital_correlation),
+            prices,
+            m.power_noise != 0.0 && other != 0.0,
+            levels,
+            m.price_noise != 0.0 || m.price_start != 0.0 || jumps,
+            m.power_noise != 0.0 || m.power_start != 0.0};
+}
+
+// Normal numbers of the four years of a group: pairs of Box and Muller of the words (0, 1) and (2, 3).
 template <class V, class I>
-TR_HD V cash_prices(const CashModel& m, I year, I path, unsigned int key0, unsigned int key1, double other_noise,
-                    V& price, V& power) {
-    V u, v, first, second;
-    uniforms<V, I>(year, stream_prices, path, key0, key1, u, v);
-    normals<V>(u, v, first, second);
-    price = price * m.price_keep + first * m.price_noise;
-    power = power * m.power_keep + (first * m.correlation + second * other_noise) * m.power_noise;
-    if (m.jump_chance == 0.0) return first;
-    uniforms<V, I>(year, stream_jumps, path, key0, key1, u, v);
-    const auto jumps = u < splat<V>(m.jump_chance);
-    if (!any(jumps)) return first;
-    const auto up = u < splat<V>(m.jump_chance * m.jump_up_share);
-    const V size = log_positive<V>(v) * (up ? splat<V>(-m.jump_up) : splat<V>(m.jump_down));
-    price = jumps ? price + size : price;
-    return first;
+TR_HD void cash_normals(I group, unsigned int stream, I path, unsigned int key0, unsigned int key1, V (&z)[cash_group]) {
+    I words[4];
+    random_words<I>(group, stream, path, key0, key1, words);
+    normals_of_words<V, I>(words, z);
+}
+
+// What a uniform number is of its part.
+template <class V> TR_HD V cash_part(const CashJumps& j, V w) {
+    const auto up = w <= splat<V>(j.ups);
+    return (w - either(up, splat<V>(0.0), splat<V>(j.ups))) * either(up, splat<V>(j.per_up), splat<V>(j.per_down));
+}
+template <class V> TR_HD V cash_jump(const CashJumps& j, V w, V log) {
+    const V size = log * either(w <= splat<V>(j.ups), splat<V>(j.up), splat<V>(j.down));
+    return either(w < splat<V>(j.chance), size, splat<V>(0.0));
+}
+
+// The normal numbers of a group's prices, those of power without what they have in common, and the jumps.
+template <class V> struct CashDraws {
+    V price[cash_group], power[cash_group], jump[cash_group];
+};
+template <class V, class I>
+TR_HD void cash_draw(const CashPlan& p, I group, I path, unsigned int key0, unsigned int key1, CashDraws<V>& d) {
+    for (int k = 0; k < cash_group; ++k) d.price[k] = d.power[k] = d.jump[k] = splat<V>(0.0);
+    if (p.prices) cash_normals<V, I>(group, stream_prices, path, key0, key1, d.price);
+    if (p.powers) cash_normals<V, I>(group, stream_power, path, key0, key1, d.power);
+    if (p.jumps.chance == 0.0) return;
+    I words[4];
+    random_words<I>(group, stream_jumps, path, key0, key1, words);
+    for (int k = 0; k < cash_group; k += 2) {
+        const V w = uniform_of_word<V, I>(words[k]), x = uniform_of_word<V, I>(words[k + 1]);
+        V log_w, log_x;
+        logs_quick<V>(cash_part<V>(p.jumps, w), cash_part<V>(p.jumps, x), 1.0, log_w, log_x);
+        d.jump[k] = cash_jump<V>(p.jumps, w, log_w), d.jump[k + 1] = cash_jump<V>(p.jumps, x, log_x);
+    }
 }
 
 // What a MW makes and what it costs, over what is expected: lognormal about 1.
 template <class V, class I>
-TR_HD void cash_levels(const CashModel& m, I path, unsigned int key0, unsigned int key1, V first, V& output, V& capital) {
-    V u, v, one, two;
-    uniforms<V, I>(splat_word<I>(0ULL), stream_levels, path, key0, key1, u, v);
-    normals<V>(u, v, one, two);
-    const double rest = square_root(1.0 - m.capital_correlation * m.capital_correlation);
-    output = exponential<V>(one * m.output_noise - 0.5 * m.output_noise * m.output_noise);
-    capital = exponential<V>((first * m.capital_correlation + two * rest) * m.capital_noise -
-                             0.5 * m.capital_noise * m.capital_noise);
+TR_HD void cash_levels(const CashPlan& p, I path, unsigned int key0, unsigned int key1, V first, V& output, V& capital) {
+    const CashModel& m = p.model;
+    V z[cash_group];
+    cash_normals<V, I>(splat_word<I>(0ULL), stream_levels, path, key0, key1, z);
+    output = exponential_quick<V>(z[0] * m.output_noise - 0.5 * m.output_noise * m.output_noise);
+    capital = exponential_quick<V>((first * m.capital_correlation + z[1] * p.other_capital) * m.capital_noise -
+                                   0.5 * m.capital_noise * m.capital_noise);
+}
+
+// Where a path stands after some years.
+template <class V> struct CashState {
+    V price, power, supply, output, capital, income, taxed, sum;
+};
+
+// One year's cash. Losses are carried forward. A NaN stays in the sums, the second of each two that are compared.
+template <class V>
+TR_HD void cash_year(const CashModel& m, const CashYears& y, int t, V sold, V bought, CashState<V>& at, CashPath<V>& out, V& cash) {
+    V earned = sold * at.output * y.revenue[t] - bought * y.power[t];
+    if (m.can_stop != 0.0) earned = greater_of(splat<V>(0.0), earned);
+    cash = earned - y.costs[t];
+    if (m.tax_rate != 0.0) {
+        at.income = at.income + (cash - at.capital * y.deductions[t]);
+        const V most = greater_of(at.taxed, at.income);
+        cash = cash - (most - at.taxed) * m.tax_rate;
+        at.taxed = most;
+    }
+    cash = cash - at.capital * y.capital[t] + y.other[t];
+    out.worth = out.worth + cash * y.discount[t];
+    at.sum = at.sum + cash;
+    out.lowest = lesser_of(out.lowest, at.sum);
 }
 
 // `seen` is told of each year: (year, price over supply, power, supply, cash).
 template <class V, class I, class Seen>
-TR_HD CashPath<V> cash_path(const CashModel& m, const CashYears& y, I path, unsigned int key0, unsigned int key1, Seen seen) {
-    const V zero = splat<V>(0.0);
-    V price = splat<V>(m.price_start), power = splat<V>(m.power_start);
+TR_HD CashPath<V> cash_path(const CashPlan& p, const CashYears& y, I path, unsigned int key0, unsigned int key1, Seen seen) {
+    const CashModel& m = p.model;
+    const V zero = splat<V>(0.0), one = splat<V>(1.0);
+    CashState<V> at{splat<V>(m.price_start), splat<V>(m.power_start), zero, one, one, zero, zero, zero};
     CashPath<V> out{zero, splat<V>(infinite())};
-    V sum = zero, income = zero, taxed = zero, supply = zero, output = splat<V>(1.0), capital = output;
-    const bool levels = m.output_noise != 0.0 || m.capital_noise != 0.0;
-    const double other_noise = square_root(1.0 - m.correlation * m.correlation);
-    for (int t = 0; t < y.years; ++t) {
-        supply = supply + (price - supply) * m.supply_follow;
-        const V first = cash_prices<V, I>(m, splat_word<I>((unsigned long long)t), path, key0, key1, other_noise, price, power);
-        if (levels && t == 0) cash_levels<V, I>(m, path, key0, key1, first, output, capital);
-        const V ahead = price - supply;
-        V earned = exponential<V>(ahead) * output * y.revenue[t] - exponential<V>(power) * y.power[t];
-        if (m.can_stop != 0.0) earned = max_nan(earned, zero);
-        V cash = earned - y.costs[t];
-        income = income + (cash - capital * y.deductions[t]);
-        const V most = max_nan(taxed, income); // losses are carried forward
-        cash = cash - (most - taxed) * m.tax_rate - capital * y.capital[t] + y.other[t];
-        taxed = most;
-        out.worth = out.worth + cash * y.discount[t];
-        sum = sum + cash;
-        out.lowest = min_nan(out.lowest, sum);
-        seen(t, ahead, power, supply, cash);
+    for (int start = 0; start < y.years; start += cash_group) {
+        CashDraws<V> d;
+        cash_draw<V, I>(p, splat_word<I>((unsigned long long)(start / cash_group)), path, key0, key1, d);
+        if (p.levels && start == 0) cash_levels<V, I>(p, path, key0, key1, d.price[0], at.output, at.capital);
+        V ahead[cash_group], power[cash_group], supply[cash_group], sold[cash_group], bought[cash_group];
+        for (int k = 0; k < cash_group; ++k) {
+            at.supply = at.supply + (at.price - at.supply) * m.supply_follow;
+            at.price = at.price * m.price_keep + d.price[k] * m.price_noise + d.jump[k];
+            at.power = at.power * m.power_keep + (d.price[k] * p.common_noise + d.power[k] * p.other_noise);
+            ahead[k] = at.price - at.supply, power[k] = at.power, supply[k] = at.supply;
+            sold[k] = p.price_moves ? exponential_quick<V>(ahead[k]) : one;
+            bought[k] = p.power_moves ? exponential_quick<V>(power[k]) : one;
+        }
+        const int rest = y.years - start < cash_group ? y.years - start : cash_group;
+        for (int k = 0; k < rest; ++k) {
+            V cash;
+            cash_year<V>(m, y, start + k, sold[k], bought[k], at, out, cash);
+            seen(start + k, ahead[k], power[k], supply[k], cash);
+        }
     }
     return out;
 }

@@ -25,7 +25,29 @@ def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
     return left0, right0, left1, right1
 
 
+def words(index: int, stream: int, path: int, seed: int) -> tuple[int, int, int, int]:
+    """Four words of 32 random bits: a draw of a stream of a path.
+
+    Examples
+    --------
+    >>> hex(words(0, 0, 0, 0)[0])
+    '0x6627e8d5'
+    """
+    return philox((index, stream, path & _M, path >> 32), (seed & _M, seed >> 32))
+
+
+def uniform_of_word(word: int) -> float:
+    """A number inside (0, 1) of 32 random bits and a half.
+
+    Examples
+    --------
+    >>> uniform_of_word(0) == 2.0**-33, uniform_of_word(2**32 - 1) == 1 - 2.0**-33
+    (True, True)
+    """
+    return (word + 0.5) / 2**32
+
+
 def uniforms(index: int, stream: int, path: int, seed: int) -> tuple[float, float]:
     """Two numbers inside (0, 1): 52 bits and a half."""
-    a, b, c, d = philox((index, stream, path & _M, path >> 32), (seed & _M, seed >> 32))
+    a, b, c, d = words(index, stream, path, seed)
     return ((a << 20 | b >> 12) + 0.5) / 2**52, ((c << 20 | d >> 12) + 0.5) / 2**52

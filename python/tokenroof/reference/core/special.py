@@ -12,6 +12,18 @@ def normals(u: float, v: float) -> tuple[float, float]:
     return radius * math.cos(2.0 * math.pi * v), radius * math.sin(2.0 * math.pi * v)
 
 
+def normals_of_words(radius: int, angle: int) -> tuple[float, float]:
+    """Box and Muller of 32 random bits each: bits 1 to 30 of the angle are within a quarter of the circle
+    about the first axis, bit 0 swaps the axes, bit 31 turns to the other side."""
+    length = math.sqrt(-2.0 * math.log((radius + 0.5) / 2**32))
+    quarter = ((angle >> 1) % 2**30 + 0.5) / 2**30 - 0.5
+    x = length * math.cos(0.5 * math.pi * quarter)
+    y = length * math.sin(0.5 * math.pi * quarter)
+    if angle % 2:
+        x, y = y, x
+    return (-x, -y) if angle >> 31 else (x, y)
+
+
 def poisson_count(w: float, mean: float, uniform: Callable[[], float]) -> int:
     """Below 32 the first count that a uniform number does not exceed; above by Giles' Q_N2."""
     if mean < 32.0:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from tokenroof.reference.core.random import uniforms
-from tokenroof.reference.core.special import normals
+from tokenroof.reference.core.random import uniform_of_word, words
+from tokenroof.reference.core.special import normals_of_words
 
 __all__ = ["cash_path"]
 
-_PRICES, _JUMPS, _LEVELS = range(3)
+_PRICES, _POWER, _JUMPS, _LEVELS = range(4)  # streams, of each of which a draw serves four years
+_FARTHEST = 708.0  # exponentials go no farther
 
 
 def cash_path(
@@ -28,15 +29,15 @@ def cash_path(
     supply, output, capital = 0.0, 1.0, 1.0
     for year in range(len(columns["revenue"])):
         supply += model["supply_follow"] * (x - supply)  # of what the price was a year ago
-        first, second = normals(*uniforms(year, _PRICES, path, seed))
+        first, second = _normal(_PRICES, seed, path, year), _normal(_POWER, seed, path, year)
         x = x * model["price_keep"] + model["price_noise"] * first
         mixed = rho * first + math.sqrt(1.0 - rho * rho) * second
         y = y * model["power_keep"] + model["power_noise"] * mixed
         x += _jump(model, seed, path, year)
         if year == 0:
             output, capital = _levels(model, seed, path, first)
-        earned = output * columns["revenue"][year] * math.exp(x - supply)
-        earned -= columns["power"][year] * math.exp(y)
+        earned = output * columns["revenue"][year] * _exp(x - supply)
+        earned -= columns["power"][year] * _exp(y)
         if model["can_stop"] and earned < 0.0:
             earned = 0.0
         taxable = earned - columns["costs"][year] - capital * columns["deductions"][year]
@@ -52,21 +53,33 @@ def cash_path(
     return worth, lowest, rows
 
 
+def _exp(x: float) -> float:
+    return math.exp(min(max(x, -_FARTHEST), _FARTHEST))
+
+
+def _normal(stream: int, seed: int, path: int, year: int) -> float:
+    """A normal number of each year: two of each pair of words."""
+    drawn = words(year // 4, stream, path, seed)
+    pair = drawn[:2] if year % 4 < 2 else drawn[2:]
+    return normals_of_words(*pair)[year % 2]
+
+
 def _jump(model: Mapping[str, float], seed: int, path: int, year: int) -> float:
-    """Kou 2002, section 2: exponential sizes to both sides."""
-    if not model["jump_chance"]:
+    """Kou 2002, section 2: exponential sizes to both sides. A uniform number says whether there is a jump and
+    where to; what it is of its part is uniform again, and gives the size."""
+    w = uniform_of_word(words(year // 4, _JUMPS, path, seed)[year % 4])
+    chance, ups = model["jump_chance"], model["jump_chance"] * model["jump_up_share"]
+    if w >= chance:
         return 0.0
-    u, v = uniforms(year, _JUMPS, path, seed)
-    if u >= model["jump_chance"]:
-        return 0.0
-    up = u < model["jump_chance"] * model["jump_up_share"]
-    return -math.log(v) * (model["jump_up"] if up else -model["jump_down"])
+    if w <= ups:
+        return -model["jump_up"] * math.log(w / ups)
+    return model["jump_down"] * math.log((w - ups) / (chance - ups))
 
 
 def _levels(model: Mapping[str, float], seed: int, path: int, shock: float) -> tuple[float, float]:
     """What a MW makes and costs on this path: lognormal with the mean 1."""
-    one, two = normals(*uniforms(0, _LEVELS, path, seed))
+    one, two = normals_of_words(*words(0, _LEVELS, path, seed)[:2])
     rho = model["capital_correlation"]
     both = rho * shock + math.sqrt(1.0 - rho * rho) * two
     made, cost = model["output_noise"], model["capital_noise"]
-    return math.exp(made * one - made * made / 2.0), math.exp(cost * both - cost * cost / 2.0)
+    return _exp(made * one - made * made / 2.0), _exp(cost * both - cost * cost / 2.0)
