@@ -76,7 +76,7 @@ class _Sums:
 def test_tables_are_merged_as_they_come(rows):
     """However many come: no more rows than the answer's, twice, and eight tables."""
     sums = _Sums()
-    gathered = _Gathered(sums)
+    gathered = _Gathered(sums.merge)
     for row in rows:
         gathered.add({"at": np.array(row, int), "n": np.ones(len(row), int)})
         assert len(gathered.tables) <= max(8, 2 * 10 + 1)

@@ -18,7 +18,7 @@ from tokenroof.scale.work import Variable, mark_of
 from tokenroof.support.formats import si
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -33,6 +33,8 @@ __all__ = ["DIMS", "Combinations", "combinations"]
 DIMS = ("device", "model", "plan", "batch", "context")
 #: Points of one call of the kernels: Ctrl-C counts between two calls, and what is made of it stays in caches.
 _PIECE = 2**13
+#: Texts that are written at a time.
+_TEXTS = 2**16
 #: What `state` says of a point.
 STATES = ("numbers", "refused", "memory", "infinite")
 _NO_TIME = "the step takes no finite time; allowed: devices whose bandwidths and peaks are known"
@@ -121,7 +123,7 @@ class Combinations:
         refused = self.refused(block)
         found = self.numbers(block, refused)
         if self.must:
-            self.raise_first(block, self.texts(block, found["state"], refused))
+            self.raise_first(block, found["state"], refused)
         return found
 
     def numbers(
@@ -214,8 +216,11 @@ class Combinations:
             weights = kernels.memory_required(records[2], records[3], nothing, nothing)
             loads = memory.fits(records, nothing, nothing)  # whether at least the weights fit
         weights = np.broadcast_to(weights, loads.shape)
-        out = np.full(state.shape, "", dtype=object)
-        for i, j, k in np.argwhere((state != 0).any(axis=(3, 4))):
+        out = np.empty(state.shape, dtype=object)
+        for i, j, k in np.ndindex(state.shape[:3]):
+            if not state[i, j, k].any():
+                _say(out[i, j, k], state[i, j, k], [""])
+                continue
             device, plan = self.devices[block[0]][i], self.plans[block[2]][k]
             size = si(weights[i, j, k].item(), "B")
             what = (
@@ -225,19 +230,32 @@ class Combinations:
             )
             room = f"what {plan.engine} uses of the {si(device.memory_bytes, 'B')} of {device.name}"
             said = ["", refused[i, j, k], f"{what} per device; allowed: {room}", _NO_TIME]
-            out[i, j, k] = np.array(said, dtype=object)[state[i, j, k]]
+            _say(out[i, j, k], state[i, j, k], said)
         return out
 
-    def raise_first(self, block: tuple[slice, ...], reasons: NDArray[np.object_]) -> None:
+    def raise_first(
+        self, block: tuple[slice, ...], state: NDArray[np.uint8], refused: NDArray[np.object_]
+    ) -> None:
         """An error that says why the first point without numbers has none, if there is one."""
-        where = np.argwhere(reasons != "")
-        if len(where):
-            first = tuple(where[0])
-            device, model, plan = (
-                self.coords[name][0][part.start + i]
-                for name, part, i in zip(DIMS[:3], block, first, strict=False)
-            )
-            raise ValueError(f"{model} on {device} with the plan {plan}: {reasons[first]}")
+        if not state.any():
+            return
+        first = np.unravel_index(int((state != 0).argmax()), state.shape)
+        at = tuple(
+            slice(part.start + i, part.start + i + 1) for part, i in zip(block, first, strict=True)
+        )
+        one = tuple(slice(i, i + 1) for i in first)
+        reason = self.texts(at, state[one], refused[one[:3]]).item()
+        device, model, plan = (
+            self.coords[name][0][part.start] for name, part in zip(DIMS[:3], at, strict=False)
+        )
+        raise ValueError(f"{model} on {device} with the plan {plan}: {reason}")
+
+
+def _say(out: NDArray[np.object_], state: NDArray[np.uint8], said: Sequence[Any]) -> None:
+    """Texts of states, some at a time, so that Ctrl-C counts between them."""
+    texts, rows = np.array(said, dtype=object), max(1, _TEXTS // max(1, state.shape[1]))
+    for at in range(0, len(state), rows):
+        out[at : at + rows] = texts[state[at : at + rows]]
 
 
 def combinations(

@@ -12,6 +12,7 @@ from tokenroof.inference.door import as_device, as_model, as_plan
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.scale.aside import aside
 from tokenroof.scale.clusters import check_client
 from tokenroof.scale.datasets import blocks, computed, dataset, stored
 from tokenroof.scale.grid import chunked
@@ -165,7 +166,7 @@ def sweep(
     work = replace(work, grid=chunked(work.grid.dims, work.grid.shape, chunks, over))
     if reduction is not None:
         table = reduced(work, reduction, store=store, client=client, progress=progress)
-        return reduction.finish(work, table)
+        return aside(reduction.finish, work, table)  # type: ignore[no-any-return]
     if store is None:
         return _labelled(work, computed(work))
     return _labelled(work, stored(keep(work, store=store, client=client, progress=progress)))
@@ -186,9 +187,10 @@ def _whole(work: Combinations) -> xr.Dataset:
     block = tuple(slice(0, n) for n in work.grid.shape)
     refused = work.refused(block)
     data = work.numbers(block, refused)
-    data["reason"] = work.texts(block, data.pop("state"), refused)
+    state = data.pop("state")
     if work.must:
-        work.raise_first(block, data["reason"])
+        work.raise_first(block, state, refused)
+    data["reason"] = work.texts(block, state, refused)
     return dataset(work, data, {"reason": _REASON})
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import copy_context
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
+from tokenroof.scale.aside import awaited, beside
 from tokenroof.support.arguments import is_integer, shown, whole_number
 from tokenroof.support.lazy import require
 
@@ -67,25 +67,8 @@ def client_of(client: Any) -> Iterator[Any]:
         yield None
         return
     if is_integer(client):
-        many = int(client)
-        distributed = require("distributed", extra=EXTRA)
-        with require("dask", extra=EXTRA).config.set(_QUIET):
-            cluster = distributed.LocalCluster(
-                n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50
-            )
-            found = distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
-        over = Event()
-        Thread(target=_replace, args=(cluster, many, over), daemon=True).start()
-        try:
+        with _own(int(client)) as found:
             yield found
-        except BaseException:  # who was interrupted does not wait for processes to end
-            over.set()
-            for one in (found, cluster):
-                one.loop.add_callback(one._close)
-            raise
-        over.set()
-        found.close()
-        cluster.close()
         return
     if isinstance(client, str):
         with require("distributed", extra=EXTRA).Client(client, set_as_default=False) as found:
@@ -94,11 +77,46 @@ def client_of(client: Any) -> Iterator[Any]:
     yield client
 
 
-def _replace(cluster: Any, many: int, over: Event) -> None:
-    """New processes for those that Dask gave up: lost, and not back within 15 s."""
-    while not over.wait(_LOOK_S):
-        if len(cluster.workers) < many:
-            cluster.scale(many)
+@contextmanager
+def _own(many: int) -> Iterator[Any]:
+    """So many worker processes of this machine, started, replaced and ended by a thread.
+
+    Replaced are those that Dask gives up: lost, and not back within 15 s. Who was interrupted waits for none
+    of it, and none is left behind.
+    """
+    distributed = require("distributed", extra=EXTRA)
+    over, there = Event(), SimpleQueue[Any]()
+
+    def live() -> None:
+        try:
+            with require("dask", extra=EXTRA).config.set(_QUIET):
+                cluster = distributed.LocalCluster(
+                    n_workers=many, threads_per_worker=1, dashboard_address=None, silence_logs=50,
+                    scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},  # a port that nobody has
+                )  # fmt: skip
+                found = distributed.Client(cluster, set_as_default=False, direct_to_workers=True)
+        except BaseException as error:
+            there.put((None, error))
+            return
+        there.put((found, None))
+        while not over.wait(_LOOK_S):
+            if len(cluster.workers) < many:
+                cluster.scale(many)
+        found.close()
+        cluster.close()
+
+    thread = Thread(target=live, daemon=True)
+    thread.start()
+    try:
+        found, error = awaited(there)
+        if error is not None:
+            raise error
+        yield found
+    except BaseException:
+        over.set()
+        raise
+    over.set()
+    thread.join()
 
 
 def each(
@@ -111,7 +129,7 @@ def each(
     whose worker dies go to another.
     """
     if client is None:
-        yield from _beside(task, chunks)
+        yield from beside(task, chunks)
         return
     distributed = require("distributed", extra=EXTRA)
     held = client.submit(_itself, task, pure=False)  # computed again where its worker is lost
@@ -161,30 +179,6 @@ class _Shares:
         """So many chunks took so long: from one to more by twos, so that no first guess is far off."""
         wanted = int(self.seconds * many / max(seconds, 1e-6))
         self._many = max(1, min(wanted, 2 * many))
-
-
-def _beside(task: Callable[[list[int]], Any], chunks: Sequence[int]) -> Generator[Any, None, None]:
-    """In order, in a thread: who waits for a chunk hears Ctrl-C at once, whatever the chunk does."""
-    asked: SimpleQueue[int | None] = SimpleQueue()
-    answers: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
-
-    def serve() -> None:
-        while (k := asked.get()) is not None:
-            try:
-                answers.put((task([int(k)]), None))
-            except BaseException as error:
-                answers.put((None, error))
-
-    Thread(target=copy_context().run, args=(serve,), daemon=True).start()
-    try:
-        for k in chunks:
-            asked.put(k)
-            found, error = answers.get()
-            if error is not None:
-                raise error
-            yield found
-    finally:
-        asked.put(None)
 
 
 def _itself(task: Callable[[list[int]], Any]) -> Callable[[list[int]], Any]:

@@ -87,8 +87,9 @@ def dataset(
     xarray = require("xarray", extra="analysis")
     known = {**layout.variables, **others}
     dims = layout.grid.dims
-    held: dict[str, Any] = {
-        name: (dims, values, dict(known[name].attrs)) for name, values in arrays.items()
+    held = {  # as they are: pandas would make other strings of texts, and these of those again
+        name: xarray.Variable(dims, values, dict(known[name].attrs), fastpath=True)
+        for name, values in arrays.items()
     }
     coords = {name: (name, values, attrs) for name, (values, attrs) in layout.coords.items()}
     found: xr.Dataset = xarray.Dataset(held, coords, dict(layout.attrs))

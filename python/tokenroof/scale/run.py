@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tokenroof.scale.aside import aside
 from tokenroof.scale.clusters import client_of, each
 from tokenroof.scale.journal import FOLDER, Journal
 from tokenroof.scale.stores import Layout, Store, TableStore, read_table, store_at
@@ -55,7 +57,7 @@ class Task:
 
     def __call__(self, chunks: list[int]) -> Receipt:
         sizes: dict[int, list[int]] = {}
-        gathered = None if self.reduction is None else _Gathered(self.reduction)
+        gathered = None if self.reduction is None else _Gathered(self.reduction.merge)
         for k in chunks:
             block = self.work.grid.block(k)
             values = self.work.compute(block)
@@ -69,8 +71,8 @@ class Task:
 class _Gathered:
     """Tables as they come, merged now and then: of no more rows than twice those of the answer so far."""
 
-    def __init__(self, reduction: Parts) -> None:
-        self.reduction = reduction
+    def __init__(self, merge: Callable[[Sequence[Table]], Table]) -> None:
+        self.merge = merge
         self.tables: list[Table] = []
         self._rows = self._merged = 0
 
@@ -81,11 +83,11 @@ class _Gathered:
         self.tables.append(table)
         self._rows += rows
         if len(self.tables) >= _TOGETHER and self._rows >= 2 * self._merged:
-            self.tables = [self.reduction.merge(self.tables)]
+            self.tables = [self.merge(self.tables)]
             self._rows = self._merged = _rows(self.tables[0])
 
     def merged(self) -> Table:
-        return self.tables[0] if len(self.tables) == 1 else self.reduction.merge(self.tables)
+        return self.tables[0] if len(self.tables) == 1 else self.merge(self.tables)
 
 
 def _rows(table: Table) -> int:
@@ -177,11 +179,13 @@ def reduced(
         old = (read_table(kept.files(k)[0]) for k in np.flatnonzero(done).tolist() if kept)
         lacking = np.flatnonzero(~done)
         receipts = _receipts(Task(work, kept, reduction), workers, journal, tell, lacking)
-        found = _Gathered(reduction)
+        merge = partial(aside, reduction.merge)
+        found = _Gathered(merge)
         for table in chain(old, (r.table for r in receipts)):
             found.add(table or {})
         tell.end()
-    return reduction.merge(found.tables)
+    found_table: Table = merge(found.tables)
+    return found_table
 
 
 def _receipts(

@@ -19,6 +19,7 @@ from tokenroof.scale.reductions.tables import (
     together,
 )  # fmt: skip
 from tokenroof.support.lazy import require
+from tokenroof.support.order import order_by
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -93,7 +94,7 @@ class Best:
     def merge(self, tables: Sequence[Table]) -> Table:
         """The best of each group."""
         table = together(tables)
-        order = np.lexsort((table["at"], -self._signed(table[self.by]), table["group"]))
+        order = order_by(table["group"], -self._signed(table[self.by]), table["at"])
         first = np.unique(table["group"][order], return_index=True)[1]
         return {name: column[order[first]] for name, column in table.items()}
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.scale.reductions.tables import together
+from tokenroof.support.order import order_by
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +65,7 @@ def counted(i: int, group: NDArray[np.int64], bins: NDArray[np.int64]) -> Table:
 def merged_counts(tables: Sequence[Table], others: Sequence[str] = ()) -> Table:
     """Sums of counts; `others` are columns of rows that are there once."""
     table = together(tables)
-    order = np.lexsort((table["bin"], table["group"], table["variable"]))
+    order = order_by(table["variable"], table["group"], table["bin"])
     held = {name: column[order] for name, column in table.items()}
     change = np.zeros(order.size, dtype=bool)
     change[:1] = True

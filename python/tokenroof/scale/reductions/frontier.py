@@ -13,6 +13,7 @@ from tokenroof.scale.reductions.bins import bins_of
 from tokenroof.scale.reductions.tables import allowed, bounds, check, dims, numbers, rows, together
 from tokenroof.support.arguments import share
 from tokenroof.support.lazy import require
+from tokenroof.support.order import order_by
 from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Frontier:
         return self._front(together(tables))
 
     def _front(self, table: Table) -> Table:
-        order = np.lexsort((table["at"], table["group"]))
+        order = order_by(table["group"], table["at"])
         _, starts = np.unique(table["group"][order], return_index=True)
         chosen = [
             self._thinned(part[pareto(table[self.speed][part], table[self.worth][part])], table)
