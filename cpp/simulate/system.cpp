@@ -21,9 +21,9 @@ System::System(const Plan& plan, std::vector<Record>& records, bool tracking)
 
 Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
     Ending ending = all_served;
-    for (u64 turn = 0;; ++turn) {
-        if ((turn & 63) == 0 && stop) return interrupted;
-        coast();
+    for (;;) {
+        coast(stop);
+        if (stop) return interrupted;
         const i64 now = next_event();
         if (now == never) break;
         if (now > plan_.horizon_ns) {
@@ -49,13 +49,13 @@ i64 System::next_event() {
 }
 
 // Replicas to which nothing happens go on by themselves, up to the next thing that could reach them.
-void System::coast() {
+void System::coast(const volatile bool& stop) {
     i64 until = std::min({arrivals_.next_ns(), plan_.horizon_ns, next_deadline(), link_.next_ns()});
     for (const auto& pool : pools_) until = std::min(until, pool->next_scale_ns());
     if (plan_.apart()) until = std::min(until, pools_.front()->next_ns());
     for (const auto& pool : pools_)
         for (int k = 0; k < pool->size(); ++k)
-            if (Engine* one = pool->at(k)) coast_one(*one, until);
+            if (Engine* one = pool->at(k); one && !stop) coast_one(*one, until);
 }
 
 void System::coast_one(Engine& one, i64 until) {

@@ -51,7 +51,7 @@ class System {
     void turn_away(i32 request, Status status, i64 at);
     void expire(i64 now);
     i64 next_deadline() { return std::min(timeouts_.next_ns(), queue_timeouts_.next_ns()); }
-    void coast();
+    void coast(const volatile bool& stop);
     void coast_one(Engine& one, i64 until);
     void step(i64 now, std::atomic<i64>& finished);
     i64 process(i64 now);

@@ -77,6 +77,25 @@ def _powers(
     }
 
 
+_BLOCK = 2**13  # points of a call, after which Ctrl-C is heard
+
+
+def _served(
+    records: tuple[NDArray[np.float64], ...], concurrency: NDArray[np.float64], load: Load
+) -> NDArray[np.float64]:
+    """The kernel over (deployment, concurrency), so many points at a time."""
+    d, c, m, p = records
+    columns = max(1, _BLOCK // len(c))
+    parts = []
+    for at in range(0, max(concurrency.size, 1), columns):
+        users = concurrency[at : at + columns]
+        if np.isfinite(load.requests):
+            parts.append(served_run(records, users, load))
+        else:
+            parts.append(kernels.serving(d, c, m, p, users, load.input_tokens, load.output_tokens))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+
 def evaluate(
     on: Sequence[Deployment],
     load: Load,
@@ -93,10 +112,7 @@ def evaluate(
     ttft_band = widened(ttft_band, out_of_range)
     devices = np.array([one.plan.devices for one in on], dtype=float)[:, None]
 
-    if np.isfinite(load.requests):
-        served = served_run((d, c, m, p), concurrency, load)
-    else:
-        served = kernels.serving(d, c, m, p, concurrency, load.input_tokens, load.output_tokens)
+    served = _served((d, c, m, p), concurrency, load)
     ttft, tpot, rate, watts = (
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )

@@ -9,14 +9,14 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.serving.loads import as_load
 from tokenroof.serving.requests.lengths import Lengths
-from tokenroof.serving.simulation.scheduler import Scheduler
-from tokenroof.serving.twin import Shape
+from tokenroof.serving.twin import Shape, told_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.simulation.scheduler import Scheduler
 
 __all__ = [
     "CLOSED_UNITS",
@@ -37,6 +37,7 @@ MEANS_HOLD = {"budget_load": 0.3, "prompt_over_budget": 0.75, "memory_share": 0.
 PERCENTILES_HOLD = {**MEANS_HOLD, "long_over_budget": 0.75}
 LEAST_SPREAD = 0.03
 _SMOOTH, _SMALL, _QUEUED = 0.1, 0.2, 1.2
+_BLOCK = 128  # points, of some 0.1 ms each
 
 _TIMES = {
     "ttft": "time to the first token",
@@ -93,7 +94,8 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     columns = np.broadcast_arrays(*(np.asarray(inputs[name], np.float64) for name in names))
     given = np.ascontiguousarray(np.stack([c.ravel() for c in columns], axis=-1))
     out = np.empty((len(given), len(_core.CLOSED_LOOP_FIELDS)))
-    _core.closed_loop(given, out)
+    for at in range(0, len(given), _BLOCK):  # Ctrl-C is heard between two
+        _core.closed_loop(given[at : at + _BLOCK], out[at : at + _BLOCK])
     found: dict[str, NDArray[Any]] = dict(zip(_core.CLOSED_LOOP_FIELDS, out.T, strict=True))
     x = dict(zip(names, given.T, strict=True))
     room = np.maximum(x["budget"] - found["running"], 1.0)
@@ -128,14 +130,13 @@ def closed_values(
     if on.plan.dp * on.plan.pp > 1:
         return nothing
     try:
-        config = (scheduler or Scheduler.preset("vllm-0.33")).resolved(on)
+        told = told_of(on, shape, scheduler)
     except ValueError:  # no memory for a block
         if scheduler is not None:
             raise
         return nothing
-    memory = (config["num_blocks"] - 1) * config["block_size"] / shape.held
-    places = np.floor(max(1.0, min(float(config["max_num_active_seqs"]), memory)))
-    host, lag = 1e-9 * config["host_ns"], float(config["loop"] == "async")
+    memory, places = told.memory, float(told.places)
+    host, lag = told.host_s, told.lag
     n = np.minimum(users, places)
     decoding = np.maximum(n * (shape.output_tokens - 1.0) / (shape.output_tokens + lag), 1.0)
     step = kernels.decode_time(*on.records, decoding, shape.context)
@@ -149,8 +150,10 @@ def closed_values(
             "users": users, "places": places, "step_s": step + host,
             "alone_s": np.maximum(alone - prompt, 0.0) + host, "prompt_s": prompt,
             "input": shape.input_tokens, "input_cv2": shape.input_cv2, "output": shape.output_tokens,
-            "output_cv2": shape.output_cv2, "budget": float(config["max_num_batched_tokens"]), "lag": lag,
+            "output_cv2": shape.output_cv2, "budget": told.budget, "lag": lag,
         },
         memory,
     )  # fmt: skip
+    for name in ("means_hold", "percentiles_hold"):
+        found[name] &= told.shown
     return {name: found[name.removesuffix("_s").removesuffix("_mean")] for name in CLOSED_UNITS}

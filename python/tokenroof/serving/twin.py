@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["Shape", "Twin", "shape_of", "twin_of"]
+__all__ = ["Shape", "Told", "Twin", "shape_of", "told_of", "twin_of"]
 
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the load, of the
 #: share of requests that wait for a place, of the share of time that prompts take, of the budget of tokens
@@ -151,11 +151,42 @@ class Twin:
         return found
 
 
-def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Twin:
-    """The twin of a deployment under a scheduler, vLLM's newest by default.
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the closed forms are told of a scheduler on a deployment.
 
-    Of other engines it knows the limits alone: tokens of a step, places, memory, whether a step is planned
-    while another runs. TensorRT-LLM sets whole answers aside, unless it may pause who runs.
+    Attributes
+    ----------
+    sequences, memory : float
+        Places by the scheduler and by the cache [1].
+    budget : float
+        Tokens of a step [1].
+    host_s : float
+        Of the host in each step [s].
+    lag : float
+        1 where a step is planned while another runs, else 0.
+    shown : bool
+        As of `Twin`.
+    """
+
+    sequences: float
+    memory: float
+    budget: float
+    host_s: float
+    lag: float
+    shown: bool
+
+    @property
+    def places(self) -> int:
+        """Requests that run at once [1]."""
+        return int(max(1.0, min(self.sequences, self.memory)))
+
+
+def told_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Told:
+    """Limits of a scheduler, vLLM's newest by default.
+
+    Of other engines the limits are all that is known. TensorRT-LLM sets whole answers aside, unless it may
+    pause who runs.
     """
     engine = scheduler or Scheduler.preset("vllm-0.33")
     config = engine.resolved(on)
@@ -163,10 +194,24 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
     whole = config.get("capacity_scheduler_policy") in ("GUARANTEED_NO_EVICT", "STATIC_BATCH")
     held = shape.input_tokens + shape.output_tokens if whole else shape.held
     memory = (limits.blocks - limits.unused_blocks) * limits.block_tokens / held
-    sequences = float(limits.sequences)
-    places = int(max(1.0, min(sequences, memory)))
-    host = 1e-9 * config["host_ns"]
-    n = np.arange(1, places + 1, dtype=float)
+    return Told(
+        float(limits.sequences), memory, float(limits.step_tokens), 1e-9 * limits.host_ns,
+        float(_ahead(config)), engine.name.startswith("vllm-"),
+    )  # fmt: skip
+
+
+def _ahead(config: Mapping[str, Any]) -> bool:
+    """Whether a step is planned while another runs."""
+    if "loop" in config:
+        return bool(config["loop"] == "async")
+    name = "disable_overlap_schedule" if "page_size" in config else "disable_overlap_scheduler"
+    return not config[name]
+
+
+def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Twin:
+    """The twin of a deployment under a scheduler, vLLM's newest by default."""
+    told = told_of(on, shape, scheduler)
+    n = np.arange(1, told.places + 1, dtype=float)
     decode = kernels.decode_time(*on.records, n, shape.context)
     typical = float(n[len(n) // 4])
     mixed = kernels.mixed_prompts_time(
@@ -180,17 +225,9 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
         "input_cv2": shape.input_cv2,
         "output": shape.output_tokens,
         "output_cv2": shape.output_cv2,
-        "budget": float(limits.step_tokens),
+        "budget": told.budget,
         "arrival_cv2": shape.arrival_cv2,
-        "lag": float(_ahead(config)),
+        "lag": told.lag,
     }
-    steps = np.concatenate([[max(alone - prompt, 0.0)], decode]) + host
-    return Twin(steps, inputs, sequences, memory, engine.name.startswith("vllm-"))
-
-
-def _ahead(config: Mapping[str, Any]) -> bool:
-    """Whether a step is planned while another runs."""
-    if "loop" in config:
-        return bool(config["loop"] == "async")
-    name = "disable_overlap_schedule" if "page_size" in config else "disable_overlap_scheduler"
-    return not config[name]
+    steps = np.concatenate([[max(alone - prompt, 0.0)], decode]) + told.host_s
+    return Twin(steps, inputs, told.sequences, told.memory, told.shown)

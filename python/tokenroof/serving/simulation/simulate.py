@@ -167,11 +167,21 @@ def simulate(
         for run, load in zip(runs, loads, strict=True):
             run["link"] = link_part(cast("System", device), pools, load, options)
     outcomes = _core.simulate_requests(runs, workers, progress)
-    with ThreadPoolExecutor(
-        min(workers, max(len(loads), 1))
-    ) as pool:  # NumPy's copies hold no lock
-        found = list(pool.map(partial(_found, device, pools), loads, runs, outcomes))
+    record = partial(_found, device, pools)
+    if len(loads) == 1 or workers == 1:
+        found = list(map(record, loads, runs, outcomes))
+    else:
+        found = _side_by_side(record, min(workers, max(len(loads), 1)), loads, runs, outcomes)
     return found if many else found[0]
+
+
+def _side_by_side(record: Callable[..., Simulation], threads: int, *each: Any) -> list[Simulation]:
+    """Records made by threads, as NumPy's copies hold no lock; nobody waits for them after Ctrl-C."""
+    pool = ThreadPoolExecutor(threads)
+    try:
+        return list(pool.map(record, *each))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _found(
