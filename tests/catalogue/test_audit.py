@@ -12,7 +12,7 @@ import pytest
 
 from tokenroof import catalogue
 from tokenroof.catalogue.__main__ import main
-from tokenroof.catalogue.audit import WHAT, audit
+from tokenroof.catalogue.audit import MOST_USED, WHAT, audit
 from tokenroof.catalogue.files import table
 from tokenroof.catalogue.numbers import Number, numbers
 
@@ -186,3 +186,29 @@ def test_a_catalogue_made_wrong_on_purpose(tmp_path):
     got = subprocess.run([sys.executable, "-c", run, str(tmp_path / "wrong")], capture_output=True, text=True,
                          check=True)  # fmt: skip
     assert "devices  H200-SXM: memory_bandwidth / tdp_w is 6.857e+12 B/s/W" in got.stdout
+
+
+def test_the_thirty_most_used_devices_have_a_source_for_each_number():
+    assert len({catalogue.source(name, "memory_bandwidth").item for name in MOST_USED}) == 30
+    without = [
+        (one.item, one.fields) for one in audit(today=TODAY).of("unsourced")
+        if one.file == "devices" and one.item in MOST_USED
+    ]  # fmt: skip
+    assert without == []
+    rows = [n for n in numbers() if n.file == "devices" and n.item in MOST_USED]
+    assert all(n.unit and n.kind and len(n.source) > 20 and n.date for n in rows)
+    assert "of the 30 most used devices 0 without a source" in str(audit(today=TODAY))
+
+
+def test_a_number_of_a_used_device_without_a_source_is_counted():
+    rows = [
+        _number(
+            file="devices",
+            item="L4",
+            field="idle_w",
+            source="not published in a document known here",
+        )
+    ]
+    assert "of the 30 most used devices 1 without" in str(
+        audit(rows=rows, tables=NO_TABLES, today=TODAY)
+    )

@@ -19,7 +19,12 @@ def bounds(*shares, exceed=False, **given):
 
 def test_dated_shares_have_sources():
     rows = catalogue.holdings()
-    assert {h.of for h in rows} == {"pools", "miner makers", "buyers of NVIDIA"}
+    assert {h.of for h in rows} == {
+        "pools",
+        "pools over three years",
+        "miner makers",
+        "buyers of NVIDIA",
+    }
     for h in rows:
         assert (
             h.date
@@ -30,6 +35,8 @@ def test_dated_shares_have_sources():
     march = catalogue.holdings("pools")[-1]
     assert [round(s * 809.65) for _, _, s in march.shares] == [246, 173, 111]
     assert 1.0 - march.rest == pytest.approx(0.655, abs=5e-4)  # as printed
+    (years,) = catalogue.holdings("pools over three years")
+    assert [round(s * 160_432) for _, _, s in years.shares] == [46_076, 34_365]
     assert set(catalogue.sources().query("file == 'holders'")["kind"]) == {"press"}
     with pytest.raises(KeyError, match="did you mean 'pools'"):
         catalogue.holdings("pool")

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         tier_rows,
     )
     from tokenroof.catalogue.measured import Run, runs
+    from tokenroof.catalogue.numbers import Number, source
     from tokenroof.catalogue.printed import Published, fastest_published, published
+    from tokenroof.catalogue.quote import MarketData
     from tokenroof.catalogue.tables import devices, links, miners, models, sources, tiers
     from tokenroof.records.provenance import KINDS, Provenance
 
@@ -49,6 +51,7 @@ _WHERE = {
         "tier_rows",
     ),
     "measured": ("Run", "runs"),
+    "numbers": ("Number", "source"),
     "printed": ("Published", "fastest_published", "published"),
     "tables": ("devices", "links", "miners", "models", "sources", "tiers"),
 }
@@ -69,6 +72,7 @@ __all__ = [
     "GpuHour",
     "Holding",
     "MarketData",
+    "Number",
     "Provenance",
     "Published",
     "Quote",
@@ -96,6 +100,7 @@ __all__ = [
     "register_device",
     "revenue_claims",
     "runs",
+    "source",
     "sources",
     "tier_assumptions",
     "tier_rows",

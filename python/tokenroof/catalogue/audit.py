@@ -12,11 +12,19 @@ from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.neighbours import FEWEST, THRESHOLD, Outlier, jumps, outliers, sizes
 from tokenroof.catalogue.numbers import Number, numbers
 
-__all__ = ["MONTHS", "PRICE_MONTHS", "WHAT", "Audit", "Finding", "audit"]
+__all__ = ["MONTHS", "MOST_USED", "PRICE_MONTHS", "WHAT", "Audit", "Finding", "audit"]
 
 #: Ages above which a date is old, of facts and of prices [months].
 MONTHS, PRICE_MONTHS = 24, 12
 WHAT = ("old", "estimated", "unsourced", "out of line")
+#: The thirty most used devices: none of their numbers is without a source.
+MOST_USED = (
+    "H100-SXM", "H100-PCIe", "H100-NVL", "H200-SXM", "H20", "B200-SXM", "B300-SXM", "GB200-NVL72",
+    "GB300-NVL72", "A100-SXM4-40GB", "A100-SXM4-80GB", "A100-PCIe-80GB", "A10", "A30", "L4", "L40", "L40S",
+    "RTX 2080 Ti", "RTX 4090", "RTX 5090", "RTX PRO 6000 Blackwell Server", "V100-SXM2-16GB", "T4",
+    "Instinct MI300X", "Instinct MI325X", "Instinct MI355X", "Instinct MI455X", "TPU v5e", "Gaudi 3",
+    "Vera Rubin NVL72",
+)  # fmt: skip
 _PRICES = ("markets", "gpu_hours")
 # a source that names nothing to open
 _NOWHERE = re.compile(r"^\s*$|^not published\b|not published in a document known here|from memory")
@@ -97,7 +105,11 @@ class Audit:
             "out of line": f"|z| above {self.threshold:g}, robust, of the logarithm;"
             f" who has fewer than {FEWEST} neighbours is not judged",
         }
-        lines = [f"{self.numbers} numbers"]
+        used = [f for f in self.of("unsourced") if f.file == "devices" and f.item in MOST_USED]
+        lines = [
+            f"{self.numbers} numbers; of the {len(MOST_USED)} most used devices "
+            f"{sum(one.numbers for one in used)} without a source"
+        ]
         for what, count in self.counts().items():
             lines += [
                 "",

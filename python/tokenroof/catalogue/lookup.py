@@ -75,8 +75,19 @@ def _find(kind: str, name: object) -> Any:
     rows, shown = _index(kind)
     i = rows.get(normalise(name))
     if i is None:
+        _refuse_announced(kind, name)
         raise unknown(kind, name, shown)
     return _build(kind, i)
+
+
+def _refuse_announced(kind: str, name: str) -> None:
+    """Say why what is known by name alone is no record."""
+    for row in table(f"{kind}s").get("announced", ()):
+        if normalise(name) in map(normalise, (row["name"], *row["aliases"])):
+            raise ValueError(
+                f"{kind} {row['name']!r} has no published figures ({row['reason']}: {row['source']}); "
+                f"allowed: a {kind} that has, or {_RECORDS[kind].__name__}(...) of your own"
+            )
 
 
 def device(name: str | os.PathLike[str] | Device) -> Device:
@@ -103,7 +114,8 @@ def device(name: str | os.PathLike[str] | Device) -> Device:
     TypeError
         If `name` is neither a string, nor a path, nor a `Device`.
     OSError, ValueError
-        If a file cannot be read, or is not one of a device.
+        If a file cannot be read, or is not one of a device; for a device that is announced, and whose figures
+        nobody has published, with the reason.
 
     Examples
     --------

@@ -10,16 +10,33 @@ from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.held import holdings
 from tokenroof.catalogue.hours import gpu_hours
+from tokenroof.catalogue.lookup import device, miner
 from tokenroof.catalogue.markets import quotes, revenue_claims, tier_assumptions, tier_rows
 from tokenroof.catalogue.measured import runs
 from tokenroof.catalogue.printed import published
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.names import unknown
 
-__all__ = ["Number", "numbers"]
+__all__ = ["Number", "numbers", "source"]
 
 
 class Number(NamedTuple):
-    """One number: where it stands, and where it comes from."""
+    """One number: where it stands, and where it comes from.
+
+    Attributes
+    ----------
+    file, item, field : str
+        File of the catalogue, item in it, quantity.
+    value : float
+        In `unit`.
+    unit : str or None
+    kind : str
+        As in `Provenance`.
+    source : str
+        Document, publisher, date; or how it was derived.
+    date : str or None
+        Of the document, or when the sources were read.
+    """
 
     file: str
     item: str
@@ -49,6 +66,53 @@ def numbers() -> list[Number]:
           for h in holdings() for name, _, part in h.shares),
         *(Number("models", **row) for row in architectures.source_rows()),
     ]  # fmt: skip
+
+
+def source(item: str, field: str) -> Number:
+    """Where one number of a device, a miner or a model comes from.
+
+    Parameters
+    ----------
+    item : str
+        Name or alias.
+    field : str
+        As "tdp_w", "peak_fp8", "memory_bandwidth", "hashrate", "hidden_size", "context_max".
+
+    Returns
+    -------
+    Number
+        Value, unit, kind, source (document, publisher, date) and date.
+
+    Raises
+    ------
+    KeyError
+        If there is no such item, or it has no such number, with near matches.
+
+    Examples
+    --------
+    >>> found = source("H100-SXM", "tdp_w")
+    >>> found.value, found.unit, found.source.partition(",")[0]
+    (700.0, 'W', 'NVIDIA H100 Tensor Core GPU Datasheet (NVIDIA')
+    """
+    name = _name(item)
+    rows = [n for n in numbers() if n.item == name and n.file in ("devices", "miners", "models")]
+    for row in rows:
+        if row.field == field:
+            return row
+    raise unknown(f"number of {name}", str(field), [row.field for row in rows])
+
+
+def _name(item: str) -> str:
+    """Name of a device, a miner or a model."""
+    for find in (device, miner, architectures.model):
+        try:
+            return str(find(item).name)
+        except KeyError:
+            continue
+    known = [
+        row["name"] for file in ("devices", "miners", "models") for row in table(file)[file[:-1]]
+    ]
+    raise unknown("item", item, known)
 
 
 def _tables() -> list[Number]:

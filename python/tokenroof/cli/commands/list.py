@@ -28,6 +28,10 @@ _UNITS = {
 def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("what", choices=tuple(_COLUMNS))
     command.add_argument("--match", default="", metavar="TEXT", help="rows that contain this")
+    command.add_argument(
+        "--sources", action="store_true",
+        help="each number of these rows: unit, kind, and the document that states it",
+    )  # fmt: skip
 
 
 def run(arguments: Namespace) -> int:
@@ -36,12 +40,31 @@ def run(arguments: Namespace) -> int:
     frame = getattr(catalogue, arguments.what)()
     wanted = arguments.match.casefold()
     rows = [row for row in frame.to_dict("records") if wanted in _words(row).casefold()]
+    if arguments.sources:
+        return _sources(arguments, {row["name"] for row in rows})
     if arguments.json:
         emit([{str(k): (None if _missing(v) else v) for k, v in row.items()} for row in rows])
         return 0
     columns = [c for c in _COLUMNS[arguments.what] if c in frame.columns]
     shown = [[_cell(c, row[c]) for c in columns] for row in rows]
     table([c.replace("_", " ") for c in columns], shown, title=f"{len(rows)} {arguments.what}")
+    return 0
+
+
+def _sources(arguments: Namespace, names: set[str]) -> int:
+    """A line for each number, with where it comes from."""
+    from tokenroof.catalogue.numbers import numbers
+
+    found = [n for n in numbers() if n.file == arguments.what and n.item in names]
+    if arguments.json:
+        emit([number._asdict() for number in found])
+        return 0
+    columns = ("item", "field", "value", "unit", "kind", "date", "source")
+    shown = [
+        [n.item, n.field, f"{n.value:.6g}", n.unit or "", n.kind, n.date or "", n.source]
+        for n in found
+    ]
+    table(list(columns), shown, title=f"{len(found)} numbers of {len(names)} {arguments.what}")
     return 0
 
 
