@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
 
 __all__ = [
-    "as_device", "as_model", "as_plan", "check_links", "check_network", "check_plan", "check_units",
-    "checked", "deployment", "deployments", "resolved",
+    "as_device", "as_model", "as_plan", "check_context", "check_links", "check_network", "check_plan",
+    "check_units", "checked", "deployment", "deployments", "resolved",
 ]  # fmt: skip
 
 
@@ -66,6 +66,23 @@ def as_plan(value: Plan | None) -> Plan:
     if isinstance(value, Plan):
         return value
     raise TypeError(f"plan is {_short(value)}; allowed: a Plan")
+
+
+def check_context(model: Model, what: str, tokens: float, most: int | None = None) -> None:
+    """Reject requests longer than a model takes, as engines do; `most` in place of the model's own.
+
+    Nothing is refused where neither is known: ``context_max`` is 0 where a config does not say.
+    """
+    takes = model.context_max if most is None else most
+    if 0 < takes < tokens:
+        raise ValueError(
+            f"{what} is {tokens:,.12g} tokens; allowed: at most {takes:,}, "
+            + (
+                f"the context_max of {model.name} (model.replace(context_max=...) for one that takes more)"
+                if most is None
+                else "which its scheduler is told"
+            )
+        )
 
 
 def check_units(device: Device, plan: Plan) -> None:

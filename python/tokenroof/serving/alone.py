@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.inference.door import as_device, as_model, checked, resolved
+from tokenroof.inference.door import as_device, as_model, check_context, checked, resolved
 from tokenroof.inference.speculative.rounds import decode
 from tokenroof.serving.loads import Load
 from tokenroof.serving.plans import default_plans
@@ -150,6 +150,7 @@ def one_user(
     x = amounts("context", context)
     if x.ndim:
         raise ValueError(f"context has {x.ndim} dimensions; allowed: one number")
+    check_context(m, "context", float(x))
     tried = default_plans(d, m, devices_max, engine) if plan is None else None
     if tried is not None and not tried:
         raise ValueError(f"device is {d.name}; allowed: one on which a layout divides {m.name}")

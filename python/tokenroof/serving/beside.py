@@ -11,7 +11,7 @@ from tokenroof.inference.dataflow import check_kind
 from tokenroof.inference.decouple import attention_experts, drafts
 from tokenroof.inference.door import as_device, as_model, check_plan, resolved
 from tokenroof.inference.speculative.drafting import eagle_model
-from tokenroof.serving.loads import as_load
+from tokenroof.serving.loads import ONE_TOKEN, as_load, check_length
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import draft_apart, split_experts
 from tokenroof.support.arguments import amounts, check_options, finite_number
@@ -123,6 +123,7 @@ def beside_lpx(
     check_options("beside_lpx", options, Options)
     d, far, m = as_device(device), check_kind("chips", as_device(chips)), as_model(model)
     load = as_load(input_tokens, output_tokens)
+    check_length(m, load.input_tokens, load.output_tokens)
     ways = tuple(options.get("ways", WAYS))
     wrong = [way for way in ways if way not in WAYS]
     if wrong or not ways:
@@ -144,6 +145,8 @@ def beside_lpx(
                 rows += _points(one, far, way, load.context, batch, options, _prompts(one, load))
             except ValueError as error:  # weights or caches that no batch leaves room for
                 why = str(error)
+    if not load.gaps:
+        rows, why = [], ONE_TOKEN
     rows = [row for row in rows if row["tpot_s"] <= most]
     return _table(xarray, rows, d, far, m, load, why)
 

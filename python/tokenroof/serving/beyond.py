@@ -56,7 +56,7 @@ def beyond(
 
 
 def said(on: Sequence[Deployment], load: Load, concurrency: NDArray[np.float64]) -> str:
-    """What is out of range, in words, and requests that are longer than the model takes; "" where nothing is.
+    """What is out of range, in words; "" where nothing is.
 
     Examples
     --------
@@ -73,9 +73,6 @@ def said(on: Sequence[Deployment], load: Load, concurrency: NDArray[np.float64])
                 found[f"{name} {x.min():.4g} below {least:.4g}"] = None
             if (x > most).any():
                 found[f"{name} {x.max():.4g} above {most:.4g}"] = None
-        whole, takes = load.input_tokens + load.output_tokens, one.model.context_max
-        if 0 < takes < whole:
-            found[f"requests of {whole:g} tokens, where {one.model.name} takes {takes}"] = None
     return "; ".join(found)
 
 

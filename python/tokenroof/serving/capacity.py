@@ -9,7 +9,7 @@ import numpy as np
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
-from tokenroof.serving.loads import as_load, as_power
+from tokenroof.serving.loads import as_load, as_power, check_length, refuse_gaps
 from tokenroof.serving.open_capacity import PERCENTILES, open_at, open_capacity
 from tokenroof.serving.slo import SLO
 from tokenroof.serving.system.record import System, named, refuse_beside
@@ -79,10 +79,10 @@ def capacity(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, asks for a
-        percentile other than 50, 90 or 99, or is to be sure of times whose error band is unknown (those of
-        ``fidelity="datasheet"``, and percentiles); for a bound on ITL, another percentile, or how to
-        prove, without `prove`.
+        As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, bounds the time
+        between tokens of answers that have one, asks for a percentile other than 50, 90 or 99, or is to be
+        sure of times whose error band is unknown (those of ``fidelity="datasheet"``, and percentiles); for a
+        bound on ITL, another percentile, or how to prove, without `prove`.
 
     Examples
     --------
@@ -95,11 +95,13 @@ def capacity(
     """
     _check(slo, prove, proof)
     load = as_load(input_tokens, output_tokens)
+    refuse_gaps(slo.bounds, load.output_tokens)
     power, pue = as_power(power, pue)
     if isinstance(device, System):
         refuse_beside(device, plan=plan, prove=prove or None, percentile=slo.percentile)
         return _of_system(device, model, slo, load, fidelity, power, pue)
     on = deployment(device, named(model), plan, fidelity)
+    check_length(on.model, load.input_tokens, load.output_tokens, proof.get("scheduler"))
     if slo.percentile is not None:
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         shape = Shape(load.input_tokens, load.output_tokens)

@@ -9,6 +9,7 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.serving.beyond import beyond, said, widened
 from tokenroof.serving.finite import served_run
+from tokenroof.serving.loads import timed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -116,6 +117,7 @@ def evaluate(
     ttft, tpot, rate, watts = (
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )
+    tpot = timed(load.output_tokens, tpot)
     shown = _powers(on[0].power, devices, watts, pue)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = {

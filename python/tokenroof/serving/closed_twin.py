@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.serving.loads import as_load
+from tokenroof.serving.loads import as_load, timed
 from tokenroof.serving.requests.lengths import Lengths
 from tokenroof.serving.twin import Shape, told_of
 
@@ -156,4 +156,8 @@ def closed_values(
     )  # fmt: skip
     for name in ("means_hold", "percentiles_hold"):
         found[name] &= told.shown
-    return {name: found[name.removesuffix("_s").removesuffix("_mean")] for name in CLOSED_UNITS}
+    values = {name: found[name.removesuffix("_s").removesuffix("_mean")] for name in CLOSED_UNITS}
+    return {
+        name: timed(shape.output_tokens, v) if name.startswith("tpot") else v
+        for name, v in values.items()
+    }

@@ -225,7 +225,7 @@ def _of_system(name: str, system: System, model: Model, speed: float, options: O
     users = np.unique(np.round(np.geomspace(1, 16384 * last.count, 96)))
     how: dict[str, Any] = {k: options[k] for k in ("power", "fidelity") if k in options}
     table = curve(system, model, None, *sizes, users, **how)
-    if not table.fits.any():
+    if table.attrs["reason"]:  # nothing fits, or there is no speed
         raise ValueError(f"{name} is {system.label()}: {table.attrs['reason']}")
     wait = options.get("ttft_max")
     fast = table.interactivity.values >= speed

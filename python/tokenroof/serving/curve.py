@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
-from tokenroof.serving.loads import as_concurrency, as_power
+from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_power, check_length
 from tokenroof.serving.open_curve import open_table
 from tokenroof.serving.room import why_not
 from tokenroof.serving.system.record import System, named, refuse_beside
@@ -102,12 +102,14 @@ def curve(
         In closed loop requests beyond the cache's memory queue, and their wait is part of ``ttft_s``.
         Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is
-        needed (`plan_that_fits` names a plan).
+        needed (`plan_that_fits` names a plan). An answer of one token has no time per token after the first:
+        ``tpot_s`` and ``interactivity`` are NaN, and ``attrs["reason"]`` says so.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `tokenroof.decode`.
+        As in `tokenroof.decode`; for prompts and answers longer than the model's ``context_max``, or than the
+        scheduler takes, where either is known.
     ImportError
         Without xarray: the extra ``analysis``.
 
@@ -146,9 +148,12 @@ def curve(
         if requests is not None:
             raise ValueError(f"requests is {requests!r} beside a rate; allowed: None in open loop")
         shape = moments if load is None else shape_of(load)
+        check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         return open_table(on, shape, rate, scheduler, said)
-    table = table_of(on, sizes, users, fidelity, *as_power(power, pue))
+    counted = as_power(power, pue)
+    check_length(on.model, sizes.input_tokens, sizes.output_tokens, scheduler)
+    table = table_of(on, sizes, users, fidelity, *counted)
     # of a run that ends, and of ranks and stages, there are means alone
     if requests is not None or on.plan.dp * on.plan.pp > 1:
         return table
@@ -175,7 +180,11 @@ def table_of(
         attrs={
             **attributes([on], load, users, fidelity, on.calibration.calibrated_on, power),
             "plan": on.plan.label(),
-            "reason": "" if values["fits"].any() else why_not([on], load),
+            "reason": why_not([on], load)
+            if not values["fits"].any()
+            else ""
+            if load.gaps
+            else ONE_TOKEN,
         },
     )
     return describe(table)

@@ -10,7 +10,7 @@ import numpy as np
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
 from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
-from tokenroof.serving.loads import as_concurrency, as_load, as_power
+from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_load, as_power, check_length
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
 from tokenroof.serving.search.chips import with_chips
@@ -125,15 +125,16 @@ def frontier(
     xarray.Dataset
         Over ``point``, by growing interactivity, with the variables of `curve` and ``plan``,
         ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits:
-        ``attrs["reason"]``, which is empty otherwise, says what is needed. Over systems ``system`` names
+        ``attrs["reason"]``, which is empty otherwise, says what is needed; and where answers have one token,
+        after which there is no speed. Over systems ``system`` names
         each, ``reason`` says what sets its rate, and ``binds`` which constraint keeps a better one away;
         where nothing keeps to all of them ``attrs["reason"]`` names the nearest miss.
 
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `tokenroof.decode`; ValueError for a limit that is not a positive number, or a device whose
-        `power` is unknown.
+        As in `tokenroof.decode`; ValueError for requests longer than the model's ``context_max``, a
+        limit that is not a positive number, or a device whose `power` is unknown.
 
     Examples
     --------
@@ -148,14 +149,17 @@ def frontier(
     check_options("frontier", limits, Limits)
     wanted = asked(limits)
     users = _batches(concurrency)
-    if flag("systems", limits.get("systems", False)):
+    over = flag("systems", limits.get("systems", False))
+    if not over:
+        _refuse(limits)
+    check_length(m, load.input_tokens, load.output_tokens)
+    if over:
         _check_power(resolved(d, m, [Plan()], "datasheet")[0], power)
         given = None if plans is None else _given(plans, d, m)
         question = Question(
             d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted
         )  # fmt: skip
         return with_chips(frontier_of_systems(question), question, limits.get("chips"))
-    _refuse(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
@@ -227,6 +231,8 @@ def _why_empty(
         return "no layout divides the model on a device that can run its types"
     if not values["fits"].any():
         return why_not(on, load)
+    if not load.gaps:
+        return ONE_TOKEN
     nearest = {name: float(np.nanmin(values[f"{name}_s"])) for name in bounds}
     missed = [f"{name}_max is {most:g}, nearest {nearest[name]:.4g} s"
               for name, most in bounds.items() if nearest[name] > most]  # fmt: skip

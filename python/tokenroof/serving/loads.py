@@ -3,19 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.inference.door import check_context
 from tokenroof.support.arguments import amounts, number
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["LONGEST_WAIT", "POWERS", "Load", "as_concurrency", "as_load", "as_power"]
+    from tokenroof.records.model import Model
+    from tokenroof.serving.simulation.scheduler import Scheduler
+
+__all__ = [
+    "LONGEST_WAIT", "ONE_TOKEN", "POWERS", "Load", "as_concurrency", "as_load", "as_power", "check_length",
+    "refuse_gaps", "timed",
+]  # fmt: skip
 
 #: Longest mean time to the first token of a point that is sold [s]: beyond it is no offer.
 LONGEST_WAIT = 10.0
+#: Why answers of one token have neither TPOT nor interactivity.
+ONE_TOKEN = (
+    "output_tokens is 1, and an answer of one token has no time per token after the first: tpot_s and "
+    "interactivity are NaN"
+)
 #: Which power counts in ``output_tokens_per_s_per_mw``.
 POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")
 
@@ -32,6 +46,34 @@ class Load:
     def context(self) -> float:
         """Mean cached tokens while decoding."""
         return self.input_tokens + 0.5 * self.output_tokens
+
+    @property
+    def gaps(self) -> bool:
+        """Whether answers have tokens after the first, which take a time each."""
+        return self.output_tokens > 1.0
+
+
+def timed(output_tokens: float, per_token: Any) -> Any:
+    """Times per token after the first: NaN where answers have one token."""
+    return per_token if output_tokens > 1.0 else np.full_like(per_token, np.nan)
+
+
+def refuse_gaps(bounds: Mapping[str, float], output_tokens: float) -> None:
+    """Reject bounds on times between tokens of answers that have one."""
+    for name in ("tpot_s", "itl_s"):
+        if name in bounds and not output_tokens > 1.0:
+            raise ValueError(
+                f"{name} is {bounds[name]!r} with output_tokens {output_tokens:g}; allowed: None, as an "
+                "answer of one token has no time between tokens, or more output_tokens"
+            )
+
+
+def check_length(
+    model: Model, input_tokens: float, output_tokens: float, scheduler: Scheduler | None = None
+) -> None:
+    """Reject requests longer than a model, or the scheduler that serves it, takes."""
+    most = getattr(scheduler, "longest", None)
+    check_context(model, "input_tokens + output_tokens", input_tokens + output_tokens, most)
 
 
 def as_load(input_tokens: float, output_tokens: float, requests: float | None = None) -> Load:

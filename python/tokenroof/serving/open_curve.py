@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.serving.loads import ONE_TOKEN, timed
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import amounts
 from tokenroof.support.lazy import require
@@ -66,7 +67,9 @@ def values_at(twin: Twin, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]
         plain = name.removesuffix("_s")
         if plain in found:
             out[name] = found[plain]
-    out["interactivity"] = 1.0 / found["tpot"]
+        if plain.startswith("tpot"):
+            out[name] = timed(twin.inputs["output"], out[name])
+    out["interactivity"] = 1.0 / out["tpot_s"]
     out["stable"] = found["load"] < 1.0
     served = np.minimum(rates, twin.saturation)
     out["growth_per_s"] = rates - served
@@ -102,6 +105,7 @@ def open_table(
             "calibrated_on": on.calibration.calibrated_on,
             "saturation_per_s": twin.saturation,
             "places": len(twin.steps) - 1,
+            "reason": "" if known.output_tokens > 1.0 else ONE_TOKEN,
             "load": "open loop: requests arrive at random; percentiles by three moments",
         },
     )

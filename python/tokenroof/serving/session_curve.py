@@ -10,7 +10,7 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes
-from tokenroof.serving.loads import Load, as_concurrency
+from tokenroof.serving.loads import ONE_TOKEN, Load, as_concurrency, check_length, timed
 from tokenroof.serving.room import why_not
 from tokenroof.serving.session_load import as_sessions
 from tokenroof.support.arguments import count, finite_number
@@ -159,6 +159,7 @@ def session_curve(
     given, users = as_sessions(load), as_concurrency(concurrency)
     block = count("block", block)
     on = deployment(device, model, plan, fidelity)
+    check_length(on.model, float(given.prompts[-1]), given.output_tokens)
     tier = _tier(on, given, offload_bytes, offload_bandwidth)
     found = _solve(_replica(on, given, users, block, tier))
     means = Load(given.mean_input, given.output_tokens)
@@ -170,7 +171,9 @@ def session_curve(
     del table.attrs["power"]
     table.attrs["load"] = "sessions: turns in flight are constant; times are means"
     table.attrs["most_cached"] = given.most_cached
-    table.attrs["reason"] = "" if found["fits"].any() else why_not([on], means)
+    table.attrs["reason"] = "" if means.gaps else ONE_TOKEN
+    if not found["fits"].any():
+        table.attrs["reason"] = why_not([on], means)
     for name, (units, long_name) in UNITS.items():
         table[name].attrs.update(units=units, long_name=long_name)
     return table
@@ -268,7 +271,8 @@ def _at(r: _Replica, hits: Array, offload: Array) -> dict[str, Array]:
         _reach(load, rate, gap, room) for room in (r.room, r.room + r.offload_tokens)
     )
     return {
-        "ttft": served[..., _FIELD["ttft"]] + fetch, "tpot": served[..., _FIELD["tpot"]],
+        "ttft": served[..., _FIELD["ttft"]] + fetch,
+        "tpot": timed(load.output_tokens, served[..., _FIELD["tpot"]]),
         "watts": served[..., _FIELD["watts"]], "turn": turn, "rate": rate, "gap": gap,
         "reach": reach, "reach_either": reach_either, "reached": _reached(load, gap, reach),
         "reached_either": _reached(load, gap, reach_either),

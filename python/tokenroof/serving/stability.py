@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof import kernels
 from tokenroof.inference.door import deployment
-from tokenroof.serving.loads import as_load
+from tokenroof.serving.loads import as_load, check_length
 from tokenroof.serving.twin import Shape, shape_of, twin_of
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ def stability(
     on = deployment(device, model, plan, fidelity)
     sizes = as_load(input_tokens, output_tokens)
     shape = Shape(sizes.input_tokens, sizes.output_tokens) if load is None else shape_of(load)
+    check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
     twin = twin_of(on, shape, scheduler)
     places, step = len(twin.steps) - 1, float(twin.steps[-1])
     output, prompt = twin.inputs["output"], twin.inputs["prompt_s"]

@@ -53,6 +53,8 @@ def run(arguments: Namespace) -> int:
         emit({**found.attrs, "units": units, "points": rows})
     elif fits:
         _print(found, plan.devices)
+        if found.attrs["reason"]:
+            say(found.attrs["reason"])
     if not fits:
         say_what_fits(device, model, plan, found.attrs["reason"], arguments.fidelity, **load)
     return 0 if fits else 1

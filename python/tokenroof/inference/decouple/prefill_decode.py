@@ -18,7 +18,7 @@ from tokenroof.inference.dataflow import (
 )
 from tokenroof.inference.decouple.layout import Layout, chip_ranges, layout, link_ranges
 from tokenroof.inference.decouple.sites import Gpu, Site, site_of
-from tokenroof.inference.door import as_device, as_model, checked
+from tokenroof.inference.door import as_device, as_model, check_context, checked
 from tokenroof.inference.estimates import over_corners
 from tokenroof.support.arguments import amounts
 
@@ -125,6 +125,7 @@ def prefill_decode(
     Returns
     -------
     Layout
+        Where answers have one token, ``tpot_s`` and ``interactivity`` are NaN: there is no time after it.
         With parts ``ttft_s``, ``prefill_s``, ``transfer_s``, ``batch`` (decoding), ``devices``. Its ranges
         include the error bands of both steps, over and times 1 + band.
 
@@ -148,6 +149,7 @@ def prefill_decode(
     """
     m = as_model(model)
     tokens, out = _mean("input_tokens", input_tokens), _mean("output_tokens", output_tokens)
+    check_context(m, "input_tokens + output_tokens", tokens + out)
     users = amounts("concurrency", concurrency, positive=True)
     device, plan, n_prefill = site_of("prefill", prefill)
     first = _prefill_site(as_device(device), m, plan, fidelity)
@@ -185,7 +187,8 @@ def prefill_decode(
         busy = np.minimum(rate / most, 1.0)
         prefill_watts = n_prefill * first.watts(busy, prefill_w)
         return {
-            "tpot_s": tpot + 0.0 * rate, "tokens_per_s": rate * out, "watts": watts + prefill_watts,
+            "tpot_s": tpot + (0.0 if out > 1.0 else np.nan) * rate, "tokens_per_s": rate * out,
+            "watts": watts + prefill_watts,
             "ttft_s": users / rate - after * tpot, "prefill_s": prefill_s + 0.0 * rate,
             "transfer_s": transfer + 0.0 * rate, "batch": batch,
             "devices": first.plan.devices * n_prefill + devices + 0.0 * rate,

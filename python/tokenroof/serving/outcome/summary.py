@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,7 +65,8 @@ def summary(
         ``shed``, ``timed_out``, ``duration_s`` (first arrival to last token),
         ``request_throughput`` [1/s], ``output_throughput``,
         ``input_throughput``, ``total_throughput`` [token/s], ``cached_share`` of prompt tokens,
-        ``preemptions``, ``goodput`` [1/s] and ``goodput_share`` (of all that came) with a `slo`,
+        ``preemptions``, ``goodput`` [1/s] and ``goodput_share`` (of all that came) with a `slo`, whose bounds
+        on TPOT and ITL an answer of one token keeps (a warning says where all are),
         ``joules_per_request`` and ``joules_per_output_token`` with `energy_j`. What cannot be known is NaN.
 
     Raises
@@ -105,6 +107,7 @@ def summary(
     duration = _duration(served)
     found |= _counts(requests, served) | _rates(served, duration)
     if slo is not None:
+        _warn_of_gaps(slo, times)
         found |= _good(times, slo, duration, len(requests))
     if energy_j is not None:
         joules = finite_number("energy_j", energy_j)
@@ -180,6 +183,18 @@ def _rates(served: NDArray[Any], duration: float) -> dict[str, float]:
         "input_throughput": _ratio(inputs, duration),
         "total_throughput": _ratio(outputs + inputs, duration),
     }
+
+
+def _warn_of_gaps(slo: SLO, times: Times) -> None:
+    """Say so where bounds on times between tokens bound nothing."""
+    named = [name for name in ("tpot_s", "itl_s") if name in slo.bounds]
+    many = len(times.tpot_s)
+    if named and many and np.isnan(times.tpot_s).all():
+        warnings.warn(
+            f"{' and '.join(named)} bound nothing in goodput: each of the {many} answers has one token, "
+            "after which there is no time per token",
+            stacklevel=3,
+        )
 
 
 def _good(times: Times, slo: SLO, duration: float, came: int) -> dict[str, float]:

@@ -11,6 +11,7 @@ from tokenroof.inference.device_power import device_power
 from tokenroof.inference.door import resolved
 from tokenroof.inference.estimates import Range, parameter
 from tokenroof.serving.closed_loop import UNITS
+from tokenroof.serving.loads import ONE_TOKEN
 from tokenroof.serving.search.axes import draft_lengths, prefills, system_plans
 from tokenroof.serving.search.choose import Found, combined, upper_bound, worth_trying
 from tokenroof.serving.search.constraints import Asked, binding, kept, nearest_miss
@@ -204,7 +205,7 @@ def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
     speed = np.concatenate([np.empty(0), *(p.found.speed for p in piles)])
     worth = np.concatenate([np.empty(0), *(_worth(p.found, q) for p in piles)])
     good = np.concatenate([np.empty(0, dtype=bool), *(kept(p.found, q.asked) for p in piles)])
-    chosen = pareto(speed, np.where(good, worth, np.nan))
+    chosen = pareto(speed, np.where(good & q.load.gaps, worth, np.nan))
     owner = np.concatenate(
         [np.empty(0, int), *(np.full(len(p.found), i) for i, p in enumerate(piles))]
     )
@@ -221,6 +222,7 @@ def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
         reason = (
             nearest_miss(piles_values(piles), q.asked) if piles else "no layout runs on the device"
         )
+        reason = reason if q.load.gaps else ONE_TOKEN
     table: xr.Dataset = xarray.Dataset(data, attrs=_attributes(q, rows, len(speed), reason))
     for name, (units, said) in (UNITS | SYSTEM_UNITS).items():
         table[name].attrs.update(units=units, long_name=said.replace("replica", "system"))

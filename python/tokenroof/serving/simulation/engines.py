@@ -30,6 +30,8 @@ class Engine:
         From resolved knobs: what every engine has.
     own : mapping
         The engine's names of ``max_batched_tokens``, ``max_sequences`` and ``kv_tokens``.
+    context : str
+        The knob of the most tokens of a request.
     block : str
         The knob that says how many tokens a block of memory has.
     unused_blocks : int
@@ -42,6 +44,7 @@ class Engine:
     compiled: Callable[[Mapping[str, Any], str], dict[str, Any]]
     limits: Callable[[Mapping[str, Any]], Limits]
     own: Mapping[str, str]
+    context: str
     block: str
     unused_blocks: int = 0
     counts_tokens: bool = False
@@ -53,7 +56,7 @@ _VLLM = Engine(
         "max_batched_tokens": "max_num_batched_tokens", "max_sequences": "max_num_seqs",
         "kv_tokens": "num_blocks",
     },
-    block="block_size", unused_blocks=1,
+    context="max_model_len", block="block_size", unused_blocks=1,
 )  # fmt: skip
 
 _SGLANG = Engine(
@@ -62,7 +65,7 @@ _SGLANG = Engine(
         "max_batched_tokens": "chunked_prefill_size", "max_sequences": "max_running_requests",
         "kv_tokens": "max_total_tokens",
     },
-    block="page_size", counts_tokens=True,
+    context="context_length", block="page_size", counts_tokens=True,
 )  # fmt: skip
 
 _TRTLLM = Engine(
@@ -71,7 +74,7 @@ _TRTLLM = Engine(
         "max_batched_tokens": "max_num_tokens", "max_sequences": "max_batch_size",
         "kv_tokens": "max_tokens",
     },
-    block="tokens_per_block", counts_tokens=True,
+    context="max_seq_len", block="tokens_per_block", counts_tokens=True,
 )  # fmt: skip
 
 _BY_NAME = {"vllm": _VLLM, "sglang": _SGLANG, "trtllm": _TRTLLM}

@@ -147,6 +147,12 @@ class Scheduler:
         """The knobs that were given."""
         return dict(self._given)
 
+    @property
+    def longest(self) -> int | None:
+        """Tokens of the longest request that it was told to take; None: as many as the model takes."""
+        found = self.given.get(engine_of(self.name).context)
+        return None if found is None else int(found)
+
     def __repr__(self) -> str:
         knobs = "".join(f", {name}={value!r}" for name, value in self._given)
         return f"Scheduler.preset({self.name!r}{knobs})"

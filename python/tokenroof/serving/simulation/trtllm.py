@@ -36,7 +36,7 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
     else:
         config["num_blocks"] = min(-(-config["max_tokens"] // size), _MOST_BLOCKS)
     if config["max_seq_len"] is None:
-        config["max_seq_len"] = _UNBOUNDED
+        config["max_seq_len"] = (on.model.context_max if on else 0) or _UNBOUNDED
     config["refuse_oversized"] = not explicit
     return config
 

@@ -41,7 +41,7 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
     _default(config, "max_num_seqs", min(sequences, config["max_num_batched_tokens"]))
     _default(config, "max_num_scheduled_tokens", config["max_num_batched_tokens"])
     _default(config, "max_num_active_seqs", config["max_num_seqs"])
-    _default(config, "max_model_len", _UNBOUNDED)
+    _default(config, "max_model_len", (on.model.context_max if on else 0) or _UNBOUNDED)
     # vLLM does not start where a request of max_model_len does not fit; what never fits is refused
     config["refuse_oversized"] = not explicit
     return config

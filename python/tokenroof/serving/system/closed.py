@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof.serving.beyond import beyond, widened
 from tokenroof.serving.closed_loop import UNITS
+from tokenroof.serving.loads import timed
 from tokenroof.serving.system.terms import decode_terms, prefill_terms, rounds, shared_terms, solved
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def quantities(
 ) -> dict[str, NDArray[Any]]:
     """The variables of `curve` from what the kernel gives."""
     last, first = on.get("both") or on["decode"], on.get("both") or on["prefill"]
-    rate, tpot, ttft = found["output_rate"], found["tpot"], found["ttft"] + queue
+    rate, ttft = found["output_rate"], found["ttft"] + queue
+    tpot = timed(load.output_tokens, found["tpot"])
     host = last.power.host_w
     dashboard = last.power.provisioned_kind == "catalogue"
     chassis = found["watts"] + found["devices"] * host

@@ -9,6 +9,7 @@ import numpy as np
 from tokenroof.inference import decouple
 from tokenroof.serving.beyond import said
 from tokenroof.serving.closed_loop import UNITS
+from tokenroof.serving.loads import ONE_TOKEN, check_length
 from tokenroof.serving.system.closed import SYSTEM_UNITS, evaluate_system
 from tokenroof.support.lazy import require
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["about", "on_chips", "system_table", "why_nothing"]
 
+_PER_TOKEN = {f"{name}{end}" for name in ("tpot", "interactivity")
+              for end in ("", "_s", "_low", "_high", "_low_s", "_high_s")}  # fmt: skip
+
 
 def system_table(
     system: System,
@@ -40,6 +44,7 @@ def system_table(
     """The table of `curve` for a system."""
     xarray = require("xarray", extra="analysis")
     what = system.serves(model)
+    check_length(what, load.input_tokens, load.output_tokens)
     if on_chips(system):
         values, attrs = _laid_out(system, what, load, users, fidelity)
     else:
@@ -47,6 +52,10 @@ def system_table(
         values = evaluate_system(system, on, load, users, fidelity, power, pue)
         attrs = about(system, on, load, users, fidelity, power)
         attrs["reason"] = "" if values["fits"].any() else why_nothing(system)
+    if not load.gaps:
+        for name in _PER_TOKEN & values.keys():
+            values[name] = np.full(users.shape, np.nan)
+        attrs["reason"] = attrs["reason"] or ONE_TOKEN
     table: xr.Dataset = xarray.Dataset(
         {
             name: ("concurrency", np.broadcast_to(array, users.shape))

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.inference.door import deployment
+from tokenroof.serving.loads import check_length, refuse_gaps
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate
@@ -242,4 +243,7 @@ def _by_closed_form(
     scheduler = options.get("scheduler")
     if scheduler is not None and not isinstance(scheduler, Scheduler):
         raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+    shape = asked.shape
+    refuse_gaps({one.time: one.bound for one in objectives}, shape.output_tokens)
+    check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
     return highest_rate(twin_of(on, asked.shape, scheduler), objectives)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from tokenroof.serving.loads import check_length, refuse_gaps
 from tokenroof.serving.simulation.simulate import simulate
 from tokenroof.serving.tuning.closed_form import highest_rate
 from tokenroof.serving.tuning.kept import Kept, key_of
@@ -95,7 +96,10 @@ class Candidate:
     twin: Twin = field(init=False)
 
     def __post_init__(self) -> None:
-        self.twin = twin_of(self.on, self.asked.shape, self.scheduler)
+        shape = self.asked.shape
+        refuse_gaps({one.time: one.bound for one in self.objectives}, shape.output_tokens)
+        check_length(self.on.model, shape.input_tokens, shape.output_tokens, self.scheduler)
+        self.twin = twin_of(self.on, shape, self.scheduler)
 
     @property
     def devices(self) -> int:
