@@ -1,6 +1,7 @@
 """Factories year by year: figures by hand, identities, every key counts, what is refused."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ LEASE = {"income.kind": "lease", "income.lease_per_mw_year": 1.9e6, "income.pric
 GPUS = {"income.kind": "gpu_hours", "income.gpu_watts": 2630.0, "income.price_per_gpu_hour": 2.91,
         "computers.capex_per_it_mw": 29e6}  # fmt: skip
 KINDS = {"tokens": TOKENS | {"income.price_per_mtok": 1.0}, "hashes": HASHES | {"income.hashprice": 50.0},
-         "lease": LEASE, "gpu_hours": GPUS, "nothing": {}}  # fmt: skip
+         "lease": LEASE, "gpu_hours": GPUS, "nothing": {"income.kind": "nothing"}}  # fmt: skip
 
 
 def test_forty_billion_with_nothing_on_it():
@@ -43,7 +44,10 @@ def test_forty_billion_with_nothing_on_it():
 
 def test_levelised_cost_of_a_token_by_hand():
     """Shell 4,673,182 + computers 8,765,976 + upkeep 700,000 + power 446,760 $ a year over 18,921,600 Mtok."""
-    got = ec.factory(TOKENS)
+    with pytest.warns(
+        UserWarning, match=r"price_per_mtok is 0, so that scenario earns nothing by its tokens"
+    ):
+        got = ec.factory(TOKENS)
     assert got.unit == "Mtok"
     assert got.flow.output[1:] == pytest.approx(18_921_600)
     assert got.flow.power[1:] == pytest.approx(446_760) and got.flow.operation[1:] == pytest.approx(
@@ -58,7 +62,10 @@ def test_levelised_cost_of_a_token_by_hand():
 
 def test_levelised_cost_of_a_hash_by_hand():
     """200 TH/s, 3,500 W, 3,400 $ over 4 years at 12 %, PUE 1.05, 0.05 $/kWh, 95 % up: 39.17 $/(PH/s day)."""
-    got = ec.factory(HASHES)
+    with pytest.warns(
+        UserWarning, match=r"income\.hashprice is 0, so that scenario earns nothing by its hashes"
+    ):
+        got = ec.factory(HASHES)
     assert got.unit == "PH/s day"
     assert got.levelized_cost == pytest.approx(39.1718036545, rel=1e-11)
     assert got.levelized_cost_per_mwh == pytest.approx(88.8249515975, rel=1e-11)
@@ -248,6 +255,7 @@ BIASED = {  # keys that count only beside others
 }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*lease_per_mw_year is 0")
 @pytest.mark.parametrize("about", ec.scenario_keys(), ids=lambda about: about.name)
 def test_every_key_has_an_effect(about):
     base = dict(KINDS[about.of or ("gpu_hours" if about.name != "income.kind" else "nothing")])
@@ -330,12 +338,45 @@ def test_bad_scenarios_by_name():
         ec.Scenario(site=3)
 
 
+@pytest.mark.parametrize("given", [
+    LEASE | {"income.lease_per_mw_year": 0.0}, TOKENS | {"income.price_per_mtok": 0.0},
+    GPUS | {"income.rented_share": 0.0}, GPUS | {"income.price_per_gpu_hour": 0.0}, HASHES,
+    TOKENS | {"income.price_per_mtok": 2.0, "income.sold_share": 0.0}, {}, {"site.power_mw": 20.0},
+])  # fmt: skip
+def test_a_scenario_without_income_says_what_is_missing(tmp_path, given):
+    """By name, whichever way it came; what says that it sells nothing, or is paid to stand still, is believed."""
+    kind = given.get("income.kind")
+    zeros = [name for name, value in given.items() if value == 0.0 and name.startswith("income.")]
+    names = zeros or (
+        ["income.kind is left at 'nothing'"] if kind is None else ["income.hashprice is 0"]
+    )
+    plan = ec.Scenario().with_values(given)
+    file = tmp_path / "plan.toml"
+    file.write_text("".join(
+        f"{name} = {json.dumps(value)}\n" for name, value in given.items()
+    ))  # fmt: skip
+    for asked in (given, plan, file):
+        with pytest.warns(UserWarning, match="earns nothing") as said:
+            ec.factory(asked)
+        assert len(said) == 1 and all(name in str(said[0].message) for name in names)
+    said_so = {} if kind else {"income.kind": "nothing"}
+    paid = {"site.curtail_above": 30.0, "site.curtailment_income": 5.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if not kind:
+            ec.factory(given | said_so)
+        ec.factory(given | paid)
+        ec.factory("keynote-empty")
+
+
 @given(st.binary(max_size=200) | st.text(max_size=200).map(lambda x: x.encode()))
 def test_any_bytes_are_a_scenario_or_an_error(tmp_path_factory, raw):
     file = tmp_path_factory.getbasetemp() / "fuzz.toml"
     file.write_bytes(raw)
     try:
-        ec.factory(file)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of what has no income
+            ec.factory(file)
     except (ValueError, TypeError) as error:
         assert "allowed" in str(error) or "did you mean" in str(error)
 

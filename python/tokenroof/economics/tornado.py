@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.economics.scenarios.result import factory
+from tokenroof.economics.scenarios.result import as_scenario, factory
 from tokenroof.economics.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def tornado(
     >>> [swing.name for swing in tornado(mine("Antminer S21", 50.0), ranges)]
     ['income.hashprice', 'site.price_per_mwh']
     """
-    plan = factory(scenario).scenario
+    plan = as_scenario(scenario)
     if not isinstance(ranges, Mapping):
         raise TypeError(f"ranges is {ranges!r}; allowed: a mapping of keys to pairs")
     found = []

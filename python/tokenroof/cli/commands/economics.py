@@ -52,7 +52,7 @@ def add_arguments(command: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from tokenroof.economics.scenarios.manifest import run_manifest
-    from tokenroof.economics.scenarios.result import factory
+    from tokenroof.economics.scenarios.result import as_scenario, factory
     from tokenroof.economics.scenarios.scenario import Scenario, scenario_schema
 
     if arguments.schema:
@@ -68,7 +68,7 @@ def run(arguments: Namespace) -> int:
     base = (
         Scenario()
         if arguments.scenario is None
-        else factory(arguments.scenario, market=arguments.market).scenario
+        else as_scenario(arguments.scenario, arguments.market)
     )
     plan = base.with_values(dict(map(_assignment, arguments.set)))
     newer = arguments.market or (None if plan.market is None else plan.market.data)

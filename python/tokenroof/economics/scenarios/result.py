@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,13 +17,14 @@ from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
 from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
 from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
+from tokenroof.economics.scenarios.sections import KINDS, Unsaid
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["UNITS", "Factory", "factory", "presets"]
+__all__ = ["UNITS", "Factory", "as_scenario", "factory", "presets"]
 
 #: What a levelised cost is of, by what is sold.
 UNITS = {
@@ -218,7 +220,7 @@ def factory(
     *,
     market: MarketLike | None = None,
 ) -> Factory:
-    """Play a scenario year by year.
+    """Play a scenario year by year; a warning names what is missing where it earns nothing.
 
     Parameters
     ----------
@@ -253,6 +255,15 @@ def factory(
     >>> [round(rate, 4) for rate in lease.irr]
     [0.1498]
     """
+    plan = as_scenario(scenario, market)
+    _warn_without_income(plan)
+    return Factory(plan, cash_flow(plan))
+
+
+def as_scenario(
+    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any], market: MarketLike | None = None
+) -> Scenario:
+    """What `factory` takes, as a scenario that is not played."""
     if isinstance(scenario, Scenario):
         plan = scenario
     elif isinstance(scenario, Mapping):
@@ -266,9 +277,39 @@ def factory(
             f"scenario is {scenario!r}; allowed: a Scenario, a path, a mapping, or one of "
             f"{', '.join(presets())}"
         )
-    if market is not None:
-        plan = plan.with_market(market)
-    return Factory(plan, cash_flow(plan))
+    return plan if market is None else plan.with_market(market)
+
+
+#: Of each kind of income the keys that it is a product of.
+_FACTORS = {
+    "tokens": ("tokens_per_s_per_mw", "price_per_mtok", "sold_share"),
+    "lease": ("lease_per_mw_year",),
+    "gpu_hours": ("price_per_gpu_hour", "rented_share"),
+    "hashes": ("hashprice",),
+}
+
+
+def _warn_without_income(plan: Scenario) -> None:
+    """Say by name why a scenario earns nothing, unless it says itself that it sells nothing."""
+    kind, site = plan.income.kind, plan.site
+    if site.curtailment_income and np.isfinite(site.curtail_above):
+        return
+    if isinstance(kind, Unsaid):
+        said = (
+            f"income.kind is left at {str(kind)!r}, so that {plan.name} earns nothing; allowed: "
+            f"{', '.join(KINDS[1:])}, or to give 'nothing' where costs alone are asked for"
+        )
+    else:
+        zeros = [
+            f"income.{name}" for name in _FACTORS.get(kind, ()) if not getattr(plan.income, name)
+        ]
+        if not zeros:
+            return
+        said = (
+            f"{' and '.join(zeros)} {'are' if len(zeros) > 1 else 'is'} 0, so that {plan.name} earns nothing "
+            f"by its {kind}; allowed: above 0 for an income, while levelised costs hold without one"
+        )
+    warnings.warn(said, stacklevel=3)
 
 
 def presets() -> dict[str, dict[str, Any]]:
@@ -286,7 +327,8 @@ def presets() -> dict[str, dict[str, Any]]:
     40000000.0
     """
     empty = {
-        "site.power_mw": 1000.0, "site.pue": 1.0, "site.price_per_mwh": 0.0, "shell.capex_per_it_mw": 40e6,
+        "income.kind": "nothing", "site.power_mw": 1000.0, "site.pue": 1.0, "site.price_per_mwh": 0.0,
+        "shell.capex_per_it_mw": 40e6,
         "finance.years": 15, "finance.discount_rate": 0.08,
     }  # fmt: skip
     return {"keynote-empty": empty}

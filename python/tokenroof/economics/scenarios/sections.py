@@ -10,12 +10,20 @@ import numpy as np
 from tokenroof.economics.scenarios.keys import HIGHEST, check_section, key
 from tokenroof.economics.scenarios.schedules import METHODS
 
-__all__ = ["KINDS", "SECTIONS", "Computers", "Finance", "Income", "Power", "Shell"]
+__all__ = ["KINDS", "SECTIONS", "Computers", "Finance", "Income", "Power", "Shell", "Unsaid"]
 
 #: What may be sold.
 KINDS = ("nothing", "tokens", "lease", "gpu_hours", "hashes")
 
 _Source = dict[str, Any]
+
+
+class Unsaid(str):
+    """A word that nobody chose: a default of which `factory` says what it leads to."""
+
+    __slots__ = ()
+
+
 _SAM: _Source = {
     "source": "NREL, System Advisor Model (sam.nrel.gov), defaults of a PVWatts cash loan",
     "date": "2024",
@@ -148,7 +156,7 @@ class Income(_Section):
     """Section `income`: what is sold; the keys of one kind count."""
 
     _name = "income"
-    kind: str = key("What is sold", "1", "nothing", kind="choice", choices=KINDS)
+    kind: str = key("What is sold", "1", Unsaid("nothing"), kind="choice", choices=KINDS)
     tokens_per_s_per_mw: float = key(
         "Throughput of a MW of computers", "token/(s MW)", 0.0, of="tokens"
     )
