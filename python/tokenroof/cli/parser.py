@@ -8,6 +8,10 @@ from importlib import import_module
 from typing import NoReturn
 
 from tokenroof.cli.commands import COMMANDS
+<<<<<<< HEAD
+=======
+from tokenroof.support.arguments import shown
+>>>>>>> ce0bdb9 (Command line: what looks like a wrong word, flags of a plan that fits, warnings in a line)
 from tokenroof.support.names import near_matches
 
 __all__ = ["parse"]
@@ -18,6 +22,25 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"tokenroof: {' '.join(message.split())} (see {self.prog} --help)\n")
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        """Name what a word that is none looks like: a command's, and of every option with choices."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        near = near_matches(str(value), known) if isinstance(value, str) else []
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise argparse.ArgumentError(action, f"{shown(value)}; allowed: {', '.join(known)}{hint}")
+
+    def unknown(self, words: Sequence[str]) -> NoReturn:
+        """Reject options that a command does not have, with those that they look like."""
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        said = []
+        for word in words:
+            name = word.partition("=")[0]
+            near = near_matches(name, known) if name.startswith("--") else []
+            said.append(word + (f" (did you mean {', '.join(near)}?)" if near else ""))
+        self.error(f"unrecognized arguments: {' '.join(said)}")
 
 
 def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
@@ -31,6 +54,7 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     # no option before the command takes a value
     called = next((word for word in argv if not word.startswith("-")), None)
+    asked = parser
     for name, (summary, example) in COMMANDS.items():
         command = commands.add_parser(
             name,
@@ -41,9 +65,16 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
         )
         if name == called:
             _fill(command, name)
+<<<<<<< HEAD
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.error(_unrecognised(unknown, commands.choices.get(str(called), parser)))
+=======
+            asked = command
+    arguments, extra = parser.parse_known_args(argv)
+    if extra:
+        asked.unknown(extra)
+>>>>>>> ce0bdb9 (Command line: what looks like a wrong word, flags of a plan that fits, warnings in a line)
     arguments.json = getattr(arguments, "json", False)
     return parser, arguments
 

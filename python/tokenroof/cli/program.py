@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 from tokenroof.cli.parser import parse
 from tokenroof.support.formats import ascii_of
@@ -33,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser.print_help()
             return 0
-        status = int(arguments.run(arguments))
+        with warnings.catch_warnings():
+            warnings.showwarning = _warned
+            status = int(arguments.run(arguments))
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -48,6 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"tokenroof: {ascii_of(_message(error))}", file=sys.stderr)
         return 2
+
+
+def _warned(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """A warning as a line on stderr."""
+    print(f"tokenroof: warning: {ascii_of(_one_line(str(message)))}", file=sys.stderr)
 
 
 def _message(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
@@ -90,13 +91,15 @@ def _run(arguments: Namespace) -> int:
         raise ValueError("--scheduler or --results given without --prove; allowed: with it")
     elif host_tier_of(arguments) is not None:
         raise ValueError("--host-tier is given without --prove; allowed: with it")
-    if arguments.demand is not None:
-        _refuse_beside_demand(arguments)
-        return _fleet(arguments, device, model, plan, slos, about, proof)
-    for name in ("availability", "target", "spare"):
-        if getattr(arguments, name) is not None:
-            raise ValueError(f"--{name} given without --demand; allowed: with it")
-    return _capacity(arguments, device, model, plan, slos, about, proof)
+    load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
+    with told_what_fits(device, model, plan, arguments.fidelity, **load):
+        if arguments.demand is not None:
+            _refuse_beside_demand(arguments)
+            return _fleet(arguments, device, model, plan, slos, about, proof)
+        for name in ("availability", "target", "spare"):
+            if getattr(arguments, name) is not None:
+                raise ValueError(f"--{name} given without --demand; allowed: with it")
+        return _capacity(arguments, device, model, plan, slos, about, proof)
 
 
 def _capacity(
@@ -122,6 +125,9 @@ def _capacity(
         system or device, model, None if system else plan, slos[0], arguments.input_tokens,
         arguments.output_tokens, fidelity=arguments.fidelity, **proof,
     )  # fmt: skip
+    if "fits" in found and not found["fits"]:
+        load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
+        say_what_fits(device, model, plan, found.attrs["reason"], arguments.fidelity, **load)
     row = {str(name): found[name].item() for name in (*found.coords, *found.data_vars)}
     most = "rate" if "rate" in found.coords else "concurrency"
     if arguments.csv is not None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.systems import (
@@ -203,11 +204,13 @@ def _run(arguments: Namespace) -> int:
     loads = _loads(arguments)
     scheduler = _scheduler(arguments, plan.engine)
     where, layout, options = _fleet(arguments, device, model, plan)
-    runs: list[Simulation] = serving.simulate(
-        where, model, layout, loads, scheduler, **options, horizon_s=arguments.horizon,
-        timeout_s=arguments.timeout, queue_timeout_s=arguments.queue_timeout,
-        fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
-    )  # type: ignore[assignment]  # fmt: skip
+    runs: list[Simulation]
+    with told_what_fits(device, model, plan, arguments.fidelity):
+        runs = serving.simulate(
+            where, model, layout, loads, scheduler, **options, horizon_s=arguments.horizon,
+            timeout_s=arguments.timeout, queue_timeout_s=arguments.queue_timeout,
+            fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
+        )  # type: ignore[assignment]  # fmt: skip
     slo = None
     if arguments.slo_ttft is not None or arguments.slo_tpot is not None:
         slo = serving.SLO(ttft_s=arguments.slo_ttft, tpot_s=arguments.slo_tpot)

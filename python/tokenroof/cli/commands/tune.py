@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
@@ -92,13 +93,15 @@ def _run(arguments: Namespace) -> int:
     degrees = arguments.tps or [arguments.tp]
     plans = [plan_of(Namespace(**{**vars(arguments), "tp": tp}), model) for tp in degrees]
     slos = promised(arguments)
-    best = serving.tune(
-        device, model, plans, slos, **sizes_of(arguments), burstiness=arguments.burstiness,
-        seeds=arguments.seeds, requests=arguments.requests, results=arguments.results,
-        knobs=None if arguments.knob is None else dict(arguments.knob), tolerance=arguments.tolerance,
-        scheduler=scheduler_of(arguments), fidelity=arguments.fidelity, progress=ticker(),
-        speculation=drafts_of(arguments), host_tier=host_tier_of(arguments),
-    )  # fmt: skip
+    load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
+    with told_what_fits(device, model, plans[0], arguments.fidelity, **load):
+        best = serving.tune(
+            device, model, plans, slos, **sizes_of(arguments), burstiness=arguments.burstiness,
+            seeds=arguments.seeds, requests=arguments.requests, results=arguments.results,
+            knobs=None if arguments.knob is None else dict(arguments.knob), tolerance=arguments.tolerance,
+            scheduler=scheduler_of(arguments), fidelity=arguments.fidelity, progress=ticker(),
+            speculation=drafts_of(arguments), host_tier=host_tier_of(arguments),
+        )  # fmt: skip
     if arguments.csv is not None:
         write_rows(arguments.csv, best.rows())
     if arguments.json:

@@ -12,11 +12,15 @@ from tokenroof.inference.memory import cache_room
 if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["GIB", "device_memory", "memory_blocks", "room_blocks"]
+__all__ = ["GIB", "NoRoomError", "device_memory", "memory_blocks", "room_blocks"]
 
 GIB = 2.0**30
 _CACHE_CONTEXT = 4096  # tokens at which a sequence's cache is counted, for models with windows
 _MOST_BLOCKS = 2**31 - 2
+
+
+class NoRoomError(ValueError):
+    """Weights leave no memory for a cache: another plan would."""
 
 
 def device_memory(on: Deployment | None) -> float:
@@ -43,7 +47,7 @@ def room_blocks(on: Deployment, room: float, block_size: int, beside: float = 0.
         )
     blocks = int(max(room, 0.0) // (per_token * block_size)) if per_token > 0.0 else _MOST_BLOCKS
     if blocks < 2:
-        raise ValueError(
+        raise NoRoomError(
             f"{on.model.name} with the plan {on.plan.label()} leaves no memory for KV blocks on "
             f"{on.device.name}; allowed: a plan whose weights fit (plan_that_fits names one)"
         )
