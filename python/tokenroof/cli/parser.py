@@ -8,10 +8,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from tokenroof.cli.commands import COMMANDS
-<<<<<<< HEAD
-=======
 from tokenroof.support.arguments import shown
->>>>>>> ce0bdb9 (Command line: what looks like a wrong word, flags of a plan that fits, warnings in a line)
 from tokenroof.support.names import near_matches
 
 __all__ = ["parse"]
@@ -32,16 +29,6 @@ class Parser(argparse.ArgumentParser):
         hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
         raise argparse.ArgumentError(action, f"{shown(value)}; allowed: {', '.join(known)}{hint}")
 
-    def unknown(self, words: Sequence[str]) -> NoReturn:
-        """Reject options that a command does not have, with those that they look like."""
-        known = [name for name in self._option_string_actions if name.startswith("--")]
-        said = []
-        for word in words:
-            name = word.partition("=")[0]
-            near = near_matches(name, known) if name.startswith("--") else []
-            said.append(word + (f" (did you mean {', '.join(near)}?)" if near else ""))
-        self.error(f"unrecognized arguments: {' '.join(said)}")
-
 
 def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
     """The parser, and what it makes of the words: ``command``, ``json``, ``version``, ``run``."""
@@ -54,7 +41,6 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     # no option before the command takes a value
     called = next((word for word in argv if not word.startswith("-")), None)
-    asked = parser
     for name, (summary, example) in COMMANDS.items():
         command = commands.add_parser(
             name,
@@ -65,16 +51,9 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
         )
         if name == called:
             _fill(command, name)
-<<<<<<< HEAD
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         parser.error(_unrecognised(unknown, commands.choices.get(str(called), parser)))
-=======
-            asked = command
-    arguments, extra = parser.parse_known_args(argv)
-    if extra:
-        asked.unknown(extra)
->>>>>>> ce0bdb9 (Command line: what looks like a wrong word, flags of a plan that fits, warnings in a line)
     arguments.json = getattr(arguments, "json", False)
     return parser, arguments
 

@@ -261,7 +261,8 @@ def factory(
 
 
 def as_scenario(
-    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any], market: MarketLike | None = None
+    scenario: Scenario | str | os.PathLike[str] | Mapping[str, Any],
+    market: MarketLike | None = None,
 ) -> Scenario:
     """What `factory` takes, as a scenario that is not played."""
     if isinstance(scenario, Scenario):
