@@ -149,11 +149,11 @@ def prefill_decode(
     """
     m = as_model(model)
     tokens, out = _mean("input_tokens", input_tokens), _mean("output_tokens", output_tokens)
-    check_context(m, "input_tokens + output_tokens", tokens + out)
     users = amounts("concurrency", concurrency, positive=True)
     device, plan, n_prefill = site_of("prefill", prefill)
     first = _prefill_site(as_device(device), m, plan, fidelity)
     first.slots(tokens, 1.0)
+    check_context(m, "input_tokens + output_tokens", tokens + out)
     device, plan, n_decode = site_of("decode", decode)
     second = as_device(device)
     link = link_ranges(link_bandwidth, hop_s)
