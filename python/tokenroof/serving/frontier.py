@@ -143,24 +143,22 @@ def frontier(
     (True, True)
     """
     xarray = require("xarray", extra="analysis")
-    d, m = as_device(device), as_model(model)
-    load = as_load(input_tokens, output_tokens)
+    d, m, load = as_device(device), as_model(model), as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
     check_options("frontier", limits, Limits)
     wanted = asked(limits)
     users = _batches(concurrency)
-    over = flag("systems", limits.get("systems", False))
-    if not over:
-        _refuse(limits)
-    check_length(m, load.input_tokens, load.output_tokens)
-    if over:
+    if flag("systems", limits.get("systems", False)):
         _check_power(resolved(d, m, [Plan()], "datasheet")[0], power)
         given = None if plans is None else _given(plans, d, m)
+        check_length(m, load.input_tokens, load.output_tokens)
         question = Question(
             d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted
         )  # fmt: skip
         return with_chips(frontier_of_systems(question), question, limits.get("chips"))
+    _refuse(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
+    check_length(m, load.input_tokens, load.output_tokens)
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
     names = [*UNITS]
@@ -177,8 +175,7 @@ def frontier(
         chosen = np.empty(0, dtype=int)
     row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
     data: dict[str, Any] = {name: ("point", values[name].ravel()[chosen]) for name in names}
-    labels = np.array([p.label() for p in tried] or [""])
-    data["plan"] = ("point", labels[row])
+    data["plan"] = ("point", np.array([p.label() for p in tried] or [""])[row])
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
     shown = _tried(on, row)

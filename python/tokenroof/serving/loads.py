@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.model import Model
-    from tokenroof.serving.simulation.scheduler import Scheduler
 
 __all__ = [
     "LONGEST_WAIT", "ONE_TOKEN", "POWERS", "Load", "as_concurrency", "as_load", "as_power", "check_length",
@@ -69,7 +68,7 @@ def refuse_gaps(bounds: Mapping[str, float], output_tokens: float) -> None:
 
 
 def check_length(
-    model: Model, input_tokens: float, output_tokens: float, scheduler: Scheduler | None = None
+    model: Model, input_tokens: float, output_tokens: float, scheduler: Any = None
 ) -> None:
     """Reject requests longer than a model, or the scheduler that serves it, takes."""
     most = getattr(scheduler, "longest", None)

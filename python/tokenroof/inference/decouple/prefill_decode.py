@@ -152,8 +152,7 @@ def prefill_decode(
     users = amounts("concurrency", concurrency, positive=True)
     device, plan, n_prefill = site_of("prefill", prefill)
     first = _prefill_site(as_device(device), m, plan, fidelity)
-    first.slots(tokens, 1.0)
-    check_context(m, "input_tokens + output_tokens", tokens + out)
+    _check_prompt(first, m, tokens, out)
     device, plan, n_decode = site_of("decode", decode)
     second = as_device(device)
     link = link_ranges(link_bandwidth, hop_s)
@@ -184,8 +183,7 @@ def prefill_decode(
         batch = _largest(np.minimum(np.broadcast_to(users, shape), pool.most), fits)
         tpot, watts, devices = pool.step(batch, context, v)
         rate = batch / (after * tpot)
-        busy = np.minimum(rate / most, 1.0)
-        prefill_watts = n_prefill * first.watts(busy, prefill_w)
+        prefill_watts = n_prefill * first.watts(np.minimum(rate / most, 1.0), prefill_w)
         return {
             "tpot_s": tpot + (0.0 if out > 1.0 else np.nan) * rate, "tokens_per_s": rate * out,
             "watts": watts + prefill_watts,
@@ -213,6 +211,12 @@ def _prefill_site(
             f"{' or '.join(KINDS)}"
         )
     return Gpu("prefill", checked(device, model, [plan], fidelity)[0])
+
+
+def _check_prompt(site: Gpu, model: Model, tokens: float, out: float) -> None:
+    """Reject prompts that a site has no room for, or that with their answers are longer than a model takes."""
+    site.slots(tokens, 1.0)
+    check_context(model, "input_tokens + output_tokens", tokens + out)
 
 
 def _one_prompt(site: Gpu, tokens: float) -> tuple[float, float]:
