@@ -214,7 +214,7 @@ def _prefill_site(
 
 
 def _check_prompt(site: Gpu, model: Model, tokens: float, out: float) -> None:
-    """Reject prompts that a site has no room for, or that with their answers are longer than a model takes."""
+    """Reject prompts without room on a site, or with answers longer than a model takes."""
     site.slots(tokens, 1.0)
     check_context(model, "input_tokens + output_tokens", tokens + out)
 
