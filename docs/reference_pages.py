@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import textwrap
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import kernel_plots
 from table_pages import write_tables
 
 #: Namespaces in the order of the page, and what each is for.
@@ -78,6 +80,29 @@ def namespace_page(name: str, title: str) -> str:
     return "\n".join(lines)
 
 
+def twin(name: str) -> tuple[str, str]:
+    """The kernel's formula as its twin in plain Python has it, and that twin's file."""
+    found = inspect.unwrap(getattr(importlib.import_module("tokenroof.reference"), name))
+    source = Path(inspect.getsourcefile(found) or "")
+    return inspect.getsource(found), "/".join(source.parts[source.parts.index("reference") :])
+
+
+def kernel_page(name: str, ufunc: Any, body: str) -> str:
+    """What it does, its plot, its formula; then inputs, results, sources, an example."""
+    shape = ufunc.signature or f"{ufunc.nin} inputs, {ufunc.nout} output, element by element"
+    summary, _, rest = body.partition(":Parameters:")
+    code, path = twin(name)
+    drawn = f'<div class="tr-kernel">{kernel_plots.picture(name)}</div>'
+    return "\n".join([
+        name, "=" * len(name), "", f"``tokenroof.kernels.{name}``: {shape}", "", summary.strip(), "",
+        ".. rubric:: Plot", "", ".. raw:: html", "", f"   {drawn}", "", kernel_plots.caption(name), "",
+        ".. rubric:: Formula", "",
+        f"In plain Python, by ``{path}``, which tests hold the kernel against:", "",
+        ".. code-block:: python", "", textwrap.indent(code.rstrip(), "   "), "",
+        f":Parameters:{rest}", "",
+    ])  # fmt: skip
+
+
 def kernel_pages(folder: Path) -> list[str]:
     """A page per kernel, from the text that the ufunc carries."""
     from numpydoc.docscrape_sphinx import SphinxDocString
@@ -87,11 +112,9 @@ def kernel_pages(folder: Path) -> list[str]:
     names = sorted(n for n in kernels.__all__ if hasattr(getattr(kernels, n), "nin"))
     for name in names:
         ufunc = getattr(kernels, name)
-        shape = ufunc.signature or f"{ufunc.nin} inputs, {ufunc.nout} output, element by element"
         text = inspect.cleandoc(ufunc.__doc__)
         body = str(SphinxDocString(text, config={"show_class_members": False}))
-        write(folder / f"{name}.rst",
-              f"{name}\n{'=' * len(name)}\n\n``tokenroof.kernels.{name}``: {shape}\n\n{body}\n")  # fmt: skip
+        write(folder / f"{name}.rst", kernel_page(name, ufunc, body))
     return names
 
 

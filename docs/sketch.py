@@ -7,6 +7,7 @@ other file.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from html import escape
@@ -65,6 +66,8 @@ def short(value: float) -> str:
     """
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else ""
+    if abs(value) < 1e-15:
+        return f"{value:.0e}"
     power = min(21, max(-15, math.floor(math.log10(abs(value)) / 3 + 1e-9) * 3))
     if -3 < power + 3 <= 0 or 0.01 <= abs(value) < 1:  # 0.25 reads better than 250m
         power = 0
@@ -219,7 +222,7 @@ def _panel(
     out.append(f'</g><g fill="{ink}" text-anchor="end">')
     out += [f'<text x="{left - 4:.1f}" y="{to_y(v) + font * 0.35:.1f}">{escape(_fitted(name, 11))}</text>'
             for v, name in y_marks]  # fmt: skip
-    clip = f"c{abs(hash((box, panel.x.title, panel.y.title))) % 10**8}"
+    clip = f"c{zlib.crc32(repr((box, panel.x, panel.y)).encode()):x}"
     out.append(
         f'</g><clipPath id="{clip}"><rect x="{left:.1f}" y="{top:.1f}" width="{right - left:.1f}" '
         f'height="{bottom - top:.1f}"/></clipPath><g clip-path="url(#{clip})">'

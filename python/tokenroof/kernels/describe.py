@@ -37,8 +37,7 @@ def describe(name: str, function: Any) -> None:
 
 @cache  # a few hundred inputs of the kernels have some hundred names
 def _explained(name: str) -> str:
-    unit = UNITS.get(name, "see tokenroof.operators; types as codes of tokenroof.dtypes [1]")
-    return f"{name} : array_like\n    {unit}."
+    return f"{name} : array_like\n    {UNITS[name]}."
 
 
 @cache

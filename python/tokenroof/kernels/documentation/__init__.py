@@ -11,7 +11,9 @@ from tokenroof.kernels.documentation import economics, inference, mining, operat
 __all__ = ["KERNELS", "UNITS"]
 
 #: What an input is, with its unit: a name means the same in every kernel.
-UNITS: dict[str, str] = inference.UNITS | serving.UNITS | mining.UNITS | economics.UNITS
+UNITS: dict[str, str] = {
+    **inference.UNITS, **operators.UNITS, **serving.UNITS, **mining.UNITS, **economics.UNITS,
+}  # fmt: skip
 #: Inputs, summary, result, source and example of each kernel.
 KERNELS: dict[str, tuple[str, str, str, str, str]] = {
     **inference.KERNELS, **operators.KERNELS, **serving.KERNELS, **mining.KERNELS,

@@ -34,7 +34,7 @@ UNITS = {
     "flop_share": "e_f / (e_f + pi_0 tau_f), share of an operation's energy that is its own [1]",
     "tokens": "tokens of the batch [1]",
     "experts": "experts of a layer [1]",
-    "topk": "experts that each token chooses [1]",
+    "topk": "experts that each token chooses; of sparse attention, keys that each query chooses [1]",
     "nbytes": "the full vector per rank [B]",
     "ranks": "devices that take part [1]",
     "latency": "time of a message without its bytes, alpha [s]",
