@@ -179,3 +179,48 @@ def test_pool_paths_in_numpy(benchmark, scheme):
     rng = np.random.default_rng(0)
     model = getattr(numpy_pools, scheme.upper())
     benchmark(getattr(numpy_pools, scheme), rng, model, 10_000)
+
+
+def _uses(rows, uses):
+    """Value, slope, low and high of uses whose next MW earns less, or as much, and each row's power."""
+    rng = np.random.default_rng(0)
+    value, low = rng.uniform(1.0, 1e6, (rows, uses)), rng.uniform(0.0, 5.0, (rows, uses))
+    slope = np.where(rng.random((rows, uses)) < 0.5, 0.0, rng.uniform(1.0, 1e3, (rows, uses)))
+    return value, slope, low, low + rng.uniform(0.0, 100.0, (rows, uses)), low.sum(1) + 200.0
+
+
+@pytest.mark.parametrize("rows", [1, 1000, 100_000])
+def test_power_split(benchmark, rows):
+    """Splits of a site's power over five tiers."""
+    benchmark.group = f"power_split n={rows}"
+    benchmark.name = "kernel"
+    *given, power = (part.ravel() for part in _uses(rows, 5))
+    x, worth = np.empty(5 * rows), np.empty(rows)
+    benchmark(_core.split_power, 5, *given, power, x, worth)
+
+
+def test_power_split_reference(benchmark):
+    benchmark.group = "power_split n=1000"
+    benchmark.name = "reference"
+    *given, power = (part.tolist() for part in _uses(1000, 5))
+    rows = list(zip(*given, power, strict=True))
+    benchmark(lambda: [reference.power_split(*row) for row in rows])
+
+
+def test_power_split_numpy(benchmark):
+    """Bisection of the price over all rows at once: 60 halvings."""
+    benchmark.group = "power_split n=1000"
+    benchmark.name = "numpy"
+    value, slope, low, high, power = _uses(1000, 5)
+    slope = np.maximum(slope, 1e-9)
+
+    def split():
+        least, most = np.zeros(len(power)), value.max(1)
+        for _ in range(60):
+            price = 0.5 * (least + most)
+            x = np.clip((value - price[:, None]) / slope, low, high)
+            over = x.sum(1) > power
+            least, most = np.where(over, price, least), np.where(over, most, price)
+        return x
+
+    benchmark(split)

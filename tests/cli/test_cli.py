@@ -173,7 +173,9 @@ def test_check_holds_for_any_inputs_on_every_instruction_set(seed: int) -> None:
     assert found["ok"] and found["samples"] == 64
     rows = found["kernels"]
     assert {(row["kernel"], row["isa"]) for row in rows} == {
-        (name, isa) for isa, table in kernels.by_isa().items() for name in table
+        (name, isa)
+        for isa, table in kernels.by_isa().items()
+        for name in [*table, "power_split", "cash_path"]
     }
     # a tolerance that allows anything is none: all of them are counted, and far below a percent
     assert all(row["allowed"] is not None and row["allowed"] < 2.0**40 for row in rows)
@@ -187,6 +189,25 @@ def test_check_sees_a_formula_that_is_off(name: str, monkeypatch: pytest.MonkeyP
     right = getattr(reference, name)
     monkeypatch.setattr(reference, name, lambda *inputs: right(*inputs) * (1.0 + 1e-11))
     failed = {row["kernel"] for row in compare(seed=1) if not row["ok"]}
+    assert failed == {name}
+
+
+@pytest.mark.parametrize("name", ["power_split", "cash_path"])
+def test_check_sees_a_kernel_of_money_that_is_off(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tokenroof import reference
+    from tokenroof.cli.check import run as compare
+
+    right = getattr(reference, name)
+
+    def wrong(*inputs: object) -> object:
+        first, *rest = right(*inputs)
+        off = [x * (1.0 + 1e-9) for x in first] if name == "power_split" else first * (1.0 + 1e-7)
+        return (off, *rest)
+
+    monkeypatch.setattr(reference, name, wrong)
+    failed = {row["kernel"] for row in compare(samples=8, seed=1) if not row["ok"]}
     assert failed == {name}
 
 

@@ -68,3 +68,16 @@ def test_paths_wander_about_the_course():
 def test_bad_input_by_name(call, said):
     with pytest.raises((ValueError, TypeError, KeyError), match=said):
         call()
+
+
+@pytest.mark.parametrize("given,said", [
+    (("gpu_hour_indx",), "did you mean 'gpu_hour_index'"), (({"a": 1},), "quantity is {'a': 1}; allowed: text"),
+    (("gpu_hour_index", 3), "item is 3; allowed: text"), (("gpu_hour_index", "H100", 2024), "since is 2024; allowed: text"),
+    (("gpu_hour_index", "H100", "yesterday"), "since is 'yesterday'; allowed: YYYY"),
+    (("gpu_hour_index", "H100", "01/02/2024"), "since is '01/02/2024'; allowed: YYYY"),
+    (("gpu_hour_index", "H100", "2024-13"), "since is '2024-13'; allowed: YYYY"),
+    (("gpu_hour_index", "H100", "2090-01"), "leaves 0 quotes"),
+])  # fmt: skip
+def test_courses_of_nothing(given, said):
+    with pytest.raises((ValueError, TypeError, KeyError), match=said):
+        ec.price_course(*given)

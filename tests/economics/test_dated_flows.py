@@ -113,6 +113,8 @@ def test_days_may_be_of_any_kind_and_order():
     (["2008-13-01", *DAYS[1:]], ValueError, "2008-13-01"),
     (["NaT", *DAYS[1:]], ValueError, "allowed: dates"),
     ([None, *DAYS[1:]], ValueError, "allowed: dates"),
+    (["2008-01-01T00:00:00+05:00", *DAYS[1:]], ValueError, "timezones.*allowed: dates"),
+    ([*DAYS[:4], datetime.datetime(2009, 4, 1, tzinfo=datetime.UTC)], ValueError, "timezones.*allowed: dates"),
     (DAYS[::-1], ValueError, "has 2008-01-01, before the first, 2009-04-01"),
 ])  # fmt: skip
 def test_days_that_are_none(dates, error, said):

@@ -122,3 +122,16 @@ def test_bad_input_by_name(change, said):
 def test_bad_manifests_by_name(given, said):
     with pytest.raises((ValueError, TypeError), match=said):
         ec.run_manifest(**{"scenario": ec.Scenario()} | given)
+
+
+@pytest.mark.parametrize("name,said", [
+    ("keynote-emty", "did you mean keynote-empty"), ("Keynote-Empty", "did you mean keynote-empty"),
+    ("xyzzy", "allowed: .*keynote-empty"),
+])  # fmt: skip
+def test_a_preset_that_does_not_exist_has_near_matches(name, said):
+    with pytest.raises(
+        FileNotFoundError, match=f"scenario is '{name}': no preset and no file; {said}"
+    ):
+        ec.factory(name)
+    with pytest.raises(FileNotFoundError, match="No such file"):
+        ec.factory(f"{name}.toml")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.cli.check_money import cash_paths, power_splits
 
 __all__ = ["run", "ulps_between"]
 
@@ -20,6 +21,8 @@ _FIELDS = (
     _core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS,
 )  # fmt: skip
 _CODES = ("weights", "activations")
+#: Kernels that are no ufuncs.
+_BESIDE = {"power_split": power_splits, "cash_path": cash_paths}
 
 
 def ulps_between(a: float, b: float) -> float:
@@ -227,6 +230,10 @@ def run(samples: int = 64, seed: int = 0) -> list[dict[str, Any]]:
             with np.errstate(all="ignore"):
                 found = np.asarray(table[name](*columns), dtype=np.float64).reshape(samples, -1)
             ulps, allowed = _worst(found.ravel().tolist(), chain.from_iterable(expected))
+            rows.append(_row(name, isa, ulps, allowed, "differs from the reference"))
+    for name, compare in _BESIDE.items():
+        rng = np.random.default_rng([seed, *name.encode()])
+        for isa, ulps, allowed in compare(samples, rng):
             rows.append(_row(name, isa, ulps, allowed, "differs from the reference"))
     return rows
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from tokenroof.support.names import unknown
 
 __all__ = ["price_course", "year_of"]
 
+#: Years, halves, quarters, months and days.
+_DATE = re.compile(r"\d{4}(-(H[12]|Q[1-4]|(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?))?")
 #: A price is carried on for so long after its last quote [year].
 _CARRIED = 0.5
 
@@ -66,8 +69,8 @@ def price_course(
     ------
     KeyError
         For an unknown quantity or item.
-    ValueError
-        If there are fewer than two dates.
+    ValueError, TypeError
+        If there are fewer than two dates, for a `since` that is no date, and for names that are no text.
 
     Examples
     --------
@@ -76,6 +79,11 @@ def price_course(
     >>> [(year, round(factor, 2)) for year, factor in price_course()]
     [(1, 1.0), (2, 0.57), (3, 0.87)]
     """
+    for name, text in (("quantity", quantity), ("item", item), ("since", since)):
+        if not isinstance(text, str) and not (name == "since" and text is None):
+            raise TypeError(f"{name} is {text!r}; allowed: text")
+    if since is not None and not _DATE.fullmatch(since):
+        raise ValueError(f"since is {since!r}; allowed: YYYY, YYYY-MM, YYYY-MM-DD, or YYYY-Q1")
     with market_in_force(market):
         every = quotes(quantity, item)
         if not every:

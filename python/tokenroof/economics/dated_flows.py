@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -132,8 +133,12 @@ def _years(dates: Sequence[date | str] | ArrayLike, n: int) -> NDArray[np.float6
     if numbers:  # which NumPy would count from 1970
         raise TypeError(f"dates is {shown(dates)}; {allowed}")
     try:
-        days = given.astype("datetime64[D]")
-    except (ValueError, TypeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error"
+            )  # of a text with a time zone NumPy would make another day
+            days = given.astype("datetime64[D]")
+    except (ValueError, TypeError, UserWarning, DeprecationWarning) as error:
         raise ValueError(f"dates is {shown(dates)} ({error}); {allowed}") from None
     if days.shape != (n,) or np.isnat(days).any():
         raise ValueError(f"dates is {shown(dates)}; {allowed} ({n} of them)")

@@ -117,6 +117,8 @@ def _tier(number: int, row: Mapping[str, Any]) -> Tier:
     for key, value in said.items():
         if not isinstance(value, str):
             raise TypeError(f"{place}: {key} is {value!r}; allowed: text")
+    if "date" in said and not _is_day(said["date"]):
+        raise ValueError(f"{place}: date is {said['date']!r}; allowed: YYYY, YYYY-MM or YYYY-MM-DD")
     given = {key: value for key, value in row.items() if key not in ("source", "date")}
     for key in _RANGED:
         if isinstance(given[key], list):
@@ -127,3 +129,14 @@ def _tier(number: int, row: Mapping[str, Any]) -> Tier:
         # some errors take more than a text
         refused = TypeError if isinstance(error, TypeError) else ValueError
         raise refused(f"{place}: {error}") from None
+
+
+def _is_day(text: str) -> bool:
+    """Whether it is a year, a month or a day of the calendar."""
+    if not (len(text) in (4, 7, 10) and text[:4].isdecimal() and text.isascii()):
+        return False
+    try:
+        date.fromisoformat(text + {4: "-01-01", 7: "-01", 10: ""}[len(text)])
+    except ValueError:
+        return False
+    return True

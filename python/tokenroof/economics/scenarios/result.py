@@ -19,6 +19,7 @@ from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.economics.scenarios.sections import KINDS, Unsaid
 from tokenroof.support.lazy import require
+from tokenroof.support.names import near_matches
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -272,6 +273,12 @@ def as_scenario(
     elif isinstance(scenario, str) and scenario in presets():
         plan = Scenario(name=scenario).with_values(presets()[scenario])
     elif isinstance(scenario, (str, os.PathLike)):
+        if isinstance(scenario, str) and _is_name(scenario):
+            near = near_matches(scenario, list(presets()))
+            hint = (
+                f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(presets())}"
+            )
+            raise FileNotFoundError(f"scenario is {scenario!r}: no preset and no file; {hint}")
         plan = Scenario.from_toml(scenario, market=market)
     else:
         raise TypeError(
@@ -311,6 +318,11 @@ def _warn_without_income(plan: Scenario) -> None:
             f"by its {kind}; allowed: above 0 for an income, while levelised costs hold without one"
         )
     warnings.warn(said, stacklevel=3)
+
+
+def _is_name(text: str) -> bool:
+    """Whether a text that is no preset is no file either, nor looks like one."""
+    return not (os.path.exists(text) or os.path.dirname(text) or text.endswith(".toml"))
 
 
 def presets() -> dict[str, dict[str, Any]]:
