@@ -142,3 +142,13 @@ def test_whatever_is_asked_within():
     with market_in_force(NEWER):
         assert ec.mine("Antminer S21").income.hashprice == pytest.approx(HASHPRICE, rel=1e-14)
         assert mining.market_history().months[-1] == "2027-01"
+
+
+def test_months_are_means_where_these_are_measured():
+    history = mining.market_history()
+    at = history.months.index
+    assert set(history.dates[at("2021-11") : at("2026-05") + 1]) == set(
+        history.months[at("2021-11") : at("2026-05") + 1]
+    )
+    # of 2025-10: 114,085.43 $ at a difficulty of 1.493152e14, new coins alone
+    assert history.hashprice[at("2025-10")] == pytest.approx(48.03, abs=5e-3)

@@ -58,7 +58,7 @@ def market_history(*, estimates: bool = False, market: MarketLike | None = None)
     Parameters
     ----------
     estimates : bool
-        Whether quotes count that are estimates or name no source.
+        Whether quotes count that are estimates or name no source; a day's then come before the means.
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its months
         come in place of the catalogue's.
@@ -66,9 +66,9 @@ def market_history(*, estimates: bool = False, market: MarketLike | None = None)
     Returns
     -------
     MarketHistory
-        The last price of each month, with the difficulty quoted nearest to it; where no day is quoted, the
-        means of the month. Without gaps from 2021-10 on. Before, there are some of up to two years and
-        more: what is between them is not interpolated.
+        The means of each month where they are measured; else its last price, with the difficulty quoted
+        nearest to it. Without gaps from 2021-10 on. Before, there are some of up to two years and more:
+        what is between them is not interpolated.
 
     Examples
     --------
@@ -93,11 +93,12 @@ def _history(estimates: bool) -> MarketHistory:
         if len(quote.date) >= 7:
             hard.setdefault(quote.date[:7], []).append(quote)
     prices = {q.date[:7]: q for q in series("btc_price") if len(q.date) == 10}
-    for mean in series(
-        "btc_price"
-    ):  # of a month, where a day's difficulty is not quoted beside a day's price
-        days = [q for q in hard.get(mean.date, []) if len(q.date) == 10]
-        if len(mean.date) == 7 and not (days and mean.date in prices):
+    for mean in series("btc_price"):  # of a month, where it is measured or no day has both
+        own = hard.get(mean.date, [])
+        sure = [q for q in own if _is_mean(q) and q.kind == "measured"]
+        known = mean.kind == "measured" and bool(sure) and not estimates
+        days = any(not _is_mean(q) for q in own) and mean.date in prices
+        if _is_mean(mean) and (known or not days):
             prices[mean.date] = mean
     fee_series = ("btc_fees_per_day", "btc_blocks_per_day", "btc_fee_share", "btc_fees_per_block")
     by_day = {kind: {q.date: q.value for q in series(kind)} for kind in fee_series}
@@ -105,7 +106,9 @@ def _history(estimates: bool) -> MarketHistory:
     for month in sorted(prices.keys() & hard.keys()):
         price = prices[month]
         day = int(price.date[8:] or 0)  # a mean comes first, with the difficulty's mean
-        near = min(hard[month], key=lambda q: abs(int(q.date[8:] or 0) - day))
+        near = min(
+            hard[month], key=lambda q: (abs(int(q.date[8:] or 0) - day), q.kind != "measured")
+        )
         subsidy = subsidy_on(price.date)
         fees = 0.0
         if price.date in by_day["btc_fees_per_block"]:
@@ -118,6 +121,11 @@ def _history(estimates: bool) -> MarketHistory:
         rows.append((month, price.date, near.value, price.value, subsidy, fees))
     months, dates, *columns = zip(*rows, strict=True)
     return MarketHistory(months, dates, *(np.array(column) for column in columns))
+
+
+def _is_mean(quote: Quote) -> bool:
+    """Whether a quote is of a month."""
+    return len(quote.date) == 7
 
 
 def month_list(months: Iterable[str]) -> tuple[str, ...]:
