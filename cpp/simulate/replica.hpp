@@ -119,6 +119,8 @@ class Replica final : public Rank {
     void finish(i32 slot, i64 end_ns, std::vector<i32>& ended);
     void leave_for_good(i32 slot);
     void take_out(i32 request);
+    void drop_early(i32 request);
+    void abandon(i32 slot);
     i64 delivered(i32 slot) const;
     i32 slot_of(i32 request) const;
     // Whether somebody still waits for its answer.

@@ -12,9 +12,7 @@ bool Replica::let_go(i32 request) {
     if (at == kept_.end()) return false;
     const i32 slot = at->second;
     kept_.erase(at);
-    give_back(sequences_[slot], false);
-    sequences_[slot].chain.start();
-    free_slots_.push_back(slot);
+    abandon(slot);
     return true;
 }
 
@@ -47,8 +45,13 @@ bool Replica::receive(i32 request) {
     const auto own = [&](const auto& p) { return p.first == request; };
     const auto at = std::find_if(coming_.begin(), coming_.end(), own);
     if (at == coming_.end()) return false;
-    received_.push_back(at->second);
+    const i32 slot = at->second;
     coming_.erase(at);
+    if (!awaited(request)) { // its client gave up meanwhile
+        abandon(slot);
+        return true;
+    }
+    received_.push_back(slot);
     enter(sequences_[received_.back()], sequences_[received_.back()].known);
     return true;
 }

@@ -5,12 +5,30 @@ namespace tokenroof::simulate {
 
 // The loop takes it out when it turns next: a step of an asynchronous one is delivered before.
 void Replica::drop(i32 request) {
-    if (out_.scheduled_ns[request] < 0) return waiting_.remove(request);
+    if (out_.scheduled_ns[request] < 0) return drop_early(request);
     if (batches_ < 2) return take_out(request);
     dropped_.push_back(request);
     const i32 slot = slot_of(request);
     if (counted_ && sequences_[slot].runs)
         out_.output_tokens[request] = static_cast<i32>(delivered(slot) - sequences_[slot].prompt);
+}
+
+// Who was never scheduled waits, or its cache comes, which ends before its blocks are free, or has come.
+void Replica::drop_early(i32 request) {
+    const auto own = [&](const auto& p) { return p.first == request; };
+    if (std::any_of(coming_.begin(), coming_.end(), own)) return;
+    const auto came = std::find_if(received_.begin(), received_.end(),
+                                   [&](i32 slot) { return sequences_[slot].request == request; });
+    if (came == received_.end()) return waiting_.remove(request);
+    abandon(*came);
+    received_.erase(came);
+}
+
+// Blocks that nobody computed on are free.
+void Replica::abandon(i32 slot) {
+    give_back(sequences_[slot], false);
+    sequences_[slot].chain.start();
+    free_slots_.push_back(slot);
 }
 
 // Of a sequence that is played by counters, while two batches are in flight: its tokens that are known.

@@ -7,7 +7,8 @@ System::System(const Plan& plan, std::vector<Record>& records, bool tracking)
     : plan_(plan), all_(plan.requests()), out_(plan.results()),
       arrivals_(all_, plan.pools.front().results.arrival_ns), link_(plan.link),
       start_ns_(arrivals_.next_ns() == never ? 0 : arrivals_.next_ns()),
-      timeouts_(out_, plan.timeout_ns, false), queue_timeouts_(out_, plan.queue_timeout_ns, true) {
+      patience_(waits_for()), timeouts_(patience_, plan.timeout_ns, false),
+      queue_timeouts_(patience_, plan.queue_timeout_ns, true) {
     for (std::size_t k = 0; k < plan.pools.size(); ++k)
         pools_.push_back(
             std::make_unique<Pool>(plan.pools[k], &records[k], tracking, plan.signal_age_ns, start_ns_));
@@ -17,6 +18,13 @@ System::System(const Plan& plan, std::vector<Record>& records, bool tracking)
         from_.assign(n, -1);
         to_.assign(n, -1);
     }
+}
+
+Results System::waits_for() const {
+    Results both = out_;
+    both.arrival_ns = plan_.pools.front().results.arrival_ns;
+    both.scheduled_ns = plan_.pools.front().results.scheduled_ns;
+    return both;
 }
 
 Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
@@ -153,6 +161,11 @@ void System::deliver(i64 now) {
 void System::turn_away(i32 request, Status status, i64 at) {
     out_.status[request] = status;
     out_.last_token_ns[request] = at;
+    const Results& first = plan_.pools.front().results;
+    if (plan_.apart() && first.status[request] == waiting_for_arrival) { // its prompt is not computed
+        first.status[request] = status;
+        first.last_token_ns[request] = at;
+    }
     if (arrivals_.chained()) arrivals_.release(request, at);
 }
 
@@ -174,11 +187,17 @@ bool System::has_place(Engine& one, i32 request) {
 void System::expire(i64 now) {
     for (Deadlines* which : {&timeouts_, &queue_timeouts_}) {
         for (i64 at = which->next_ns(); at <= now; at = which->next_ns()) {
-            const i32 request = which->take();
-            pools_.front()->at(whose_[request])->drop(request);
-            turn_away(request, timed_out, at);
+            give_up(which->take(), at);
         }
     }
+}
+
+void System::give_up(i32 request, i64 at) {
+    if (plan_.apart())
+        drop_apart(request);
+    else
+        pools_.front()->at(whose_[request])->drop(request);
+    turn_away(request, timed_out, at);
 }
 
 // --- the end ----------------------------------------------------------------------------------------------

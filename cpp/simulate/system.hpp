@@ -49,7 +49,9 @@ class System {
     void deliver(i64 now);
     bool has_place(Engine& one, i32 request);
     void turn_away(i32 request, Status status, i64 at);
+    void give_up(i32 request, i64 at);
     void expire(i64 now);
+    Results waits_for() const;
     i64 next_deadline() { return std::min(timeouts_.next_ns(), queue_timeouts_.next_ns()); }
     void coast(const volatile bool& stop);
     void coast_one(Engine& one, i64 until);
@@ -63,6 +65,7 @@ class System {
     void hand_over(i64 now);
     void send(i64 now, Engine& to);
     void receive(i64 now);
+    void drop_apart(i32 request);
 
     const Plan& plan_;
     const Requests& all_;
@@ -80,6 +83,7 @@ class System {
     std::vector<i32> from_, to_; // replica of each request in each pool, where they are apart
     std::vector<Reserved> reserved_;
     std::vector<i32> through_;
+    Results patience_; // what clients wait for: arrivals and first calls where prompts are, answers where these are
     Deadlines timeouts_, queue_timeouts_;
     std::vector<i32> whose_; // replica of each request, where requests can be taken out
 };

@@ -16,6 +16,15 @@ void System::hand_over(i64 now) {
     handed_.clear();
 }
 
+// Its client gave up: where its prompt is, or where its answer is. A cache that nobody will read is given up with
+// it; one that is on its way arrives first. [nixl/scheduler.py: request_finished of a remote prefill]
+void System::drop_apart(i32 request) {
+    Engine& first = *pools_.front()->at(from_[request]);
+    if (to_[request] < 0) return first.drop(request);
+    if (plan_.reserved_ns[request] < 0) first.let_go(request);
+    pools_.back()->at(to_[request])->drop(request);
+}
+
 // Blocks are set aside: caches may come.
 void System::send(i64 now, Engine& to) {
     reserved_.clear();

@@ -11,7 +11,7 @@ DEVICE, MODEL = "H100-SXM", "Llama-3.1-8B"
 BYTES = 131072.0  # of a token's cache, bf16: 32 layers x 2 x 8 heads x 128
 
 
-def draw(seed, scaled=False, content=True):
+def draw(seed, scaled=False, content=True, hurried=False):
     trace = scenarios.draw(seed, content)
     rng = random.Random(seed)
     size = trace["config"]["block_size"]
@@ -39,12 +39,25 @@ def draw(seed, scaled=False, content=True):
     bandwidth = 10.0 ** rng.uniform(8.0, 12.0)
     for pool in pools:
         pool["rate"] = bandwidth * 1e-9
+    hurry = _hurry(rng, trace) if hurried else {}
     return {
-        "requests": trace["requests"], "pools": pools, "bandwidth": bandwidth, "fair": rng.random() < 0.6,
+        **hurry, "requests": trace["requests"], "pools": pools, "bandwidth": bandwidth, "fair": rng.random() < 0.6,
         "hop": rng.choice([0, 0, 10**4, 10**7]), "age": rng.choice([0, 0, 10**6, 10**8]),
         "router": rng.choice(["round_robin", "least_loaded"]),
         "bytes": [BYTES * r["prompt_tokens"] for r in trace["requests"]],
     }  # fmt: skip
+
+
+def _hurry(rng, trace):
+    """Clients that give up, and a queue that is full."""
+    found, step = {}, 10 ** rng.randint(6, 8)
+    for name in ("timeout", "queue_timeout"):
+        if rng.random() < 0.7:
+            found[name] = rng.randint(1, 40 * step)
+    caps = {"requests": rng.randint(1, 8), "tokens": rng.randint(1, 400)}
+    if trace["engine"]["vllm"].startswith("0.33") and trace["config"]["policy"] == "fcfs":
+        found["caps"] = {name: most for name, most in caps.items() if rng.random() < 0.4}
+    return found
 
 
 def _draft(rng, pool):
@@ -92,10 +105,15 @@ def arguments_of(scene):
         for role, pool in both.items()
         if (rule := pool.get("scaling"))
     }  # fmt: skip
+    names = {"requests": "max_num_queued_reqs", "tokens": "max_num_queued_tokens"}
+    caps = {names[name]: most for name, most in scene.get("caps", {}).items()}
+    hurry = {f"{n}_s": scene[n] * 1e-9 for n in ("timeout", "queue_timeout") if n in scene}
     return {
+        **hurry,
         "scheduler": {
             role: serving.Scheduler.preset(
-                f"vllm-{version}", loop=pool["engine"]["loop"], **pool["config"]
+                f"vllm-{version}", loop=pool["engine"]["loop"], **pool["config"],
+                **(caps if role == "prefill" else {}),
             )
             for role, pool in both.items()
         },

@@ -8,10 +8,10 @@ token is computed again, and what follows is the first token of the answer.
 
 import heapq
 import itertools
-import math
 
 import twin
 from link_twin import NEVER, Link
+from pool_group_twin import Group
 
 
 class Prompts(twin.Engine):
@@ -21,15 +21,38 @@ class Prompts(twin.Engine):
         super().__init__(trace)
         self.holding, self.ended, self.flying, self.processed = {}, [], [], False
         self.coming, self.received, self.asked = [], [], []
-        self.later = []
+        self.later, self.deferred = [], []
 
     def output(self, batch):
+        batch = ([row for row in batch[0] if row[0].status == "waiting"], *batch[1:])
         for r, _, sampled, _ in batch[0]:
             if sampled and r.status == "waiting":
                 self.holding[r.id] = list(r.blocks)
                 for block in r.blocks:
                     self.blocks.refs[block] += 1
         super().output(batch)
+        self.turn()
+
+    def turn(self):
+        """Who gave up while two batches were in flight is taken out."""
+        for r in self.deferred:
+            self.take_out(r)
+        self.deferred = []
+
+    def take_out(self, r):
+        (self.running if r in self.running else self.waiting).remove(r)
+        self.blocks.release(r.blocks)
+        r.blocks = []
+        for batch in self.flying:
+            batch[0][:] = [row for row in batch[0] if row[0] is not r]
+
+    def give_up(self, r):
+        """Its client did; whether it had blocks that nobody reads."""
+        r.status = "timed_out"
+        if r.scheduled is not None and len(self.flying) > 1:
+            self.deferred.append(r)
+        else:
+            self.take_out(r)
 
     def follow(self, parent, at):
         self.ended.append(parent)
@@ -57,7 +80,22 @@ class Prompts(twin.Engine):
 class Answers(Prompts):
     """Answers to caches that come."""
 
-    output, read = twin.Engine.output, None
+    read = None
+
+    def output(self, batch):
+        alive = [row for row in batch[0] if row[0].status == "waiting"]
+        twin.Engine.output(self, (alive, *batch[1:]))
+        self.turn()
+
+    def give_up(self, r):
+        if r in self.coming:
+            r.status = "timed_out"
+        elif r in self.received:
+            r.status = "timed_out"
+            self.received.remove(r)
+            self.blocks.release(r.blocks)
+        else:
+            super().give_up(r)
 
     def queued(self):
         return len(self.waiting) + len(self.coming) + len(self.received)
@@ -104,108 +142,15 @@ class Answers(Prompts):
 
     def receive(self, r):
         self.coming.remove(r)
+        if r.status != "waiting":
+            self.blocks.release(r.blocks)
+            return
         self.received.append(r)
         self.enter(r, r.known)
 
     def preempt(self, r):
         super().preempt(r)
         r.received = False
-
-
-class Group:
-    """A pool: its replicas by place, who serves, its router, and how many there should be."""
-
-    def __init__(self, make, replicas, router, scaling, start):
-        self.make, self.router, self.scaling = make, router, scaling
-        self.places = [None] * (scaling["most"] if scaling else replicas)
-        self.state = ["off"] * len(self.places)
-        self.ready, self.heard, self.turn = {}, [0] * len(self.places), 0
-        self.asked, self.changes = [], []
-        for k in range(replicas):
-            self.stand(k)
-        self.look_at = start + scaling["interval"] if scaling else NEVER
-        if scaling:
-            self.changes.append((start, *self.counts()))
-
-    def stand(self, k):
-        self.places[k], self.state[k], self.heard[k] = self.make(), "up", 0
-        self.ready.pop(k, None)
-
-    def serving(self):
-        return [k for k, s in enumerate(self.state) if s == "up"]
-
-    def counts(self):
-        return tuple(self.state.count(s) for s in ("up", "starting", "draining"))
-
-    def engines(self):
-        return [(k, e) for k, e in enumerate(self.places) if e]
-
-    def route(self, live, size):
-        serving = self.serving()
-        if len(serving) == 1:
-            return serving[0]
-        turn = self.turn % len(serving)
-        self.turn += 1
-        order = serving[turn:] + serving[:turn]
-        if self.router == "round_robin":
-            return order[0]
-        best = min(order, key=lambda k: self.places[k].load() if live else self.heard[k])
-        self.heard[best] += 4
-        return best
-
-    def hear(self):
-        for k in self.serving():
-            self.heard[k] = self.places[k].load()
-
-    def next(self):
-        return min([self.look_at, *self.ready.values()])
-
-    def scale(self, now):
-        if not self.scaling:
-            return
-        before = self.counts()
-        for k in sorted(k for k, at in self.ready.items() if at <= now):
-            self.stand(k)
-        for k, e in self.engines():
-            if self.state[k] == "draining" and not e.busy():
-                self.places[k], self.state[k] = None, "off"
-        if self.look_at <= now:
-            self.look(now)
-            self.look_at += self.scaling["interval"]
-        if self.counts() != before:
-            self.changes.append((now, *self.counts()))
-
-    def look(self, now):
-        rule, up = self.scaling, self.serving()
-        if rule["signal"] == "queue":
-            told = sum(float(self.places[k].queued()) for k in up)
-        else:
-            told = sum(
-                1.0 - len(self.places[k].blocks.free) / (self.places[k].c["num_blocks"] - 1)
-                for k in up
-            )
-        total = len(up) + len(self.ready)
-        mean, own = told / (len(up) * rule["target"]), 1.0 + rule["tolerance"]
-        desired = total
-        if (mean > own and told / (total * rule["target"]) > own) or mean < 1.0 - rule["tolerance"]:
-            desired = math.ceil(told / rule["target"])
-        desired = min(max(desired, rule["least"]), rule["most"])
-        self.asked = [(at, n) for at, n in self.asked if at > now - rule["cooldown"]]
-        self.asked.append((now, desired))
-        if desired < total:
-            desired = min(total, max(n for _, n in self.asked))
-        for k, s in enumerate(self.state):
-            if total < desired and s == "off":
-                self.state[k], self.ready[k] = "starting", now + rule["start"]
-                total += 1
-        for k in sorted(self.ready, reverse=True):
-            if total > desired:
-                self.state[k] = "off"
-                del self.ready[k]
-                total -= 1
-        while total > desired:
-            self.state[self.serving()[-1]] = "draining"
-            total -= 1
 
 
 class Fleet:
@@ -243,6 +188,8 @@ class Fleet:
         self.place = [[None] * many, [None] * many]
         self.reserved, self.through = [None] * many, [None] * many
         self.sent, self.rows, self.turned = [0] * many, [[], []], {}
+        self.patience = [(scene.get(name, NEVER), []) for name in ("timeout", "queue_timeout")]
+        self.gave_up, self.caps = {}, scene.get("caps", {})
 
     # --- one event after the other
     def run(self):
@@ -250,7 +197,7 @@ class Fleet:
             if turn > 4 * twin.MOST_TURNS:
                 raise twin.Circles
             times = [e.flying[0][1] for g in self.pools for _, e in g.engines() if e.flying]
-            times += [self.link.next()] + [at for at, _ in self.later[:1]]
+            times += [self.link.next()] + [at for at, _ in self.later[:1]] + self.deadlines()
             now = min(times)
             if now == NEVER:
                 break
@@ -266,6 +213,53 @@ class Fleet:
         for group in self.pools:
             group.hear()
 
+    # --- clients that give up
+    def deadlines(self):
+        """When the first one of each kind does, of those that still wait."""
+        first = []
+        for kind, (patience, queue) in enumerate(self.patience):
+            while queue and self.settled(queue[0], kind):
+                queue.pop(0)
+            if queue:
+                first.append(self.requests[0][queue[0]].arrival + patience)
+        return first
+
+    def settled(self, i, kind):
+        a, b = (requests[i] for requests in self.requests)
+        over = i in self.turned or i in self.gave_up or b.status != "waiting"
+        return over or (kind == 1 and a.scheduled is not None)
+
+    def expire(self, now):
+        for kind, (patience, queue) in enumerate(self.patience):
+            while queue:
+                i = queue[0]
+                if self.settled(i, kind):
+                    queue.pop(0)
+                elif self.requests[0][i].arrival + patience <= now:
+                    self.leave(queue.pop(0), now)
+                else:
+                    break
+
+    def leave(self, i, now):
+        engine = self.pools[0].places[self.place[0][i]]
+        if self.place[1][i] is None:
+            engine.give_up(self.requests[0][i])
+        else:
+            if self.reserved[i] is None:
+                engine.read(i)
+            self.pools[1].places[self.place[1][i]].give_up(self.requests[1][i])
+        self.gave_up[i] = now
+        self.follow(i, now)
+
+    def full(self, i):
+        """Whether the queue where it would wait takes it not."""
+        engine = self.pools[0].places[self.place[0][i]]
+        tokens = sum(w.prompt for w in engine.waiting) + self.given[i]["prompt_tokens"]
+        caps = self.caps
+        return engine.queued() + 1 > caps.get("requests", NEVER) or tokens > caps.get(
+            "tokens", NEVER
+        )
+
     def event(self, now, told):
         handed = self.outputs(now)
         for i in self.link.advance(now):
@@ -274,6 +268,7 @@ class Fleet:
             self.pools[1].places[self.place[1][i]].receive(self.requests[1][i])
         for i in handed:
             self.deliver(1, i, now)
+        self.expire(now)
         for group in self.pools:
             group.scale(now)
         if told:
@@ -288,6 +283,9 @@ class Fleet:
                 self.follow(i, at)
             else:
                 self.deliver(0, i, at)
+                for patience, queue in self.patience:
+                    if patience < NEVER:
+                        queue.append(i)
         for pool, group in enumerate(self.pools):
             for k, engine in group.engines():
                 seen = len(engine.rows)
@@ -316,6 +314,10 @@ class Fleet:
         k = self.pools[pool].route(not self.age, None)
         r = self.requests[pool][i]
         r.arrival, self.place[pool][i] = at, k
+        if pool == 0 and self.full(i):
+            self.place[0][i], self.turned[i], r.status = None, at, "shed"
+            self.follow(i, at)
+            return
         self.pools[pool].places[k].waiting.append(r)
 
     def send(self, engine, now):
@@ -335,8 +337,9 @@ class Fleet:
     def outcome(self):
         results = []
         for i, (a, b) in enumerate(zip(*self.requests, strict=True)):
-            status = "done" if b.status == "done" else "rejected" if i in self.turned else "stuck"
-            last = self.turned.get(i, b.last)
+            status = "shed" if a.status == "shed" else "rejected" if i in self.turned else "stuck"
+            status = "done" if b.status == "done" else "timed_out" if i in self.gave_up else status
+            last = self.turned.get(i, self.gave_up.get(i, b.last))
             results.append([
                 i, status, a.arrival, a.scheduled, b.arrival, self.reserved[i], self.through[i], b.scheduled,
                 b.first, last, a.preempted + b.preempted, self.sent[i], b.outputs, *(p[i] for p in self.place),

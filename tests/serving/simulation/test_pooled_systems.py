@@ -288,7 +288,6 @@ CASES = [
     (dict(link_sharing="some"), "link_sharing is 'some'; allowed: fair, fifo"),
     (dict(router={"experts": "round_robin"}), "router has 'experts'; allowed: prefill and decode"),
     (dict(router="best"), "router is 'best'; allowed"),
-    (dict(timeout_s=1.0), "timeout_s is 1.0 with pools .* not played; allowed: None"),
     (dict(scheduler=serving.Scheduler.preset("sglang-0.5.23")), "scheduler of prefill is sglang-0.5.23"),
     (dict(scheduler={"decode": serving.Scheduler.preset("vllm-0.33", block_size=32)}),
      "block_size is 16 of prefill and 32 of decode; allowed: one size"),
@@ -311,6 +310,16 @@ def test_what_is_refused_says_why(given, said):
     on, plan = given.pop("on", system()), given.pop("plan", None)
     with pytest.raises((ValueError, TypeError), match=said):
         serving.simulate(on, MODEL, plan, at_once([10], [1]), **given)
+
+
+def test_clients_of_ranks_do_not_give_up():
+    one, two = tr.Plan(tp=2, weights="fp8"), tr.Plan(dp=2, moe_ep=2, weights="fp8")
+    on = serving.disaggregate(("H200-SXM", one), ("H200-SXM", two), model="Mixtral-8x7B")
+    for name in ("timeout_s", "queue_timeout_s"):
+        with pytest.raises(
+            ValueError, match=f"{name} is 1.0 with dp=2 of decode, which is not played"
+        ):
+            serving.simulate(on, None, None, at_once([10], [1]), **{name: 1.0})
 
 
 def test_pools_that_cannot_hand_over_are_no_system():

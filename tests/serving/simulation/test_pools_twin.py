@@ -82,6 +82,17 @@ def test_replicas_that_come_and_go(seed):
 
 
 @FEW
+@given(seed=SEEDS, scaled=st.booleans())
+def test_clients_that_give_up_and_queues_that_are_full(seed, scaled):
+    scene = pool_scenarios.draw(seed, scaled=scaled, hurried=True)
+    found = decided(scene)
+    run = play(scene, record_steps=True)
+    check(scene, found, run)
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
+    assert play(scene, path="sequences").requests.tobytes() == run.requests.tobytes()
+
+
+@FEW
 @given(seed=SEEDS)
 def test_prompts_that_share_nothing_need_not_say_so(seed):
     scene = pool_scenarios.draw(seed, content=False)

@@ -96,6 +96,7 @@ def pools_of(
         found.append(_played(role, where[role], engine, loads, pool.count, seed, own))
     if len(found) > 1:
         _check_apart(found)
+        _check_patience(found, options)
     return found
 
 
@@ -194,18 +195,10 @@ def _check_system(system: System, plan: Any, options: Mapping[str, Any]) -> None
     sharing = options.get("link_sharing", SHARING[0])
     if sharing not in SHARING:
         raise ValueError(f"link_sharing is {sharing!r}; allowed: {', '.join(SHARING)}")
-    if not system.disaggregated:
-        if sharing != SHARING[0]:
-            raise ValueError(
-                f"link_sharing is {sharing!r} of a pool for both, without a link; allowed: 'fair'"
-            )
-        return
-    for name in ("timeout_s", "queue_timeout_s"):
-        if options.get(name) is not None:
-            raise ValueError(
-                f"{name} is {options[name]!r} with pools of prefill and decode, which is not played; "
-                "allowed: None"
-            )
+    if not system.disaggregated and sharing != SHARING[0]:
+        raise ValueError(
+            f"link_sharing is {sharing!r} of a pool for both, without a link; allowed: 'fair'"
+        )
 
 
 def _check_apart(pools: Sequence[Played]) -> None:
@@ -232,6 +225,17 @@ def _check_apart(pools: Sequence[Played]) -> None:
             raise ValueError(
                 f"{name} is given of decode, where prompts are computed already; allowed: of prefill"
             )
+
+
+def _check_patience(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
+    """Reject clients that give up where ranks step together."""
+    for name in ("timeout_s", "queue_timeout_s"):
+        for pool in pools:
+            if options.get(name) is not None and pool.ranks > 1:
+                raise ValueError(
+                    f"{name} is {options[name]!r} with dp={pool.ranks} of {pool.role}, which is not played; "
+                    "allowed: None"
+                )
 
 
 # --- one run ----------------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ def simulate(
         What it sent itself it knows at once.
     timeout_s, queue_timeout_s : float, optional
         How long a client waits for its answer, and to be scheduled, from its arrival on; then it gives up,
-        and its blocks are free [s]. Not with a plan whose dp is above 1.
+        and its blocks are free [s]; of pools that are apart those of both, once a cache that is on its way is
+        there. Not with a plan whose dp is above 1.
     horizon_s : float, optional
         Where the run ends, whoever is left [s].
     progress : callable, optional
@@ -161,7 +162,7 @@ def simulate(
     loads = [as_requests(one) for one in given]
     workers = usable_processors() if threads is None else count("threads", threads)
     pools = pools_of(device, model, plan, loads, scheduler, seed, options)
-    shared = run_part(pools[0].engine, options)
+    shared = run_part(pools[0].engine, options, len(pools) > 1)
     runs = [{**run_of(pools, load), **shared} for load in loads]
     if len(pools) > 1:
         for run, load in zip(runs, loads, strict=True):
