@@ -1,6 +1,7 @@
 """Revenue of a GW by generation beside the keynote's, and ratios over the speed of a user."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,16 @@ YEAR = 31.536
 @pytest.fixture(scope="module")
 def keynote():
     return ec.revenue_per_gw()
+
+
+def test_the_page_has_these_figures(keynote):
+    """The first table of its section, in billions of dollars a year."""
+    page = (Path(__file__).parents[2] / "docs" / "economics.md").read_text()
+    for found in keynote:
+        ends = [found.revenue[case] for case in ("hard", "middle", "easy")]
+        row = [f"{x / 1e9:.1f}" for x in (*ends, found.best)]
+        row += [f"{found.printed / 1e9:.0f}", f"{found.revenue['middle'] / found.printed:.2f}"]
+        assert f"| {found.generation} | {' | '.join(row)} |" in page
 
 
 @pytest.fixture(scope="module")
