@@ -58,7 +58,9 @@ struct StepClock {
     // [vllm/v1/worker/dp_utils.py]
     i64 round(const std::vector<Load>& ranks) const {
         i64 most = 0, total = 0, slowest = 0;
+        double wide = 1.0; // tokens of a sequence in the graphs that all run
         for (const Load& load : ranks) {
+            if (load.drafted) wide = std::max(wide, 1.0 + per_sequence(load));
             most = std::max(most, load.tokens);
             total += load.tokens;
             slowest = std::max(slowest, line(load));
@@ -70,7 +72,7 @@ struct StepClock {
         const Load* whose = &ranks[0];
         for (const Load& load : ranks) {
             const double more = captured ? pads + static_cast<double>(most - load.tokens) : 0.0;
-            const double own = time(load, more);
+            const double own = time(load, more, nullptr, wide);
             if (own > longest) longest = own, whose = &load;
         }
         const i64 fewer = static_cast<i64>(ranks.size()) * whose->tokens - total;
@@ -93,8 +95,8 @@ struct StepClock {
     }
 
     // By the table [ns]. What pads a captured graph is computed like a sequence without a context.
-    double time(const Load& load, double pads, Joules* out = nullptr) const {
-        const double wide = load.drafted ? 1.0 + per_sequence(load) : 1.0;
+    double time(const Load& load, double pads, Joules* out = nullptr, double least_wide = 1.0) const {
+        const double wide = std::max(least_wide, load.drafted ? 1.0 + per_sequence(load) : 1.0);
         const double sequences = static_cast<double>(load.generating) + pads / wide;
         const double mean = load.generating ? static_cast<double>(load.context - load.drafted) / sequences : 0.0;
         const double share = load.drafted && drafting ? per_sequence(load) / drafts : 0.0;

@@ -35,6 +35,13 @@ def play(trace, **options):
     )  # fmt: skip
     step = serving.StepTime(*(trace["step_time"][name] for name in "abc"))
     plan = tr.Plan(dp=trace["ranks"], weights="fp8")
+    if drafts := trace.get("drafting"):
+        step = serving.StepTime(
+            step.fixed_ns, step.per_token_ns, step.per_context_token_ns,
+            per_draft_ns=trace["step_time"]["d"],
+        )  # fmt: skip
+        spec = serving.Speculation(drafts["method"], None, drafts["acceptance"])
+        options |= {"speculation": spec, "seed": drafts["seed"]}
     return serving.simulate(
         "H200-SXM", MODEL, plan, recorded.requests_of(trace), scheduler, step_time=step, **options
     )
@@ -42,7 +49,24 @@ def play(trace, **options):
 
 @given(seed=st.integers(0, 10**9))
 def test_every_decision_is_the_twin_s(seed):
-    trace = ranked(seed)
+    check(ranked(seed))
+
+
+@given(seed=st.integers(0, 10**9))
+def test_ranks_that_draft_are_the_twin_s(seed):
+    trace, rng = ranked(seed), random.Random(seed + 1)
+    k, method = rng.randint(1, 4), rng.choice(["eagle", "ngram"])
+    chances = sorted((rng.choice([0.0, 1.0, rng.random()]) for _ in range(k)), reverse=True)
+    trace["config"]["num_blocks"] += 3 * k
+    trace["step_time"]["d"] = rng.choice([0, 1234])
+    trace["drafting"] = {
+        "acceptance": chances, "lookahead": 0 if method == "ngram" else k, "method": method,
+        "states": method == "eagle", "seed": rng.randrange(2**64),
+    }  # fmt: skip
+    check(trace)
+
+
+def check(trace):
     try:
         decided = lockstep_twin.play(trace)
     except twin.Circles:

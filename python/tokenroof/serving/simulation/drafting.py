@@ -42,10 +42,9 @@ def speculation_of(given: Any, engine: Scheduler, on: Deployment | None) -> Spec
         raise ValueError(
             f"speculation is {spec.label()}, which {engine.name} does not play; allowed: None"
         )
-    if on is not None and on.plan.dp * on.plan.pp > 1:
+    if on is not None and on.plan.pp > 1:
         raise ValueError(
-            f"speculation is {spec.label()} with the plan {on.plan.label()}; allowed with dp or pp above 1: "
-            "None"
+            f"speculation is {spec.label()} with the plan {on.plan.label()}; allowed with pp above 1: None"
         )
     return spec
 
@@ -111,7 +110,7 @@ def drafted_config(
 
 def _memory(on: Deployment, spec: Speculation, fidelity: str | Calibration) -> tuple[float, float]:
     """Bytes of the drafts' weights on the fullest device, and of their cache a token."""
-    batch = np.array([1.0, 2.0])
+    batch = np.array([1.0, 2.0]) * on.plan.dp  # one and two on each rank
     context = np.full(2, _CONTEXT)
     plain = np.asarray(kernels.decode_step(*on.records, batch, context))
     held = draft_cost(on, spec.method, None, batch, context, _CONTEXT, fidelity, plain)[2]
@@ -130,9 +129,10 @@ def drafting_planes(
     context: NDArray[np.float64],
     fidelity: str | Calibration,
 ) -> dict[str, Any]:
-    """What drafting and verifying add to steps without prompts, over sequences and mean context [ns, J]."""
+    """What drafting and verifying add to steps without prompts, over sequences and mean context [ns, J]; of
+    data-parallel ranks where all others do the same."""
     k = float(spec.length)
-    b, x = np.meshgrid(np.maximum(sequences, 1.0), context, indexing="ij")
+    b, x = np.meshgrid(on.plan.dp * np.maximum(sequences, 1.0), context, indexing="ij")
     plain = np.asarray(kernels.decode_step(*on.records, b, x))
     token_s, token_w, _ = draft_cost(
         on, spec.method, None, b, x, float(context[-1]) + k, fidelity, plain
