@@ -1,6 +1,6 @@
 """
-Faster links are worth little to patient users and everything to hasty ones
-===========================================================================
+Faster links are worth more the less a user wants to wait
+=========================================================
 
 One device's frontier with the NVLink of each generation in place of its own.
 """

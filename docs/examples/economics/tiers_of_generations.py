@@ -1,6 +1,6 @@
 """
-A newer generation earns more of a gigawatt, mostly where the older one cannot sell
-===================================================================================
+A newer generation earns more of a gigawatt, the more so the faster the tier
+============================================================================
 
 A quarter of a gigawatt for each tier of a price list: what each generation delivers at
 the tier's speed and context, times its price.

@@ -18,8 +18,8 @@ figure = go.Figure()
 for dtype in ("fp16", "fp8", "fp4"):
     has = [d for d in devices if dtype in d.peak]
     ridges = [float(tr.roofline.ridge(d, dtype)) for d in has]
-    figure.add_scatter(x=[d.release for d in has], y=ridges, text=[d.name for d in has],
-                       name=dtype, mode="lines+markers+text", textposition="top left")  # fmt: skip
+    x, names = [d.release for d in has], [d.name for d in has]
+    figure.add_scatter(x=x, y=ridges, name=dtype, text=names, mode="lines+markers")
 figure.update_layout(
     template="none", yaxis_title="ridge [FLOP/B]", xaxis_title="release"
 )

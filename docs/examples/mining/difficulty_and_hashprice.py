@@ -1,6 +1,6 @@
 """
-Difficulty rose by orders of magnitude, and a hash's pay fell by as many
-========================================================================
+Difficulty rose faster than the price, and a hash's pay fell
+============================================================
 
 Month by month: what the network asks for, and what a petahash earns in a day.
 """
@@ -26,5 +26,6 @@ harder = market.difficulty[last] / market.difficulty[first]
 poorer = market.hashprice[first] / market.hashprice[last]
 assert market.price[last] > market.price[first]
 assert harder > 1e4
+assert harder > market.price[last] / market.price[first]
 assert 1e2 < poorer < harder
 figure.show()

@@ -1,6 +1,6 @@
 """
-Two or three pools are half of the hashrate, whatever is not known of the rest
-==============================================================================
+At most three pools are half of the hashrate, whatever is not known of the rest
+===============================================================================
 
 What was published names a few holders and leaves a rest. The measures are bounded by
 the best and the worst that this rest may be.
@@ -24,7 +24,7 @@ figure.update_yaxes(automargin=True)
 
 pools = [found for found in known if found.of == "pools"]
 assert all(found.hhi[0] <= found.hhi[1] for found in known)
-assert all(found.nakamoto[0] <= 3 for found in pools)
+assert all(found.nakamoto[1] <= 3 for found in pools)
 assert min(f.hhi[0] for f in known if f.of == "miner makers") > max(
     f.hhi[0] for f in pools
 )
