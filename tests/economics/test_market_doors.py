@@ -10,6 +10,7 @@ from tokenroof import economics as ec
 from tokenroof import mining
 from tokenroof.catalogue import latest, market_data, market_in_force
 from tokenroof.cli.program import main
+from tokenroof.plot.conventions import conventions
 
 NEWER = Path(__file__).parents[1] / "catalogue" / "fixtures" / "newer.csv"
 HASHPRICE = 86400 * 1e15 / (1.5e14 * 2**32) * 3.15 * 1e5
@@ -139,7 +140,9 @@ def test_the_command_line(capsys, tmp_path, monkeypatch):
 
 
 def test_whatever_is_asked_within():
+    axes = conventions()
     with market_in_force(NEWER):
+        assert conventions() == axes  # a chart's axes are those of printed tables
         assert ec.mine("Antminer S21").income.hashprice == pytest.approx(HASHPRICE, rel=1e-14)
         assert mining.market_history().months[-1] == "2027-01"
 

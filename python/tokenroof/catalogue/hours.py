@@ -13,7 +13,7 @@ from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise
 
-__all__ = ["GpuHour", "gpu_hour", "gpu_hours"]
+__all__ = ["GpuHour", "gpu_hour", "gpu_hours", "printed_hours"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def gpu_hours(*, market: MarketLike | None = None) -> tuple[GpuHour, ...]:
     ['2026-04-03', '2026-07', '2026-09']
     """
     with market_in_force(market) as newer:
-        known = _hours()
+        known = printed_hours()
     if newer is None:
         return known
     last = {hour.device: hour for hour in sorted(known, key=lambda hour: date_key(hour.date))}
@@ -80,8 +80,8 @@ def gpu_hours(*, market: MarketLike | None = None) -> tuple[GpuHour, ...]:
 
 
 @cache
-def _hours() -> tuple[GpuHour, ...]:
-    """Those of the catalogue."""
+def printed_hours() -> tuple[GpuHour, ...]:
+    """Those of the catalogue's tables alone, whatever file of newer prices counts."""
     file, found = table("gpu_hours"), []
     for preset in file["preset"]:
         date = preset["date"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.catalogue.hours import gpu_hours
+from tokenroof.catalogue.hours import printed_hours
 from tokenroof.support.names import normalise
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def conventions() -> tuple[Convention, ...]:
     >>> [choice.name for choice in conventions()][:3]
     ['provisioned', 'all-in kW of 2026-04-03', 'all-in kW of 2026-07']
     """
-    dates = sorted({hour.date for hour in gpu_hours()})
+    dates = sorted({hour.date for hour in printed_hours()})
     return (
         Convention("provisioned", "watts", "provisioned_watts"),
         *(Convention(f"all-in kW of {date}", "watts", date, "watts") for date in dates),
@@ -76,7 +76,7 @@ def conventions() -> tuple[Convention, ...]:
 
 def hour_of(device: str, date: str) -> GpuHour | None:
     """A device's hour in the table of a date, or None."""
-    for hour in gpu_hours():
+    for hour in printed_hours():
         if hour.date == date and normalise(hour.device) == normalise(device):
             return hour
     return None

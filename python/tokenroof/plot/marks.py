@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.catalogue.hours import gpu_hours
+from tokenroof.catalogue.hours import printed_hours
 from tokenroof.catalogue.measured import Run
 from tokenroof.catalogue.printed import Published
 from tokenroof.support.arguments import number
@@ -47,7 +47,7 @@ class Mark:
         """Its place on an axis; `watts` is what the device's curve is divided by, NaN by load."""
         rate = self.per_device
         if choice.kind == "dollars":
-            for hour in gpu_hours():
+            for hour in printed_hours():
                 if hour.date == choice.of and normalise(hour.device) == normalise(self.device):
                     return float(getattr(hour, choice.field) / (rate * 3600.0) * 1e6)
             return math.nan
