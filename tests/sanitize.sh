@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Builds the C++ with address and undefined-behaviour sanitizers and runs the tests that reach it. Takes the folder to
-# work in (default: a temporary one). PYTHON: one that has what the tests need; by default a fresh environment's.
+# Builds the C++ with address and undefined-behaviour sanitizers and runs the tests that reach it; then looks for what is
+# never freed, and, in a build of its own, for races of threads. Takes the folder to work in (default: a temporary one).
+# PYTHON: one that has what the tests need; by default a fresh environment's.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=${1:-$(mktemp -d)}
@@ -9,12 +10,27 @@ if [ -z "${PYTHON:-}" ]; then
     PYTHON="$work/venv/bin/python"
     "$PYTHON" -m pip install --quiet "$here[test]" -C cmake.define.TOKENROOF_CUDA=OFF
 fi
-"$PYTHON" -m pip install --quiet --no-deps --target "$work/site" "$here" \
-    -C cmake.define.TOKENROOF_SANITIZE=address,undefined -C cmake.define.TOKENROOF_CUDA=OFF -C build-dir="$work/build"
-export PYTHONPATH="$work/site${PYTHONPATH:+:$PYTHONPATH}"
-export LD_PRELOAD="$(gcc -print-file-name=libasan.so):$(gcc -print-file-name=libubsan.so)"
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+build() { # folder, sanitizers, more
+    "$PYTHON" -m pip install --quiet --no-deps --target "$work/$1" "$here" -C build-dir="$work/$1-build" \
+        -C cmake.define.TOKENROOF_SANITIZE="$2" -C cmake.define.TOKENROOF_CUDA=OFF "${@:3}"
+}
+preloaded() { # libraries of sanitizers, in the order in which they are loaded
+    for one in "$@"; do printf '%s:' "$(gcc -print-file-name="lib$one.so")"; done
+}
 cd "$here"
-"$PYTHON" -m pytest -n 2 --dist load -q \
+build site address,undefined
+export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+echo "+ addresses, undefined behaviour"
+PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) ASAN_OPTIONS=detect_leaks=0 \
+    "$PYTHON" -m pytest -n 2 --dist load -q \
     tests/kernels/test_kernels_nan.py tests/kernels/test_kernels_reference.py tests/inference/test_step_reference.py \
     tests/mining/test_sha256.py tests/mining/test_mining.py tests/mining/test_attacks.py tests/mining/test_pools.py
+echo "+ leaks"
+PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) PYTHONMALLOC=malloc \
+    ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions="$here/tests/leaks.txt" \
+    "$PYTHON" tests/leaks.py
+# the generic loops alone: no other set of instructions has threads of its own
+build threads thread -C cmake.define.TOKENROOF_NATIVE_ISAS=OFF
+echo "+ races of threads"
+PYTHONPATH="$work/threads" LD_PRELOAD=$(preloaded tsan) TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 \
+    "$PYTHON" -m pytest -n 0 -q -s tests/kernels/test_many_threads.py

@@ -96,7 +96,7 @@ struct Chunks {
 
 struct Shared {
     std::atomic<long long> next{0}, hashes{0};
-    volatile bool stop = false;
+    StopFlag stop;
     std::mutex mutex;
     double cpu_seconds = 0.0;
     std::vector<std::pair<std::uint32_t, std::uint32_t>> hits; // version step, nonce

@@ -66,7 +66,7 @@ void simulate_cash(const std::string& isa, const py::buffer& model, const py::bu
     // some ten thousand years in a chunk: few enough for a quick stop, enough to be worth an atomic
     const long long chunk = std::max<long long>(1, 16384 / std::max<long long>(1, years) / table.lanes) * table.lanes;
     std::atomic<long long> next{0}, finished{0};
-    volatile bool stop = false;
+    StopFlag stop;
     auto work = [&] {
         while (!stop) {
             const long long start = next.fetch_add(chunk);

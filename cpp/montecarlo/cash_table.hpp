@@ -1,5 +1,6 @@
 // Paths of a factory's cash, one table per instruction set.
 #pragma once
+#include "python/stop_flag.hpp"
 #include "tokenroof/economics/cash_paths.hpp"
 
 namespace tokenroof {
@@ -16,7 +17,7 @@ struct CashJob {
     double* worth;
     double* lowest;
     double* rows; // 4 * years numbers a path, or null
-    const volatile bool* stop;
+    const StopFlag* stop;
 };
 
 struct CashTable {

@@ -63,7 +63,7 @@ void simulate_pool(const std::string& isa, const py::buffer& model, unsigned lon
     const long long chunk = std::max<long long>(1, static_cast<long long>(16384.0 / events)) * table.lanes;
     const int ring_size = m.window_s > 0.0 ? pool_ring_size(m) : 0;
     std::atomic<long long> next{0}, finished{0};
-    volatile bool stop = false;
+    StopFlag stop;
     auto work = [&] {
         std::vector<double> ring(static_cast<std::size_t>(3 * ring_size) * static_cast<std::size_t>(table.lanes));
         while (!stop) {

@@ -1,5 +1,6 @@
 // Paths of pools and miners, one table per instruction set.
 #pragma once
+#include "python/stop_flag.hpp"
 #include "tokenroof/mining/pools.hpp"
 
 namespace tokenroof {
@@ -14,7 +15,7 @@ struct PoolJob {
     double* ruin_time;
     double* ring; // 3 * ring_size * lanes numbers where there is a window
     int ring_size;
-    const volatile bool* stop;
+    const StopFlag* stop;
 };
 
 struct PoolTable {

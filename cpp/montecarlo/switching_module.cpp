@@ -97,7 +97,7 @@ private:
 
 class Backwards {
 public:
-    Backwards(const Switching& job, const volatile bool& stop)
+    Backwards(const Switching& job, const StopFlag& stop)
         : j_(job), stop_(stop), basis_(job.dimensions, job.degree), normal_(basis_.size()),
           mean_(std::size_t(job.dimensions)), scale_(std::size_t(job.dimensions)), z_(std::size_t(job.dimensions)),
           row_(std::size_t(basis_.size())), fitted_(std::size_t(job.modes * basis_.size())),
@@ -220,7 +220,7 @@ private:
     }
 
     const Switching& j_;
-    const volatile bool& stop_;
+    const StopFlag& stop_;
     Basis basis_;
     Normal normal_;
     std::vector<double> mean_, scale_, z_, row_, fitted_, value_, next_, expected_;
@@ -252,7 +252,7 @@ void best_modes(const py::buffer& states, const py::buffer& income, const py::bu
                                   : numbers<unsigned char>(choose.cast<py::buffer>(), "choose", each, false, held[4]);
     job.worth = numbers<double>(worth, "worth", job.paths, true, held[5]);
     job.taken = numbers<unsigned char>(taken, "taken", each, true, held[6]);
-    volatile bool stop = false;
+    StopFlag stop;
     run_workers(1, stop, [&] { Backwards(job, stop).run(); }, [](bool) {});
 }
 

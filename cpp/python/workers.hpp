@@ -1,5 +1,7 @@
 // Threads over work without the GIL, while the caller's thread looks for Ctrl-C and reports progress.
 #pragma once
+#include "python/stop_flag.hpp"
+
 #include <pybind11/pybind11.h>
 
 #include <chrono>
@@ -14,7 +16,7 @@ namespace tokenroof {
 // Runs work() on `threads` threads until each returns; `stop` tells them to return early. tell(over) is
 // called with the GIL, every 100 ms and at the end. The first exception of a thread, of Python's signal
 // handlers or of tell() ends all and is thrown. Call with the GIL held.
-template <class Work, class Tell> void run_workers(int threads, volatile bool& stop, Work work, Tell tell) {
+template <class Work, class Tell> void run_workers(int threads, StopFlag& stop, Work work, Tell tell) {
     std::mutex mutex;
     std::condition_variable done;
     std::exception_ptr failure;

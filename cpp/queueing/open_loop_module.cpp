@@ -68,7 +68,7 @@ void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buf
     const double* in = matrix(inputs, "inputs", plans, open_loop_input::count, false, held[2]);
     double* to = matrix(out, "out", plans, n * open_loop_field::count, true, held[3]);
     std::atomic<long long> next{0};
-    volatile bool stop = false;
+    StopFlag stop;
     const long long chunk = std::max<long long>(8, 65536 / places / 8 * 8), chunks = n ? (n + chunk - 1) / chunk : 0;
     auto run = [&] {
         std::vector<double> work(static_cast<std::size_t>(places));

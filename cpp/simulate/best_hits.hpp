@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "python/stop_flag.hpp"
 #include "simulate/blocks.hpp"
 
 namespace tokenroof::simulate {
@@ -18,7 +19,7 @@ class BestHits {
     BestHits(const Requests& all, i64 block, i64 places) : all_(all), block_(block), places_(places) {}
 
     // Blocks of each request that are found, into `hits`; false where it was stopped.
-    bool run(const volatile bool& stop, i64* hits) {
+    bool run(const StopFlag& stop, i64* hits) {
         if (!read(stop)) return false;
         std::vector<i64> next(uses_.size(), never);
         std::vector<i64> later(static_cast<std::size_t>(names_), never);
@@ -55,7 +56,7 @@ class BestHits {
     };
 
     // Blocks in the order of their use, equal ones by one name.
-    bool read(const volatile bool& stop) {
+    bool read(const StopFlag& stop) {
         std::unordered_map<u64, i32> name_of;
         Chain chain;
         const i64 width = all_.block_hashes ? all_.hash_block / block_ : 1;

@@ -163,7 +163,7 @@ void clear(Run& run) {
 }
 
 // Counters first; where a preempted request could find its own blocks again, once more with every block.
-void play(Run& run, const volatile bool& stop, std::atomic<i64>& finished) {
+void play(Run& run, const StopFlag& stop, std::atomic<i64>& finished) {
     for (;;) {
         clear(run);
         const i64 before = finished.load();
@@ -325,7 +325,7 @@ py::list play_all(const py::list& what, int threads, const py::object& progress)
     }
     std::atomic<std::size_t> next{0};
     std::atomic<i64> finished{0};
-    volatile bool stop = false;
+    StopFlag stop;
     auto work = [&] {
         while (!stop) {
             const std::size_t mine = next.fetch_add(1);
@@ -350,7 +350,7 @@ py::array best_hits(const py::dict& requests, i64 block, i64 places) {
     py::array_t<i64> hits(static_cast<py::ssize_t>(all.count));
     i64* to = hits.mutable_data();
     std::fill(to, to + all.count, 0);
-    volatile bool stop = false;
+    StopFlag stop;
     auto work = [&] {
         if (all.has_content()) simulate::BestHits(all, block, places).run(stop, to);
     };

@@ -27,7 +27,7 @@ Results System::waits_for() const {
     return both;
 }
 
-Ending System::run(const volatile bool& stop, std::atomic<i64>& finished) {
+Ending System::run(const StopFlag& stop, std::atomic<i64>& finished) {
     Ending ending = all_served;
     for (;;) {
         coast(stop);
@@ -57,7 +57,7 @@ i64 System::next_event() {
 }
 
 // Replicas to which nothing happens go on by themselves, up to the next thing that could reach them.
-void System::coast(const volatile bool& stop) {
+void System::coast(const StopFlag& stop) {
     i64 until = std::min({arrivals_.next_ns(), plan_.horizon_ns, next_deadline(), link_.next_ns()});
     for (const auto& pool : pools_) until = std::min(until, pool->next_scale_ns());
     if (plan_.apart()) until = std::min(until, pools_.front()->next_ns());

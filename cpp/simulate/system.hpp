@@ -4,6 +4,7 @@
 #include <atomic>
 #include <memory>
 
+#include "python/stop_flag.hpp"
 #include "simulate/arrivals.hpp"
 #include "simulate/deadlines.hpp"
 #include "simulate/link.hpp"
@@ -37,7 +38,7 @@ class System {
     System(const Plan& plan, std::vector<Record>& records, bool tracking);
 
     // Plays all; `finished` counts requests that left, `stop` ends early.
-    Ending run(const volatile bool& stop, std::atomic<i64>& finished);
+    Ending run(const StopFlag& stop, std::atomic<i64>& finished);
     bool needs_tracking() const;
     const Pool& pool(std::size_t k) const { return *pools_[k]; }
     i64 start_ns() const { return start_ns_; }
@@ -53,7 +54,7 @@ class System {
     void expire(i64 now);
     Results waits_for() const;
     i64 next_deadline() { return std::min(timeouts_.next_ns(), queue_timeouts_.next_ns()); }
-    void coast(const volatile bool& stop);
+    void coast(const StopFlag& stop);
     void coast_one(Engine& one, i64 until);
     void step(i64 now, std::atomic<i64>& finished);
     i64 process(i64 now);

@@ -72,8 +72,8 @@ USES = _listed() | {
     "inference/streams.hpp": "stream_line(r, r + 20, r[0], r[1]).bytes + residual_bytes(r[0], r[1]) + layer_embedding_bytes(r[2]) + layer_lookup_bytes(r[0], r[1])",
     "inference/structure.hpp": "step_structure(r, r + 60).kernels",
     "inference/transformer.hpp": "(evaluate_step<true, true>(p, r[0], r[1], r[2], r[3], r[4], out), out[0])",
-    "mining/pools.hpp": "pool_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, nullptr).income"
-    " + pplns_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, out, 128, nullptr).income",
+    "mining/pools.hpp": "pool_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, static_cast<const bool*>(nullptr)).income"
+    " + pplns_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, out, 128, static_cast<const bool*>(nullptr)).income",
     "mining/sha256.hpp": "double(meets_target(reinterpret_cast<const u8*>(r), reinterpret_cast<const u8*>(r + 4)))",
     "records/records.hpp": "dtype_bytes(int(r[0])) + dtype_peak(r, int(r[1]))",
     "serving/closed_loop.hpp": "(closed_loop(r, out), out[0])",

@@ -87,7 +87,7 @@ TAXED = {
 }
 
 
-@pytest.mark.parametrize("plan", [LEASE | TAXED, {"shell.capex_per_it_mw": 1e6}, MINE,
+@pytest.mark.parametrize("plan", [LEASE | TAXED, {"shell.capex_per_it_mw": 1e6, "income.kind": "nothing"}, MINE,
                                   ec.rent_gpus("H200-SXM", 31_000).with_values({"finance.tax_rate": 0.25}),
                                   ec.sell_tokens("H200-SXM", "gpt-oss-120b", 31_000)])  # fmt: skip
 def test_without_uncertainty_each_path_is_the_factory(plan):

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import time
@@ -79,6 +80,7 @@ def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
     child = os.fork()
     if child == 0:
         os.setsid()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(limit) + 1, int(limit) + 5))
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1), os.dup2(out, 2)
         os.chdir(copy)
@@ -103,11 +105,13 @@ def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
         )
         sys.stdout.flush()
         os._exit(int(code))
-    end = time.monotonic() + limit
+    end = time.monotonic() + 20 * limit  # of a busy machine's clock, for what waits for ever
     while time.monotonic() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             code = os.waitstatus_to_exitcode(status)
+            if code in (-signal.SIGXCPU, -signal.SIGKILL):
+                return "time-out"
             if gone := set(
                 re.findall(r"^ERROR: not found: \S*?(tests/\S+)", log.read_text(), re.MULTILINE)
             ):

@@ -82,9 +82,9 @@ template <class V> TR_HD V lognormal_fees(const PoolModel& m, V normal) {
     return exponential<V>(normal * m.fee_sigma) * m.fee_scale;
 }
 
-// Every block is paid out as it is found.
-template <class V, class I>
-TR_HD PoolPath<V> pool_path(const PoolModel& m, I path, unsigned int key0, unsigned int key1, const volatile bool* stop) {
+// Every block is paid out as it is found. Stop is what the host's threads look at, or a device's.
+template <class V, class I, class Stop>
+TR_HD PoolPath<V> pool_path(const PoolModel& m, I path, unsigned int key0, unsigned int key1, const Stop* stop) {
     const V zero = splat<V>(0.0), horizon = splat<V>(m.horizon_s);
     PoolPath<V> out{zero, splat<V>(infinite())};
     V t = zero, balance = splat<V>(m.reserve);
@@ -155,9 +155,9 @@ template <class V> struct PplnsBlocks {
 // Between window starts and blocks, in the order of time, the miner's shares are independent Poisson
 // counts; a block pays for what was counted since its window began. Blocks are drawn a window ahead, those
 // after the end not at all: a path costs two events a block, however long the window.
-template <class V, class I>
+template <class V, class I, class Stop>
 TR_HD PoolPath<V> pplns_path(const PoolModel& m, I path, unsigned int key0, unsigned int key1, double* ring,
-                             int ring_size, const volatile bool* stop) {
+                             int ring_size, const Stop* stop) {
     const V zero = splat<V>(0.0), horizon = splat<V>(m.horizon_s), never = splat<V>(infinite());
     PoolPath<V> out{zero, never};
     V t = splat<V>(m.window_filled != 0.0 ? -m.window_s : 0.0), balance = splat<V>(m.reserve), count = zero;
