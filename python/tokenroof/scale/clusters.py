@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pickle
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
@@ -132,7 +134,8 @@ def each(
         yield from beside(task, chunks)
         return
     distributed = require("distributed", extra=EXTRA)
-    held = client.submit(_itself, task, pure=False)  # computed again where its worker is lost
+    packed = require("cloudpickle", extra=EXTRA).dumps(task)
+    held = client.submit(_itself, packed, pure=False)  # computed again where its worker is lost
     threads = max(1, sum(client.nthreads().values()))
     shares = _Shares(chunks, threads)
     waiting = distributed.as_completed(loop=client.loop, with_results=True)
@@ -181,11 +184,18 @@ class _Shares:
         self._many = max(1, min(wanted, 2 * many))
 
 
-def _itself(task: Callable[[list[int]], Any]) -> Callable[[list[int]], Any]:
+def _itself(packed: bytes) -> bytes:
+    return packed
+
+
+@lru_cache(maxsize=2)
+def _task(packed: bytes) -> Callable[[list[int]], Any]:
+    """A task whose arrays are where kernels take them: those of a message begin at any byte of it."""
+    task: Callable[[list[int]], Any] = pickle.loads(packed)
     return task
 
 
-def _run(task: Callable[[list[int]], Any], chunks: list[int]) -> tuple[Any, int, float]:
+def _run(packed: bytes, chunks: list[int]) -> tuple[Any, int, float]:
     """What a task gives, of how many chunks, and the seconds it took."""
     begun = time.perf_counter()
-    return task(chunks), len(chunks), time.perf_counter() - begun
+    return _task(packed)(chunks), len(chunks), time.perf_counter() - begun
