@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 
 import accuracy_tables  # noqa: E402
+import performance_tables  # noqa: E402
 from executed import copy_library, figures_script, prepare  # noqa: E402
 from gallery_pages import settings as gallery_settings  # noqa: E402
 from project_pages import write_project  # noqa: E402
@@ -63,7 +64,7 @@ html_show_sphinx = False
 np.set_printoptions(legacy="1.25")
 write_reference(HERE / "reference")
 write_project(HERE.parent, HERE / "project")
-write_tables(HERE / "made", accuracy_tables.TABLES)
+write_tables(HERE / "made", accuracy_tables.TABLES | performance_tables.TABLES)
 
 
 def setup(app):

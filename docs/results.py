@@ -26,17 +26,17 @@ DIGITS = 5
 
 def load(name: str) -> dict[str, Any]:
     """The results of a name, tables as lists of rows by column."""
-    return dict(_unpacked(json.loads((RESULTS / f"{name}.json").read_text())))
+    return dict(unpacked(json.loads((RESULTS / f"{name}.json").read_text())))
 
 
-def _unpacked(value: Any) -> Any:
+def unpacked(value: Any) -> Any:
     if isinstance(value, list):
-        return [_unpacked(one) for one in value]
+        return [unpacked(one) for one in value]
     if not isinstance(value, dict):
         return value
     if set(value) == {"columns", "rows"}:
-        return [dict(zip(value["columns"], _unpacked(row), strict=True)) for row in value["rows"]]
-    return {key: _unpacked(one) for key, one in value.items()}
+        return [dict(zip(value["columns"], unpacked(row), strict=True)) for row in value["rows"]]
+    return {key: unpacked(one) for key, one in value.items()}
 
 
 def _packed(value: Any) -> Any:

@@ -105,11 +105,12 @@ def devices_in_part() -> str:
     known = measured_of()
     columns = [*MEASURED, "power", "whole steps", "pools apart", "recorded runs"]
     named = [c for c in columns if any(c in own for own in known.values())]
+    devices = sorted(known)
     rows = [
-        (name, *(f"{own[c]:,}" if c in own else "none" for c in named))
-        for name, own in sorted(known.items())
+        (c.replace("_", " "), *(f"{known[d][c]:,}" if c in known[d] else "none" for d in devices))
+        for c in named
     ]
-    return table(["device", *(c.replace("_", " ") for c in named)], rows)
+    return table(["", *devices], rows)
 
 
 def with_shapes() -> list[tr.Model]:

@@ -137,21 +137,28 @@ def least(call, clock, rounds):
     return best
 
 
-def compare(name, how, tax, in_numpy_of, given):
-    """One model: NumPy's ways, then every instruction set, one thread and two."""
+def prepared(how, tax, paths):
+    """A way to play by instruction set and threads, its model and columns for NumPy, and years of a path."""
     flow = factory(mine("Antminer S21", 50.0, 16.0).with_values({"finance.years": 15})).flow
     columns = _columns(flow, how, 0.083)
     model = how.model(tax)
     packed = np.array([float(model[name]) for name in _core.CASH_FIELDS])
     named = dict(zip(_core.CASH_COLUMNS, columns.reshape(7, -1), strict=True))
-    n, years = given.paths, flow.year.size
-    worth, lowest = np.empty(n), np.empty(n)
+    worth, lowest = np.empty(paths), np.empty(paths)
 
     def play(isa, threads):
         _core.simulate_cash(isa, packed, columns, 1, worth, lowest, None, threads)
+        return worth
 
+    return play, model, named, flow.year.size
+
+
+def compare(name, how, tax, in_numpy_of, given):
+    """One model: NumPy's ways, then every instruction set, one thread and two."""
+    n = given.paths
+    play, model, named, years = prepared(how, tax, n)
     rng = np.random.default_rng(1)
-    play(_core.ISA, 1)
+    worth = play(_core.ISA, 1).copy()
     error, base = worth.std() / np.sqrt(n), []
     for way in in_numpy_of:
         assert abs(way(model, named, n, rng)[0].mean() - worth.mean()) < 6 * error
