@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from scipy.interpolate import RegularGridInterpolator
 
 from tokenroof import kernels, serving
 from tokenroof.inference.door import deployment
+from tokenroof.serving.simulation.pooled import POOLED_RECORD
 from tokenroof.serving.simulation.step_time import step_table
 from tokenroof.serving.simulation.vllm import captured_sizes
 
@@ -324,6 +326,19 @@ def test_plans_and_traces_that_are_refused():
         serving.simulate("H100-SXM", "Llama-3.1-70B", None, load)
     with pytest.raises(TypeError, match="unexpected option 'rooter'"):
         serving.simulate(None, None, None, load, rooter="x")
+
+
+def test_a_request_keeps_less_than_200_bytes():
+    n = 20_000
+    load = serving.poisson(30.0, requests=n, input_tokens=500, output_tokens=200)
+    run({"arrival": [0.0], "input_tokens": 1, "output_tokens": 1})  # imports
+    tracemalloc.start()
+    found = run(load)
+    kept, most = (used / n for used in tracemalloc.get_traced_memory())
+    tracemalloc.stop()
+    assert len(found.requests) == n and found.requests.dtype.itemsize == 144
+    assert kept < 160 and most < 260  # while records are made of what the run wrote, 65 bytes each
+    assert POOLED_RECORD.itemsize <= 200
 
 
 def test_ctrl_c_and_progress():
