@@ -137,6 +137,7 @@ def test_miners_that_do_not_earn_their_power_stand_still():
     assert found.best.kind == "lease" and not math.isinf(of(found, "lease").rung.npv_per_mw)
 
 
+@pytest.mark.filterwarnings("ignore:income.hashprice is 0")
 @pytest.mark.parametrize("volatility,reversion,rented", [(0.4, 0.0, 0.4), (0.5, 0.5, 0.36)])
 def test_waiting_to_convert_is_the_recursion_over_a_grid(volatility, reversion, rented):
     """Miners that earn nothing, free power: one price alone, whose expectation is known; Gauss and Hermite."""
