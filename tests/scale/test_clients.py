@@ -9,6 +9,7 @@ from _areas import Areas, computed
 
 import tokenroof as tr
 from tokenroof import economics as ec
+from tokenroof.scale import clusters
 from tokenroof.scale.grid import Grid
 from tokenroof.scale.reductions import Best
 from tokenroof.scale.run import keep, reduced, whole_chunks
@@ -80,3 +81,27 @@ def test_the_address_of_a_scheduler_will_do(client):
     table = reduced(Areas(Grid(("width", "height"), (6, 5), (2, 3))), Best("area", "width"),
                     client=client.scheduler.address)  # fmt: skip
     assert table["area"].tolist() == [2.5, 7.5, 12.5, 17.5, 22.5]
+
+
+def test_workers_that_come_later_get_their_part(client, monkeypatch):
+    """As many shares are out as there are threads for, twice, whenever they are counted."""
+    monkeypatch.setattr(clusters, "_COUNT_S", 0.0)
+    handed = []
+
+    class Counted:
+        loop, threads = client.loop, 1
+
+        def nthreads(self):
+            return {"one": self.threads}
+
+        def submit(self, function, *given, **how):
+            handed.append(function)
+            return client.submit(function, *given, **how)
+
+    mine, seen, out = Counted(), [], []
+    for found in clusters.each(mine, tuple, range(40)):
+        out.append(handed.count(clusters._run) - len(out))  # those that are not back, and this one
+        seen += found
+        mine.threads = 3
+    assert sorted(seen) == list(range(40))
+    assert out[0] == 3 and max(out) == 7  # the next one is out before an answer is handed on

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,6 +26,8 @@ _SHARE_S = 1.0
 _SHARE_S_THREAD = 0.05
 #: Of processes that are ours: nobody looks at profiles that they take a hundred times a second.
 _QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "100ms"}
+#: Between counts of the workers' threads: some come later [s].
+_COUNT_S = 5.0
 #: Between looks at whether all worker processes are there [s].
 _LOOK_S = 1.0
 
@@ -136,20 +139,22 @@ def each(
     distributed = require("distributed", extra=EXTRA)
     packed = require("cloudpickle", extra=EXTRA).dumps(task)
     held = client.submit(_itself, packed, pure=False)  # computed again where its worker is lost
-    threads = max(1, sum(client.nthreads().values()))
-    shares = _Shares(chunks, threads)
+    shares, looked = _Shares(chunks, 1), -math.inf
     waiting = distributed.as_completed(loop=client.loop, with_results=True)
-    going = set()
+    going: set[Any] = set()
 
     def hand_out() -> None:
-        if share := shares.next():
+        nonlocal looked
+        if time.monotonic() - looked > _COUNT_S:
+            shares.threads = max(1, sum(client.nthreads().values()))
+            looked = time.monotonic()
+        while len(going) < _AHEAD * shares.threads and (share := shares.next()):
             future = client.submit(_run, held, share, pure=False)
             going.add(future)
             waiting.add(future)
 
     try:
-        for _ in range(_AHEAD * threads):
-            hand_out()
+        hand_out()
         while going:
             future, (found, many, seconds) = next(waiting)
             going.discard(future)
@@ -168,8 +173,12 @@ class _Shares:
 
     def __init__(self, chunks: Sequence[int], threads: int) -> None:
         self.chunks, self.threads = chunks, threads
-        self.seconds = _SHARE_S + _SHARE_S_THREAD * threads
         self._at, self._many = 0, 1
+
+    @property
+    def seconds(self) -> float:
+        """What a share is to take [s]."""
+        return _SHARE_S + _SHARE_S_THREAD * self.threads
 
     def next(self) -> list[int]:
         """The chunks after those handed out; none at the end."""
