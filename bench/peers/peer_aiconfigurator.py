@@ -41,7 +41,7 @@ def answered(p):
     try:
         held = session(p["model"], p["system"], p["engine"], p["weights"], p["kv_cache"], p["tp"])
         load = RuntimeConfig(isl=int(p["input"]), osl=int(p["output"]), batch_size=p["users"])
-        return float(held.run_agg(load, ctx_tokens=None).get_result_dict()["tpot"]) / 1e3
+        return float(held.run_agg(load, ctx_tokens=int(p["input"])).get_result_dict()["tpot"]) / 1e3
     except Exception:
         return None
 
