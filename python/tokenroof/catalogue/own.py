@@ -15,6 +15,7 @@ from typing import Any
 from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
 from tokenroof.records.model import Model
+from tokenroof.support.json import read_json
 from tokenroof.support.names import near_matches
 
 __all__ = ["is_file", "read"]
@@ -105,9 +106,7 @@ def _parsed(kind: str, file: Path) -> Mapping[str, Any]:
 
 
 def _json(raw: bytes) -> Any:
-    import json  # here: `import tokenroof` must not pay for it
-
-    return json.loads(raw)
+    return read_json(raw)
 
 
 def _toml(text: str) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from tokenroof.support.arguments import flag, is_integer, reals, share, shown
+from tokenroof.support.arguments import as_seed, flag, reals, share, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -134,8 +134,7 @@ def concentration(
     inside = share("level", level)
     if inside == 1.0:
         raise ValueError(f"level is {level!r}; allowed: above 0, below 1")
-    if not is_integer(seed) or seed < 0:
-        raise ValueError(f"seed is {shown(seed)}; allowed: an integer >= 0")
+    seed = as_seed(seed)
     if (shares is None) == (counts is None):
         both = "both are" if shares is not None else "neither is"
         raise ValueError(f"of shares and counts {both} given; allowed: one of them")

@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.support.lazy import require
+from tokenroof.support.units import searched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,10 +130,12 @@ def rung(scenario: Scenario) -> Rung:
     energy = mw * 8760.0 * scenario.site.availability  # what the meter could count
     earned = float(flow.revenue[start] + flow.curtailment[start])
     left = earned - float(flow.power[start])
-    breaks, at = _what_breaks(scenario)
+    with searched():
+        breaks, at = _what_breaks(scenario)
+        even = _break_even(scenario, start)
     return Rung(
         scenario.name, earned / energy, left / energy, float(flow.capex[:start].sum()) / mw,
-        12 * (start - 1) + 1, _break_even(scenario, start), found.npv / mw, found.irr, breaks, at, found,
+        12 * (start - 1) + 1, even, found.npv / mw, found.irr, breaks, at, found,
     )  # fmt: skip
 
 

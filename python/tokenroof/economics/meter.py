@@ -211,6 +211,8 @@ class Comparison:
     power : str
         Which power the inference figure counts.
     market : Market
+    reason : str
+        Why inference is NaN; empty where it is not.
     """
 
     miner: str
@@ -225,6 +227,7 @@ class Comparison:
     plan: str
     power: str
     market: Market
+    reason: str = ""
 
     @property
     def ratio(self) -> float:
@@ -283,7 +286,7 @@ def compare_per_mwh(
     -------
     Comparison
         Revenue of each, and the electricity [$/MWh]; ``inference`` is NaN where no plan and batch is
-        that fast and that soon, or fits the memory.
+        that fast and that soon, or fits the memory: ``reason`` says what there is.
 
     Raises
     ------
@@ -334,5 +337,15 @@ def compare_per_mwh(
     power = f"{front.attrs['provisioned_w_per_device']:.0f} W per device, {front.attrs['provisioned_kind']}"
     return Comparison(
         m.name, front.attrs["device"], front.attrs["model"], mining, inference,
-        1000.0 * prices.price_per_kwh, speed, wait, users, label, power, prices,
+        1000.0 * prices.price_per_kwh, speed, wait, users, label, power, prices, _why_none(front, least, i),
     )  # fmt: skip
+
+
+def _why_none(front: Any, least: float, at: int | None) -> str:
+    """Why no point of a frontier counts; empty where one does."""
+    if at is not None:
+        return ""
+    if not front.sizes["point"]:
+        return str(front.attrs["reason"])
+    fastest = float(front.interactivity.max())
+    return f"interactivity is {least:g} token/s; allowed: at most {fastest:.4g}, the fastest point"

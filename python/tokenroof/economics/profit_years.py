@@ -13,12 +13,12 @@ from tokenroof.economics.flows import irr, npv
 from tokenroof.economics.hourly_profit import HourlyOptions, check_services, hourly, settings
 from tokenroof.economics.services import Service, hours_of_use
 from tokenroof.support.arguments import (
+    as_seed,
     check_options,
     count,
     finite_number,
     reals,
     share,
-    whole_number,
 )
 
 if TYPE_CHECKING:
@@ -237,7 +237,7 @@ def profit_range(
     check_options("profit_range", options, RangeOptions)
     asked = check_services(services)
     n = count("draws", options.get("draws", 4096))
-    seed = whole_number("seed", options.get("seed", 0), 0)
+    seed = as_seed(options.get("seed", 0))
     normal = np.random.default_rng(seed).standard_normal((3, n))
     factors = []
     for row, name in zip(

@@ -14,7 +14,13 @@ from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.demand import Demand
 from tokenroof.economics.issuance import issuance
 from tokenroof.economics.risk import Uncertainty
-from tokenroof.support.arguments import check_options, count, finite_number, shown, whole_number
+from tokenroof.support.arguments import (
+    as_seed,
+    check_options,
+    count,
+    finite_number,
+    shown,
+)
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -239,7 +245,7 @@ def _mined(options: WorldOptions, mw: float) -> float:
 def _paths(uncertainty: Uncertainty, years: int, options: WorldOptions) -> Array:
     """Price of a coin over its mean, by path and year: Ornstein and Uhlenbeck's process with Kou's jumps."""
     n = count("paths", options.get("paths", 4096))
-    seed = whole_number("seed", options.get("seed", 0), 0)
+    seed = as_seed(options.get("seed", 0))
     rng, u = np.random.default_rng(seed), uncertainty
     shape = (n, years)
     hit, up = rng.random(shape) < u.jumps_per_year, rng.random(shape) < u.jump_up_share

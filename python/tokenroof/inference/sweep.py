@@ -21,7 +21,7 @@ from tokenroof.scale.reductions.frontier import Frontier
 from tokenroof.scale.reductions.quantiles import Quantiles
 from tokenroof.scale.run import keep, reduced
 from tokenroof.scale.work import Variable
-from tokenroof.support.arguments import amounts, check_options
+from tokenroof.support.arguments import amounts, check_options, not_empty
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
@@ -148,9 +148,10 @@ def sweep(
     require("xarray", extra="analysis")
     if invalid not in _INVALID:
         raise ValueError(f"invalid is {invalid!r}; allowed: {', '.join(map(repr, _INVALID))}")
-    ds = [as_device(d) for d in listed("devices", devices, Device)]
-    ms = [_as_model(m) for m in listed("models", models, Model)]
-    ps = [as_plan(p) for p in listed("plans", [None] if plans is None else plans, Plan)]
+    ds = [as_device(d) for d in not_empty("devices", listed("devices", devices, Device))]
+    ms = [_as_model(m) for m in not_empty("models", listed("models", models, Model))]
+    wanted = listed("plans", [None] if plans is None else plans, Plan)
+    ps = [as_plan(p) for p in not_empty("plans", wanted)]
     for name, values in (("devices", ds), ("models", ms), ("plans", ps)):
         if not values:
             raise ValueError(f"{name} is empty; allowed: at least one")
@@ -216,4 +217,4 @@ def _axis(name: str, values: ArrayLike) -> NDArray[np.float64]:
     array = np.atleast_1d(amounts(name, values))
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one")
-    return array
+    return np.asarray(not_empty(name, array))

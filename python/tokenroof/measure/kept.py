@@ -16,6 +16,7 @@ from tokenroof import _core, cuda
 from tokenroof.measure import system
 from tokenroof.measure.groups import GROUPS, check_limits, machine
 from tokenroof.measure.record import Machine
+from tokenroof.support.json import read_json
 from tokenroof.support.processors import usable_processors
 from tokenroof.support.sampling import Progress
 
@@ -84,7 +85,7 @@ def _load(path: Path) -> Machine | None:
         )
         return None
     try:
-        data = json.loads(text)
+        data = read_json(text)
         if not isinstance(data, dict) or data.get("format") != _FORMAT:
             raise ValueError("it has another format")
         return Machine.from_dict(data["machine"])

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.records.fields import number, whole
 from tokenroof.records.provenance import Provenance
-from tokenroof.support.names import normalise
+from tokenroof.support.names import near_matches, normalise
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
+    "DEVICE_KINDS",
     "PEAK_TYPES",
     "Device",
     "Link",
@@ -58,13 +59,8 @@ _POSITIVE = (
     "system_power_w",
     "provisioned_power_w",
 )
-# Units of fields, and what no device that runs models is below: less is a slip of the unit.
-_LEAST = {
-    "memory_bytes": (1e6, "B"), "memory_bandwidth": (1e9, "B/s"), "sram_bytes": (1e3, "B"),
-    "l2_bytes": (1e3, "B"), "boost_clock_hz": (1e6, "Hz"), "link_bandwidth": (1e6, "B/s"),
-    "node_link_bandwidth": (1e6, "B/s"), "peak": (1e8, "FLOP/s"),
-    "tdp_w": (1.0, "W"), "system_power_w": (1.0, "W"), "provisioned_power_w": (1.0, "W"),
-}  # fmt: skip
+#: What it may be; `cpu` and `apu` are hosts themselves, `wafer` and `lpu` hold their weights on the chip.
+DEVICE_KINDS = ("gpu", "tpu", "npu", "lpu", "apu", "wafer", "rdu", "cpu")
 _NOT_NEGATIVE = ("idle_w", "price_usd")
 _WHOLE = ("sm_count", "link_domain_size", "pcie_generation")
 _HOST_DOMAIN = 8  # cards of one server that share its PCIe, where nothing says otherwise
@@ -208,13 +204,17 @@ class Device:
             raise ValueError(f"device: name must have a letter or digit, not {self.name!r}")
         owner = f"device {self.name!r}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
+        if self.kind not in DEVICE_KINDS:
+            near = near_matches(self.kind, DEVICE_KINDS) if isinstance(self.kind, str) else []
+            hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+            allowed = ", ".join(DEVICE_KINDS)
+            raise ValueError(f"{owner}: kind must be one of {allowed}, not {self.kind!r}{hint}")
         if self.memory_bandwidth is None:
             raise TypeError(f"{owner}: memory_bandwidth must be a finite number > 0, not None")
         for name in _POSITIVE:
             value = getattr(self, name)
             if value is not None:
-                least, unit = _LEAST.get(name, (0.0, ""))
-                put(self, name, number(owner, name, value, least=least, unit=unit))
+                put(self, name, number(owner, name, value, kind=self.kind))
         for name in _NOT_NEGATIVE:
             value = getattr(self, name)
             if value is not None:
@@ -229,11 +229,7 @@ class Device:
             if key not in PEAK_TYPES:
                 allowed = ", ".join(PEAK_TYPES)
                 raise ValueError(f"{owner}: peak has type {key!r}; allowed are {allowed}")
-        least, unit = _LEAST["peak"]
-        peak = {
-            k: number(owner, f"peak[{k!r}]", v, least=least, unit=unit)
-            for k, v in self.peak.items()
-        }
+        peak = {k: number(owner, f"peak[{k!r}]", v) for k, v in self.peak.items()}
         put(self, "peak", peak)
         if isinstance(self.aliases, str):
             raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")

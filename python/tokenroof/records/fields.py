@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from tokenroof.support.arguments import real_numbers, shown
+from tokenroof.support.units import likely, quantity_of
 
 __all__ = ["number", "whole"]
 
@@ -19,12 +20,11 @@ _LARGER = {
 }
 
 
-def number(
-    owner: str, name: str, value: object, *, zero: bool = False, least: float = 0.0, unit: str = ""
-) -> float:
+def number(owner: str, name: str, value: object, *, zero: bool = False, kind: str = "") -> float:
     """Return `value` as a float, or say what is wrong with the field.
 
-    A value below `least` is one in another unit: the message names the one that is wanted.
+    A value beyond what its quantity can be, on a device of a kind, is one in another unit: the message names
+    the one that is wanted, and what was probably meant.
     """
     allowed = "a finite number >= 0" if zero else "a finite number > 0"
     message = f"{owner}: {name} must be {allowed}, not {shown(value)}"
@@ -34,10 +34,15 @@ def number(
     number = float(given)
     if not math.isfinite(number) or number < 0 or (number == 0 and not zero):
         raise ValueError(message)
-    if 0.0 < number < least:
+    of = quantity_of(name, kind)
+    if of is not None and 0.0 < number < of.low:
         raise ValueError(
-            f"{owner}: {name} must be in {unit}, at least {least:g}, not {value!r}: "
-            f"is it in another unit, such as {_LARGER[unit]}?"
+            f"{owner}: {name} must be in {of.unit}, at least {of.low:g}, not {value!r}: "
+            f"is it in another unit, such as {_LARGER[of.unit]}{likely(of, number) or '?'}"
+        )
+    if of is not None and number > of.high:
+        raise ValueError(
+            f"{owner}: {name} must be in {of.unit}, at most {of.high:g}, not {value!r}{likely(of, number)}"
         )
     return number
 

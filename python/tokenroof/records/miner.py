@@ -68,7 +68,7 @@ class Miner:
             raise ValueError(f"miner: name must have a letter or digit, not {self.name!r}")
         owner = f"miner {self.name!r}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
-        put(self, "hashrate", number(owner, "hashrate", self.hashrate, least=1e4, unit="hash/s"))
+        put(self, "hashrate", number(owner, "hashrate", self.hashrate))
         if self.power is not None:
             put(self, "power", number(owner, "power", self.power))
         if self.price_usd is not None:

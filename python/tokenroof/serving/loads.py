@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.inference.door import check_context
-from tokenroof.support.arguments import amounts, number
+from tokenroof.support.arguments import amounts, not_empty, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,4 +102,4 @@ def as_concurrency(value: ArrayLike) -> NDArray[np.float64]:
     array = np.atleast_1d(amounts("concurrency", value, positive=True))
     if array.ndim > 1:
         raise ValueError(f"concurrency has {array.ndim} dimensions; allowed: one")
-    return array
+    return np.asarray(not_empty("concurrency", array))

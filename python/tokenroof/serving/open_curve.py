@@ -8,7 +8,7 @@ import numpy as np
 
 from tokenroof.serving.loads import ONE_TOKEN, timed
 from tokenroof.serving.twin import twin_of
-from tokenroof.support.arguments import amounts
+from tokenroof.support.arguments import amounts, not_empty
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def as_rates(rate: ArrayLike | None, shape: Shape) -> NDArray[np.float64]:
     array = np.atleast_1d(amounts("rate", rate, positive=True))
     if array.ndim > 1:
         raise ValueError(f"rate has {array.ndim} dimensions; allowed: one")
-    return array
+    return np.asarray(not_empty("rate", array))
 
 
 def values_at(twin: Twin, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:

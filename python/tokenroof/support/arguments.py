@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -122,6 +123,7 @@ def reals(
         # what float64 cannot hold is quoted as it came
         said = shown(value) if np.isinf(found) and is_integer(value) else repr(found)
         raise ValueError(f"{name}{first or ''} is {said}; allowed: {allowed}")
+    check_unit(name, array)
     return array
 
 
@@ -144,6 +146,7 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
         kind = "> 0" if positive else ">= 0"
         said = shown(value) if np.isinf(first) and is_integer(value) else f"{first:g}"
         raise ValueError(f"{field} is {said}; allowed: finite numbers {kind}")
+    check_unit(field, array)
     return array
 
 
@@ -186,6 +189,32 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
     return int(value)
 
 
+def not_empty(name: str, values: Any) -> Any:
+    """What holds something; an error names what holds nothing, of which nothing could be told.
+
+    Examples
+    --------
+    >>> not_empty("batch", [1])
+    [1]
+    """
+    if len(values) == 0:
+        raise ValueError(f"{name} is empty; allowed: at least one")
+    return values
+
+
+def as_seed(value: object) -> int:
+    """The seed of what is drawn: one of 64 bits.
+
+    Examples
+    --------
+    >>> as_seed(7)
+    7
+    """
+    if not is_integer(value) or not 0 <= value < 2**64:
+        raise ValueError(f"seed is {shown(value)}; allowed: whole numbers from 0 to 2**64 - 1")
+    return int(value)
+
+
 def flag(field: str, value: object) -> float:
     """True or False, as kernels take it."""
     if not isinstance(value, (bool, np.bool_)):
@@ -216,6 +245,7 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
     x = number(value)
     if not np.isfinite(x) or (x <= low if above else x < low):
         raise ValueError(f"{name} is {shown(value)}; allowed: a finite number {kind} {low:g}")
+    check_unit(name, x)
     return x
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -19,6 +20,7 @@ from tokenroof.economics.uses import lease_shell, mine, rent_gpus
 from tokenroof.support.arguments import finite_number, flag, share, whole_number
 
 if TYPE_CHECKING:
+    from tokenroof.economics.scenarios.sections import Power
     from tokenroof.records.miner import Miner
 
 __all__ = ["Case", "ConversionOptions", "Way", "assumptions", "case_of"]
@@ -217,8 +219,7 @@ def assumptions(case: Case) -> tuple[tuple[str, str], ...]:
                        f"{'run on' if case.building else 'stand still'} meanwhile"),
         ("miners that go", f"book value {case.book:,.0f} $, sold for {case.resale:,.0f} $"),
         ("discount", f"{mining.finance.discount_rate:.1%} a year, tax {mining.finance.tax_rate:.0%}"),
-        ("power", f"{site.price_growth:+.1%} a year; not taken above {site.curtail_above:g} $/MWh, for which "
-                  f"the grid pays {site.curtailment_income:g} $/MWh"),
+        ("power", f"{site.price_growth:+.1%} a year; {_taken(site)}"),
         ("hashprice wanders", f"{wander.price_volatility:.0%} a year, reversion {wander.price_reversion:g}, "
                               f"supply follows at {wander.supply_response:g} a year"),
         *_sold(case),
@@ -226,6 +227,16 @@ def assumptions(case: Case) -> tuple[tuple[str, str], ...]:
         ("decision", f"within {case.dates - 1} years; {case.count} paths, seed {case.seed}"),
     ]  # fmt: skip
     return tuple(rows)
+
+
+def _taken(site: Power) -> str:
+    """Which power is taken, in words."""
+    if math.isinf(site.curtail_above):
+        return "taken at any price"
+    return (
+        f"not taken above {site.curtail_above:g} $/MWh, for which the grid pays "
+        f"{site.curtailment_income:g} $/MWh"
+    )
 
 
 def _sold(case: Case) -> list[tuple[str, str]]:

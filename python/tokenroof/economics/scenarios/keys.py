@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof.support.arguments import is_integer, is_number, number, shown
+from tokenroof.support.units import check_unit, likely, quantity_of
 
 __all__ = ["HIGHEST", "ScenarioKey", "check_section", "key", "keys_of", "schema_of"]
 
@@ -57,6 +58,12 @@ class ScenarioKey:
     date: str = ""
 
     @property
+    def most(self) -> float:
+        """The end of the range, or of what the unit allows where that is less."""
+        of = quantity_of(self.name)
+        return self.high if of is None else min(self.high, of.high)
+
+    @property
     def allowed(self) -> str:
         """The range in words."""
         if self.kind == "choice":
@@ -64,7 +71,7 @@ class ScenarioKey:
         if self.kind == "flag":
             return "true or false"
         low = "" if self.low == -HIGHEST else f" {'>' if self.above else '>='} {self.low:g}"
-        high = "" if self.high == HIGHEST else f"{' and' if low else ''} <= {self.high:g}"
+        high = "" if self.most == HIGHEST else f"{' and' if low else ''} <= {self.most:g}"
         each = {"number": "a finite number", "integer": "an integer",
                 "hours": "24 numbers, one for each hour of the day,",
                 "steps": "rows of [year, factor], years ascending, factors"}[self.kind]  # fmt: skip
@@ -124,7 +131,10 @@ def _number(about: ScenarioKey, value: Any, said: str) -> float:
     x = number(value)
     inside = (x > about.low if about.above else x >= about.low) and x <= about.high
     if not inside and x != about.default:  # which may be infinite: no limit
-        raise ValueError(said)
+        of = quantity_of(about.name)
+        raise ValueError(said + (likely(of, x) if of is not None and np.isfinite(x) else ""))
+    if x != about.default:
+        check_unit(about.name, x)
     return x
 
 
@@ -161,8 +171,8 @@ def _property(about: ScenarioKey) -> dict[str, Any]:
     limits: dict[str, Any] = {"type": "integer" if about.kind == "integer" else "number"}
     if about.low != -HIGHEST:
         limits["exclusiveMinimum" if about.above else "minimum"] = about.low
-    if about.high != HIGHEST:
-        limits["maximum"] = about.high
+    if about.most != HIGHEST:
+        limits["maximum"] = about.most
     if about.kind == "hours":
         return words | {
             "type": "array",

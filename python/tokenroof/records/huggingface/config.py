@@ -6,7 +6,6 @@ reads must be in the list of harmless fields (`harmless`); any other field is re
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -21,12 +20,20 @@ from tokenroof.records.huggingface.quantised import quantisation, stored_type, w
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
 from tokenroof.records.huggingface.towers import read_towers
+from tokenroof.support.json import read_json
+from tokenroof.support.names import near_matches
 
 _LARGEST_FILE = 16 * 2**20
 _NESTED = ("text_config", "llm_config", "language_config", "thinker_config")
 # what belongs to the whole stands outside
 _SHARED = ("tie_word_embeddings", "quantization_config", "torch_dtype", "dtype", "architectures")
 _MOST_NESTED = 4
+#: What PyTorch calls types of weights, and what configs say in their place.
+_DTYPES = (
+    "bfloat16", "float16", "float32", "float64", "half", "float", "double", "auto", "float8_e4m3fn",
+    "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "float8_e8m0fnu", "float4_e2m1fn_x2",
+    "int8", "uint8", "bf16", "fp16", "fp32", "fp8",
+)  # fmt: skip
 # whose modules for further tokens store tables of their own, although these are the model's
 _MTP_TABLES = ("deepseek_v3", "kimi_k2", "glm4_moe", "glm_moe_dsa")
 # whose checkpoints lack these modules, although their configs count them
@@ -55,7 +62,7 @@ def _json(file: Path) -> Any:
     if len(raw) > _LARGEST_FILE:
         raise ValueError(f"{file.name} is larger than 16 MiB; allowed: JSON of a checkpoint")
     try:
-        return json.loads(raw)
+        return read_json(raw)
     except RecursionError:
         raise ValueError(
             f"{file.name} is nested too deeply; allowed: JSON of a checkpoint"
@@ -174,4 +181,11 @@ def _native_dtype(r: Reader) -> str:
         stored = stored_type(quantised)
         if stored:
             return stored
-    return r.text("dtype", "torch_dtype")
+    stated = r.text("dtype", "torch_dtype")
+    if stated and stated.removeprefix("torch.") not in _DTYPES:
+        near = near_matches(stated, _DTYPES)
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise ValueError(
+            f"{r.path}torch_dtype is {short(stated)}; allowed: {', '.join(_DTYPES)}{hint}"
+        )
+    return stated

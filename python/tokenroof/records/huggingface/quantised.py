@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenroof.records.huggingface.reader import Reader, short
 from tokenroof.records.quantisation import Quantisation, Rule, Stored
+from tokenroof.support.names import near_matches
 
 __all__ = ["METHODS", "quantisation", "stored_type", "with_experts"]
 
@@ -293,6 +294,16 @@ _ALIASES = {
 }  # fmt: skip
 
 
+#: Methods that there are and that are not read: a model is counted, its checkpoint is not.
+_UNREAD = (
+    "bitsandbytes", "bitsandbytes_4bit", "bitsandbytes_8bit", "aqlm", "hqq", "eetq", "quanto",
+    "quark", "torchao", "higgs", "vptq", "spqr", "fp_quant", "bitnet", "sinq", "gguf", "exl2",
+    "exl3", "marlin", "qqq", "deepspeedfp", "experts_int8", "ipex", "inc", "tpu_int8",
+    "finegrained_fp8", "ptpc_fp8", "petit_nvfp4", "rtn", "w8a8_fp8", "w8a8_int8", "four_over_six",
+    "metal", "autoround",
+)  # fmt: skip
+
+
 def quantisation(config: Mapping[str, Any]) -> Quantisation:
     """How a checkpoint's matrices are stored, or why that cannot be read.
 
@@ -308,6 +319,14 @@ def quantisation(config: Mapping[str, Any]) -> Quantisation:
         method = "modelopt"
     named = method.lower() if isinstance(method, str) else ""
     named = _ALIASES.get(named, named)
+    if named not in METHODS and named not in _UNREAD:
+        near = near_matches(named, (*METHODS, *_ALIASES, *_UNREAD)) if named else []
+        if method is not None:
+            hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+            raise ValueError(
+                f"quant_method is {short(method)}; allowed: {', '.join(METHODS)}, and of what is not read "
+                f"{', '.join(_UNREAD)}{hint}"
+            )
     if named not in METHODS:
         kept = short(method) if method is not None else "missing"
         return Quantisation(

@@ -8,9 +8,9 @@ import numpy as np
 
 from tokenroof.serving.requests.given import LATEST_NS
 from tokenroof.serving.requests.lengths import Lengths, as_lengths
-from tokenroof.serving.requests.random import stream
+from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
-from tokenroof.support.arguments import check_options, count, finite_number, reals
+from tokenroof.support.arguments import check_options, count, finite_number, reals, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +76,7 @@ def _load(
     if n is None and seconds is None:
         n = 1000
     if n is not None:
-        at = times(count("requests", n), random)
+        at = times(whole_number("requests", n, 1, MOST_REQUESTS), random)
     if seconds is not None:
         end = finite_number("seconds", seconds, above=True)
         if n is None:

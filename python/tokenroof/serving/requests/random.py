@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tokenroof.support.arguments import is_integer, shown
+from tokenroof.support.arguments import as_seed
 
-__all__ = ["STREAMS", "stream"]
+__all__ = ["MOST_REQUESTS", "STREAMS", "stream"]
+
+#: Of one load.
+MOST_REQUESTS = 2**28
 
 #: What draws from a stream of its own, so that a change of one leaves the others as they were.
 STREAMS = (
@@ -17,7 +20,5 @@ STREAMS = (
 
 def stream(seed: int, purpose: str) -> np.random.Generator:
     """A generator whose counter starts at 0 under the key (seed, purpose) [Salmon et al., SC'11]."""
-    if not is_integer(seed) or not 0 <= seed < 2**64:
-        raise ValueError(f"seed is {shown(seed)}; allowed: whole numbers from 0 to 2**64 - 1")
-    key = np.array([int(seed), STREAMS.index(purpose)], np.uint64)
+    key = np.array([as_seed(seed), STREAMS.index(purpose)], np.uint64)
     return np.random.Generator(np.random.Philox(key=key))

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.serving.requests.arrivals import Sizes, sizes_of
-from tokenroof.serving.requests.random import stream
+from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
-from tokenroof.support.arguments import check_options, count, finite_number
+from tokenroof.support.arguments import check_options, count, finite_number, whole_number
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -74,7 +74,10 @@ def users(
     ([-1, -1, 0, 1, 2], [0, 0, 500000000, 500000000, 500000000])
     """
     check_options("users", options, Sizes)
-    many, n = count("concurrency", concurrency), count("requests", requests)
+    many, n = (
+        count("concurrency", concurrency),
+        whole_number("requests", requests, 1, MOST_REQUESTS),
+    )
     begin = finite_number("ramp_s", ramp_s) * 1e9 / many
     index = np.arange(n)
     first = index < many

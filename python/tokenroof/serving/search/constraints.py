@@ -11,6 +11,7 @@ from tokenroof.records import dtypes
 from tokenroof.serving.system.parts import as_speculation
 from tokenroof.support.arguments import number, whole_number
 from tokenroof.support.pareto import pareto
+from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +73,7 @@ def asked(given: Mapping[str, Any]) -> Asked:
             continue
         if not 0.0 < number(most) < np.inf:
             raise ValueError(f"{own} is {most!r}; allowed: a positive number, or None")
+        check_unit(own, float(most))
         bounds[name] = float(most)
     devices = given.get("devices")
     many = 0.0 if devices is None else float(whole_number("devices", devices, 1, 2**20))

@@ -18,8 +18,9 @@ from tokenroof.serving.simulation.host_tier import as_tier, tier_rules
 from tokenroof.serving.simulation.parts import NEWEST, check_blocks, packed, pool_part
 from tokenroof.serving.simulation.result import outputs_for
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.system.parts import MOST_REPLICAS
 from tokenroof.serving.system.record import System
-from tokenroof.support.arguments import count
+from tokenroof.support.arguments import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +83,7 @@ def pools_of(
         on = None
         if options.get("step_time") is None or device is not None:
             on = deployment(device, model, plan, fidelity)
-        replicas = count("replicas", options.get("replicas", 1))
+        replicas = whole_number("replicas", options.get("replicas", 1), 1, MOST_REPLICAS)
         return [_played("both", on, scheduler, loads, replicas, seed, options)]
     _check_system(device, plan, options)
     where = device.deployments(model, fidelity)

@@ -16,7 +16,7 @@ from tokenroof.serving.simulation.parts import NEWEST, ROUTERS, packed, run_part
 from tokenroof.serving.simulation.pooled import PooledSimulation
 from tokenroof.serving.simulation.pools import link_part, pools_of, run_of
 from tokenroof.serving.simulation.result import Simulation, collect
-from tokenroof.support.arguments import check_options, count, is_integer
+from tokenroof.support.arguments import as_seed, check_options, count
 from tokenroof.support.processors import usable_processors
 
 if TYPE_CHECKING:
@@ -152,8 +152,7 @@ def simulate(
     ([2000000, 1000000], 'stable')
     """
     check_options("simulate", options, Options)
-    if not is_integer(seed):
-        raise ValueError(f"seed is {seed!r}; allowed: a whole number")
+    seed = as_seed(seed)
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {progress!r}; allowed: a function or None")

@@ -9,19 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.inference.dataflow import KINDS
-from tokenroof.inference.door import as_device, as_plan
+from tokenroof.inference.door import as_device, as_model, as_plan
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import count, reals, whole_number
+from tokenroof.support.names import near_matches
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-__all__ = ["MOST_DRAFTS", "Pool", "Speculation", "as_pool", "as_speculation"]
+__all__ = [
+    "METHODS",
+    "MOST_DRAFTS",
+    "MOST_REPLICAS",
+    "Pool",
+    "Speculation",
+    "as_pool",
+    "as_speculation",
+]
 
 #: Tokens that a round drafts at most.
 MOST_DRAFTS = 8
+#: Replicas of a pool at most.
+MOST_REPLICAS = 2**16
+#: Who drafts, beside models.
+METHODS = ("mtp", "eagle", "ngram")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +76,7 @@ class Pool:
         put = object.__setattr__
         put(self, "device", as_device(self.device))
         put(self, "plan", as_plan(self.plan))
-        put(self, "count", count("count", self.count))
+        put(self, "count", whole_number("count", self.count, 1, MOST_REPLICAS))
         for name in ("sequences", "step_tokens"):
             if getattr(self, name) is not None:
                 put(self, name, count(name, getattr(self, name)))
@@ -154,6 +167,8 @@ class Speculation:
             raise TypeError(
                 f"method is {self.method!r}; allowed: 'mtp', 'eagle', 'ngram', a model's name or record"
             )
+        if isinstance(self.method, str) and self.method not in METHODS:
+            _check_drafter(self.method)
         given = _falling(self.acceptance)
         number = given.size if self.drafts is None else self.drafts
         put(self, "drafts", whole_number("drafts", number, 0, MOST_DRAFTS))
@@ -184,6 +199,19 @@ class Speculation:
         """
         by = self.method if isinstance(self.method, str) else self.method.name
         return f"{self.length} drafts by {by}"
+
+
+def _check_drafter(method: str) -> None:
+    """Reject a word that is neither a way to draft nor a model, with what it looks like."""
+    near = near_matches(method, METHODS)
+    try:
+        as_model(method)
+    except KeyError as error:
+        hint = f"did you mean {', '.join(map(repr, near))}?" if near else str(error)
+        raise ValueError(
+            f"method is {method!r}; {hint}; allowed: {', '.join(map(repr, METHODS))}, or a model, by name "
+            "or record"
+        ) from None
 
 
 def as_speculation(given: Any) -> Speculation | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -128,6 +129,11 @@ def trace(
         found += len(part.arrival)
         if most is not None and found >= most:
             break
+    if not found:
+        kept = " that are kept" if failed == "skip" else ""
+        raise ValueError(
+            f"{os.fspath(path)}: no requests{kept}; allowed: a trace with at least one row"
+        )
     return _joined(parts, shape, found if most is None else min(most, found))
 
 
