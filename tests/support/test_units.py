@@ -164,7 +164,7 @@ def test_the_table_agrees_with_itself(name):
         if 0.0 < value < np.inf:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                check_unit(name, value)
+                check_unit(name.rpartition(".")[2], value, name.rpartition(".")[0])
     for unit, factor in of.slips:  # what was meant is what it says
         given = (low * max(high, low)) ** 0.5 / factor
         assert factor > 0.0 and ("did you mean" in likely(of, given)), unit

@@ -68,9 +68,9 @@ class Miner:
             raise ValueError(f"miner: name must have a letter or digit, not {self.name!r}")
         owner = f"miner {self.name!r}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
-        put(self, "hashrate", number(owner, "hashrate", self.hashrate))
+        put(self, "hashrate", number(owner, "hashrate", self.hashrate, kind="miner"))
         if self.power is not None:
-            put(self, "power", number(owner, "power", self.power))
+            put(self, "power", number(owner, "power", self.power, kind="miner"))
         if self.price_usd is not None:
             put(self, "price_usd", number(owner, "price_usd", self.price_usd, zero=True))
         if self.kind not in MINER_KINDS:

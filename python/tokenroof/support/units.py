@@ -133,7 +133,7 @@ QUANTITIES: dict[str, Quantity] = {
     "peak": _many("FLOP/s", 1e8, 1e18, (1e11, 2e17)),
     "tdp_w": _power(1e5), "system_power_w": _power(1e6), "provisioned_power_w": _power(1e6),
     "idle_w": _power(1e5, 0.0), "price_usd": Quantity("$", 0.0, 1e9),
-    "hashrate": _many("hash/s", 1e4, 1e19, (1e6, 1e16)), "power": _power(1e7, 0.01),
+    "miner.hashrate": _many("hash/s", 1e4, 1e19, (1e6, 1e16)), "miner.power": _power(1e7, 0.01),
 }  # fmt: skip
 
 _JUDGED = ContextVar("judged", default=True)
@@ -143,9 +143,10 @@ _WAFER = {"memory_bandwidth": _many("B/s", 1e9, 1e18, (1e15, 1e17))}
 
 
 def quantity_of(name: str, kind: str = "") -> Quantity | None:
-    """What is known of a name, on a device of a kind; None: nothing."""
+    """What is known of a name, of a device of a kind or of a miner; None: nothing."""
     last = name.rpartition(".")[2].partition("[")[0]
-    return (_WAFER.get(last) if kind == "wafer" else None) or QUANTITIES.get(last)
+    own = QUANTITIES.get(f"{kind}.{last}") or (_WAFER.get(last) if kind == "wafer" else None)
+    return own or QUANTITIES.get(last)
 
 
 def likely(of: Quantity, value: float) -> str:
