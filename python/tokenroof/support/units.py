@@ -79,7 +79,7 @@ _PER_MWH = Quantity(
     (10.0, 1e3),
 )
 _PER_MTOK = Quantity(
-    "$/Mtok", 0.0, 1e6, (1e-4, 1e4), (("$/token", 1e6), ("$/ktoken", 1e3)), (0.01, 1e3)
+    "$/Mtok", 0.0, 1e6, (1e-4, np.inf), (("$/token", 1e6), ("$/ktoken", 1e3)), (0.01, 1e3)
 )
 _CAPEX = Quantity("$/MW", 0.0, 1e10, (1e3, np.inf), (("M$/MW", 1e6), ("k$/kW", 1e6)), (1e5, 1e9))
 _YEARLY = Quantity("1/year", 0.0, np.inf, (0.0, 1.0), (("%", 1e-2),), (1e-4, 1.0))
