@@ -40,6 +40,8 @@ class Quantity:
         Units that are taken for it, and how much of `unit` one of them is.
     usual : (float, float)
         Where a number lies that was meant.
+    endless : float
+        From here on a bound is meant to be none.
     """
 
     unit: str
@@ -48,10 +50,11 @@ class Quantity:
     odd: tuple[float, float] = (0.0, np.inf)
     slips: tuple[tuple[str, float], ...] = ()
     usual: tuple[float, float] = (0.0, np.inf)
+    endless: float = np.inf
 
 
 def _seconds(high: float, odd: float, usual: tuple[float, float]) -> Quantity:
-    return Quantity("s", 0.0, high, (0.0, odd), (("ms", 1e-3), ("us", 1e-6)), usual)
+    return Quantity("s", 0.0, high, (0.0, odd), (("ms", 1e-3), ("us", 1e-6)), usual, 1e6)
 
 
 def _power(high: float, low: float = 1.0) -> Quantity:
@@ -189,7 +192,7 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
         return
     given = np.asarray(value, np.float64).ravel()
     sizes = np.abs(given)
-    judged = np.isfinite(sizes) & (sizes > 0.0)
+    judged = np.isfinite(sizes) & (sizes > 0.0) & (sizes < of.endless)
     if not judged.any():
         return
     bad = judged & ((sizes > of.high) | (sizes < of.low))
