@@ -54,7 +54,7 @@ class Quantity:
 
 
 def _seconds(high: float, odd: float, usual: tuple[float, float]) -> Quantity:
-    return Quantity("s", 0.0, high, (0.0, odd), (("ms", 1e-3), ("us", 1e-6)), usual, 1e6)
+    return Quantity("s", 0.0, high, (0.0, odd), (("ms", 1e-3),), usual, 1e5)
 
 
 def _power(high: float, low: float = 1.0) -> Quantity:
