@@ -71,7 +71,7 @@ def _many(unit: str, low: float, high: float, usual: tuple[float, float]) -> Qua
 
 
 _PER_KWH = Quantity(
-    "$/kWh", 0.0, 20.0, (0.0, 1.0), (("$/MWh", 1e-3), ("cent/kWh", 1e-2)), (0.01, 1.0)
+    "$/kWh", 0.0, 20.0, (0.0, 2.5), (("$/MWh", 1e-3), ("cent/kWh", 1e-2)), (0.01, 1.0)
 )
 _PER_MWH = Quantity(
     "$/MWh",
