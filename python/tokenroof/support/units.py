@@ -85,7 +85,7 @@ _PER_MTOK = Quantity(
     "$/Mtok", 0.0, 1e6, (1e-4, np.inf), (("$/token", 1e6), ("$/ktoken", 1e3)), (0.01, 1e3)
 )
 _CAPEX = Quantity("$/MW", 0.0, 1e10, (0.0, np.inf), (("M$/MW", 1e6), ("k$/kW", 1e6)), (1e5, 1e9))
-_YEARLY = Quantity("1/year", 0.0, np.inf, (0.0, 1.0), (("%", 1e-2),), (1e-4, 1.0))
+_YEARLY = Quantity("1/year", 0.0, np.inf, (0.0, 2.0), (("%", 1e-2),), (1e-4, 1.0))
 _OVERHEAD = Quantity("1", 0.0, 10.0, (0.0, 3.0), (("%", 1e-2),), (1.0, 3.0))
 _BANDWIDTH = _many("B/s", 1e6, 1e15, (1e9, 5e13))
 
