@@ -319,14 +319,13 @@ def quantisation(config: Mapping[str, Any]) -> Quantisation:
         method = "modelopt"
     named = method.lower() if isinstance(method, str) else ""
     named = _ALIASES.get(named, named)
-    if named not in METHODS and named not in _UNREAD:
-        near = near_matches(named, (*METHODS, *_ALIASES, *_UNREAD)) if named else []
-        if method is not None:
-            hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-            raise ValueError(
-                f"quant_method is {short(method)}; allowed: {', '.join(METHODS)}, and of what is not read "
-                f"{', '.join(_UNREAD)}{hint}"
-            )
+    if named and named not in METHODS and named not in _UNREAD:
+        near = near_matches(named, (*METHODS, *_ALIASES, *_UNREAD))
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise ValueError(
+            f"quant_method is {short(method)}; allowed: {', '.join(METHODS)}, and of what is not read "
+            f"{', '.join(_UNREAD)}{hint}"
+        )
     if named not in METHODS:
         kept = short(method) if method is not None else "missing"
         return Quantisation(
