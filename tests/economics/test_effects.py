@@ -277,7 +277,7 @@ CASES = {
     "risk": ({"scenario": {"income.kind": "lease", "income.lease_per_mw_year": 2e6}, "paths": 64,
               "uncertainty": ec.Uncertainty(price_volatility=0.3),
               "result": lambda **given: fields(ec.risk(**given))},
-             {**one("scenario", {"income.kind": "nothing"}), **one("uncertainty", ec.Uncertainty()), **one("paths", 65), **one("seed", 1),
+             {**one("scenario", {}), **one("uncertainty", ec.Uncertainty()), **one("paths", 65), **one("seed", 1),
               **one("reserve", 1e6), **one("threads", 0), **one("progress", 3), **one("chunks", 0),
               **one("client", 1.5), **one("store", "paths.csv")}, ()),
     "tornado": ({"scenario": {}, "ranges": {"site.pue": (1.0, 1.2)},
