@@ -143,6 +143,7 @@ def test_the_list_is_not_empty_of_what_it_holds():
     assert len(kept) > 200 and kept["scenario site.pue"]["default"] == "1.18"
 
 
+@pytest.mark.filterwarnings("ignore:.*legal and odd")
 @pytest.mark.parametrize("section", SECTIONS)
 def test_both_ends_of_every_key_of_a_scenario_are_taken(section):
     """And what lies beyond them is not; an end that is excluded is not taken itself."""

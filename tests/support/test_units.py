@@ -150,7 +150,7 @@ def test_doors_for_files_and_options_are_the_same(tmp_path, capsys):
 
 def test_the_schema_and_the_keys_of_scenarios_have_the_same_ends():
     known = {about.name: about for about in ec.scenario_keys()}
-    assert known["site.power_mw"].most == QUANTITIES["power_mw"].high == 1e5
+    assert known["site.power_mw"].high == QUANTITIES["power_mw"].high == 1e5
     assert "<= 100000" in known["site.power_mw"].allowed
     assert ec.scenario_schema()["properties"]["site"]["properties"]["power_mw"]["maximum"] == 1e5
 

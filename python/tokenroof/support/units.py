@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["QUANTITIES", "Quantity", "check_unit", "likely", "quantity_of", "searched"]
+__all__ = ["QUANTITIES", "Quantity", "check_unit", "judged", "likely", "quantity_of", "searched"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,21 +192,26 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
         return
     given = np.asarray(value, np.float64).ravel()
     sizes = np.abs(given)
-    judged = np.isfinite(sizes) & (sizes > 0.0) & (sizes < of.endless)
-    if not judged.any():
+    real = np.isfinite(sizes) & (sizes > 0.0) & (sizes < of.endless)
+    if not real.any():
         return
-    bad = judged & ((sizes > of.high) | (sizes < of.low))
+    bad = real & ((sizes > of.high) | (sizes < of.low))
     if bad.any():
         at = float(given[int(np.argmax(bad))])
         raise ValueError(f"{name} is {at:.12g}; allowed: {_range(of, at)}{likely(of, at)}")
     # what is below zero is no slip of a small number
     odd = ((given >= 0.0) & (given < of.odd[0])) | (sizes > of.odd[1])
-    if odd[judged].all():
-        at = float(given[int(np.argmax(judged))])
+    if odd[real].all():
+        at = float(given[int(np.argmax(real))])
         warnings.warn(
             f"{name} is {at:.12g} {of.unit}, which is legal and odd{likely(of, at)}",
             stacklevel=_caller(),
         )
+
+
+def judged() -> bool:
+    """Whether numbers are looked at: not while a search tries them."""
+    return _JUDGED.get()
 
 
 @contextmanager

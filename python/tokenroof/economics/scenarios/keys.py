@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof.support.arguments import is_integer, is_number, number, shown
-from tokenroof.support.units import check_unit, likely, quantity_of
+from tokenroof.support.units import check_unit, judged, likely, quantity_of
 
 __all__ = ["HIGHEST", "ScenarioKey", "check_section", "key", "keys_of", "schema_of"]
 
@@ -58,12 +58,6 @@ class ScenarioKey:
     date: str = ""
 
     @property
-    def most(self) -> float:
-        """The end of the range, or of what the unit allows where that is less."""
-        of = quantity_of(self.name)
-        return self.high if of is None else min(self.high, of.high)
-
-    @property
     def allowed(self) -> str:
         """The range in words."""
         if self.kind == "choice":
@@ -71,7 +65,7 @@ class ScenarioKey:
         if self.kind == "flag":
             return "true or false"
         low = "" if self.low == -HIGHEST else f" {'>' if self.above else '>='} {self.low:g}"
-        high = "" if self.most == HIGHEST else f"{' and' if low else ''} <= {self.most:g}"
+        high = "" if self.high == HIGHEST else f"{' and' if low else ''} <= {self.high:g}"
         each = {"number": "a finite number", "integer": "an integer",
                 "hours": "24 numbers, one for each hour of the day,",
                 "steps": "rows of [year, factor], years ascending, factors"}[self.kind]  # fmt: skip
@@ -97,6 +91,9 @@ def keys_of(section: str, record: type) -> tuple[ScenarioKey, ...]:
     for item in fields(record):
         about: ScenarioKey = item.metadata[_KEY]
         values = {name: getattr(about, name) for name in ScenarioKey.__slots__}
+        of = quantity_of(item.name)
+        if of is not None:
+            values |= {"low": max(about.low, -of.high), "high": min(about.high, of.high)}
         found.append(ScenarioKey(**values | {"name": f"{section}.{item.name}"}))
     return _FOUND.setdefault((section, record), tuple(found))
 
@@ -130,6 +127,7 @@ def _number(about: ScenarioKey, value: Any, said: str) -> float:
         raise TypeError(said)
     x = number(value)
     inside = (x > about.low if about.above else x >= about.low) and x <= about.high
+    inside = inside or (not judged() and abs(x) <= HIGHEST)
     if not inside and x != about.default:  # which may be infinite: no limit
         of = quantity_of(about.name)
         raise ValueError(said + (likely(of, x) if of is not None and np.isfinite(x) else ""))
@@ -171,8 +169,8 @@ def _property(about: ScenarioKey) -> dict[str, Any]:
     limits: dict[str, Any] = {"type": "integer" if about.kind == "integer" else "number"}
     if about.low != -HIGHEST:
         limits["exclusiveMinimum" if about.above else "minimum"] = about.low
-    if about.most != HIGHEST:
-        limits["maximum"] = about.most
+    if about.high != HIGHEST:
+        limits["maximum"] = about.high
     if about.kind == "hours":
         return words | {
             "type": "array",
