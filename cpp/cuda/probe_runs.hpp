@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "probes.hpp"
+#include "python/stop_flag.hpp"
 
 namespace tokenroof {
 
@@ -14,7 +15,7 @@ struct ProbeResult {
     bool built = true; // for this device
 };
 
-using Stop = volatile bool;
+using Stop = StopFlag;
 ProbeResult run_compute(int device, ProbeKind kind, double window, int repeats, Stop& stop);
 ProbeResult run_tensor(int device, TensorKind kind, bool wgmma, double window, int repeats, Stop& stop);
 // bytes: of a buffer; for pass_shared of no meaning. Traffic is what is read and what is written.

@@ -17,7 +17,7 @@ namespace py = pybind11;
 // (rates, whether the results were right, whether this build has it for the device)
 template <class F> py::tuple run(F probe) {
     ProbeResult result;
-    volatile bool stop = false;
+    StopFlag stop;
     run_workers(1, stop, [&] { result = probe(stop); }, [](bool) {});
     return py::make_tuple(result.rates, result.right, result.built);
 }

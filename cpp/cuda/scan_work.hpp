@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "python/stop_flag.hpp"
 #include "scan.hpp"
 
 namespace tokenroof {
@@ -24,7 +25,7 @@ struct CudaScan {
     long long next_nonce = 0, next_version = 0;
     std::atomic<long long> hashes{0};
     std::vector<std::pair<u32, u32>> hits{}; // step, nonce
-    volatile bool stop = false;
+    StopFlag stop;
     double cpu_seconds = 0.0;
     std::vector<std::string> failures{}; // of devices
     bool out_of_memory = false;

@@ -16,7 +16,8 @@ namespace tokenroof {
 // Runs work() on `threads` threads until each returns; `stop` tells them to return early. tell(over) is
 // called with the GIL, every 100 ms and at the end. The first exception of a thread, of Python's signal
 // handlers or of tell() ends all and is thrown. Call with the GIL held.
-template <class Work, class Tell> void run_workers(int threads, StopFlag& stop, Work work, Tell tell) {
+// A device looks at a flag of its own.
+template <class Stop, class Work, class Tell> void run_workers(int threads, Stop& stop, Work work, Tell tell) {
     std::mutex mutex;
     std::condition_variable done;
     std::exception_ptr failure;

@@ -39,8 +39,9 @@ def test_steps_and_serving_agree(device, model, layout, engine, fidelity):
         table = tr.sweep([device], [model], [plan], batch=batch, context=tokens, fidelity=fidelity)
         assert table.fits.values.ravel().tolist() == want
         assert np.array_equal(np.isfinite(table.time_s.values.ravel()), want)
-        curve = tr.serving.curve(device, model, plan, tokens - 1.0, 1.0, [1.0], fidelity)
-        assert bool(curve.fits[0]) == want[0] == bool(np.isfinite(curve.tpot_s[0]))
+        any_length = tr.model(model).replace(context_max=0)
+        curve = tr.serving.curve(device, any_length, plan, tokens - 1.0, 1.0, [1.0], fidelity)
+        assert bool(curve.fits[0]) == want[0] == bool(np.isfinite(curve.ttft_s[0]))
         spec = tr.speculative.decode(
             device, model, plan, draft="ngram", length=0, batch=batch, context=tokens, fidelity=fidelity
         )  # fmt: skip
@@ -54,9 +55,9 @@ def test_a_rank_serves_whole_requests():
     room = float(cache_room(on.records))
     one = float(kernels.memory_required(*on.records[2:], 8.0, 1e5) - kernels.memory_required(
         *on.records[2:], 0.0, 0.0))  # fmt: skip
-    tokens = np.floor(1e5 * room / one)
+    tokens, model = np.floor(1e5 * room / one), tr.model("DeepSeek-R1").replace(context_max=0)
     for context, fits in ((tokens - 1.0, True), (2.0 * tokens, False)):
-        table = tr.serving.curve("H200-SXM", "DeepSeek-R1", plan, context - 1.0, 1.0, [1.0])
+        table = tr.serving.curve("H200-SXM", model, plan, context - 1.0, 1.0, [1.0])
         step = tr.decode("H200-SXM", "DeepSeek-R1", plan, batch=1.0, context=context)
         assert bool(table.fits[0]) is bool(step.fits) is fits
 

@@ -86,7 +86,7 @@ def test_the_models_take_it(cache: Path) -> None:
     assert tr.mixed("local", "GPT-2", plan, batch=4, context=64, tokens=64).time_s > 0
     table = tr.sweep(["local", "H100-SXM"], ["GPT-2"], [plan], batch=[1, 8], context=[128])
     assert (table.time_s > 0).all() and table.sizes["device"] == 2
-    assert (tr.serving.curve("local", "GPT-2", plan, concurrency=[1, 4]).tpot_s > 0).all()
+    assert (tr.serving.curve("local", "GPT-2", plan, 512, 128, [1, 4]).tpot_s > 0).all()
     assert tr.roofline.ridge("local", "fp32") == PEAK / BANDWIDTH
     assert tr.operators.attention_decode(
         "local", 1, 1024, 16, 16, 64, kv_dtype="fp32"

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tokenroof import mining
@@ -14,6 +14,8 @@ from tokenroof.reference.mining import margins as twin
 RIG = Miner(name="rig", hashrate=1e15, power=1000.0)  # a PH/s and a kW: 24 kWh a day
 DARK = Miner(name="dark", hashrate=1e15)
 
+#: Power that costs more is refused [$/kWh].
+DEAREST = 20.0
 machines = st.builds(
     Miner, name=st.just("any"), hashrate=st.floats(1e6, 1e16), power=st.floats(1.0, 1e5)
 )
@@ -66,6 +68,7 @@ def test_scalars_are_floats_and_arrays_broadcast():
 @given(machine=machines, hashprice=hashprices, fee=fees, pue=pues)
 def test_no_margin_at_the_break_even_price(machine, hashprice, fee, pue):
     price = mining.break_even_power_price(machine, hashprice, fee, pue)
+    assume(price < DEAREST)
     revenue = mining.margin_per_day(machine, hashprice, 0.0, fee=fee, pue=pue)
     margin = mining.margin_per_day(machine, hashprice, price, fee=fee, pue=pue)
     assert abs(margin) <= 4 * np.spacing(revenue)
@@ -324,7 +327,7 @@ def test_curtailment_by_hand():
 @given(
     machine=machines,
     hashprice=hashprices,
-    spot=st.lists(st.floats(-1.0, 100.0), min_size=1, max_size=40),
+    spot=st.lists(st.floats(-1.0, DEAREST), min_size=1, max_size=40),
     hours=st.floats(0.01, 24.0),
     fee=fees,
     pue=pues,
@@ -349,6 +352,7 @@ def test_curtailing_never_loses(machine, hashprice, spot, hours, fee, pue, fixed
 @given(machine=machines, hashprice=hashprices, fee=fees, pue=pues)
 def test_it_runs_at_the_break_even_price(machine, hashprice, fee, pue):
     price = mining.break_even_power_price(machine, hashprice, fee, pue)
+    assume(price < DEAREST)
     got = mining.curtailment(
         machine, hashprice, [price, np.nextafter(price, 1e300)], fee=fee, pue=pue
     )

@@ -38,6 +38,7 @@ def _slo(**given):
 
 
 QUICK = serving.Scheduler.preset("vllm-0.33", max_num_seqs=4)
+DRAFTS = serving.Speculation("ngram", 2, 0.5)
 PROOF = {
     "requests": 30,
     "seeds": [3],
@@ -45,6 +46,8 @@ PROOF = {
     "tolerance": 0.4,
     "progress": 3,
     "results": 3,
+    "speculation": DRAFTS,
+    "host_tier": 3,  # loads that are drawn share no prefix: what it does is test_host_tier's
 }
 PROVED = {"prove": True, "requests": 20, "seeds": 1, "model": "Llama-3.1-8B"}
 TUNED = {"device": "H200-SXM", "model": "Llama-3.1-8B", "plan": None, "slo": serving.SLO(ttft_s=0.2), "requests": 20,

@@ -307,7 +307,7 @@ def test_engines_that_go_in_circles_end():
         ({"version": "vllm-0.19", "watermark": 0.1}, "watermark is of vllm-0.33, not of vllm-0.19"),
         ({"version": "vllm-0.5"}, "preset is 'vllm-0.5'; allowed: vllm-0.33, vllm-0.19"),
         ({"router": "random"}, "router is 'random'; allowed: round_robin"),
-        ({"replicas": 0}, "replicas is 0; allowed: a positive integer"),
+        ({"replicas": 0}, "replicas is 0; allowed: an integer from 1 to 65536"),
         ({"router": "prefix_aware", "signal_age_s": 1.0}, "signal_age_s is 1.0"),
     ],
 )  # fmt: skip

@@ -92,7 +92,7 @@ def test_ways_to_make_one():
 
 FIRST = Pool(GPU, PLAN)
 BAD = [
-    (lambda: Pool(GPU, PLAN, 0), ValueError, "count is 0; allowed: a positive integer"),
+    (lambda: Pool(GPU, PLAN, 0), ValueError, "count is 0; allowed: an integer from 1 to 65536"),
     (lambda: Pool(GPU, PLAN, 1, 0), ValueError, "sequences is 0; allowed: a positive integer"),
     (lambda: Pool(GPU, PLAN, step_tokens=0.5), ValueError, "step_tokens is 0.5; allowed: a positive integer"),
     (lambda: System(prefill=Pool(GPU, PLAN, 1, 8), decode=FIRST), ValueError,
@@ -131,7 +131,7 @@ BAD = [
      "method is 'mtp', but Llama-3.1-70B has no module"),
     (lambda: pools(speculation=Speculation("mtp")).serves(DENSE), ValueError, "has no module"),
     (lambda: pools(speculation=Speculation("GPT-2")).serves(DENSE), ValueError, "method is GPT-2 with 50257 tokens"),
-    (lambda: pools(speculation=Speculation("Llama-9")).serves(DENSE), KeyError, "unknown model 'Llama-9'"),
+    (lambda: pools(speculation=Speculation("Llama-9")).serves(DENSE), ValueError, "unknown model 'Llama-9'"),
     (lambda: System(both=FIRST, draft=Pool("LPX")), ValueError, "speculation is None with a pool draft"),
     (lambda: System(both=FIRST, draft=Pool("LPX"), speculation=Speculation("ngram")), ValueError,
      "speculation is by 'ngram' with a pool draft"),
