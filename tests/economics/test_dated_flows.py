@@ -70,7 +70,9 @@ def test_one_rate_as_pyxirr(income, rate, random):
     assert found[0] == pytest.approx(rate, rel=1e-9, abs=1e-9)
     theirs = pyxirr.xirr([first, *days], [-spent, *income])
     assume(theirs is not None)
-    assert found[0] == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+    # theirs stops some 1e-8 short of the rate now and then
+    near = found[0] == pytest.approx(theirs, rel=1e-9, abs=1e-9)
+    assert near or abs(found[0] - rate) < abs(theirs - rate) < 1e-7
     yearly = ec.irr([-spent, *income])
     assert len(yearly) == 1
     assert yearly[0] == pytest.approx(pyxirr.irr([-spent, *income]), rel=1e-9, abs=1e-9)

@@ -36,29 +36,35 @@ FIGURES = (
 COMMAND = [sys.executable, "-m", "tokenroof.cli", "report", "--seconds", "0.1"]
 
 
-def run(out: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+def run(out: Path, *flags: str, **more: Any) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, "--out", str(out)],
+        [*COMMAND, "--out", str(out), *flags],
         capture_output=True, text=True, timeout=120, check=False, **more,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report that ran twice, over files of its own and of somebody else."""
+def twice(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A report that ran twice, over files of its own and of somebody else, and what the second run printed."""
     out = tmp_path_factory.mktemp("report") / "deep" / "down"
     first = run(out)
-    assert first.returncode == 0, first.stderr
+    assert first.returncode == 0 and "index.html" in first.stdout, first.stderr
     assert {path.name for path in out.iterdir()} == FILES
     (out / "mine.txt").write_text("keep")
     (out / "old.csv").write_text("1")
     manifest = json.loads((out / "report.json").read_text())
     manifest["files"].append("old.csv")  # as if an earlier version had written it
     (out / "report.json").write_text(json.dumps(manifest))
-    second = run(out)
+    second = run(out, "--json")
     assert second.returncode == 0, second.stderr
-    assert "index.html" in second.stdout
-    return out
+    return out, second
+
+
+@pytest.fixture(scope="module")
+def made(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> Path:
+    return twice[0]
 
 
 def test_second_run_overwrites_cleanly(made: Path) -> None:
@@ -165,14 +171,9 @@ def test_page_says_what_is_within_the_band(made: Path) -> None:
     assert "calibration of whole steps" not in text  # it was done
 
 
-def test_json_is_one_document(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--out", str(tmp_path / "r"), "--json"],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
-    found = json.loads(done.stdout)
-    assert done.stderr == ""
-    assert Path(found["page"]).name == "index.html"
+def test_json_is_one_document(twice: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    found = json.loads(twice[1].stdout)
+    assert twice[1].stderr == "" and Path(found["page"]).name == "index.html"
     assert found["machine"]["kind"] == "measured"
 
 
@@ -199,9 +200,8 @@ def browser(made: Path) -> Iterator[Any]:
     try:
         driver.get((made / "index.html").as_uri())
         deadline = time.monotonic() + 30
-        while (
-            driver.execute_script("return document.querySelectorAll('.plot .main-svg').length") < 8
-        ):
+        drawn = "return document.querySelectorAll('.plot .main-svg').length"
+        while driver.execute_script(drawn) < 8:
             assert time.monotonic() < deadline, "figures were not drawn"
             time.sleep(0.2)
         yield driver

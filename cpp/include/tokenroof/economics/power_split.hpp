@@ -62,7 +62,8 @@ TR_HD double power_split(const PowerSplit& s, double power, double* x) {
             } else
                 sum += at;
         }
-        price = per > 0.0 ? (sum - power) / per : price;
+        // its rounding passes neither end: a flat worth that ends there is told by equality
+        if (per > 0.0) price = max_nan(price, min_nan(upper, (sum - power) / per));
         spent = split_total(s, price, false);
     }
     // of a steep worth that hardly falls, the price leaves open what its roundings hide: shared out along the lines

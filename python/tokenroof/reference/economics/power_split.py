@@ -42,7 +42,8 @@ def power_split(
     if _sum(given) > power and above < math.inf:
         middle = wanted(price + 0.5 * (above - price), False)
         rest, per = _between(uses, middle)
-        price = (rest - power) / per if per else price
+        if per:  # it stays between the two: a flat worth that ends there takes by equality
+            price = max(price, min(above, (rest - power) / per))
         given = wanted(price, False)
     left = power - _sum(given)
     for i, (v, s, a, b) in enumerate(uses):
