@@ -14,10 +14,19 @@ struct PowerSplit {
     const double *value, *slope, *low, *high;
 };
 
+// What the first MW of use i earns, and its last; alike, also where a worth falls by less than its rounding.
+TR_HD double first_worth(const PowerSplit& s, int i) { return s.value[i] - s.slope[i] * s.low[i]; }
+TR_HD double last_worth(const PowerSplit& s, int i) {
+    return s.slope[i] == 0.0 ? s.value[i] : s.value[i] - s.slope[i] * s.high[i];
+}
+
 // Power of use i where a MW is worth `price`: with `full` whatever it takes at that very price, else the least.
 TR_HD double split_at(const PowerSplit& s, int i, double price, bool full) {
-    const double low = s.low[i], high = s.high[i];
-    if (s.slope[i] == 0.0) return s.value[i] > price || (full && s.value[i] == price) ? high : low;
+    const double low = s.low[i], high = s.high[i], first = first_worth(s, i), last = last_worth(s, i);
+    if (first == last) return first > price || (full && first == price) ? high : low;
+    // at its ends exactly its ends: a quotient of large worths would miss them by its rounding
+    if (price >= first) return low;
+    if (price <= last) return high;
     const double x = (s.value[i] - price) / s.slope[i];
     return x < low ? low : (x > high ? high : x);
 }
@@ -32,12 +41,16 @@ TR_HD double split_total(const PowerSplit& s, double price, bool full) {
 TR_HD double next_price(const PowerSplit& s, double above) {
     double best = 0.0;
     for (int i = 0; i < s.n; ++i) {
-        const double flat = s.value[i], first = flat - s.slope[i] * s.low[i];
-        const double last = s.slope[i] == 0.0 ? flat : flat - s.slope[i] * s.high[i];
+        const double first = first_worth(s, i), last = last_worth(s, i);
         if (first < above && first > best) best = first;
         if (last < above && last > best) best = last;
     }
     return best;
+}
+
+// Whether use i takes more and more as the price falls from `upper` to `lower`, two that follow each other.
+TR_HD bool on_line(const PowerSplit& s, int i, double lower, double upper) {
+    return first_worth(s, i) >= upper && last_worth(s, i) <= lower;
 }
 
 // Fills x; returns what one more MW would earn.
@@ -50,32 +63,21 @@ TR_HD double power_split(const PowerSplit& s, double power, double* x) {
         if (split_total(s, price, true) > power) break;
         first = false;
     } while (price > 0.0);
-    double spent = split_total(s, price, false), per = 0.0;
-    if (spent > power && !first) { // between two prices: lines
-        double sum = 0.0;
-        const double inside = upper < infinite() ? price + 0.5 * (upper - price) : price;
+    if (!first && split_total(s, price, false) > power) {
+        // between two prices: each use on its line gains 1 / slope as the price falls by 1
+        double per = 0.0;
+        for (int i = 0; i < s.n; ++i) per += on_line(s, i, price, upper) ? 1.0 / s.slope[i] : 0.0;
+        const double fall = (power - split_total(s, upper, true)) / per;
         for (int i = 0; i < s.n; ++i) {
-            const double at = split_at(s, i, inside, false);
-            if (s.slope[i] != 0.0 && at > s.low[i] && at < s.high[i]) {
-                sum += s.value[i] / s.slope[i];
-                per += 1.0 / s.slope[i];
-            } else
-                sum += at;
+            x[i] = split_at(s, i, upper, true);
+            if (on_line(s, i, price, upper)) x[i] = min_nan(s.high[i], x[i] + fall / s.slope[i]);
         }
-        // its rounding passes neither end: a flat worth that ends there is told by equality
-        if (per > 0.0) price = max_nan(price, min_nan(upper, (sum - power) / per));
-        spent = split_total(s, price, false);
+        return max_nan(price, upper - fall);
     }
-    // of a steep worth that hardly falls, the price leaves open what its roundings hide: shared out along the lines
-    double left = power - spent;
-    const double off = per > 0.0 ? left / per : 0.0;
+    double left = power - split_total(s, price, false);
     for (int i = 0; i < s.n; ++i) {
         x[i] = split_at(s, i, price, false);
-        if (s.slope[i] != 0.0 && x[i] > s.low[i] && x[i] < s.high[i]) {
-            const double moved = x[i] + off / s.slope[i];
-            x[i] = moved < s.low[i] ? s.low[i] : (moved > s.high[i] ? s.high[i] : moved);
-        }
-        if (price <= 0.0 || s.slope[i] != 0.0 || s.value[i] != price) continue;
+        if (price <= 0.0 || first_worth(s, i) != price || last_worth(s, i) != price) continue;
         const double room = s.high[i] - x[i];
         const double take = left > 0.0 ? min_nan(room, left) : 0.0;
         x[i] += take;

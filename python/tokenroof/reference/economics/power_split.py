@@ -22,52 +22,47 @@ def power_split(
     """Power of each use, and what one more MW would earn: of a use the next earns value - slope * x."""
     uses = list(zip(value, slope, low, high, strict=True))
 
+    # what the first MW of each earns, and the last
+    worths = [(v - s * a, v - s * b if s else v) for v, s, a, b in uses]
+
+    def one(at: int, price: float, flat: bool) -> float:
+        (v, s, a, b), (first, last) = uses[at], worths[at]
+        if first == last:  # also where it falls by less than rounding shows
+            return b if first > price or (flat and first == price) else a
+        if price >= first:
+            return a
+        return b if price <= last else min(max((v - price) / s, a), b)
+
     def wanted(price: float, flat: bool) -> list[float]:
         """At this price of a MW; of uses that are worth just that, their most if `flat`."""
-        return [
-            (b if v > price or (flat and v == price) else a) if not s
-            else min(max((v - price) / s, a), b)
-            for v, s, a, b in uses
-        ]  # fmt: skip
+        return [one(at, price, flat) for at in range(len(uses))]
 
-    starts = {v - s * a for v, s, a, _ in uses}
-    ends = {v - s * b if s else v for v, s, _, b in uses}
-    prices = sorted({p for p in starts | ends if 0.0 < p < math.inf} | {0.0}, reverse=True)
+    ends = {p for pair in worths for p in pair if 0.0 < p < math.inf}
+    prices = sorted(ends | {0.0}, reverse=True)
     above = math.inf
     for price in prices:
         if _sum(wanted(price, True)) > power or price == 0.0:
             break
         above = price
-    given, per = wanted(price, False), 0.0
+    given = wanted(price, False)
     if _sum(given) > power and above < math.inf:
-        middle = wanted(price + 0.5 * (above - price), False)
-        rest, per = _between(uses, middle)
-        if per:  # it stays between the two: a flat worth that ends there takes by equality
-            price = max(price, min(above, (rest - power) / per))
-        given = wanted(price, False)
+        # between two prices that follow each other: of these the price falls alike until all is taken
+        falling = [first >= above and last <= price for first, last in worths]
+        given = wanted(above, True)
+        fall = (power - _sum(given)) / _sum(
+            [1.0 / u[1] for u, on in zip(uses, falling, strict=True) if on]
+        )
+        for i, (_, s, _, b) in enumerate(uses):
+            if falling[i]:
+                given[i] = min(b, given[i] + fall / s)
+        return given, max(price, above - fall)
     left = power - _sum(given)
-    for i, (v, s, a, b) in enumerate(uses):
-        if per and s and a < given[i] < b:  # what the price's roundings leave open
-            given[i] = min(max(given[i] + left / per / s, a), b)
-        if price > 0.0 and not s and v == price:
-            take = min(b - given[i], max(left, 0.0))
+    for i, use in enumerate(uses):
+        if price > 0.0 and worths[i] == (price, price):
+            take = min(use[3] - given[i], max(left, 0.0))
             given[i] += take
             left -= take
     return given, price
-
-
-def _between(
-    uses: list[tuple[float, float, float, float]], given: list[float]
-) -> tuple[float, float]:
-    """What all take at the price 0 if lines (v - p) / s went on, and by how much less at a price of 1."""
-    rest = per = 0.0
-    for (v, s, a, b), x in zip(uses, given, strict=True):
-        if s and a < x < b:
-            rest += v / s
-            per += 1.0 / s
-        else:
-            rest += x
-    return rest, per
 
 
 def _sum(numbers: list[float]) -> float:
