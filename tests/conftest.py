@@ -3,6 +3,7 @@
 import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 import _network
@@ -23,3 +24,10 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 _network.refuse()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Numbers that are drawn may be odd ones: what users are told of those is for tests/support/test_units.py."""
+    for item in items:
+        if getattr(getattr(item, "function", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.filterwarnings("ignore:.*legal and odd:UserWarning"))

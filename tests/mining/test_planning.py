@@ -298,6 +298,7 @@ def test_payback_takes_one_trend_and_halvings_to_come():
 # --- curtailment ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:.*legal and odd:UserWarning")
 def test_curtailment_by_hand():
     # 24 $/day is 1 $/h and 1 $/kWh
     got = mining.curtailment(RIG, 24.0, [0.5, -0.25, 1.0, 3.0])

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof.scale.aside import aside
 from tokenroof.scale.reductions import Frontier
+from tokenroof.support.aside import aside
 from tokenroof.support.order import order_by
 
 LONG = {

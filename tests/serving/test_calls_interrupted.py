@@ -47,8 +47,8 @@ def test_ctrl_c_is_heard(name):
 
 
 def test_a_call_apart_gives_and_fails_as_it_does():
-    from tokenroof.support.apart import apart
+    from tokenroof.support.aside import aside
 
-    assert apart(max, 1, 2) == 2
+    assert aside(max, 1, 2) == 2
     with pytest.raises(ZeroDivisionError):
-        apart(lambda: 1 / 0)
+        aside(lambda: 1 / 0)

@@ -80,6 +80,7 @@ def test_a_limit_of_another_name_is_refused():
         tr.serving.frontier("H100-SXM", "GPT-2", ttft=1.0)
 
 
+@pytest.mark.filterwarnings("ignore:.*legal and odd:UserWarning")
 def test_an_empty_frontier_names_the_nearest_miss():
     every = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", devices_max=2)
     found = tr.serving.frontier(

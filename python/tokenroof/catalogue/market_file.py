@@ -21,6 +21,7 @@ from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.market_rows import Cell, Place, Row, csv_rows, toml_rows
 from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
 from tokenroof.records.provenance import KINDS, Provenance
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 
 __all__ = ["COLUMNS", "ITEMS", "market_data", "market_in_force", "subsidy_on"]
@@ -269,22 +270,22 @@ def _date(row: Row) -> str:
         value = value.isoformat()
     match = _DATE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        cell.place.refuse(f"date is {_shown(value)}; {allowed}")
+        cell.place.refuse(f"date is {shown(value)}; {allowed}")
     try:
         datetime.date(int(match[1]), int(match[2]), int(match[3] or 1))
     except ValueError:
-        cell.place.refuse(f"date is {_shown(value)}; {allowed}")
+        cell.place.refuse(f"date is {shown(value)}; {allowed}")
     if int(match[1]) < 2009:
-        cell.place.refuse(f"date is {_shown(value)}; {allowed}")
+        cell.place.refuse(f"date is {shown(value)}; {allowed}")
     return match[0]
 
 
 def _word(name: str, cell: Cell) -> str:
     if not isinstance(cell.value, str):
-        cell.place.refuse(f"{name} is {_shown(cell.value)}; allowed: text")
+        cell.place.refuse(f"{name} is {shown(cell.value)}; allowed: text")
     word = " ".join(cell.value.split())
     if name == "kind" and word not in KINDS:
-        cell.place.refuse(f"kind is {_shown(word)}; allowed: {', '.join(KINDS)}")
+        cell.place.refuse(f"kind is {shown(word)}; allowed: {', '.join(KINDS)}")
     return word
 
 
@@ -295,13 +296,8 @@ def _number(name: str, cell: Cell) -> float:
     if isinstance(value, str) and cell.is_text and _NUMBER.fullmatch(value):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        cell.place.refuse(f"{name} is {_shown(cell.value)}; {allowed}")
+        cell.place.refuse(f"{name} is {shown(cell.value)}; {allowed}")
     fits = value <= _HIGHEST and not (isinstance(value, float) and math.isnan(value))
     if not fits or value < 0 or (value == 0 and name != "fees"):
-        cell.place.refuse(f"{name} is {_shown(cell.value)}; {allowed}")
+        cell.place.refuse(f"{name} is {shown(cell.value)}; {allowed}")
     return float(value)
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."

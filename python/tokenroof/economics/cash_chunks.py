@@ -15,7 +15,7 @@ from tokenroof.scale.grid import Grid
 from tokenroof.scale.reductions.bins import bins_of, counted, merged_counts
 from tokenroof.scale.run import keep, reduced
 from tokenroof.scale.work import Variable, mark_of
-from tokenroof.support.apart import apart
+from tokenroof.support.aside import aside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +200,7 @@ def spread_in_memory(worth: Array, lowest: Array, centre: float, reserve: float 
     _, sums, squares = _block_sums(worth, centre)
     ruin = math.nan if reserve is None else float(np.mean(lowest < -reserve))
     mean, error = _moments(sums, squares, worth.size, centre)
-    p10, p50, p90 = apart(np.percentile, worth, _PARTS).tolist()
+    p10, p50, p90 = aside(np.percentile, worth, _PARTS).tolist()
     return Spread(mean, error, p10, p50, p90, float(np.mean(worth < 0.0)), ruin)
 
 

@@ -64,9 +64,7 @@ def read_tiers(path: str | os.PathLike[str]) -> tuple[Tier, ...]:
     try:
         return _tiers(_parsed(raw))
     except (ValueError, TypeError) as error:
-        # some errors take more than a text
-        refused = TypeError if isinstance(error, TypeError) else ValueError
-        raise refused(f"{os.fspath(path)}: {error}") from None
+        raise _placed(error, os.fspath(path)) from None
 
 
 def _parsed(raw: bytes) -> Mapping[str, Any]:
@@ -126,9 +124,13 @@ def _tier(number: int, row: Mapping[str, Any]) -> Tier:
     try:
         return Tier(**given, provenance=said)
     except (ValueError, TypeError) as error:
-        # some errors take more than a text
-        refused = TypeError if isinstance(error, TypeError) else ValueError
-        raise refused(f"{place}: {error}") from None
+        raise _placed(error, place) from None
+
+
+def _placed(error: Exception, place: str) -> Exception:
+    """The error with the place in front; some kinds take more than a text."""
+    kind = TypeError if isinstance(error, TypeError) else ValueError
+    return kind(f"{place}: {error}")
 
 
 def _is_day(text: str) -> bool:

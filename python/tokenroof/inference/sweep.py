@@ -12,7 +12,6 @@ from tokenroof.inference.door import as_device, as_model, as_plan
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
-from tokenroof.scale.aside import aside
 from tokenroof.scale.clusters import check_client
 from tokenroof.scale.datasets import blocks, computed, dataset, stored
 from tokenroof.scale.grid import chunked
@@ -22,6 +21,7 @@ from tokenroof.scale.reductions.quantiles import Quantiles
 from tokenroof.scale.run import keep, reduced
 from tokenroof.scale.work import Variable
 from tokenroof.support.arguments import amounts, check_options, not_empty
+from tokenroof.support.aside import aside
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
@@ -152,9 +152,6 @@ def sweep(
     ms = [_as_model(m) for m in not_empty("models", listed("models", models, Model))]
     wanted = listed("plans", [None] if plans is None else plans, Plan)
     ps = [as_plan(p) for p in not_empty("plans", wanted)]
-    for name, values in (("devices", ds), ("models", ms), ("plans", ps)):
-        if not values:
-            raise ValueError(f"{name} is empty; allowed: at least one")
     b, x = _axis("batch", batch), _axis("context", context)
     work = combinations((ds, ms, ps), (b, x), fidelity, fields, invalid == "raise")
     reduction, progress = _reduction(options.get("reduce")), options.get("progress")

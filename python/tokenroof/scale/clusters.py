@@ -12,8 +12,8 @@ from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Any
 
-from tokenroof.scale.aside import awaited, beside
 from tokenroof.support.arguments import is_integer, shown, whole_number
+from tokenroof.support.aside import awaited, beside
 from tokenroof.support.lazy import require
 
 __all__ = ["check_client", "client_of", "each"]

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tokenroof.scale.aside import aside
 from tokenroof.scale.clusters import client_of, each
 from tokenroof.scale.journal import FOLDER, Journal
 from tokenroof.scale.stores import Layout, Store, TableStore, read_table, store_at
 from tokenroof.scale.work import mark_of
+from tokenroof.support.aside import aside
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -174,17 +174,14 @@ def table_of(
     """The table of `curve` for a deployment."""
     xarray = require("xarray", extra="analysis")
     values = evaluate([on], load, users, power, pue)
+    reason = "" if load.gaps else ONE_TOKEN
     table = xarray.Dataset(
         {name: ("concurrency", array[0]) for name, array in values.items()},
         coords={"concurrency": ("concurrency", users, {"units": "1"})},
         attrs={
             **attributes([on], load, users, fidelity, on.calibration.calibrated_on, power),
             "plan": on.plan.label(),
-            "reason": why_not([on], load)
-            if not values["fits"].any()
-            else ""
-            if load.gaps
-            else ONE_TOKEN,
+            "reason": reason if values["fits"].any() else why_not([on], load),
         },
     )
     return describe(table)
