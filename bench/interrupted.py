@@ -4,7 +4,7 @@ Each is called whole while a timer ticks every 5 ms: the longest time between tw
 longest time in which Ctrl-C waits (*deaf*). Then it is interrupted at moments over its length: from the
 handler until its caller has the exception (*left*: threads are joined, files closed). Both in CPU time, so
 that a busy machine says nearly the same; threads' times add up. At most 50 ms are allowed.
-Sweeps: ``scale/interrupted.py``.
+Sweeps: ``scale/sweep_interrupted.py``.
 """
 
 from __future__ import annotations

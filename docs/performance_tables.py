@@ -44,7 +44,7 @@ def _filled(name: str, key: str, made: Callable[[Any], str]) -> str:
         script = (
             "bench/performance.py --traces FOLDER"
             if name == "performance"
-            else "bench/peers/run.py --folder build/peers"
+            else "bench/peers/compare.py --folder build/peers"
         )
         return f"Not measured yet: `python {script} --only {key}`.\n"
     low, high = sorted(part["load"])
@@ -242,7 +242,7 @@ def peers_head() -> str:
     """Versions of who was asked."""
     told = _part("peers", "versions")
     if told is None:
-        return "Nothing was measured yet: `python bench/peers/run.py --folder build/peers`.\n"
+        return "Nothing was measured yet: `python bench/peers/compare.py --folder build/peers`.\n"
     whole = data("peers")
     named = ", ".join(f"{n} {v}" for n, v in told.items())
     return f"By `{whole['command']}` on {whole['processor']}: {named}.\n"

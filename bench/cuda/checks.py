@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from results import Report
+from stage_results import Report
 
 import tokenroof as tr
 from tokenroof import cuda, kernels, mining

@@ -21,7 +21,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from results import Report, lines_of, save
+from stage_results import Report, lines_of, save
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from checks import inputs, same
-from results import Report
+from stage_results import Report
 
 from tokenroof import cuda, kernels, mining
 from tokenroof.cuda import module as compiled

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rates import measured_device
-from results import Report
+from stage_results import Report
 
 import tokenroof as tr
 

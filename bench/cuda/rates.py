@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from checks import same
-from results import Report, value_of
+from stage_results import Report, value_of
 
 import tokenroof as tr
 from kernels import cases, spent

@@ -160,7 +160,7 @@ def test_no_file_and_no_path(tmp_path):
 
 
 def test_mutated_files_are_read_or_refused(tmp_path):
-    """Of a few; `python tests/fuzz/run.py market` has as many as wanted, led by coverage."""
+    """Of a few; `python tests/fuzz/fuzz_parser.py market` has as many as wanted, led by coverage."""
     rng = random.Random(5)
     seeds = (NEWER.read_text(), '[[row]]\ndate = "2026-10"\nprice = 1e5\nrent = { H200-SXM = 2 }\n')
     for i in range(200):

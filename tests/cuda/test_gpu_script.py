@@ -18,9 +18,9 @@ def bench(monkeypatch):
     """The script's files, importable as they are when it runs."""
     monkeypatch.syspath_prepend(str(BENCH))
     import gpu
-    import results
+    import stage_results
 
-    return gpu, results
+    return gpu, stage_results
 
 
 def run(*arguments, **environment):

@@ -77,6 +77,15 @@ def test_where_it_does_not_hold_it_says_so():
     assert long["means_hold"][0] and not long["percentiles_hold"][0]
 
 
+def test_a_wide_prompt_is_long_at_its_99th_percentile():
+    """404 tokens, as varied as exponential: one in a hundred has 1,982, whose halves a budget of 2,048 often parts."""
+    alone = {**PLAIN, "users": 1.0, "input": 404.0, "input_cv2": 1.0, "output": 40.0}
+    found = closed_at({**alone, "budget": np.array([2048.0, 2700.0])})
+    assert found["means_hold"].tolist() == [True, True]
+    assert found["long_over_budget"] * [2047.0, 2699.0] == pytest.approx([1981.6, 1981.6], rel=1e-4)
+    assert found["percentiles_hold"].tolist() == [False, True]
+
+
 def lengths(mean, cv):
     return Lengths.fixed(mean) if cv == 0 else Lengths.lognormal(mean, cv)
 

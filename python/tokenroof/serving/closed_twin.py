@@ -9,7 +9,7 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.serving.loads import as_load, timed
 from tokenroof.serving.requests.lengths import Lengths
-from tokenroof.serving.twin import Shape, told_of
+from tokenroof.serving.twin import Shape, long_prompts, told_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,8 +29,8 @@ __all__ = [
 
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the budget of tokens
 #: that prompts fill, of a prompt over it, of the cache's memory that those hold who run; and for percentiles
-#: of the prompts of a step, each two deviations longer, over the budget. Answers of equal lengths keep users
-#: in step with each other: with a squared variation below the least nothing holds but for one user. Prompts
+#: of the longest prompts of a hundred steps over the budget. Answers of equal lengths keep users in step with
+#: each other: with a squared variation below the least nothing holds but for one user. Prompts
 #: of equal lengths make a percentile jump by one of them: it holds where they are a small part of a step.
 #: tests/serving/test_closed_twin.py holds them.
 MEANS_HOLD = {"budget_load": 0.3, "prompt_over_budget": 0.75, "memory_share": 0.9}
@@ -103,7 +103,7 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     found["prompt_over_budget"] = over
     others = (found["running"] - 1.0) / (x["output"] + x["lag"])
     most = 1.0 + others + 2.3 * np.sqrt(others)  # prompts of a step, in 99 of 100
-    found["long_over_budget"] = over * (most + 2.0 * np.sqrt(most * x["input_cv2"]))
+    found["long_over_budget"] = over * long_prompts(most, x["input_cv2"])
     found["memory_share"] = found["running"] / memory
     mixes = (x["output_cv2"] >= LEAST_SPREAD) | (x["users"] <= 1.0)
     smooth = (

@@ -1,4 +1,4 @@
-"""Peers beside tokenroof on the same work, in one run: ``python bench/peers/run.py --folder build/peers``.
+"""Peers beside tokenroof on the same work, in a run: ``python bench/peers/compare.py --folder build/peers``.
 
 Installs each peer from the package index into an environment of its own below the folder (kept for the next
 run), then lets peer and tokenroof take turns over the same work, round by round, each at its best settings.
@@ -248,7 +248,7 @@ def main() -> int:
             print(f"{peer}: {pythons[peer][1] or 'installed'}", flush=True)
     told |= versions(sys.executable, ("tokenroof", "numpy")) | {"python": sys.version.split()[0]}
     found |= {
-        "command": "python bench/peers/run.py --folder build/peers --measured FOLDER",
+        "command": "python bench/peers/compare.py --folder build/peers --measured FOLDER",
         "processor": processor(),
     }
     for name in wanted:

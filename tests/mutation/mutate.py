@@ -2,8 +2,8 @@
 
     python -m pip install '.[test,coverage]'
     python tests/mutation/covered.py python                          # once: which tests run which lines
-    python tests/mutation/run.py --kind python --count 200 --seed 1
-    python tests/mutation/run.py --kind cpp --count 200 --seed 1
+    python tests/mutation/mutate.py --kind python --count 200 --seed 1
+    python tests/mutation/mutate.py --kind cpp --count 200 --seed 1
 
 Changes are drawn by the seed from all that `places.py` finds. Each is made in a copy of the sources (`build/mutation`),
 and the tests that concern it run there, the quickest first, until one fails: the change is killed. One that takes

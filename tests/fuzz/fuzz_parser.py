@@ -1,7 +1,7 @@
 """Any input is read, or refused with a reason: a fuzzer guided by coverage, one parser at a time. Run by hand.
 
     python -m pip install atheris
-    python tests/fuzz/run.py PARSER --inputs 1000000 --seed 1
+    python tests/fuzz/fuzz_parser.py PARSER --inputs 1000000 --seed 1
 
 An input is refused by a ValueError, TypeError, KeyError or OSError that says what is allowed. Everything else is a
 finding: another exception, a warning, an error about text where the file is meant, two seconds of one input. Each is

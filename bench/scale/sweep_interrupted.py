@@ -1,6 +1,6 @@
 """Milliseconds from Ctrl-C until a sweep's caller hears it: in memory, stores, reductions, clients.
 
-    python bench/scale/interrupted.py
+    python bench/scale/sweep_interrupted.py
 
 By the clock, and of this process's processors, which a busy machine does not lengthen. At the end: how many
 worker processes are left of those that sweeps had started for themselves.
