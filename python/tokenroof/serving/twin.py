@@ -14,7 +14,7 @@ from tokenroof.serving.simulation.scheduler import Scheduler
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.deployment import Deployment
 
@@ -37,7 +37,7 @@ PERCENTILES_HOLD = {
 _Z99 = 2.3263478740408408  # standard normal
 
 
-def long_prompts(prompts: NDArray[np.float64], cv2: NDArray[np.float64]) -> NDArray[np.float64]:
+def long_prompts(prompts: ArrayLike, cv2: ArrayLike) -> NDArray[np.float64]:
     """The 99th percentile of the tokens of so many prompts together, over the mean of one.
 
     Of a lognormal, as lengths of requests are: two deviations above the mean of a wide one are far below it.
@@ -58,7 +58,8 @@ def long_prompts(prompts: NDArray[np.float64], cv2: NDArray[np.float64]) -> NDAr
     >>> float(long_prompts(1.0, 1.0).round(3)), float(long_prompts(4.0, 0.0))
     (4.905, 4.0)
     """
-    spread2 = np.log1p(cv2 / prompts)
+    prompts = np.asarray(prompts, np.float64)
+    spread2 = np.log1p(np.asarray(cv2, np.float64) / prompts)
     return np.asarray(prompts * np.exp(_Z99 * np.sqrt(spread2) - 0.5 * spread2))
 
 
@@ -166,7 +167,7 @@ class Twin:
         found["prompt_over_step"] = np.full(rates.size, self.inputs["prompt_s"] / self.steps[1])
         found["prompt_over_budget"] = self.inputs["input"] / room
         found["long_over_budget"] = found["prompt_over_budget"] * long_prompts(
-            np.float64(1.0), np.float64(self.inputs["input_cv2"])
+            1.0, self.inputs["input_cv2"]
         )
         with np.errstate(invalid="ignore"):
             for name, limits in (
