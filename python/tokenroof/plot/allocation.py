@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from tokenroof.economics.allocation import Allocation
-from tokenroof.plot.style import GRID, new_figure
+from tokenroof.plot.style import GRID, new_figure, plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def allocation(splits: Mapping[str, Allocation]) -> go.Figure:
     Parameters
     ----------
     splits : mapping of str to Allocation
-        By their names: what `tokenroof.economics.allocate` returns, all of the same tiers.
+        By their names, which may have line breaks: what `tokenroof.economics.allocate` returns, all of
+        the same tiers.
 
     Returns
     -------
@@ -60,7 +61,7 @@ def allocation(splits: Mapping[str, Allocation]) -> go.Figure:
     tiers = next((s.tiers for s in splits.values()), ())
     if not tiers or any(s.tiers != tiers for s in splits.values()):
         raise ValueError("splits are none, or of different tiers; allowed: some of the same tiers")
-    names = list(splits)
+    names = [plain(name) for name in splits]
     figure = require("plotly.subplots", extra="report").make_subplots(
         rows=2, cols=1, vertical_spacing=0.0
     )
@@ -70,21 +71,21 @@ def allocation(splits: Mapping[str, Allocation]) -> go.Figure:
     figure.update_layout({name: base[name] for name in kept})
     gap = 34.0 / (height - 126.0)
     for i, tier in enumerate(tiers):
-        shade = _SHADES[i % len(_SHADES)]
+        shade, said = _SHADES[i % len(_SHADES)], plain(tier)
         for row, values, unit in (
             (1, [float(s.power_mw[i]) for s in splits.values()], "MW"),
             (2, [float(s.revenue[i]) / 1e9 for s in splits.values()], "B$ a year"),
         ):
             figure.add_trace(
                 go.Bar(
-                    x=values, y=names, orientation="h", name=tier, legendgroup=tier, showlegend=row == 1,
+                    x=values, y=names, orientation="h", name=said, legendgroup=tier, showlegend=row == 1,
                     marker={"color": shade, "line": {"color": "white", "width": 1}},
-                    hovertemplate=f"%{{y}}, {tier}: %{{x:,.4~g}} {unit}<extra></extra>",
+                    hovertemplate=f"%{{y}}, {said}: %{{x:,.4~g}} {unit}<extra></extra>",
                 ),
                 row=row, col=1,
             )  # fmt: skip
     most = max(s.revenue_per_year for s in splits.values()) / 1e9
-    for name, split in splits.items():
+    for name, split in zip(names, splits.values(), strict=True):
         total = split.revenue_per_year / 1e9
         figure.add_annotation(
             x=total, y=name, xref="x2", yref="y2", xanchor="left", showarrow=False, xshift=4,

@@ -12,6 +12,7 @@ import numpy as np
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.door import as_device
 from tokenroof.plot.conventions import conventions, hour_of, yields
+from tokenroof.plot.style import plain
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 from tokenroof.support.names import UnknownNameError, listed, normalise
@@ -83,8 +84,8 @@ class Curve:
             bad[choice.name] = _falling(slow, yields(table, choice, "low") / more, best)
         label = label_of(a)
         text = [
-            f"<b>{label}</b>, {a['model']}<br>{plan}<br>batch {users:g} on {int(n)} devices"
-            f"<br>{s:.3g} tok/s/user, TTFT {si(t, 's')}"
+            f"<b>{plain(label)}</b>, {plain(a['model'])}<br>{plain(plan)}"
+            f"<br>batch {users:g} on {int(n)} devices<br>{s:.3g} tok/s/user, TTFT {si(t, 's')}"
             for plan, users, n, t, s in zip(
                 *(table[k].values for k in ("plan", "concurrency", "devices", "ttft_s")),
                 x,

@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.plot.curves import watts_of
-from tokenroof.plot.style import OTHER, SYMBOLS, colour, faded, log_axis
+from tokenroof.plot.style import OTHER, SYMBOLS, colour, faded, log_axis, plain
 from tokenroof.support.lazy import require
 from tokenroof.support.names import UnknownNameError, normalise
 
@@ -59,7 +59,7 @@ class Drawn:
         }
         outline = {"mode": "lines", "line": {"color": style["color"], "width": 1, "dash": "dot"}}
         self._add(
-            np.concatenate([fast, slow[::-1]]), heights, fill="toself", name=curve.label,
+            np.concatenate([fast, slow[::-1]]), heights, fill="toself", name=plain(curve.label),
             fillcolor=faded(style["color"], 0.2 if curve.lone_band else 0.09), legendgroup=curve.label,
             showlegend=curve.lone_band, hoverinfo="skip",
             **(outline if curve.lone_band else {"mode": "none"}),
@@ -73,7 +73,8 @@ class Drawn:
             else {"mode": "lines", "line": {**style, "width": 2.4}}
         )
         self._add(
-            curve.x, {c.name: curve.y[c.name] for c in self.choices}, name=curve.label, text=curve.text,
+            curve.x, {c.name: curve.y[c.name] for c in self.choices},
+            name=plain(curve.label), text=curve.text,
             legendgroup=curve.label, hovertemplate="%{text}<br>%{y:,.4~g}<extra></extra>", **look,
         )  # fmt: skip
 
@@ -181,5 +182,5 @@ def add_tiers(figure: go.Figure, tiers: Sequence[Any]) -> None:
         )  # fmt: skip
         figure.add_annotation(
             x=0.5 * (math.log10(low) + math.log10(high)), xref="x", y=y, yref="paper", yanchor="bottom",
-            showarrow=False, text=f"<b>{name}</b> ${price:g}", font={"size": 11, "color": _GREY},
+            showarrow=False, text=f"<b>{plain(name)}</b> ${price:g}", font={"size": 11, "color": _GREY},
         )  # fmt: skip

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.lookup import device as find_device
-from tokenroof.plot.style import faded, log_axis, new_figure, styles_of
+from tokenroof.plot.style import faded, log_axis, new_figure, plain, styles_of
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 from tokenroof.support.names import UnknownNameError, listed
@@ -126,7 +126,7 @@ class _Curve:
             for name in ("plan", "concurrency", "devices", "ttft_s", "per_device")
         ]
         text = [
-            f"<b>{device}</b>, {model}<br>plan {p}<br>batch {c:g} on {int(n)} devices"
+            f"<b>{plain(device)}</b>, {plain(model)}<br>plan {plain(p)}<br>batch {c:g} on {int(n)} devices"
             f"<br>{xi:.3g} tok/s/user, {yi:,.0f} tok/s/MW (±{band:.0%})"
             f"<br>{si(r)} tok/s/device, TTFT {si(t, 's')}"
             for p, c, n, t, r, xi, yi in zip(*columns, x, y, strict=True)
@@ -144,7 +144,7 @@ def _add_band(figure: go.Figure, curve: _Curve, shade: str, *, drawn: bool) -> N
         go.Scatter(
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([y * (1 + band), y[::-1] / (1 + band)]),
-            fill="toself", mode="none", name=f"{curve.device} band", hoverinfo="skip",
+            fill="toself", mode="none", name=f"{plain(curve.device)} band", hoverinfo="skip",
             fillcolor=faded(shade), showlegend=False, visible=curve.borrowed and drawn,
             meta={"device": curve.device, "model": curve.model, "band": True, "borrowed": curve.borrowed},
         )
@@ -159,7 +159,7 @@ def _add_curve(
     hidden = "legendonly" if curve.model == chosen else False
     figure.add_trace(
         go.Scatter(
-            x=curve.x, y=curve.y, mode="lines+markers", name=curve.device, text=curve.text,
+            x=curve.x, y=curve.y, mode="lines+markers", name=plain(curve.device), text=curve.text,
             line={**style, "width": 2.2}, marker={"size": 5},
             hovertemplate="%{text}<extra></extra>",
             visible=True if drawn and curve.model == chosen else hidden,
@@ -194,7 +194,7 @@ def _add_prices(figure: go.Figure, tiers: Sequence[Mapping[str, Any]]) -> None:
     """Tiers that have no place on the axis: a note."""
     if not tiers:
         return
-    prices = ", ".join(f"{t['name']} ${t['price_per_mtok']:g}" for t in tiers)
+    prices = ", ".join(f"{plain(t['name'])} ${t['price_per_mtok']:g}" for t in tiers)
     figure.add_annotation(
         x=0.01, xref="paper", y=0.01, yref="paper", xanchor="left", yanchor="bottom",
         showarrow=False, align="left", font={"size": 12, "color": "#444444"},
@@ -209,7 +209,7 @@ def _add_tiers(figure: go.Figure, tiers: Sequence[Mapping[str, Any]]) -> None:
         figure.add_vline(x=speed, line={"color": "#555555", "width": 1.2, "dash": "dot"})
         figure.add_annotation(
             x=math.log10(speed), y=1, yref="paper", yanchor="top", xanchor="right", showarrow=False,
-            text=f"<b>{tier['name']}</b> ${tier['price_per_mtok']:g}/Mtok"
+            text=f"<b>{plain(tier['name'])}</b> ${tier['price_per_mtok']:g}/Mtok"
                  f"<br>about {speed:g} tok/s/user",
             align="right", font={"size": 12, "color": "#444444"}, xshift=-4,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure
+from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure, plain
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 
@@ -80,8 +80,8 @@ def _add_kind(
     shade = KINDS[kind]
     guess = (rows["basis"] == "estimate").to_numpy()
     text = [
-        f"<b>{r.name}</b> ({kind.upper()}, {r.year:.0f})<br>{si(r.hashrate, 'hash/s')}, "
-        f"{si(r.power, 'W')}<br>{_joules(r.efficiency)}<br>{r.basis}"
+        f"<b>{plain(r.name)}</b> ({kind.upper()}, {r.year:.0f})<br>{si(r.hashrate, 'hash/s')}, "
+        f"{si(r.power, 'W')}<br>{_joules(r.efficiency)}<br>{plain(r.basis)}"
         for r in rows.itertuples(index=False)
     ]
     figure.add_trace(
@@ -107,7 +107,7 @@ def _add_machine(
             textposition="middle left", legendgroup="here",
             textfont={"size": 12, "color": HERE},
             marker={"symbol": "star", "size": 17, "color": HERE},
-            hovertemplate=f"<b>{machine['name']}</b><br>{reached}, measured<extra></extra>",
+            hovertemplate=f"<b>{plain(machine['name'])}</b><br>{reached}, measured<extra></extra>",
         )
     )  # fmt: skip
 

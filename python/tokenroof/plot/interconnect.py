@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenroof.economics.interconnect import Interconnect
-from tokenroof.plot.style import new_figure
+from tokenroof.plot.style import new_figure, plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ def interconnect(found: Interconnect) -> go.Figure:
     if not isinstance(found, Interconnect):
         raise TypeError(f"found is {found!r}; allowed: an Interconnect")
     figure = new_figure(
-        title={"text": f"{found.model} on {found.device}, with the link of each NVLink"}
+        title={
+            "text": f"{plain(found.model)} on {plain(found.device)}, with the link of each NVLink"
+        }
     )
     for generation, rate, front in zip(
         found.generations, found.bandwidth, found.fronts, strict=True
@@ -55,7 +57,7 @@ def interconnect(found: Interconnect) -> go.Figure:
                 x=front.interactivity.values, y=front.output_tokens_per_s_per_mw.values,
                 mode="lines", name=f"NVLink {generation}, {rate / 1e9:g} GB/s one way",
                 line={"color": _COLOURS[(generation - 1) % len(_COLOURS)]},
-                customdata=front.plan.values,
+                customdata=[plain(p) for p in front.plan.values],
                 hovertemplate="%{x:.3g} token/s, %{y:.4g} token/(s MW)<br>%{customdata}",
             )
         )  # fmt: skip

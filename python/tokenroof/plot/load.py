@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.lookup import device as find_device
-from tokenroof.plot.style import log_axis, new_figure, styles_of
+from tokenroof.plot.style import log_axis, new_figure, plain, styles_of
 from tokenroof.serving.knee import knee
 from tokenroof.support.lazy import require
 
@@ -61,24 +61,24 @@ def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
     seen: list[float] = []
     for device, table in zip(devices, tables, strict=True):
         x = table.rate.values / table.attrs["devices"]
-        style, held = styles[device.name], held_part(table)
+        style, held, name = styles[device.name], held_part(table), plain(device.name)
         for percentile, width, opacity in _LINES:
             y = table[f"{time}_{percentile}_s"].values
             seen += y[np.isfinite(y)].tolist()
-            text = f"{device.name}, {table.attrs['plan']}<br>{time.upper()} {percentile} "
+            text = f"{name}, {plain(table.attrs['plan'])}<br>{time.upper()} {percentile} "
             look = {
                 "mode": "lines", "opacity": opacity, "meta": {"device": device.name},
                 "legendgroup": device.name,
                 "hovertemplate": text + "%{y:.3s}s<br>%{x:.3g} requests/s per device<extra></extra>",
             }  # fmt: skip
             figure.add_trace(go.Scatter(
-                x=x, y=np.where(held, y, np.nan), name=device.name, showlegend=percentile == "p99",
+                x=x, y=np.where(held, y, np.nan), name=name, showlegend=percentile == "p99",
                 line={**style, "width": width}, **look,
             ))  # fmt: skip
             if not held.all():  # from the last that holds on
                 edge = ~held | np.concatenate([~held[1:], [False]])
                 figure.add_trace(go.Scatter(
-                    x=x, y=np.where(edge, y, np.nan), name=f"{device.name}, not held", showlegend=False,
+                    x=x, y=np.where(edge, y, np.nan), name=f"{name}, not held", showlegend=False,
                     line={"color": style["color"], "width": 0.6 * width, "dash": "dot"}, **look,
                 ))  # fmt: skip
         p99 = table[f"{time}_p99_s"].values
@@ -102,9 +102,10 @@ def held_part(table: xr.Dataset) -> NDArray[np.bool_]:
 
 def _mark(go: Any, name: str, style: dict[str, str], x: float, y: float) -> Any:
     return go.Scatter(
-        x=[x], y=[y], name=name, legendgroup=name, showlegend=False, mode="markers",
+        x=[x], y=[y], name=plain(name), legendgroup=name, showlegend=False, mode="markers",
         marker={"color": style["color"], "size": 11, "symbol": "diamond",
                 "line": {"color": "white", "width": 1.5}},
         meta={"device": name},
-        hovertemplate=f"{name}: knee<br>p99 %{{y:.3s}}s at %{{x:.3g}} requests/s per device<extra></extra>",
+        hovertemplate=f"{plain(name)}: knee<br>p99 %{{y:.3s}}s at %{{x:.3g}} requests/s per device"
+                      "<extra></extra>",
     )  # fmt: skip

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.catalogue.hours import printed_hours
 from tokenroof.catalogue.measured import Run
 from tokenroof.catalogue.printed import Published
+from tokenroof.plot.style import plain
 from tokenroof.support.arguments import number
 from tokenroof.support.names import normalise
 
@@ -65,8 +66,9 @@ def _of_run(run: Run) -> Mark:
     latency = run.ttft_s + (run.output_tokens - 1.0) * run.tpot_s
     rate = run.concurrency * run.output_tokens / latency / run.plan.devices
     text = (
-        f"<b>{run.device}</b> measured {run.date}<br>{run.plan.engine} {run.version}, {run.plan.label()}, "
-        f"{run.load}<br>batch {run.concurrency}, {1 / run.tpot_s:.3g} tok/s/user"
+        f"<b>{plain(run.device)}</b> measured {run.date}<br>{plain(run.plan.engine)} {plain(run.version)}, "
+        f"{plain(run.plan.label())}, {plain(run.load)}<br>batch {run.concurrency}"
+        f", {1 / run.tpot_s:.3g} tok/s/user"
     )
     return Mark(run.device, 1.0 / run.tpot_s, rate, math.nan, text, hollow=False)
 
@@ -91,8 +93,8 @@ def _of_mapping(one: Mapping[str, Any]) -> Mark:
         )
     said = " ".join(str(one[k]) for k in ("engine", "date") if one.get(k))
     text = (
-        f"<b>{one['device']}</b> measured {said}<br>{values['speed']:.3g} tok/s/user"
-        f"<br>{one.get('text', '')}"
+        f"<b>{plain(one['device'])}</b> measured {plain(said)}<br>{values['speed']:.3g} tok/s/user"
+        f"<br>{plain(one.get('text', ''))}"
     )
     return Mark(one["device"], **values, text=text, hollow=False)
 
@@ -106,8 +108,9 @@ def printed_marks(given: Sequence[Published]) -> list[Mark]:
             x for x in (point.model or "model not said", point.engine, point.speculation) if x
         )
         text = (
-            f"<b>{point.device}{' with LPX' if point.with_lpx else ''}</b> printed {of.date} ({of.kind})"
-            f"<br>{what}{_load(point)}<br>{point.speed:g} tok/s/user<br>{_broken(of.source)}"
+            f"<b>{plain(point.device)}{' with LPX' if point.with_lpx else ''}</b> printed "
+            f"{of.date} ({of.kind})<br>{plain(what)}{_load(point)}<br>"
+            f"{point.speed:g} tok/s/user<br>{_broken(plain(of.source))}"
         )
         share, kilowatts = point.output_share, point.power_kw
         rate = point.per_device * share

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.plot.style import colour, log_axis, new_figure
+from tokenroof.plot.style import colour, log_axis, new_figure, plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def same_meter(
     ----------
     rows : pandas.DataFrame
         Columns name, group, usd_per_mwh [$/MWh], low, high (the band; NaN for none), vendor,
-        family, text. Drawn from top to bottom.
+        family, text (of the pointer, with tags of Plotly). Drawn from top to bottom.
     electricity : float, optional
         What a MWh costs: a line [$/MWh].
     claims : sequence of mapping
@@ -58,7 +58,7 @@ def same_meter(
     _set_axes(
         figure,
         (min([*values, electricity or math.inf]), max(values)),
-        [*rows["name"], *(c["name"] for c in claims)],
+        [plain(name) for name in (*rows["name"], *(c["name"] for c in claims))],
     )
     if electricity:
         _add_cost(figure, electricity)
@@ -87,8 +87,8 @@ def _add_group(figure: go.Figure, group: str, rows: pd.DataFrame) -> None:
     low = (value - rows["low"].to_numpy(dtype=float)).clip(min=0)
     figure.add_trace(
         go.Scatter(
-            x=value, y=rows["name"], mode="markers", name=group, text=rows["text"],
-            showlegend=False, hovertemplate="%{text}<extra></extra>",
+            x=value, y=[plain(name) for name in rows["name"]], mode="markers",
+            name=plain(group), text=rows["text"], showlegend=False, hovertemplate="%{text}<extra></extra>",
             marker={"symbol": symbol, "size": 11, "color": shades},
             error_x={"type": "data", "symmetric": False, "array": np.nan_to_num(high),
                      "arrayminus": np.nan_to_num(low), "thickness": 1.4, "width": 4,
@@ -98,7 +98,7 @@ def _add_group(figure: go.Figure, group: str, rows: pd.DataFrame) -> None:
     figure.add_trace(
         go.Scatter(
             x=[None], y=[None], mode="markers", hoverinfo="skip",
-            name="mining" if mining else f"tokens of {group}",
+            name="mining" if mining else f"tokens of {plain(group)}",
             marker={"symbol": symbol, "size": 11, "color": "#333333" if mining else "#888888"},
         )
     )  # fmt: skip
@@ -108,7 +108,7 @@ def _add_claims(figure: go.Figure, claims: Sequence[Mapping[str, Any]]) -> None:
     go = require("plotly.graph_objects", extra="report")
     figure.add_trace(
         go.Scatter(
-            x=[c["usd_per_mwh"] for c in claims], y=[c["name"] for c in claims], mode="markers",
+            x=[c["usd_per_mwh"] for c in claims], y=[plain(c["name"]) for c in claims], mode="markers",
             name="printed claim, not computed here", text=[c["text"] for c in claims],
             hovertemplate="%{text}<extra></extra>",
             marker={"symbol": "x-thin", "size": 11, "line": {"width": 2.5, "color": "#555555"}},

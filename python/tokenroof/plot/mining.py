@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure
+from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure, plain
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.lazy import require
 
@@ -51,7 +51,7 @@ def generations(race: Race) -> go.Figure:
             go.Scatter(
                 x=[race.months[i] for i in columns], y=race.efficiency[rows], mode="markers",
                 name=kind.upper(),
-                text=[f"<b>{race.names[i]}</b><br>{race.months[j]}: {race.margin[i, j]:+.4g} $/day"
+                text=[f"<b>{plain(race.names[i])}</b><br>{race.months[j]}: {race.margin[i, j]:+.4g} $/day"
                       for i, j in zip(rows, columns, strict=True)],
                 hovertemplate="%{text}<extra></extra>",
                 marker={"symbol": symbol, "size": 7, "line": {"color": shade, "width": 1.3},

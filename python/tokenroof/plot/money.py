@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokenroof.plot.style import GRID, INK, KINDS, OTHER, log_axis, new_figure
+from tokenroof.plot.style import GRID, INK, KINDS, OTHER, log_axis, new_figure, plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def ladder(rungs: Ladder) -> go.Figure:
     ['revenue', 'power may cost']
     """
     go = require("plotly.graph_objects", extra="report")
-    names = [rung.name for rung in rungs.rungs]
+    names = [plain(rung.name) for rung in rungs.rungs]
     figure = new_figure(height=150 + 44 * len(names))
     revenue = [rung.revenue_per_mwh for rung in rungs.rungs]
     even = [
@@ -117,7 +117,7 @@ def arms_race(miners: ArmsRace, inference: ArmsRace) -> go.Figure:
             figure.add_trace(
                 go.Scatter(
                     x=found.released[part], y=found.joules[part], mode=mode,
-                    text=np.array(found.names)[part], name=f"{found.kind}: {name}",
+                    text=np.array([plain(n) for n in found.names])[part], name=f"{found.kind}: {name}",
                     hovertemplate="%{text}<br>%{x:.1f}: %{y:.4g} " + found.unit + "<extra></extra>",
                     marker={"size": 8, "color": shade if name == "records" else OTHER},
                     line={"color": shade, "width": 1.5},
@@ -162,7 +162,7 @@ def tornado(swings: Sequence[Swing], certain: float) -> go.Figure:
     """
     go = require("plotly.graph_objects", extra="report")
     figure = new_figure(height=130 + 40 * len(swings))
-    names = [swing.name for swing in swings]
+    names = [plain(swing.name) for swing in swings]
     for which, shade in (("low", _BLUE), ("high", _ORANGE)):
         values = [getattr(swing, f"npv_{which}") / 1e6 for swing in swings]
         figure.add_trace(

@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof.plot.conventions import conventions, yields
 from tokenroof.plot.curves import checked, label_of
-from tokenroof.plot.style import colour, faded, log_axis, new_figure
+from tokenroof.plot.style import colour, faded, log_axis, new_figure, plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def ratio(
     what = "times the tokens/s per MW" if choice.kind == "watts" else "times as cheap"
     figure.update_yaxes(_ticks(what, low_end, high_end))
     figure.update_xaxes(_ticks("output tokens/s per user", slowest, fastest), tickangle=0)
-    text = f"{names[0]} over {names[1]}<br>{a['model']}, {choice.name}"
+    text = f"{plain(names[0])} over {plain(names[1])}<br>{plain(a['model'])}, {choice.name}"
     figure.update_layout(title={"text": text, "font": {"size": 14}, "x": 0.02})
     return figure
 

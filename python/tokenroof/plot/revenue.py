@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.economics.revenue import Effect, GwRevenue
-from tokenroof.plot.style import INK, faded, log_axis, new_figure
+from tokenroof.plot.style import INK, faded, log_axis, new_figure, plain
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
@@ -50,14 +50,15 @@ def revenue(found: Sequence[GwRevenue], printed: dict[str, float] | None = None)
     go = require("plotly.graph_objects", extra="report")
     rows = _some("found", found, GwRevenue)
     others = {} if printed is None else dict(printed)
-    names = [*(r.generation for r in rows), *others]
+    names = [plain(name) for name in (*(r.generation for r in rows), *others)]
     figure = new_figure(height=214 + 52 * len(names), margin={"l": 12, "r": 16, "t": 36, "b": 110})
     ends: list[Any] = [r.revenue[case] for r in rows for case in ("hard", "easy", "hard")]
     ends[2::3] = [None] * len(rows)  # a gap between two ranges
     figure.add_trace(
         go.Scatter(
-            x=[_shown(v) for v in ends], y=[r.generation for r in rows for _ in range(3)], mode="lines",
-            name="hard to easy", line={"color": faded(_SHADES[0], 0.35), "width": 14}, hoverinfo="skip",
+            x=[_shown(v) for v in ends], y=[plain(r.generation) for r in rows for _ in range(3)],
+            mode="lines", name="hard to easy", line={"color": faded(_SHADES[0], 0.35), "width": 14},
+            hoverinfo="skip",
         )
     )  # fmt: skip
     drawn = {
@@ -112,11 +113,11 @@ def revenue_effects(effects: Sequence[Effect]) -> go.Figure:
         shade = _SHADES[i % len(_SHADES)]
         figure.add_trace(
             go.Scatter(
-                x=[_shown(e.revenue) for e in own], y=[_broken(e.assumption) for e in own], mode="markers",
-                name=generation, customdata=[[e.factor, e.of_printed] for e in own],
+                x=[_shown(e.revenue) for e in own], y=[_broken(plain(e.assumption)) for e in own],
+                mode="markers", name=plain(generation), customdata=[[e.factor, e.of_printed] for e in own],
                 marker={"symbol": _SYMBOLS[i % len(_SYMBOLS)], "size": 11, "color": shade},
-                hovertemplate=generation + ", %{y}: $%{x:,.3s}<br>%{customdata[0]:.3g} times as assumed, "
-                "%{customdata[1]:.3g} of the printed<extra></extra>",
+                hovertemplate=plain(generation) + ", %{y}: $%{x:,.3s}<br>"
+                "%{customdata[0]:.3g} times as assumed, %{customdata[1]:.3g} of the printed<extra></extra>",
             )
         )  # fmt: skip
         printed = [e.revenue / e.of_printed for e in own if e.of_printed > 0.0]
@@ -131,7 +132,7 @@ def revenue_effects(effects: Sequence[Effect]) -> go.Figure:
         for e in rows
         for v in (e.revenue, e.revenue / e.of_printed if e.of_printed > 0.0 else 0.0)
     ]
-    _finish(figure, [_broken(name) for name in names], ends)
+    _finish(figure, [_broken(plain(name)) for name in names], ends)
     return figure
 
 

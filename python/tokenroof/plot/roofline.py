@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.inference.door import as_device
-from tokenroof.plot.style import HERE, SYMBOLS, log_axis, new_figure, styles_of
+from tokenroof.plot.style import HERE, SYMBOLS, log_axis, new_figure, plain, styles_of
 from tokenroof.records.device import Device
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
@@ -102,12 +102,12 @@ def _add_roof(
     unit = next((t for t in (dtype, *d.peak) if d.peak.get(t) == peak), dtype)
     figure.add_trace(
         go.Scatter(
-            x=x, y=np.minimum(peak, d.memory_bandwidth * x), mode="lines", name=d.name,
+            x=x, y=np.minimum(peak, d.memory_bandwidth * x), mode="lines", name=plain(d.name),
             line={**style, "width": 3.5 if here else 1.8},
             visible=True if drawn else "legendonly",
             legendgroup=d.name, meta={"device": d.name},
             hovertemplate=(
-                f"<b>{d.name}</b><br>{si(peak, 'FLOP/s')} {unit}, dense"
+                f"<b>{plain(d.name)}</b><br>{si(peak, 'FLOP/s')} {unit}, dense"
                 f"<br>{si(d.memory_bandwidth, 'B/s')}"
                 f"<br>ridge {ridge:.3g} FLOP/B<extra></extra>"
             ),
@@ -128,7 +128,7 @@ def _add_points(
         symbol = SYMBOLS[models.index(model) % len(SYMBOLS)]
         decode = (rows["step"] == "decode").to_numpy()
         text = [
-            f"<b>{model}</b> on {device}<br>{r.step}, {r.load}<br>{r.plan}"
+            f"<b>{plain(model)}</b> on {plain(device)}<br>{plain(r.step)}, {plain(r.load)}<br>{plain(r.plan)}"
             f"<br>{si(r.flops_per_s, 'FLOP/s')} at {r.intensity:.3g} FLOP/B"
             f"<br>{si(r.time_s, 's')}, bound by {r.bound}"
             for r in rows.itertuples()
@@ -137,7 +137,7 @@ def _add_points(
         figure.add_trace(
             go.Scatter(
                 x=rows["intensity"], y=rows["flops_per_s"], mode="markers",
-                name=f"{model} on {device}", showlegend=False, text=text,
+                name=f"{plain(model)} on {plain(device)}", showlegend=False, text=text,
                 hovertemplate="%{text}<extra></extra>", legendgroup=device,
                 visible=True if device in visible else "legendonly",
                 meta={"device": device, "points": True},
@@ -156,7 +156,7 @@ def _add_symbols(figure: go.Figure, models: Sequence[str]) -> None:
     for i, model in enumerate(models):
         figure.add_trace(
             go.Scatter(
-                x=[None], y=[None], mode="markers", name=model, hoverinfo="skip",
+                x=[None], y=[None], mode="markers", name=plain(model), hoverinfo="skip",
                 marker={"symbol": SYMBOLS[i % len(SYMBOLS)], "size": 10, "color": "#555555"},
                 meta={"key": True},
             )

@@ -56,6 +56,22 @@ def colour(vendor: str, family: str = "") -> str:
     return OTHER
 
 
+def plain(text: object) -> str:
+    """A name as Plotly shows it letter by letter; a line break in it is one.
+
+    Plotly reads tags, entities and templates in every label: names come from files, and are text. Escaped
+    here, once, where a name becomes part of a figure; what only identifies (``meta``, groups of the legend)
+    stays as it is.
+
+    Examples
+    --------
+    >>> plain("a<b> & %{x}")
+    'a&lt;b&gt; &amp; &#37;{x}'
+    """
+    said = str(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return said.replace("%{", "&#37;{").replace("\n", "<br>")
+
+
 def _dash(index: int) -> str:
     return _DASHES[index % len(_DASHES)]
 

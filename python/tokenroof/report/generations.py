@@ -14,6 +14,7 @@ from tokenroof import plot, serving
 from tokenroof.plot.conventions import conventions
 from tokenroof.plot.curves import label_of
 from tokenroof.plot.ratio import at_speed
+from tokenroof.plot.style import plain
 from tokenroof.report.data import DEVICES_MAX, INPUT_TOKENS, OUTPUT_TOKENS, TTFT_MAX
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Generations:
         }
         return {
             "speeds": [float(f"{s:.12g}") for s in speeds], "yields": by,
-            "names": [label_of(f.attrs) for f in self.fronts],
+            "names": [plain(label_of(f.attrs)) for f in self.fronts],
             "kinds": {choice.name: choice.kind for choice in conventions()}, "model": MODEL,
         }  # fmt: skip
 

@@ -12,6 +12,7 @@ from tokenroof.catalogue import quotes
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.files import date_key
 from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.plot.style import plain
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -166,8 +167,9 @@ def add_runs(
             groups.setdefault((row["device"], row["model"]), []).append(row)
     for (device, of), points in groups.items():
         text = [
-            f"<b>{device}, measured</b>, {of} {load}<br>{p['engine']} {p['version']}, {p['date']}"
-            f"<br>plan {p['plan']}, batch {p['concurrency']}<br>{p['interactivity']:.3g} tok/s/user,"
+            f"<b>{plain(device)}, measured</b>, {plain(of)} {load}"
+            f"<br>{plain(p['engine'])} {plain(p['version'])}, {p['date']}"
+            f"<br>plan {plain(p['plan'])}, batch {p['concurrency']}<br>{p['interactivity']:.3g} tok/s/user,"
             f" {p['output_tokens_per_s_per_mw']:,.0f} tok/s/MW"
             f"<br>TTFT {p['ttft_s']:.2g} s; predicted TPOT {p['tpot_ratio']:.2f} x this"
             for p in points
@@ -176,7 +178,7 @@ def add_runs(
             go.Scatter(
                 x=[p["interactivity"] for p in points],
                 y=[p["output_tokens_per_s_per_mw"] for p in points],
-                mode="markers", name=f"{device} measured", text=text, showlegend=False,
+                mode="markers", name=f"{plain(device)} measured", text=text, showlegend=False,
                 hovertemplate="%{text}<extra></extra>",
                 marker={"symbol": "diamond-open", "size": 11, "color": colours[device],
                         "line": {"width": 2.2}},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof import catalogue, kernels
 from tokenroof.catalogue import latest, quotes
 from tokenroof.economics import Market, token_quotes
+from tokenroof.plot.style import plain
 from tokenroof.report.data import INPUT_TOKENS, LEAST_SPEED, MODELS, OUTPUT_TOKENS
 from tokenroof.support.lazy import require
 
@@ -64,13 +65,15 @@ def _miners(market: Market, pue: float, machine: Machine) -> list[dict[str, Any]
             continue
         revenue = float(kernels.mining_revenue_per_mwh(market.hashprice, m.efficiency, pue))
         rows.append(_row(m.name, "mining", revenue, m.vendor, m.kind, m.release,
-                         f"<b>{m.name}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
+                         f"<b>{plain(m.name)}</b> ({m.release})<br>{m.efficiency:.4g} J/TH<br>"
                          f"${revenue:,.2f} per MWh"))  # fmt: skip
     if machine.joules_per_terahash is not None:
         revenue = float(
             kernels.mining_revenue_per_mwh(market.hashprice, machine.joules_per_terahash, 1.0)
         )
-        rows.append(_row("this machine", "mining", revenue, "", "cpu", machine.date, machine.name))
+        rows.append(
+            _row("this machine", "mining", revenue, "", "cpu", machine.date, plain(machine.name))
+        )
     return rows
 
 
@@ -94,8 +97,8 @@ def _tokens(
         revenue = float(kernels.token_revenue_per_mwh(rate * market.utilization, per_mtok))
         band = float(best["error_band"])
         text = (
-            f"<b>{name}</b>, {model}<br>{rate:,.0f} output tok/s/MW at "
-            f"{best['interactivity']:.0f} tok/s/user<br>plan {best['plan']}, batch "
+            f"<b>{plain(name)}</b>, {plain(model)}<br>{rate:,.0f} output tok/s/MW at "
+            f"{best['interactivity']:.0f} tok/s/user<br>plan {plain(best['plan'])}, batch "
             f"{best['concurrency']:g}<br>${revenue:,.0f} per MWh (±{band:.0%})"
         )
         row = _row(name, model, revenue, d.vendor, d.family, d.release, text)
@@ -120,8 +123,8 @@ def _claims() -> list[dict[str, Any]]:
         {
             "name": f"keynote: {q.region.split(' (')[0]}",
             "usd_per_mwh": q.value / (365 * 24 * 1000),
-            "text": f"{q.region}<br>${q.value:,.0f} per GW and year"
-            f"<br>{q.kind}: {q.source}, {q.date}",
+            "text": f"{plain(q.region)}<br>${q.value:,.0f} per GW and year"
+            f"<br>{q.kind}: {plain(q.source)}, {q.date}",
         }
         for q in quotes("keynote_revenue_per_gw")
     ]

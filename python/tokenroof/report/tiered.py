@@ -67,7 +67,7 @@ class Tiered:
     def figures(self) -> dict[str, Any]:
         """Figures by the name of their place on the page."""
         bars = {
-            f"{s.generation},<br>{name}": split
+            f"{s.generation},\n{name}": split
             for s in self.splits
             for name, split in ((_EVEN, s.even), (_BEST, s.best))
         }
