@@ -165,7 +165,7 @@ def test_check() -> None:
     assert {"attainable", "sha256d", "decode_time"} <= {row["kernel"] for row in found["kernels"]}
 
 
-@pytest.mark.parametrize("seed", range(13))
+@pytest.mark.parametrize("seed", range(5))
 def test_check_holds_for_any_inputs_on_every_instruction_set(seed: int) -> None:
     from tokenroof import kernels
 

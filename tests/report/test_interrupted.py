@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,13 @@ def test_interrupted_run_leaves_nothing(tmp_path: Path) -> None:
 
 def test_failure_leaves_the_last_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tokenroof import report
-    from tokenroof.report import page
 
     (tmp_path / "index.html").write_text("the last one")
 
-    def fail(**_: Any) -> str:
+    def fail(*_: Any) -> str:
         raise RuntimeError("no ink")
 
-    monkeypatch.setattr(page, "render", fail)
+    monkeypatch.setattr(sys.modules["tokenroof.report.build"], "_page", fail)
     with pytest.raises(RuntimeError, match="no ink"):
         report.build(tmp_path, seconds=0.05, quiet=True)
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
