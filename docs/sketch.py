@@ -58,14 +58,18 @@ class Panel:
     part: tuple[float, float, float, float] = (0.0, 0.0, 1.0, 1.0)
 
 
-def short(value: float) -> str:
-    """A number as an axis has it: three digits and a prefix.
+def short(value: float, share: bool = False) -> str:
+    """A number as an axis has it: three digits and a prefix, or what is small of a share as a power.
 
-    >>> [short(v) for v in (0, 0.002, 12.5, 4000, 3.5e12)]
-    ['0', '2m', '12.5', '4k', '3.5T']
+    >>> [short(v) for v in (0, 0.0002, 0.002, 12.5, 4000, 3.5e12)]
+    ['0', '200µ', '0.002', '12.5', '4k', '3.5T']
+    >>> [short(v, share=True) for v in (0.25, 2e-7, 1e-15, 4000)]
+    ['0.25', '2e-7', '1e-15', '4k']
     """
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else ""
+    if share and abs(value) < 0.001:
+        return f"{value:.3g}".replace("e-0", "e-")
     if abs(value) < 1e-15:
         return f"{value:.0e}"
     power = min(21, max(-15, math.floor(math.log10(abs(value)) / 3 + 1e-9) * 3))
@@ -76,24 +80,25 @@ def short(value: float) -> str:
 
 def places(axis: Axis, low: float, high: float, most: int) -> list[tuple[float, str]]:
     """Where an axis has its marks, and what they say."""
+    share = axis.title.endswith("[1]")  # a millionth of one is no "micro"
     if axis.names:
         step = math.ceil(len(axis.names) / max(most, 1))
         return [(float(i), name) for i, name in enumerate(axis.names) if i % step == 0]
     if axis.log:
         first, last = math.ceil(low - 1e-9), math.floor(high + 1e-9)
         step = max(1, math.ceil((last - first + 1) / most))
-        decades = [(float(p), short(10.0**p)) for p in range(first, last + 1, step)]
+        decades = [(float(p), short(10.0**p, share)) for p in range(first, last + 1, step)]
         if len(decades) >= 2:
             return decades
         fine = [m * 10.0**p for p in range(first - 1, last + 1) for m in (1, 2, 5)]
-        found = [(math.log10(v), short(v)) for v in fine if low <= math.log10(v) <= high]
-        return found or [(low, short(10**low)), (high, short(10**high))]
+        found = [(math.log10(v), short(v, share)) for v in fine if low <= math.log10(v) <= high]
+        return found or [(low, short(10**low, share)), (high, short(10**high, share))]
     rough = (high - low) / max(most - 1, 1) or 1.0
     unit = 10.0 ** math.floor(math.log10(rough))
     step = next(unit * m for m in (1, 2, 5, 10) if unit * m >= rough * 0.999)
     found = np.arange(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1) * step
     plain = abs(high) < 10000 and abs(low) < 10000 and step >= 0.01  # years, percent
-    return [(float(v), f"{v:.10g}" if plain else short(float(v))) for v in found]
+    return [(float(v), f"{v:.10g}" if plain else short(float(v), share)) for v in found]
 
 
 def _fitted(name: str, most: int) -> str:

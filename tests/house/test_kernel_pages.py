@@ -76,3 +76,15 @@ def test_a_point_of_a_plot_by_hand(pages):
     assert y[x > 2000].tolist() == [989.4e12] * int((x > 2000).sum())
     assert plots.caption("attainable") == "The kernel itself, with peak_flops 989T FLOP/s."
     assert plots.unit("hashprice") == "$/(PH/s day)"
+
+
+def test_axes_say_their_numbers_as_people_do(pages):
+    import doctest
+
+    import sketch
+
+    assert doctest.testmod(sketch).failed == 0
+    said = [
+        text for _, text in sketch.places(sketch.Axis("probability [1]", log=True), -9.0, 0.0, 4)
+    ]
+    assert said == ["1e-9", "1e-6", "0.001", "1"]
