@@ -362,6 +362,9 @@ def peer_money() -> str:
             ("irr", "internal rate of return"),
             ("xirr", "the same on days"),
             ("npv", "present value"),
+            ("irr_batch", "100,000 of 20 years as rows: internal rate"),
+            ("xirr_batch", "the same on days"),
+            ("npv_batch", "present value"),
         ):
             npf = "npf_" + key
             rows.append(

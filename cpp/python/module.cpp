@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "flows.hpp"
 #include "hash/hash_table.hpp"
 #include "hash/scan_module.hpp"
 #include "isa.hpp"
@@ -21,6 +22,7 @@
 #include "montecarlo/pool_module.hpp"
 #include "montecarlo/switching_module.hpp"
 #include "probe/probe_module.hpp"
+#include "python/flows_module.hpp"
 #include "python/power_split_module.hpp"
 #include "queueing/open_loop_module.hpp"
 #include "simulate/simulate_module.hpp"
@@ -141,6 +143,16 @@ const tr::HashTable* hash_table_of(const char* isa) {
     return std::strcmp(isa, "generic") == 0 ? &tr::generic::hash_table : nullptr;
 }
 
+const tr::Table& flow_table_of(const char* isa) {
+#ifdef TR_HAS_x86_64_v4
+    if (std::strcmp(isa, "x86_64_v4") == 0) return tr::x86_64_v4::flow_table;
+#endif
+#ifdef TR_HAS_x86_64_v3
+    if (std::strcmp(isa, "x86_64_v3") == 0) return tr::x86_64_v3::flow_table;
+#endif
+    return tr::generic::flow_table;
+}
+
 py::bytes sha256(const py::bytes& message, const std::string& isa) {
     for (const tr::Isa& one : tr::isas) {
         if (isa != one.name || !one.supported()) continue;
@@ -194,7 +206,7 @@ const tr::Isa& choose_isa() {
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     if (_import_array() < 0 || _import_umath() < 0) throw py::error_already_set();
     const tr::Isa& active = choose_isa();
-    py::dict by_isa;
+    py::dict by_isa, flows_by_isa;
     for (const tr::Isa& isa : tr::isas) {
         if (!isa.supported()) continue;
         py::dict kernels;
@@ -202,9 +214,14 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
             kernels[isa.table->kernels[i].name] = make_ufunc(isa.table->kernels[i]);
         kernels["sha256d"] = make_sha256d(hash_table_of(isa.name));
         by_isa[isa.name] = kernels;
+        py::dict flows;
+        const tr::Table& table = flow_table_of(isa.name);
+        for (int i = 0; i < table.count; ++i) flows[table.kernels[i].name] = make_ufunc(table.kernels[i]);
+        flows_by_isa[isa.name] = flows;
     }
     m.attr("ISA") = active.name;
     m.def("ufuncs_by_isa", [by_isa] { return by_isa; });
+    m.def("flow_ufuncs_by_isa", [flows_by_isa] { return flows_by_isa; });
 
     m.attr("DEVICE_FIELDS") = names(device_fields);
     m.attr("MODEL_FIELDS") = names(model_fields);
@@ -244,6 +261,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     tr::register_montecarlo(m);
     tr::register_cash_paths(m);
     tr::register_power_split(m);
+    tr::register_flows(m);
     tr::register_switching(m);
     tr::register_probe(m);
     tr::register_queueing(m);

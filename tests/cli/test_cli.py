@@ -175,7 +175,7 @@ def test_check_holds_for_any_inputs_on_every_instruction_set(seed: int) -> None:
     assert {(row["kernel"], row["isa"]) for row in rows} == {
         (name, isa)
         for isa, table in kernels.by_isa().items()
-        for name in [*table, "power_split", "cash_path"]
+        for name in [*table, "power_split", "irr_each", "cash_path"]
     }
     # a tolerance that allows anything is none: all of them are counted, and far below a percent
     assert all(row["allowed"] is not None and row["allowed"] < 2.0**40 for row in rows)
@@ -192,7 +192,7 @@ def test_check_sees_a_formula_that_is_off(name: str, monkeypatch: pytest.MonkeyP
     assert failed == {name}
 
 
-@pytest.mark.parametrize("name", ["power_split", "cash_path"])
+@pytest.mark.parametrize("name", ["power_split", "irr_each", "cash_path"])
 def test_check_sees_a_kernel_of_money_that_is_off(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +202,8 @@ def test_check_sees_a_kernel_of_money_that_is_off(
     right = getattr(reference, name)
 
     def wrong(*inputs: object) -> object:
+        if name == "irr_each":
+            return right(*inputs) + 1e-12
         first, *rest = right(*inputs)
         off = [x * (1.0 + 1e-9) for x in first] if name == "power_split" else first * (1.0 + 1e-7)
         return (off, *rest)

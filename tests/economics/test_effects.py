@@ -49,6 +49,10 @@ def one(name, *values):
     return {name: [{name: value} for value in values]}
 
 
+def _positional(kernel):
+    return lambda **given: float(kernel(*given.values()))
+
+
 def _site(**given):
     site = ec.Site(**given)
     return derived(site) | fields(ec.allocate(site, TIERS, [1.2e6, 1.2e5], [3e8, 3.6e7]))
@@ -227,6 +231,14 @@ CASES = {
              ()),
     "xirr": ({"flows": [-1.0, 2.0], "dates": ["2026-01-01", "2026-07-01"]},
              {**one("flows", [-1.0, 1.5]), **one("dates", ["2026-01-01", "2027-07-01"])}, ()),
+    "npv_each": ({"rate": 0.1, "flows": [-1.0, 2.0], "result": _positional(ec.npv_each)},
+                 {**one("rate", 0.2), **one("flows", [-1.0, 1.0])}, ()),
+    "irr_each": ({"flows": [-1.0, 2.0], "result": _positional(ec.irr_each)},
+                 one("flows", [-1.0, 1.5]), ()),
+    "xnpv_each": ({"rate": 0.1, "flows": [-1.0, 2.0], "years": [0.0, 0.5], "result": _positional(ec.xnpv_each)},
+                  {**one("rate", 0.2), **one("flows", [-1.0, 1.0]), **one("years", [0.0, 1.5])}, ()),
+    "xirr_each": ({"flows": [-1.0, 2.0], "years": [0.0, 0.5], "result": _positional(ec.xirr_each)},
+                  {**one("flows", [-1.0, 1.5]), **one("years", [0.0, 1.5])}, ()),
     "concentration": ({"shares": [0.5, 0.3, 0.2], "result": _concentration},
                       {**one("shares", [0.6, 0.2, 0.2]), "counts": [{"counts": [5, 3]}],
                        **one("threshold", 0.4), "strict": [{"strict": True, "threshold": 0.5}],
@@ -379,18 +391,3 @@ def test_overhead_and_idle_time_cost_what_they_should():
     np.testing.assert_allclose(half.revenue, whole.revenue / 2, rtol=1e-12)
     assert half.marginal_value == whole.marginal_value / 2
     assert ec.Site(power_w=1e6, pue=1.5, price_per_kwh=0.1).cost_per_it_mwh == pytest.approx(150.0)
-
-
-@pytest.mark.parametrize("split,short", [([0.0, 1.0], "split gives a 0 MW; allowed: at least its floor of 100 MW"),
-                                         ([0.1, 0.9], "split gives a 50 MW")])  # fmt: skip
-def test_a_split_keeps_the_floors(split, short):
-    with pytest.raises(ValueError, match=short):
-        ec.allocate(SITE, TIERS, [1e6, 1e6], floors=[100.0, 0.0], split=split)
-    ec.allocate(SITE, TIERS, [1e6, 1e6], floors=[100.0, 0.0], split=[0.2, 0.8])
-
-
-def test_a_fixed_splits_next_megawatt_is_worth_what_it_earns():
-    demand = [1e8, np.inf]
-    got = ec.allocate(SITE, TIERS, [1e6, 1e5], demand, split=[0.5, 0.5])
-    more = ec.allocate(ec.Site(power_w=501e6), TIERS, [1e6, 1e5], demand, split=[0.5, 0.5])
-    assert more.revenue_per_year - got.revenue_per_year == pytest.approx(got.marginal_value)

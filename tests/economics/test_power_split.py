@@ -9,6 +9,7 @@ from tokenroof import economics as ec
 from tokenroof import reference
 from tokenroof.economics.power_split import split_power
 
+TWO, HALF = (ec.Tier("a", 3.0), ec.Tier("b", 45.0)), ec.Site(power_w=500e6)
 worth = st.sampled_from([0.0, 1.0, 2.0, 3.0]) | st.floats(0.0, 1e9)
 fall = st.sampled_from([0.0, 0.0, 0.5]) | st.floats(1e-6, 1e6)
 width = st.sampled_from([0.0, 1.0, 10.0, np.inf]) | st.floats(0.0, 1e4)
@@ -255,3 +256,18 @@ S = ec.Site(power_w=1e6)
 def test_bad_input_is_named(call, said):
     with pytest.raises((ValueError, TypeError), match=said):
         call()
+
+
+@pytest.mark.parametrize("split,short", [([0.0, 1.0], "split gives a 0 MW; allowed: at least its floor of 100 MW"),
+                                         ([0.1, 0.9], "split gives a 50 MW")])  # fmt: skip
+def test_a_split_keeps_the_floors(split, short):
+    with pytest.raises(ValueError, match=short):
+        ec.allocate(HALF, TWO, [1e6, 1e6], floors=[100.0, 0.0], split=split)
+    ec.allocate(HALF, TWO, [1e6, 1e6], floors=[100.0, 0.0], split=[0.2, 0.8])
+
+
+def test_a_fixed_splits_next_megawatt_is_worth_what_it_earns():
+    demand = [1e8, np.inf]
+    got = ec.allocate(HALF, TWO, [1e6, 1e5], demand, split=[0.5, 0.5])
+    more = ec.allocate(ec.Site(power_w=501e6), TWO, [1e6, 1e5], demand, split=[0.5, 0.5])
+    assert more.revenue_per_year - got.revenue_per_year == pytest.approx(got.marginal_value)

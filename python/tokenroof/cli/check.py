@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.cli.check_money import cash_paths, power_splits
+from tokenroof.cli.check_money import cash_paths, power_splits, rates_of_return
 
 __all__ = ["run", "ulps_between"]
 
@@ -22,7 +22,7 @@ _FIELDS = (
 )  # fmt: skip
 _CODES = ("weights", "activations")
 #: Kernels that are no ufuncs.
-_BESIDE = {"power_split": power_splits, "cash_path": cash_paths}
+_BESIDE = {"power_split": power_splits, "irr_each": rates_of_return, "cash_path": cash_paths}
 
 
 def ulps_between(a: float, b: float) -> float:

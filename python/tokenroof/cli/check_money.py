@@ -1,4 +1,4 @@
-"""Kernels of money that are no ufuncs, for the self-check: splits of power, paths of a factory's cash."""
+"""Kernels of money beside the list, for the self-check: splits of power, rates of flows, paths of cash."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof import _core, kernels
 
-__all__ = ["cash_paths", "power_splits"]
+__all__ = ["cash_paths", "power_splits", "rates_of_return"]
 
 #: A path's sums of exponentials and of normal numbers: 1e-11 of what was summed, in its ulps.
 _CASH_ULPS = math.floor(1e-11 / np.finfo(float).eps)
@@ -40,6 +40,30 @@ def power_splits(samples: int, rng: np.random.Generator) -> list[tuple[str, floa
         if x.tolist() != want or float(worth[0]) != price:
             worst = math.inf
     return [(isa, worst, 0.0) for isa in kernels.by_isa()]
+
+
+def rates_of_return(samples: int, rng: np.random.Generator) -> list[tuple[str, float, float]]:
+    """Instruction set, difference and what is allowed [ulp of 1 + rate], of rows with one rate.
+
+    A rate is off by the roundings of both sums, some 4 a flow, over the distance of their mean years.
+
+    Examples
+    --------
+    >>> all(ulps <= allowed for _, ulps, allowed in rates_of_return(3, np.random.default_rng(0)))
+    True
+    """
+    from tokenroof import reference
+
+    rows = rng.uniform(1.0, 30.0, (samples, 9))
+    rows[:, 0] *= -1.0
+    rows[:, 0] *= rng.uniform(1.0, 9.0, samples)
+    want = np.array([reference.irr_each(row) for row in rows.tolist()])
+    found = []
+    for isa, table in _core.flow_ufuncs_by_isa().items():
+        off = np.abs(table["irr_each"](rows) - want) / np.spacing(1.0 + want)
+        worst = float(off.max())
+        found.append((isa, worst if worst == worst else math.inf, 4.0 * rows.shape[1] + 8.0))
+    return found
 
 
 def cash_paths(samples: int, rng: np.random.Generator) -> list[tuple[str, float, float]]:

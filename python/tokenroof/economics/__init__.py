@@ -14,6 +14,7 @@ from tokenroof.economics.delivery import Delivery, Offer, deliver
 from tokenroof.economics.demand import Demand, demand
 from tokenroof.economics.demand_curves import DemandCurve
 from tokenroof.economics.eras import Eras, both_eras
+from tokenroof.economics.flow_rows import irr_each, npv_each, xirr_each, xnpv_each
 from tokenroof.economics.flows import SECONDS_PER_YEAR, crf, irr, levelized_cost, npv, payback, wacc
 from tokenroof.economics.hall.answer import Choice, Conversion, convert_hall
 from tokenroof.economics.holders import ConcentrationBounds, concentration_bounds
@@ -60,12 +61,12 @@ __all__ = [
     "TwoWorlds", "Uncertainty", "YearsProfit", "allocate", "allocation_sensitivity", "best_mix",
     "best_switching", "both_eras", "compare_per_mwh", "concentration", "concentration_bounds",
     "convert_hall", "cost_per_mtok", "crf", "deliver", "demand", "factory", "generation_ratios",
-    "gtc2026_tiers", "hourly_profit", "interconnect", "irr", "issuance", "lcoi", "lease_shell",
-    "levelized_cost", "mine", "npv", "payback", "presets", "price_course", "profit",
+    "gtc2026_tiers", "hourly_profit", "interconnect", "irr", "irr_each", "issuance", "lcoi", "lease_shell",
+    "levelized_cost", "mine", "npv", "npv_each", "payback", "presets", "price_course", "profit",
     "profit_over_years", "profit_range", "race", "read_tiers", "rent_gpus", "revenue_effects",
     "revenue_per_gw", "revenue_per_mwh", "risk", "run_manifest", "same_meter", "scenario_keys",
     "scenario_schema", "sell_tokens", "spreadsheet_npv", "token_quotes", "tornado", "two_worlds",
-    "wacc", "xirr", "xnpv",
+    "wacc", "xirr", "xirr_each", "xnpv", "xnpv_each",
 ]  # fmt: skip
 
 

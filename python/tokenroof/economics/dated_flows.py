@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof import _core
+from tokenroof.economics.flow_rows import xnpv_each
 from tokenroof.economics.flows import cash_flows, npv
-from tokenroof.economics.returns import roots
 from tokenroof.support.arguments import finite_number, shown
 from tokenroof.support.labels import refuse_labelled
 
@@ -80,12 +81,13 @@ def xnpv(rate: float, flows: ArrayLike, dates: Sequence[date | str] | ArrayLike)
     >>> round(xnpv(0.09, [-10_000, 2750, 4250, 3250, 2750], days), 2)
     2086.65
     """
+    worth = _core.plain_dated_worth(rate, flows, dates)
+    if worth is not None:  # lists of numbers and dates
+        return worth
     per_year = finite_number("rate", rate, -1.0, above=True)
     array = cash_flows(flows)
-    years = _years(dates, array.size)
-    with np.errstate(over="ignore", under="ignore"):
-        some = np.flatnonzero(array)
-        return float(np.sum(array[some] * (1.0 + per_year) ** -years[some]))
+    with np.errstate(over="ignore"):
+        return float(xnpv_each(per_year, array, _years(dates, array.size)))
 
 
 def xirr(flows: ArrayLike, dates: Sequence[date | str] | ArrayLike) -> tuple[float, ...]:
@@ -114,12 +116,11 @@ def xirr(flows: ArrayLike, dates: Sequence[date | str] | ArrayLike) -> tuple[flo
     >>> [round(rate, 8) for rate in xirr([-10_000, 2750, 4250, 3250, 2750], days)]
     [0.37336253]
     """
+    rates = _core.plain_dated_rates(flows, dates)
+    if rates is not None:
+        return rates
     array = cash_flows(flows)
-    years, first = np.unique(_years(dates, array.size), return_inverse=True)
-    of_day = np.bincount(first, weights=array).astype(np.float64)
-    with np.errstate(over="ignore"):
-        rates = np.expm1(-np.array(roots(of_day, years)[::-1], dtype=np.float64))
-    return tuple(float(rate) + 0.0 for rate in rates if -1.0 < rate < np.inf)
+    return _core.rates_of(array, _years(dates, array.size))[0]
 
 
 def _years(dates: Sequence[date | str] | ArrayLike, n: int) -> NDArray[np.float64]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokenroof.economics.returns import roots
+from tokenroof import _core
+from tokenroof.economics.flow_rows import npv_each
 from tokenroof.support.arguments import finite_number, real_numbers, share, shown
 from tokenroof.support.labels import refuse_labelled
 
@@ -77,18 +78,20 @@ def npv(rate: float, flows: ArrayLike) -> float:
     >>> round(npv(0.1, [-1000, 300, 420, 680]), 9)
     130.728775357
     """
+    worth = _core.plain_worth(rate, flows)
+    if worth is not None:  # numbers of Python's own in a list
+        return worth
     per_year = finite_number("rate", rate, -1.0, above=True)
-    array = cash_flows(flows)
-    years = np.flatnonzero(array)  # a year without flow is worth nothing at any rate
     with np.errstate(over="ignore"):
-        return float(np.sum(array[years] * (1.0 + per_year) ** -years.astype(float)))
+        return float(npv_each(per_year, cash_flows(flows)))
 
 
 def irr(flows: ArrayLike) -> tuple[float, ...]:
     """All rates at which the net present value is zero, ascending.
 
-    More than one, or none, is possible where flows change sign more than once. The work is linear in the
-    number of flows, for each of the some hundred rates that are tried.
+    More than one, or none, is possible where flows change sign more than once; where they do so once there is
+    one. The work is linear in the number of flows, for each of the rates that are tried: some five of them,
+    or some hundred where there may be several. `irr_each` takes many rows.
 
     Parameters
     ----------
@@ -115,9 +118,8 @@ def irr(flows: ArrayLike) -> tuple[float, ...]:
     >>> [round(rate, 9) for rate in irr([-40_000] + [800] * 720)]
     [0.019999987]
     """
-    with np.errstate(over="ignore"):
-        rates = np.expm1(-np.array(roots(cash_flows(flows))[::-1]))
-    return tuple(float(rate) + 0.0 for rate in rates if -1.0 < rate < np.inf)
+    rates = _core.plain_rates(flows)
+    return _core.rates_of(cash_flows(flows), None)[0] if rates is None else rates
 
 
 def payback(capex: float, net_per_year: float) -> float:
