@@ -10,7 +10,7 @@ constexpr int most_drafts = 8;
 struct Drafting {
     i64 drafts = 0;           // of each sequence and step; 0: none
     i64 lookahead = 0;        // further slots, which the next drafts are written to
-    bool reads_states = false; // a module or a head over the target's states: the last block found is computed again
+    bool reads_states = false; // a module or a head over the target's states: what is found ends a block, or token, earlier
     u64 seed = 0;
     double survived[most_drafts] = {}; // chance that the token at a position is kept, with all before it
 

@@ -14,6 +14,17 @@ namespace tokenroof::simulate {
 
 namespace py = pybind11;
 
+Drafting drafting_of(const py::dict& d) {
+    Drafting drafting;
+    const auto survived = py::cast<std::vector<double>>(d["survived"]); // by position; none: no drafts
+    drafting.drafts = static_cast<i64>(std::min<std::size_t>(survived.size(), most_drafts));
+    std::copy_n(survived.begin(), drafting.drafts, drafting.survived);
+    drafting.lookahead = py::cast<i64>(d["lookahead"]);
+    drafting.reads_states = py::cast<bool>(d["reads_states"]);
+    drafting.seed = py::cast<u64>(d["seed"]);
+    return drafting;
+}
+
 Rules vllm_rules(const py::dict& d) {
     Config c{};
 #define TR_NUMBER(name) c.name = py::cast<i64>(d[#name]);
@@ -39,13 +50,7 @@ Rules vllm_rules(const py::dict& d) {
     c.path = py::cast<i32>(d["path"]);
 #undef TR_NUMBER
 #undef TR_FLAG
-    Drafting drafting;
-    const auto survived = py::cast<std::vector<double>>(d["survived"]); // by position; none: no drafts
-    drafting.drafts = static_cast<i64>(std::min<std::size_t>(survived.size(), most_drafts));
-    std::copy_n(survived.begin(), drafting.drafts, drafting.survived);
-    drafting.lookahead = py::cast<i64>(d["lookahead"]);
-    drafting.reads_states = py::cast<bool>(d["reads_states"]);
-    drafting.seed = py::cast<u64>(d["seed"]);
+    const Drafting drafting = drafting_of(d);
     HostRules host;
     host.blocks = py::cast<i64>(d["host_blocks"]);
     host.block_bytes = py::cast<i64>(d["host_block_bytes"]);

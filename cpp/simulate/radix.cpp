@@ -3,7 +3,8 @@
 
 namespace tokenroof::simulate {
 
-RadixTree::RadixTree(const Requests& all, i64 page, Evict order) : all_(all), page_(page), order_(order) {
+RadixTree::RadixTree(const Requests& all, i64 page, Evict order, bool pairs)
+    : all_(all), page_(page), ahead_(pairs), order_(order) {
     nodes_of_.emplace_back();
     nodes_of_[root].locks = 1;
     table_.assign(256, Slot{});
@@ -29,15 +30,15 @@ i32 RadixTree::walk(i32 request, i64 tokens, Pieces& at, i64& length, i64 counte
     at = Pieces(all_, request);
     length = 0;
     while (length < tokens) {
-        at.seek(all_, length);
-        i32 next = child(node, fold(all_, at, length, length + page_));
+        at.seek(all_, token_at(length));
+        i32 next = child(node, key_at(at, length));
         if (next < 0) break;
         touch(next, stamp);
         const Node& found = nodes_of_[next];
         Pieces other = found.at;
         const Pieces before = at; // a page that differs starts before the place where it does
         const i64 limit = std::min(tokens, length + found.length);
-        const i64 same = floor(agree(all_, at, other, length, limit));
+        const i64 same = same_until(at, other, length, limit);
         const bool inside = same < length + found.length;
         if (inside) {
             at = before;
@@ -56,40 +57,40 @@ i32 RadixTree::walk(i32 request, i64 tokens, Pieces& at, i64& length, i64 counte
 
 i32 RadixTree::match(i32 request, i64 tokens, i64& length) {
     Pieces at;
-    return walk(request, floor(tokens), at, length, 0, false);
+    return walk(request, places(tokens), at, length, 0, false);
 }
 
 i64 RadixTree::cached(i32 request, i64 tokens) const {
-    tokens = floor(tokens);
+    tokens = places(tokens);
     Pieces at(all_, request);
     i64 length = 0;
     for (i32 node = root; length < tokens;) {
-        at.seek(all_, length);
-        node = child(node, fold(all_, at, length, length + page_));
+        at.seek(all_, token_at(length));
+        node = child(node, key_at(at, length));
         if (node < 0) break;
         Pieces other = nodes_of_[node].at;
         const i64 end = length + nodes_of_[node].length;
-        length = floor(agree(all_, at, other, length, std::min(tokens, end)));
+        length = same_until(at, other, length, std::min(tokens, end));
         if (length < end) break;
     }
     return length;
 }
 
 i32 RadixTree::insert(i32 request, i64 tokens, i64 prompt, i64 counted, i64& before) {
-    tokens = floor(tokens);
-    prompt = floor(prompt);
+    tokens = places(tokens);
+    prompt = places(prompt);
     Pieces at;
     i32 node = walk(request, tokens, at, before, counted, true);
     if (before < tokens) {
         const i32 leaf = fresh();
         Node& n = nodes_of_[leaf];
-        at.seek(all_, before);
+        at.seek(all_, token_at(before));
         n.at = at;
         n.start = before;
         n.length = tokens - before;
         n.used = stamp_;
         n.hits = tokens > counted;
-        n.key = fold(all_, at, before, before + page_);
+        n.key = key_at(at, before);
         n.parent = node;
         leave(node);
         ++nodes_of_[node].children;
@@ -127,8 +128,8 @@ i32 RadixTree::cut(i32 node, i64 length) {
     lower.parent = above;
     lower.start += length;
     lower.length -= length;
-    lower.at.seek(all_, lower.start);
-    lower.key = fold(all_, lower.at, lower.start, lower.start + page_);
+    lower.at.seek(all_, token_at(lower.start));
+    lower.key = key_at(lower.at, lower.start);
     put(above, lower.key, node);
     return above;
 }

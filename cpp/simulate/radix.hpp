@@ -3,6 +3,9 @@
 //
 // A node's tokens are a stretch of some request's, at the same positions: nothing is copied. Who is not used
 // by anyone and has no children stands in a heap, the first to be evicted on top.
+//
+// Where a head over the target's states drafts, keys are pairs of a token and the next: places in the tree are one
+// fewer than tokens, and equal if the tokens are up to the one after.
 #pragma once
 #include <utility>
 #include <vector>
@@ -15,7 +18,10 @@ enum class Evict : int { lru = 0, mru = 1, fifo = 2, filo = 3, lfu = 4, slru = 5
 
 class RadixTree {
   public:
-    RadixTree(const Requests& all, i64 page, Evict order);
+    RadixTree(const Requests& all, i64 page, Evict order, bool pairs = false);
+
+    // Places that so many tokens take, in whole pages.
+    i64 places(i64 tokens) const { return floor(tokens > ahead_ ? tokens - ahead_ : 0); }
 
     // The node in which the longest cached prefix of so many tokens of a request ends, and its length; nodes
     // on the way are touched, and cut where it ends inside of one.
@@ -72,9 +78,18 @@ class RadixTree {
     void up(std::size_t at);
     void down(std::size_t at);
     i64 floor(i64 tokens) const { return tokens - tokens % page_; }
+    // The first token that tells places from this one on apart, and the key of the page there.
+    i64 token_at(i64 place) const { return place > 0 ? place + ahead_ : 0; }
+    u64 key_at(const Pieces& at, i64 place) const {
+        return fold(all_, at, token_at(place), place + ahead_ + page_);
+    }
+    // Up to which place, of these, two requests have the same.
+    i64 same_until(Pieces& a, Pieces& b, i64 place, i64 limit) const {
+        return floor(agree(all_, a, b, place + ahead_, limit + ahead_) - ahead_);
+    }
 
     const Requests& all_;
-    i64 page_, evictable_ = 0, locked_ = 0, stamp_ = 0, born_ = 0, nodes_ = 0;
+    i64 page_, ahead_, evictable_ = 0, locked_ = 0, stamp_ = 0, born_ = 0, nodes_ = 0;
     Evict order_;
     std::vector<Node> nodes_of_;
     std::vector<i32> spare_, heap_;

@@ -5,9 +5,9 @@
 
 namespace tokenroof::simulate {
 
-Sglang::Sglang(const SglangConfig& config, const Surroundings& around)
-    : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
-      number_(around.number), tree_(around.all, config.page_size, config.eviction),
+Sglang::Sglang(const SglangConfig& config, const Drafting& drafting, const Surroundings& around)
+    : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
+      number_(around.number), tree_(around.all, config.page_size, config.eviction, drafting.reads_states),
       batch_tree_(around.all, 1, Evict::lru), waiting_(config.by_priority || config.longest_output_first),
       free_(config.tokens), ratio_(config.init_ratio) {
     class_count_.assign(static_cast<std::size_t>(config.page_size), 0);
@@ -60,6 +60,7 @@ void Sglang::schedule(i64 now) {
 bool Sglang::call(i64 now) {
     Batch& batch = queue_[batches_];
     batch.pieces.clear();
+    batch.drafted.clear();
     batch.tick = -1;
     batch.number = ++batch_number_;
     load_ = Load{};
@@ -145,7 +146,7 @@ void Sglang::finish_batch(i64 now, Batch& batch) {
     last_end_ = batch.end_ns = start + duration;
     ++batches_;
     ++totals_.steps;
-    ++totals_.counted_steps;
+    totals_.counted_steps += !drafts();
     totals_.tokens += load_.tokens;
     totals_.busy_ns += duration;
     totals_.end_ns = last_end_;
@@ -164,6 +165,8 @@ void Sglang::note(i64 now, i64 start, const Batch& batch) {
                              static_cast<i32>(load_.tokens), load_.tokens > 0 ? step_j_.all() : 0.0});
     if (record_->entries_wanted) {
         for (const Piece& p : batch.pieces) record_->entries.push_back({step, p.request, p.tokens, p.before});
+        for (const Drafted& d : batch.drafted)
+            record_->entries.push_back({step, d.request, 1 + drafting_.drafts, d.before});
         if (batch.tick >= 0) {
             scratch_.clear();
             for (std::size_t i = 0; i < sequences_.size(); ++i)
@@ -182,14 +185,18 @@ void Sglang::note(i64 now, i64 start, const Batch& batch) {
 // --- outputs ----------------------------------------------------------------------------------------------
 
 void Sglang::process(std::vector<i32>& ended) {
+    if (!aborted_.empty()) { // their clients are told at once
+        ended.insert(ended.end(), aborted_.begin(), aborted_.end());
+        aborted_.clear();
+        return;
+    }
     Batch batch;
     std::swap(batch, queue_[0]);
     if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
     processed_ = true;
-    ended.insert(ended.end(), aborted_.begin(), aborted_.end());
-    aborted_.clear();
     process_pieces(batch, ended);
     if (batch.tick >= 0) process_tick(batch, ended);
+    process_drafted(batch, ended);
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 
@@ -226,7 +233,7 @@ void Sglang::process_tick(const Batch& batch, std::vector<i32>& ended) {
 void Sglang::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
     const i32 request = s.request;
-    checkpoint(s, std::min(committed_of(s), s.prompt + s.wanted));
+    checkpoint(s, drafts() ? s.committed : std::min(committed_of(s), s.prompt + s.wanted));
     release(s);
     --rows_;
     out_.output_tokens[request] = static_cast<i32>(s.wanted);
@@ -235,7 +242,7 @@ void Sglang::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     ended.push_back(request);
     s.ended = true;
     if (!s.runs) return free_slot(slot);
-    meter_.settle(request, s.mark);
+    settle(s);
     s.mark = meter_.sum; // there may be no further turn
     gone_.push_back(slot);
 }
@@ -244,9 +251,9 @@ void Sglang::close(Status status) {
     for (Sequence& s : sequences_) {
         if (s.request < 0 || s.ended) continue;
         out_.status[s.request] = status;
-        if (s.runs) meter_.settle(s.request, s.mark);
+        if (s.runs) settle(s);
         if (s.runs || s.frozen)
-            out_.output_tokens[s.request] = static_cast<i32>(outputs_of(s) - in_flight(s));
+            out_.output_tokens[s.request] = static_cast<i32>(sampled_of(s));
     }
     waiting_.each([&](i32 request) { out_.status[request] = status; });
 }

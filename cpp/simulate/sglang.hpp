@@ -1,11 +1,13 @@
 // One engine of SGLang: a step is a batch of prompts where one can be built, else a token for all that run.
 //
 // A step of all that run is played by counters: each gets a token, so that how far it is is a difference of
-// ticks, its end is known beforehand (a bucket of the wheel), and sums over all of them grow by their number.
+// ticks, its end is known beforehand (a bucket of the wheel), and sums over all of them grow by their number. With
+// drafts each is looked at (sglang_drafted.cpp), and ticks stand still.
 #pragma once
 #include <tuple>
 #include <vector>
 
+#include "simulate/drafting.hpp"
 #include "simulate/engine.hpp"
 #include "simulate/meter.hpp"
 #include "simulate/radix.hpp"
@@ -26,13 +28,15 @@ struct SglangConfig {
 
 class Sglang final : public Engine {
   public:
-    Sglang(const SglangConfig& config, const Surroundings& around);
+    Sglang(const SglangConfig& config, const Drafting& drafting, const Surroundings& around);
 
     void deliver(i32 request) override;
     void schedule(i64 now) override;
     void process(std::vector<i32>& ended) override;
     void coast(i64 until) override;
-    i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
+    i64 next_ns() const override {
+        return !aborted_.empty() ? now_ : batches_ == 0 ? never : queue_[0].end_ns;
+    }
     i64 running() const override { return rows_; }
     i64 waiting() const override { return waiting_.size(); }
     i64 cached(i32 request) override;
@@ -50,6 +54,7 @@ class Sglang final : public Engine {
         i64 fill = 0;                          // tokens that its prompt step computes up to
         i64 prefix = 0, extend_end = 0;        // of its piece: where it starts and ends
         i64 committed = 0, owned_from = 0, inserted = 0;
+        i64 allocated = 0; // drafted: tokens that it has memory for
         double mark = 0.0; // of the running sum of energy, where it joined
         i64 joined = 0, order = 0, order_before = 0, batch = -1;
         bool runs = false, ended = false, frozen = false;
@@ -59,9 +64,14 @@ class Sglang final : public Engine {
         i64 tokens, before;
         bool last;
     };
+    struct Drafted {
+        i32 slot, request;
+        i64 before, kept;
+    };
     struct Batch {
         i64 number = 0, end_ns = 0, tick = -1;
         std::vector<Piece> pieces;
+        std::vector<Drafted> drafted;
     };
     // What a batch of prompts may still take.
     struct Room {
@@ -113,6 +123,21 @@ class Sglang final : public Engine {
     void advance();
     void join(i32 slot, i64 order);
     void remove(i32 slot);
+
+    // sglang_drafted.cpp
+    bool drafts() const { return drafting_.drafts > 0; }
+    i64 reach(const Sequence& s) const; // tokens that it has memory for in its next step
+    i64 needed_drafted() const;
+    void draft_step(Batch& batch);
+    void process_drafted(const Batch& batch, std::vector<i32>& ended);
+    i64 to_come_drafted() const;
+    i64 sampled_of(const Sequence& s) const { // that are known
+        return drafts() ? out_.output_tokens[s.request] : outputs_of(s) - in_flight(s);
+    }
+    void settle(const Sequence& s) {
+        if (!drafts()) meter_.settle(s.request, s.mark);
+    }
+
     void unlist(std::vector<i32>& wheel, i32 Sequence::* next, i32 slot, i64 tick);
     i64 flying_short() const;
     i64 in_flight(const Sequence& s) const;
@@ -133,6 +158,7 @@ class Sglang final : public Engine {
     }
 
     const SglangConfig config_;
+    const Drafting drafting_;
     const Requests& all_;
     const Results& out_;
     const StepClock& clock_;
@@ -166,6 +192,7 @@ class Sglang final : public Engine {
     i64 short_ = 0, short_left_ = 0, long_ = 0; // outputs to come: below the clip, their sum, above
     std::vector<i64> class_count_;
     std::vector<i32> wheel_, cross_;
+    std::vector<i32> drafting_slots_; // in order, where drafts are
 
     Totals totals_;
 };

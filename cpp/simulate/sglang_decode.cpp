@@ -29,7 +29,7 @@ bool Sglang::decode(Batch& batch) {
 
 // Who has its last token in flight, as the client declared it, gets no further one.
 bool Sglang::leave_out_ending() {
-    if (!config_.overlap || batches_ == 0) return false;
+    if (!config_.overlap || batches_ == 0 || drafts()) return false; // with drafts no end is known
     bool some = false;
     const auto leave = [&](i32 slot) {
         Sequence& s = sequences_[slot];
@@ -53,6 +53,7 @@ bool Sglang::leave_out_ending() {
 
 // Tokens of memory that a step of all that run takes.
 i64 Sglang::needed() const {
+    if (drafts()) return needed_drafted();
     const i64 page = config_.page_size, at = (page - tick_ % page) % page;
     return class_count_[static_cast<std::size_t>(at)] * page;
 }
@@ -63,7 +64,7 @@ bool Sglang::makes_room() {
     return free_ >= need;
 }
 
-// Fewest outputs first, then the longest prompts; one is kept. [retract_decode]
+// Fewest outputs first, then the longest prompts; with drafts the last in order; one is kept. [retract_decode]
 void Sglang::retract() {
     scratch_.clear();
     for (std::size_t i = 0; i < sequences_.size(); ++i)
@@ -72,12 +73,14 @@ void Sglang::retract() {
     const auto priority = [&](const Sequence& s) {
         return config_.retract_by_priority && all_.priority ? sign * all_.priority[s.request] : 0;
     };
-    std::sort(scratch_.begin(), scratch_.end(), [&](i32 a, i32 b) { // who is kept first
+    const auto kept_before = [&](i32 a, i32 b) {
         const Sequence &x = sequences_[a], &y = sequences_[b];
-        const std::tuple u{-priority(x), -(outputs_of(x) - in_flight(x)), x.prompt, x.order};
-        const std::tuple v{-priority(y), -(outputs_of(y) - in_flight(y)), y.prompt, y.order};
+        if (drafts()) return x.order < y.order;
+        const std::tuple u{-priority(x), -sampled_of(x), x.prompt, x.order};
+        const std::tuple v{-priority(y), -sampled_of(y), y.prompt, y.order};
         return u < v;
-    });
+    };
+    std::sort(scratch_.begin(), scratch_.end(), kept_before);
     for (bool first = true; scratch_.size() > 1 && (first || !makes_room()); first = false) {
         const i32 slot = scratch_.back();
         scratch_.pop_back();
@@ -96,7 +99,7 @@ void Sglang::retract() {
     i64 sampled = 0, declared = 0, order = 0;
     for (const i32 slot : scratch_) {
         Sequence& s = sequences_[slot];
-        sampled += outputs_of(s) - in_flight(s);
+        sampled += sampled_of(s);
         declared += s.limit;
         s.order_before = s.order;
         s.order = order++;
@@ -113,11 +116,11 @@ void Sglang::retract() {
 void Sglang::retract_one(i32 slot, i64 left) {
     Sequence& s = sequences_[slot];
     const i32 request = s.request;
-    const i64 outputs = outputs_of(s), flying = in_flight(s), sampled = outputs - flying;
+    const i64 sampled = sampled_of(s);
     const i64 committed = committed_of(s);
     remove(slot);
     s.committed = committed;
-    if (s.wanted >= s.outputs + 1) unlist(wheel_, &Sequence::wheel_next, slot, end_tick(s));
+    if (!drafts() && s.wanted >= s.outputs + 1) unlist(wheel_, &Sequence::wheel_next, slot, end_tick(s));
     release(s);
     --rows_;
     out_.output_tokens[request] = static_cast<i32>(sampled);
@@ -130,6 +133,7 @@ void Sglang::retract_one(i32 slot, i64 left) {
 }
 
 void Sglang::tick(Batch& batch) {
+    if (drafts()) return draft_step(batch);
     const i64 need = needed();
     evict(config_.page_size > 1 ? running_ * config_.page_size : need);
     free_ -= need;
@@ -163,6 +167,7 @@ void Sglang::join(i32 slot, i64 order) {
     s.mark = meter_.sum;
     s.order = s.order_before = order;
     ++running_;
+    if (drafts()) return drafting_slots_.push_back(slot);
     contexts_ += s.committed;
     ++class_count_[static_cast<std::size_t>(class_of(s))];
     if (s.wanted > s.outputs) {
@@ -188,6 +193,11 @@ void Sglang::join(i32 slot, i64 order) {
 void Sglang::remove(i32 slot) {
     Sequence& s = sequences_[slot];
     --running_;
+    if (drafts()) {
+        std::erase(drafting_slots_, slot);
+        s.runs = false;
+        return;
+    }
     meter_.settle(s.request, s.mark);
     contexts_ -= committed_of(s);
     --class_count_[static_cast<std::size_t>(class_of(s))];
@@ -232,7 +242,7 @@ void Sglang::checkpoint(Sequence& s, i64 tokens) {
     if (!config_.radix_cache) return;
     i64 before = 0;
     const i32 node = tree_.insert(s.request, tokens, s.prompt, s.inserted, before);
-    tokens -= tokens % config_.page_size;
+    tokens = tree_.places(tokens);
     s.inserted = std::max(s.inserted, tokens);
     free_ += std::max<i64>(0, before - s.owned_from);
     s.owned_from = tokens;
@@ -242,7 +252,7 @@ void Sglang::checkpoint(Sequence& s, i64 tokens) {
 }
 
 void Sglang::release(Sequence& s) {
-    free_ += (pages(committed_of(s)) - pages(s.owned_from)) * config_.page_size;
+    free_ += (pages(std::max(committed_of(s), s.allocated)) - pages(s.owned_from)) * config_.page_size;
     if (config_.radix_cache) tree_.unlock(s.node);
 }
 
@@ -250,7 +260,7 @@ void Sglang::release(Sequence& s) {
 
 void Sglang::coast(i64 until) {
     const int depth = config_.overlap ? 2 : 1;
-    if (running_ == 0 || batches_ < depth || chunked_ >= 0 || !last_.empty() || !gone_.empty() ||
+    if (drafts() || running_ == 0 || batches_ < depth || chunked_ >= 0 || !last_.empty() || !gone_.empty() ||
         (!full_ && !waiting_.empty()) || config_.prefill_decode_interval > 0 ||
         (record_ && record_->rows_wanted))
         return;

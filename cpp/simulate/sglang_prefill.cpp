@@ -72,7 +72,8 @@ void Sglang::sort_by_prefix() {
 // What those that run are expected to take until they end is not there.
 Sglang::Room Sglang::opening() {
     const i64 beside = config_.mixed_chunk ? running_ : 0;
-    const i64 to_come = short_left_ + flying_short() + config_.clip_max_new_tokens * long_;
+    const i64 to_come = drafts() ? to_come_drafted()
+                                 : short_left_ + flying_short() + config_.clip_max_new_tokens * long_;
     const double ratio = config_.ignore_eos ? 1.0 : ratio_;
     states_.clear();
     return {config_.max_prefill_tokens - beside, config_.chunked_prefill_size - beside, beside, beside,
@@ -195,7 +196,7 @@ Sglang::Verdict Sglang::fits_for_good(const Room& room, i64 extend, i64 limit, i
                   [&](i32 a, i32 b) { return sequences_[a].order < sequences_[b].order; });
         for (const i32 slot : scratch_) {
             const Sequence& s = sequences_[slot];
-            const auto one = of(s.limit, outputs_of(s) - in_flight(s), s.prompt);
+            const auto one = of(s.limit, sampled_of(s), s.prompt);
             if (one.first > 0.0) states_.push_back(one);
         }
         for (const Piece& p : batch.pieces) {

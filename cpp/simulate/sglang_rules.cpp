@@ -38,9 +38,10 @@ Rules sglang_rules(const py::dict& d) {
 #undef TR_REAL
 #undef TR_FLAG
     c.eviction = static_cast<Evict>(py::cast<int>(d["eviction"]));
+    const Drafting drafting = drafting_of(d);
     const i64 weighed = std::max<i64>(c.page_size, 16); // tokens, as of a router before other engines
     return {c.max_req_len, weighed, c.radix_cache,
-            [c](const Surroundings& around) { return std::make_unique<Sglang>(c, around); }};
+            [c, drafting](const Surroundings& around) { return std::make_unique<Sglang>(c, drafting, around); }};
 }
 
 } // namespace tokenroof::simulate

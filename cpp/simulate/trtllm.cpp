@@ -8,8 +8,8 @@ namespace tokenroof::simulate {
 
 constexpr i64 most_fruitless = 20000; // pauses without a token between them: it goes in circles
 
-Trtllm::Trtllm(const TrtllmConfig& config, const Surroundings& around)
-    : config_(config), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
+Trtllm::Trtllm(const TrtllmConfig& config, const Drafting& drafting, const Surroundings& around)
+    : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
       number_(around.number),
       tracking_(config.enable_block_reuse &&
                 (around.tracking || (config.policy == Capacity::max_utilization && !counters_serve(around)))),
@@ -25,7 +25,7 @@ Trtllm::Trtllm(const TrtllmConfig& config, const Surroundings& around)
 // Whether all that answer can be played as a count: each gets a token a step. With max-utilisation until the first
 // has to be paused; then all is played once more, one by one.
 bool Trtllm::counters_serve(const Surroundings& around) const {
-    return config_.path == 0 && config_.max_num_tokens >= config_.max_batch_size &&
+    return config_.path == 0 && drafting_.drafts == 0 && config_.max_num_tokens >= config_.max_batch_size &&
            !(config_.policy == Capacity::max_utilization && around.tracking) &&
            !(around.record && around.record->entries_wanted);
 }
@@ -42,8 +42,9 @@ bool Trtllm::refuses(i32 request) const {
     const i64 input = all_.input_tokens[request];
     if (input >= config_.max_seq_len) return true;
     if (!config_.enable_chunked_prefill && input > config_.max_num_tokens) return true;
-    return config_.refuse_oversized &&
-           blocks_for(limit_of(request, true), config_.tokens_per_block) > config_.num_blocks;
+    // the last steps' drafts reach beyond its end, those of a loop that has two in flight twice
+    const i64 most = limit_of(request, true) + (config_.overlap ? 2 : 1) * drafting_.drafts;
+    return config_.refuse_oversized && blocks_held(most) > config_.num_blocks;
 }
 
 // --- who waits --------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ void Trtllm::give_back(Sequence& s) {
 // A prompt takes its blocks, those that hold its beginning among them, and becomes a sequence; false where they
 // are not there.
 bool Trtllm::start(Candidate& who) {
-    const i64 size = config_.tokens_per_block, known = known_of(who.request), all = blocks_for(known, size);
+    const i64 size = config_.tokens_per_block, known = known_of(who.request), all = blocks_held(known);
     if (all - (tracking_ ? look_up(who.request).referenced : 0) > free_blocks()) return false;
     i64 hit = 0;
     who.slot = slot_for(who.request);
@@ -178,6 +179,7 @@ bool Trtllm::start(Candidate& who) {
     allocate(s, all - s.held);
     s.position = s.cache = s.ready = hit;
     s.sampled = known;
+    s.told = 0;
     if (out_.scheduled_ns[who.request] < 0) {
         out_.scheduled_ns[who.request] = now_;
         out_.cached_tokens[who.request] = static_cast<i32>(hit);
@@ -298,8 +300,22 @@ void Trtllm::process(std::vector<i32>& ended) {
             if (tracking_) tree_.store(s.request, s.list, s.ready, false);
         }
         if (!e.sampled) continue;
-        ++s.known;
-        ++out_.output_tokens[s.request];
+        i64 given = 1;
+        if (drafting_.drafts > 0) {
+            given = std::min(1 + e.kept, s.total - s.known);
+            if (!e.prompt) {
+                totals_.drafted += drafting_.drafts;
+                totals_.kept += e.kept;
+                if (same) rewind(s, drafting_.drafts - e.kept);
+            }
+            if (record_ && record_->entries_wanted) record_->given.push_back({batch.end_ns, e.request, given});
+        }
+        s.known += given;
+        out_.output_tokens[s.request] += static_cast<i32>(given);
+        if (same && given > 1) {
+            s.sampled += given - 1;
+            drain_if_known(s);
+        }
         if (out_.first_token_ns[s.request] < 0) out_.first_token_ns[s.request] = batch.end_ns;
         if (same) s.ready = s.known - 1;
         if (!counted_ && s.known >= s.total) finish(e.slot, batch.end_ns, ended);

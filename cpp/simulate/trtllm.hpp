@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "simulate/drafting.hpp"
 #include "simulate/engine.hpp"
 #include "simulate/meter.hpp"
 #include "simulate/trtllm_tree.hpp"
@@ -26,7 +27,7 @@ struct TrtllmConfig {
 
 class Trtllm final : public Rank {
   public:
-    Trtllm(const TrtllmConfig& config, const Surroundings& around);
+    Trtllm(const TrtllmConfig& config, const Drafting& drafting, const Surroundings& around);
 
     void deliver(i32 request) override;
     void schedule(i64 now) override;
@@ -57,6 +58,7 @@ class Trtllm final : public Rank {
         i64 known = 0, ready = 0;             // known, and in the cache, by steps that have run
         i64 total = 0, limit = 0, blocks = 0; // tokens where it ends, where it ends at the latest; and its blocks
         i64 held = 0, start = 0;              // start: how often it was admitted
+        i64 told = 0;                         // drafted: tokens after the prompt, once all launched steps have run
         i64 joined = 0, last = 0;             // counted: ticks of the first answer step and of the last token
         i32 wheel_next = -1;
         double mark = 0.0; // of the meter, where it joined
@@ -66,6 +68,7 @@ class Trtllm final : public Rank {
         i32 slot, request;
         i64 tokens, before, start;
         bool sampled, prompt;
+        i64 kept = 0; // of the drafts that it verifies
     };
     struct Batch {
         i64 end_ns = 0, tick = 0;
@@ -114,6 +117,10 @@ class Trtllm final : public Rank {
     void run_contexts();
     void run_generations();
     void sampled_one(Sequence& s);
+    void drain_if_known(Sequence& s);
+    void rewind(Sequence& s, i64 tokens);
+    i64 blocks_held(i64 cache) const { return blocks_for(cache + drafting_.lookahead, config_.tokens_per_block); }
+    i64 per_answer() const { return 1 + drafting_.drafts; } // tokens of a step
 
     // trtllm_counted.cpp
     void fit_counted();
@@ -125,6 +132,7 @@ class Trtllm final : public Rank {
     void process_counted(const Batch& batch, std::vector<i32>& ended);
 
     const TrtllmConfig config_;
+    const Drafting drafting_;
     const Requests& all_;
     const Results& out_;
     const StepClock& clock_;

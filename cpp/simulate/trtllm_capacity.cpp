@@ -131,7 +131,9 @@ bool Trtllm::fits_next_step(Candidate& who, i64& used) {
         need = blocks_for(known, size);
         if (tracking_) need -= look_up(who.request).referenced;
     } else if (sequences_[who.slot].phase == generation) {
-        need = blocks_for(sequences_[who.slot].cache + 1, size) - sequences_[who.slot].held;
+        const Sequence& s = sequences_[who.slot]; // as far as it may go [kvCacheManager.cpp: getNeededBlocksOneStep]
+        const i64 there = s.cache + drafting_.lookahead;
+        need = blocks_for(there + std::min(per_answer(), s.limit - there), size) - s.held;
     }
     if (used + need > free_blocks()) return false;
     used += need;
@@ -157,9 +159,9 @@ bool Trtllm::pause_last(i64 after, i64& end) {
 void Trtllm::micro_batch() {
     i64 room = config_.max_num_tokens, count = config_.max_batch_size;
     const i64 answers = counted_ ? steady_ : static_cast<i64>(generations_.size());
-    const i64 taken = std::min({answers, room, count});
+    const i64 taken = std::min({answers, room / per_answer(), count});
     if (!counted_) generations_.resize(static_cast<std::size_t>(taken));
-    room -= taken;
+    room -= taken * per_answer();
     count -= taken;
     if (static_cast<i64>(contexts_.size()) > count) contexts_.resize(static_cast<std::size_t>(count));
     if (config_.enable_chunked_prefill) {
@@ -208,7 +210,7 @@ bool Trtllm::batch_waits() const {
     if (config_.batch_wait_timeout_iters <= 0 && config_.batch_wait_max_tokens_ratio <= 0.0) return false;
     const i64 answers = counted_ ? steady_ : static_cast<i64>(generations_.size());
     if (contexts_.empty() || answers == 0) return false;
-    i64 tokens = answers;
+    i64 tokens = answers * per_answer();
     for (const Candidate& who : contexts_) tokens += who.piece;
     return wait_iters_ < config_.batch_wait_timeout_iters &&
            static_cast<double>(tokens) <
@@ -248,25 +250,50 @@ void Trtllm::run_contexts() {
 // A token more is known once the step has run; the last that may come ends it.
 void Trtllm::sampled_one(Sequence& s) {
     fruitless_ = 0;
-    if (++s.sampled < s.limit) return;
+    ++s.sampled;
+    ++s.told;
+    drain_if_known(s);
+}
+
+// The step that brings its last token was launched: it gets no other.
+void Trtllm::drain_if_known(Sequence& s) {
+    if (s.phase != generation || s.sampled < s.limit) return;
     promised_ -= s.blocks - s.held;
     s.phase = draining;
+}
+
+// Drafts that were rejected leave the cache, and blocks that nothing else is in are the next to be taken.
+// [kvCacheManager.cpp: rewindKVCache, releaseLastBlock]
+void Trtllm::rewind(Sequence& s, i64 tokens) {
+    s.cache -= tokens;
+    const i64 more = s.held - blocks_held(s.cache);
+    s.held -= more;
+    if (s.phase == generation) promised_ += more;
+    if (tracking_)
+        tree_.take_back(more, s.list);
+    else
+        free_ += more;
 }
 
 void Trtllm::run_generations() {
     for (const i32 slot : generations_) {
         Sequence& s = sequences_[slot];
-        const i64 more = blocks_for(s.cache + 1, config_.tokens_per_block) - s.held;
+        const i64 width = per_answer(), more = blocks_held(s.cache + width) - s.held;
         if (more > free_blocks()) continue; // as above
-        const i64 before = s.cache++;
+        const i64 before = drafting_.drafts > 0 ? s.prompt + s.told - 1 : s.cache; // what was kept, whoever knows it
+        s.cache += width;
         allocate(s, more);
         promised_ -= more;
-        ++load_.tokens;
+        load_.tokens += width;
+        load_.drafted += drafting_.drafts;
         ++load_.generating;
-        load_.context += s.cache;
+        load_.context += before + width;
         if (meter_.joules) meter_.generating.push_back(s.request);
-        batch_->entries.push_back({slot, s.request, 1, before, s.start, true, false});
+        const i64 at = s.prompt + s.told - all_.input_tokens[s.request]; // outputs before
+        const i64 kept = drafting_.kept(s.request, at, drafting_.drafts);
+        batch_->entries.push_back({slot, s.request, width, before, s.start, true, false, kept});
         sampled_one(s);
+        s.told += kept;
     }
 }
 

@@ -29,8 +29,9 @@ Rules trtllm_rules(const py::dict& d) {
     c.batch_wait_max_tokens_ratio = py::cast<double>(d["batch_wait_max_tokens_ratio"]);
     c.policy = static_cast<Capacity>(py::cast<int>(d["capacity"]));
     c.path = py::cast<i32>(d["path"]);
+    const Drafting drafting = drafting_of(d);
     return {c.max_seq_len, c.tokens_per_block, c.enable_block_reuse,
-            [c](const Surroundings& around) { return std::make_unique<Trtllm>(c, around); }};
+            [c, drafting](const Surroundings& around) { return std::make_unique<Trtllm>(c, drafting, around); }};
 }
 
 } // namespace tokenroof::simulate

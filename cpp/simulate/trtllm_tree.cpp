@@ -120,6 +120,21 @@ void ReuseTree::release(const std::vector<i32>& list) {
     ++version_;
 }
 
+void ReuseTree::take_back(i64 count, std::vector<i32>& list) {
+    for (; count > 0; --count) {
+        const i32 b = list.back();
+        list.pop_back();
+        if (blocks_[b].hash) forget(b);
+        blocks_[b].references = 0;
+        const i32 first = blocks_[0].next;
+        blocks_[first].previous = blocks_[0].next = b;
+        blocks_[b].next = first;
+        blocks_[b].previous = 0;
+        ++free_;
+        ++version_;
+    }
+}
+
 void ReuseTree::store(i32 request, const std::vector<i32>& list, i64 tokens, bool partly) {
     i32 parent = 0;
     u64 serial = root;

@@ -65,6 +65,8 @@ class ReuseTree {
     // Blocks that were given back first lose what they hold.
     void pop(i64 count, std::vector<i32>& to);
     void touch(i32 block);
+    // The last of a list, in which nothing is stored, are the next to be popped, the last one first of them.
+    void take_back(i64 count, std::vector<i32>& list);
     // A leaf that nobody holds is taken out of the tree for its beginning.
     void claim(i32 block);
     bool leaf(i32 block) const { return blocks_[block].references == 0 && blocks_[block].children == 0; }

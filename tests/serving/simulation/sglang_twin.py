@@ -1,10 +1,15 @@
-"""SGLang's scheduler once more, in plain Python: a list for each list of the engine, from its rules."""
+"""SGLang's scheduler once more, in plain Python: a list for each list of the engine, from its rules.
+
+With a trace's ``drafting`` each that runs verifies all its drafts in a step, and has memory for two such steps
+beyond what is known to be kept; no end is known beforehand, and the last in order is retracted first.
+"""
 
 import heapq
 import itertools
 
 from sglang_twin_memory import Memory, Request, Tree
 from sglang_twin_prompts import Prompts
+from twin import kept_of
 
 MOST_TURNS = 20000
 
@@ -16,6 +21,7 @@ class Circles(Exception):
 class Batch:
     def __init__(self):
         self.prompts, self.decodes, self.middle, self.end = [], [], set(), 0
+        self.kept, self.before = {}, {}
 
 
 class Engine(Memory, Prompts):
@@ -46,7 +52,9 @@ class Engine(Memory, Prompts):
         self.ratio = self.start_ratio
         self.pages = size // self.page
         self.free = set(range(self.pages))
-        self.tree = Tree(self.page, c["radix_eviction_policy"])
+        self.drafting = trace.get("drafting", {"acceptance": [], "states": False, "seed": 0})
+        self.wide, self.given_out = 1 + len(self.drafting["acceptance"]), []
+        self.tree = Tree(self.page, c["radix_eviction_policy"], self.drafting["states"])
         self.step_time = trace["step_time"]
         self.given = trace["requests"]
         self.requests = [Request(r, i) for i, r in enumerate(self.given)]
@@ -92,12 +100,14 @@ class Engine(Memory, Prompts):
 
     def launch(self, batch, now):
         entries = [[r.id, n, before] for r, n, before in batch.prompts]
-        entries += [[r.id, 1, r.committed - 1] for r in batch.decodes]
+        last = [(r, batch.before.get(r, r.committed - 1)) for r in batch.decodes]
+        entries += [[r.id, self.wide, before] for r, before in last]
         total = sum(n for _, n, _ in entries)
-        contexts = sum(r.committed for r in batch.decodes)
+        contexts = sum(before + self.wide for _, before in last)
         a, b, s = (self.step_time[k] for k in "abc")
+        d = self.step_time.get("d", 0) * (self.wide - 1) * len(last)
         start = max(now, self.end) if total else now
-        batch.end = start + a + b * total + s * contexts if total else start
+        batch.end = start + a + b * total + s * contexts + d if total else start
         if total:
             self.end, self.last = batch.end, batch
         self.check()
@@ -113,7 +123,7 @@ class Engine(Memory, Prompts):
     def without_ending(self):
         """Takes out whose last output, as declared, is in flight."""
         flying = []
-        if self.overlap and self.queue:
+        if self.overlap and self.queue and self.wide == 1:
             flying = [r for r, _, _ in self.queue[0].prompts if r not in self.queue[0].middle]
             flying += self.queue[0].decodes
         left = [r for r in self.running if not (r in flying and r.outputs + 1 >= r.most)]
@@ -122,9 +132,28 @@ class Engine(Memory, Prompts):
         return some
 
     def fits(self, requests):
-        need = sum(r.committed % self.page == 0 for r in requests) * self.page
+        need = self.need(requests)
         self.make_free(need)
         return len(self.free) * self.page >= need
+
+    def need(self, requests):
+        if self.wide == 1:
+            return sum(r.committed % self.page == 0 for r in requests) * self.page
+        return sum(max(0, self.count(self.reach(r)) - len(r.row)) for r in requests) * self.page
+
+    def reach(self, r):
+        return r.committed + 2 * self.wide
+
+    def drafts_each(self, batch):
+        more = len(self.running) * self.page if self.page > 1 else 0
+        self.make_free(self.need(self.running) + more)
+        for r in self.running:
+            known = r.committed
+            self.grow(r, self.reach(r))
+            r.committed = known
+            batch.before[r] = r.prompt + r.true - 1
+            batch.kept[r] = kept_of(self.drafting, r.id, r.true, self.wide - 1)
+            r.true += 1 + batch.kept[r]
 
     def a_token_each(self):
         extra = self.page if self.page > 1 else 1
@@ -149,7 +178,10 @@ class Engine(Memory, Prompts):
             self.full = False
         if self.running:
             batch.decodes = self.running
-            self.a_token_each()
+            if self.wide > 1:
+                self.drafts_each(batch)
+            else:
+                self.a_token_each()
             self.running = list(self.running)
 
     def retract(self, now):
@@ -158,6 +190,7 @@ class Engine(Memory, Prompts):
         kept = sorted(
             self.running, key=lambda r: (weight * r.priority, r.outputs, -r.prompt), reverse=True
         )
+        kept = list(self.running) if self.wide > 1 else kept
         first = True
         while first or not self.fits(kept):
             if len(kept) == 1:
@@ -175,6 +208,7 @@ class Engine(Memory, Prompts):
             self.release(r)
             self.make_free(0)
             r.retracted, r.status, r.last, self.again = True, "rejected", now, True
+            self.follow(r.id, now)
         self.running = kept
         steps = self.c["retract_decode_steps"] * len(kept)
         self.ratio = min(
@@ -186,11 +220,16 @@ class Engine(Memory, Prompts):
         for r in [*(r for r, _, _ in batch.prompts), *batch.decodes]:
             if r.finished or r.retracted or r in batch.middle:
                 continue
-            r.outputs += 1
+            given = 1
+            if r in batch.kept:
+                given = min(1 + batch.kept[r], r.wanted - r.outputs)
+                r.committed += 1 + batch.kept[r]
+                self.given_out.append([batch.end, r.id, given])
+            r.outputs += given
             r.first = batch.end if r.first is None else r.first
             if r.outputs >= r.wanted:
                 r.finished = True
-                self.release(r, min(r.committed, r.known))
+                self.release(r, r.committed if self.wide > 1 else min(r.committed, r.known))
                 r.status, r.last = "done", batch.end
                 self.follow(r.id, batch.end)
             elif r not in batch.decodes:

@@ -17,8 +17,8 @@ class Node:
 
 
 class Tree:
-    def __init__(self, page, order):
-        self.page, self.order = page, order
+    def __init__(self, page, order, pairs=False):
+        self.page, self.order, self.pairs = page, order, pairs
         self.births, self.now = itertools.count(), 0
         self.root = Node(self, None, (), [])
 
@@ -61,8 +61,13 @@ class Tree:
                 break
         return node, length
 
+    def keys(self, ids):
+        """Whole pages of what the tree knows ids by: themselves, or pairs of one and the next."""
+        ids = tuple(itertools.pairwise(ids)) if self.pairs else tuple(ids)
+        return ids[: len(ids) // self.page * self.page]
+
     def match(self, ids):
-        return self.walk(ids[: len(ids) // self.page * self.page])
+        return self.walk(self.keys(ids))
 
     def insert(self, ids, pages, counted):
         node, length = self.walk(ids, counted)
@@ -104,6 +109,7 @@ class Request:
         self.said = given.get("declared", self.given_outputs)
         self.ids = [start + k for start, n in given["prompt"] for k in range(n)]
         self.output_id = given.get("output_id", 10**12 + index * 10**6)
+        self.true = 0  # outputs, with those that are in flight
         self.outputs = self.prefix = self.end = self.protected = self.inserted = self.committed = 0
         self.row, self.node = [], None
         self.holds = self.finished = self.retracted = False
@@ -151,15 +157,15 @@ class Memory:
     def checkpoint(self, r, tokens):
         if not self.radix:
             return
-        tokens = tokens // self.page * self.page
-        ids = r.tokens(tokens)
+        ids = self.tree.keys(r.tokens(tokens))
+        tokens = len(ids)
         before = self.tree.insert(ids, r.row[: tokens // self.page], r.inserted)
         r.inserted = max(r.inserted, tokens)
-        prompt = r.prompt // self.page * self.page
+        prompt = len(self.tree.keys(r.tokens(r.prompt)))
         if 0 < prompt < tokens:
             self.tree.insert(ids[:prompt], r.row[: prompt // self.page], prompt)
         self.give(r.row[r.protected // self.page : before // self.page])
-        node, length = self.tree.match(ids)
+        node, length = self.tree.walk(ids)
         assert length == tokens
         r.row[: tokens // self.page] = [p for n in reversed(list(node.path())) for p in n.pages]
         r.protected = tokens

@@ -174,6 +174,7 @@ class Prompts:
             if extend <= 0:
                 return "other"
         r.prefix, r.end, r.node, r.protected = prefix, prefix + extend, node, prefix
+        r.true = r.outputs + 1
         r.row = [p for n in reversed(list(node.path())) for p in n.pages]
         self.lock(node, 1)
         adder.rows.append(r)

@@ -4,13 +4,17 @@ Memory first: under guaranteed-no-evict what runs has its blocks to the end, and
 theirs are left; under max-utilisation only the next step's have to be there, else the last that was begun is paused.
 Then the step: answers get a token each, prompts what is left of it. Blocks enter the tree when the step that computed
 them has been seen, and when a request leaves or is paused; free ones are taken in the order they were given back.
+
+With a trace's ``drafting`` an answer takes a token and its drafts of the step, and slots for all of them beside
+those that it has; what was not kept is taken back when the step has been seen, and the blocks that were left with
+it are the next to be taken.
 """
 
 import heapq
 import itertools
 
 from trtllm_tree_twin import Blocks
-from twin import MOST_TURNS, Circles
+from twin import MOST_TURNS, Circles, kept_of
 
 
 class Request:
@@ -19,7 +23,7 @@ class Request:
         self.declared = given.get("declared", self.wanted)
         self.ids = [start + k for start, n in given["prompt"] for k in range(n)]
         self.output_id = given.get("output_id", 10**12 + index * 10**6)
-        self.outputs = self.preempted = self.hits = self.life = 0
+        self.outputs = self.preempted = self.hits = self.life = self.told = 0
         self.phase, self.blocks = "waiting", []
         self.arrival = self.scheduled = self.first = self.last = self.hit = None
         self.status = "waiting"
@@ -47,6 +51,12 @@ class Engine:
             [],
         )  # all that arrived and did not end, in order
         self.end = self.waits = 0
+        self.drafting = trace.get("drafting", {"acceptance": [], "lookahead": 0, "seed": 0})
+        self.wide, self.beside = (
+            1 + len(self.drafting["acceptance"]),
+            self.drafting["lookahead"],
+        )
+        self.given_out = []
         for i, r in enumerate(self.given):
             if "after" not in r:
                 heapq.heappush(self.later, (r["arrival"], i))
@@ -120,7 +130,8 @@ class Engine:
             if r.phase == "waiting":
                 need = self.up(r.known) - self.shared(r)
             elif r.phase == "answer":
-                need = self.up(r.cache + 1) - len(r.blocks)
+                there = r.cache + self.beside
+                need = self.up(there + min(self.wide, self.latest(r) - there)) - len(r.blocks)
             if used + need <= len(self.pool.free):
                 used += need
                 (answers if r.phase == "answer" else prompts).append(r)
@@ -154,8 +165,8 @@ class Engine:
 
     def micro(self, prompts, answers):
         room, most = self.c["max_num_tokens"], self.c["max_batch_size"]
-        answers = answers[: min(room, most)]
-        room -= len(answers)
+        answers = answers[: min(room // self.wide, most)]
+        room -= self.wide * len(answers)
         prompts = prompts[: most - len(answers)]
         rest = {r.id: self.rest(r) for r in prompts}
         piece = dict.fromkeys(rest, 0)
@@ -188,7 +199,7 @@ class Engine:
         timeout, ratio = self.c["batch_wait_timeout_iters"], self.c["batch_wait_max_tokens_ratio"]
         if not chosen or not answers or (timeout == 0 and ratio == 0):
             return chosen
-        tokens = sum(n for _, n, _ in chosen) + len(answers)
+        tokens = sum(n for _, n, _ in chosen) + self.wide * len(answers)
         if self.waits >= timeout or tokens >= ratio * self.c["max_num_tokens"]:
             self.waits = 0
             return chosen
@@ -216,15 +227,17 @@ class Engine:
                 self.pool.forget(best.block)
                 self.pool.touch(best.block)
                 blocks.append(best.block)
-        r.blocks = blocks + [self.pool.pop() for _ in range(self.up(r.prompt) - len(blocks))]
+        more = self.up(r.prompt + self.beside) - len(blocks)
+        r.blocks = blocks + [self.pool.pop() for _ in range(more)]
         r.phase, r.position, r.ready, r.cache = "context", hit, hit, hit
-        r.sampled = r.prompt
+        r.sampled, r.told = r.prompt, 0
         if r.scheduled is None:
             r.scheduled, r.hit = now, hit
         r.hits += hit
 
     def token(self, r):
         r.sampled += 1
+        r.told += 1
         r.phase = "last" if r.sampled >= self.latest(r) else "answer"
 
     def call(self, now):
@@ -234,29 +247,35 @@ class Engine:
         contexts = 0
         for r, n, whole in chosen:
             if r.phase == "waiting":
-                if self.up(r.known) - self.shared(r) > len(self.pool.free):
+                if self.up(r.known + self.beside) - self.shared(r) > len(self.pool.free):
                     break  # who shared blocks with it was paused
                 self.begin(r, now)
             before = r.position
             end = r.prompt if whole else min(r.prompt, before // self.size * self.size + n)
             r.position = r.cache = end
-            rows.append((r, end - before, before, r.life, end == r.prompt, end))
-        for r, *_, last, _ in rows:
+            rows.append((r, end - before, before, r.life, end == r.prompt, end, 0))
+        for r, *_, last, _, _ in rows:
             if last:
                 self.token(r)
         for r in answers:
-            if self.up(r.cache + 1) - len(r.blocks) > len(self.pool.free):
+            wide = self.wide
+            if self.up(r.cache + wide + self.beside) - len(r.blocks) > len(self.pool.free):
                 continue
-            r.cache += 1
-            while len(r.blocks) < self.up(r.cache):
+            r.cache += wide
+            while len(r.blocks) < self.up(r.cache + self.beside):
                 r.blocks.append(self.pool.pop())
-            contexts += r.cache
-            rows.append((r, 1, r.cache - 1, r.life, True, None))
+            before = r.prompt + r.told - 1
+            contexts += before + wide
+            kept = kept_of(self.drafting, r.id, before + 1 - r.input, wide - 1)
+            rows.append((r, wide, before, r.life, True, None, kept))
             self.token(r)
+            r.told += kept
         total = sum(n for _, n, *_ in rows)
         a, b, s = (self.step_time[k] for k in "abc")
+        drafts = (self.wide - 1) * sum(row[5] is None for row in rows)
+        took = a + b * total + s * contexts + self.step_time.get("d", 0) * drafts
         start = max(now, self.end) if total else now
-        end = start + a + b * total + s * contexts if total else start
+        end = start + took if total else start
         if total:
             self.end = end
         if total or self.victims:
@@ -269,8 +288,16 @@ class Engine:
         return (rows, end) if total else None
 
     # --- outputs and arrivals
+    def take_back(self, r, tokens):
+        r.cache -= tokens
+        while len(r.blocks) > self.up(r.cache + self.beside):
+            block = r.blocks.pop()
+            self.pool.refs[block] = 0
+            self.pool.forget(block)
+            self.pool.free.insert(0, block)
+
     def output(self, batch):
-        for r, _, _, life, sampled, end in batch[0]:
+        for r, _, _, life, sampled, end, kept in batch[0]:
             if r.status == "done":
                 continue
             if r.life == life and end is not None:
@@ -279,10 +306,19 @@ class Engine:
                     self.pool.store(r.tokens(end), r.blocks, False)
             if not sampled:
                 continue
-            r.outputs += 1
+            given = 1
+            if self.wide > 1:
+                given = min(1 + kept, min(r.input + r.wanted, self.c["max_seq_len"]) - r.known)
+                self.given_out.append([batch[1], r.id, given])
+                if r.life == life and end is None:
+                    self.take_back(r, self.wide - 1 - kept)
+            r.outputs += given
             r.first = batch[1] if r.first is None else r.first
             if r.life == life:
                 r.ready = r.known - 1
+                r.sampled += given - 1
+                if r.phase == "answer" and r.sampled >= self.latest(r):
+                    r.phase = "last"
             if r.outputs >= r.wanted or r.known >= self.c["max_seq_len"]:
                 if r.phase != "waiting":
                     self.leave(r)

@@ -17,6 +17,19 @@ class Circles(Exception):
     """The engine preempts for ever, and nobody makes headway."""
 
 
+def kept_of(drafting, request, outputs, drafted):
+    """Drafts that survive, one after the other, each with its own chance given those before it."""
+    if not drafted:
+        return 0
+    u, _ = uniforms(outputs, 0x5BEC, request, drafting["seed"])
+    chance = 1.0
+    for n, acceptance in enumerate(drafting["acceptance"][:drafted]):
+        chance *= acceptance
+        if u >= chance:
+            return n
+    return drafted
+
+
 class Request:
     def __init__(self, given, index):
         self.id, self.priority = index, given.get("priority", 0)
@@ -305,16 +318,7 @@ class Engine:
         r.blocks = []
 
     def kept(self, r, drafted):
-        """Drafts that survive, one after the other, each with its own chance given those before it."""
-        if not drafted:
-            return 0
-        u, _ = uniforms(r.outputs, 0x5BEC, r.id, self.drafting["seed"])
-        chance = 1.0
-        for n, acceptance in enumerate(self.drafting["acceptance"][:drafted]):
-            chance *= acceptance
-            if u >= chance:
-                return n
-        return drafted
+        return kept_of(self.drafting, r.id, r.outputs, drafted)
 
     def follow(self, parent, at):
         for i, r in enumerate(self.given):

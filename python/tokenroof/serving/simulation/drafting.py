@@ -1,4 +1,4 @@
-"""Speculation in the simulator: what vLLM does with drafts, what they cost and what memory they take."""
+"""Speculation in the simulator: what engines do with drafts, what they cost and what memory they take."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tokenroof import _core, kernels
 from tokenroof.inference.memory import cache_room
 from tokenroof.inference.speculative.drafting import draft_cost
 from tokenroof.inference.speculative.verification import verify_fields
+from tokenroof.serving.simulation import sglang, trtllm
 from tokenroof.serving.simulation.memory import room_blocks
 from tokenroof.serving.system.parts import as_speculation
 
@@ -25,7 +26,14 @@ if TYPE_CHECKING:
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.system.parts import Speculation
 
-__all__ = ["drafted_config", "drafted_limits", "drafting", "drafting_planes", "speculation_of"]
+__all__ = [
+    "drafted_config",
+    "drafted_defaults",
+    "drafted_limits",
+    "drafting",
+    "drafting_planes",
+    "speculation_of",
+]
 
 _TIME, _WATTS = (_core.STEP_FIELDS.index(name) for name in ("time", "watts"))
 _PARAMETERS = np.array([name.endswith("parameters") for name in _core.MODEL_FIELDS])
@@ -38,42 +46,83 @@ def speculation_of(given: Any, engine: Scheduler, on: Deployment | None) -> Spec
     spec = as_speculation(given)
     if spec is None or not spec.length:
         return None
-    if not engine.name.startswith("vllm"):
-        raise ValueError(
-            f"speculation is {spec.label()}, which {engine.name} does not play; allowed: None"
-        )
     if on is not None and on.plan.pp > 1:
         raise ValueError(
-            f"speculation is {spec.label()} with the plan {on.plan.label()}; allowed with pp above 1: None"
+            f"speculation is {spec.label()} with the plan {on.plan.label()}, which vLLM itself does not run "
+            "[its issues 44697 and 57755]; allowed with pp above 1: None"
         )
+    config, wide = engine.config, 1 + spec.length
+    if config.get("enable_mixed_chunk"):
+        raise ValueError(
+            f"enable_mixed_chunk is True with speculation ({spec.label()}), where {engine.name} turns it "
+            "off; allowed: False"
+        )
+    if engine.name.startswith("trtllm"):
+        if not _reads_states(spec) and not config["disable_overlap_scheduler"]:
+            raise ValueError(
+                f"disable_overlap_scheduler is False with speculation by {spec.label()}, whose drafter runs "
+                "between the steps; allowed: True, or drafts by mtp or eagle"
+            )
+        if config["max_num_tokens"] < wide:
+            raise ValueError(
+                f"max_num_tokens is {config['max_num_tokens']} with {spec.label()}; allowed: at least {wide}"
+            )
     return spec
 
 
-def drafting(spec: Speculation | None, seed: int) -> dict[str, Any]:
+def _reads_states(spec: Speculation) -> bool:
+    """Whether a module or a head over the target's states drafts."""
+    return isinstance(spec.method, str) and spec.method in ("mtp", "eagle")
+
+
+def drafting(spec: Speculation | None, seed: int, engine: Scheduler) -> dict[str, Any]:
     """As the compiled rules take it [vllm/v1/core/sched/scheduler.py, vllm/config/speculative.py].
 
-    Drafts of a module, a head or a model have slots in the cache of their own, the look-ahead; a module or
-    a head needs states of the target, so that the last block that is found is computed again.
+    In vLLM drafts of a module, a head or a model have slots in the cache of their own, the look-ahead, and a
+    module or a head needs states of the target, so that the last block that is found is computed again; in
+    SGLang it makes keys of its tree pairs of tokens [mem_cache/radix_cache.py: maybe_bigram_convert]. In
+    TensorRT-LLM it has slots beside each request for all drafts but one [_torch/speculative/utils.py:
+    get_num_extra_kv_tokens].
     """
     if spec is None:
         return {"survived": [], "lookahead": 0, "reads_states": False, "seed": 0}
-    looks_up = spec.method == "ngram"
+    of_states, ahead = _reads_states(spec), 0
+    if engine.name.startswith("vllm"):
+        ahead = 0 if spec.method == "ngram" else spec.length
+    elif engine.name.startswith("trtllm"):
+        ahead = spec.length - 1 if of_states else 0
     return {
         "survived": np.cumprod(spec.acceptance).tolist(),
-        "lookahead": 0 if looks_up else spec.length,
-        "reads_states": isinstance(spec.method, str) and spec.method in ("mtp", "eagle"),
+        "lookahead": ahead,
+        "reads_states": of_states and not engine.name.startswith("trtllm"),
         "seed": int(seed) % 2**64,
     }
 
 
-def drafted_limits(limits: Limits, config: Mapping[str, Any], spec: Speculation | None) -> Limits:
-    """Graphs are captured for whole sequences of a token and its drafts each, up to the largest size.
+def drafted_defaults(engine: Scheduler, spec: Speculation | None) -> dict[str, Any]:
+    """Knobs by which drafts change an engine's own defaults [sglang/srt/server_args.py]."""
+    if spec is None or not engine.name.startswith("sglang"):
+        return {}
+    own = 0 if spec.method == "ngram" else 2048 if _reads_states(spec) else 6144
+    return {"max_running_requests": 48, "draft_mib": own}
+
+
+def drafted_limits(
+    limits: Limits, config: Mapping[str, Any], spec: Speculation | None, engine: Scheduler
+) -> Limits:
+    """Graphs are captured for whole sequences of a token and its drafts each: of vLLM up to the largest size
+    of tokens, of others up to the largest batch.
 
     Times of steps are tabulated over sequences, so that points stand where graphs of tokens do.
     """
     if spec is None or not len(limits.graphs):
         return limits
     wide = 1 + spec.length
+    if engine.name.startswith("sglang"):
+        sizes = sglang.drafted_sizes(config)
+        return replace(limits, graphs=wide * sizes, sizes=np.unique([*limits.sizes, *sizes]))
+    if engine.name.startswith("trtllm"):
+        return replace(limits, graphs=wide * limits.graphs)
     most = min(2 * config["max_num_seqs"] * wide, _LARGEST_GRAPH, config["max_num_batched_tokens"])
     sizes = np.unique(np.ceil(limits.sizes / wide) * wide)
     sizes = sizes[sizes <= most]
@@ -90,8 +139,17 @@ def drafted_config(
 ) -> dict[str, Any]:
     """Knobs with what drafts leave, where they were not given: memory beside their weights and cache, and of
     a step's tokens those beside the one that a draft model computes of each sequence."""
-    if spec is None:
+    if (
+        spec is None or "max_total_tokens" in given
+    ):  # SGLang's drafts take what is left beside its share
         return config
+    if "tokens_per_block" in given:
+        if on is None or given["max_tokens"] is not None:
+            return config
+        held, per_token = _memory(on, spec, fidelity)
+        size, share = config["tokens_per_block"], config["free_gpu_memory_fraction"]
+        blocks = room_blocks(on, trtllm.room(on, share, held), size, per_token)
+        return {**config, "num_blocks": blocks, "max_tokens": blocks * size}
     own = isinstance(spec.method, str) and spec.method in ("mtp", "eagle", "ngram")
     if not own and given["max_num_scheduled_tokens"] is None:
         left = config["max_num_batched_tokens"] - config["max_num_seqs"]

@@ -68,7 +68,7 @@ def pool_part(
             "path": _PATHS[path],
             "ranks": ranks_of(on, engine),
             "stages": stages_of(on, engine),
-            **drafting(spec, seed),
+            **drafting(spec, seed, engine),
         },
         "clock": _clock(on, limits, loads, options, spec),
         "replicas": replicas,

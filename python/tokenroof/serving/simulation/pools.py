@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof.inference.door import deployment
 from tokenroof.serving.simulation.drafting import (
     drafted_config,
+    drafted_defaults,
     drafted_limits,
     speculation_of,
 )
@@ -134,8 +135,10 @@ def _played(
     engine = scheduler or Scheduler.preset(NEWEST[on.plan.engine if on else "vllm"])
     spec = speculation_of(options.get("speculation"), engine, on)
     fidelity = options.get("fidelity", "calibrated")
-    config = drafted_config(engine.resolved(on), engine.config, on, spec, fidelity)
-    limits = drafted_limits(engine.limits(config), config, spec)
+    config = drafted_config(
+        engine.resolved(on, drafted_defaults(engine, spec)), engine.config, on, spec, fidelity
+    )
+    limits = drafted_limits(engine.limits(config), config, spec, engine)
     for load in loads:
         check_blocks(load, limits)
     part = pool_part(on, engine, config, limits, loads, replicas, options, role, spec, seed)

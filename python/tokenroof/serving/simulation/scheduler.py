@@ -157,9 +157,15 @@ class Scheduler:
         knobs = "".join(f", {name}={value!r}" for name, value in self._given)
         return f"Scheduler.preset({self.name!r}{knobs})"
 
-    def resolved(self, on: Deployment | None) -> dict[str, Any]:
-        """Every knob as a number, by the device where nothing else says it."""
-        return engine_of(self.name).resolved(self.config, on, self.name)
+    def resolved(
+        self, on: Deployment | None, defaults: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Every knob as a number, by `defaults` and then by the device where nothing else says it."""
+        config = self.config
+        for name, value in (defaults or {}).items():
+            if config.get(name) is None:
+                config[name] = value
+        return engine_of(self.name).resolved(config, on, self.name)
 
     def compiled(self, config: Mapping[str, Any]) -> dict[str, Any]:
         """Resolved knobs as the compiled rules take them."""

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["EVICTIONS", "captured_sizes", "compiled", "limits", "memory_share", "resolved"]
+__all__ = [
+    "EVICTIONS",
+    "captured_sizes",
+    "compiled",
+    "drafted_sizes",
+    "limits",
+    "memory_share",
+    "resolved",
+]
 
 EVICTIONS = ("lru", "mru", "fifo", "filo", "lfu", "slru")
 _UNBOUNDED = 2**40
@@ -32,12 +40,17 @@ _captured = np.array(
     [1, 2, 4, 8, 12, *range(16, 257, 8), *range(272, 512, 16), *range(512, 4097, 32)], np.float64
 )
 
+_drafted = np.array(
+    [*range(1, 9), *range(10, 33, 2), *range(40, 65, 4), *range(72, 257, 8), *range(272, 512, 16),
+     *range(512, 4097, 32)], np.float64
+)  # fmt: skip
+
 
 def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict[str, Any]:
     """Every knob as a number, by the device where nothing else says it."""
     memory = device_memory(on)
     ranks = int(on.plan.tp) if on else 1
-    page = config["page_size"]
+    page, drafts = config["page_size"], config.pop("draft_mib", 0)
     chunk, few, many = next(c[1:] for c in _CLASSES if memory < c[0])
     if config["chunked_prefill_size"] is None:
         config["chunked_prefill_size"] = chunk
@@ -50,7 +63,7 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
         graph = many if ranks >= 4 else few
         config["cuda_graph_max_bs_decode"] = min(graph, config["max_running_requests"] or graph)
     if config["mem_fraction_static"] is None:
-        config["mem_fraction_static"] = memory_share(config, memory, ranks)
+        config["mem_fraction_static"] = memory_share(config, memory, ranks, drafts)
     if config["max_total_tokens"] is None:
         if on is None:
             raise ValueError("max_total_tokens is None; allowed without a device: a whole number")
@@ -70,8 +83,10 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
     return config
 
 
-def memory_share(config: Mapping[str, Any], memory: float, ranks: int) -> float:
-    """The share of a device's memory that weights and KV memory may take.
+def memory_share(
+    config: Mapping[str, Any], memory: float, ranks: int, drafts_mib: float = 0.0
+) -> float:
+    """The share of a device's memory that weights and KV memory may take, beside what drafts are left.
 
     Examples
     --------
@@ -87,6 +102,7 @@ def memory_share(config: Mapping[str, Any], memory: float, ranks: int) -> float:
         reserved += 2.0 * config["cuda_graph_max_bs_decode"]
     if memory > 60 * GIB:
         reserved = max(reserved, 10 * 1024.0)
+    reserved += drafts_mib
     return float(max(round(1.0 - reserved * _MIB / memory, 3), 0.0))
 
 
@@ -150,3 +166,11 @@ def captured_sizes(config: Mapping[str, Any]) -> NDArray[np.float64]:
     if config["disable_cuda_graph_padding"]:
         return np.arange(1.0, most + 1.0)
     return np.unique([*_captured[_captured <= most], float(most)])
+
+
+def drafted_sizes(config: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Those of steps that verify drafts, with less padding."""
+    most = config["cuda_graph_max_bs_decode"]
+    if config["disable_cuda_graph_padding"]:
+        return captured_sizes(config)
+    return np.unique([*_drafted[_drafted <= most], float(most)])

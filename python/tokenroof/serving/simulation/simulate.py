@@ -113,9 +113,9 @@ def simulate(
     path : {"counters", "sequences"}
         Whether steps in which all get what they ask for are played by counters; the outcome is the same.
     speculation : Speculation or mapping, optional
-        Who drafts, how many tokens a step and how many of them are kept, by position; vLLM alone plays it,
-        without pp. How many are kept in a step is a function of the seed, the request and its outputs
-        so far. A system has its own.
+        Who drafts, how many tokens a step and how many of them are kept, by position; without pp. How many
+        are kept in a step is a function of the seed, the request and its outputs so far. A system has its
+        own.
     autoscale : Autoscale or mapping, optional
         How many replicas there are, by what they report; `replicas` is what a run begins with.
     link_sharing : {"fair", "fifo"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["captured_sizes", "compiled", "limits", "resolved"]
+__all__ = ["captured_sizes", "compiled", "limits", "resolved", "room"]
 
 _UNBOUNDED = 2**40
 _POLICIES = ("GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH")
@@ -31,7 +31,7 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
     if config["max_tokens"] is None:
         if on is None:
             raise ValueError("max_tokens is None; allowed without a device: a whole number")
-        config["num_blocks"] = room_blocks(on, _room(on, config["free_gpu_memory_fraction"]), size)
+        config["num_blocks"] = room_blocks(on, room(on, config["free_gpu_memory_fraction"]), size)
         config["max_tokens"] = config["num_blocks"] * size
     else:
         config["num_blocks"] = min(-(-config["max_tokens"] // size), _MOST_BLOCKS)
@@ -41,11 +41,11 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
     return config
 
 
-def _room(on: Deployment, fraction: float) -> float:
-    """Bytes of KV memory: a share of what weights and workspace leave of a device."""
+def room(on: Deployment, fraction: float, beside: float = 0.0) -> float:
+    """Bytes of KV memory: a share of what weights, workspace and so many bytes beside leave of a device."""
     model, plan = on.records[2:]
     taken = float(kernels.memory_required(model, plan, 0.0, 0.0))
-    return fraction * (device_memory(on) - taken)
+    return fraction * (device_memory(on) - taken - beside)
 
 
 def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
