@@ -59,8 +59,17 @@ def _risk(paths: int = 3_000_000) -> Any:
     return economics.risk(plan, wander, paths=paths)
 
 
+def _many() -> Any:
+    """Far more requests arrive than are served: what NumPy does with each array takes longest."""
+    sizes = {name: serving.Lengths.lognormal(mean, 0.5) for name, mean in MANY.items()}
+    load = serving.poisson(200.0, requests=2_000_000, **sizes)
+    run = serving.simulate(*WHERE, None, load)
+    return run.summary(), run.verdict, run.series()
+
+
 CASES: dict[str, Callable[[], Any]] = {
     "simulate": _one,
+    "simulate, 2 million": _many,
     "simulate, 64 replicas": lambda: _one(replicas=64, router="least_loaded"),
     "simulate, pools": _pools,
     "simulate, ranks": _ranks,

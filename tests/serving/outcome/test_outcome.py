@@ -28,6 +28,19 @@ RUN = run_of(
 )
 
 
+def test_a_long_run_is_many_short_ones():
+    """Arrays are worked on piece by piece: the same requests 20,000 times have the same times."""
+    many, slo = np.tile(RUN, 20_000), SLO(ttft_s=2.0)
+    one, all_ = summary(RUN, slo), summary(many, slo)
+    for name in ("ttft_s", "tpot_s", "queue_s", "e2e_s"):
+        assert all_[name]["mean"] == pytest.approx(one[name]["mean"]), name
+    for name in ("requests", "answered", "rejected", "stuck", "preemptions"):
+        assert all_[name] == 20_000 * one[name]
+    assert all_["goodput_share"] == pytest.approx(one["goodput_share"])
+    for name in ("arrivals", "waiting", "running", "output_tokens"):
+        assert series(many, 5.0)[name] == pytest.approx(20_000 * series(RUN, 5.0)[name])
+
+
 def test_summary_by_hand():
     found = summary(RUN, percentiles=(50, 90), energy_j=60.0)
     assert found["queue_s"] == {"mean": pytest.approx(1 / 3), "p50": 0.0, "p90": pytest.approx(0.8)}

@@ -309,3 +309,11 @@ def test_every_public_load_says_what_it_takes_and_raises():
     for name in loads.__all__:
         text = inspect.getdoc(getattr(loads, name))
         assert text and (name in ("Requests", "Lengths", "LAYOUTS") or "Raises" in text)
+
+
+@pytest.mark.parametrize("lengths", [*DRAWN, Lengths.empirical([1, 2, 5], [1, 2, 3])])
+def test_many_lengths_are_drawn_as_a_few(lengths):
+    """Piece by piece, so that Ctrl-C is heard: a longer row begins with a shorter one."""
+    few, many = (lengths.draw(np.random.Generator(np.random.Philox(5)), n) for n in (9_000, 70_000))
+    assert len(many) == 70_000 and np.array_equal(many[:9_000], few)
+    assert many[40_000:].mean() == pytest.approx(lengths.mean, rel=0.05)

@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof.serving.outcome.times import done
 from tokenroof.support.arguments import count, finite_number, is_integer, reals, shown
+from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -94,7 +95,7 @@ def series(
     out = np.zeros(len(edges) - 1, [(name, np.float64) for name in SERIES])
     out["time_s"] = 0.5 * (edges[1:] + edges[:-1])
     for name, events in (("arrivals", arrival), ("first_tokens", first), ("answered", last)):
-        out[name] = np.histogram(events, edges)[0] / length
+        out[name] = _counted(events, edges) / length
     waited, ran, over = (_sum_since(events, edges) for events in (arrival, scheduled, last))
     out["waiting"] = np.diff(waited - ran) / length
     out["running"] = np.diff(ran - over) / length
@@ -104,6 +105,17 @@ def series(
     else:
         out["kv_share"] = out["watts"] = np.nan
     return out
+
+
+def _counted(
+    events: NDArray[Any], edges: NDArray[Any], weights: NDArray[Any] | None = None
+) -> NDArray[np.float64]:
+    """How many events, or how much of their weights, each interval has."""
+    found = np.zeros(len(edges) - 1)
+    for part in pieces(len(events)):
+        own = None if weights is None else weights[part]
+        found += np.histogram(events[part], edges, weights=own)[0]
+    return found
 
 
 def _sum_since(events: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
@@ -120,9 +132,10 @@ def _tokens(served: NDArray[Any], zero: int, edges: NDArray[Any]) -> NDArray[Any
     last = (served["last_token_ns"] - zero) * 1e-9
     more = served["output_tokens"] - 1.0
     spread = last > first
-    rate = np.where(spread, more / np.where(spread, last - first, 1.0), 0.0)
+    rate = np.zeros(len(served))
+    np.divide(more, last - first, out=rate, where=spread)
     at_once = 1.0 + np.where(spread, 0.0, more)
-    found = np.histogram(first, edges, weights=at_once)[0].astype(np.float64)
+    found = _counted(first, edges, at_once)
     for events, sign in ((first, 1.0), (last, -1.0)):
         order = np.argsort(events)
         before = np.searchsorted(events[order], edges)

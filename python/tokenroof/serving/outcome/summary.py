@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.serving.outcome.times import Times, done, times_of
+from tokenroof.serving.outcome.times import Times, done, having, times_of
 from tokenroof.serving.slo import SLO
 from tokenroof.support.arguments import finite_number, reals
 
@@ -156,17 +156,15 @@ def _ratio(amount: float, of: float) -> float:
 
 def _counts(requests: NDArray[Any], served: NDArray[Any]) -> dict[str, Any]:
     names = requests.dtype.names or ()
-    status = (
-        requests["status"].astype("U10") if "status" in names else np.full(len(requests), "done")
-    )
+    known = "status" in names
     inputs = float(served["input_tokens"].sum())
     return {
         "requests": len(requests),
         "answered": len(served),
-        "rejected": int((status == "rejected").sum()),
-        "stuck": int((status == "stuck").sum()),
-        "shed": int((status == "shed").sum()),
-        "timed_out": int((status == "timed_out").sum()),
+        "rejected": int(having(requests, "rejected").sum()) if known else 0,
+        "stuck": int(having(requests, "stuck").sum()) if known else 0,
+        "shed": int(having(requests, "shed").sum()) if known else 0,
+        "timed_out": int(having(requests, "timed_out").sum()) if known else 0,
         "cached_share": _ratio(float(served["cached_tokens"].sum()), inputs)
         if "cached_tokens" in names
         else np.nan,

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tokenroof.support.pieces import pieces
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Times", "done", "times_of"]
+__all__ = ["Times", "done", "having", "picked", "times_of"]
 
 #: What a record of a request needs.
 NEEDED = (
@@ -48,23 +50,46 @@ def done(requests: NDArray[Any]) -> NDArray[Any]:
             )
     if "status" not in requests.dtype.names:
         return requests
-    answered: NDArray[Any] = requests[requests["status"].astype("U8") == "done"]
-    return answered
+    return picked(requests, having(requests, "done"))
+
+
+def having(requests: NDArray[Any], *statuses: str) -> NDArray[np.bool_]:
+    """Which records have one of these for their status."""
+    found = np.zeros(len(requests), bool)
+    for part in pieces(len(requests)):
+        status = requests["status"][part].astype("U10")
+        for one in statuses:
+            found[part] |= status == one
+    return found
+
+
+def picked(requests: NDArray[Any], which: NDArray[np.bool_]) -> NDArray[Any]:
+    """The records that a mask names; themselves where it names all."""
+    many = int(which.sum())
+    if many == len(requests):
+        return requests
+    kept, at = np.empty(many, requests.dtype), 0
+    for part in pieces(len(requests)):
+        own = requests[part][which[part]]
+        kept[at : at + len(own)] = own
+        at += len(own)
+    return kept
 
 
 def times_of(served: NDArray[Any]) -> Times:
     """Times of records that `done` gave."""
-    arrival = served["arrival_ns"].astype(np.int64)
-    first, last = (
-        served["first_token_ns"].astype(np.int64),
-        served["last_token_ns"].astype(np.int64),
-    )
-    after = served["output_tokens"].astype(np.float64) - 1.0
-    with np.errstate(invalid="ignore", divide="ignore"):
-        tpot = np.where(after > 0, (last - first) * 1e-9 / after, np.nan)
-    return Times(
-        (served["scheduled_ns"].astype(np.int64) - arrival) * 1e-9,
-        (first - arrival) * 1e-9,
-        tpot,
-        (last - arrival) * 1e-9,
-    )
+    times = Times(*(np.empty(len(served)) for _ in Times._fields))
+    for part in pieces(len(served)):
+        rows = served[part]
+        arrival, scheduled, first, last = (
+            rows[f"{name}_ns"].astype(np.int64)
+            for name in ("arrival", "scheduled", "first_token", "last_token")
+        )
+        after = rows["output_tokens"].astype(np.float64) - 1.0
+        times.queue_s[part] = (scheduled - arrival) * 1e-9
+        times.ttft_s[part] = (first - arrival) * 1e-9
+        times.tpot_s[part] = np.where(
+            after > 0, (last - first) * 1e-9 / np.maximum(after, 1.0), np.nan
+        )
+        times.e2e_s[part] = (last - arrival) * 1e-9
+    return times

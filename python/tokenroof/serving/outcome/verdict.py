@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.serving.outcome.times import done
+from tokenroof.serving.outcome.times import done, having, picked
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,10 +112,9 @@ def verdict(
     served = done(requests)
     counted, lost, refused = requests, np.empty(0), 0
     if "status" in (requests.dtype.names or ()):
-        status = requests["status"].astype("U10")
-        counted = requests[status != "rejected"]
+        counted = picked(requests, ~having(requests, "rejected"))
         refused = len(requests) - len(counted)
-        gone = np.isin(status, ("shed", "timed_out"))
+        gone = having(requests, "shed", "timed_out")
         lost = np.sort(requests["arrival_ns"][gone].astype(np.float64)) * 1e-9
     if len(served) < 4:
         few = "overloaded" if len(lost) > len(served) else "stable"

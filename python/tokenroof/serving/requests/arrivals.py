@@ -11,6 +11,7 @@ from tokenroof.serving.requests.lengths import Lengths, as_lengths
 from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
 from tokenroof.support.arguments import check_options, count, finite_number, reals, whole_number
+from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,9 +96,10 @@ def _load(
         )
     inputs, outputs, declared = sizes_of(function, len(at), options)
     none = np.zeros(len(at), np.int64)
-    return Requests(
-        np.rint(at * 1e9).astype(np.int64), inputs, outputs, declared, none, none - 1, none
-    )
+    at_ns = np.empty(len(at), np.int64)
+    for part in pieces(len(at)):
+        at_ns[part] = np.rint(at[part] * 1e9)
+    return Requests(at_ns, inputs, outputs, declared, none, np.full(len(at), -1), none)
 
 
 def poisson(rate: float, **options: Unpack[Arriving]) -> Requests:

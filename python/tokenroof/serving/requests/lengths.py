@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenroof.serving.requests.given import MOST_TOKENS
 from tokenroof.support.arguments import finite_number, is_integer, is_number, reals, shown
+from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -113,8 +114,13 @@ class Lengths:
 
     def draw(self, random: np.random.Generator, n: int) -> NDArray[np.int64]:
         """So many of them."""
-        if self.kind == "fixed":
-            return np.full(n, self.low, np.int64)
+        drawn = np.full(n, self.low, np.int64)
+        if self.kind != "fixed":
+            for part in pieces(n):  # the same numbers as all at once
+                drawn[part] = self._some(random, part.stop - part.start)
+        return drawn
+
+    def _some(self, random: np.random.Generator, n: int) -> NDArray[np.int64]:
         if self.kind == "uniform":
             return random.integers(self.low, self.high, n, np.int64, endpoint=True)
         if self.kind == "empirical":

@@ -10,8 +10,10 @@ import numpy as np
 
 from tokenroof.serving.outcome.series import series
 from tokenroof.serving.outcome.summary import summary
+from tokenroof.serving.outcome.times import picked
 from tokenroof.serving.outcome.verdict import verdict
 from tokenroof.serving.simulation.energy import energy_of
+from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -177,7 +179,7 @@ class Simulation:
         """A summary of each class of priority, the most urgent first; energy is of all together."""
         requests = self.requests
         return {
-            int(p): summary(requests[requests["priority"] == p], slo)
+            int(p): summary(picked(requests, requests["priority"] == p), slo)
             for p in np.unique(requests["priority"])
         }
 
@@ -240,15 +242,17 @@ def collect(
 ) -> NDArray[Any]:
     """The record per request of what a run wrote."""
     records = np.empty(len(requests), RECORD)
-    for name in _TIMES:
-        records[name] = out[name]
-        seconds = records[name.replace("_ns", "_s")]
-        np.multiply(out[name], 1e-9, out=seconds)
-        seconds[out[name] < 0] = np.nan
-    for name in _COUNTS:
-        records[name] = out[name]
-    records["input_tokens"] = requests.input_tokens
-    records["priority"] = requests.priority
-    records["joules"] = out["joules"] if metered else np.nan
-    records["status"] = np.array(STATUS, "U10")[out["status"]]
+    names = np.array(STATUS, "U10")
+    for part in pieces(len(requests)):
+        rows = records[part]
+        for name in _TIMES:
+            times = out[name][part]
+            rows[name] = times
+            rows[name.replace("_ns", "_s")] = np.where(times < 0, np.nan, times * 1e-9)
+        for name in _COUNTS:
+            rows[name] = out[name][part]
+        rows["input_tokens"] = requests.input_tokens[part]
+        rows["priority"] = requests.priority[part]
+        rows["joules"] = out["joules"][part] if metered else np.nan
+        rows["status"] = names[out["status"][part]]
     return records
