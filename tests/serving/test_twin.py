@@ -21,6 +21,7 @@ from tokenroof.serving import (
     summary,
     users,
 )  # fmt: skip
+from tokenroof.serving.outcome.times import times_of
 from tokenroof.serving.twin import MEANS_HOLD, PERCENTILES_HOLD, Twin, shape_of, twin_of
 
 LINES = st.fixed_dictionaries({
@@ -31,6 +32,13 @@ LINES = st.fixed_dictionaries({
 
 def lengths(mean, cv):
     return Lengths.fixed(mean) if cv == 0 else Lengths.lognormal(mean, cv)
+
+
+def deviation_of_mean(values, parts=20):
+    """Of the mean of times that depend on each other for a while: of the means of long parts."""
+    values = values[~np.isnan(values)]  # answers of one token have no time after it
+    whole = values[: len(values) // parts * parts].reshape(parts, -1).mean(axis=1)
+    return whole.std(ddof=1) / parts**0.5
 
 
 def line_twin(line, load, sequences, budget, loop):
@@ -73,9 +81,13 @@ def test_it_agrees_with_the_simulator_where_it_says_so(
         max_batched_tokens=budget, max_sequences=sequences, num_blocks=2**24, loop=loop
     )
     run = simulate(None, None, None, load, engine, step_time=StepTime(**line))
-    seen = summary(run.requests[5000:-2000])
+    kept = run.requests[5000:-2000]
+    seen, times = summary(kept), times_of(kept)
     for name in ("ttft", "tpot", "e2e"):
-        assert found[name] == pytest.approx(seen[f"{name}_s"]["mean"], rel=0.1), name
+        # a mean of few long waits is not known within 10 %: Student's t of 19 is beyond 3.9 once in a thousand
+        unsure = 3.9 * deviation_of_mean(getattr(times, f"{name}_s"))
+        mean = seen[f"{name}_s"]["mean"]
+        assert abs(found[name] - mean) <= 0.1 * mean + unsure, name
         for p in ("p50", "p90", "p99"):
             if found["percentiles_hold"]:
                 assert found[f"{name}_{p}"] == pytest.approx(seen[f"{name}_s"][p], rel=0.2), (

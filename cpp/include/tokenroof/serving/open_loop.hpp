@@ -5,8 +5,8 @@
 //     mu(n) = n / (output s(n) + n w)
 // leave in a second. How many there are is a birth-death chain of these rates, whatever the lengths' distribution
 // [C79]; beyond the places of the batch they queue. Decode steps that carry the prompts which came in the step
-// before last t = s + w Poisson(lambda t): of such a step an arrival sees the rest, as a random point in time
-// does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
+// before last t = s + w Poisson(lambda t), beside those of a prompt that finds nobody: of such a step an arrival
+// sees the rest, as a random point in time does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
 // for each time that the budget of tokens cuts what is ahead of it. Three moments of the sum give a lognormal
 // with an origin, and that the percentiles. A long step of one's own lets more prompts into the next ones. A wait
 // for a place is exponential, weighted between those of M/D/c [C76] and M/M/c [K86].
@@ -69,7 +69,7 @@ template <class V> struct Percentiles {
 
 // How many requests are in service and in the queue, at one rate of arrivals.
 template <class V> struct Population {
-    V idle, running, waiting, waits, ratio, step, step2, seen, seen2, beside;
+    V idle, running, waiting, waits, ratio, step, step2, seen, seen2, beside, alone;
 };
 
 // work: of n = 1 .. places, output s(n) / n + w: seconds of the engine a request; steps: s(0) .. s(places), s(0) of a
@@ -114,6 +114,7 @@ TR_HD Population<V> open_loop_population(const double* steps, const double* work
     p.seen = first > zero ? seen / some : splat<V>(steps[1]);
     p.seen2 = first > zero ? seen2 / some : splat<V>(steps[1] * steps[1]);
     p.beside = beside / total;
+    p.alone = splat<V>(steps[0]);
     return p;
 }
 
@@ -150,7 +151,11 @@ template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Popu
                      (one - load * load * load * load);
     // the same, seen by an arrival
     const V tilt = variance / mean;
-    const V seen = mean + tilt;
+    // prompts that find nobody begin steps of their own, which the recurrence does not have: the squares of all
+    // steps, so many a second, over the time that is busy
+    const V begun = p.idle / max_nan(busy, splat<V>(1e-12));
+    const V own = p.alone * (p.alone + 2.0 * w) + w2 - p.step * (p.alone + w);
+    const V seen = mean + tilt + positive_part(rate * own) * begun / (one - load * load);
     const V seen_variance = positive_part(variance + third / mean - tilt * tilt);
     const V seen_third = positive_part(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0);
     // what is ahead in the budget of tokens

@@ -11,6 +11,7 @@ from tokenroof.reference.core.roundings import exponential, log, log1p, root
 __all__ = ["open_loop"]
 
 P90, P99 = 1.2815515655446004, 2.3263478740408408
+TINY = 1e-12
 # what is left of a variance in the mean over a life, in which the number forgets itself once
 LIFE = 0.7357588823428847  # 2 / e
 
@@ -51,6 +52,7 @@ class Chain(NamedTuple):
     seen: float
     seen2: float
     beside: float
+    alone: float
 
 
 def population(steps: Sequence[float], work: Sequence[float], rate: float) -> Chain:
@@ -86,7 +88,7 @@ def population(steps: Sequence[float], work: Sequence[float], rate: float) -> Ch
         idle / total, first / total, waits * ratio / (1.0 - ratio), waits, ratio,
         time / busy if busy > 0.0 else alone, time2 / busy if busy > 0.0 else alone * alone,
         seen / first if first > 0.0 else alone, seen2 / first if first > 0.0 else alone * alone,
-        beside / total,
+        beside / total, steps[0],
     )  # fmt: skip
 
 
@@ -114,7 +116,11 @@ def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]
         + pace * load * load * third * 6.0
     ) / (1.0 - load * load * load * load)  # fmt: skip
     tilt = variance / mean
-    seen = mean + tilt
+    # prompts that find nobody begin steps of their own, which the recurrence does not have: squares of all
+    # steps, so many a second, over the time that is busy
+    begun = p.idle / max(busy, TINY)
+    own = p.alone * (p.alone + 2.0 * w) + w2 - p.step * (p.alone + w)
+    seen = mean + tilt + max(rate * own, 0.0) * begun / (1.0 - load * load)
     seen2 = max(variance + third / mean - tilt * tilt, 0.0)
     seen3 = max(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0, 0.0)
     size, cv2 = i["input"], i["input_cv2"]
