@@ -141,6 +141,29 @@ def test_a_tier_below_finds_what_the_devices_lost_for_a_transfer():
     assert float(some.users[0]) > float(none.users[0])
 
 
+@pytest.mark.parametrize("held,bandwidth", [(5e11, 5e9), (5e11, 5e10), (5e10, 1e10), (1e12, 2e8)])
+def test_both_tiers_find_what_their_reach_says(held, bandwidth):
+    """Hits are the shares of gaps that end within each reach, whatever the bandwidth; more turns, more users."""
+    table = curve(concurrency=2.0 ** np.arange(9), offload_bytes=held, offload_bandwidth=bandwidth)
+    gap = (table.users - table.concurrency) / (table.sessions_per_s * 7)
+    own = np.maximum(TALK.said - 8.0, 0.0).mean() / TALK.mean_input
+    above = kernels.cache_reached(gap, table.reach_s)
+    either = kernels.cache_reached(gap, table.offload_reach_s)
+    assert np.allclose(table.hit_share, above * own, atol=1e-9)
+    assert np.allclose(table.hit_share + table.offload_share, either * own, atol=1e-9)
+    assert (np.diff(table.users) > 0).all() and (np.diff(table.hit_share) < 0).all()
+    assert np.allclose(table.turns_per_s * table.turn_s, table.concurrency, rtol=1e-9)
+
+
+def test_fixed_gaps_over_a_tier_are_steps_of_one_curve():
+    """Users jumped 169, 188, 437, 265 where what is fetched was sought while what hits was."""
+    talk = SessionLoad(turns=8, input_tokens=2000, output_tokens=200, think_s=60, think="fixed")
+    table = curve(talk, 2.0 ** np.arange(9), offload_bytes=5e10, offload_bandwidth=1e10)
+    assert (np.diff(table.users) > 0).all()
+    both = table.hit_share + table.offload_share
+    assert (np.diff(both) <= 1e-9).all() and float(both[0]) <= talk.most_cached
+
+
 def test_what_does_not_fit_says_why():
     table = serving.session_curve("H200-SXM", "Llama-3.1-70B", concurrency=[1])
     assert not table.fits.any() and np.isnan(table.ttft_s).all() and "GB" in table.attrs["reason"]

@@ -39,7 +39,9 @@ _GAPS = [
     for n in ("kernel_gap", "collective_gap", "sequence")
 ]
 _DP = _core.PLAN_FIELDS.index("dp")
-_ROUNDS = 48
+_HALVINGS = 40  # of hits in the devices' memory
+_PARTS, _ROUNDS = 16, 12  # that what hits at all is sought in, again and again: 16^12 of them
+_STEPS = 64  # of Newton's, of which some eight are taken
 
 UNITS = {
     "ttft_s": (
@@ -114,7 +116,8 @@ def session_curve(
     Caches evict what was used longest ago, so that all stays for one time T after its last use, at which what
     is held fills the memory that running requests leave. A turn whose gap is shorter finds all that was said;
     one whose gap is longer finds the shared beginning, or fetches it from the offload tier, which holds what
-    left the devices' memory by the same rule.
+    left the devices' memory by the same rule. Should several shares of hits agree with their reach, it is the
+    least, to which empty caches come.
 
     Parameters
     ----------
@@ -243,30 +246,67 @@ def _carried(
 
 
 def _solve(r: _Replica) -> dict[str, Array]:
-    """Hits that bring about the rate at which caches reach as far as these hits need."""
+    """The least share of turns that hits at all, at which caches reach as far as it needs.
+
+    What hits shortens turns, so that the rate rises and caches reach less far: as more hits, the caches fall
+    behind. Should they be ahead again further on, the least is where empty ones come to.
+    """
     low, high = np.zeros(r.users.shape), np.ones(r.users.shape)
-    offload = np.zeros(r.users.shape)
-    state = _at(r, 0.5 * (low + high), offload)
+    inner = (np.arange(1, _PARTS) / _PARTS)[:, None]
     for _ in range(_ROUNDS):
+        points = np.concatenate([[low], low + (high - low) * inner, [high]])
+        _, state = _found_above(r, points[1:-1])
+        short = state["reached_either"] <= points[1:-1]
+        first = np.where(short.any(axis=0), short.argmax(axis=0), _PARTS - 1)
+        low, high = (np.take_along_axis(points, first[None] + k, axis=0)[0] for k in (0, 1))
+    either = 0.5 * (low + high)
+    hits, state = _found_above(r, either)
+    return _described(r, state, hits, either - hits)
+
+
+def _found_above(r: _Replica, either: Array) -> tuple[Array, dict[str, Array]]:
+    """Hits in the devices' memory where so many turns hit at all, and what comes of them.
+
+    The more is found above, the less is fetched: the rate rises, and what is found above falls.
+    """
+    if not r.offload_tokens:
+        return either, _at(r, either, np.zeros(either.shape))
+    low, high, served = np.zeros(either.shape), either, _served(r, either)
+    for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        state = _at(r, middle, offload)
-        more = state["reached"] > middle
+        rate, gap = _rate(r, served, either - middle)
+        more = _reached(r.load, gap, _reach(r.load, rate, gap, r.room)) > middle
         low, high = np.where(more, middle, low), np.where(more, high, middle)
-        offload = np.maximum(state["reached_either"] - state["reached"], 0.0)
-    return _described(r, state, 0.5 * (low + high), offload)
+    hits = 0.5 * (low + high)
+    return hits, _at(r, hits, either - hits)
+
+
+def _served(r: _Replica, either: Array) -> Array:
+    """Serving's fields where so many turns find what was said."""
+    terms = either[..., None] * r.hit + (1.0 - either[..., None]) * r.miss
+    return np.asarray(
+        kernels.serving_of_terms(r.on.records[1], terms, r.users, r.load.output_tokens)
+    )
+
+
+def _rate(r: _Replica, served: Array, offload: Array) -> tuple[Array, Array]:
+    """Sessions that begin in a second, and seconds from an answer to the next turn's start."""
+    turn = served[..., _FIELD["latency"]] + _fetched(r, offload)
+    return r.users / turn / r.load.turns, r.load.think_s + served[..., _FIELD["queue_s"]]
+
+
+def _fetched(r: _Replica, offload: Array) -> Array:
+    """Seconds of a mean turn's transfers from the offload tier."""
+    return (r.load.turns - 1) / r.load.turns * offload * r.load_s
 
 
 def _at(r: _Replica, hits: Array, offload: Array) -> dict[str, Array]:
     """One turn of the wheel: latency with these hits, the rate, how far the caches reach, who hits."""
     load = r.load
-    either = hits + offload
-    terms = either[:, None] * r.hit + (1.0 - either[:, None]) * r.miss
-    served = kernels.serving_of_terms(r.on.records[1], terms, r.users, load.output_tokens)
-    later = (load.turns - 1) / load.turns
-    fetch = later * offload * r.load_s
+    served = _served(r, hits + offload)
+    rate, gap = _rate(r, served, offload)
+    fetch = _fetched(r, offload)
     turn = served[..., _FIELD["latency"]] + fetch
-    gap = load.think_s + served[..., _FIELD["queue_s"]]
-    rate = r.users / turn / load.turns
     reach, reach_either = (
         _reach(load, rate, gap, room) for room in (r.room, r.room + r.offload_tokens)
     )
@@ -285,7 +325,7 @@ def _reached(load: SessionLoad, gap: Array, reach: Array) -> Array:
     return np.asarray(kernels.cache_reached(gap, reach))
 
 
-def _held(load: SessionLoad, rate: Array, gap: Array, reach: Array) -> Array:
+def _held(load: SessionLoad, rate: Array | float, gap: Array, reach: Array) -> Array:
     """Tokens that are held, of sessions that go on and of those that ended."""
     kept, left = _left(load)
     if load.think == "fixed":
@@ -303,12 +343,17 @@ def _reach(load: SessionLoad, rate: Array, gap: Array, room: Array) -> Array:
     """How long things stay: what is held fills the room."""
     kept, left = _left(load)
     with np.errstate(divide="ignore", invalid="ignore"):
-        low, high = room / (rate * (kept + left)), room / (rate * left)
-    for _ in range(_ROUNDS):
-        middle = 0.5 * (low + high)
-        less = _held(load, rate, gap, middle) < room
-        low, high = np.where(less, middle, low), np.where(less, high, middle)
-    return np.asarray(0.5 * (low + high))
+        filled = room / rate
+        reach = filled / (kept + left)
+        if load.think == "fixed":
+            return np.asarray(np.where(reach <= gap, reach, (filled - kept * gap) / left))
+        for _ in range(_STEPS):  # Newton's, from below: what is held bends down
+            gone = 1.0 - kernels.cache_reached(gap, reach)
+            step = (filled - _held(load, 1.0, gap, reach)) / (kept * gone + left)
+            reach = reach + step
+            if not (np.abs(step) > 1e-15 * reach).any():
+                break
+    return np.asarray(reach)
 
 
 def _described(r: _Replica, s: dict[str, Array], hits: Array, offload: Array) -> dict[str, Array]:
