@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import tokenroof as tr
+from _edges import wrong_numbers
 from _effects import derived, fields, without_effect
 from tokenroof import mining as m
 from tokenroof.mining.chain import ChainRules
@@ -243,6 +244,22 @@ def test_every_argument_has_an_effect(name):
     function, base, changes = CASES[name]
     options = OPTIONS.get(name)
     assert without_effect(function, dict(base), changes, options=options) == []
+
+
+# where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
+ENDS = {
+    "block_probability": {"hashrate": "0 <= x"}, "hashrate_from_blocks": {"seconds": "0 < x"},
+    "simulate_pool": {"share_difficulty": "0 < x", "difficulty": None}, "pool_income": {"difficulty": "1 <= x"},
+    # fees may be all of a reward, not nothing
+    **{key: {"subsidy_btc": "0 < x"} for key in ("break_even_difficulty", "difficulty_path", "equilibrium", "shutdown_price")},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CASES)
+def test_numbers_are_taken_to_their_ends(name):
+    function, base, changes = CASES[name]
+    assert wrong_numbers(function, base, changes, ENDS.get(name, {})) == []
 
 
 def test_no_public_name_is_left_out():

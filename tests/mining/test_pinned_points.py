@@ -1,5 +1,7 @@
 """Points that random draws miss: a digest beside its target, a consumer card's integer units."""
 
+import importlib
+
 import pytest
 
 from _headers import HEADER, hash_value
@@ -59,3 +61,18 @@ def test_a_year_of_the_network():
 def test_processor_time_of_a_scan_is_that_of_its_hashes():
     found = mining.scan(HEADER, 0, 64, 1, threads=1)
     assert 0.0 <= found.cpu_seconds < 0.5 and found.hashes == 64 and found.seconds > 0.0
+
+
+def test_a_path_of_too_many_retargets_is_refused(monkeypatch):
+    """Blocks of nanoseconds would walk for ever."""
+    fleet = [mining.Tranche("Antminer S21", 1e6, 0.05)]
+    module = importlib.import_module("tokenroof.mining.difficulty_path")
+    monkeypatch.setattr(module, "_MOST_RETARGETS", 50)
+    quick = mining.Chain(block_seconds=1e-3, retarget_blocks=10)
+    with pytest.raises(
+        ValueError,
+        match=r"step_seconds is 86400, with more than 50 retargets of 10 blocks every 0.001 s",
+    ):
+        mining.difficulty_path(fleet, [6e4] * 5, chain=quick)
+    slow = mining.Chain(block_seconds=10.0, retarget_blocks=1000)
+    assert len(mining.difficulty_path(fleet, [6e4] * 3, chain=slow).retargets) <= 50

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from _edges import wrong_numbers
 from _effects import fields, without_effect
 from tokenroof import serving
 from tokenroof.serving.requests.arrivals import Arriving, Sizes
@@ -223,6 +224,21 @@ def test_every_argument_of_simulate_has_an_effect():
             "result": lambda **given: _seen(serving.simulate(**given))}  # fmt: skip
     assert without_effect(serving.simulate, base, PLAYED, ("seed",), Options) == []
     assert "how many drafts are kept" in serving.simulate.__doc__
+
+
+# where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
+ENDS = {
+    "Autoscale": {"target": "0 < x", "tolerance": "0 <= x", "interval_s": "0 < x"},
+    **{key: {"seconds": "0 < x"} for key in ("poisson", "gamma", "modulated", "daily")},
+    "HostTier": {"capacity_bytes": None},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CASES)
+def test_numbers_are_taken_to_their_ends(name):
+    base, changes, _ = CASES[name]
+    assert wrong_numbers(getattr(serving, name), base, changes, ENDS.get(name, {})) == []
 
 
 def test_results_are_named():

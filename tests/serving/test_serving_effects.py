@@ -3,6 +3,7 @@
 import pytest
 
 import tokenroof as tr
+from _edges import wrong_numbers
 from _effects import fields, without_effect
 from serving.test_load_effects import CASES as LOADS
 from tokenroof import serving
@@ -128,6 +129,23 @@ APART = {"LONGEST_WAIT", "POWERS", "BestHits", "best_hits", "Fleet", "PooledSimu
 def test_every_argument_has_an_effect(name):
     base, changes, options = CASES[name]
     assert without_effect(getattr(serving, name), dict(base), changes, options=options) == []
+
+
+# where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
+ENDS = {
+    "curve": {"requests": "1 <= x"}, **{key: {"target": "0 < x <= 1"} for key in ("fleet", "spares")},
+    "capacity": {"seeds": None}, "tune": {"seeds": None},
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CASES)
+def test_numbers_are_taken_to_their_ends(name):
+    base, changes, _ = CASES[name]
+    assert (
+        wrong_numbers(getattr(serving, name), base, changes, ENDS.get(name, {}), name != "curve")
+        == []
+    )
 
 
 def test_no_public_name_is_left_out():

@@ -154,6 +154,11 @@ def lcoi(
     electricity = energy * finite_number("price_per_mwh", options.get("price_per_mwh", 60.0))
     spent, part = capital + operation + electricity, reading / (reading + writing)
     prompts = made * into / (into + out)
+    if not 0.0 < prompts < made:
+        raise ValueError(
+            f"prompt_tokens is {into:g} beside answer_tokens of {out:g}; allowed: sizes of which one is not "
+            "lost beside the other"
+        )
     return LevelisedInference(
         spent / made * 1e6, spent * part / prompts * 1e6, spent * (1.0 - part) / (made - prompts) * 1e6, made,
         capital, operation, electricity, efficiency, 1.0 - float(use.mean() / use.max()),

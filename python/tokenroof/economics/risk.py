@@ -154,14 +154,15 @@ class Uncertainty:
 
     def mean_of(self, left: Array) -> Array:
         """Mean of the exponential of a sum of so many years' shocks, `left` of each: by their number [1]."""
-        means = np.exp(0.5 * self.price_noise**2 * np.cumsum(left * left))
+        with np.errstate(over="ignore"):
+            means = np.exp(0.5 * self.price_noise**2 * np.cumsum(left * left))
         jumps = np.array([self._jump_mean(part) for part in left])
-        grown: Array = means * np.cumprod(jumps)
-        return grown
+        return _known("price_volatility", self.price_volatility, means * np.cumprod(jumps))
 
     def power_means(self, years: int) -> Array:
         """The same of the price of power [1]."""
-        return _means(self.power_noise, self.power_reversion, years)
+        means = _means(self.power_noise, self.power_reversion, years)
+        return _known("power_volatility", self.power_volatility, means)
 
     def _jump_mean(self, left: float) -> float:
         """Mean of exp(left * jump) of one year (Kou 2002, equation 3)."""
@@ -176,13 +177,23 @@ def _noise(volatility: float, reversion: float) -> float:
     return volatility * math.sqrt(pulled)
 
 
+def _known(name: str, value: float, means: Array) -> Array:
+    """Means over years, where floats hold them."""
+    if not np.isfinite(means).all():
+        raise ValueError(
+            f"{name} is {value!r} over {len(means)} years; allowed: a spread whose mean is finite"
+        )
+    return means
+
+
 def _means(noise: float, reversion: float, years: int) -> Array:
     keep = math.exp(-2.0 * reversion)
     variance, found = 0.0, np.empty(years)
     for year in range(years):
         variance = variance * keep + noise * noise
-        found[year] = math.exp(0.5 * variance)
-    return found
+        found[year] = 0.5 * variance
+    with np.errstate(over="ignore"):
+        return np.exp(found)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,9 @@ from tokenroof.support.arguments import finite_number
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
+# of a path: 38,000 years of Bitcoin's
+_MOST_RETARGETS = 10**6
+
 
 @dataclass(frozen=True, eq=False)
 class DifficultyPath:
@@ -123,16 +126,17 @@ def difficulty_path(
         hard = float(equilibrium(there, coin[0], reward[0], chain=rules).difficulty)
     else:
         raise ValueError("difficulty is None; allowed where no machine is there yet: a number > 0")
-    return _Walk(given, rules, hard, pace * step / 86400.0).along(coin, reward, step)
+    return _Walk(given, rules, hard, pace, step).along(coin, reward, step)
 
 
 class _Walk:
     """A fleet, the difficulty and the period that is under way."""
 
     def __init__(
-        self, fleet: tuple[Tranche, ...], chain: Chain, difficulty: float, entry: float
+        self, fleet: tuple[Tranche, ...], chain: Chain, difficulty: float, pace: float, step: float
     ) -> None:
-        self.chain, self.difficulty, self.entry = chain, difficulty, entry
+        self.chain, self.difficulty, self.step = chain, difficulty, step
+        self.entry = pace * step / 86400.0
         self.cost = np.array([tranche.running_cost for tranche in fleet])
         self.full = np.array([tranche.full_cost for tranche in fleet])
         self.joules = np.array([tranche.joules_per_hash for tranche in fleet])
@@ -195,6 +199,11 @@ class _Walk:
             self._retarget(self.span + wait, start + step - left)
 
     def _retarget(self, span: float, now: float) -> None:
+        if len(self.retargets) == _MOST_RETARGETS:
+            raise ValueError(
+                f"step_seconds is {self.step:g}, with more than {_MOST_RETARGETS:,} retargets of "
+                f"{self.chain.retarget_blocks} blocks every {self.chain.block_seconds:g} s; allowed: fewer"
+            )
         kernel: Any = kernels.next_difficulty
         # in the mean over their luck: at a constant hashrate blocks come as far apart as they do in truth
         seen = span * (self.chain.block_seconds / self.chain.mean_block_seconds)

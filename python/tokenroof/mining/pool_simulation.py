@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -199,7 +199,7 @@ def _one(name: str, value: object) -> float:
 
 
 def _probabilities(quantiles: float | Sequence[float]) -> tuple[float, ...]:
-    listed = [quantiles] if isinstance(quantiles, (int, float)) else quantiles
+    listed = quantiles if isinstance(quantiles, Iterable) else [quantiles]
     wanted = tuple(finite_number("quantiles", q) for q in listed)
     for q in wanted:
         if q > 1.0:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure, plain
-from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.arguments import reals
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def cost_curve(
 
     go = require("plotly.graph_objects", extra="report")
     given = tuple(fleet)
-    refuse_labelled("price", price)
-    prices = np.atleast_1d(np.asarray(price, dtype=float))
+    prices = np.atleast_1d(reals("price", price, above=True))
     level = mining.equilibrium(given, prices, subsidy_btc, fees_btc, chain=chain)
     cost, filled = mining.cost_curve(given)
     end = 2.0 * max(level.hashrate.max(), filled[np.isfinite(filled)].max(initial=0.0) / 2.0)
@@ -130,7 +129,7 @@ def cost_curve(
     for i, (coin, rate, earned) in enumerate(
         zip(prices, level.hashrate, level.hashprice, strict=True)
     ):
-        x = np.geomspace(rate / 5.0, end, 200)
+        x = np.geomspace(max(rate, 1e-6 * end) / 5.0, end, 200)
         figure.add_trace(
             go.Scatter(
                 x=np.append(x, rate) / 1e18, y=np.append(earned * rate / x, earned),

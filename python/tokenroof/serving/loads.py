@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.inference.door import check_context
 from tokenroof.support.arguments import amounts, not_empty, number
+from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +96,7 @@ def as_power(name: str, pue: float) -> tuple[str, float]:
         raise ValueError(f"power is {name!r}; allowed: {', '.join(POWERS)}")
     if not 1.0 <= number(pue) < np.inf:
         raise ValueError(f"pue is {pue!r}; allowed: finite numbers >= 1")
+    check_unit("pue", pue)
     return name, float(pue)
 
 

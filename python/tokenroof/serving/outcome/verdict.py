@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.serving.outcome.times import done, having, picked
+from tokenroof.support.arguments import count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -109,6 +110,8 @@ def verdict(
     >>> str(verdict(run))
     'overloaded: the queue grows by 5 requests/s'
     """
+    most = None if max_sequences is None else count("max_sequences", max_sequences)
+    room = None if blocks is None else count("blocks", blocks)
     served = done(requests)
     counted, lost, refused = requests, np.empty(0), 0
     if "status" in (requests.dtype.names or ()):
@@ -141,7 +144,7 @@ def verdict(
         state = "overloaded"
     elif often > _OFTEN and waiting.mean() > 1.0:
         state = "backlogged"
-    short = "" if state == "stable" else _short(steps, max_sequences, blocks)
+    short = "" if state == "stable" else _short(steps, most, room)
     return Verdict(state, slope, short, float(waiting.mean()), lost_per_s, refused)
 
 

@@ -180,6 +180,16 @@ def _times(given: Mapping[str, Any], name: str, n: int, read: NDArray[np.bool_])
     return np.rint(seconds * 1e9).astype(np.int64)
 
 
+def whole_ns(name: str, times: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Times [ns] in whole numbers; an error names what makes one that no clock of a run can hold."""
+    latest = float(times.max(initial=0.0))
+    if not latest <= LATEST_NS:
+        raise ValueError(
+            f"{name} gives a time of {latest * 1e-9:g} s; allowed: up to {LATEST_NS * 1e-9:g}"
+        )
+    return np.rint(times).astype(np.int64)
+
+
 def _arrivals(
     given: Mapping[str, Any], name: str, n: int, roots: NDArray[np.bool_]
 ) -> NDArray[np.int64]:

@@ -57,6 +57,13 @@ class Lengths:
         kinds = ("fixed", "uniform", "lognormal", "empirical")
         if self.kind not in kinds:
             raise ValueError(f"kind is {self.kind!r}; allowed: {', '.join(kinds)}")
+        least, most = _length("low", self.low), _length("high", self.high)
+        if most < least:
+            raise ValueError(f"high is {most}; allowed: at least low ({least})")
+        object.__setattr__(self, "low", least)
+        object.__setattr__(self, "high", most)
+        finite_number("mu", self.mu, -np.inf)
+        finite_number("sigma", self.sigma)
         same = np.shape(self.values) == np.shape(self.shares)
         if self.kind == "empirical" and not (same and np.size(self.values)):
             raise ValueError(
@@ -73,10 +80,7 @@ class Lengths:
     @classmethod
     def uniform(cls, low: int, high: int) -> Lengths:
         """Each whole number from `low` to `high`, both included."""
-        least, most = _length("low", low), _length("high", high)
-        if most < least:
-            raise ValueError(f"high is {most}; allowed: at least low ({least})")
-        return cls("uniform", least, most)
+        return cls("uniform", low, high)
 
     @classmethod
     def lognormal(
@@ -85,11 +89,8 @@ class Lengths:
         """Of this mean and ratio of standard deviation to mean, before rounding and bounds."""
         finite_number("mean", mean, above=True)
         finite_number("cv", cv)
-        least, most = _length("low", low), _length("high", high)
-        if most < least:
-            raise ValueError(f"high is {most}; allowed: at least low ({least})")
         square = float(np.log1p(float(cv) ** 2))
-        return cls("lognormal", least, most, float(np.log(mean)) - 0.5 * square, square**0.5)
+        return cls("lognormal", low, high, float(np.log(mean)) - 0.5 * square, square**0.5)
 
     @classmethod
     def empirical(cls, values: ArrayLike, weights: ArrayLike | None = None) -> Lengths:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypedDict
 
 import numpy as np
 
-from tokenroof.serving.requests.given import MOST_TOKENS
+from tokenroof.serving.requests.given import MOST_TOKENS, whole_ns
 from tokenroof.serving.requests.lengths import Lengths, as_lengths
 from tokenroof.serving.requests.random import stream
 from tokenroof.serving.requests.record import Requests
@@ -125,7 +125,7 @@ def sessions(
     first = after < 0
     prompt, prompt_offsets, output_id = _prompts(tree, own, adds_tokens, answer_tokens, options)
     return Requests(
-        arrival_ns=np.where(first, np.rint(begins[tree.session] * 1e9), 0).astype(np.int64),
+        arrival_ns=whole_ns("rate", np.where(first, begins[tree.session] * 1e9, 0.0)),
         input_tokens=inputs,
         output_tokens=answer_tokens,
         declared_tokens=answer_tokens,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.serving.requests.arrivals import Sizes, sizes_of
+from tokenroof.serving.requests.given import whole_ns
 from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
 from tokenroof.support.arguments import check_options, count, finite_number, whole_number
@@ -28,9 +29,9 @@ def thinking(seed: int, mean_s: float, kind: str, n: int) -> NDArray[np.int64]:
     if kind not in THINKING:
         raise ValueError(f"think is {kind!r}; allowed: {', '.join(THINKING)}")
     if kind == "fixed":
-        return np.full(n, np.rint(mean * 1e9), np.int64)
+        return whole_ns("think_s", np.full(n, mean * 1e9))
     drawn = stream(seed, "thinking").standard_exponential(n)
-    return np.rint(drawn * (mean * 1e9)).astype(np.int64)
+    return whole_ns("think_s", drawn * (mean * 1e9))
 
 
 def users(
@@ -84,7 +85,7 @@ def users(
     pause = thinking(options.get("seed", 0), think_s, think, n)
     inputs, outputs, declared = sizes_of("users", n, options)
     return Requests(
-        arrival_ns=np.where(first, np.rint(index * begin), 0).astype(np.int64),
+        arrival_ns=whole_ns("ramp_s", np.where(first, index * begin, 0.0)),
         input_tokens=inputs,
         output_tokens=outputs,
         declared_tokens=declared,

@@ -119,7 +119,7 @@ def tier_rules(
                 "bytes_per_s is None; allowed where PCIe slots are not known: a number"
             )
         speed = slot * on.plan.devices
-    block = max(round(each * config["block_size"]), 1)
+    block = min(max(round(each * config["block_size"]), 1), 2**62)
     blocks = tier.capacity_bytes / block
     if blocks < 1.0:
         raise ValueError(
@@ -128,6 +128,6 @@ def tier_rules(
     return {
         "host_blocks": int(min(blocks, _MOST_BLOCKS)),
         "host_block_bytes": block,
-        "link_bytes_per_s": 0 if isinf(speed) else max(round(speed), 1),
+        "link_bytes_per_s": 0 if speed >= 2.0**62 else max(round(speed), 1),
         "link_replicas": tier.replicas,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.serving.simulation.engines import engine_of
 from tokenroof.serving.simulation.knobs import checked, knobs_of
+from tokenroof.support.arguments import is_integer, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -70,6 +71,9 @@ class Scheduler:
         knobs_of(engine)  # that it is one
         rules = engine_of(engine)
         given = {"max_batched_tokens": max_batched_tokens, "max_sequences": max_sequences}
+        for own, value in (*given.items(), ("kv_tokens", kv_tokens)):
+            if value is not None and not is_integer(value):
+                raise ValueError(f"{own} is {shown(value)}; allowed: whole numbers from 1")
         if kv_tokens is not None:
             size = checked(engine, {k: v for k, v in knobs.items() if k == rules.block})[
                 rules.block

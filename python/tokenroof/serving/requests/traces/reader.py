@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tokenroof.serving.requests.given import MOST_TOKENS
+from tokenroof.serving.requests.given import MOST_TOKENS, whole_ns
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.requests.traces.agentic import Tree, is_agentic
 from tokenroof.serving.requests.traces.columns import Column
@@ -117,7 +117,7 @@ def trace(
         shape,
         failed == "skip",
         bool(closed),
-        round(1e9 * finite_number("think_s", think_s)),
+        int(whole_ns("think_s", np.array(1e9 * finite_number("think_s", think_s)))),
     )
     if closed and "parent" not in shape.columns:
         raise ValueError(f"closed is {closed!r}; allowed: False, as {shape.name} names no parents")
