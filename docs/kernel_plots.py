@@ -79,6 +79,7 @@ _PROMPT = {"over": "tokens", "low": 128, "high": 65536, "log": "xy", "fields": (
 _RANKS = ("ranks", (2, 4, 8))
 _CONTEXTS = ("context", (1024, 8192, 65536))
 _LINK = {"bandwidth": 450e9}
+_DRAW = {"rest": 30, "clocked": 430, "worked": 50, "moved": 100}
 
 PLOTS: dict[str, Plot] = {
     "attainable": Plot("intensity", 1, 1e4, "xy", ("bandwidth", (3.35e12, 8e12))),
@@ -114,6 +115,10 @@ PLOTS: dict[str, Plot] = {
     "memory_required": Plot("context", 1024, 131072, "x", ("batch", (1, 16, 64))),
     "capped_power": Plot("watts_wanted", 0, 2, "", ("ceiling", (0.7, 1.0))),
     "wave_fill": Plot("tiles", 1, 800, "", ("sm_count", (108, 132))),
+    "clock_volts": Plot("clock", 0.3, 1, ""),
+    "clock_seconds": Plot("clock", 0.3, 1, "", ("follows", (0.2, 0.5, 1.0))),
+    "clock_watts": Plot("clock", 0.3, 1, "", ("follows", (0.2, 1.0)), (), _DRAW),
+    "capped_clock": Plot("limit", 150, 600, "", ("follows", (0.2, 1.0)), (), _DRAW),
     "expected_tokens": Plot("acceptance", 0, 1, "", ("length", (1, 3, 7))),
     "expected_tokens_by_position": Plot("acceptances", 0, 1, "", ("positions", (1, 3, 7))),
     "speculative_speedup": Plot("length", 1, 12, "", ("acceptance", (0.5, 0.8, 0.95))),

@@ -263,6 +263,7 @@ def plans(draw: st.DrawFn) -> Plan:
         attention=draw(st.none() | kind), shared_experts=draw(st.none() | kind), head=draw(st.none() | kind),
         wide=draw(st.dictionaries(st.sampled_from(["attention", "mlp", "shared_experts"]),
                                   st.sampled_from([0.25, 0.75, 1.0]))),
+        power_cap_w=draw(st.none() | st.floats(20.0, 2000.0)),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ template <int K> __global__ void step_seconds(const __grid_constant__ Span<doubl
         s.locate(n, offset);
         double x[loads];
         for (int i = 0; i < loads; ++i) x[i] = s.load(4 + i, offset);
-        s.at(out, offset) = seconds<K, double>(prepared[s.inner(n) - combination], x);
+        s.at(out, offset) = seconds_of_one<K>(prepared[s.inner(n) - combination], x);
     }
 }
 

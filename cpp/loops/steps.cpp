@@ -184,7 +184,7 @@ template <int K, bool One> bool time_of_lanes(const Prepared& r, char** args, co
     return check != check;
 }
 
-template <int K> TR_HOST_ONCE double time_of_one(const Prepared& r, const double* x) { return seconds<K, double>(r, x); }
+template <int K> TR_HOST_ONCE double time_of_one(const Prepared& r, const double* x) { return seconds_of_one<K>(r, x); }
 
 template <int K, bool One = false> void time_loop(char** args, const Size* dims, const Size* steps) {
     constexpr int loads = loads_of<K>, out = 4 + loads - One;
@@ -197,12 +197,12 @@ template <int K, bool One = false> void time_loop(char** args, const Size* dims,
     Size k = 0;
     if constexpr (K == decode_kind) {
         const Size largest = steady ? largest_count(args[4], steps[4], n) : -1;
-        if (largest >= 0) {
-            update(r, args, steps, core, 0, false);
+        if (steady && n > 0) update(r, args, steps, core, 0, false);
+        if (r.prepared.cap < 1.0) {
+        } else if (largest >= 0) {
             some_nan = decode_by_table(r.prepared, args, steps, n, largest);
             k = n / lanes * lanes;
         } else if (steady && n > 0) {
-            update(r, args, steps, core, 0, false);
             const Size rows = largest_sequences(r.prepared, args[4], steps[4], n);
             if (rows >= 0) {
                 some_nan = decode_by_products(r.prepared, args, steps, n, rows);
@@ -212,7 +212,7 @@ template <int K, bool One = false> void time_loop(char** args, const Size* dims,
     }
     while (k < n) {
         update(r, args, steps, core, k, false);
-        if (!steady || n - k < lanes) { // and the last few: the same numbers, one at a time
+        if (!steady || n - k < lanes || r.prepared.cap < 1.0) { // and the last few: the same numbers, one at a time
             double x[loads];
             read_loads<K, One>(x, args, steps, k, [](const char* from, Size) TR_INLINE { return at(from); });
             const double t = time_of_one<K>(r.prepared, x);

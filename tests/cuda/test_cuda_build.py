@@ -63,6 +63,7 @@ USES = _listed() | {
     "inference/operator_kernels.hpp": "(gemm_operator(r, r + 20, r, out), experts_operator(r, r + 20, r, out), mla_prefill_operator(r, r + 20, r, out), send_operator(r, r + 20, r, out), out[0])",
     "inference/operators.hpp": "all_reduce(r[0], r[1], r[2], r[3])",
     "inference/power.hpp": "capped_power(r[0], r[1]) + board_watts(r, r + 20, r[0], r[1], Activity{r[2], r[3], r[4], r[5]})",
+    "inference/power_cap.hpp": "capped_clock(r[0], r[1], r[2], r[3], r[4], r[5]) + slower_causes(r[6], r[7]).memory",
     "inference/prepare.hpp": "(prepare(p, r, r + 20, r + 300, r + 350), p.fixed)",
     "inference/prepare_attention.hpp": "(prepare_projections(p, r, r + 20, r + 300, r + 350), p.fixed)",
     "inference/prepare_products.hpp": "(add_product(p, r, r + 20, group_mlp, rank_tokens, r[0], r[1], r[2], 2, 2), p.fixed)",

@@ -95,3 +95,36 @@ def test_an_empty_frontier_names_the_nearest_miss():
     both = {"ttft_max": soonest * 1.0001, "tpot_max": quickest * 1.0001}
     kept = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", devices_max=2, **both)
     assert kept.sizes["point"] or "met alone" in kept.attrs["reason"]
+
+
+def test_caps_are_an_axis():
+    """Each at its own; what no cap holds is as without; one at its limit is the limit."""
+    ask = {"devices_max": 2, "concurrency": [1, 16, 256]}
+    free = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", **ask)
+    at_limit = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", **ask, power_caps=700)
+    for name in ("interactivity", "output_tokens_per_s_per_mw", "provisioned_watts"):
+        np.testing.assert_array_equal(free[name], at_limit[name])
+    both = tr.serving.frontier("H200-SXM", "Llama-3.1-8B", **ask, power_caps=[None, 400])
+    assert set(both.power_cap_w.values) == {400.0, 700.0} and both.power_cap_w.attrs["units"] == "W"
+    assert [" at 400 W" in p for p in both.plan.values] == list(both.power_cap_w.values == 400.0)
+    # nothing that the limit alone offers is lost, and watts are set aside for the cap alone
+    for speed, worth in zip(
+        free.interactivity.values, free.output_tokens_per_s_per_mw.values, strict=True
+    ):
+        assert (
+            both.output_tokens_per_s_per_mw.values[both.interactivity.values >= speed] >= worth
+        ).any()
+    assert both.attrs["power_caps"] == "none, 400"
+
+
+@pytest.mark.parametrize(
+    "caps, error, text",
+    [(701, ValueError, "power_cap_w is 701 on H200-SXM; allowed: 200 to 700 W"),
+     ([None, 150], ValueError, "power_cap_w is 150"), ([], ValueError, r"power_caps is \[\]"),
+     (-1, ValueError, "power_caps is -1"), ("x", TypeError, "power_caps is 'x'")],
+)  # fmt: skip
+def test_bad_caps_of_a_search(caps, error, text):
+    with pytest.raises(error, match=text):
+        tr.serving.frontier("H200-SXM", "Llama-3.1-8B", devices_max=1, power_caps=caps)
+    with pytest.raises(ValueError, match="power 'dashboard', whose constant knows no cap"):
+        tr.serving.frontier("H200-SXM", "Llama-3.1-8B", power_caps=400, power="dashboard")

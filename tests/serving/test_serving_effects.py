@@ -93,7 +93,7 @@ CASES = {
                   "power_w": [WIDE | {"power_w": 3e3}], "types": [WIDE | {"types": ["bf16"]}],
                   "exclude": [WIDE | {"exclude": ["disaggregated"]}],
                   "speculation": [WIDE | {"speculation": {"method": "ngram", "drafts": 2, "acceptance": 0.5}}],
-                  "chips": [WIDE | {"chips": "LPX"}]},
+                  "chips": [WIDE | {"chips": "LPX"}], **one("power_caps", [None, 400])},
                  Limits),
     "fleet": ({**TUNED_ASK, "requests_per_minute": 9000.0, "availability": 0.99,
                "result": lambda **given: fields(serving.fleet(**given))},

@@ -82,6 +82,9 @@ def add_plan(command: ArgumentParser) -> None:
         "--kv-cache", metavar="TYPE", help="of the KV cache; as the checkpoint says, or bf16"
     )
     group.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
+    group.add_argument(
+        "--power-cap-w", type=float, metavar="WATTS", help="that each board is held to; its limit"
+    )
     group.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
 
 
@@ -90,7 +93,7 @@ def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
     from tokenroof.records.plan import Plan
     from tokenroof.serving.plans import released_plan
 
-    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "engine")
+    names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "engine", "power_cap_w")
     given = {name: getattr(arguments, name) for name in names}
     types = ("weights", "experts", "activations", "kv_cache", "attention", "shared_experts", "head")
     asked = {name: value for name in types if (value := getattr(arguments, name)) is not None}
@@ -118,4 +121,6 @@ def flags_of(plan: Plan) -> str:
             flags.append(f"--{name.replace('_', '-')} {getattr(plan, name)}")
     if plan.kv_cache != "bf16":
         flags.append(f"--kv-cache {plan.kv_cache}")
+    if plan.power_cap_w is not None:
+        flags.append(f"--power-cap-w {plan.power_cap_w:g}")
     return " ".join(flags)

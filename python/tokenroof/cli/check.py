@@ -131,6 +131,7 @@ def _plan(model: Any, rng: np.random.Generator) -> Any:
                 pp=int(2 ** rng.integers(0, 2)),
                 weights=str(rng.choice(["bf16", "fp8", "nvfp4", "int4"])),
                 kv_cache=str(rng.choice(["bf16", "fp8"])),
+                power_cap_w=(None, 300.0, 500.0)[rng.integers(3)],
             )  # fmt: skip
             plan.check(model)
         except ValueError:

@@ -17,6 +17,7 @@ from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.calibration import resolve_step
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
+from tokenroof.inference.power_cap import capped_power, check_power_cap, with_cap
 from tokenroof.inference.unmeasured import with_unmeasured
 from tokenroof.records import dtypes
 from tokenroof.records.deployment import Deployment
@@ -119,6 +120,7 @@ def check_plan(device: Device, model: Model, plan: Plan) -> None:
     check_loads(plan, model)
     check_links(device, plan)
     check_units(device, plan)
+    check_power_cap(device, plan.power_cap_w)
 
 
 @lru_cache(maxsize=512)
@@ -148,10 +150,13 @@ def resolved(
         calibration = resolve_step(fidelity, device, plan, bool(model.experts))
         if fidelity == "calibrated":
             calibration = with_unmeasured(calibration, model)
+        if plan.power_cap_w is not None:
+            calibration = with_cap(calibration, device, plan)
         records = (
             packed_device, calibration.packed, packed_model, _packed_plan(plan.on(device))
         )  # fmt: skip
-        found.append(Deployment(device, model, plan, calibration, power, records))
+        own = power if plan.power_cap_w is None else capped_power(device, plan, power)
+        found.append(Deployment(device, model, plan, calibration, own, records))
     return found
 
 

@@ -170,7 +170,7 @@ def encode(
     divides = not (own.heads % p.tp or own.ffn % p.tp)
     tp = p.tp if spread == "weights" and divides else 1
     dp = p.tp * p.dp // tp
-    layout = Plan(tp=tp, dp=dp, engine=p.engine)
+    layout = Plan(tp=tp, dp=dp, engine=p.engine, power_cap_w=p.power_cap_w)
     # n new tokens behind (n - 1) / 2 others have n x n pairs of query and key: all with all
     blocks = prefill(d, _as_model(m, own), layout, tokens=n, past=np.maximum(n - 1.0, 0.0) / 2.0,
                      batch=count, fidelity=fidelity)  # fmt: skip

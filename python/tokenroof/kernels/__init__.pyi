@@ -426,6 +426,10 @@ all_reduce_one_shot: _Elementwise4
 all_reduce_two_shot: _Elementwise4
 capped_power: _Elementwise2
 wave_fill: _Elementwise2
+clock_volts: _Elementwise1
+clock_seconds: _Elementwise2
+clock_watts: _Elementwise6
+capped_clock: _Elementwise6
 expected_tokens: _Elementwise2
 speculative_speedup: _Elementwise3
 speculative_operations: _Elementwise3

@@ -13,7 +13,7 @@ from tokenroof.records import dtypes
 from tokenroof.records.derived import again
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import plan_types
-from tokenroof.support.arguments import is_integer, real_numbers
+from tokenroof.support.arguments import finite_number, is_integer, real_numbers
 
 if TYPE_CHECKING:
     import os
@@ -76,6 +76,9 @@ class Plan:
     engine : {"vllm", "sglang", "trtllm", "ideal"}
         Whose overhead per step counts, and whose kernels where they were measured apart; ``"ideal"`` has
         no overhead.
+    power_cap_w : float, optional
+        Power that each board is held to, from the least that its firmware takes up to its limit [W]; by
+        default the limit. Steps that would draw more run at a lower clock (docs/inference/power.md).
 
     Raises
     ------
@@ -106,6 +109,7 @@ class Plan:
     shared_experts: str | None = None
     head: str | None = None
     wide: Mapping[str, float] | tuple[tuple[str, float], ...] = ()
+    power_cap_w: float | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -141,6 +145,8 @@ class Plan:
         put(self, "wide", _shares(self.wide))
         if self.engine not in ENGINES:
             raise ValueError(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
+        if self.power_cap_w is not None:
+            put(self, "power_cap_w", finite_number("power_cap_w", self.power_cap_w, above=True))
 
     @property
     def _shares(self) -> tuple[tuple[str, float], ...]:
@@ -175,7 +181,8 @@ class Plan:
             if getattr(self, name) is not None
         ]
         own += [f"{short.get(name, name)} {share:.0%} wide" for name, share in self._shares]
-        return " ".join([*(degrees or ["tp1"]), types, *own, f"kv {self.kv_cache}"])
+        cap = [] if self.power_cap_w is None else [f"at {self.power_cap_w:g} W"]
+        return " ".join([*(degrees or ["tp1"]), types, *own, f"kv {self.kv_cache}", *cap])
 
     def replace(self, **changes: Any) -> Plan:
         """A copy with some fields changed; those that were left out follow them, as in a new plan.
@@ -278,12 +285,17 @@ class Plan:
         return plan
 
     def pack(self) -> NDArray[np.float64]:
-        """The record that kernels take, in the order of ``_core.PLAN_FIELDS``; a type not named is -1."""
+        """The record that kernels take, in the order of ``_core.PLAN_FIELDS``.
+
+        A type that is not named is -1, no cap 0.
+        """
         shares = {f"{name.removesuffix('_experts')}_wide": share for name, share in self._shares}
         values: dict[str, Any] = {}
         for name in _core.PLAN_FIELDS:
             if name.endswith("_wide"):
                 values[name] = shares.get(name, 0.0)
+            elif name == "power_cap_w":
+                values[name] = self.power_cap_w or 0.0
             elif name in ("weights", "experts", "activations", "kv_cache", *_MODULES):
                 named = getattr(self, name)
                 values[name] = -1.0 if named is None else dtypes.code(named, name)

@@ -61,20 +61,22 @@ UNITS = {
 
 
 def _powers(
-    power: DevicePower, devices: NDArray[np.float64], board: NDArray[np.float64], pue: float
+    powers: Sequence[DevicePower],
+    devices: NDArray[np.float64],
+    board: NDArray[np.float64],
+    pue: float,
 ) -> dict[str, NDArray[np.float64]]:
-    """Watts of a replica by name, from its boards' by load."""
-    provisioned, kind = power.provisioned_w, power.provisioned_kind
-    chassis = board + devices * power.host_w
+    """Watts of replicas by name, from their boards' by load."""
+    provisioned = np.array([power.provisioned_w for power in powers])[:, None]
+    known = np.array([power.provisioned_kind == "catalogue" for power in powers])[:, None]
+    chassis = board + devices * powers[0].host_w
     return {
         "board": board,
         "chassis": chassis,
         "provisioned": np.broadcast_to(devices * provisioned, board.shape).copy(),
         "facility": pue * chassis,
         # what the public dashboard divides by: only the devices that it shows have one
-        "dashboard": np.broadcast_to(
-            devices * (provisioned if kind == "catalogue" else np.nan), board.shape
-        ),
+        "dashboard": np.broadcast_to(devices * np.where(known, provisioned, np.nan), board.shape),
     }
 
 
@@ -118,7 +120,7 @@ def evaluate(
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )
     tpot = timed(load.output_tokens, tpot)
-    shown = _powers(on[0].power, devices, watts, pue)
+    shown = _powers([one.power for one in on], devices, watts, pue)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = {
             "ttft_s": ttft,

@@ -14,7 +14,7 @@ from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_load, as_power
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
 from tokenroof.serving.search.chips import with_chips
-from tokenroof.serving.search.constraints import asked
+from tokenroof.serving.search.constraints import CAP_ATTRS, asked
 from tokenroof.serving.search.table import Question, frontier_of_systems
 from tokenroof.support.arguments import check_options, flag
 from tokenroof.support.lazy import require
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.search.constraints import Asked
     from tokenroof.serving.system.parts import Speculation
 
 __all__ = ["Limits", "frontier"]
@@ -43,6 +44,8 @@ class Limits(TypedDict, total=False):
     ----------
     ttft_max, tpot_max : float or None
         Mean time to the first token, and per output token after it [s].
+    power_caps : float, sequence of float or None, or None
+        Watts that each board is held to, to try; None among them: its limit [W].
     systems : bool
         Search over systems; what follows counts there alone.
     devices : int or None
@@ -61,6 +64,7 @@ class Limits(TypedDict, total=False):
 
     ttft_max: float | None
     tpot_max: float | None
+    power_caps: float | Sequence[float | None] | None
     systems: bool
     devices: int | None
     power_w: float | None
@@ -107,6 +111,9 @@ def frontier(
     ttft_max, tpot_max : float, optional
         Longest mean time to the first token, and per output token after it, of a point that counts
         [s]; by default any. A large batch yields more per MW and may wait minutes for its prompts.
+    power_caps : float or sequence of float, optional
+        Watts that each board is held to, to try with every plan, in place of its own ``power_cap_w``; None
+        among them stands for the limit [W]. Of pools each has its own.
     systems : bool
         Over systems: replicas for both or for prompts and answers apart (in whole replicas, rates matched),
         plans as wide as a domain and beyond it, types, budgets of prompts' steps, 0 to 8 drafts. False
@@ -126,7 +133,8 @@ def frontier(
         Over ``point``, by growing interactivity, with the variables of `curve` and ``plan``,
         ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits:
         ``attrs["reason"]``, which is empty otherwise, says what is needed; and where answers have one token,
-        after which there is no speed. Over systems ``system`` names
+        after which there is no speed. With caps ``power_cap_w`` is what each point's boards are held to, and
+        of pools apart ``prefill_power_cap_w``. Over systems ``system`` names
         each, ``reason`` says what sets its rate, and ``binds`` which constraint keeps a better one away;
         where nothing keeps to all of them ``attrs["reason"]`` names the nearest miss.
 
@@ -134,7 +142,8 @@ def frontier(
     ------
     KeyError, ValueError, TypeError
         As in `tokenroof.decode`; ValueError for requests longer than the model's ``context_max``, a
-        limit that is not a positive number, or a device whose `power` is unknown.
+        limit that is not a positive number, a cap that the boards do not take, or a device whose `power` is
+        unknown.
 
     Examples
     --------
@@ -148,6 +157,7 @@ def frontier(
     check_options("frontier", limits, Limits)
     wanted = asked(limits)
     users = _batches(concurrency)
+    _refuse_dashboard(power, wanted)
     if flag("systems", limits.get("systems", False)):
         _check_power(resolved(d, m, [Plan()], "datasheet")[0], power)
         given = None if plans is None else _given(plans, d, m)
@@ -158,6 +168,7 @@ def frontier(
         return with_chips(frontier_of_systems(question), question, limits.get("chips"))
     _refuse(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
+    tried = wanted.capped(d, tried)
     check_length(m, load.input_tokens, load.output_tokens)
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
@@ -174,10 +185,7 @@ def frontier(
         values = {name: np.empty((0, users.size)) for name in names}
         chosen = np.empty(0, dtype=int)
     row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
-    data: dict[str, Any] = {name: ("point", values[name].ravel()[chosen]) for name in names}
-    data["plan"] = ("point", np.array([p.label() for p in tried] or [""])[row])
-    data["concurrency"] = ("point", users[column])
-    data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
+    data = _columns(on, tried, values, chosen, users)
     shown = _tried(on, row)
     where = "; ".join(
         dict.fromkeys(p for one in shown for p in one.calibration.calibrated_on.split("; "))
@@ -187,6 +195,33 @@ def frontier(
     why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if not chosen.size else ""
     table.attrs |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
     return describe(table)
+
+
+def _columns(
+    on: Sequence[Deployment],
+    tried: Sequence[Plan],
+    values: dict[str, NDArray[Any]],
+    chosen: NDArray[np.intp],
+    users: NDArray[np.float64],
+) -> dict[str, Any]:
+    """Variables of the points that are chosen."""
+    row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
+    data: dict[str, Any] = {name: ("point", values[name].ravel()[chosen]) for name in UNITS}
+    data["plan"] = ("point", np.array([p.label() for p in tried] or [""])[row])
+    data["concurrency"] = ("point", users[column])
+    data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
+    if any(p.power_cap_w is not None for p in tried):
+        data["power_cap_w"] = ("point", np.array([o.power.limit_w for o in on])[row], CAP_ATTRS)
+    return data
+
+
+def _refuse_dashboard(power: str, wanted: Asked) -> None:
+    """Reject caps where a constant of a dashboard counts, which knows none."""
+    if power == "dashboard" and any(cap is not None for cap in wanted.caps):
+        raise ValueError(
+            f"power_caps is {list(wanted.caps)!r} with power 'dashboard', whose constant knows no cap; "
+            "allowed: None, or power 'provisioned', 'board', 'chassis', 'facility'"
+        )
 
 
 def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:

@@ -33,6 +33,7 @@ def _question(device, model, devices_max, engine="trtllm", **constraints):
         ("GB200-NVL72", MOE, 16, {}), (GPU, DENSE, 8, {"ttft_max": 0.5}), (GPU, MOE, 16, {"tpot_max": 0.02}),
         (GPU, "Llama-3.1-8B", 8, {"devices": 27, "speculation": Speculation("Llama-3.2-1B", 3, 0.7)}),
         ("B200-SXM", "gpt-oss-120b", 8, {"power_w": 60_000.0}),
+        (GPU, DENSE, 4, {"power_caps": [None, 500, 300]}),
     ],
 )  # fmt: skip
 def test_a_pruned_search_is_the_full_one(device, model, most, given):

@@ -35,20 +35,24 @@ struct Activity {
     double gemm, attention_decode, attention_prefill, experts;
 };
 
-// Share of the limit, from fitted constants g.
-TR_HD double power_share(const double* g, double compute_use, double memory_use, const Activity& a) {
-    const double active =
-        (g[constant::power::gemm] * a.gemm + g[constant::power::attention_decode] * a.attention_decode) +
-        (g[constant::power::attention_prefill] * a.attention_prefill + g[constant::power::experts] * a.experts);
+// Share of the limit that busy multiprocessors draw beside work and traffic, from fitted constants g.
+TR_HD double active_share(const double* g, const Activity& a) {
+    return (g[constant::power::gemm] * a.gemm + g[constant::power::attention_decode] * a.attention_decode) +
+           (g[constant::power::attention_prefill] * a.attention_prefill + g[constant::power::experts] * a.experts);
+}
+
+// Share of the limit. cap: the share of it that the board may draw.
+TR_HD double power_share(const double* g, double compute_use, double memory_use, const Activity& a, double cap = 1.0) {
+    const double active = active_share(g, a);
     const double load = ((g[constant::power::idle] + g[constant::power::compute] * compute_use) +
                          g[constant::power::memory] * memory_use) + active;
-    return capped_power(load, g[constant::power::ceiling]);
+    return capped_power(load, g[constant::power::ceiling] * cap);
 }
 
 // Watts without fitted constants: idle, and shares of the rest by use, up to the limit.
 TR_HD double linear_watts(double limit, double idle, double compute_watts, double memory_watts,
-                          double compute_use, double memory_use) {
-    return min_nan(limit, idle + (limit - idle) * (compute_watts * compute_use + memory_watts * memory_use));
+                          double compute_use, double memory_use, double cap = 1.0) {
+    return min_nan(limit * cap, idle + (limit - idle) * (compute_watts * compute_use + memory_watts * memory_use));
 }
 
 // Watts of one board.

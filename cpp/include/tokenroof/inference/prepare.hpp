@@ -229,6 +229,8 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     r.tdp = d[device::tdp_w];
     const double idle = d[device::idle_w];
     r.idle = idle == idle ? idle : r.tdp * c[calibration::idle_fraction];
+    const double cap = p[plan::power_cap_w];
+    r.cap = cap > 0.0 && cap < r.tdp ? cap / r.tdp : 1.0;
     for (int i = 0; i < constant::power::count; ++i) r.power[i] = c[calibration::block_power + i];
     r.weight_peak = dtype_peak(d, w);
     r.expert_peak = dtype_peak(d, int(p[plan::experts]));

@@ -107,6 +107,7 @@ struct Prepared {
     double fixed, decode_fixed, prefill_fixed, sequence_s, step_s;
     double devices, workers;  // of the replica; of one pipeline stage
     double tdp, idle, compute_watts, memory_watts;
+    double cap = 1.0;         // share of the limit that a board may draw
     double power[constant::power::count];          // fitted constants; NaN: the two shares above
     double weight_peak, expert_peak, wide_peak;    // datasheet peaks: of the plan's types, and of 16 bits
     double peak, bandwidth;   // datasheet, for utilisation

@@ -5,6 +5,7 @@
 #pragma once
 #include "tokenroof/inference/memory.hpp"
 #include "tokenroof/inference/power.hpp"
+#include "tokenroof/inference/power_cap.hpp"
 #include "tokenroof/inference/prepare.hpp"
 #include "tokenroof/inference/sparse_attention.hpp"
 
@@ -250,12 +251,16 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     return time;
 }
 
-// Board watts of one device (power.hpp): work over the peaks of its types, bytes over the bandwidth, and
-// the share of the time that each class of kernels runs. What moves data alone counts as decode attention.
-TR_HD double device_watts(const Prepared& r, const Parts<double>& out, double time) {
-    const double memory_use = out.bytes / r.bandwidth / time;
+// What one device does: work over the peaks of its types, bytes over the bandwidth, and the share of the time that
+// each class of kernels runs. What moves data alone counts as decode attention.
+struct Uses {
+    double compute, memory;
+    Activity active;
+};
+TR_HD Uses device_uses(const Prepared& r, const Parts<double>& out, double time) {
+    const double memory = out.bytes / r.bandwidth / time;
     if (!(r.power[constant::power::idle] == r.power[constant::power::idle]))
-        return linear_watts(r.tdp, r.idle, r.compute_watts, r.memory_watts, out.busy / time, memory_use);
+        return {out.busy / time, memory, Activity{0.0, 0.0, 0.0, 0.0}};
     auto peak_s = [](double work, double peak) TR_INLINE { return work == 0.0 ? 0.0 : work / peak; };
     const double work = peak_s(out.work[group_projection] + out.work[group_linear] + out.work[group_mlp],
                                r.weight_peak) +
@@ -263,15 +268,51 @@ TR_HD double device_watts(const Prepared& r, const Parts<double>& out, double ti
                         peak_s(out.work[group_attention] + out.work[group_head], r.wide_peak);
     const double products = out.group[group_projection] + out.group[group_linear] + out.group[group_mlp] +
                             out.group[group_head];
-    const Activity active = {products / time, (out.decode_attention + out.group[group_elementwise]) / time,
-                             (out.group[group_attention] - out.decode_attention) / time,
-                             out.group[group_experts] / time};
-    return r.tdp * power_share(r.power, work / time, memory_use, active);
+    return {work / time, memory,
+            {products / time, (out.decode_attention + out.group[group_elementwise]) / time,
+             (out.group[group_attention] - out.decode_attention) / time, out.group[group_experts] / time}};
+}
+
+// Board watts of one device (power.hpp).
+TR_HD double device_watts(const Prepared& r, const Uses& use) {
+    if (!(r.power[constant::power::idle] == r.power[constant::power::idle]))
+        return linear_watts(r.tdp, r.idle, r.compute_watts, r.memory_watts, use.compute, use.memory, r.cap);
+    return r.tdp * power_share(r.power, use.compute, use.memory, use.active, r.cap);
+}
+
+// A step under a cap takes longer where it would draw more (power_cap.hpp): its causes, its groups by what they have
+// of these, and its time. What the board draws at rest goes with the clock but for what it draws idle; of a board
+// without fitted constants half of the traffic's watts are the memory's.
+TR_HD double slow_step(const Prepared& r, const Uses& use, Parts<double>& out, double time) {
+    const double* g = r.power;
+    const bool fitted = g[constant::power::idle] == g[constant::power::idle];
+    const double own = r.idle / r.tdp, rest = fitted ? min_nan(own, g[constant::power::idle]) : own;
+    const double traffic = fitted ? g[constant::power::memory] * use.memory
+                                  : (1.0 - own) * r.memory_watts * use.memory;
+    const double worked = fitted ? g[constant::power::compute] * use.compute
+                                 : (1.0 - own) * r.compute_watts * use.compute;
+    const double clocked = fitted ? (g[constant::power::idle] - rest) + active_share(g, use.active) : 0.5 * traffic;
+    const double moved = fitted ? traffic : 0.5 * traffic;
+    const double follows = (out.compute + cap::memory_follows * out.memory +
+                            (cap::launch_follows * out.launch + cap::communication_follows * out.communication)) / time;
+    const double ceiling = fitted ? g[constant::power::ceiling] : 1.0;
+    const double from = capped_clock(ceiling, rest, clocked, worked, moved, follows);
+    const double to = capped_clock(ceiling * r.cap, rest, clocked, worked, moved, follows);
+    if (!(to < from)) return time;
+    const Slower by = slower_causes(from, to);
+    const double kernels = out.memory + out.compute;
+    out.memory *= by.memory;
+    out.compute *= by.compute;
+    out.launch *= by.launch;
+    out.communication *= by.communication;
+    const double longer = kernels > 0.0 ? (out.memory + out.compute) / kernels : 1.0;
+    for (int i = 0; i < 8; ++i) out.group[i] *= i == group_collective ? by.communication : longer;
+    return (out.memory + out.compute) + (out.launch + out.communication);
 }
 
 TR_HD double resting_watts(const Prepared& r) {
     if (!(r.power[constant::power::idle] == r.power[constant::power::idle])) return r.idle;
-    return r.tdp * power_share(r.power, 0.0, 0.0, Activity{0.0, 0.0, 0.0, 0.0});
+    return r.tdp * power_share(r.power, 0.0, 0.0, Activity{0.0, 0.0, 0.0, 0.0}, r.cap);
 }
 
 // All fields of a step; FLOPs, bytes and watts are those of the whole replica: while a microbatch passes all
@@ -280,7 +321,9 @@ template <bool Decode, bool Prefill>
 TR_HD void evaluate_step(const Prepared& r, double batch, double context, double prompts, double tokens,
                          double past, double* field) {
     Parts<double> out{};
-    const double time = evaluate<double, Decode, Prefill, true>(r, batch, context, prompts, tokens, past, out);
+    double time = evaluate<double, Decode, Prefill, true>(r, batch, context, prompts, tokens, past, out);
+    const Uses use = device_uses(r, out, time);
+    if (r.cap < 1.0) time = slow_step(r, use, out, time);
     const double invalid = time == time ? 0.0 : time; // a bad load leaves no field with a number
     const double passes = Decode ? min_nan(max_nan(batch, 1.0), r.pp) : 1.0;
     const double each = r.workers * passes, busy = passes / r.pp;
@@ -294,7 +337,7 @@ TR_HD void evaluate_step(const Prepared& r, double batch, double context, double
     field[step::communication_s] = out.communication + invalid;
     for (int g = 0; g < 8; ++g) field[step::projection_s + g] = out.group[g] + invalid;
     field[step::overhead_s] = out.launch + invalid;
-    const double watts = busy * device_watts(r, out, time) + (1.0 - busy) * resting_watts(r);
+    const double watts = busy * device_watts(r, use) + (1.0 - busy) * resting_watts(r);
     field[step::watts] = watts * r.devices + invalid;
 }
 

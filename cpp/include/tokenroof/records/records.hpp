@@ -30,7 +30,8 @@
 
 #define TR_PLAN_FIELDS(X) \
     X(tp) X(pp) X(dp) X(moe_tp) X(moe_ep) X(cp) X(weights) X(experts) X(activations) X(kv_cache) \
-    X(attention) X(shared_experts) X(head) X(attention_wide) X(mlp_wide) X(shared_wide)
+    X(attention) X(shared_experts) X(head) X(attention_wide) X(mlp_wide) X(shared_wide) \
+    X(power_cap_w)
 
 // Per class of operator: a constant per launch [s], and the reached shares of peak and bandwidth.
 #define TR_CALIBRATION_CLASS(X, name) X(name##_t0) X(name##_compute) X(name##_memory)

@@ -24,6 +24,7 @@ _TEXT = (
     "head",
     "engine",
 )
+_CAP = "power_cap_w"
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -60,13 +61,18 @@ def _system(text: str) -> Any:
     for part in fields.split(","):
         name, equals, value = part.strip().partition("=")
         name = name.replace("-", "_")
-        if not equals or name not in (*_WHOLE, *_TEXT):
+        if not equals or name not in (*_WHOLE, *_TEXT, _CAP):
             raise ValueError(
-                f"{text!r} has {part!r}; allowed: {', '.join((*_WHOLE, *_TEXT))} with =value"
+                f"{text!r} has {part!r}; allowed: {', '.join((*_WHOLE, *_TEXT, _CAP))} with =value"
             )
         if name in _WHOLE and not value.isdigit():
             raise ValueError(f"{text!r} has {part!r}; allowed: a whole number")
         given[name] = int(value) if name in _WHOLE else value
+        if name == _CAP:
+            try:
+                given[name] = float(value)
+            except ValueError:
+                raise ValueError(f"{text!r} has {part!r}; allowed: watts") from None
     return device, Plan(**given)
 
 

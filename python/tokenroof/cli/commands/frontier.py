@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model
+from tokenroof.cli.arguments import add_device, add_model, numbers
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import write_rows
@@ -23,9 +23,9 @@ _FLAGS = {
     name: f"--{name.replace('_', '-')}"
     for name in (
         *_OF_SYSTEMS, "input_tokens", "output_tokens", "devices_max", "ttft_max", "tpot_max", "engine",
-        "power", "fidelity",
+        "power", "fidelity", "power_caps",
     )
-} | {"draft": "--draft", "speculation": "--draft"}  # fmt: skip
+} | {"power_cap_w": "--power-caps"} | {"draft": "--draft", "speculation": "--draft"}  # fmt: skip
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -42,6 +42,10 @@ def add_arguments(command: ArgumentParser) -> None:
         "--power", default="provisioned", help="provisioned, board, chassis, facility or dashboard"
     )
     command.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
+    command.add_argument(
+        "--power-caps", type=_caps, metavar="WATTS,...",
+        help="that each board is held to, to try; none among them: its limit",
+    )  # fmt: skip
     command.add_argument("--points", type=int, default=16, help="rows to print")
     command.add_argument("--csv", type=Path, help="write a row for each point")
     command.add_argument("--also", default="", help="further devices of the chart, between commas")
@@ -65,6 +69,10 @@ def _add_systems(command: ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--chips", help="dataflow chips beside the devices, as LPX")
     add_drafts(command)
+
+
+def _caps(text: str) -> list[float | None]:
+    return [None if word == "none" else numbers(word)[0] for word in _words(text)]
 
 
 def _words(text: str) -> list[str]:
@@ -120,8 +128,10 @@ def _run(arguments: Namespace) -> int:
     sizes = _sizes(arguments)
     how: dict[str, Any] = {
         name: getattr(arguments, name)
-        for name in ("devices_max", "ttft_max", "tpot_max", "engine", "power", "fidelity")
-    }
+        for name in (
+            "devices_max", "ttft_max", "tpot_max", "engine", "power", "fidelity", "power_caps",
+        )
+    }  # fmt: skip
     found = serving.frontier(device, model, None, sizes[0], sizes[1], **how | _searched(arguments))
     some = bool(found.sizes["point"])
     if arguments.csv is not None:

@@ -145,16 +145,18 @@ def _head(m: Model) -> Model:
 def _draft_plan(plan: Plan, draft: Model) -> Plan:
     """The target's types over as many of its devices as the draft's heads divide over."""
     tp = plan.tp * plan.dp
-    types = {"weights": plan.weights, "kv_cache": plan.kv_cache, "engine": plan.engine}
+    types: dict[str, Any] = {
+        name: getattr(plan, name) for name in ("weights", "kv_cache", "engine", "power_cap_w")
+    }
     while tp > 1:
-        layout = Plan(tp=tp, moe_ep=1, **types)  # type: ignore[arg-type]
+        layout = Plan(tp=tp, moe_ep=1, **types)
         try:
             layout.check(draft)
             check_loads(layout, draft)
             return layout
         except ValueError:
             tp -= 1
-    return Plan(tp=1, moe_ep=1, **types)  # type: ignore[arg-type]
+    return Plan(tp=1, moe_ep=1, **types)
 
 
 def draft_cost(

@@ -9,6 +9,7 @@ _T05 = "Thakur, Rabenseifner, Gropp, IJHPCA 19(1), 2005; Hockney, Parallel Compu
 _PY09 = "Patarasuk, Yuan, JPDC 69(2), 2009."
 _L23 = "Leviathan, Kalman, Matias, ICML 2023, arXiv:2211.17192, section 3."
 _A22 = "Abts et al., A Software-defined Tensor Streaming Multiprocessor, ISCA 2022."
+_CAP = "docs/inference/power.md; Light-Heart-Labs, vLLM throughput vs GPU power cap, 2026."
 _POWER = "docs/inference/power.md: (p^-12 + c^-12)^(-1/12), within 0.6 %."
 _STEP = (
     "docs/inference/step-model.md: the sum of a transformer's operators, each a roofline [W09] with a cost "
@@ -48,6 +49,13 @@ UNITS = {
     "prompts": "prompts that are prefilled together [1]",
     "watts_wanted": "power that the load would draw [W, or a share of the limit]",
     "ceiling": "power that a regulator holds it to, in the same unit",
+    "clock": "clock of multiprocessors, of boost's [1]",
+    "limit": "power that a board may draw [W, or a share of its limit]",
+    "rest": "power that is drawn at any clock, in the same unit",
+    "clocked": "power of multiprocessors that run, at boost, in the same unit",
+    "worked": "power of operations at the rate of boost, in the same unit",
+    "moved": "power of traffic at the rate of boost, in the same unit",
+    "follows": "share of the time that goes with the clock [1]",
     "tiles": "tiles of a kernel's output, or thread blocks [1]",
     "sm_count": "multiprocessors [1]",
     "compute_use": "FLOP/s over the dense peak of the type [1]",
@@ -199,6 +207,25 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
         "tiles sm_count", "Mean share of multiprocessors that have a tile, over all waves.",
         "share [1]", "NVIDIA, Matrix Multiplication Background, DU-09799-001, section 3.2.",
         ">>> float(wave_fill(126.0, 108.0))\n0.5833333333333334",
+    ),
+    "clock_volts": (
+        "clock", "Volts of multiprocessors over those at boost: max(0.85, 1 - 0.15 (1 - y) / 0.07).",
+        "ratio [1]", _CAP, ">>> round(float(clock_volts(0.965)), 4), float(clock_volts(0.5))\n(0.925, 0.85)",
+    ),
+    "clock_seconds": (
+        "clock follows", "Seconds at a clock over those at boost: 1 + follows (1 / y - 1).",
+        "ratio [1]", _CAP, ">>> float(clock_seconds(0.5, 0.2))\n1.2",
+    ),
+    "clock_watts": (
+        "clock rest clocked worked moved follows", "Watts of a load at a clock: rest + clocked y v^2 + "
+        "(worked v^2 + moved) / T, v `clock_volts` and T `clock_seconds`.",
+        "power, in the same unit", _CAP,
+        ">>> round(float(clock_watts(0.5, 80.0, 100.0, 200.0, 100.0, 1.0)), 3)\n238.375",
+    ),
+    "capped_clock": (
+        "limit rest clocked worked moved follows", "The clock at which a load draws the limit: 1 where it "
+        "draws less at boost, 0.1 where even that draws more.", "ratio [1]", _CAP,
+        ">>> round(float(capped_clock(238.375, 80.0, 100.0, 200.0, 100.0, 1.0)), 6)\n0.5",
     ),
     "expected_tokens": (
         "acceptance length", "Tokens that a round of speculative decoding yields: "

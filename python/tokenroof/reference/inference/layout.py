@@ -33,6 +33,7 @@ class Layout:
         self.softmax = softmax_layers(model)
         self.group = self.tp * self.dp
         self.moe_ep = plan["moe_ep"]
+        self.power_cap_w = plan["power_cap_w"]  # of a board; 0: none
         self.weights = type_name(plan["weights"])
         self.mixers, self.mlp, self.shared = (
             mixer_types(model, plan), mlp_types(plan), shared_types(plan)

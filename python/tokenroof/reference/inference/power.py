@@ -33,28 +33,38 @@ def wave_fill(tiles: float, sm_count: float) -> float:
     return waves if whole == 0.0 else divide(waves, whole)
 
 
-def power_share(
-    calibration: Record, compute_use: float, memory_use: float, active: dict[str, float]
-) -> float:
-    """Share of the limit that a load draws, by fitted constants."""
+def active_share(calibration: Record, active: dict[str, float]) -> float:
+    """Share of the limit that busy multiprocessors draw, beside work and traffic."""
     share = {name: calibration[f"power.{name}"] * active[name] for name in CLASSES}
-    busy = (share["gemm"] + share["attention_decode"]) + (
+    return (share["gemm"] + share["attention_decode"]) + (
         share["attention_prefill"] + share["experts"]
     )
+
+
+def power_share(
+    calibration: Record, compute_use: float, memory_use: float, active: dict[str, float],
+    cap: float = 1.0,
+) -> float:  # fmt: skip
+    """Share of the limit that a load draws, by fitted constants; of a board with a cap."""
+    busy = active_share(calibration, active)
     load = calibration["power.idle"] + calibration["power.compute"] * compute_use
     load = (load + calibration["power.memory"] * memory_use) + busy
-    return capped_power(load, calibration["power.ceiling"])
+    return capped_power(load, calibration["power.ceiling"] * cap)
+
+
+def idle_watts(device: Record, calibration: Record) -> float:
+    """What a board draws when it does nothing."""
+    idle = device["idle_w"]
+    return device["tdp_w"] * calibration["idle_fraction"] if math.isnan(idle) else idle
 
 
 def linear_watts(
-    device: Record, calibration: Record, compute_use: float, memory_use: float
+    device: Record, calibration: Record, compute_use: float, memory_use: float, cap: float = 1.0
 ) -> float:
     """Idle, and shares of the rest by use, up to the limit."""
-    limit, idle = device["tdp_w"], device["idle_w"]
-    if math.isnan(idle):
-        idle = limit * calibration["idle_fraction"]
+    limit, idle = device["tdp_w"], idle_watts(device, calibration)
     use = calibration["compute_watts"] * compute_use + calibration["memory_watts"] * memory_use
-    return minimum(limit, idle + (limit - idle) * use)
+    return minimum(limit * cap, idle + (limit - idle) * use)
 
 
 @takes_records("device", "calibration")

@@ -14,7 +14,14 @@ from tokenroof.reference.inference.cost import faster_cost
 from tokenroof.reference.inference.layout import share
 from tokenroof.reference.inference.operators import NO_WINDOW, causal_keys, causal_pairs
 from tokenroof.reference.inference.parts import Amounts, Parts
-from tokenroof.reference.inference.power import CLASSES, linear_watts, power_share
+from tokenroof.reference.inference.power import (
+    CLASSES,
+    active_share,
+    idle_watts,
+    linear_watts,
+    power_share,
+)
+from tokenroof.reference.inference.power_cap import FOLLOWS, Draw, slowed
 from tokenroof.reference.inference.prepare import prepare
 from tokenroof.reference.inference.prepared import Prepared
 from tokenroof.reference.inference.sparse_attention import attention_roof, faster
@@ -143,12 +150,20 @@ def add_prefill_attention(out: Parts, r: Prepared, load: Load, amounts: Amounts)
         out.add("attention", roof)
 
 
-def device_watts(r: Prepared, out: Parts) -> float:
-    """Board power of one device, by what its time, work and traffic go to."""
+class Uses(NamedTuple):
+    """What a device does: work over the peaks, bytes over the bandwidth, time of classes of kernels."""
+
+    compute: float
+    memory: float
+    active: dict[str, float]
+
+
+def device_uses(r: Prepared, out: Parts) -> Uses:
+    """By what the time, work and traffic of a step go to."""
     d, c, work, group = r.device, r.calibration, out.work, out.group
     memory = divide(out.bytes / d["memory_bandwidth"], out.time)
     if math.isnan(c["power.idle"]):
-        return linear_watts(d, c, divide(out.busy, out.time), memory)
+        return Uses(divide(out.busy, out.time), memory, {})
 
     def at_peak(flops: float, kind: str) -> float:
         return 0.0 if flops == 0.0 else divide(flops, peak_of(d, kind))
@@ -164,7 +179,37 @@ def device_watts(r: Prepared, out: Parts) -> float:
         "attention_prefill": divide(group["attention"] - before, out.time),
         "experts": divide(group["experts"], out.time),
     }
-    return d["tdp_w"] * power_share(c, divide(seconds, out.time), memory, active)
+    return Uses(divide(seconds, out.time), memory, active)
+
+
+def cap_share(r: Prepared) -> float:
+    """Share of its limit that a board may draw."""
+    cap, limit = r.layout.power_cap_w, r.device["tdp_w"]
+    return cap / limit if 0.0 < cap < limit else 1.0
+
+
+def device_watts(r: Prepared, use: Uses) -> float:
+    """Board power of one device."""
+    d, c, cap = r.device, r.calibration, cap_share(r)
+    if math.isnan(c["power.idle"]):
+        return linear_watts(d, c, use.compute, use.memory, cap)
+    return d["tdp_w"] * power_share(c, use.compute, use.memory, use.active, cap)
+
+
+def draw_of(r: Prepared, use: Uses, out: Parts) -> tuple[Draw, float]:
+    """What a step draws at boost, in shares of the limit, and the ceiling that it is held to."""
+    c, own = r.calibration, divide(idle_watts(r.device, r.calibration), r.device["tdp_w"])
+    own_pace = out.compute + FOLLOWS["memory"] * out.memory
+    own_pace += FOLLOWS["launch"] * out.launch + FOLLOWS["communication"] * out.communication
+    follows = divide(own_pace, out.time)
+    if math.isnan(c["power.idle"]):
+        traffic = (1.0 - own) * c["memory_watts"] * use.memory
+        worked = (1.0 - own) * c["compute_watts"] * use.compute
+        return Draw(own, 0.5 * traffic, worked, 0.5 * traffic, follows), 1.0
+    rest = minimum(own, c["power.idle"])
+    clocked = (c["power.idle"] - rest) + active_share(c, use.active)
+    worked, moved = c["power.compute"] * use.compute, c["power.memory"] * use.memory
+    return Draw(rest, clocked, worked, moved, follows), c["power.ceiling"]
 
 
 def resting_watts(r: Prepared) -> float:
@@ -172,7 +217,7 @@ def resting_watts(r: Prepared) -> float:
     if math.isnan(r.calibration["power.idle"]):
         return linear_watts(r.device, r.calibration, 0.0, 0.0)
     nothing = dict.fromkeys(CLASSES, 0.0)
-    return r.device["tdp_w"] * power_share(r.calibration, 0.0, 0.0, nothing)
+    return r.device["tdp_w"] * power_share(r.calibration, 0.0, 0.0, nothing, cap_share(r))
 
 
 def fields(r: Prepared, load: Load) -> dict[str, float]:
@@ -180,12 +225,16 @@ def fields(r: Prepared, load: Load) -> dict[str, float]:
 
     While a microbatch passes all stages, so do the batch's others; a stage without one rests.
     """
-    parts, lay = evaluate(r, load), r.layout
+    parts, lay, cap = evaluate(r, load), r.layout, cap_share(r)
+    use = device_uses(r, parts)
+    if cap < 1.0:
+        draw, ceiling = draw_of(r, use, parts)
+        parts = slowed(parts, draw, ceiling, ceiling * cap)
     bad = parts.time if math.isnan(parts.time) else 0.0
     passes = minimum(maximum(load.batch, 1.0), lay.pp)  # microbatches at once
     devices = lay.tp * lay.dp * lay.cp
     workers, busy = devices * passes, divide(passes, lay.pp)
-    watts = busy * device_watts(r, parts) + (1.0 - busy) * resting_watts(r)
+    watts = busy * device_watts(r, use) + (1.0 - busy) * resting_watts(r)
     out = {
         "time": parts.time,
         "flops": parts.flops * workers,
@@ -219,7 +268,8 @@ def mixed_prompts_time(
 ) -> float:  # fmt: skip
     """Its seconds alone."""
     load = Load(batch, context, prompts, tokens, past)
-    return evaluate(prepare(device, calibration, model, plan), load).time
+    r = prepare(device, calibration, model, plan)
+    return evaluate(r, load).time if cap_share(r) == 1.0 else fields(r, load)["time"]
 
 
 @takes_records("device", "calibration", "model", "plan")

@@ -140,7 +140,7 @@ class Prefill:
 
 
 def prefills(on: Sequence[Deployment], load: Load) -> Prefill:
-    """Of each size, type of cache and budget of a step the replica of most prompts a second, and the fastest.
+    """Of each cap, size, type of cache and budget of a step the replica of most prompts, and the fastest.
 
     Steps have the tokens that the engine takes by itself, or twice as many.
     """
@@ -152,6 +152,7 @@ def prefills(on: Sequence[Deployment], load: Load) -> Prefill:
             if not np.isfinite(alone):
                 continue
             size = (
+                one.plan.power_cap_w,
                 one.plan.devices,
                 one.plan.kv_cache,
                 one.plan.tp if not one.model.kv_lora_rank else 0,

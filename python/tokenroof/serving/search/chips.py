@@ -46,8 +46,9 @@ def with_chips(table: xr.Dataset, question: Question, chips: str | Device | None
     if q.asked.types is not None:
         kept = [p for p in kept if {p.weights, p.experts} <= {*q.asked.types, "bf16"}]
     limit = q.asked.bounds.get("tpot")
+    tried = q.asked.capped(q.device, kept)
     found = beside_lpx(
-        q.model, q.device, far, kept, q.load.input_tokens, q.load.output_tokens, tpot_max=limit,
+        q.model, q.device, far, tried, q.load.input_tokens, q.load.output_tokens, tpot_max=limit,
         fidelity=q.fidelity,
     )  # fmt: skip
     every = [*_rows(table), *_beside(found, q)]

@@ -7,21 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.inference.power_cap import check_power_cap
 from tokenroof.records import dtypes
 from tokenroof.serving.system.parts import as_speculation
-from tokenroof.support.arguments import number, whole_number
+from tokenroof.support.arguments import finite_number, number, whole_number
 from tokenroof.support.pareto import pareto
 from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
+    from tokenroof.records.device import Device
+    from tokenroof.records.plan import Plan
     from tokenroof.serving.search.choose import Found
     from tokenroof.serving.system.parts import Speculation
 
-__all__ = ["EXCLUDABLE", "Asked", "asked", "binding", "kept", "nearest_miss"]
+__all__ = ["CAP_ATTRS", "EXCLUDABLE", "Asked", "asked", "binding", "kept", "nearest_miss"]
 
 #: What a search may leave out: systems that compute prompts apart, or in the same pool; drafts; replicas
 #: over a network; stages, attention ranks, spread experts.
@@ -40,6 +43,8 @@ class Asked:
         So many there are, those that stay idle too; 0: as many as a system takes.
     types, exclude : tuple of str
     speculation : Speculation or None
+    caps : tuple of float or None
+        On the power of boards [W]; None: the limit.
     """
 
     bounds: dict[str, float]
@@ -47,6 +52,21 @@ class Asked:
     types: tuple[str, ...] | None = None
     exclude: tuple[str, ...] = ()
     speculation: Speculation | None = None
+    caps: tuple[float | None, ...] = ()
+
+    def capped(self, device: Device, plans: Iterable[Plan]) -> list[Plan]:
+        """Each plan at each cap; as they are where none was asked for.
+
+        Raises
+        ------
+        ValueError
+            For a cap that the boards do not take.
+        """
+        for cap in self.caps:
+            check_power_cap(device, cap)
+        if not self.caps:
+            return list(plans)
+        return [plan.replace(power_cap_w=cap) for plan in plans for cap in self.caps]
 
     def said(self) -> dict[str, Any]:
         """By the names that callers use, for the attributes of a table."""
@@ -55,11 +75,17 @@ class Asked:
             found["devices"] = self.devices
         if self.types is not None:
             found["types"] = ", ".join(self.types)
+        if self.caps:
+            found["power_caps"] = ", ".join(
+                "none" if cap is None else f"{cap:g}" for cap in self.caps
+            )
         if self.exclude:
             found["exclude"] = ", ".join(self.exclude)
         return found
 
 
+#: Of the caps of points.
+CAP_ATTRS = {"units": "W", "long_name": "watts that each board is held to"}
 _NAMES = {"ttft": "ttft_max", "tpot": "tpot_max", "provisioned_w": "power_w"}
 _UNITS = {"ttft": "s", "tpot": "s", "provisioned_w": "W"}
 
@@ -87,7 +113,19 @@ def asked(given: Mapping[str, Any]) -> Asked:
         raise ValueError(
             "exclude has both and disaggregated; allowed: one of them, or nothing is left"
         )
-    return Asked(bounds, many, types, exclude or (), as_speculation(given.get("speculation")))
+    spec = as_speculation(given.get("speculation"))
+    return Asked(bounds, many, types, exclude or (), spec, _caps(given.get("power_caps")))
+
+
+def _caps(value: Any) -> tuple[float | None, ...]:
+    """Caps on the power of boards, as numbers; one may stand alone."""
+    if value is None:
+        return ()
+    found = [value] if np.ndim(value) == 0 else list(value)
+    if not found:
+        raise ValueError(f"power_caps is {value!r}; allowed: watts, among them None, or None")
+    caps = [None if cap is None else finite_number("power_caps", cap, above=True) for cap in found]
+    return tuple(dict.fromkeys(caps))
 
 
 def _words(field: str, value: Any) -> tuple[str, ...] | None:

@@ -14,7 +14,7 @@ from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import ONE_TOKEN
 from tokenroof.serving.search.axes import draft_lengths, prefills, system_plans
 from tokenroof.serving.search.choose import Found, combined, upper_bound, worth_trying
-from tokenroof.serving.search.constraints import Asked, binding, kept, nearest_miss
+from tokenroof.serving.search.constraints import CAP_ATTRS, Asked, binding, kept, nearest_miss
 from tokenroof.serving.search.states import States, states
 from tokenroof.serving.system.closed import SYSTEM_UNITS, quantities
 from tokenroof.support.lazy import require
@@ -102,7 +102,7 @@ def search(question: Question, full: bool = False) -> list[Pile]:
     plans = q.plans
     if plans is None:
         plans = system_plans(q.device, q.model, q.devices_max, q.engine, asked.types, asked.exclude)
-    on = resolved(q.device, q.model, plans, q.fidelity)
+    on = resolved(q.device, q.model, asked.capped(q.device, plans), q.fidelity)
     drafts = draft_lengths(q.model, asked.speculation, asked.exclude)
     piles: list[Pile] = []
     if not on:
@@ -216,6 +216,9 @@ def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
     data: dict[str, Any] = {
         name: ("point", np.array([row[name] for row in rows] if rows else [])) for name in names
     }
+    if any("power_cap_w" in row for row in rows):
+        for name in ("power_cap_w", "prefill_power_cap_w"):
+            data[name] = ("point", np.array([row[name] for row in rows]), CAP_ATTRS)
     data["binds"] = ("point", np.array(binds if rows else [], dtype=str))
     reason = ""
     if not rows:
@@ -274,6 +277,9 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
         parts = [f"prefill {values['prefill_replicas']:.0f}x {ahead}", f"decode {decode}"]
     if spec is not None:
         parts.append(spec.label())
+    if any(one.plan.power_cap_w is not None for one in (*of.on, *(first.on if first else ()))):
+        out["power_cap_w"] = last.power.limit_w
+        out["prefill_power_cap_w"] = np.nan if first is None else on["prefill"].power.limit_w
     short = _SHORT[int(values["short_of"])]
     idle = f"; {values['idle_devices']:.0f} devices idle" if values["idle_devices"] else ""
     load = f"; prefill busy {values['prefill_load']:.0%}" if first is not None else ""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.inference.dataflow import check_kind
 from tokenroof.inference.door import as_model, check_links, check_plan, check_units
 from tokenroof.inference.estimates import Range, parameter
+from tokenroof.inference.power_cap import check_power_cap
 from tokenroof.records.device import link_domain
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def _check_pool(role: str, pool: Pool) -> None:
     try:
         check_links(pool.where, pool.layout)
         check_units(pool.where, pool.layout)
+        check_power_cap(pool.where, pool.layout.power_cap_w)
     except ValueError as error:
         raise ValueError(f"{role}: {error}") from None
 
