@@ -41,12 +41,14 @@ RULES = {
              "topk tolerance tpot_max tpot_s ttft_max ttft_s unit_s usd_per_mwh v_head_dim value_dim value_heads width "
              "window_blocks years",
     "any": "costs curtail fee_growth flows mu net_per_year output price_per_mwh seconds_later spot_prices_per_kwh",
-    "whole": "agents blocks cap chunks conversations conversion_years confirmations declared_tokens degree devices "
-             "devices_max draws first_time first_year fixed_ns gpus halving_interval hash_block height high initial "
-             "kv_heads kv_tokens last_time least limit low max_batched_tokens max_sequences miner_years moe_ep moe_tp "
-             "most needed paths per_context_token_ns per_draft_ns per_token_ns pool_hashrate ranks replicas requests "
-             "retarget_blocks seed shared_kinds shared_tokens spare start target target_limit threads total turns "
-             "versions wait_years matrices",
+    "whole from 0": "agents blocks cap confirmations degree first_time first_year fixed_ns height initial last_time "
+                    "per_context_token_ns per_draft_ns per_token_ns seed shared_tokens spare start",
+    "whole from 1": "chunks conversations declared_tokens devices devices_max draws gpus halving_interval limit low "
+                    "max_sequences needed paths replicas requests shared_kinds target target_limit threads turns versions",
+    "whole from 2": "retarget_blocks",
+    # whose ends depend on other arguments
+    "whole": "conversion_years hash_block high kv_heads kv_tokens least max_batched_tokens miner_years moe_ep moe_tp most "
+             "pool_hashrate ranks total wait_years matrices",
     # no number of these is right
     "none": "client host_tier lengths load progress results",
 }  # fmt: skip
@@ -60,8 +62,9 @@ def ends(rule):
     """Numbers at the ends that are allowed, and just beyond that are not."""
     if rule == "any":
         return [], []
-    if rule == "whole":
-        return [], [1.5]
+    if rule.startswith("whole"):
+        least = [int(x) for x in rule.split()[2:]]
+        return least, [1.5, *(x - 1 for x in least)]
     if rule == "none":
         return [], [1.0, 3.0]
     low, at_low, at_high, high = _RULE.fullmatch(rule).groups()

@@ -365,7 +365,7 @@ def test_every_argument_has_an_effect(name):
 
 # where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
 ENDS = {
-    "demand": {"acceptance": "0 < x <= 1"}, "Service": {"devices": "0 < x", "watts": None}, "profit": {"watts": "0 < x", "utilization": "0 <= x <= 1"},
+    "demand": {"acceptance": "0 < x <= 1"}, "risk": {"paths": "whole from 2"}, "Service": {"devices": "0 < x", "watts": None}, "profit": {"watts": "0 < x", "utilization": "0 <= x <= 1"},
     "two_worlds": {"tokens_per_s_per_mw": "0 < x"}, "lcoi": {"rate": "0 <= x", "watts": "0 < x", "price_per_mwh": "0 <= x"},
     "crf": {"rate": "0 <= x"}, "both_eras": {"price_per_mwh": "0 <= x"}, "Site": {"discount_rate": "0 <= x"},
     **{key: {"rate": "-1 < x"} for key in ("npv", "levelized_cost", "spreadsheet_npv", "xnpv")},

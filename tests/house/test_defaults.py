@@ -14,6 +14,7 @@ import sys
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tokenroof
@@ -50,30 +51,42 @@ def _entries(name, value):
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _entries(f"{name}[{key!r}]", inner)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for f in fields(value):
+            if f.name != "constants":  # starts and bounds of operators stand by their own names
+                yield from _entries(f"{name}.{f.name}", getattr(value, f.name))
+    elif isinstance(value, np.ndarray) and value.dtype.kind in "iuf":
+        yield name, repr(value.tolist())
+    elif isinstance(value, tuple) and _constant(value) is None:
+        for i, inner in enumerate(value):
+            yield from _entries(f"{name}[{i}]", inner)
     elif (text := _constant(value)) is not None:
         yield name, text
 
 
+# of what is written where it stands: numbers, sums of them, records and arrays made of them; no look-up has part in it
+_PLAIN = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop,
+          ast.expr_context, ast.keyword)  # fmt: skip
+
+
+def _is_plain(part):
+    """Whether a part of an expression is written out: constants by name are capitals, records begin with one."""
+    if isinstance(part, ast.Name):
+        return part.id.strip("_")[:1].isupper() or part.id in ("np", "float")
+    if isinstance(part, ast.Attribute):
+        return part.attr == "array" and getattr(part.value, "id", "") == "np"
+    if isinstance(part, ast.Call):
+        return _is_plain(part.func)
+    return isinstance(part, _PLAIN)
+
+
 def _written(module):
-    """Names of a module that stand for what is written there: numbers and sums of them, not what is looked up."""
-    out, plain = (
-        set(),
-        (
-            ast.Constant,
-            ast.Tuple,
-            ast.List,
-            ast.Dict,
-            ast.BinOp,
-            ast.UnaryOp,
-            ast.operator,
-            ast.unaryop,
-            ast.expr_context,
-        ),
-    )
+    """Names of a module that stand for what is written there, and is not looked up."""
+    out = set()
     for node in ast.parse(Path(module.__file__).read_text()).body:
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         value = getattr(node, "value", None)
-        if value is not None and all(isinstance(part, plain) for part in ast.walk(value)):
+        if value is not None and all(map(_is_plain, ast.walk(value))):
             out |= {t.id for t in targets if isinstance(t, ast.Name) and t.id != "__all__"}
     return out
 
@@ -116,6 +129,7 @@ def found():
         out[f"starts and bounds of {name}"] = {
             n: repr((r.start, r.low, r.high)) for n, r in spec.constants.items()
         }
+        out[f"numbers of {name}"] = dict(_entries("", spec))
     for section, record in SECTIONS.items():
         for key in keys_of(section, record):
             out[f"scenario {key.name}"] = {

@@ -249,7 +249,7 @@ def test_every_argument_has_an_effect(name):
 # where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
 ENDS = {
     "block_probability": {"hashrate": "0 <= x"}, "hashrate_from_blocks": {"seconds": "0 < x"},
-    "simulate_pool": {"share_difficulty": "0 < x", "difficulty": None}, "pool_income": {"difficulty": "1 <= x"},
+    "simulate_pool": {"paths": "whole from 2", "share_difficulty": "0 < x", "difficulty": None}, "pool_income": {"difficulty": "1 <= x"},
     # fees may be all of a reward, not nothing
     **{key: {"subsidy_btc": "0 < x"} for key in ("break_even_difficulty", "difficulty_path", "equilibrium", "shutdown_price")},
 }  # fmt: skip

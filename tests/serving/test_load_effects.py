@@ -230,6 +230,7 @@ def test_every_argument_of_simulate_has_an_effect():
 ENDS = {
     "Autoscale": {"target": "0 < x", "tolerance": "0 <= x", "interval_s": "0 < x"},
     **{key: {"seconds": "0 < x"} for key in ("poisson", "gamma", "modulated", "daily")},
+    **{name: {"blocks": "whole from 1"} for name in ("series", "verdict")},
     "HostTier": {"capacity_bytes": None},
 }  # fmt: skip
 

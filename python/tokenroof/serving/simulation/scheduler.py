@@ -72,7 +72,7 @@ class Scheduler:
         rules = engine_of(engine)
         given = {"max_batched_tokens": max_batched_tokens, "max_sequences": max_sequences}
         for own, value in (*given.items(), ("kv_tokens", kv_tokens)):
-            if value is not None and not is_integer(value):
+            if value is not None and not (is_integer(value) and (value > 0 or own == "kv_tokens")):
                 raise ValueError(f"{own} is {shown(value)}; allowed: whole numbers from 1")
         if kv_tokens is not None:
             size = checked(engine, {k: v for k, v in knobs.items() if k == rules.block})[
