@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
+from tokenroof.inference.dataflow import KINDS
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
+from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_load, as_power, check_length
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
-    from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.serving.loads import Load
     from tokenroof.serving.search.constraints import Asked
@@ -60,6 +61,8 @@ class Limits(TypedDict, total=False):
         Drafts to choose lengths of; by default a model's own module as measured.
     chips : str, Device or None
         Dataflow chips that may stand beside the devices.
+    pool_devices : sequence of str or Device, or None
+        Further devices that pools may be of, prompts on one and answers on another.
     """
 
     ttft_max: float | None
@@ -72,6 +75,7 @@ class Limits(TypedDict, total=False):
     exclude: Sequence[str] | None
     speculation: Speculation | None
     chips: str | Device | None
+    pool_devices: Sequence[str | Device] | None
 
 
 def frontier(
@@ -126,6 +130,10 @@ def frontier(
         or drafting for what the devices verify (`beside_lpx`); points become ranges, ``_low`` and ``_high``
         beside ``interactivity`` and ``output_tokens_per_s_per_mw``, ``way`` and ``chips`` say how and how
         many.
+    pool_devices : sequence of str or Device, optional
+        With `systems` alone: further devices, each for both, or for prompts or answers with another: pools
+        with caches of one type, split alike, and the lesser of their networks between them. Points have
+        ``device``, ``prefill_device`` and ``link_bandwidth`` [B/s].
 
     Returns
     -------
@@ -159,11 +167,13 @@ def frontier(
     users = _batches(concurrency)
     _refuse_dashboard(power, wanted)
     if flag("systems", limits.get("systems", False)):
-        _check_power(resolved(d, m, [Plan()], "datasheet")[0], power)
+        others = _others(d, limits)
+        for one in (d, *others):
+            _check_power(resolved(one, m, [Plan()], "datasheet")[0], power)
         given = None if plans is None else _given(plans, d, m)
         check_length(m, load.input_tokens, load.output_tokens)
         question = Question(
-            d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted
+            d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted, others
         )  # fmt: skip
         return with_chips(frontier_of_systems(question), question, limits.get("chips"))
     _refuse(limits)
@@ -172,7 +182,6 @@ def frontier(
     check_length(m, load.input_tokens, load.output_tokens)
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
-    names = [*UNITS]
     if tried:
         values = evaluate(on, load, users, power, pue)
         offered = np.ones(values["ttft_s"].shape, dtype=bool)
@@ -182,7 +191,7 @@ def frontier(
             values["interactivity"], np.where(offered, values["output_tokens_per_s_per_mw"], np.nan)
         )
     else:
-        values = {name: np.empty((0, users.size)) for name in names}
+        values = {name: np.empty((0, users.size)) for name in UNITS}
         chosen = np.empty(0, dtype=int)
     row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
     data = _columns(on, tried, values, chosen, users)
@@ -231,9 +240,35 @@ def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:
     return as_concurrency(concurrency)
 
 
+def _others(device: Device, limits: Limits) -> tuple[Device, ...]:
+    """Further devices of pools, each once."""
+    given = limits.get("pool_devices")
+    if given is None:
+        return ()
+    if isinstance(given, (str, Device)) or not isinstance(given, Iterable):
+        raise TypeError(f"pool_devices is {given!r}; allowed: a sequence of devices, or None")
+    found = tuple(dict.fromkeys(one for one in map(as_device, given) if one != device))
+    if not found:
+        raise ValueError(
+            f"pool_devices has no other device than {device.name}; allowed: others, or None"
+        )
+    for one in found:
+        if one.kind in KINDS:
+            raise ValueError(
+                f"pool_devices has {one.name}, a {one.kind}; allowed: devices that hold a model in memory, "
+                f"and chips={one.name!r} for this one"
+            )
+    for name in ("devices", "chips"):
+        if limits.get(name) is not None:
+            raise ValueError(f"{name} is {limits.get(name)!r} with pool_devices; allowed: None")
+    return found
+
+
 def _refuse(limits: Limits) -> None:
     """Reject what counts over systems alone."""
-    for name in ("devices", "power_w", "types", "exclude", "speculation", "chips"):
+    for name in (
+        "devices", "power_w", "types", "exclude", "speculation", "chips", "pool_devices",
+    ):  # fmt: skip
         value = limits.get(name)
         if value is not None:
             raise ValueError(f"{name} is {value!r} without systems=True; allowed: None")

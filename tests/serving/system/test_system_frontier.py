@@ -1,6 +1,7 @@
 """The frontier over systems: a pruned search is the full one, constraints are kept and named, points are systems."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,11 +34,12 @@ def _question(device, model, devices_max, engine="trtllm", **constraints):
         ("GB200-NVL72", MOE, 16, {}), (GPU, DENSE, 8, {"ttft_max": 0.5}), (GPU, MOE, 16, {"tpot_max": 0.02}),
         (GPU, "Llama-3.1-8B", 8, {"devices": 27, "speculation": Speculation("Llama-3.2-1B", 3, 0.7)}),
         ("B200-SXM", "gpt-oss-120b", 8, {"power_w": 60_000.0}),
-        (GPU, DENSE, 4, {"power_caps": [None, 500, 300]}),
+        (GPU, DENSE, 4, {"power_caps": [None, 500, 300]}), ("H20", DENSE, 8, {"others": ("H200-SXM", "L40S")}),
     ],
 )  # fmt: skip
 def test_a_pruned_search_is_the_full_one(device, model, most, given):
-    question = _question(device, model, most, **given)
+    others = tuple(map(as_device, given.pop("others", ())))
+    question = replace(_question(device, model, most, **given), others=others)
     pruned, full = frontier_of_systems(question), frontier_of_systems(question, full=True)
     assert pruned.attrs["systems_tried"] < full.attrs["systems_tried"] and full.sizes["point"] > 5
     for name in ("interactivity", "output_tokens_per_s_per_mw", "concurrency"):
@@ -206,3 +208,40 @@ CHIPS = [
 def test_chips_that_a_search_does_not_take(given, said):
     with pytest.raises(ValueError, match=said):
         frontier("B200-SXM", DENSE, devices_max=4, concurrency=[8], **given)
+
+
+def test_pools_of_unlike_devices():
+    """Prompts on the one, answers on the other: better than either alone, and what the same system is by hand."""
+    ask = {"model": DENSE, "input_tokens": 4096, "output_tokens": 512, "engine": "vllm"}
+    both = find("H20", pool_devices=[GPU], exclude=["speculation"], **ask)
+    alone = [find(name, exclude=["speculation"], **ask) for name in ("H20", GPU)]
+    for one in alone:
+        for x, y in zip(
+            one.interactivity.values, one.output_tokens_per_s_per_mw.values, strict=True
+        ):
+            faster = both.interactivity.values >= x * (1 - 1e-12)
+            assert (both.output_tokens_per_s_per_mw.values[faster] >= y * (1 - 1e-12)).any()
+    mixed = (both.prefill_device == GPU) & (both.device == "H20")
+    assert mixed.any() and both.attrs["device"] == f"H20 and {GPU}"
+    point = both.isel(point=int(np.flatnonzero(mixed)[0]))
+    h20, h200 = as_device("H20"), as_device(GPU)
+    assert float(point.link_bandwidth) == min(h20.node_link_bandwidth, h200.node_link_bandwidth)
+    # without the chassis of the one for the other
+    per_device = (point.chassis_watts - point.watts) / point.devices
+    own = sorted(float(tr.power.chassis_power(one, 0.0)) for one in (h20, h200))
+    assert own[0] - 1e-6 <= float(per_device) <= own[1] + 1e-6
+
+
+@pytest.mark.parametrize(
+    "given, error, text",
+    [({"pool_devices": GPU}, TypeError, "allowed: a sequence of devices"),
+     ({"pool_devices": [GPU]}, ValueError, f"no other device than {GPU}"),
+     ({"pool_devices": ["H999"]}, KeyError, "H999"),
+     ({"pool_devices": ["LPX"]}, ValueError, "pool_devices has .* a lpu"),
+     ({"pool_devices": ["H20"], "devices": 8}, ValueError, "devices is 8 with pool_devices"),
+     ({"pool_devices": ["H20"], "chips": "LPX"}, ValueError, "chips is 'LPX' with pool_devices"),
+     ({"pool_devices": ["H20"], "systems": False}, ValueError, "pool_devices is .* without systems=True")],
+)  # fmt: skip
+def test_bad_pool_devices(given, error, text):
+    with pytest.raises(error, match=text):
+        frontier(GPU, DENSE, **({"systems": True} | given))

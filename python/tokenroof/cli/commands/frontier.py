@@ -18,7 +18,7 @@ from tokenroof.support.formats import si, table
 if TYPE_CHECKING:
     import xarray as xr
 
-_OF_SYSTEMS = ("devices", "power_w", "types", "exclude", "chips")
+_OF_SYSTEMS = ("devices", "power_w", "types", "exclude", "chips", "pool_devices")
 _FLAGS = {
     name: f"--{name.replace('_', '-')}"
     for name in (
@@ -68,6 +68,9 @@ def _add_systems(command: ArgumentParser) -> None:
         help="what is left out: disaggregated, both, speculation, network, pp, dp, ep",
     )  # fmt: skip
     group.add_argument("--chips", help="dataflow chips beside the devices, as LPX")
+    group.add_argument(
+        "--pool-devices", type=_words, help="further devices that pools may be of, as H20,L40S"
+    )
     add_drafts(command)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.accepted import acceptances
-from tokenroof.inference.door import check_units
+from tokenroof.inference.door import check_links, check_units
 from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.serving.loads import Load
 
-__all__ = ["Prefill", "draft_lengths", "prefills", "system_plans"]
+__all__ = ["Prefill", "draft_lengths", "prefills", "runs", "system_plans"]
 
 #: Tensor and pipeline parallelism go no further [1].
 _MOST_TP, _MOST_PP = 16, 2
@@ -67,7 +67,7 @@ def system_plans(
             plan = Plan(tp=tp, dp=dp, pp=pp, moe_ep=ep, engine=engine, **fields)
             if types is None or _of_types(plan, types):
                 found[plan] = None
-    return [plan for plan in found if _runs(device, model, plan)]
+    return [plan for plan in found if runs(device, model, plan)]
 
 
 def _types(device: Device, model: Model, asked: Sequence[str] | None) -> list[dict[str, Any]]:
@@ -88,11 +88,13 @@ def _of_types(plan: Plan, types: Sequence[str]) -> bool:
     return narrow <= set(types) if narrow else "bf16" in types
 
 
-def _runs(device: Device, model: Model, plan: Plan) -> bool:
+def runs(device: Device, model: Model, plan: Plan) -> bool:
+    """Whether a plan divides a model, and a device has units for its types and links for its devices."""
     try:
         plan.check(model)
         check_loads(plan, model)
         check_units(device, plan)
+        check_links(device, plan)
     except ValueError:
         return False
     return True
@@ -140,7 +142,7 @@ class Prefill:
 
 
 def prefills(on: Sequence[Deployment], load: Load) -> Prefill:
-    """Of each cap, size, type of cache and budget of a step the replica of most prompts, and the fastest.
+    """Of each device, cap, size, cache and budget of a step the replica of most prompts, and the fastest.
 
     Steps have the tokens that the engine takes by itself, or twice as many.
     """
@@ -152,6 +154,7 @@ def prefills(on: Sequence[Deployment], load: Load) -> Prefill:
             if not np.isfinite(alone):
                 continue
             size = (
+                one.device.name,
                 one.plan.power_cap_w,
                 one.plan.devices,
                 one.plan.kv_cache,

@@ -11,13 +11,15 @@ from tokenroof.serving.system.terms import solved
 from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-    from tokenroof.inference.estimates import Range
+    from tokenroof.records.deployment import Deployment
     from tokenroof.serving.search.axes import Prefill
     from tokenroof.serving.search.states import States
 
-__all__ = ["Found", "combined", "upper_bound", "worth_trying"]
+__all__ = ["Found", "Links", "combined", "upper_bound", "worth_trying"]
 
 #: Decoding replicas of a system.
 REPLICAS = np.array([1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 16.0])
@@ -51,6 +53,37 @@ class Found:
         return np.asarray(1.0 / self.values["tpot"])
 
 
+@dataclass(frozen=True)
+class Links:
+    """What lies between pools of any two of some devices.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Of the devices.
+    bandwidth : ndarray
+        Of the pool of prompts, then of the one of answers: one way, a device of the pool with fewer [B/s];
+        0 where there is none.
+    hop_s : float
+        Latency of a transfer [s].
+    """
+
+    names: tuple[str, ...]
+    bandwidth: NDArray[np.float64]
+    hop_s: float
+
+    def of(self, on: Sequence[Deployment]) -> NDArray[np.intp]:
+        """Place of each replica's device."""
+        return np.array([self.names.index(one.device.name) for one in on], dtype=np.intp)
+
+    def joined(
+        self, of: States, first: Prefill, state: NDArray[np.intp], prefill: NDArray[np.intp]
+    ) -> NDArray[np.bool_]:
+        """Whether there is a link between two pools."""
+        rate = self.bandwidth[self.of(first.on)[prefill], self.of(of.on)[of.plan[state]]]
+        return np.asarray(rate > 0.0)
+
+
 def upper_bound(of: States, first: Prefill | None, output: float) -> NDArray[np.float64]:
     """Tokens per joule set aside that no system of a state and any number of any prefill replicas passes.
 
@@ -72,7 +105,7 @@ def combined(
     of: States,
     first: Prefill | None,
     rows: NDArray[np.intp],
-    link: dict[str, Range],
+    link: Links,
     output: float,
     devices: float,
 ) -> Found:
@@ -84,7 +117,7 @@ def combined(
     replicas = np.tile(many, rows.size * size)
     if first is not None:
         most = devices or MOST_DEVICES
-        splits = _fit(of, first, state, prefill)
+        splits = _fit(of, first, state, prefill) & link.joined(of, first, state, prefill)
         keep = splits & (
             replicas * of.terms["devices"][state] + first.terms["prefill_devices"][prefill] <= most
         )
@@ -93,7 +126,8 @@ def combined(
     terms |= {"replicas": replicas, "all_devices": np.full(state.size, devices)}
     if first is not None:
         terms |= {name: column[prefill] for name, column in first.terms.items()}
-        terms |= {"link_bandwidth": link["link_bandwidth"].mid, "hop_s": link["hop_s"].mid}
+        last, near = link.of(of.on)[of.plan[state]], link.of(first.on)[prefill]
+        terms |= {"link_bandwidth": link.bandwidth[near, last], "hop_s": link.hop_s}
     else:
         prefill = np.full(state.size, -1)
     return Found(state, prefill, replicas, solved(terms, output))

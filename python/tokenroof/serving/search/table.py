@@ -9,11 +9,11 @@ import numpy as np
 
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.door import resolved
-from tokenroof.inference.estimates import Range, parameter
+from tokenroof.inference.estimates import parameter
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import ONE_TOKEN
-from tokenroof.serving.search.axes import draft_lengths, prefills, system_plans
-from tokenroof.serving.search.choose import Found, combined, upper_bound, worth_trying
+from tokenroof.serving.search.axes import draft_lengths, prefills, runs, system_plans
+from tokenroof.serving.search.choose import Found, Links, combined, upper_bound, worth_trying
 from tokenroof.serving.search.constraints import CAP_ATTRS, Asked, binding, kept, nearest_miss
 from tokenroof.serving.search.states import States, states
 from tokenroof.serving.system.closed import SYSTEM_UNITS, quantities
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
@@ -54,6 +55,7 @@ class Question:
     power: str
     pue: float
     asked: Asked
+    others: tuple[Device, ...] = ()  # that pools may be of too
 
 
 @dataclass(frozen=True)
@@ -65,30 +67,59 @@ class Pile:
     found: Found
 
 
-def _link(device: Device) -> dict[str, Range]:
-    """What replicas of pools have between them: the network, as pools may stand in two domains."""
-    rate = device.node_link_bandwidth or (device.link.bandwidth if device.link else None)
-    known = (
-        Range.exactly(float(rate), "B/s", f"network of {device.name}")
-        if rate
-        else parameter("decouple_link_bandwidth")
-    )
-    return {"link_bandwidth": known, "hop_s": parameter("decouple_hop_s")}
+def _links(question: Question) -> Links:
+    """What replicas of pools have between them: the network, as pools may stand in two domains.
+
+    Between unlike devices the lesser of their networks, the catalogue's middle where one is unknown.
+    """
+    every, usual = (question.device, *question.others), parameter("decouple_link_bandwidth").mid
+    rates = np.empty((len(every), len(every)))
+    for i, a in enumerate(every):
+        for j, b in enumerate(every):
+            networks = [float(x.node_link_bandwidth or 0.0) for x in (a, b)]
+            alone = a.link.bandwidth if i == j and a.link else 0.0
+            known = min(networks) or alone or usual
+            rates[i, j] = known if a.link and b.link else 0.0
+    return Links(tuple(x.name for x in every), rates, parameter("decouple_hop_s").mid)
 
 
-def _worth(found: Found, question: Question) -> NDArray[np.float64]:
+def _worth(pile: Pile, question: Question) -> NDArray[np.float64]:
     """Tokens a second and watt, of the power that counts."""
+    found = pile.found
     watts = found.values[_WORTH.get(question.power, "watts")]
     if question.power in ("chassis", "facility"):
-        host = _host_w(question)
-        watts = watts + found.values["devices"] * host
+        watts = watts + _host_w(pile, question)
     scale = question.pue if question.power == "facility" else 1.0
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.asarray(found.values["output_rate"] / (scale * watts))
 
 
-def _host_w(question: Question) -> float:
-    return float(device_power(question.device).host_w)
+def _host_w(pile: Pile, question: Question) -> Any:
+    """Watts of hosts, of each system."""
+    found, all_devices = pile.found, pile.found.values["devices"]
+    if not question.others:
+        return all_devices * float(device_power(question.device).host_w)
+    last = np.array([one.power.host_w for one in pile.of.on])[pile.of.plan[found.state]]
+    if pile.first is None:
+        return all_devices * last
+    near = np.array([one.power.host_w for one in pile.first.on])[found.prefill]
+    ahead = found.values["prefill_replicas"] * pile.first.terms["prefill_devices"][found.prefill]
+    return ahead * near + (all_devices - ahead) * last
+
+
+def _candidates(question: Question) -> list[Deployment]:
+    """Replicas of all devices that pools may be of."""
+    q, found = question, list[Any]()
+    for device in (q.device, *q.others):
+        plans = q.plans
+        if plans is None:
+            plans = system_plans(
+                device, q.model, q.devices_max, q.engine, q.asked.types, q.asked.exclude
+            )
+        elif device is not q.device:
+            plans = [plan for plan in plans if runs(device, q.model, plan)]
+        found += resolved(device, q.model, q.asked.capped(device, plans), q.fidelity)
+    return found
 
 
 def search(question: Question, full: bool = False) -> list[Pile]:
@@ -99,10 +130,7 @@ def search(question: Question, full: bool = False) -> list[Pile]:
     left out, and of the rest systems whose own bound is no better.
     """
     q, asked = question, question.asked
-    plans = q.plans
-    if plans is None:
-        plans = system_plans(q.device, q.model, q.devices_max, q.engine, asked.types, asked.exclude)
-    on = resolved(q.device, q.model, asked.capped(q.device, plans), q.fidelity)
+    on = _candidates(q)
     drafts = draft_lengths(q.model, asked.speculation, asked.exclude)
     piles: list[Pile] = []
     if not on:
@@ -168,11 +196,11 @@ def _work_out(
 ) -> None:
     """Add the systems of some states."""
     alone, shared = kinds
-    link, output, devices = _link(q.device), q.load.output_tokens, q.asked.devices
+    link, output, devices = _links(q), q.load.output_tokens, q.asked.devices
     if "both" not in q.asked.exclude and len(shared):
         found = combined(shared, None, np.arange(len(shared)), link, output, devices)
         piles.append(Pile(shared, None, found))
-    if first is None or not len(first) or not len(alone) or q.device.link is None:
+    if first is None or not len(first) or not len(alone) or not link.bandwidth.any():
         return
     rows = np.arange(len(alone))
     if bounded:
@@ -193,7 +221,7 @@ def _offers(piles: Sequence[Pile], q: Question) -> tuple[NDArray[np.float64], ND
     for pile in piles:
         good = kept(pile.found, q.asked)
         speeds.append(pile.found.speed[good])
-        worths.append(_worth(pile.found, q)[good])
+        worths.append(_worth(pile, q)[good])
     return np.concatenate(speeds), np.concatenate(worths)
 
 
@@ -203,7 +231,7 @@ def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
     q = question
     piles = search(q, full)
     speed = np.concatenate([np.empty(0), *(p.found.speed for p in piles)])
-    worth = np.concatenate([np.empty(0), *(_worth(p.found, q) for p in piles)])
+    worth = np.concatenate([np.empty(0), *(_worth(p, q) for p in piles)])
     good = np.concatenate([np.empty(0, dtype=bool), *(kept(p.found, q.asked) for p in piles)])
     chosen = pareto(speed, np.where(good & q.load.gaps, worth, np.nan))
     owner = np.concatenate(
@@ -219,6 +247,16 @@ def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
     if any("power_cap_w" in row for row in rows):
         for name in ("power_cap_w", "prefill_power_cap_w"):
             data[name] = ("point", np.array([row[name] for row in rows]), CAP_ATTRS)
+    if q.others and rows:
+        data |= {
+            n: ("point", np.array([row[n] for row in rows])) for n in ("device", "prefill_device")
+        }
+        rates = np.array([row["link_bandwidth"] for row in rows])
+        data["link_bandwidth"] = (
+            "point",
+            rates,
+            {"units": "B/s", "long_name": "between pools, a device"},
+        )
     data["binds"] = ("point", np.array(binds if rows else [], dtype=str))
     reason = ""
     if not rows:
@@ -270,20 +308,27 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
     )
     out = {name: float(np.ravel(value)[0]) for name, value in row.items()}
     spec = of.drafts[of.draft[state]]
-    decode = f"{n:.0f}x {last.plan.label()}"
+    decode, ahead = (f"{n:.0f}x {_named(q, last)}", "")
     parts = [decode]
     if first is not None:
-        ahead = on["prefill"].plan.label()
+        ahead = _named(q, on["prefill"])
         parts = [f"prefill {values['prefill_replicas']:.0f}x {ahead}", f"decode {decode}"]
     if spec is not None:
         parts.append(spec.label())
+    if q.others:
+        near = None if first is None else on["prefill"].device.name
+        rate = _links(q).bandwidth[[*_links(q).names].index(near or last.device.name)]
+        out["link_bandwidth"] = rate[_links(q).names.index(last.device.name)] if near else np.nan
+        names = {"device": last.device.name, "prefill_device": near or ""}
+    else:
+        names = {}
     if any(one.plan.power_cap_w is not None for one in (*of.on, *(first.on if first else ()))):
         out["power_cap_w"] = last.power.limit_w
         out["prefill_power_cap_w"] = np.nan if first is None else on["prefill"].power.limit_w
     short = _SHORT[int(values["short_of"])]
     idle = f"; {values['idle_devices']:.0f} devices idle" if values["idle_devices"] else ""
     load = f"; prefill busy {values['prefill_load']:.0%}" if first is not None else ""
-    return out | {
+    return out | names | {
         "system": ", ".join(parts), "plan": last.plan.label(),
         "prefill_plan": "" if first is None else on["prefill"].plan.label(),
         "replicas": float(n), "prefill_replicas": float(values["prefill_replicas"]),
@@ -293,9 +338,14 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _named(q: Question, one: Deployment) -> str:
+    return f"{one.device.name} {one.plan.label()}" if q.others else one.plan.label()
+
+
 def _attributes(q: Question, rows: list[dict[str, Any]], tried: int, reason: str) -> dict[str, Any]:
     return {
-        "device": q.device.name, "vendor": q.device.vendor, "family": q.device.family,
+        "device": " and ".join(one.name for one in (q.device, *q.others)),
+        "vendor": q.device.vendor, "family": q.device.family,
         "model": q.model.name, "input_tokens": q.load.input_tokens,
         "output_tokens": q.load.output_tokens, "power": q.power, "engine": q.engine,
         "fidelity": q.fidelity if isinstance(q.fidelity, str) else q.fidelity.name,

@@ -129,9 +129,11 @@ def quantities(
     last, first = on.get("both") or on["decode"], on.get("both") or on["prefill"]
     rate, ttft = found["output_rate"], found["ttft"] + queue
     tpot = timed(load.output_tokens, found["tpot"])
-    host = last.power.host_w
-    dashboard = last.power.provisioned_kind == "catalogue"
-    chassis = found["watts"] + found["devices"] * host
+    dashboard = {last.power.provisioned_kind, first.power.provisioned_kind} == {"catalogue"}
+    chassis = found["watts"] + found["devices"] * last.power.host_w
+    if first.device != last.device:  # each with hosts of its own
+        ahead = found["prefill_replicas"] * first.plan.devices
+        chassis = chassis + ahead * (first.power.host_w - last.power.host_w)
     watts = {
         "board": found["watts"],
         "chassis": chassis,
