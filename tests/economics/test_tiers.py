@@ -131,6 +131,8 @@ def test_own_tiers_from_a_file(tmp_path):
     ("[[tier]]\n" + GOOD + "[[tier]]\n" + GOOD, "name is 'a' in 2 tiers; allowed: each once"),
     ("[[tier]]\n" + GOOD + "power_share = 0.6\n[[tier]]\n" + GOOD.replace('"a"', '"b"') + "power_share = 0.6\n",
      "power_share sums to 1.2; allowed: at most 1"),
+    ("[[tier]]\n" + GOOD + "power_share = 0.5\n[[tier]]\n" + GOOD.replace('"a"', '"b"') + "power_share = 0.5000000015\n",
+     "power_share sums to 1.0000000015; allowed: at most 1"),
     ("tiers = 3\n", r"no key 'tiers'; allowed: tables \[\[tier\]\]"), ("", r"tier is \[\]; allowed: one table"),
     ("tier = 3\n", "tier is 3; allowed: one table"), ("[[tier\n", "the file is not TOML"),
 ])  # fmt: skip

@@ -91,6 +91,23 @@ def _written(module):
     return out
 
 
+def _read(module):
+    """Numbers that a reader of configurations takes where a field is missing, or bounds one by: calls of its `r`."""
+    for function in ast.parse(Path(module.__file__).read_text()).body:
+        for call in ast.walk(function) if isinstance(function, ast.FunctionDef) else ():
+            if not isinstance(call, ast.Call):
+                continue
+            first = next(iter(call.args), None)
+            key = getattr(first, "value", "") if isinstance(first, ast.Constant) else ""
+            for word in call.keywords:
+                value = word.value
+                if isinstance(value, ast.Constant) and type(value.value) in (int, float):
+                    yield (
+                        f"{function.name}: {ast.unparse(call.func)}({key!r}) {word.arg}",
+                        repr(value.value),
+                    )
+
+
 def _of(item):
     """Argument or field -> its default, of a function or a record."""
     if is_dataclass(item) and isinstance(item, type):
@@ -112,6 +129,8 @@ def found():
         for name in sorted({package.__name__, *names} - {"tokenroof.calibrate.__main__"}):
             module = importlib.import_module(name)
             written = _written(module)
+            if folder == "records" and "huggingface" in name and (reads := dict(_read(module))):
+                out[f"fields that {name.removeprefix('tokenroof.')} reads"] = reads
             for item_name, item in vars(module).items():
                 if item_name in written:
                     for one, text in _entries(item_name, item):

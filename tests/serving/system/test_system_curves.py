@@ -239,3 +239,15 @@ BAD = [
 def test_what_a_system_does_not_take(call, kind, said):
     with pytest.raises(kind, match=said):
         call()
+
+
+def test_capacity_of_one_user_is_one_user():
+    """Two would wait longer than asked; fewer than one there is not."""
+    system = tr.serving.disaggregate("H200-SXM", "H200-SXM")
+    one, two = tr.serving.curve(system, "Llama-3.1-8B", None, concurrency=[1.0, 2.0]).tpot_s.values
+    found = tr.serving.capacity(
+        system, "Llama-3.1-8B", None, tr.serving.SLO(tpot_s=0.5 * (one + two))
+    )
+    assert (float(found.concurrency), float(found.tpot_s)) == (1.0, one)
+    none = tr.serving.capacity(system, "Llama-3.1-8B", None, tr.serving.SLO(tpot_s=0.5 * one))
+    assert float(none.concurrency) == 0.0
