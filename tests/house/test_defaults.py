@@ -66,7 +66,7 @@ def _entries(name, value):
 
 # of what is written where it stands: numbers, sums of them, records and arrays made of them; no look-up has part in it
 _PLAIN = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop,
-          ast.expr_context, ast.keyword)  # fmt: skip
+          ast.expr_context, ast.keyword, ast.Subscript, ast.Slice)  # fmt: skip
 
 
 def _is_plain(part):

@@ -240,3 +240,10 @@ def test_an_objective_that_nothing_meets():
     ):
         with pytest.raises(ValueError, match=says):
             capacity("H200-SXM", "Llama-3.1-8B", None, slo)
+
+
+@pytest.mark.parametrize("places,short", [(128, "sequences"), (192, "time")])
+def test_places_are_short_where_half_as_many_more_bring_a_tenth(places, short):
+    """Rates at half as many places more over this one's: 1.12 with 128 places, 1.08 with 192."""
+    engine = Scheduler.preset("vllm-0.33", max_num_seqs=places)
+    assert stability("H200-SXM", "Llama-3.1-8B", None, 500, 200, scheduler=engine).short == short

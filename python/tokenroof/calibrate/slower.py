@@ -28,6 +28,7 @@ _LAYERS = np.array(
     [(4096, 1536, 128, 8), (5120, 8192, 16, 1), (7168, 2048, 256, 8), (2048, 768, 128, 8)], float
 )
 _HEADS = np.array([(32, 8), (64, 8), (8, 1)], float)
+_LATENT_HEADS = np.array([128.0, 16.0])
 
 
 _HELD = ("gemm", "experts", "attention_decode", "attention_prefill", "mla_decode", "mla_prefill")
@@ -44,16 +45,15 @@ def _arguments(operator: str, dtype: str) -> tuple[Any, ...] | None:
     if operator == "attention_decode":
         return (_B, _S, *_HEADS.T, 128.0, 128.0, 0.0, code, 0.0)
     if operator == "mla_decode":
-        return (_B, _S, np.array([128.0, 16.0]), 512.0, 64.0, code, 0.0)
+        return (_B, _S, _LATENT_HEADS, 512.0, 64.0, code, 0.0)
     if operator == "attention_prefill":
         return (_B, _S, 0.0, *_HEADS.T, 128.0, 128.0, 0.0, code, float(dtypes.code(maths)))
     if operator == "mla_prefill":
-        heads = np.array([128.0, 16.0])
         return (
             _B,
             _S,
             0.0,
-            heads,
+            _LATENT_HEADS,
             128.0,
             64.0,
             128.0,
