@@ -62,7 +62,7 @@ _POSITIVE = (
 #: What it may be; `cpu` and `apu` are hosts themselves, `wafer` and `lpu` hold their weights on the chip.
 DEVICE_KINDS = ("gpu", "tpu", "npu", "lpu", "apu", "wafer", "rdu", "cpu")
 _NOT_NEGATIVE = ("idle_w", "price_usd")
-_WHOLE = ("sm_count", "link_domain_size", "pcie_generation")
+_WHOLE = ("sm_count", "link_domain_size", "link_generation", "pcie_generation")
 _HOST_DOMAIN = 8  # cards of one server that share its PCIe, where nothing says otherwise
 # One way over an x16 slot by generation [B/s], as the catalogue's links.toml has them with their sources.
 _PCIE_X16 = {3: 1.5754e10, 4: 3.1508e10, 5: 6.3015e10, 6: 1.21e11}
