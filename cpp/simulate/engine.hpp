@@ -55,6 +55,9 @@ class Engine {
     virtual i64 cached(i32 request) = 0;
     // Whether it is refused at the door: too long for the model, or for the memory.
     virtual bool refuses(i32 request) const = 0;
+    // Where a request will wait, of several queues; what follows is of that one.
+    virtual void aim(i32) {}
+    virtual i64 queued() const { return waiting(); }
     // Prompt tokens of those that wait.
     virtual i64 waiting_tokens() const { return 0; }
     // Who gives way to a request that is more urgent; -1 for nobody.
@@ -87,6 +90,14 @@ class Rank : public Engine {
     virtual const Load& load() const = 0;
     // It runs from start to end.
     virtual void commit(i64 start, i64 end) = 0;
+    // When it may run at the earliest.
+    virtual i64 not_before() const { return 0; }
+    // The loop turns, after a step in which it had nothing to do, or of which there was none.
+    virtual void notice(i64) {}
+    // Whether something is under way that lets somebody go on who waits.
+    virtual bool pending() const { return false; }
+    // As `drop`; `full`: as many steps are in flight as the loop holds.
+    virtual void drop_in(i32, bool) {}
 };
 
 // An engine's rules and knobs, and how a replica of it is made.

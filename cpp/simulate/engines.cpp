@@ -67,12 +67,12 @@ Rules vllm_rules(const py::dict& d) {
                 std::vector<std::unique_ptr<Rank>> ranks;
                 for (int k = 0; k < group.ranks; ++k)
                     ranks.push_back(std::make_unique<Replica>(
-                        c, drafting, HostRules{}, Surroundings{around.all, around.out, around.clock, around.record,
+                        c, drafting, host, Surroundings{around.all, around.out, around.clock, around.record,
                                         around.number * group.ranks + k, around.tracking,
-                                        around.most_outputs, around.role}));
+                                        around.most_outputs, around.role, around.link}));
                 return std::make_unique<Lockstep>(group, around, std::move(ranks));
             },
-            group.ranks == 1, cap("max_num_queued_reqs"), cap("max_num_queued_tokens"), true};
+            true, cap("max_num_queued_reqs"), cap("max_num_queued_tokens"), true};
 }
 
 Rules rules_of(const py::dict& config) {

@@ -27,6 +27,8 @@ void Lockstep::schedule(i64 now) {
     const int depth = rules_.asynchronous ? 2 : 1;
     while (rounds_ < depth) {
         std::fill(unread_.begin(), unread_.end(), 0);
+        if (rounds_ == 0)
+            for (const auto& one : ranks_) one->notice(now);
         if (!round(now)) break;
         if (rounds_ < depth) {
             publish(now - 1);
@@ -39,14 +41,19 @@ void Lockstep::schedule(i64 now) {
 bool Lockstep::round(i64 now) {
     Round& next = queue_[rounds_];
     if (!decide(now, next)) {
-        if (rounds_ > 0 || running() + waiting() > 0) return false; // or until somebody can go on
-        if (counter_ % rounds_between_checks == 0) {
+        if (rounds_ > 0) return false;
+        const auto waits = [](const auto& one) { return one->pending(); };
+        if (running() + waiting() > 0) { // until blocks come, ranks go on
+            if (std::none_of(ranks_.begin(), ranks_.end(), waits)) return false;
+        } else if (counter_ % rounds_between_checks == 0) {
             counter_ = 0;
             return false;
         }
         ++dummies_;
     }
-    const i64 start = std::max(now, last_end_);
+    i64 start = std::max(now, last_end_);
+    for (std::size_t k = 0; k < ranks_.size(); ++k)
+        if (next.works[k]) start = std::max(start, ranks_[k]->not_before());
     last_end_ = next.end_ns = start + clock_.round(loads_);
     for (std::size_t k = 0; k < ranks_.size(); ++k)
         if (next.works[k]) ranks_[k]->commit(start, last_end_);
@@ -70,7 +77,10 @@ bool Lockstep::decide(i64 now, Round& next) {
 void Lockstep::process(std::vector<i32>& ended) {
     publish(queue_[0].end_ns - 1);
     for (std::size_t k = 0; k < ranks_.size(); ++k)
-        if (queue_[0].works[k]) ranks_[k]->process(ended);
+        if (queue_[0].works[k])
+            ranks_[k]->process(ended);
+        else
+            ranks_[k]->notice(queue_[0].end_ns);
     if (--rounds_ > 0) std::swap(queue_[0], queue_[1]);
     processed_ = true;
     report();
@@ -97,7 +107,7 @@ void Lockstep::publish(i64 until) {
 
 // The least of 4 for each that waits and 1 for each that runs, of equals the first; what was sent since is
 // known. [vllm/v1/engine/core_client.py: DPLBAsyncMPClient]
-void Lockstep::deliver(i32 request) {
+void Lockstep::aim(i32 request) {
     publish(out_.arrival_ns[request]);
     std::size_t best = 0;
     i64 least = never;
@@ -106,8 +116,19 @@ void Lockstep::deliver(i32 request) {
         if (score < least) least = score, best = k;
     }
     ++heard_[best].waiting;
-    ++unread_[best];
-    ranks_[best]->deliver(request);
+    aimed_ = best;
+    aimed_for_ = request;
+}
+
+void Lockstep::deliver(i32 request) {
+    if (aimed_for_ != request) aim(request);
+    ++unread_[aimed_];
+    ranks_[aimed_]->deliver(request);
+}
+
+void Lockstep::drop(i32 request) {
+    const auto rank = static_cast<std::size_t>(out_.replica[request]) % ranks_.size();
+    ranks_[rank]->drop_in(request, rounds_ >= 2);
 }
 
 // --- sums over the ranks ----------------------------------------------------------------------------------

@@ -22,6 +22,11 @@ class Lockstep final : public Engine {
     Lockstep(const LockstepRules& rules, const Surroundings& around, std::vector<std::unique_ptr<Rank>> ranks);
 
     void deliver(i32 request) override;
+    void aim(i32 request) override;
+    i64 queued() const override { return ranks_[aimed_]->waiting(); }
+    i64 waiting_tokens() const override { return ranks_[aimed_]->waiting_tokens(); }
+    i32 last_in_line() const override { return ranks_[aimed_]->last_in_line(); }
+    void drop(i32 request) override;
     void schedule(i64 now) override;
     void process(std::vector<i32>& ended) override;
     void coast(i64) override {}
@@ -68,6 +73,8 @@ class Lockstep final : public Engine {
     std::vector<Counts> reported_, heard_; // by the ranks, and as the router last heard of them
     std::vector<i64> unread_;              // requests that a rank has not looked at yet
     i64 heard_at_ = 0;
+    std::size_t aimed_ = 0; // the rank that the router chose last, and for whom
+    i32 aimed_for_ = -1;
     mutable Totals totals_;
 };
 

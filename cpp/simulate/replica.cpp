@@ -224,8 +224,7 @@ void Replica::process(std::vector<i32>& ended) {
         process_counted(batch, ended);
     else
         process_exact(batch, ended);
-    for (const i32 request : dropped_) take_out(request);
-    dropped_.clear();
+    flush_dropped();
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 
@@ -243,7 +242,7 @@ void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     if (s.runs && s.stored_ns > end_ns) { // its blocks are still copied
         unlink(slot);
         s.runs = false;
-        leaving_.push_back({s.stored_ns, slot});
+        leaving_.push_back({s.stored_ns, slot, {}});
         return;
     }
     leave_for_good(slot);

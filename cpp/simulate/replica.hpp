@@ -81,7 +81,11 @@ class Replica final : public Rank {
     bool refuses(i32 request) const override;
     i64 waiting_tokens() const override { return waiting_.tokens(); }
     i32 last_in_line() const override;
-    void drop(i32 request) override;
+    void drop(i32 request) override { drop_in(request, batches_ >= 2); }
+    void drop_in(i32 request, bool full) override;
+    i64 not_before() const override { return flush_ns_; }
+    void notice(i64 now) override;
+    bool pending() const override;
     bool let_go(i32 request) override;
     i64 kept() const override { return static_cast<i64>(kept_.size()); }
     void reserved(std::vector<Reserved>& out) override;
@@ -120,6 +124,7 @@ class Replica final : public Rank {
     void leave_for_good(i32 slot);
     void take_out(i32 request);
     void drop_early(i32 request);
+    void flush_dropped();
     void abandon(i32 slot);
     i64 delivered(i32 slot) const;
     i32 slot_of(i32 request) const;
@@ -158,6 +163,7 @@ class Replica final : public Rank {
     struct Leaving {
         i64 at;
         i32 slot;
+        std::vector<i32> read; // of the host, for a load that nobody waits for any more
     };
     void host_keys(Chain& chain, i32 request, i64 count);
     void admit_hosted(Budget& budget);
@@ -167,6 +173,7 @@ class Replica final : public Rank {
     void store_filled(const Batch& batch, std::size_t ran);
     void send_stores(i64 end);
     void free_stored();
+    bool drop_loading(i32 request);
     i64 host_event() const;
 
     // replica_exact.cpp

@@ -4,13 +4,26 @@
 namespace tokenroof::simulate {
 
 // The loop takes it out when it turns next: a step of an asynchronous one is delivered before.
-void Replica::drop(i32 request) {
+void Replica::drop_in(i32 request, bool full) {
+    if (drop_loading(request)) return;
     if (out_.scheduled_ns[request] < 0) return drop_early(request);
-    if (batches_ < 2) return take_out(request);
+    if (!full) return take_out(request);
+    if (counted_ && batches_ < 2) to_exact(); // of a group that has two steps in flight
     dropped_.push_back(request);
     const i32 slot = slot_of(request);
     if (counted_ && sequences_[slot].runs)
         out_.output_tokens[request] = static_cast<i32>(delivered(slot) - sequences_[slot].prompt);
+}
+
+void Replica::flush_dropped() {
+    for (const i32 request : dropped_) take_out(request);
+    dropped_.clear();
+}
+
+void Replica::notice(i64 now) {
+    noticed_ns_ = now;
+    ++turn_;
+    flush_dropped();
 }
 
 // Who was never scheduled waits, or its cache comes, which ends before its blocks are free, or has come.
@@ -58,7 +71,11 @@ void Replica::take_out(i32 request) {
     const i32 slot = slot_of(request);
     for (int k = 0; k < batches_; ++k)
         std::erase_if(queue_[k].entries, [&](const Entry& e) { return e.slot == slot; });
-    leave_for_good(slot);
+    Sequence& s = sequences_[slot];
+    if (!s.runs || s.stored_ns <= noticed_ns_) return leave_for_good(slot);
+    unlink(slot); // its blocks are still copied
+    s.runs = false;
+    leaving_.push_back({s.stored_ns, slot, {}});
 }
 
 // Who waits and gives way to a request that is more urgent: the last by (priority, arrival, number) of those

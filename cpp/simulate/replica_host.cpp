@@ -115,7 +115,9 @@ bool Replica::begin_loaded(Early& one, Budget& budget) {
     const i64 free = free_blocks() - (running_ > 0 ? config_.watermark_blocks : 0);
     const i64 whole = std::min(s.known, config_.max_model_len);
     if (config_.scheduler_reserve_full_isl && blocks_for(whole, size) - s.held > free) return false;
-    const i64 need = std::max<i64>(0, blocks_for(s.computed + tokens, size) - s.held);
+    // slots of drafts too, unlike those of a request that begins [scheduler.py: effective_lookahead_tokens]
+    const i64 slots = std::min(s.computed + tokens + drafting_.lookahead, config_.max_model_len);
+    const i64 need = std::max<i64>(0, blocks_for(slots, size) - s.held);
     if (need > free) return false;
     grow(s, need);
     enter(s, std::min(s.computed + tokens, s.known));
@@ -172,11 +174,36 @@ void Replica::send_stores(i64 end) {
 void Replica::free_stored() {
     std::erase_if(leaving_, [&](const Leaving& one) {
         if (one.at > noticed_ns_) return false;
+        for (const i32 block : one.read) tier_.let_go(block);
         give_back(sequences_[one.slot], false);
         sequences_[one.slot].chain.start();
         free_slots_.push_back(one.slot);
         return true;
     });
+}
+
+// Who was set aside is taken out: what is being loaded for it is free once it came.
+// [vllm/v1/core/sched/scheduler.py: finish_requests, delay_free_blocks]
+bool Replica::drop_loading(i32 request) {
+    const auto at = std::find_if(early_.begin(), early_.end(), [&](const Early& one) { return one.request == request; });
+    if (at == early_.end()) return false;
+    if (at->slot >= 0) {
+        leaving_.push_back({at->ready_ns, at->slot, std::move(at->blocks)});
+    } else if (out_.preemptions[request] > 0) {
+        const i32 slot = preempted_slot(request);
+        std::erase(preempted_slots_, std::pair{request, slot});
+        sequences_[slot].chain.start();
+        free_slots_.push_back(slot);
+    }
+    early_.erase(at);
+    return true;
+}
+
+bool Replica::pending() const {
+    const bool loads = std::any_of(early_.begin(), early_.end(), [&](const Early& one) {
+        return one.slot >= 0 && (one.ready_ns > noticed_ns_ || one.turn == turn_);
+    });
+    return loads || !coming_.empty() || host_event() != never;
 }
 
 // The next time at which an engine that runs nothing has something to do; never where there is none.

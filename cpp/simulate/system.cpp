@@ -145,6 +145,7 @@ void System::deliver(i64 now) {
             continue;
         }
         const int k = pool.route(request);
+        pool.at(k)->aim(request);
         if (!has_place(*pool.at(k), request)) {
             turn_away(request, shed, at);
             continue;
@@ -172,7 +173,7 @@ void System::turn_away(i32 request, Status status, i64 at) {
 // Whether a replica's queue takes a request; those that are less urgent give way to it.
 bool System::has_place(Engine& one, i32 request) {
     const Rules& rules = plan_.pools.front().rules;
-    while (one.waiting() + 1 > rules.queued_requests ||
+    while (one.queued() + 1 > rules.queued_requests ||
            one.waiting_tokens() + all_.input_tokens[request] > rules.queued_tokens) {
         const i32 last = one.last_in_line();
         const auto urgency = [&](i32 r) { return all_.priority ? all_.priority[r] : 0; };

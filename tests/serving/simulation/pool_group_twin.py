@@ -21,7 +21,7 @@ class Group:
             self.changes.append((start, *self.counts()))
 
     def stand(self, k):
-        self.places[k], self.state[k], self.heard[k] = self.make(), "up", 0
+        self.places[k], self.state[k], self.heard[k] = self.make(k), "up", 0
         self.ready.pop(k, None)
 
     def serving(self):
@@ -73,10 +73,7 @@ class Group:
         if rule["signal"] == "queue":
             told = sum(float(self.places[k].queued()) for k in up)
         else:
-            told = sum(
-                1.0 - len(self.places[k].blocks.free) / (self.places[k].c["num_blocks"] - 1)
-                for k in up
-            )
+            told = sum(self.places[k].share() for k in up)
         total = len(up) + len(self.ready)
         mean, own = told / (len(up) * rule["target"]), 1.0 + rule["tolerance"]
         desired = total

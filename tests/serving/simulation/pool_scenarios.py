@@ -9,9 +9,10 @@ from tokenroof import serving
 
 DEVICE, MODEL = "H100-SXM", "Llama-3.1-8B"
 BYTES = 131072.0  # of a token's cache, bf16: 32 layers x 2 x 8 heads x 128
+MIXTURE, MIXTURE_BYTES = "Qwen3-30B-A3B", 98304.0  # 48 layers x 2 x 4 heads x 128
 
 
-def draw(seed, scaled=False, content=True, hurried=False):
+def draw(seed, scaled=False, content=True, hurried=False, ranked=False):
     trace = scenarios.draw(seed, content)
     rng = random.Random(seed)
     size = trace["config"]["block_size"]
@@ -31,20 +32,23 @@ def draw(seed, scaled=False, content=True, hurried=False):
         }
         pool = {"engine": trace["engine"], "config": own, "step_time": step}
         pool |= {"replicas": rng.randint(1, 3), "rate": 1.0}
+        if ranked:
+            pool |= {"ranks": rng.choice([1, 2, 2, 4]), "report_ms": rng.choice([0, 1, 20, 100])}
         if scaled and rng.random() < 0.8:
-            pool["scaling"] = _scaling(rng, pool["replicas"])
+            pool["scaling"] = scaling_for(rng, pool["replicas"])
         pools.append(pool)
     if content and rng.random() < 0.3:
-        _draft(rng, pools[1])
+        drafts_for(rng, pools[1])
     bandwidth = 10.0 ** rng.uniform(8.0, 12.0)
     for pool in pools:
-        pool["rate"] = bandwidth * 1e-9
+        pool["rate"] = pool.get("ranks", 1) * bandwidth * 1e-9
     hurry = _hurry(rng, trace) if hurried else {}
     return {
         **hurry, "requests": trace["requests"], "pools": pools, "bandwidth": bandwidth, "fair": rng.random() < 0.6,
         "hop": rng.choice([0, 0, 10**4, 10**7]), "age": rng.choice([0, 0, 10**6, 10**8]),
         "router": rng.choice(["round_robin", "least_loaded"]),
-        "bytes": [BYTES * r["prompt_tokens"] for r in trace["requests"]],
+        "bytes": [(MIXTURE_BYTES if ranked else BYTES) * r["prompt_tokens"] for r in trace["requests"]],
+        "model": MIXTURE if ranked else MODEL,
     }  # fmt: skip
 
 
@@ -60,7 +64,7 @@ def _hurry(rng, trace):
     return found
 
 
-def _draft(rng, pool):
+def drafts_for(rng, pool):
     """Answers that are drafted ahead."""
     k, method = rng.randint(1, 4), rng.choice(["eagle", "ngram"])
     chances = sorted((rng.choice([0.0, 1.0, rng.random()]) for _ in range(k)), reverse=True)
@@ -72,7 +76,7 @@ def _draft(rng, pool):
     }  # fmt: skip
 
 
-def _scaling(rng, replicas):
+def scaling_for(rng, replicas):
     return {
         "least": rng.randint(1, replicas), "most": rng.randint(replicas, 5),
         "signal": rng.choice(["queue", "utilisation"]), "target": rng.choice([0.3, 0.5, 1.0, 2.0]),
@@ -82,7 +86,12 @@ def _scaling(rng, replicas):
 
 
 def system_of(scene):
-    first, second = (serving.Pool(DEVICE, tr.Plan(), p["replicas"]) for p in scene["pools"])
+    first, second = (
+        serving.Pool("H200-SXM", tr.Plan(dp=p["ranks"], weights="fp8"), p["replicas"])
+        if "ranks" in p
+        else serving.Pool(DEVICE, tr.Plan(), p["replicas"])
+        for p in scene["pools"]
+    )
     drafts = scene["pools"][1].get("drafting")
     if drafts:
         drafts = serving.Speculation(drafts["method"], None, drafts["acceptance"])
@@ -114,6 +123,7 @@ def arguments_of(scene):
             role: serving.Scheduler.preset(
                 f"vllm-{version}", loop=pool["engine"]["loop"], **pool["config"],
                 **(caps if role == "prefill" else {}),
+                **({"min_stats_update_interval_ms": pool["report_ms"]} if pool.get("ranks", 1) > 1 else {}),
             )
             for role, pool in both.items()
         },

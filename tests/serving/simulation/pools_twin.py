@@ -12,90 +12,49 @@ import itertools
 import twin
 from link_twin import NEVER, Link
 from pool_group_twin import Group
+from twin_nodes import Plain, Ranks, rank
 
 
-class Prompts(twin.Engine):
+class Prompts(Plain):
     """Computes prompts alone."""
 
-    def __init__(self, trace, fleet):
+    def __init__(self, trace):
         super().__init__(trace)
-        self.holding, self.ended, self.flying, self.processed = {}, [], [], False
-        self.coming, self.received, self.asked = [], [], []
-        self.later, self.deferred = [], []
+        self.holding, self.coming, self.received, self.asked = {}, [], [], []
 
     def output(self, batch):
-        batch = ([row for row in batch[0] if row[0].status == "waiting"], *batch[1:])
         for r, _, sampled, _ in batch[0]:
             if sampled and r.status == "waiting":
-                self.holding[r.id] = list(r.blocks)
-                for block in r.blocks:
-                    self.blocks.refs[block] += 1
+                self.hold(r)
         super().output(batch)
-        self.turn()
 
-    def turn(self):
-        """Who gave up while two batches were in flight is taken out."""
-        for r in self.deferred:
-            self.take_out(r)
-        self.deferred = []
-
-    def take_out(self, r):
-        (self.running if r in self.running else self.waiting).remove(r)
-        self.blocks.release(r.blocks)
-        r.blocks = []
-        for batch in self.flying:
-            batch[0][:] = [row for row in batch[0] if row[0] is not r]
-
-    def give_up(self, r):
-        """Its client did; whether it had blocks that nobody reads."""
-        r.status = "timed_out"
-        if r.scheduled is not None and len(self.flying) > 1:
-            self.deferred.append(r)
-        else:
-            self.take_out(r)
-
-    def follow(self, parent, at):
-        self.ended.append(parent)
+    def hold(self, r):
+        self.holding[r.id] = list(r.blocks)
+        for block in r.blocks:
+            self.blocks.refs[block] += 1
 
     def read(self, i):
         self.blocks.release(self.holding.pop(i))
 
-    def load(self):
-        return 4 * self.queued() + len(self.running)
-
     def busy(self):
-        return self.queued() + len(self.running) + len(self.holding) + len(self.flying) > 0
+        return super().busy() or bool(self.holding)
 
-    def schedule(self, now):
-        if self.flying and not self.processed:
-            return
-        self.processed = False
-        while len(self.flying) < self.depth and (self.running or self.waiting or self.received):
-            batch = self.call(now)
-            if not batch:
-                return
-            self.flying.append(batch)
+    def try_call(self, now):
+        return self.call(now) if self.running or self.waiting or self.received else None
 
 
 class Answers(Prompts):
     """Answers to caches that come."""
 
-    read = None
+    def hold(self, r):
+        pass
 
-    def output(self, batch):
-        alive = [row for row in batch[0] if row[0].status == "waiting"]
-        twin.Engine.output(self, (alive, *batch[1:]))
-        self.turn()
-
-    def give_up(self, r):
-        if r in self.coming:
-            r.status = "timed_out"
-        elif r in self.received:
-            r.status = "timed_out"
+    def give_up(self, r, full=None):
+        if r in self.received:
             self.received.remove(r)
             self.blocks.release(r.blocks)
-        else:
-            super().give_up(r)
+        elif r not in self.coming:
+            super().give_up(r, full)
 
     def queued(self):
         return len(self.waiting) + len(self.coming) + len(self.received)
@@ -153,6 +112,25 @@ class Answers(Prompts):
         r.received = False
 
 
+class SomeRanks(Ranks):
+    """Of either pool: who holds a cache, or waits for one."""
+
+    @property
+    def asked(self):
+        return [r for k in self.ranks for r in k.asked]
+
+    @asked.setter
+    def asked(self, nobody):
+        for k in self.ranks:
+            k.asked = []
+
+    def read(self, i):
+        next(k for k in self.ranks if i in k.holding).read(i)
+
+    def receive(self, r):
+        self.ranks[r.rank].receive(r)
+
+
 class Fleet:
     def __init__(self, scene):
         self.scene, self.given = scene, scene["requests"]
@@ -172,10 +150,12 @@ class Fleet:
             shared = [twin.Request(r, i) for i, r in enumerate(trace["requests"])]
             self.requests.append(shared)
 
-            def make(kind=kind, trace=trace, shared=shared):
-                engine = kind({**trace, "step_time": trace["step_time"]}, self)
-                engine.requests = shared
-                return engine
+            def make(k, kind=kind, trace=trace, shared=shared):
+                many = trace.get("ranks", 1)
+                engines = [(kind if many == 1 else rank(kind))(trace) for _ in range(many)]
+                for j, engine in enumerate(engines):
+                    engine.requests, engine.number, engine.seen = shared, many * k + j, 0
+                return engines[0] if many == 1 else SomeRanks(engines, trace)
 
             self.pools.append(
                 Group(make, trace["replicas"], scene["router"], trace.get("scaling"), start)
@@ -186,6 +166,7 @@ class Fleet:
         self.link = Link(near, far, scene["hop"], scene["fair"])
         many = len(self.given)
         self.place = [[None] * many, [None] * many]
+        self.numbers = [[None] * many, [None] * many]  # of ranks through all replicas
         self.reserved, self.through = [None] * many, [None] * many
         self.sent, self.rows, self.turned = [0] * many, [[], []], {}
         self.patience = [(scene.get(name, NEVER), []) for name in ("timeout", "queue_timeout")]
@@ -196,7 +177,7 @@ class Fleet:
         for turn in itertools.count():
             if turn > 4 * twin.MOST_TURNS:
                 raise twin.Circles
-            times = [e.flying[0][1] for g in self.pools for _, e in g.engines() if e.flying]
+            times = [e.next() for g in self.pools for _, e in g.engines()]
             times += [self.link.next()] + [at for at, _ in self.later[:1]] + self.deadlines()
             now = min(times)
             if now == NEVER:
@@ -244,16 +225,17 @@ class Fleet:
         engine = self.pools[0].places[self.place[0][i]]
         if self.place[1][i] is None:
             engine.give_up(self.requests[0][i])
+            self.requests[0][i].status = "timed_out"
         else:
             if self.reserved[i] is None:
                 engine.read(i)
             self.pools[1].places[self.place[1][i]].give_up(self.requests[1][i])
+            self.requests[1][i].status = "timed_out"
         self.gave_up[i] = now
         self.follow(i, now)
 
-    def full(self, i):
+    def full(self, engine, i):
         """Whether the queue where it would wait takes it not."""
-        engine = self.pools[0].places[self.place[0][i]]
         tokens = sum(w.prompt for w in engine.waiting) + self.given[i]["prompt_tokens"]
         caps = self.caps
         return engine.queued() + 1 > caps.get("requests", NEVER) or tokens > caps.get(
@@ -287,10 +269,11 @@ class Fleet:
                     if patience < NEVER:
                         queue.append(i)
         for pool, group in enumerate(self.pools):
-            for k, engine in group.engines():
-                seen = len(engine.rows)
+            for _, engine in group.engines():
                 engine.schedule(now)
-                self.rows[pool] += [(k, row) for row in engine.rows[seen:]]
+                for one in getattr(engine, "ranks", [engine]):
+                    self.rows[pool] += [(one.number, row) for row in one.rows[one.seen :]]
+                    one.seen = len(one.rows)
                 self.send(engine, now)
 
     def outputs(self, now):
@@ -298,10 +281,9 @@ class Fleet:
         handed = []
         for pool, group in enumerate(self.pools):
             for _, engine in group.engines():
-                if not engine.flying or engine.flying[0][1] > now:
+                if engine.next() > now:
                     continue
-                engine.processed = True
-                engine.output(engine.flying.pop(0))
+                engine.process(now)
                 if pool == 0:
                     handed += engine.ended
                 else:
@@ -314,11 +296,13 @@ class Fleet:
         k = self.pools[pool].route(not self.age, None)
         r = self.requests[pool][i]
         r.arrival, self.place[pool][i] = at, k
-        if pool == 0 and self.full(i):
+        engine = self.pools[pool].places[k].aim(at)
+        if pool == 0 and self.full(engine, i):
             self.place[0][i], self.turned[i], r.status = None, at, "shed"
             self.follow(i, at)
             return
-        self.pools[pool].places[k].waiting.append(r)
+        self.pools[pool].places[k].take(r)
+        self.numbers[pool][i] = engine.number
 
     def send(self, engine, now):
         for r in engine.asked:
@@ -342,7 +326,7 @@ class Fleet:
             last = self.turned.get(i, self.gave_up.get(i, b.last))
             results.append([
                 i, status, a.arrival, a.scheduled, b.arrival, self.reserved[i], self.through[i], b.scheduled,
-                b.first, last, a.preempted + b.preempted, self.sent[i], b.outputs, *(p[i] for p in self.place),
+                b.first, last, a.preempted + b.preempted, self.sent[i], b.outputs, *(p[i] for p in self.numbers),
             ])  # fmt: skip
         return {"results": results, "rows": self.rows, "changes": [g.changes for g in self.pools]}
 

@@ -140,7 +140,13 @@ def test_of_a_device_by_its_slots_and_its_models_cache():
         (lambda: play(conversation(1, 1), serving.HostTier(1.0)), "bytes_per_token is None"),
         (lambda: play(conversation(1, 1), serving.HostTier(1.0, 1.0, bytes_per_token=9.0)),
          "capacity_bytes is 1; allowed: 0, or at least a block"),
-        (lambda: play(conversation(1, 1), serving.HostTier(1.0), timeout_s=1.0), "timeout_s is 1.0 with"),
+        (lambda: serving.simulate(
+            "H100-SXM", "Llama-3.1-8B", tr.Plan(pp=2), conversation(1, 1),
+            serving.Scheduler.preset("vllm-0.33", loop="sync"), host_tier=serving.HostTier(1e9)),
+         "host_tier is .* with the plan .*; allowed with pp above 1: None"),
+        (lambda: serving.simulate(
+            serving.disaggregate("H100-SXM", "H100-SXM"), "Llama-3.1-8B", None, conversation(1, 1),
+            host_tier=serving.HostTier(1e9)), "with a pool of prefill; allowed: None"),
         (lambda: serving.simulate(
             "H100-SXM", "Llama-3.1-8B", None, conversation(1, 1), serving.Scheduler.preset("sglang-0.5.23"),
             host_tier=serving.HostTier(1e9)), "which sglang-0.5.23 does not play"),

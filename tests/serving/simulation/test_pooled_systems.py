@@ -312,16 +312,6 @@ def test_what_is_refused_says_why(given, said):
         serving.simulate(on, MODEL, plan, at_once([10], [1]), **given)
 
 
-def test_clients_of_ranks_do_not_give_up():
-    one, two = tr.Plan(tp=2, weights="fp8"), tr.Plan(dp=2, moe_ep=2, weights="fp8")
-    on = serving.disaggregate(("H200-SXM", one), ("H200-SXM", two), model="Mixtral-8x7B")
-    for name in ("timeout_s", "queue_timeout_s"):
-        with pytest.raises(
-            ValueError, match=f"{name} is 1.0 with dp=2 of decode, which is not played"
-        ):
-            serving.simulate(on, None, None, at_once([10], [1]), **{name: 1.0})
-
-
 def test_pools_that_cannot_hand_over_are_no_system():
     with pytest.raises(
         ValueError, match="kv_cache is fp8 of prefill and bf16 of decode; allowed: one type"

@@ -16,7 +16,7 @@ FEW = settings(max_examples=max(10, settings.default.max_examples // 3))
 
 def play(scene, content=True, **options):
     return serving.simulate(
-        pool_scenarios.system_of(scene), pool_scenarios.MODEL, None,
+        pool_scenarios.system_of(scene), scene["model"], None,
         recorded.requests_of(scene, content), **pool_scenarios.arguments_of(scene), **options,
     )  # fmt: skip
 
@@ -48,8 +48,14 @@ def check(scene, found, run):
     assert results(run) == found["results"]
     for pool, rows in zip(run.pools.values(), found["rows"], strict=True):
         cached = pool.config["enable_prefix_caching"]
-        assert recorded.decided(pool, cached) == recorded.wanted([row for _, row in rows], cached)
-        assert pool.steps["replica"].tolist() == [k for k, _ in rows]
+        decided = recorded.decided(pool, cached)
+        if pool.ranks == 1:
+            assert pool.steps["replica"].tolist() == [k for k, _ in rows]
+        for k in {k for k, _ in rows} | set(pool.steps["replica"].tolist()):
+            own = [
+                row for row, step in zip(decided, pool.steps, strict=True) if step["replica"] == k
+            ]
+            assert own == recorded.wanted([row for j, row in rows if j == k], cached)
 
 
 @FEW
@@ -90,6 +96,16 @@ def test_clients_that_give_up_and_queues_that_are_full(seed, scaled):
     check(scene, found, run)
     assert play(scene).requests.tobytes() == run.requests.tobytes()
     assert play(scene, path="sequences").requests.tobytes() == run.requests.tobytes()
+
+
+@FEW
+@given(seed=SEEDS, scaled=st.booleans(), hurried=st.booleans())
+def test_ranks_that_step_together_in_either_pool(seed, scaled, hurried):
+    scene = pool_scenarios.draw(seed, scaled=scaled, hurried=hurried, ranked=True)
+    found = decided(scene)
+    run = play(scene, record_steps=True)
+    check(scene, found, run)
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
 
 
 @FEW

@@ -60,7 +60,7 @@ class Engine:
         self.requests = [Request(r, i) for i, r in enumerate(trace["requests"])]
         self.given = trace["requests"]
         self.blocks = Blocks(self.c["num_blocks"], self.old)
-        self.keys = {}
+        self.keys, self.named = {}, {}  # by ids, and by request and block
         self.drafting = trace.get(
             "drafting", {"acceptance": [], "lookahead": 0, "states": False, "seed": 0}
         )
@@ -76,10 +76,12 @@ class Engine:
     # --- blocks
     def key(self, request, i):
         """Blocks are equal if their ids and all before are: a number for each such beginning."""
-        size = self.c["block_size"]
-        before = self.key(request, i - 1) if i else -1
-        ids = tuple(request.token(k) for k in range(i * size, (i + 1) * size))
-        return self.keys.setdefault((before, ids), len(self.keys))
+        size, at = self.c["block_size"], (request.id, i)
+        if at not in self.named:
+            before = self.key(request, i - 1) if i else -1
+            ids = tuple(request.token(k) for k in range(i * size, (i + 1) * size))
+            self.named[at] = self.keys.setdefault((before, ids), len(self.keys))
+        return self.named[at]
 
     def enter(self, request, tokens):
         if not self.c["enable_prefix_caching"]:

@@ -50,6 +50,8 @@ class Engine(twin.Engine):
     def call(self, now):
         for one in [x for x in self.leaving if x[0] <= self.noticed]:
             self.leaving.remove(one)
+            for key in one[2]:
+                self.there[key][0] -= 1
             self.blocks.release(one[1])
         return super().call(now) if self.running or self.queued() else None
 
@@ -123,9 +125,10 @@ class Engine(twin.Engine):
             r.computed = min(tokens, r.known - 1)
             self.enter(r, tokens)
         n = self.piece(r, r.computed, limit, defer)
-        if not n or not self.has_room(r, r.computed + n, self.watermark() - len(r.blocks)):
+        slots = min(r.computed + n + self.drafting["lookahead"], self.c["max_model_len"])
+        if not n or not self.has_room(r, slots, self.watermark() - len(r.blocks)):
             return "no room"
-        more = max(0, self.count(r.computed + n) - len(r.blocks))
+        more = max(0, self.count(slots) - len(r.blocks))
         r.blocks += [self.blocks.pop() for _ in range(more)]
         self.begin(r, n, rows, now)
         return "runs"
@@ -167,12 +170,15 @@ class Engine(twin.Engine):
     def when(self, now, took):
         start = max(now, self.end, self.flush)
         self.end = start + took
+        self.send_jobs(self.end)
+        return start, self.end
+
+    def send_jobs(self, end):
         for r, keys in self.jobs:
-            over = self.saves.send(self.end, len(keys) * self.host["block_bytes"])
+            over = self.saves.send(end, len(keys) * self.host["block_bytes"])
             for key in keys:
                 self.there[key][1] = over
             self.over[r] = max(self.over.get(r, 0), over)
-        return start, self.end
 
     def preempt(self, r):
         super().preempt(r)
@@ -180,7 +186,7 @@ class Engine(twin.Engine):
 
     def let_go(self, r, at):
         if r in self.running and self.over.get(r, 0) > at:
-            self.leaving.append((self.over[r], r.blocks))
+            self.leaving.append((self.over[r], r.blocks, ()))
             r.blocks = []
         else:
             super().let_go(r, at)
@@ -205,7 +211,7 @@ class Engine(twin.Engine):
                 continue
             times = [self.later[0][0]] if self.later else []
             times += [x.at for x in self.aside if x.at is not None and x.at > self.noticed]
-            times += [at for at, _ in self.leaving if at > self.noticed and self.queued()]
+            times += [one[0] for one in self.leaving if one[0] > self.noticed and self.queued()]
             if not times:
                 return self.outcome()
             now = max(now, min(times))

@@ -28,7 +28,8 @@ class HostTier:
     Parameters
     ----------
     capacity_bytes : float
-        Of each replica [B]; 0: there is none, infinity: all that there ever is.
+        Of each replica, of which each data-parallel rank has its part [B]; 0: there is none, infinity: all
+        that there ever is.
     bytes_per_s : float, optional
         Each way of the link that a host's replicas share [B/s]; infinity: transfers take no time. By default
         that of the PCIe slots of a replica's devices.
@@ -71,12 +72,7 @@ def _amount(name: str, value: object, above: bool = False) -> float:
     return finite_number(name, value, above=above)
 
 
-_NOT_BESIDE = ("speculation", "timeout_s", "queue_timeout_s", "autoscale")
-
-
-def as_tier(
-    given: Any, engine: Scheduler, options: Mapping[str, Any], role: str = "both"
-) -> HostTier | None:
+def as_tier(given: Any, engine: Scheduler, role: str = "both") -> HostTier | None:
     """The record, None where nothing is held; refused by name where it is not played."""
     if given is not None and not isinstance(given, HostTier):
         raise TypeError(f"host_tier is {shown(given)}; allowed: a HostTier, or None")
@@ -90,21 +86,18 @@ def as_tier(
         raise ValueError(f"{name} is {config[name]!r} with a host_tier; allowed: the default")
     if role != "both":
         raise ValueError(f"host_tier is {given} with a pool of {role}; allowed: None")
-    for name in _NOT_BESIDE:
-        if options.get(name) is not None:
-            raise ValueError(f"{name} is {shown(options[name])} with a host_tier; allowed: None")
     return given
 
 
 def tier_rules(
     tier: HostTier | None, config: Mapping[str, Any], on: Deployment | None
 ) -> dict[str, int]:
-    """As the compiled rules take it: blocks of a replica, bytes of one, and the link."""
+    """As the compiled rules take it: blocks of a replica, or of each of its ranks; bytes of one; the link."""
     if tier is None:
         return {"host_blocks": 0, "host_block_bytes": 0, "link_bytes_per_s": 0, "link_replicas": 1}
-    if on is not None and on.plan.dp * on.plan.pp > 1:
+    if on is not None and on.plan.pp > 1:
         raise ValueError(
-            f"host_tier is {tier} with the plan {on.plan.label()}; allowed with dp or pp above 1: None"
+            f"host_tier is {tier} with the plan {on.plan.label()}; allowed with pp above 1: None"
         )
     each = tier.bytes_per_token
     if each is None:
@@ -120,10 +113,11 @@ def tier_rules(
             )
         speed = slot * on.plan.devices
     block = min(max(round(each * config["block_size"]), 1), 2**62)
-    blocks = tier.capacity_bytes / block
+    ranks = 1 if on is None else on.plan.dp
+    blocks = tier.capacity_bytes / ranks / block
     if blocks < 1.0:
         raise ValueError(
-            f"capacity_bytes is {tier.capacity_bytes:g}; allowed: 0, or at least a block ({block} B)"
+            f"capacity_bytes is {tier.capacity_bytes:g}; allowed: 0, or at least a block ({block * ranks} B)"
         )
     return {
         "host_blocks": int(min(blocks, _MOST_BLOCKS)),

@@ -81,7 +81,7 @@ def pool_part(
     }
 
 
-def run_part(engine: Scheduler, options: Mapping[str, Any], apart: bool = False) -> dict[str, Any]:
+def run_part(engine: Scheduler, options: Mapping[str, Any]) -> dict[str, Any]:
     """What all runs have in common beside their pools."""
     horizon = options.get("horizon_s")
     age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
@@ -91,23 +91,19 @@ def run_part(engine: Scheduler, options: Mapping[str, Any], apart: bool = False)
         if horizon is None
         else min(_NEVER_NS, round(1e9 * finite_number("horizon_s", horizon, above=True))),
         **{
-            f"{name}_ns": _patience(f"{name}_s", options, engine, apart)
+            f"{name}_ns": _patience(f"{name}_s", options, engine)
             for name in ("timeout", "queue_timeout")
         },
     }
 
 
-def _patience(name: str, options: Mapping[str, Any], engine: Scheduler, apart: bool) -> int:
+def _patience(name: str, options: Mapping[str, Any], engine: Scheduler) -> int:
     """Nanoseconds that a client waits."""
     seconds = options.get(name)
     if seconds is None:
         return 2**63 - 1
     if not engine.name.startswith("vllm"):
         raise ValueError(f"{name} is {seconds!r}, which {engine.name} does not play; allowed: None")
-    if options.get("autoscale") is not None and not apart:
-        raise ValueError(
-            f"{name} is {seconds!r} with an Autoscale of one pool, which is not played; allowed: None"
-        )
     return min(LATEST_NS, round(1e9 * finite_number(name, seconds, above=True)))
 
 

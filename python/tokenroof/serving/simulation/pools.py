@@ -98,7 +98,6 @@ def pools_of(
         found.append(_played(role, where[role], engine, loads, pool.count, seed, own))
     if len(found) > 1:
         _check_apart(found)
-        _check_patience(found, options)
     return found
 
 
@@ -142,7 +141,7 @@ def _played(
     for load in loads:
         check_blocks(load, limits)
     part = pool_part(on, engine, config, limits, loads, replicas, options, role, spec, seed)
-    tier = as_tier(options.get("host_tier"), engine, options, role)
+    tier = as_tier(options.get("host_tier"), engine, role)
     rules = tier_rules(tier, config, on)
     part["config"].update(rules)
     part.update(rules, tracking=part["tracking"] or tier is not None)
@@ -229,17 +228,6 @@ def _check_apart(pools: Sequence[Played]) -> None:
             raise ValueError(
                 f"{name} is given of decode, where prompts are computed already; allowed: of prefill"
             )
-
-
-def _check_patience(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
-    """Reject clients that give up where ranks step together."""
-    for name in ("timeout_s", "queue_timeout_s"):
-        for pool in pools:
-            if options.get(name) is not None and pool.ranks > 1:
-                raise ValueError(
-                    f"{name} is {options[name]!r} with dp={pool.ranks} of {pool.role}, which is not played; "
-                    "allowed: None"
-                )
 
 
 # --- one run ----------------------------------------------------------------------------------------------

@@ -104,7 +104,7 @@ def simulate(
     timeout_s, queue_timeout_s : float, optional
         How long a client waits for its answer, and to be scheduled, from its arrival on; then it gives up,
         and its blocks are free [s]; of pools that are apart those of both, once a cache that is on its way is
-        there. Not with a plan whose dp is above 1.
+        there.
     horizon_s : float, optional
         Where the run ends, whoever is left [s].
     progress : callable, optional
@@ -123,7 +123,7 @@ def simulate(
         use going to the others, as network cards do; or in the order in which they were asked for.
     host_tier : HostTier, optional
         Memory of the host, where blocks go that were computed and come back from; vLLM alone plays it, first
-        come first served, without dp, pp, speculation, time-outs, an Autoscale or pools that are apart.
+        come first served, without pp or pools that are apart.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def simulate(
     loads = [as_requests(one) for one in given]
     workers = usable_processors() if threads is None else count("threads", threads)
     pools = pools_of(device, model, plan, loads, scheduler, seed, options)
-    shared = run_part(pools[0].engine, options, len(pools) > 1)
+    shared = run_part(pools[0].engine, options)
     runs = [{**run_of(pools, load), **shared} for load in loads]
     if len(pools) > 1:
         for run, load in zip(runs, loads, strict=True):
