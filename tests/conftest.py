@@ -1,4 +1,4 @@
-"""Profiles of hypothesis (run more with HYPOTHESIS_PROFILE=ci), and no network."""
+"""Profiles of hypothesis (HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run), and no network."""
 
 import os
 import signal
@@ -13,6 +13,7 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=40, deadline=None, derandomize=True)
+settings.register_profile("few", max_examples=3, deadline=None, derandomize=True)  # which lines run
 settings.register_profile(
     "ci",
     max_examples=400,

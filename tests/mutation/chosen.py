@@ -65,6 +65,10 @@ def keep_map(data_files: list[Path], logs: list[Path], work: Path) -> int:
         ):
             seconds[test.strip()] = seconds.get(test.strip(), 0.0) + float(took)
     names = sorted({t for here in lines.values() for tests in here.values() for t in tests})
+    if not names:
+        raise SystemExit(
+            "no line says which test ran it: pytest-cov names tests of its workers alone, not with -n 0"
+        )
     number = {test: i for i, test in enumerate(names)}
     packed = {
         f: {n: [number[t] for t in tests] for n, tests in here.items()} for f, here in lines.items()

@@ -1,6 +1,6 @@
 """Lines that the tests run, of Python and of the C++ formulas. Run by hand: python tests/mutation/covered.py
 
-Python: all tests under coverage, a context each, so that `run.py` knows which tests run which line. C++: those tests
+Python: all tests under coverage, a context each, so that `mutate.py` knows which tests run which line. C++: those tests
 that hold headers to their twins, on a build that counts (gcov). Both in copies under `build/mutation`.
 """
 

@@ -145,3 +145,16 @@ def test_bad_images_are_named():
         Tower(name="audio", hidden=64, layers=1, heads=4, ffn=64).patches(1, 1)
     with pytest.raises(ValueError, match="name is 'nose'"):
         Tower(name="nose", hidden=64, layers=1, heads=4, ffn=64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "written"),
+    [("qwen2_5_vl", "Qwen2.5-7B", QWEN25 | {"depth": 24}),
+     ("qwen2_vl", "Qwen2.5-7B", {"model_type": "qwen2_vl", "embed_dim": 1280, "depth": 32, "num_heads": 16, "patch_size": 14,
+                                 "mlp_ratio": 4, "spatial_merge_size": 2, "temporal_patch_size": 2, "in_channels": 3})],
+)  # fmt: skip
+def test_a_field_that_is_left_out_is_its_familys(kind, name, written):
+    whole_ = tr.Model.from_config(whole(kind, name, written)).towers[0]
+    for field in written.keys() - {"model_type", "depth", "out_hidden_size"}:
+        less = {key: value for key, value in written.items() if key != field}
+        assert tr.Model.from_config(whole(kind, name, less)).towers[0] == whole_, field
