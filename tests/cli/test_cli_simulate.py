@@ -163,7 +163,7 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     [
         (("--draft", "egle"), "--draft is 'egle'; allowed: mtp, eagle, ngram, or a model; did you mean 'eagle'?"),
         (("--draft", "Lama-3.2-1B"), "did you mean 'Llama-3.2-1B'"),
-        (("--draft", "mtp"), "--draft: draft is 'mtp', but Llama-3.1-8B has no module"),
+        (("--draft", "mtp"), "--draft: method is 'mtp', but Llama-3.1-8B has no module"),
         (("--draft", "eagle", "--drafts", "9"), "--drafts: drafts is 9; allowed: an integer from 0 to 8"),
         (("--draft", "eagle", "--acceptance", "0.5,0.9"), "--acceptance: acceptance[1] is 0.9 after 0.5"),
         (("--draft", "eagle", "--scheduler", "vllm-9"), "--scheduler: preset is 'vllm-9'"),

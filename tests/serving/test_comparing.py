@@ -97,6 +97,45 @@ def test_systems_of_several_pools_and_with_drafts():
     assert round_ * drafts.tokens > float(step.time_s) > round_
 
 
+RUBIN = ("Vera Rubin NVL72", tr.Plan(tp=8, weights="nvfp4", kv_cache="fp8"))
+
+
+def test_devices_with_chips_beside_them():
+    """Both ways to help: what a token is made of sums to it, a range has its ends, factors make the ratio."""
+    given = {"model": "Llama-3.1-70B", "speed": 60, **LOAD}
+    experts = serving.split_experts(RUBIN, "LPX")
+    drafting = serving.draft_apart(RUBIN, "Llama-3.2-1B", "LPX", 3, 0.7)
+    found = serving.compare(experts, drafting, **given)
+    assert math.prod(found.factors.values()) == pytest.approx(found.ratio, rel=1e-12)
+    for offer in (found.one, found.other):
+        assert offer.chips >= 1.0 and offer.per_mw_low < offer.per_mw < offer.per_mw_high
+        assert sum(offer.operators.values()) == pytest.approx(1 / offer.interactivity, rel=1e-9)
+        assert sum(offer.causes.values()) == pytest.approx(1 / offer.interactivity, rel=1e-9)
+        assert (
+            offer.interactivity >= 60 and offer.operators["chips"] > 0.0 < offer.operators["link"]
+        )
+        beside = serving.beside_lpx(
+            "Llama-3.1-70B", RUBIN[0], "LPX", [RUBIN[1]], *LOAD.values(), batch=[offer.concurrency],
+            ways=["experts" if offer is found.one else "drafts"], draft="Llama-3.2-1B", length=3,
+            acceptance=0.7,
+        )  # fmt: skip
+        worth = beside.output_tokens_per_s_per_mw.sel(point=0)
+        assert offer.per_mw == pytest.approx(float(worth)) and float(beside.chips[0]) == offer.chips
+    assert found.one.operators["mlp"] == 0.0 < found.other.operators["mlp"]
+    low, high = found.ratio_range
+    assert low < found.ratio < high and f"({low:.2f} to {high:.2f})" in found.why
+
+
+def test_chips_are_taken_where_they_yield_more():
+    given = {"model": "Llama-3.1-70B", **LOAD}
+    with_chips = serving.compare(RUBIN, RUBIN, speed=90, chips=("LPX", None), **given)
+    assert with_chips.ratio >= 1.0 and with_chips.other.chips == 0.0
+    alone = serving.compare(RUBIN, RUBIN, speed=90, **given)
+    assert with_chips.other == alone.one and alone.ratio_range[0] < 1.0 < alone.ratio_range[1]
+    few = serving.compare(RUBIN, RUBIN, speed=5, chips="LPX", **given)
+    assert few.one == few.other and few.ratio == 1.0
+
+
 @pytest.mark.parametrize(
     ("call", "error", "text"),
     [
@@ -108,8 +147,12 @@ def test_systems_of_several_pools_and_with_drafts():
         (lambda: two(speeds=3), TypeError, "speeds"),
         (lambda: serving.compare("H20", 3, "Llama-3.3-70B", devices_max=8, speed=5), TypeError, "other is 3|device is 3"),
         (lambda: serving.compare(("H200-SXM", 3), "H200-SXM", "Llama-3.3-70B"), TypeError, "one is .*allowed: a device"),
-        (lambda: serving.compare(serving.split_experts(("B200-SXM", PLAN), "LPX"), "H200-SXM", "Qwen3-235B-A22B"),
-         ValueError, "one is attention .*allowed: a System whose pools have no dataflow chips"),
+        (lambda: serving.compare(serving.disaggregate(("H200-SXM", PLAN), ("LPX", PLAN)), "H200-SXM", "Llama-3.1-8B"),
+         ValueError, "one is prefill .*allowed: a System whose dataflow chips hold experts, or draft"),
+        (lambda: two(chips="H20"), ValueError, "chips is H20, a gpu"),
+        (lambda: two(chips=("LPX",)), ValueError, "chips is .*a pair"),
+        (lambda: two(chips="LPX", power="facility"), ValueError, "power is 'facility' with chips"),
+        (lambda: two(chips="LPX", speed=1e5), ValueError, "one is B200-SXM with Groq 3 LPU .*at most .*; one is B200"),
         (lambda: serving.compare(APART, "H200-SXM", "Llama-3.3-70B", 900), ValueError,
          "one is prefill .*speed is 900 token/s a user; allowed: at most"),
         (lambda: serving.compare(APART, "H200-SXM", "Llama-3.3-70B", 20, ttft_max=1e-3), ValueError,

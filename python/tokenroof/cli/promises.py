@@ -31,6 +31,7 @@ FLAGS = {
     "ttft_s": "--slo-ttft", "tpot_s": "--slo-tpot", "itl_s": "--slo-itl", "e2e_s": "--slo-e2e",
     "percentile": "--percentile", "requests_per_minute": "--demand", "availability": "--availability",
     "target": "--target", "spare": "--spare", "speculation": "--draft", "draft": "--draft",
+    "method": "--draft", "power_cap_w": "--power-cap-w",
     "host_tier": "--host-tier", "capacity_bytes": "--host-tier", "bytes_per_s": "--host-bandwidth",
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power, check_length, refuse_gaps
-from tokenroof.serving.open_capacity import PERCENTILES, open_at, open_capacity
+from tokenroof.serving.open_capacity import PERCENTILES, nearest_miss, open_at, open_capacity
 from tokenroof.serving.slo import SLO
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
@@ -71,7 +71,8 @@ def capacity(
     -------
     xarray.Dataset
         `curve` at the largest ``concurrency`` that meets the objective on mean times, without a dimension.
-        Where not even one request does, or none fits, ``concurrency`` is 0 and all else NaN. Of an
+        Where not even one request does, or none fits, ``concurrency`` is 0 and all else NaN, and
+        ``attrs["reason"]`` names what comes nearest. Of an
         objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals. With `prove` at
         what the simulation shows, and what it gave beside the closed form: ``simulated_ttft_p99_s``,
         ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how.
@@ -124,7 +125,7 @@ def capacity(
     if prove:
         most, trial = proved(on, load, slo, most, fidelity, proof)
     table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
-    return with_proof(table, trial) if most >= 1.0 else _nothing(table)
+    return with_proof(table, trial) if most >= 1.0 else _nothing(table, slo)
 
 
 def _bounds(slo: SLO) -> dict[str, float | None]:
@@ -134,9 +135,12 @@ def _bounds(slo: SLO) -> dict[str, float | None]:
     return {**bounds, "latency_s": slo.e2e_s}
 
 
-def _nothing(table: xr.Dataset) -> xr.Dataset:
-    """The table of a load of nobody: where not even one request meets the objective."""
+def _nothing(table: xr.Dataset, slo: SLO) -> xr.Dataset:
+    """The table of a load of nobody, from that of one request, which does not meet the objective."""
     nothing = table.where(False)
+    nothing.attrs["reason"] = table.attrs.get("reason") or nearest_miss(
+        table, _bounds(slo), "one request"
+    )
     for name in ("fits", "beyond"):
         if name in table:
             nothing[name] = table[name]
@@ -170,7 +174,7 @@ def _of_system(
         )
 
     most = _most(meets)
-    return table(most) if most >= 1.0 else _nothing(table(1.0))
+    return table(most) if most >= 1.0 else _nothing(table(1.0), slo)
 
 
 def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:

@@ -11,9 +11,11 @@ from tokenroof.inference.door import as_device, as_model
 from tokenroof.inference.step import CAUSES, GROUPS, decode, prefill
 from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
+from tokenroof.serving.comparing_chips import ADDED, beside, chips_of_offers, of_layout
 from tokenroof.serving.curve import curve
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import as_load
+from tokenroof.serving.offer import Offer
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import Pool, System
 from tokenroof.serving.system.terms import rounds
@@ -38,44 +40,7 @@ class Options(TypedDict, total=False):
     engine: str
     power: str
     fidelity: str | Calibration
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What one system gives at the objective.
-
-    Attributes
-    ----------
-    label : str
-        Device and plan, or the system's.
-    devices, concurrency, batch : float
-        Of a replica, or of the system; sequences that decode [1].
-    interactivity, ttft_s, per_device, per_mw : float
-        Tokens per second of one user [token/s]; time to the first token [s]; output tokens per second of a
-        device and of a MW [token/s].
-    watts_per_device : float
-        By the convention that was asked for [W].
-    error_band : float
-    operators, causes : dict
-        Seconds of a token by operator and by cause [s]: of a decode step, of ``prompts`` what those of others
-        add to it, of ``drafts`` what a round's part of a token takes longer, less than zero where it saves.
-    prompt_operators : dict
-        Seconds of one prompt by operator [s].
-    """
-
-    label: str
-    devices: float
-    concurrency: float
-    batch: float
-    interactivity: float
-    ttft_s: float
-    per_device: float
-    per_mw: float
-    watts_per_device: float
-    error_band: float
-    operators: dict[str, float]
-    causes: dict[str, float]
-    prompt_operators: dict[str, float]
+    chips: Any
 
 
 @dataclass(frozen=True)
@@ -99,6 +64,12 @@ class SystemComparison:
     def ratio(self) -> float:
         """Tokens per second and MW of the first over those of the second [1]."""
         return self.one.per_mw / self.other.per_mw
+
+    @property
+    def ratio_range(self) -> tuple[float, float]:
+        """Ends of `ratio`, where one yields least and the other most, and the other way round [1]."""
+        a, b = self.one, self.other
+        return a.per_mw_low / b.per_mw_high, a.per_mw_high / b.per_mw_low
 
     @property
     def factors(self) -> dict[str, float]:
@@ -131,8 +102,10 @@ class SystemComparison:
         operator, seconds = next(iter(self.operators.items()))
         cause, waits = next(iter(self.causes.items()))
         more = "more" if self.ratio >= 1.0 else "less"
+        low, high = self.ratio_range
+        ends = f" ({low:.2f} to {high:.2f})" if self.one.chips or self.other.chips else ""
         return (
-            f"{self.one.label} yields {max(self.ratio, 1 / self.ratio):.2f} times {more} per MW than "
+            f"{self.one.label} yields {max(self.ratio, 1 / self.ratio):.2f} times {more} per MW{ends} than "
             f"{self.other.label} at {self.speed:g} token/s a user: most by {name} ({factor:.2f}); a step "
             f"differs most by {operator} ({seconds * 1e3:+.2f} ms) and {cause} ({waits * 1e3:+.2f} ms)"
         )
@@ -162,6 +135,9 @@ def compare(
         Longest mean time to the first token [s].
     devices_max, engine, power, fidelity
         As in `frontier`.
+    chips : str, Device or a pair of them, optional
+        Dataflow chips that may stand beside the devices of both, or of each, None: none; where a device with
+        them yields more than without (`beside_lpx`), by the middles of their ranges.
 
     Returns
     -------
@@ -170,8 +146,8 @@ def compare(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As `frontier` and `curve`; for a system with dataflow chips; where nothing keeps to the objective,
-        with what comes nearest.
+        As `frontier` and `curve`; for a system whose dataflow chips answer, or draft for several replicas;
+        where nothing keeps to the objective, with what comes nearest.
 
     Examples
     --------
@@ -182,8 +158,10 @@ def compare(
     check_options("compare", options, Options)
     least = finite_number("speed", speed, above=True)
     m = as_model(model)
+    chips = chips_of_offers(options.pop("chips", None), options.get("power", "provisioned"))
     offers = [
-        _offer(name, given, m, least, options) for name, given in (("one", one), ("other", other))
+        _offer(name, given, m, least, options, far)
+        for name, given, far in (("one", one, chips[0]), ("other", other, chips[1]))
     ]
     return SystemComparison(offers[0], offers[1], m.name, least)
 
@@ -217,10 +195,9 @@ def _site(name: str, given: Any) -> tuple[Device, Plan | None]:
 def _of_system(name: str, system: System, model: Model, speed: float, options: Options) -> Offer:
     """The best requests in flight of a system, as its curve has them."""
     last = system.both or system.decode
-    if last is None or any(pool.dataflow for pool in system.pools.values()):
-        raise ValueError(
-            f"{name} is {system.label()}; allowed: a System whose pools have no dataflow chips, or a device"
-        )
+    if any(pool.dataflow for pool in system.pools.values()):
+        return _of_chips(name, system, model, speed, options)
+    assert last is not None
     sizes = options.get("input_tokens", 1024), options.get("output_tokens", 1024)
     users = np.unique(np.round(np.geomspace(1, 16384 * last.count, 96)))
     how: dict[str, Any] = {k: options[k] for k in ("power", "fidelity") if k in options}
@@ -257,7 +234,8 @@ def _described_system(
     one = on.get("both") or on["decode"]
     some = rounds(one, np.array([batch]), context, [system.speculation], fidelity).first()
     drafts = float((some.seconds / some.tokens)[0]) - float(step.time_s)
-    added = {"prompts": v["tpot_s"] - float(step.time_s) - drafts, "drafts": drafts}
+    added = dict.fromkeys(ADDED, 0.0)
+    added |= {"prompts": v["tpot_s"] - float(step.time_s) - drafts, "drafts": drafts}
     parts = step.breakdown()
     alone = prefill(first.where, model, first.layout, tokens=prompt, fidelity=fidelity)
     of_prompt, per_mw = alone.breakdown()["operator"], v["output_tokens_per_s_per_mw"]
@@ -270,11 +248,48 @@ def _described_system(
     )  # fmt: skip
 
 
-def _offer(name: str, given: Any, model: Model, speed: float, options: Options) -> Offer:
+def _of_chips(name: str, system: System, model: Model, speed: float, options: Options) -> Offer:
+    """A system whose dataflow chips hold experts, or draft for a replica."""
+    found = of_layout(system)
+    if found is None:
+        raise ValueError(
+            f"{name} is {system.label()}; allowed: a System whose dataflow chips hold experts, or draft for "
+            "one replica, or without them, or a device"
+        )
+    device, plan, far, how = found
+    try:
+        return Offer(**beside(device, plan, far, model, speed, options, how))
+    except ValueError as error:
+        raise ValueError(f"{name} is {system.label()}: {error}") from None
+
+
+def _offer(
+    name: str, given: Any, model: Model, speed: float, options: Options, far: Device | None = None
+) -> Offer:
     system = _whole(given)
     if system is not None:
         return _of_system(name, system, model, speed, options)
     device, plan = _site(name, given)
+    if far is None:
+        return _alone(name, device, plan, model, speed, options)
+    found, why = list[Offer](), list[str]()
+    try:
+        found.append(Offer(**beside(device, plan, far, model, speed, options, {})))
+    except ValueError as error:
+        why.append(f"{name} is {device.name} with {far.name}: {error}")
+    try:
+        found.append(_alone(name, device, plan, model, speed, options))
+    except ValueError as error:
+        why.append(str(error))
+    if not found:
+        raise ValueError("; ".join(why))
+    return max(found, key=lambda offer: offer.per_mw)
+
+
+def _alone(
+    name: str, device: Device, plan: Plan | None, model: Model, speed: float, options: Options
+) -> Offer:
+    """A device without chips, with its best plan or the one that is given."""
     load = as_load(options.get("input_tokens", 1024), options.get("output_tokens", 1024))
     how: dict[str, Any] = {
         k: v for k, v in options.items() if k not in ("input_tokens", "output_tokens", "ttft_max")
@@ -326,7 +341,7 @@ def _described(
     step = decode(device, model, chosen, batch=v["batch"], context=load.context, fidelity=fidelity)
     alone = prefill(device, model, chosen, tokens=load.input_tokens, fidelity=fidelity)
     parts, of_prompt = step.breakdown(), alone.breakdown()
-    added = {"prompts": v["tpot_s"] - float(step.time_s), "drafts": 0.0}
+    added = dict.fromkeys(ADDED, 0.0) | {"prompts": v["tpot_s"] - float(step.time_s)}
     operators = {name: float(parts["operator"][name]) for name in GROUPS} | added
     causes = {name: float(parts["cause"][name]) for name in CAUSES} | added
     per_mw = v["output_tokens_per_s_per_mw"]

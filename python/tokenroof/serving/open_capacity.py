@@ -10,6 +10,8 @@ from tokenroof.serving.open_curve import open_table, values_at
 from tokenroof.serving.twin import twin_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import xarray as xr
 
     from tokenroof.records.deployment import Deployment
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.slo import SLO
     from tokenroof.serving.twin import Shape
 
-__all__ = ["PERCENTILES", "open_at", "open_capacity"]
+__all__ = ["PERCENTILES", "nearest_miss", "open_at", "open_capacity"]
 
 #: Percentiles that an objective may ask for.
 PERCENTILES = (50.0, 90.0, 99.0)
@@ -43,7 +45,24 @@ def open_capacity(on: Deployment, shape: Shape, slo: SLO, fidelity: str) -> xr.D
         first = int(np.argmin(meets)) if not meets.all() else _RATES
         edges = np.concatenate([[low], rates, [high]])
         low, high = float(edges[first]), float(edges[first + 1])
-    return open_at(on, shape, low, fidelity)
+    table = open_at(on, shape, low, fidelity)
+    if not low:
+        seldom = open_at(on, shape, twin.saturation / (_RATES + 1) ** 2, fidelity)
+        bounds: dict[str, float | None] = dict(names)
+        table.attrs["reason"] = seldom.attrs.get("reason") or nearest_miss(
+            seldom, bounds, "requests that come seldom"
+        )
+    return table
+
+
+def nearest_miss(table: xr.Dataset, bounds: Mapping[str, float | None], of: str) -> str:
+    """Which bounds the least load misses, and by how much."""
+    missed = [
+        f"{name.replace('_high', '')} is {bound:g}, nearest {float(table[name]):.4g} s of {of}"
+        for name, bound in bounds.items()
+        if bound is not None and name in table and not float(table[name]) <= bound
+    ]
+    return f"no load meets the objective; {'; '.join(missed)}" if missed else ""
 
 
 def open_at(

@@ -245,3 +245,32 @@ def test_pools_of_unlike_devices():
 def test_bad_pool_devices(given, error, text):
     with pytest.raises(error, match=text):
         frontier(GPU, DENSE, **({"systems": True} | given))
+
+
+def test_drafts_of_another_vocabulary_or_module_are_refused():
+    spec = Speculation("Qwen3-0.6B", 2, 0.5)
+    with pytest.raises(ValueError, match="method is Qwen3-0.6B with .* tokens in its vocabulary"):
+        frontier(GPU, DENSE, systems=True, speculation=spec)
+    with pytest.raises(ValueError, match="method is 'mtp', but Llama-3.1-70B has no module"):
+        frontier(GPU, DENSE, systems=True, speculation={"method": "mtp", "drafts": 1})
+    load = tr.serving.poisson(1.0, requests=3, input_tokens=64, output_tokens=8)
+    with pytest.raises(ValueError, match="method is Qwen3-0.6B with .* tokens in its vocabulary"):
+        tr.serving.simulate(GPU, "Llama-3.1-8B", tr.Plan(), load, speculation=spec)
+
+
+def test_an_objective_that_nothing_meets_names_the_nearest_miss():
+    for system in (
+        (GPU, "Llama-3.1-8B", tr.Plan()),
+        (System(both=(GPU, tr.Plan(), 2)), "Llama-3.1-8B", None),
+    ):
+        none = tr.serving.capacity(*system, tr.serving.SLO(tpot_s=1e-6, ttft_s=60.0))
+        one = curve(*system, concurrency=[1])
+        assert float(none.concurrency) == 0.0
+        said = f"tpot_s is 1e-06, nearest {float(one.tpot_s[0]):.4g} s of one request"
+        assert none.attrs["reason"] == f"no load meets the objective; {said}"
+    seldom = tr.serving.capacity(
+        GPU, "Llama-3.1-8B", tr.Plan(), tr.serving.SLO(tpot_s=1e-6, percentile=99)
+    )
+    assert (
+        float(seldom.rate) == 0.0 and "tpot_p99_s is 1e-06, nearest 0.00" in seldom.attrs["reason"]
+    )

@@ -133,10 +133,15 @@ def _capacity(
     if arguments.csv is not None:
         write_rows(arguments.csv, [{**about, **row}])
     if arguments.json:
-        emit({**about, "proved": found.attrs.get("proved", ""), **row})
+        emit({
+            **about, "proved": found.attrs.get("proved", ""),
+            "reason": found.attrs.get("reason", ""), **row,
+        })  # fmt: skip
     else:
         unit = "requests/s" if most == "rate" else "requests in flight"
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
+    if not row[most] and found.attrs.get("reason"):
+        say(f"nothing: {found.attrs['reason']}")
     return 0 if row[most] else 1
 
 

@@ -48,6 +48,10 @@ def add_arguments(command: ArgumentParser) -> None:
         "--power", default="provisioned", help="provisioned, board, chassis, facility or dashboard"
     )
     command.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
+    command.add_argument(
+        "--chips",
+        help="dataflow chips that may stand beside the devices of both, as LPX; LPX:none of the first",
+    )
 
 
 def _system(text: str) -> Any:
@@ -76,6 +80,14 @@ def _system(text: str) -> Any:
     return device, Plan(**given)
 
 
+def _chips(text: str | None) -> Any:
+    """Chips of both, or of each between a colon."""
+    if text is None or ":" not in text:
+        return text
+    one, _, other = text.partition(":")
+    return tuple(None if name in ("", "none") else name for name in (one, other))
+
+
 def run(arguments: Namespace) -> int:
     from tokenroof.serving.comparing import compare
 
@@ -83,11 +95,11 @@ def run(arguments: Namespace) -> int:
         _system(arguments.one), _system(arguments.other), arguments.model, arguments.speed,
         input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
         ttft_max=arguments.ttft_max, devices_max=arguments.devices_max, engine=arguments.engine,
-        power=arguments.power, fidelity=arguments.fidelity,
+        power=arguments.power, fidelity=arguments.fidelity, chips=_chips(arguments.chips),
     )  # fmt: skip
     if arguments.json:
-        emit({**asdict(found), "ratio": found.ratio, "factors": found.factors, "operators": found.operators,
-              "causes": found.causes, "why": found.why})  # fmt: skip
+        names = ("ratio", "ratio_range", "factors", "operators", "causes", "why")
+        emit({**asdict(found), **{name: getattr(found, name) for name in names}})
     else:
         _print(found)
     return 0
@@ -97,7 +109,8 @@ def _print(found: SystemComparison) -> None:
     a, b = found.one, found.other
     rows = [
         ["users in flight", f"{a.concurrency:g}", f"{b.concurrency:g}", ""],
-        ["devices", f"{a.devices:g}", f"{b.devices:g}", ""],
+        ["devices", f"{a.devices:.4g}", f"{b.devices:.4g}", ""],
+        *([["chips", f"{a.chips:g}", f"{b.chips:g}", ""]] if a.chips or b.chips else []),
         ["tok/s/user", short(a.interactivity), short(b.interactivity), ""],
         ["TTFT", si(a.ttft_s, "s"), si(b.ttft_s, "s"), ""],
         [

@@ -25,7 +25,9 @@ _FLAGS = {
         *_OF_SYSTEMS, "input_tokens", "output_tokens", "devices_max", "ttft_max", "tpot_max", "engine",
         "power", "fidelity", "power_caps",
     )
-} | {"power_cap_w": "--power-caps"} | {"draft": "--draft", "speculation": "--draft"}  # fmt: skip
+} | {
+    "power_cap_w": "--power-caps", "draft": "--draft", "speculation": "--draft", "method": "--draft",
+}  # fmt: skip
 
 
 def add_arguments(command: ArgumentParser) -> None:

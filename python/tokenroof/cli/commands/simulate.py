@@ -39,6 +39,7 @@ ROUTERS = ("round_robin", "least_loaded", "prefix_aware")
 SHARING = ("fair", "fifo")
 # the options that fields are given by, for errors that name a field
 _FLAGS = {
+    "method": "--draft", "power_cap_w": "--power-cap-w",
     "rate": "--rate", "burstiness": "--burstiness", "requests": "--requests", "limit": "--requests",
     "think_s": "--think", "hash_block": "--hash-block", "layout": "--layout", "preset": "--scheduler",
     "timeout_s": "--timeout", "queue_timeout_s": "--queue-timeout", "horizon_s": "--horizon",

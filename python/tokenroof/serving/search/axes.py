@@ -13,6 +13,7 @@ from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
 from tokenroof.serving.plans import native_types, released_plan
+from tokenroof.serving.system.checks import check_method
 from tokenroof.serving.system.parts import MOST_DRAFTS, Speculation
 from tokenroof.serving.system.terms import prefill_terms, prefill_tokens
 
@@ -112,6 +113,7 @@ def draft_lengths(
     if "speculation" in set(exclude):
         return [None]
     if speculation is not None:
+        check_method(model, speculation.method)
         chances = speculation.acceptance
         lengths = range(1, speculation.length + 1)
         return [None, *(Speculation(speculation.method, k, chances[:k]) for k in lengths)]

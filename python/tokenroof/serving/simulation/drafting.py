@@ -13,6 +13,7 @@ from tokenroof.inference.speculative.drafting import draft_cost
 from tokenroof.inference.speculative.verification import verify_fields
 from tokenroof.serving.simulation import sglang, trtllm
 from tokenroof.serving.simulation.memory import room_blocks
+from tokenroof.serving.system.checks import check_method
 from tokenroof.serving.system.parts import as_speculation
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def speculation_of(given: Any, engine: Scheduler, on: Deployment | None) -> Spec
     spec = as_speculation(given)
     if spec is None or not spec.length:
         return None
+    if on is not None:
+        check_method(on.model, spec.method)
     if on is not None and on.plan.pp > 1:
         raise ValueError(
             f"speculation is {spec.label()} with the plan {on.plan.label()}, which vLLM itself does not run "

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.serving.system.parts import Pool, Speculation
 
-__all__ = ["check_model", "check_pools", "default_bandwidth"]
+__all__ = ["check_method", "check_model", "check_pools", "default_bandwidth"]
 
 _WHOLES = ({"both"}, {"prefill", "decode"}, {"attention", "experts"})
 _OWN = ("mtp", "eagle", "ngram")
@@ -99,10 +99,10 @@ def check_model(model: Model, pools: Mapping[str, Pool], speculation: Speculatio
                 f"{parts[1]}; allowed: one a multiple of the other, so that caches can be sent"
             )
     if speculation is not None:
-        _check_method(model, speculation.method)
+        check_method(model, speculation.method)
 
 
-def _check_method(model: Model, method: Any) -> None:
+def check_method(model: Model, method: Any) -> None:
     """Reject drafts by a module that the model lacks, by an unknown model, or in other tokens."""
     if method == "mtp":
         if not model.mtp_modules:
