@@ -114,7 +114,8 @@ def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
     values: dict[str, Any] = {
         "income.kind": "lease", "income.lease_per_mw_year": terms.first_year_per_mw,
         "income.price_growth": terms.escalator or 0.0, "income.prepaid_share": terms.prepaid_share or 0.0,
-        "finance.years": int(terms.years), "shell.life_years": max(int(terms.years), 15),
+        "income.contract_years": int(terms.years), "finance.years": int(terms.years),
+        "shell.life_years": max(int(terms.years), 15),
     }  # fmt: skip
     if terms.utility_mw is not None:
         values["site.pue"] = terms.utility_mw / terms.mw

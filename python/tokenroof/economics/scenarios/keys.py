@@ -130,7 +130,10 @@ def _number(about: ScenarioKey, value: Any, said: str) -> float:
     inside = inside or (not judged() and abs(x) <= HIGHEST)
     if not inside and x != about.default:  # which may be infinite: no limit
         of = quantity_of(about.name)
-        raise ValueError(said + (likely(of, x) if of is not None and np.isfinite(x) else ""))
+        slip = (
+            of is not None and np.isfinite(x) and not x < 0.0 <= about.low
+        )  # no unit turns a sign
+        raise ValueError(said + (likely(of, x) if of is not None and slip else ""))
     if x != about.default:
         check_unit(about.name, x)
     return x

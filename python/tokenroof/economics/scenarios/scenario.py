@@ -72,6 +72,11 @@ class Scenario:
                 f"finance.years is {self.finance.years}; allowed: at most shell.life_years, which is "
                 f"{self.shell.life_years}"
             )
+        if self.finance.years > self.income.contract_years:
+            raise ValueError(
+                f"finance.years is {self.finance.years}; allowed: at most income.contract_years, which is "
+                f"{self.income.contract_years}"
+            )
         parts = [part for _, part in self.computers.phases]
         if parts != sorted(parts):
             raise ValueError(

@@ -178,6 +178,15 @@ class Income(_Section):
     prepaid_share: float = key(
         "Part of the first year's rent that comes a year before", "1", 0.0, 0.0, 1.0, of="lease"
     )
+    contract_years: int = key(
+        "Years that the contract lasts: no plan is longer",
+        "year",
+        100,
+        1,
+        100,
+        of="lease",
+        kind="integer",
+    )
     tenant_default: float = key(
         "Chance by the year that the tenant stops paying for good",
         "1/year",
