@@ -27,6 +27,7 @@ import hashes
 import serving_runs
 import systems
 import tokenroof as tr
+from as_run import as_run
 from calibrate import exam_operators, exam_serving
 from inference import one_user
 from tokenroof import catalogue, mining
@@ -181,7 +182,7 @@ def parts_of(folder: Path) -> dict[str, Any]:
         found["operators"] = operators(str(folder))
     if points.exists():
         found["serving"] = serving(str(points))
-        found["systems"] = apart(pd.read_csv(points))
+        found["systems"] = apart(as_run(pd.read_csv(points)))
     if (folder / "serving_runs").is_dir():
         found["runs"] = runs(folder / "serving_runs")
     return found | {"published": published(), "fastest": fastest(), "hashing": hashing()}

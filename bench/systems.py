@@ -13,7 +13,8 @@ a run is public (`recipes.txt`). Then points whose workers no row says and a rec
 
 The second: of each device, model and load the best point at 20, 50, 100 and 150 tokens/s per user and faster,
 and the frontier over systems: of the plans that were tried there, and of the kinds (engines, types, sizes of
-replicas, apart or not, drafts or not), as ratios to what was measured.
+replicas, apart or not, drafts or not), as ratios to what was measured. A run that was one wave of requests is
+asked as one.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 import tokenroof as tr
+from as_run import as_run, ran
 from recipes import read_recipes, sequences_of, speculation, told
 
 if TYPE_CHECKING:
@@ -239,7 +241,8 @@ def _ours(group: pd.DataFrame, plans: bool) -> list[tuple[np.ndarray, np.ndarray
             continue
         table = tr.serving.frontier(
             one.system, one.model_path, tried, one.mean_input_tokens, one.mean_output_tokens,
-            int(group.replica.max()), engine=engine, systems=True, types=types, exclude=drop,
+            int(group.replica.max()), fidelity=ran(group[group.backend == engine]), engine=engine,
+            systems=True, types=types, exclude=drop,
         )  # fmt: skip
         found.append((table.interactivity.values, table.per_device.values))
     return found
@@ -281,7 +284,7 @@ def _fastest(found: list[tuple[np.ndarray, np.ndarray]]) -> float:
     return max((float(x.max()) for x, _ in found if x.size), default=0.0)
 
 
-def _itself(row: Any, fidelity: str = "calibrated") -> tuple[float, float]:
+def _itself(row: Any, fidelity: str | tr.Calibration) -> tuple[float, float]:
     """Seconds per token, and tokens a second and device, of a measured point's own plan and users."""
     if row["mode"] == "disagg":
         system = tr.serving.System(prefill=_pool(row, "prefill"), decode=_pool(row, "decode"))
@@ -302,7 +305,8 @@ def _cause(row: dict[str, Any], best: Any, fastest: float) -> str:
     if best.label == "speculative":
         return "drafts, whose acceptance no row says"
     try:
-        bound, own = _itself(best, "datasheet")[1], _itself(best)[0] * best.speed
+        own = _itself(best, ran(best.to_frame().T))[0] * best.speed
+        bound = _itself(best, "datasheet")[1]
     except (ValueError, TypeError, KeyError):
         return "its own plan has no answer"
     if best.worth > bound:
@@ -369,7 +373,7 @@ def main() -> int:
     path = given.measured
     path = path if os.path.isfile(path) else os.path.join(path, "end_to_end.csv")
     try:
-        frame = pd.read_csv(path)
+        frame = as_run(pd.read_csv(path))
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

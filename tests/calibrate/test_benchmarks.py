@@ -58,3 +58,28 @@ def test_public_benchmarks_by_their_source():
 def test_less_than_there_is_is_refused(name, value):
     with pytest.raises(ValueError, match=f"{name} is {value:g}; allowed: at least"):
         settings({name: np.array([value])}, np.array([8.0]))
+
+
+def test_a_recipe_says_which_types_of_experts_ran():
+    public = {"source": "inferencex", "model": "gpt-oss-120b", "engine": "vllm", "weights": "bf16",
+              "experts": "mxfp4", "tp": 1, "tpot_ms": 6.0}  # fmt: skip
+    rows = [
+        {"device": "b200_sxm"},
+        {"device": "b200_sxm", "source": "mine"},
+        {"device": "h200"},
+        {"device": "b200_sxm", "engine": "trtllm"},
+    ]
+    frame = pd.DataFrame([ROW | public | {"ttft_ms": 200.0 + i} | r for i, r in enumerate(rows)])
+    found = calibrate.read_serving(frame).plans
+    assert [plan.experts for plan in found] == ["mxfp4_mxfp8", "mxfp4", "mxfp4", "mxfp4"]
+
+
+def test_prompts_wait_for_those_of_other_attention_ranks():
+    public = {"source": "inferencex", "model": "DeepSeek-R1", "device": "b200_sxm", "weights": "nvfp4",
+              "experts": "nvfp4", "kv_cache": "fp8", "tpot_ms": 30.0}  # fmt: skip
+    spread = {"tp": 1, "dp": 8, "moe_ep": 8}
+    assert _settings(public | {"tp": 8}, public | spread, public | spread | {"source": "x"}) == [
+        (0.1, 0.0, 0.0),
+        (0.1, 0.0, 60.0),
+        (0.1, 0.0, 0.0),
+    ]

@@ -116,3 +116,17 @@ def test_power_is_not_fitted_on_times_in_a_wrong_unit(tmp_path, factor):
     table.to_csv(at / "gemm_perf.csv", index=False)
     with pytest.raises(ValueError, match=r"gemm_perf\.csv: times of gemm on H100-SXM"):
         _power.fit_power(tmp_path)
+
+
+def test_a_kernel_of_wider_activations_that_stands_in_is_no_row_of_its_type():
+    table = measured("experts")
+    table = table[table.dtype == table.dtype.iloc[0]].reset_index(drop=True)
+    table = table.assign(dtype="w4a16_mxfp4", kernel_source="marlin_of_a_w4a16_layer")
+    whole = read_operator("experts", table, DEVICE)
+    assert whole.counts["kernels of another type"] == 0
+    table.loc[::4, "kernel_source"] = "compressedtensorsw4a4mxfp4moe_marlin"
+    read = read_operator("experts", table, DEVICE)
+    out = len(table.loc[::4])
+    assert read.counts["kernels of another type"] == out and len(read) == len(whole) - out
+    # without a column that names kernels all rows are their types' own
+    assert len(read_operator("experts", table.drop(columns="kernel_source"), DEVICE)) == len(whole)

@@ -95,3 +95,33 @@ def test_bands_are_wider_where_no_whole_step_of_the_kind_was_measured():
     ):
         wider, said = band("H200-SXM", model, weights=weights)
         assert said and wider > known
+
+
+def test_steps_pass_over_products_that_another_engine_beats():
+    beaten = {(r["device"], r["engine"], r["dtype"]) for r in fits("gemm") if "beaten_by" in r}
+    blackwell = ("B200-SXM", "B300-SXM", "GB200-NVL72")
+    assert beaten == {(device, "trtllm", "nvfp4") for device in blackwell}
+    b200 = tr.device("B200-SXM")
+    found = find("gemm", b200, "trtllm", "nvfp4", ("beaten_by",))
+    assert found.instead == "beaten_by"
+    assert found.constants == find("gemm", b200, "vllm", "nvfp4").constants
+    own = find("gemm", b200, "trtllm", "nvfp4")  # the operator itself is as its table has it
+    assert own.near == "device" and not own.instead and own.constants != found.constants
+    plan = tr.Plan(weights="nvfp4", engine="trtllm")
+    # where whole steps of the kind were measured, these are what it was calibrated on
+    step = tr.decode("B300-SXM", "Llama-3.1-70B", plan, batch=4, context=1024)
+    assert "slower than another engine's of this type" in step.calibrated_on
+
+
+def test_another_engine_beats_by_work_and_not_by_launches():
+    names = ("trtllm", "vllm")
+    rows = [dict(r) for r in fits("gemm") if r["device"] == "H200-SXM" and r["dtype"] == "bf16"]
+    assert sorted(r["engine"] for r in rows) == sorted(names)
+    slow = next(r for r in rows if r["engine"] == "trtllm")
+    kept = slow["constants"]
+    slow["constants"] = {**kept, "t0": 10.0 * kept["t0"]}
+    assert mark_slower("gemm", rows) == [] and not any("beaten_by" in r for r in rows)
+    slow["constants"] = {**kept, "memory": kept["memory"] / 2.0, "stream": kept["stream"] / 2.0}
+    said = mark_slower("gemm", rows)
+    assert len(said) == 1 and "as long as with vllm" in said[0]
+    assert slow["beaten_by"] == "vllm" and 1.3 < slow["beaten_times"] < 2.1

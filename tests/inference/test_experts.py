@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 import tokenroof as tr
 from _support import BY_ISA, each_isa, same, within
-from tokenroof import _core, reference
+from tokenroof import _core, kernels, reference
 from tokenroof.calibrate import SPECS
 from tokenroof.catalogue.fits import fits
 from tokenroof.inference import constants as _constants
+from tokenroof.inference.door import deployment
 from tokenroof.records import dtypes
 from tokenroof.reference.core.roundings import counting
 from tokenroof.reference.inference.routing import Routing, loads
@@ -249,3 +250,43 @@ def test_random_routing_touches_what_experts_touched_counts(fidelity, tokens, he
     even = min(held, tokens * topk)
     assert (balanced - random) == pytest.approx((even - touched) * one, rel=1e-9)
     assert random == pytest.approx(touched * one, rel=0.02)
+
+
+def test_in_a_step_launches_are_their_own_and_no_gaps():
+    """Tables time all kernels of experts but the router together: their t0 per layer stands for the gaps."""
+    known = next(
+        r["constants"]
+        for r in fits("experts")
+        if (r["device"], r["engine"], r["dtype"]) == ("H200-SXM", "vllm", "fp8_block")
+    )
+
+    def launches(types, t0, gap):
+        own = tr.Calibration(constants={
+            "experts": known | {"t0": t0}, "engine": {"kernel_gap": gap, "collective_gap": 0.0},
+        })  # fmt: skip
+        plan = tr.Plan(tp=8, moe_ep=8, weights=types, kv_cache="fp8")
+        step = tr.decode("H200-SXM", "Qwen3-235B-A22B", plan, batch=4, context=1024, fidelity=own)
+        return step.breakdown()["cause"]["launch"]
+
+    assert launches("fp8_block", 2e-3, 0.0) - launches("fp8_block", 0.0, 0.0) == pytest.approx(
+        94 * 2e-3
+    )
+
+    def waiting(types, fidelity="calibrated", model="Qwen3-235B-A22B"):
+        plan = tr.Plan(
+            tp=8, moe_ep=8 if model == "Qwen3-235B-A22B" else None, weights=types, kv_cache="fp8"
+        )
+        terms = kernels.serving_terms(
+            *deployment("H200-SXM", model, plan, fidelity).records, 1.0, 64.0, 1.0
+        )
+        many, gaps = (float(terms[kernels.SERVING_TERMS.index(n)]) for n in ("kernels", "waiting"))
+        return many, gaps
+
+    # top-k, permutation, experts and sum of 94 layers; narrowing where activations are narrow
+    for types, each in (("bf16", 4), ("fp8_block", 5)):
+        many, gaps = waiting(types)
+        assert many - gaps == 94 * each
+        differs = launches(types, 0.0, 1e-3) - launches(types, 0.0, 0.0)
+        assert differs == pytest.approx(1e-3 * gaps, rel=1e-9)
+    for many, gaps in (waiting("bf16", "datasheet"), waiting("bf16", model="Llama-3.1-8B")):
+        assert many == gaps

@@ -284,3 +284,33 @@ def test_experts_carry_over_as_products_do():
     }
     # another generation: as they are
     assert carried("experts", rows, tr.device("B200-SXM"), "fp8_block") == known
+
+
+def test_activations_of_one_scale_come_narrow():
+    """The kernel before writes them in FP8: no kernel of its own narrows them in a step, nothing is read again."""
+    own = tr.Calibration(constants={"engine": {"kernel_gap": 1e-3, "collective_gap": 0.0}})
+
+    def launches(weights):
+        plan = tr.Plan(weights=weights, kv_cache="fp8")
+        step = tr.decode("H200-SXM", "Llama-3.1-8B", plan, batch=1, context=64, fidelity=own)
+        return step.breakdown()["cause"]["launch"]
+
+    # 32 layers with two blocks each
+    assert launches("fp8_block") - launches("fp8") == pytest.approx(64e-3, rel=1e-9)
+    assert launches("fp8") == launches("bf16")
+
+    def bytes_a_token(weights):
+        plan = tr.Plan(weights=weights, kv_cache="fp8")
+        steps = [
+            tr.prefill("H200-SXM", "Llama-3.1-8B", plan, tokens=n, fidelity="datasheet")
+            for n in (256, 512)
+        ]
+        return (steps[1].bytes - steps[0].bytes) / 256.0
+
+    # inner sizes of a layer's products: attention's two, the MLP's two; a value is read in 16 bits, written in 8
+    assert bytes_a_token("fp8_block") - bytes_a_token("fp8") == pytest.approx(
+        32 * 3.0 * (3 * 4096 + 14336), rel=1e-9
+    )
+    # alone it is as tables have it
+    alone = tr.operators.gemm("H200-SXM", 512, 4096, 4096, "fp8", fidelity="datasheet").bytes
+    assert alone == 4096.0**2 + 512 * 4096 * (1.0 + 3.0 + 2.0)

@@ -77,7 +77,7 @@ CASES = {
                "load": [{"load": serving.poisson(1.0, requests=50, input_tokens=64, output_tokens=32), "rate": 1.0}],
                "scheduler": [{"scheduler": serving.Scheduler.preset("vllm-0.33", max_num_seqs=8), "rate": 1.0}]},
               LoopOptions),
-    "capacity": ({**ASK, "plan": None, "slo": serving.SLO(1.0, 0.02), "result": _table(serving.capacity)},
+    "capacity": ({**ASK, "plan": None, "slo": serving.SLO(1.0, 0.018), "result": _table(serving.capacity)},
                  {**COMMON, **POWER, **PLAN, **one("slo", serving.SLO(2.0, 0.03)),
                   "prove": [PROVED], **{name: [PROVED | {name: value}] for name, value in PROOF.items()}},
                  ProofOptions),

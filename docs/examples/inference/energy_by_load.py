@@ -21,7 +21,7 @@ for device in ("H100-SXM", "B200-SXM"):
         x=batch, y=step.watts / plan.tp, name=f"{device}, watts", row=1, col=1
     )
     figure.add_scatter(x=batch, y=joules, name=f"{device}, joules", row=2, col=1)
-    assert 0.9 < step.watts[-1] / step.watts[0] < 1.6
+    assert step.watts.max() < 1.6 * step.watts.min()  # of batches 512 times apart
     assert joules[-1] < 0.02 * joules[0]
 figure.update_xaxes(type="log")
 figure.update_xaxes(title_text="sequences in flight", row=2, col=1)

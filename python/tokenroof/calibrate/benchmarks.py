@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SETTINGS", "settings"]
+__all__ = ["SETTINGS", "of_row", "ran_as", "settings"]
 
 #: Columns of a table that say how its benchmark ran, and the constant of an engine that each one is.
 SETTINGS = {"rounds": "together", "max_batch": "max_batch", "wait_steps": "wait_steps"}
@@ -93,6 +93,32 @@ def settings(
         "max_batch": found["max_batch"],
         "wait_steps": found["wait_steps"],
     }
+
+
+def ran_as(**row: str) -> dict[str, str]:
+    """What a public benchmark ran other than its rows say, by the words of `Plan`: ``experts``.
+
+    Parameters
+    ----------
+    **row : str
+        ``source``, ``engine``, ``model`` and ``device`` of a row, under our names.
+
+    Returns
+    -------
+    dict of str
+        Empty where the row says all.
+
+    Examples
+    --------
+    >>> from tokenroof.calibrate.benchmarks import ran_as
+    >>> ran_as(source="inferencex", engine="vllm", model="gpt-oss-120b", device="B200-SXM")
+    {'experts': 'mxfp4_mxfp8'}
+    """
+    columns = {name: np.array([value]) for name, value in row.items()}
+    for rule in _rules():
+        if "experts" in rule and _chosen(rule, columns, 1)[0]:
+            return {"experts": rule["experts"]}
+    return {}
 
 
 def of_row(found: Mapping[str, Sequence[float]], i: int) -> dict[str, float]:

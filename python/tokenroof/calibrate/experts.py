@@ -42,6 +42,23 @@ def _experts_arguments(t: Columns) -> tuple[Any, ...]:
             t["moe_ep"], skews(t["distribution"]), codes(t["dtype"]))  # fmt: skip
 
 
+def _own_kernels(frame: Any) -> NDArray[Any]:
+    """Rows but those in which a kernel of 16-bit activations stands in for one of four bits.
+
+    vLLM has Marlin run layers whose activations are MXFP4 too (vLLM's issue 35528:
+    `CompressedTensorsW4A4Mxfp4MoEMethod` has no other). Such a kernel's name says ``w4a4``; the row's type,
+    how it ran.
+    """
+    name = "moe_dtype" if "moe_dtype" in frame.columns else "dtype"
+    if "kernel_source" not in frame.columns or name not in frame.columns:
+        return np.ones(len(frame), dtype=bool)
+    ran_wide = frame[name].astype(str).str.contains("w4a16").to_numpy()
+    own: NDArray[Any] = ~(
+        ran_wide & frame["kernel_source"].astype(str).str.contains("w4a4").to_numpy()
+    )
+    return own
+
+
 EXPERTS = Spec(
     operator="experts",
     kernel="experts_operator",
@@ -64,6 +81,9 @@ EXPERTS = Spec(
     kind=lambda t: t["dtype"],
     arguments=_experts_arguments,
     held_out=("hidden", "intermediate", "experts", "topk", "moe_tp", "moe_ep"),
+    own=_own_kernels,
+    # what a multiprocessor draws beside all others, it draws alone: few rows of these kernels tell them apart
+    narrower=lambda kind: {"stream": Range(2.0, 1.0, 30.0)} if kind == "mxfp4" else {},
     # four-bit kernels have tiles of up to 256 tokens
     fixed=lambda kind: {"tile": 256.0 if kind in ("fp4", "nvfp4", "mxfp4_mxfp8") else 128.0},
     defaults={"distribution": "balanced", "moe_tp": 1.0, "moe_ep": 1.0},

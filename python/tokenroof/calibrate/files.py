@@ -58,6 +58,7 @@ def write_constants(
         f"# rows: shapes fitted on; mape, median, bias, band: on {judged} of the combinations, left out;",
         "# band: four in five are within exp(+-band). mape_generation, band_generation, mape_other,",
         "# band_other: with the constants of other devices of the generation, or of other generations.",
-        "# slower_than, slower_by: a wider type that takes less time, by more than both bands.",
+        "# slower_than, slower_by: a wider type that takes less time, by more than both bands; beaten_by,",
+        "# beaten_times: another engine's products of the same type.",
     ]
     write_fits(path, head, rows)

@@ -61,6 +61,7 @@ class Objective:
     ) -> None:
         self.spec = spec
         self.fixed = spec.fixed(kind) | dict(given or {})
+        self.ranges = {**spec.constants, **spec.narrower(kind)}
         self.free = [name for name in spec.constants if name not in self.fixed]
         self.device = device.pack()
         self.record = Calibration(constants={spec.operator: self.fixed}).pack()
@@ -93,8 +94,8 @@ class Objective:
     def fit(self, table: Table, evaluations: int = 80) -> NDArray[np.float64]:
         """Least squares of log(model / measured) with a soft L1 loss."""
         optimize = require("scipy.optimize", extra="analysis")
-        low = np.log([self.spec.constants[name].low for name in self.free])
-        high = np.log([self.spec.constants[name].high for name in self.free])
+        low = np.log([self.ranges[name].low for name in self.free])
+        high = np.log([self.ranges[name].high for name in self.free])
         measured = table.time
 
         start = self.start()

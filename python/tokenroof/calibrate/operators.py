@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tokenroof.calibrate.attention import ATTENTION
 from tokenroof.calibrate.experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate.plausible import possible
@@ -67,7 +69,9 @@ def read_operator(
     """
     spec = spec_of(operator)
     frame = read(path) if isinstance(path, (str, os.PathLike)) else path
-    table = shapes(frame, spec.columns, spec.types, unit, spec.defaults, spec.zeros)
+    own = spec.own(frame) if spec.own is not None else np.ones(len(frame), dtype=bool)
+    table = shapes(frame[own], spec.columns, spec.types, unit, spec.defaults, spec.zeros)
+    table.counts["kernels of another type"] = int((~own).sum())
     return possible(spec, find_device(device), table)
 
 

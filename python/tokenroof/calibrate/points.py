@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.calibrate.benchmarks import SETTINGS, settings
+from tokenroof.calibrate.benchmarks import SETTINGS, ran_as, settings
 from tokenroof.calibrate.tables import read
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
@@ -276,10 +276,14 @@ def _excluded(frame: Any, index: Any, exclude: tuple[Mapping[str, str], ...]) ->
 def _mapped(data: Any, frame: Any, counts: dict[str, int]) -> Points:
     """Rows with their records; `counts` gets those that name what is unknown, or plans that do not fit."""
     devices, models, plans, kept = [], [], [], []
+    sources = frame["source"] if "source" in frame.columns else None
     unknown: dict[str, int] = {}
     for index, row in zip(data.index, data.to_dict("records"), strict=True):
         try:
-            d, m, p = find_device(str(row["device"])), find_model(str(row["model"])), _plan(row)
+            d, m = find_device(str(row["device"])), find_model(str(row["model"]))
+            source = "" if sources is None else str(sources[index])
+            ran = ran_as(source=source, engine=str(row["engine"]), model=m.name, device=d.name)
+            p = _plan({**row, **ran})
             p.check(m)
         except (KeyError, ValueError, TypeError) as error:
             reason = str(error.args[0] if error.args else error)
@@ -319,6 +323,7 @@ def _ran(
         "model": np.array([m.name for m in models]),
         "engine": np.array([p.engine for p in plans]),
         "tp": np.array([p.tp for p in plans]),
+        "dp": np.array([p.dp for p in plans]),
     }
 
 

@@ -2,6 +2,10 @@
 
 A type that moves fewer bytes, and whose unit multiplies no slower, is not slower on the same device in the
 same engine. Where it is, by more than both fits' bands, the table timed another kernel than the type's own.
+
+Matrix products come from libraries that all engines call (cuBLASLt, CUTLASS), and engines tune for the
+fastest (TensorRT-LLM: ``nvfp4_gemm_allowed_backends`` of cutlass, cublaslt and cuda_core). A table whose
+products take longer than another engine's, of device and type and by more than both bands, timed one library.
 """
 
 from __future__ import annotations
@@ -80,8 +84,30 @@ def _narrower(device: Device, one: str, other: str) -> bool:
     return fewer and unit_peak(device, one) >= unit_peak(device, other)
 
 
+def _mark_beaten(row: dict[str, Any], rows: list[dict[str, Any]]) -> str | None:
+    """Put ``beaten_by`` and ``beaten_times`` on products that another engine's beat, launches aside."""
+    row.pop("beaten_by", None), row.pop("beaten_times", None)
+    device = device_of(row["device"])
+    mine = _seconds("gemm", device, row) - row["constants"]["t0"]
+    for other in rows:
+        same = (other.get("device"), other.get("dtype")) == (row["device"], row["dtype"])
+        if not same or other["engine"] == row["engine"]:
+            continue
+        theirs = _seconds("gemm", device, other) - other["constants"]["t0"]
+        ratio = float(np.exp(np.median(np.log(mine / theirs))))
+        if ratio > (1.0 + row["band"]) * (1.0 + other["band"]):
+            row["beaten_by"], row["beaten_times"] = other["engine"], round(ratio, 2)
+            return (
+                f"gemm of {row['device']} ({row['engine']} {row.get('version', '')}): {row['dtype']} takes "
+                f"{row['beaten_times']} times as long as with {other['engine']}; one library alone?"
+            )
+    return None
+
+
 def mark_slower(operator: str, rows: list[dict[str, Any]]) -> list[str]:
     """Put ``slower_than`` and ``slower_by`` on fits of narrow types that a wider one beats beyond noise.
+
+    And ``beaten_by`` and ``beaten_times`` on products that another engine's of the same type beat.
 
     Parameters
     ----------
@@ -100,6 +126,8 @@ def mark_slower(operator: str, rows: list[dict[str, Any]]) -> list[str]:
         if "dtype" not in row or operator not in _HELD:
             continue
         device = device_of(row["device"])
+        if operator == "gemm" and (line := _mark_beaten(row, rows)):
+            said.append(line)
         mine = _seconds(operator, device, row)
         for other in rows:
             same = other.get("device") == row["device"] and other.get("engine") == row["engine"]

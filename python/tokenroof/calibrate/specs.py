@@ -72,6 +72,10 @@ class Spec:
     outlasting : callable
         (engine, type) of tables whose short rows are on the time of the host that launches them, to the
         constants that longer rows say: those are fitted on these, and the rest is another engine's.
+    own : callable, optional
+        A table as it was given to a mask of its rows that timed the type's own kernel.
+    narrower : callable, optional
+        Type to ranges of constants that are narrower for it.
     fewest : int
         Shapes below which nothing is fitted: they say too little about so many constants.
     starts : int
@@ -98,6 +102,8 @@ class Spec:
     engine_fixed: Callable[[str], dict[str, float]] = lambda engine: {}
     rows: Callable[[str, Columns], NDArray[Any]] | None = None
     outlasting: Callable[[str, str], tuple[str, ...]] = lambda engine, kind: ()
+    own: Callable[[Any], Any] | None = None
+    narrower: Callable[[str], Mapping[str, Range]] = lambda kind: {}
     fewest: int = 60
     starts: int = 1
 

@@ -275,18 +275,21 @@ def _of_types(
     row = next((r for r in fits("engine") if r["engine"] == engine), {})
     whole = _kind(device.name, weights, experts, True) in row.get("kinds", ())
     for block, (operator, dtype) in kinds.items():
-        # a table of a slow fallback kernel says nothing of steps, unless whole steps were measured so
-        found = find(operator, device, engine, dtype, not whole)
+        # a table of a slow fallback kernel says nothing of steps, unless whole steps were measured so; and of
+        # kernels that all engines can call, each tunes for the fastest
+        but = ("beaten_by",) if whole else ("slower_than", "beaten_by")
+        found = find(operator, device, engine, dtype, but)
         if found is not None and found.instead:
             notes[block] = (
-                f"{dtype} {operator} by {found.origin}, as the engine's own table has them slower than a "
-                "wider type's"
+                f"{dtype} {operator} by {found.origin}, as the engine's own table has them slower than "
+                f"{found.faster}"
             )
         if found is not None:
             blocks[block] = found.constants
             elsewhere[operator] = found.file
             if block in ("gemm", "experts"):
-                bands[block] = max(found.band, FAR_BAND) if block in notes else found.band
+                far = found.instead == "slower_than"
+                bands[block] = max(found.band, FAR_BAND) if far else found.band
     power = power_fit(device)
     blocks["power"], elsewhere["power"] = power.constants, power.file
     base = base.replace(calibrated_on=base.calibrated_on + _files(elsewhere))

@@ -73,8 +73,9 @@ class Fit:
         How near to what was asked: fitted on it, or the first thing that differs.
     file : str
         The file outside the catalogue that they come from; empty for the catalogue's.
-    instead : bool
-        Whether nearer fits were passed over, as a wider type of their table is faster.
+    instead : str
+        Why nearer fits were passed over: ``slower_than``, as a wider type of their table is faster, or
+        ``beaten_by``, as another engine's products are; else empty.
     """
 
     constants: dict[str, float]
@@ -82,7 +83,14 @@ class Fit:
     origin: str
     near: str
     file: str = ""
-    instead: bool = False
+    instead: str = ""
+
+    @property
+    def faster(self) -> str:
+        """What a nearer fit was passed over for."""
+        return {"slower_than": "a wider type's", "beaten_by": "another engine's of this type"}[
+            self.instead
+        ]
 
 
 def generations(names: str) -> set[str]:
@@ -97,12 +105,13 @@ def _generation_of(name: str) -> str:
 
 @remembered(8192)
 def find(
-    operator: str, device: Device, engine: str, dtype: str, but_slow: bool = False
+    operator: str, device: Device, engine: str, dtype: str, but: tuple[str, ...] = ()
 ) -> Fit | None:
     """The constants for an operator on a device, or those of the nearest that was measured.
 
     The type counts most, then the generation, then the engine: kernels of one generation are alike.
-    `but_slow`: fits whose type a wider one beats (``slower_than``) only where there are no others.
+    `but`: fits that are marked so only where there are no others: ``slower_than``, which a wider type beats;
+    ``beaten_by``, which another engine's kernels of the same type beat.
 
     Returns
     -------
@@ -128,7 +137,7 @@ def find(
             place = 1
         else:
             place = 2 + (own.rsplit(" ", 1)[1] != _generation_of(row["device"]).rsplit(" ", 1)[1])
-        slow = but_slow and "slower_than" in row
+        slow = any(mark in row for mark in but)
         return slow, types.index(kind), place, engines.index(row["engine"])
 
     ranked = [(r, row) for row in rows if (r := rank(row)) is not None]
@@ -136,6 +145,8 @@ def find(
         return None
     best = min(r for r, _ in ranked)
     chosen = [row for r, row in ranked if r == best]
+    nearest = min(ranked, key=lambda pair: pair[0][1:])
+    passed = [m for m in but if m in nearest[1]] if nearest[0][1:] != best[1:] else []
     _, kind, place, other_engine = best
     near = "type" if kind else ("device", "generation", "other", "other")[place]
     if near == "device" and other_engine:
@@ -158,7 +169,7 @@ def find(
         f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}",
         near,
         files_of(*chosen),
-        min(r[1:] for r, _ in ranked) != best[1:],
+        passed[0] if passed else "",
     )
 
 

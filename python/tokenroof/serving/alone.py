@@ -195,7 +195,8 @@ def _described(
     gaps = {name: float(c[i]) for name, i in _CONSTANT.items()}
     causes = {name: float(step[_STEP[f"{name}_s"]])
               for name in ("memory", "compute", "communication", "launch")}  # fmt: skip
-    replay, waits = many * gaps["kernel_gap"], joint * gaps["collective_gap"]
+    waiting = float(terms[_TERM["waiting"]])
+    replay, waits = waiting * gaps["kernel_gap"], joint * gaps["collective_gap"]
     host = gaps["sequence"] * float(terms[_TERM["sequences"]])
     parts = (
         causes["memory"], causes["compute"], causes["communication"], replay, waits, host,

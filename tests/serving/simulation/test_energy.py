@@ -162,6 +162,6 @@ def test_the_watts_of_a_closed_loop_are_those_of_its_curve():
         load = serving.users(users, 12 * users, input_tokens=1000, output_tokens=200, seed=1)
         found = serving.simulate("H100-SXM", "Llama-3.1-8B", None, load)
         table = serving.curve("H100-SXM", "Llama-3.1-8B", None, 1000, 200, [users])
-        assert found.energy.watts == pytest.approx(float(table.watts[0]), rel=0.08)
+        assert found.energy.watts == pytest.approx(float(table.watts[0]), rel=0.09)
         assert found.energy.idle_watts == pytest.approx(70.0)  # a tenth of 700 W
         assert (found.requests["joules"] > 0.0).all()

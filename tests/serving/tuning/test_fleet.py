@@ -106,10 +106,10 @@ def test_a_fleet_by_hand():
 def test_longer_tails_need_more_devices():
     ask = {"output_tokens": 200, "spare": 0}
     fixed, mixed = (
-        fleet(*WHERE, SLO(e2e_s=3.0, percentile=99), 60_000, input_tokens=1000, **ask)
+        fleet(*WHERE, SLO(e2e_s=4.0, percentile=99), 60_000, input_tokens=1000, **ask)
         if cv == 0
         else fleet(
-            *WHERE, SLO(e2e_s=3.0, percentile=99), 60_000,
+            *WHERE, SLO(e2e_s=4.0, percentile=99), 60_000,
             **{**ask, "output_tokens": Lengths.lognormal(200, cv)}, input_tokens=1000,
         )
         for cv in (0, 0.5)

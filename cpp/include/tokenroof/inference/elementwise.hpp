@@ -21,6 +21,12 @@ TR_HD double rotary_bytes(double rotated, double cached, double stored) {
 TR_HD double activation_bytes_moved(double width, double matrices) { return matrices * width * 2.0; }
 
 // A value is read in 16 bits and written in `narrow` bytes; wider types need none of it.
+// Whether the kernel before writes activations narrow already. One scale of a whole matrix is known beforehand, so
+// the norm, the activation and the attention of today's engines apply it; scales of blocks are taken from the
+// values, by a kernel that reads them again.
+//   TensorRT-LLM, AllReduceFusionOp.RESIDUAL_RMS_NORM_QUANT_FP8 and swiglu with a scale for its result; vLLM,
+//   Fusion torch.compile passes (fuse_norm_quant, fuse_act_quant, fuse_attn_quant).
+TR_HD bool narrowed_before(int activation) { return activation == dtype::fp8; }
 TR_HD double quantise_bytes(double narrow) { return narrow < 2.0 ? 2.0 + narrow : 0.0; }
 
 // Logits of a sequence, in 16 bits. Greedy: read once. Else widened to 32 bits, turned into probabilities in

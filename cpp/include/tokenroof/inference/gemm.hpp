@@ -103,9 +103,9 @@ TR_HD void prepare_tiles(Gemm& r, const double* d, const double* g, double n, in
 }
 
 // g: the block of constants. warm: the same operands again and again, as benchmarks of kernels run; a model's
-// step reads cold.
+// step reads cold. come_narrow: the kernel before has quantised the activations.
 TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, int weight, int activation,
-                        bool warm = false) {
+                        bool warm = false, bool come_narrow = false) {
     const double bandwidth = d[device::memory_bandwidth], narrow = activation_bytes(activation);
     Gemm r;
     r.t0 = g[constant::gemm::t0];
@@ -116,14 +116,14 @@ TR_HD Gemm prepare_gemm(const double* d, const double* g, double n, double k, in
     prepare_tiles(r, d, g, n, weight, narrow);
     r.row_flops = 2.0 * n * k;
     r.weights = n * k * dtype_bytes(weight);
-    const double row = k * narrow + n * 2.0, quantised = narrow < 2.0 ? k * quantise_bytes(narrow) : 0.0;
+    const double row = k * narrow + n * 2.0, quantised = come_narrow ? 0.0 : k * quantise_bytes(narrow);
     r.row_bytes = row + quantised;
     const double reached = bandwidth * g[constant::gemm::memory];
     r.weights_s = r.weights / reached;
     r.row_s = row / reached;
     r.split = g[constant::gemm::split];
     r.split_s = n * 8.0 / bandwidth; // 32-bit sums, written and read
-    if (narrow < 2.0) {
+    if (narrow < 2.0 && !come_narrow) {
         const double step = g[constant::gemm::quantise_step];
         const double columns = step * ceil_lanes(k / step) + g[constant::gemm::quantise_row];
         r.quantise_s = columns * quantise_bytes(narrow) / (bandwidth * g[constant::gemm::quantise]);

@@ -113,11 +113,12 @@ template <class V> TR_HD V line_compute(const Line& a, V x) { return x * a.compu
 template <class V> TR_HD V line_memory(const Line& a, V x) { return a.weights_s + x * a.traffic; }
 
 // x[tokens, k] @ w[k, n]: weights once, activations in their type, the result in 16 bits.
-// Activations narrower than 16 bits are quantised first: read wide, written narrow.
-TR_HD Line gemm_line(const double* d, const double* c, double n, double k, int weight, int activation) {
-    const double narrow = activation_bytes(activation);
+// Activations narrower than 16 bits are quantised first, read wide, written narrow, unless they come narrow.
+TR_HD Line gemm_line(const double* d, const double* c, double n, double k, int weight, int activation,
+                     bool come_narrow = false) {
+    const double narrow = activation_bytes(activation), quantised = come_narrow ? 0.0 : quantise_bytes(narrow);
     return make_line(d, c, calibration::gemm_t0, 1.0, dtype_peak(d, weight), 2.0 * n * k,
-                     n * k * dtype_bytes(weight), k * (narrow + quantise_bytes(narrow)) + n * 2.0);
+                     n * k * dtype_bytes(weight), k * (narrow + quantised) + n * 2.0);
 }
 
 // Both grouped GEMMs of the experts; weights are of *one touched expert*, x is tokens of the stage.

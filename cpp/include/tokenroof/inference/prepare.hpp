@@ -61,6 +61,7 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
             m[model::mlp_matrices], p[plan::moe_tp], p[plan::moe_ep],
             (c + calibration::block_engine)[constant::engine::skew], e, true, sends_to_experts(d, m, p));
         r.expert_layers = layers;
+        r.experts.fixed = layers * r.measured_experts.t0;
         return;
     }
     r.experts = times(layers, experts_line(d, c, seen, m[model::moe_ffn], topk,
@@ -216,7 +217,8 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     r.step_s = c[calibration::step_s];
     r.sequence_s = c[calibration::sequence_s] + (c + calibration::block_engine)[constant::engine::sequence];
     r.fixed = sum_fixed(r.common) + r.experts.fixed +
-              (s.kernels + s.collectives) * record[calibration::launch_s] + engine_gaps(c, s);
+              (s.kernels + s.collectives) * record[calibration::launch_s] +
+              engine_gaps(c, waiting_kernels(c, s), s.collectives);
     r.decode_fixed = sum_fixed(r.decode);
     r.prefill_fixed = sum_fixed(r.prefill);
     if (r.sparse.layers > 0.0) {

@@ -6,22 +6,17 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-// Whether a record has constants for an operator's measured form; without, it is a line with shares.
-TR_HD bool measured_form(const double* c, int block) {
-    return c[calibration::form] == 1.0 && c[block] == c[block];
-}
-
 // `count` products of an amount of rows with [k, n]: by their measured form where the record has it.
 TR_HD_ONCE void add_product(Prepared& r, const double* d, const double* c, Group group, Amount amount, double count,
                             double n, double k, int weight, int activation) {
-    const bool wide = weight == dtype::bf16 || weight == dtype::fp16;
+    const bool narrowed = narrowed_before(activation), wide = weight == dtype::bf16 || weight == dtype::fp16;
     const int block = wide ? int(calibration::block_gemm16) : int(calibration::block_gemm);
     if (!measured_form(c, block)) {
-        r.common.add(group, amount, times(count, gemm_line(d, c, n, k, weight, activation)));
+        r.common.add(group, amount, times(count, gemm_line(d, c, n, k, weight, activation, narrowed)));
         return;
     }
     Products& all = r.products;
-    all.gemm[all.n] = prepare_gemm(d, c + block, n, k, weight, activation);
+    all.gemm[all.n] = prepare_gemm(d, c + block, n, k, weight, activation, false, narrowed);
     all.count[all.n] = count;
     all.amount[all.n] = amount;
     all.group[all.n] = group;

@@ -105,12 +105,19 @@ constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA,
 constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather
 constexpr double linear_kernels = 14.0; // a linear-attention or Mamba mixer, its two products included
 constexpr double routed_kernels = 5.0;  // router, top-k, permutation, experts, sum
+constexpr double timed_kernels = 4.0;   // of these, what tables of experts time together: all but the router
 constexpr double compress_kernels = 3.0; // projection, mean, place in the cache
 constexpr double stream_kernels = 2.0;   // weights of a mix; gathering and spreading are fused with norms
 constexpr double added_kernels = 3.0;    // of a layer's embedding: gate, product, projection
 
+// Whether a record has constants for an operator's measured form; without, it is a line with shares.
+TR_HD bool measured_form(const double* c, int block) {
+    return c[calibration::form] == 1.0 && c[block] == c[block];
+}
+
 struct Structure {
     double kernels, collectives; // of one step, each a whole number for whole layers of one type
+    double timed;                // kernels of experts, whose launches a measured form has in its own
 };
 
 TR_HD Structure step_structure(const double* m, const double* p) {
@@ -121,9 +128,11 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0;
     const double layers = m[model::layers];
     const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
-    // narrow activations are quantised: a kernel a block, as in front of its first product the norm does it
+    // narrow activations are quantised, unless they come narrow: a kernel a block, as in front of its first product
+    // the norm does it
     auto quantised = [](const ModuleTypes& t) TR_INLINE {
-        return activation_bytes(t.activations) < 2.0 ? 1.0 - t.wide_share : 0.0;
+        const bool alone = activation_bytes(t.activations) < 2.0 && !narrowed_before(t.activations);
+        return alone ? 1.0 - t.wide_share : 0.0;
     };
     const double mixer = quantised(mixer_types(m, p)), mlp = quantised(mlp_types(p));
     const double common = quantised(shared_types(p));
@@ -139,6 +148,7 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     s.kernels += recurrent * (linear_kernels + mixer);
     s.kernels += dense * (3.0 + mlp);
     s.kernels += moe * (routed_kernels + routed + shared * (1.0 + common) + (m[model::moe_latent] > 0.0 ? 2.0 : 0.0));
+    s.timed = moe * (timed_kernels + routed);
     const bool dispatched = p[plan::dp] > 1.0;
     s.collectives = 0.0;
     if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;
@@ -148,10 +158,16 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     return s;
 }
 
+// Kernels in front of which a step waits: one gap stands for a kernel's launch. Experts are as many kernels as their
+// library makes of them, and their measured form says what all these launches take.
+TR_HD double waiting_kernels(const double* c, const Structure& s) {
+    return measured_form(c, calibration::block_experts) ? s.kernels - s.timed : s.kernels;
+}
+
 // Seconds that engine and host add to a step, per sequence aside.
-TR_HD double engine_gaps(const double* c, const Structure& s) {
+TR_HD double engine_gaps(const double* c, double kernels, double collectives) {
     const double* e = c + calibration::block_engine;
-    return s.kernels * e[constant::engine::kernel_gap] + s.collectives * e[constant::engine::collective_gap];
+    return kernels * e[constant::engine::kernel_gap] + collectives * e[constant::engine::collective_gap];
 }
 
 // A record without them: what a step is prepared with where they are added later.

@@ -27,7 +27,7 @@
 // A load's terms: what device, model and plan give, without an engine's gaps.
 #define TR_SERVING_TERMS(X) \
     X(batch) X(slots) X(decode_s) X(mixed_s) X(prefill_s) X(kernels) X(collectives) X(sequences) X(lanes) \
-    X(decode_j) X(mixed_j) X(idle_w)
+    X(decode_j) X(mixed_j) X(idle_w) X(waiting)
 #define TR_SERVING_FIELDS(X) \
     X(ttft) X(tpot) X(latency) X(output_rate) X(batch) X(slots) X(step_s) X(interference_s) \
     X(prefill_s) X(burst_s) X(queue_s) X(watts)
@@ -107,6 +107,7 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     t[term::prefill_s] = prefill[step::time] + bad;
     t[term::kernels] = s.kernels;
     t[term::collectives] = s.collectives;
+    t[term::waiting] = waiting_kernels(c, s);
     t[term::sequences] = sequences;
     t[term::lanes] = p[plan::pp] * p[plan::dp];
     t[term::idle_w] = r.idle * r.devices;
@@ -117,7 +118,7 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
 // What users see, from the terms and an engine's constants.
 TR_HD void serving_of_terms(const double* c, const double* t, double concurrency, double output, double* f) {
     const double* e = c + calibration::block_engine;
-    const double gaps = engine_gaps(c, {t[term::kernels], t[term::collectives]});
+    const double gaps = engine_gaps(c, t[term::waiting], t[term::collectives]);
     const double sequence = e[constant::engine::sequence], batch = t[term::batch];
     const double floor = t[term::kernels] * e[constant::engine::prefill_kernel];
     const double step = t[term::decode_s] + gaps + sequence * t[term::sequences];

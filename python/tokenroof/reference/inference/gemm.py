@@ -65,15 +65,18 @@ class Gemm:
     k: float
     stored: float  # bytes of an element of the weights
     narrow: float  # and of the activations
+    quantised: float  # bytes that a kernel before moves to narrow a value of them
 
     @classmethod
     def of(
-        cls, device: Record, own: Constants, n: float, k: float, weight: str, activation: str
-    ) -> Gemm:
+        cls, device: Record, own: Constants, n: float, k: float, weight: str, activation: str,
+        come_narrow: bool = False,
+    ) -> Gemm:  # fmt: skip
         """From a record, the block of constants and the names of the types."""
         hardware = Hardware.of(device, peak_of(device, weight))
         stored, narrow = STORED[weight], ACTIVATION[activation]
-        return cls(own, hardware, Cores.of(device), n, k, stored, narrow)
+        quantised = 2.0 + narrow if narrow < 2.0 and not come_narrow else 0.0
+        return cls(own, hardware, Cores.of(device), n, k, stored, narrow, quantised)
 
     @cached_property
     def reached(self) -> float:
@@ -156,14 +159,14 @@ class Gemm:
         """Seconds of narrowing the activations before."""
         c, step = self.constants, self.constants["quantise_step"]
         columns = step * ceiling(divide(self.k, step)) + c["quantise_row"]
-        narrowing = columns * (2.0 + self.narrow) if self.narrow < 2.0 else 0.0
+        narrowing = columns * self.quantised
         return rows * divide(narrowing, self.hardware.bandwidth * c["quantise"])
 
     def cost(self, m: float, warm: bool = False) -> Cost:
         """Of so many rows; computing and moving of the chosen tile; `warm`: read just before."""
         c, hardware = self.constants, self.hardware
         row = self.k * self.narrow + self.n * 2.0
-        quantised = self.k * (2.0 + self.narrow) if self.narrow < 2.0 else 0.0
+        quantised = self.k * self.quantised
         weights = self.n * self.k * self.stored
         if not m >= 0.0:
             return UNKNOWN

@@ -149,11 +149,15 @@ def make_line(
 
 
 def gemm_line(
-    device: Record, calibration: Record, n: float, k: float, weight: str, act: str
-) -> Line:
-    """2 n k FLOP a token. Narrow activations are first quantised: read in 16 bits, written narrow."""
+    device: Record, calibration: Record, n: float, k: float, weight: str, act: str,
+    come_narrow: bool = False,
+) -> Line:  # fmt: skip
+    """2 n k FLOP a token. Narrow activations are first quantised: read in 16 bits, written narrow.
+
+    Unless the kernel before has done so: they `come_narrow`.
+    """
     narrow = ACTIVATION[act]
-    inputs = k * (narrow + (2.0 + narrow if narrow < 2.0 else 0.0))
+    inputs = k * (narrow + (2.0 + narrow if narrow < 2.0 and not come_narrow else 0.0))
     return make_line(device, calibration, "gemm", 1.0, peak_of(device, weight),
                      2.0 * n * k, n * k * STORED[weight], inputs + n * 2.0)  # fmt: skip
 

@@ -50,6 +50,7 @@ from tokenroof.reference.inference.structure import (
     ModuleTypes,
     collectives_of_step,
     gathered_bytes,
+    kernels_of_experts,
     kernels_of_step,
     sends_to_experts,
 )
@@ -269,13 +270,14 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         *collectives(d, c, m, p, lay),
     ]  # fmt: skip
     line, measured_experts = experts(d, c, m, p, lay)
+    waiting = kernels - kernels_of_experts(m, p) if measured_experts else kernels
     return Prepared(
         device=d,
         calibration=c,
         model=m,
         layout=lay,
         gaps=(kernels + joins) * calibration["launch_s"],
-        engine_gaps=kernels * c["engine.kernel_gap"] + joins * c["engine.collective_gap"],
+        engine_gaps=waiting * c["engine.kernel_gap"] + joins * c["engine.collective_gap"],
         sequence_s=c["sequence_s"] + c["engine.sequence"],
         common=[(g, a, x) for g, a, x in terms if isinstance(x, Line)],
         products=[(g, a, x) for g, a, x in terms if isinstance(x, Product)],

@@ -112,6 +112,8 @@ class Prepared:
     def launch(self) -> float:
         """Seconds that every step takes before its load."""
         experts = self.experts.launch if self.experts else 0.0
+        if self.measured_experts:
+            experts = self.model["moe_layers"] * self.measured_experts.constants["t0"]
         return launches(self.common) + experts + self.gaps + self.engine_gaps
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tokenroof.reference.inference.gemm import Gemm
 from tokenroof.reference.inference.operators import Line, gemm_line
 from tokenroof.reference.inference.prepared import Product, Term
-from tokenroof.reference.inference.structure import ModuleTypes
+from tokenroof.reference.inference.structure import ModuleTypes, come_narrow
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.records import Record
 
@@ -17,9 +17,10 @@ def product(
 ) -> Line | Product:
     """A product of each of `count` layers: measured where the record has constants of its type."""
     own = constants(c, "gemm16" if weight in ("bf16", "fp16") else "gemm")
+    narrow = come_narrow(activation)
     if own is None:
-        return gemm_line(d, c, n, k, weight, activation).times(count)
-    return Product(Gemm.of(d, own, n, k, weight, activation), count)
+        return gemm_line(d, c, n, k, weight, activation, narrow).times(count)
+    return Product(Gemm.of(d, own, n, k, weight, activation, narrow), count)
 
 
 def products_of(

@@ -14,6 +14,11 @@ from tokenroof.reference.records.dtypes import ACTIVATION, STORED, type_name
 from tokenroof.reference.records.records import Record
 
 
+def come_narrow(activations: str) -> bool:
+    """Whether the kernel before writes them narrow: one scale of a whole matrix is known beforehand."""
+    return activations == "fp8"
+
+
 class ModuleTypes(NamedTuple):
     """Types of a kind of module; `wide_share` of its layers are wide in both."""
 
@@ -29,8 +34,9 @@ class ModuleTypes(NamedTuple):
 
     @property
     def quantised(self) -> float:
-        """Share of the layers in front of whose products activations are quantised."""
-        return 1.0 - self.wide_share if ACTIVATION[self.activations] < 2.0 else 0.0
+        """Share of the layers in front of whose products a kernel of its own quantises activations."""
+        own = ACTIVATION[self.activations] < 2.0 and not come_narrow(self.activations)
+        return 1.0 - self.wide_share if own else 0.0
 
 
 def wide_type(plan: Record) -> str:
@@ -129,6 +135,12 @@ def kernels_of_step(model: Record, plan: Record) -> float:
         + (model["dense_layers"] + model["wide_layers"]) * dense
         + model["moe_layers"] * mixture
     )
+
+
+def kernels_of_experts(model: Record, plan: Record) -> float:
+    """Kernels of a step that tables of experts time together: their launches are the measured form's own."""
+    quantised = ACTIVATION[type_name(plan["experts"])] < 2.0
+    return model["moe_layers"] * (len(["top-k", "permute", "experts", "sum"]) + float(quantised))
 
 
 def kernels_around(model: Record) -> float:

@@ -9,8 +9,13 @@ from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.inference.layout import share
 from tokenroof.reference.inference.memory import sequence_bytes, weight_bytes, workspace_bytes
 from tokenroof.reference.inference.routing import largest_normal
-from tokenroof.reference.inference.structure import collectives_of_step, kernels_of_step
+from tokenroof.reference.inference.structure import (
+    collectives_of_step,
+    kernels_of_experts,
+    kernels_of_step,
+)
 from tokenroof.reference.inference.transformer import mixed_prompts_step, prompts_step
+from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.records import Record, takes_records, unpack
 
 __all__ = ["serving", "serving_of_terms", "serving_terms"]
@@ -86,19 +91,22 @@ def serving_terms(
     if math.isnan(idle):
         idle = limit * c["idle_fraction"]
     idle = idle * (plan["tp"] * plan["dp"] * plan["cp"] * plan["pp"])
+    kernels = kernels_of_step(model, plan)
+    timed = kernels_of_experts(model, plan) if constants(c, "experts") else 0.0
     return {
         "batch": batch,
         "slots": slots,
         "decode_s": decode["time"],
         "mixed_s": mixed["time"],
         "prefill_s": alone["time"] if good else math.nan,
-        "kernels": kernels_of_step(model, plan),
+        "kernels": kernels,
         "collectives": collectives_of_step(model, plan),
         "sequences": sequences,
         "lanes": plan["pp"] * plan["dp"],
         "decode_j": (decode["watts"] - idle) * decode["time"],
         "mixed_j": (mixed["watts"] - idle) * mixed["time"],
         "idle_w": idle,
+        "waiting": kernels - timed,
     }
 
 
@@ -115,7 +123,7 @@ def serving_of_terms(
 
         t = unpack(_core.SERVING_TERMS, terms)
     batch = t["batch"]
-    gaps = t["kernels"] * c["engine.kernel_gap"] + t["collectives"] * c["engine.collective_gap"]
+    gaps = t["waiting"] * c["engine.kernel_gap"] + t["collectives"] * c["engine.collective_gap"]
     host = t["kernels"] * c["engine.prefill_kernel"]
     step = t["decode_s"] + gaps + c["engine.sequence"] * t["sequences"]
     mixed = t["mixed_s"] + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)

@@ -1,0 +1,45 @@
+"""How public runs of a table were made beside what their rows say: `tokenroof.calibrate`, benchmarks.toml."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+import tokenroof as tr
+from tokenroof.calibrate.benchmarks import ran_as, settings
+
+
+def as_run(frame: pd.DataFrame) -> pd.DataFrame:
+    """Rows with the types of experts that ran, and ``together``: the share of requests that start at once."""
+    rows = frame.copy()
+    names = {
+        "source": rows.source.astype(str), "engine": rows.backend.astype(str),
+        "model": rows.model_path.map(_model), "device": rows.system.map(_device),
+    }  # fmt: skip
+    columns = {name: values.to_numpy() for name, values in names.items()}
+    columns |= {name: rows[name].to_numpy(dtype=float) for name in ("tp", "dp", "isl", "osl")}
+    rows["together"] = settings(columns, rows.concurrency.to_numpy(dtype=float))["together"]
+    for i, row in enumerate(zip(*names.values(), strict=True)):
+        if ran := ran_as(**dict(zip(names, row, strict=True))):
+            rows.iloc[i, rows.columns.get_loc("experts")] = ran["experts"]
+    return rows
+
+
+def _model(name: str) -> str:
+    try:
+        return tr.model(name).name
+    except (KeyError, ValueError):
+        return name
+
+
+def _device(name: str) -> str:
+    try:
+        return tr.device(name).name
+    except (KeyError, ValueError):
+        return name
+
+
+def ran(rows: pd.DataFrame) -> tr.Calibration:
+    """The catalogue's constants, for a load that starts as these runs did."""
+    share = float(np.median(rows.together.to_numpy(dtype=float)))
+    return tr.Calibration(constants={"engine": {"together": share}})
