@@ -153,7 +153,7 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     with rows.open(newline="") as file:
         loaded = sum(int(row["loaded_tokens"]) for row in csv.DictReader(file))
     assert loaded == pytest.approx(found["loaded_share"] * 16 * 2048)
-    assert main([*WHERE, "--trace", str(trace), *tier, *small, "--draft", "ngram"]) == 2
+    assert main([*WHERE, "--trace", str(trace), *tier, *small, "--draft", "ngram"]) == 0
     assert main([*WHERE, *load, "--draft", "ngram"]) == 0
     assert "tokens drafted, " in capsys.readouterr().out
 
