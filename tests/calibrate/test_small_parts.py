@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from _measured import DEVICE, measured
-from tokenroof.calibrate import SPECS, read_operator
+from tokenroof.calibrate import SPECS, read_operator, specs
 from tokenroof.calibrate.bands import covered, pooled_band
 from tokenroof.calibrate.experts import skews
 from tokenroof.calibrate.fitting import sample, split
@@ -114,3 +114,19 @@ def test_every_start_lies_within_its_bounds():
     for spec in SPECS.values():
         for name, r in spec.constants.items():
             assert 0.0 <= r.low <= r.start <= r.high, name
+
+
+def test_products_of_whole_blocks_and_ways_to_multiply():
+    """Blocks of 128 by 128: a side beside them was timed on another kernel; other types have none."""
+    spec = SPECS["gemm"]
+    n, k = np.array([128, 129, 256, 192, 128]), np.array([128, 256, 129, 192, 4096])
+    table = {"n": n, "k": k, "dtype": np.array(["fp8_block"] * 5)}
+    assert specs._whole_blocks("vllm", table).tolist() == [True, False, False, False, True]
+    assert specs._whole_blocks("vllm", table | {"dtype": np.array(["bf16"] * 5)}).all()
+    assert spec.fixed("fp8") == {"compute": 1.0}
+    assert spec.fixed("bf16") == {"compute": 1.0, "quantise": 1.0, "quantise_row": 1.0}
+    assert specs._gemm_kernels("bf16") == ({"tiles": 0.0, "quantise_step": 1.0},)
+    assert specs._gemm_kernels("fp8") == (
+        {"tiles": 0.0, "quantise_step": 1.0}, {"tiles": 0.0, "quantise_step": 2048.0},
+        {"tiles": 1.0, "quantise_step": 2048.0, "split": 1e-3},
+    )  # fmt: skip

@@ -199,3 +199,11 @@ def test_a_rate_to_sixty_digits():
                     worth = worth / (1 + middle) + Decimal(c)
                 low, high = (middle, high) if worth > 0 else (low, middle)
             assert abs(got - float(low)) < 40 * EPS * (1 + abs(got))
+
+
+@pytest.mark.parametrize("flows", [[[-1.0, 2.0], [3.0, 4.0]], [], [[]], 1.0])
+@pytest.mark.parametrize("function", [lambda f: ec.npv(0.1, f), ec.irr, lambda f: ec.spreadsheet_npv(0.1, f)],
+                         ids=["npv", "irr", "spreadsheet_npv"])  # fmt: skip
+def test_rows_of_flows_are_for_the_ufuncs_alone(function, flows):
+    with pytest.raises(ValueError, match="flows is .*; allowed: finite numbers in one dimension"):
+        function(flows)
