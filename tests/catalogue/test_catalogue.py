@@ -301,7 +301,7 @@ def test_unknown_reads_as_a_sentence():
     error = unknown("device", "H20O", {"h200": "H200-SXM", "h20": "H20"})
     assert isinstance(error, KeyError)
     assert str(error) == "unknown device 'H20O'; did you mean 'H200-SXM', 'H20'?"
-    assert str(unknown("device", "??", ["H20"])) == "unknown device '??'"
+    assert str(unknown("device", "??", ["H20"])) == "unknown device '??'; allowed: H20"
 
 
 @pytest.mark.parametrize(

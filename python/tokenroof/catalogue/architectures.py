@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any
 
 from tokenroof.catalogue.files import table
-from tokenroof.catalogue.own import is_file, read
+from tokenroof.catalogue.own import is_file, read, unknown_record
 from tokenroof.records.model import Model
-from tokenroof.support.names import normalise, unknown
+from tokenroof.support.names import normalise
 
 # What variants of one architecture add to its name, from the end.
 _VARIANT = re.compile(
@@ -149,7 +149,8 @@ def model(name: str | os.PathLike[str] | Model) -> Model:
             found = _named(known[key], forms[0])
             if _has_size(found, forms[-1]):
                 return found
-    raise unknown("model", name, {row["name"]: row["name"] for row in table("models")["model"]})
+    rows = table("models")["model"]
+    raise unknown_record("model", name, {row["name"]: row["name"] for row in rows})
 
 
 def _has_size(found: Model, name: str) -> bool:

@@ -9,10 +9,10 @@ from functools import cache
 from typing import Any
 
 from tokenroof.catalogue.files import provenance_of, table
-from tokenroof.catalogue.own import is_file, read
+from tokenroof.catalogue.own import is_file, read, unknown_record
 from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
-from tokenroof.support.names import normalise, unknown
+from tokenroof.support.names import normalise
 
 __all__ = ["all_devices", "all_miners", "device", "miner", "register_device"]
 
@@ -76,7 +76,7 @@ def _find(kind: str, name: object) -> Any:
     i = rows.get(normalise(name))
     if i is None:
         _refuse_announced(kind, name)
-        raise unknown(kind, name, shown)
+        raise unknown_record(kind, name, shown)
     return _build(kind, i)
 
 

@@ -16,9 +16,9 @@ from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
 from tokenroof.records.model import Model
 from tokenroof.support.json import read_json
-from tokenroof.support.names import near_matches
+from tokenroof.support.names import UnknownNameError, near_matches, unknown
 
-__all__ = ["is_file", "read"]
+__all__ = ["is_file", "read", "unknown_record"]
 
 _LARGEST_FILE = 2**24
 _RECORDS: dict[str, type[Any]] = {"device": Device, "miner": Miner, "model": Model}
@@ -40,6 +40,25 @@ def is_file(name: object) -> bool:
         name.lower().endswith((".toml", ".json"))
         or (os.sep in name and os.path.isfile(os.path.join(name, "config.json")))
     )
+
+
+def unknown_record(kind: str, name: str, candidates: Mapping[str, str]) -> KeyError:
+    """The error for a name that the catalogue lacks, with how a file or folder that is called so is given.
+
+    Examples
+    --------
+    >>> print(unknown_record("device", "zzz", {"h200": "H200-SXM"} | {f"{i}": f"{i}" for i in range(99)}))
+    unknown device 'zzz'; allowed: a name of tokenroof list devices, or a .toml or .json file of its fields
+    """
+    error = unknown(kind, name, candidates)
+    text = str(error)
+    if kind == "model" and os.path.isfile(os.path.join(name[:200], "config.json")):
+        text += f"; the folder here is {os.path.join(os.curdir, name)!r}"
+    elif text.endswith("'") or os.path.isfile(name[:200]):
+        text += (
+            f"; allowed: a name of tokenroof list {kind}s, or a .toml or .json file of its fields"
+        )
+    return UnknownNameError(text)
 
 
 def read(kind: str, path: str | os.PathLike[str]) -> Any:

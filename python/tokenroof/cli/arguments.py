@@ -5,6 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
+from tokenroof.cli.lengths import amount, whole
+
 if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
@@ -62,9 +64,9 @@ def add_plan(command: ArgumentParser) -> None:
         ("dp", "attention data parallelism"),
         ("cp", "context parallelism"),
     ):
-        group.add_argument(f"--{name}", type=int, default=1, help=text)
-    group.add_argument("--moe-tp", type=int, help="tensor parallelism of the experts")
-    group.add_argument("--moe-ep", type=int, help="expert parallelism")
+        group.add_argument(f"--{name}", type=whole, default=1, help=text)
+    group.add_argument("--moe-tp", type=whole, help="tensor parallelism of the experts")
+    group.add_argument("--moe-ep", type=whole, help="expert parallelism")
     group.add_argument(
         "--weights", metavar="TYPE", help="type of the weights; as the model was released"
     )
@@ -83,7 +85,7 @@ def add_plan(command: ArgumentParser) -> None:
     )
     group.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
     group.add_argument(
-        "--power-cap-w", type=float, metavar="WATTS", help="that each board is held to; its limit"
+        "--power-cap-w", type=amount, metavar="WATTS", help="that each board is held to; its limit"
     )
     group.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
 

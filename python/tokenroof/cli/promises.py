@@ -9,6 +9,8 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenroof.cli.lengths import add_lengths, amount, whole
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -57,10 +59,9 @@ def bound(text: str) -> tuple[float, float | str]:
 def add_load(command: ArgumentParser) -> None:
     """Lengths of requests, as `sizes_of` takes them."""
     load = command.add_argument_group("load")
-    load.add_argument("--input-tokens", type=int, default=1024, help="mean tokens of a prompt")
-    load.add_argument("--output-tokens", type=int, default=1024, help="mean tokens of an answer")
+    add_lengths(load)
     load.add_argument(
-        "--spread", type=float, default=0.0, help="deviation of both over their means (lognormal)"
+        "--spread", type=amount, default=0.0, help="deviation of both over their means (lognormal)"
     )
 
 
@@ -77,8 +78,8 @@ def add_promise(command: ArgumentParser) -> None:
 def add_proof(command: ArgumentParser) -> None:
     """How loads are played."""
     proof = command.add_argument_group("proof by simulation")
-    proof.add_argument("--seeds", type=int, default=3, help="runs of each load")
-    proof.add_argument("--requests", type=int, default=2000, help="that count in a run")
+    proof.add_argument("--seeds", type=whole, default=3, help="runs of each load")
+    proof.add_argument("--requests", type=whole, default=2000, help="that count in a run")
     proof.add_argument(
         "--results", type=Path, help="file that keeps runs, so that a search goes on where it was"
     )

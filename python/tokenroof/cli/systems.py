@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import numbers
+from tokenroof.cli.lengths import amount, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +66,7 @@ def add_drafts(command: ArgumentParser) -> None:
     group.add_argument(
         "--draft", metavar="METHOD", help="mtp, eagle, ngram, or a model that drafts"
     )
-    group.add_argument("--drafts", type=int, metavar="N", help="tokens drafted a round, 0 to 8")
+    group.add_argument("--drafts", type=whole, metavar="N", help="tokens drafted a round, 0 to 8")
     group.add_argument(
         "--acceptance", type=numbers, metavar="A,...",
         help="chance that a draft is kept, of all positions or of each; 0.8",
@@ -108,13 +109,13 @@ def add_host_tier(command: ArgumentParser) -> None:
     """A group of arguments for `host_tier_of`."""
     group = command.add_argument_group("memory of the host")
     group.add_argument(
-        "--host-tier", type=float, metavar="BYTES", help="for blocks of KV memory, of each replica"
+        "--host-tier", type=amount, metavar="BYTES", help="for blocks of KV memory, of each replica"
     )
     group.add_argument(
-        "--host-bandwidth", type=float, metavar="BYTES/S",
+        "--host-bandwidth", type=amount, metavar="BYTES/S",
         help="each way of the link to it; that of the PCIe slots",
     )  # fmt: skip
-    group.add_argument("--host-replicas", type=int, metavar="N", help="that share the link; 1")
+    group.add_argument("--host-replicas", type=whole, metavar="N", help="that share the link; 1")
 
 
 def host_tier_of(arguments: Namespace) -> HostTier | None:
@@ -142,7 +143,7 @@ def add_pools(command: ArgumentParser, *, place_of: str = "one pool") -> Any:
         help=f"so many replicas for prompts and for answers, in place of {place_of}",
     )  # fmt: skip
     group.add_argument("--decode-device", help="of the answers; the same device by default")
-    group.add_argument("--link-bandwidth", type=float, help="bytes/s one way, a device")
+    group.add_argument("--link-bandwidth", type=amount, help="bytes/s one way, a device")
     return group
 
 
@@ -186,9 +187,9 @@ def add_scaling(group: Any) -> None:
     group.add_argument(
         "--scale-signal", choices=("queue", "utilisation"), help="what they report; queue"
     )
-    group.add_argument("--scale-target", type=float, help="of the signal's mean over replicas")
-    group.add_argument("--scale-interval", type=float, help="seconds between looks; 15")
-    group.add_argument("--scale-cooldown", type=float, help="seconds that more are kept; 300")
+    group.add_argument("--scale-target", type=amount, help="of the signal's mean over replicas")
+    group.add_argument("--scale-interval", type=amount, help="seconds between looks; 15")
+    group.add_argument("--scale-cooldown", type=amount, help="seconds that more are kept; 300")
 
 
 def scaling_of(arguments: Namespace) -> Autoscale | None:

@@ -11,6 +11,8 @@ __all__ = ["UnknownNameError", "listed", "near_matches", "normalise", "unknown"]
 # What a hurried hand confuses; only near matches use it, never a lookup.
 _LOOKALIKES = str.maketrans({"o": "0", "l": "1", "i": "1"})
 _CUTOFF = 0.6
+# So many names an error lists where none is near.
+_FEW = 24
 
 
 class UnknownNameError(KeyError):
@@ -87,11 +89,14 @@ def near_matches(name: str, candidates: Iterable[str] | Mapping[str, str], n: in
     for candidate, label in shown.items():
         key = normalise(candidate).translate(_LOOKALIKES)
         matcher.set_seq1(key)
-        if matcher.real_quick_ratio() < _CUTOFF:
+        within = len(wanted) >= 3 and (wanted in key or key in wanted)
+        if not within and matcher.real_quick_ratio() < _CUTOFF:
             continue
         score = matcher.ratio()
-        if len(wanted) >= 3 and (wanted in key or key in wanted):
+        if within:
             score = max(score, _CUTOFF)  # "rubin" is near to "Vera Rubin NVL72"
+        if len(wanted) >= 3 and key.startswith(wanted):
+            score += 1.0  # a name that was not typed to its end, before all that look alike
         if score >= _CUTOFF and score > best.get(label, 0.0):
             best[label] = score
     return sorted(best, key=lambda label: (-best[label], label))[:n]
@@ -109,4 +114,10 @@ def unknown(kind: str, name: str, candidates: Iterable[str] | Mapping[str, str])
     near = near_matches(name, candidates)
     if near:
         text += f"; did you mean {', '.join(repr(n) for n in near)}?"
+    elif len(known := sorted(set(_shown(candidates)))) <= _FEW:
+        text += f"; allowed: {', '.join(known)}"
     return UnknownNameError(text)
+
+
+def _shown(candidates: Iterable[str] | Mapping[str, str]) -> Iterable[str]:
+    return candidates.values() if isinstance(candidates, Mapping) else candidates

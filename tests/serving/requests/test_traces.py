@@ -45,6 +45,7 @@ GOOD = {
     "bailian": lines_of(BAILIAN),
     "azure": AZURE,
     "burstgpt": BURST.replace("9,0,9", "9,1,10").replace("log, failed", "log"),
+    "csv": "arrival,input_tokens,output_tokens\n0.500125,374,44\n2.000125,396,109\n",
     "vllm-bench": lines_of([{**row, "hash_ids": list(range(-(-row["input_length"] // 16)))} for row in MOONCAKE]),
 }  # fmt: skip
 
@@ -253,7 +254,7 @@ def test_other_bytes_and_columns_that_are_missing(write):
 @pytest.mark.parametrize(
     ("options", "kind", "says"),
     [
-        ({"layout": "moon"}, ValueError, "layout is 'moon'; allowed: mooncake, azure, burstgpt, bailian, vllm-bench"),
+        ({"layout": "moon"}, ValueError, "layout is 'moon'; allowed: mooncake, azure, burstgpt, bailian, vllm-bench, csv"),
         ({"layout": None}, ValueError, "layout is None"),
         ({"hash_block": -1}, ValueError, "hash_block is -1"),
         ({"hash_block": 16}, ValueError, "hash_block is 16; allowed: None, as azure has no hashes"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
+from tokenroof.cli.lengths import amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
@@ -50,10 +51,10 @@ def add_arguments(command: ArgumentParser) -> None:
     add_proof(command)
     command.add_argument("--scheduler", help="preset, with --prove; vLLM's newest")
     demand = command.add_argument_group("demand")
-    demand.add_argument("--demand", type=float, help="requests per minute: how many devices?")
-    demand.add_argument("--availability", type=float, help="share of the time that a device is up")
-    demand.add_argument("--target", type=float, help="share of the time that enough are up; 0.999")
-    demand.add_argument("--spare", type=int, help="replicas to spare, in place of --target")
+    demand.add_argument("--demand", type=amount, help="requests per minute: how many devices?")
+    demand.add_argument("--availability", type=amount, help="share of the time that a device is up")
+    demand.add_argument("--target", type=amount, help="share of the time that enough are up; 0.999")
+    demand.add_argument("--spare", type=whole, help="replicas to spare, in place of --target")
     add_pools(command)
     add_drafts(command)
     add_host_tier(command)
@@ -62,6 +63,7 @@ def add_arguments(command: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    settle_lengths(arguments)
     measure_if_local(arguments)
     with by_flag(**FLAGS):
         return _run(arguments)
@@ -178,6 +180,10 @@ def _print(about: dict[str, str], most: str, row: dict[str, Any], proved: str) -
         f"{most}; {short(row['output_throughput'])} output tok/s"
         + (f"; {proved}" if proved else "")
     )
+    if not proved and row.get("percentiles_hold") is False:
+        say(
+            "percentiles here are outside what the closed form was held to: --prove plays the scheduler"
+        )
     for name, value in row.items():
         if name.startswith("simulated_") and not name.endswith(("_low", "_high")):
             low, high = si(row[name + "_low"], "s"), si(row[name + "_high"], "s")
@@ -220,6 +226,10 @@ def _fleet(
     )
     say(
         f"a replica takes {short(found.rate)} requests/s, {100 * found.utilisation:.3g} % of it used; "
-        f"enough are up {100 * found.reached:.6g} % of the time"
+        + (
+            "devices that never fail: --availability 0.99 counts spare ones"
+            if arguments.availability is None
+            else f"enough are up {100 * found.reached:.6g} % of the time"
+        )
     )
     return 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from tokenroof.cli.lengths import whole
 from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import table
 
 
 def add_arguments(command: ArgumentParser) -> None:
-    command.add_argument("--seed", type=int, default=0, help="of the random inputs")
-    command.add_argument("--samples", type=int, default=64, help="inputs per kernel")
+    command.add_argument("--seed", type=whole, default=0, help="of the random inputs")
+    command.add_argument("--samples", type=whole, default=64, help="inputs per kernel")
 
 
 def run(arguments: Namespace) -> int:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_model
+from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
 
@@ -35,14 +36,13 @@ def add_arguments(command: ArgumentParser) -> None:
         )  # fmt: skip
     add_model(command)
     command.add_argument(
-        "--speed", type=float, default=50.0, help="token/s that each user gets, at least"
+        "--speed", type=amount, default=50.0, help="token/s that each user gets, at least"
     )
-    command.add_argument("--ttft-max", type=float, help="seconds to the first token, at most")
-    command.add_argument("--input-tokens", type=float, default=1024, help="mean tokens of a prompt")
+    command.add_argument("--ttft-max", type=amount, help="seconds to the first token, at most")
+    add_lengths(command)
     command.add_argument(
-        "--output-tokens", type=float, default=1024, help="mean tokens of an answer"
+        "--devices-max", type=whole, help="of the largest replica; one link domain"
     )
-    command.add_argument("--devices-max", type=int, help="of the largest replica; one link domain")
     command.add_argument("--engine", default="vllm", help="of plans that are not given")
     command.add_argument(
         "--power", default="provisioned", help="provisioned, board, chassis, facility or dashboard"
@@ -91,6 +91,7 @@ def _chips(text: str | None) -> Any:
 def run(arguments: Namespace) -> int:
     from tokenroof.serving.comparing import compare
 
+    settle_lengths(arguments)
     found = compare(
         _system(arguments.one), _system(arguments.other), arguments.model, arguments.speed,
         input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
 from tokenroof.cli.fitting import say_what_fits
+from tokenroof.cli.lengths import add_lengths, settle_lengths
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
@@ -18,10 +19,7 @@ if TYPE_CHECKING:
 def add_arguments(command: ArgumentParser) -> None:
     add_device(command)
     add_model(command)
-    command.add_argument("--input-tokens", type=float, default=1024, help="mean tokens of a prompt")
-    command.add_argument(
-        "--output-tokens", type=float, default=1024, help="mean tokens of an answer"
-    )
+    add_lengths(command)
     command.add_argument(
         "--concurrency",
         type=numbers,
@@ -35,6 +33,7 @@ def run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
 
+    settle_lengths(arguments)
     measure_if_local(arguments)
     device, model = as_device(arguments.device), as_model(arguments.model)
     plan = plan_of(arguments, model)

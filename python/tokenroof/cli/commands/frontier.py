@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, numbers
+from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import write_rows
@@ -33,12 +34,12 @@ _FLAGS = {
 def add_arguments(command: ArgumentParser) -> None:
     add_device(command)
     add_model(command)
-    command.add_argument("--input-tokens", type=float, help="mean tokens of a prompt; 1024")
-    command.add_argument("--output-tokens", type=float, help="mean tokens of an answer; 1024")
-    command.add_argument("--load", help="1k/1k, 1k/8k, 8k/1k or 32k/8k, in place of both")
-    command.add_argument("--devices-max", type=int, help="of the largest replica; one link domain")
-    command.add_argument("--ttft-max", type=float, help="seconds to the first token, at most")
-    command.add_argument("--tpot-max", type=float, help="seconds per output token, at most")
+    add_lengths(command)
+    command.add_argument(
+        "--devices-max", type=whole, help="of the largest replica; one link domain"
+    )
+    command.add_argument("--ttft-max", type=amount, help="seconds to the first token, at most")
+    command.add_argument("--tpot-max", type=amount, help="seconds per output token, at most")
     command.add_argument("--engine", default="vllm", help="vllm, sglang, trtllm or ideal")
     command.add_argument(
         "--power", default="provisioned", help="provisioned, board, chassis, facility or dashboard"
@@ -48,7 +49,7 @@ def add_arguments(command: ArgumentParser) -> None:
         "--power-caps", type=_caps, metavar="WATTS,...",
         help="that each board is held to, to try; none among them: its limit",
     )  # fmt: skip
-    command.add_argument("--points", type=int, default=16, help="rows to print")
+    command.add_argument("--points", type=whole, default=16, help="rows to print")
     command.add_argument("--csv", type=Path, help="write a row for each point")
     command.add_argument("--also", default="", help="further devices of the chart, between commas")
     command.add_argument("--lpx", action="store_true", help="and Rubin with LPX on the chart")
@@ -62,8 +63,8 @@ def _add_systems(command: ArgumentParser) -> None:
         "--systems", action="store_true",
         help="search over pools for both or apart, plans over domains and networks, types, drafts",
     )  # fmt: skip
-    group.add_argument("--devices", type=int, help="so many there are")
-    group.add_argument("--power-w", type=float, help="watts that may be set aside for a system")
+    group.add_argument("--devices", type=whole, help="so many there are")
+    group.add_argument("--power-w", type=amount, help="watts that may be set aside for a system")
     group.add_argument("--types", type=_words, help="of weights that may be served, as fp8,bf16")
     group.add_argument(
         "--exclude", type=_words,
@@ -96,28 +97,8 @@ def _searched(arguments: Namespace) -> dict[str, Any]:
     return {}
 
 
-def _sizes(arguments: Namespace) -> tuple[float, float]:
-    """Mean tokens of prompt and answer, given or of a load by name."""
-    from tokenroof.serving.session_load import preset
-
-    given = {
-        n: v for n in ("input_tokens", "output_tokens") if (v := getattr(arguments, n)) is not None
-    }
-    if arguments.load is None:
-        return given.get("input_tokens", 1024.0), given.get("output_tokens", 1024.0)
-    if given:
-        raise ValueError(
-            f"--load is {arguments.load} beside {', '.join(given)}; allowed: one of them"
-        )
-    found = preset(arguments.load)
-    if found.sessions is not None:
-        raise ValueError(
-            f"--load is {arguments.load}, of sessions; allowed: 1k/1k, 1k/8k, 8k/1k, 32k/8k"
-        )
-    return found.input_tokens, found.output_tokens
-
-
 def run(arguments: Namespace) -> int:
+    settle_lengths(arguments)
     measure_if_local(arguments)
     with by_flag(**_FLAGS):
         return _run(arguments)
@@ -130,7 +111,7 @@ def _run(arguments: Namespace) -> int:
     if arguments.points < 1:
         raise ValueError(f"--points is {arguments.points}; allowed: 1 and more")
     device, model = as_device(arguments.device), as_model(arguments.model)
-    sizes = _sizes(arguments)
+    sizes = arguments.input_tokens, arguments.output_tokens
     how: dict[str, Any] = {
         name: getattr(arguments, name)
         for name in (

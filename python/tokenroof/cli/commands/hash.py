@@ -7,13 +7,14 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import dataclass
 from typing import Any
 
+from tokenroof.cli.lengths import amount, whole
 from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import si
 
 
 def add_arguments(command: ArgumentParser) -> None:
-    command.add_argument("--seconds", type=float, default=2.0, help="time to scan [s]")
-    command.add_argument("--threads", type=int, help="threads; all processors by default")
+    command.add_argument("--seconds", type=amount, default=2.0, help="time to scan [s]")
+    command.add_argument("--threads", type=whole, help="threads; all processors by default")
     command.add_argument("--backend", metavar="NAME", help="scanner; the fastest by default")
     command.add_argument(
         "--mode", choices=("nonce", "roll"), default="nonce",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from tokenroof.cli.lengths import amount, whole
 from tokenroof.cli.local import measured
 from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import si, table
 
 
 def add_arguments(command: ArgumentParser) -> None:
-    command.add_argument("--seconds", type=float, default=1.0, help="for each group of probes [s]")
-    command.add_argument("--threads", type=int, help="threads; all processors by default")
+    command.add_argument("--seconds", type=amount, default=1.0, help="for each group of probes [s]")
+    command.add_argument("--threads", type=whole, help="threads; all processors by default")
     command.add_argument(
         "--remeasure", action="store_true", help="measure anew, whatever is remembered"
     )

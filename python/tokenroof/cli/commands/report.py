@@ -6,12 +6,13 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tokenroof.cli.arguments import add_market
+from tokenroof.cli.lengths import amount
 from tokenroof.cli.output import emit, say
 
 
 def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("--out", default="tokenroof-report", help="folder to write")
-    command.add_argument("--seconds", type=float, default=1.0, help="for each measurement [s]")
+    command.add_argument("--seconds", type=amount, default=1.0, help="for each measurement [s]")
     command.add_argument(
         "--device", action="append", default=[], metavar="DEVICE",
         help="draw this one from the start: catalogue name, or a TOML file of your own; may be repeated",

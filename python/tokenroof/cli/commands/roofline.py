@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
 from tokenroof.cli.fitting import say_what_fits
+from tokenroof.cli.lengths import tokens
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
@@ -25,7 +26,7 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument(
         "--batch", type=numbers, default="1,8,64,256", help="decode batches, between commas"
     )
-    command.add_argument("--context", type=float, default=4096, help="cached tokens per sequence")
+    command.add_argument("--context", type=tokens, default=4096, help="cached tokens per sequence")
     add_plan(command)
 
 
@@ -93,10 +94,10 @@ def _steps(device: Device, model: Model, plan: Plan, arguments: Namespace) -> di
     step = prefill(device, model, plan, tokens=context, fidelity=fidelity)
     steps.append(("prefill", context, step))
     rows = []
-    for kind, amount, step in steps:
+    for kind, many, step in steps:
         intensity, rate = point(step)
         rows.append({
-            "step": kind, "batch" if kind == "decode" else "tokens": amount,
+            "step": kind, "batch" if kind == "decode" else "tokens": many,
             "intensity": float(intensity), "flops_per_s_per_device": float(rate),
             "time_s": float(step.time_s), "tokens_per_s": float(step.tokens_per_s),
             "tokens_per_s_per_device": float(step.tokens_per_s) / plan.devices,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.fitting import told_what_fits
+from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.systems import (
@@ -27,6 +28,8 @@ from tokenroof.cli.systems import (
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
+
     from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.result import Simulation
     from tokenroof.serving.simulation.scheduler import Scheduler
@@ -40,6 +43,7 @@ SHARING = ("fair", "fifo")
 # the options that fields are given by, for errors that name a field
 _FLAGS = {
     "method": "--draft", "power_cap_w": "--power-cap-w",
+    "columns": "--columns", "unit_s": "--unit-s",
     "rate": "--rate", "burstiness": "--burstiness", "requests": "--requests", "limit": "--requests",
     "think_s": "--think", "hash_block": "--hash-block", "layout": "--layout", "preset": "--scheduler",
     "timeout_s": "--timeout", "queue_timeout_s": "--queue-timeout", "horizon_s": "--horizon",
@@ -55,21 +59,20 @@ def add_arguments(command: ArgumentParser) -> None:
     add_device(command)
     add_model(command)
     load = command.add_argument_group("load")
-    load.add_argument("--rate", type=float, help="Poisson arrivals per second")
-    load.add_argument("--burstiness", type=float, default=1.0, help="1: Poisson; below: in bursts")
-    load.add_argument("--concurrency", type=int, help="users in closed loop, in place of --rate")
-    load.add_argument("--think", type=float, default=0.0, help="their seconds between requests")
-    load.add_argument("--trace", type=Path, help="a file of recorded requests, in place of both")
-    load.add_argument("--layout", default="mooncake", help="of the trace")
-    load.add_argument("--hash-block", type=int, help="tokens of the trace's blocks; 0: no hashes")
-    load.add_argument("--requests", type=int, default=1000, help="how many; of a trace the first")
-    load.add_argument("--input-tokens", type=int, default=1024, help="mean tokens of a prompt")
-    load.add_argument("--output-tokens", type=int, default=1024, help="mean tokens of an answer")
+    load.add_argument("--rate", type=amount, help="Poisson arrivals per second")
+    load.add_argument("--burstiness", type=amount, default=1.0, help="1: Poisson; below: in bursts")
+    load.add_argument("--concurrency", type=whole, help="users in closed loop, in place of --rate")
+    load.add_argument("--think", type=amount, default=0.0, help="their seconds between requests")
+    _add_trace(load)
     load.add_argument(
-        "--spread", type=float, default=0.0, help="deviation of both over their means"
+        "--requests", type=whole, help="how many; 1000, of a trace all, or so many of the first"
     )
-    load.add_argument("--seed", type=int, default=0, help="of the load")
-    load.add_argument("--seeds", type=int, default=1, help="so many runs, of seeds that count on")
+    add_lengths(load)
+    load.add_argument(
+        "--spread", type=amount, default=0.0, help="deviation of both over their means"
+    )
+    load.add_argument("--seed", type=whole, default=0, help="of the load")
+    load.add_argument("--seeds", type=whole, default=1, help="so many runs, of seeds that count on")
     command.add_argument(
         "--scheduler",
         help="preset: vllm-0.33, vllm-0.19, sglang-0.5.23, trtllm-1.4; the engine's newest",
@@ -81,22 +84,44 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument(
         "--priorities", metavar="P:SHARE,...", help="classes of priority, as 0:0.2,5:0.8"
     )
-    command.add_argument("--timeout", type=float, help="seconds until a client gives up")
-    command.add_argument("--queue-timeout", type=float, help="the same, until it is scheduled")
-    command.add_argument("--horizon", type=float, help="seconds at which the run ends")
+    command.add_argument("--timeout", type=amount, help="seconds until a client gives up")
+    command.add_argument("--queue-timeout", type=amount, help="the same, until it is scheduled")
+    command.add_argument("--horizon", type=amount, help="seconds at which the run ends")
     _add_fleet(command)
-    command.add_argument("--slo-ttft", type=float, help="seconds, for goodput")
-    command.add_argument("--slo-tpot", type=float, help="seconds, for goodput")
+    command.add_argument("--slo-ttft", type=amount, help="seconds, for goodput")
+    command.add_argument("--slo-tpot", type=amount, help="seconds, for goodput")
     command.add_argument("--csv", type=Path, help="write a row a request to this file")
     command.add_argument("--plot", type=Path, help="write the course of time to this HTML file")
     add_plan(command)
 
 
+def _add_trace(load: _ArgumentGroup) -> None:
+    load.add_argument("--trace", type=Path, help="a file of recorded requests, in place of both")
+    load.add_argument(
+        "--layout", default="mooncake",
+        help="of the trace: mooncake, azure, burstgpt, bailian, vllm-bench, csv",
+    )  # fmt: skip
+    load.add_argument(
+        "--columns", type=_columns, metavar="FIELD=NAME,...",
+        help="what the trace calls arrival, input_tokens, output_tokens",
+    )  # fmt: skip
+    load.add_argument("--unit-s", type=amount, help="seconds of the trace's unit of time")
+    load.add_argument("--skip-failed", action="store_true", help="leave out rows without tokens")
+    load.add_argument("--hash-block", type=whole, help="tokens of the trace's blocks; 0: no hashes")
+
+
+def _columns(text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(field and name for field, _, name in pairs):
+        raise ArgumentTypeError(f"{text!r}; allowed: FIELD=NAME, as input_tokens=prompt_len")
+    return {field.strip(): name.strip() for field, _, name in pairs}
+
+
 def _add_fleet(command: ArgumentParser) -> None:
-    command.add_argument("--replicas", type=int, help="engines behind a router; 1")
+    command.add_argument("--replicas", type=whole, help="engines behind a router; 1")
     command.add_argument("--router", choices=ROUTERS, help="who gets a request; round_robin")
     command.add_argument(
-        "--signal-age", type=float, help="seconds that what the router knows stays"
+        "--signal-age", type=amount, help="seconds that what the router knows stays"
     )
     group = add_pools(command, place_of="--replicas")
     group.add_argument("--link-sharing", choices=SHARING, help="of transfers in flight; fair")
@@ -119,8 +144,10 @@ def _load(arguments: Namespace, seed: int) -> Requests:
     if arguments.trace is not None:
         return serving.trace(
             arguments.trace, arguments.layout, hash_block=arguments.hash_block,
-            limit=arguments.requests,
+            limit=arguments.requests, columns=arguments.columns, unit_s=arguments.unit_s,
+            failed="skip" if arguments.skip_failed else "refuse",
         )  # fmt: skip
+    many = 1000 if arguments.requests is None else arguments.requests
     sizes = {
         name: serving.Lengths.lognormal(mean, arguments.spread)
         if arguments.spread
@@ -132,11 +159,11 @@ def _load(arguments: Namespace, seed: int) -> Requests:
     }
     if arguments.concurrency is not None:
         return serving.users(
-            arguments.concurrency, arguments.requests, arguments.think,
+            arguments.concurrency, many, arguments.think,
             input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
         )  # fmt: skip
     return serving.gamma(
-        arguments.rate, arguments.burstiness, requests=arguments.requests,
+        arguments.rate, arguments.burstiness, requests=many,
         input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
     )  # fmt: skip
 
@@ -191,6 +218,7 @@ def _fleet(
 
 
 def run(arguments: Namespace) -> int:
+    settle_lengths(arguments)
     measure_if_local(arguments)
     with by_flag(**_FLAGS):
         return _run(arguments)

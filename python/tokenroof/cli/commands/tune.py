@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.fitting import told_what_fits
+from tokenroof.cli.lengths import amount, settle_lengths
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
@@ -62,7 +63,7 @@ def add_arguments(command: ArgumentParser) -> None:
     add_model(command)
     add_load(command)
     command.add_argument(
-        "--burstiness", type=float, default=1.0, help="1: Poisson; below: in bursts"
+        "--burstiness", type=amount, default=1.0, help="1: Poisson; below: in bursts"
     )
     add_promise(command)
     add_proof(command)
@@ -72,7 +73,7 @@ def add_arguments(command: ArgumentParser) -> None:
         help="values to try, as max_num_seqs=64,256; may be given again",
     )  # fmt: skip
     command.add_argument("--scheduler", help="preset that the knobs change; vLLM's newest")
-    command.add_argument("--tolerance", type=float, default=0.02, help="of the rate, relative")
+    command.add_argument("--tolerance", type=amount, default=0.02, help="of the rate, relative")
     add_drafts(command)
     add_host_tier(command)
     command.add_argument("--csv", type=Path, help="write a row for each load that was played")
@@ -80,6 +81,7 @@ def add_arguments(command: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    settle_lengths(arguments)
     measure_if_local(arguments)
     with by_flag(**FLAGS):
         return _run(arguments)

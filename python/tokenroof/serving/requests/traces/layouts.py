@@ -84,6 +84,7 @@ LAYOUTS: Mapping[str, Layout] = {
             ("hashes", "id", "parent"),
         ),
         Layout("vllm-bench", "jsonl", _BLOCKS, 1e9, 16, ("hashes",)),
+        Layout("csv", "csv", {name: name for name in _AZURE}, 1e9),
     )
 }  # fmt: skip
 
@@ -109,13 +110,15 @@ def as_layout(
         for field, column in columns.items():
             if field not in found.columns or not isinstance(column, str):
                 raise ValueError(
-                    f"columns has {field!r}: {column!r}; allowed: names for {', '.join(found.columns)}"
+                    f"columns has {field!r}: {column!r}; allowed: names for {', '.join(found.columns)}, "
+                    "as {'input_tokens': 'prompt_len'}"
                 )
         found = replace(found, columns={**found.columns, **columns})
     if unit_s is not None:
         if not found.unit_ns:
             raise ValueError(
-                f"unit_s is {unit_s!r}; allowed: None, as times of {found.name} are dates"
+                f"unit_s is {unit_s!r}; allowed: None, as times of {found.name} are dates; "
+                "those of layout 'csv' are numbers"
             )
         found = replace(found, unit_ns=1e9 * finite_number("unit_s", unit_s, above=True))
     if hash_block is not None and is_integer(hash_block) and hash_block == 0:

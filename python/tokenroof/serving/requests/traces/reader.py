@@ -61,13 +61,15 @@ def trace(
     ----------
     path : path
         The file; it is read by `chunk` rows at a time [1].
-    layout : {"mooncake", "azure", "burstgpt", "bailian", "vllm-bench"} or Layout
+    layout : {"mooncake", "azure", "burstgpt", "bailian", "vllm-bench", "csv"} or Layout
         How it is written: JSON lines of Mooncake (milliseconds, blocks of 512 tokens; turns of a
         ``session_id`` that come a ``delay`` after the one before; agents' rows: ``request_id``, those in
         ``wait_for`` end and ``tool_wait_ms`` pass before it, its ``branches`` follow it, ``prefix_reset``
         begins a session anew), of Qwen on Bailian and of ``vllm bench
         serve`` (seconds, blocks of 16 tokens), tables of Azure (2023 and 2024: dates) and BurstGPT
-        (seconds).
+        (seconds). "csv" is a table of your own: columns ``arrival`` (seconds), ``input_tokens`` and
+        ``output_tokens``, or what `columns` calls them. Tables have commas, semicolons or tabulators between
+        values.
     hash_block : int, optional
         Tokens of a hashed block, if others than the layout's [1]; 0 reads no hashes.
     unit_s : float, optional
@@ -76,7 +78,8 @@ def trace(
         Other names of columns: ``{"input_tokens": "prompt_len"}``; the fields are ``arrival``,
         ``input_tokens``, ``output_tokens`` and ``hashes``, as far as the layout has them.
     failed : {"refuse", "skip"}
-        What becomes of rows without input or output tokens, as BurstGPT has them of failed requests.
+        What becomes of rows without input or output tokens (0, an empty cell, null), as logs have them of
+        failed requests.
     closed : bool
         Let a turn start `think_s` after its parent's end, where the layout names parents ("bailian"),
         instead of when it was recorded.
@@ -123,7 +126,9 @@ def trace(
         raise ValueError(f"closed is {closed!r}; allowed: False, as {shape.name} names no parents")
     parts, found = [], 0
     at_once = count("chunk", chunk)
-    for rows in rows_of(reader.path, shape, at_once if most is None else min(at_once, most)):
+    for rows in rows_of(
+        reader.path, shape, at_once if most is None else min(at_once, most), reader.skip
+    ):
         part = reader.part(rows)
         parts.append(part)
         found += len(part.arrival)

@@ -23,21 +23,27 @@ class Rows:
     values: dict[str, list[Any]] = field(default_factory=dict)
 
 
-def rows_of(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
-    """Chunks of so many rows."""
+_MARKS = {",": "commas", ";": "semicolons", "\t": "tabulators"}
+#: What a request that failed has none of.
+_SIZES = ("input_tokens", "output_tokens")
+
+
+def rows_of(path: Path, layout: Layout, chunk: int, skip: bool = False) -> Iterator[Rows]:
+    """Chunks of so many rows; with `skip`, lengths that are not there are 0."""
     read = _csv if layout.form == "csv" else _jsonl
-    return read(path, layout, chunk)
+    return read(path, layout, chunk, skip)
 
 
 def _fresh(layout: Layout) -> Rows:
     return Rows(values={name: [] for name in layout.columns})
 
 
-def _csv(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
+def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
     lines = numbered(path)
     wanted = list(layout.columns.values())
     number, text = next(lines, (1, ""))
-    header = [name.strip() for name in _cells(path, number, text)]
+    between = next((mark for mark in ",;\t" if mark in text), ",")
+    header = [name.strip() for name in _cells(path, number, text, between)]
     for column in wanted:
         if column not in header:
             found = f"no column {column!r} among {header if any(header) else 'none'}"
@@ -45,31 +51,31 @@ def _csv(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
     places = [(name, header.index(column)) for name, column in layout.columns.items()]
     rows = _fresh(layout)
     for number, text in lines:
-        cells = _cells(path, number, text)
+        cells = _cells(path, number, text, between)
         if len(cells) != len(header):
             found = f"{len(cells)} values in {text[:60]!r}"
             raise TraceError(path, number, found, f"{len(header)}: {', '.join(header)}")
         rows.lines.append(number)
         for name, place in places:
-            rows.values[name].append(cells[place])
+            cell = cells[place]
+            rows.values[name].append("0" if skip and name in _SIZES and not cell.strip() else cell)
         if len(rows.lines) == chunk:
             yield rows
             rows = _fresh(layout)
     yield rows
 
 
-def _cells(path: Path, number: int, text: str) -> list[str]:
+def _cells(path: Path, number: int, text: str, between: str) -> list[str]:
     if '"' not in text:
-        return text.split(",")
+        return text.split(between)
     try:
-        return next(csv.reader([text], strict=True))
+        return next(csv.reader([text], strict=True, delimiter=between))
     except csv.Error as error:
-        raise TraceError(
-            path, number, f"{text[:60]!r} ({error})", "values between commas"
-        ) from None
+        expected = f"values between {_MARKS[between]}"
+        raise TraceError(path, number, f"{text[:60]!r} ({error})", expected) from None
 
 
-def _jsonl(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
+def _jsonl(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
     columns, optional, refused = layout.columns, set(layout.optional), set(layout.refused)
     needed = [column for name, column in columns.items() if name not in optional]
     expected = "a JSON object with " + ", ".join(needed)
@@ -82,6 +88,8 @@ def _jsonl(path: Path, layout: Layout, chunk: int) -> Iterator[Rows]:
         rows.lines.append(number)
         for name, column in columns.items():
             value = row.get(column)
+            if value is None and skip and name in _SIZES:
+                value = 0
             if value is None and name not in optional and not _follows(row, layout, name):
                 found = f"no {column}" if column not in row else f"{column} is null"
                 raise TraceError(path, number, found, expected)
