@@ -8,6 +8,7 @@ import hashlib
 import math
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -23,11 +24,17 @@ from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
 from tokenroof.records.provenance import KINDS, Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
+from tokenroof.support.units import check_unit
 
 __all__ = ["COLUMNS", "ITEMS", "market_data", "market_in_force", "subsidy_on"]
 
 _LARGEST_FILE = 2**20
 _HIGHEST = 1e21
+# by what quantity the unit of a column is judged
+_JUDGED = {
+    "power": "price_per_kwh", "rent": "price_per_gpu_hour",
+    "input": "price_per_mtok", "output": "price_per_mtok",
+}  # fmt: skip
 #: Columns of one number: quantity of the catalogue, region, unit.
 COLUMNS = {
     "price": ("btc_price", "Bitcoin", "USD/BTC"),
@@ -300,4 +307,14 @@ def _number(name: str, cell: Cell) -> float:
     fits = value <= _HIGHEST and not (isinstance(value, float) and math.isnan(value))
     if not fits or value < 0 or (value == 0 and name != "fees"):
         cell.place.refuse(f"{name} is {shown(cell.value)}; {allowed}")
+    known = _JUDGED.get(name.partition(".")[0])
+    if known is not None:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter(
+                    "ignore"
+                )  # what is odd was written down with a date: it counts
+                check_unit(known, float(value))
+        except ValueError as error:
+            cell.place.refuse(f"{name}: {error}")
     return float(value)

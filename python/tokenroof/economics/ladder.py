@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 from tokenroof.support.units import searched
 
@@ -116,7 +117,7 @@ def same_meter(
     [True, True]
     """
     if not isinstance(options, Sequence) or not all(isinstance(o, Scenario) for o in options):
-        raise TypeError(f"options is {options!r}; allowed: a sequence of Scenario")
+        raise TypeError(f"options is {shown(options)}; allowed: a sequence of Scenario")
     shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
     rungs = tuple(rung(option.with_values(shared)) for option in options)
     return Ladder(rungs, float(power_mw), float(price_per_mwh))

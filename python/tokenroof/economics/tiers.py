@@ -142,10 +142,10 @@ def _ends(
 def check_tiers(tiers: object) -> tuple[Tier, ...]:
     """Tiers of different names, or an error that names what is wrong."""
     if isinstance(tiers, str) or not isinstance(tiers, Sequence):
-        raise TypeError(f"tiers is {tiers!r}; allowed: a sequence of Tier")
+        raise TypeError(f"tiers is {shown(tiers)}; allowed: a sequence of Tier")
     for tier in tiers:
         if not isinstance(tier, Tier):
-            raise TypeError(f"tiers is {tiers!r}; allowed: a sequence of Tier")
+            raise TypeError(f"tiers is {shown(tiers)}; allowed: a sequence of Tier")
     return tuple(tiers)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -183,8 +184,15 @@ def _reduction(given: object) -> Reduction | None:
 def _whole(work: Combinations) -> xr.Dataset:
     """All of it in memory."""
     block = tuple(slice(0, n) for n in work.grid.shape)
-    refused = work.refused(block)
-    data = work.numbers(block, refused)
+    try:
+        refused = work.refused(block)
+        data = work.numbers(block, refused)
+    except MemoryError as error:
+        many = math.prod(work.grid.shape)
+        raise MemoryError(
+            f"{many:,} points do not fit the memory ({error}); allowed: chunks=, store= or reduce=, which go "
+            "chunk by chunk"
+        ) from None
     state = data.pop("state")
     if work.must:
         work.raise_first(block, state, refused)

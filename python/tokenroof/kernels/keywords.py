@@ -25,6 +25,25 @@ def _fields(name: str) -> tuple[str, tuple[str, ...]]:
     return "field", _core.SERVING_FIELDS if name.startswith("serving") else _core.STEP_FIELDS
 
 
+def _cores(kernel: Any, names: list[str]) -> list[str]:
+    """What each input has along its last axis, as the signature says; "" of numbers."""
+    if kernel.signature is None:
+        return [""] * len(names)
+    return list(findall(r"\(([^)]*)\)", kernel.signature.partition("->")[0]))
+
+
+def _record(name: str, value: Any, core: str) -> Any:
+    """An input that is a record not yet packed, or another one's, is refused by name."""
+    if hasattr(value, "pack"):
+        raise TypeError(f"{name} is a {type(value).__name__}; allowed: what its pack() gives")
+    if core.isdigit() and not kind_of(value) and np.shape(value)[-1:] != (int(core),):
+        raise ValueError(
+            f"{name} has the shape {np.shape(value)}; allowed: {core} numbers along the last axis, as pack() "
+            "of its record gives"
+        )
+    return value
+
+
 def by_keyword(name: str, **inputs: Any) -> Any:
     """Run a kernel with its inputs by name; over xarray and Dask arrays as well as plain ones.
 
@@ -48,9 +67,9 @@ def by_keyword(name: str, **inputs: Any) -> Any:
     KeyError
         For a name that is no kernel.
     TypeError
-        For an input that is missing or unknown, by name.
+        For an input that is missing or unknown, and for a record that is not packed, by name.
     ValueError
-        For dimensions whose labels differ.
+        For dimensions whose labels differ, and for what is no record of its kind.
 
     Examples
     --------
@@ -71,7 +90,9 @@ def by_keyword(name: str, **inputs: Any) -> Any:
         raise TypeError(
             f"{name}() takes {', '.join(names)}; missing or unknown: {', '.join(wrong)}"
         )
-    values = [inputs[n] for n in names]
+    values = [
+        _record(n, inputs[n], part) for n, part in zip(names, _cores(kernel, names), strict=True)
+    ]
     kinds = {kind_of(value) for value in values}
     if kernel.signature is None or not kinds & {"xarray", "dask"}:
         return kernel(*values)

@@ -16,7 +16,7 @@ from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
 from tokenroof.serving.tuning.proved import ProofOptions, proved, with_proof
 from tokenroof.serving.twin import Shape
-from tokenroof.support.arguments import check_options
+from tokenroof.support.arguments import check_options, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +180,7 @@ def _of_system(
 def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:
     """Reject what is no objective, or one that the closed form does not know."""
     if not isinstance(slo, SLO):
-        raise TypeError(f"slo is {slo!r}; allowed: an SLO")
+        raise TypeError(f"slo is {shown(slo)}; allowed: an SLO; fleet and tune take several")
     if not slo.bounds:
         raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
     if not isinstance(prove, (bool, np.bool_)):

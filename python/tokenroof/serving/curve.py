@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["curve", "table_of"]
 
+_USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+
 
 class LoopOptions(TypedDict, total=False):
     """What a curve plays beside the load, as `curve` takes it."""
@@ -47,7 +49,7 @@ def curve(
     plan: Plan | None = None,
     input_tokens: float | Lengths = 1024,
     output_tokens: float | Lengths = 1024,
-    concurrency: ArrayLike = (1, 2, 4, 8, 16, 32, 64, 128, 256),
+    concurrency: ArrayLike = _USERS,
     fidelity: str | Calibration = "calibrated",
     power: str = "provisioned",
     pue: float = 1.2,
@@ -147,6 +149,8 @@ def curve(
     if rate is not None or load is not None:
         if requests is not None:
             raise ValueError(f"requests is {requests!r} beside a rate; allowed: None in open loop")
+        if concurrency is not _USERS:
+            raise ValueError("concurrency is given beside a rate or a load; allowed: one of them")
         shape = moments if load is None else shape_of(load)
         check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
         said = fidelity if isinstance(fidelity, str) else fidelity.name

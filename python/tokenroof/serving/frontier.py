@@ -18,7 +18,7 @@ from tokenroof.serving.room import why_not
 from tokenroof.serving.search.chips import with_chips
 from tokenroof.serving.search.constraints import CAP_ATTRS, asked
 from tokenroof.serving.search.table import Question, frontier_of_systems
-from tokenroof.support.arguments import check_options, flag
+from tokenroof.support.arguments import check_options, flag, shown
 from tokenroof.support.lazy import require
 from tokenroof.support.pareto import pareto
 
@@ -314,7 +314,7 @@ def _tried(on: Sequence[Deployment], row: NDArray[np.intp]) -> list[Deployment]:
 
 def _given(plans: object, device: Device, model: Model) -> list[Plan]:
     if isinstance(plans, (Plan, str)) or not isinstance(plans, Iterable):
-        raise TypeError(f"plans is {plans!r}; allowed: a sequence of Plan, or None")
+        raise TypeError(f"plans is {shown(plans)}; allowed: a sequence of Plan, or None")
     tried = [as_plan(p) for p in plans]
     for plan in tried:
         check_plan(device, model, plan)

@@ -58,7 +58,7 @@ def listed(field: str, value: Any, *records: type) -> list[Any]:
     if isinstance(value, (str, os.PathLike, *records)):
         return [value]
     if isinstance(value, (bytes, Mapping)) or not isinstance(value, Iterable):
-        raise TypeError(f"{field} is {value!r}; allowed: one, or a sequence of them")
+        raise TypeError(f"{field} is {repr(value)[:400]}; allowed: one, or a sequence of them")
     return list(value)
 
 

@@ -16,6 +16,7 @@ from tokenroof.economics.ladder import Rung, rung
 from tokenroof.economics.switching import Switching
 from tokenroof.support.arguments import check_options
 from tokenroof.support.lazy import require
+from tokenroof.support.units import searched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -219,16 +220,17 @@ def convert_hall(
     check_options("convert_hall", options, ConversionOptions)
     with market_in_force(options.get("market")):
         case = case_of(miner, power_mw, price_per_mwh, to, options)
-    paths = values.paths_of(case)
-    mined = values.mined(case, paths)
-    worths = [values.worths(case, way, paths) for way in case.ways]
-    together = values.choose(case, paths, mined, worths)
-    kept = mined[:, case.count // 2 :].sum(axis=0)  # of the paths that rules were not fitted to
-    rest = float(kept.mean()) * (1.0 / case.part - 1.0)
-    choices = [
-        _choice(case, way, worth, values.choose(case, paths, mined, [worth]), rest)
-        for way, worth in zip(case.ways, worths, strict=True)
-    ]
+    with searched():  # years that prices come to were said by nobody
+        paths = values.paths_of(case)
+        mined = values.mined(case, paths)
+        worths = [values.worths(case, way, paths) for way in case.ways]
+        together = values.choose(case, paths, mined, worths)
+        kept = mined[:, case.count // 2 :].sum(axis=0)  # of the paths that rules were not fitted to
+        rest = float(kept.mean()) * (1.0 / case.part - 1.0)
+        choices = [
+            _choice(case, way, worth, values.choose(case, paths, mined, [worth]), rest)
+            for way, worth in zip(case.ways, worths, strict=True)
+        ]
     mean, error = (
         float(kept.mean()) / case.part,
         float(kept.std(ddof=1) / case.part / kept.size**0.5),
