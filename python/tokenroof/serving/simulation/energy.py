@@ -48,7 +48,7 @@ def step_joules(
     idle = float(kernels.serving_terms(*on.records, 1.0, 64.0, 64.0)[_IDLE])
     table, _, decode = times
     some, k = np.meshgrid(np.maximum(tokens, 1.0), prompts, indexing="ij")
-    one = kernels.prompts_step(*on.records, 1.0, some, 0.0)
+    one = kernels.prompts_step(*on.records, 1.0, some[:, :1], 0.0)
     many = kernels.prompts_step(*on.records, k, np.maximum(some / k, 1.0), 0.0)
     saved = one[..., _WATTS] * one[..., _TIME] - many[..., _WATTS] * many[..., _TIME]
     watts = kernels.decode_step(*on.records, dense[:, None], context)[..., _WATTS]

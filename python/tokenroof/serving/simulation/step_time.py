@@ -204,14 +204,14 @@ def _tabulated(on: Deployment, limits: Limits, longest: float) -> StepTable:
     table = np.empty((len(sequences), len(context), len(tokens), len(past)))
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
     n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
-    table[...] = _mixed(on, spread * b, x, ranks, n, s)
+    table[1:] = _mixed(on, spread * b[1:], x[1:], ranks, n, s)
     table[:, :, 0] = kernels.decode_time(*on.records, spread * b[..., 0, :], x[..., 0, :])
     table[0] = _prompts(on, ranks, n[0], s[0])
     table[0, :, 0] = table[0, :, 1]  # a step without anything is none
     some, k = np.meshgrid(
         np.maximum(tokens, 1.0), np.append(prompts, 2.0 * prompts[-1]), indexing="ij"
     )
-    one = kernels.prompts_time(*on.records, 1.0 * ranks, some, 0.0)
+    one = kernels.prompts_time(*on.records, 1.0 * ranks, some[:, :1], 0.0)
     many = kernels.prompts_time(*on.records, k * ranks, np.maximum(some / k, 1.0), 0.0)
     several = np.where(k <= some, one - many, 0.0)
     # every captured size, and both sides of it, where nothing is padded
