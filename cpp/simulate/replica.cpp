@@ -153,13 +153,13 @@ void Replica::note(i64 now, i64 start, const Batch& batch) {
 // --- blocks ---------------------------------------------------------------------------------------------
 
 void Replica::grow(Sequence& s, i64 count) {
-    s.held += count;
+    s.held += static_cast<i32>(count);
     if (!tracking_) {
         free_ -= count;
         if (extents_) list_.pop(count);
         return;
     }
-    pool_.pop(count, s.blocks);
+    pool_.pop(count, holding(s).blocks);
 }
 
 // Full blocks among the first tokens get their hash.
@@ -167,22 +167,24 @@ void Replica::enter(Sequence& s, i64 tokens) {
     const i64 full = tokens / config_.block_size;
     if (s.entered >= full) return;
     if (!tracking_) {
-        s.entered = full;
+        s.entered = static_cast<i32>(full);
         return;
     }
+    Holding& own = holding(s);
     while (s.entered < full) {
-        const Key key = s.chain.key(all_, s.request, s.entered, config_.block_size, unit_blocks_);
+        const Key key = own.chain.key(all_, s.request, s.entered, config_.block_size, unit_blocks_);
         const i64 span = std::min(key.span, full - s.entered);
-        pool_.enter(s.blocks.data() + s.entered, key, span);
-        s.entered += span;
+        pool_.enter(own.blocks.data() + s.entered, key, span);
+        s.entered += static_cast<i32>(span);
     }
 }
 
 // The blocks of a sequence go to the free list; `kept` where it may come back for them.
 void Replica::give_back(Sequence& s, bool kept) {
     if (tracking_) {
-        pool_.release(s.blocks);
-        s.blocks.clear();
+        std::vector<i32>& blocks = holding(s).blocks;
+        pool_.release(blocks);
+        blocks.clear();
     } else {
         free_ += s.held;
         if (extents_) s.piece = list_.release(s.held, s.entered, kept);
@@ -239,10 +241,10 @@ void Replica::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
         kept_.emplace_back(s.request, slot);
         return;
     }
-    if (s.runs && s.stored_ns > end_ns) { // its blocks are still copied
+    if (s.runs && copied_ns(s) > end_ns) { // its blocks are still copied
         unlink(slot);
         s.runs = false;
-        leaving_.push_back({s.stored_ns, slot, {}});
+        leaving_.push_back({copied_ns(s), slot, {}});
         return;
     }
     leave_for_good(slot);
@@ -259,7 +261,7 @@ void Replica::leave_for_good(i32 slot) {
         waiting_.remove(s.request);
         std::erase_if(preempted_slots_, [&](const auto& p) { return p.first == s.request; });
     }
-    s.chain.start();
+    if (tracking_) holding(s).chain.start();
     free_slots_.push_back(slot);
 }
 

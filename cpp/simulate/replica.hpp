@@ -16,37 +16,45 @@
 #include "simulate/extents.hpp"
 #include "simulate/host_tier.hpp"
 #include "simulate/meter.hpp"
+#include "simulate/pages.hpp"
 #include "simulate/records.hpp"
 #include "simulate/step_clock.hpp"
 #include "simulate/waiting.hpp"
 
 namespace tokenroof::simulate {
 
-// A sequence that holds, or held, KV memory.
+// A sequence that holds, or held, KV memory: most of the bytes that a request takes while it runs, which
+// tests/serving/simulation/test_running_bytes.py counts.
 struct Sequence {
     enum Kind : signed char { exact, prefilling, steady, draining };
-    i32 request = -1, previous = -1, next = -1; // in the list of what runs
-    i64 prompt = 0, known = 0, computed = 0, total = 0;
-    i64 placeholders = 0, in_flight = 0, admission = 0, held = 0, entered = 0;
-    i64 drafts = 0; // that the next step verifies
-    i64 stored = 0, stored_ns = 0; // blocks that the host has, or had; when its last copy is over
+    i32 slot = -1, request = -1;
+    i32 previous = -1, next = -1;             // in the list of what runs
+    i32 wheel_next = -1;                      // of those that end at the same tick
+    i32 class_next = -1, class_previous = -1; // of those that need a block at the same ticks
+    i32 prompt = 0, held = 0, entered = 0, placeholders = 0;
+    i32 drafts = 0; // that the next step verifies
+    i64 known = 0, computed = 0, total = 0, in_flight = 0, admission = 0;
     i64 last_batch = -1, last_tokens = 0;
-    i64 piece = -1; // of the free list, that it left when it was preempted
+    i64 piece = -1;            // of the free list, that it left when it was preempted
+    i64 joined = 0, start = 0; // steady: computed = start + tick - joined
+    double mark = 0.0;         // of the meter, where it joined
     bool chunk = false, runs = false;
     bool received = false; // its prompt's cache came from elsewhere, but for the last token
     Kind kind = exact;
-    i64 joined = 0, start = 0;                // steady: computed = start + tick - joined
-    i32 wheel_next = -1;                      // of those that end at the same tick
-    i32 class_next = -1, class_previous = -1; // of those that need a block at the same ticks
+};
+
+// Its blocks, where they have an identity.
+struct Holding {
     Chain chain;
     std::vector<i32> blocks;
-    double mark = 0.0; // of the meter, where it joined
+    i64 stored = 0, stored_ns = 0; // blocks that the host has, or had; when its last copy is over
 };
 
 struct Entry {
     i32 slot, request;
     bool sampled;
-    i64 tokens, before, drafts = 0;
+    i32 drafts;
+    i64 tokens, before;
 };
 constexpr i64 was_preempted =
     -1; // as `before`, in a batch that is played by counters: a token to who waits again
@@ -131,6 +139,8 @@ class Replica final : public Rank {
     // Whether somebody still waits for its answer.
     bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
     void process_exact(Batch& batch, std::vector<i32>& ended);
+    Holding& holding(const Sequence& s) { return holdings_[s.slot]; }
+    i64 copied_ns(const Sequence& s) const { return tracking_ ? holdings_[s.slot].stored_ns : 0; }
     i64 free_blocks() const { return tracking_ ? pool_.free() : free_; }
     void give_back(Sequence& s, bool kept);
     void enter(Sequence& s, i64 tokens);
@@ -205,6 +215,7 @@ class Replica final : public Rank {
     void process_counted(Batch& batch, std::vector<i32>& ended);
     i64 class_of(i64 computed, i64 tick) const {
         const i64 size = config_.block_size;
+        if ((size & (size - 1)) == 0) return (computed - tick) & (size - 1); // a division less
         return ((computed - tick) % size + size) % size;
     }
 
@@ -223,7 +234,8 @@ class Replica final : public Rank {
                               processed_ = false;
 
     Waiting waiting_;
-    std::vector<Sequence> sequences_;
+    Pages<Sequence> sequences_;
+    Pages<Holding> holdings_; // by slot; empty where blocks have no identity
     std::vector<i32> free_slots_;
     std::vector<std::pair<i32, i32>> preempted_slots_; // requests that were preempted, and their slots
     std::vector<std::pair<i32, i32>> kept_;            // answered here, with blocks that another reads
@@ -249,6 +261,7 @@ class Replica final : public Rank {
     i64 executed_ = 0, last_prefill_ = 0; // of the prefill interval
     Meter meter_;
     Joules step_j_;
+    Nearby nearby_; // where its steps lie in the clock's table
     i64 fruitless_ = 0;                   // preemptions since the last token that was sampled
     bool capacity_bound_ = false, prefill_in_call_ = false, sampled_in_call_ = false;
     std::vector<i32> preempted_now_;

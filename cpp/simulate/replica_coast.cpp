@@ -58,8 +58,8 @@ void Replica::coast(i64 until) {
         const bool eventful =
             !oldest.entries.empty() || wheel_[oldest.tick & mask] >= 0 || wheel_[tick_ & mask] >= 0;
         if (eventful || !oldest.counted || !newest.counted || need_ > free_blocks()) break;
-        if (tracking_) {
-            allocate_counted();
+        if (tracking_) { // an asynchronous loop enters hashes of those alone that need a block
+            if (need_ > 0 || !config_.asynchronous) allocate_counted();
         } else {
             free_ -= need_;
             if (extents_) list_.pop(need_);

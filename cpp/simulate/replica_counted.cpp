@@ -65,14 +65,14 @@ void Replica::make_room_counted() {
             --draining_;
             asked = steady && s.computed % size == 0;
             if (in)
-                flying->entries.push_back({slot, s.request, true, own ? s.last_tokens : 1, was_preempted});
+                flying->entries.push_back({slot, s.request, true, 0, own ? s.last_tokens : 1, was_preempted});
         }
         const i64 taken = std::min(free_, need_ - asked);
         free_ -= taken;
         if (extents_) list_.pop(taken);
         need_ -= taken + asked;
         s.placeholders = in && !prompt;
-        s.held = blocks_for(s.computed, size);
+        s.held = static_cast<i32>(blocks_for(s.computed, size));
         s.kind = Sequence::exact;
         out_.output_tokens[s.request] = static_cast<i32>(s.known - s.prompt);
         preempt(slot);
@@ -86,7 +86,7 @@ void Replica::entered_by(Sequence& s) const {
     const bool steady = s.kind == Sequence::steady;
     const i64 computed = steady ? s.start + tick_ - s.joined : s.total - 1;
     const i64 lag = config_.asynchronous && (!steady || computed > s.start);
-    s.entered = std::max(s.entered, (computed - lag) / config_.block_size);
+    s.entered = std::max(s.entered, static_cast<i32>((computed - lag) / config_.block_size));
 }
 
 void Replica::drop_from_wheel(i32 slot, i64 tick) {
@@ -117,7 +117,7 @@ void Replica::running_counted(Budget& budget, Batch& batch) {
         if (n > 0) {
             count(s, n, s.computed);
             s.computed += n;
-            s.held = blocks_for(s.computed, config_.block_size);
+            s.held = static_cast<i32>(blocks_for(s.computed, config_.block_size));
             if (!tracking_) enter(s, std::min(s.computed, s.known));
             budget.left -= n;
             s.last_batch = batch.number;
@@ -174,7 +174,7 @@ void Replica::settle(i32 slot, Batch& batch) {
     }
     sampled_in_call_ = true;
     if (out_.first_token_ns[s.request] < 0)
-        batch.entries.push_back({slot, s.request, true, s.last_tokens, 0});
+        batch.entries.push_back({slot, s.request, true, 0, s.last_tokens, 0});
     if (s.computed >= s.total - 1) {
         s.kind = Sequence::draining;
         ++draining_;
@@ -262,7 +262,7 @@ void Replica::process_counted(Batch& batch, std::vector<i32>& ended) {
         s.known = s.total;
         out_.output_tokens[s.request] = static_cast<i32>(s.total - s.prompt);
         if (config_.asynchronous || !tracking_) enter(s, s.total - 1);
-        s.held = blocks_for(s.total - 1, config_.block_size);
+        s.held = static_cast<i32>(blocks_for(s.total - 1, config_.block_size));
         finish(slot, batch.end_ns, ended);
     }
 }
@@ -342,7 +342,7 @@ void Replica::to_exact() {
                                 (s.kind == Sequence::draining || s.joined <= flying->tick));
         const i64 tokens = own ? s.last_tokens : 1;
         if (s.kind == Sequence::steady) meter_.settle(s.request, s.mark);
-        if (in) flying->entries.push_back({slot, s.request, s.kind != Sequence::prefilling, tokens, 0});
+        if (in) flying->entries.push_back({slot, s.request, s.kind != Sequence::prefilling, 0, tokens, 0});
         if (s.kind != Sequence::prefilling) {
             s.computed = s.kind == Sequence::draining ? s.total - 1 : s.start + tick_ - s.joined;
             s.known = s.computed + 1 - in;
@@ -351,7 +351,7 @@ void Replica::to_exact() {
         }
         s.placeholders = in && s.kind != Sequence::prefilling;
         s.in_flight = in ? tokens : 0;
-        s.held = blocks_for(s.computed, config_.block_size);
+        s.held = static_cast<i32>(blocks_for(s.computed, config_.block_size));
         if (awaited(s.request)) out_.output_tokens[s.request] = static_cast<i32>(s.known - s.prompt);
         s.kind = Sequence::exact;
     }

@@ -40,7 +40,7 @@ void Replica::drop_early(i32 request) {
 // Blocks that nobody computed on are free.
 void Replica::abandon(i32 slot) {
     give_back(sequences_[slot], false);
-    sequences_[slot].chain.start();
+    if (tracking_) holdings_[slot].chain.start();
     free_slots_.push_back(slot);
 }
 
@@ -72,10 +72,10 @@ void Replica::take_out(i32 request) {
     for (int k = 0; k < batches_; ++k)
         std::erase_if(queue_[k].entries, [&](const Entry& e) { return e.slot == slot; });
     Sequence& s = sequences_[slot];
-    if (!s.runs || s.stored_ns <= noticed_ns_) return leave_for_good(slot);
+    if (!s.runs || copied_ns(s) <= noticed_ns_) return leave_for_good(slot);
     unlink(slot); // its blocks are still copied
     s.runs = false;
-    leaving_.push_back({s.stored_ns, slot, {}});
+    leaving_.push_back({copied_ns(s), slot, {}});
 }
 
 // Who waits and gives way to a request that is more urgent: the last by (priority, arrival, number) of those

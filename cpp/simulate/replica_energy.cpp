@@ -24,8 +24,8 @@ void Replica::count(const Sequence& s, i64 tokens, i64 before) {
 
 // The step's time, and who pays for its energy.
 i64 Replica::take_time() {
-    if (!meter_.joules) return clock_.duration(load_);
-    const i64 duration = clock_.duration(load_, &step_j_);
+    if (!meter_.joules) return clock_.duration(load_, nullptr, &nearby_);
+    const i64 duration = clock_.duration(load_, &step_j_, &nearby_);
     pay(step_j_);
     return duration;
 }

@@ -32,7 +32,7 @@ void Replica::running_exact(Budget& budget, Batch& batch) {
         prefill_in_call_ = prefill_in_call_ || s.chunk;
         const i64 drafts = s.drafts > 0 ? std::max<i64>(0, s.computed + tokens - s.known - s.placeholders) : 0;
         s.drafts = 0;
-        batch.entries.push_back({slot, s.request, false, tokens, s.computed, drafts});
+        batch.entries.push_back({slot, s.request, false, static_cast<i32>(drafts), tokens, s.computed});
         slot = s.next;
         for (; skip > 0 && slot >= 0; --skip) slot = sequences_[slot].next;
     }
@@ -84,7 +84,7 @@ void Replica::preempt(i32 slot) {
     s.computed = 0;
     if (!config_.before_0_20) s.placeholders = 0;
     s.drafts = 0;
-    flush_ns_ = std::max(flush_ns_, s.stored_ns);
+    flush_ns_ = std::max(flush_ns_, copied_ns(s));
     waiting_.add_preempted(s.request);
     preempted_slots_.emplace_back(s.request, slot);
     preempted_now_.push_back(s.request);
@@ -117,7 +117,7 @@ void Replica::draft(const Batch& batch) {
     if (!config_.before_0_20)
         for (i32 slot = head_; slot >= 0; slot = sequences_[slot].next) sequences_[slot].drafts = 0;
     for (const Entry& e : batch.entries)
-        if (e.sampled) sequences_[e.slot].drafts = drafting_.drafts;
+        if (e.sampled) sequences_[e.slot].drafts = static_cast<i32>(drafting_.drafts);
 }
 
 // Its tokens are delivered; drafts that were rejected are taken back.
@@ -132,14 +132,14 @@ void Replica::process_exact(Batch& batch, std::vector<i32>& ended) {
         totals_.drafted += e.drafts;
         totals_.kept += kept;
         if (s.computed > 0) s.computed -= e.drafts - kept; // else it was preempted meanwhile
-        s.placeholders = std::max<i64>(0, s.placeholders - (e.drafts - kept) - given);
+        s.placeholders = static_cast<i32>(std::max<i64>(0, s.placeholders - (e.drafts - kept) - given));
         s.known += given;
         out_.output_tokens[s.request] += static_cast<i32>(given);
         if (out_.first_token_ns[s.request] < 0) out_.first_token_ns[s.request] = batch.end_ns;
         if (record_ && record_->entries_wanted) record_->given.push_back({batch.end_ns, e.request, given});
         if (s.runs && config_.asynchronous)
             enter(s, std::min(s.known, s.computed - (config_.before_0_20 ? s.placeholders : s.in_flight)));
-        if (s.runs && !config_.asynchronous) s.drafts = drafting_.drafts;
+        if (s.runs && !config_.asynchronous) s.drafts = static_cast<i32>(drafting_.drafts);
         if (s.known >= s.total) finish(e.slot, batch.end_ns, ended);
     }
 }

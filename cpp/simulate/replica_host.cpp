@@ -82,7 +82,7 @@ Replica::Found Replica::place_or_load(i32 request, Budget& budget, i64 early) {
     if (early < 0) waiting_.drop_head();
     hold_found(s, hit_blocks);
     grow(s, more);
-    s.stored = hit_blocks + more;
+    holding(s).stored = hit_blocks + more;
     for (const i32 block : host_hit_) tier_.hold(block);
     const i64 bytes = more * host_.block_bytes;
     totals_.loaded_bytes += bytes;
@@ -137,11 +137,12 @@ void Replica::store_filled(const Batch& batch, std::size_t ran) {
     const auto one = [&](const Entry& e) {
         Sequence& s = sequences_[e.slot];
         const i64 full = std::min(e.before + e.tokens, s.known) / config_.block_size;
-        if (full <= s.stored) return;
-        host_keys(s.chain, s.request, full);
+        Holding& own = holding(s);
+        if (full <= own.stored) return;
+        host_keys(own.chain, s.request, full);
         Stored job{e.slot, {}};
-        if (!tier_.store(keys_, static_cast<std::size_t>(s.stored), keys_.size(), noticed_ns_, job.blocks)) return;
-        s.stored = full;
+        if (!tier_.store(keys_, static_cast<std::size_t>(own.stored), keys_.size(), noticed_ns_, job.blocks)) return;
+        own.stored = full;
         if (job.blocks.empty()) return;
         tier_.touch(keys_, keys_.size());
         stores_.push_back(std::move(job));
@@ -163,8 +164,8 @@ void Replica::send_stores(i64 end) {
         totals_.stored_bytes += bytes;
         const i64 over = link_->transfer(end, bytes, link_->store_free, totals_.store_ns);
         for (const i32 block : job.blocks) tier_.ready(block, over);
-        Sequence& s = sequences_[job.slot];
-        s.stored_ns = std::max(s.stored_ns, over);
+        Holding& own = holdings_[job.slot];
+        own.stored_ns = std::max(own.stored_ns, over);
     }
     stores_.clear();
     totals_.host_evicted = tier_.evicted();
@@ -176,7 +177,7 @@ void Replica::free_stored() {
         if (one.at > noticed_ns_) return false;
         for (const i32 block : one.read) tier_.let_go(block);
         give_back(sequences_[one.slot], false);
-        sequences_[one.slot].chain.start();
+        holdings_[one.slot].chain.start();
         free_slots_.push_back(one.slot);
         return true;
     });
@@ -192,7 +193,7 @@ bool Replica::drop_loading(i32 request) {
     } else if (out_.preemptions[request] > 0) {
         const i32 slot = preempted_slot(request);
         std::erase(preempted_slots_, std::pair{request, slot});
-        sequences_[slot].chain.start();
+        holdings_[slot].chain.start();
         free_slots_.push_back(slot);
     }
     early_.erase(at);

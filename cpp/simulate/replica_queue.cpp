@@ -82,18 +82,20 @@ i32 Replica::slot_for(i32 request) {
         return slot;
     }
     if (free_slots_.empty()) {
-        free_slots_.push_back(static_cast<i32>(sequences_.size()));
-        sequences_.emplace_back();
+        free_slots_.push_back(sequences_.size());
+        sequences_.add().slot = free_slots_.back();
+        if (tracking_) holdings_.add();
     }
     const i32 slot = free_slots_.back();
     free_slots_.pop_back();
     Sequence& s = sequences_[slot];
     s.request = request;
-    s.prompt = s.known = all_.input_tokens[request];
+    s.known = all_.input_tokens[request];
+    s.prompt = static_cast<i32>(s.known);
     s.total = std::min(s.prompt + all_.output_tokens[request], config_.max_model_len);
     s.placeholders = s.drafts = 0;
     s.received = false;
-    s.stored = s.stored_ns = 0;
+    if (tracking_) holding(s).stored = holding(s).stored_ns = 0;
     return slot;
 }
 
@@ -120,11 +122,12 @@ bool Replica::place(i32 request, i64 hit_blocks, Budget& budget) {
 // The blocks that were found for it are its own.
 void Replica::hold_found(Sequence& s, i64 hit_blocks) {
     s.computed = hit_blocks * config_.block_size;
-    s.held = s.entered = hit_blocks;
+    s.held = s.entered = static_cast<i32>(hit_blocks);
     if (tracking_) {
-        std::swap(s.chain, chain_);
+        Holding& own = holding(s);
+        std::swap(own.chain, chain_);
         looked_up_ = -1;
-        s.blocks.assign(hit_.begin(), hit_.end());
+        own.blocks.assign(hit_.begin(), hit_.end());
         for (const i32 block : hit_) pool_.touch(block);
     } else if (extents_ && hit_blocks > 0) {
         list_.take(s.piece, hit_blocks);
@@ -149,7 +152,7 @@ void Replica::begin(i32 slot, i64 tokens, Budget& budget) {
         settle(slot, *batch_);
     } else {
         s.kind = Sequence::exact;
-        batch_->entries.push_back({slot, s.request, false, tokens, s.computed});
+        batch_->entries.push_back({slot, s.request, false, 0, tokens, s.computed});
     }
 }
 

@@ -21,6 +21,21 @@ struct Joules {
     double all() const { return generating + prompts; }
 };
 
+// Where a replica's last step lay in the table: the next one mostly lies there too.
+struct Nearby {
+    std::size_t row = 0, column = 0;
+    double sequences = -1.0, part = 0.0; // of the row
+    i64 tokens = -1;
+    double pads = 0.0; // of so many tokens
+};
+
+// The nearest whole number, halves away from zero, as std::llround.
+inline i64 nearest(double x) {
+    if (!(x >= 0.0 && x < 4503599627370496.0)) return std::llround(x);
+    const auto below = static_cast<i64>(x);
+    return below + (x - static_cast<double>(below) >= 0.5);
+}
+
 // A line for tests, or a table of the step kernels over (sequences, mean context, prompt tokens, cached
 // tokens before them), and over (prompt tokens, prompts) what it takes off that they are several: linear
 // between points along each axis, and beyond the last.
@@ -44,13 +59,14 @@ struct StepClock {
     const double *drafting = nullptr, *drafting_j = nullptr;
     double drafts = 1.0;
 
-    i64 duration(const Load& load, Joules* out = nullptr) const {
+    i64 duration(const Load& load, Joules* out = nullptr, Nearby* nearby = nullptr) const {
         if (!table) {
             if (out) share_line(load, line_watts * static_cast<double>(line(load)) / 1e9, *out);
             return line(load);
         }
+        if (load.prompts == 0 && load.drafted == 0 && nearby) return host_ns + nearest(decoding(load, out, *nearby));
         const double pads = load.prompts == 0 || pads_prompts ? padding(load.tokens) : 0.0;
-        return host_ns + std::llround(time(load, pads, out));
+        return host_ns + nearest(time(load, pads, out));
     }
 
     // A step of ranks that meet at the experts: the slowest one's. Where all run captured graphs, all are
@@ -81,7 +97,7 @@ struct StepClock {
                        Cell(axis[2], axis[0], static_cast<double>(whose->prompt_tokens),
                             static_cast<double>(whose->generating))
                            .of(missing);
-        return host_ns + std::llround(longest);
+        return host_ns + nearest(longest);
     }
 
   private:
@@ -92,6 +108,30 @@ struct StepClock {
     i64 line(const Load& load) const {
         return fixed_ns + per_token_ns * load.tokens + per_context_token_ns * load.context +
                per_draft_ns * load.drafted;
+    }
+
+    // A step without prompts and drafts near the last one: `time` of it, with less to look for.
+    double decoding(const Load& load, Joules* out, Nearby& nearby) const {
+        if (load.tokens != nearby.tokens) {
+            nearby.tokens = load.tokens;
+            nearby.pads = padding(load.tokens);
+        }
+        const double sequences = static_cast<double>(load.generating) + nearby.pads;
+        const double mean = load.generating ? static_cast<double>(load.context) / sequences : 0.0;
+        if (sequences != nearby.sequences) {
+            nearby.sequences = sequences;
+            place(axis[5], sequences, nearby.row, nearby.part);
+        }
+        const std::vector<double>& columns = axis[1];
+        const std::size_t j = nearby.column;
+        double part = 0.0;
+        if (columns[j] <= mean && mean < columns[j + 1])
+            part = (mean - columns[j]) / (columns[j + 1] - columns[j]);
+        else
+            place(columns, mean, nearby.column, part);
+        const Cell cell(nearby.row, nearby.column, columns.size(), nearby.part, part);
+        if (out) *out = {cell.of(decode_j) + resting(), 0.0};
+        return cell.of(decode);
     }
 
     // By the table [ns]. What pads a captured graph is computed like a sequence without a context.
@@ -193,6 +233,8 @@ struct StepClock {
             at = i * columns.size() + j;
             next = at + columns.size();
         }
+        Cell(std::size_t i, std::size_t j, std::size_t width, double row_part, double column_part)
+            : at(i * width + j), next(at + width), u(row_part), v(column_part) {}
         double of(const double* table) const {
             const double low = table[at] + v * (table[at + 1] - table[at]);
             const double high = table[next] + v * (table[next + 1] - table[next]);
