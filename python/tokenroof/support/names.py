@@ -85,9 +85,14 @@ def near_matches(name: str, candidates: Iterable[str] | Mapping[str, str], n: in
     wanted = normalise(name)[:200].translate(_LOOKALIKES)  # a cap: the matcher is quadratic
     matcher = SequenceMatcher(autojunk=False)
     matcher.set_seq2(wanted)
+    keys = [
+        (normalise(candidate).translate(_LOOKALIKES), label) for candidate, label in shown.items()
+    ]
+    partly = len(wanted) >= 3 and all(
+        key != wanted for key, _ in keys
+    )  # not a whole name with a slip
     best: dict[str, float] = {}
-    for candidate, label in shown.items():
-        key = normalise(candidate).translate(_LOOKALIKES)
+    for key, label in keys:
         matcher.set_seq1(key)
         within = len(wanted) >= 3 and (wanted in key or key in wanted)
         if not within and matcher.real_quick_ratio() < _CUTOFF:
@@ -95,7 +100,7 @@ def near_matches(name: str, candidates: Iterable[str] | Mapping[str, str], n: in
         score = matcher.ratio()
         if within:
             score = max(score, _CUTOFF)  # "rubin" is near to "Vera Rubin NVL72"
-        if len(wanted) >= 3 and key.startswith(wanted):
+        if partly and key.startswith(wanted):
             score += 1.0  # a name that was not typed to its end, before all that look alike
         if score >= _CUTOFF and score > best.get(label, 0.0):
             best[label] = score
