@@ -30,24 +30,15 @@ class Rank(twin.Engine):
         return self.rows[-1][3] - self.rows[-1][2]
 
 
-class Group:
-    def __init__(self, trace):
-        self.trace, self.c = trace, trace["config"]
-        self.depth = 2 if trace["engine"]["loop"] == "async" else 1
-        self.ranks = [Rank(trace) for _ in range(trace["ranks"])]
-        for rank in self.ranks:
-            rank.group, rank.requests, rank.later = self, self.ranks[0].requests, []
-        self.given, self.later = trace["requests"], []
-        for i, r in enumerate(self.given):
-            if "after" not in r:
-                heapq.heappush(self.later, (r["arrival"], i))
-        self.counter = self.end = self.dummies = 0
-        self.interval = 10**6 * trace["report_ms"]
-        self.reports = [(0, [[0, 0] for _ in self.ranks])]  # (time, counts) of all reports so far
-        self.heard, self.heard_at = [[0, 0] for _ in self.ranks], 0
-        self.unread = [0] * len(self.ranks)
+class Coordinator:
+    """What is told of the ranks, and what was heard last."""
 
-    # --- who gets a request
+    def listen(self, ranks, trace):
+        self.interval = 10**6 * trace["report_ms"]
+        self.reports = [(0, [[0, 0] for _ in ranks])]  # (time, counts) of all reports so far
+        self.heard, self.heard_at = [[0, 0] for _ in ranks], 0
+        self.unread = [0] * len(ranks)
+
     def counts(self):
         return [[len(k.waiting), len(k.running)] for k in self.ranks]
 
@@ -64,6 +55,22 @@ class Group:
             self.heard_at = told
             self.heard = [list(x) for x in [c for at, c in self.reports if at <= told][-1]]
 
+
+class Group(Coordinator):
+    def __init__(self, trace):
+        self.trace, self.c = trace, trace["config"]
+        self.depth = 2 if trace["engine"]["loop"] == "async" else 1
+        self.ranks = [Rank(trace) for _ in range(trace["ranks"])]
+        for rank in self.ranks:
+            rank.group, rank.requests, rank.later = self, self.ranks[0].requests, []
+        self.given, self.later = trace["requests"], []
+        for i, r in enumerate(self.given):
+            if "after" not in r:
+                heapq.heappush(self.later, (r["arrival"], i))
+        self.counter = self.end = self.dummies = 0
+        self.listen(self.ranks, trace)
+
+    # --- who gets a request
     def follow(self, parent, at):
         for i, r in enumerate(self.given):
             if r.get("after", [None])[0] == parent:

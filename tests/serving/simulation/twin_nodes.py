@@ -3,6 +3,7 @@
 import twin
 import twin_host
 from link_twin import NEVER
+from lockstep_twin import Coordinator
 
 
 def single(base):
@@ -161,7 +162,7 @@ def rank(base):
     return Rank
 
 
-class Ranks:
+class Ranks(Coordinator):
     """Data-parallel ranks that step together: see `lockstep_twin`, here one event after the other."""
 
     def __init__(self, ranks, trace):
@@ -170,28 +171,12 @@ class Ranks:
         a, b, c = (trace["step_time"][k] for k in "abc")
         self.dummy = a + b + c
         self.counter = self.end = self.dummies = 0
-        self.interval = 10**6 * trace["report_ms"]
-        self.reports = [(0, [[0, 0] for _ in ranks])]
-        self.heard, self.heard_at = [[0, 0] for _ in ranks], 0
-        self.unread = [0] * len(ranks)
+        self.listen(ranks, trace)
         self.flying, self.processed, self.ended, self.rows = [], False, [], []
 
     # --- who gets a request
     def counts(self):
         return [[k.queued(), len(k.running)] for k in self.ranks]
-
-    def report(self, now):
-        seen = [[w - u, r] for (w, r), u in zip(self.counts(), self.unread, strict=True)]
-        self.reports.append((now, seen))
-
-    def hear(self, now):
-        if not self.interval:
-            self.heard = self.counts()
-            return
-        told = now // self.interval * self.interval
-        if told > self.heard_at:
-            self.heard_at = told
-            self.heard = [list(x) for x in [c for at, c in self.reports if at <= told][-1]]
 
     def aim(self, at):
         self.hear(at)
