@@ -151,6 +151,18 @@ def test_series_by_hand():
     assert np.isnan(series(RUN, 5.0)["watts"]).all()
 
 
+def test_series_long_after_the_first_arrival_keep_their_digits():
+    """A day of other requests stands before: nothing is a difference of sums over all of them."""
+    day = 86_400 * SECOND
+    early = [(k, k + 1, k + 2, k + 2, 1, 1) for k in range(0, day, SECOND // 10)]
+    late = [(day, day + SECOND, day + 2 * SECOND, day + 4 * SECOND, 100, 5)]
+    found = series(run_of(*early, *late), 4.0)
+    # forty requests wait a nanosecond each in four seconds, and are answered in another
+    assert found["waiting"][-2:] == pytest.approx([1e-8, 0.25], rel=0.01)
+    assert found["running"][-2:] == pytest.approx([1e-8, 0.75], rel=0.01)
+    assert found["output_tokens"][-2:] == pytest.approx([10.0, 1.25])
+
+
 @given(st.data())
 def test_series_add_up(data):
     n = data.draw(st.integers(1, 30))

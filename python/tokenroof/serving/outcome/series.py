@@ -11,6 +11,8 @@ from tokenroof.support.arguments import count, finite_number, is_integer, reals,
 from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["SERIES", "series"]
@@ -79,27 +81,25 @@ def series(
     if not served.size:
         return np.zeros(0, [(name, np.float64) for name in SERIES])
     zero = int(served["arrival_ns"].min())
-    arrival, scheduled, first, last = (
-        np.sort((served[name] - zero) * 1e-9)
-        for name in ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
-    )
-    end = float(last[-1])
+    end = (int(served["last_token_ns"].max()) - zero) * 1e-9
     length = max(end, 1e-9) / 200.0
     if interval_s is not None:
         length = finite_number("interval_s", interval_s, above=True)
     many = int(np.ceil(end / length * (1.0 - 1e-12)))
     if many > 10**7:
         raise ValueError(f"interval_s is {length:g}; allowed: at most 10**7 intervals of {end:g} s")
-    edges = np.arange(max(many, 1) + 1) * length
+    edges = np.arange(max(many, 1) + 1, dtype=np.float64) * length
     edges[-1] = max(edges[-1], end)  # which rounding may have left out
     out = np.zeros(len(edges) - 1, [(name, np.float64) for name in SERIES])
     out["time_s"] = 0.5 * (edges[1:] + edges[:-1])
-    for name, events in (("arrivals", arrival), ("first_tokens", first), ("answered", last)):
-        out[name] = _counted(events, edges) / length
-    waited, ran, over = (_sum_since(events, edges) for events in (arrival, scheduled, last))
-    out["waiting"] = np.diff(waited - ran) / length
-    out["running"] = np.diff(ran - over) / length
-    out["output_tokens"] = _tokens(served, zero, edges) / length
+    arrived, scheduled, first, last, begun, over = (_Sum(edges, length) for _ in range(6))
+    for part in pieces(len(served)):
+        _add_requests(served[part], zero, (arrived, scheduled, first, last, begun, over))
+    for name, events in (("arrivals", arrived), ("first_tokens", first), ("answered", last)):
+        out[name] = events.total / length
+    out["waiting"] = (arrived.since - scheduled.since) / length
+    out["running"] = (scheduled.since - last.since) / length
+    out["output_tokens"] = (begun.at_once + begun.since - over.since) / length
     if steps is not None and len(steps):
         _add_steps(out, steps, blocks, joules, zero, edges, idle_watts, count("replicas", replicas))
     else:
@@ -107,42 +107,61 @@ def series(
     return out
 
 
-def _counted(
-    events: NDArray[Any], edges: NDArray[Any], weights: NDArray[Any] | None = None
-) -> NDArray[np.float64]:
-    """How many events, or how much of their weights, each interval has."""
-    found = np.zeros(len(edges) - 1)
-    for part in pieces(len(events)):
-        own = None if weights is None else weights[part]
-        found += np.histogram(events[part], edges, weights=own)[0]
-    return found
+class _Sum:
+    """Events, or their weights, by interval; and how much time since them falls in each.
+
+    Nothing is sorted: of its own interval an event has what is left of it, of all later ones the whole.
+    """
+
+    def __init__(self, edges: NDArray[np.float64], length: float) -> None:
+        self._edges, self._length = edges, length
+        self.total, self._own, self.at_once = (np.zeros(len(edges) - 1) for _ in range(3))
+
+    def add(
+        self,
+        events: NDArray[np.float64],
+        weights: NDArray[np.float64] | float = 1.0,
+        at_once: NDArray[np.float64] | None = None,
+    ) -> None:
+        """So many more, each with its weight, and what comes with it at once."""
+        at = np.minimum((events / self._length).astype(np.intp), len(self.total) - 1)
+        at -= events < self._edges[at]  # by a rounding
+        at = np.minimum(at + (events >= self._edges[at + 1]), len(self.total) - 1)
+        weights = np.broadcast_to(weights, events.shape)
+        self._add(self.total, at, weights)
+        self._add(self._own, at, weights * (self._edges[at + 1] - events))
+        if at_once is not None:
+            self._add(self.at_once, at, at_once)
+
+    @property
+    def since(self) -> NDArray[np.float64]:
+        """Of each interval the time since earlier events, summed with their weights."""
+        before = np.cumsum(self.total) - self.total
+        found: NDArray[np.float64] = self._own + before * np.diff(self._edges)
+        return found
+
+    def _add(
+        self, to: NDArray[np.float64], at: NDArray[np.intp], weights: NDArray[np.float64]
+    ) -> None:
+        low = int(at.min())
+        more = np.bincount(at - low, weights)
+        to[low : low + len(more)] += more
 
 
-def _sum_since(events: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    """For each edge the sum over earlier events of the time since."""
-    before = np.searchsorted(events, edges)
-    total = np.concatenate([[0.0], np.cumsum(events)])
-    since: NDArray[Any] = before * edges - total[before]
-    return since
-
-
-def _tokens(served: NDArray[Any], zero: int, edges: NDArray[Any]) -> NDArray[Any]:
-    """Output tokens of each interval: the first when it came, the others evenly up to the last."""
-    first = (served["first_token_ns"] - zero) * 1e-9
-    last = (served["last_token_ns"] - zero) * 1e-9
+def _add_requests(served: NDArray[Any], zero: int, sums: Sequence[_Sum]) -> None:
+    """Some requests; their output tokens: the first when it came, the others evenly up to the last."""
+    moments = ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
+    times = [(served[name] - zero) * 1e-9 for name in moments]
+    for one, events in zip(sums, times, strict=False):
+        one.add(events)
+    first, last = times[2:]
     more = served["output_tokens"] - 1.0
     spread = last > first
     rate = np.zeros(len(served))
     np.divide(more, last - first, out=rate, where=spread)
-    at_once = 1.0 + np.where(spread, 0.0, more)
-    found = _counted(first, edges, at_once)
-    for events, sign in ((first, 1.0), (last, -1.0)):
-        order = np.argsort(events)
-        before = np.searchsorted(events[order], edges)
-        rates = np.concatenate([[0.0], np.cumsum(rate[order])])
-        moments = np.concatenate([[0.0], np.cumsum(rate[order] * events[order])])
-        found += sign * np.diff(rates[before] * edges - moments[before])
-    return found
+    begun, over = sums[4:]
+    begun.add(first, rate, 1.0 + np.where(spread, 0.0, more))
+    over.add(last, rate)
 
 
 def _add_steps(
