@@ -51,6 +51,7 @@ STAGES = (
     Stage("tests", "products:tests", 80, "the test files for CUDA"),
     Stage("products", "products:products", 40, "matrix products predicted from the probes, and measured"),
     Stage("transformer", "products:transformer", 40, "decode steps predicted from the probes, and measured"),
+    Stage("held", "held:held", 80, "loads held for seconds: watts, clock, time, as calibrated"),
 )  # fmt: skip
 
 

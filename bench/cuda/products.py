@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rates import measured_device
+from rates import measured_device, sheet_of
 from stage_results import Report
 
 import tokenroof as tr
+from tokenroof import cuda
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("build", "kernels", "arrays", "scan", "pools", "probe", "failures")
@@ -94,6 +95,8 @@ def _told(report: Report, errors: list[float], least: float) -> None:
 def products(report: Report, out: Path) -> None:
     """bf16 products of other shapes than the probes', whose weights come from memory."""
     device, torch, errors = _device(report, out), _torch(report), []
+    sheet = sheet_of(cuda.devices()[report.device].name)
+    fitted: dict[str, list[float]] = {"vllm": [], "trtllm": []}
     for n, k in SHAPES[:1] if report.played else SHAPES:
         weights = None
         if torch is not None:
@@ -119,7 +122,14 @@ def products(report: Report, out: Path) -> None:
             measured = all_ / len(weights)
             errors.append(predicted / measured - 1.0)
             report.say(f"measured {m} x {n} x {k}", measured, "s", f"predicted {errors[-1]:+.1%}")
+            for engine in fitted if sheet else ():
+                said = tr.operators.gemm(sheet.name, m, n, k, dtype="bf16", engine=engine)
+                fitted[engine].append(said.time_s.item() / measured - 1.0)
     _told(report, errors, 0.85)
+    for engine, late in fitted.items():
+        if late:
+            report.say(f"as calibrated, {engine}: mean error", statistics.mean(map(abs, late)), "1",
+                       f"{len(late)} cases, bias {statistics.mean(late):+.1%}")  # fmt: skip
 
 
 def _where(report: Report) -> str:

@@ -109,9 +109,11 @@ def test_clock_and_watts(module, monkeypatch):
     told.nvmlDeviceGetHandleByPciBusId = lambda bus: bus
     told.nvmlDeviceGetClockInfo = lambda handle, which: 1980
     told.nvmlDeviceGetPowerUsage = lambda handle: 654_000
+    told.nvmlDeviceGetEnforcedPowerLimit = lambda handle: 700_000
     monkeypatch.setitem(sys.modules, "pynvml", told)
     got = cuda.probe(0, seconds=0.1, groups=("flops", "memory"))
     assert got.clock_hz == 1.98e9 and got.watts == 654 and "NVML" in got.sensors_note
+    assert got.power_limit_w == 700 and got.device().tdp_w == 700
 
     def fail():
         raise RuntimeError("no driver")
@@ -119,6 +121,7 @@ def test_clock_and_watts(module, monkeypatch):
     told.nvmlInit = fail
     got = cuda.probe(0, seconds=0.02, groups=("flops", "memory"))
     assert got.clock_hz is None and got.watts is None and "no driver" in got.sensors_note
+    assert got.power_limit_w is None and got.device().tdp_w is None
     monkeypatch.setitem(sys.modules, "pynvml", None)
     assert "nvidia-ml-py" in _cuda_probe.Sensors("0").note
 

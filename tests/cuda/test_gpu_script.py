@@ -112,7 +112,7 @@ def test_a_dry_run_plays_every_stage(tmp_path):
     """All but the scans of thousands: their code is the same, and tests of its own hold it."""
     if shutil.which("g++") is None:
         pytest.skip("no g++ here: compiles the device code for the CPU")
-    stages = ["import", "limits", "streams", "errors", "cublas", "products", "transformer"]
+    stages = ["import", "limits", "streams", "errors", "cublas", "products", "transformer", "held"]
     done = run("--dry-run", "--out", str(tmp_path), "--only", *stages)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     found = json.loads((tmp_path / "gpu.json").read_text())
@@ -121,6 +121,7 @@ def test_a_dry_run_plays_every_stage(tmp_path):
     assert {states[s] for s in ("import", "limits", "streams", "errors", "products")} == {"passed"}
     text = (tmp_path / "gpu.md").read_text()
     assert "A dry run" in text and "not judged" not in text.split("| import")[0]
+    assert "said of bf16, 256 x 8192 x 8192" in text and "said of decode, 64 of 4096" in text
     assert "predicted 1 x 4096 x 4096" in text and "| errors | full memory | right |" in text
 
 

@@ -47,6 +47,8 @@ class CudaMachine:
     clock_hz, watts : float or None
         Median of the multiprocessors' clock, and of the board's power, while it computed; None if the
         driver does not tell [Hz], [W].
+    power_limit_w : float or None
+        What the board is held to, as the driver enforces it; None if it does not tell [W].
     sensors_note : str
         Where these come from, or why there are none.
     memory_bytes, l2_bytes : float
@@ -65,6 +67,7 @@ class CudaMachine:
     absent: dict[str, str] = field(default_factory=dict)
     clock_hz: float | None = None
     watts: float | None = None
+    power_limit_w: float | None = None
     sensors_note: str = ""
     memory_bytes: float = 0.0
     l2_bytes: float = 0.0
@@ -110,7 +113,7 @@ class CudaMachine:
             l2_bytes=self.l2_bytes or None,
             sm_count=self.sm_count,
             boost_clock_hz=self.clock_hz,
-            tdp_w=self.watts,
+            tdp_w=self.power_limit_w,
             notes=f"measured on {self.date}" + (f"; copies {copies[0]:.3g} B/s" if copies else ""),
             provenance={name: Provenance("measured", said, self.date, "") for name in names},
         )
@@ -130,6 +133,7 @@ class Sensors:
     def __init__(self, pci_bus: str) -> None:
         self.clocks: list[float] = []
         self.watts: list[float] = []
+        self.limit_w: float | None = None
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         try:
@@ -144,6 +148,10 @@ class Sensors:
             self.note = f"no clock or power: NVML says {error}"
             return
         self.note = "clock and power by NVML"
+        try:
+            self.limit_w = 1e-3 * pynvml.nvmlDeviceGetEnforcedPowerLimit(handle)
+        except Exception as error:
+            self.note += f", no limit: {error}"
 
         def read() -> None:
             while not self._over.wait(0.02):
@@ -240,7 +248,7 @@ def probe(
     )
     clocks: list[float] = []
     watts: list[float] = []
-    note = ""
+    note, limit = "", None
     for i, group in enumerate(wanted):
 
         def tell(what: str, share: float, i: int = i) -> None:
@@ -249,7 +257,7 @@ def probe(
 
         with Sensors(chosen.pci_bus) as sensors:
             readings |= sample(maker.tasks(group), seconds, day, tell if progress else None)
-        note = sensors.note
+        note, limit = sensors.note, sensors.limit_w
         if group in ("flops", "tensor", "hash"):
             clocks += sensors.clocks
             watts += sensors.watts
@@ -259,7 +267,7 @@ def probe(
         name=chosen.name, index=device, compute_capability=chosen.compute_capability,
         sm_count=chosen.sm_count, readings=readings, absent=maker.absent,
         clock_hz=sensors.median(clocks) if clocks else None,
-        watts=sensors.median(watts) if watts else None, sensors_note=note,
+        watts=sensors.median(watts) if watts else None, power_limit_w=limit, sensors_note=note,
         memory_bytes=float(chosen.memory_bytes), l2_bytes=float(chosen.l2_bytes), date=day,
         seconds=time.perf_counter() - began,
     )  # fmt: skip
