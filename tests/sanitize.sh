@@ -25,12 +25,16 @@ PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) ASAN_OPTIONS=detect_l
     "$PYTHON" -m pytest -n 2 --dist load -q \
     tests/kernels/test_kernels_nan.py tests/kernels/test_kernels_reference.py tests/inference/test_step_reference.py \
     tests/mining/test_sha256.py tests/mining/test_mining.py tests/mining/test_attacks.py tests/mining/test_pools.py
-echo "+ leaks"
+# one process looks for leaks while the next build takes the rest; the generic loops alone in that: no other set of
+# instructions has threads of its own
 PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) PYTHONMALLOC=malloc \
     ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions="$here/tests/leaks.txt" \
-    "$PYTHON" tests/leaks.py
-# the generic loops alone: no other set of instructions has threads of its own
+    "$PYTHON" tests/leaks.py >"$work/leaks.log" 2>&1 &
+leaks=$!
 build threads thread -C cmake.define.TOKENROOF_NATIVE_ISAS=OFF
+echo "+ leaks"
+wait $leaks || { cat "$work/leaks.log"; exit 1; }
+tail -n 20 "$work/leaks.log"
 echo "+ races of threads"
 PYTHONPATH="$work/threads" LD_PRELOAD=$(preloaded tsan) TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 \
     "$PYTHON" -m pytest -n 0 -q -s tests/kernels/test_many_threads.py

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from report import own_card
 from report.chart_line import line_at
 
 FILES = {
@@ -51,9 +52,10 @@ def twice(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A report that ran twice, over files of its own and of somebody else, and what the second run printed."""
     out = tmp_path_factory.mktemp("report") / "deep" / "down"
-    first = run(out)
+    first = run(out, *own_card.card(out.parents[1]))
     assert first.returncode == 0 and "index.html" in first.stdout, first.stderr
     assert {path.name for path in out.iterdir()} == FILES
+    own_card.drawn(out)
     (out / "mine.txt").write_text("keep")
     (out / "old.csv").write_text("1")
     manifest = json.loads((out / "report.json").read_text())
