@@ -11,7 +11,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.calibrate.benchmarks import SETTINGS, ran_as, settings
-from tokenroof.calibrate.tables import read
+from tokenroof.calibrate.tables import numbers_of, read
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.records.calibration import Calibration
@@ -130,7 +130,6 @@ def _column(frame: Any, name: str) -> Any:
 
 
 def _time(frame: Any, name: str, unit: str | None) -> Any:
-    pandas = require("pandas", extra="analysis")
     found = [
         (column, scale)
         for column in (f"{prefix}{name}{end}" for prefix in ("", "silicon_") for end in _UNITS)
@@ -145,14 +144,17 @@ def _time(frame: Any, name: str, unit: str | None) -> Any:
         if "_" + unit not in _UNITS:
             raise ValueError(f"unit is {unit!r}; allowed: s, ms, us")
         scale = _UNITS["_" + unit]
-    return pandas.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float) * scale
+    return numbers_of(frame[column]).to_numpy() * scale
 
 
 def _whole(value: Any) -> int | None:
-    number = float(value) if value is not None else float("nan")
+    try:
+        number = float(value) if value is not None else float("nan")
+    except OverflowError:  # an integer that no float holds
+        number = float("inf")
     if np.isnan(number):
         return None
-    if number != int(number):
+    if not np.isfinite(number) or number != int(number):
         raise ValueError(f"{value!r} is not a whole number")
     return int(number)
 
@@ -234,7 +236,7 @@ def _columns(frame: Any, unit: str | None) -> Any:
         index=frame.index,
     )
     for name in ("concurrency", "input_tokens", "output_tokens"):
-        data[name] = pandas.to_numeric(data[name], errors="coerce")
+        data[name] = numbers_of(data[name])
     data["ttft"], data["tpot"] = _time(frame, "ttft", unit), _time(frame, "tpot", unit)
     return data
 
@@ -310,12 +312,8 @@ def _ran(
     frame: Any, devices: list[Device], models: list[Model], plans: list[Plan]
 ) -> dict[str, NDArray[Any]]:
     """What says how a row's benchmark ran: its own columns, and those that rules ask for."""
-    pandas = require("pandas", extra="analysis")
     numbers = [name for name in (*SETTINGS, "isl", "osl") if name in frame.columns]
-    found: dict[str, NDArray[Any]] = {
-        name: pandas.to_numeric(frame[name], errors="coerce").to_numpy(dtype=float)
-        for name in numbers
-    }
+    found: dict[str, NDArray[Any]] = {name: numbers_of(frame[name]).to_numpy() for name in numbers}
     if "source" in frame.columns:
         found["source"] = frame["source"].to_numpy()
     return found | {

@@ -175,7 +175,7 @@ def _in_numbers(frame: Any, names: tuple[str, ...]) -> Any:
     for name in names:
         try:
             numbers[name] = np.asarray(frame[name], dtype=float)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(
                 f"column {name} is no column of numbers ({error}); allowed: numbers"
             ) from None

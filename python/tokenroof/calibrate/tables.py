@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,11 +19,23 @@ if TYPE_CHECKING:
 # Names of the time's column, and what its unit is in seconds.
 _TIMES = {"time_s": 1.0, "latency_s": 1.0, "latency": 1e-3, "latency_ms": 1e-3, "time_ms": 1e-3,
           "latency_us": 1e-6, "time_us": 1e-6}  # fmt: skip
+_MOST = sys.float_info.max
 # The types as tables and engines write them.
 TYPES = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float8": "fp8", "e4m3": "fp8",
     "w4a16_mxfp4": "mxfp4", "w4a8_mxfp4_mxfp8": "mxfp4_mxfp8", "int4_wo": "int4", "int8_wo": "int8",
 }  # fmt: skip
+
+
+def numbers_of(column: Any) -> Any:
+    """A pandas column as float64: what is no number is NaN, and so is an integer that no float holds."""
+    pandas = require("pandas", extra="analysis")
+    try:
+        found = pandas.to_numeric(column, errors="coerce")
+    except OverflowError:
+        inside = column.map(lambda x: math.nan if isinstance(x, int) and abs(x) > _MOST else x)
+        found = pandas.to_numeric(inside, errors="coerce")
+    return found.astype(float)
 
 
 @dataclass
@@ -147,9 +161,9 @@ def shapes(
             named = values.notna() & (values.astype(str).str.strip() != "")
             values = values.astype(str).map(lambda x: TYPES.get(x, x)).where(named, "")
         else:
-            values = pandas.to_numeric(values, errors="coerce")
+            values = numbers_of(values)
         data[ours] = values
-    data["time"] = pandas.to_numeric(frame[time_name], errors="coerce") * scale
+    data["time"] = numbers_of(frame[time_name]) * scale
     rows = pandas.DataFrame(data)
     counts = {"rows": len(rows)}
     numbers = [name for name in columns if name not in types]
