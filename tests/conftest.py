@@ -1,10 +1,10 @@
-"""Profiles of hypothesis (HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run), and no network."""
+"""Profiles of hypothesis (HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run, =first: no shrinking), and no network."""
 
 import os
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 import _network
 
@@ -13,7 +13,12 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=40, deadline=None, derandomize=True)
-settings.register_profile("few", max_examples=3, deadline=None, derandomize=True)  # which lines run
+# as many, without making what fails small: whether one fails
+FOUND = (Phase.explicit, Phase.generate)
+settings.register_profile("first", max_examples=40, deadline=None, derandomize=True, phases=FOUND)
+settings.register_profile(  # which lines run
+    "few", max_examples=3, deadline=None, derandomize=True, phases=FOUND
+)
 settings.register_profile(
     "ci",
     max_examples=400,

@@ -1,7 +1,6 @@
 """Lines that the tests run, of Python and of the C++ formulas. Run by hand: python tests/mutation/covered.py
 
-Python: all tests under coverage, a context each, so that `mutate.py` knows which tests run which line. C++: those tests
-that hold headers to their twins, on a build that counts (gcov). Both in copies under `build/mutation`.
+Python: all tests under coverage. C++: those tests that hold headers to their twins, on a build that counts (gcov). Both in copies under `build/mutation`.
 """
 
 from __future__ import annotations
@@ -22,15 +21,13 @@ from copies import ROOT, scratch
 
 
 def of_python(work: Path) -> None:
-    """Run all tests, keep the map of lines, and print lines by folder."""
+    """Run all tests, and print lines by folder."""
     data, log = work / "coverage", work / "map.log"
     with log.open("w") as out:
         subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "--dist", "load", "--cov=tokenroof", "--cov-context=test",
-             "--cov-report=", "--durations=0", "--durations-min=0.02"],
+            [sys.executable, "-m", "pytest", "-q", "--dist", "load", "--cov=tokenroof", "--cov-report="],
             cwd=ROOT, stdout=out, env={**os.environ, "COVERAGE_FILE": str(data)}, check=False,
         )  # fmt: skip
-    chosen.keep_map([data], [log], work)
     python_lines([data])
 
 

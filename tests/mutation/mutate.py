@@ -1,15 +1,17 @@
 """Changes one formula at a time and looks whether the tests notice. Run by hand.
 
     python -m pip install '.[test,coverage]'
-    python tests/mutation/covered.py python                          # once: which tests run which lines
     python tests/mutation/mutate.py --kind python --count 200 --seed 1
     python tests/mutation/mutate.py --kind cpp --count 200 --seed 1
 
-Changes are drawn by the seed from all that `places.py` finds. Each is made in a copy of the sources (`build/mutation`),
-and the tests that concern it run there, the quickest first, until one fails: the change is killed. One that takes
-longer than its time is killed too. Answers are kept (`build/mutation/<kind>.jsonl`): a second call goes on where the
-first ended, `--survivors` tries the survivors alone again. `equivalent.txt` names changes that no test can notice, and
-why; those are not counted.
+Changes are drawn by the seed from all that `places.py` finds. First the tests run once in a copy of the sources
+(`build/mutation`), with few examples of each drawn test: which come to the place of which change is kept, and only what
+is new or other since runs again. Then each change is made, and tests that come to it run, the quickest first, until one
+fails that passes without the change, after the same others: the change is killed. One that takes longer than its time
+is killed too. Changes of functions are made in a process that has loaded all tests (served.py); those of constants and
+defaults, and those that survive there, in one that loads the changed file anew. Answers are kept
+(`build/mutation/<kind>.jsonl`): a second call goes on where the first ended, `--survivors` tries the survivors alone
+again. `equivalent.txt` names changes that no test can notice, and why; those are not counted.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 import chosen
 import headers
+import probes
+import served
 from copies import ROOT, scratch
 from places import Mutant, of_cpp, of_python
 
@@ -74,7 +78,7 @@ def preload() -> None:
     assert all((hypothesis, numpy, pandas, pytest, scipy, xarray))
 
 
-def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
+def outcome(tests: list[str], limit: float, copy: Path) -> str:
     """The tests of a copy in a child of this process, which has loaded what they import: killed, survived, time-out."""
     log = copy.parent / f"{copy.name}.log"
     child = os.fork()
@@ -84,7 +88,7 @@ def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
         out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1), os.dup2(out, 2)
         os.chdir(copy)
-        os.environ |= {"PYTHONPATH": str(copy / "python"), "TOKENROOF_CHANGE": str(number)}
+        os.environ |= {"PYTHONPATH": str(copy / "python"), "HYPOTHESIS_PROFILE": "first"}
         sys.path[:0] = [str(copy / "python"), str(copy / "tests")]
         import pytest
 
@@ -96,6 +100,7 @@ def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
                 "0",
                 "-p",
                 "no:cacheprovider",
+                "--assert=plain",
                 "-W",
                 "ignore::pytest.PytestAssertRewriteWarning",
                 "--no-header",
@@ -116,9 +121,7 @@ def outcome(tests: list[str], limit: float, copy: Path, number: int = 0) -> str:
                 re.findall(r"^ERROR: not found: \S*?(tests/\S+)", log.read_text(), re.MULTILINE)
             ):
                 rest = [t for t in tests if t.split(" ")[0] not in gone]
-                return (
-                    outcome(rest, limit, copy, number) if 0 < len(rest) < len(tests) else "survived"
-                )
+                return outcome(rest, limit, copy) if 0 < len(rest) < len(tests) else "survived"
             if "found no collectors" in log.read_text():  # what it tests cannot be imported
                 return "killed"
             if code not in (0, 1, 2):  # neither passed nor failed
@@ -142,10 +145,10 @@ def changed(copy: Path, mutant: Mutant, action: Callable[[], str]) -> str:
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
-def through(rounds: list[tuple[list[str], float]], copy: Path, number: int = 0) -> str:
+def through(rounds: list[tuple[list[str], float]], copy: Path) -> str:
     """The verdict of lists of tests, one after another."""
     for tests, limit in rounds:
-        verdict = outcome(tests, limit, copy, number)
+        verdict = outcome(tests, limit, copy)
         if verdict != "survived":
             return verdict
     return "survived"
@@ -174,7 +177,7 @@ def fair(
         if verdict != "killed" or not (test := blamed(copy)):
             return verdict
         if test not in sound:
-            sound[test] = outcome([test], 600.0, copy, 0) == "survived"
+            sound[test] = outcome([test], 600.0, copy) == "survived"
         if sound[test]:
             return verdict
         # one of a file that runs whole
@@ -182,36 +185,69 @@ def fair(
     return "survived"
 
 
-def of_the_python(work: Path, some: list[Mutant], seconds: float) -> Iterator[tuple[Mutant, str]]:
-    """Each change of a Python file, and its verdict."""
-    copy, sound = scratch(work / "sources"), {}
-    for mutant in some:
-        rounds = chosen.of_line(work, copy, mutant, seconds)
+def slowly(
+    copy: Path, mutant: Mutant, tests: list[str], seconds: float, sound: dict[str, bool]
+) -> str:
+    """The verdict of a process that loads the changed file anew."""
 
-        def look(rounds: list[tuple[list[str], float]], mutant: Mutant = mutant) -> str:
-            return changed(copy, mutant, functools.partial(through, rounds, copy))
+    def look(rounds: list[tuple[list[str], float]]) -> str:
+        return changed(copy, mutant, functools.partial(through, rounds, copy))
 
-        yield mutant, fair(rounds, copy, sound, look)
+    return fair([(tests, 10 * seconds)], copy, sound, look) if tests else "survived"
 
 
-def of_the_headers(work: Path, some: list[Mutant], seconds: float) -> Iterator[tuple[Mutant, str]]:
-    """Each change of a header, and its verdict: all in one build, but for those that have to stand alone."""
+def ordered(
+    reach: served.Reach, numbered: list[tuple[int, Mutant]], seconds: float
+) -> dict[int, list[str]]:
+    """Tests of each change, in order."""
+    of_file: dict[str, set[str]] = {}
+    for _, mutant in numbered:
+        of_file.setdefault(mutant.path, set()).add(mutant.name)
+    return {n: chosen.of_change(reach, m, of_file[m.path], seconds) for n, m in numbered}
+
+
+def of_the_python(
+    work: Path, some: list[Mutant], seconds: float
+) -> Iterator[tuple[Mutant, str, str]]:
+    """Each change of a Python file, its verdict, and by which test."""
+    copy, sound, numbered = scratch(work / "sources"), dict[str, bool](), list(enumerate(some, 1))
+    changes = served.Python(copy, numbered)
+    reach = served.reach(changes, chosen.of_all(copy), work / "python.reach.json")
+    order, rest = ordered(reach, numbered, seconds), []
+    quick = [n for n, m in numbered if probes.in_functions(copy, m)]
+    for n, verdict, by in served.judge(
+        changes, {n: order[n] for n in quick}, 10 * seconds, work / "python.now.jsonl"
+    ):
+        if verdict == "survived":
+            rest.append(n)
+        else:
+            yield changes.numbered[n], verdict, by
+    for n, mutant in numbered:
+        if n in rest or n not in quick:
+            tests = order[n] if n in quick else [chosen.DEFAULTS, *order[n]]
+            verdict = slowly(copy, mutant, tests, seconds, sound)
+            yield mutant, verdict, "" if verdict == "survived" else blamed(copy)
+
+
+def of_the_headers(
+    work: Path, some: list[Mutant], seconds: float
+) -> Iterator[tuple[Mutant, str, str]]:
+    """Each change of a header, its verdict, and by which test: all in one build, but for those that stand alone."""
     numbered = list(enumerate(some, 1))
     copy, plain = scratch(work / "switched", but="cpp/include"), work / "plain"
     alone = headers.switched(ROOT, copy, numbered)
-    sound: dict[str, bool] = {}
-    for number, mutant in numbered:
-        if number not in alone:
-            rounds = [(chosen.of_subject(copy, chosen.subject(mutant.path)), 10 * seconds)]
-            yield (
-                mutant,
-                fair(rounds, copy, sound, functools.partial(through, copy=copy, number=number)),
-            )
+    changes, sound = served.Compiled(copy, numbered), dict[str, bool]()
+    reach = served.reach(changes, chosen.of_headers(copy), work / "cpp.reach.json")
+    order = ordered(reach, numbered, seconds)
+    quick = {n: order[n] for n, _ in numbered if n not in alone}
+    for n, verdict, by in served.judge(changes, quick, 10 * seconds, work / "cpp.now.jsonl"):
+        yield changes.numbered[n], verdict, by
     if alone and (said := headers.build(scratch(plain))):
         raise SystemExit(said[-3000:])
     for number, mutant in numbered:
         if number in alone:
-            rounds = [(chosen.of_subject(plain, chosen.subject(mutant.path)), 10 * seconds)]
+            tests = order[number] or chosen.of_subject(plain, chosen.subject(mutant.path))
+            rounds = [(tests, 10 * seconds)]
 
             def look(rounds: list[tuple[list[str], float]], mutant: Mutant = mutant) -> str:
                 built = functools.partial(headers.rebuilt, plain, mutant.path)
@@ -219,15 +255,13 @@ def of_the_headers(work: Path, some: list[Mutant], seconds: float) -> Iterator[t
                     plain, mutant, lambda: through(rounds, plain) if built() else "invalid"
                 )
 
-            yield mutant, look(rounds)
+            verdict = fair(rounds, plain, sound, look)
+            yield mutant, verdict, blamed(plain) if verdict == "killed" else ""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "what", nargs="?", choices=("map",), help="map: run the tests once, and keep what they run"
     )
     parser.add_argument("--kind", choices=("cpp", "python"), default="python")
     parser.add_argument("--count", type=int, default=200, help="changes that are judged")
@@ -258,12 +292,12 @@ def main() -> int:
     ]
     judge = of_the_headers if options.kind == "cpp" else of_the_python
     began = time.monotonic()
-    for mutant, verdict in judge(options.work, open_, options.seconds) if open_ else ():
+    for mutant, verdict, by in judge(options.work, open_, options.seconds) if open_ else ():
         known[mutant.name] = verdict
         took, began = time.monotonic() - began, time.monotonic()
         with record.open("a") as out:
             print(json.dumps({"name": mutant.name, "verdict": verdict, "path": mutant.path, "line": mutant.line,
-                              "before": mutant.before, "after": mutant.after}), file=out)  # fmt: skip
+                              "by": by, "before": mutant.before, "after": mutant.after}), file=out)  # fmt: skip
         print(f"{verdict:9s}{took:6.1f} s  {mutant.name} {mutant.path}:{mutant.line}", flush=True)
     return summary(options.kind, [(m, known[m.name]) for m in order])
 

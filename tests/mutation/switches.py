@@ -1,7 +1,7 @@
 """All changes of headers in one build: each stands beside what it changes, and an environment variable chooses.
 
-`a * (b + c)` with `+` to become `-` under number 7 is written `a * ((tr_change == 7 ? (b - c) : (b + c)))`: the
-expression between two delimiters is one whatever stands in it.
+`a * (b + c)` with `+` to become `-` under number 7 is written `a * ((tr_change == 7 ? (b - c) : (b + c)))`, but for a
+mark that it was come to: the expression between two delimiters is one whatever stands in it.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from places import Mutant
 
-DECLARED = 'extern "C" int tr_change;'  # which change counts
-DEFINED = """#include <cstdlib>
-extern "C" { int tr_change = std::getenv("TOKENROOF_CHANGE") ? std::atoi(std::getenv("TOKENROOF_CHANGE")) : 0; }
+MOST = 4096  # changes in one build
+# which change counts (-1: none, but each says that it was come to), and those that were
+DECLARED = 'extern "C" int tr_change; extern "C" unsigned char tr_hits[];'
+DEFINED = f"""#include <cstdlib>
+extern "C" {{ int tr_change = std::getenv("TOKENROOF_CHANGE") ? std::atoi(std::getenv("TOKENROOF_CHANGE")) : 0;
+unsigned char tr_hits[{MOST}]; }}
 """
 _SKIP = re.compile(
     r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|^[ \t]*#(?:\\\n|[^\n])*", re.DOTALL | re.MULTILINE
@@ -96,7 +99,8 @@ def switched(text: str, numbered: list[tuple[int, Mutant]]) -> tuple[str, list[i
             places[first, last].append((number, arm))
     for first, last in sorted(places, reverse=True):
         chain = "".join(
-            f"tr_change == {number} ? ({arm}) : " for number, arm in places[first, last]
+            f"((tr_change < 0 ? (void)(tr_hits[{number}] = 1) : (void)0), tr_change == {number}) ? ({arm}) : "
+            for number, arm in places[first, last]
         )
         text = f"{text[:first]}({chain}({text[first:last]})){text[last:]}"
     return text, out
