@@ -9,6 +9,8 @@ import pytest
 
 import tokenroof as tr
 from tokenroof import economics as ec
+from tokenroof.catalogue import quotes
+from tokenroof.cli.program import main
 
 PLAN = {"income.kind": "lease", "income.lease_per_mw_year": 1.9e6, "finance.years": 4, "site.use_by_hour": [0.5] * 24,
         "finance.loan_to_cost": 0.5}  # fmt: skip
@@ -135,3 +137,102 @@ def test_a_preset_that_does_not_exist_has_near_matches(name, said):
         ec.factory(name)
     with pytest.raises(FileNotFoundError, match="No such file"):
         ec.factory(f"{name}.toml")
+
+
+@pytest.mark.parametrize("write,name,said", [
+    ("to_excel", "a.xls", "path is '.*a.xls', whose suffix is '.xls'; allowed: .xlsx"),
+    ("to_excel", "a.xlsm", "whose suffix is '.xlsm'; allowed: .xlsx"), ("to_excel", "a.csv", "suffix is '.csv'"),
+    ("to_excel", "a.xlsx.bak", "suffix is '.bak'"), ("to_excel", "a", "without a suffix; allowed: .xlsx"),
+    ("to_csv", "a.xlsx", "path is '.*a.xlsx', whose suffix is '.xlsx'; allowed: .csv, .txt, no suffix"),
+    ("to_csv", "a.tsv", "suffix is '.tsv'"), ("to_csv", "a.json", "suffix is '.json'"),
+])  # fmt: skip
+def test_a_file_that_is_called_as_another_format(tmp_path, write, name, said):
+    with pytest.raises(ValueError, match=said):
+        getattr(ec.factory(PLAN), write)(tmp_path / name)
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("path", [3, None, b"a.csv", "", ["a.csv"]])
+@pytest.mark.parametrize("write", ["to_excel", "to_csv"])
+def test_what_is_no_path(write, path):
+    with pytest.raises((ValueError, TypeError), match="path is .*; allowed: the path of a file"):
+        getattr(ec.factory(PLAN), write)(path)
+
+
+@pytest.mark.parametrize(
+    "option,name", [("csv", "a.xlsx"), ("excel", "a.csv"), ("manifest", "a.csv")]
+)
+def test_at_the_prompt_nothing_is_written_before_all_names_are_right(
+    tmp_path, capsys, option, name
+):
+    words = ["economics", "--set", "income.kind=nothing", "--csv", str(tmp_path / "first.csv")]
+    assert main([*words, f"--{option}", str(tmp_path / name)]) == 2
+    assert f"--{option} is" in capsys.readouterr().err and not any(tmp_path.iterdir())
+
+
+def test_a_manifest_has_the_month_of_what_is_used():
+    """An announcement for 2027 is no date of data; conventions of the table are none either."""
+    plain = ec.run_manifest(ec.Scenario())
+    assert (
+        plain["used"] == [] and plain["data"]["used"] == "2026-08"
+    )  # the share of tokens that is sold
+    dates = [q.date for q in quotes()]
+    assert "2027" in dates and plain["data"]["markets"] == max(d for d in dates if d != "2027")
+    lease = ec.lease_shell("Hut 8 River Bend")
+    said = {row["key"]: row["date"] for row in ec.run_manifest(lease)["used"]}
+    assert said["income.lease_per_mw_year"] == "2025-12-17" and "finance.years" in said
+    other = lease.with_values({"income.lease_per_mw_year": 2e6})
+    assert "income.lease_per_mw_year" not in {row["key"] for row in ec.run_manifest(other)["used"]}
+    rent = ec.run_manifest(ec.rent_gpus("H200-SXM", 31e3))
+    assert rent["data"]["used"] == "2026-09" == rent["used"][1]["date"]
+    mine = {row["key"]: row for row in ec.run_manifest(ec.mine("Antminer S19 XP"))["used"]}
+    assert mine["income.hashprice"]["date"] == "2026-06-26" and mine["site.pue"]["date"] == "2025"
+    sold = ec.sell_tokens("H200-SXM", "gpt-oss-120b", 31e3, plan=tr.Plan(tp=2))
+    assert [row["key"] for row in ec.run_manifest(sold)["used"]] == ["income.price_per_mtok"]
+
+
+def test_every_key_says_who_its_default_is_of(capsys):
+    keys = ec.scenario_keys()
+    assert all(k.unit and k.source and k.date[:2] in ("19", "20") and k.allowed for k in keys)
+    assert main(["economics", "--keys"]) == 0
+    printed = capsys.readouterr().out.splitlines()
+    for k in keys:
+        (line,) = (row for row in printed if row.split()[0] == k.name)
+        assert f" {k.date}  {k.source}" in line and k.unit in line
+
+
+@pytest.mark.parametrize("text,said", [
+    ('currency = "EUR"', "plan.toml: currency is 'EUR'; allowed: 'USD'"),
+    ('[income]\nkind = "lease"\nlease_per_mw_year = "1.9e6 EUR"',
+     r"plan.toml: income.lease_per_mw_year is '1.9e6 EUR'; allowed: .* \[\$/\(MW year\)\]"),
+    ('date = "2026-11"', "plan.toml: no key 'date'; allowed: .*currency.*market.*name"),
+    ("[finance]\nyears = 16", "plan.toml: finance.years is 16; allowed: at most shell.life_years, which is 15"),
+])  # fmt: skip
+def test_money_and_years_of_a_file(tmp_path, text, said):
+    (tmp_path / "plan.toml").write_text(text + "\n")
+    with pytest.raises((ValueError, TypeError), match=said):
+        ec.Scenario.from_toml(tmp_path / "plan.toml")
+    (tmp_path / "tiers.toml").write_text('currency = "EUR"\n[[tier]]\nname = "a"\n')
+    with pytest.raises(ValueError, match="tiers.toml: currency is 'EUR'; allowed: 'USD'"):
+        ec.read_tiers(tmp_path / "tiers.toml")
+    (tmp_path / "plan.toml").write_text('currency = "USD"\n')
+    assert ec.Scenario.from_toml(tmp_path / "plan.toml").values() == ec.Scenario().values()
+
+
+@pytest.mark.parametrize("call,said", [
+    (lambda: ec.same_meter([]), "options is empty; allowed: at least one"),
+    (lambda: ec.allocate(ec.Site(power_w=1e6), [], []), "tiers is empty; allowed: at least one"),
+    (lambda: ec.best_mix(ec.Site(power_w=1e6), [], [[]]), "tiers is empty"),
+    (lambda: ec.best_mix(ec.Site(power_w=1e6), [ec.Tier("a", 1.0)], [[1.0]], floors=[1.0],
+                         demand=[0.5]), r"floors is \[1.0\], 1 MW in all; allowed: what demand \[0.5\] leaves"),
+    (lambda: ec.best_mix(ec.Site(power_w=1e6), [ec.Tier("a", 1.0)], [[1.0]], floors=[2.0]),
+     r"floors is \[2.0\], 2 MW in all; allowed: at most 1 MW, the site's"),
+    (lambda: ec.best_mix(ec.Site(power_w=1e6), [ec.Tier("a", 1.0)] * 2, [[1.0, 1.0]]), "tiers has a more than once"),
+    (lambda: ec.best_mix(ec.Site(power_w=1e6), [ec.Tier("a", 1.0)], [[]] * 0), "supply has shape .0,"),
+    (lambda: ec.issuance(3, tokens_per_s_per_mw={26: 1e6}), "year of tokens_per_s_per_mw is 26, while first_year is"),
+    (lambda: ec.issuance(3, tokens_per_s_per_mw={2029: 1e6}), "is 2029, while .*; allowed: .*one of them by 2028"),
+    (lambda: ec.issuance(3, fees_per_block=2.2e7), "fees_per_block is 2.2e.07 BTC; allowed: at most 20999999.98"),
+])  # fmt: skip
+def test_what_nothing_could_be_told_of(call, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        call()

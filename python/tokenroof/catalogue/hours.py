@@ -13,7 +13,7 @@ from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise
 
-__all__ = ["GpuHour", "gpu_hour", "gpu_hours", "printed_hours"]
+__all__ = ["GpuHour", "gpu_hour", "gpu_hours", "printed_hour", "printed_hours"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,12 @@ def printed_hours() -> tuple[GpuHour, ...]:
         for name, kilowatts, owning, neocloud, rent in preset["rows"]:
             found.append(GpuHour(name, date, 1000.0 * kilowatts, owning, neocloud, rent, said))
     return tuple(found)
+
+
+def printed_hour(hour: GpuHour) -> GpuHour:
+    """The catalogue's own row of a device's hour: itself, or the newest where a file has another rent."""
+    rows = [row for row in printed_hours() if row.device == hour.device]
+    return next((row for row in rows if row == hour), max(rows, key=lambda row: date_key(row.date)))
 
 
 def gpu_hour(

@@ -268,9 +268,6 @@ def delivered(
     for tier in asked:
         if tier.served is None:
             raise ValueError(f"model of tier {tier.name} is None; allowed: a model or a stand-in")
-    for tier in asked:
-        if sum(other.name == tier.name for other in asked) > 1:
-            raise ValueError(f"tiers has {tier.name} more than once; allowed: each name once")
     given = {"ttft_max": LONGEST_WAIT, **options}
     offers = []
     for label, device in named_devices(devices).items():

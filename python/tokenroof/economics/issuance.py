@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Issuance", "issuance"]
 
 _MOST = 10**7  # years, blocks
+_OLD = 100  # years that devices may be out: what is older is of another calendar
 
 
 @dataclass(frozen=True)
@@ -134,18 +135,22 @@ def issuance(
     ([164250.0, 164250.0, 105373.4], [31.536, 31.536, 63.072])
     """
     n, start = whole_number("years", years, 1, _MOST), whole_number("height", height, 0, _MOST)
-    whole_number("first_year", first_year, 0, _MOST)
+    begins = whole_number("first_year", first_year, 0, _MOST)
     rules = Chain() if chain is None else chain
     if not isinstance(rules, Chain):
         raise TypeError(f"chain is {chain!r}; allowed: a Chain or None")
-    paid = finite_number("fees_per_block", fees_per_block)
+    paid, ever = finite_number("fees_per_block", fees_per_block), rules.total()
+    if ever is not None and paid > ever / COIN:
+        raise ValueError(
+            f"fees_per_block is {paid:g} BTC; allowed: at most {ever / COIN:.10g}, all that there will be"
+        )
     rise = 1.0 + finite_number("fee_growth", fee_growth, -1.0)
     gone, each_year = (
         share("lost", lost, zero=True),
         share("lost_per_year", lost_per_year, zero=True),
     )
     power = finite_number("power_mw", power_mw, above=True)
-    calendar = first_year + np.arange(n)
+    calendar = begins + np.arange(n)
     per_year = SECONDS_PER_YEAR / rules.block_seconds
     ends = start + np.round(per_year * np.arange(n + 1)).astype(np.int64)
     totals = np.array([rules.supply(int(end)) for end in ends], dtype=float) / COIN
@@ -168,8 +173,15 @@ def _rates(given: Mapping[int, float] | None, calendar: NDArray[np.int64]) -> Ar
         return rates
     if not isinstance(given, Mapping):
         raise TypeError(f"tokens_per_s_per_mw is {given!r}; allowed: a mapping of years to numbers")
-    for since in sorted(
-        whole_number("year of tokens_per_s_per_mw", year, 0, _MOST) for year in given
-    ):
-        rates[calendar >= since] = finite_number(f"tokens_per_s_per_mw[{since}]", given[since])
+    name, first, last = "tokens_per_s_per_mw", int(calendar[0]), int(calendar[-1])
+    sinces = sorted(whole_number(f"year of {name}", year, 0, _MOST) for year in given)
+    other = [year for year in sinces if year < first - _OLD]
+    if other or (sinces and sinces[0] > last):
+        odd = other[0] if other else sinces[0]
+        raise ValueError(
+            f"year of {name} is {odd}, while first_year is {first} and years {calendar.size}; allowed: years "
+            f"of the same calendar from {first - _OLD} on, one of them by {last}"
+        )
+    for since in sinces:
+        rates[calendar >= since] = finite_number(f"{name}[{since}]", given[since])
     return rates

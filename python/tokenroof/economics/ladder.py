@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
-from tokenroof.support.arguments import shown
+from tokenroof.support.arguments import not_empty, shown
 from tokenroof.support.lazy import require
 from tokenroof.support.units import searched
 
@@ -118,6 +118,7 @@ def same_meter(
     """
     if not isinstance(options, Sequence) or not all(isinstance(o, Scenario) for o in options):
         raise TypeError(f"options is {shown(options)}; allowed: a sequence of Scenario")
+    not_empty("options", options)
     shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
     rungs = tuple(rung(option.with_values(shared)) for option in options)
     return Ladder(rungs, float(power_mw), float(price_per_mwh))

@@ -161,7 +161,12 @@ def best_mix(
     programme.widths()
     devices, memory = _hardware(programme, limits, rate.shape)
     year = MTOK_PER_TOKEN_S_YEAR * site.utilization
-    x, duals = programme.solve(year)
+    try:
+        x, duals = programme.solve(year)
+    except ValueError as error:  # at zero power every other limit is kept: a floor is too high
+        raise ValueError(
+            f"{_too_high(floors, site, limits)}: limits leave nothing ({error})"
+        ) from None
     revenue = np.zeros(n)
     for k, (i, price, _) in enumerate(parts):
         revenue[i] += price * float(rate[:, i] @ x[:, k]) * year
@@ -174,6 +179,18 @@ def best_mix(
         np.array([0.0 if row is None else duals[row] for row in devices]),
         0.0 if memory is None else duals[memory],
     )  # fmt: skip
+
+
+def _too_high(floors: Array, site: Site, limits: MixLimits) -> str:
+    """Which floors nothing keeps, and what is in their way."""
+    most, held = site.it_power_w / 1e6, float(floors.sum())
+    said = f"floors is {shown(floors.tolist())}, {held:g} MW in all; allowed: "
+    if held > most:
+        return f"{said}at most {most:g} MW, the site's"
+    others = [
+        name for name in ("demand", "devices_max", "memory_max") if limits.get(name) is not None
+    ]
+    return said + " and ".join(f"what {name} {shown(limits.get(name))} leaves" for name in others)
 
 
 def _steps(parts: list[tuple[float, float, float]]) -> list[tuple[float, float]]:
@@ -201,7 +218,12 @@ def _table(name: str, value: object, k: int | None, n: int) -> Array:
     array = real_numbers(value)
     if array is None:
         raise TypeError(f"{name} is {shown(value)}; allowed: numbers >= 0 by generation and tier")
-    if array.ndim != 2 or array.shape[1] != n or (k is not None and array.shape[0] != k):
+    if (
+        array.ndim != 2
+        or not len(array)
+        or array.shape[1] != n
+        or (k is not None and array.shape[0] != k)
+    ):
         rows = "a row for each generation" if k is None else f"{k} rows"
         raise ValueError(f"{name} has shape {array.shape}; allowed: {rows}, {n} numbers in each")
     if not (np.isfinite(array) & (array >= 0.0)).all():
@@ -281,8 +303,6 @@ class _Programme:
             bounds=[(0.0, None if ok or floors else 0.0) for ok in free], method="highs",
         )  # fmt: skip
         if not found.success:
-            raise ValueError(
-                f"limits leave nothing ({found.message}); allowed: floors within the others"
-            )
+            raise ValueError(" ".join(str(found.message).split()))
         duals = np.maximum(-np.asarray(found.ineqlin.marginals) * unit / np.array(self._scale), 0.0)
         return np.asarray(found.x).reshape(self._rate.shape[0], -1), duals

@@ -80,8 +80,10 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
 
 
 def _tiers(found: Mapping[str, Any]) -> tuple[Tier, ...]:
+    if found.get("currency", "USD") != "USD":
+        raise ValueError(f"currency is {found['currency']!r}; allowed: 'USD', in which prices are")
     for key in found:
-        if key != "tier":
+        if key not in ("tier", "currency"):
             raise ValueError(f"no key {key!r}; allowed: tables [[tier]]")
     rows = found.get("tier", [])
     if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenroof.catalogue.markets import tier_assumptions, tier_rows
-from tokenroof.support.arguments import finite_number, real_numbers, share, shown
+from tokenroof.support.arguments import finite_number, not_empty, real_numbers, share, shown
 
 __all__ = ["Case", "Tier", "check_tiers", "gtc2026_tiers"]
 
@@ -146,6 +146,10 @@ def check_tiers(tiers: object) -> tuple[Tier, ...]:
     for tier in tiers:
         if not isinstance(tier, Tier):
             raise TypeError(f"tiers is {shown(tiers)}; allowed: a sequence of Tier")
+    names = [tier.name for tier in not_empty("tiers", tiers)]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"tiers has {twice} more than once; allowed: each name once")
     return tuple(tiers)
 
 

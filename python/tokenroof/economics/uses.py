@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof.catalogue.contracts import Deal, deal
-from tokenroof.catalogue.hours import gpu_hour
+from tokenroof.catalogue.hours import gpu_hour, printed_hour
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import latest
@@ -69,17 +69,20 @@ def mine(
     joules = found.efficiency
     with market_in_force(market) as newer:
         quote = latest("btc_hashprice")
-        pue = latest("pue", "air-cooled mining container").value
+        cooled = latest("pue", "air-cooled mining container")
     price = quote.value if hashprice is None else finite_number("hashprice", hashprice)
     each = finite_number("usd_per_terahash", 0.0 if usd_per_terahash is None else usd_per_terahash)
     values = {
-        "site.pue": pue,
+        "site.pue": cooled.value,
         "shell.capex_per_it_mw": 0.0, "computers.capex_per_it_mw": each * 1e6 / joules,
         "income.kind": "hashes", "income.joules_per_terahash": joules, "income.hashprice": price,
         "finance.years": 5,
     }  # fmt: skip
     taken = {"income.hashprice": (quote.value, (quote,))} if hashprice is None else {}
-    return _named(f"mine with {found.name}", values, newer, taken)
+    taken |= {"site.pue": (cooled.value, (cooled,))}
+    made = [p for p in (found.provenance.get("power"),) if p is not None]
+    said = [("income.joules_per_terahash", p.source, p.date or "") for p in made]
+    return _named(f"mine with {found.name}", values, newer, taken, said)
 
 
 def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
@@ -117,13 +120,17 @@ def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
         "income.contract_years": int(terms.years), "finance.years": int(terms.years),
         "shell.life_years": max(int(terms.years), 15),
     }  # fmt: skip
+    own = {"income.contract_years", "finance.years", "income.lease_per_mw_year"}
+    own |= {"income.price_growth"} if terms.escalator else set()
     if terms.utility_mw is not None:
         values["site.pue"] = terms.utility_mw / terms.mw
     if terms.backstop is not None:
         values["income.backstop_share"] = min(1.0, terms.backstop / terms.revenue)
     if terms.capex_per_mw is not None:
         values["shell.capex_per_it_mw"] = float(np.mean(terms.capex_per_mw))
-    return _named(f"lease as {terms.name}", values)
+    own |= values.keys() & {"site.pue", "income.backstop_share", "shell.capex_per_it_mw"}
+    said = [(key, terms.provenance.source, terms.date) for key in values if key in own]
+    return _named(f"lease as {terms.name}", values, origins=said)
 
 
 def rent_gpus(
@@ -172,8 +179,11 @@ def rent_gpus(
     }  # fmt: skip
     quotes = () if newer is None else newer.quotes
     said = tuple(q for q in quotes if q.provenance == hour.provenance and q.region == hour.device)
+    own = ("income.gpu_watts",) if said else ("income.gpu_watts", "income.price_per_gpu_hour")
+    table = printed_hour(hour)
+    origins = [(key, table.provenance.source, table.date) for key in own]
     return _named(f"rent out {hour.device}", values, newer,
-                  {"income.price_per_gpu_hour": (hour.rent, said)})  # fmt: skip
+                  {"income.price_per_gpu_hour": (hour.rent, said)}, origins)  # fmt: skip
 
 
 def sell_tokens(
@@ -253,9 +263,17 @@ def _named(
     values: dict[str, Any],
     newer: MarketData | None = None,
     taken: Mapping[str, tuple[float, tuple[Quote, ...]]] | None = None,
+    origins: Sequence[tuple[str, str, str]] = (),
 ) -> Scenario:
-    """The scenario; with a file of newer prices its electricity too, and what else was taken from it."""
+    """The scenario; with a file of newer prices its electricity too, and what else was taken from it.
+
+    Quotes that are not of that file are of the catalogue: they go to the origins.
+    """
+    held = () if newer is None else newer.quotes
+    quoted = [(key, q.source, q.date) for key, (_, quotes) in (taken or {}).items()
+              for q in quotes if q not in held]  # fmt: skip
     plan = Scenario(name=name).with_values(values)
+    plan = replace(plan, origins=tuple(dict.fromkeys([*origins, *quoted])))
     if newer is None:
         return plan
     plan = plan.with_market(newer)

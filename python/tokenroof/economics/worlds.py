@@ -235,6 +235,10 @@ def _mined(options: WorldOptions, mw: float) -> float:
         )
     given = options.get("hashprice")
     newer = options.get("market")
+    if given is not None and newer is not None:
+        raise ValueError(
+            f"market is {shown(newer)} with hashprice; allowed: one of them, as market gives that"
+        )
     price = (latest("btc_hashprice", market=newer).value if given is None
              else finite_number("hashprice", given))  # fmt: skip
     efficiency = machine.power / machine.hashrate * 1e12

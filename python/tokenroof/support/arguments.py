@@ -239,12 +239,12 @@ def together(**arrays: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
 
 def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = False) -> float:
     """A finite number, at least (or above) `low`."""
-    kind = "above" if above else "of at least"
+    bound = "" if low == -np.inf else f" {'above' if above else 'of at least'} {low:g}"
     if not is_number(value):
-        raise TypeError(f"{name} is {value!r}; allowed: a number {kind} {low:g}")
+        raise TypeError(f"{name} is {value!r}; allowed: a number{bound}")
     x = number(value)
     if not np.isfinite(x) or (x <= low if above else x < low):
-        raise ValueError(f"{name} is {shown(value)}; allowed: a finite number {kind} {low:g}")
+        raise ValueError(f"{name} is {shown(value)}; allowed: a finite number{bound}")
     check_unit(name, x)
     return x
 

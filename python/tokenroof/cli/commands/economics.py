@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_market
@@ -51,6 +50,7 @@ def add_arguments(command: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
+    from tokenroof.economics.scenarios.export import CSV, EXCEL, MANIFEST, checked_path
     from tokenroof.economics.scenarios.manifest import run_manifest
     from tokenroof.economics.scenarios.result import as_scenario, factory
     from tokenroof.economics.scenarios.scenario import Scenario, scenario_schema
@@ -65,6 +65,9 @@ def run(arguments: Namespace) -> int:
         return _convert(arguments)
     if arguments.to is not None:
         raise ValueError(f"--to is {arguments.to}; allowed: with --convert")
+    for name, suffixes in (("csv", CSV), ("excel", EXCEL), ("manifest", MANIFEST)):
+        if (path := getattr(arguments, name)) is not None:  # before anything is computed or written
+            checked_path(f"--{name}", path, suffixes)
     base = (
         Scenario()
         if arguments.scenario is None
@@ -78,7 +81,7 @@ def run(arguments: Namespace) -> int:
     if arguments.excel is not None:
         found.to_excel(arguments.excel)
     if arguments.manifest is not None:
-        Path(arguments.manifest).write_text(
+        checked_path("--manifest", arguments.manifest, MANIFEST).write_text(
             json.dumps(plain(run_manifest(found.scenario)), indent=1) + "\n", encoding="utf-8"
         )
     if arguments.json:
@@ -136,9 +139,11 @@ def _print_keys(*, as_json: bool) -> None:
                "allowed": k.allowed, "of": k.of, "source": k.source, "date": k.date}
               for k in keys])  # fmt: skip
         return
-    rows = [[k.name, str(_plain(k.default)), k.unit, k.allowed, k.text + (f" ({k.of})" if k.of else "")]
-            for k in keys]  # fmt: skip
-    table(["key", "default", "unit", "allowed", "what it is"], rows)
+    rows = [[k.name, str(_plain(k.default)), k.unit, k.allowed, k.text + (f" ({k.of})" if k.of else ""),
+             k.date, k.source] for k in keys]  # fmt: skip
+    table(
+        ["key", "default", "unit", "allowed", "what it is", "date", "source of the default"], rows
+    )
 
 
 def _plain(value: Any) -> Any:

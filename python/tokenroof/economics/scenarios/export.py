@@ -4,11 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
-__all__ = ["rows_of", "write_csv", "write_excel"]
+__all__ = ["CSV", "EXCEL", "MANIFEST", "checked_path", "rows_of", "write_csv", "write_excel"]
+
+#: What a file may be called that is written so; "" where a name without a suffix is one too.
+CSV, EXCEL, MANIFEST = (".csv", ".txt", ""), (".xlsx",), (".json", "")
+
+
+def checked_path(name: str, path: object, suffixes: Sequence[str]) -> Path:
+    """The path of a file to be written; an error names it where it is none, or is called as another format.
+
+    Examples
+    --------
+    >>> checked_path("excel", "flow.csv", EXCEL)
+    Traceback (most recent call last):
+    ValueError: excel is 'flow.csv', whose suffix is '.csv'; allowed: .xlsx
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"{name} is {shown(path)}; allowed: the path of a file")
+    if not os.fspath(path):
+        raise ValueError(f"{name} is {shown(path)}; allowed: the path of a file")
+    file = Path(path)
+    if file.suffix.lower() not in suffixes:
+        allowed = ", ".join(suffix or "no suffix" for suffix in suffixes)
+        said = f", whose suffix is {file.suffix!r}" if file.suffix else " without a suffix"
+        raise ValueError(f"{name} is {os.fspath(path)!r}{said}; allowed: {allowed}")
+    return file
 
 
 def rows_of(
@@ -25,12 +51,13 @@ def write_csv(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]]) -> No
     """Write rows as a CSV file."""
     import csv
 
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with checked_path("path", path, CSV).open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(rows)
 
 
 def write_excel(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]], heads: int) -> None:
     """Write rows as one sheet of Excel; those above `heads` stay in sight."""
+    file = checked_path("path", path, EXCEL)
     openpyxl = require("openpyxl", extra="excel")
     book = openpyxl.Workbook()
     sheet = book.active
@@ -39,7 +66,7 @@ def write_excel(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]], hea
         sheet.append([_cell(value) for value in row])
     sheet.column_dimensions["A"].width = 34
     sheet.freeze_panes = f"B{heads + 1}" if heads < 12 else "B1"
-    book.save(path)
+    book.save(file)
 
 
 def _plain(value: Any) -> Any:

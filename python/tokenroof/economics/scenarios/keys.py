@@ -12,7 +12,7 @@ import numpy as np
 from tokenroof.support.arguments import is_integer, is_number, number, shown
 from tokenroof.support.units import check_unit, judged, likely, quantity_of
 
-__all__ = ["HIGHEST", "ScenarioKey", "check_section", "key", "keys_of", "schema_of"]
+__all__ = ["HIGHEST", "TABLE", "ScenarioKey", "check_section", "key", "keys_of", "schema_of"]
 
 _KEY = "tokenroof.key"
 #: Of any number; beyond it sums of many years would leave float64.
@@ -41,7 +41,7 @@ class ScenarioKey:
     of : str
         Kind of income that it counts for; empty: for all.
     source, date : str
-        Of the default; empty where it is a neutral number such as 0.
+        Of the default; a neutral number such as 0 is a convention of this table.
     """
 
     name: str
@@ -76,8 +76,19 @@ def key(
     text: str, unit: str, default: Any, low: float = 0.0, high: float = HIGHEST, **more: Any
 ) -> Any:
     """A field of a section; `ScenarioKey` has the arguments."""
-    about = ScenarioKey("", text, unit, default, low, high, **more)
+    about = ScenarioKey("", text, unit, default, low, high, **{**_neutral(default), **more})
     return field(default=default, metadata={_KEY: about})
+
+
+#: Of conventions and round numbers: when they were last gone through.
+TABLE = "2026-11"
+
+
+def _neutral(default: Any) -> dict[str, str]:
+    """Source of a default that says nothing: nothing of a thing, or all of it."""
+    neutral = {0.0: "none", np.inf: "no limit", 1.0: "all"}
+    said = neutral.get(default) if is_number(default) else None if default else "none"
+    return {} if said is None else {"source": f"convention: {said} unless said", "date": TABLE}
 
 
 _FOUND: dict[tuple[str, type], tuple[ScenarioKey, ...]] = {}
@@ -107,6 +118,11 @@ def check_section(section: str, record: Any) -> None:
 
 def _checked(about: ScenarioKey, value: Any) -> Any:
     said = f"{about.name} is {shown(value)}; allowed: {about.allowed}"
+    if isinstance(value, str) and about.kind in (
+        "number",
+        "integer",
+    ):  # maybe with a unit, or a currency
+        said += f" [{about.unit}]"
     if about.kind == "choice":
         if value not in about.choices or not isinstance(value, str):
             raise ValueError(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tokenroof.build import build_config
@@ -9,6 +10,7 @@ from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import date_key
 from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes
+from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.support.arguments import whole_number
 
@@ -29,9 +31,11 @@ def run_manifest(
     Returns
     -------
     dict
-        version, isa, numpy, scenario, changed (keys that differ from their defaults), seed, paths, data: the
-        newest date of each file of the catalogue and of the keys' defaults, and market: the file of newer
-        prices, its sha256, dates and sources and the keys that it gave, or None.
+        version, isa, numpy, scenario, changed (keys that differ from their defaults), seed, paths, market:
+        the file of newer prices, its sha256, dates and sources and the keys that it gave, or None, used: key,
+        source and date of what the scenario takes from the catalogue, and data: the newest date of what it
+        uses, defaults too (``used``), of each file of the catalogue and of all keys' defaults. Announced
+        years are no dates of data.
 
     Raises
     ------
@@ -47,9 +51,13 @@ def run_manifest(
     if not isinstance(scenario, Scenario):
         raise TypeError(f"scenario is {scenario!r}; allowed: a Scenario")
     built, values, keys = build_config(), scenario.values(), scenario_keys()
+    used = [{"key": key, "source": source, "date": date} for key, source, date in scenario.origins]
+    taken = () if scenario.market is None else scenario.market.dates
+    stands = [k.date for k in keys if values[k.name] == k.default and _is_datum(k)]
     newest = {
+        "used": [*(date for _, _, date in scenario.origins), *taken, *stands],
         "markets": [q.date for q in quotes()], "deals": [d.date for d in deals()],
-        "gpu_hours": [h.date for h in gpu_hours()], "scenario_keys": [k.date for k in keys if k.date],
+        "gpu_hours": [h.date for h in gpu_hours()], "scenario_keys": [k.date for k in keys if _is_datum(k)],
     }  # fmt: skip
     return {
         "version": built["version"], "isa": built["isa"], "numpy": built["numpy"], "scenario": scenario.name,
@@ -57,5 +65,16 @@ def run_manifest(
         "seed": None if seed is None else whole_number("seed", seed, 0, 2**64 - 1),
         "paths": None if paths is None else whole_number("paths", paths, 1),
         "market": None if scenario.market is None else scenario.market.as_dict(),
-        "data": {name: max(dates, key=date_key) for name, dates in newest.items()},
+        "used": used,
+        "data": {name: _newest(dates) for name, dates in newest.items()},
     }  # fmt: skip
+
+
+def _is_datum(key: ScenarioKey) -> bool:
+    """Whether somebody else says the default: conventions are of this table."""
+    return not key.source.startswith("convention")
+
+
+def _newest(dates: Iterable[str]) -> str:
+    """The newest that has a month: a year alone may be one that somebody announced."""
+    return max((date for date in dates if date_key(date)[1]), key=date_key)

@@ -34,6 +34,12 @@ class ScenarioMarket:
     data: MarketData
     keys: tuple[tuple[str, float, str], ...]
 
+    @property
+    def dates(self) -> tuple[str, ...]:
+        """Of the quotes that keys come from, where there are any."""
+        said = " ".join(said for _, _, said in self.keys)
+        return tuple(q.date for q in self.data.quotes if f"{q.source}, {q.date}" in said)
+
     def without(self, keys: Mapping[str, Any]) -> ScenarioMarket:
         """The same but for keys that are said otherwise."""
         return ScenarioMarket(self.data, tuple(k for k in self.keys if k[0] not in keys))

@@ -165,6 +165,7 @@ class Factory:
         if (market := self.scenario.market) is not None:
             told += [("market", f"{market.data.name}, sha256 {market.data.sha256}")]
             told += [(f"market.{key}", said) for key, _, said in market.keys]
+        told += [(f"used.{row['key']}", f"{row['source']}, {row['date']}") for row in about["used"]]
         columns = [getattr(self.flow, name).tolist() for name in names]
         return rows_of(self.assumptions(), [*told, *dates], names, columns)
 
@@ -174,6 +175,12 @@ class Factory:
         Parameters
         ----------
         path : path
+            Of a ``.csv`` or ``.txt``, or without a suffix.
+
+        Raises
+        ------
+        OSError, ValueError, TypeError
+            If it cannot be written; naming what is called as another format, or is no path.
         """
         write_csv(path, self._rows())
 
@@ -183,9 +190,12 @@ class Factory:
         Parameters
         ----------
         path : path
+            Of an ``.xlsx``.
 
         Raises
         ------
+        OSError, ValueError, TypeError
+            If it cannot be written; naming what is called as another format, or is no path.
         ImportError
             Without openpyxl: the extra ``excel``.
         """

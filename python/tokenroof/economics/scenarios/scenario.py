@@ -38,6 +38,8 @@ class Scenario:
         The file of market data that some keys come from: `with_market` sets it.
     named : frozenset of str
         Keys that were said, and that no file of market data changes; `with_values` adds to them.
+    origins : tuple of (str, str, str)
+        Keys whose values come from the catalogue, who says so, and its date; `with_values` takes from them.
 
     Raises
     ------
@@ -59,6 +61,7 @@ class Scenario:
     name: str = "scenario"
     market: ScenarioMarket | None = None
     named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
+    origins: tuple[tuple[str, str, str], ...] = field(default=(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for section, kind in SECTIONS.items():
@@ -135,7 +138,10 @@ class Scenario:
             part: replace(getattr(self, part), **items) for part, items in parts.items()
         }
         market = None if self.market is None else self.market.without(values)
-        return replace(self, **changed, market=market, named=self.named | values.keys())
+        origins = tuple(origin for origin in self.origins if origin[0] not in values)
+        return replace(
+            self, **changed, market=market, named=self.named | values.keys(), origins=origins
+        )
 
     def with_market(self, market: MarketLike) -> Scenario:
         """The same, but prices that nobody said are the newest of a file of market data.
@@ -207,6 +213,7 @@ class Scenario:
                 raise ValueError(
                     f"the file is not TOML ({said}); allowed: TOML of one scenario"
                 ) from None
+            _check_currency(found.pop("currency", "USD"))
             beside = found.pop("market", None)
             if beside is not None and not isinstance(beside, str):
                 raise TypeError(f"market is {beside!r}; allowed: the path of a file")
@@ -227,6 +234,14 @@ class Scenario:
         }
 
 
+def _check_currency(currency: object) -> None:
+    """All money of a scenario is in dollars; a file may say so."""
+    if currency != "USD":
+        raise ValueError(
+            f"currency is {currency!r}; allowed: 'USD', in which all money of a scenario is"
+        )
+
+
 def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
     name = found.get("name", stem)
     if not isinstance(name, str):
@@ -245,8 +260,12 @@ def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
 
 def _no_such(name: str, known: Any) -> str:
     near = near_matches(name, sorted(known))
-    hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(sorted(known))}"
+    allowed = sorted({*known, *(_BESIDE if set(known) == set(SECTIONS) else ())})
+    hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(allowed)}"
     return f"no key {name!r}; {hint}"
+
+
+_BESIDE = ("currency", "market", "name")  # what a file has above its tables
 
 
 def scenario_keys() -> tuple[ScenarioKey, ...]:
@@ -292,6 +311,7 @@ def scenario_schema() -> dict[str, Any]:
         "properties": {
             "name": {"type": "string"},
             "market": {"type": "string", "description": "File of newer prices, beside this one"},
+            "currency": {"const": "USD", "description": "Of all money in it"},
             **sections,
         },
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenroof.economics.scenarios.keys import HIGHEST, check_section, key
+from tokenroof.economics.scenarios.keys import HIGHEST, TABLE, check_section, key
 from tokenroof.economics.scenarios.schedules import METHODS
 
 __all__ = ["KINDS", "SECTIONS", "Computers", "Finance", "Income", "Power", "Shell", "Unsaid"]
@@ -54,6 +54,21 @@ _SERVERS: _Source = {
     "source": "Microsoft and Alphabet, 10-K: servers over 6 years, Amazon 5 for a part (sec.gov)",
     "date": "2025",
 }
+_NOTHING: _Source = {"source": "convention: costs alone unless said", "date": TABLE}
+_EVEN: _Source = {"source": "convention: equal parts of a life unless said", "date": TABLE}
+_NET: _Source = {
+    "source": "Hut 8, River Bend: a triple-net lease (press copies)",
+    "date": "2025-12-17",
+}
+_ROUND: _Source = {"source": "convention: a round number unless said", "date": TABLE}
+_YEAR: _Source = {
+    "source": "Short, Packey and Holt, NREL/TP-462-5173: capital a year before the first income",
+    "date": "1995",
+}
+_MINER: _Source = {
+    "source": "nameplate of the Antminer S21 (bitmain.com), read in a retailer list",
+    "date": "2024-02",
+}
 _LOAN: _Source = {
     "source": "Core Scientific, notes of 2026-05 at 7.75 % (press copies)",
     "date": "2026-05",
@@ -74,7 +89,7 @@ class Power(_Section):
     """Section `site`: the meter, and what it charges."""
 
     _name = "site"
-    power_mw: float = key("Utility power at the meter", "MW", 100.0, above=True)
+    power_mw: float = key("Utility power at the meter", "MW", 100.0, above=True, **_ROUND)
     pue: float = key("Power at the meter over power of computers", "1", 1.18, 1.0, **_PUE)
     idle_power: float = key(
         "Power of computers that are not used, over that of used ones", "1", 0.0, 0.0, 1.0
@@ -120,6 +135,7 @@ class Shell(_Section):
         1,
         20,
         kind="integer",
+        **_YEAR,
     )
     delay_years: int = key("Years that it then stands empty", "year", 0, 0, 20, kind="integer")
     om_share: float = key("Operation and maintenance of a year, over its cost", "1/year", 0.0)
@@ -156,7 +172,9 @@ class Income(_Section):
     """Section `income`: what is sold; the keys of one kind count."""
 
     _name = "income"
-    kind: str = key("What is sold", "1", Unsaid("nothing"), kind="choice", choices=KINDS)
+    kind: str = key(
+        "What is sold", "1", Unsaid("nothing"), kind="choice", choices=KINDS, **_NOTHING
+    )
     tokens_per_s_per_mw: float = key(
         "Throughput of a MW of computers", "token/(s MW)", 0.0, of="tokens"
     )
@@ -173,7 +191,7 @@ class Income(_Section):
     )  # fmt: skip
     lease_per_mw_year: float = key("Rent of a MW for computers", "$/(MW year)", 0.0, of="lease")
     tenant_pays_power: bool = key(
-        "Whether the tenant pays the electricity", "1", True, of="lease", kind="flag"
+        "Whether the tenant pays the electricity", "1", True, of="lease", kind="flag", **_NET
     )
     prepaid_share: float = key(
         "Part of the first year's rent that comes a year before", "1", 0.0, 0.0, 1.0, of="lease"
@@ -184,6 +202,8 @@ class Income(_Section):
         100,
         1,
         100,
+        source="convention: no limit unless said",
+        date=TABLE,
         of="lease",
         kind="integer",
     )
@@ -199,11 +219,17 @@ class Income(_Section):
         "Part of the rent that a third party then pays", "1", 0.0, 0.0, 1.0, of="lease"
     )
     gpu_watts: float = key(
-        "Power of one GPU with its share of the rack", "W", 1000.0, above=True, of="gpu_hours"
+        "Power of one GPU with its share of the rack",
+        "W",
+        1000.0,
+        above=True,
+        of="gpu_hours",
+        **_ROUND,
     )
     price_per_gpu_hour: float = key("Rent of one GPU", "$/h", 0.0, of="gpu_hours")
     rented_share: float = key("Part of them that is rented", "1", 1.0, 0.0, 1.0, of="gpu_hours")
-    joules_per_terahash: float = key("Energy of the miners", "J/TH", 17.5, above=True, of="hashes")
+    joules_per_terahash: float = key("Energy of the miners", "J/TH", 17.5, above=True, of="hashes",
+                                     **_MINER)  # fmt: skip
     hashprice: float = key("Income of a PH/s", "$/(PH/s day)", 0.0, of="hashes")
     price_course: tuple[tuple[int, float], ...] = key(
         "Years of operation from which the price is how many times the first, before that rise", "1", (),
@@ -235,11 +261,11 @@ class Finance(_Section):
     )
     tax_rate: float = key("Tax on income; losses are carried forward", "1", 0.0, 0.0, 1.0)
     depreciation: str = key("How computers are written off for tax", "1", "straight", kind="choice",
-                            choices=METHODS)  # fmt: skip
+                            choices=METHODS, **_EVEN)  # fmt: skip
     loan_to_cost: float = key("Part of the first capital that is borrowed", "1", 0.0, 0.0, 1.0)
     coupon: float = key("Yearly interest of the loan", "1/year", 0.0775, 0.0, **_LOAN)
     loan_years: int = key("Years of operation over which it is repaid in equal payments", "year", 7, 1, 100,
-                          kind="integer")  # fmt: skip
+                          kind="integer", **_ROUND)  # fmt: skip
 
 
 SECTIONS: dict[str, type[Any]] = {
