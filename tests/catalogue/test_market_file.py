@@ -1,8 +1,10 @@
 """Files of prices that are newer than the package: what they say, where they are wrong, how they count."""
 
+import datetime
 import random
 import re
 import string
+import warnings
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from tokenroof import catalogue
 from tokenroof.catalogue import latest, market_data, market_in_force, quotes
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*after today")  # the made-up file is of 2027
 NEWER = Path(__file__).parent / "fixtures" / "newer.csv"
 # what one PH/s finds in a day at a difficulty of 1.5e14, with 3.125 + 0.025 BTC a block of 100,000 $
 HASHPRICE = 86400 * 1e15 / (1.5e14 * 2**32) * 3.15 * 1e5
@@ -172,8 +175,55 @@ def test_mutated_files_are_read_or_refused(tmp_path):
             ) * rng.randint(0, 2)
         path = _written(tmp_path, "".join(text), f"m.{('csv', 'toml')[i % 2]}")
         try:
-            found = market_data(path)
+            with warnings.catch_warnings(action="ignore"):  # odd numbers and years to come
+                found = market_data(path)
         except ValueError as error:
             assert re.match(rf"{re.escape(str(path))}:\d+:\d+: .*allowed", str(error), re.DOTALL)
         else:
             assert all(0 <= q.value <= 1e21 for q in found.quotes)
+
+
+@pytest.mark.parametrize("text,place,said", [
+    ("date,price\n2206-10,9e4\n", "2:1", "date is '2206-10', after today"),
+    ("date,price,kind\n2206-10,9e4,estimate\n", "2:1", "allowed: at most 2 years ahead, as an estimate"),
+    ("date,price\n2026-09,9e4\n2026-10,9.1e7\n", "3:9", "price is 91000000 $/BTC, 1394 times beyond 6.526e+04, "
+     "which is usual; allowed: within 1000 times of it"),
+    ("date,price\n2026-10,9\n", "2:9", "price is 9 $/BTC"), ("date,price\n2011-11,1e5\n", "2:9", "price is 100000"),
+    ("date,difficulty\n2026-10,150\n", "2:9", "; did you mean 1.5e+14 (150 T)?"),
+    ("date,hashprice\n2026-10,3.9e-5\n", "2:9", "; did you mean 39 $/(PH/s day) (3.9e-05 $/(GH/s day))?"),
+    ("date,hashprice\n2026-10,390000\n", "2:9", "hashprice is 390000 $/(PH/s day)"),
+    ("date,fees\n2026-10,3e6\n", "2:9", "; did you mean 0.03 BTC/block (3000000 satoshi/block)?"),
+    ("date,output.gpt-oss-120b\n2026-10,6e-7\n", "2:9", "; did you mean 0.6 $/Mtok (6e-07 $/token)?"),
+    ("date,power\n2026-10,85\n", "2:9", "did you mean 0.085 $/kWh (85 $/MWh)?"),
+])  # fmt: skip
+def test_what_cannot_be_is_refused_with_its_place(tmp_path, text, place, said):
+    path = _written(tmp_path, text)
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        market_data(path)
+    assert str(caught.value).startswith(f"{path}:{place}: ") and "allowed" in str(caught.value)
+
+
+@pytest.mark.parametrize("text,place,said", [
+    ("date,price\n{next},9e4\n", "2:1", "allowed without this warning: kind 'estimate'"),
+    ("date,price\n2026-10,97\n", "2:9", "price is 97 $/BTC, 673 times beyond 6.526e+04, which is usual: legal and "
+     "odd; did you mean 97000 $/BTC (97 k$/BTC)?"),
+    ("date,hashprice\n2026-10,0.04\n", "2:9", "did you mean 40 $/(PH/s day) (0.04 $/(TH/s day))?"),
+    ("date,power\n2026-10,8.5\n", "2:9", "did you mean 0.085 $/kWh (8.5 cent/kWh)?"),
+    ("date,rent.H200-SXM\n2026-10,2400\n", "2:9", "did you mean 3.28767 $/h (2400 $/month)?"),
+    ("date,rent.H200-SXM\n2026-09,2.4\n2026-10,0.0024\n2026-11,0.0024\n", "3:9", "rent.H200-SXM is 0.0024 $/h"),
+])  # fmt: skip
+def test_what_is_odd_brings_one_warning_with_its_place(tmp_path, text, place, said):
+    ahead = datetime.date.today() + datetime.timedelta(days=400)
+    path = _written(tmp_path, text.format(next=max(ahead.isoformat()[:7], "2027-12")))
+    with pytest.warns(UserWarning, match=re.escape(said)) as caught:
+        market_data(path)
+    (one,) = caught
+    assert str(one.message).startswith(f"{path}:{place}: ") and one.filename == __file__
+
+
+def test_what_was_is_not_odd(tmp_path):
+    """Pizzas at 0.004 $, the year of 20 $, this month, and fees of nothing."""
+    rows = "2010-05,0.0041,12\n2013-01,17,3e6\n2021-11,6e4,2.2e13\n2026-11,9e4,1.5e14\n"
+    found = market_data(_written(tmp_path, "date,price,difficulty\n" + rows))
+    assert found.rows == 4
+    assert market_data(_written(tmp_path, "date,fees,rent.T4\n2026-10,0,0.1\n")).rows == 1

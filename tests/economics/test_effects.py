@@ -23,6 +23,7 @@ from tokenroof.economics.profit_years import RangeOptions, YearsOptions
 from tokenroof.economics.worlds import WorldOptions
 from tokenroof.mining import Chain
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*after today")  # a made-up file of 2027
 NEWER = Path(__file__).parents[1] / "catalogue" / "fixtures" / "newer.csv"
 TIERS = (ec.Tier("a", 3.0), ec.Tier("b", 45.0))
 SITE = ec.Site(power_w=500e6)

@@ -20,6 +20,7 @@ from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.market_rows import Cell, Place, Row, csv_rows, toml_rows
+from tokenroof.catalogue.market_sense import Told, judge
 from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
 from tokenroof.records.provenance import KINDS, Provenance
 from tokenroof.support.arguments import shown
@@ -188,6 +189,7 @@ def _decoded(raw: bytes, start: Place) -> str:
 def _quotes(rows: list[Row], shared: Mapping[str, Cell], name: str) -> tuple[Quote, ...]:
     """All quotes of all rows, by date."""
     found: list[Quote] = []
+    told: list[Told] = []
     before = ""
     for row in rows:
         date = _date(row)
@@ -196,16 +198,27 @@ def _quotes(rows: list[Row], shared: Mapping[str, Cell], name: str) -> tuple[Quo
                 f"date is {date!r} after {before!r}; allowed: dates that ascend, each once"
             )
         before = date
-        found += _of_row(row, date, shared, name)
+        given, computed = _of_row(row, date, shared, name)
+        found += [*(quote for _, quote, _ in given), *computed]
+        told += [(column, quote, row.cells["date"].place, at) for column, quote, at in given]
+    judge(told, _hashprice)
     return tuple(found)
 
 
-def _of_row(row: Row, date: str, shared: Mapping[str, Cell], name: str) -> list[Quote]:
+def _hashprice(date: str, difficulty: float, price: float, fees: float = 0.0) -> float:
+    """Of new coins and fees, in dollars of a PH/s and day."""
+    return float(kernels.hashprice_usd(difficulty, subsidy_on(date) + fees, price))
+
+
+def _of_row(
+    row: Row, date: str, shared: Mapping[str, Cell], name: str
+) -> tuple[list[tuple[str, Quote, Place]], list[Quote]]:
+    """Column, quote and place of each number, and what follows from them."""
     words = dict(shared) | {key: row.cells[key] for key in ("source", "kind") if key in row.cells}
     said = {key: _word(key, cell) for key, cell in words.items()}
     kind = said.get("kind") or "press"
     source = f"{said.get('source') or 'no source named'} ({name}, line {row.place.line})"
-    found: list[Quote] = []
+    found: list[tuple[str, Quote, Place]] = []
     taken: dict[tuple[str, str], str] = {}
     for column, cell in row.cells.items():
         if column in _WORDS:
@@ -217,10 +230,11 @@ def _of_row(row: Row, date: str, shared: Mapping[str, Cell], name: str) -> list[
             )
         taken[quantity, item] = column
         value = _number(column, cell)
-        found.append(Quote(quantity, value, unit, item, date, Provenance(kind, source, date, unit)))
+        quote = Quote(quantity, value, unit, item, date, Provenance(kind, source, date, unit))
+        found.append((column, quote, cell.place))
     if not found:
         row.place.refuse("the row has no number; allowed: at least one beside its date")
-    return found + _computed(found, date, kind, source, row.place)
+    return found, _computed([quote for _, quote, _ in found], date, kind, source, row.place)
 
 
 def _computed(found: list[Quote], date: str, kind: str, source: str, place: Place) -> list[Quote]:
@@ -228,8 +242,11 @@ def _computed(found: list[Quote], date: str, kind: str, source: str, place: Plac
     values = {quote.quantity: quote.value for quote in found}
     if "btc_hashprice" in values or not {"btc_price", "btc_difficulty"} <= values.keys():
         return []
-    coins = subsidy_on(date) + values.get("btc_fees_per_block", 0.0)
-    hashprice = float(kernels.hashprice_usd(values["btc_difficulty"], coins, values["btc_price"]))
+    fees = values.get("btc_fees_per_block", 0.0)
+    coins, hashprice = (
+        subsidy_on(date) + fees,
+        _hashprice(date, values["btc_difficulty"], values["btc_price"], fees),
+    )
     if not 0.0 < hashprice <= _HIGHEST:
         place.refuse(
             f"price and difficulty make a hashprice of {hashprice:g} $/(PH/s day); allowed: > 0 and "

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["QUANTITIES", "Quantity", "check_unit", "judged", "likely", "quantity_of", "searched"]
+__all__ = [
+    "QUANTITIES",
+    "Quantity",
+    "caller",
+    "check_unit",
+    "judged",
+    "likely",
+    "quantity_of",
+    "searched",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +214,7 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
         at = float(given[int(np.argmax(real))])
         warnings.warn(
             f"{name} is {at:.12g} {of.unit}, which is legal and odd{likely(of, at)}",
-            stacklevel=_caller(),
+            stacklevel=caller(),
         )
 
 
@@ -233,7 +242,7 @@ def _range(of: Quantity, at: float) -> str:
     return f"at least {of.low:g}{unit}"
 
 
-def _caller() -> int:
+def caller() -> int:
     """How far up the code is that is not this package's, for a warning that points there."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_OURS):
