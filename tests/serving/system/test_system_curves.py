@@ -99,13 +99,13 @@ def test_a_prefill_pool_gives_what_its_steps_take():
     table = curve(apart(n=1, m=16), DENSE, None, 2048, 64, [4096.0])
     step = tr.prefill(GPU, DENSE, PLAN, batch=4, tokens=2048)
     assert float(table.output_throughput[0]) / 64 == pytest.approx(4 / float(step.time_s), rel=1e-6)
-    # steps of one prompt give less, and no prompt waits for another in them
+    # steps of one prompt give less; a prompt that comes alone is alone in either
     short = System(prefill=Pool(GPU, PLAN, step_tokens=2048), decode=(GPU, PLAN, 16))
     one = tr.prefill(GPU, DENSE, PLAN, batch=1, tokens=2048)
     got = curve(short, DENSE, None, 2048, 64, [1.0, 4096.0])
     assert float(got.output_throughput[1]) / 64 == pytest.approx(1 / float(one.time_s), rel=1e-6)
     alone = curve(apart(n=1, m=16), DENSE, None, 2048, 64, [1.0])
-    assert float(got.ttft_s[0]) < float(alone.ttft_s[0])
+    assert float(got.ttft_s[0]) == float(alone.ttft_s[0])
 
 
 def test_a_prefill_pool_that_does_not_hold_the_model():

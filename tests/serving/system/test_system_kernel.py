@@ -16,6 +16,7 @@ POOLS = {
     "devices": 8, "provisioned_w": 12000, "prefill_replicas": 0, "prefill_batch": 4, "prefill_s": 0.4,
     "alone_s": 0.16, "prefill_w": 2400, "prefill_idle_w": 400, "prefill_devices": 4, "prefill_provisioned_w": 6000,
     "first_s": 0.05, "cache_bytes": 1e9, "link_bandwidth": 1e10, "hop_s": 1e-3, "burst": 0, "all_devices": 0,
+    "prefill_stages": 1,
 }  # fmt: skip
 
 
@@ -50,21 +51,94 @@ def test_by_hand():
     assert found["transfer_s"] == pytest.approx(
         1e-3 + 1e9 / 4e10
     )  # by the four devices of one prefill replica
-    bare = 0.05 + 0.16 + load * 0.24 + found["transfer_s"] + 0.02
-    n = 24.0 * (bare + 4.0)
+    # steps of one prompt, so that prompts wait by M/D/1, and for the link
+    single = at(prefill_batch=1.0, prefill_s=0.16, prefill_replicas=1.0, replicas=0.5)
+    assert single["rate"] == 4.0 and single["prefill_load"] == pytest.approx(0.64)
+    crossing = 1e9 / (4 * 1e10)
+    bare = 0.05 + 0.16 + 1e-3 + crossing + 0.02
+    n = 4.0 * (bare + 4.0)
     f = (n - 1.0) / n
-    wait = 0.5 / 30.0 * f * load / (1 - f * load) + 0.5 * (busy / 24.0) * f * busy / (1 - f * busy)
-    assert found["wait_s"] == pytest.approx(wait) and found["ttft"] == pytest.approx(bare + wait)
+    wait = sum(0.5 * s * f * 4 * s / (1 - f * 4 * s) for s in (0.16, crossing))
+    assert single["wait_s"] == pytest.approx(wait, rel=1e-3)
+    assert single["ttft"] == pytest.approx(bare + wait, rel=1e-4)
     assert found["watts"] == pytest.approx(3 * 6000 + 3 * (400 + load * 2000))
     assert found["provisioned_w"] == 3 * 12000 + 3 * 6000 and found["short_of"] == 0.0
 
 
+def batches(alone, full, many, rate, replicas, prompts=6000):
+    """Mean wait and step of prompts at replicas that take all that came in a step; the least loaded is chosen."""
+    rng = np.random.default_rng(5)
+    queues, ends = [[] for _ in range(replicas)], [0.0] * replicas
+    sizes, took = [0] * replicas, []
+
+    def go_on(k, until):
+        while queues[k] and ends[k] <= until:
+            start = max(ends[k], queues[k][0])
+            now, queues[k] = queues[k][:many], queues[k][many:]
+            step = alone + (full - alone) / max(many - 1, 1) * (len(now) - 1)
+            sizes[k], ends[k] = len(now), start + step
+            took.extend((start - came, step) for came in now)
+
+    for came in np.cumsum(rng.exponential(1.0 / (rate * replicas), prompts)).tolist():
+        for k in range(replicas):
+            go_on(k, came)
+        k = min(range(replicas), key=lambda k: len(queues[k]) + (sizes[k] if ends[k] > came else 0))
+        queues[k].append(came)
+        go_on(k, came)
+    return np.mean(took[prompts // 6 :], axis=0)
+
+
+@pytest.mark.parametrize(
+    "many, full, replicas, load",
+    [(8, 6.0, 1, 0.7), (32, 9.0, 1, 0.8), (64, 50.0, 1, 0.5), (32, 27.0, 3, 0.7), (4, 1.6, 2, 0.5), (1, 1.0, 1, 0.6)],
+)  # fmt: skip
+def test_prompts_are_served_as_batches_of_what_came_meanwhile(many, full, replicas, load):
+    """Against such replicas played with Poisson arrivals: neither always full nor one at a time."""
+    rate = load * many / full
+    wait, step = batches(1.0, full, many, rate, replicas)
+    stay = 1e6  # so many in flight that what one does is nothing to the others
+    found = at(
+        2.0, batch=stay * rate * replicas, replicas=1, tokens=1, round_s=stay, prefill_batch=many, prefill_s=full,
+        alone_s=1.0, prefill_replicas=replicas, first_s=0, hop_s=0, cache_bytes=0,
+    )  # fmt: skip
+    assert found["rate"] == pytest.approx(rate * replicas)
+    assert found["ttft"] - stay == pytest.approx(wait + step, rel=0.12)
+    off = 0.06 if replicas == 1 else 0.12
+    assert found["ttft"] - stay - found["wait_s"] == pytest.approx(step, rel=off)
+
+
+def test_stages_of_a_pipeline_take_turns():
+    """Two stages: each takes half of a step's time, and a prompt that comes alone takes the whole of it."""
+    alone = at(prefill_batch=1.0, prefill_s=0.16, prefill_replicas=8.0, batch=1e-9, tokens=1)
+    piped = at(
+        prefill_batch=2.0, prefill_s=0.32, alone_s=0.32, prefill_replicas=8.0, batch=1e-9, tokens=1, prefill_stages=2.0,
+    )  # fmt: skip
+    assert piped["ttft"] - alone["ttft"] == pytest.approx(0.16)
+    busy, same = (
+        at(prefill_batch=1.0, prefill_s=0.16),
+        at(prefill_batch=2.0, prefill_s=0.32, alone_s=0.32, prefill_stages=2.0),
+    )
+    stays = [x["ttft"] - x["wait_s"] for x in (same, busy)]
+    assert stays[0] - stays[1] == pytest.approx(0.16)
+
+
 def test_requests_that_stay_bunched_wait_longer():
-    """A tenth of the N - 1 others' prompts, of 1/30 s each over the pool, where that is more than a queue's wait."""
+    """A tenth of the N - 1 others is half of a bunch over 3 replicas; full steps of four, one after the other."""
     wide = {"link_bandwidth": 1e30}
     found, plain = at(burst=0.1, **wide), at(**wide)
-    n = 24.0 * (plain["ttft"] - plain["wait_s"] + 4.0)
-    assert found["wait_s"] == pytest.approx(0.1 * (n - 1.0) / 30.0)
+    step = plain["ttft"] - plain["wait_s"] - 0.05 - 1e-3 - 0.02
+    n = 24.0 * (0.05 + step + 1e-3 + 0.02 + 4.0)
+    bunch = 1.0 + 2.0 * 0.1 * (n - 1.0) / 3.0
+    full_steps = np.mean([0.4 * (1 + i // 4) for i in range(8)])  # of eight at once
+    assert full_steps == pytest.approx(0.4 * (8 + 4) / 8)
+    assert bunch > 4.0 and found["wait_s"] + step == pytest.approx(0.4 * (bunch + 4.0) / 8.0)
+    # of more replicas each has fewer of a bunch, all in one step
+    more = {"prefill_replicas": 6.0, **wide}
+    few, plain = at(burst=0.08, **more), at(**more)
+    step = plain["ttft"] - plain["wait_s"] - 0.05 - 1e-3 - 0.02
+    n = 24.0 * (0.05 + step + 1e-3 + 0.02 + 4.0)
+    bunch = 1.0 + 2.0 * 0.08 * (n - 1.0) / 6.0
+    assert bunch < 4.0 and few["wait_s"] + step == pytest.approx(0.16 + 0.08 * (bunch - 1.0))
     assert at(burst=1e-6) == at()
 
 

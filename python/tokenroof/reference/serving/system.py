@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from tokenroof import _core
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import root
 from tokenroof.reference.records.records import unpack
 
 __all__ = ["serving_system"]
@@ -49,21 +50,95 @@ def rates(t: Mapping[str, float], output: float) -> dict[str, float]:
     }  # fmt: skip
 
 
+def batch_after(x: float) -> float:
+    """x / (1 - e^-x), the mean of what a step holds that follows another; e^x by four terms of its series."""
+    over = 1.0 + x * (0.5 + x * (1.0 / 6.0))
+    return divide(1.0 + x * over, over)
+
+
+def prompt_times(
+    alone: float, full: float, many: float, rate: float, replicas: float
+) -> tuple[float, float]:
+    """A prompt's step and its wait for it, where the least loaded replica takes all that came in one step.
+
+    Steps of n = 1 to `many` prompts take a + d (n - 1) seconds, `alone` to `full`; `rate` is each replica's.
+    """
+    share = divide(1.0, replicas)
+    further = (
+        root(2.0 * (replicas + 1.0)) - 2.0
+    )  # Sakasegawa: all replicas are busy by p^(1 + this)
+    d = divide(maximum(full - alone, 0.0), many - 1.0) if many > 1.0 else 0.0
+    ld = minimum(rate * d, 1.0 - 2.0**-20)
+
+    def found_busy(p: float) -> float:
+        return divide(p, p + further * (1.0 - p)) if p > 0.0 else 0.0
+
+    # what came during a step makes the next: n = l s, in a fluid; then with its fluctuations
+    s = minimum(full, maximum(alone, divide(alone - d, 1.0 - ld)))
+    p, n = minimum(rate * s, 1.0), 1.0
+    for _ in range(3):
+        h = found_busy(p)
+        x = rate * s * h
+        m = share * batch_after(x) + (1.0 - share) * maximum(x, 1.0)
+        n = minimum(divide(1.0, (1.0 - p * h) + divide(p * h, m)), many)
+        s = minimum(full, alone + d * (n - 1.0))
+        p = minimum(divide(rate * s, n), 1.0)
+    h = found_busy(p)
+    q, slope = p * h, ld * h
+    seen = minimum(full, s + divide(share * d * slope * p, 1.0 - slope * slope))
+    y = rate * h * seen
+    more = share * y + (1.0 - share) * (maximum(y, 1.0) - 1.0)
+    step = (1.0 - q) * alone + q * minimum(full, alone + d * more)
+    load, fill = divide(rate * full, many), divide(n, many)
+    behind = math.inf
+    if not load >= 1.0:
+        behind = divide(divide(0.5 * full, many) * share * load * load, 1.0 - load)
+    return step, 0.5 * q * seen + behind * (fill * fill * fill)
+
+
+def bunch_time(alone: float, full: float, many: float, bunch: float) -> float:
+    """Mean time until the step is over that one of so many prompts is in, of which a step takes `many`."""
+    if bunch > many:
+        return divide(full * (bunch + many), 2.0 * many)
+    d = divide(maximum(full - alone, 0.0), many - 1.0) if many > 1.0 else 0.0
+    return alone + d * (bunch - 1.0)
+
+
+def pool_prompts(
+    t: Mapping[str, float], r: Mapping[str, float], around: float
+) -> tuple[float, float]:
+    """A prompt's step and wait in a prefill pool, where a request stays `around` seconds besides.
+
+    Stages of a pipeline take turns; an arrival sees all but itself; what started together stays so.
+    """
+    stages, replicas = maximum(t["prefill_stages"], 1.0), maximum(r["prefills"], 1.0)
+    alone, full, many = (
+        divide(t[name], stages) for name in ("alone_s", "prefill_s", "prefill_batch")
+    )
+    least = maximum(r["rate"] * (around + t["alone_s"]), 1.0)
+    others = divide(least - 1.0, least)
+    one, wait = prompt_times(alone, full, many, divide(others * r["rate"], replicas), replicas)
+    step = one * stages
+    inside = maximum(r["rate"] * (around + step), 1.0)
+    bunch = 1.0 + 2.0 * divide(t["burst"] * (inside - 1.0), replicas)
+    together = bunch_time(alone, full, many, bunch) - one if bunch > 1.0 else 0.0
+    return step, maximum(wait, together)
+
+
 def times(t: Mapping[str, float], r: Mapping[str, float]) -> dict[str, float]:
     """Seconds to the first token, and what of them waits and crosses."""
     if not t["prefill_s"] > 0.0:
         bare = t["first_s"] + t["round_s"]
         return {"load": 0.0, "wait_s": 0.0, "transfer_s": 0.0, "ttft": bare}
-    load = divide(r["rate"], r["most"])
-    prefill = t["alone_s"] + load * maximum(t["prefill_s"] - t["alone_s"], 0.0)
     pair = t["link_bandwidth"] * minimum(t["prefill_devices"], t["devices"])
     transfer = t["hop_s"] + divide(t["cache_bytes"], pair)
-    bare = t["first_s"] + prefill + transfer + t["round_s"]
+    around = t["first_s"] + transfer + t["round_s"]
+    step, wait = pool_prompts(t, r, around + r["decoding"])
+    bare = around + step
     inside = maximum(r["rate"] * (bare + r["decoding"]), 1.0)
     others = divide(inside - 1.0, inside)
-    service = divide(1.0, r["most"])
-    waits = maximum(closed_wait(service, load, others), t["burst"] * (inside - 1.0) * service)
-    waits = waits + closed_wait(r["crossing"], r["rate"] * r["crossing"], others)
+    waits = wait + closed_wait(r["crossing"], r["rate"] * r["crossing"], others)
+    load = divide(r["rate"], r["most"])
     return {"load": load, "wait_s": waits, "transfer_s": transfer, "ttft": bare + waits}
 
 

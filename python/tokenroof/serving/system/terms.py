@@ -175,6 +175,7 @@ def prefill_terms(
     own = _replica(on)
     return {
         "prefill_batch": many * on.plan.pp,
+        "prefill_stages": float(on.plan.pp),
         "prefill_s": np.maximum(float(full[_STEP["time"]]), bare),
         "alone_s": bare,
         "prefill_w": float(full[_STEP["watts"]]),
