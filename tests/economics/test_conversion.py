@@ -40,6 +40,17 @@ def test_the_question_of_the_hall():
         assert sum(choice.chances) <= 1.0 + 1e-12
     assert found.waiting >= 0.0 and len(found.to_frame()) == 5
     # what breaks it belongs to mining that never stops, which is worth less than the right to stop
+    line = " ".join(found.answer.split())
+    for premise in ("Decided now: convert to B200-SXM (", "rent of 3.7 $/GPU-h, 100% rented", "1,710 W a GPU",
+                    "56,250 $ a GPU", "5 years", "PUE 1,", "power at 50 $/MWh +2.3% a year"):  # fmt: skip
+        assert premise in line
+    # of the H200 the GPU alone is quoted: times what a share of a server is to the GPU alone
+    more = (270e3 / 8 / 25e3 + 450e3 / 8 / 37.5e3) / 2
+    notes = dict(found.assumptions)
+    assert notes["H200-SXM price"].startswith(f"{31_000 * more:,.0f} $, 31,000 $ alone, times 1.43")
+    off = ec.convert_hall("Antminer S19 XP", 20, 90, to=[], paths=100, hashprice=20.0, contract="Riot-AMD",
+                          shell_per_mw=5e7).answer  # fmt: skip
+    assert off.startswith("Decided now: ") and "20 $/(PH/s day) at 21.5 J/TH" in off
     keep = of(found, "keep")
     assert 0.0 < found.come_what_may < keep.npv and "never stopped" in text
     assert keep.rung.breaks == "site.price_per_mwh"

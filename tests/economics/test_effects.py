@@ -262,12 +262,12 @@ CASES = {
     "rent_gpus": ({"device": "H200-SXM", "usd_per_gpu": 31e3,
                    "result": lambda **given: ec.rent_gpus(**given).values()},
                   {**one("device", "B200-SXM"), **one("usd_per_gpu", 3e4), **one("date", "2026-07"),
-                   **one("market", NEWER)}, ()),
+                   **one("watts", 1e3), **one("market", NEWER)}, ()),
     "sell_tokens": ({"device": "H200-SXM", "model": "gpt-oss-120b", "usd_per_gpu": 31e3,
                      "result": lambda **given: ec.sell_tokens(**given).values()},
                     {**one("device", "B200-SXM"), **one("model", "gpt-oss-20b"), **one("usd_per_gpu", 3e4),
                      **one("plan", tr.Plan(tp=4)), **one("interactivity", 100.0), **one("input_tokens", 2048),
-                     **one("output_tokens", 512), **one("market", NEWER)}, ()),
+                     **one("output_tokens", 512), **one("watts", 1e3), **one("market", NEWER)}, ()),
     "issuance": ({"years": 3, "result": lambda **given: ec.issuance(**given).to_frame().to_json()},
                  {**one("years", 4), **one("first_year", 2027), **one("height", 940_000),
                   **one("chain", Chain(block_seconds=300.0)), **one("fees_per_block", 0.1),
@@ -306,7 +306,7 @@ CASES = {
                         **one("ends", [False, True]), **one("choose", np.arange(120).reshape(2, 60) % 3 > 0),
                         **one("start", 1), **one("degree", 1)}, ()),
     "convert_hall": ({"miner": "Antminer S21", "power_mw": 10.0, "price_per_mwh": 40.0, "to": ["H200-SXM"], "paths": 200,
-                      "converted": {"income.rented_share": 0.4}, "result": _conversion},
+                      "converted": {"income.rented_share": 0.5}, "result": _conversion},
                      {**one("miner", "Antminer S19 XP"), **one("power_mw", 20.0), **one("price_per_mwh", 50.0),
                       **one("to", ["B200-SXM"]), **one("hashprice", 60.0), **one("usd_per_gpu", {"H200-SXM": 4e4}),
                       **one("contract", "Riot-AMD"), **one("shell_per_mw", 5e6), **one("conversion_years", 2),
@@ -334,7 +334,8 @@ CASES = {
     "same_meter": ({"options": [ec.mine("Antminer S21")],
                     "result": lambda **given: ec.same_meter(**given).to_frame().to_json()},
                    {**one("options", [ec.lease_shell()]), "power_mw": [{"power_mw": 0.0}],
-                    **one("price_per_mwh", 60.0)}, ()),
+                    **one("price_per_mwh", 60.0),
+                    "use": [{"use": 0.5, "options": [ec.rent_gpus("H200-SXM", 3e4)]}]}, ()),
 }  # fmt: skip
 # results, and what takes nothing
 APART = {
@@ -367,7 +368,7 @@ def test_every_argument_has_an_effect(name):
 # where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
 ENDS = {
     "demand": {"acceptance": "0 < x <= 1"}, "risk": {"paths": "whole from 2"}, "Service": {"devices": "0 < x", "watts": None}, "profit": {"watts": "0 < x", "utilization": "0 <= x <= 1"},
-    "two_worlds": {"tokens_per_s_per_mw": "0 < x"}, "lcoi": {"rate": "0 <= x", "watts": "0 < x", "price_per_mwh": "0 <= x"},
+    "two_worlds": {"tokens_per_s_per_mw": "0 < x"}, "rent_gpus": {"watts": "0 < x"}, "sell_tokens": {"watts": "0 < x"}, "lcoi": {"rate": "0 <= x", "watts": "0 < x", "price_per_mwh": "0 <= x"},
     "crf": {"rate": "0 <= x"}, "both_eras": {"price_per_mwh": "0 <= x"}, "Site": {"discount_rate": "0 <= x"},
     **{key: {"rate": "-1 < x"} for key in ("npv", "levelized_cost", "spreadsheet_npv", "xnpv")},
     "npv_each": {"rate": None}, "xnpv_each": {"rate": None},  # ufuncs: NaN at its place, as of all kernels

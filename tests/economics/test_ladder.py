@@ -55,7 +55,15 @@ def test_sold_tokens_by_the_frontier():
     got = rung("sell")
     front = tr.serving.frontier("H200-SXM", "gpt-oss-120b", ttft_max=10.0)
     rate = float(front.output_tokens_per_s_per_mw.values[front.interactivity.values >= 50.0][0])
-    assert got.revenue_per_mwh == pytest.approx(rate * 3600 / 1e6 * 0.75 * 0.6)
+    # by the watts of the same table as a rented one, in place of those that the frontier sets aside
+    watts, aside = gpu_hour("H200-SXM").watts, front.attrs["provisioned_w_per_device"]
+    want = rate * aside / watts * 3600 / 1e6 * 0.75 * 0.6
+    assert watts != aside and got.revenue_per_mwh == pytest.approx(want)
+    assert got.watts_per_gpu == watts == rung("rent").watts_per_gpu and got.use == 0.6
+    assert got.capex_per_mw == pytest.approx(31_000 / watts * 1e6 + 11.7e6)
+    other = ec.sell_tokens("H200-SXM", "gpt-oss-120b", 31_000, interactivity=50.0, watts=aside)
+    assert other.income.tokens_per_s_per_mw == pytest.approx(rate, rel=1e-14)
+    assert other.computers.capex_per_it_mw == pytest.approx(31_000 / aside * 1e6)
     longer = ec.sell_tokens(
         "H200-SXM", "gpt-oss-120b", 31_000, input_tokens=4096, output_tokens=1024
     )
@@ -130,3 +138,55 @@ def test_a_delay_and_a_curtailed_meter():
 def test_bad_input_by_name(call, error, said):
     with pytest.raises(error, match=said):
         call()
+
+
+def test_one_device_counts_by_one_power_and_by_a_use_that_is_said():
+    options = [USES["rent"], USES["sell"]]
+    apart, alike = ec.same_meter(options), ec.same_meter([*options, USES["mine"]], use=0.5)
+    assert [r.use for r in apart.rungs] == [1.0, 0.6] and [r.use for r in alike.rungs] == [
+        0.5,
+        0.5,
+        1.0,
+    ]
+    for one, other, part in zip(apart.rungs, alike.rungs, (0.5, 0.5 / 0.6), strict=False):
+        assert other.revenue_per_mwh == pytest.approx(part * one.revenue_per_mwh)
+    for share, watts in (("60% of", "1,370 W a GPU"), ("100% rented", "31,000 $ a GPU")):
+        assert share in str(apart) and watts in str(apart)
+    said = apart.to_frame()["premises"][0]
+    assert (
+        "rent of 2.9 $/GPU-h" in said
+        and "5 years" in said
+        and "PUE 1," in said
+        and "50 $/MWh" in said
+    )
+    old = ec.rent_gpus("H200-SXM", 31_000, "2026-04-03")
+    with pytest.raises(
+        ValueError, match=r"count a H200-SXM by 1730 W \(rent .*1370 W \(sell .*; allowed: one"
+    ):
+        ec.same_meter([old, USES["sell"]])
+    same = USES["sell"].with_values({"income.sold_share": 1.0})
+    assert (
+        same.gpu == USES["sell"].gpu
+        and old.with_values({"income.gpu_watts": 1370.0}).gpu.basis == "given"
+    )
+    assert ec.same_meter([ec.rent_gpus("H200-SXM", 31_000, "2026-04-03", watts=1370.0), same])
+    for bad in (1.2, -0.1, np.nan):
+        with pytest.raises(ValueError, match="use is"):
+            ec.same_meter(options, use=bad)
+    with pytest.raises(ValueError, match="watts is 0; allowed: a finite number above 0"):
+        ec.rent_gpus("H200-SXM", 31_000, watts=0)
+
+
+def test_one_number_is_warned_of_once():
+    """However many scenarios it goes into."""
+    with pytest.warns(UserWarning, match="price_per_mwh is 0.05") as caught:
+        ec.same_meter(list(USES.values()), price_per_mwh=0.05)
+    assert len(caught) == 1
+    for given in (
+        {"price_per_mwh": 0.05},
+        {"converted": {"finance.discount_rate": 8.0}},
+        {"hashprice": 0.04},
+    ):
+        with pytest.warns(UserWarning, match="which is legal and odd") as caught:
+            ec.convert_hall("Antminer S21", to=["H200-SXM"], paths=100, **given)
+        assert len(caught) == 1

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof.economics.scenarios.premises import premises, use_of
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
-from tokenroof.support.arguments import not_empty, shown
+from tokenroof.support.arguments import not_empty, share, shown
 from tokenroof.support.lazy import require
-from tokenroof.support.units import searched
+from tokenroof.support.units import said_once, searched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,6 +45,12 @@ class Rung:
         Key of the scenario that needs the least relative change to make the net present value nothing.
     breaks_at : float
         That change: the key's value is multiplied by it [1]; NaN where none does within a factor of 1,000.
+    use : float
+        Part of what the computers can make that is sold; a lease is paid all the time [1].
+    watts_per_gpu : float
+        Power that counts for one GPU with its share of the hall; NaN where there is none [W].
+    premises : str
+        What it stands on: price, use, power, years, electricity.
     factory : Factory
     """
 
@@ -57,6 +64,9 @@ class Rung:
     irr: tuple[float, ...]
     breaks: str
     breaks_at: float
+    use: float
+    watts_per_gpu: float
+    premises: str
     factory: Factory
 
 
@@ -77,6 +87,15 @@ class Ladder:
     power_mw: float
     price_per_mwh: float
 
+    def __str__(self) -> str:
+        meter = f"{self.power_mw:g} MW at {self.price_per_mwh:g} $/MWh"
+        lines = [f"{meter}; $/MWh of the first year, before and after power"]
+        for each in self.rungs:
+            money = f"{each.revenue_per_mwh:,.0f}, {each.margin_per_mwh:,.0f} left, "
+            money += f"{each.npv_per_mw / 1e6:,.2f} M$/MW"
+            lines += [f"{each.name}: {money} of present value", f"  at {each.premises}"]
+        return "\n".join(lines)
+
     def to_frame(self) -> pd.DataFrame:
         """A row for each use."""
         names = [name for name in Rung.__annotations__ if name != "factory"]
@@ -86,7 +105,11 @@ class Ladder:
 
 
 def same_meter(
-    options: Sequence[Scenario], power_mw: float = 1.0, price_per_mwh: float = 50.0
+    options: Sequence[Scenario],
+    power_mw: float = 1.0,
+    price_per_mwh: float = 50.0,
+    *,
+    use: float | None = None,
 ) -> Ladder:
     """What each of several uses makes of one meter.
 
@@ -98,15 +121,26 @@ def same_meter(
         Utility power of each [MW].
     price_per_mwh : float
         Electricity in the first year [$/MWh].
+    use : float, optional
+        Part of what GPUs can make that is rented or sold, for all options alike [1]; by default each
+        option's own, which its rung says.
 
     Returns
     -------
     Ladder
+        ``print`` has a line for each with what it stands on.
 
     Raises
     ------
     ValueError, TypeError
-        For what is no scenario, or a number out of range, by name.
+        For what is no scenario, a number out of range, or options that count the same device by different
+        watts, by name.
+
+    Notes
+    -----
+    A GPU counts by the same watts whether its hours or its tokens are sold: `rent_gpus` and `sell_tokens`
+    take them from the same table. Rented hours are paid whether they are used or not, all of them by
+    default; of tokens 60 % of what a benchmark yields are sold: ``use`` gives both one number.
 
     Examples
     --------
@@ -119,9 +153,34 @@ def same_meter(
     if not isinstance(options, Sequence) or not all(isinstance(o, Scenario) for o in options):
         raise TypeError(f"options is {shown(options)}; allowed: a sequence of Scenario")
     not_empty("options", options)
+    _check_watts(options)
     shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
-    rungs = tuple(rung(option.with_values(shared)) for option in options)
+    part = None if use is None else share("use", use, zero=True)
+    with said_once():
+        rungs = tuple(rung(option.with_values(shared | _used(option, part))) for option in options)
     return Ladder(rungs, float(power_mw), float(price_per_mwh))
+
+
+_USES = {"tokens": "income.sold_share", "gpu_hours": "income.rented_share"}
+
+
+def _used(option: Scenario, part: float | None) -> dict[str, float]:
+    key = _USES.get(option.income.kind)
+    return {} if part is None or key is None else {key: part}
+
+
+def _check_watts(options: Sequence[Scenario]) -> None:
+    """Refuse one device that counts by different watts: their MW would not be the same."""
+    known: dict[str, tuple[Scenario, float]] = {}
+    for option in options:
+        if option.gpu is None:
+            continue
+        other, watts = known.setdefault(option.gpu.device, (option, option.gpu.watts))
+        if watts != option.gpu.watts:
+            raise ValueError(
+                f"options count a {option.gpu.device} by {watts:g} W ({other.name}) and "
+                f"{option.gpu.watts:g} W ({option.name}); allowed: one of them, by watts= of both"
+            )
 
 
 def rung(scenario: Scenario) -> Rung:
@@ -137,7 +196,8 @@ def rung(scenario: Scenario) -> Rung:
         even = _break_even(scenario, start)
     return Rung(
         scenario.name, earned / energy, left / energy, float(flow.capex[:start].sum()) / mw,
-        12 * (start - 1) + 1, even, found.npv / mw, found.irr, breaks, at, found,
+        12 * (start - 1) + 1, even, found.npv / mw, found.irr, breaks, at, use_of(scenario),
+        float("nan") if scenario.gpu is None else scenario.gpu.watts, premises(scenario), found,
     )  # fmt: skip
 
 

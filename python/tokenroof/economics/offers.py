@@ -25,9 +25,10 @@ def cheapest_point(front: xr.Dataset, interactivity: float) -> int | None:
 
 
 def gpu_price(name: str) -> tuple[float, str, Quote] | None:
-    """What a GPU costs with its share of a server where that is quoted, or alone [$]; None if nobody says.
+    """What a GPU costs with its share of a server [$]; None if nobody says.
 
-    With it what that is, and the quote.
+    Of one that is quoted alone: times what such a share is to the GPU alone, in the mean of those of which
+    both are quoted. With it what that is, and the quote.
     """
     chip = name.partition("-")[0]
     server = [q for q in quotes("server_or_rack_price", chip) if "8-GPU" in q.region]
@@ -37,4 +38,20 @@ def gpu_price(name: str) -> tuple[float, str, Quote] | None:
     quote = max(server or alone, key=lambda q: date_key(q.date))
     if server:
         return quote.value / 8.0, "an eighth of a server", quote
-    return quote.value, "without server and network", quote
+    more = _server_over_gpu()
+    return (
+        quote.value * more,
+        f"{quote.value:,.0f} $ alone, times {more:.3g} for its share of a server",
+        quote,
+    )
+
+
+def _server_over_gpu() -> float:
+    """An eighth of a server over its GPU alone, in the mean of those of which both are quoted [1]."""
+    found = []
+    for server in quotes("server_or_rack_price"):
+        words = server.region.split()
+        if "8-GPU" in words:
+            alone = [q.value for q in quotes("gpu_price") if q.region == f"{words[1]} SXM"]
+            found += [server.value / 8.0 / each for each in alone]
+    return float(np.mean(found))

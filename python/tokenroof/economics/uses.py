@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.contracts import Deal, deal
-from tokenroof.catalogue.hours import gpu_hour, printed_hour
+from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.hours import GpuHour, gpu_hour, printed_hour, printed_hours
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import latest
 from tokenroof.catalogue.quote import MarketData, MarketLike, Quote
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
+from tokenroof.economics.scenarios.gpu_power import GpuPower
 from tokenroof.economics.scenarios.market import ScenarioMarket
 from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
+from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -138,6 +141,7 @@ def rent_gpus(
     usd_per_gpu: float,
     date: str | None = None,
     *,
+    watts: float | None = None,
     market: MarketLike | None = None,
 ) -> Scenario:
     """Owning GPUs and renting them out by the hour, as a scenario.
@@ -150,6 +154,8 @@ def rent_gpus(
         What a GPU costs with its share of server and network [$].
     date : str, optional
         Of the rents; the newest by default.
+    watts : float, optional
+        Power of a GPU with its share of everything in the hall [W]; that of the same table by default.
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: rents, electricity.
 
@@ -172,18 +178,22 @@ def rent_gpus(
     with market_in_force(market) as newer:
         hour = gpu_hour(device, date)
     each = finite_number("usd_per_gpu", usd_per_gpu)
+    power = _table_power(hour) if watts is None else _given(hour.device, watts)
     values = {
-        "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / hour.watts, "income.kind": "gpu_hours",
-        "income.gpu_watts": hour.watts, "income.price_per_gpu_hour": hour.rent,
+        "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / power.watts, "income.kind": "gpu_hours",
+        "income.gpu_watts": power.watts, "income.price_per_gpu_hour": hour.rent,
         "finance.years": 5,
     }  # fmt: skip
     quotes = () if newer is None else newer.quotes
     said = tuple(q for q in quotes if q.provenance == hour.provenance and q.region == hour.device)
-    own = ("income.gpu_watts",) if said else ("income.gpu_watts", "income.price_per_gpu_hour")
+    own = [
+        *(["income.gpu_watts"] if watts is None else []),
+        *([] if said else ["income.price_per_gpu_hour"]),
+    ]
     table = printed_hour(hour)
     origins = [(key, table.provenance.source, table.date) for key in own]
     return _named(f"rent out {hour.device}", values, newer,
-                  {"income.price_per_gpu_hour": (hour.rent, said)}, origins)  # fmt: skip
+                  {"income.price_per_gpu_hour": (hour.rent, said)}, origins, power)  # fmt: skip
 
 
 def sell_tokens(
@@ -195,6 +205,7 @@ def sell_tokens(
     interactivity: float = 30.0,
     input_tokens: float = 1024,
     output_tokens: float = 1024,
+    watts: float | None = None,
     market: MarketLike | None = None,
 ) -> Scenario:
     """Owning GPUs and selling a model's tokens at its list prices, as a scenario.
@@ -212,13 +223,17 @@ def sell_tokens(
         Least tokens per second that each user gets [token/s]; the first token comes within 10 s.
     input_tokens, output_tokens : float
         Mean tokens of prompt and answer [1].
+    watts : float, optional
+        Power of a GPU with its share of everything in the hall [W]; by default that of `rent_gpus`, the
+        newest table of hours, or what the frontier sets aside where no table has the device.
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: tokens, electricity.
 
     Returns
     -------
     Scenario
-        By provisioned power at the meter: its PUE is 1. Prompts are billed with the answers that follow.
+        By power at the meter, of so many watts a GPU: its PUE is 1. Prompts are billed with the answers
+        that follow.
 
     Raises
     ------
@@ -244,18 +259,39 @@ def sell_tokens(
             f"interactivity is {least:g}; allowed for {of} on {name}: at most {best:.4g} token/s "
             f"{front.attrs['reason']}".strip()
         )
-    rate = float(front.output_tokens_per_s_per_mw.values[at])
+    set_aside = float(front.attrs["provisioned_w_per_device"])
+    power = _power_of(name, front.attrs) if watts is None else _given(name, watts)
+    check_unit("gpu_watts", power.watts)
+    rate = float(front.output_tokens_per_s_per_mw.values[at]) * set_aside / power.watts
     with market_in_force(market) as newer:
         into, out = token_quotes(model)
     billed = out.value + into.value * float(input_tokens) / float(output_tokens)
     values = {
         "site.pue": 1.0,
-        "computers.capex_per_it_mw": each * 1e6 / float(front.attrs["provisioned_w_per_device"]),
+        "computers.capex_per_it_mw": each * 1e6 / power.watts,
         "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": billed,
         "finance.years": 5,
     }  # fmt: skip
     return _named(f"sell {of} from {name}", values, newer,
-                  {"income.price_per_mtok": (billed, (into, out))})  # fmt: skip
+                  {"income.price_per_mtok": (billed, (into, out))}, gpu=power)  # fmt: skip
+
+
+def _given(device: str, watts: object) -> GpuPower:
+    return GpuPower(device, finite_number("watts", watts, above=True), "given")
+
+
+def _table_power(hour: GpuHour) -> GpuPower:
+    table = printed_hour(hour)
+    return GpuPower(hour.device, hour.watts, f"all in, by the table of hours of {table.date}")
+
+
+def _power_of(device: str, attrs: Mapping[str, Any]) -> GpuPower:
+    """Of the newest table of hours that has a device; else what its frontier sets aside."""
+    rows = [row for row in printed_hours() if row.device == device]
+    if rows:
+        return _table_power(max(rows, key=lambda row: date_key(row.date)))
+    said = f"set aside by its frontier ({attrs['provisioned_kind']})"
+    return GpuPower(device, float(attrs["provisioned_w_per_device"]), said)
 
 
 def _named(
@@ -264,6 +300,7 @@ def _named(
     newer: MarketData | None = None,
     taken: Mapping[str, tuple[float, tuple[Quote, ...]]] | None = None,
     origins: Sequence[tuple[str, str, str]] = (),
+    gpu: GpuPower | None = None,
 ) -> Scenario:
     """The scenario; with a file of newer prices its electricity too, and what else was taken from it.
 
@@ -273,7 +310,7 @@ def _named(
     quoted = [(key, q.source, q.date) for key, (_, quotes) in (taken or {}).items()
               for q in quotes if q not in held]  # fmt: skip
     plan = Scenario(name=name).with_values(values)
-    plan = replace(plan, origins=tuple(dict.fromkeys([*origins, *quoted])))
+    plan = replace(plan, origins=tuple(dict.fromkeys([*origins, *quoted])), gpu=gpu)
     if newer is None:
         return plan
     plan = plan.with_market(newer)

@@ -30,6 +30,7 @@ __all__ = [
     "judged",
     "likely",
     "quantity_of",
+    "said_once",
     "searched",
 ]
 
@@ -149,6 +150,7 @@ QUANTITIES: dict[str, Quantity] = {
 }  # fmt: skip
 
 _JUDGED = ContextVar("judged", default=True)
+_SAID: ContextVar[set[tuple[str, float]] | None] = ContextVar("said", default=None)
 _OURS = ("tokenroof", "dataclasses")  # a record checks itself when it is made
 
 _WAFER = {"memory_bandwidth": _many("B/s", 1e9, 1e18, (1e15, 1e17))}
@@ -212,6 +214,11 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
     odd = ((given >= 0.0) & (given < of.odd[0])) | (sizes > of.odd[1])
     if odd[real].all():
         at = float(given[int(np.argmax(real))])
+        said, number = _SAID.get(), (name.rpartition(".")[2], at)
+        if said is not None:
+            if number in said:
+                return
+            said.add(number)
         warnings.warn(
             f"{name} is {at:.12g} {of.unit}, which is legal and odd{likely(of, at)}",
             stacklevel=caller(),
@@ -221,6 +228,19 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
 def judged() -> bool:
     """Whether numbers are looked at: not while a search tries them."""
     return _JUDGED.get()
+
+
+@contextmanager
+def said_once() -> Iterator[None]:
+    """Within, a number is warned of once, however many records it goes into."""
+    if _SAID.get() is not None:
+        yield
+        return
+    before = _SAID.set(set())
+    try:
+        yield
+    finally:
+        _SAID.reset(before)
 
 
 @contextmanager

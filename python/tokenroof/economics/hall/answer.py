@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Unpack
@@ -13,10 +14,11 @@ from tokenroof.economics.hall import values
 from tokenroof.economics.hall.case import Case, ConversionOptions, Way, assumptions, case_of
 from tokenroof.economics.hall.page import page_of
 from tokenroof.economics.ladder import Rung, rung
+from tokenroof.economics.scenarios.premises import premises
 from tokenroof.economics.switching import Switching
 from tokenroof.support.arguments import check_options
 from tokenroof.support.lazy import require
-from tokenroof.support.units import searched
+from tokenroof.support.units import said_once, searched
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,7 +108,7 @@ class Conversion:
 
     @property
     def answer(self) -> str:
-        """One sentence."""
+        """One sentence with what its value stands on, in lines; if the hall is switched off, the miners'."""
         best = self.best
         said = {"off": "switch it off", "keep": "keep mining"}.get(best.kind, best.name)
         millions, now = 1e6, best.npv / 1e6
@@ -114,7 +116,9 @@ class Conversion:
         wait = f"to wait is worth {held:,.2f} M$ more"
         if held <= 2.0 * self.together.error / millions:
             wait = "to wait is worth nothing that the paths can tell"
-        return f"Decided now: {said} ({now:,.2f} M$); {wait}."
+        of = next(choice.rung for choice in (best, *self.choices) if choice.rung is not None)
+        stands = premises(of.factory.scenario)
+        return textwrap.fill(f"Decided now: {said} ({now:,.2f} M$, at {stands}); {wait}.", 112)
 
     def to_frame(self) -> pd.DataFrame:
         """A row for each choice."""
@@ -218,7 +222,7 @@ def convert_hall(
     (['off', 'keep', 'lease', 'convert'], True)
     """
     check_options("convert_hall", options, ConversionOptions)
-    with market_in_force(options.get("market")):
+    with said_once(), market_in_force(options.get("market")):
         case = case_of(miner, power_mw, price_per_mwh, to, options)
     with searched():  # years that prices come to were said by nobody
         paths = values.paths_of(case)

@@ -10,6 +10,7 @@ from typing import Any
 
 from tokenroof.catalogue.market_file import market_data
 from tokenroof.catalogue.quote import MarketLike
+from tokenroof.economics.scenarios.gpu_power import GpuPower
 from tokenroof.economics.scenarios.keys import ScenarioKey, keys_of, schema_of
 from tokenroof.economics.scenarios.market import ScenarioMarket, prices_of
 from tokenroof.economics.scenarios.sections import (
@@ -40,6 +41,9 @@ class Scenario:
         Keys that were said, and that no file of market data changes; `with_values` adds to them.
     origins : tuple of (str, str, str)
         Keys whose values come from the catalogue, who says so, and its date; `with_values` takes from them.
+    gpu : GpuPower, optional
+        The device that it stands on and the power that counts for one; `with_values` follows
+        ``income.gpu_watts``.
 
     Raises
     ------
@@ -62,6 +66,7 @@ class Scenario:
     market: ScenarioMarket | None = None
     named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     origins: tuple[tuple[str, str, str], ...] = field(default=(), compare=False, repr=False)
+    gpu: GpuPower | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for section, kind in SECTIONS.items():
@@ -139,9 +144,11 @@ class Scenario:
         }
         market = None if self.market is None else self.market.without(values)
         origins = tuple(origin for origin in self.origins if origin[0] not in values)
-        return replace(
-            self, **changed, market=market, named=self.named | values.keys(), origins=origins
-        )
+        gpu, watts = self.gpu, values.get("income.gpu_watts")
+        if gpu is not None and watts is not None:
+            gpu = replace(gpu, watts=float(watts), basis="given")
+        named = self.named | values.keys()
+        return replace(self, **changed, market=market, named=named, origins=origins, gpu=gpu)
 
     def with_market(self, market: MarketLike) -> Scenario:
         """The same, but prices that nobody said are the newest of a file of market data.
