@@ -66,20 +66,32 @@ class BlockPool {
         const std::size_t had = to.size();
         to.resize(had + static_cast<std::size_t>(count));
         i32* out = to.data() + had;
-        i32 b = blocks_[0].next;
+        i32 b = blocks_[0].next, unit = 0, gone = 0; // parts of a unit that are given up one after the other
+        i32* heads = heads_.data();
         free_ -= count;
         for (; count > 0; --count) {
             Block& block = blocks_[b];
             // the list runs on by a step in most places: what comes in a while is fetched meanwhile
-            const i64 step = block.next - b, ahead = block.next + 14 * step, soon = block.next + 5 * step;
+            const i64 step = block.next - b, ahead = block.next + 8 * step;
             prefetch(&blocks_[ahead > 0 && ahead < size ? ahead : 0]);
-            const Block& later = blocks_[soon > 0 && soon < size ? soon : 0];
-            prefetch(&heads_[later.unit * width_ + later.part]);
-            if (block.unit) forget(b);
+            if (block.unit) {
+                if (block.unit != unit) {
+                    give_up(unit, gone);
+                    unit = block.unit;
+                    gone = 0;
+                    heads = heads_.data() + unit * width_;
+                }
+                if (block.twin_next == b)
+                    heads[block.part] = 0, ++gone;
+                else
+                    leave_twins(b, heads[block.part]);
+                block.unit = 0;
+            }
             block.references = 1;
             *out++ = b;
             b = block.next;
         }
+        give_up(unit, gone);
         blocks_[0].next = b;
         blocks_[b].previous = 0;
     }
@@ -94,6 +106,7 @@ class BlockPool {
         i32 tail = blocks_[0].previous;
         for (std::size_t left = list.size(); left > 0; --left) {
             const i32 b = list[left - 1];
+            prefetch(&blocks_[list[left > 16 ? left - 17 : 0]]);
             Block& block = blocks_[b];
             if (--block.references > 0) continue;
             ++free_;
@@ -117,16 +130,17 @@ class BlockPool {
     // entered first is found.
     void enter(const i32* list, const Key& key, i64 count) {
         const i32 unit = unit_for(key.unit);
+        i32* heads = heads_.data() + unit * width_ + key.part;
+        i32 fresh = 0;
         for (i64 i = 0; i < count; ++i) {
             const i32 b = list[i];
             Block& block = blocks_[b];
             block.unit = unit;
             block.part = key.part + static_cast<i32>(i);
-            i32& head = heads_[unit * width_ + block.part];
+            i32& head = heads[i];
             if (head == 0) {
                 head = block.twin_next = block.twin_previous = b;
-                ++units_[unit].parts;
-                ++distinct_;
+                ++fresh;
                 continue;
             }
             const i32 tail = blocks_[head].twin_previous;
@@ -134,6 +148,8 @@ class BlockPool {
             block.twin_previous = tail;
             block.twin_next = head;
         }
+        units_[unit].parts += fresh;
+        distinct_ += fresh;
     }
 
     // Blocks with these hashes, up to the first that is not there; whether all were.
@@ -206,23 +222,21 @@ class BlockPool {
         --free_;
     }
 
-    void forget(i32 b) {
-        Block& block = blocks_[b];
-        i32& head = heads_[block.unit * width_ + block.part];
-        if (block.twin_next != b) { // others have the same hash
-            if (head == b) head = block.twin_next;
-            blocks_[block.twin_previous].twin_next = block.twin_next;
-            blocks_[block.twin_next].twin_previous = block.twin_previous;
-        } else {
-            head = 0;
-            --distinct_;
-            Unit& unit = units_[block.unit];
-            if (--unit.parts == 0) {
-                empty_slot(slot_of(unit.hash));
-                spare_.push_back(block.unit);
-            }
-        }
-        block.unit = 0;
+    // Others have the same hash.
+    void leave_twins(i32 b, i32& head) {
+        const Block& block = blocks_[b];
+        if (head == b) head = block.twin_next;
+        blocks_[block.twin_previous].twin_next = block.twin_next;
+        blocks_[block.twin_next].twin_previous = block.twin_previous;
+    }
+
+    // So many parts of a unit are found no more.
+    void give_up(i32 unit, i32 parts) {
+        if (parts == 0) return;
+        distinct_ -= parts;
+        if ((units_[unit].parts -= parts) > 0) return;
+        empty_slot(slot_of(units_[unit].hash));
+        spare_.push_back(unit);
     }
 
     // Linear probing: what stands behind moves up, so that no search ends early.

@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["Energy", "energy_of", "step_joules"]
+__all__ = ["TIME", "Energy", "energy_of", "step_joules"]
 
-_WATTS, _TIME = (_core.STEP_FIELDS.index(name) for name in ("watts", "time"))
+_WATTS, TIME = (_core.STEP_FIELDS.index(name) for name in ("watts", "time"))
 _IDLE = _core.SERVING_TERMS.index("idle_w")
 
 
 def step_joules(
     on: Deployment,
     axes: tuple[NDArray[np.float64], ...],
-    times: tuple[NDArray[np.float64], ...],
+    table: NDArray[np.float64],
+    prompts: tuple[NDArray[np.float64], NDArray[np.float64]],
+    decode: NDArray[np.float64],
 ) -> tuple[tuple[NDArray[np.float64], ...], float]:
     """Energy of the boards of a replica where steps are tabulated, and their watts at rest.
 
@@ -34,8 +36,12 @@ def step_joules(
     on : Deployment
     axes : tuple of ndarray
         As of `StepTable`.
-    times : tuple of ndarray
-        Its three tables [s].
+    table : ndarray
+        Time over the first four [s].
+    prompts : tuple of ndarray
+        Fields of steps (`STEP_FIELDS`) over tokens of one prompt, and over tokens and prompts.
+    decode : ndarray
+        Of steps without prompts, over sequences and mean context.
 
     Returns
     -------
@@ -44,17 +50,12 @@ def step_joules(
     float
         Watts of the replica while nothing runs [W].
     """
-    context, tokens, prompts, dense = axes[1], axes[2], axes[4], axes[5]
     idle = float(kernels.serving_terms(*on.records, 1.0, 64.0, 64.0)[_IDLE])
-    table, _, decode = times
-    some, k = np.meshgrid(np.maximum(tokens, 1.0), prompts, indexing="ij")
-    one = kernels.prompts_step(*on.records, 1.0, some[:, :1], 0.0)
-    many = kernels.prompts_step(*on.records, k, np.maximum(some / k, 1.0), 0.0)
-    saved = one[..., _WATTS] * one[..., _TIME] - many[..., _WATTS] * many[..., _TIME]
-    watts = kernels.decode_step(*on.records, dense[:, None], context)[..., _WATTS]
-    watts[0] = 0.0  # a step without anything is none
-    joules = (table * _mixed_watts(on, axes), np.where(k <= some, saved, 0.0), decode * watts)
-    return tuple(np.ascontiguousarray(j) for j in joules), idle
+    one, many = (step[..., _WATTS] * step[..., TIME] for step in prompts)
+    several = np.where(axes[4] <= np.maximum(axes[2][:, None], 1.0), one - many, 0.0)
+    alone = decode[..., _WATTS] * decode[..., TIME]
+    alone[0] = 0.0  # a step without anything is none
+    return (table * _mixed_watts(on, axes), several, alone), idle
 
 
 def _mixed_watts(on: Deployment, axes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
@@ -68,21 +69,28 @@ def _mixed_watts(on: Deployment, axes: tuple[NDArray[np.float64], ...]) -> NDArr
     found[:, :, 0] = kernels.decode_step(*on.records, b[..., 0, :], x[..., 0, :])[..., _WATTS]
     found[0] = kernels.prefill_step(*on.records, n[0], s[0])[..., _WATTS]
     found[0, :, 0] = found[0, :, 1]
-    for k, (few, all_) in enumerate(zip(coarse, axes, strict=False)):
-        found = np.moveaxis(np.tensordot(_weights(few, all_), found, (1, k)), 0, k)
+    for k in (3, 1, 0, 2):  # the axis with most new points last
+        found = _between(found, k, np.log1p(coarse[k]), np.log1p(axes[k]))
     return found
 
 
 def _few(axis: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Every other point, the first two and the last among them; of long axes a dozen."""
-    every = max(2, len(axis) // 12)
+    """Every other point, the first two and the last among them; of longer axes eight to a dozen."""
+    every = max(3 if len(axis) > 16 else 2, len(axis) // 12)
     return np.unique([0, 1, *range(0, len(axis), every), len(axis) - 1])
 
 
-def _weights(few: NDArray[np.float64], every: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What each of few points counts at every point between them."""
-    at, own = np.log1p(every), np.log1p(few)
-    return np.stack([np.interp(at, own, unit) for unit in np.eye(len(few))], axis=1)
+def _between(
+    found: NDArray[np.float64], axis: int, few: NDArray[np.float64], every: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Linear between few points of an axis, at every one."""
+    low = np.minimum(np.searchsorted(few, every, side="right"), len(few) - 1) - 1
+    part = (every - few[low]) / (few[low + 1] - few[low])
+    start, more = (np.take(found, at, axis) for at in (low, low + 1))
+    more -= start
+    more *= part.reshape([-1 if k == axis else 1 for k in range(found.ndim)])
+    more += start
+    return more
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.serving.simulation.energy import step_joules
+from tokenroof.serving.simulation.energy import TIME, step_joules
 from tokenroof.support.arguments import finite_number, is_integer
 
 if TYPE_CHECKING:
@@ -201,34 +201,53 @@ def _tabulated(on: Deployment, limits: Limits, longest: float) -> StepTable:
     tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
     prompts = _grid(min(limits.sequences, 64), 1.5)[1:]
     ranks, spread = on.plan.dp, on.plan.dp * on.plan.pp  # of a batch in flight, all pp of them
-    table = np.empty((len(sequences), len(context), len(tokens), len(past)))
-    b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
-    n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
-    table[1:] = _mixed(on, spread * b[1:], x[1:], ranks, n, s)
-    table[:, :, 0] = kernels.decode_time(*on.records, spread * b[..., 0, :], x[..., 0, :])
-    table[0] = _prompts(on, ranks, n[0], s[0])
-    table[0, :, 0] = table[0, :, 1]  # a step without anything is none
+    table = _steps(on, ranks, spread, (sequences, context, tokens, past))
     some, k = np.meshgrid(
         np.maximum(tokens, 1.0), np.append(prompts, 2.0 * prompts[-1]), indexing="ij"
     )
-    one = kernels.prompts_time(*on.records, 1.0 * ranks, some[:, :1], 0.0)
-    many = kernels.prompts_time(*on.records, k * ranks, np.maximum(some / k, 1.0), 0.0)
-    several = np.where(k <= some, one - many, 0.0)
+    one = np.asarray(kernels.prompts_step(*on.records, 1.0 * ranks, some[:, :1], 0.0))
+    many = np.asarray(kernels.prompts_step(*on.records, k * ranks, np.maximum(some / k, 1.0), 0.0))
+    several = np.where(k <= some, one[..., TIME] - many[..., TIME], 0.0)
     # every captured size, and both sides of it, where nothing is padded
     dense = np.unique(
         [*sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.05)]
     )
     dense = dense[dense <= sequences[-1]]
-    decode = np.asarray(kernels.decode_time(*on.records, spread * dense[:, None], context))
+    steps = np.asarray(kernels.decode_step(*on.records, spread * dense[:, None], context))
+    decode = steps[..., TIME].copy()
     decode[0] = 0.0
     axes = (sequences, context, tokens, past, k[0].copy(), dense)
-    times = (table, several, decode)
-    joules, idle = step_joules(on, axes, times) if spread == 1 else ((), np.nan)
-    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in times)
+    alone = spread == 1
+    joules, idle = step_joules(on, axes, table, (one, many), steps) if alone else ((), np.nan)
+    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in (table, several, decode))
     missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
     for array in (*axes, table, several, decode, *joules, *([] if missing is None else [missing])):
         array.flags.writeable = False  # it is kept, and shared
     return StepTable(axes, table, several, decode, joules, idle, missing)
+
+
+def _steps(
+    on: Deployment, ranks: int, spread: int, axes: tuple[NDArray[np.float64], ...]
+) -> NDArray[np.float64]:
+    """Steps over the first four axes [s], of the kernels over pairs of them.
+
+    Attention alone sees contexts, each sequence its own: a step takes what its tokens take without them, what
+    contexts add to a batch that decodes, and what was cached adds to a prompt.
+    """
+    sequences, context, tokens, past = axes
+    b, n, first = sequences[1:, None], tokens[1:], context[0]
+    table = np.empty(tuple(map(len, axes)))
+    decode = np.asarray(kernels.decode_time(*on.records, spread * b, context))
+    prompt = np.asarray(_prompts(on, ranks, n[:, None], past))
+    alone = np.asarray(_mixed(on, spread * b, first, ranks, n, 0.0))
+    attended, cached = decode - decode[:, :1], prompt - prompt[:, :1]
+    table[1:, :, 0] = decode[..., None]
+    table[1:, :, 1:] = (
+        alone[:, None, :, None] + attended[:, :, None, None] + cached[None, None, :, :]
+    )
+    table[0, :, 1:] = prompt
+    table[0, :, 0] = table[0, :, 1]  # a step without anything is none
+    return table
 
 
 def _mixed(on: Deployment, batch: Any, context: Any, prompts: int, tokens: Any, past: Any) -> Any:
