@@ -1,6 +1,7 @@
 """Flows on days, and spreadsheets' convention, beside pyxirr and figures that spreadsheets document."""
 
 import datetime
+import math
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pyxirr
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from tokenroof import _core
 from tokenroof import economics as ec
 
 DAYS = ["2008-01-01", "2008-03-01", "2008-10-30", "2009-02-15", "2009-04-01"]
@@ -130,3 +132,31 @@ def test_rates_that_are_none(rate):
     for call in (lambda: ec.xnpv(rate, FLOWS, DAYS), lambda: ec.spreadsheet_npv(rate, FLOWS)):
         with pytest.raises((ValueError, TypeError), match="rate is"):
             call()
+
+
+@pytest.mark.parametrize(
+    "apart", [2.0**-1000, 1e-20, 1e-9, 1e-3, 0.01, 0.1, 1.0, 3.0, 1e3, 1e9, 1e300]
+)
+def test_rates_do_not_depend_on_the_unit_of_time(apart):
+    """Flows that are worth nothing at factors of 1 and 2, of 1.25 and 5: rates where a float holds them."""
+    for flows, factors in (
+        ([-1.0, 3.0, -2.0], (1.0, 2.0)),
+        ([-1600.0, 10000.0, -10000.0], (1.25, 5.0)),
+    ):
+        years = np.array([0.0, apart, 2.0 * apart])
+        got = _core.rates_of(np.array(flows), years)[0]
+        logs = [math.log(factor) / apart for factor in factors]
+        want = [math.expm1(log) for log in logs if log < 709.0]
+        assert got == pytest.approx(
+            want, rel=1e-12, abs=4e-16 / apart
+        )  # as well as flows have 53 bits
+        if want:
+            with np.errstate(invalid="ignore"):
+                assert float(ec.xirr_each(flows, years)) == got[0]
+
+
+def test_high_rates_are_as_exact_as_low_ones():
+    """(1 + rate)^0.01 is 1.25: 4,909,093,464 a year."""
+    assert float(ec.xirr_each([-1.0, 1.25], [0.0, 0.01])) == pytest.approx(
+        1.25**100 - 1.0, rel=1e-13
+    )

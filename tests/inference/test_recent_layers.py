@@ -209,3 +209,14 @@ def test_a_step_of_each_has_a_bound_and_a_band(name, device):
     looked_up = model.layer_vocab * model.layers * model.layer_embedding
     used = model.active_parameters - model.embedding_parameters - looked_up
     assert float(ideal.flops) > 2 * 16 * used * 0.97
+
+
+@pytest.mark.parametrize("name", ["heads", "width", "index_heads", "index_head_dim"])
+def test_no_heads_and_no_width_are_named(name):
+    said = f"{name} is 0; allowed: "
+    with pytest.raises(ValueError, match=said):
+        ops.compressed_decode(
+            "B200-SXM", 1, 1000, **{"heads": 8, "ratio": 4, "topk": 64} | {name: 0}
+        )
+    with pytest.raises(ValueError, match=said):
+        ops.compressed_prefill("B200-SXM", 1, 1000, 0, **{"heads": 8} | {name: 0})

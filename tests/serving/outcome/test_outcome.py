@@ -107,6 +107,7 @@ def test_a_run_without_answers():
         (lambda: summary(np.zeros(2)), TypeError, "requests is ndarray"),
         (lambda: summary(RUN[["arrival_ns"]]), ValueError, "no field scheduled_ns"),
         (lambda: summary(RUN, slo=1), TypeError, "slo is 1"),
+        (lambda: summary(RUN, slo=SLO(percentile=90.0)), ValueError, "promises nothing; allowed: at least one of ttft_s"),
         (lambda: summary(RUN, percentiles=[101]), ValueError, "percentiles are [101]"),
         (lambda: summary(RUN, percentiles=[-1]), ValueError, "percentiles[0] is -1.0"),
         (lambda: summary(RUN, gaps_s=[-1.0]), ValueError, "gaps_s[0] is -1.0"),

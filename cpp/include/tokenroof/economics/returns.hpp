@@ -125,7 +125,7 @@ template <bool yearly, class V> TR_HD V only_root(V* flow, const V* year, long l
 
 // exp(-t) - 1.
 TR_HD double rate_of(double t) {
-    if (t > 30.0 || t < -30.0) return exponential(-t) - 1.0;
+    if (t > 30.0 || t < -1.0) return exponential(-t) - 1.0;
     if (t >= 0.0) return expm1_negative(-t);
     const double part = expm1_negative(t);
     return -part / (1.0 + part);
@@ -303,12 +303,30 @@ template <class F> struct FlowRoots {
     }
 };
 
+// Roots are looked for to a width in t that suits flows of some years to a century: of days or ages the years are
+// counted in another unit, a power of two. How many of it a year has.
+TR_HD double flow_unit(FlowTerms& f) {
+    const double span = f.year[f.n - 1] - f.year[0];
+    if ((span >= 0.25 && span <= 128.0) || !(span > 0.0) || span == infinite()) return 1.0;
+    double unit = 1.0;
+    while (span * unit < 16.0) unit *= 2.0;
+    while (span * unit >= 32.0) unit *= 0.5;
+    for (long long k = 0; k < f.n; ++k) f.year[k] *= unit;
+    return unit;
+}
+
 // found(t) for all roots, ascending in t.
-template <class F> TR_HD void flow_roots(FlowTerms& f, F found) {
+template <class F> TR_HD void flow_roots(FlowTerms& f, F told) {
     constexpr double narrowest = 4.76837158203125e-07; // 2^-21; below it a double root looks like two or none
     constexpr int deepest = 64, most = 4096;           // pieces of a size; more lie within the flows' own rounding
     if (f.n < 2) return;
-    FlowRoots<F> roots{f, found};
+    const double unit = flow_unit(f);
+    // a rounding away from 0 may be a rate without end where a year is nearly all of the unit, or nothing of it
+    const auto found = [&](double t) {
+        const bool none = unit != 1.0 && size_of(t) < 1e-12 && worth_nothing(f, 0.0);
+        told(none ? 0.0 : t * unit);
+    };
+    FlowRoots<decltype(found)> roots{f, found};
     double low[deepest], high[deepest];
     int level[deepest], pieces[deepest] = {}, held = 1;
     low[0] = flow_bound(f, true);

@@ -58,7 +58,7 @@ def compressed_decode(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For an unknown name, or a size that is negative or not finite.
+        For an unknown name, a size that is negative or not finite, or no heads and no width.
 
     Notes
     -----
@@ -77,10 +77,11 @@ def compressed_decode(
     >>> float(heavy.flops) == 4 * 512 * 128 * (128 + far / 128)
     True
     """
-    shape = sizes(
-        batch=batch, context=context, heads=heads, width=width, window=window, ratio=ratio, topk=topk,
-        index_heads=index_heads, index_head_dim=index_head_dim,
-    )  # fmt: skip
+    shape = [
+        *sizes(batch=batch, context=context), *counts(heads=heads, width=width),
+        *sizes(window=window, ratio=ratio, topk=topk),
+        *counts(index_heads=index_heads, index_head_dim=index_head_dim),
+    ]  # fmt: skip
     return run("compressed_decode_operator", as_device(device), *shape,
                dtypes.code(kv_dtype, "kv_dtype"), operator="compressed_decode", dtype=kv_dtype,
                like="mla_decode", **how)  # fmt: skip
@@ -132,10 +133,11 @@ def compressed_prefill(
     >>> float(prompt.flops) == 4 * 64 * (100 * 101 / 2 + 900 * 100)
     True
     """
-    shape = sizes(
-        batch=batch, tokens=tokens, past=past, heads=heads, width=width, window=window, ratio=ratio,
-        topk=topk, index_heads=index_heads, index_head_dim=index_head_dim,
-    )  # fmt: skip
+    shape = [
+        *sizes(batch=batch, tokens=tokens, past=past), *counts(heads=heads, width=width),
+        *sizes(window=window, ratio=ratio, topk=topk),
+        *counts(index_heads=index_heads, index_head_dim=index_head_dim),
+    ]  # fmt: skip
     dtype, kv_dtype = how["dtype"], how["kv_dtype"]
     codes = dtypes.code(dtype), dtypes.code(kv_dtype, "kv_dtype")
     return run("compressed_prefill_operator", as_device(device), *shape, *codes,

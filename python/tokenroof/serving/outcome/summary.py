@@ -87,6 +87,10 @@ def summary(
         raise ValueError(f"percentiles are {percentiles!r}; allowed: numbers from 0 to 100")
     if slo is not None and not isinstance(slo, SLO):
         raise TypeError(f"slo is {slo!r}; allowed: an SLO, or None")
+    if slo is not None and not slo.bounds:
+        raise ValueError(
+            f"slo is {slo!r}, which promises nothing; allowed: at least one of ttft_s, tpot_s, e2e_s, itl_s"
+        )
     served = done(requests)
     times = times_of(served)
     outputs = served["output_tokens"].astype(np.float64)
