@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from inspect import signature
 from typing import Any, ParamSpec, TypeVar
 
@@ -98,9 +98,14 @@ def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
         both = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
         raise TypeError(f"labelled arrays are {both}; allowed: one kind of them")
     if not kinds:
-        return values, lambda answer: answer
+        return values, _as_it_is
     apart = {"masked": _masked, "pandas": _pandas, "xarray": _xarray}[next(iter(kinds.values()))]
     return apart(values, list(kinds))
+
+
+# Functions of the module with what they need, not closures: a result that keeps one can be pickled.
+def _as_it_is(answer: Any) -> Any:
+    return answer
 
 
 def _masked(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
@@ -112,12 +117,12 @@ def _masked(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], P
         stand_in = seen[0] if seen.size else 1
         plain[name] = np.where(mask, stand_in, np.ma.getdata(values[name]))
         masks.append(mask)
+    return plain, partial(_put_masked, _any(masks))
 
-    def put(answer: Any) -> Any:
-        whole = np.asarray(answer)
-        return np.ma.masked_array(whole, np.broadcast_to(_any(masks), whole.shape))
 
-    return plain, put
+def _put_masked(mask: Any, answer: Any) -> Any:
+    whole = np.asarray(answer)
+    return np.ma.masked_array(whole, np.broadcast_to(mask, whole.shape))
 
 
 def _any(masks: list[Any]) -> Any:
@@ -150,18 +155,17 @@ def _pandas(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], P
     series = isinstance(first, pandas.Series)
     called = {values[name].name for name in names} if series else set()
     title = called.pop() if len(called) == 1 else None
+    return plain, partial(_put_pandas, type(first), names[0], tuple(first.axes), title)
 
-    def put(answer: Any) -> Any:
-        whole = np.asarray(answer)
-        if whole.shape != first.shape:
-            raise ValueError(
-                f"shape beside the labels of {names[0]} is {whole.shape}; allowed: {first.shape}, or numbers"
-            )
-        if series:
-            return pandas.Series(whole, first.index, name=title)
-        return pandas.DataFrame(whole, first.index, first.columns)
 
-    return plain, put
+def _put_pandas(kind: Any, beside: str, axes: tuple[Any, ...], title: Any, answer: Any) -> Any:
+    whole = np.asarray(answer)
+    shape = tuple(map(len, axes))
+    if whole.shape != shape:
+        raise ValueError(
+            f"shape beside the labels of {beside} is {whole.shape}; allowed: {shape}, or numbers"
+        )
+    return kind(whole, axes[0], name=title) if len(axes) == 1 else kind(whole, *axes)
 
 
 def _xarray(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
@@ -178,17 +182,23 @@ def _xarray(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], P
         name: array.to_numpy() for name, array in zip(names, whole, strict=True)
     }
 
-    def put(answer: Any) -> Any:
-        shape = np.shape(answer)
-        if shape != whole[0].shape:
-            raise ValueError(
-                f"shape beside the dimensions of {names[0]} is {shape}; allowed: {whole[0].shape}, or numbers"
-            )
-        each = [array.coords.to_dataset() for array in whole]
-        merged = xarray.merge(each, compat="override", join="override")
-        return xarray.DataArray(np.asarray(answer), merged.coords, whole[0].dims)
+    merged = xarray.merge(
+        [array.coords.to_dataset() for array in whole], compat="override", join="override"
+    )
+    return plain, partial(_put_xarray, names[0], merged, whole[0].dims, whole[0].shape)
 
-    return plain, put
+
+def _put_xarray(
+    beside: str, merged: Any, dims: tuple[Any, ...], allowed: tuple[int, ...], answer: Any
+) -> Any:
+    import xarray
+
+    shape = np.shape(answer)
+    if shape != allowed:
+        raise ValueError(
+            f"shape beside the dimensions of {beside} is {shape}; allowed: {allowed}, or numbers"
+        )
+    return xarray.DataArray(np.asarray(answer), merged.coords, dims)
 
 
 def keeps_labels(function: Callable[P, R]) -> Callable[P, R]:
