@@ -1,12 +1,16 @@
 """Parts of the fits by hand: what is drawn and left out, bands, columns of tables and their units."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import tokenroof as tr
 from _measured import DEVICE, measured
-from tokenroof.calibrate import SPECS, read_operator, specs
+from tokenroof.calibrate import SPECS, power, read_operator, specs
 from tokenroof.calibrate.bands import covered, pooled_band
+from tokenroof.calibrate.engines import _by_device
 from tokenroof.calibrate.experts import skews
 from tokenroof.calibrate.fitting import sample, split
 from tokenroof.calibrate.operator_fits import _version_key
@@ -130,3 +134,30 @@ def test_products_of_whole_blocks_and_ways_to_multiply():
         {"tiles": 0.0, "quantise_step": 1.0}, {"tiles": 0.0, "quantise_step": 2048.0},
         {"tiles": 1.0, "quantise_step": 2048.0, "split": 1e-3},
     )  # fmt: skip
+
+
+def test_a_kind_of_kernel_counts_the_same_whatever_its_rows_and_products_more():
+    assert power._weight("experts", 3000) == power._weight("attention_decode", 3000) == 1.0
+    assert power._weight("experts", 750) == 2.0
+    assert power._weight("gemm", 3000) == 4.0
+
+
+def test_devices_are_left_out_one_by_one_from_three_on():
+    objective = SimpleNamespace(left_out=lambda names, logs, progress: (len(set(names)), logs))
+    two, three = np.array(["a", "b", "a"]), np.array(["a", "b", "c"])
+    assert _by_device(objective, two, "logs", None) is None
+    assert _by_device(objective, three, "logs", None) == (3, "logs")
+
+
+@pytest.mark.parametrize("kind", ["attention_decode", "attention_prefill"])
+def test_heads_of_their_own_keys_are_written_as_none(kind):
+    """Of a table's rows with 0 KV heads every head has its own; one is one."""
+
+    def rows(kv):
+        row = {"batch_size": 4, "isl": 512, "step": 1, "num_heads": 32, "num_key_value_heads": kv, "head_dim": 128,
+               "window_size": 0, "kv_cache_dtype": "bfloat16"}  # fmt: skip
+        return pd.DataFrame([row])
+
+    none, each, one = (power._work(kind, rows(kv), tr.device(DEVICE)) for kv in (0, 32, 1))
+    assert none[1] == each[1] and none[0] == each[0]
+    assert one[1] < each[1] / 1.5

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.optimize import brentq
 
 from tokenroof import _core
 from tokenroof import economics as ec
@@ -110,6 +111,17 @@ def test_against_the_companion_matrix(flows):
         np.testing.assert_allclose(
             found, np.sort(1.0 / roots[sure & ~clear].real - 1.0), rtol=1e-5, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("start", [0.0, 3.0])
+def test_many_small_flows_against_one(start):
+    """The root lies where the last (the first) of 13 monthly flows of 1 is worth as much as the 12 others."""
+    years = start + np.arange(13) / 12.0
+    y = brentq(lambda y: sum(y**d for d in range(1, 13)) - 1.0, 0.1, 0.9, xtol=1e-15)
+    last, first = (np.ones(13) for _ in range(2))
+    last[:-1] = first[1:] = -1.0
+    assert _core.rates_of(last, years)[0] == pytest.approx((y**12 - 1.0,), rel=1e-9)
+    assert _core.rates_of(first, years)[0] == pytest.approx((y**-12 - 1.0,), rel=1e-9)
 
 
 def test_values_at_extreme_rates():

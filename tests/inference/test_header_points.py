@@ -1,12 +1,23 @@
 """Points of operators that random draws miss, against the reference: whole skews, nothing to do, depths of splits."""
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import tokenroof as tr
-from _support import BY_ISA, MEASURED, OPERATORS, constants_of, each_isa, within
+from _support import (
+    BY_ISA,
+    MEASURED,
+    OPERATORS,
+    STEPS,
+    constants_of,
+    each_isa,
+    loads,
+    named,
+    within,
+)
 from tokenroof import _core, kernels, reference
 from tokenroof.records import dtypes
 from tokenroof.reference.core.roundings import counting
@@ -126,3 +137,70 @@ def test_depths_of_products(isa, k, kind):
     ):
         _check(isa, "gemm_operator", [m, n, k, code, code, 0.0], RECORD)
         _check(isa, "gemm_operator", [m, n, k, code, code, 1.0], RECORD)
+
+
+@each_isa
+@pytest.mark.parametrize("name", STEPS)
+def test_layers_that_choose_among_no_tokens_are_ordinary_ones(isa, name):
+    """An indexer without a number of tokens to choose takes no time, whatever else is known of it."""
+    plain = tr.model("Llama-3.1-8B")
+    given = replace(plain, sparse_layers=2, index_layers=2, index_heads=4, index_head_dim=128)
+    plan = tr.Plan(tp=2).pack()
+    load = [8.0, 3000.0, 4.0, 500.0, 100.0][: len(loads(name))]
+    a, b = (BY_ISA[isa][name](DEVICE, PLAIN, m.pack(), plan, *load) for m in (plain, given))
+    np.testing.assert_allclose(b, a, rtol=1e-14, atol=0.0)
+    cached = [BY_ISA[isa]["memory_required"](m.pack(), plan, 8.0, 3000.0) for m in (plain, given)]
+    assert cached[0] == cached[1]
+
+
+# A model of each size that switches something on, where it is the least that does.
+LEAST = {
+    "DeepSeek-V3": ("q_lora_rank", "kv_lora_rank", "rope_head_dim", "nope_head_dim"),
+    "DeepSeek-V3.2": ("index_heads", "index_head_dim", "index_topk", "index_layers", "sparse_layers"),
+    "DeepSeek-V4-Pro": ("o_groups", "o_lora_rank", "compress_ratio", "select_ratio", "streams", "stream_mixes"),
+    "DeepSeek-V4-Flash": ("compressed_layers",),
+    "Llama-4-Scout": ("window_layers", "window", "experts"),
+    "MiniMax-M2.5": ("kv_heads", "full_layers", "moe_layers", "topk", "moe_ffn", "qk_norm"),
+    "Gemma-4-E4B": ("shared_full_layers", "shared_window_layers", "layer_embedding", "layer_vocab"),
+    "Gemma-4-E2B": ("wide_layers", "wide_ffn"),
+    "Gemma-3n-E4B": ("laurel_rank",),
+    "Qwen3-Next-80B-A3B": ("q_multiplier", "linear_layers", "linear_conv", "shared_ffn"),
+    "Qwen3-32B": ("dense_layers", "ffn"),
+    "Kimi-K3": ("linear_gate_rank", "moe_latent", "residual_slots"),
+    "LongCat-Flash": ("zero_experts",),
+    "Nemotron-3.5-Lightning": ("mamba_layers", "mamba_heads", "mamba_groups", "mamba_state", "mamba_conv"),
+    "Jamba-v0.1": ("mamba_rank",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model", "field"), [(m, f) for m, fields in LEAST.items() for f in fields]
+)
+def test_the_least_size_that_switches_something_on(model, field):
+    _steps_are_their_twins(replace(tr.model(model), **{field: 1}), tr.Plan())
+
+
+@pytest.mark.parametrize("model", LEAST)
+def test_every_degree_above_1_in_every_kind_of_model(model):
+    _steps_are_their_twins(tr.model(model), tr.Plan(tp=2, cp=2, dp=2, pp=2, moe_ep=2, moe_tp=2))
+
+
+def _steps_are_their_twins(model, plan):
+    packed, plan = model.pack(), plan.pack()
+    for name, load in (
+        ("decode_step", (24.0, 3000.0)),
+        ("prefill_step", (700.0, 900.0)),
+        ("mixed_prompts_step", (24.0, 3000.0, 3.0, 700.0, 900.0)),
+    ):
+        for record in (PLAIN, RECORD):
+            vectors = (DEVICE, record, packed, plan)
+            got = BY_ISA[_core.ISA][name](*vectors, *load)
+            with counting():
+                answer = getattr(reference, name)(*named(vectors), *load)
+            good = within(got, [answer[f] for f in _core.STEP_FIELDS])
+            # which roof binds may differ where both are equal to the last bits
+            binds = [_core.STEP_FIELDS.index(f) for f in ("memory_s", "compute_s")]
+            total = sum(float(answer[f]) for f in ("memory_s", "compute_s"))
+            np.testing.assert_allclose(got[binds].sum(), total, rtol=1e-12, atol=0.0)
+            good[binds] = True
+            assert good.all(), (name, dict(zip(_core.STEP_FIELDS, got, strict=True)))

@@ -1,5 +1,7 @@
 """Rounds of speculation put together by hand: seconds, joules, and bytes of drafts; edges of what is taken."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ import tokenroof as tr
 from tokenroof.inference import speculative
 from tokenroof.inference.door import deployment
 from tokenroof.inference.speculative.chances import ByPosition
-from tokenroof.inference.speculative.drafting import eagle_model, mtp_model
+from tokenroof.inference.speculative.drafting import _one_layer, eagle_model, mtp_model
 
 PLAN = tr.Plan(tp=4, dp=2, weights="fp8", kv_cache="fp8")
 ON = {"batch": 6.0, "context": 900.0, "fidelity": "datasheet"}
@@ -191,3 +193,23 @@ def test_until_which_batch_by_hand():
                       ({"context": [1.0]}, "context has 1 dimensions")):  # fmt: skip
         with pytest.raises(ValueError, match=says):
             speculative.pays_until(*TARGET, draft="ngram", **bad)
+
+
+@pytest.mark.parametrize(
+    ("mixer", "within"),
+    [("full_layers", {"sparse_layers": 1, "index_layers": 1}), ("selected_layers", {"index_layers": 1}),
+     ("window_layers", {}), ("mamba_layers", {})],
+)  # fmt: skip
+def test_a_module_has_one_layer_of_the_first_kind(mixer, within):
+    """What chooses its keys has one indexer, whatever the target counts."""
+    kinds = (
+        "full_layers",
+        "window_layers",
+        "compressed_layers",
+        "selected_layers",
+        "linear_layers",
+        "mamba_layers",
+    )
+    target = SimpleNamespace(**dict.fromkeys(kinds, 0) | {"sparse_layers": 7} | {mixer: 9})
+    found = _one_layer(target)
+    assert {name: n for name, n in found.items() if n} == {mixer: 1, "layers": 1} | within

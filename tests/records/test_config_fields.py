@@ -341,3 +341,18 @@ def test_no_odd_field_changes_a_count_silently(odd):
     else:
         assert m.parameters == 8_030_261_248
         assert set(fields) <= set(m.explain().harmless) | set(m.explain().read)
+
+
+@pytest.mark.parametrize(
+    ("width", "even"), [(22016, True), (22017, False), (22018, True), (22019, False)]
+)
+def test_the_first_qwen_states_gate_and_up_together(width, even):
+    config = {"model_type": "qwen", "hidden_size": 4096, "num_hidden_layers": 32, "num_attention_heads": 32,
+              "intermediate_size": width, "vocab_size": 151936}  # fmt: skip
+    if even:
+        assert tr.Model.from_config(config).ffn == width // 2
+    else:
+        with pytest.raises(
+            ValueError, match=f"intermediate_size is {width}; allowed: an even number"
+        ):
+            tr.Model.from_config(config)

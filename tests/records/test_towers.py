@@ -158,3 +158,13 @@ def test_a_field_that_is_left_out_is_its_familys(kind, name, written):
     for field in written.keys() - {"model_type", "depth", "out_hidden_size"}:
         less = {key: value for key, value in written.items() if key != field}
         assert tr.Model.from_config(whole(kind, name, less)).towers[0] == whole_, field
+
+
+def test_patches_that_are_merged_three_by_three():
+    """Mistral's norm and matrix before the two: nine patches' widths to one's."""
+    given = whole("mistral3", "Mistral-Small-24B", PIXTRAL, spatial_merge_size=3)
+    (tower,) = tr.Model.from_config(given).towers
+    wide = tower.hidden
+    assert tower.merge == 3 and tower.projector[0] == (wide, 9 * wide)
+    (two,) = tr.Model.from_config({**given, "spatial_merge_size": 2}).towers
+    assert tower.projector_parameters - two.projector_parameters == 5 * wide * wide

@@ -56,6 +56,21 @@ def test_the_kernel_is_its_twin(isa, plan, shares):
 
 
 @pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("places", [801, 1500])
+def test_weights_beyond_1e200_are_scaled_together(isa, places):
+    """A thousand places of equal steps: the weight of n is (rate / most * places)^n / n!, up to e^places."""
+    steps = np.full(places + 1, 0.01) * (1.0 + 1e-4 * np.arange(places + 1))
+    inputs = PLAIN | {"prompt_s": 1e-5}
+    most = places / (inputs["output"] * steps[-1] + places * inputs["prompt_s"])
+    rates = [share * most for share in (0.5, 0.7, 0.99)]
+    got = run(steps, inputs, rates, isa)
+    for i, rate in enumerate(rates):
+        with counting():
+            want = open_loop(steps.tolist(), inputs, rate)
+        assert within([got[name][i] for name in FIELDS], [want[name] for name in FIELDS]).all()
+
+
+@pytest.mark.parametrize("isa", ISAS)
 def test_what_is_no_rate_is_nan(isa):
     got = run([0.01] * 5, PLAIN, [math.nan, -1.0, 0.0, 1e9, 1.0], isa)
     assert np.isnan(got["load"]).tolist() == [True, True, False, False, False]

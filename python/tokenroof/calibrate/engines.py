@@ -141,6 +141,13 @@ def write_engines(
     write_fits(path, head, found.rows)
 
 
+def _by_device(
+    objective: Objective, names: NDArray[Any], logs: Any, progress: Callable[[str], None] | None
+) -> Any:
+    """Predictions of each device's points by the others', None for fewer than three devices."""
+    return objective.left_out(names, logs, progress) if len(set(names)) > 2 else None
+
+
 def fit_engines(
     points: Points,
     base: Callable[[Points], list[Calibration]] = base_calibrations,
@@ -186,7 +193,7 @@ def fit_engines(
     tpot, ttft = objective.predict(logs)
     out = objective.left_out(combinations, logs, progress)
     names = np.array([d.name for d in points.devices])
-    apart = objective.left_out(names, logs, progress) if len(set(names)) > 2 else out
+    apart = _by_device(objective, names, logs, progress) or out
     rows = []
     # before a prefill, a request alone takes what the quickest engine takes: the rest is a wait for others
     alone = float(f"{objective.values('request', logs).min():.4g}")

@@ -7,6 +7,7 @@ ones that follow short ones; ``settled`` errors are of rows whose neighbour in t
 from __future__ import annotations
 
 import datetime
+import math
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -192,6 +193,11 @@ def predict(
     return np.asarray(watts)
 
 
+def _weight(kind: str, rows: int) -> float:
+    """Of a residual: a kind counts as much as another whatever its rows, products more."""
+    return math.sqrt((_GEMM_WEIGHT if kind == "gemm" else 1.0) * 3000 / rows)
+
+
 def _fit(device: Device, tables: dict[str, dict[str, Array]], idle: float) -> dict[str, float]:
     optimize = require("scipy.optimize", extra="analysis")
     rng = np.random.default_rng(0)
@@ -200,10 +206,7 @@ def _fit(device: Device, tables: dict[str, dict[str, Array]], idle: float) -> di
         n = len(table["power"])
         take = np.sort(rng.choice(n, min(n, 3000), replace=False))
         parts[kind] = {name: v[take] for name, v in table.items() if len(v) == n}
-    weight = {
-        kind: np.sqrt((_GEMM_WEIGHT if kind == "gemm" else 1.0) * 3000 / len(part["power"]))
-        for kind, part in parts.items()
-    }
+    weight = {kind: _weight(kind, len(part["power"])) for kind, part in parts.items()}
     free = [name for name in _FREE if name not in CLASSES or name in parts]
 
     def named(x: Array) -> dict[str, float]:

@@ -1,0 +1,38 @@
+"""Ends of the catalogue's series by hand: coins of a block before the first one, sizes that names say."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+
+from tokenroof.catalogue import neighbours
+from tokenroof.catalogue.market_file import market_data, subsidy_on
+
+
+def test_coins_of_a_block_from_the_first_on():
+    assert subsidy_on("2009-01-02") == 0.0 and subsidy_on("2009-01-03") == 50.0
+    assert subsidy_on("2008-12") == 0.0
+    assert subsidy_on("2009-01") == pytest.approx(50.0 * 29 / 31)
+
+
+@pytest.mark.parametrize(
+    ("key", "said"), [('kind = "rumour"', "kind is 'rumour'"), ("source = 3", "source is 3")]
+)
+def test_what_is_wrong_with_a_word_for_all_rows_is_named_at_its_line(tmp_path, key, said):
+    file = tmp_path / "m.toml"
+    file.write_text(f'# prices\n\n{key}\n[[row]]\ndate = "2026-10"\nprice = 1\n')
+    with pytest.raises(ValueError, match=said) as caught:
+        market_data(file)
+    assert str(caught.value).startswith(f"{file}:3:")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "half"), [("x-8B", 8e9, 0.5 / 8), ("x-1.5B", 1.5e9, 0.05 / 1.5), ("x-350M", 350e6, 0.5 / 350)]
+)  # fmt: skip
+def test_a_size_in_a_name_is_as_sharp_as_its_digits(name, size, half, monkeypatch):
+    """Half of the last digit of a name comes on top of the least spread."""
+    model = SimpleNamespace(name=name, parameters=3 * size, active_parameters=2.5 * size)
+    monkeypatch.setattr(neighbours.architectures, "models", lambda: [model])
+    (found,) = neighbours.sizes()
+    assert found.z == pytest.approx(math.log(2.5) / (neighbours.FLOOR + half))
+    assert neighbours.sizes(threshold=1.01 * found.z) == []
