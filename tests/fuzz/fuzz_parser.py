@@ -55,7 +55,8 @@ def trouble(parser: str, data: bytes) -> tuple[str, str]:
         targets.TARGETS[parser].read(data)
         became, said = "read", ""
     except REFUSED as error:
-        became, said = _refusal(error), traceback.format_exc()
+        became = _refusal(error)
+        said = "" if became == "refused" else traceback.format_exc()  # which takes longer than most inputs
     except Exception as error:
         became, said = _where(error), traceback.format_exc()
     if time.thread_time() - start > SLOWEST_S:
@@ -127,7 +128,7 @@ def fuzz(parser: str, inputs: int, seed: int) -> NoReturn:
     for number, text in enumerate(target.seeds()):
         became, said = trouble(parser, text)
         if parser != "nbits" and became != "read":
-            print(f"seed {number} is not read: {became}\n{said[-1500:]}")
+            print(f"seed {number} is not read: {became} {said[-1500:]}")
         (corpus / str(number)).write_bytes(text)
 
     def once(data: bytes) -> None:

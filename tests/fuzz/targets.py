@@ -5,6 +5,7 @@ The first bytes of an input choose among layouts and options; the rest is the fi
 
 from __future__ import annotations
 
+import argparse
 import ast
 import contextlib
 import gzip
@@ -34,6 +35,7 @@ FOLDER = Path(
     tempfile.mkdtemp(prefix="fuzz-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
 )
 BETWEEN = b"\0"  # of two files
+argparse._ = str  # type: ignore[attr-defined]  # it looks for translations of each word on the disk, at half of the time
 # commands that end at once; the others' words are parsed and no more
 AT_ONCE = ("list", "roofline", "curve", "economics", "info")
 WRITES = ("csv", "excel", "manifest", "out", "save", "plot", "chart")

@@ -41,7 +41,6 @@ FOLDERS = (
     "records",
     "catalogue",
     "calibrate",
-    "kernels",
 )
 DEFAULTS = "tests/house/test_defaults.py::test_no_default_changes_unseen"
 
@@ -68,7 +67,7 @@ def of_all(copy: Path) -> list[str]:
 
 
 def of_change(reach: Reach, mutant: Mutant, of_file: set[str], seconds: float) -> list[str]:
-    """Tests that come to a change's place, else to others of its file, quickest first, for about so many seconds.
+    """Tests that come to a change's place, else to others of its file or subject, quickest first, for so many seconds.
 
     Tests of another subject count as three times as long, those of a few changes as shorter than those of many.
     """
@@ -80,6 +79,7 @@ def of_change(reach: Reach, mutant: Mutant, of_file: set[str], seconds: float) -
 
     here = [test for test, (_, names) in reach.items() if mutant.name in names]
     here = here or [test for test, (_, names) in reach.items() if not of_file.isdisjoint(names)]
+    here = here or [test for test in reach if test.startswith(own)]
     out, spent = [], 0.0
     for test in sorted(here, key=cost):
         spent += reach[test][0] + 0.01

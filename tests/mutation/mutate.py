@@ -210,13 +210,17 @@ def of_the_python(
     work: Path, some: list[Mutant], seconds: float
 ) -> Iterator[tuple[Mutant, str, str]]:
     """Each change of a Python file, its verdict, and by which test."""
-    copy, sound, numbered = scratch(work / "sources"), dict[str, bool](), list(enumerate(some, 1))
+    copy, sound, numbered = (
+        scratch(work / "sources", built=False),
+        dict[str, bool](),
+        list(enumerate(some, 1)),
+    )
     changes = served.Python(copy, numbered)
     reach = served.reach(changes, chosen.of_all(copy), work / "python.reach.json")
     order, rest = ordered(reach, numbered, seconds), []
     quick = [n for n, m in numbered if probes.in_functions(copy, m)]
     for n, verdict, by in served.judge(
-        changes, {n: order[n] for n in quick}, 10 * seconds, work / "python.now.jsonl"
+        changes, {n: order[n] for n in quick}, reach, work / "python.now.jsonl"
     ):
         if verdict == "survived":
             rest.append(n)
@@ -224,7 +228,7 @@ def of_the_python(
             yield changes.numbered[n], verdict, by
     for n, mutant in numbered:
         if n in rest or n not in quick:
-            tests = order[n] if n in quick else [chosen.DEFAULTS, *order[n]]
+            tests = order[n] if n in quick else [*order[n][:5], chosen.DEFAULTS, *order[n][5:]]
             verdict = slowly(copy, mutant, tests, seconds, sound)
             yield mutant, verdict, "" if verdict == "survived" else blamed(copy)
 
@@ -240,7 +244,7 @@ def of_the_headers(
     reach = served.reach(changes, chosen.of_headers(copy), work / "cpp.reach.json")
     order = ordered(reach, numbered, seconds)
     quick = {n: order[n] for n, _ in numbered if n not in alone}
-    for n, verdict, by in served.judge(changes, quick, 10 * seconds, work / "cpp.now.jsonl"):
+    for n, verdict, by in served.judge(changes, quick, reach, work / "cpp.now.jsonl"):
         yield changes.numbered[n], verdict, by
     if alone and (said := headers.build(scratch(plain))):
         raise SystemExit(said[-3000:])

@@ -55,10 +55,13 @@ def _changed(text: str, mutant: Mutant) -> str:
 
 def in_functions(root: Path, mutant: Mutant) -> bool:
     """Whether a change is one of functions' code alone."""
-    text = (root / mutant.path).read_text()
-    return not _outside(
-        _compiled(text, root / mutant.path), _compiled(_changed(text, mutant), root / mutant.path)
-    )
+    path = root / mutant.path
+    text = path.read_text()
+    try:
+        old, new = _compiled(text, path), _compiled(_changed(text, mutant), path)
+        return bool(_pairs(old, new)) and not _outside(old, new)
+    except ValueError:  # more functions, or fewer: what is constant is left out
+        return False
 
 
 def _replace(pairs: list[tuple[types.CodeType, types.CodeType]]) -> int:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import importlib
+import itertools
 import json
 import os
 import resource
 import signal
+import subprocess
 import sys
 import time
 import zlib
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
     from places import Mutant
 
 Reach = dict[str, tuple[float, list[str]]]  # test -> its seconds, names of changes that it comes to
-LONGEST_S = 10.0  # of CPU, of one test whose reach is looked at
+LONGEST_S = 4.0  # of CPU, of one test whose reach is looked at
 DRAWN = 10.0  # how many times longer a drawn test takes with all of its examples
 
 
@@ -35,6 +38,12 @@ class Python:
 
     def __init__(self, copy: Path, numbered: list[tuple[int, Mutant]]) -> None:
         self.copy, self.numbered, self.hits = copy, dict(numbered), set[int]()
+
+    def load(self) -> None:
+        """Load what is to be changed: much is loaded where it is first asked for."""
+        for mutant in self.numbered.values():
+            parts = Path(mutant.path).with_suffix("").parts[1:]
+            importlib.import_module(".".join(p for p in parts if p != "__init__"))
 
     def watch(self) -> None:
         """Have each change's place say when it is reached."""
@@ -58,6 +67,9 @@ class Compiled:
     def __init__(self, copy: Path, numbered: list[tuple[int, Mutant]]) -> None:
         self.copy, self.numbered = copy, dict(numbered)
         self.most = max(self.numbered, default=0)
+
+    def load(self) -> None:
+        """Nothing: the module is one."""
 
     def _module(self) -> ctypes.CDLL:
         import tokenroof._core as core
@@ -129,9 +141,11 @@ def reach(changes: Python | Compiled, files: list[str], to: Path) -> Reach:
     found = {t: e for t, e in old["tests"].items() if t.split("::")[0] in set(files) - set(open_)}
 
     def look(items: list[pytest.Item]) -> None:
+        changes.load()
         changes.watch()
+        subprocess.Popen = _no_process  # type: ignore[assignment, misc]
         signal.signal(signal.SIGVTALRM, _outlasted)
-        for item, following in zip(items, [*items[1:], None], strict=True):
+        for item, following in itertools.zip_longest(items, items[1:]):
             failed, began = item.session.testsfailed, time.process_time()
             signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST_S)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
@@ -148,22 +162,31 @@ def reach(changes: Python | Compiled, files: list[str], to: Path) -> Reach:
     return {t: (e[0], e[1]) for t, e in json.loads(to.read_text())["tests"].items()}
 
 
+def _no_process(*_: object, **__: object) -> None:
+    raise OSError("no process of its own, in which nothing is seen")
+
+
 def _outlasted(*_: object) -> None:
     raise TimeoutError("a test that takes too long for a look at what it reaches")
 
 
 def judge(
-    changes: Python | Compiled, order: dict[int, list[str]], seconds: float, to: Path
+    changes: Python | Compiled, order: dict[int, list[str]], reach: Reach, to: Path
 ) -> Iterator[tuple[int, str, str]]:
-    """Verdicts of the changes by these tests each, in their order: the number, what became of it, by which test."""
+    """Verdicts of the changes by these tests each, in their order: the number, what became of it, by which test.
+
+    One that takes ten times as long as its tests do, and half a minute, is stuck.
+    """
 
     def all_of_them(items: list[pytest.Item]) -> None:
         by_name = {item.nodeid: item for item in items}
         sound = dict[str, bool]()
+        changes.load()
         gc.collect()
         gc.freeze()
         for number, tests in order.items():
             some = [by_name[t] for t in tests if t in by_name]
+            seconds = 30.0 + 10.0 * sum(reach[t][0] for t in tests if t in by_name)
             verdict, by = _fair(changes, number, some, seconds, sound)
             with to.open("a") as out:
                 print(json.dumps([number, verdict, by]), file=out)
@@ -242,7 +265,7 @@ def _outcome(
 
 def _run(items: list[pytest.Item], writer: int) -> int:
     """Run tests until one fails, a dot for each that begins."""
-    for item, following in zip(items, [*items[1:], None], strict=True):
+    for item, following in itertools.zip_longest(items, items[1:]):
         os.write(writer, b".")
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
         if item.session.testsfailed:
