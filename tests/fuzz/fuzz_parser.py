@@ -56,7 +56,8 @@ def trouble(parser: str, data: bytes) -> tuple[str, str]:
         became, said = "read", ""
     except REFUSED as error:
         became = _refusal(error)
-        said = "" if became == "refused" else traceback.format_exc()  # which takes longer than most inputs
+        # a traceback takes longer than most inputs
+        said = "" if became == "refused" else traceback.format_exc()
     except Exception as error:
         became, said = _where(error), traceback.format_exc()
     if time.thread_time() - start > SLOWEST_S:
