@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof import kernels
 from tokenroof.inference import speculative
 from tokenroof.inference.door import deployment
 from tokenroof.inference.speculative.chances import ByPosition
@@ -91,11 +92,12 @@ def test_a_step_without_a_graph_takes_what_its_launches_take():
         {"batch": 4.0, "context": 100.0, "tokens": 1.0},
     )
     quick, slow = speculative.verify(*on, **given), speculative.verify(*on, captured=[], **given)
-    power = deployment(*on, "calibrated").power
+    device, constants, *_ = deployment(*on, "calibrated").records
+    rest = kernels.board_power(device, constants, *[0.0] * 6)  # in a step, of which nothing runs
     waits = slow["time"] - quick["time"]
     assert waits > 0 and slow["launch_s"] - quick["launch_s"] == pytest.approx(waits, rel=1e-9)
     assert slow["overhead_s"] - quick["overhead_s"] == pytest.approx(waits, rel=1e-9)
-    joules = quick["watts"] * quick["time"] + power.idle_w * waits
+    joules = quick["watts"] * quick["time"] + rest * waits
     assert slow["watts"] * slow["time"] == pytest.approx(joules, rel=1e-9)
     covered = speculative.verify(*on, captured=[4], **given)
     assert covered["time"] == quick["time"] and covered["watts"] == quick["watts"]

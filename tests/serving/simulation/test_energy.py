@@ -158,10 +158,12 @@ def test_tables_of_joules_are_the_kernels_within_their_error():
 
 
 def test_the_watts_of_a_closed_loop_are_those_of_its_curve():
-    for users in (4, 64):
+    """Gaps of the engine at what boards draw at rest in a step, and the limit over both, as in the steps played:
+    what is left is the tables' error (1 % in the mean), and a user's own prompts, of which the curve has none."""
+    for users in (1, 4, 64):
         load = serving.users(users, 12 * users, input_tokens=1000, output_tokens=200, seed=1)
         found = serving.simulate("H100-SXM", "Llama-3.1-8B", None, load)
         table = serving.curve("H100-SXM", "Llama-3.1-8B", None, 1000, 200, [users])
-        assert found.energy.watts == pytest.approx(float(table.watts[0]), rel=0.09)
+        assert found.energy.watts == pytest.approx(float(table.watts[0]), rel=0.02)
         assert found.energy.idle_watts == pytest.approx(70.0)  # a tenth of 700 W
         assert (found.requests["joules"] > 0.0).all()

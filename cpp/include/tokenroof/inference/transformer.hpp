@@ -315,10 +315,22 @@ TR_HD double resting_watts(const Prepared& r) {
     return r.tdp * power_share(r.power, 0.0, 0.0, Activity{0.0, 0.0, 0.0, 0.0}, r.cap);
 }
 
+// Board watts of a replica whose devices are busy for a share of the time.
+TR_HD double replica_watts(const Prepared& r, const Uses& use, double busy) {
+    return (busy * device_watts(r, use) + (1.0 - busy) * resting_watts(r)) * r.devices;
+}
+
+// The same work in a longer time, of which it had so large a share.
+TR_HD Uses spread_uses(const Uses& use, double share) {
+    const Activity& a = use.active;
+    return {use.compute * share, use.memory * share,
+            Activity{a.gemm * share, a.attention_decode * share, a.attention_prefill * share, a.experts * share}};
+}
+
 // All fields of a step; FLOPs, bytes and watts are those of the whole replica: while a microbatch passes all
 // stages, so do the batch's others. Without others a stage rests when it is not its turn.
 template <bool Decode, bool Prefill>
-TR_HD void evaluate_step(const Prepared& r, double batch, double context, double prompts, double tokens,
+TR_HD Uses evaluate_step(const Prepared& r, double batch, double context, double prompts, double tokens,
                          double past, double* field) {
     Parts<double> out{};
     double time = evaluate<double, Decode, Prefill, true>(r, batch, context, prompts, tokens, past, out);
@@ -337,8 +349,8 @@ TR_HD void evaluate_step(const Prepared& r, double batch, double context, double
     field[step::communication_s] = out.communication + invalid;
     for (int g = 0; g < 8; ++g) field[step::projection_s + g] = out.group[g] + invalid;
     field[step::overhead_s] = out.launch + invalid;
-    const double watts = busy * device_watts(r, use) + (1.0 - busy) * resting_watts(r);
-    field[step::watts] = watts * r.devices + invalid;
+    field[step::watts] = replica_watts(r, use, busy) + invalid;
+    return use;
 }
 
 } // namespace TR_ISA

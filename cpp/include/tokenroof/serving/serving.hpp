@@ -16,8 +16,11 @@
 // requests (1 over the requests of a user, 0 for a load that goes on) the prompts wait for half of the others', and half
 // of the others' are past; of the rest, a share `burst` stays bunched. Latency and throughput follow by Little's law. Admission is the engine's `request` from
 // `request_users` requests in flight on, the fewest that it was fitted at; of that, a request without others
-// to wait for takes `request_alone`, and one with fewer others a share in between. An engine that gathers prompts
-// (`wait_steps`) holds the first for so many steps, and those that come meanwhile, evenly, for half as long.
+// to wait for takes `request_alone`, and one with fewer others a share in between. While the host is what a step waits
+// for, the board draws what it does at rest between kernels, as in any step, not what it does idle; a step's work and
+// its gaps together are held to the limit. An engine that
+// gathers prompts (`wait_steps`) holds the first for so many steps, and those that come meanwhile, evenly, for half as
+// long.
 //   [L61] Little, Operations Research 9(3) 1961.   [A24] Agrawal et al., Sarathi-Serve, arXiv:2403.02310.
 //   [K23] Kwon et al., PagedAttention, arXiv:2309.06180.
 #pragma once
@@ -27,7 +30,7 @@
 // A load's terms: what device, model and plan give, without an engine's gaps.
 #define TR_SERVING_TERMS(X) \
     X(batch) X(slots) X(decode_s) X(mixed_s) X(prefill_s) X(kernels) X(collectives) X(sequences) X(lanes) \
-    X(decode_j) X(mixed_j) X(idle_w) X(waiting)
+    X(decode_j) X(mixed_j) X(rest_w) X(waiting)
 #define TR_SERVING_FIELDS(X) \
     X(ttft) X(tpot) X(latency) X(output_rate) X(batch) X(slots) X(step_s) X(interference_s) \
     X(prefill_s) X(burst_s) X(queue_s) X(watts)
@@ -80,6 +83,11 @@ TR_HD double serving_company(double steps, double step, double arrivals) {
     return steps * step * ((1.0 + 0.5 * arrivals) / (1.0 + arrivals));
 }
 
+// Joules beyond those at rest of a step whose work takes `bare` of its `whole` seconds.
+TR_HD double above_rest(const Prepared& r, const Uses& use, double busy, double bare, double whole) {
+    return (replica_watts(r, spread_uses(use, bare / whole), busy) - resting_watts(r) * r.devices) * whole;
+}
+
 // r: prepared without gaps; c: the whole record.
 template <class P>
 TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
@@ -96,8 +104,8 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     const double context = longest_context(input, output, sequences, waiting);
     const Structure s = step_structure(m, p);
     double decode[step::count], mixed[step::count], prefill[step::count];
-    evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
-    evaluate_step<true, true>(r, batch, context, ranks, input, 0.0, mixed);
+    const Uses decoding = evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
+    const Uses carrying = evaluate_step<true, true>(r, batch, context, ranks, input, 0.0, mixed);
     evaluate_step<false, true>(r, 0.0, 0.0, 1.0, input, 0.0, prefill);
     const double bad = batch == batch ? 0.0 : batch;
     t[term::batch] = batch;
@@ -110,9 +118,15 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     t[term::waiting] = waiting_kernels(c, s);
     t[term::sequences] = sequences;
     t[term::lanes] = p[plan::pp] * p[plan::dp];
-    t[term::idle_w] = r.idle * r.devices;
-    t[term::decode_j] = (decode[step::watts] - t[term::idle_w]) * decode[step::time];
-    t[term::mixed_j] = (mixed[step::watts] - t[term::idle_w]) * mixed[step::time];
+    t[term::rest_w] = resting_watts(r) * r.devices;
+    // joules above rest of steps as long as this record's gaps make them: a board is held to its limit over these
+    const double gaps = engine_gaps(c, t[term::waiting], t[term::collectives]);
+    const double plain = decode[step::time] + gaps + e[constant::engine::sequence] * sequences;
+    const double fuller = mixed[step::time] + gaps + e[constant::engine::sequence] * (sequences + 1.0);
+    const double longest = smooth_max(fuller, s.kernels * e[constant::engine::prefill_kernel], serving_overlap);
+    const double turns = min_nan(max_nan(batch, 1.0), p[plan::pp]) / p[plan::pp];
+    t[term::decode_j] = above_rest(r, decoding, turns, decode[step::time], plain);
+    t[term::mixed_j] = above_rest(r, carrying, turns, mixed[step::time], longest);
 }
 
 // What users see, from the terms and an engine's constants.
@@ -151,7 +165,7 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     f[serving_field::prefill_s] = prefill;
     f[serving_field::burst_s] = burst;
     f[serving_field::queue_s] = queue;
-    f[serving_field::watts] = t[term::idle_w] + joules / tpot;
+    f[serving_field::watts] = t[term::rest_w] + joules / tpot;
 }
 
 template <class P>

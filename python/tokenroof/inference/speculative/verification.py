@@ -24,7 +24,7 @@ STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
 _HEADS = [_core.MODEL_FIELDS.index(name) for name in ("heads", "index_heads")]
 _GROUPED = _core.CALIBRATION_FIELDS.index("attention_decode.grouped")
 _KERNELS = _core.SERVING_TERMS.index("kernels")
-_IDLE_W = _core.SERVING_TERMS.index("idle_w")
+_REST_W = _core.SERVING_TERMS.index("rest_w")
 _KERNEL_S = _core.CALIBRATION_FIELDS.index("engine.prefill_kernel")
 _DP = _core.PLAN_FIELDS.index("dp")
 
@@ -125,9 +125,9 @@ def without_graph(
     for name in ("time", "launch_s", "overhead_s"):
         fields[..., STEP[name]] += waits
     # joules of the work as before, the host's time at the power of a waiting board
-    idle = terms[..., _IDLE_W]
+    rest = terms[..., _REST_W]
     busy = 1.0 - waits / fields[..., STEP["time"]]
-    fields[..., STEP["watts"]] = np.where(waits > 0.0, idle + (watts - idle) * busy, watts)
+    fields[..., STEP["watts"]] = np.where(waits > 0.0, rest + (watts - rest) * busy, watts)
     return fields
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from functools import reduce
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.inference.cost import faster_cost
@@ -27,6 +27,9 @@ from tokenroof.reference.inference.prepared import Prepared
 from tokenroof.reference.inference.sparse_attention import attention_roof, faster
 from tokenroof.reference.records.dtypes import peak_of
 from tokenroof.reference.records.records import Record, takes_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "decode_step",
@@ -220,6 +223,27 @@ def resting_watts(r: Prepared) -> float:
     return r.device["tdp_w"] * power_share(r.calibration, 0.0, 0.0, nothing, cap_share(r))
 
 
+def replica_watts(r: Prepared, use: Uses, batch: float) -> float:
+    """Board power of a replica: a microbatch passes a stage while others pass the others."""
+    lay = r.layout
+    busy = divide(minimum(maximum(batch, 1.0), lay.pp), lay.pp)
+    watts = busy * device_watts(r, use) + (1.0 - busy) * resting_watts(r)
+    return watts * (lay.tp * lay.dp * lay.cp * lay.pp)
+
+
+def joules_above_rest(r: Prepared, load: Load, whole: Callable[[float], float]) -> float:
+    """Energy of a step beyond its time at rest, of which its gaps make `whole`."""
+    parts, lay = evaluate(r, load), r.layout
+    use = device_uses(r, parts)
+    bare = fields(r, load)["time"]
+    time = whole(bare)
+    share = divide(bare, time)
+    active = {name: part * share for name, part in use.active.items()}
+    spread = Uses(use.compute * share, use.memory * share, active)
+    rest = resting_watts(r) * (lay.tp * lay.dp * lay.cp * lay.pp)
+    return (replica_watts(r, spread, load.batch) - rest) * time
+
+
 def fields(r: Prepared, load: Load) -> dict[str, float]:
     """All that a step kernel gives; work, traffic and watts of the whole replica.
 
@@ -233,8 +257,7 @@ def fields(r: Prepared, load: Load) -> dict[str, float]:
     bad = parts.time if math.isnan(parts.time) else 0.0
     passes = minimum(maximum(load.batch, 1.0), lay.pp)  # microbatches at once
     devices = lay.tp * lay.dp * lay.cp
-    workers, busy = devices * passes, divide(passes, lay.pp)
-    watts = busy * device_watts(r, use) + (1.0 - busy) * resting_watts(r)
+    workers = devices * passes
     out = {
         "time": parts.time,
         "flops": parts.flops * workers,
@@ -246,7 +269,7 @@ def fields(r: Prepared, load: Load) -> dict[str, float]:
         "communication_s": parts.communication,
         **{f"{name}_s": seconds for name, seconds in parts.group.items()},
         "overhead_s": parts.launch,
-        "watts": watts * (devices * lay.pp),
+        "watts": replica_watts(r, use, load.batch),
     }
     return {name: value + bad for name, value in out.items()}
 

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.inference.layout import share
 from tokenroof.reference.inference.memory import sequence_bytes, weight_bytes, workspace_bytes
+from tokenroof.reference.inference.prepare import prepare
 from tokenroof.reference.inference.routing import largest_normal
 from tokenroof.reference.inference.structure import (
     collectives_of_step,
     kernels_of_experts,
     kernels_of_step,
 )
-from tokenroof.reference.inference.transformer import mixed_prompts_step, prompts_step
+from tokenroof.reference.inference.transformer import (
+    Load,
+    joules_above_rest,
+    mixed_prompts_step,
+    prompts_step,
+    resting_watts,
+)
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.records import Record, takes_records, unpack
 
 __all__ = ["serving", "serving_of_terms", "serving_terms"]
+
+Seconds = Callable[[float], float]
 
 
 def nearly_hidden(x: float, y: float) -> float:
@@ -26,6 +35,19 @@ def nearly_hidden(x: float, y: float) -> float:
     more, less = maximum(x, y), minimum(x, y)
     part = divide(less, more if more > 0.0 else 1.0)
     return more + 0.19 * (less * (part * part * part))
+
+
+def wholes(c: Record, gaps: float, sequences: float, kernels: float) -> tuple[Seconds, Seconds]:
+    """Seconds of a step by those of its work: of one that decodes alone, of one that carries a prompt."""
+
+    def plain(time: float) -> float:
+        return time + gaps + c["engine.sequence"] * sequences
+
+    def carrying(time: float) -> float:
+        fuller = time + gaps + c["engine.sequence"] * (sequences + 1.0)
+        return nearly_hidden(fuller, kernels * c["engine.prefill_kernel"])
+
+    return plain, carrying
 
 
 def admission(c: Record, concurrency: float) -> float:
@@ -87,12 +109,14 @@ def serving_terms(
     decode = mixed_prompts_step(device, bare, model, plan, *load, 0.0, 0.0, 0.0)
     mixed = mixed_prompts_step(device, bare, model, plan, *load, plan["dp"], input_tokens, 0.0)
     alone = prompts_step(device, bare, model, plan, 1.0, input_tokens, 0.0)
-    limit, idle = device["tdp_w"], device["idle_w"]
-    if math.isnan(idle):
-        idle = limit * c["idle_fraction"]
-    idle = idle * (plan["tp"] * plan["dp"] * plan["cp"] * plan["pp"])
+    devices = plan["tp"] * plan["dp"] * plan["cp"] * plan["pp"]
+    rest = resting_watts(prepare(device, bare, model, plan)) * devices
     kernels = kernels_of_step(model, plan)
     timed = kernels_of_experts(model, plan) if constants(c, "experts") else 0.0
+    joined = collectives_of_step(model, plan)
+    gaps = (kernels - timed) * c["engine.kernel_gap"] + joined * c["engine.collective_gap"]
+    plain, carrying = wholes(c, gaps, sequences, kernels)
+    r, no_prompts = prepare(device, bare, model, plan), (0.0, 0.0, 0.0)
     return {
         "batch": batch,
         "slots": slots,
@@ -100,12 +124,12 @@ def serving_terms(
         "mixed_s": mixed["time"],
         "prefill_s": alone["time"] if good else math.nan,
         "kernels": kernels,
-        "collectives": collectives_of_step(model, plan),
+        "collectives": joined,
         "sequences": sequences,
         "lanes": plan["pp"] * plan["dp"],
-        "decode_j": (decode["watts"] - idle) * decode["time"],
-        "mixed_j": (mixed["watts"] - idle) * mixed["time"],
-        "idle_w": idle,
+        "decode_j": joules_above_rest(r, Load(*load, *no_prompts), plain),
+        "mixed_j": joules_above_rest(r, Load(*load, plan["dp"], input_tokens, 0.0), carrying),
+        "rest_w": rest,
         "waiting": kernels - timed,
     }
 
@@ -154,7 +178,7 @@ def serving_of_terms(
         "prefill_s": prefill,
         "burst_s": burst,
         "queue_s": queue,
-        "watts": t["idle_w"] + divide(joules, tpot),
+        "watts": t["rest_w"] + divide(joules, tpot),
     }
 
 

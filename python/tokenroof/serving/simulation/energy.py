@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["TIME", "Energy", "energy_of", "step_joules"]
 
 _WATTS, TIME = (_core.STEP_FIELDS.index(name) for name in ("watts", "time"))
-_IDLE = _core.SERVING_TERMS.index("idle_w")
 
 
 def step_joules(
@@ -50,7 +49,7 @@ def step_joules(
     float
         Watts of the replica while nothing runs [W].
     """
-    idle = float(kernels.serving_terms(*on.records, 1.0, 64.0, 64.0)[_IDLE])
+    idle = on.plan.devices * on.power.idle_w
     one, many = (step[..., _WATTS] * step[..., TIME] for step in prompts)
     several = np.where(axes[4] <= np.maximum(axes[2][:, None], 1.0), one - many, 0.0)
     alone = decode[..., _WATTS] * decode[..., TIME]
