@@ -43,6 +43,7 @@ _STAND_INS: dict[str, tuple[str, ...]] = {
     "mxfp8": ("fp8_block", "fp8", "bf16"),
     "bf16/fp8": ("bf16", "fp8"),  # maths, then cache, of attention
     "mxfp4_mxfp8": ("nvfp4", "fp8", "fp8_block", "mxfp4", "bf16"),
+    "mxfp4_mxfp4": ("nvfp4", "mxfp4_mxfp8", "fp8", "fp8_block", "bf16"),
 }  # fmt: skip
 # Engines whose kernels stand in for another's.
 _NEAR_ENGINES: dict[str, tuple[str, ...]] = {

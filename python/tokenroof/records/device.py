@@ -20,6 +20,7 @@ __all__ = [
     "Device",
     "Link",
     "Provenance",
+    "block_type",
     "link_domain",
     "pcie_bandwidth",
     "unit_peak",
@@ -31,7 +32,7 @@ PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
 _UNITS = {
     "int4": "bf16", "mxfp4": "bf16", "fp8_block": "fp8", "mxfp4_mxfp8": "fp8", "nvfp4": "fp4",
     "int4_32": "bf16", "int4_64": "bf16", "fp8_bf16": "bf16", "int8_bf16": "bf16",
-    "nvfp4_bf16": "bf16", "mxfp8": "fp8",
+    "nvfp4_bf16": "bf16", "mxfp8": "fp8", "mxfp4_mxfp4": "fp4",
 }  # fmt: skip
 # A type without a unit of its own runs on the fastest of the next wider ones. Of a processor these end with
 # fp32: it computes in that what it has no instructions for. Other devices have units for 16 bits that are
@@ -358,6 +359,23 @@ def link_domain(device: Device) -> int:
     """Devices that one domain of links joins; over PCIe alone, the eight of a host."""
     size = device.link_domain_size or 1
     return int(size) if size > 1 else _HOST_DOMAIN
+
+
+def block_type(device: Device) -> str | None:
+    """The 4-bit floats that a device's unit takes: NVIDIA's, or the Open Compute Project's; None without.
+
+    MXFP4 (Microscaling Formats 1.0, OCP, 2023-09; a scale of 8 bits per 32) is what makers other than NVIDIA
+    build units for; NVFP4 has a scale in FP8 per 16. Of a device whose maker is not said, NVFP4.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> [block_type(tr.device(name)) for name in ("B200-SXM", "Instinct MI355X", "H100-SXM")]
+    ['nvfp4', 'mxfp4', None]
+    """
+    if "fp4" not in device.peak:
+        return None
+    return "nvfp4" if device.vendor.casefold() in ("nvidia", "") else "mxfp4"
 
 
 def unit_peak(device: Device, dtype: str) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof import _core
 from tokenroof.records import dtypes
 from tokenroof.records.derived import again
+from tokenroof.records.device import block_type
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import plan_types
 from tokenroof.support.arguments import finite_number, is_integer, real_numbers
@@ -198,9 +199,10 @@ class Plan:
     def on(self, device: Device) -> Plan:
         """The types as engines run them on a device.
 
-        MXFP4 experts meet MXFP8 activations where it has a 4-bit unit, and 16-bit ones elsewhere. Weights
-        in NVFP4 without such a unit, or in FP8 without an 8-bit one, are unpacked to 16 bits on the way
-        to the unit (Marlin), so that only their bytes are fewer.
+        MXFP4 experts meet MXFP8 activations where it has a 4-bit unit, and 16-bit ones elsewhere; where that
+        unit is of MXFP4, as makers other than NVIDIA build it, checkpoints that are in it throughout (Quark)
+        meet activations in MXFP4. Weights in NVFP4 without such a unit, or in FP8 without an 8-bit one, are
+        unpacked to 16 bits on the way to the unit (Marlin), so that only their bytes are fewer.
 
         Examples
         --------
@@ -209,14 +211,22 @@ class Plan:
         'mxfp4_mxfp8'
         >>> Plan(weights="nvfp4").on(tr.device("H100-SXM")).weights
         'nvfp4_bf16'
+        >>> Plan(weights="mxfp4").on(tr.device("Instinct MI355X")).weights
+        'mxfp4_mxfp4'
         """
         changes: dict[str, Any] = {}
+        own = block_type(device)
+        units = [name for name in device.peak if name != "fp4" or own == "nvfp4"]
         for field in ("weights", "experts", "activations", *_MODULES):
             named = getattr(self, field)
-            runs = dtypes.weight_only(named, device.peak) if named is not None else None
+            runs = dtypes.weight_only(named, units) if named is not None else None
+            if runs == own == "mxfp4" and (field != "experts" or self.weights == own):
+                runs = "mxfp4_mxfp4"
             if runs != named:
                 changes[field] = runs
-        if self.experts == "mxfp4" and device.peak.get("fp4", 0.0) > device.peak.get("fp8", 0.0):
+        if changes.get("experts", self.experts) == "mxfp4" and device.peak.get(
+            "fp4", 0.0
+        ) > device.peak.get("fp8", 0.0):
             changes["experts"] = "mxfp4_mxfp8"
         return replace(self, **changes) if changes else self
 

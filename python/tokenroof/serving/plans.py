@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.inference.door import check_units
 from tokenroof.records import dtypes
-from tokenroof.records.device import link_domain
+from tokenroof.records.device import block_type, link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import is_integer
@@ -21,7 +21,7 @@ __all__ = ["default_plans", "native_types", "released_plan", "released_types"]
 
 
 def native_types(device: Device) -> tuple[str, str]:
-    """Narrowest types of weights and cache that this device has units for.
+    """Narrowest types of weights and cache that this device has units for: of 4 bits its maker's.
 
     Parameters
     ----------
@@ -35,13 +35,11 @@ def native_types(device: Device) -> tuple[str, str]:
     Examples
     --------
     >>> import tokenroof as tr
-    >>> native_types(tr.device("H100-SXM"))
-    ('fp8', 'fp8')
+    >>> native_types(tr.device("H100-SXM")), native_types(tr.device("Instinct MI355X"))
+    (('fp8', 'fp8'), ('mxfp4', 'fp8'))
     """
-    for kind, weights in (("fp4", "nvfp4"), ("fp8", "fp8")):
-        if kind in device.peak:
-            return weights, "fp8"
-    return "bf16", "bf16"
+    narrow = block_type(device) or ("fp8" if "fp8" in device.peak else None)
+    return (narrow, "fp8") if narrow else ("bf16", "bf16")
 
 
 def released_plan(model: Model) -> dict[str, Any]:

@@ -53,7 +53,8 @@
 
 #define TR_DTYPES(X) \
     X(fp32) X(tf32) X(bf16) X(fp16) X(fp8) X(fp8_block) X(int8) X(fp4) X(nvfp4) X(mxfp4) X(int4) \
-    X(mxfp4_mxfp8) X(mxfp8) X(int4_32) X(int4_64) X(fp8_bf16) X(int8_bf16) X(nvfp4_bf16)
+    X(mxfp4_mxfp8) X(mxfp8) X(int4_32) X(int4_64) X(fp8_bf16) X(int8_bf16) X(nvfp4_bf16) \
+    X(mxfp4_mxfp4)
 
 // How the devices of a domain are joined: over the host's PCIe; by a switch, or one that also adds; each to
 // each; as a torus of two or three dimensions.
@@ -105,7 +106,7 @@ TR_HD double dtype_bytes(int code) {
     case dtype::mxfp8: return 1.0 + 1.0 / 32.0;                 // 8-bit scale per 32
     case dtype::fp4: return 0.5;
     case dtype::nvfp4: case dtype::nvfp4_bf16: return 0.5 + 1.0 / 16.0; // fp8 scale per 16
-    case dtype::mxfp4: case dtype::mxfp4_mxfp8: return 0.5 + 1.0 / 32.0; // 8-bit scale per 32
+    case dtype::mxfp4: case dtype::mxfp4_mxfp8: case dtype::mxfp4_mxfp4: return 0.5 + 1.0 / 32.0; // 8-bit scale per 32
     case dtype::int4: return 0.5 + 2.0 / 128.0;                 // bf16 scale per 128, or per 64 or 32
     case dtype::int4_64: return 0.5 + 2.0 / 64.0;
     case dtype::int4_32: return 0.5 + 2.0 / 32.0;
@@ -120,6 +121,7 @@ TR_HD double activation_bytes(int code) {
     case dtype::fp8: case dtype::fp8_block: case dtype::int8: case dtype::mxfp4_mxfp8: return 1.0;
     case dtype::fp4: return 0.5;
     case dtype::nvfp4: return 0.5 + 1.0 / 16.0;
+    case dtype::mxfp4_mxfp4: return 0.5 + 1.0 / 32.0;
     case dtype::mxfp8: return 1.0 + 1.0 / 32.0;
     case dtype::bf16: case dtype::fp16: case dtype::mxfp4: case dtype::int4: case dtype::int4_32:
     case dtype::int4_64: case dtype::fp8_bf16: case dtype::int8_bf16: case dtype::nvfp4_bf16: return 2.0;
@@ -128,7 +130,7 @@ TR_HD double activation_bytes(int code) {
 }
 
 // FLOP/s of the unit that multiplies this type, from a packed device whose gaps are filled upwards.
-// int4, mxfp4 and the types that end in bf16 are storage types: their maths is bf16 (mxfp4_mxfp8: fp8).
+// int4, mxfp4 and the types that end in bf16 are storage types: their maths is bf16 (mxfp4_mxfp8: fp8; mxfp4_mxfp4: fp4).
 TR_HD double dtype_peak(const double* d, int code) {
     switch (code) {
     case dtype::fp32: return d[device::peak_fp32];
@@ -138,7 +140,7 @@ TR_HD double dtype_peak(const double* d, int code) {
     case dtype::fp16: return d[device::peak_fp16];
     case dtype::fp8: case dtype::fp8_block: case dtype::mxfp8: case dtype::mxfp4_mxfp8: return d[device::peak_fp8];
     case dtype::int8: return d[device::peak_int8];
-    case dtype::fp4: case dtype::nvfp4: return d[device::peak_fp4];
+    case dtype::fp4: case dtype::nvfp4: case dtype::mxfp4_mxfp4: return d[device::peak_fp4];
     default: return not_a_number();
     }
 }
