@@ -83,11 +83,14 @@ class Curve:
             good[choice.name] = _falling(fast, yields(table, choice, "high") * more, best)
             bad[choice.name] = _falling(slow, yields(table, choice, "low") / more, best)
         label = label_of(a)
+        what = (
+            "system" if "system" in table else "plan"
+        )  # of systems the whole, not a replica of theirs
         text = [
             f"<b>{plain(label)}</b>, {plain(a['model'])}<br>{plain(plan)}"
             f"<br>batch {users:g} on {int(n)} devices<br>{s:.3g} tok/s/user, TTFT {si(t, 's')}"
             for plan, users, n, t, s in zip(
-                *(table[k].values for k in ("plan", "concurrency", "devices", "ttft_s")),
+                *(table[k].values for k in (what, "concurrency", "devices", "ttft_s")),
                 x,
                 strict=True,
             )

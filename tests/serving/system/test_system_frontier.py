@@ -1,5 +1,7 @@
 """The frontier over systems: a pruned search is the full one, constraints are kept and named, points are systems."""
 
+import math
+import re
 import time
 from dataclasses import replace
 
@@ -44,6 +46,35 @@ def test_a_pruned_search_is_the_full_one(device, model, most, given):
     assert pruned.attrs["systems_tried"] < full.attrs["systems_tried"] and full.sizes["point"] > 5
     for name in ("interactivity", "output_tokens_per_s_per_mw", "concurrency"):
         np.testing.assert_array_equal(pruned[name], full[name], err_msg=name)
+
+
+def _devices_said(label):
+    """Devices of what a label says: a count, then the degrees of a replica, of each pool."""
+    pools = re.findall(r"(\d+)x((?: (?:tp|pp|dp|cp|ep)\d+)+)", label)
+    degrees = [re.findall(r"(tp|pp|dp|cp)(\d+)", said) for _, said in pools]
+    return sum(
+        int(n) * math.prod(int(size) for _, size in of)
+        for (n, _), of in zip(pools, degrees, strict=True)
+    )
+
+
+@pytest.mark.parametrize("given", [{"devices": 61}, {"devices": 61, "exclude": ["both"]}, {}])
+def test_a_label_says_the_whole_system(given):
+    """Replicas of all pools and systems that stand on the devices, those that stay idle apart."""
+    found = find(model="gpt-oss-120b", devices_max=4, **given)
+    for point in found.transpose("point").point.values:
+        at = found.isel(point=point)
+        busy = float(at.devices) - float(at.idle_devices)
+        assert _devices_said(at.system.item()) == busy, at.system.item()
+        if "devices" in given:
+            assert float(at.devices) == 61.0
+        counts = [int(n) for n in re.findall(r"(\d+)x", at.system.item())]
+        assert counts[-1] == float(at.replicas)
+        assert counts[:-1] == ([float(at.prefill_replicas)] if len(counts) > 1 else [])
+        sequences = float(at.reason.item().partition(" ")[0])
+        assert float(at.batch) == pytest.approx(sequences * counts[-1], abs=0.5 * counts[-1])
+    if given:
+        assert (found.replicas > 1).any()
 
 
 def test_over_systems_no_worse_than_over_plans():

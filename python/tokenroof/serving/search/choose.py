@@ -35,14 +35,12 @@ class Found:
     ----------
     state, prefill : ndarray
         Index of each into states and prefill replicas; -1: none.
-    replicas : ndarray
     values : dict of ndarray
         What the kernel gives.
     """
 
     state: NDArray[np.intp]
     prefill: NDArray[np.intp]
-    replicas: NDArray[np.float64]
     values: dict[str, NDArray[np.float64]]
 
     def __len__(self) -> int:
@@ -130,7 +128,7 @@ def combined(
         terms |= {"link_bandwidth": link.bandwidth[near, last], "hop_s": link.hop_s}
     else:
         prefill = np.full(state.size, -1)
-    return Found(state, prefill, replicas, solved(terms, output))
+    return Found(state, prefill, solved(terms, output))
 
 
 def _fit(

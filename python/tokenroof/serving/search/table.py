@@ -299,13 +299,13 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
     if first is not None:
         on = {"prefill": first.on[found.prefill[at]], "decode": last}
     batch = np.asarray(of.terms["batch"][state])
-    n = found.replicas[at]
-    systems = max(
-        float(np.round(values["prefill_replicas"] / max(values["prefill_replicas"], 1.0))), 1.0
+    # of all the whole systems that fit the devices
+    ahead_devices = (
+        0.0 if first is None else on["prefill"].plan.devices * values["prefill_replicas"]
     )
-    row = quantities(
-        values, on, q.load, q.power, q.pue, batch * n * systems, np.asarray(0.0), batch
-    )
+    used = values["devices"] - values["idle_devices"] - ahead_devices
+    n = float(np.round(used / last.plan.devices))
+    row = quantities(values, on, q.load, q.power, q.pue, batch * n, np.asarray(0.0), batch)
     out = {name: float(np.ravel(value)[0]) for name, value in row.items()}
     spec = of.drafts[of.draft[state]]
     decode, ahead = (f"{n:.0f}x {_named(q, last)}", "")
