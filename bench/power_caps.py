@@ -52,7 +52,7 @@ def modelled(device: str, model: str, plan: dict, what: tuple[str, float], cap: 
 
 
 def main() -> None:
-    off = {}
+    off, depths = {}, {}
     for source, device, model, plan, what, speeds in SWEEPS:
         most, *rest = speeds
         limit = float(tr.device(device).tdp_w)
@@ -62,6 +62,7 @@ def main() -> None:
             measured = speeds[cap] / speeds[most]
             ours = plain / modelled(device, model, plan, what, cap)
             off.setdefault((source, device, what[0]), []).append(np.log(ours / measured))
+            depths.setdefault((source, device, what[0]), []).append(1.0 - cap / limit)
             print(
                 f"  {cap} W ({cap / limit:.0%}): measured {measured:.3f}, ours {ours:.3f} "
                 f"({100 * (ours / measured - 1):+.1f} %)"
@@ -70,6 +71,11 @@ def main() -> None:
     for (_, device, kind), errors in off.items():
         print(f"{device} {kind}: mean {100 * np.mean(np.abs(errors)):.1f} %, {len(errors)} points")
     others = np.concatenate([e for (_, d, _), e in off.items() if d != PRO])
+    deep = np.concatenate([d for (_, board, _), d in depths.items() if board != PRO])
+    print(
+        f"other boards: four in five within exp({np.quantile(np.abs(others) / deep, 0.8):.2f} of what "
+        "a cap takes of the limit), the band beyond 15 %"
+    )
     for name, errors in (("all", every), ("other boards", others)):
         off_by = np.abs(errors)
         print(

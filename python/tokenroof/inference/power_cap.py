@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.plan import Plan
 
-__all__ = ["CAP_BAND", "capped_power", "check_power_cap", "least_cap", "with_cap"]
+__all__ = ["CAP_BAND", "cap_band", "capped_power", "check_power_cap", "least_cap", "with_cap"]
 
-#: What a cap adds to the bands of times, in quadrature.
+#: What a cap adds to the bands of times at least, in quadrature: four in five points of all sweeps are in it.
 CAP_BAND = 0.15
+# The board whose curve of volts and share of traffic were fitted (power_cap.hpp); of others the band
+# grows with what a cap takes of the limit: four in five of their points are within
+# exp(1.1 (1 - cap / limit)), as `bench/power_caps.py` says.
+_FITTED, _PER_SHARE = "RTX PRO 6000 Blackwell Workstation", 1.1
 
 
 def least_cap(device: Device) -> float:
@@ -80,6 +84,20 @@ def capped_power(device: Device, plan: Plan, known: DevicePower) -> DevicePower:
     )
 
 
+def cap_band(device: Device, cap: float) -> float:
+    """What a cap [W] adds to the bands of times: more on boards that nothing was fitted on, the deeper it is.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> [round(cap_band(tr.device("H200-SXM"), w), 2) for w in (650.0, 500.0, 350.0)]
+    [0.15, 0.31, 0.55]
+    """
+    if device.name == _FITTED:
+        return CAP_BAND
+    return max(CAP_BAND, _PER_SHARE * (1.0 - cap / float(device.tdp_w or cap)))
+
+
 def with_cap(known: Calibration, device: Device, plan: Plan) -> Calibration:
     """Constants of a step, with the band that a cap asks for.
 
@@ -92,11 +110,13 @@ def with_cap(known: Calibration, device: Device, plan: Plan) -> Calibration:
     """
     if not _holds(device, plan):
         return known
+    wider = cap_band(device, float(plan.power_cap_w or 0.0))
+    whose = "this" if device.name == _FITTED else "another"
     found = known.replace(
-        error_band=math.hypot(known.error_band, CAP_BAND),
-        ttft_band=math.hypot(known.ttft_band, CAP_BAND),
-        calibrated_on=f"{known.calibrated_on}; boards at {plan.power_cap_w:g} W: by the clocks of another "
-        "board",
+        error_band=math.hypot(known.error_band, wider),
+        ttft_band=math.hypot(known.ttft_band, wider),
+        calibrated_on=f"{known.calibrated_on}; boards at {plan.power_cap_w:g} W: by the clocks of "
+        f"{whose} board",
     )
     found.__dict__["packed"] = known.packed  # bands are no part of it
     return found
