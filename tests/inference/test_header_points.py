@@ -204,3 +204,36 @@ def _steps_are_their_twins(model, plan):
             np.testing.assert_allclose(got[binds].sum(), total, rtol=1e-12, atol=0.0)
             good[binds] = True
             assert good.all(), (name, dict(zip(_core.STEP_FIELDS, got, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("field", "size"),
+    [
+        ("window_heads", 16),
+        ("window_kv_heads", 4),
+        ("window_head_dim", 64),
+        ("window_v_head_dim", 64),
+    ],
+)
+def test_layers_with_windows_differ_in_one_size_alone(field, size):
+    given, plan = replace(tr.model("Llama-4-Scout"), **{field: size}), tr.Plan(tp=2)
+    _steps_are_their_twins(given, plan)
+    vectors = (DEVICE, PLAIN, given.pack(), plan.pack())
+    assert BY_ISA[_core.ISA]["memory_required"](
+        *vectors[2:], 8.0, 3e4
+    ) == reference.memory_required(*named(vectors)[2:], 8.0, 3e4)
+
+
+@each_isa
+@pytest.mark.parametrize("ranks", [2.0, 3.0, 8.0])
+def test_a_switch_that_adds_is_asked_from_three_ranks_on(isa, ranks):
+    """Of two ranks each sends its half to the other: there is nothing to save. Only its share is high here."""
+    shares = {name: 0.05 for name in ("one_share", "two_share", "bulk_share")} | {
+        "switch_share": 1.0
+    }
+    constants = {"all_reduce": constants_of("all_reduce", 11) | shares}
+    record = tr.Calibration(constants=constants).pack()
+    given = [
+        {"ranks": ranks, "nbytes": 1e10}.get(a, 1.0) for a in _arguments("all_reduce_operator")
+    ]
+    _check(isa, "all_reduce_operator", given, record)
