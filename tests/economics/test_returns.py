@@ -58,6 +58,20 @@ def test_several_rates(rates):
     assert found == pytest.approx(rates, rel=1e-5, abs=1e-9)
 
 
+@pytest.mark.parametrize("apart", [1 / 52, 0.1, 7.0])
+@pytest.mark.parametrize(
+    "rates", [(-0.2, 0.0, 3.0), (-0.2, 0.5, 1.0), (-0.5, -0.2, 9.0, 50.0), (0.1, 0.5)]
+)
+def test_several_rates_of_flows_that_lie_close_or_far_apart(rates, apart):
+    flows = np.array([1.0])
+    for rate in rates:
+        flows = np.convolve(flows, [-1.0, 1.0 + rate])
+    kept = np.flatnonzero(flows)
+    found = _core.rates_of(flows[kept], kept * apart)[0]
+    want = [(1.0 + rate) ** (1.0 / apart) for rate in rates]
+    assert [1.0 + x for x in found] == pytest.approx(want, rel=1e-5)
+
+
 def test_none_and_touching():
     assert ec.irr([-1600, 1000, -1000]) == () and ec.irr([1, 2, 3]) == () and ec.irr([-5]) == ()
     assert ec.irr([0, 0, 0]) == () and ec.irr([0, 7, 0]) == ()

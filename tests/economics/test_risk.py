@@ -50,9 +50,25 @@ def cases(draw):
 @given(case=cases(), seed=st.integers(0, 2**64 - 1))
 def test_a_path_equals_its_reference(isa, case, seed):
     """Of a year's two exponentials, logarithm, root and sine each is within some ulps, sums of 12 within 100."""
-    model, columns = case
-    worth, lowest, rows = play(model, columns, 9, seed, isa, rows=True)
-    for path in range(9):
+    _is_its_reference(isa, *case, seed, 9)
+
+
+@each_isa
+@pytest.mark.parametrize("ones", [("price_noise",), ("power_noise",), ("power_noise", "correlation"),
+                                  ("capital_noise",), ("capital_noise", "capital_correlation"), ("output_noise",),
+                                  ("price_start",), ("power_start",), ("jump_chance",), ("jump_chance", "jump_up_share"),
+                                  ("can_stop",), ("tax_rate",), ("supply_follow", "price_noise")])  # fmt: skip
+def test_what_is_uncertain_alone_and_whole(isa, ones):
+    """At 0 a number is not drawn; at exactly 1 it is like any other."""
+    columns = {name: [3.0, 5.0, 4.0, 8.0, 6.0] for name in _core.CASH_COLUMNS}
+    columns |= {"other": [-4.0, -3.0, -2.0, -1.0, 0.5], "discount": [0.95, 0.9, 0.85, 0.8, 0.75]}
+    odd = {"jump_up": 0.25, "jump_down": 0.4}
+    _is_its_reference(isa, CALM | odd | dict.fromkeys(ones, 1.0), columns, 11, 3)
+
+
+def _is_its_reference(isa, model, columns, seed, paths):
+    worth, lowest, rows = play(model, columns, paths, seed, isa, rows=True)
+    for path in range(paths):
         want, low, each = reference.cash_path(model, columns, seed, path)
         size = sum(abs(row[-1]) for row in each)
         size += 10 * sum(columns["revenue"]) * math.exp(max(row[0] for row in each))

@@ -86,7 +86,7 @@ def changed(data: bytes, head: int, seed: int) -> bytes:
     rng = random.Random(seed)
     first, pieces = bytearray(data[:head]), PIECES.findall(data[head:])
     if first and rng.random() < 0.1:
-        first[rng.randrange(head)] = rng.randrange(64)
+        first[rng.randrange(len(first))] = rng.randrange(64)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         if not pieces:
             pieces = [rng.choice(ODD)]
