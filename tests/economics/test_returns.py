@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.optimize import brentq
 
 from tokenroof import _core
 from tokenroof import economics as ec
@@ -35,7 +34,7 @@ def test_many_flows_cost_little_more_than_few():
     rng = np.random.default_rng(18)
     for flows in ([-4e5] + [8e3] * 3600, [-1e6] + [3e4] * 719 + [-5e6], rng.normal(size=3600)):
         rates, looked = _core.rates_of(np.array(flows), None)
-        assert rates == ec.irr(flows) and looked < 2000 * len(flows)
+        assert rates == ec.irr(flows) and 0 <= looked < 2000 * len(flows)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +128,15 @@ def test_against_the_companion_matrix(flows):
 
 @pytest.mark.parametrize("start", [0.0, 3.0])
 def test_many_small_flows_against_one(start):
-    """The root lies where the last (the first) of 13 monthly flows of 1 is worth as much as the 12 others."""
+    """Monthly flows of 1, the last (the first) against the others: its root lies far beyond where two are alike."""
     years = start + np.arange(13) / 12.0
-    y = brentq(lambda y: sum(y**d for d in range(1, 13)) - 1.0, 0.1, 0.9, xtol=1e-15)
-    last, first = (np.ones(13) for _ in range(2))
-    last[:-1] = first[1:] = -1.0
-    assert _core.rates_of(last, years)[0] == pytest.approx((y**12 - 1.0,), rel=1e-9)
-    assert _core.rates_of(first, years)[0] == pytest.approx((y**-12 - 1.0,), rel=1e-9)
+    last = np.array([5.0, *[-1.0] * 11, 1.0])
+    roots = np.roots(last[::-1])  # in what a flow gains a month
+    gains = np.sort(roots[(abs(roots.imag) < 1e-12) & (roots.real > 0.0)].real)
+    assert len(gains) == 2 and gains[1] > 1.99
+    late, early = (_core.rates_of(flows, years)[0] for flows in (last, last[::-1].copy()))
+    assert np.sort(late) == pytest.approx(np.sort(gains**-12.0 - 1.0), rel=1e-9)
+    assert np.sort(early) == pytest.approx(np.sort(gains**12.0 - 1.0), rel=1e-9)
 
 
 def test_values_at_extreme_rates():

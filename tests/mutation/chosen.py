@@ -29,7 +29,8 @@ HEADERS = {
     "mining": ("tests/mining/test_sha256.py", "tests/kernels/test_kernels_reference.py", "tests/mining/test_attacks.py",
                "tests/mining/test_pools.py", "tests/mining/test_bitcoin.py"),
     "economics": ("tests/kernels/test_kernels_reference.py", "tests/economics/test_flow_rows.py",
-                  "tests/economics/test_returns.py", "tests/economics/test_power_split.py", "tests/economics/test_risk.py"),
+                  "tests/economics/test_returns.py", "tests/economics/test_dated_flows.py",
+                  "tests/economics/test_power_split.py", "tests/economics/test_risk.py"),
 }  # fmt: skip
 
 # Folders whose tests are asked about Python.

@@ -39,6 +39,22 @@ def test_the_kernel_is_its_twin(isa, terms, output):
     assert (ulps(got, np.array([want[name] for name in FIELDS])) == 0).all(), want
 
 
+@each_isa
+@given(
+    factors=st.lists(st.floats(0.2, 5.0), min_size=len(TERMS), max_size=len(TERMS)),
+    load=st.sampled_from([0.3, 1.0, 10.0, 1000.0]),
+    burst=st.sampled_from([0.0, 0.5]),
+)
+def test_likely_systems_are_their_twin(isa, factors, load, burst):
+    """Pools of likely sizes, idle to far beyond what prefills can take."""
+    terms = [POOLS[name] * factor for name, factor in zip(TERMS, factors, strict=True)]
+    terms[TERMS.index("burst")] = burst
+    terms[TERMS.index("prefill_replicas")] = factors[0]
+    got = BY_ISA[isa]["serving_system"](terms, 400.0 / load + 1.0)
+    want = reference.serving_system(terms, 400.0 / load + 1.0)
+    assert (ulps(got, np.array([want[name] for name in FIELDS])) == 0).all(), want
+
+
 def test_by_hand():
     """96 sequences that stay 400 tokens of 10 ms ask for 24 prompts a second; a replica gives 10."""
     found = at()
