@@ -119,8 +119,8 @@ def smaller(parser: str, data: bytes, kind: str, head: int) -> bytes:
     return data
 
 
-def fuzz(parser: str, inputs: int, seed: int) -> NoReturn:
-    """Run so many inputs, print what became of them, and leave."""
+def fuzz(parser: str, inputs: int, seed: int, seconds: float) -> NoReturn:
+    """Run so many inputs, or as many as go into a time, print what became of them, and leave."""
     target, found, start = targets.TARGETS[parser], Counter[str](), time.monotonic()
     folder = KEPT / parser
     shutil.rmtree(folder, ignore_errors=True)
@@ -143,8 +143,9 @@ def fuzz(parser: str, inputs: int, seed: int) -> NoReturn:
             print(
                 f"{became}: {short[:200]!r}\n    {said.strip().splitlines()[-1][:200]}", flush=True
             )
-        if found.total() >= inputs:
-            report(parser, seed, found, time.monotonic() - start)
+        took = time.monotonic() - start
+        if found.total() >= inputs or took >= seconds:
+            report(parser, seed, found, took)
 
     def mutate(data: bytes, most: int, state: int) -> bytes:
         if state % 3 == 0:
@@ -182,6 +183,7 @@ def main() -> int:
     parser.add_argument("parser", choices=targets.TARGETS)
     parser.add_argument("--inputs", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="no more than so many")
     parser.add_argument("--again", type=Path, help="run one input that was kept")
     given = parser.parse_args()
     warnings.simplefilter("error")
@@ -191,7 +193,7 @@ def main() -> int:
         became, said = trouble(given.parser, given.again.read_bytes())
         print(f"{became}\n{said}")
         return int(became not in ("read", "refused"))
-    fuzz(given.parser, given.inputs, given.seed)
+    fuzz(given.parser, given.inputs, given.seed, given.seconds)
 
 
 if __name__ == "__main__":
