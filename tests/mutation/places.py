@@ -179,7 +179,8 @@ def of_python(root: Path, path: Path) -> list[Mutant]:
 # what the build that is judged does not have: other instructions, devices
 _ELSEWHERE = r"^#if defined\(__(?:AVX|CUDA).*?^#(?:else|elif|endif)"
 _CPP = re.compile(
-    rf"(?P<skip>{_ELSEWHERE}|" + r"//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])'|^[ \t]*#(?:\\\n|[^\n])*|\bstatic_assert\b[^;]*;)"
+    rf"(?P<skip>{_ELSEWHERE}"
+    r"|//[^\n]*|/\*.*?\*/|\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])'|^[ \t]*#(?:\\\n|[^\n])*|\bstatic_assert\b[^;]*;)"
     r"|(?P<number>(?<![\w.])(?:0[xX][0-9a-fA-F']+|\d[\d']*\.?\d*(?:[eE][+-]?\d+)?|\.\d+)[uUlLfF]*)"
     r"|(?P<name>\b(?:min_nan|max_nan)\b)"
     r"|(?P<binary>(?<= )(?:<<|>>|<=|>=|==|!=|&&|\|\||\+=|-=|\*=|/=|[-+*/<>&|^])(?= ))"
