@@ -154,6 +154,12 @@ PLOTS: dict[str, Plot] = {
                                    ("hashprice_usd_per_phs_day", (30, 50))),
     "cost_per_mtok": Plot("tokens_per_s", 10, 1e5, "xy", ("cost_per_hour", (2, 20))),
     "energy_cost_per_mtok": Plot("tokens_per_s", 10, 1e5, "xy", ("watts", (1000, 10_000))),
+    "capital_recovery": Plot("years", 1, 30, "y", ("interest", (0.04, 0.12))),
+    "cluster_tokens_per_s": Plot("devices", 1, 1e5, "xy", ("overhead", (0.0, 0.02, 0.05)), given={
+        "prompt_tokens": 1000, "answer_tokens": 500,
+        "prefill_tokens_per_s": 8000, "decode_tokens_per_s": 1000}),
+    "curtailment_price": Plot("revenue_per_hour", 1, 100, "", ("watts", (1e5, 3e5)),
+                              given={"licence_fee": 0.3, "curtailment_income": 20}),
     "hashprice_usd": Plot("difficulty", 1e13, 1e15, "xy", ("price_usd", (5e4, 1e5))),
     "gemm_operator": Plot("m", 1, 16384, "xy", ("n", (1024, 8192)), ("time",)),
     "experts_operator": Plot(**_TOKENS, by=("moe_ep", (1, 8))),

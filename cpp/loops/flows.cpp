@@ -4,6 +4,7 @@
 #include "elements.hpp"
 #include "flags.hpp"
 #include "tokenroof/economics/returns.hpp"
+#include "tokenroof/economics/trends.hpp"
 #include "vector.hpp"
 
 namespace tokenroof {
@@ -169,13 +170,40 @@ template <bool yearly> void worths(char** args, const Size* dims, const Size* st
     feclearexcept(FE_UNDERFLOW | FE_DIVBYZERO);
 }
 
+template <bool slope> void lines(char** args, const Size* dims, const Size* steps) {
+    const InvalidFlag flag;
+    const Size rows = dims[0], n = dims[1], *core = steps + 3;
+    Room years(n), amounts(n);
+    bool made = false;
+    for (Size row = 0; row < rows; ++row) {
+        const char *year = args[0] + row * steps[0], *amount = args[1] + row * steps[1];
+        double found = not_a_number();
+        if (years.first && amounts.first) {
+            for (Size k = 0; k < n; ++k) {
+                years.first[k] = at(year + k * core[0]);
+                amounts.first[k] = at(amount + k * core[1]);
+            }
+            const LogLine line = log_line(years.first, amounts.first, n);
+            found = slope ? line.slope : line.error;
+        }
+        if (found != found && !made) made = !some_nan(year, core[0], n) && !some_nan(amount, core[1], n);
+        *reinterpret_cast<double*>(args[2] + row * steps[2]) = found;
+    }
+    flag.settle(made);
+    feclearexcept(FE_UNDERFLOW | FE_DIVBYZERO);
+}
+
 void irr_each_loop(char** a, const Size* n, const Size* s, void*) { rates<true>(a, n, s); }
 void xirr_each_loop(char** a, const Size* n, const Size* s, void*) { rates<false>(a, n, s); }
 void npv_each_loop(char** a, const Size* n, const Size* s, void*) { worths<true>(a, n, s); }
 void xnpv_each_loop(char** a, const Size* n, const Size* s, void*) { worths<false>(a, n, s); }
+void log_slope_each_loop(char** a, const Size* n, const Size* s, void*) { lines<true>(a, n, s); }
+void log_slope_error_each_loop(char** a, const Size* n, const Size* s, void*) { lines<false>(a, n, s); }
 
 const Kernel kernels[] = {
     {"irr_each", "(n)->()", 0, nullptr, irr_each_loop},
+    {"log_slope_each", "(n),(n)->()", 0, nullptr, log_slope_each_loop},
+    {"log_slope_error_each", "(n),(n)->()", 0, nullptr, log_slope_error_each_loop},
     {"npv_each", "(),(n)->()", 0, nullptr, npv_each_loop},
     {"xirr_each", "(n),(n)->()", 0, nullptr, xirr_each_loop},
     {"xnpv_each", "(),(n),(n)->()", 0, nullptr, xnpv_each_loop},

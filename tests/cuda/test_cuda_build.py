@@ -47,6 +47,7 @@ USES = _listed() | {
     "inference/attention_prefill.hpp": "attention_prefill_cost<double>(prepare_attention_prefill(r, r, r[0], r[1], r[2], r[3], r[4], 2, 2), r[5], r[6], r[7]).seconds",
     "economics/cash_paths.hpp": "cash_path<double, unsigned long long>(cash_plan(CashModel{r[0], r[1]}), CashYears{3, r, r, r, r, r, r, r}, 1ULL, 2u, 3u, [](int, double, double, double, double) {}).worth",
     "economics/power_split.hpp": "power_split(PowerSplit{2, r, r, r, r}, r[8], out)",
+    "economics/trends.hpp": "log_line(r, r + 3, 3).slope",
     "economics/returns.hpp": "dated_worth(r[0], r, r, 3) + rate_of(only_root<true, double>(out, r, 3, r[1], 1.0, out[1])) + [&] { FlowTerms f = flow_terms(r, r, 3, out); flow_roots(f, [&](double t) { out[9] = t; }); return out[9]; }()",
     "inference/collectives.hpp": "fastest(all_reduce_protocols(make_group(r, r[0]), r), r[1]).fixed",
     "inference/compressed_attention.hpp": "compressed_pairs(make_compressed(r[0], r[1], r[2]), r[3], r[4]) + compressor_state_bytes(r[0], r[1], true)",

@@ -27,6 +27,8 @@ from tokenroof.reference.core.roundings import counting, error_of
 APPROXIMATE = {
     "experts_touched",
     "block_probability",
+    "capital_recovery",
+    "cluster_tokens_per_s",
     "double_spend_nakamoto",
     "double_spend_rosenfeld",
     "expected_tokens",

@@ -16,5 +16,7 @@ for case in ("easy", "middle", "hard"):
     assert new.revenue[case] > old.revenue[case]
 assert new.revenue["easy"] > 3 * new.revenue["hard"]  # what nobody printed matters more
 assert new.by_tier["Medium"] > old.by_tier["Medium"] > 0
-assert new.by_tier["High"] > old.by_tier["High"] == 0  # as fast as that the older one is not
+assert (
+    new.by_tier["High"] > old.by_tier["High"] == 0
+)  # as fast as that the older one is not
 tr.plot.revenue([old, new]).show()

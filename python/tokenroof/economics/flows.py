@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokenroof import _core
+from tokenroof import _core, kernels
 from tokenroof.economics.flow_rows import npv_each
 from tokenroof.support.arguments import finite_number, real_numbers, share, shown
 from tokenroof.support.labels import refuse_labelled
@@ -42,8 +42,7 @@ def crf(rate: float, years: float) -> float:
     0.116829544936
     """
     r, n = finite_number("rate", rate), finite_number("years", years, above=True)
-    # expm1 and log1p keep it exact for small rates
-    return 1.0 / n if r == 0.0 else float(r / -np.expm1(-n * np.log1p(r)))
+    return float(kernels.capital_recovery(r, n))
 
 
 def cash_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:

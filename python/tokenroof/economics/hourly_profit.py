@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from tokenroof import kernels
 from tokenroof.economics.services import Service, hours_of_use
 from tokenroof.support.arguments import (
     check_options,
@@ -205,7 +206,8 @@ def hourly(
     paid = watts / 1e6 * how["income"]
     off = np.broadcast_to(price > how["limit"], revenue.shape)
     if how["at_loss"]:
-        off = revenue * (1.0 - fee) - bill < paid
+        with np.errstate(divide="ignore", invalid="ignore"):  # what draws nothing runs on
+            off = price > kernels.curtailment_price(revenue, fee, watts, how["income"])
     rent = column([s.devices * s.cost_per_hour for s in services])
     return {
         "revenue": np.where(off, 0.0, revenue), "licence": np.where(off, 0.0, revenue * fee),

@@ -9,6 +9,7 @@ from typing import TypedDict, Unpack
 
 import numpy as np
 
+from tokenroof import kernels
 from tokenroof.economics.flows import crf
 from tokenroof.support.arguments import check_options, finite_number, reals, share, whole_number
 
@@ -135,15 +136,10 @@ def lcoi(
             f"overhead is {lost!r}; allowed with {count} gpus: below {1.0 / math.log2(count):.4g}"
         )
     use = _hours(options.get("utilization", 0.6))
-    made = (
-        (into + out)
-        / (reading + writing)
-        * count
-        * efficiency
-        * 3600.0
-        * 8760.0
-        * float(use.mean())
+    speed = kernels.cluster_tokens_per_s(
+        count, lost, into, out, prefill_tokens_per_s, decode_tokens_per_s
     )
+    made = float(speed) * 3600.0 * 8760.0 * float(use.mean())
     first = count * price * (1.0 + finite_number("facility", options.get("facility", 0.0)))
     left = 1.0 - share("residual", options.get("residual", 0.0), zero=True)
     rate, years = options.get("rate", 0.08), options.get("years", 5.0)

@@ -14,6 +14,7 @@ from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.economics.offers import cheapest_point, gpu_price
+from tokenroof.economics.trend import log_line
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, share
 from tokenroof.support.lazy import require
@@ -131,18 +132,18 @@ class ArmsRace:
         inside = share("level", level)
         if inside == 1.0:
             raise ValueError(f"level is {level!r}; allowed: above 0, below 1")
-        t, bits = self.released[self.record], np.log2(self.joules[self.record])
+        t = self.released[self.record]
         if t.size < 3 or t[0] == t[-1]:
             raise ValueError(
                 f"there are {t.size} records; allowed: at least 3, in more than one month"
             )
-        away = t - t.mean()
-        slope = float(away @ bits / (away @ away))
-        rest = bits - bits.mean() - slope * away
-        error = math.sqrt(float(rest @ rest) / (t.size - 2) / float(away @ away))
+        slope, error = log_line(t, self.joules[self.record])
         special = require("scipy.special", extra="analysis")
         width = error * float(special.stdtrit(t.size - 2, 0.5 + 0.5 * inside))
-        ends = [1.0 / -x if x < 0.0 else math.inf for x in (slope, slope - width, slope + width)]
+        ends = [
+            math.log(2.0) / -x if x < 0.0 else math.inf
+            for x in (slope, slope - width, slope + width)
+        ]
         return ends[0], ends[1], ends[2]
 
     def overtaken(self, electricity_share: float) -> Array:

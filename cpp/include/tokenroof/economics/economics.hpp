@@ -1,6 +1,9 @@
 // Money per token, per hash and per MWh at the meter. Dollars stand for any currency.
+//   [Short] Short, Packey and Holt, NREL/TP-462-5173, 1995: the capital recovery factor.
+//   [LCOI] inferecon.com, LCOI calculator, v0.2, 2026-04-18: throughput of a cluster.
 #pragma once
 #include "tokenroof/core/config.hpp"
+#include "tokenroof/core/maths.hpp"
 #include "tokenroof/mining/bitcoin.hpp"
 
 namespace tokenroof {
@@ -31,6 +34,34 @@ template <class T> TR_HD T energy_cost_per_mtok(T watts, T tokens_per_s, T price
 // $ per PH/s and day: expected share of the blocks' reward [Luxor's hashprice].
 template <class T> TR_HD T hashprice_usd(T difficulty, T reward_btc, T price_usd) {
     return blocks_per_phs_day(difficulty) * reward_btc * price_usd;
+}
+
+// Yearly payment that repays one dollar [Short]: r / (1 - (1 + r)^-n), 1 / n without interest; NaN below zero.
+template <class T> TR_HD T capital_recovery(T rate, T years) {
+    const double r = double(rate), n = double(years);
+    // below zero: infinity less itself, from the data so that no compiler folds it away, sets the flag
+    const double below = r < 0.0 ? r - infinite() : n < 0.0 ? n - infinite() : 0.0;
+    const double owed = n * log1p_lanes(r < 0.0 ? 0.0 : r);
+    const double paid = 0.0 - expm1_negative(owed > 0.0 ? -owed : 0.0 - owed * 0.0);
+    return T((r == 0.0 ? 1.0 / n : r / paid) + (below - below));
+}
+
+// token/s of a cluster [LCOI]: devices that read prompts and write answers one after the other, less a part for each
+// doubling of them; nothing where that leaves nothing.
+template <class T>
+TR_HD T cluster_tokens_per_s(T devices, T overhead, T prompt_tokens, T answer_tokens, T prefill_tokens_per_s,
+                             T decode_tokens_per_s) {
+    const double n = double(devices), into = double(prompt_tokens), out = double(answer_tokens);
+    const double doublings = n > 1.0 ? log_positive(n) * 1.4426950408889634 : n * 0.0;
+    const double left = 1.0 - double(overhead) * doublings;
+    const double seconds = into / double(prefill_tokens_per_s) + out / double(decode_tokens_per_s);
+    return T((into + out) / seconds * n * max_nan(left, 0.0));
+}
+
+// $/MWh of electricity above which a service earns more by not running, for what the grid then pays.
+template <class T> TR_HD T curtailment_price(T revenue_per_hour, T licence_fee, T watts, T curtailment_income) {
+    const double kept = double(revenue_per_hour) * (1.0 - double(licence_fee));
+    return T(kept * 1e6 / double(watts) - double(curtailment_income));
 }
 
 } // namespace TR_ISA

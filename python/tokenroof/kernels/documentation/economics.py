@@ -11,6 +11,17 @@ UNITS = {
     "joules_per_terahash": "energy of 1e12 hashes [J/TH]",
     "cost_per_hour": "cost of the machine [$/h]",
     "tokens_per_s": "throughput [token/s]",
+    "interest": "yearly interest [1]",
+    "years": "years over which it is repaid [year]",
+    "devices": "devices of the cluster [1]",
+    "overhead": "part of the throughput that each doubling of the devices costs [1]",
+    "prompt_tokens": "tokens of a prompt [1]",
+    "answer_tokens": "tokens of an answer [1]",
+    "prefill_tokens_per_s": "prompt tokens that one device reads [token/s]",
+    "decode_tokens_per_s": "tokens that one device writes [token/s]",
+    "revenue_per_hour": "what is sold in the hour [$/h]",
+    "licence_fee": "part of it that the model's owner gets [1]",
+    "curtailment_income": "what the grid pays for energy that is not taken [$/MWh]",
 }
 
 # name -> (inputs, summary, result, source, example)
@@ -31,4 +42,20 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                       "Revenue of one PH/s over a day.", "hashprice [$/(PH/s day)]",
                       "Luxor's definition: 86400 * 1e15 / (D 2^32) * reward * price.",
                       ">>> round(float(hashprice_usd(1e14, 3.175, 1e5)), 9)\n63.870102167"),
+    "capital_recovery": ("interest years",
+                         "Yearly payment that repays one dollar: r / (1 - (1 + r)^-n); NaN below zero.",
+                         "payment [1/year]",
+                         "Short, Packey and Holt, NREL/TP-462-5173, 1995.",
+                         ">>> round(float(capital_recovery(0.08, 15)), 12)\n0.116829544936"),
+    "cluster_tokens_per_s": ("devices overhead prompt_tokens answer_tokens prefill_tokens_per_s "
+                             "decode_tokens_per_s",
+                             "Throughput of devices that read and write in turn, less what a cluster loses.",
+                             "prompt and answer tokens [token/s]",
+                             "inferecon.com, LCOI calculator, v0.2, 2026-04-18: 1 - a log2(n).",
+                             ">>> round(float(cluster_tokens_per_s(64, 0.02, 2000, 500, 8000, 1000)), 6)\n"
+                             "187733.333333"),
+    "curtailment_price": ("revenue_per_hour licence_fee watts curtailment_income",
+                          "Price of electricity above which a service earns more by not running.",
+                          "price [$/MWh]", "Revenue less fee = bill + what the grid pays, each by the MWh.",
+                          ">>> float(curtailment_price(10.0, 0.3, 70_000.0, 20.0))\n80.0"),
 }  # fmt: skip

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from tokenroof.reference.core.ieee import divide
+import math
+
+from tokenroof.reference.core.ieee import divide, maximum
+from tokenroof.reference.core.roundings import expm1, log1p, log2
 
 __all__ = [
+    "capital_recovery",
+    "cluster_tokens_per_s",
     "cost_per_mtok",
+    "curtailment_price",
     "energy_cost_per_mtok",
     "hashprice_usd",
     "mining_revenue_per_mwh",
@@ -43,3 +49,34 @@ def hashprice_usd(difficulty: float, reward_btc: float, price_usd: float) -> flo
     """Hashes of a PH/s over a day, over the hashes of a block, times its reward."""
     blocks = divide(86400.0 * 1e15, difficulty * 2.0**32)
     return blocks * reward_btc * price_usd
+
+
+def capital_recovery(rate: float, years: float) -> float:
+    """Payments of n years at their present value are one dollar."""
+    if rate < 0.0 or years < 0.0:
+        return math.nan
+    if rate == 0.0:
+        return divide(1.0, years)
+    owed = years * log1p(rate)
+    return divide(rate, 0.0 - expm1(-owed))
+
+
+def cluster_tokens_per_s(
+    devices: float, overhead: float, prompt_tokens: float, answer_tokens: float,
+    prefill_tokens_per_s: float, decode_tokens_per_s: float,
+) -> float:  # fmt: skip
+    """The harmonic mean of reading and writing, by the tokens of each; each doubling costs a part."""
+    seconds = divide(prompt_tokens, prefill_tokens_per_s) + divide(
+        answer_tokens, decode_tokens_per_s
+    )
+    doublings = log2(devices) if devices > 1.0 else devices * 0.0
+    alone = divide(prompt_tokens + answer_tokens, seconds)
+    return alone * devices * maximum(1.0 - overhead * doublings, 0.0)
+
+
+def curtailment_price(
+    revenue_per_hour: float, licence_fee: float, watts: float, curtailment_income: float
+) -> float:
+    """Where what is kept of an hour's revenue is the bill and the grid's payment: both go with the MWh."""
+    kept = revenue_per_hour * (1.0 - licence_fee)
+    return divide(kept * 1e6, watts) - curtailment_income
