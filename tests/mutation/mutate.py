@@ -228,7 +228,7 @@ def of_the_python(
             yield changes.numbered[n], verdict, by
     for n, mutant in numbered:
         if n in rest or n not in quick:
-            tests = order[n] if n in quick else [*order[n][:5], chosen.DEFAULTS, *order[n][5:]]
+            tests = [*order[n][:5], chosen.DEFAULTS, *order[n][5:]]
             verdict = slowly(copy, mutant, tests, seconds, sound)
             yield mutant, verdict, "" if verdict == "survived" else blamed(copy)
 

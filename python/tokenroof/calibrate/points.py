@@ -18,6 +18,7 @@ from tokenroof.records.calibration import Calibration
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -269,7 +270,8 @@ def _excluded(frame: Any, index: Any, exclude: tuple[Mapping[str, str], ...]) ->
         match = np.ones(len(index), dtype=bool)
         for column, value in rule.items():
             if column not in frame.columns:
-                raise ValueError(f"exclude names {column!r}; allowed: {', '.join(frame.columns)}")
+                known = shown(", ".join(map(str, frame.columns)))
+                raise ValueError(f"exclude names {shown(column)}; allowed: {known}")
             match &= frame.loc[index, column].astype(str).to_numpy() == value
         out |= match
     return out

@@ -7,6 +7,8 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from tokenroof.support.arguments import LONGEST_SHOWN
+
 __all__ = ["TraceError", "numbered"]
 
 # A line of a million hashes is shorter.
@@ -17,6 +19,8 @@ class TraceError(ValueError):
     """A trace that cannot be read: which file, which line, what was expected."""
 
     def __init__(self, path: Path, line: int, found: str, expected: str) -> None:
+        if len(found) > 2 * LONGEST_SHOWN:  # what a line has may be all of a file
+            found = f"{found[:LONGEST_SHOWN]}... ({len(found)} characters)"
         super().__init__(f"{path.name}, line {line}: {found}; expected {expected}")
         self.line = line
 
