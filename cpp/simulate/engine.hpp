@@ -31,6 +31,7 @@ struct Surroundings {
     i64 most_outputs; // of one request
     Role role = Role::whole;
     HostLink* link = nullptr; // to the host's memory, where there is a tier
+    bool hurried = false;     // whether clients may give up
 };
 
 class Engine {
@@ -60,8 +61,8 @@ class Engine {
     virtual i64 queued() const { return waiting(); }
     // Prompt tokens of those that wait.
     virtual i64 waiting_tokens() const { return 0; }
-    // Who gives way to a request that is more urgent; -1 for nobody.
-    virtual i32 last_in_line() const { return -1; }
+    // Who waits, and gives way to a request that is more urgent; -1 for nobody.
+    virtual i32 gives_way_to(i32) const { return -1; }
     // Takes out a request that waits or runs; an engine that cannot is not asked.
     virtual void drop(i32) {}
     // Nothing more will happen.
@@ -106,7 +107,6 @@ struct Rules {
     i64 block_size = 1;        // tokens
     bool prefix_caching = false;
     std::function<std::unique_ptr<Engine>(const Surroundings&)> replica;
-    bool drops = false;                                 // whether requests can be taken out
     i64 queued_requests = never, queued_tokens = never; // of a replica, beyond which requests are shed
     bool shares_work = false;                           // whether it plays the roles of prompts and of answers
 };

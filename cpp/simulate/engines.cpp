@@ -69,10 +69,10 @@ Rules vllm_rules(const py::dict& d) {
                     ranks.push_back(std::make_unique<Replica>(
                         c, drafting, host, Surroundings{around.all, around.out, around.clock, around.record,
                                         around.number * group.ranks + k, around.tracking,
-                                        around.most_outputs, around.role, around.link}));
+                                        around.most_outputs, around.role, around.link, around.hurried}));
                 return std::make_unique<Lockstep>(group, around, std::move(ranks));
             },
-            true, cap("max_num_queued_reqs"), cap("max_num_queued_tokens"), true};
+            cap("max_num_queued_reqs"), cap("max_num_queued_tokens"), true};
 }
 
 Rules rules_of(const py::dict& config) {

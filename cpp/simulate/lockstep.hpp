@@ -25,7 +25,7 @@ class Lockstep final : public Engine {
     void aim(i32 request) override;
     i64 queued() const override { return ranks_[aimed_]->waiting(); }
     i64 waiting_tokens() const override { return ranks_[aimed_]->waiting_tokens(); }
-    i32 last_in_line() const override { return ranks_[aimed_]->last_in_line(); }
+    i32 gives_way_to(i32 request) const override { return ranks_[aimed_]->gives_way_to(request); }
     void drop(i32 request) override;
     void schedule(i64 now) override;
     void process(std::vector<i32>& ended) override;

@@ -24,7 +24,7 @@ void Pool::stand(int k, i64 now) {
     Slot& slot = slots_[k];
     slot.engine = plan_.rules.replica(
         {plan_.requests, plan_.results, plan_.clock, record_, k, tracking_, most_outputs_, plan_.role,
-         &links_[static_cast<std::size_t>(k / plan_.host_replicas)]});
+         &links_[static_cast<std::size_t>(k / plan_.host_replicas)], plan_.hurried});
     if (slot.state == off) slot.since = now;
     slot.state = up;
     slot.ready = never;

@@ -19,6 +19,7 @@ struct PoolPlan {
     Route route = Route::round_robin;
     Role role = Role::whole;
     Scaling scaling;
+    bool hurried = false; // whether clients may give up
     i64 host_bytes_per_s = 0, host_replicas = 1; // the link to a host's memory, and replicas that share it
 };
 

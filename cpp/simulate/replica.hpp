@@ -88,7 +88,7 @@ class Replica final : public Rank {
     }
     bool refuses(i32 request) const override;
     i64 waiting_tokens() const override { return waiting_.tokens(); }
-    i32 last_in_line() const override;
+    i32 gives_way_to(i32 request) const override;
     void drop(i32 request) override { drop_in(request, batches_ >= 2); }
     void drop_in(i32 request, bool full) override;
     i64 not_before() const override { return flush_ns_; }

@@ -78,15 +78,15 @@ void Replica::take_out(i32 request) {
     leaving_.push_back({copied_ns(s), slot, {}});
 }
 
-// Who waits and gives way to a request that is more urgent: the last by (priority, arrival, number) of those
-// that were never scheduled; -1 where there is none, or priorities do not count.
-i32 Replica::last_in_line() const {
+// The last by (priority, arrival, number) of those that were never scheduled, if it is less urgent; -1 where there is
+// none, or priorities do not count.
+i32 Replica::gives_way_to(i32 request) const {
     i32 last = -1;
-    if (!config_.priority) return last;
-    waiting_.each([&](i32 request) {
-        if (out_.scheduled_ns[request] < 0 && (last < 0 || waiting_.before(last, request))) last = request;
+    if (!config_.priority || !all_.priority) return last;
+    waiting_.each([&](i32 other) {
+        if (out_.scheduled_ns[other] < 0 && (last < 0 || waiting_.before(last, other))) last = other;
     });
-    return last;
+    return last >= 0 && all_.priority[last] > all_.priority[request] ? last : -1;
 }
 
 } // namespace tokenroof::simulate

@@ -41,6 +41,10 @@ i64 Sglang::cached(i32 request) {
 void Sglang::deliver(i32 request) {
     out_.replica[request] = number_;
     const i64 sign = config_.low_first ? 1 : -1;
+    if (config_.max_queued_requests < never) {
+        entered_.resize(static_cast<std::size_t>(all_.count));
+        entered_[request] = ++entries_;
+    }
     waiting_.add(request, config_.by_priority && all_.priority ? sign * all_.priority[request] : 0,
                  config_.longest_output_first ? declared(request) : 0);
     totals_.peak_waiting = std::max(totals_.peak_waiting, waiting_.size());
@@ -197,6 +201,7 @@ void Sglang::process(std::vector<i32>& ended) {
     process_pieces(batch, ended);
     if (batch.tick >= 0) process_tick(batch, ended);
     process_drafted(batch, ended);
+    turn_dropped();
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 
@@ -206,8 +211,11 @@ void Sglang::process_pieces(const Batch& batch, std::vector<i32>& ended) {
         if (!p.last || s.request != p.request || s.batch != batch.number) continue; // retracted meanwhile
         const i64 outputs = ++out_.output_tokens[s.request];
         i64& first = out_.first_token_ns[s.request];
-        if (first < 0) first = batch.end_ns;
-        if (outputs >= s.wanted)
+        if (first < 0 && awaited(s.request)) first = batch.end_ns;
+        const bool early = outputs < s.wanted && leaves(s.request);
+        if (early && s.runs && s.wanted > s.outputs && !drafts())
+            unlist(wheel_, &Sequence::wheel_next, p.slot, end_tick(s));
+        if (outputs >= s.wanted || early)
             finish(p.slot, batch.end_ns, ended);
         else
             checkpoint(s, s.fill);
@@ -219,6 +227,7 @@ void Sglang::process_tick(const Batch& batch, std::vector<i32>& ended) {
     scratch_.clear();
     for (i32 slot = bucket; slot >= 0; slot = sequences_[slot].wheel_next) scratch_.push_back(slot);
     bucket = -1;
+    leave_with(batch);
     const bool before = batch.tick < renumbered_;
     if (scratch_.size() > 1)
         std::sort(scratch_.begin(), scratch_.end(), [&](i32 a, i32 b) {
@@ -233,13 +242,18 @@ void Sglang::process_tick(const Batch& batch, std::vector<i32>& ended) {
 void Sglang::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
     const i32 request = s.request;
-    checkpoint(s, drafts() ? s.committed : std::min(committed_of(s), s.prompt + s.wanted));
+    const i64 known = leaves(request) ? std::min(s.wanted, sampled_of(s)) : s.wanted;
+    checkpoint(s, drafts() ? s.committed : std::min(committed_of(s), s.prompt + known));
     release(s);
     --rows_;
-    out_.output_tokens[request] = static_cast<i32>(s.wanted);
-    out_.last_token_ns[request] = end_ns;
-    out_.status[request] = done;
-    ended.push_back(request);
+    if (awaited(request)) {
+        out_.output_tokens[request] = static_cast<i32>(s.wanted);
+        out_.last_token_ns[request] = end_ns;
+        out_.status[request] = done;
+        ended.push_back(request);
+    } else {
+        left_early(request);
+    }
     s.ended = true;
     if (!s.runs) return free_slot(slot);
     settle(s);
@@ -250,12 +264,17 @@ void Sglang::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
 void Sglang::close(Status status) {
     for (Sequence& s : sequences_) {
         if (s.request < 0 || s.ended) continue;
-        out_.status[s.request] = status;
         if (s.runs) settle(s);
+        if (!awaited(s.request)) continue;
+        out_.status[s.request] = status;
         if (s.runs || s.frozen)
             out_.output_tokens[s.request] = static_cast<i32>(sampled_of(s));
     }
-    waiting_.each([&](i32 request) { out_.status[request] = status; });
+    waiting_.each([&](i32 request) {
+        if (awaited(request)) out_.status[request] = status;
+    });
+    for (const Dropped& one : dropped_) out_.output_tokens[one.request] = static_cast<i32>(one.given);
+    for (const Dropped& one : leaving_) out_.output_tokens[one.request] = static_cast<i32>(one.given);
 }
 
 } // namespace tokenroof::simulate

@@ -19,10 +19,10 @@ namespace tokenroof::simulate {
 struct SglangConfig {
     i64 page_size, tokens, max_running_requests, chunked_prefill_size, max_prefill_tokens;
     i64 prefill_max_requests, prefill_decode_interval, prefill_decode_interval_min_bs, max_req_len;
-    i64 clip_max_new_tokens, retract_decode_steps;
+    i64 clip_max_new_tokens, retract_decode_steps, max_queued_requests;
     double init_ratio, min_ratio, ratio_decay;
     bool radix_cache, overlap, mixed_chunk, ignore_eos;
-    bool by_priority, low_first, longest_output_first, retract_by_priority, longest_prefix_first;
+    bool by_priority, priorities, low_first, longest_output_first, retract_by_priority, longest_prefix_first;
     Evict eviction;
 };
 
@@ -41,6 +41,8 @@ class Sglang final : public Engine {
     i64 waiting() const override { return waiting_.size(); }
     i64 cached(i32 request) override;
     bool refuses(i32 request) const override;
+    void drop(i32 request) override;
+    i32 gives_way_to(i32 request) const override;
     void close(Status status) override;
     const Totals& totals() const override { return totals_; }
 
@@ -72,6 +74,10 @@ class Sglang final : public Engine {
         i64 number = 0, end_ns = 0, tick = -1;
         std::vector<Piece> pieces;
         std::vector<Drafted> drafted;
+    };
+    struct Dropped {
+        i32 request;
+        i64 given; // outputs that its client had
     };
     // What a batch of prompts may still take.
     struct Room {
@@ -123,6 +129,15 @@ class Sglang final : public Engine {
     void advance();
     void join(i32 slot, i64 order);
     void remove(i32 slot);
+
+    // sglang_drop.cpp
+    bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
+    i32 slot_of(i32 request) const; // of who holds memory; -1 for who does not
+    bool leaves(i32 request) const;
+    void turn_dropped();
+    void left_early(i32 request);
+    void leave_with(const Batch& batch);
+    void wait_again(i32 request);
 
     // sglang_drafted.cpp
     bool drafts() const { return drafting_.drafts > 0; }
@@ -185,6 +200,9 @@ class Sglang final : public Engine {
     i64 now_ = 0, batch_number_ = 0, last_end_ = 0;
     std::vector<i32> gone_, retracted_now_, aborted_, scratch_;
     std::vector<std::pair<double, i64>> states_;
+    std::vector<Dropped> dropped_, leaving_; // until the loop turns; until their next token
+    std::vector<i64> entered_;               // into the queue, by request, where it may be full
+    i64 entries_ = 0;
     std::vector<i64> keys_;
 
     // those that run

@@ -91,10 +91,14 @@ void Sglang::retract() {
         scratch_.pop_back();
         const i32 request = sequences_[slot].request;
         retract_one(slot, 0);
-        out_.status[request] = rejected;
-        out_.last_token_ns[request] = now_;
-        aborted_.push_back(request);
         again_ = true;
+        if (awaited(request)) {
+            out_.status[request] = rejected;
+            out_.last_token_ns[request] = now_;
+            aborted_.push_back(request);
+        } else {
+            left_early(request);
+        }
     }
     i64 sampled = 0, declared = 0, order = 0;
     for (const i32 slot : scratch_) {
@@ -129,7 +133,7 @@ void Sglang::retract_one(i32 slot, i64 left) {
     if (left == 0) return;
     ++out_.preemptions[request];
     retracted_now_.push_back(request);
-    deliver(request);
+    wait_again(request);
 }
 
 void Sglang::tick(Batch& batch) {
@@ -261,7 +265,7 @@ void Sglang::release(Sequence& s) {
 void Sglang::coast(i64 until) {
     const int depth = config_.overlap ? 2 : 1;
     if (drafts() || running_ == 0 || batches_ < depth || chunked_ >= 0 || !last_.empty() || !gone_.empty() ||
-        (!full_ && !waiting_.empty()) || config_.prefill_decode_interval > 0 ||
+        !dropped_.empty() || !leaving_.empty() || !aborted_.empty() || (!full_ && !waiting_.empty()) || config_.prefill_decode_interval > 0 ||
         (record_ && record_->rows_wanted))
         return;
     const std::size_t mask = wheel_.size() - 1;

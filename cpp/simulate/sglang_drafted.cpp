@@ -56,7 +56,7 @@ void Sglang::process_drafted(const Batch& batch, std::vector<i32>& ended) {
         s.committed += 1 + d.kept;
         out_.output_tokens[d.request] += static_cast<i32>(given);
         if (record_ && record_->entries_wanted) record_->given.push_back({batch.end_ns, d.request, given});
-        if (out_.output_tokens[d.request] >= s.wanted) finish(d.slot, batch.end_ns, ended);
+        if (out_.output_tokens[d.request] >= s.wanted || leaves(d.request)) finish(d.slot, batch.end_ns, ended);
     }
 }
 

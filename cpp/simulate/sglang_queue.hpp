@@ -37,6 +37,22 @@ class SglangQueue {
         --size_;
     }
 
+    // Takes one out of the middle; those that came first stand near the head.
+    void remove(i32 request) {
+        const std::size_t mask = ring_.size() - 1;
+        if (sorted_) {
+            i64 at = 0;
+            while (ring_[at].request != request) ++at;
+            ring_[at] = ring_[--size_];
+            std::make_heap(ring_.begin(), ring_.begin() + size_, later);
+            return;
+        }
+        std::size_t at = 0;
+        while (ring_[(first_ + at) & mask].request != request) ++at;
+        for (; at > 0; --at) ring_[(first_ + at) & mask] = ring_[(first_ + at - 1) & mask];
+        drop_head();
+    }
+
     // Those with the least keys first, of equals who stood in front; keys by place. Not of a sorted queue.
     void sort_by(const std::vector<i64>& keys) {
         scratch_.clear();

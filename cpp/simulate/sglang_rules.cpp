@@ -22,6 +22,7 @@ Rules sglang_rules(const py::dict& d) {
     TR_NUMBER(max_req_len)
     TR_NUMBER(clip_max_new_tokens)
     TR_NUMBER(retract_decode_steps)
+    TR_NUMBER(max_queued_requests)
     TR_REAL(init_ratio)
     TR_REAL(min_ratio)
     TR_REAL(ratio_decay)
@@ -30,6 +31,7 @@ Rules sglang_rules(const py::dict& d) {
     TR_FLAG(mixed_chunk)
     TR_FLAG(ignore_eos)
     TR_FLAG(by_priority)
+    TR_FLAG(priorities)
     TR_FLAG(low_first)
     TR_FLAG(longest_output_first)
     TR_FLAG(retract_by_priority)
@@ -41,7 +43,8 @@ Rules sglang_rules(const py::dict& d) {
     const Drafting drafting = drafting_of(d);
     const i64 weighed = std::max<i64>(c.page_size, 16); // tokens, as of a router before other engines
     return {c.max_req_len, weighed, c.radix_cache,
-            [c, drafting](const Surroundings& around) { return std::make_unique<Sglang>(c, drafting, around); }};
+            [c, drafting](const Surroundings& around) { return std::make_unique<Sglang>(c, drafting, around); },
+            c.max_queued_requests};
 }
 
 } // namespace tokenroof::simulate

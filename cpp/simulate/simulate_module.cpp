@@ -241,9 +241,8 @@ std::unique_ptr<Run> run_of(const py::dict& d) {
     plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
     plan.timeout_ns = py::cast<i64>(d["timeout_ns"]);
     plan.queue_timeout_ns = py::cast<i64>(d["queue_timeout_ns"]);
-    if (std::min(plan.timeout_ns, plan.queue_timeout_ns) != simulate::never &&
-        !std::all_of(plan.pools.begin(), plan.pools.end(), [](const auto& pool) { return pool.rules.drops; }))
-        throw py::value_error("timeout_s and queue_timeout_s are not played here; allowed: None");
+    const bool hurried = std::min(plan.timeout_ns, plan.queue_timeout_ns) != simulate::never;
+    for (simulate::PoolPlan& pool : plan.pools) pool.hurried = hurried;
     if (plan.apart()) read_link(*run, py::cast<py::dict>(d["link"]));
     return run;
 }

@@ -175,11 +175,10 @@ bool System::has_place(Engine& one, i32 request) {
     const Rules& rules = plan_.pools.front().rules;
     while (one.queued() + 1 > rules.queued_requests ||
            one.waiting_tokens() + all_.input_tokens[request] > rules.queued_tokens) {
-        const i32 last = one.last_in_line();
-        const auto urgency = [&](i32 r) { return all_.priority ? all_.priority[r] : 0; };
-        if (last < 0 || urgency(last) <= urgency(request)) return false;
+        const i32 last = one.gives_way_to(request);
+        if (last < 0) return false;
         one.drop(last);
-        turn_away(last, shed, plan_.pools.front().results.arrival_ns[request]);
+        if (out_.status[last] == waiting_for_arrival) turn_away(last, shed, plan_.pools.front().results.arrival_ns[request]);
     }
     return true;
 }

@@ -25,7 +25,7 @@ Trtllm::Trtllm(const TrtllmConfig& config, const Drafting& drafting, const Surro
 // Whether all that answer can be played as a count: each gets a token a step. With max-utilisation until the first
 // has to be paused; then all is played once more, one by one.
 bool Trtllm::counters_serve(const Surroundings& around) const {
-    return config_.path == 0 && drafting_.drafts == 0 && config_.max_num_tokens >= config_.max_batch_size &&
+    return config_.path == 0 && !around.hurried && drafting_.drafts == 0 && config_.max_num_tokens >= config_.max_batch_size &&
            !(config_.policy == Capacity::max_utilization && around.tracking) &&
            !(around.record && around.record->entries_wanted);
 }
@@ -210,6 +210,9 @@ void Trtllm::schedule(i64 now) {
     processed_ = false;
     const int depth = config_.overlap ? 2 : 1;
     while (batches_ < depth && call(now)) {}
+    if (batches_ > 0 || leaving_.empty()) return;
+    take_out_leaving(); // nothing runs that they could wait for
+    while (batches_ < depth && call(now)) {}
 }
 
 bool Trtllm::call(i64 now) {
@@ -292,8 +295,8 @@ void Trtllm::process(std::vector<i32>& ended) {
     if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
     processed_ = true;
     for (const Entry& e : batch.entries) {
-        if (out_.status[e.request] == done) continue; // an end that was not known when this was launched
         Sequence& s = sequences_[e.slot];
+        if (s.request != e.request) continue; // it left, which was not known when this was launched
         const bool same = s.start == e.start; // not paused meanwhile
         if (same && e.prompt) {
             s.ready = e.before + e.tokens;
@@ -316,11 +319,13 @@ void Trtllm::process(std::vector<i32>& ended) {
             s.sampled += given - 1;
             drain_if_known(s);
         }
-        if (out_.first_token_ns[s.request] < 0) out_.first_token_ns[s.request] = batch.end_ns;
+        if (out_.first_token_ns[s.request] < 0 && awaited(s.request)) out_.first_token_ns[s.request] = batch.end_ns;
         if (same) s.ready = s.known - 1;
         if (!counted_ && s.known >= s.total) finish(e.slot, batch.end_ns, ended);
     }
     if (counted_) process_counted(batch, ended);
+    take_out_leaving();
+    std::swap(leaving_, dropped_);
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 
@@ -334,15 +339,19 @@ void Trtllm::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
         std::erase(started_, slot);
         s.phase = unstarted;
     }
-    out_.last_token_ns[s.request] = end_ns;
-    out_.status[s.request] = done;
-    ended.push_back(s.request);
+    if (awaited(s.request)) {
+        out_.last_token_ns[s.request] = end_ns;
+        out_.status[s.request] = done;
+        ended.push_back(s.request);
+    }
+    s.request = -1;
     free_slots_.push_back(slot);
 }
 
 void Trtllm::close(Status status) {
     for (const i32 slot : started_) {
         Sequence& s = sequences_[slot];
+        if (!awaited(s.request)) continue;
         out_.status[s.request] = status;
         if (counted_ && s.phase == generation) meter_.settle(s.request, s.mark);
         if (counted_ && s.phase != context && s.known > s.prompt)
@@ -350,7 +359,10 @@ void Trtllm::close(Status status) {
                 s.known - all_.input_tokens[s.request] +
                 std::max<i64>(0, std::min(done_tick_, s.last) - s.joined + 1));
     }
-    for (std::size_t i = first_waiting_; i < waiting_.size(); ++i) out_.status[waiting_[i]] = status;
+    for (std::size_t i = first_waiting_; i < waiting_.size(); ++i)
+        if (awaited(waiting_[i])) out_.status[waiting_[i]] = status;
+    for (const std::vector<Dropped>* which : {&dropped_, &leaving_})
+        for (const Dropped& one : *which) out_.output_tokens[one.request] = static_cast<i32>(one.given);
 }
 
 } // namespace tokenroof::simulate

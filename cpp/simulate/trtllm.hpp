@@ -41,6 +41,7 @@ class Trtllm final : public Rank {
     i64 waiting() const override { return static_cast<i64>(waiting_.size() - first_waiting_); }
     i64 cached(i32 request) override;
     bool refuses(i32 request) const override;
+    void drop(i32 request) override;
     void close(Status status) override;
     const Totals& totals() const override { return totals_; }
     // Set where counters met a step whose blocks were not there.
@@ -73,6 +74,10 @@ class Trtllm final : public Rank {
     struct Batch {
         i64 end_ns = 0, tick = 0;
         std::vector<Entry> entries;
+    };
+    struct Dropped {
+        i32 request;
+        i64 given; // outputs that its client had
     };
     struct Candidate {
         i32 slot, request; // slot: of who was started
@@ -122,6 +127,11 @@ class Trtllm final : public Rank {
     i64 blocks_held(i64 cache) const { return blocks_for(cache + drafting_.lookahead, config_.tokens_per_block); }
     i64 per_answer() const { return 1 + drafting_.drafts; } // tokens of a step
 
+    // trtllm_drop.cpp
+    bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
+    void take_out_leaving();
+    void take_out(const Dropped& one);
+
     // trtllm_counted.cpp
     void fit_counted();
     i64 blocks_of_tick() const;
@@ -166,6 +176,7 @@ class Trtllm final : public Rank {
     std::vector<i32> generations_;      // that fit, slots
     std::vector<u64> contributed_;      // hashes of blocks that prompts of this step compute
     std::vector<i32> paused_now_;
+    std::vector<Dropped> dropped_, leaving_; // until the loop turns; until the outputs after are handled
 
     // counters: every answer gets a token a step
     i64 tick_ = 0, steady_ = 0, steady_cache_ = 0, done_tick_ = -1;

@@ -202,13 +202,13 @@ class Engine(Memory, Prompts):
             r.preempted += 1
             self.victims.append(r.id)
             self.make_free(len(kept) * self.c["retract_decode_steps"])
-            self.waiting.append(r)
+            self.join(r, now)
         if len(kept) == 1 and not self.fits(kept):
             r = kept.pop()
             self.release(r)
             self.make_free(0)
-            r.retracted, r.status, r.last, self.again = True, "rejected", now, True
-            self.follow(r.id, now)
+            r.retracted = self.again = True
+            self.settle(r, "rejected", now)
         self.running = kept
         steps = self.c["retract_decode_steps"] * len(kept)
         self.ratio = min(
@@ -226,14 +226,23 @@ class Engine(Memory, Prompts):
                 r.committed += 1 + batch.kept[r]
                 self.given_out.append([batch.end, r.id, given])
             r.outputs += given
-            r.first = batch.end if r.first is None else r.first
-            if r.outputs >= r.wanted:
+            if r.first is None and r.status == "waiting":
+                r.first = batch.end
+            if r.outputs >= r.wanted or r.leaving:
                 r.finished = True
                 self.release(r, r.committed if self.wide > 1 else min(r.committed, r.known))
-                r.status, r.last = "done", batch.end
-                self.follow(r.id, batch.end)
+                self.settle(r, "done", batch.end)
             elif r not in batch.decodes:
                 self.checkpoint(r, r.end)
+
+    def settle(self, r, status, at):
+        """Its client is told so, if it is there."""
+        if r.status == "waiting":
+            r.status, r.last = status, at
+            self.follow(r.id, at)
+
+    def join(self, r, at):
+        self.waiting.append(r)
 
     def follow(self, parent, at):
         for i, r in enumerate(self.given):
@@ -242,23 +251,34 @@ class Engine(Memory, Prompts):
 
     def deliver(self, now):
         while self.later and self.later[0][0] <= now:
-            at, i = heapq.heappop(self.later)
-            r = self.requests[i]
-            r.arrival = at
-            size = self.pages * self.page
-            room = size - self.ceil(r.prompt) - self.page
-            r.most = max(1, min(r.said, self.most_tokens - r.prompt - 1, room - 1))
-            exact = self.c["ignore_eos"] and not self.radix
-            if (
-                r.prompt >= self.most_tokens - 5
-                or r.prompt + 1 + self.page >= size
-                or (exact and room - r.most <= 1)
-            ):
-                r.status, r.last = "rejected", at
-                self.follow(i, at)
-                continue
-            r.wanted = min(r.given_outputs, r.most)
-            self.waiting.append(r)
+            self.arrive(*heapq.heappop(self.later))
+
+    def arrive(self, at, i):
+        r = self.requests[i]
+        r.arrival = at
+        size = self.pages * self.page
+        room = size - self.ceil(r.prompt) - self.page
+        r.most = max(1, min(r.said, self.most_tokens - r.prompt - 1, room - 1))
+        exact = self.c["ignore_eos"] and not self.radix
+        if (
+            r.prompt >= self.most_tokens - 5
+            or r.prompt + 1 + self.page >= size
+            or (exact and room - r.most <= 1)
+        ):
+            self.settle(r, "rejected", at)
+            return
+        r.wanted = min(r.given_outputs, r.most)
+        self.join(r, at)
+
+    # --- what clients that give up change
+    def before(self, now):
+        """What happens while a step runs that ends then."""
+
+    def turned(self):
+        """The loop has handled a step's outputs."""
+
+    def next_time(self):
+        return self.later[0][0] if self.later else None
 
     def run(self):
         now, depth = 0, 2 if self.overlap else 1
@@ -275,19 +295,21 @@ class Engine(Memory, Prompts):
             if self.queue:
                 oldest = self.queue.pop(0)
                 now = max(now, oldest.end)
+                self.before(now)
                 self.output(oldest)
+                self.turned()
             elif work and self.again:
                 continue
             else:
                 if not self.waiting and not any(r.holds for r in self.requests):
                     self.ratio = self.start_ratio
-                if not self.later:
+                if self.next_time() is None:
                     break
-                now = max(now, self.later[0][0])
+                now = max(now, self.next_time())
         stuck = bool(self.waiting or any(r.holds for r in self.requests))
         results = [
             [r.id, "stuck" if r.status == "waiting" else r.status, r.arrival, r.scheduled, r.first,
-             r.last, r.preempted, r.hit, r.hits, r.outputs]
+             r.last, r.preempted, r.hit, r.hits, r.outputs if r.delivered is None else r.delivered]
             for r in self.requests
         ]  # fmt: skip
         return {"stuck": stuck, "steps": self.rows, "results": results}

@@ -115,7 +115,7 @@ class Request:
         self.holds = self.finished = self.retracted = False
         self.arrival = self.scheduled = self.first = self.last = self.hit = None
         self.preempted = self.hits = 0
-        self.status = "waiting"
+        self.status, self.leaving, self.delivered = "waiting", False, None
 
     @property
     def known(self):

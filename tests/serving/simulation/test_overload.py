@@ -202,17 +202,6 @@ def test_what_is_refused(call, said):
         call()
 
 
-@pytest.mark.parametrize("name", ["timeout_s", "queue_timeout_s"])
-def test_an_engine_that_does_not_play_time_outs_refuses_them_by_name(name):
-    load = serving.poisson(5.0, requests=3, input_tokens=9, output_tokens=3)
-    for engine in ("sglang-0.5.23", "trtllm-1.4"):
-        scheduler = serving.Scheduler.preset(engine)
-        with pytest.raises(
-            ValueError, match=f"{name} is 1.5, which {engine} does not play; allowed: None"
-        ):
-            serving.simulate("H100-SXM", "Llama-3.1-8B", None, load, scheduler, **{name: 1.5})
-
-
 def test_a_system_in_a_models_place_is_told_in_a_line():
     load = serving.poisson(5.0, requests=3, input_tokens=9, output_tokens=3)
     system = serving.disaggregate("H100-SXM", "H100-SXM", model="Llama-3.1-8B")

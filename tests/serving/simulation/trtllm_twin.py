@@ -26,7 +26,7 @@ class Request:
         self.outputs = self.preempted = self.hits = self.life = self.told = 0
         self.phase, self.blocks = "waiting", []
         self.arrival = self.scheduled = self.first = self.last = self.hit = None
-        self.status = "waiting"
+        self.status, self.gone, self.delivered = "waiting", False, None
 
     @property
     def known(self):
@@ -45,17 +45,11 @@ class Engine:
         self.requests = [Request(r, i) for i, r in enumerate(self.given)]
         self.pool = Blocks(-(-self.c["max_tokens"] // self.size), self.size)
         self.reuse, self.policy = self.c["enable_block_reuse"], self.c["capacity_scheduler_policy"]
-        self.active, self.later, self.rows = (
-            [],
-            [],
-            [],
-        )  # all that arrived and did not end, in order
+        self.active, self.later, self.rows = [], [], []  # who arrived and did not end, in order
         self.end = self.waits = 0
         self.drafting = trace.get("drafting", {"acceptance": [], "lookahead": 0, "seed": 0})
-        self.wide, self.beside = (
-            1 + len(self.drafting["acceptance"]),
-            self.drafting["lookahead"],
-        )
+        self.wide = 1 + len(self.drafting["acceptance"])
+        self.beside = self.drafting["lookahead"]
         self.given_out = []
         for i, r in enumerate(self.given):
             if "after" not in r:
@@ -298,7 +292,7 @@ class Engine:
 
     def output(self, batch):
         for r, _, _, life, sampled, end, kept in batch[0]:
-            if r.status == "done":
+            if r.gone:
                 continue
             if r.life == life and end is not None:
                 r.ready = end
@@ -313,18 +307,28 @@ class Engine:
                 if r.life == life and end is None:
                     self.take_back(r, self.wide - 1 - kept)
             r.outputs += given
-            r.first = batch[1] if r.first is None else r.first
+            if r.first is None and r.status == "waiting":
+                r.first = batch[1]
             if r.life == life:
                 r.ready = r.known - 1
                 r.sampled += given - 1
                 if r.phase == "answer" and r.sampled >= self.latest(r):
                     r.phase = "last"
             if r.outputs >= r.wanted or r.known >= self.c["max_seq_len"]:
-                if r.phase != "waiting":
-                    self.leave(r)
-                self.active.remove(r)
-                r.status, r.last = "done", batch[1]
-                self.follow(r.id, batch[1])
+                self.take_out(r)
+                self.settle(r, "done", batch[1])
+
+    def take_out(self, r):
+        if r.phase != "waiting":
+            self.leave(r)
+        self.active.remove(r)
+        r.gone = True
+
+    def settle(self, r, status, at):
+        """Its client is told so, if it is there."""
+        if r.status == "waiting":
+            r.status, r.last = status, at
+            self.follow(r.id, at)
 
     def follow(self, parent, at):
         for i, r in enumerate(self.given):
@@ -333,17 +337,31 @@ class Engine:
 
     def deliver(self, now):
         while self.later and self.later[0][0] <= now:
-            at, i = heapq.heappop(self.later)
-            r = self.requests[i]
-            r.arrival = at
-            too_long = r.input >= self.c["max_seq_len"]
-            if too_long or (
-                not self.c["enable_chunked_prefill"] and r.input > self.c["max_num_tokens"]
-            ):
-                r.status, r.last = "rejected", at
-                self.follow(i, at)
-            else:
-                self.active.append(r)
+            self.arrive(*heapq.heappop(self.later))
+
+    def arrive(self, at, i):
+        r = self.requests[i]
+        r.arrival = at
+        too_long = r.input >= self.c["max_seq_len"]
+        if too_long or (
+            not self.c["enable_chunked_prefill"] and r.input > self.c["max_num_tokens"]
+        ):
+            self.settle(r, "rejected", at)
+        else:
+            self.active.append(r)
+
+    def before(self, now):
+        """What happens while a step runs that ends then."""
+
+    def turned(self):
+        """The loop has handled a step's outputs."""
+
+    def next_time(self):
+        return self.later[0][0] if self.later else None
+
+    def frees(self):
+        """Whether somebody left for whom others may go on."""
+        return False
 
     def run(self):
         now, queue = 0, []
@@ -360,14 +378,18 @@ class Engine:
             if queue:
                 oldest = queue.pop(0)
                 now = max(now, oldest[1])
+                self.before(now)
                 self.output(oldest)
-            elif self.later:
-                now = max(now, self.later[0][0])
+                self.turned()
+            elif self.frees():
+                continue
+            elif self.next_time() is not None:
+                now = max(now, self.next_time())
             else:
                 break
         results = [
             [r.id, "stuck" if r.status == "waiting" else r.status, r.arrival, r.scheduled, r.first,
-             r.last, r.preempted, r.hit, r.hits, r.outputs]
+             r.last, r.preempted, r.hit, r.hits, r.outputs if r.delivered is None else r.delivered]
             for r in self.requests
         ]  # fmt: skip
         return {"stuck": bool(self.active), "steps": self.rows, "results": results}

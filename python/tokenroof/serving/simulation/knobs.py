@@ -107,6 +107,7 @@ _SGLANG = {
     "chunked_prefill_size": Knob(None, low=-1),
     "max_prefill_tokens": Knob(16384),
     "prefill_max_requests": Knob(None),
+    "max_queued_requests": Knob(None),
     "prefill_decode_interval": Knob(0, low=0),
     "prefill_decode_interval_min_bs": Knob(0, low=0),
     "schedule_policy": Knob("fcfs", choices=("fcfs", "lpm", "lof")),

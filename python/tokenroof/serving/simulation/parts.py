@@ -81,7 +81,7 @@ def pool_part(
     }
 
 
-def run_part(engine: Scheduler, options: Mapping[str, Any]) -> dict[str, Any]:
+def run_part(options: Mapping[str, Any]) -> dict[str, Any]:
     """What all runs have in common beside their pools."""
     horizon = options.get("horizon_s")
     age = finite_number("signal_age_s", options.get("signal_age_s", 0.0))
@@ -90,20 +90,15 @@ def run_part(engine: Scheduler, options: Mapping[str, Any]) -> dict[str, Any]:
         "horizon_ns": _NEVER_NS
         if horizon is None
         else min(_NEVER_NS, round(1e9 * finite_number("horizon_s", horizon, above=True))),
-        **{
-            f"{name}_ns": _patience(f"{name}_s", options, engine)
-            for name in ("timeout", "queue_timeout")
-        },
+        **{f"{name}_ns": _patience(f"{name}_s", options) for name in ("timeout", "queue_timeout")},
     }
 
 
-def _patience(name: str, options: Mapping[str, Any], engine: Scheduler) -> int:
+def _patience(name: str, options: Mapping[str, Any]) -> int:
     """Nanoseconds that a client waits."""
     seconds = options.get(name)
     if seconds is None:
         return 2**63 - 1
-    if not engine.name.startswith("vllm"):
-        raise ValueError(f"{name} is {seconds!r}, which {engine.name} does not play; allowed: None")
     return min(LATEST_NS, round(1e9 * finite_number(name, seconds, above=True)))
 
 

@@ -113,8 +113,8 @@ class Scheduler:
             and ``host_ns`` (time of the host in each step [ns]).
             SGLang: ``max_total_tokens``, ``mem_fraction_static``, ``page_size``, ``context_length``,
             ``max_running_requests``, ``chunked_prefill_size`` (-1: off), ``max_prefill_tokens``,
-            ``prefill_max_requests``, ``prefill_decode_interval`` (and ``_min_bs``), ``schedule_policy``
-            ("fcfs", "lpm", "lof"), ``schedule_conservativeness``, ``enable_mixed_chunk``,
+            ``prefill_max_requests``, ``max_queued_requests``, ``prefill_decode_interval`` (and ``_min_bs``),
+            ``schedule_policy`` ("fcfs", "lpm", "lof"), ``schedule_conservativeness``, ``enable_mixed_chunk``,
             ``disable_overlap_schedule``, ``disable_radix_cache``, ``radix_eviction_policy``,
             ``retraction_policy``, ``enable_priority_scheduling``, ``schedule_low_priority_values_first``,
             ``disable_cuda_graph`` (and ``_padding``), ``cuda_graph_max_bs_decode``; of its environment

@@ -161,7 +161,7 @@ def simulate(
     loads = [as_requests(one) for one in given]
     workers = usable_processors() if threads is None else count("threads", threads)
     pools = pools_of(device, model, plan, loads, scheduler, seed, options)
-    shared = run_part(pools[0].engine, options)
+    shared = run_part(options)
     runs = [{**run_of(pools, load), **shared} for load in loads]
     if len(pools) > 1:
         for run, load in zip(runs, loads, strict=True):
