@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from tokenroof.catalogue import neighbours
+from tokenroof.catalogue import market_sense, neighbours
 from tokenroof.catalogue.market_file import market_data, subsidy_on
+from tokenroof.support.units import Quantity
 
 
 def test_coins_of_a_block_from_the_first_on():
@@ -36,3 +37,20 @@ def test_a_size_in_a_name_is_as_sharp_as_its_digits(name, size, half, monkeypatc
     (found,) = neighbours.sizes()
     assert found.z == pytest.approx(math.log(2.5) / (neighbours.FLOOR + half))
     assert neighbours.sizes(threshold=1.01 * found.z) == []
+
+
+@pytest.mark.parametrize("value", [10.0 * market_sense._ODD, 1.0 / market_sense._ODD])
+def test_a_number_is_odd_beyond_so_many_times_what_is_usual_and_not_at_it(value, monkeypatch):
+    """Usual are 1 to 10."""
+    monkeypatch.setattr(market_sense, "_date", lambda *_: None)
+    monkeypatch.setattr(market_sense, "_span", lambda *_: (Quantity("1"), 1.0, 10.0))
+    place = SimpleNamespace(file="m.csv", line=2, column=1)
+
+    def judged(value):
+        market_sense.judge(
+            [("price", SimpleNamespace(value=value), "2026-10", place)], lambda *_: 1.0
+        )
+
+    judged(value)
+    with pytest.warns(UserWarning, match=r"m.csv:2:1: price is .*: legal and odd"):
+        judged(value * 1.01 if value > 1.0 else value / 1.01)
