@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.records.fields import number, whole
+from tokenroof.records.fields import names, number, whole
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import near_matches, normalise
 
@@ -202,7 +202,7 @@ class Device:
         if not isinstance(self.name, str):
             raise TypeError(f"device: name must be a string, not {self.name!r}")
         if not normalise(self.name):
-            raise ValueError(f"device: name must have a letter or digit, not {self.name!r}")
+            raise ValueError(f"device: name is {self.name!r}; allowed: text with a letter or digit")
         owner = f"device {self.name!r}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
         if self.kind not in DEVICE_KINDS:
@@ -232,9 +232,7 @@ class Device:
                 raise ValueError(f"{owner}: peak has type {key!r}; allowed are {allowed}")
         peak = {k: number(owner, f"peak[{k!r}]", v) for k, v in self.peak.items()}
         put(self, "peak", peak)
-        if isinstance(self.aliases, str):
-            raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")
-        put(self, "aliases", tuple(self.aliases))
+        put(self, "aliases", names(f"{owner}: aliases", self.aliases))
         if not isinstance(self.measured, Mapping):
             raise TypeError(
                 f"{owner}: measured must be a dict of name to number, not {self.measured!r}"

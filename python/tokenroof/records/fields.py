@@ -1,13 +1,15 @@
-"""Numbers of a record, each checked and named by its owner."""
+"""Numbers and lists of a record, each checked and named by its owner."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from tokenroof.support.arguments import real_numbers, shown
 from tokenroof.support.units import likely, quantity_of
 
-__all__ = ["number", "whole"]
+__all__ = ["names", "number", "several", "whole"]
 
 # What is printed where the SI unit is wanted.
 _LARGER = {
@@ -52,3 +54,18 @@ def whole(owner: str, name: str, value: object) -> int:
     if given != int(given):
         raise ValueError(f"{owner}: {name} must be a whole number > 0, not {value!r}")
     return int(given)
+
+
+def several(field: str, value: object, of: str) -> tuple[Any, ...]:
+    """The entries of a field that is a list; a text, a number or a table is none."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise TypeError(f"{field} is {shown(value)}; allowed: a list of {of}")
+    return tuple(value)
+
+
+def names(field: str, value: object) -> tuple[str, ...]:
+    """Names of a field that is a list of them."""
+    found = several(field, value, "names")
+    if not all(isinstance(name, str) for name in found):
+        raise TypeError(f"{field} is {shown(value)}; allowed: a list of names")
+    return found

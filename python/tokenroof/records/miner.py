@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tokenroof.records.fields import number
+from tokenroof.records.fields import names, number
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise
 
@@ -65,7 +65,7 @@ class Miner:
         if not isinstance(self.name, str):
             raise TypeError(f"miner: name must be a string, not {self.name!r}")
         if not normalise(self.name):
-            raise ValueError(f"miner: name must have a letter or digit, not {self.name!r}")
+            raise ValueError(f"miner: name is {self.name!r}; allowed: text with a letter or digit")
         owner = f"miner {self.name!r}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
         put(self, "hashrate", number(owner, "hashrate", self.hashrate, kind="miner"))
@@ -76,9 +76,7 @@ class Miner:
         if self.kind not in MINER_KINDS:
             allowed = ", ".join(MINER_KINDS)
             raise ValueError(f"{owner}: kind must be one of {allowed}, not {self.kind!r}")
-        if isinstance(self.aliases, str):
-            raise TypeError(f"{owner}: aliases must be a tuple of names, not {self.aliases!r}")
-        put(self, "aliases", tuple(self.aliases))
+        put(self, "aliases", names(f"{owner}: aliases", self.aliases))
 
     def __hash__(self) -> int:
         return hash((self.name, self.hashrate))

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from tokenroof.records.fields import names, several
 from tokenroof.records.quantisation import Quantisation
 from tokenroof.records.tower import Tower
 from tokenroof.support.arguments import is_integer
@@ -24,6 +25,13 @@ _FLAGS = (
 _TEXT = ("name", "hf_id", "family", "model_type", "release", "native_dtype", "source", "confidence",
          "notes")  # fmt: skip
 _LARGEST = 10**12
+
+
+def _extras(value: object) -> tuple[tuple[str, int], ...]:
+    pairs = several("extras", value, "pairs of a name and a number of parameters")
+    if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+        raise TypeError(f"extras is {value!r}; allowed: pairs of a name and a number of parameters")
+    return tuple((str(name), _size(str(name), n, False)) for name, n in pairs)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,16 +156,16 @@ class Shapes:
                 if not isinstance(value, (bool, np.bool_)):
                     raise TypeError(f"{f.name} is {value!r}; allowed: True or False")
             elif f.name == "aliases":
-                put(self, "aliases", tuple(value))
+                put(self, "aliases", names("aliases", value))
             elif f.name == "towers":
-                put(self, "towers", tuple(value))
+                put(self, "towers", several("towers", value, "Towers"))
                 if not all(isinstance(tower, Tower) for tower in self.towers):
                     raise TypeError(f"towers is {value!r}; allowed: Towers")
             elif f.name == "quantisation":
                 if not (value is None or isinstance(value, Quantisation)):
                     raise TypeError(f"quantisation is {value!r}; allowed: a Quantisation or None")
             elif f.name == "extras":
-                put(self, "extras", tuple((str(name), _size(name, n, False)) for name, n in value))
+                put(self, "extras", _extras(value))
             elif f.name == "reading":
                 continue
             else:
