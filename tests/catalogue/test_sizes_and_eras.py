@@ -54,3 +54,15 @@ def test_a_number_is_odd_beyond_so_many_times_what_is_usual_and_not_at_it(value,
     judged(value)
     with pytest.warns(UserWarning, match=r"m.csv:2:1: price is .*: legal and odd"):
         judged(value * 1.01 if value > 1.0 else value / 1.01)
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["rent." + "x" * 9000, "input." + "y" * 9000 + ".toml", "output." + "/" * 9000, "z" * 9000],
+)
+def test_long_names_of_columns_are_quoted_in_part(tmp_path, column):
+    file = tmp_path / "m.csv"
+    file.write_text(f"date,{column}\n2026-10,1\n")
+    with pytest.raises(ValueError, match=r"allowed: ") as caught:
+        market_data(file)
+    assert len(str(caught.value)) < 2000

@@ -268,7 +268,7 @@ def _meaning(column: str, place: Place) -> tuple[str, str, str]:
             found = _by_name(find, item)
         except (KeyError, ValueError) as error:
             said = error.args[0] if error.args else error
-            place.refuse(f"{column}: {said}; allowed: a name of the catalogue")
+            place.refuse(f"{column[:200]}: {said}; allowed: a name of the catalogue")
         quantity, unit = ITEMS[group]
         return quantity, found, unit
     known = [*_WORDS, *COLUMNS, *(f"{group}.NAME" for group in ITEMS)]
@@ -280,7 +280,7 @@ def _meaning(column: str, place: Place) -> tuple[str, str, str]:
 def _by_name(find: Any, item: str) -> str:
     """Name in the catalogue; a file of one's own, or this machine, is none."""
     if item.lower().endswith((".toml", ".json")) or os.sep in item or item.lower() == "local":
-        raise ValueError(f"{item!r} is not in the catalogue")
+        raise ValueError(f"{item[:200]!r} is not in the catalogue")
     return str(find(item).name)
 
 
