@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment, DevicePower
     from tokenroof.serving.loads import Load
 
-__all__ = ["UNITS", "attributes", "describe", "evaluate"]
+__all__ = ["UNITS", "attributes", "banded", "describe", "evaluate", "powers_of"]
 
 _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 
@@ -60,13 +60,13 @@ UNITS = {
 }
 
 
-def _powers(
+def powers_of(
     powers: Sequence[DevicePower],
     devices: NDArray[np.float64],
     board: NDArray[np.float64],
     pue: float,
 ) -> dict[str, NDArray[np.float64]]:
-    """Watts of replicas by name, from their boards' by load."""
+    """Watts of replicas by name, from their boards' by load, over (deployment, load)."""
     provisioned = np.array([power.provisioned_w for power in powers])[:, None]
     known = np.array([power.provisioned_kind == "catalogue" for power in powers])[:, None]
     chassis = board + devices * powers[0].host_w
@@ -120,7 +120,7 @@ def evaluate(
         served[..., _FIELD[name]] for name in ("ttft", "tpot", "output_rate", "watts")
     )
     tpot = timed(load.output_tokens, tpot)
-    shown = _powers([one.power for one in on], devices, watts, pue)
+    shown = powers_of([one.power for one in on], devices, watts, pue)
     with np.errstate(invalid="ignore", divide="ignore"):
         out = {
             "ttft_s": ttft,
@@ -139,16 +139,28 @@ def evaluate(
             "facility_watts": shown["facility"],
             "output_tokens_per_joule": rate / watts,
             "output_tokens_per_s_per_mw": rate / shown[power] * 1e6,
-            "tpot_low_s": tpot / (1.0 + band),
-            "tpot_high_s": tpot * (1.0 + band),
-            "ttft_low_s": ttft / (1.0 + ttft_band),
-            "ttft_high_s": ttft * (1.0 + ttft_band),
+            **banded(ttft, tpot, ttft_band, band),
         }
     out["fits"] = np.broadcast_to(served[..., _FIELD["slots"]] >= 1.0, rate.shape).copy()
     out["beyond"] = out_of_range
-    out["error_band"] = np.broadcast_to(band, rate.shape).copy()
-    out["ttft_error_band"] = np.broadcast_to(ttft_band, rate.shape).copy()
     return out
+
+
+def banded(
+    ttft: NDArray[np.float64],
+    tpot: NDArray[np.float64],
+    ttft_band: NDArray[np.float64],
+    band: NDArray[np.float64],
+) -> dict[str, NDArray[np.float64]]:
+    """Ends of the bands of both times, and the bands."""
+    return {
+        "tpot_low_s": tpot / (1.0 + band),
+        "tpot_high_s": tpot * (1.0 + band),
+        "ttft_low_s": ttft / (1.0 + ttft_band),
+        "ttft_high_s": ttft * (1.0 + ttft_band),
+        "error_band": np.broadcast_to(band, tpot.shape).copy(),
+        "ttft_error_band": np.broadcast_to(ttft_band, ttft.shape).copy(),
+    }
 
 
 def attributes(

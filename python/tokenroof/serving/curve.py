@@ -120,8 +120,9 @@ def curve(
     ``beyond`` is true where load, model or replica lie outside what the engine's constants were fitted on;
     ``attrs["beyond"]`` says in what, and the band of TTFT is wider there.
 
-    ``watts`` is board power by load. The bands of TPOT and TTFT hold four in five of the serving points
-    of combinations of model, device and engine that their constants had not seen.
+    ``watts`` is board power by load; in open loop that of 0, 1, ... requests in flight, by how often there
+    are so many. The bands of TPOT and TTFT hold four in five of the serving points of combinations of model,
+    device and engine that their constants had not seen; in open loop they are of means.
 
     References
     ----------
@@ -154,7 +155,7 @@ def curve(
         shape = moments if load is None else shape_of(load)
         check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
         said = fidelity if isinstance(fidelity, str) else fidelity.name
-        return open_table(on, shape, rate, scheduler, said)
+        return open_table(on, shape, rate, scheduler, said, *as_power(power, pue))
     counted = as_power(power, pue)
     check_length(on.model, sizes.input_tokens, sizes.output_tokens, scheduler)
     table = table_of(on, sizes, users, fidelity, *counted)

@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.serving.loads import ONE_TOKEN, timed
+from tokenroof.serving.beyond import beyond, said, widened
+from tokenroof.serving.closed_loop import UNITS, banded, powers_of
+from tokenroof.serving.loads import ONE_TOKEN, Load, timed
+from tokenroof.serving.open_power import watts_at
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import amounts, not_empty
 from tokenroof.support.lazy import require
@@ -49,6 +52,14 @@ OPEN_UNITS = {
 }
 
 
+# Of the closed loop's quantities, which the open loop has as it has them.
+_ALIKE = (
+    "watts", "chassis_watts", "provisioned_watts", "facility_watts", "output_tokens_per_joule",
+    "output_tokens_per_s_per_mw", "tpot_low_s", "tpot_high_s", "ttft_low_s", "ttft_high_s", "error_band",
+    "ttft_error_band", "beyond",
+)  # fmt: skip
+
+
 def as_rates(rate: ArrayLike | None, shape: Shape) -> NDArray[np.float64]:
     """The rates that are asked for, or the load's own [1/s]."""
     if rate is None:
@@ -85,6 +96,8 @@ def open_table(
     rate: ArrayLike | None,
     scheduler: Scheduler | None,
     fidelity: str,
+    power: str = "provisioned",
+    pue: float = 1.2,
 ) -> xr.Dataset:
     """The table of `curve` over rates."""
     xarray = require("xarray", extra="analysis")
@@ -92,8 +105,17 @@ def open_table(
     twin = twin_of(on, known, scheduler)
     values = values_at(twin, rates)
     values["per_device"] = values["output_throughput"] / on.plan.devices
+    load = Load(known.input_tokens, known.output_tokens)
+    running = np.where(np.isnan(values["running"]), len(twin.steps) - 1.0, values["running"])
+    values |= _powered(on, watts_at(on, twin, rates), values["output_throughput"], power, pue)
+    values["beyond"] = out_of_range = beyond([on], load, running)[0]
+    bands = (
+        np.full(rates.size, on.calibration.ttft_band),
+        np.full(rates.size, on.calibration.error_band),
+    )
+    values |= banded(values["ttft_s"], values["tpot_s"], widened(bands[0], out_of_range), bands[1])
     table: xr.Dataset = xarray.Dataset(
-        {name: ("rate", values[name]) for name in OPEN_UNITS},
+        {name: ("rate", values[name]) for name in (*OPEN_UNITS, *_ALIKE)},
         coords={"rate": ("rate", rates, {"units": "1/s"})},
         attrs={
             "device": on.device.name,
@@ -103,12 +125,39 @@ def open_table(
             "output_tokens": known.output_tokens,
             "fidelity": fidelity,
             "calibrated_on": on.calibration.calibrated_on,
+            "beyond": said([on], load, running),
+            "power": power,
+            "watts_band": on.power.band,
+            "provisioned_w_per_device": on.power.provisioned_w,
+            "provisioned_kind": on.power.provisioned_kind,
             "saturation_per_s": twin.saturation,
             "places": len(twin.steps) - 1,
             "reason": "" if known.output_tokens > 1.0 else ONE_TOKEN,
             "load": "open loop: requests arrive at random; percentiles by three moments",
         },
     )
-    for name, (units, long_name) in OPEN_UNITS.items():
-        table[name].attrs.update(units=units, long_name=long_name)
+    for name, (units, long_name) in (UNITS | OPEN_UNITS).items():
+        if name in table:
+            table[name].attrs.update(units=units, long_name=long_name)
     return table
+
+
+def _powered(
+    on: Deployment,
+    board: NDArray[np.float64],
+    rate: NDArray[np.float64],
+    power: str,
+    pue: float,
+) -> dict[str, NDArray[np.float64]]:
+    """Watts of a replica, and what they yield, by the names of the closed loop."""
+    devices = np.array([[float(on.plan.devices)]])
+    shown = {name: x[0] for name, x in powers_of([on.power], devices, board[None], pue).items()}
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "watts": board,
+            "chassis_watts": shown["chassis"],
+            "provisioned_watts": shown["provisioned"],
+            "facility_watts": shown["facility"],
+            "output_tokens_per_joule": rate / board,
+            "output_tokens_per_s_per_mw": rate / shown[power] * 1e6,
+        }

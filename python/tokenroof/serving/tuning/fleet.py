@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof import kernels
 from tokenroof.inference.door import deployment
 from tokenroof.serving.loads import check_length, refuse_gaps
+from tokenroof.serving.open_power import drawn, mean_watts
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.tuning.asked import Asked
     from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.tuning.proof import Trial
+    from tokenroof.serving.twin import Twin
 
 __all__ = ["Fleet", "FleetOptions", "fleet", "spares"]
 
@@ -68,6 +70,12 @@ class Fleet:
         Share of the time that enough replicas are up [1].
     proof : Trial or None
         The runs at `rate`, where it was proved.
+    rate_low, rate_high : float
+        `rate` at both ends of the error bands of what is promised, by the closed form [1/s]; NaN where a
+        band is not known: of percentiles, of times to the last token, where the rate was proved.
+    watts : float
+        Mean board power at the demand [W]: of the needed replicas at their part of it, of the spare ones at
+        rest.
     """
 
     replicas: int
@@ -78,6 +86,9 @@ class Fleet:
     availability: float
     reached: float
     proof: Trial | None = None
+    rate_low: float = np.nan
+    rate_high: float = np.nan
+    watts: float = np.nan
 
 
 def spares(needed: int, availability: float, target: float) -> int:
@@ -198,10 +209,31 @@ def fleet(
         raise ValueError(f"slo has {bounds}; allowed: what one replica keeps at some rate")
     replicas = max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
     spare = spares(replicas, one_up, options.get("target", 0.999)) if fixed is None else fixed
+    twin = twin_of(on, asked.shape, options.get("scheduler"))
+    low, high = (np.nan, np.nan) if proof else _ends(on, twin, objectives)
+    watts = drawn(on, twin)
+    busy = float(mean_watts(twin, watts, np.array([demand / replicas]))[0])
     return Fleet(
         replicas, spare, (replicas + spare) * on.plan.devices, rate, demand / (replicas * rate), one_up,
-        float(kernels.fleet_availability(one_up, float(replicas), float(spare))), proof,
+        float(kernels.fleet_availability(one_up, float(replicas), float(spare))), proof, low, high,
+        replicas * busy + spare * float(watts[0]),
     )  # fmt: skip
+
+
+def _ends(on: Deployment, twin: Twin, objectives: Sequence[Objective]) -> tuple[float, float]:
+    """The highest rate where times are at the upper, and at the lower end of their error bands."""
+    known = {"ttft_s": on.calibration.ttft_band, "tpot_s": on.calibration.error_band}
+    bands = [np.nan if one.percentile else known.get(one.time, np.nan) for one in objectives]
+    if not np.isfinite(bands).all():
+        return np.nan, np.nan
+    ends = []
+    for sign in (-1.0, 1.0):
+        moved = [
+            one._replace(bound=one.bound * (1.0 + band) ** sign)
+            for one, band in zip(objectives, bands, strict=True)
+        ]
+        ends.append(highest_rate(twin, moved))
+    return ends[0], ends[1]
 
 
 def _fixed(options: FleetOptions) -> int | None:
