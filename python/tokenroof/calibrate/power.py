@@ -41,6 +41,8 @@ TABLES = {
 SHORTEST = 100e-6
 # Of products, which the target is about, a row counts so much more than of the other classes together.
 _GEMM_WEIGHT = 16.0
+# sizes of a table that may be zero; all others are positive
+_MAY_BE_ZERO = ("isl", "step", "num_key_value_heads", "window_size")
 # Errors beyond this over the weight's root (products: 0.5 %), as shares of what was measured, count linearly:
 # readings that carry the kernel before lie far off, mostly on one side, and must not pull the constants.
 _SOFT = 0.02
@@ -147,6 +149,9 @@ def read_power(
     before = np.concatenate([[0.0], seconds[:-1]])
     with np.errstate(invalid="ignore"):
         good = np.isfinite(seconds) & (seconds >= SHORTEST) & np.isfinite(watts) & (watts > 0.0)
+        for name in (n for n in _NEEDED[kind] if "dtype" not in n):
+            size = frame[name].to_numpy()
+            good &= np.isfinite(size) & ((size >= 0.0) if name in _MAY_BE_ZERO else (size > 0.0))
     if kind == "gemm":  # these rows are bound by their host
         good &= _types(frame.gemm_dtype) != "fp8_block"
     if not good.any():
