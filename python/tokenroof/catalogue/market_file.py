@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import datetime
 import hashlib
 import math
@@ -11,23 +10,23 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tokenroof import kernels
 from tokenroof.catalogue.architectures import model as find_model
-from tokenroof.catalogue.files import date_key, table
+from tokenroof.catalogue.files import date_key
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.catalogue.market_rows import Cell, Place, Row, csv_rows, toml_rows
 from tokenroof.catalogue.market_sense import Told, judge
 from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
+from tokenroof.catalogue.subsidy import halving_expected, subsidy_on
 from tokenroof.records.provenance import KINDS, Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 from tokenroof.support.units import check_unit
 
-__all__ = ["COLUMNS", "ITEMS", "market_data", "market_in_force", "subsidy_on"]
+__all__ = ["COLUMNS", "ITEMS", "market_data", "market_in_force"]
 
 _LARGEST_FILE = 2**20
 _HIGHEST = 1e21
@@ -153,27 +152,6 @@ def market_in_force(market: MarketLike | None) -> Iterator[MarketData | None]:
         IN_FORCE.reset(token)
 
 
-@cache
-def _eras() -> tuple[tuple[str, float], ...]:
-    """Dates from which a block has so many new coins."""
-    series = next(s for s in table("markets")["series"] if s["kind"] == "btc_subsidy")
-    return tuple(sorted((str(date), float(value)) for _, date, value, _, _ in series["quotes"]))
-
-
-def subsidy_on(date: str) -> float:
-    """New coins of a block on a day, or on the mean day of a month [BTC]; 0 before the first block.
-
-    Examples
-    --------
-    >>> subsidy_on("2024-04-19"), subsidy_on("2024-04"), subsidy_on("2024-04-20")
-    (6.25, 5.104166666666667, 3.125)
-    """
-    if len(date) == 10:
-        return next((coins for start, coins in reversed(_eras()) if start <= date), 0.0)
-    days = calendar.monthrange(int(date[:4]), int(date[5:]))[1]
-    return sum(subsidy_on(f"{date}-{day:02}") for day in range(1, days + 1)) / days
-
-
 def _decoded(raw: bytes, start: Place) -> str:
     try:
         return raw.decode("utf-8-sig")
@@ -253,7 +231,9 @@ def _computed(found: list[Quote], date: str, kind: str, source: str, place: Plac
             f"<= {_HIGHEST:g}"
         )
     quantity, region, unit = COLUMNS["hashprice"]
-    said = f"computed from price, difficulty, {coins:.8g} BTC a block: {source}"
+    halved = halving_expected(date)
+    since = "" if halved is None else f" (halved at block {halved[0]:,}, expected {halved[1]})"
+    said = f"computed from price, difficulty, {coins:.8g} BTC a block{since}: {source}"
     return [Quote(quantity, hashprice, unit, region, date, Provenance(kind, said, date, unit))]
 
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from tokenroof.catalogue.market_file import market_in_force, subsidy_on
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import Quote, quotes
 from tokenroof.catalogue.quote import MarketLike
+from tokenroof.catalogue.subsidy import subsidy_on
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
 from tokenroof.support.arguments import shown
