@@ -70,15 +70,14 @@ def test_without_uncertainty_a_choice_is_its_scenario():
         {"site.power_mw": 10, "site.price_per_mwh": 20.0, "finance.years": 4} | RISING)  # fmt: skip
     assert of(found, "keep").npv == pytest.approx(ec.factory(mining).npv)
     assert found.come_what_may == pytest.approx(ec.factory(mining).npv)
-    made = plan.with_values(
-        {"site.power_mw": 10, "site.price_per_mwh": 20.0, "shell.delay_years": 2}
-    )
+    of_all = {"site.power_mw": 10, "site.price_per_mwh": 20.0, "shell.delay_years": 2,
+              "finance.discount_rate": 0.1}  # fmt: skip
+    made = plan.with_values(of_all)
     done = of(found, "convert")
     assert done.npv == pytest.approx(ec.factory(made).npv, rel=1e-12)
     assert done.capex == pytest.approx(5e6 * 10 + 40_000 / 1370 * 1e7)
     assert done.rung.months_to_revenue == 25
-    leased = ec.lease_shell("Riot-AMD").with_values(
-        {"site.power_mw": 10, "site.price_per_mwh": 20.0, "shell.delay_years": 2})  # fmt: skip
+    leased = ec.lease_shell("Riot-AMD").with_values(of_all)
     assert of(found, "lease").npv == pytest.approx(ec.factory(leased).npv)
     assert of(found, "off").npv == 0.0
     # with the right to wait: the best of the dates, the miners' earnings before it included
@@ -157,7 +156,8 @@ def test_waiting_to_convert_is_the_recursion_over_a_grid(volatility, reversion, 
         {"shell.capex_per_it_mw": 2e6, "income.rented_share": rented, "site.price_growth": 0.0, "finance.inflation": 0.0})  # fmt: skip
     found = ec.convert_hall("Antminer S9", 1, 0.0, [plan], hashprice=0.0, rents=rents, wander=CALM, wait_years=4,
                             conversion_years=1, paths=60_000, hall=RISING, seed=5)  # fmt: skip
-    made = plan.with_values({"site.power_mw": 1, "site.price_per_mwh": 0.0, "shell.delay_years": 1})
+    made = plan.with_values({"site.power_mw": 1, "site.price_per_mwh": 0.0, "shell.delay_years": 1,
+                             "finance.discount_rate": 0.1})  # fmt: skip
     flow, rate = ec.factory(made).flow, made.finance.discount_rate
     certain, keep = ec.factory(made).npv, math.exp(-reversion)
     z, w = np.polynomial.hermite_e.hermegauss(60)

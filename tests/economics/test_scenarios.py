@@ -315,7 +315,7 @@ def test_a_file_is_copied_and_changed(tmp_path):
     ('[income]\nkind = "tokens"\nsoftware = [[2]]', r"income.software is"),
     ("site = 3", r"site is 3; allowed: a table of its keys"), ("name = 3", r"name is 3; allowed: text"),
     ("[site", r"the file is not TOML"), ("[site]\npower_mw = 1e16", "site.power_mw is 1e.16; allowed"),
-    ("[finance]\ndiscount_rate = 11", r"discount_rate is 11; allowed: a finite number > -1 and <= 10"),
+    ("[finance]\ndiscount_rate = 11", r"discount_rate is 11; allowed: a finite number >= -0.1 and <= 10"),
 ])  # fmt: skip
 def test_what_a_file_may_not_say(tmp_path, text, said):
     file = tmp_path / "mine.toml"

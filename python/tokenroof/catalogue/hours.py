@@ -7,8 +7,9 @@ from functools import cache
 
 from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.catalogue.market_columns import note
 from tokenroof.catalogue.market_file import market_in_force
-from tokenroof.catalogue.quote import MarketLike
+from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import normalise
@@ -67,7 +68,14 @@ def gpu_hours(*, market: MarketLike | None = None) -> tuple[GpuHour, ...]:
     ['2026-04-03', '2026-07', '2026-09']
     """
     with market_in_force(market) as newer:
-        known = printed_hours()
+        if newer is not None:
+            note(q for q in newer.quotes if q.quantity == "gpu_hour")
+        return _hours(newer)
+
+
+def _hours(newer: MarketData | None) -> tuple[GpuHour, ...]:
+    """Those of the tables and of a file, of which the caller notes what it uses."""
+    known = printed_hours()
     if newer is None:
         return known
     last = {hour.device: hour for hour in sorted(known, key=lambda hour: date_key(hour.date))}
@@ -128,7 +136,14 @@ def gpu_hour(
     (2.0, 1730.0)
     """
     name = device.name if isinstance(device, Device) else find_device(device).name
-    every = gpu_hours(market=market)
+    with market_in_force(market) as newer:
+        found = _hour_of(name, date, _hours(newer))
+        if newer is not None:
+            note(q for q in newer.quotes if q.provenance == found.provenance and q.region == name)
+    return found
+
+
+def _hour_of(name: str, date: str | None, every: tuple[GpuHour, ...]) -> GpuHour:
     known = [hour for hour in every if normalise(hour.device) == normalise(name)]
     if not known:
         have = ", ".join(dict.fromkeys(hour.device for hour in every))

@@ -17,6 +17,7 @@ from tokenroof import kernels
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.files import date_key
 from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.catalogue.market_columns import COLUMNS, ITEMS, READ, unused
 from tokenroof.catalogue.market_rows import Cell, Place, Row, csv_rows, toml_rows
 from tokenroof.catalogue.market_sense import Told, judge
 from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
@@ -24,9 +25,9 @@ from tokenroof.catalogue.subsidy import halving_expected, subsidy_on
 from tokenroof.records.provenance import KINDS, Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
-from tokenroof.support.units import check_unit
+from tokenroof.support.units import caller, check_unit
 
-__all__ = ["COLUMNS", "ITEMS", "market_data", "market_in_force"]
+__all__ = ["market_data", "market_in_force"]
 
 _LARGEST_FILE = 2**20
 _HIGHEST = 1e21
@@ -35,20 +36,6 @@ _JUDGED = {
     "power": "price_per_kwh", "rent": "price_per_gpu_hour",
     "input": "price_per_mtok", "output": "price_per_mtok",
 }  # fmt: skip
-#: Columns of one number: quantity of the catalogue, region, unit.
-COLUMNS = {
-    "price": ("btc_price", "Bitcoin", "USD/BTC"),
-    "difficulty": ("btc_difficulty", "Bitcoin", "1"),
-    "hashprice": ("btc_hashprice", "Bitcoin", "USD/PH/day"),
-    "fees": ("btc_fees_per_block", "Bitcoin", "BTC/block"),
-    "power": ("electricity_industrial", "US average", "USD/kWh"),
-}
-#: Columns of an item, as ``rent.H200-SXM``: quantity of the catalogue, unit.
-ITEMS = {
-    "rent": ("gpu_hour", "USD/GPU-h"),
-    "input": ("api_price_input", "USD/Mtok"),
-    "output": ("api_price_output", "USD/Mtok"),
-}
 _WORDS = ("date", "source", "kind")
 _DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
@@ -128,6 +115,7 @@ def market_in_force(market: MarketLike | None) -> Iterator[MarketData | None]:
     -------
     context manager
         Gives the `MarketData` that counts, or None. It counts in this thread and the tasks that it starts.
+        A warning names what the file has if nothing of it was used.
 
     Raises
     ------
@@ -145,11 +133,18 @@ def market_in_force(market: MarketLike | None) -> Iterator[MarketData | None]:
         yield IN_FORCE.get()
         return
     data = market_data(market)
-    token = IN_FORCE.set(data)
+    before, read = READ.get(), set[Quote]()
+    token, reads = IN_FORCE.set(data), READ.set(read)
     try:
         yield data
     finally:
         IN_FORCE.reset(token)
+        READ.reset(reads)
+    if before is not None:
+        before |= read
+    elif read.isdisjoint(data.quotes):
+        said = f"nothing of {data.name} is used here, which has {'; '.join(unused(data, ()))}"
+        warnings.warn(said, stacklevel=caller())
 
 
 def _decoded(raw: bytes, start: Place) -> str:

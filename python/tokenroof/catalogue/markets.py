@@ -6,6 +6,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from tokenroof.catalogue.files import date_key, table
+from tokenroof.catalogue.market_columns import note
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.quote import MarketData, MarketLike, Quote
 from tokenroof.records.provenance import Provenance
@@ -105,7 +106,14 @@ def quotes(
     [0.0604, 0.0636]
     """
     with market_in_force(market) as newer:
-        known = _quotes() if newer is None else _with(newer)
+        rows = rows_of(kind, region, newer)
+        note(rows)
+    return rows
+
+
+def rows_of(kind: str | None, region: str | None, newer: MarketData | None) -> tuple[Quote, ...]:
+    """Those of the catalogue and of a file, of which the caller notes what it uses."""
+    known = _quotes() if newer is None else _with(newer)
     if kind is None:
         rows = tuple(quote for series in known.values() for quote in series)
     elif kind in known:
@@ -145,14 +153,16 @@ def latest(kind: str, region: str | None = None, *, market: MarketLike | None = 
     >>> latest("btc_price").date
     '2026-08'
     """
-    with market_in_force(market):
-        rows, every = quotes(kind, region), quotes(kind)
-    if region is not None:
-        if not rows:
-            raise unknown(f"region of {kind}", region, [q.region for q in every])
-        exact = tuple(q for q in rows if normalise(q.region) == normalise(region))
-        rows = exact or rows
-    return max(rows, key=lambda quote: (date_key(quote.date), quote.kind != "estimate"))
+    with market_in_force(market) as newer:
+        rows, every = rows_of(kind, region, newer), rows_of(kind, None, newer)
+        if region is not None:
+            if not rows:
+                raise unknown(f"region of {kind}", region, [q.region for q in every])
+            exact = tuple(q for q in rows if normalise(q.region) == normalise(region))
+            rows = exact or rows
+        found = max(rows, key=lambda quote: (date_key(quote.date), quote.kind != "estimate"))
+        note([found])
+    return found
 
 
 def tier_rows() -> list[dict[str, Any]]:

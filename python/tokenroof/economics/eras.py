@@ -14,6 +14,7 @@ from tokenroof.catalogue.markets import quotes
 from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.courses import year_of
 from tokenroof.economics.offers import cheapest_point
+from tokenroof.economics.prices import power_price
 from tokenroof.mining.hash_roofline import hashrate
 from tokenroof.mining.market import market_history
 from tokenroof.serving.loads import LONGEST_WAIT
@@ -95,7 +96,7 @@ def both_eras(
     model: str | Model = "Llama-3.1-8B",
     interactivity: float = 30.0,
     token_prices: Mapping[int, float] | None = None,
-    price_per_mwh: float = 50.0,
+    price_per_mwh: float | None = None,
     market: MarketLike | None = None,
 ) -> Eras:
     """Hashes and tokens a second of the same GPUs, and what each year paid for either.
@@ -110,8 +111,8 @@ def both_eras(
     token_prices : mapping of float, optional
         By year [$/Mtok]; by default the least output price that the catalogue quotes of a year, which no
         single model had.
-    price_per_mwh : float
-        Of electricity [$/MWh].
+    price_per_mwh : float, optional
+        Of electricity; by default that of the file of newer prices, or 50 [$/MWh].
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it.
 
@@ -134,10 +135,10 @@ def both_eras(
     >>> bool(found.tokens[0, year[2026]] > found.power[0, 0])
     True
     """
-    price = finite_number("price_per_mwh", price_per_mwh)
     speed = finite_number("interactivity", interactivity, above=True)
     rows = [_rates(item, model, speed) for item in listed("devices", devices)]
-    with market_in_force(market):
+    with market_in_force(market) as newer:
+        price = power_price(price_per_mwh, 50.0, newer)
         hashed = _yearly_hashprice()
         sold = _least_prices() if token_prices is None else _given(token_prices)
     years = np.array(sorted({*hashed, *sold}), dtype=np.int64)

@@ -33,7 +33,9 @@ class Rung:
     capex_per_mw : float
         First capital by utility power [$/MW].
     months_to_revenue : int
-        From now to the end of the first year's first month of income [month].
+        From now, when the last of the first capital is paid, to the end of the first month of income: 1
+        unless ``shell.build_years`` or ``shell.delay_years`` say more. A hall that is converted stands empty
+        for `convert_hall`'s ``conversion_years`` before: 13 where that is a year [month].
     break_even_power : float
         Price of electricity at which the first year's earnings (EBITDA) are nothing; inf where somebody else
         pays it [$/MWh].
@@ -93,7 +95,8 @@ class Ladder:
         for each in self.rungs:
             money = f"{each.revenue_per_mwh:,.0f}, {each.margin_per_mwh:,.0f} left, "
             money += f"{each.npv_per_mw / 1e6:,.2f} M$/MW"
-            lines += [f"{each.name}: {money} of present value", f"  at {each.premises}"]
+            money += f" of present value, first income in month {each.months_to_revenue}"
+            lines += [f"{each.name}: {money}", f"  at {each.premises}"]
         return "\n".join(lines)
 
     def to_frame(self) -> pd.DataFrame:
@@ -134,7 +137,7 @@ def same_meter(
     ------
     ValueError, TypeError
         For what is no scenario, a number out of range, or options that count the same device by different
-        watts, by name.
+        watts or discount by different rates, by name.
 
     Notes
     -----
@@ -154,6 +157,7 @@ def same_meter(
         raise TypeError(f"options is {shown(options)}; allowed: a sequence of Scenario")
     not_empty("options", options)
     _check_watts(options)
+    _check_rates(options)
     shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
     part = None if use is None else share("use", use, zero=True)
     with said_once():
@@ -180,6 +184,18 @@ def _check_watts(options: Sequence[Scenario]) -> None:
             raise ValueError(
                 f"options count a {option.gpu.device} by {watts:g} W ({other.name}) and "
                 f"{option.gpu.watts:g} W ({option.name}); allowed: one of them, by watts= of both"
+            )
+
+
+def _check_rates(options: Sequence[Scenario]) -> None:
+    """Refuse present values at several rates: they cannot be compared."""
+    first = options[0]
+    for option in options:
+        rate, other = (o.finance.discount_rate for o in (first, option))
+        if rate != other:
+            raise ValueError(
+                f"options discount by {rate:g} ({first.name}) and {other:g} ({option.name}); allowed: one "
+                "finance.discount_rate of all, by with_values"
             )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.market_columns import unread
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import Quote, latest
 from tokenroof.catalogue.quote import MarketData, MarketLike
@@ -126,10 +127,11 @@ class Market:
             price_per_mtok, model = float(model), None  # type: ignore[arg-type]
         elif model is not None and not isinstance(model, (str, Model)):
             raise TypeError(f"model is {model!r}; allowed: a name, a Model or a price [$/Mtok]")
-        with market_in_force(market):
+        with market_in_force(market) as newer:
             hash_quote = latest("btc_hashprice")
             power = latest("electricity_industrial", "US average")
             out, into, tokens = _token_prices(model, price_per_mtok, price_per_mtok_input)
+            left = () if newer is None else unread(newer)
         kwh = power.value if price_per_kwh is None else price_per_kwh
         said = f"{_cited(power)}" if price_per_kwh is None else "given"
         found = cls(
@@ -141,13 +143,15 @@ class Market:
             utilization=utilization,
             date=hash_quote.date,
         )
-        notes = (
+        notes: tuple[str, ...] = (
             f"hashprice {hash_quote.value:g} $/PH/day, {hash_quote.date} ({hash_quote.source})",
             f"electricity {found.price_per_kwh:g} $/kWh, {said}",
             tokens,
             f"{100.0 * found.utilization:.15g}% of the inference capacity sold (assumption)",
             f"mine's PUE {found.mining_pue:g} (assumption)",
         )
+        if newer is not None and left:
+            notes += (f"not used of {newer.name}: {'; '.join(left)}",)
         return replace(found, notes=notes)
 
     def replace(self, **changes: Any) -> Market:

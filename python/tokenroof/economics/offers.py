@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.lookup import device
 from tokenroof.catalogue.markets import Quote, quotes
 
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["cheapest_point", "gpu_price"]
+__all__ = ["cheapest_point", "gpu_price", "priced_devices"]
 
 
 def cheapest_point(front: xr.Dataset, interactivity: float) -> int | None:
@@ -30,9 +31,8 @@ def gpu_price(name: str) -> tuple[float, str, Quote] | None:
     Of one that is quoted alone: times what such a share is to the GPU alone, in the mean of those of which
     both are quoted. With it what that is, and the quote.
     """
-    chip = name.partition("-")[0]
-    server = [q for q in quotes("server_or_rack_price", chip) if "8-GPU" in q.region]
-    alone = [q for q in quotes("gpu_price") if q.region.split()[0] == chip]
+    server = [q for q in quotes("server_or_rack_price") if "8-GPU" in q.region and _of(q) == name]
+    alone = [q for q in quotes("gpu_price") if _of(q) == name]
     if not server and not alone:
         return None
     quote = max(server or alone, key=lambda q: date_key(q.date))
@@ -44,6 +44,30 @@ def gpu_price(name: str) -> tuple[float, str, Quote] | None:
         f"{quote.value:,.0f} $ alone, times {more:.3g} for its share of a server",
         quote,
     )
+
+
+def priced_devices() -> tuple[str, ...]:
+    """Names of the devices that `gpu_price` has.
+
+    Examples
+    --------
+    >>> "H200-SXM" in priced_devices(), all(gpu_price(name) for name in priced_devices())
+    (True, True)
+    """
+    server = [q for q in quotes("server_or_rack_price") if "8-GPU" in q.region]
+    names = [_of(q) for q in (*quotes("gpu_price"), *server)]
+    return tuple(dict.fromkeys(name for name in names if name is not None))
+
+
+def _of(quote: Quote) -> str | None:
+    """Device of the catalogue that an item is quoted for: the longest beginning of it that is one's name."""
+    words = quote.region.removeprefix("HGX ").split()
+    for last in range(len(words), 0, -1):
+        try:
+            return device(" ".join(words[:last])).name
+        except (KeyError, ValueError):
+            continue
+    return None
 
 
 def _server_over_gpu() -> float:

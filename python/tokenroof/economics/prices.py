@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.files import date_key
+from tokenroof.catalogue.market_columns import note
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import Quote, latest
 from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.records.model import Model
+from tokenroof.support.arguments import finite_number
 from tokenroof.support.names import normalise
 
 # Whose list price stands for a model, by the name that the catalogue quotes it under: that of an ordinary
@@ -107,6 +109,17 @@ def _newest(quantity: str, name: str, item: str | None, newer: MarketData | None
     """A file's price of a model, or the catalogue's of what stands for it, whichever is not older."""
     own = None if newer is None else newer.newest(quantity).get(name)
     listed = None if item is None else latest(quantity, item)
-    if own is None or listed is None:
-        return own or listed
-    return own if date_key(own.date) >= date_key(listed.date) else listed
+    late = own is not None and (listed is None or date_key(own.date) >= date_key(listed.date))
+    if own is None or not late:
+        return listed
+    note([own])
+    return own
+
+
+def power_price(given: object, default: float, newer: MarketData | None, low: float = 0.0) -> float:
+    """Price of electricity: what was given, else a file's newest, else a default [$/MWh]."""
+    if given is not None:
+        return finite_number("price_per_mwh", given, low)
+    rows = {} if newer is None else newer.newest("electricity_industrial")
+    note(rows.values())
+    return next((1000.0 * quote.value for quote in rows.values()), default)

@@ -71,21 +71,23 @@ def mine(
         raise ValueError(f"power of {found.name} is unknown; allowed: a miner whose power is known")
     joules = found.efficiency
     with market_in_force(market) as newer:
-        quote = latest("btc_hashprice")
+        quote = latest("btc_hashprice") if hashprice is None else None
         cooled = latest("pue", "air-cooled mining container")
-    price = quote.value if hashprice is None else finite_number("hashprice", hashprice)
-    each = finite_number("usd_per_terahash", 0.0 if usd_per_terahash is None else usd_per_terahash)
-    values = {
-        "site.pue": cooled.value,
-        "shell.capex_per_it_mw": 0.0, "computers.capex_per_it_mw": each * 1e6 / joules,
-        "income.kind": "hashes", "income.joules_per_terahash": joules, "income.hashprice": price,
-        "finance.years": 5,
-    }  # fmt: skip
-    taken = {"income.hashprice": (quote.value, (quote,))} if hashprice is None else {}
-    taken |= {"site.pue": (cooled.value, (cooled,))}
-    made = [p for p in (found.provenance.get("power"),) if p is not None]
-    said = [("income.joules_per_terahash", p.source, p.date or "") for p in made]
-    return _named(f"mine with {found.name}", values, newer, taken, said)
+        price = finite_number("hashprice", hashprice if quote is None else quote.value)
+        each = finite_number(
+            "usd_per_terahash", 0.0 if usd_per_terahash is None else usd_per_terahash
+        )
+        values = {
+            "site.pue": cooled.value,
+            "shell.capex_per_it_mw": 0.0, "computers.capex_per_it_mw": each * 1e6 / joules,
+            "income.kind": "hashes", "income.joules_per_terahash": joules, "income.hashprice": price,
+            "finance.years": 5,
+        }  # fmt: skip
+        taken = {} if quote is None else {"income.hashprice": (price, (quote,))}
+        taken |= {"site.pue": (cooled.value, (cooled,))}
+        made = [p for p in (found.provenance.get("power"),) if p is not None]
+        said = [("income.joules_per_terahash", p.source, p.date or "") for p in made]
+        return _named(f"mine with {found.name}", values, newer, taken, said)
 
 
 def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
@@ -177,23 +179,26 @@ def rent_gpus(
     """
     with market_in_force(market) as newer:
         hour = gpu_hour(device, date)
-    each = finite_number("usd_per_gpu", usd_per_gpu)
-    power = _table_power(hour) if watts is None else _given(hour.device, watts)
-    values = {
-        "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / power.watts, "income.kind": "gpu_hours",
-        "income.gpu_watts": power.watts, "income.price_per_gpu_hour": hour.rent,
-        "finance.years": 5,
-    }  # fmt: skip
-    quotes = () if newer is None else newer.quotes
-    said = tuple(q for q in quotes if q.provenance == hour.provenance and q.region == hour.device)
-    own = [
-        *(["income.gpu_watts"] if watts is None else []),
-        *([] if said else ["income.price_per_gpu_hour"]),
-    ]
-    table = printed_hour(hour)
-    origins = [(key, table.provenance.source, table.date) for key in own]
-    return _named(f"rent out {hour.device}", values, newer,
-                  {"income.price_per_gpu_hour": (hour.rent, said)}, origins, power)  # fmt: skip
+        each = _gpu_cost(usd_per_gpu)
+        power = _table_power(hour) if watts is None else _given(hour.device, watts)
+        values = {
+            "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / power.watts,
+            "income.kind": "gpu_hours", "income.gpu_watts": power.watts,
+            "income.price_per_gpu_hour": hour.rent,
+            "finance.years": 5,
+        }  # fmt: skip
+        quotes = () if newer is None else newer.quotes
+        said = tuple(
+            q for q in quotes if q.provenance == hour.provenance and q.region == hour.device
+        )
+        own = [
+            *(["income.gpu_watts"] if watts is None else []),
+            *([] if said else ["income.price_per_gpu_hour"]),
+        ]
+        table = printed_hour(hour)
+        origins = [(key, table.provenance.source, table.date) for key in own]
+        return _named(f"rent out {hour.device}", values, newer,
+                      {"income.price_per_gpu_hour": (hour.rent, said)}, origins, power)  # fmt: skip
 
 
 def sell_tokens(
@@ -248,7 +253,7 @@ def sell_tokens(
     from tokenroof.serving.frontier import frontier
 
     least = finite_number("interactivity", interactivity, above=True)
-    each = finite_number("usd_per_gpu", usd_per_gpu)
+    each = _gpu_cost(usd_per_gpu)
     plans = None if plan is None else [plan]
     front = frontier(device, model, plans, input_tokens, output_tokens, ttft_max=LONGEST_WAIT)
     at = cheapest_point(front, least)
@@ -265,15 +270,22 @@ def sell_tokens(
     rate = float(front.output_tokens_per_s_per_mw.values[at]) * set_aside / power.watts
     with market_in_force(market) as newer:
         into, out = token_quotes(model)
-    billed = out.value + into.value * float(input_tokens) / float(output_tokens)
-    values = {
-        "site.pue": 1.0,
-        "computers.capex_per_it_mw": each * 1e6 / power.watts,
-        "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": billed,
-        "finance.years": 5,
-    }  # fmt: skip
-    return _named(f"sell {of} from {name}", values, newer,
-                  {"income.price_per_mtok": (billed, (into, out))}, gpu=power)  # fmt: skip
+        billed = out.value + into.value * float(input_tokens) / float(output_tokens)
+        values = {
+            "site.pue": 1.0,
+            "computers.capex_per_it_mw": each * 1e6 / power.watts,
+            "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": billed,
+            "finance.years": 5,
+        }  # fmt: skip
+        return _named(f"sell {of} from {name}", values, newer,
+                      {"income.price_per_mtok": (billed, (into, out))}, gpu=power)  # fmt: skip
+
+
+def _gpu_cost(given: object) -> float:
+    """Price of a GPU with its share of server and network [$]: not of its hour."""
+    each = finite_number("usd_per_gpu", given)
+    check_unit("usd_per_gpu", each)
+    return each
 
 
 def _given(device: str, watts: object) -> GpuPower:
@@ -315,8 +327,9 @@ def _named(
         return plan
     plan = plan.with_market(newer)
     own = set(newer.quotes)
-    keys = plan.market.keys if plan.market is not None else ()
+    keys, used = ((), ()) if plan.market is None else (plan.market.keys, plan.market.used)
     for key, (value, quotes) in (taken or {}).items():
         said = [f"{q.source}, {q.date}" for q in quotes if q in own]
         keys += ((key, value, "; ".join(dict.fromkeys(said))),) if said else ()
-    return replace(plan, market=ScenarioMarket(newer, keys))
+        used += tuple((key, q) for q in quotes if q in own)
+    return replace(plan, market=ScenarioMarket(newer, keys, used))

@@ -9,10 +9,12 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.catalogue.lookup import miner as find_miner
+from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import latest
 from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.demand import Demand
 from tokenroof.economics.issuance import issuance
+from tokenroof.economics.prices import power_price
 from tokenroof.economics.risk import Uncertainty
 from tokenroof.support.arguments import (
     as_seed,
@@ -156,7 +158,8 @@ def two_worlds(
     paths, seed : int, optional
         Of the coin's price; 4,096 and 0 by default.
     market : path or MarketData, optional
-        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its hashprice.
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its hashprice, and its
+        electricity where `price_per_mwh` is not given.
 
     Returns
     -------
@@ -186,7 +189,9 @@ def two_worlds(
     many = finite_number("processes", processes, above=True)
     rate = finite_number("tokens_per_s_per_mw", tokens_per_s_per_mw, above=True)
     mw = finite_number("power_mw", options.get("power_mw", 100.0), above=True)
-    bill = mw * _HOURS * finite_number("price_per_mwh", options.get("price_per_mwh", 60.0), -np.inf)
+    with market_in_force(options.get("market")) as newer:
+        bill = mw * _HOURS * power_price(options.get("price_per_mwh"), 60.0, newer, -np.inf)
+        first = _mined(options, mw)
     years = count("years", options.get("years", 10))
     often = finite_number("frequency", options.get("frequency", 5.0), above=True)
     cheap = finite_number("cost", options.get("cost", 0.17), above=True)
@@ -199,7 +204,7 @@ def two_worlds(
     coins = coins / coins[0]
     grown = finite_number("network_growth", options.get("network_growth", 0.0), -1.0, above=True)
     course = coins / (1.0 + grown) ** np.arange(years)
-    mined = _mined(options, mw) * course * _paths(uncertainty, years, options) - bill
+    mined = first * course * _paths(uncertainty, years, options) - bill
     if uncertainty.can_stop:  # a year that would earn less than its electricity is not run
         mined, made = np.maximum(mined, 0.0), np.maximum(made, 0.0)
     return TwoWorlds(np.arange(1, years + 1), wanted, sold, price, made, coins, mined)
@@ -239,7 +244,7 @@ def _mined(options: WorldOptions, mw: float) -> float:
         raise ValueError(
             f"market is {shown(newer)} with hashprice; allowed: one of them, as market gives that"
         )
-    price = (latest("btc_hashprice", market=newer).value if given is None
+    price = (latest("btc_hashprice").value if given is None
              else finite_number("hashprice", given))  # fmt: skip
     efficiency = machine.power / machine.hashrate * 1e12
     per_mwh: float = kernels.mining_revenue_per_mwh(price, efficiency, 1.0)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from tokenroof.catalogue.market_columns import note
 from tokenroof.catalogue.market_file import market_in_force
-from tokenroof.catalogue.markets import Quote, quotes
-from tokenroof.catalogue.quote import MarketLike
+from tokenroof.catalogue.markets import Quote, rows_of
+from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.catalogue.subsidy import subsidy_on
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
@@ -78,15 +79,15 @@ def market_history(*, estimates: bool = False, market: MarketLike | None = None)
     ('2010-11', '2010-11-14', 61870473)
     """
 
-    with market_in_force(market):
-        return _history(estimates)
+    with market_in_force(market) as newer:
+        return _history(estimates, newer)
 
 
-def _history(estimates: bool) -> MarketHistory:
+def _history(estimates: bool, newer: MarketData | None) -> MarketHistory:
     """That of the quotes that count."""
 
     def series(kind: str) -> list[Quote]:
-        rows = [q for q in quotes(kind) if estimates or q.kind != "estimate"]
+        rows = [q for q in rows_of(kind, None, newer) if estimates or q.kind != "estimate"]
         return sorted(rows, key=lambda q: q.date)
 
     hard: dict[str, list[Quote]] = {}
@@ -110,6 +111,7 @@ def _history(estimates: bool) -> MarketHistory:
         near = min(
             hard[month], key=lambda q: (abs(int(q.date[8:] or 0) - day), q.kind != "measured")
         )
+        note([price, near])
         subsidy = subsidy_on(price.date)
         fees = 0.0
         if price.date in by_day["btc_fees_per_block"]:

@@ -128,6 +128,7 @@ QUANTITIES: dict[str, Quantity] = {
     "lease_per_mw_year": Quantity(
         "$/(MW year)", 0.0, 1e9, (0.0, np.inf), (("$/(kW month)", 12e3), ("M$/(MW year)", 1e6)), (1e5, 1e8)
     ),
+    "usd_per_gpu": Quantity("$", 10.0, 1e7, (200.0, 1e6), (("k$", 1e3),), (5e3, 5e5)),
     "capex_per_it_mw": _CAPEX, "shell_per_mw": _CAPEX,
     "hashprice": Quantity(
         "$/(PH/s day)", 0.0, np.inf, (0.1, np.inf), (("$/(TH/s day)", 1e3), ("$/(GH/s day)", 1e6)), (5.0, 1e3)

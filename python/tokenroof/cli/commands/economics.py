@@ -13,6 +13,7 @@ from tokenroof.support.formats import plain, table
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.result import Factory
 
+_PRICE_OF = "usd_per_gpu."  # what of --set is no key of a scenario
 _AMOUNTS = ("capex", "revenue", "power", "operation", "ebitda", "tax", "free", "equity")
 
 
@@ -25,15 +26,17 @@ def add_arguments(command: ArgumentParser) -> None:
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="one key, as site.power_mw=20",
+        help="one key, as site.power_mw=20; with --convert also usd_per_gpu.DEVICE=31000",
     )
     command.add_argument("--keys", action="store_true", help="list the keys, and stop")
     command.add_argument("--schema", action="store_true", help="print the JSON Schema, and stop")
     command.add_argument(
         "--convert",
         metavar="MINER",
-        help="whether to switch off, keep, lease or convert a hall of these miners; --set has site.power_mw, "
-        "site.price_per_mwh and other keys of the site for the miners, the rest for what it becomes",
+        help="whether to switch off, keep, lease or convert a hall of these miners, of 20 MW at 50 $/MWh "
+        "unless --set has site.power_mw and site.price_per_mwh, or --market a price of power; keys of the "
+        "site and income.hashprice are for the miners, finance.discount_rate and finance.tax_rate for all, "
+        "the rest for what it becomes; usd_per_gpu.DEVICE is the price of a GPU with its share of a server",
     )
     command.add_argument(
         "--to",
@@ -93,6 +96,7 @@ def run(arguments: Namespace) -> int:
 
 def _convert(arguments: Namespace) -> int:
     from tokenroof.economics.hall.answer import convert_hall
+    from tokenroof.economics.scenarios.scenario import scenario_keys
 
     for name in ("scenario", "csv", "excel", "manifest"):
         if getattr(arguments, name) is not None:
@@ -100,11 +104,15 @@ def _convert(arguments: Namespace) -> int:
                 f"--{name} is {getattr(arguments, name)!r}; allowed: without --convert"
             )
     keys = dict(map(_assignment, arguments.set))
-    power, price = keys.pop("site.power_mw", 20.0), keys.pop("site.price_per_mwh", 50.0)
-    hall = {name: value for name, value in keys.items() if name.startswith("site.")}
+    power, price = keys.pop("site.power_mw", 20.0), keys.pop("site.price_per_mwh", None)
+    each = {name: keys.pop(name) for name in [*keys] if name.startswith(_PRICE_OF)}
+    of = {about.name: about.of for about in scenario_keys()}
+    hall = {name: value for name, value in keys.items()
+            if name.startswith("site.") or of.get(name) == "hashes"}  # fmt: skip
     found = convert_hall(
         arguments.convert, power, price, arguments.to or ["H200-SXM", "B200-SXM"], hall=hall,
         converted={name: value for name, value in keys.items() if name not in hall}, market=arguments.market,
+        usd_per_gpu={name.removeprefix(_PRICE_OF): value for name, value in each.items()},
     )  # fmt: skip
     if arguments.json:
         emit({
@@ -193,5 +201,5 @@ def _print(found: Factory) -> None:
     if (market := found.scenario.market) is not None:
         for key, value, source in market.keys:
             say(f"{key} {value:g}: {source}")
-        if not market.keys:
-            say(f"{market.data.name}: nothing taken, what it has was said")
+        if market.unused:
+            say(f"not used of {market.data.name}: {'; '.join(market.unused)}")

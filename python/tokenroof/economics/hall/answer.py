@@ -148,7 +148,7 @@ _OF_RUNG = (
 def convert_hall(
     miner: str | Miner = "Antminer S19 XP",
     power_mw: float = 20.0,
-    price_per_mwh: float = 50.0,
+    price_per_mwh: float | None = None,
     to: Sequence[str | Device | Scenario] = ("H200-SXM", "B200-SXM"),
     **options: Unpack[ConversionOptions],
 ) -> Conversion:
@@ -158,15 +158,18 @@ def convert_hall(
     ----------
     miner : str or Miner
         What stands in the hall; it costs nothing more.
-    power_mw, price_per_mwh : float
-        At the meter [MW]; electricity in the first year [$/MWh].
+    power_mw : float
+        At the meter [MW].
+    price_per_mwh : float, optional
+        Electricity in the first year; by default that of the file of newer prices, or 50 [$/MWh].
     to : sequence of str, Device or Scenario
         What it may be converted to: GPUs that `rent_gpus` rents out, or scenarios of your own, as
         `sell_tokens` makes.
     hashprice : float, optional
         Income of a PH/s and day [$]; the catalogue's newest by default.
     usd_per_gpu : mapping of float, optional
-        What a GPU costs with its share of server and network, by device [$]; the catalogue's newest price.
+        What a GPU costs with its share of server and network, by device of `to`, by any of its names [$];
+        by default the catalogue's newest price.
     contract : str or Deal
         Whose terms the lease has.
     shell_per_mw : float, optional
@@ -183,14 +186,16 @@ def convert_hall(
         Years that they last [year].
     hall, converted : mapping
         Keys of the scenario of the miners, as ``{"site.curtail_above": 90, "site.curtailment_income": 60}``,
-        and of all that it may become, as ``{"income.rented_share": 0.8, "finance.tax_rate": 0.21}``.
+        and of all that it may become, as ``{"income.rented_share": 0.8}``. ``finance.discount_rate`` and
+        ``finance.tax_rate`` of either count for all, so that one table has one rate.
     wait_years : int
         Years within which it may still be decided [year].
     wander, rents : Uncertainty
         How hashprice and price of power, and the rents of GPUs (or prices of tokens) wander.
     paths, seed : int
     market : path or MarketData, optional
-        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: hashprice and rents.
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it: hashprice, rents, and
+        electricity; the page says what of it is not used.
 
     Returns
     -------
@@ -222,8 +227,8 @@ def convert_hall(
     (['off', 'keep', 'lease', 'convert'], True)
     """
     check_options("convert_hall", options, ConversionOptions)
-    with said_once(), market_in_force(options.get("market")):
-        case = case_of(miner, power_mw, price_per_mwh, to, options)
+    with said_once(), market_in_force(options.get("market")) as newer:
+        case = case_of(miner, power_mw, price_per_mwh, to, options, newer)
     with searched():  # years that prices come to were said by nobody
         paths = values.paths_of(case)
         mined = values.mined(case, paths)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from tokenroof.catalogue.contracts import Deal, deal
 from tokenroof.catalogue.hours import gpu_hour
 from tokenroof.catalogue.lookup import device as find_device
-from tokenroof.catalogue.markets import quotes
-from tokenroof.catalogue.quote import MarketLike
-from tokenroof.economics.offers import gpu_price
+from tokenroof.catalogue.market_columns import unread
+from tokenroof.catalogue.quote import MarketData, MarketLike
+from tokenroof.economics.offers import gpu_price, priced_devices
+from tokenroof.economics.prices import power_price
 from tokenroof.economics.risk import Uncertainty
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
@@ -87,28 +88,34 @@ RENTS = Uncertainty(price_volatility=0.35, price_reversion=0.4)
 
 
 def case_of(
-    miner: str | Miner, power_mw: float, price: float, to: Sequence[Any], options: Mapping[str, Any]
-) -> Case:
+    miner: str | Miner, power_mw: float, price: float | None, to: Sequence[Any], options: Mapping[str, Any],
+    newer: MarketData | None = None,
+) -> Case:  # fmt: skip
     o = ConversionOptions(**options)  # type: ignore[typeddict-item]
     power = finite_number("power_mw", power_mw, above=True)
     part = share("part", o.get("part", 1.0))
     years = whole_number("miner_years", o.get("miner_years", 5), 1, 30)
     waits = whole_number("wait_years", o.get("wait_years", 3), 0, years)
     conversion = whole_number("conversion_years", o.get("conversion_years", 1), 0, 10)
-    shared = {"site.price_per_mwh": finite_number("price_per_mwh", price, -1e6)}
-    hall = _keys("hall", o.get("hall", {}))
-    mining = mine(miner, o.get("hashprice")).with_values(
-        shared | {"site.power_mw": power, "finance.years": years} | hall
+    shared = {"site.price_per_mwh": power_price(price, 50.0, newer, -1e6)}
+    hall, more = (_keys(name, o.get(name, {})) for name in ("hall", "converted"))
+    mining = mine(miner, o.get("hashprice"))
+    notes: list[tuple[str, str]] = []
+    scenarios = _scenarios(to, o, notes)
+    rates = _rates(hall, more, scenarios)
+    mining = mining.with_values(
+        shared | {"site.power_mw": power, "finance.years": years} | hall | rates
     )
-    notes = [("hashprice", f"{mining.income.hashprice:g} $/(PH/s day)")]
-    notes += _cited(mining)
+    said = [("hashprice", f"{mining.income.hashprice:g} $/(PH/s day)"), *_cited(mining)]
+    said += _of_file(newer, price)
     taken = {"site.power_mw": power * part, "shell.delay_years": conversion} | shared
-    scenarios, more = _scenarios(to, o, notes), _keys("converted", o.get("converted", {}))
     ways = [Way("switch it off", "off", None)]
-    ways += [_way(plan.with_values(taken | _that_count(plan, more))) for plan in scenarios]
+    ways += [_way(plan.with_values(taken | _that_count(plan, more) | rates)) for plan in scenarios]
     if unused := set(more).difference(*(_that_count(plan, more) for plan in scenarios)):
+        kinds = ", ".join(dict.fromkeys(str(plan.income.kind) for plan in scenarios))
         raise ValueError(
-            f"converted has {sorted(unused)}, of what is not sold; allowed: keys that count for one"
+            f"converted has {sorted(unused)}, of what is not sold; allowed: keys that count for one of "
+            f"{kinds}; those of the miners, as income.hashprice, in hall"
         )
     for name, default in (("wander", WANDER), ("rents", RENTS)):
         if not isinstance(o.get(name, default), Uncertainty):
@@ -120,8 +127,46 @@ def case_of(
         o.get("wander", WANDER), o.get("rents", RENTS),
         whole_number("paths", o.get("paths", 20_000), 100, 2**24),
         whole_number("seed", o.get("seed", 0), 0, 2**63),
-        tuple(notes),
+        (*said, *notes),
     )  # fmt: skip
+
+
+#: What all choices are reckoned by, so that they can be compared.
+_COMMON = ("finance.discount_rate", "finance.tax_rate")
+
+
+def _rates(
+    hall: Mapping[str, Any], more: Mapping[str, Any], plans: Sequence[Scenario]
+) -> dict[str, Any]:
+    """One rate and one tax for all choices: what somebody said, if nobody says otherwise."""
+    found: dict[str, Any] = {}
+    neutral = Scenario().values()
+    for key in _COMMON:
+        told = {
+            name: given[key]
+            for name, given in (("hall", hall), ("converted", more))
+            if key in given
+        }
+        if key not in more:
+            told |= {plan.name: plan.values()[key] for plan in plans
+                     if key in plan.named or plan.values()[key] != neutral[key]}  # fmt: skip
+        if len(set(map(str, told.values()))) > 1:
+            each = ", ".join(f"{value} of {name}" for name, value in told.items())
+            raise ValueError(f"{key} is {each}; allowed: one for all that is compared")
+        if told:
+            found[key] = next(iter(told.values()))
+    return found
+
+
+def _of_file(newer: MarketData | None, price: float | None) -> list[tuple[str, str]]:
+    """Electricity of a file of newer prices, and what it has besides and nothing uses."""
+    if newer is None:
+        return []
+    rows = newer.newest("electricity_industrial").values() if price is None else ()
+    found = [("site.price_per_mwh", f"{1e3 * q.value:g}: {q.source}, {q.date}") for q in rows]
+    power = () if price is None else newer.newest("electricity_industrial").values()
+    left = unread(newer, but=power)
+    return [*found, *([(f"not used of {newer.name}", "; ".join(left))] if left else [])]
 
 
 def _keys(name: str, given: Any) -> dict[str, Any]:
@@ -170,9 +215,7 @@ def _scenarios(
     notes += [("lease", f"terms of {contract.name} ({contract.date}; {contract.provenance.kind})"),
               ("hall for AI", f"{of_mw / 1e6:.2f} M$ by MW at the meter")]  # fmt: skip
     found = [lease.with_values({"shell.capex_per_it_mw": of_mw * lease.site.pue})]
-    prices = o.get("usd_per_gpu") or {}
-    if not isinstance(prices, Mapping):
-        raise TypeError(f"usd_per_gpu is {prices!r}; allowed: a mapping of devices to prices")
+    prices = _prices(o.get("usd_per_gpu") or {}, to)
     for item in to:
         if isinstance(item, Scenario):
             found.append(item)
@@ -190,19 +233,42 @@ def _scenarios(
     return found
 
 
+def _prices(given: Any, to: Sequence[Any]) -> dict[str, float]:
+    """Prices of GPUs by the names of the catalogue."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"usd_per_gpu is {given!r}; allowed: a mapping of devices to prices")
+    asked = [find_device(item).name for item in to if not isinstance(item, Scenario)]
+    found: dict[str, float] = {}
+    for item, price in given.items():
+        name = find_device(item).name
+        if name in found:
+            raise ValueError(f"usd_per_gpu has {name} twice; allowed: each once")
+        if name not in asked:
+            raise ValueError(
+                f"usd_per_gpu has {item!r}; allowed: of {', '.join(asked) or 'nothing'}"
+            )
+        found[name] = price
+    return found
+
+
 def _cited(plan: Scenario) -> list[tuple[str, str]]:
     """What of the income comes from a file of market data."""
     keys = () if plan.market is None else plan.market.keys
     return [(key, f"{value:g}: {said}") for key, value, said in keys if key.startswith("income.")]
 
 
+def _word(name: str) -> str:
+    """A name without spaces, for a command line."""
+    return name.replace(" ", "-")
+
+
 def _price(name: str, notes: list[tuple[str, str]]) -> float:
     """Of a GPU [$]; what it is goes to the notes."""
     found = gpu_price(name)
     if found is None:
-        have = ", ".join(dict.fromkeys(quote.region for quote in quotes("gpu_price")))
         raise ValueError(
-            f"usd_per_gpu has no {name}, which nobody quotes; quoted are {have}; allowed: its price"
+            f"usd_per_gpu has no {name}, which nobody quotes; quoted are {', '.join(priced_devices())}; "
+            f"allowed: its price, usd_per_gpu={{{name!r}: 30_000}} or --set usd_per_gpu.{_word(name)}=30000"
         )
     each, what, quote = found
     notes.append((f"{name} price", f"{each:,.0f} $, {what} ({quote.date}; {quote.kind})"))

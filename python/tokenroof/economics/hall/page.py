@@ -22,7 +22,8 @@ _HEADS = (
 
 _MEANINGS = (
     "Values in million dollars; $/MWh of the first year, before and after power; breaks even: price of",
-    "power at which the first year earns nothing; may wait: with the right to do it later, or never.",
+    "power at which the first year earns nothing; may wait: with the right to do it later, or never;",
+    "first $: month from now of the first income, after the years of conversion.",
 )
 
 

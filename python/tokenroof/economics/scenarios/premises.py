@@ -36,6 +36,9 @@ def premises(plan: Scenario) -> str:
         words.append("power paid by the tenant")
     else:
         words.append(f"power at {site.price_per_mwh:g} $/MWh{_growth(site.price_growth)}")
+    words.append(f"discounted by {plan.finance.discount_rate:.1%}")
+    if plan.finance.tax_rate:
+        words.append(f"tax {plan.finance.tax_rate:.0%}")
     return ", ".join(words)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tokenroof.catalogue.market_columns import READ, note, unused
 from tokenroof.catalogue.market_file import market_data
 from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.scenarios.gpu_power import GpuPower
 from tokenroof.economics.scenarios.keys import ScenarioKey, keys_of, schema_of
-from tokenroof.economics.scenarios.market import ScenarioMarket, prices_of
+from tokenroof.economics.scenarios.market import ScenarioMarket, prices_of, said_otherwise
 from tokenroof.economics.scenarios.sections import (
     SECTIONS,
     Computers,
@@ -22,6 +24,7 @@ from tokenroof.economics.scenarios.sections import (
     Shell,
 )
 from tokenroof.support.names import near_matches
+from tokenroof.support.units import caller
 
 __all__ = ["Scenario", "scenario_keys", "scenario_schema"]
 
@@ -164,7 +167,7 @@ class Scenario:
         Returns
         -------
         Scenario
-            Its `market` says what was taken, and from where.
+            Its `market` says what was taken, and from where, and what the file has besides.
 
         Raises
         ------
@@ -180,8 +183,15 @@ class Scenario:
         said = tuple(
             (key, value, f"{quote.source}, {quote.date}") for key, (value, quote) in taken.items()
         )
+        used = tuple((key, quote) for key, (_, quote) in taken.items())
+        note(quote for _, quote in used)
+        if not used and READ.get() is None and not said_otherwise(data, self.income.kind, free):
+            said_of = (
+                f"{self.name} takes nothing of {data.name}, which has {'; '.join(unused(data, ()))}"
+            )
+            warnings.warn(said_of, stacklevel=caller())
         plan = self.with_values({key: value for key, (value, _) in taken.items()})
-        return replace(plan, market=ScenarioMarket(data, said), named=self.named)
+        return replace(plan, market=ScenarioMarket(data, said, used), named=self.named)
 
     @classmethod
     def from_toml(

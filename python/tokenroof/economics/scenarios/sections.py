@@ -247,9 +247,7 @@ class Finance(_Section):
 
     _name = "finance"
     years: int = key("Years of operation", "year", 15, 1, 100, kind="integer", **_KEYNOTE)
-    discount_rate: float = key(
-        "Yearly cost of capital", "1/year", 0.083, -1.0, 10.0, above=True, **_REOPT
-    )
+    discount_rate: float = key("Yearly cost of capital", "1/year", 0.083, -0.1, 10.0, **_REOPT)
     inflation: float = key(
         "Yearly rise of all other prices: for values in money of year 0",
         "1/year",
