@@ -43,7 +43,8 @@ def test_a_row_without_a_size_is_left_out(column, cell, tmp_path):
 
 
 def test_rows_of_attention_without_sizes_are_none(tmp_path):
-    head = "batch_size,isl,step,num_heads,num_key_value_heads,head_dim,window_size,kv_cache_dtype,latency,power"
+    head = "batch_size,isl,step,num_heads,num_key_value_heads,head_dim,window_size,kv_cache_dtype,"
+    head += "latency,power"
     file = tmp_path / "attention.csv"
     for row in (
         "4,1e309,6,,8,,,float16,9,5",
