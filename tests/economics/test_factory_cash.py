@@ -39,7 +39,7 @@ ANY = {
     "finance.years": st.integers(3, 12), "finance.inflation": st.floats(0, 0.1), "finance.tax_rate": st.floats(0, 0.5),
     "finance.depreciation": st.sampled_from(["straight", "macrs3", "macrs5", "macrs7", "bonus"]),
     "finance.loan_to_cost": st.floats(0, 1), "finance.coupon": st.just(0.0) | st.floats(0.01, 0.2),
-    "finance.loan_years": st.integers(1, 14),
+    "finance.loan_years": st.integers(1, 14), "finance.unexpired_share": st.sampled_from([1.0, 0.0]) | st.floats(0, 1),
 }  # fmt: skip
 
 

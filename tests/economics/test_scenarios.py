@@ -244,6 +244,7 @@ BIASED = {  # keys that count only beside others
     "finance.coupon": ({"finance.loan_to_cost": 0.5}, 0.05),
     "finance.loan_years": ({"finance.loan_to_cost": 0.5}, 5),
     "finance.years": ({}, 12), "finance.loan_to_cost": ({}, 0.5), "finance.tax_rate": ({}, 0.2),
+    "finance.unexpired_share": ({"finance.years": 12}, 0.25),
     "shell.life_years": ({}, 20), "shell.residual_share": ({}, 0.3), "computers.residual_share": ({}, 0.3),
     "shell.build_years": ({}, 2), "shell.delay_years": ({}, 1), "computers.life_years": ({}, 4),
     "site.pue": ({}, 1.5), "site.availability": ({}, 0.9), "income.kind": ({}, "nothing"),

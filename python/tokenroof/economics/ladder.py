@@ -41,6 +41,9 @@ class Rung:
         pays it [$/MWh].
     npv_per_mw : float
         Net present value by utility power [$/MW].
+    residual_per_mw : float
+        What it credits at the end of the plan for shell and computers that are left, by utility power,
+        before it is discounted [$/MW]; ``finance.unexpired_share`` of 0 counts none of their lives.
     irr : tuple of float
         Rates of return before debt [1/year].
     breaks : str
@@ -63,6 +66,7 @@ class Rung:
     months_to_revenue: int
     break_even_power: float
     npv_per_mw: float
+    residual_per_mw: float
     irr: tuple[float, ...]
     breaks: str
     breaks_at: float
@@ -95,7 +99,10 @@ class Ladder:
         for each in self.rungs:
             money = f"{each.revenue_per_mwh:,.0f}, {each.margin_per_mwh:,.0f} left, "
             money += f"{each.npv_per_mw / 1e6:,.2f} M$/MW"
-            money += f" of present value, first income in month {each.months_to_revenue}"
+            money += " of present value"
+            if each.residual_per_mw:
+                money += f" (with {each.residual_per_mw / 1e6:,.2f} M$/MW that is left at the end)"
+            money += f", first income in month {each.months_to_revenue}"
             lines += [f"{each.name}: {money}", f"  at {each.premises}"]
         return "\n".join(lines)
 
@@ -212,7 +219,8 @@ def rung(scenario: Scenario) -> Rung:
         even = _break_even(scenario, start)
     return Rung(
         scenario.name, earned / energy, left / energy, float(flow.capex[:start].sum()) / mw,
-        12 * (start - 1) + 1, even, found.npv / mw, found.irr, breaks, at, use_of(scenario),
+        12 * (start - 1) + 1, even, found.npv / mw, float(flow.residual[-1]) / mw, found.irr,
+        breaks, at, use_of(scenario),
         float("nan") if scenario.gpu is None else scenario.gpu.watts, premises(scenario), found,
     )  # fmt: skip
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from tokenroof.economics.scenarios.result import Factory
 
 _PRICE_OF = "usd_per_gpu."  # what of --set is no key of a scenario
-_AMOUNTS = ("capex", "revenue", "power", "operation", "ebitda", "tax", "free", "equity")
+_AMOUNTS = ("capex", "revenue", "curtailment", "power", "operation", "licence", "ebitda", "residual",
+            "unlevered_tax", "free", "interest", "principal", "draw", "tax", "equity")  # fmt: skip
+#: Of the printed columns those that are left out where they are nothing: the rest adds up all the same.
+_WHERE_ANY = ("curtailment", "licence", "interest", "principal", "draw")
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -174,28 +177,43 @@ def _document(found: Factory) -> dict[str, Any]:
             | {name: getattr(flow, name)[year] for name in _AMOUNTS}
             for year in flow.year
         ],
-        "units": {"npv": "$", "irr": "1/year", "levelized_cost": f"$/{found.unit}", "years": "$"},
+        "units": {"npv": "$", "irr": "1/year", "levelized_cost": found.cost_unit, "years": "$"},
     }  # fmt: skip
 
 
 def _print(found: Factory) -> None:
     flow, millions = found.flow, 1e6
+    shown = [name for name in _AMOUNTS if name not in _WHERE_ANY or getattr(flow, name).any()]
+    if (flow.tax == flow.unlevered_tax).all():
+        shown.remove("tax")
+    heads = {"unlevered_tax": "tax" if "tax" not in shown else "tax without debt"}
     table(
-        ["year", *_AMOUNTS],
-        [[str(year), *(f"{getattr(flow, name)[year] / millions:,.2f}" for name in _AMOUNTS)]
+        ["year", *(heads.get(name, name) for name in shown)],
+        [[str(year), *(f"{getattr(flow, name)[year] / millions:,.2f}" for name in shown)]
          for year in flow.year],
         title=f"{found.scenario.name}: {found.scenario.site.power_mw:g} MW, "
               f"{found.scenario.income.kind}; million dollars of each year",
     )  # fmt: skip
     rates = ", ".join(f"{rate:.1%}" for rate in found.irr) or "none"
     owners = ", ".join(f"{rate:.1%}" for rate in found.equity_irr) or "none"
+    say(
+        "ebitda + residual - capex - tax = free"
+        + (
+            "; free + tax without debt - tax + draw - interest - principal = equity"
+            if "tax" in shown
+            else ""
+        )
+    )
     say("")
     say(f"net present value at {found.scenario.finance.discount_rate:.1%}: "
         f"{found.npv / millions:,.2f} M$; owners' {found.equity_npv / millions:,.2f} M$")  # fmt: skip
     say(
-        f"internal rate of return: {rates}; owners' {owners}; payback {short(found.payback_years)} years"
+        f"internal rate of return: {rates}; owners' {owners}; payback {_payback(found.payback_years)}"
     )
-    say(f"levelised cost: {short(found.levelized_cost)} $/{found.unit} "
+    if flow.residual.any():
+        say(f"residual: {flow.residual.sum() / millions:,.2f} M$ for what is left of shell and computers; "
+            f"finance.unexpired_share is {found.scenario.finance.unexpired_share:g}")  # fmt: skip
+    say(f"levelised cost: {short(found.levelized_cost)} {found.cost_unit} "
         f"against {short(found.levelized_revenue)} earned; "
         f"{short(found.levelized_cost_per_mwh)} $/MWh at the meter")  # fmt: skip
     if (market := found.scenario.market) is not None:
@@ -203,3 +221,7 @@ def _print(found: Factory) -> None:
             say(f"{key} {value:g}: {source}")
         if market.unused:
             say(f"not used of {market.data.name}: {'; '.join(market.unused)}")
+
+
+def _payback(years: float) -> str:
+    return "never" if years == float("inf") else f"{short(years)} years"

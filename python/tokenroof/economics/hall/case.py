@@ -289,6 +289,7 @@ def assumptions(case: Case) -> tuple[tuple[str, str], ...]:
         ("hashprice wanders", f"{wander.price_volatility:.0%} a year, reversion {wander.price_reversion:g}, "
                               f"supply follows at {wander.supply_response:g} a year"),
         *_sold(case),
+        *_left(case),
         ("rents wander", f"{rents.price_volatility:.0%} a year, reversion {rents.price_reversion:g}"),
         ("decision", f"within {case.dates - 1} years; {case.count} paths, seed {case.seed}"),
     ]  # fmt: skip
@@ -302,6 +303,18 @@ def _taken(site: Power) -> str:
     return (
         f"not taken above {site.curtail_above:g} $/MWh, for which the grid pays "
         f"{site.curtailment_income:g} $/MWh"
+    )
+
+
+def _left(case: Case) -> list[tuple[str, str]]:
+    """What each choice credits at its end for shell and computers, before it is discounted."""
+    made = [(way.name, way.factory) for way in case.ways if way.factory is not None]
+    said = [f"{name} {found.flow.residual[-1] / 1e6:,.2f} M$" for name, found in made
+            if found.flow.residual[-1]]  # fmt: skip
+    return (
+        [("left at the end", f"{', '.join(said)}; finance.unexpired_share=0 counts none")]
+        if said
+        else []
     )
 
 

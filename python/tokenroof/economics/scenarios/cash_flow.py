@@ -40,7 +40,10 @@ class CashFlow:
         Taken from the grid [MWh].
     output : ndarray
         What is sold: million tokens, MW-years, GPU-hours or hashes in PH/s-days; MWh where nothing is sold.
-    shell_capex, computer_capex, residual : ndarray
+    shell_capex, computer_capex : ndarray
+    residual : ndarray
+        What shell and computers are worth when they leave or the plan ends: ``residual_share`` of their cost,
+        and ``finance.unexpired_share`` of the straight line down to it that their lives have left.
     revenue, curtailment, power, operation, licence : ndarray
     depreciation, interest, principal, draw, tax, unlevered_tax : ndarray
         ``tax`` after interest; ``unlevered_tax`` as if nothing were borrowed.
@@ -141,9 +144,9 @@ def _purchases(scenario: Scenario, start: int) -> list[tuple[int, float]]:
     return found
 
 
-def _worth(cost: float, age: int, life: int, residual: float) -> float:
-    """What is left of a cost: in a straight line to its residual share [$]."""
-    return cost * (1.0 - (1.0 - residual) * min(age / life, 1.0))
+def _worth(cost: float, age: int, life: int, residual: float, unexpired: float) -> float:
+    """What is left of a cost: its residual share, and what counts of the straight line down to it [$]."""
+    return cost * (residual + unexpired * (1.0 - residual) * max(1.0 - age / life, 0.0))
 
 
 def _capital(scenario: Scenario, start: int, columns: dict[str, Array]) -> None:
@@ -151,7 +154,8 @@ def _capital(scenario: Scenario, start: int, columns: dict[str, Array]) -> None:
     cost = shell.capex_per_it_mw * mw
     columns["shell_capex"][: shell.build_years] = cost / shell.build_years
     end = start - 1 + scenario.finance.years
-    kept = _worth(cost, scenario.finance.years, shell.life_years, shell.residual_share)
+    unexpired = scenario.finance.unexpired_share
+    kept = _worth(cost, scenario.finance.years, shell.life_years, shell.residual_share, unexpired)
     columns["residual"][end] += kept
     # for tax, what is left at the end is not written off
     _write_off(
@@ -162,7 +166,8 @@ def _capital(scenario: Scenario, start: int, columns: dict[str, Array]) -> None:
         price = part * computers.capex_per_it_mw * mw * grown
         columns["computer_capex"][year] += price
         sold = min(year + computers.life_years, end)
-        kept = _worth(price, sold - year, computers.life_years, computers.residual_share)
+        age, life = sold - year, computers.life_years
+        kept = _worth(price, age, life, computers.residual_share, unexpired)
         columns["residual"][sold] += kept
         shares = depreciation_shares(scenario.finance.depreciation, computers.life_years)
         _write_off(columns, year + 1, sold, price * shares, book=price, worth=kept)

@@ -39,11 +39,12 @@ def checked_path(name: str, path: object, suffixes: Sequence[str]) -> Path:
 
 def rows_of(
     assumptions: Iterable[tuple[str, Any, str]], manifest: Iterable[tuple[str, Any]],
-    names: Sequence[str], columns: Sequence[Sequence[float]],
+    names: Sequence[str], columns: Sequence[Sequence[float]], about: Iterable[tuple[str, str, str]] = (),
 ) -> list[list[Any]]:  # fmt: skip
-    """Rows of a file: assumptions with their units, where they come from, an empty row, heads, years."""
+    """Rows of a file: assumptions with units, where they come from, units of columns, empty, heads, years."""
     found = [[name, _plain(value), unit] for name, value, unit in assumptions]
     found += [[f"manifest.{name}", _plain(value), ""] for name, value in manifest]
+    found += [list(row) for row in about]
     return [*found, [], list(names), *(list(row) for row in zip(*columns, strict=True))]
 
 

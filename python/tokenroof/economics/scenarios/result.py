@@ -33,8 +33,19 @@ UNITS = {
 }  # fmt: skip
 _COLUMNS = (
     "shell_capex", "computer_capex", "residual", "revenue", "curtailment", "power", "operation", "licence",
-    "ebitda", "depreciation", "interest", "principal", "draw", "tax", "free", "equity",
+    "ebitda", "depreciation", "interest", "principal", "draw", "unlevered_tax", "tax", "free", "equity",
 )  # fmt: skip
+
+
+#: What columns of an export are, where their name does not say it.
+_MEANINGS = {
+    "year": "0 is now", "energy_mwh": "taken from the grid", "output": "what is sold",
+    "ebitda": "revenue + curtailment - power - operation - licence",
+    "unlevered_tax": "tax without debt", "tax": "tax after interest",
+    "residual": "what is left of shell and computers, as the shares of the assumptions say",
+    "free": "ebitda + residual - shell_capex - computer_capex - unlevered_tax",
+    "equity": "free + unlevered_tax - tax + draw - interest - principal",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -112,6 +123,11 @@ class Factory:
         return UNITS[self.scenario.income.kind]
 
     @property
+    def cost_unit(self) -> str:
+        """The unit of levelised costs, as "$/(PH/s day)"."""
+        return f"$/({self.unit})" if {" ", "/"} & {*self.unit} else f"$/{self.unit}"
+
+    @property
     def levelized_cost(self) -> float:
         """Present value of all costs and taxes over that of the output [$ per `unit`].
 
@@ -167,7 +183,11 @@ class Factory:
             told += [(f"market.{key}", said) for key, _, said in market.keys]
         told += [(f"used.{row['key']}", f"{row['source']}, {row['date']}") for row in about["used"]]
         columns = [getattr(self.flow, name).tolist() for name in names]
-        return rows_of(self.assumptions(), [*told, *dates], names, columns)
+        units = {"year": "year", "energy_mwh": "MWh", "output": self.unit}
+        about_columns = [
+            (f"column.{name}", _MEANINGS.get(name, name), units.get(name, "$")) for name in names
+        ]
+        return rows_of(self.assumptions(), [*told, *dates], names, columns, about_columns)
 
     def to_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the assumptions and where they come from, then a row for each year.

@@ -126,7 +126,9 @@ class Shell(_Section):
     """Section `shell`: land, building, power and cooling, without computers."""
 
     _name = "shell"
-    capex_per_it_mw: float = key("Cost of a MW for computers", "$/MW", 11.7e6, **_SHELL)
+    capex_per_it_mw: float = key(
+        "Cost of a MW for computers; by default of a hall for AI", "$/MW", 11.7e6, **_SHELL
+    )
     life_years: int = key("Years that it stands", "year", 15, 1, kind="integer", **_KEYNOTE)
     build_years: int = key(
         "Years over which it is paid in equal parts before operation",
@@ -140,7 +142,11 @@ class Shell(_Section):
     delay_years: int = key("Years that it then stands empty", "year", 0, 0, 20, kind="integer")
     om_share: float = key("Operation and maintenance of a year, over its cost", "1/year", 0.0)
     residual_share: float = key(
-        "What it is worth at the end of its life, over its cost", "1", 0.0, 0.0, 1.0
+        "What it is worth at the end of its life, over its cost; before, finance.unexpired_share",
+        "1",
+        0.0,
+        0.0,
+        1.0,
     )
 
 
@@ -163,7 +169,11 @@ class Computers(_Section):
     )  # fmt: skip
     om_share: float = key("Operation and maintenance of a year, over their cost", "1/year", 0.0)
     residual_share: float = key(
-        "What they are worth at the end of their life, over their cost", "1", 0.0, 0.0, 1.0
+        "What they are worth at the end of their life, over their cost; before, finance.unexpired_share",
+        "1",
+        0.0,
+        0.0,
+        1.0,
     )
 
 
@@ -256,6 +266,13 @@ class Finance(_Section):
         10.0,
         above=True,
         **_SAM,
+    )
+    unexpired_share: float = key(
+        "Part that counts of what is left in a straight line of lives that outlast the plan",
+        "1",
+        1.0,
+        0.0,
+        1.0,
     )
     tax_rate: float = key("Tax on income; losses are carried forward", "1", 0.0, 0.0, 1.0)
     depreciation: str = key("How computers are written off for tax", "1", "straight", kind="choice",

@@ -60,8 +60,10 @@ def _bought(x: Mapping[str, Any], opens: int, end: int, mw: float) -> list[dict[
     return out
 
 
-def _left(price: float, age: int, life: int, residual: float) -> float:
-    return price - price * (1 - residual) * (age / life if age < life else 1.0)
+def _left(price: float, age: int, life: int, residual: float, counts: float) -> float:
+    """What the end of life leaves, and the part that counts of what the years to it would take."""
+    to_come = (life - age) / life if age < life else 0.0
+    return price * residual + counts * to_come * (price - price * residual)
 
 
 def _latest(rows: Any, since_opening: int, otherwise: float) -> float:
@@ -81,7 +83,8 @@ def _year(
     )
     shell, plan = x["shell.capex_per_it_mw"] * mw, x["finance.years"]
     out["capex"] = shell / x["shell.build_years"] if year < x["shell.build_years"] else 0.0
-    shell_left = _left(shell, plan, x["shell.life_years"], x["shell.residual_share"])
+    counts = x["finance.unexpired_share"]
+    shell_left = _left(shell, plan, x["shell.life_years"], x["shell.residual_share"], counts)
     if year >= opens:
         out["depreciation"] += (shell - shell_left) / plan
     if year == end:
@@ -106,7 +109,8 @@ def _own(x: Mapping[str, Any], lot: dict[str, Any], year: int, out: dict[str, fl
     if age <= len(held):
         out["depreciation"] += lot["price"] * held[age - 1] / 100.0
     if year == lot["last"]:
-        value = _left(lot["price"], age, life, x["computers.residual_share"])
+        counts = x["finance.unexpired_share"]
+        value = _left(lot["price"], age, life, x["computers.residual_share"], counts)
         out["residual"] += value
         # what the books have, less what it is sold for: a loss is written off, a gain is taxed
         out["depreciation"] += lot["price"] * (1 - sum(held) / 100.0) - value
