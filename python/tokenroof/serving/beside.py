@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["WAYS", "beside_lpx"]
+__all__ = ["CHANCE", "WAYS", "beside_lpx"]
+
+#: That a draft is kept, where nobody says it [1].
+CHANCE = 0.8
 
 #: What the chips do for the GPUs: hold MLPs and experts, or draft for what the GPUs verify.
 WAYS = ("experts", "drafts")
@@ -169,7 +172,7 @@ def _layout(
         return attention_experts(on.model, site, far, batch=batch, context=context, **how)
     lengths = np.atleast_1d(amounts("length", options.get("length", (2, 4, 6))))
     small = options.get("draft") or eagle_model(on.model)
-    chance = options.get("acceptance", 0.8)
+    chance = options.get("acceptance", CHANCE)
     return drafts(
         on.model, site, small, far, length=lengths[:, None], acceptance=chance, batch=batch,
         context=context, **how,

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Offer", "SystemComparison", "compare"]
 
+#: Relative differences below this are roundings.
+_EQUAL = 1e-9
+
 
 class Options(TypedDict, total=False):
     """What `compare` takes beside the systems; documented there."""
@@ -98,17 +101,29 @@ class SystemComparison:
     @property
     def why(self) -> str:
         """In a sentence: the largest factor, and the operator and cause that a step differs by most."""
+        where = f"{self.other.label} at {self.speed:g} token/s a user"
+        if all(abs(np.log(factor)) < _EQUAL for factor in self.factors.values()):
+            return f"{self.one.label} and {where} are equal{self._in_step}"
         name, factor = max(self.factors.items(), key=lambda item: abs(np.log(item[1])))
+        ratio, (low, high) = self.ratio, self.ratio_range
+        more = "more" if ratio >= 1.0 else "less"
+        if ratio < 1.0:  # the ends of what is said: of the other over the first
+            ratio, low, high = 1.0 / ratio, 1.0 / high, 1.0 / low
+        ends = f"{low:.2f} to {high:.2f} by the bands" if low == low else "band unknown"
+        return (
+            f"{self.one.label} yields {ratio:.2f} times {more} per MW ({ends}) than {where}: most by {name} "
+            f"({factor:.2f}){self._in_step}"
+        )
+
+    @property
+    def _in_step(self) -> str:
+        """The operator and the cause that steps differ most by, in words."""
         operator, seconds = next(iter(self.operators.items()))
         cause, waits = next(iter(self.causes.items()))
-        more = "more" if self.ratio >= 1.0 else "less"
-        low, high = self.ratio_range
-        ends = f" ({low:.2f} to {high:.2f})" if self.one.chips or self.other.chips else ""
-        return (
-            f"{self.one.label} yields {max(self.ratio, 1 / self.ratio):.2f} times {more} per MW{ends} than "
-            f"{self.other.label} at {self.speed:g} token/s a user: most by {name} ({factor:.2f}); a step "
-            f"differs most by {operator} ({seconds * 1e3:+.2f} ms) and {cause} ({waits * 1e3:+.2f} ms)"
-        )
+        if max(abs(seconds), abs(waits)) < _EQUAL * max(sum(self.one.causes.values()), 1e-12):
+            return "; their steps take the same"
+        also = "" if cause == operator else f" and {cause} ({waits * 1e3:+.2f} ms)"
+        return f"; a step differs most by {operator} ({seconds * 1e3:+.2f} ms){also}"
 
 
 def _apart(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
@@ -220,11 +235,18 @@ def _of_system(name: str, system: System, model: Model, speed: float, options: O
     kept = fast if wait is None else seen <= wait
     at = int(np.nanargmax(np.where(kept, table.output_tokens_per_s_per_mw.values, np.nan)))
     v = {str(n): table[n].values[at].item() for n in table.data_vars} | {"concurrency": users[at]}
-    return _described_system(v, system, model, as_load(*sizes).context, sizes[0], options)
+    where = str(table.attrs["calibrated_on"])
+    return _described_system(v, system, model, as_load(*sizes).context, sizes[0], where, options)
 
 
 def _described_system(
-    v: dict[str, Any], system: System, model: Model, context: float, prompt: float, options: Options
+    v: dict[str, Any],
+    system: System,
+    model: Model,
+    context: float,
+    prompt: float,
+    where: str,
+    options: Options,
 ) -> Offer:
     fidelity = options.get("fidelity", "calibrated")
     last, first = system.both or system.decode, system.both or system.prefill
@@ -244,7 +266,7 @@ def _described_system(
         v["ttft_s"], v["per_device"], per_mw, v["per_device"] / per_mw * 1e6, v["error_band"],
         {name: float(parts["operator"][name]) for name in GROUPS} | added,
         {name: float(parts["cause"][name]) for name in CAUSES} | added,
-        {name: float(of_prompt[name]) for name in GROUPS},
+        {name: float(of_prompt[name]) for name in GROUPS}, calibrated_on=where,
     )  # fmt: skip
 
 
@@ -349,7 +371,7 @@ def _described(
         f"{device.name} {chosen.label()}", float(v["devices"]), float(v["concurrency"]), v["batch"],
         v["interactivity"], v["ttft_s"], v["per_device"], per_mw, v["per_device"] / per_mw * 1e6,
         v["error_band"], operators, causes,
-        {name: float(of_prompt["operator"][name]) for name in GROUPS},
+        {name: float(of_prompt["operator"][name]) for name in GROUPS}, calibrated_on=step.calibrated_on,
     )  # fmt: skip
 
 

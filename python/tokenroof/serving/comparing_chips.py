@@ -125,7 +125,7 @@ def beside(
         "error_band": float(wide) - 1.0, "operators": operators, "causes": causes,
         "prompt_operators": {name: float(alone.breakdown()["operator"][name]) for name in GROUPS},
         "per_mw_low": float(worth["_low"][at]), "per_mw_high": float(worth["_high"][at]),
-        "chips": float(row["chips"]),
+        "chips": float(row["chips"]), "calibrated_on": alone.calibrated_on,
     }  # fmt: skip
 
 

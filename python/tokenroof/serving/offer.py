@@ -36,6 +36,9 @@ class Offer:
         Ends of `per_mw`: of its band, with chips of their ranges [token/s].
     chips : float
         Dataflow chips beside the devices [1].
+    calibrated_on : str
+        What the constants of its steps are from; with chips, those of the devices: of chips the catalogue's
+        ranges are all there is.
     """
 
     label: str
@@ -54,6 +57,7 @@ class Offer:
     per_mw_low: float = np.nan
     per_mw_high: float = np.nan
     chips: float = 0.0
+    calibrated_on: str = ""
 
     def __post_init__(self) -> None:
         for end, scale in (("low", 1.0 / (1.0 + self.error_band)), ("high", 1.0 + self.error_band)):

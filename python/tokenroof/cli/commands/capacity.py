@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
@@ -131,6 +132,8 @@ def _capacity(
         load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
         say_what_fits(device, model, plan, found.attrs["reason"], arguments.fidelity, **load)
     row = {str(name): found[name].item() for name in (*found.coords, *found.data_vars)}
+    basis = basis_of_system(system, device, model, plan, arguments.fidelity)
+    row = basis | row  # bands of a table are wider where its load is beyond what was measured
     most = "rate" if "rate" in found.coords else "concurrency"
     if arguments.csv is not None:
         write_rows(arguments.csv, [{**about, **row}])
@@ -142,6 +145,7 @@ def _capacity(
     else:
         unit = "requests/s" if most == "rate" else "requests in flight"
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
+        _say_basis(row if row[most] else basis)
     if not row[most] and found.attrs.get("reason"):
         say(f"nothing: {found.attrs['reason']}")
     return 0 if row[most] else 1
@@ -212,12 +216,14 @@ def _fleet(
     )  # fmt: skip
     row = {name: getattr(found, name) for name in found.__slots__ if name != "proof"}
     times = found.proof.times if found.proof else {}
+    basis = basis_of_system(None, device, model, plan, arguments.fidelity)
     if arguments.csv is not None:
         write_rows(
-            arguments.csv, [{**about, "requests_per_minute": arguments.demand, **row, **times}]
+            arguments.csv,
+            [{**about, "requests_per_minute": arguments.demand, **row, **times, **basis}],
         )
     if arguments.json:
-        emit({**about, "requests_per_minute": arguments.demand, **row, "times": times})
+        emit({**about, "requests_per_minute": arguments.demand, **row, "times": times, **basis})
         return 0
     say(f"{about['model']} on {about['device']}, {about['plan']}: {about['promise']}")
     say(
@@ -232,4 +238,11 @@ def _fleet(
             else f"enough are up {100 * found.reached:.6g} % of the time"
         )
     )
+    _say_basis(basis)
     return 0
+
+
+def _say_basis(found: dict[str, Any]) -> None:
+    """Of the steps: what is promised on them has no band of its own."""
+    bands = {"steps": found["error_band"], "first tokens": found["ttft_error_band"]}
+    say_basis(bands, found["calibrated_on"])

@@ -7,11 +7,14 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_model
+from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tokenroof.serving.comparing import SystemComparison
 
 _WHOLE = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
@@ -102,14 +105,14 @@ def run(arguments: Namespace) -> int:
         names = ("ratio", "ratio_range", "factors", "operators", "causes", "why")
         emit({**asdict(found), **{name: getattr(found, name) for name in names}})
     else:
-        _print(found)
+        _print(found, arguments.power)
     return 0
 
 
-def _print(found: SystemComparison) -> None:
+def _print(found: SystemComparison, power: str) -> None:
     a, b = found.one, found.other
     rows = [
-        ["users in flight", f"{a.concurrency:g}", f"{b.concurrency:g}", ""],
+        ["users in flight", short(a.concurrency), short(b.concurrency), ""],
         ["devices", f"{a.devices:.4g}", f"{b.devices:.4g}", ""],
         *([["chips", f"{a.chips:g}", f"{b.chips:g}", ""]] if a.chips or b.chips else []),
         ["tok/s/user", short(a.interactivity), short(b.interactivity), ""],
@@ -122,7 +125,9 @@ def _print(found: SystemComparison) -> None:
         ],
         ["W/device", f"{a.watts_per_device:.0f}", f"{b.watts_per_device:.0f}", ""],
         ["out tok/s/MW", short(a.per_mw), short(b.per_mw), f"{found.ratio:.2f}x"],
-    ]
+        ["by the bands", *(_ends(one.per_mw_low, one.per_mw_high, short) for one in (a, b)),
+         _ends(*found.ratio_range, "{:.2f}x".format)],
+    ]  # fmt: skip
     table(["", a.label, b.label, ""], rows,
           title=f"{found.model} at {found.speed:g} token/s and user")  # fmt: skip
     for what, apart, one, other in (
@@ -136,3 +141,11 @@ def _print(found: SystemComparison) -> None:
         + ", ".join(f"{name} {x:.2f}" for name, x in found.factors.items())
     )
     say(found.why)
+    same = a.calibrated_on == b.calibrated_on
+    where = a.calibrated_on if same else f"(one) {a.calibrated_on}; (other) {b.calibrated_on}"
+    say_basis({"speed of one": a.error_band, "of the other": b.error_band}, where, f"{power} power")
+
+
+def _ends(low: float, high: float, text: Callable[[float], str]) -> str:
+    """A range; a dash where no band is known."""
+    return "-" if low != low else f"{text(low)} .. {text(high)}"

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
+from tokenroof.cli.basis import say_basis
 from tokenroof.cli.fitting import say_what_fits
 from tokenroof.cli.lengths import add_lengths, settle_lengths
 from tokenroof.cli.local import measure_if_local
@@ -74,4 +75,5 @@ def _print(found: xr.Dataset, devices: int) -> None:
     )  # fmt: skip
     watts = devices * a["provisioned_w_per_device"]
     power = "unknown" if watts != watts else f"{watts:g} W provisioned ({a['provisioned_kind']})"
-    say(f"constants: {a['calibrated_on']}; per MW: {power}; closed loop, means")
+    bands = {"TPOT": v["error_band"], "TTFT": v["ttft_error_band"]}
+    say_basis(bands, a["calibrated_on"], f"per MW: {power}", "closed loop, means")

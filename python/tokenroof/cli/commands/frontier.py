@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, numbers
+from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
@@ -152,16 +153,24 @@ def _print(found: xr.Dataset, points: int) -> None:
     a = found.attrs
     systems = "systems_tried" in a
     name, of = ("system", "systems") if systems else ("plan", "plans")
+    bands = np.asarray(v["error_band"], dtype=float)
+    if "interactivity_high" in v:  # with chips beside the devices: the wider end of each range
+        fast, slow = (
+            (v["interactivity_high"], v["interactivity"]),
+            (v["interactivity"], v["interactivity_low"]),
+        )
+        bands = np.fmax(fast[0] / fast[1], slow[0] / slow[1]) - 1.0
     table(
         [name, "devices", "users", "tok/s/user", "TTFT", "out tok/s/device", "out tok/s/MW", "band"],
-        [[str(v[name][i]), f"{v['devices'][i]:g}", f"{v['concurrency'][i]:g}", short(v["interactivity"][i]),
+        [[str(v[name][i]), f"{v['devices'][i]:.4g}", short(v["concurrency"][i]), short(v["interactivity"][i]),
           si(v["ttft_s"][i], "s"), short(v["per_device"][i]), short(v["output_tokens_per_s_per_mw"][i]),
-          f"{v['error_band'][i]:.0%}"] for i in rows],
+          "-" if np.isnan(bands[i]) else f"{bands[i]:.0%}"] for i in rows],
         title=f"{a['model']} on {a['device']}, {a['input_tokens']:g} tokens in, {a['output_tokens']:g} out; "
               f"{found.sizes['point']} points of {a[f'{of}_tried']} {of} that no other beats",
     )  # fmt: skip
-    constants = f"constants: {a['calibrated_on']}; " if "calibrated_on" in a else ""
-    say(f"{constants}{a['power']} power")
+    drafts = [a["drafts_assumed"]] if a.get("drafts_assumed") else []
+    known = {"TPOT": bands, "TTFT": v["ttft_error_band"]}
+    say_basis(known, a["calibrated_on"], f"{a['power']} power", *drafts)
 
 
 def _plot(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
+from tokenroof.cli.basis import say_basis
 from tokenroof.cli.fitting import say_what_fits
 from tokenroof.cli.lengths import tokens
 from tokenroof.cli.local import measure_if_local
@@ -104,7 +105,8 @@ def _steps(device: Device, model: Model, plan: Plan, arguments: Namespace) -> di
             "bound": str(step.bound), "fits": bool(np.all(step.fits)),
         })  # fmt: skip
     return {"model": model.name, "plan": plan.label(), "context": context,
-            "calibrated_on": steps[0][2].calibrated_on, "points": rows}  # fmt: skip
+            "calibrated_on": steps[0][2].calibrated_on,
+            "error_band": steps[0][2].error_band, "points": rows}  # fmt: skip
 
 
 def _print_steps(document: dict[str, Any]) -> None:
@@ -114,6 +116,6 @@ def _print_steps(document: dict[str, Any]) -> None:
           si(r["time_s"], "s"), si(r["flops_per_s_per_device"], "FLOP/s"),
           short(r["tokens_per_s_per_device"]), r["bound"] if r["fits"] else "does not fit the memory"]
          for r in document["points"]],
-        title=f"{document['model']}, {document['plan']}, context {document['context']:g}, "
-              f"constants: {document['calibrated_on']}",
+        title=f"{document['model']}, {document['plan']}, context {document['context']:g}",
     )  # fmt: skip
+    say_basis({"steps": document["error_band"]}, document["calibrated_on"])

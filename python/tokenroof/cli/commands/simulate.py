@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
@@ -253,16 +254,19 @@ def _run(arguments: Namespace) -> int:
         title = f"{model.name} on {device.name}, {plan.label()}: {first.verdict}"
         plot.timeline(first.series(), title).write_html(arguments.plot)
     about = {"device": device.name, "model": model.name, "plan": plan.label()}
-    if layout is None:
+    system = where if layout is None else None
+    if system is not None:
         about |= {"device": where.label(), "plan": "pools"}
+    basis = basis_of_system(system, device, model, plan, arguments.fidelity)
     if arguments.json:
         emit({
             **about, "scheduler": first.scheduler.name, "verdict": first.verdict.state,
             "verdict_text": str(first.verdict), "growth_per_s": first.verdict.growth_per_s,
-            "short": first.verdict.short, **found,
+            "short": first.verdict.short, **found, **basis,
         })  # fmt: skip
     else:
         _print(about, first, found)
+        say_basis({"steps": basis["error_band"]}, basis["calibrated_on"])
     return 0
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths
 from tokenroof.cli.local import measure_if_local
@@ -104,6 +105,7 @@ def _run(arguments: Namespace) -> int:
             scheduler=scheduler_of(arguments), fidelity=arguments.fidelity, progress=ticker(),
             speculation=drafts_of(arguments), host_tier=host_tier_of(arguments),
         )  # fmt: skip
+    basis = basis_of_system(None, device, model, best.plan, arguments.fidelity)
     if arguments.csv is not None:
         write_rows(arguments.csv, best.rows())
     if arguments.json:
@@ -113,10 +115,11 @@ def _run(arguments: Namespace) -> int:
             "promise": said(slos), "rate": best.rate, "refused": best.refused, "expected": best.expected,
             "per_device": best.per_device, "scheduler": best.scheduler.name, "knobs": best.knobs,
             "times": best.proof.times if best.proof else {}, "seeds": arguments.seeds, "played": best.played,
-            "trials": best.rows(),
+            "trials": best.rows(), **basis,
         })  # fmt: skip
     else:
         _print(device.name, model.name, said(slos), best)
+        say_basis({"steps": basis["error_band"]}, basis["calibrated_on"])
     return 0 if best.rate else 1
 
 

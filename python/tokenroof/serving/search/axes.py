@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.catalogue.accepted import acceptances
+from tokenroof.catalogue.accepted import Acceptance, acceptances
 from tokenroof.inference.door import check_links, check_units
 from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.serving.loads import Load
 
-__all__ = ["Prefill", "draft_lengths", "prefills", "runs", "system_plans"]
+__all__ = ["Prefill", "draft_lengths", "drafts_assumed", "prefills", "runs", "system_plans"]
 
 #: Tensor and pipeline parallelism go no further [1].
 _MOST_TP, _MOST_PP = 16, 2
@@ -119,12 +119,36 @@ def draft_lengths(
         return [None, *(Speculation(speculation.method, k, chances[:k]) for k in lengths)]
     if not model.mtp_modules:
         return [None]
-    own = acceptances("mtp", model=model.name)
-    rows = [row for row in own if row.provenance.kind == "measured"] or acceptances(
-        "mtp", task="coding"
-    )
-    known = max((row for row in rows), key=lambda row: row.most).by_position[:MOST_DRAFTS]
+    known = _measured(model).by_position[:MOST_DRAFTS]
     return [None, *(Speculation("mtp", k, known[:k]) for k in range(1, len(known) + 1))]
+
+
+def _measured(model: Model) -> Acceptance:
+    """Who drafts by a module of its own is taken to be accepted so."""
+    own = acceptances("mtp", model=model.name)
+    rows = [row for row in own if row.provenance.kind == "measured"]
+    return max(rows or acceptances("mtp", task="coding"), key=lambda row: row.most)
+
+
+def drafts_assumed(model: Model, speculation: Speculation | None, exclude: Iterable[str]) -> str:
+    """What `draft_lengths` takes to be accepted, in words; empty where nothing drafts.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> drafts_assumed(tr.model("Llama-3.1-8B"), None, ())
+    ''
+    >>> drafts_assumed(tr.model("Llama-3.1-8B"), Speculation("eagle", 2, (0.8, 0.5)), ())
+    'drafts by eagle are kept with chances 0.8, 0.5 (as given)'
+    """
+    longest = draft_lengths(model, speculation, exclude)[-1]
+    if longest is None:
+        return ""
+    by = longest.method if isinstance(longest.method, str) else longest.method.name
+    chances = ", ".join(f"{chance:.2g}" for chance in np.ravel(longest.acceptance))
+    known = None if speculation is not None else _measured(model)
+    where = "as given" if known is None else f"{known.provenance.kind}: {known.name}"
+    return f"drafts by {by} are kept with chances {chances} ({where})"
 
 
 class Prefill:

@@ -8,7 +8,7 @@ import numpy as np
 
 from tokenroof.inference.dataflow import check_kind
 from tokenroof.inference.door import as_device
-from tokenroof.serving.beside import beside_lpx
+from tokenroof.serving.beside import CHANCE, beside_lpx
 from tokenroof.serving.plans import default_plans
 from tokenroof.support.lazy import require
 from tokenroof.support.pareto import pareto
@@ -118,6 +118,11 @@ def _merged(table: xr.Dataset, rows: list[dict[str, Any]], far: Device, why: str
         data[name] = ("point", np.array([row.get(name, lacks) for row in rows]))
     about = table.attrs | {"chips": far.name, "chips_reason": why}
     about["reason"] = "" if rows else table.attrs["reason"]
+    said = (table.attrs["calibrated_on"], f"of {far.name} nothing: the catalogue's ranges")
+    about["calibrated_on"] = "; ".join(filter(None, said))
+    if any(row["way"] == "drafts" for row in rows):
+        chips = f"those on {far.name} with {CHANCE:g} (assumed)"
+        about["drafts_assumed"] = "; ".join(filter(None, (table.attrs["drafts_assumed"], chips)))
     merged: xr.Dataset = xarray.Dataset(data, attrs=about)
     for name in names:
         like = name.removesuffix("_low").removesuffix("_high")

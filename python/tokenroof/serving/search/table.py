@@ -12,7 +12,13 @@ from tokenroof.inference.door import resolved
 from tokenroof.inference.estimates import parameter
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import ONE_TOKEN
-from tokenroof.serving.search.axes import draft_lengths, prefills, runs, system_plans
+from tokenroof.serving.search.axes import (
+    draft_lengths,
+    drafts_assumed,
+    prefills,
+    runs,
+    system_plans,
+)
 from tokenroof.serving.search.choose import Found, Links, combined, upper_bound, worth_trying
 from tokenroof.serving.search.constraints import CAP_ATTRS, Asked, binding, kept, nearest_miss
 from tokenroof.serving.search.states import States, states
@@ -335,6 +341,7 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
         "drafts": 0 if spec is None else spec.length, "concurrency": float(values["concurrency"]),
         "engine": last.plan.engine, "fits": True,
         "reason": f"{batch:.0f} sequences a replica; rate set by {short}{load}{idle}",
+        "calibrated_on": [p for one in on.values() for p in one.calibration.calibrated_on.split("; ")],
     }  # fmt: skip
 
 
@@ -351,4 +358,6 @@ def _attributes(q: Question, rows: list[dict[str, Any]], tried: int, reason: str
         "fidelity": q.fidelity if isinstance(q.fidelity, str) else q.fidelity.name,
         "systems_tried": tried, "reason": reason, **q.asked.said(),
         "load": "closed loop: requests in flight are constant; times are means",
+        "calibrated_on": "; ".join(dict.fromkeys(part for row in rows for part in row["calibrated_on"])),
+        "drafts_assumed": drafts_assumed(q.model, q.asked.speculation, q.asked.exclude),
     }  # fmt: skip
