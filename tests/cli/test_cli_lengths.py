@@ -43,7 +43,7 @@ def test_numbers(read, text, value):
      (["capacity", *WHERE, "--demand", "many"], "--demand: 'many'; allowed: a number, such as 2 or 1e6"),
      (["capacity", *WHERE, "--slo-ttft", "2", "--load", "8k/1k", "--output-tokens", "9"], "beside output_tokens"),
      (["compare", "H100-SXM", *WHERE, "--load", "agentic"], "of sessions; allowed: 1k/1k"),
-     (["tune", *WHERE, "--slo-ttft", "2", "--load", "8/1"], "unknown preset '8/1'")],
+     (["tune", *WHERE, "--slo-ttft", "2", "--load", "8/1"], "--load is '8/1'; allowed: 1k/1k, 1k/8k")],
 )  # fmt: skip
 def test_what_is_refused(capsys, words, said):
     assert said in refused(capsys, *words)

@@ -11,8 +11,13 @@ from tokenroof.cli import main
 WHERE = ("simulate", "H200-SXM", "Llama-3.1-8B", "--input-tokens", "300", "--output-tokens", "20")
 
 
+def words(arguments):
+    """The command with its lengths, which a trace has of its own."""
+    return [*(WHERE[:3] if "--trace" in arguments else WHERE), *arguments]
+
+
 def document(capsys, *arguments):
-    assert main([*WHERE, "--json", *arguments]) == 0
+    assert main([*words(arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
@@ -68,7 +73,7 @@ def test_a_trace(capsys, tmp_path):
     found = document(capsys, "--trace", str(path), "--requests", "10")
     assert found["requests"] == 10 and found["cached_share"] > 0.5
     path.write_text(row[:40])
-    assert main([*WHERE, "--trace", str(path)]) == 2
+    assert main(words(["--trace", str(path)])) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err.startswith("tokenroof: trace.jsonl, line 1: cut, or no JSON")
 
@@ -91,7 +96,7 @@ def test_a_trace(capsys, tmp_path):
     ],
 )  # fmt: skip
 def test_what_is_refused_in_a_line(capsys, arguments, says):
-    assert main([*WHERE, *arguments]) == 2
+    assert main(words(arguments)) == 2
     said = capsys.readouterr()
     assert says in said.err and said.err.count("\n") == 1 and said.out == ""
 
@@ -153,7 +158,7 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     with rows.open(newline="") as file:
         loaded = sum(int(row["loaded_tokens"]) for row in csv.DictReader(file))
     assert loaded == pytest.approx(found["loaded_share"] * 16 * 2048)
-    assert main([*WHERE, "--trace", str(trace), *tier, *small, "--draft", "ngram"]) == 0
+    assert main(words(["--trace", str(trace), *tier, *small, "--draft", "ngram"])) == 0
     assert main([*WHERE, *load, "--draft", "ngram"]) == 0
     assert "tokens drafted, " in capsys.readouterr().out
 

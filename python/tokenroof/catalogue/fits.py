@@ -43,7 +43,7 @@ def _read(folder: str, operator: str) -> list[dict[str, Any]]:
         return []
     with open(path, "rb") as file:
         try:
-            rows = tomllib.load(file)["fit"]
+            rows = tomllib.loads(file.read().decode("utf-8-sig"))["fit"]
         except (KeyError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} holds no fits: {error}") from None
     return list(rows)

@@ -103,7 +103,7 @@ def _parsed(kind: str, file: Path) -> Mapping[str, Any]:
         raise ValueError("the file is larger than 16 MiB; allowed: the fields of one record")
     as_json = file.suffix.lower() == ".json"
     try:
-        found = _json(raw) if as_json else _toml(raw.decode("utf-8"))
+        found = _json(raw) if as_json else _toml(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         said = " ".join(str(error).split())[:200]
         form = "JSON" if as_json else "TOML"

@@ -8,10 +8,15 @@ from typing import TYPE_CHECKING
 from tokenroof.cli.lengths import amount, whole
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
-__all__ = ["add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of"]
+__all__ = [
+    "add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of", "refuse_absent",
+]  # fmt: skip
 
 
 def numbers(text: str) -> list[float]:
@@ -99,8 +104,26 @@ def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
     given = {name: getattr(arguments, name) for name in names}
     types = ("weights", "experts", "activations", "kv_cache", "attention", "shared_experts", "head")
     asked = {name: value for name in types if (value := getattr(arguments, name)) is not None}
+    if model is not None:
+        refuse_absent(model, {**{name: given[name] for name in ("moe_tp", "moe_ep")}, **asked})
     released = {} if model is None or "weights" in asked else released_plan(model)
     return Plan(**{**released, **asked, **given})
+
+
+def refuse_absent(model: Model, given: Mapping[str, Any]) -> None:
+    """Refuse, by name, what a plan says of experts where the model has none: it would change nothing."""
+    for name, has, what in (
+        ("moe_tp", model.experts, "experts"),
+        ("moe_ep", model.experts, "experts"),
+        ("experts", model.experts, "experts"),
+        ("shared_experts", model.shared_ffn, "shared experts"),
+    ):
+        value = given.get(name)
+        if value is not None and not has and value != 1:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is {value} for {model.name}, which has no {what}; "
+                "allowed: without it"
+            )
 
 
 def flags_of(plan: Plan) -> str:

@@ -86,10 +86,8 @@ def settle_lengths(arguments: Namespace) -> None:
 
     Raises
     ------
-    KeyError
-        For a load that has no such name.
     ValueError
-        For a load beside a length, and one of sessions.
+        For a load that has no such name, beside a length, and one of sessions.
     """
     given = [name for name in _FIELDS if getattr(arguments, name) is not None]
     if arguments.load is None:
@@ -101,13 +99,16 @@ def settle_lengths(arguments: Namespace) -> None:
         raise ValueError(
             f"--load is {arguments.load} beside {', '.join(given)}; allowed: one of them"
         )
-    from tokenroof.serving.session_load import preset
+    from tokenroof.serving.session_load import preset, presets
 
-    found = preset(arguments.load)
+    plain = ", ".join(one.name for one in presets() if one.sessions is None)
+    allowed = f"allowed: {plain}, or any lengths by --input-tokens and --output-tokens, as 2k"
+    try:
+        found = preset(arguments.load)
+    except KeyError:
+        raise ValueError(f"--load is {arguments.load!r}; {allowed}") from None
     if found.sessions is not None:
-        raise ValueError(
-            f"--load is {arguments.load}, of sessions; allowed: 1k/1k, 1k/8k, 8k/1k, 32k/8k"
-        )
+        raise ValueError(f"--load is {arguments.load!r}, of sessions; {allowed}")
     arguments.input_tokens, arguments.output_tokens = (
         int(found.input_tokens),
         int(found.output_tokens),

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenroof.support.formats import ascii_of, plain
 
-__all__ = ["emit", "say", "short"]
+__all__ = ["emit", "percent", "say", "short"]
 
 
 def emit(document: Any) -> None:
@@ -19,6 +19,17 @@ def emit(document: Any) -> None:
 def say(text: object) -> None:
     """Print a line in ASCII."""
     print(ascii_of(str(text)))
+
+
+def percent(share: float) -> str:
+    """A share in percent.
+
+    Examples
+    --------
+    >>> percent(0.1234), percent(float("nan"))
+    ('12.3 %', '-')
+    """
+    return "-" if math.isnan(share) else f"{100.0 * share:.3g} %"
 
 
 def short(value: float) -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "ticker", "write_rows",
 ]  # fmt: skip
 
+_PERCENTILES = "percentile over 0 and below 100, or mean"
 _TIMES = {"ttft": "to the first token", "tpot": "per token after it", "itl": "between two tokens",
           "e2e": "to the last token"}  # fmt: skip
 
@@ -49,11 +50,14 @@ def bound(text: str) -> tuple[float, float | str]:
     seconds, _, percentile = text.partition("@")
     try:
         at = percentile if percentile in ("", "mean") else float(percentile.removeprefix("p"))
-        return float(seconds), at
+        many = float(seconds)
     except ValueError:
         raise ArgumentTypeError(
             f"{text!r}; allowed: seconds, or seconds@percentile, such as 0.5@99 or 0.02@mean"
         ) from None
+    if not isinstance(at, str) and not 0.0 < at < 100.0:
+        raise ArgumentTypeError(f"{text!r}; allowed: a {_PERCENTILES}, as in 0.5@99 or 0.02@mean")
+    return many, at
 
 
 def add_load(command: ArgumentParser) -> None:
@@ -124,9 +128,12 @@ def _percentile(text: str | float) -> float | None:
     if text == "mean":
         return None
     try:
-        return float(text)
+        at = float(text)
     except ValueError:
-        raise ValueError(f"--percentile is {text!r}; allowed: a number, or mean") from None
+        at = math.nan
+    if not 0.0 < at < 100.0:
+        raise ValueError(f"--percentile is {text!r}; allowed: a {_PERCENTILES}")
+    return at
 
 
 def said(slos: Sequence[SLO]) -> str:

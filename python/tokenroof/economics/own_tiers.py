@@ -73,7 +73,7 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
     if len(raw) > _LARGEST_FILE:
         raise ValueError("the file is larger than 16 MiB; allowed: TOML of tiers")
     try:
-        return tomllib.loads(raw.decode("utf-8"))
+        return tomllib.loads(raw.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         said = " ".join(str(error).split())[:200]
         raise ValueError(f"the file is not TOML ({said}); allowed: TOML of tiers") from None

@@ -27,8 +27,8 @@ __all__ = [
 LONGEST_WAIT = 10.0
 #: Why answers of one token have neither TPOT nor interactivity.
 ONE_TOKEN = (
-    "output_tokens is 1, and an answer of one token has no time per token after the first: tpot_s and "
-    "interactivity are NaN"
+    "output_tokens is at most 1, and an answer of one token has no time per token after the first: tpot_s "
+    "and interactivity are NaN; allowed: more than 1"
 )
 #: Which power counts in ``output_tokens_per_s_per_mw``.
 POWERS = ("provisioned", "board", "chassis", "facility", "dashboard")

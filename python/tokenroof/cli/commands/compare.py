@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_model
+from tokenroof.cli.arguments import add_model, refuse_absent
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.output import emit, say, short
@@ -15,6 +15,7 @@ from tokenroof.support.formats import si, table
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tokenroof.records.model import Model
     from tokenroof.serving.comparing import SystemComparison
 
 _WHOLE = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
@@ -57,7 +58,7 @@ def add_arguments(command: ArgumentParser) -> None:
     )
 
 
-def _system(text: str) -> Any:
+def _system(text: str, model: Model) -> Any:
     """A device, or a device and a plan, of what stands on the command line."""
     from tokenroof.records.plan import Plan
 
@@ -80,6 +81,7 @@ def _system(text: str) -> Any:
                 given[name] = float(value)
             except ValueError:
                 raise ValueError(f"{text!r} has {part!r}; allowed: watts") from None
+    refuse_absent(model, given)
     return device, Plan(**given)
 
 
@@ -92,11 +94,13 @@ def _chips(text: str | None) -> Any:
 
 
 def run(arguments: Namespace) -> int:
+    from tokenroof.inference.door import as_model
     from tokenroof.serving.comparing import compare
 
     settle_lengths(arguments)
+    model = as_model(arguments.model)
     found = compare(
-        _system(arguments.one), _system(arguments.other), arguments.model, arguments.speed,
+        _system(arguments.one, model), _system(arguments.other, model), model, arguments.speed,
         input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
         ttft_max=arguments.ttft_max, devices_max=arguments.devices_max, engine=arguments.engine,
         power=arguments.power, fidelity=arguments.fidelity, chips=_chips(arguments.chips),

@@ -109,6 +109,10 @@ def _run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
 
+    if arguments.plot is None:
+        for name in ("also", "lpx"):
+            if getattr(arguments, name):
+                raise ValueError(f"--{name} is given; allowed with --plot")
     if arguments.points < 1:
         raise ValueError(f"--points is {arguments.points}; allowed: 1 and more")
     device, model = as_device(arguments.device), as_model(arguments.model)

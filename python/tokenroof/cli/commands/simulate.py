@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import math
-from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
-from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
+from tokenroof.cli.lengths import amount, whole
+from tokenroof.cli.loads import add_loads, loads_of, settle_loads
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, say, short
+from tokenroof.cli.output import emit, percent, say, short
+from tokenroof.cli.promises import bound
 from tokenroof.cli.systems import (
     add_drafts,
     add_host_tier,
@@ -29,9 +33,6 @@ from tokenroof.cli.systems import (
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
-    from argparse import _ArgumentGroup
-
-    from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.result import Simulation
     from tokenroof.serving.simulation.scheduler import Scheduler
 
@@ -59,21 +60,7 @@ _FLAGS = {
 def add_arguments(command: ArgumentParser) -> None:
     add_device(command)
     add_model(command)
-    load = command.add_argument_group("load")
-    load.add_argument("--rate", type=amount, help="Poisson arrivals per second")
-    load.add_argument("--burstiness", type=amount, default=1.0, help="1: Poisson; below: in bursts")
-    load.add_argument("--concurrency", type=whole, help="users in closed loop, in place of --rate")
-    load.add_argument("--think", type=amount, default=0.0, help="their seconds between requests")
-    _add_trace(load)
-    load.add_argument(
-        "--requests", type=whole, help="how many; 1000, of a trace all, or so many of the first"
-    )
-    add_lengths(load)
-    load.add_argument(
-        "--spread", type=amount, default=0.0, help="deviation of both over their means"
-    )
-    load.add_argument("--seed", type=whole, default=0, help="of the load")
-    load.add_argument("--seeds", type=whole, default=1, help="so many runs, of seeds that count on")
+    add_loads(command)
     command.add_argument(
         "--scheduler",
         help="preset: vllm-0.33, vllm-0.19, sglang-0.5.23, trtllm-1.4; the engine's newest",
@@ -89,33 +76,14 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("--queue-timeout", type=amount, help="the same, until it is scheduled")
     command.add_argument("--horizon", type=amount, help="seconds at which the run ends")
     _add_fleet(command)
-    command.add_argument("--slo-ttft", type=amount, help="seconds, for goodput")
-    command.add_argument("--slo-tpot", type=amount, help="seconds, for goodput")
+    for name in ("ttft", "tpot"):
+        command.add_argument(
+            f"--slo-{name}", type=bound, metavar="SECONDS[@PERCENTILE]",
+            help="for goodput; with a percentile, or mean, whether it is kept",
+        )  # fmt: skip
     command.add_argument("--csv", type=Path, help="write a row a request to this file")
     command.add_argument("--plot", type=Path, help="write the course of time to this HTML file")
     add_plan(command)
-
-
-def _add_trace(load: _ArgumentGroup) -> None:
-    load.add_argument("--trace", type=Path, help="a file of recorded requests, in place of both")
-    load.add_argument(
-        "--layout", default="mooncake",
-        help="of the trace: mooncake, azure, burstgpt, bailian, vllm-bench, csv",
-    )  # fmt: skip
-    load.add_argument(
-        "--columns", type=_columns, metavar="FIELD=NAME,...",
-        help="what the trace calls arrival, input_tokens, output_tokens",
-    )  # fmt: skip
-    load.add_argument("--unit-s", type=amount, help="seconds of the trace's unit of time")
-    load.add_argument("--skip-failed", action="store_true", help="leave out rows without tokens")
-    load.add_argument("--hash-block", type=whole, help="tokens of the trace's blocks; 0: no hashes")
-
-
-def _columns(text: str) -> dict[str, str]:
-    pairs = [part.partition("=") for part in text.split(",")]
-    if not all(field and name for field, _, name in pairs):
-        raise ArgumentTypeError(f"{text!r}; allowed: FIELD=NAME, as input_tokens=prompt_len")
-    return {field.strip(): name.strip() for field, _, name in pairs}
 
 
 def _add_fleet(command: ArgumentParser) -> None:
@@ -129,52 +97,6 @@ def _add_fleet(command: ArgumentParser) -> None:
     add_scaling(command.add_argument_group("replicas that come and go"))
     add_drafts(command)
     add_host_tier(command)
-
-
-def _load(arguments: Namespace, seed: int) -> Requests:
-    from tokenroof import serving
-
-    given = [
-        name for name in ("rate", "concurrency", "trace") if getattr(arguments, name) is not None
-    ]
-    if len(given) != 1:
-        raise ValueError(
-            f"{' and '.join('--' + name for name in given) or 'no load'} given; "
-            "allowed: one of --rate, --concurrency, --trace"
-        )
-    if arguments.trace is not None:
-        return serving.trace(
-            arguments.trace, arguments.layout, hash_block=arguments.hash_block,
-            limit=arguments.requests, columns=arguments.columns, unit_s=arguments.unit_s,
-            failed="skip" if arguments.skip_failed else "refuse",
-        )  # fmt: skip
-    many = 1000 if arguments.requests is None else arguments.requests
-    sizes = {
-        name: serving.Lengths.lognormal(mean, arguments.spread)
-        if arguments.spread
-        else serving.Lengths.fixed(mean)
-        for name, mean in (
-            ("input_tokens", arguments.input_tokens),
-            ("output_tokens", arguments.output_tokens),
-        )
-    }
-    if arguments.concurrency is not None:
-        return serving.users(
-            arguments.concurrency, many, arguments.think,
-            input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
-        )  # fmt: skip
-    return serving.gamma(
-        arguments.rate, arguments.burstiness, requests=many,
-        input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
-    )  # fmt: skip
-
-
-def _shares(text: str) -> dict[int, float]:
-    try:
-        pairs = [part.split(":") for part in text.split(",")]
-        return {int(priority): float(share) for priority, share in pairs}
-    except ValueError:
-        raise ValueError(f"--priorities is {text!r}; allowed: as 0:0.2,5:0.8") from None
 
 
 def _scheduler(arguments: Namespace, engine: str) -> Scheduler | None:
@@ -219,7 +141,7 @@ def _fleet(
 
 
 def run(arguments: Namespace) -> int:
-    settle_lengths(arguments)
+    settle_loads(arguments)
     measure_if_local(arguments)
     with by_flag(**_FLAGS):
         return _run(arguments)
@@ -231,7 +153,7 @@ def _run(arguments: Namespace) -> int:
 
     device, model = as_device(arguments.device), as_model(arguments.model)
     plan = plan_of(arguments, model)
-    loads = _loads(arguments)
+    loads = loads_of(arguments)
     scheduler = _scheduler(arguments, plan.engine)
     where, layout, options = _fleet(arguments, device, model, plan)
     runs: list[Simulation]
@@ -242,10 +164,14 @@ def _run(arguments: Namespace) -> int:
             fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
         )  # type: ignore[assignment]  # fmt: skip
     slo = None
-    if arguments.slo_ttft is not None or arguments.slo_tpot is not None:
-        slo = serving.SLO(ttft_s=arguments.slo_ttft, tpot_s=arguments.slo_tpot)
+    given = {n: getattr(arguments, f"slo_{n}") for n in ("ttft", "tpot")}
+    ttft, tpot = (None if value is None else value[0] for value in given.values())
+    if ttft is not None or tpot is not None:
+        slo = serving.SLO(ttft_s=ttft, tpot_s=tpot)
     first = runs[0]
     found = serving.spread([one.summary(slo) for one in runs]) | _beside(first, options)
+    promised = _promised(runs, given)
+    found |= {"promised": promised} if promised else {}
     if arguments.csv is not None:
         _write_rows(arguments.csv, first)
     if arguments.plot is not None:
@@ -267,7 +193,30 @@ def _run(arguments: Namespace) -> int:
     else:
         _print(about, first, found)
         say_basis({"steps": basis["error_band"]}, basis["calibrated_on"])
-    return 0
+    return 0 if found["answered"] else 1
+
+
+def _promised(
+    runs: list[Simulation], given: dict[str, tuple[float, float | str] | None]
+) -> dict[str, Any]:
+    """Of bounds with a percentile what every run makes of them: they are kept where all runs keep them."""
+    from tokenroof.serving.slo import SLO
+    from tokenroof.serving.tuning.objectives import objectives_of, reached
+
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if value is None or value[1] == "":
+            continue
+        at = None if value[1] == "mean" else float(value[1])
+        bounds: dict[str, Any] = {f"{name}_s": value[0]}
+        (one,) = objectives_of(SLO(percentile=at, **bounds))
+        seen = [reached(run, 0, len(run.requests), [one])[one.name] for run in runs]
+        said = f"{name.upper()} {'mean' if at is None else f'p{at:g}'}"
+        found[said] = {
+            "value": sum(seen) / len(seen), "low": min(seen), "high": max(seen),
+            "bound": one.bound, "kept": max(seen) <= one.bound,
+        }  # fmt: skip
+    return found
 
 
 def _beside(first: Simulation, options: dict[str, Any]) -> dict[str, Any]:
@@ -280,19 +229,6 @@ def _beside(first: Simulation, options: dict[str, Any]) -> dict[str, Any]:
         found["loaded_share"] = int(first.requests["loaded_tokens"].sum()) / tokens
         found |= {name: totals[name] for name in ("loaded_bytes", "stored_bytes")}
     return found
-
-
-def _loads(arguments: Namespace) -> list[Requests]:
-    """A load for each seed."""
-    from tokenroof import serving
-
-    if arguments.seeds < 1:
-        raise ValueError(f"--seeds is {arguments.seeds}; allowed: whole numbers from 1")
-    loads = [_load(arguments, arguments.seed + i) for i in range(arguments.seeds)]
-    if arguments.priorities is None:
-        return loads
-    shares = _shares(arguments.priorities)
-    return [serving.prioritised(one, shares, arguments.seed + i) for i, one in enumerate(loads)]
 
 
 def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
@@ -316,12 +252,13 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
     say(
         f"{short(found['request_throughput'])} requests/s, {short(found['output_throughput'])} output "
         f"tok/s over {si(found['duration_s'], 's')}; {found['preemptions']:g} preemptions, "
-        f"{100 * found['cached_share']:.3g} % of prompt tokens from the cache"
+        f"{percent(found['cached_share'])} of prompt tokens from the cache"
     )
     if "joules_per_request" in found:
         say(
             f"{short(found['joules_per_request'])} J a request, "
-            f"{short(found['joules_per_output_token'])} J an output token; {si(found['watts'], 'W')}"
+            f"{short(found['joules_per_output_token'])} J an output token; "
+            f"{si(found['watts'], 'W')} of boards"
         )
     if "drafted_tokens" in found:
         share = 100 * found["kept_tokens"] / found["drafted_tokens"]
@@ -334,16 +271,23 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
     if "transfer_s" in found:
         say(
             f"transfer {si(found['transfer_s']['mean'], 's')} in the mean, "
-            f"{si(found['transfer_s']['p99'], 's')} at p99; the link works {100 * found['link_load']:.3g} % "
+            f"{si(found['transfer_s']['p99'], 's')} at p99; the link works {percent(found['link_load'])} "
             "of the time"
         )
     if "prefill_watts" in found:
-        say(f"prefill {si(found['prefill_watts'], 'W')}, decode {si(found['decode_watts'], 'W')}")
+        say(
+            f"of boards: prefill {si(found['prefill_watts'], 'W')}, "
+            f"decode {si(found['decode_watts'], 'W')}"
+        )
     if found["shed"] or found["timed_out"]:
         say(f"{found['shed']:g} requests shed, {found['timed_out']:g} timed out")
     if "goodput" in found:
-        share = 100 * found["goodput_share"]
-        say(f"goodput {short(found['goodput'])} requests/s: {share:.3g} % meet every bound")
+        share = percent(found["goodput_share"])
+        say(f"goodput {short(found['goodput'])} requests/s: {share} meet every bound")
+    for name, one in found.get("promised", {}).items():
+        many = f" ({si(one['low'], 's')} .. {si(one['high'], 's')})" if several else ""
+        kept = "kept" if one["kept"] else "not kept"
+        say(f"{name} {si(one['value'], 's')}{many}: at most {one['bound']:g} s {kept}")
     say(f"verdict: {first.verdict}")
 
 
@@ -351,5 +295,6 @@ def _write_rows(path: Path, run: Simulation) -> None:
     names = run.requests.dtype.names or ()
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(names)
-        rows.writerows(run.requests.tolist())
+        rows.writerow(names)  # those that arrived, in that order: a trace of `--trace` again
+        arrived = run.requests[run.requests["arrival_ns"] >= 0]
+        rows.writerows(arrived[np.argsort(arrived["arrival_ns"], kind="stable")].tolist())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.basis import basis_of_system, say_basis
@@ -25,9 +28,13 @@ from tokenroof.cli.promises import (
     write_rows,
 )
 from tokenroof.cli.systems import add_drafts, add_host_tier, by_flag, drafts_of, host_tier_of
-from tokenroof.support.formats import si, table
+from tokenroof.support.formats import ascii_of, si, table
 
 if TYPE_CHECKING:
+    from tokenroof.records.device import Device
+    from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
+    from tokenroof.serving.tuning.proof import Trial
     from tokenroof.serving.tuning.tune import Tuning
 
 
@@ -93,8 +100,7 @@ def _run(arguments: Namespace) -> int:
     from tokenroof.inference.door import as_device, as_model
 
     device, model = as_device(arguments.device), as_model(arguments.model)
-    degrees = arguments.tps or [arguments.tp]
-    plans = [plan_of(Namespace(**{**vars(arguments), "tp": tp}), model) for tp in degrees]
+    plans, left_out = _plans(arguments, device, model)
     slos = promised(arguments)
     load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
     with told_what_fits(device, model, plans[0], arguments.fidelity, **load):
@@ -115,7 +121,7 @@ def _run(arguments: Namespace) -> int:
             "promise": said(slos), "rate": best.rate, "refused": best.refused, "expected": best.expected,
             "per_device": best.per_device, "scheduler": best.scheduler.name, "knobs": best.knobs,
             "times": best.proof.times if best.proof else {}, "seeds": arguments.seeds, "played": best.played,
-            "trials": best.rows(), **basis,
+            "trials": best.rows(), "left_out": left_out, **basis,
         })  # fmt: skip
     else:
         _print(device.name, model.name, said(slos), best)
@@ -123,27 +129,79 @@ def _run(arguments: Namespace) -> int:
     return 0 if best.rate else 1
 
 
+def _plans(arguments: Namespace, device: Device, model: Model) -> tuple[list[Plan], dict[str, str]]:
+    """Plans of the degrees that run, and why others do not: the search says so and goes on without them."""
+    from tokenroof.inference.door import deployment
+    from tokenroof.inference.memory import cache_room
+    from tokenroof.serving.simulation.memory import NoRoomError, room_blocks
+
+    if not arguments.tps:
+        return [plan_of(arguments, model)], {}
+    found: list[Plan] = []
+    left_out: dict[str, str] = {}
+    errors: list[ValueError] = []
+    for tp in dict.fromkeys(arguments.tps):
+        try:
+            plan = plan_of(Namespace(**{**vars(arguments), "tp": tp}), model)
+            on = deployment(device, model, plan, arguments.fidelity)
+        except ValueError as error:
+            left_out[f"tp{tp}"] = str(error)
+            errors.append(error)
+            continue
+        try:
+            room_blocks(on, float(cache_room(on.records)), 16)
+        except NoRoomError as error:
+            left_out[f"tp{tp}"] = str(error).partition("; allowed")[0]
+            found.append(plan)
+            continue
+        found.append(plan)
+    fit = [plan for plan in found if f"tp{plan.tp}" not in left_out]
+    if not found:
+        raise errors[0]
+    if not fit:  # the search says what would fit
+        return found[:1], {}
+    for name, why in left_out.items():
+        print(f"tokenroof: {name} is left out: {ascii_of(why)}", file=sys.stderr)
+    return fit, left_out
+
+
+def _by_candidate(best: Tuning) -> dict[str, list[Trial]]:
+    """Trials of each plan with knobs, in the order in which they were first played."""
+    found: dict[str, list[Trial]] = {}
+    for trial in best.trials:
+        found.setdefault(f"{trial.plan} {trial.knobs}", []).append(trial)
+    return found
+
+
+def _candidate(trials: list[Trial]) -> tuple[Trial, float, float]:
+    """The trial to show, the highest rate that was kept, the least above it that was refused; NaN: none."""
+    kept = max((t for t in trials if t.meets), key=lambda t: t.amount, default=None)
+    least = -np.inf if kept is None else kept.amount
+    over = [t for t in trials if not t.meets and t.amount > least]
+    refused = min(over, key=lambda t: t.amount, default=None)
+    shown = kept or refused
+    assert shown is not None  # each was played at least once
+    amounts = [np.nan if t is None else t.amount for t in (kept, refused)]
+    return shown, amounts[0], amounts[1]
+
+
 def _print(device: str, model: str, promise: str, best: Tuning) -> None:
     rows = []
-    seen: dict[str, list[Any]] = {}
-    for (
-        trial
-    ) in best.trials:  # the highest that meets of each candidate, else the least that does not
-        key = f"{trial.plan} {trial.knobs}"
-        before = seen.get(key)
-        higher = before is None or not before[0].meets or trial.amount > before[0].amount
-        if before is None or (trial.meets and higher):
-            seen[key] = [trial]
-    for trial in (one for (one,) in seen.values()):
+    every = [_candidate(trials) for trials in _by_candidate(best).values()]
+    for trial, kept, refused in every:
         knobs = ", ".join(f"{name} {value}" for name, value in trial.knobs.items())
         rows.append([
-            trial.plan, knobs or "as it is", "yes" if trial.meets else "no", short(trial.amount),
-            short(trial.amount / trial.devices), trial.state,
+            trial.plan, knobs or "as it is", short(kept), short(kept / trial.devices), short(refused),
+            trial.state,
         ])  # fmt: skip
     table(
-        ["plan", "knobs", "kept", "requests/s", "per device", "queue"], rows,
+        ["plan", "knobs", "kept requests/s", "per device", "refused requests/s", "queue"], rows,
         title=f"{model} on {device}: {promise}",
     )  # fmt: skip
+    if best.proof is not None and any(np.isnan(kept) for _, kept, _ in every):
+        say(
+            "-: not looked for: what was refused there would have had to be kept to beat the best above it"
+        )
     if best.proof is None:
         say(f"no rate keeps it: refused at {short(best.refused)} requests/s")
         return

@@ -224,7 +224,7 @@ class Scenario:
         text = file.read_bytes()
         try:
             try:
-                found = tomllib.loads(text.decode("utf-8"))
+                found = tomllib.loads(text.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:
                 said = " ".join(str(error).split())[:200]
                 raise ValueError(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.twin import Twin
 
-__all__ = ["PERCENTILES", "highest_rate"]
+__all__ = ["PERCENTILES", "highest_rate", "nearest"]
 
 #: Percentiles that it has.
 PERCENTILES = (50.0, 90.0, 99.0)
@@ -28,6 +28,18 @@ def _field(one: Objective) -> str | None:
         return name
     asked = one.percentile
     return f"{name}_p{min(PERCENTILES, key=lambda p: abs(p - asked)):g}"
+
+
+def nearest(twin: Twin, objectives: Sequence[Objective]) -> str:
+    """What bounds are missed even by requests that come seldom, and by how much, in words."""
+    found = twin.at(np.array([twin.saturation / (_RATES + 1.0) ** 2]))
+    least = {one: float(found[name][0]) for one in objectives if (name := _field(one)) is not None}
+    missed = [
+        f"{one.name} {one.bound:g} s, where requests that come seldom take {value:.4g} s"
+        for one, value in least.items()
+        if not value <= one.bound
+    ]
+    return " and ".join(missed) or ", ".join(f"{one.name} {one.bound:g} s" for one in objectives)
 
 
 def highest_rate(twin: Twin, objectives: Sequence[Objective]) -> float:

@@ -13,7 +13,7 @@ from tokenroof.serving.loads import check_length, refuse_gaps
 from tokenroof.serving.open_power import drawn, mean_watts
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
-from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate
+from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate, nearest
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proved import ProofOptions, highest
 from tokenroof.serving.twin import twin_of
@@ -205,8 +205,8 @@ def fleet(
     else:
         rate = _by_closed_form(on, asked, objectives, options)
     if not rate:
-        bounds = ", ".join(f"{one.name} {one.bound:g} s" for one in objectives)
-        raise ValueError(f"slo has {bounds}; allowed: what one replica keeps at some rate")
+        missed = nearest(twin_of(on, asked.shape, options.get("scheduler")), objectives)
+        raise ValueError(f"slo has {missed}; allowed: what one replica keeps at some rate")
     replicas = max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
     spare = spares(replicas, one_up, options.get("target", 0.999)) if fixed is None else fixed
     twin = twin_of(on, asked.shape, options.get("scheduler"))

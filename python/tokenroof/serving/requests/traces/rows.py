@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from tokenroof.serving.requests.traces.layouts import Layout
+from tokenroof.serving.requests.traces.layouts import LAYOUTS, Layout
 from tokenroof.serving.requests.traces.lines import TraceError, numbered
 
 __all__ = ["Rows", "rows_of"]
@@ -44,10 +44,14 @@ def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
     number, text = next(lines, (1, ""))
     between = next((mark for mark in ",;\t" if mark in text), ",")
     header = [name.strip() for name in _cells(path, number, text, between)]
+    layout = _as_written_here(layout, header)
+    wanted = list(layout.columns.values())
     for column in wanted:
         if column not in header:
             found = f"no column {column!r} among {header if any(header) else 'none'}"
-            raise TraceError(path, number, found, f"a header with {', '.join(wanted)}")
+            raise TraceError(
+                path, number, found, f"a header with {', '.join(wanted)}{_like(header)}"
+            )
     places = [(name, header.index(column)) for name, column in layout.columns.items()]
     rows = _fresh(layout)
     for number, text in lines:
@@ -63,6 +67,22 @@ def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
             yield rows
             rows = _fresh(layout)
     yield rows
+
+
+def _as_written_here(layout: Layout, header: list[str]) -> Layout:
+    """Rows that a simulation wrote have their arrival in seconds by another name."""
+    plain = layout.name == "csv" and layout.columns["arrival"] == "arrival"
+    if plain and "arrival" not in header and "arrival_s" in header:
+        return replace(layout, columns={**layout.columns, "arrival": "arrival_s"})
+    return layout
+
+
+def _like(header: list[str]) -> str:
+    """The layout of tables that has this header."""
+    for one in LAYOUTS.values():
+        if one.form == "csv" and set(one.columns.values()) <= set(header):
+            return f", or layout {one.name}, whose header this is"
+    return ""
 
 
 def _cells(path: Path, number: int, text: str, between: str) -> list[str]:
@@ -111,7 +131,9 @@ def _object(path: Path, number: int, text: str, expected: str) -> dict[str, Any]
         row = json.loads(text)
     except json.JSONDecodeError as error:
         found = f"cut, or no JSON: {error.msg} at character {error.pos + 1} of {text[:60]!r}"
-        raise TraceError(path, number, found, expected) from None
+        table = number == 1 and any(mark in text for mark in _MARKS) and "{" not in text
+        also = ", or for a table layout csv" if table else ""
+        raise TraceError(path, number, found, expected + also) from None
     except (
         RecursionError,
         ValueError,

@@ -1,0 +1,186 @@
+"""What is asked for at the prompt is done, or refused by its name: traces, promises, options without effect."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from tokenroof import decode, serving
+from tokenroof.cli import main
+from tokenroof.cli.commands.tune import _candidate
+from tokenroof.serving.tuning.proof import Trial
+from tokenroof.support.arguments import amounts, whole_numbers
+
+WHERE = ("H200-SXM", "Llama-3.1-8B")
+SHORT = ("--output-tokens", "20", "--requests", "20", "--seeds", "1")
+
+
+def ended(words):
+    try:
+        return main(list(words))
+    except SystemExit as left:
+        return left.code
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("load", [("--rate", "40"), ("--concurrency", "3")])
+def test_rows_that_it_wrote_are_a_trace(capsys, tmp_path, load):
+    first, again = tmp_path / "one.csv", tmp_path / "two.CSV"
+    sizes = ("--spread", "1", "--output-tokens", "20", "--requests", "30")
+    assert main(["simulate", *WHERE, *load, *sizes, "--csv", str(first)]) == 0
+    assert main(["simulate", *WHERE, "--trace", str(first), "--csv", str(again)]) == 0
+    one, two = rows_of(first), rows_of(again)
+    names = ("arrival_ns", "input_tokens", "output_tokens")
+    assert len(one) == 30 and [[r[n] for n in names] for r in one] == [
+        [r[n] for n in names] for r in two
+    ]
+    capsys.readouterr()
+    assert main(["simulate", *WHERE, "--trace", str(first), "--layout", "mooncake"]) == 2
+    assert "or for a table layout csv" in capsys.readouterr().err
+
+
+def test_a_table_of_another_layout_is_named(capsys, tmp_path):
+    path = tmp_path / "code.csv"
+    path.write_text("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:15:46.5,374,44\n")
+    assert main(["simulate", *WHERE, "--trace", str(path)]) == 2
+    assert "or layout azure, whose header this is" in capsys.readouterr().err
+    assert main(["simulate", *WHERE, "--trace", str(path), "--layout", "azure"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("simulate", "--trace", "x.csv", "--input-tokens", "77"), "--input-tokens is given with --trace"),
+        (("simulate", "--trace", "x.csv", "--output-tokens", "77"), "--output-tokens is given with --trace"),
+        (("simulate", "--trace", "x.csv", "--load", "1k/1k"), "--load is given with --trace"),
+        (("simulate", "--trace", "x.csv", "--spread", "0"), "--spread is given with --trace"),
+        (("simulate", "--trace", "x.csv", "--seeds", "2"), "--seeds is 2 with --trace"),
+        (("simulate", "--trace", "x.csv", "--burstiness", "1"), "--burstiness is given; allowed with --rate"),
+        (("simulate", "--rate", "1", "--think", "0"), "--think is given; allowed with --concurrency"),
+        (("simulate", "--rate", "1", "--skip-failed"), "--skip-failed is given; allowed with --trace"),
+        (("simulate", "--rate", "1", "--layout", "csv"), "--layout is given; allowed with --trace"),
+        (("simulate", "--rate", "1", "--output-tokens", "0.5"), "output_tokens is 0.5; allowed"),
+        (("frontier", "--also", "FOO"), "--also is given; allowed with --plot"),
+        (("frontier", "--lpx"), "--lpx is given; allowed with --plot"),
+        (("curve", "--moe-ep", "2", "--tp", "2", "--dp", "2"), "--moe-ep is 2 for Llama-3.1-8B, which has no"),
+        (("curve", "--moe-tp", "2", "--tp", "2"), "--moe-tp is 2 for Llama-3.1-8B"),
+        (("roofline", "--experts", "fp8"), "--experts is fp8 for Llama-3.1-8B, which has no experts"),
+        (("curve", "--shared-experts", "fp8"), "which has no shared experts"),
+        (("capacity", "--slo-ttft", "1@199"), "--slo-ttft: '1@199'; allowed: a percentile over 0 and below 100"),
+        (("tune", "--slo-tpot", "1@p0"), "--slo-tpot: '1@p0'; allowed"),
+        (("capacity", "--slo-ttft", "1", "--percentile", "199"), "--percentile is '199'; allowed: a percentile"),
+        (("capacity", "--slo-ttft", "0.0001@99", "--demand", "60"), "requests that come seldom take 0.0"),
+        (("curve", "--load", "2k/2k"), "allowed: 1k/1k, 1k/8k, 8k/1k, 32k/8k, or any lengths by --input-tokens"),
+    ],
+)  # fmt: skip
+def test_what_has_no_effect_or_sense_is_refused_by_name(capsys, words, says):
+    assert ended([words[0], *WHERE, *words[1:]]) == 2
+    said = capsys.readouterr()
+    assert says in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
+def test_a_system_to_compare_has_no_experts_either(capsys):
+    assert main(["compare", "H200-SXM:tp=2,dp=2,moe_ep=2", "B200-SXM", "Llama-3.1-8B"]) == 2
+    assert "--moe-ep is 2 for Llama-3.1-8B" in capsys.readouterr().err
+
+
+def test_nothing_answered_is_no_success(capsys):
+    words = ("simulate", *WHERE, "--rate", "1", "--requests", "1", "--input-tokens", "200000")
+    assert main([*words]) == 1
+    shown = capsys.readouterr().out
+    assert "nan" not in shown and "- of prompt tokens" in shown
+
+
+def test_a_promise_of_a_simulation(capsys):
+    words = (
+        "simulate",
+        *WHERE,
+        "--rate",
+        "5",
+        "--output-tokens",
+        "20",
+        "--requests",
+        "40",
+        "--seeds",
+        "2",
+    )
+    words = (*words, "--slo-ttft", "1@99", "--slo-tpot", "0.0001@mean")
+    assert main([*words]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        "at most 1 s kept" in shown
+        and "at most 0.0001 s not kept" in shown
+        and "W of boards" in shown
+    )
+    assert main([*words, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    held = found["promised"]["TTFT p99"]
+    assert held["kept"] and held["low"] <= held["value"] <= held["high"] <= held["bound"] == 1.0
+    assert held["value"] == pytest.approx(found["ttft_s"]["p99"]) and found["goodput_share"] == 0.0
+
+
+def test_rates_of_a_row_are_its_own(capsys):
+    def trial(amount, meets):
+        return Trial("tp2", 2, {}, amount, meets, {}, "stable", 1)
+
+    assert _candidate([trial(9.0, False), trial(3.0, True), trial(4.0, False)])[1:] == (3.0, 4.0)
+    shown, kept, refused = _candidate([trial(9.0, False)])
+    assert shown.amount == refused == 9.0 and np.isnan(kept)
+    words = (
+        "tune",
+        *WHERE,
+        "--slo-tpot",
+        "0.006@99",
+        *SHORT,
+        "--tps",
+        "1,3,2",
+        "--knob",
+        "max_num_seqs=64",
+    )
+    assert main([*words]) == 0
+    said = capsys.readouterr()
+    assert (
+        "tp3 is left out: tp is 3 for Llama-3.1-8B; allowed: a divisor of its 32 heads" in said.err
+    )
+    assert "kept requests/s" in said.out and "tp2" in said.out and "tp3" not in said.out
+    assert main([*words, "--json"]) == 0
+    assert list(json.loads(capsys.readouterr().out)["left_out"]) == ["tp3"]
+    assert main(["tune", *WHERE, "--slo-tpot", "1", "--tps", "3,5"]) == 2
+
+
+def test_degrees_whose_weights_do_not_fit_are_left_out(capsys):
+    words = ("tune", "H100-SXM", "Llama-3.3-70B", "--slo-ttft", "1@50", *SHORT)
+    assert main([*words, "--tps", "1,4", "--tolerance", "0.5", "--knob", "max_num_seqs=64"]) == 0
+    said = capsys.readouterr()
+    assert "tp1 is left out" in said.err and "no memory" in said.err and "best: " in said.out
+
+
+def test_toml_may_begin_with_a_byte_order_mark(tmp_path):
+    from tokenroof import device, economics
+
+    mark = b"\xef\xbb\xbf"
+    card, plan = tmp_path / "card.toml", tmp_path / "mine.toml"
+    card.write_bytes(mark + b'name = "Card"\nmemory_bandwidth = 1e12\npeak = { bf16 = 1e14 }\n')
+    assert device(str(card)).memory_bandwidth == 1e12
+    plan.write_bytes(mark + b"[site]\npower_mw = 20.0\n")
+    assert economics.Scenario.from_toml(plan).site.power_mw == 20.0
+
+
+@pytest.mark.parametrize("read", [amounts, whole_numbers])
+def test_errors_about_arrays_name_the_place(read):
+    with pytest.raises(ValueError, match=r"^batch\[1, 0\] is -2; allowed"):
+        read("batch", [[1, 2], [-2, 3]])
+    with pytest.raises(ValueError, match="^batch is -2; allowed"):
+        read("batch", -2)
+
+
+def test_a_step_names_the_place_too():
+    with pytest.raises(ValueError, match=r"^batch\[1\] is -2; allowed"):
+        decode(*WHERE, batch=[1, -2], context=10)
+    with pytest.raises(ValueError, match=r"^concurrency\[1\] is 0; allowed"):
+        serving.curve(*WHERE, concurrency=[1, 0])
