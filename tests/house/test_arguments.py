@@ -121,7 +121,7 @@ SITES = [
 
 OPERATORS = [
     (lambda: grouped(256, 8, moe_ep=512), ValueError, "moe_ep is 512; allowed: divisors of the 256 experts"),
-    (lambda: grouped(256, 8, moe_ep=[1, 3]), ValueError, "moe_ep is 3; allowed: divisors of the 256 experts"),
+    (lambda: grouped(256, 8, moe_ep=[1, 3]), ValueError, r"moe_ep\[1\] is 3; allowed: divisors of the 256"),
     (lambda: grouped(256, 0.5), ValueError, "topk is 0.5; allowed: whole numbers >= 1"),
     (lambda: grouped(256, 257), ValueError, "topk is 257; allowed: at most the 256 experts"),
     (lambda: grouped([8, 16], [2, 3, 4]), ValueError, r"shapes are experts \(2,\), topk \(3,\); allowed"),

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tokenroof.serving.simulation.result import Simulation
-
 __all__ = ["token_gaps"]
 
 
-def token_gaps(run: Simulation, requests: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+class _Run(Protocol):
+    """What of a `Simulation` is looked at."""
+
+    requests: NDArray[Any]
+    steps: NDArray[Any]
+    entries: NDArray[Any]
+    given: NDArray[Any]
+    totals: dict[str, Any]
+
+
+def token_gaps(run: _Run, requests: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
     """All gaps between tokens, requests' in one pool, as ``vllm bench serve`` counts inter-token latency.
 
     A step gives a request a token where it computes more of its tokens than any step before, and all of its

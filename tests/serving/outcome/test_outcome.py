@@ -277,3 +277,22 @@ def test_a_run_of_requests_that_never_fit_is_stuck_and_says_how_many():
     assert (some.state, some.refused) == ("stable", 3)
     assert str(some) == "stable; 3 too long to be served"
     assert str(verdict(run_of(*served))) == "stable"
+
+
+@pytest.mark.parametrize("loop", ["sync", "async"])
+def test_gaps_of_one_user_have_percentiles_where_steps_are_known(loop):
+    """One user in closed loop, answers of 6 tokens: five gaps of one step each."""
+    from tokenroof.serving.requests import users
+    from tokenroof.serving.simulation import Scheduler, StepTime, simulate
+
+    load = users(1, 3, input_tokens=100, output_tokens=6)
+    knobs = Scheduler.preset("vllm-0.33", num_blocks=100, loop=loop)
+    found = [
+        simulate(
+            None, None, None, load, knobs, step_time=StepTime(2_000_000), record_steps=kept
+        ).summary()
+        for kept in (True, False)
+    ]
+    known, mean = (one["itl_pooled_s"] for one in found)
+    assert known == pytest.approx(dict.fromkeys(("mean", "p50", "p90", "p99"), 0.002))
+    assert mean["mean"] == pytest.approx(0.002) and np.isnan(mean["p99"])

@@ -151,7 +151,6 @@ def _heads(
     bad = query % shared != 0
     if bad.any():
         many, few = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (query, shared))
-        raise ValueError(
-            f"kv_heads{place(bad)} is {few:g}; allowed: divisors of the {many:g} heads"
-        )
+        at = place(bad) if shared.shape == bad.shape else ""
+        raise ValueError(f"kv_heads{at} is {few:g}; allowed: divisors of the {many:g} heads")
     return query, shared

@@ -181,7 +181,8 @@ def routing(
     ):
         if bad.any():
             first, of = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (value, held))
-            raise ValueError(f"{field}{place(bad)} is {first:g}; allowed: {allowed.format(of)}")
+            at = place(bad) if value.shape == bad.shape else ""
+            raise ValueError(f"{field}{at} is {first:g}; allowed: {allowed.format(of)}")
     return held, chosen, ranks
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.serving.gaps import token_gaps
 from tokenroof.serving.outcome.series import series
 from tokenroof.serving.outcome.summary import summary
 from tokenroof.serving.outcome.times import picked
@@ -166,14 +167,25 @@ class Simulation:
     ) -> dict[str, Any]:
         """Percentiles of what users saw, rates and joules: `tokenroof.serving.summary` of the requests.
 
-        Beside it ``watts``: the mean power of all replicas [W].
+        Beside it ``watts``: the mean power of all boards [W]. Percentiles of ``itl_pooled_s`` are of all
+        gaps where steps were recorded (``record_steps=True``); else its mean alone is known.
         """
         joules = self.energy.joules
         known = joules if np.isfinite(joules) else None
         return {
-            **summary(self.requests, slo, percentiles, energy_j=known),
+            **summary(self.requests, slo, percentiles, self._gaps(), known),
             **({} if known is None else {"watts": self.energy.watts}),
         }
+
+    def _gaps(self) -> NDArray[np.float64] | None:
+        """All gaps of requests that were answered, where the steps tell every one of them."""
+        if not len(self.entries):
+            return None
+        q = self.requests
+        done = np.flatnonzero(q["status"] == "done")
+        gaps = token_gaps(self, done)
+        whole = 1e-9 * float((q["last_token_ns"] - q["first_token_ns"])[done].sum(dtype=np.float64))
+        return gaps if abs(float(gaps.sum()) - whole) <= 1e-9 * whole else None
 
     def by_priority(self, slo: SLO | None = None) -> dict[int, dict[str, Any]]:
         """A summary of each class of priority, the most urgent first; energy is of all together."""
