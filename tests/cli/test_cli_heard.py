@@ -6,11 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from tokenroof import decode, serving
 from tokenroof.cli import main
 from tokenroof.cli.commands.tune import _candidate
 from tokenroof.serving.tuning.proof import Trial
-from tokenroof.support.arguments import amounts, whole_numbers
 
 WHERE = ("H200-SXM", "Llama-3.1-8B")
 SHORT = ("--output-tokens", "20", "--requests", "20", "--seeds", "1")
@@ -169,18 +167,3 @@ def test_toml_may_begin_with_a_byte_order_mark(tmp_path):
     assert device(str(card)).memory_bandwidth == 1e12
     plan.write_bytes(mark + b"[site]\npower_mw = 20.0\n")
     assert economics.Scenario.from_toml(plan).site.power_mw == 20.0
-
-
-@pytest.mark.parametrize("read", [amounts, whole_numbers])
-def test_errors_about_arrays_name_the_place(read):
-    with pytest.raises(ValueError, match=r"^batch\[1, 0\] is -2; allowed"):
-        read("batch", [[1, 2], [-2, 3]])
-    with pytest.raises(ValueError, match="^batch is -2; allowed"):
-        read("batch", -2)
-
-
-def test_a_step_names_the_place_too():
-    with pytest.raises(ValueError, match=r"^batch\[1\] is -2; allowed"):
-        decode(*WHERE, batch=[1, -2], context=10)
-    with pytest.raises(ValueError, match=r"^concurrency\[1\] is 0; allowed"):
-        serving.curve(*WHERE, concurrency=[1, 0])

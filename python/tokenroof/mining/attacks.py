@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.support.arguments import amounts, place, together
+from tokenroof.support.arguments import amounts, together
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -76,9 +76,7 @@ def double_spend_probability(
     bad = (count > MOST_CONFIRMATIONS) | (count != np.floor(count))
     if np.any(bad):
         shown = float(count[bad].flat[0]) if count.ndim else float(count)
-        raise ValueError(
-            f"confirmations{place(bad)} is {shown:g}; allowed: whole numbers from 0 to 1,000,000"
-        )
+        raise ValueError(f"confirmations is {shown:g}; allowed: whole numbers from 0 to 1,000,000")
     return _plain(kernel(share, count))
 
 

@@ -122,20 +122,9 @@ def reals(
         found = float(array[tuple(first)])
         # what float64 cannot hold is quoted as it came
         said = shown(value) if np.isinf(found) and is_integer(value) else repr(found)
-        raise ValueError(f"{name}{place(bad)} is {said}; allowed: {allowed}")
+        raise ValueError(f"{name}{first or ''} is {said}; allowed: {allowed}")
     check_unit(name, array)
     return array
-
-
-def place(bad: NDArray[np.bool_]) -> str:
-    """Where the first is that is not allowed, as errors name it: empty for a number alone.
-
-    Examples
-    --------
-    >>> place(np.array([False, True])), place(np.array([[False], [True]])), place(np.array(True))
-    ('[1]', '[1, 0]', '')
-    """
-    return f"{np.argwhere(bad)[0].tolist() or ''}"
 
 
 def _inside(
@@ -153,10 +142,10 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
         raise TypeError(f"{field} is {shown(value)}; allowed: real numbers")
     bad = ~_inside(array, 0.0, above=positive)
     if bad.any():
-        first = float(array[tuple(np.argwhere(bad)[0])])
+        first: Any = array[bad].flat[0] if array.ndim else array.item()
         kind = "> 0" if positive else ">= 0"
         said = shown(value) if np.isinf(first) and is_integer(value) else f"{first:g}"
-        raise ValueError(f"{field}{place(bad)} is {said}; allowed: finite numbers {kind}")
+        raise ValueError(f"{field} is {said}; allowed: finite numbers {kind}")
     check_unit(field, array)
     return array
 
@@ -173,9 +162,7 @@ def whole_numbers(field: str, value: ArrayLike) -> NDArray[np.float64]:
     array = amounts(field, value, positive=True)
     bad = array != np.floor(array)
     if bad.any():
-        raise ValueError(
-            f"{field}{place(bad)} is {array[bad].flat[0]:g}; allowed: whole numbers >= 1"
-        )
+        raise ValueError(f"{field} is {array[bad].flat[0]:g}; allowed: whole numbers >= 1")
     return array
 
 

@@ -12,7 +12,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
 from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
-from tokenroof.support.arguments import amounts, check_shapes, place, together, whole_numbers
+from tokenroof.support.arguments import amounts, check_shapes, together, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -181,8 +181,7 @@ def routing(
     ):
         if bad.any():
             first, of = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (value, held))
-            at = place(bad) if value.shape == bad.shape else ""
-            raise ValueError(f"{field}{at} is {first:g}; allowed: {allowed.format(of)}")
+            raise ValueError(f"{field} is {first:g}; allowed: {allowed.format(of)}")
     return held, chosen, ranks
 
 
