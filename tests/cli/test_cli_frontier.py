@@ -89,7 +89,7 @@ def test_compare_is_the_comparison(capsys):
     ("arguments", "text"),
     [
         ([*FRONT, "--load", "agentic"], "of sessions; allowed: 1k/1k"),
-        ([*FRONT, "--load", "9k/1k"], "unknown preset '9k/1k'"),
+        ([*FRONT, "--load", "9k/1k"], "--load is '9k/1k'; allowed: 1k/1k"),
         ([*FRONT, "--load", "1k/1k", "--input-tokens", "3"], "beside input_tokens"),
         ([*FRONT, "--devices", "2"], "--devices is given; allowed with --systems"),
         ([*FRONT, "--draft", "eagle"], "--draft is given; allowed with --systems"),

@@ -123,7 +123,9 @@ def test_devices_with_chips_beside_them():
         assert offer.per_mw == pytest.approx(float(worth)) and float(beside.chips[0]) == offer.chips
     assert found.one.operators["mlp"] == 0.0 < found.other.operators["mlp"]
     low, high = found.ratio_range
-    assert low < found.ratio < high and f"({low:.2f} to {high:.2f})" in found.why
+    assert low < found.ratio < high
+    ends = (low, high) if found.ratio >= 1.0 else (1.0 / high, 1.0 / low)
+    assert f"({ends[0]:.2f} to {ends[1]:.2f} by the bands)" in found.why
 
 
 def test_chips_are_taken_where_they_yield_more():
