@@ -2,6 +2,9 @@
 
 import dataclasses
 import os
+import signal
+import threading
+import time
 
 import dask
 import numpy as np
@@ -10,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenroof import economics as ec
+from tokenroof.economics import cash_chunks
 from tokenroof.economics.cash_chunks import (
     BLOCK,
     CashWork,
@@ -92,3 +96,23 @@ def test_moments_are_those_of_the_paths():
     assert found.mean == pytest.approx(worth.mean(), rel=1e-14)
     assert found.mean_error == pytest.approx(worth.std(ddof=1) / np.sqrt(worth.size), rel=1e-9)
     assert np.isnan(found.ruin) and found.loss == 0.0
+
+
+def test_what_looks_at_all_paths_hears_ctrl_c(monkeypatch):
+    """Whatever it is at: passes over many paths are single calls, which no signal reaches."""
+    began = threading.Event()
+
+    def long(*_):
+        began.set()
+        time.sleep(3.0)
+
+    def interrupt():
+        began.wait(10.0)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(cash_chunks, "_at_hand", long)
+    threading.Thread(target=interrupt, daemon=True).start()
+    start = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        cash_chunks.spread_in_memory(np.ones(2), np.ones(2), 1.0, None)
+    assert time.perf_counter() - start < 2.5

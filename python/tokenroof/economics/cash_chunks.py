@@ -196,11 +196,18 @@ def _moments(sums: Array, squares: Array, n: int, centre: float) -> tuple[float,
 
 
 def spread_in_memory(worth: Array, lowest: Array, centre: float, reserve: float | None) -> Spread:
-    """Moments, percentiles and shares of paths that are at hand."""
+    """Moments, percentiles and shares of paths that are at hand.
+
+    Beside the thread that hears Ctrl-C: a pass over 3 10^7 paths takes a tenth of a second.
+    """
+    return aside(_at_hand, worth, lowest, centre, reserve)  # type: ignore[no-any-return]
+
+
+def _at_hand(worth: Array, lowest: Array, centre: float, reserve: float | None) -> Spread:
     _, sums, squares = _block_sums(worth, centre)
     ruin = math.nan if reserve is None else float(np.mean(lowest < -reserve))
     mean, error = _moments(sums, squares, worth.size, centre)
-    p10, p50, p90 = aside(np.percentile, worth, _PARTS).tolist()
+    p10, p50, p90 = np.percentile(worth, _PARTS).tolist()
     return Spread(mean, error, p10, p50, p90, float(np.mean(worth < 0.0)), ruin)
 
 
