@@ -167,3 +167,10 @@ def test_toml_may_begin_with_a_byte_order_mark(tmp_path):
     assert device(str(card)).memory_bandwidth == 1e12
     plan.write_bytes(mark + b"[site]\npower_mw = 20.0\n")
     assert economics.Scenario.from_toml(plan).site.power_mw == 20.0
+
+
+@pytest.mark.parametrize("text", ["s=" + "[" * 3000, '{"a":' * 300])
+def test_a_key_that_is_nested_without_end_is_quoted_in_part(capsys, text):
+    assert ended(["economics", "--set", text]) == 2
+    said = capsys.readouterr().err
+    assert "characters)" in said and "allowed: KEY=VALUE" in said and len(said) < 600

@@ -188,7 +188,11 @@ def main() -> int:
     given = parser.parse_args()
     warnings.simplefilter("error")
     # what is legal and odd is read, and said
-    warnings.filterwarnings("ignore", r"(?s).*(legal and odd|allowed: )", UserWarning)
+    warnings.filterwarnings(
+        "ignore",
+        r"(?s).*(legal and odd|allowed: |allowed without|takes nothing of|nothing of )",
+        UserWarning,
+    )
     if given.again is not None:
         became, said = trouble(given.parser, given.again.read_bytes())
         print(f"{became}\n{said}")

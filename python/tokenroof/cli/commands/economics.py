@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_market
 from tokenroof.cli.output import emit, say, short
+from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain, table
 
 if TYPE_CHECKING:
@@ -134,11 +135,15 @@ def _assignment(text: str) -> tuple[str, Any]:
 
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise ValueError(f"--set is {text!r}; allowed: KEY=VALUE, as site.power_mw=20")
+        raise ValueError(f"--set is {shown(text)}; allowed: KEY=VALUE, as site.power_mw=20")
     try:
         return name.strip(), tomllib.loads(f"value = {value}")["value"]
     except ValueError:  # a word without quotes
         return name.strip(), value.strip()
+    except RecursionError:
+        raise ValueError(
+            f"--set is {shown(text)}, nested too deeply; allowed: KEY=VALUE, as site.power_mw=20"
+        ) from None
 
 
 def _print_keys(*, as_json: bool) -> None:
