@@ -216,10 +216,7 @@ def _computed(found: list[Quote], date: str, kind: str, source: str, place: Plac
     if "btc_hashprice" in values or not {"btc_price", "btc_difficulty"} <= values.keys():
         return []
     fees = values.get("btc_fees_per_block", 0.0)
-    coins, hashprice = (
-        subsidy_on(date) + fees,
-        _hashprice(date, values["btc_difficulty"], values["btc_price"], fees),
-    )
+    hashprice = _hashprice(date, values["btc_difficulty"], values["btc_price"], fees)
     if not 0.0 < hashprice <= _HIGHEST:
         place.refuse(
             f"price and difficulty make a hashprice of {hashprice:g} $/(PH/s day); allowed: > 0 and "
@@ -228,6 +225,7 @@ def _computed(found: list[Quote], date: str, kind: str, source: str, place: Plac
     quantity, region, unit = COLUMNS["hashprice"]
     halved = halving_expected(date)
     since = "" if halved is None else f" (halved at block {halved[0]:,}, expected {halved[1]})"
+    coins = subsidy_on(date) + fees
     said = f"computed from price, difficulty, {coins:.8g} BTC a block{since}: {source}"
     return [Quote(quantity, hashprice, unit, region, date, Provenance(kind, said, date, unit))]
 
