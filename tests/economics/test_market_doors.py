@@ -1,13 +1,14 @@
 """The same file of newer prices at every door, and what it changes, by hand."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 import tokenroof as tr
 from tokenroof import economics as ec
-from tokenroof import mining
+from tokenroof import measure, mining
 from tokenroof.catalogue import latest, market_data, market_in_force
 from tokenroof.cli.program import main
 from tokenroof.plot.conventions import conventions
@@ -140,6 +141,23 @@ def test_the_command_line(capsys, tmp_path, monkeypatch):
     assert latest("btc_hashprice").value != seen[0]
 
 
+def test_a_report_names_what_of_a_file_it_did_not_use(monkeypatch, tmp_path, capsys):
+    made = measure.machine(seconds=0.002)
+
+    def page(*_):
+        latest("btc_hashprice")
+        return made, {}, "<html></html>"
+
+    monkeypatch.setattr(sys.modules["tokenroof.report.build"], "_page", page)
+    found = tr.report.build(tmp_path / "a", quiet=True, market=NEWER)["market"]["unused"]
+    assert [line.split()[0] for line in found] == ["power", "rent.H200-SXM", "input.gpt-oss-120b",
+                                                   "output.gpt-oss-120b"]  # fmt: skip
+    assert main(["report", "--market", str(NEWER), "--out", str(tmp_path / "b")]) == 0
+    assert (
+        "not used of newer.csv: power 0.08 of 2027-01-15; rent.H200-SXM" in capsys.readouterr().out
+    )
+
+
 def test_whatever_is_asked_within():
     axes = conventions()
     with market_in_force(NEWER):
@@ -156,3 +174,38 @@ def test_months_are_means_where_these_are_measured():
     )
     # of 2025-10: 114,085.43 $ at a difficulty of 1.493152e14, new coins alone
     assert history.hashprice[at("2025-10")] == pytest.approx(48.03, abs=5e-3)
+
+
+def test_one_meter_takes_the_electricity_of_its_options_files(tmp_path):
+    mine, rent = ec.mine("Antminer S21", market=NEWER), ec.rent_gpus("H200-SXM", 31e3)
+    ladder = ec.same_meter([rent, mine])
+    assert ladder.price_per_mwh == pytest.approx(80.0, rel=1e-14)
+    for rung in ladder.rungs:
+        earned, left = rung.revenue_per_mwh, rung.margin_per_mwh
+        assert earned - left == pytest.approx(80.0, rel=1e-9)
+        assert rung.factory.scenario.site.price_per_mwh == ladder.price_per_mwh
+    keys = {rung.name: rung.factory.scenario.market for rung in ladder.rungs}
+    assert keys[rent.name] is None
+    assert "site.price_per_mwh" in [key for key, _, _ in keys[mine.name].keys]
+    given = ec.same_meter([rent, mine], price_per_mwh=30.0)
+    assert [r.factory.scenario.site.price_per_mwh for r in given.rungs] == [30.0, 30.0]
+    assert "site.price_per_mwh" not in [
+        key for key, _, _ in given.rungs[1].factory.scenario.market.keys
+    ]
+    path = tmp_path / "dear.csv"
+    path.write_text("date,power\n2026-09-10,0.12\n")
+    dear = ec.lease_shell().with_market(path)
+    with pytest.raises(
+        ValueError, match=r"at 80 \$/MWh \(mine .*120 \$/MWh \(lease .*price_per_mwh"
+    ):
+        ec.same_meter([mine, dear])
+    assert ec.same_meter([rent]).price_per_mwh == 50.0
+
+
+def test_what_a_mine_stands_on_names_its_shell(capsys, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text('[income]\nkind = "hashes"\njoules_per_terahash = 17.5\nhashprice = 40\n')
+    assert main(["economics", "--scenario", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "40 $/(PH/s day) at 17.5 J/TH, shell at 11.7 M$ by MW of computers" in said
+    assert "shell" not in str(ec.same_meter([ec.mine("Antminer S21", 40.0)]))

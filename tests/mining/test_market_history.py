@@ -58,3 +58,37 @@ def test_the_newest_market_is_of_june_2026():
     ):  # what the difficulty says, within the luck of a month
         hard = next(q.value for q in quotes("btc_difficulty") if q.date == month)
         assert rate[month] == pytest.approx(mining.network_hashrate(hard) / 1e18, rel=0.075)
+
+
+def market_file(folder, text):
+    path = folder / "own.csv"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_without_fees_has_those_that_its_hashprice_stands_for(tmp_path):
+    bare = mining.hashprice(1.3e14, 64000.0, 3.125)
+    path = market_file(
+        tmp_path, f"date,price,difficulty,hashprice\n2026-09-10,64000,1.3e14,{1.04 * bare!r}\n"
+    )
+    history = mining.market_history(market=path)
+    at = history.months.index("2026-09")
+    assert history.fees_btc[at] == pytest.approx(0.04 * 3.125, rel=1e-12)
+    assert history.hashprice[at] == pytest.approx(1.04 * bare, rel=1e-12)
+    given = market_file(
+        tmp_path,
+        f"date,price,difficulty,hashprice,fees\n2026-09-10,64000,1.3e14,{1.04 * bare!r},0.05\n",
+    )
+    assert mining.market_history(market=given).fees_btc[at] == 0.05
+    without = market_file(tmp_path, "date,price,difficulty\n2026-09-10,64000,1.3e14\n")
+    assert mining.market_history(market=without).fees_btc[at] == 0.0
+
+
+def test_a_hashprice_below_its_own_price_and_difficulty_is_named(tmp_path):
+    bare = mining.hashprice(1.3e14, 64000.0, 3.125)
+    path = market_file(
+        tmp_path, f"date,price,difficulty,hashprice\n2026-09-10,64000,1.3e14,{0.9 * bare!r}\n"
+    )
+    with pytest.warns(UserWarning, match="hashprice of 2026-09-10 is .* without any fee"):
+        history = mining.market_history(market=path)
+    assert history.fees_btc[history.months.index("2026-09")] == 0.0

@@ -117,7 +117,7 @@ class Ladder:
 def same_meter(
     options: Sequence[Scenario],
     power_mw: float = 1.0,
-    price_per_mwh: float = 50.0,
+    price_per_mwh: float | None = None,
     *,
     use: float | None = None,
 ) -> Ladder:
@@ -129,8 +129,9 @@ def same_meter(
         Of `mine`, `lease_shell`, `rent_gpus`, `sell_tokens`, or your own.
     power_mw : float
         Utility power of each [MW].
-    price_per_mwh : float
-        Electricity in the first year [$/MWh].
+    price_per_mwh : float, optional
+        Electricity in the first year [$/MWh]; by default that which options took from a file of newer
+        prices, or 50.
     use : float, optional
         Part of what GPUs can make that is rented or sold, for all options alike [1]; by default each
         option's own, which its rung says.
@@ -144,7 +145,7 @@ def same_meter(
     ------
     ValueError, TypeError
         For what is no scenario, a number out of range, or options that count the same device by different
-        watts or discount by different rates, by name.
+        watts, discount by different rates, or took different prices of electricity from files, by name.
 
     Notes
     -----
@@ -165,11 +166,41 @@ def same_meter(
     not_empty("options", options)
     _check_watts(options)
     _check_rates(options)
-    shared = {"site.power_mw": power_mw, "site.price_per_mwh": price_per_mwh}
+    price = _electricity(options) if price_per_mwh is None else price_per_mwh
     part = None if use is None else share("use", use, zero=True)
     with said_once():
-        rungs = tuple(rung(option.with_values(shared | _used(option, part))) for option in options)
-    return Ladder(rungs, float(power_mw), float(price_per_mwh))
+        rungs = tuple(
+            rung(option.with_values(_meter(option, power_mw, price) | _used(option, part)))
+            for option in options
+        )
+    return Ladder(rungs, float(power_mw), float(price))
+
+
+_PRICE = "site.price_per_mwh"
+
+
+def _from_file(option: Scenario) -> bool:
+    """Whether its electricity is that of a file of newer prices."""
+    return option.market is not None and any(key == _PRICE for key, _, _ in option.market.keys)
+
+
+def _electricity(options: Sequence[Scenario]) -> float:
+    """The price that options took from a file, or the default [$/MWh]."""
+    filed = [option for option in options if _from_file(option)]
+    for option in filed:
+        if option.site.price_per_mwh != filed[0].site.price_per_mwh:
+            raise ValueError(
+                f"options take electricity at {filed[0].site.price_per_mwh:g} $/MWh ({filed[0].name}) and "
+                f"{option.site.price_per_mwh:g} $/MWh ({option.name}) from files; allowed: one meter's, or "
+                "price_per_mwh"
+            )
+    return filed[0].site.price_per_mwh if filed else 50.0
+
+
+def _meter(option: Scenario, power_mw: float, price: float) -> dict[str, float]:
+    """What all options share; a price that the option has from its file stays said of it."""
+    own = _from_file(option) and option.site.price_per_mwh == price
+    return {"site.power_mw": power_mw} | ({} if own else {_PRICE: price})
 
 
 _USES = {"tokens": "income.sold_share", "gpu_hours": "income.rented_share"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -17,6 +18,7 @@ from tokenroof.catalogue.subsidy import subsidy_on
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
 from tokenroof.support.arguments import shown
+from tokenroof.support.units import caller
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -63,7 +65,7 @@ def market_history(*, estimates: bool = False, market: MarketLike | None = None)
         Whether quotes count that are estimates or name no source; a day's then come before the means.
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: its months
-        come in place of the catalogue's.
+        come in place of the catalogue's. A row without fees has those that its hashprice stands for.
 
     Returns
     -------
@@ -104,6 +106,8 @@ def _history(estimates: bool, newer: MarketData | None) -> MarketHistory:
             prices[mean.date] = mean
     fee_series = ("btc_fees_per_day", "btc_blocks_per_day", "btc_fee_share", "btc_fees_per_block")
     by_day = {kind: {q.date: q.value for q in series(kind)} for kind in fee_series}
+    said = () if newer is None else newer.quotes
+    earned = {q.date: q for q in said if q.quantity == "btc_hashprice"}
     rows = []
     for month in sorted(prices.keys() & hard.keys()):
         price = prices[month]
@@ -121,9 +125,24 @@ def _history(estimates: bool, newer: MarketData | None) -> MarketHistory:
         elif price.date in by_day["btc_fee_share"]:
             share = by_day["btc_fee_share"][price.date]
             fees = subsidy * share / (1.0 - share)
+        elif price.date in earned and near.date == price.date:
+            fees = _implied(earned[price.date], near.value, price.value, subsidy)
         rows.append((month, price.date, near.value, price.value, subsidy, fees))
     months, dates, *columns = zip(*rows, strict=True)
     return MarketHistory(months, dates, *(np.array(column) for column in columns))
+
+
+def _implied(earned: Quote, difficulty: float, price: float, subsidy: float) -> float:
+    """Fees of a block [BTC] for which a hashprice stands: it grows as reward does."""
+    bare = float(hashprice_of(difficulty, price, subsidy))
+    note([earned])
+    if earned.value < bare * (1.0 - 1e-9):
+        warnings.warn(
+            f"hashprice of {earned.date} is {earned.value:g} $/(PH/s day); its price and difficulty make "
+            f"{bare:.4g} without any fee, which is what counts here",
+            stacklevel=caller(),
+        )
+    return subsidy * max(0.0, earned.value / bare - 1.0)
 
 
 def _is_mean(quote: Quote) -> bool:

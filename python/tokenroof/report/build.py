@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.build import build_config
+from tokenroof.catalogue.market_columns import unread
 from tokenroof.catalogue.market_file import market_data, market_in_force
 from tokenroof.support.formats import plain
 from tokenroof.support.lazy import require
@@ -64,7 +65,8 @@ def build(
     Returns
     -------
     dict
-        page, data (files), machine, seconds, market (the file of newer prices: name, sha256, dates, sources).
+        page, data (files), machine, seconds, market (the file of newer prices: name, sha256,
+        dates, sources, and what of it nothing used).
 
     Raises
     ------
@@ -102,12 +104,13 @@ def build(
         progress.step("writing")
         _write(folder, tables, text, machine.as_dict())
         files = _move_into(folder, Path(out))
+        left = () if newer is None else unread(newer)
     return {
         "page": Path(out) / "index.html",
         "data": [name for name in files if name.endswith(".csv")],
         "machine": machine.as_dict(),
         "seconds": time.perf_counter() - start,
-        "market": None if newer is None else newer.as_dict(),
+        "market": None if newer is None else {**newer.as_dict(), "unused": list(left)},
     }
 
 

@@ -187,6 +187,8 @@ def _document(found: Factory) -> dict[str, Any]:
 
 
 def _print(found: Factory) -> None:
+    from tokenroof.economics.scenarios.premises import premises
+
     flow, millions = found.flow, 1e6
     shown = [name for name in _AMOUNTS if name not in _WHERE_ANY or getattr(flow, name).any()]
     if (flow.tax == flow.unlevered_tax).all():
@@ -210,6 +212,7 @@ def _print(found: Factory) -> None:
         )
     )
     say("")
+    say(f"on {premises(found.scenario)}")
     say(f"net present value at {found.scenario.finance.discount_rate:.1%}: "
         f"{found.npv / millions:,.2f} M$; owners' {found.equity_npv / millions:,.2f} M$")  # fmt: skip
     say(

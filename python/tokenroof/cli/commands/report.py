@@ -31,4 +31,6 @@ def run(arguments: Namespace) -> int:
         emit(made)
     else:
         say(f"{made['page']}  ({made['seconds']:.1f} s, {len(made['data'])} data files)")
+        if (market := made["market"]) is not None and market["unused"]:
+            say(f"not used of {Path(market['file']).name}: {'; '.join(market['unused'])}")
     return 0

@@ -27,6 +27,10 @@ def premises(plan: Scenario) -> str:
         f"{income.tokens_per_s_per_mw:.3g} token/(s MW) sold",
     }.get(income.kind, "nothing sold")
     words = [said + _growth(income.price_growth)]
+    if (
+        income.kind == "hashes" and plan.shell.capex_per_it_mw
+    ):  # most mines stand already, or are containers
+        words.append(f"shell at {plan.shell.capex_per_it_mw / 1e6:.3g} M$ by MW of computers")
     if plan.gpu is not None:
         words.append(f"{plan.gpu.watts:,.0f} W a GPU")
         each = plan.computers.capex_per_it_mw * plan.gpu.watts / 1e6

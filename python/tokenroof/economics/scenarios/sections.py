@@ -127,7 +127,10 @@ class Shell(_Section):
 
     _name = "shell"
     capex_per_it_mw: float = key(
-        "Cost of a MW for computers; by default of a hall for AI", "$/MW", 11.7e6, **_SHELL
+        "Cost of a MW for computers; by default of a hall for AI, also where hashes are sold",
+        "$/MW",
+        11.7e6,
+        **_SHELL,
     )
     life_years: int = key("Years that it stands", "year", 15, 1, kind="integer", **_KEYNOTE)
     build_years: int = key(
