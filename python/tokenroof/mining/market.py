@@ -125,7 +125,7 @@ def _history(estimates: bool, newer: MarketData | None) -> MarketHistory:
         elif price.date in by_day["btc_fee_share"]:
             share = by_day["btc_fee_share"][price.date]
             fees = subsidy * share / (1.0 - share)
-        elif price.date in earned and near.date == price.date:
+        elif price in said and near in said and price.date == near.date in earned:
             fees = _implied(earned[price.date], near.value, price.value, subsidy)
         rows.append((month, price.date, near.value, price.value, subsidy, fees))
     months, dates, *columns = zip(*rows, strict=True)
