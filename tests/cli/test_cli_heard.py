@@ -8,6 +8,7 @@ import pytest
 
 from tokenroof.cli import main
 from tokenroof.cli.commands.tune import _candidate
+from tokenroof.economics import Scenario
 from tokenroof.serving.tuning.proof import Trial
 
 WHERE = ("H200-SXM", "Llama-3.1-8B")
@@ -174,3 +175,11 @@ def test_a_key_that_is_nested_without_end_is_quoted_in_part(capsys, text):
     assert ended(["economics", "--set", text]) == 2
     said = capsys.readouterr().err
     assert "characters)" in said and "allowed: KEY=VALUE" in said and len(said) < 600
+
+
+@pytest.mark.parametrize("key", ["si" + "[" * 19_000, "x" * 19_000])
+def test_a_long_key_is_quoted_in_part(key):
+    with pytest.raises(KeyError) as refused:
+        Scenario().with_values({key: 1})
+    said = str(refused.value)
+    assert "characters)" in said and "allowed: " in said and len(said) < 3000

@@ -9,11 +9,16 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.calibrate.specs import Range, Spec, codes
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 Columns = Mapping[str, "NDArray[Any]"]
+
+
+# at 2**-10 of the tokens of each expert the next one's, nothing is left to route
+_STEEPEST = 10.0
 
 
 def skews(names: NDArray[Any]) -> NDArray[np.float64]:
@@ -25,13 +30,22 @@ def skews(names: NDArray[Any]) -> NDArray[np.float64]:
             out.append(-1.0)
         elif text == "random":
             out.append(0.0)
-        elif text.startswith("power_law_"):
-            out.append(float(text.removeprefix("power_law_")))
         else:
-            raise ValueError(
-                f"distribution is {text!r}; allowed: balanced, random, power_law_<exponent>"
-            )
+            out.append(_exponent(text))
     return np.array(out)
+
+
+def _exponent(text: str) -> float:
+    try:
+        found = float(text.removeprefix("power_law_")) if text.startswith("power_law_") else -1.0
+    except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= _STEEPEST:
+        raise ValueError(
+            f"distribution is {shown(text)}; allowed: balanced, random, power_law_<exponent>, an exponent "
+            f"from 0 to {_STEEPEST:g}"
+        )
+    return found
 
 
 def _experts_arguments(t: Columns) -> tuple[Any, ...]:

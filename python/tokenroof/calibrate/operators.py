@@ -16,6 +16,7 @@ from tokenroof.calibrate.specs import GEMM, Spec
 from tokenroof.calibrate.tables import Table, read, shapes
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.records.device import Device
+from tokenroof.support.arguments import shown
 
 #: By operator.
 SPECS: dict[str, Spec] = {
@@ -26,7 +27,7 @@ SPECS: dict[str, Spec] = {
 def spec_of(operator: str) -> Spec:
     """How one of `SPECS` is fitted."""
     if operator not in SPECS:
-        raise KeyError(f"unknown operator {operator!r}; allowed: {', '.join(SPECS)}")
+        raise KeyError(f"unknown operator {shown(operator)}; allowed: {', '.join(SPECS)}")
     return SPECS[operator]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.calibrate.benchmarks import SETTINGS, ran_as, settings
-from tokenroof.calibrate.tables import numbers_of, read
+from tokenroof.calibrate.tables import COUNTS, TIMES_S, UNIT_OF, numbers_of, read, refuse_beyond
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.records.calibration import Calibration
@@ -36,6 +36,7 @@ _OPTIONAL: dict[str, Any] = {
     "pp": 1, "dp": 1, "cp": 1, "moe_tp": None, "moe_ep": None, "experts": None, "kv_cache": "bf16",
     "label": "ok",
 }  # fmt: skip
+_LOADS = ("concurrency", "input_tokens", "output_tokens")
 _UNITS = {"_s": 1.0, "_ms": 1e-3, "_us": 1e-6}
 # A median beyond these ratios to the datasheet's time is in another unit than the column says; a row
 # below the first is faster than physics allows.
@@ -122,7 +123,11 @@ class Points:
 def _column(frame: Any, name: str) -> Any:
     for other in (name, *_COLUMNS.get(name, ())):
         if other in frame.columns:
-            return frame[other]
+            if name not in _LOADS:
+                return frame[other]
+            found = numbers_of(frame[other])
+            refuse_beyond(frame, other, found, COUNTS)
+            return found
     if name in _OPTIONAL:
         return require("pandas", extra="analysis").Series(_OPTIONAL[name], index=frame.index)
     raise ValueError(
@@ -145,7 +150,9 @@ def _time(frame: Any, name: str, unit: str | None) -> Any:
         if "_" + unit not in _UNITS:
             raise ValueError(f"unit is {unit!r}; allowed: s, ms, us")
         scale = _UNITS["_" + unit]
-    return numbers_of(frame[column]).to_numpy() * scale
+    found = numbers_of(frame[column])
+    refuse_beyond(frame, column, found, TIMES_S, UNIT_OF[scale], scale)
+    return found.to_numpy() * scale
 
 
 def _whole(value: Any) -> int | None:
@@ -207,7 +214,8 @@ def read_serving(
     Raises
     ------
     ValueError
-        For missing columns, for times in a unit that physics rules out, or if no row is left.
+        For missing columns, for numbers that nothing measured has, for times in a unit that physics rules
+        out, or if no row is left.
 
     Examples
     --------
@@ -236,8 +244,6 @@ def _columns(frame: Any, unit: str | None) -> Any:
         {name: _column(frame, name).to_numpy() for name in (*_COLUMNS, *_OPTIONAL)},
         index=frame.index,
     )
-    for name in ("concurrency", "input_tokens", "output_tokens"):
-        data[name] = numbers_of(data[name])
     data["ttft"], data["tpot"] = _time(frame, "ttft", unit), _time(frame, "tpot", unit)
     return data
 
@@ -257,7 +263,7 @@ def _usable(
     drop("excluded", _excluded(frame, data.index, exclude))
     times = data[["ttft", "tpot"]]
     drop("times NaN, zero or negative", ~(np.isfinite(times) & (times > 0)).all(axis=1))
-    load = data[["concurrency", "input_tokens", "output_tokens"]]
+    load = data[list(_LOADS)]
     drop("loads NaN, zero or negative", ~(np.isfinite(load) & (load > 0)).all(axis=1))
     drop("duplicates", data.duplicated())
     return data
@@ -315,7 +321,11 @@ def _ran(
 ) -> dict[str, NDArray[Any]]:
     """What says how a row's benchmark ran: its own columns, and those that rules ask for."""
     numbers = [name for name in (*SETTINGS, "isl", "osl") if name in frame.columns]
-    found: dict[str, NDArray[Any]] = {name: numbers_of(frame[name]).to_numpy() for name in numbers}
+    found: dict[str, NDArray[Any]] = {}
+    for name in numbers:
+        values = numbers_of(frame[name])
+        refuse_beyond(frame, name, values, COUNTS)
+        found[name] = values.to_numpy()
     if "source" in frame.columns:
         found["source"] = frame["source"].to_numpy()
     return found | {

@@ -19,7 +19,15 @@ from tokenroof import _core, kernels
 from tokenroof.calibrate.carrying import carry_over
 from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.operators import read_operator
-from tokenroof.calibrate.tables import TYPES, NoTablesError, read
+from tokenroof.calibrate.tables import (
+    COUNTS,
+    TIMES_S,
+    TYPES,
+    WATTS,
+    NoTablesError,
+    read,
+    refuse_beyond,
+)
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.inference.power import CLASSES, constants_record, expert_tiles
 from tokenroof.inference.roofline import peak as unit_peak
@@ -144,8 +152,12 @@ def read_power(
     frame = _in_numbers(
         frame, tuple(n for n in (*_NEEDED[kind], "latency", "power") if "dtype" not in n)
     )
+    for name in (n for n in _NEEDED[kind] if "dtype" not in n):
+        refuse_beyond(frame, name, frame[name], COUNTS)
+    refuse_beyond(frame, "latency", frame.latency, TIMES_S, "ms", 1e-3)
+    refuse_beyond(frame, "power", frame.power, WATTS, "W")
     seconds = frame.latency.to_numpy() * 1e-3
-    watts = frame.power.to_numpy()
+    watts = every = frame.power.to_numpy()
     before = np.concatenate([[0.0], seconds[:-1]])
     with np.errstate(invalid="ignore"):
         good = np.isfinite(seconds) & (seconds >= SHORTEST) & np.isfinite(watts) & (watts > 0.0)
@@ -171,7 +183,7 @@ def read_power(
     return {
         "power": watts, "compute": flops / seconds / peak, "memory": moved / seconds / d.memory_bandwidth,
         "active": fill * (1.0 - 3e-6 / seconds), "settled": before[good] >= SHORTEST, "group": group,
-        "least": np.full(1, np.nanquantile(np.asarray(frame.power, dtype=float), 0.02)),
+        "least": np.full(1, np.quantile(every[np.isfinite(every)], 0.02)),
     }  # fmt: skip
 
 

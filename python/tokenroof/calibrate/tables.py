@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 import os
 import sys
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 _TIMES = {"time_s": 1.0, "latency_s": 1.0, "latency": 1e-3, "latency_ms": 1e-3, "time_ms": 1e-3,
           "latency_us": 1e-6, "time_us": 1e-6}  # fmt: skip
 _MOST = sys.float_info.max
+# What a table can say: beyond them a cell was damaged, and what is computed of it leaves float64.
+COUNTS = (1.0, 2.0**53)
+TIMES_S = (1e-15, 1e9)
+WATTS = (1e-6, 1e9)
+_FILE = "tokenroof.file"  # of a frame that was read: its lines can be named
+UNIT_OF = {1.0: "s", 1e-3: "ms", 1e-6: "us"}
 # The types as tables and engines write them.
 TYPES = {
     "bfloat16": "bf16", "float16": "fp16", "half": "fp16", "float8": "fp8", "e4m3": "fp8",
@@ -36,6 +43,63 @@ def numbers_of(column: Any) -> Any:
         inside = column.map(lambda x: math.nan if isinstance(x, int) and abs(x) > _MOST else x)
         found = pandas.to_numeric(inside, errors="coerce")
     return found.astype(float)
+
+
+def refuse_beyond(
+    frame: Any, column: str, values: Any, among: tuple[float, float], what: str = "",
+    scale: float = 1.0,
+) -> None:  # fmt: skip
+    """Refuse a table for a number that nothing measured has; zero, negative and infinite ones are not judged.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        As it was read, or the rows of it that count.
+    column : str
+        As the table calls it.
+    values : array_like
+        The column as numbers, in the order of the rows.
+    among : (float, float)
+        Least and most.
+    what : str
+        Their unit.
+    scale : float
+        What one of the column's numbers is in that of `among`.
+
+    Raises
+    ------
+    ValueError
+        With the line (of a file) or row (of a frame), the column, the value, and what is allowed.
+    """
+    given = np.asarray(values, dtype=float)
+    low, high = among[0] / scale, among[1] / scale
+    bad = np.isfinite(given) & (given > 0.0) & ((given < low) | (given > high))
+    if bad.any():
+        i = int(np.argmax(bad))
+        shown = f"{low:.16g} to {high:.16g}{what and ' ' + what}"
+        raise ValueError(
+            f"{_place(frame, frame.index[i])}, column {column!r} is {float(given[i])!r}; "
+            f"allowed: {shown}"
+        )
+
+
+def _place(frame: Any, label: Any) -> str:
+    """Where a row stands: its line in the file that it was read from, else its label."""
+    path = frame.attrs.get(_FILE)
+    if path is None:
+        return f"row {label}"
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            rows, before, found = csv.reader(file), 0, -1  # the header is found first
+            for cells in rows:
+                blank = not cells or (len(cells) == 1 and not cells[0].strip())
+                if not blank and found == label:
+                    return f"line {before + 1}"
+                found += not blank
+                before = rows.line_num
+    except (OSError, ValueError, csv.Error):
+        pass  # it was read once; where the row stands is a help, no more
+    return f"row {label}"
 
 
 @dataclass
@@ -87,7 +151,11 @@ def read(path: str | os.PathLike[str]) -> Any:
             require("pyarrow", extra="analysis")
             return pandas.read_parquet(name)
         if name.endswith(".csv"):
-            return pandas.read_csv(name)
+            frame = pandas.read_csv(name)
+            if not isinstance(frame.index, pandas.RangeIndex):
+                raise ValueError("its rows have more cells than its header names")
+            frame.attrs[_FILE] = name
+            return frame
     except ImportError:
         raise
     except Exception as error:
@@ -142,7 +210,7 @@ def shapes(
     Raises
     ------
     ValueError
-        For a missing column, or if no row is left.
+        For a missing column, a number that nothing measured has, or if no row is left.
     """
     pandas = require("pandas", extra="analysis")
     time_name, scale = time_column(frame, unit)
@@ -162,8 +230,11 @@ def shapes(
             values = values.astype(str).map(lambda x: TYPES.get(x, x)).where(named, "")
         else:
             values = numbers_of(values)
+            refuse_beyond(frame, name, values, COUNTS)
         data[ours] = values
-    data["time"] = numbers_of(frame[time_name]) * scale
+    times = numbers_of(frame[time_name])
+    refuse_beyond(frame, time_name, times, TIMES_S, unit or UNIT_OF[scale], scale)
+    data["time"] = times * scale
     rows = pandas.DataFrame(data)
     counts = {"rows": len(rows)}
     numbers = [name for name in columns if name not in types]

@@ -7,6 +7,7 @@ from functools import cache
 
 from tokenroof.catalogue.files import table
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import UnknownNameError, normalise
 
 __all__ = ["Deal", "deal", "deals"]
@@ -137,5 +138,5 @@ def deal(name: str) -> Deal:
     known = {normalise(found.name): found for found in deals()}
     if normalise(name) not in known:
         names = ", ".join(found.name for found in deals())
-        raise UnknownNameError(f"unknown deal {name!r}; allowed: {names}")
+        raise UnknownNameError(f"unknown deal {shown(name)}; allowed: {names}")
     return known[normalise(name)]

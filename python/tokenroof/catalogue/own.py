@@ -15,6 +15,7 @@ from typing import Any
 from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
 from tokenroof.records.model import Model
+from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
 from tokenroof.support.names import UnknownNameError, near_matches, unknown
 
@@ -145,9 +146,11 @@ def _record(kind: str, name: str, values: Mapping[str, Any]) -> Any:
         if key not in known:
             near = near_matches(key, list(known))
             hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-            raise ValueError(f"unknown field {key!r}{hint or '; allowed: ' + ', '.join(known)}")
+            raise ValueError(
+                f"unknown field {shown(key)}{hint or '; allowed: ' + ', '.join(known)}"
+            )
         if known[key].type == "str" and not isinstance(value, str):
-            raise TypeError(f"{key} is {value!r}; allowed: text")
+            raise TypeError(f"{key} is {shown(value)}; allowed: text")
     missing = [f for f in _needed(kind) if f not in given]
     if missing:
         raise ValueError(

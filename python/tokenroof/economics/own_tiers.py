@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenroof.economics.tiers import Tier
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 
 __all__ = ["read_tiers"]
@@ -81,18 +82,22 @@ def _parsed(raw: bytes) -> Mapping[str, Any]:
 
 def _tiers(found: Mapping[str, Any]) -> tuple[Tier, ...]:
     if found.get("currency", "USD") != "USD":
-        raise ValueError(f"currency is {found['currency']!r}; allowed: 'USD', in which prices are")
+        raise ValueError(
+            f"currency is {shown(found['currency'])}; allowed: 'USD', in which prices are"
+        )
     for key in found:
         if key not in ("tier", "currency"):
-            raise ValueError(f"no key {key!r}; allowed: tables [[tier]]")
+            raise ValueError(f"no key {shown(key)}; allowed: tables [[tier]]")
     rows = found.get("tier", [])
     if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) for r in rows):
-        raise ValueError(f"tier is {rows!r}; allowed: one table [[tier]] or more")
+        raise ValueError(f"tier is {shown(rows)}; allowed: one table [[tier]] or more")
     tiers = tuple(_tier(number, row) for number, row in enumerate(rows, 1))
     names = [tier.name for tier in tiers]
     for name in names:
         if names.count(name) > 1:
-            raise ValueError(f"name is {name!r} in {names.count(name)} tiers; allowed: each once")
+            raise ValueError(
+                f"name is {shown(name)} in {names.count(name)} tiers; allowed: each once"
+            )
     shares = [tier.power_share for tier in tiers if tier.power_share is not None]
     if sum(shares) > 1.0 + 1e-9:
         raise ValueError(f"power_share sums to {sum(shares):.12g}; allowed: at most 1")
@@ -100,12 +105,12 @@ def _tiers(found: Mapping[str, Any]) -> tuple[Tier, ...]:
 
 
 def _tier(number: int, row: Mapping[str, Any]) -> Tier:
-    place = f"tier {row['name']!r}" if isinstance(row.get("name"), str) else f"tier {number}"
+    place = f"tier {shown(row['name'])}" if isinstance(row.get("name"), str) else f"tier {number}"
     for key in row:
         if key not in _KEYS:
             near = near_matches(key, _KEYS)
             hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(_KEYS)}"
-            raise ValueError(f"{place}: no key {key!r}; {hint}")
+            raise ValueError(f"{place}: no key {shown(key)}; {hint}")
     for key in _NEEDED:
         if key not in row:
             raise ValueError(

@@ -18,7 +18,7 @@ from tokenroof.catalogue.files import FOLDER
 from tokenroof.catalogue.lookup import all_devices
 from tokenroof.inference.carried import generation
 from tokenroof.records.provenance import Provenance
-from tokenroof.support.arguments import is_number, number
+from tokenroof.support.arguments import is_number, number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -217,7 +217,7 @@ def parameter(name: str, device: Device | None = None) -> Range:
         if (name, owner) in rows:
             return rows[name, owner]
     known = ", ".join(sorted({key for key, _ in rows}))
-    raise KeyError(f"unknown parameter {name!r}; allowed: {known}")
+    raise KeyError(f"unknown parameter {shown(name)}; allowed: {known}")
 
 
 def parameters() -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from tokenroof.economics.scenarios.sections import (
     Power,
     Shell,
 )
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 from tokenroof.support.units import caller
 
@@ -279,7 +280,7 @@ def _no_such(name: str, known: Any) -> str:
     near = near_matches(name, sorted(known))
     allowed = sorted({*known, *(_BESIDE if set(known) == set(SECTIONS) else ())})
     hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(allowed)}"
-    return f"no key {name!r}; {hint}"
+    return f"no key {shown(name)}; {hint}"
 
 
 _BESIDE = ("currency", "market", "name")  # what a file has above its tables
