@@ -4,6 +4,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -11,6 +13,7 @@
 #include "python/workers.hpp"
 #include "simulate/best_hits.hpp"
 #include "simulate/engines.hpp"
+#include "simulate/request_rows.hpp"
 #include "simulate/system.hpp"
 
 namespace py = pybind11;
@@ -32,6 +35,7 @@ struct Outcome {
 struct Run {
     simulate::Plan plan;
     std::vector<simulate::Record> records; // of each pool
+    std::vector<simulate::Rows> rows;      // of each pool
     std::vector<Outcome> outcomes;
     simulate::Ending ending = simulate::interrupted;
     bool tracking = false;
@@ -117,37 +121,32 @@ void read_requests(Run& run, const py::dict& d, simulate::Requests& r) {
     r.hash_block = d.contains("hash_block") ? py::cast<i64>(d["hash_block"]) : 0;
 }
 
-void read_results(Run& run, const py::dict& d, i64 n, simulate::Results& r) {
-#define TR_OUT(type, name) r.name = numbers<type>(run, d, #name, n, true);
-    TR_OUT(i64, arrival_ns)
-    TR_OUT(i64, scheduled_ns)
-    TR_OUT(i64, first_token_ns)
-    TR_OUT(i64, last_token_ns)
-    TR_OUT(i32, output_tokens)
-    TR_OUT(i32, cached_tokens)
-    TR_OUT(i32, cached_total)
-    TR_OUT(i32, loaded_tokens)
-    TR_OUT(i32, preemptions)
-    TR_OUT(i32, replica)
-    TR_OUT(signed char, status)
-    TR_OUT(double, joules)
-#undef TR_OUT
+// A record per request, whose fields lie where they do in a RequestRow.
+void read_rows(Run& run, const py::dict& d, i64 n, simulate::Rows& rows) {
+    const auto array = py::cast<py::array>(d["records"]);
+    const py::object fields = array.dtype().attr("fields");
+    for (const auto& [name, at] : simulate::row_fields)
+        if (fields.is_none() || !fields.contains(name) || py::cast<std::size_t>(fields[name][py::int_(1)]) != at)
+            throw py::type_error(std::string("records: ") + name + " is not at byte " + std::to_string(at));
+    const auto words = py::cast<py::array>(d["status"]);
+    const auto holds = [](const py::array& of, std::size_t bytes) {
+        return (of.flags() & py::array::c_style) && static_cast<std::size_t>(of.nbytes()) == bytes;
+    };
+    if (!holds(array, static_cast<std::size_t>(n) * sizeof(simulate::RequestRow)) || !array.writeable())
+        throw py::value_error("records: there is a row for each request");
+    if (words.dtype().kind() != 'U' || !holds(words, sizeof(char32_t) * simulate::statuses * simulate::status_letters))
+        throw py::value_error("status: there is a word for each");
+    rows.to = static_cast<simulate::RequestRow*>(const_cast<void*>(array.data()));
+    rows.words = static_cast<const char32_t*>(words.data());
+    run.held.push_back(array);
+    run.held.push_back(words);
 }
 
-// Whatever was written of a run is as if it had not been. Memory that was never touched takes its time.
+// Whatever was written of a run is as if it had not been.
 void clear(Run& run, const StopFlag& stop) {
     const i64 n = run.plan.requests().count;
-    for (const simulate::PoolPlan& pool : run.plan.pools) {
-        const simulate::Results& r = pool.results;
-        for (i64 i = 0; i < n; ++i) {
-            if (i % 65536 == 0 && stop) return;
-            r.arrival_ns[i] = r.scheduled_ns[i] = r.first_token_ns[i] = r.last_token_ns[i] = -1;
-            r.output_tokens[i] = r.cached_tokens[i] = r.cached_total[i] = r.loaded_tokens[i] = r.preemptions[i] = 0;
-            r.replica[i] = -1;
-            r.joules[i] = 0.0;
-            r.status[i] = simulate::waiting_for_arrival;
-        }
-    }
+    for (const simulate::PoolPlan& pool : run.plan.pools) simulate::clear(pool.results, n, stop);
+    if (stop) return;
     if (run.plan.apart())
         for (i64 i = 0; i < n; ++i) {
             run.plan.reserved_ns[i] = run.plan.received_ns[i] = -1;
@@ -163,8 +162,11 @@ void clear(Run& run, const StopFlag& stop) {
     run.outcomes.clear();
 }
 
-// Counters first; where a preempted request could find its own blocks again, once more with every block.
-void play(Run& run, const StopFlag& stop, std::atomic<i64>& finished) {
+// Counters first; where a preempted request could find its own blocks again, once more with every block. `rooms`
+// are a thread's, for each run that it plays.
+void play(Run& run, std::array<simulate::Room, 2>& rooms, const StopFlag& stop, std::atomic<i64>& finished) {
+    const i64 n = run.plan.requests().count;
+    for (std::size_t k = 0; k < run.plan.pools.size(); ++k) run.plan.pools[k].results = rooms[k].of(n);
     for (;;) {
         clear(run, stop);
         const i64 before = finished.load();
@@ -175,10 +177,14 @@ void play(Run& run, const StopFlag& stop, std::atomic<i64>& finished) {
             const simulate::Pool& pool = system.pool(k);
             run.outcomes.push_back({pool.totals(), pool.on_ns(end), span, pool.scaled()});
         }
-        if (!system.needs_tracking()) return;
-        finished.fetch_sub(std::min(finished.load() - before, run.plan.requests().count),
-                           std::memory_order_relaxed);
+        if (!system.needs_tracking()) break;
+        finished.fetch_sub(std::min(finished.load() - before, n), std::memory_order_relaxed);
         run.tracking = true;
+    }
+    for (std::size_t k = 0; k < run.plan.pools.size(); ++k) {
+        simulate::PoolPlan& pool = run.plan.pools[k];
+        simulate::fill(run.rows[k], pool.requests, pool.results, run.outcomes[k].totals.metered, stop);
+        pool.results = {}; // the room is another run's
     }
 }
 
@@ -194,11 +200,13 @@ void read_scaling(const py::dict& d, simulate::Scaling& s) {
     s.cooldown_ns = py::cast<i64>(d["cooldown_ns"]);
 }
 
-void read_pool(Run& run, const py::dict& d, simulate::PoolPlan& pool, simulate::Record& record) {
+void read_pool(Run& run, const py::dict& d, std::size_t k) {
+    simulate::PoolPlan& pool = run.plan.pools[k];
+    simulate::Record& record = run.records[k];
     pool.rules = simulate::rules_of(py::cast<py::dict>(d["config"]));
     read_clock(run, py::cast<py::dict>(d["clock"]), pool.clock);
     read_requests(run, py::cast<py::dict>(d["requests"]), pool.requests);
-    read_results(run, py::cast<py::dict>(d["results"]), pool.requests.count, pool.results);
+    read_rows(run, d, pool.requests.count, run.rows[k]);
     pool.replicas = py::cast<int>(d["replicas"]);
     pool.host_bytes_per_s = py::cast<i64>(d["link_bytes_per_s"]);
     pool.host_replicas = py::cast<i64>(d["link_replicas"]);
@@ -235,8 +243,8 @@ std::unique_ptr<Run> run_of(const py::dict& d) {
     if (pools.empty() || pools.size() > 2) throw py::value_error("pools: one or two");
     plan.pools.resize(pools.size());
     run->records.resize(pools.size());
-    for (std::size_t k = 0; k < pools.size(); ++k)
-        read_pool(*run, py::cast<py::dict>(pools[k]), plan.pools[k], run->records[k]);
+    run->rows.resize(pools.size());
+    for (std::size_t k = 0; k < pools.size(); ++k) read_pool(*run, py::cast<py::dict>(pools[k]), k);
     plan.signal_age_ns = py::cast<i64>(d["signal_age_ns"]);
     plan.horizon_ns = py::cast<i64>(d["horizon_ns"]);
     plan.timeout_ns = py::cast<i64>(d["timeout_ns"]);
@@ -326,10 +334,11 @@ py::list play_all(const py::list& what, int threads, const py::object& progress)
     std::atomic<i64> finished{0};
     StopFlag stop;
     auto work = [&] {
+        std::array<simulate::Room, 2> rooms;
         while (!stop) {
             const std::size_t mine = next.fetch_add(1);
             if (mine >= runs.size()) break;
-            play(*runs[mine], stop, finished);
+            play(*runs[mine], rooms, stop, finished);
         }
     };
     auto tell = [&](bool over) {

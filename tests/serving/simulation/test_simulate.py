@@ -16,7 +16,9 @@ from scipy.interpolate import RegularGridInterpolator
 
 from tokenroof import kernels, serving
 from tokenroof.inference.door import deployment
+from tokenroof.serving.simulation import result
 from tokenroof.serving.simulation.pooled import POOLED_RECORD
+from tokenroof.serving.simulation.result import RECORD
 from tokenroof.serving.simulation.step_time import step_table
 from tokenroof.serving.simulation.vllm import captured_sizes
 
@@ -358,3 +360,31 @@ def test_ctrl_c_and_progress():
     assert time.perf_counter() - sent[0] < 0.25  # 50 ms where nothing else runs
     timer.join()
     assert told and all(total == n and 0 <= served <= n for served, total in told)
+
+
+# --- records as they are laid out -------------------------------------------------------------------------
+
+
+def test_records_of_another_layout_are_not_written(monkeypatch):
+    """Fields that lie elsewhere than where rows are written are named."""
+    fields = list(RECORD.descr)
+    moved = [fields[1], fields[0], *fields[2:]]
+    monkeypatch.setattr(result, "RECORD", np.dtype(moved))
+    with pytest.raises(TypeError, match="arrival_ns is not at byte 0"):
+        run({"arrival": [0.0], "input_tokens": 1, "output_tokens": 1})
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_runs_that_follow_one_another_have_rows_of_their_own(threads):
+    """A thread's room for results serves its next run, longer or shorter, of which nothing is left."""
+    loads = [
+        {"arrival": np.arange(n) * 0.002, "input_tokens": 10 + n, "output_tokens": 3}
+        for n in (5, 50, 1, 20)
+    ]
+    loads.append({"arrival": [0.0], "input_tokens": 100_000, "output_tokens": 1})  # does not fit
+    together = run(loads, threads=threads, num_blocks=100)
+    for load, found in zip(loads, together, strict=True):
+        assert found.requests.tobytes() == run(load, num_blocks=100).requests.tobytes()
+    rows = together[-1].requests[0]
+    assert (rows["status"], rows["first_token_ns"]) == ("rejected", -1)
+    assert np.isnan(rows["first_token_s"]) and np.isnan(rows["joules"])

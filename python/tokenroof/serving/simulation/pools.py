@@ -17,7 +17,7 @@ from tokenroof.serving.simulation.drafting import (
 )
 from tokenroof.serving.simulation.host_tier import as_tier, tier_rules
 from tokenroof.serving.simulation.parts import NEWEST, check_blocks, packed, pool_part
-from tokenroof.serving.simulation.result import outputs_for
+from tokenroof.serving.simulation.result import rows_for
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.system.parts import MOST_REPLICAS
 from tokenroof.serving.system.record import System
@@ -245,7 +245,7 @@ def run_of(pools: Sequence[Played], load: Requests) -> dict[str, Any]:
                 "output_tokens": np.ones_like(load.output_tokens),
                 "declared_tokens": None,
             }
-        parts.append({**pool.part, "requests": own, "results": outputs_for(len(load))})
+        parts.append({**pool.part, "requests": own, **rows_for(len(load))})
     return {"pools": parts}
 
 

@@ -14,7 +14,6 @@ from tokenroof.serving.outcome.summary import summary
 from tokenroof.serving.outcome.times import picked
 from tokenroof.serving.outcome.verdict import verdict
 from tokenroof.serving.simulation.energy import energy_of
-from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tokenroof.serving.outcome.verdict import Verdict
-    from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.limits import Limits
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.slo import SLO
@@ -33,11 +31,13 @@ __all__ = [
     "STEP_FIELDS",
     "Simulation",
     "Verdict",
-    "collect",
-    "outputs_for",
+    "rows_for",
 ]
 
-STATUS = ("unfinished", "done", "rejected", "stuck", "unfinished", "timed_out", "shed")
+#: What a status is called, by the number that the compiled simulator knows it by.
+_STATUS = np.array(
+    ["unfinished", "done", "rejected", "stuck", "unfinished", "timed_out", "shed"], "U10"
+)
 #: A record per request. Times are -1 [ns] and NaN [s] where a thing never happened; the last token of a
 #: request that was rejected or shed is when it was told, of one that timed out when its client gave up.
 RECORD = np.dtype(
@@ -62,15 +62,6 @@ _SCALED = np.dtype([
 _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
 _GIVEN = np.dtype([(name, np.int64) for name in ("end_ns", "request", "tokens")])
 
-_TIMES = ("arrival_ns", "scheduled_ns", "first_token_ns", "last_token_ns")
-_COUNTS = (
-    "output_tokens",
-    "cached_tokens",
-    "cached_total",
-    "loaded_tokens",
-    "preemptions",
-    "replica",
-)
 _ENDINGS = ("served", "blocked", "horizon", "interrupted")
 
 
@@ -240,31 +231,6 @@ def _steps(
     return steps
 
 
-def outputs_for(n: int) -> dict[str, NDArray[Any]]:
-    """Room for what a run writes, an entry a request."""
-    out: dict[str, NDArray[Any]] = {name: np.empty(n, np.int64) for name in _TIMES}
-    out.update({name: np.empty(n, np.int32) for name in _COUNTS})
-    out["status"] = np.empty(n, np.int8)
-    out["joules"] = np.empty(n, np.float64)
-    return out
-
-
-def collect(
-    requests: Requests, out: Mapping[str, NDArray[Any]], metered: bool = False
-) -> NDArray[Any]:
-    """The record per request of what a run wrote."""
-    records = np.empty(len(requests), RECORD)
-    names = np.array(STATUS, "U10")
-    for part in pieces(len(requests)):
-        rows = records[part]
-        for name in _TIMES:
-            times = out[name][part]
-            rows[name] = times
-            rows[name.replace("_ns", "_s")] = np.where(times < 0, np.nan, times * 1e-9)
-        for name in _COUNTS:
-            rows[name] = out[name][part]
-        rows["input_tokens"] = requests.input_tokens[part]
-        rows["priority"] = requests.priority[part]
-        rows["joules"] = out["joules"][part] if metered else np.nan
-        rows["status"] = names[out["status"][part]]
-    return records
+def rows_for(n: int) -> dict[str, NDArray[Any]]:
+    """A record per request for what a run tells of it, which the compiled simulator fills, and its words."""
+    return {"records": np.empty(n, RECORD), "status": _STATUS}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
@@ -15,7 +13,7 @@ from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.parts import NEWEST, ROUTERS, packed, run_part
 from tokenroof.serving.simulation.pooled import PooledSimulation
 from tokenroof.serving.simulation.pools import link_part, pools_of, run_of
-from tokenroof.serving.simulation.result import Simulation, collect
+from tokenroof.serving.simulation.result import Simulation
 from tokenroof.support.arguments import as_seed, check_options, count
 from tokenroof.support.processors import usable_processors
 
@@ -167,34 +165,20 @@ def simulate(
         for run, load in zip(runs, loads, strict=True):
             run["link"] = link_part(cast("System", device), pools, load, options)
     outcomes = _core.simulate_requests(runs, workers, progress)
-    record = partial(_found, device, pools)
-    if len(loads) == 1 or workers == 1:
-        found = list(map(record, loads, runs, outcomes))
-    else:
-        found = _side_by_side(record, min(workers, max(len(loads), 1)), loads, runs, outcomes)
+    found = [_found(device, pools, *each) for each in zip(runs, outcomes, strict=True)]
     return found if many else found[0]
-
-
-def _side_by_side(record: Callable[..., Simulation], threads: int, *each: Any) -> list[Simulation]:
-    """Records made by threads, as NumPy's copies hold no lock; nobody waits for them after Ctrl-C."""
-    pool = ThreadPoolExecutor(threads)
-    try:
-        return list(pool.map(record, *each))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _found(
     device: Any,
     pools: Sequence[Played],
-    load: Requests,
     run: Mapping[str, Any],
     outcome: Mapping[str, Any],
 ) -> Simulation:
     """The record of a run that was played."""
     each = {
         one.role: Simulation(
-            collect(load, part["results"], bool(did["metered"])),
+            part["records"],
             {**did, "ending": outcome["ending"]},
             one.engine,
             one.config,
