@@ -109,6 +109,7 @@ struct Rules {
     std::function<std::unique_ptr<Engine>(const Surroundings&)> replica;
     i64 queued_requests = never, queued_tokens = never; // of a replica, beyond which requests are shed
     bool shares_work = false;                           // whether it plays the roles of prompts and of answers
+    bool sends_whole = false;                           // of prompts: whatever is found where they are sent to
 };
 
 } // namespace tokenroof::simulate

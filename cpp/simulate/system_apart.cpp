@@ -29,8 +29,9 @@ void System::drop_apart(i32 request) {
 void System::send(i64 now, Engine& to) {
     reserved_.clear();
     to.reserved(reserved_);
-    for (const auto& [request, tokens] : reserved_) {
+    for (const auto& [request, new_tokens] : reserved_) {
         const i64 whole = all_.input_tokens[request];
+        const i64 tokens = pools_.front()->plan().rules.sends_whole ? whole : new_tokens;
         double bytes = plan_.cache_bytes[request];
         if (tokens < whole) bytes *= static_cast<double>(tokens) / static_cast<double>(whole);
         plan_.reserved_ns[request] = now;

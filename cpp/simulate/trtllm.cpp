@@ -10,7 +10,7 @@ constexpr i64 most_fruitless = 20000; // pauses without a token between them: it
 
 Trtllm::Trtllm(const TrtllmConfig& config, const Drafting& drafting, const Surroundings& around)
     : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
-      number_(around.number),
+      number_(around.number), role_(around.role),
       tracking_(config.enable_block_reuse &&
                 (around.tracking || (config.policy == Capacity::max_utilization && !counters_serve(around)))),
       counted_(!tracking_ && counters_serve(around)),
@@ -25,7 +25,7 @@ Trtllm::Trtllm(const TrtllmConfig& config, const Drafting& drafting, const Surro
 // Whether all that answer can be played as a count: each gets a token a step. With max-utilisation until the first
 // has to be paused; then all is played once more, one by one.
 bool Trtllm::counters_serve(const Surroundings& around) const {
-    return config_.path == 0 && !around.hurried && drafting_.drafts == 0 && config_.max_num_tokens >= config_.max_batch_size &&
+    return config_.path == 0 && around.role == Role::whole && !around.hurried && drafting_.drafts == 0 && config_.max_num_tokens >= config_.max_batch_size &&
            !(config_.policy == Capacity::max_utilization && around.tracking) &&
            !(around.record && around.record->entries_wanted);
 }
@@ -51,6 +51,10 @@ bool Trtllm::refuses(i32 request) const {
 
 void Trtllm::deliver(i32 request) {
     out_.replica[request] = number_;
+    if (role_ == Role::answers) {
+        entered_.resize(static_cast<std::size_t>(all_.count));
+        entered_[request] = ++entries_;
+    }
     if (first_waiting_ > 1024 && 2 * first_waiting_ > waiting_.size()) {
         waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(first_waiting_));
         first_waiting_ = 0;
@@ -155,8 +159,8 @@ bool Trtllm::start(Candidate& who) {
     who.slot = slot_for(who.request);
     Sequence& s = sequences_[who.slot];
     s.request = who.request;
-    s.phase = context;
-    ++open_;
+    s.phase = comes(who.request) ? coming : context;
+    open_ += s.phase == context;
     s.prompt = s.known = known;
     s.total = limit_of(who.request, false);
     s.limit = limit_of(who.request, true);
@@ -180,8 +184,9 @@ bool Trtllm::start(Candidate& who) {
     s.position = s.cache = s.ready = hit;
     s.sampled = known;
     s.told = 0;
+    s.fresh = false;
     if (out_.scheduled_ns[who.request] < 0) {
-        out_.scheduled_ns[who.request] = now_;
+        if (s.phase == context) out_.scheduled_ns[who.request] = now_;
         out_.cached_tokens[who.request] = static_cast<i32>(hit);
     }
     out_.cached_total[who.request] += static_cast<i32>(hit);
@@ -209,10 +214,13 @@ void Trtllm::schedule(i64 now) {
     if (batches_ > 0 && !processed_) return;
     processed_ = false;
     const int depth = config_.overlap ? 2 : 1;
-    while (batches_ < depth && call(now)) {}
+    const auto fill = [&] {
+        while (batches_ < depth && (call(now) || (turned_ && batches_ == 0))) {}
+    };
+    fill();
     if (batches_ > 0 || leaving_.empty()) return;
     take_out_leaving(); // nothing runs that they could wait for
-    while (batches_ < depth && call(now)) {}
+    fill();
 }
 
 bool Trtllm::call(i64 now) {
@@ -234,6 +242,7 @@ i64 Trtllm::take_time() {
 }
 
 bool Trtllm::decide(i64 now, bool) {
+    turned_ = false;
     if ((started_.empty() && waiting() == 0) || fruitless_ > most_fruitless) return false;
     batch_ = &queue_[batches_];
     batch_->entries.clear();
@@ -250,6 +259,7 @@ bool Trtllm::decide(i64 now, bool) {
     } else if (!contexts_.empty() && (counted_ ? steady_ > 0 : !generations_.empty())) {
         wait_iters_ = 0;
     }
+    reserve_coming();
     run_contexts();
     if (counted_)
         generations_counted();
@@ -290,6 +300,11 @@ void Trtllm::note(i64 start, i64 end, const Batch& batch) {
 // --- outputs ----------------------------------------------------------------------------------------------
 
 void Trtllm::process(std::vector<i32>& ended) {
+    if (!answered_.empty()) { // their clients are told at once
+        ended.insert(ended.end(), answered_.begin(), answered_.end());
+        answered_.clear();
+        return;
+    }
     Batch batch;
     std::swap(batch, queue_[0]);
     if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
@@ -331,6 +346,7 @@ void Trtllm::process(std::vector<i32>& ended) {
 
 void Trtllm::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
+    if (role_ == Role::prompts) return keep(slot, end_ns, ended);
     if (s.phase == unstarted) {
         drop_waiting(s.request);
         std::erase(paused_slots_, std::pair{s.request, slot});

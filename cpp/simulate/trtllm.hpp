@@ -36,7 +36,9 @@ class Trtllm final : public Rank {
     void commit(i64 start, i64 end) override;
     void process(std::vector<i32>& ended) override;
     void coast(i64 until) override;
-    i64 next_ns() const override { return batches_ == 0 ? never : queue_[0].end_ns; }
+    i64 next_ns() const override {
+        return !answered_.empty() ? now_ : batches_ == 0 ? never : queue_[0].end_ns;
+    }
     i64 running() const override { return static_cast<i64>(started_.size()); }
     i64 waiting() const override { return static_cast<i64>(waiting_.size() - first_waiting_); }
     i64 cached(i32 request) override;
@@ -46,11 +48,16 @@ class Trtllm final : public Rank {
     const Totals& totals() const override { return totals_; }
     // Set where counters met a step whose blocks were not there.
     bool needs_tracking() const override { return needs_tracking_; }
+    bool let_go(i32 request) override;
+    i64 kept() const override { return static_cast<i64>(kept_.size()); }
+    void reserved(std::vector<Reserved>& out) override;
+    bool receive(i32 request) override;
+    double memory_share() const override;
 
   private:
-    // A request that was admitted at least once: a prompt that is not computed yet, an answer, or an answer
-    // whose last token is on its way.
-    enum Phase : signed char { unstarted, context, generation, draining };
+    // A request that was admitted at least once: a prompt that is not computed yet, an answer, an answer whose last
+    // token is on its way, or one whose prompt's cache is.
+    enum Phase : signed char { unstarted, context, generation, draining, coming };
     struct Sequence {
         i32 request = -1;
         Phase phase = unstarted;
@@ -63,6 +70,7 @@ class Trtllm final : public Rank {
         i64 joined = 0, last = 0;             // counted: ticks of the first answer step and of the last token
         i32 wheel_next = -1;
         double mark = 0.0; // of the meter, where it joined
+        bool fresh = false; // its first token came with its prompt's cache, and was not given yet
         std::vector<i32> list;
     };
     struct Entry {
@@ -95,6 +103,7 @@ class Trtllm final : public Rank {
     const Found& look_up(i32 request);
     i32 slot_for(i32 request);
     bool earlier(i32 a, i32 b) const {
+        if (!entered_.empty()) return entered_[a] < entered_[b];
         return std::pair{out_.arrival_ns[a], a} < std::pair{out_.arrival_ns[b], b};
     }
     void add_started(i32 slot);
@@ -127,6 +136,12 @@ class Trtllm final : public Rank {
     i64 blocks_held(i64 cache) const { return blocks_for(cache + drafting_.lookahead, config_.tokens_per_block); }
     i64 per_answer() const { return 1 + drafting_.drafts; } // tokens of a step
 
+    // trtllm_apart.cpp
+    bool comes(i32 request) const { return role_ == Role::answers && out_.preemptions[request] == 0; }
+    void reserve_coming();
+    void keep(i32 slot, i64 end_ns, std::vector<i32>& ended);
+    bool first_token(i32 slot);
+
     // trtllm_drop.cpp
     bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
     void take_out_leaving();
@@ -148,6 +163,7 @@ class Trtllm final : public Rank {
     const StepClock& clock_;
     Record* record_;
     i32 number_;
+    Role role_;
     bool tracking_, counted_, processed_ = false, needs_tracking_ = false;
 
     std::vector<Sequence> sequences_;
@@ -176,6 +192,13 @@ class Trtllm final : public Rank {
     std::vector<i32> generations_;      // that fit, slots
     std::vector<u64> contributed_;      // hashes of blocks that prompts of this step compute
     std::vector<i32> paused_now_;
+    std::vector<Candidate> coming_;     // that fit, before their prompts' caches are sent
+    std::vector<std::pair<i32, i32>> kept_; // requests whose caches are to be read, and their slots
+    std::vector<Reserved> reserved_;
+    std::vector<i64> entered_;  // of answers, by request: how many had been handed on before
+    i64 entries_ = 0;
+    std::vector<i32> answered_; // with their first token
+    bool turned_ = false;       // whether a call without a step changed something
     std::vector<Dropped> dropped_, leaving_; // until the loop turns; until the outputs after are handled
 
     // counters: every answer gets a token a step

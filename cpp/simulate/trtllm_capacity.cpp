@@ -10,6 +10,7 @@ namespace tokenroof::simulate {
 void Trtllm::fitting() {
     contexts_.clear();
     generations_.clear();
+    coming_.clear();
     contributed_.clear();
     if (config_.policy == Capacity::max_utilization && counted_)
         fit_counted();
@@ -42,6 +43,7 @@ bool Trtllm::waits_for_prefix(i32 request) {
 
 void Trtllm::add_candidate(i32 slot, i32 request) {
     i64 tokens = 0;
+    if (slot < 0 && comes(request)) return coming_.push_back({slot, request, 0, 0});
     if (slot >= 0) {
         tokens = sequences_[slot].prompt - sequences_[slot].position;
     } else {
@@ -79,7 +81,7 @@ void Trtllm::fit_no_evict() {
             i = prompt_from(i + 1);
         else
             ++w;
-        if (!begun && !alone && waits_for_prefix(request)) continue;
+        if (!begun && !alone && !comes(request) && waits_for_prefix(request)) continue;
         if (count >= config_.max_batch_size) return;
         i64 need = begun ? sequences_[slot].blocks - sequences_[slot].held
                          : blocks_for(limit_of(request, true), config_.tokens_per_block);
@@ -99,14 +101,14 @@ void Trtllm::fit_max_utilization() {
     i32 cut = -1; // who came later than who was paused is not looked at
     std::size_t w = 0;
     for (i64 i = 0;;) {
-        while (i < end && sequences_[started_[i]].phase == draining) ++i;
+        while (i < end && sequences_[started_[i]].phase >= draining) ++i;
         const bool more = first_waiting_ + w < waiting_.size() && w < active &&
                           (cut < 0 || earlier(waiting_[first_waiting_ + w], cut));
         const bool begun = i < end && (!more || earlier(sequences_[started_[i]].request, waiting_[first_waiting_ + w]));
         if (!begun && !more) return;
         Candidate who{begun ? started_[i] : -1, begun ? sequences_[started_[i]].request : waiting_[first_waiting_ + w],
                       0, 0};
-        if (!begun && waits_for_prefix(who.request)) {
+        if (!begun && !comes(who.request) && waits_for_prefix(who.request)) {
             ++w;
             continue;
         }
@@ -147,7 +149,7 @@ bool Trtllm::fits_next_step(Candidate& who, i64& used) {
 // Pauses the last that was begun, from a place on; false where there is none.
 bool Trtllm::pause_last(i64 after, i64& end) {
     i64 last = end - 1;
-    while (last >= after && sequences_[started_[last]].phase == draining) --last;
+    while (last >= after && sequences_[started_[last]].phase >= draining) --last;
     if (last < after) return false;
     pause(started_[last]);
     end = last;
@@ -280,6 +282,7 @@ void Trtllm::run_generations() {
         Sequence& s = sequences_[slot];
         const i64 width = per_answer(), more = blocks_held(s.cache + width) - s.held;
         if (more > free_blocks()) continue; // as above
+        if (s.fresh && first_token(slot)) continue;
         const i64 before = drafting_.drafts > 0 ? s.prompt + s.told - 1 : s.cache; // what was kept, whoever knows it
         s.cache += width;
         allocate(s, more);

@@ -30,8 +30,11 @@ Rules trtllm_rules(const py::dict& d) {
     c.policy = static_cast<Capacity>(py::cast<int>(d["capacity"]));
     c.path = py::cast<i32>(d["path"]);
     const Drafting drafting = drafting_of(d);
-    return {c.max_seq_len, c.tokens_per_block, c.enable_block_reuse,
-            [c, drafting](const Surroundings& around) { return std::make_unique<Trtllm>(c, drafting, around); }};
+    Rules rules{c.max_seq_len, c.tokens_per_block, c.enable_block_reuse,
+                [c, drafting](const Surroundings& around) { return std::make_unique<Trtllm>(c, drafting, around); }};
+    rules.shares_work = true;
+    rules.sends_whole = !c.enable_block_reuse; // [cacheFormatter.cpp: getBlockRangeForReceiving]
+    return rules;
 }
 
 } // namespace tokenroof::simulate

@@ -52,6 +52,38 @@ def draw(seed, scaled=False, content=True, hurried=False, ranked=False):
     }  # fmt: skip
 
 
+def draw_trtllm(seed, scaled=False, content=True, drafts=False):
+    """As `draw`, of TensorRT-LLM's servers of contexts and of generations."""
+    scene = draw(seed, scaled, content)
+    rng = random.Random(seed + 5)
+    rows = scene["requests"]
+    size = rng.choice([1, 2, 4, 16])
+    longest = max(-(-(r["prompt_tokens"] + r["max_tokens"]) // size) for r in rows)
+    reuse, cut = rng.random() < 0.7, rng.random() < 0.6
+    for k, pool in enumerate(scene["pools"]):
+        pool.pop("drafting", None)
+        pool["engine"] = {"trtllm": "1.4"}
+        pool["config"] = {
+            "max_num_tokens": rng.choice([16, 64, 200, 2048]), "max_batch_size": rng.choice([2, 5, 16, 64]),
+            "max_seq_len": rng.choice([120, 100000]),
+            "capacity_scheduler_policy": rng.choice(["GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH"]),
+            "enable_prefix_aware_scheduling": rng.random() < 0.7, "enable_chunked_prefill": cut,
+            "context_chunking_policy": rng.choice(["FIRST_COME_FIRST_SERVED", "EQUAL_PROGRESS"]),
+            "batch_wait_timeout_iters": rng.choice([0, 0, 3, 20]),
+            "batch_wait_max_tokens_ratio": rng.choice([0.0, 0.0, 0.3, 1.0]), "tokens_per_block": size,
+            "max_tokens": size * rng.randint(longest + 1, 3 * longest + 2),
+            "enable_block_reuse": reuse if rng.random() < 0.8 else not reuse,
+            "enable_partial_reuse": rng.random() < 0.7, "copy_on_partial_reuse": rng.random() < 0.7,
+            "disable_overlap_scheduler": rng.random() < 0.5,
+        }  # fmt: skip
+        if drafts and k:
+            _drafts_for_trtllm(rng, pool)
+    if rng.random() < 0.3:
+        for row in rows:
+            row["declared"] = row["max_tokens"] + rng.choice([0, 0, 1, 2, 9])
+    return scene
+
+
 def _hurry(rng, trace):
     """Clients that give up, and a queue that is full."""
     found, step = {}, 10 ** rng.randint(6, 8)
@@ -66,14 +98,28 @@ def _hurry(rng, trace):
 
 def drafts_for(rng, pool):
     """Answers that are drafted ahead."""
+    own = pool["drafting"] = _drafting(rng)
+    pool["config"]["num_blocks"] += 3 * len(own["acceptance"])
+    pool["step_time"]["d"] = rng.choice([0, 1234])
+
+
+def _drafting(rng):
     k, method = rng.randint(1, 4), rng.choice(["eagle", "ngram"])
     chances = sorted((rng.choice([0.0, 1.0, rng.random()]) for _ in range(k)), reverse=True)
-    pool["config"]["num_blocks"] += 3 * k
-    pool["step_time"]["d"] = rng.choice([0, 1234])
-    pool["drafting"] = {
+    return {
         "acceptance": chances, "lookahead": 0 if method == "ngram" else k, "method": method,
         "states": method == "eagle", "seed": rng.randrange(2**64),
     }  # fmt: skip
+
+
+def _drafts_for_trtllm(rng, pool):
+    config = pool["config"]
+    own = pool["drafting"] = _drafting(rng)
+    if own["states"]:
+        own["lookahead"] -= 1
+    else:
+        config["disable_overlap_scheduler"] = True
+    config["max_tokens"] += 15 + rng.choice([0, 15])
 
 
 def scaling_for(rng, replicas):
@@ -86,10 +132,11 @@ def scaling_for(rng, replicas):
 
 
 def system_of(scene):
+    engine = next(iter(scene["pools"][0]["engine"]))
     first, second = (
         serving.Pool("H200-SXM", tr.Plan(dp=p["ranks"], weights="fp8"), p["replicas"])
         if "ranks" in p
-        else serving.Pool(DEVICE, tr.Plan(), p["replicas"])
+        else serving.Pool(DEVICE, tr.Plan(engine=engine), p["replicas"])
         for p in scene["pools"]
     )
     drafts = scene["pools"][1].get("drafting")
@@ -101,11 +148,15 @@ def system_of(scene):
     )  # fmt: skip
 
 
+def _preset(engine):
+    name, version = next(iter(engine.items()))
+    return f"{name}-{version if name != 'vllm' else '.'.join(version.split('.')[:2])}"
+
+
 def arguments_of(scene):
     """Scheduler, step time and scaling of each pool."""
     roles = ("prefill", "decode")
     both = dict(zip(roles, scene["pools"], strict=True))
-    version = ".".join(both["decode"]["engine"]["vllm"].split(".")[:2])
     autoscale = {
         role: serving.Autoscale(
             rule["least"], rule["most"], rule["start"] * 1e-9, rule["signal"], rule["target"],
@@ -121,8 +172,8 @@ def arguments_of(scene):
         **hurry,
         "scheduler": {
             role: serving.Scheduler.preset(
-                f"vllm-{version}", loop=pool["engine"]["loop"], **pool["config"],
-                **(caps if role == "prefill" else {}),
+                _preset(pool["engine"]), **({"loop": pool["engine"]["loop"]} if "loop" in pool["engine"] else {}),
+                **pool["config"], **(caps if role == "prefill" else {}),
                 **({"min_stats_update_interval_ms": pool["report_ms"]} if pool.get("ranks", 1) > 1 else {}),
             )
             for role, pool in both.items()

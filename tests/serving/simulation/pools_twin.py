@@ -9,6 +9,7 @@ token is computed again, and what follows is the first token of the answer.
 import heapq
 import itertools
 
+import trtllm_pools_twin
 import twin
 from link_twin import NEVER, Link
 from pool_group_twin import Group
@@ -17,6 +18,11 @@ from twin_nodes import Plain, Ranks, rank
 
 class Prompts(Plain):
     """Computes prompts alone."""
+
+    @staticmethod
+    def longest(config):
+        """The first length of a prompt that is refused."""
+        return config["max_model_len"]
 
     def __init__(self, trace):
         super().__init__(trace)
@@ -131,6 +137,13 @@ class SomeRanks(Ranks):
         self.ranks[r.rank].receive(r)
 
 
+def kinds_of(engine):
+    """Of an engine: who computes prompts, who answers, and a request."""
+    if "trtllm" in engine:
+        return trtllm_pools_twin.Prompts, trtllm_pools_twin.Answers, trtllm_pools_twin.Request
+    return Prompts, Answers, twin.Request
+
+
 class Fleet:
     def __init__(self, scene):
         self.scene, self.given = scene, scene["requests"]
@@ -141,13 +154,16 @@ class Fleet:
         start = self.later[0][0] if self.later else 0
         first, second = scene["pools"]
         alone = [{**r, "max_tokens": 1, "declared": 1} for r in self.given]
+        prompts, answers, request = kinds_of(first["engine"])
         kinds = (
-            (Prompts, {**first, "requests": alone}),
-            (Answers, {**second, "requests": self.given}),
+            (prompts, {**first, "requests": alone}),
+            (answers, {**second, "requests": self.given}),
         )
+        self.longest = [prompts.longest(p["config"]) for p in (first, second)]
+        self.whole = not first["config"].get("enable_block_reuse", True)
         self.pools, self.requests = [], []
         for kind, trace in kinds:
-            shared = [twin.Request(r, i) for i, r in enumerate(trace["requests"])]
+            shared = [request(r, i) for i, r in enumerate(trace["requests"])]
             self.requests.append(shared)
 
             def make(k, kind=kind, trace=trace, shared=shared):
@@ -258,9 +274,7 @@ class Fleet:
         while self.later and self.later[0][0] <= now:
             at, i = heapq.heappop(self.later)
             self.requests[0][i].arrival = at
-            if self.given[i]["prompt_tokens"] >= min(
-                p["config"]["max_model_len"] for p in self.scene["pools"]
-            ):
+            if self.given[i]["prompt_tokens"] >= min(self.longest):
                 self.turned[i] = at
                 self.follow(i, at)
             else:
@@ -306,9 +320,9 @@ class Fleet:
 
     def send(self, engine, now):
         for r in engine.asked:
-            self.reserved[r.id], self.sent[r.id] = now, r.known - r.hit
+            self.reserved[r.id], self.sent[r.id] = now, r.known - (0 if self.whole else r.hit)
             size = self.scene["bytes"][r.id]
-            if r.hit:
+            if self.sent[r.id] < r.known:
                 size *= self.sent[r.id] / r.known
             self.link.start(now, r.id, self.place[0][r.id], self.place[1][r.id], size)
         engine.asked = []

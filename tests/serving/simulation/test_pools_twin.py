@@ -47,7 +47,7 @@ def results(run):
 def check(scene, found, run):
     assert results(run) == found["results"]
     for pool, rows in zip(run.pools.values(), found["rows"], strict=True):
-        cached = pool.config["enable_prefix_caching"]
+        cached = pool.config.get("enable_prefix_caching", pool.config.get("enable_block_reuse"))
         decided = recorded.decided(pool, cached)
         if pool.ranks == 1:
             assert pool.steps["replica"].tolist() == [k for k, _ in rows]

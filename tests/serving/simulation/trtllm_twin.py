@@ -55,8 +55,8 @@ class Engine:
             if "after" not in r:
                 heapq.heappush(self.later, (r["arrival"], i))
 
-    def up(self, tokens):
-        return -(-tokens // self.size)
+    def up(self, n):
+        return -(-n // self.size)
 
     def latest(self, r):
         return min(r.input + r.declared, self.c["max_seq_len"])
@@ -74,11 +74,9 @@ class Engine:
         if not self.reuse or not self.c["enable_prefix_aware_scheduling"]:
             return False
         new = self.lookup(r)[1]
-        if new in computed:
-            return True
-        if new:
-            computed.append(new)
-        return False
+        there = new in computed
+        computed += [new] if new and not there else []
+        return there
 
     def begun_blocks(self):
         if not self.reuse or not self.c["enable_prefix_aware_scheduling"]:
@@ -127,9 +125,8 @@ class Engine:
                 there = r.cache + self.beside
                 need = self.up(there + min(self.wide, self.latest(r) - there)) - len(r.blocks)
             if used + need <= len(self.pool.free):
-                used += need
                 (answers if r.phase == "answer" else prompts).append(r)
-                at += 1
+                used, at = used + need, at + 1
                 continue
             begun = [i for i in range(at, end) if seen[i].phase in ("context", "answer")]
             if not begun:
@@ -210,9 +207,8 @@ class Engine:
             if self.c["enable_partial_reuse"]:
                 node = nodes[-1] if nodes else self.pool.root
                 at = len(nodes) * self.size
-                best, same = self.pool.partial(
-                    node, ids[at : at + self.size], self.c["copy_on_partial_reuse"]
-                )
+                copies = self.c["copy_on_partial_reuse"]
+                best, same = self.pool.partial(node, ids[at : at + self.size], copies)
             for node in nodes:
                 self.pool.touch(node.block)
                 blocks.append(node.block)
@@ -234,6 +230,10 @@ class Engine:
         r.told += 1
         r.phase = "last" if r.sampled >= self.latest(r) else "answer"
 
+    def answers(self, r, now):
+        """Whether it gets a token in this step."""
+        return True
+
     def call(self, now):
         self.victims, rows = [], []
         fit = self.max_utilization if self.policy == "MAX_UTILIZATION" else self.no_evict
@@ -253,7 +253,8 @@ class Engine:
                 self.token(r)
         for r in answers:
             wide = self.wide
-            if self.up(r.cache + wide + self.beside) - len(r.blocks) > len(self.pool.free):
+            more = self.up(r.cache + wide + self.beside) - len(r.blocks)
+            if more > len(self.pool.free) or not self.answers(r, now):
                 continue
             r.cache += wide
             while len(r.blocks) < self.up(r.cache + self.beside):
@@ -343,9 +344,8 @@ class Engine:
         r = self.requests[i]
         r.arrival = at
         too_long = r.input >= self.c["max_seq_len"]
-        if too_long or (
-            not self.c["enable_chunked_prefill"] and r.input > self.c["max_num_tokens"]
-        ):
+        whole = not self.c["enable_chunked_prefill"]
+        if too_long or (whole and r.input > self.c["max_num_tokens"]):
             self.settle(r, "rejected", at)
         else:
             self.active.append(r)

@@ -15,6 +15,7 @@ from tokenroof.serving.simulation.drafting import (
     drafted_limits,
     speculation_of,
 )
+from tokenroof.serving.simulation.engines import engine_of
 from tokenroof.serving.simulation.host_tier import as_tier, tier_rules
 from tokenroof.serving.simulation.parts import NEWEST, check_blocks, packed, pool_part
 from tokenroof.serving.simulation.result import rows_for
@@ -37,6 +38,8 @@ __all__ = ["SHARING", "Played", "link_part", "pools_of", "run_of"]
 SHARING = ("fair", "fifo")
 _APART = ("prefill", "decode")
 _BY_POOL = ("scheduler", "step_time", "router", "autoscale")
+#: Engines whose hand-over of prompts' caches is played.
+_HANDS_OVER = ("vllm", "trtllm")
 _CAPS = ("max_num_queued_reqs", "max_num_queued_tokens")
 
 
@@ -97,7 +100,7 @@ def pools_of(
         engine = _told(role, pool, where[role], _of_role("scheduler", scheduler, role, device))
         found.append(_played(role, where[role], engine, loads, pool.count, seed, own))
     if len(found) > 1:
-        _check_apart(found)
+        _check_apart(found, options)
     return found
 
 
@@ -204,24 +207,37 @@ def _check_system(system: System, plan: Any, options: Mapping[str, Any]) -> None
         )
 
 
-def _check_apart(pools: Sequence[Played]) -> None:
+def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
     """Reject what prompts apart from answers are not played with."""
-    for pool in pools:
-        if not pool.engine.name.startswith("vllm-"):
+    engines = [pool.engine.name.partition("-")[0] for pool in pools]
+    for pool, engine in zip(pools, engines, strict=True):
+        if engine not in _HANDS_OVER:
             raise ValueError(
                 f"scheduler of {pool.role} is {pool.engine.name}, whose pools of prefill and decode are not "
-                "played; allowed: vllm-0.33, vllm-0.19"
+                "played; allowed: vllm-0.33, vllm-0.19, trtllm-1.4"
             )
+        for name in ("timeout_s", "queue_timeout_s"):
+            if options.get(name) is not None and engine != "vllm":
+                raise ValueError(
+                    f"{name} is {options[name]!r} with {pool.engine.name} in pools of prefill and decode, "
+                    "where clients that give up are not played; allowed: None"
+                )
         if pool.part["config"]["stages"] > 1:
             raise ValueError(
                 f"plan of {pool.role} has pp={pool.part['config']['stages']}, whose hand-over is not played; "
                 "allowed: 1"
             )
     first, second = pools
-    if first.limits.block_tokens != second.limits.block_tokens:
+    if len(set(engines)) > 1:
         raise ValueError(
-            f"block_size is {first.limits.block_tokens} of prefill and {second.limits.block_tokens} of "
-            "decode; allowed: one size, as blocks are sent as they are"
+            f"schedulers are {first.engine.name} of prefill and {second.engine.name} of decode; allowed: of "
+            "one engine, as a cache is handed on in its own way"
+        )
+    sizes = [pool.limits.block_tokens for pool in pools]
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f"{engine_of(first.engine.name).block} is {sizes[0]} of prefill and {sizes[1]} of decode; "
+            "allowed: one size, as blocks are sent as they are"
         )
     for name in _CAPS:
         if name in second.engine.given:
