@@ -14,6 +14,7 @@ from tokenroof.catalogue.lookup import device, miner
 from tokenroof.catalogue.markets import quotes, revenue_claims, tier_assumptions, tier_rows
 from tokenroof.catalogue.measured import runs
 from tokenroof.catalogue.printed import published
+from tokenroof.catalogue.squares import squares
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.names import unknown
 
@@ -152,13 +153,18 @@ def _tiers() -> list[Number]:
 
 
 def _measured() -> list[Number]:
-    """Runs, and accepted drafts."""
+    """Runs, square products, and accepted drafts."""
     rows = []
     for run in runs():
         plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
         what = f"{run.model} {run.load} on {run.device}, {plan}"
         for field in ("ttft_s", "tpot_s"):
             rows.append(_number("runs", what, field, getattr(run, field), run.provenance))
+    for row in squares():
+        for i, rate in enumerate(row.boards):
+            rows.append(
+                _number("products", f"{row.device} {row.dtype}", f"board {i}", rate, row.provenance)
+            )
     for kept in acceptances():
         for drafts, length in zip(kept.drafts, kept.lengths, strict=True):
             field = f"{drafts} drafts"

@@ -13,7 +13,8 @@ from typing import Any
 from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.carried import carried, generation, geometric_mean
-from tokenroof.records.device import Device
+from tokenroof.inference.published_products import as_published, best_square, in_step, reported
+from tokenroof.records.device import Device, unit_peak
 
 #: Operators with measured forms: names of files, and of the blocks of a calibration record that they fill.
 OPERATORS = (
@@ -30,6 +31,8 @@ OPERATORS = (
 )
 #: Those that a device's links do, not its multiprocessors.
 COLLECTIVES = OPERATORS[-4:]  # fmt: skip
+
+_PROMPTS = ("attention_prefill", "mla_prefill")  # which tensor cores bind as they do products
 
 # Where a type was not measured, others stand in, the nearest first.
 _STAND_INS: dict[str, tuple[str, ...]] = {
@@ -164,14 +167,42 @@ def find(
     band = max([*bands, *own_bands]) if bands else max([FAR_BAND, *own_bands])
     if device.vendor.lower() != "nvidia":
         band = max(band, FAR_BAND)
+    constants, boards = carried(operator, chosen, device, dtype), ""
+    if place:
+        constants, boards = _with_boards(operator, chosen, device, engine, dtype, constants)
     return Fit(
-        carried(operator, chosen, device, dtype),
+        constants,
         band,
-        f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}",
+        f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}{boards and f', {boards}'}",
         near,
         files_of(*chosen),
         passed[0] if passed else "",
     )
+
+
+def _with_boards(
+    operator: str,
+    chosen: list[dict[str, Any]],
+    device: Device,
+    engine: str,
+    dtype: str,
+    constants: dict[str, float],
+) -> tuple[dict[str, float], str]:
+    """Constants carried over, with tensor cores as fast as boards of the device were reported to be."""
+    if operator == "gemm":
+        return as_published(device, dtype, constants)
+    if operator not in _PROMPTS or reported(device, dtype) is None:
+        return constants, ""
+    reached = [_square_share(row["device"], engine, dtype) for row in chosen]
+    return in_step(device, dtype, constants, reached)
+
+
+def _square_share(name: str, engine: str, dtype: str) -> float:
+    """Share of the peak that a measured device's best square product reaches [1]."""
+    device, kind = device_of(name), dtype.partition("/")[0]
+    fit = find("gemm", device, engine, kind)
+    assert fit is not None  # it has a table of prompts
+    return best_square(device, kind, fit.constants) / unit_peak(device, kind)
 
 
 @remembered(1024)
