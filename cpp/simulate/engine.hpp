@@ -20,6 +20,13 @@ struct Reserved {
     i64 tokens;
 };
 
+// Of a prompt that is computed in pieces: up to which token its cache may be sent, and whether that is all of it.
+struct Sent {
+    i32 request;
+    i64 until;
+    bool last;
+};
+
 // What a replica stands in: requests, where their outcome goes, the clock of steps, its number.
 struct Surroundings {
     const Requests& all;
@@ -76,6 +83,10 @@ class Engine {
     virtual void reserved(std::vector<Reserved>&) {}
     // The cache of one of them is there. Whether it was expected here.
     virtual bool receive(i32) { return false; }
+    // Of requests that go to both roles at once: memory for the answer to one is there.
+    virtual void ready(i32) {}
+    // What may be sent since it was asked last.
+    virtual void sent(std::vector<Sent>&) {}
     // Share of its KV memory that is in use.
     virtual double memory_share() const { return 0.0; }
     // Whether the run has to be played once more with every block.
@@ -109,6 +120,7 @@ struct Rules {
     std::function<std::unique_ptr<Engine>(const Surroundings&)> replica;
     i64 queued_requests = never, queued_tokens = never; // of a replica, beyond which requests are shed
     bool shares_work = false;                           // whether it plays the roles of prompts and of answers
+    bool together = false;                              // requests go to both roles at once
     bool sends_whole = false;                           // of prompts: whatever is found where they are sent to
 };
 

@@ -7,7 +7,7 @@ namespace tokenroof::simulate {
 
 Sglang::Sglang(const SglangConfig& config, const Drafting& drafting, const Surroundings& around)
     : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
-      number_(around.number), tree_(around.all, config.page_size, config.eviction, drafting.reads_states),
+      number_(around.number), role_(around.role), tree_(around.all, config.page_size, config.eviction, drafting.reads_states),
       batch_tree_(around.all, 1, Evict::lru), waiting_(config.by_priority || config.longest_output_first),
       free_(config.tokens), ratio_(config.init_ratio) {
     class_count_.assign(static_cast<std::size_t>(config.page_size), 0);
@@ -28,9 +28,10 @@ i64 Sglang::declared(i32 request) const {
 // Too long, or never to be admitted.
 bool Sglang::refuses(i32 request) const {
     const i64 input = all_.input_tokens[request];
+    if (role_ == Role::answers && ceiling(input) + config_.reserved_decode_tokens > config_.tokens) return true;
     if (input >= config_.max_req_len - 5 || input + 1 + config_.page_size >= config_.tokens) return true;
     const i64 free = config_.tokens - ceiling(input) - config_.page_size;
-    return config_.ignore_eos && !config_.radix_cache && free - declared(request) <= 1;
+    return role_ != Role::answers && config_.ignore_eos && !config_.radix_cache && free - declared(request) <= 1;
 }
 
 i64 Sglang::cached(i32 request) {
@@ -40,14 +41,23 @@ i64 Sglang::cached(i32 request) {
 
 void Sglang::deliver(i32 request) {
     out_.replica[request] = number_;
-    const i64 sign = config_.low_first ? 1 : -1;
-    if (config_.max_queued_requests < never) {
+    if (config_.max_queued_requests < never || role_ == Role::prompts) {
         entered_.resize(static_cast<std::size_t>(all_.count));
         entered_[request] = ++entries_;
     }
+    if (role_ == Role::prompts)
+        ++booting_;
+    else if (role_ == Role::answers)
+        expected_.push_back(request);
+    else
+        queue_up(request);
+    totals_.peak_waiting = std::max(totals_.peak_waiting, waiting());
+}
+
+void Sglang::queue_up(i32 request) {
+    const i64 sign = config_.low_first ? 1 : -1;
     waiting_.add(request, config_.by_priority && all_.priority ? sign * all_.priority[request] : 0,
                  config_.longest_output_first ? declared(request) : 0);
-    totals_.peak_waiting = std::max(totals_.peak_waiting, waiting_.size());
 }
 
 // As many batches as the loop holds; where none can be built it waits for the one in flight.
@@ -55,7 +65,8 @@ void Sglang::schedule(i64 now) {
     if (batches_ > 0 && !processed_) return;
     processed_ = false;
     const int depth = config_.overlap ? 2 : 1;
-    while (batches_ < depth && (rows_ > 0 || !waiting_.empty()))
+    if (role_ == Role::prompts) free_read();
+    while (batches_ < depth && (rows_ > 0 || waiting() > 0))
         if (!call(now) && (batches_ > 0 || !again_)) break;
     if (batches_ == 0 && rows_ == 0 && waiting_.empty()) ratio_ = config_.init_ratio; // idle
 }
@@ -71,14 +82,22 @@ bool Sglang::call(i64 now) {
     meter_.open();
     retracted_now_.clear();
     now_ = now;
+    if (role_ == Role::answers) return call_answers(now, batch);
+    if (role_ == Role::prompts) admit_ready();
     if (chunked_ >= 0) {
         Sequence& s = sequences_[chunked_];
         if (s.extend_end > s.prefix) checkpoint(s, s.extend_end);
+        if (s.extend_end > s.prefix && role_ == Role::prompts && !config_.overlap)
+            send_piece(s.request, s.extend_end, false);
         s.prefix = s.extend_end;
+    }
+    if (role_ == Role::prompts) {
+        last_.clear();
+        full_ = false;
     }
     merge(batches_ > 0);
     drop_ended();
-    bool deferred = interval_left_ > 0;
+    bool deferred = role_ == Role::whole && interval_left_ > 0;
     if (deferred && running_ < config_.prefill_decode_interval_min_bs) {
         interval_left_ = 0;
         deferred = false;
@@ -149,6 +168,7 @@ void Sglang::finish_batch(i64 now, Batch& batch) {
     const i64 start = std::max(now, last_end_), duration = take_time();
     last_end_ = batch.end_ns = start + duration;
     ++batches_;
+    if (role_ == Role::prompts && batches_ == 1) send_found(batch);
     ++totals_.steps;
     totals_.counted_steps += !drafts();
     totals_.tokens += load_.tokens;
@@ -164,7 +184,7 @@ void Sglang::note(i64 now, i64 start, const Batch& batch) {
     const auto step = static_cast<i64>(record_->rows.size());
     const i64 end = load_.tokens > 0 ? batch.end_ns : start, page = config_.page_size;
     record_->rows.push_back({now, start, end, number_, static_cast<i32>((free_ + tree_.evictable()) / page),
-                             static_cast<i32>(rows_), static_cast<i32>(waiting_.size()),
+                             static_cast<i32>(running()), static_cast<i32>(waiting()),
                              static_cast<i32>((tree_.evictable() + tree_.locked()) / page),
                              static_cast<i32>(load_.tokens), load_.tokens > 0 ? step_j_.all() : 0.0});
     if (record_->entries_wanted) {
@@ -198,6 +218,7 @@ void Sglang::process(std::vector<i32>& ended) {
     std::swap(batch, queue_[0]);
     if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
     processed_ = true;
+    if (role_ == Role::prompts && batches_ > 0) send_found(queue_[0]); // its step begins
     process_pieces(batch, ended);
     if (batch.tick >= 0) process_tick(batch, ended);
     process_drafted(batch, ended);
@@ -208,10 +229,15 @@ void Sglang::process(std::vector<i32>& ended) {
 void Sglang::process_pieces(const Batch& batch, std::vector<i32>& ended) {
     for (const Piece& p : batch.pieces) {
         Sequence& s = sequences_[p.slot];
+        if (!p.last && role_ == Role::prompts && config_.overlap) send_piece(p.request, p.before + p.tokens, false);
         if (!p.last || s.request != p.request || s.batch != batch.number) continue; // retracted meanwhile
         const i64 outputs = ++out_.output_tokens[s.request];
         i64& first = out_.first_token_ns[s.request];
         if (first < 0 && awaited(s.request)) first = batch.end_ns;
+        if (role_ == Role::prompts) {
+            keep(p.slot, batch.end_ns, ended);
+            continue;
+        }
         const bool early = outputs < s.wanted && leaves(s.request);
         if (early && s.runs && s.wanted > s.outputs && !drafts())
             unlist(wheel_, &Sequence::wheel_next, p.slot, end_tick(s));
@@ -273,6 +299,9 @@ void Sglang::close(Status status) {
     waiting_.each([&](i32 request) {
         if (awaited(request)) out_.status[request] = status;
     });
+    if (role_ != Role::whole) // who is in none of the lists above
+        for (i64 r = 0; r < all_.count; ++r)
+            if (out_.replica[r] == number_ && awaited(static_cast<i32>(r))) out_.status[r] = status;
     for (const Dropped& one : dropped_) out_.output_tokens[one.request] = static_cast<i32>(one.given);
     for (const Dropped& one : leaving_) out_.output_tokens[one.request] = static_cast<i32>(one.given);
 }

@@ -20,6 +20,7 @@ struct SglangConfig {
     i64 page_size, tokens, max_running_requests, chunked_prefill_size, max_prefill_tokens;
     i64 prefill_max_requests, prefill_decode_interval, prefill_decode_interval_min_bs, max_req_len;
     i64 clip_max_new_tokens, retract_decode_steps, max_queued_requests;
+    i64 reserved_decode_tokens, extra_slots; // of a server of answers
     double init_ratio, min_ratio, ratio_decay;
     bool radix_cache, overlap, mixed_chunk, ignore_eos;
     bool by_priority, priorities, low_first, longest_output_first, retract_by_priority, longest_prefix_first;
@@ -37,14 +38,21 @@ class Sglang final : public Engine {
     i64 next_ns() const override {
         return !aborted_.empty() ? now_ : batches_ == 0 ? never : queue_[0].end_ns;
     }
-    i64 running() const override { return rows_; }
-    i64 waiting() const override { return waiting_.size(); }
+    i64 running() const override { return rows_ - holds_aside(); }
+    i64 waiting() const override { return waiting_.size() + aside(); }
     i64 cached(i32 request) override;
     bool refuses(i32 request) const override;
     void drop(i32 request) override;
     i32 gives_way_to(i32 request) const override;
     void close(Status status) override;
     const Totals& totals() const override { return totals_; }
+    bool let_go(i32 request) override;
+    i64 kept() const override { return static_cast<i64>(kept_.size()); }
+    void reserved(std::vector<Reserved>& out) override;
+    bool receive(i32 request) override;
+    void ready(i32 request) override;
+    void sent(std::vector<Sent>& out) override;
+    double memory_share() const override;
 
   private:
     // A request that holds KV memory.
@@ -85,6 +93,11 @@ class Sglang final : public Engine {
         double offset; // of outputs to come of those that run
         i64 tokens = 0, held = 0;
     };
+    // A request that holds memory and does not run: until it was read, or received.
+    struct Aside {
+        i32 request, slot;
+        bool there;
+    };
     enum Verdict { go_on, no_token, other };
 
     // sglang.cpp
@@ -99,6 +112,7 @@ class Sglang final : public Engine {
     void finish(i32 slot, i64 end_ns, std::vector<i32>& ended);
     void free_slot(i32 slot);
     i64 declared(i32 request) const;
+    void queue_up(i32 request);
 
     // sglang_prefill.cpp
     bool build_prefill(Batch& batch);
@@ -110,6 +124,7 @@ class Sglang final : public Engine {
     Verdict fits_for_good(const Room& room, i64 extend, i64 limit, i64 outputs, const Batch& batch);
     void take(Room& room, i64 tokens, i64 outputs);
     i32 enter(i32 request, i32 node, i64 prefix, i64 outputs);
+    i32 slot_for(i32 request);
     void allocate(const Room& room, const Batch& batch);
     void refresh_waiting();
     void sort_by_prefix();
@@ -129,6 +144,23 @@ class Sglang final : public Engine {
     void advance();
     void join(i32 slot, i64 order);
     void remove(i32 slot);
+
+    // sglang_apart.cpp
+    void admit_ready();
+    void send_piece(i32 request, i64 until, bool last);
+    void send_found(const Batch& batch);
+    void keep(i32 slot, i64 end_ns, std::vector<i32>& ended);
+    void free_read();
+    i64 aside() const;       // requests that wait, but not in the queue
+    i64 holds_aside() const; // that hold memory and do not run
+    bool call_answers(i64 now, Batch& batch);
+    i64 allocatable(i64 single) const;
+    i64 most_held() const { return config_.max_running_requests + config_.extra_slots; }
+    i32 hold(i32 request, i64 tokens);
+    void resume();
+    void set_aside();
+    void take_received();
+    void join_arrived();
 
     // sglang_drop.cpp
     bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
@@ -179,6 +211,7 @@ class Sglang final : public Engine {
     const StepClock& clock_;
     Record* record_;
     i32 number_;
+    Role role_;
     RadixTree tree_, batch_tree_; // the latter of prefixes of those that wait
     SglangQueue waiting_;
     std::vector<Sequence> sequences_;
@@ -204,6 +237,16 @@ class Sglang final : public Engine {
     std::vector<i64> entered_;               // into the queue, by request, where it may be full
     i64 entries_ = 0;
     std::vector<i64> keys_;
+
+    // prompts apart from answers
+    i64 booting_ = 0;         // that wait for memory elsewhere
+    std::vector<i32> ready_;  // for which it is there
+    std::vector<Sent> sent_;
+    std::vector<Aside> kept_; // prompts that were computed
+    std::vector<i32> expected_, retracted_; // answers: from first_expected_ on without memory; those that lost it
+    i64 first_expected_ = 0;
+    std::vector<Aside> coming_, arrived_; // caches on their way; those that are there
+    std::vector<Reserved> reserved_;
 
     // those that run
     i64 running_ = 0, tick_ = 0, contexts_ = 0, next_order_ = 0, front_order_ = 0, renumbered_ = 0;

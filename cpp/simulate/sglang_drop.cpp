@@ -58,6 +58,7 @@ void Sglang::leave_with(const Batch& batch) {
 
 // Who was retracted waits again, if the queue takes it.
 void Sglang::wait_again(i32 request) {
+    if (role_ == Role::answers) return retracted_.push_back(request);
     if (waiting_.size() + 1 > config_.max_queued_requests) {
         const i32 other = gives_way_to(request), gone = other < 0 ? request : other;
         if (other >= 0) waiting_.remove(other);

@@ -153,15 +153,20 @@ Sglang::Verdict Sglang::admit(i32 request, Room& room, Batch& batch) {
     return state(room);
 }
 
-i32 Sglang::enter(i32 request, i32 node, i64 prefix, i64 outputs) {
+i32 Sglang::slot_for(i32 request) {
     if (free_slots_.empty()) {
         free_slots_.push_back(static_cast<i32>(sequences_.size()));
         sequences_.emplace_back();
     }
     const i32 slot = free_slots_.back();
     free_slots_.pop_back();
+    sequences_[slot].request = request;
+    return slot;
+}
+
+i32 Sglang::enter(i32 request, i32 node, i64 prefix, i64 outputs) {
+    const i32 slot = slot_for(request);
     Sequence& s = sequences_[slot];
-    s.request = request;
     s.prompt = all_.input_tokens[request];
     s.outputs = outputs + 1;
     s.fill = s.prompt + outputs;

@@ -23,6 +23,8 @@ Rules sglang_rules(const py::dict& d) {
     TR_NUMBER(clip_max_new_tokens)
     TR_NUMBER(retract_decode_steps)
     TR_NUMBER(max_queued_requests)
+    TR_NUMBER(reserved_decode_tokens)
+    TR_NUMBER(extra_slots)
     TR_REAL(init_ratio)
     TR_REAL(min_ratio)
     TR_REAL(ratio_decay)
@@ -42,9 +44,11 @@ Rules sglang_rules(const py::dict& d) {
     c.eviction = static_cast<Evict>(py::cast<int>(d["eviction"]));
     const Drafting drafting = drafting_of(d);
     const i64 weighed = std::max<i64>(c.page_size, 16); // tokens, as of a router before other engines
-    return {c.max_req_len, weighed, c.radix_cache,
-            [c, drafting](const Surroundings& around) { return std::make_unique<Sglang>(c, drafting, around); },
-            c.max_queued_requests};
+    Rules rules{c.max_req_len, weighed, c.radix_cache,
+                [c, drafting](const Surroundings& around) { return std::make_unique<Sglang>(c, drafting, around); },
+                c.max_queued_requests};
+    rules.shares_work = rules.together = true;
+    return rules;
 }
 
 } // namespace tokenroof::simulate

@@ -149,7 +149,7 @@ void clear(Run& run, const StopFlag& stop) {
     if (stop) return;
     if (run.plan.apart())
         for (i64 i = 0; i < n; ++i) {
-            run.plan.reserved_ns[i] = run.plan.received_ns[i] = -1;
+            run.plan.reserved_ns[i] = run.plan.sending_ns[i] = run.plan.received_ns[i] = -1;
             run.plan.sent_tokens[i] = 0;
             run.plan.sent_bytes[i] = 0.0;
         }
@@ -231,6 +231,7 @@ void read_link(Run& run, const py::dict& d) {
     plan.link.sharing = static_cast<simulate::Sharing>(py::cast<int>(d["sharing"]));
     plan.cache_bytes = numbers<double>(run, d, "cache_bytes", n, false);
     plan.reserved_ns = numbers<i64>(run, d, "reserved_ns", n, true);
+    plan.sending_ns = numbers<i64>(run, d, "sending_ns", n, true);
     plan.received_ns = numbers<i64>(run, d, "received_ns", n, true);
     plan.sent_tokens = numbers<i64>(run, d, "sent_tokens", n, true);
     plan.sent_bytes = numbers<double>(run, d, "sent_bytes", n, true);

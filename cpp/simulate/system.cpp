@@ -17,6 +17,7 @@ System::System(const Plan& plan, std::vector<Record>& records, bool tracking)
     if (plan.apart()) {
         from_.assign(n, -1);
         to_.assign(n, -1);
+        if (together()) ways_.assign(n, Way{});
     }
 }
 
@@ -123,6 +124,7 @@ i64 System::process(i64 now) {
 }
 
 void System::schedule(i64 now) {
+    if (together()) return schedule_together(now);
     for (const auto& pool : pools_)
         for (int k = 0; k < pool->size(); ++k)
             if (Engine* one = pool->at(k)) {
@@ -153,6 +155,7 @@ void System::deliver(i64 now) {
         if (!whose_.empty()) whose_[request] = k;
         if (plan_.apart()) from_[request] = k;
         pool.at(k)->deliver(request);
+        if (together()) expect(request, at);
         timeouts_.add(request);
         queue_timeouts_.add(request);
     }

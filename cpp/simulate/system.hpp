@@ -20,8 +20,8 @@ struct Plan {
     i64 timeout_ns = never, queue_timeout_ns = never; // of a request: until it is answered, or scheduled
     LinkPlan link;
     const double* cache_bytes = nullptr; // of each request's prompt
-    // of each request: when its blocks were set aside, and its cache was there; how many tokens and bytes came
-    i64 *reserved_ns = nullptr, *received_ns = nullptr, *sent_tokens = nullptr;
+    // of each request: when its blocks were set aside, the first of its cache was sent, and all was there; how many tokens and bytes came
+    i64 *reserved_ns = nullptr, *sending_ns = nullptr, *received_ns = nullptr, *sent_tokens = nullptr;
     double* sent_bytes = nullptr;
 
     bool apart() const { return pools.size() > 1; }
@@ -67,6 +67,11 @@ class System {
     void send(i64 now, Engine& to);
     void receive(i64 now);
     void drop_apart(i32 request);
+    bool together() const { return plan_.apart() && plan_.pools.front().rules.together; }
+    void expect(i32 request, i64 at);
+    void schedule_together(i64 now);
+    void send_pieces(i64 now, Engine& from);
+    void send_piece(i64 now, i32 request);
 
     const Plan& plan_;
     const Requests& all_;
@@ -83,6 +88,13 @@ class System {
     std::vector<Handed> handed_; // prompts that are computed
     std::vector<i32> from_, to_; // replica of each request in each pool, where they are apart
     std::vector<Reserved> reserved_;
+    // A cache that is sent piece by piece: tokens that may be sent, those that were, and whether one is under way.
+    struct Way {
+        i64 until = 0, begun = 0;
+        bool last = false, flying = false;
+    };
+    std::vector<Way> ways_;
+    std::vector<Sent> sent_;
     std::vector<i32> through_;
     Results patience_; // what clients wait for: arrivals and first calls where prompts are, answers where these are
     Deadlines timeouts_, queue_timeouts_;

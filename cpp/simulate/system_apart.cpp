@@ -7,6 +7,7 @@ namespace tokenroof::simulate {
 // Prompts that are computed go on to a replica that answers, in the order in which they ended.
 void System::hand_over(i64 now) {
     Pool& pool = *pools_.back();
+    if (together()) handed_.clear(); // they went there when they came
     for (const Handed& one : handed_) {
         const int k = pool.route(one.request);
         out_.arrival_ns[one.request] = now;
@@ -35,6 +36,11 @@ void System::send(i64 now, Engine& to) {
         double bytes = plan_.cache_bytes[request];
         if (tokens < whole) bytes *= static_cast<double>(tokens) / static_cast<double>(whole);
         plan_.reserved_ns[request] = now;
+        if (together()) {
+            pools_.front()->at(from_[request])->ready(request);
+            continue;
+        }
+        plan_.sending_ns[request] = now;
         plan_.sent_tokens[request] = tokens;
         plan_.sent_bytes[request] = bytes;
         link_.start(now, request, from_[request], to_[request], bytes);
@@ -46,10 +52,67 @@ void System::receive(i64 now) {
     through_.clear();
     link_.advance(now, through_);
     for (const i32 request : through_) {
+        if (together()) {
+            Way& way = ways_[request];
+            way.flying = false;
+            if (way.until > way.begun) send_piece(now, request);
+            if (way.flying || !way.last) continue;
+        }
         plan_.received_ns[request] = now;
         if (Engine* from = pools_.front()->at(from_[request])) from->let_go(request);
         pools_.back()->at(to_[request])->receive(request);
     }
+}
+
+// --- requests that go to both pools at once --------------------------------------------------------------
+
+// Where its answer will be, whose memory comes first.
+void System::expect(i32 request, i64 at) {
+    Pool& pool = *pools_.back();
+    const int k = pool.route(request);
+    out_.arrival_ns[request] = at;
+    to_[request] = k;
+    pool.at(k)->deliver(request);
+}
+
+// Answers first: what they set aside lets prompts begin.
+void System::schedule_together(i64 now) {
+    Pool &first = *pools_.front(), &second = *pools_.back();
+    for (int k = 0; k < second.size(); ++k)
+        if (Engine* one = second.at(k)) {
+            one->schedule(now);
+            send(now, *one);
+        }
+    for (int k = 0; k < first.size(); ++k)
+        if (Engine* one = first.at(k)) {
+            one->schedule(now);
+            send_pieces(now, *one);
+        }
+}
+
+// What was computed meanwhile; of a request one piece after the other.
+void System::send_pieces(i64 now, Engine& from) {
+    sent_.clear();
+    from.sent(sent_);
+    for (const auto& [request, until, last] : sent_) {
+        Way& way = ways_[request];
+        way.until = std::max(way.until, until);
+        way.last = way.last || last;
+        if (!way.flying && way.until > way.begun) send_piece(now, request);
+    }
+}
+
+void System::send_piece(i64 now, i32 request) {
+    Way& way = ways_[request];
+    const i64 tokens = way.until - way.begun;
+    double bytes = plan_.cache_bytes[request];
+    bytes *= static_cast<double>(tokens) / static_cast<double>(all_.input_tokens[request]);
+    if (way.begun == 0) plan_.sending_ns[request] = now;
+    plan_.sent_tokens[request] += tokens;
+    plan_.sent_bytes[request] += bytes;
+    way.begun = way.until;
+    way.flying = true;
+    link_.start(now, request, from_[request], to_[request], bytes);
 }
 
 } // namespace tokenroof::simulate

@@ -3,6 +3,7 @@
 import random
 
 import scenarios
+import sglang_scenarios
 
 import tokenroof as tr
 from tokenroof import serving
@@ -84,6 +85,31 @@ def draw_trtllm(seed, scaled=False, content=True, drafts=False):
     return scene
 
 
+def draw_sglang(seed, scaled=False, content=True):
+    """As `draw`, of SGLang's servers of prompts and of answers."""
+    scene = draw(seed, scaled, content)
+    rng = random.Random(seed + 7)
+    rows = sglang_scenarios.draw(seed, content, undeclared=rng.random() < 0.3)
+    scene["requests"] = rows["requests"]
+    scene["bytes"] = [BYTES * r["prompt_tokens"] for r in rows["requests"]]
+    page = rows["config"]["page_size"]
+    for k, pool in enumerate(scene["pools"]):
+        pool.pop("drafting", None)
+        own = sglang_scenarios.draw(seed + 1000 * k, content, page_size=page)["config"]
+        own["chunked_prefill_size"] = rng.choice([-1, 4 * page, 16 * page, 2048])
+        own["max_total_tokens"] = max(own["max_total_tokens"], rows["config"]["max_total_tokens"])
+        if rng.random() < 0.6:  # hardly enough for the longest
+            most = max(r["prompt_tokens"] + r["max_tokens"] for r in rows["requests"])
+            own["max_total_tokens"] = max(16, most + 3 * page + rng.choice([0, 5, 40]))
+        own["prefill_decode_interval"] = 0
+        if k:
+            own |= {"enable_priority_scheduling": False, "disable_radix_cache": True}
+            own["num_reserved_decode_tokens"] = rng.choice([0, 1, 5, 20])
+            own["disaggregation_decode_extra_slots"] = rng.choice([None, 0, 3])
+        pool["config"], pool["engine"] = own, {"sglang": "0.5.23"}
+    return scene
+
+
 def _hurry(rng, trace):
     """Clients that give up, and a queue that is full."""
     found, step = {}, 10 ** rng.randint(6, 8)
@@ -148,6 +174,15 @@ def system_of(scene):
     )  # fmt: skip
 
 
+def _given(config):
+    left = (
+        {"prefill_decode_interval", "prefill_decode_interval_min_bs"}
+        if "page_size" in config
+        else set()
+    )
+    return {k: v for k, v in config.items() if k not in left and (v is not None or not left)}
+
+
 def _preset(engine):
     name, version = next(iter(engine.items()))
     return f"{name}-{version if name != 'vllm' else '.'.join(version.split('.')[:2])}"
@@ -173,7 +208,7 @@ def arguments_of(scene):
         "scheduler": {
             role: serving.Scheduler.preset(
                 _preset(pool["engine"]), **({"loop": pool["engine"]["loop"]} if "loop" in pool["engine"] else {}),
-                **pool["config"], **(caps if role == "prefill" else {}),
+                **_given(pool["config"]), **(caps if role == "prefill" else {}),
                 **({"min_stats_update_interval_ms": pool["report_ms"]} if pool.get("ranks", 1) > 1 else {}),
             )
             for role, pool in both.items()

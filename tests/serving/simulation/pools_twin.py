@@ -154,12 +154,11 @@ class Fleet:
         start = self.later[0][0] if self.later else 0
         first, second = scene["pools"]
         alone = [{**r, "max_tokens": 1, "declared": 1} for r in self.given]
-        prompts, answers, request = kinds_of(first["engine"])
+        prompts, answers, request = self.kinds(first, second)
         kinds = (
             (prompts, {**first, "requests": alone}),
             (answers, {**second, "requests": self.given}),
         )
-        self.longest = [prompts.longest(p["config"]) for p in (first, second)]
         self.whole = not first["config"].get("enable_block_reuse", True)
         self.pools, self.requests = [], []
         for kind, trace in kinds:
@@ -187,6 +186,14 @@ class Fleet:
         self.sent, self.rows, self.turned = [0] * many, [[], []], {}
         self.patience = [(scene.get(name, NEVER), []) for name in ("timeout", "queue_timeout")]
         self.gave_up, self.caps = {}, scene.get("caps", {})
+
+    def kinds(self, first, second):
+        found = kinds_of(first["engine"])
+        self.longest = min(found[0].longest(p["config"]) for p in (first, second))
+        return found
+
+    def refused(self, i):
+        return self.given[i]["prompt_tokens"] >= self.longest
 
     # --- one event after the other
     def run(self):
@@ -260,10 +267,7 @@ class Fleet:
 
     def event(self, now, told):
         handed = self.outputs(now)
-        for i in self.link.advance(now):
-            self.through[i] = now
-            self.pools[0].places[self.place[0][i]].read(i)
-            self.pools[1].places[self.place[1][i]].receive(self.requests[1][i])
+        self.through_link(now)
         for i in handed:
             self.deliver(1, i, now)
         self.expire(now)
@@ -274,7 +278,7 @@ class Fleet:
         while self.later and self.later[0][0] <= now:
             at, i = heapq.heappop(self.later)
             self.requests[0][i].arrival = at
-            if self.given[i]["prompt_tokens"] >= min(self.longest):
+            if self.refused(i):
                 self.turned[i] = at
                 self.follow(i, at)
             else:
@@ -282,13 +286,28 @@ class Fleet:
                 for patience, queue in self.patience:
                     if patience < NEVER:
                         queue.append(i)
+        self.schedule(now)
+
+    def through_link(self, now):
+        for i in self.link.advance(now):
+            self.arrived(i, now)
+
+    def arrived(self, i, now):
+        self.through[i] = now
+        self.pools[0].places[self.place[0][i]].read(i)
+        self.pools[1].places[self.place[1][i]].receive(self.requests[1][i])
+
+    def schedule(self, now):
         for pool, group in enumerate(self.pools):
             for _, engine in group.engines():
                 engine.schedule(now)
-                for one in getattr(engine, "ranks", [engine]):
-                    self.rows[pool] += [(one.number, row) for row in one.rows[one.seen :]]
-                    one.seen = len(one.rows)
+                self.note(pool, engine)
                 self.send(engine, now)
+
+    def note(self, pool, engine):
+        for one in getattr(engine, "ranks", [engine]):
+            self.rows[pool] += [(one.number, row) for row in one.rows[one.seen :]]
+            one.seen = len(one.rows)
 
     def outputs(self, now):
         """Prompts that are computed; who was waited for is followed."""

@@ -125,6 +125,8 @@ _SGLANG = {
     "retract_decode_steps": Knob(20, low=0),
     "clip_max_new_tokens_estimation": Knob(4096),
     "ignore_eos": Knob(False),
+    "num_reserved_decode_tokens": Knob(512, low=0),
+    "disaggregation_decode_extra_slots": Knob(None, low=0),
     "disable_cuda_graph": Knob(False),
     "disable_cuda_graph_padding": Knob(False),
     "cuda_graph_max_bs_decode": Knob(None, high=4096),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POOLED_RECORD", "PooledSimulation"]
 
-_MILESTONES = ("prefilled", "reserved", "received", "joined")
+_MILESTONES = ("prefilled", "reserved", "sending", "received", "joined")
 #: A record per request: `RECORD`, and its way from pool to pool.
 POOLED_RECORD = np.dtype(
     RECORD.descr
@@ -45,17 +45,19 @@ class PooledSimulation(Simulation):
     requests : ndarray
         A record per request as of `Simulation`, over both pools: ``scheduled_s`` and ``cached_tokens`` of
         the pool of prompts, ``first_token_s`` and what follows of that of answers. Beside them
-        ``prefilled_ns`` (the prompt is computed), ``reserved_ns`` (blocks are set aside in the other pool,
-        the transfer begins), ``received_ns`` (the cache is there, and free where it was), ``joined_ns`` (the
-        first step there) [ns], ``transfer_s`` (from reserved to received) [s], ``sent_tokens`` and
-        ``sent_bytes`` (of the prompt's cache, less what was found there), ``prefill_replica``.
+        ``prefilled_ns`` (the prompt is computed), ``reserved_ns`` (blocks are set aside in the other pool; at
+        SGLang before the prompt is computed), ``sending_ns`` (the transfer begins), ``received_ns`` (the
+        cache is there, and free where it was), ``joined_ns`` (the first step there) [ns], ``transfer_s``
+        (from sending to received; at SGLang with the time that later pieces of the prompt took) [s],
+        ``sent_tokens`` and ``sent_bytes`` (of the prompt's cache, less what was found there),
+        ``prefill_replica``.
     pools : dict of Simulation
         By what they do, "prefill" and "decode": each with its steps, totals, energy, scheduler, and records
         of its own, in which a request arrives when it is handed on.
     system : System
     link : dict
         ``bytes`` that crossed it, ``load``: the share of what it could have carried meanwhile; ``alone_s``:
-        what each transfer takes by itself [s].
+        what each transfer takes by itself [s]; ``together``: whether requests go to both pools at once.
     steps, entries, preempted, given, scaling
         Of the pool of answers.
     totals, energy
@@ -100,17 +102,19 @@ class PooledSimulation(Simulation):
     ) -> dict[str, Any]:
         """As of `Simulation`, and of the way between the pools.
 
-        ``prefill_s`` (from the first step to the whole prompt), ``reserve_s`` (until blocks are set aside),
+        ``prefill_s`` (from the first step to the whole prompt), ``reserve_s`` (from there, or at SGLang from
+        its arrival, until blocks are set aside),
         ``transfer_s`` with a dict as ``ttft_s``; ``link_load``; ``prefill_watts`` and ``decode_watts`` [W].
         """
         requests = self.requests
         found = super().summary(slo, percentiles)
         wanted = np.atleast_1d(np.asarray(percentiles, np.float64))
         there = requests[requests["joined_ns"] >= 0]
+        together = self.link["together"]
         for name, start, end in (
             ("prefill_s", "scheduled_ns", "prefilled_ns"),
-            ("reserve_s", "prefilled_ns", "reserved_ns"),
-            ("transfer_s", "reserved_ns", "received_ns"),
+            ("reserve_s", "arrival_ns" if together else "prefilled_ns", "reserved_ns"),
+            ("transfer_s", "sending_ns", "received_ns"),
         ):
             found[name] = spread_of((there[end] - there[start]) * 1e-9, wanted)
         found["link_load"] = self.link["load"]
@@ -146,10 +150,13 @@ def _joined(first: NDArray[Any], second: NDArray[Any], link: Mapping[str, Any]) 
         record[name] = first[name] + second[name]
     record["prefill_replica"] = first["replica"]
     record["prefilled_ns"], record["joined_ns"] = second["arrival_ns"], second["scheduled_ns"]
-    for name in ("reserved_ns", "received_ns", "sent_tokens", "sent_bytes"):
+    if link["together"]:
+        computed = first["status"] == "done"
+        record["prefilled_ns"] = np.where(computed, first["last_token_ns"], -1)
+    for name in ("reserved_ns", "sending_ns", "received_ns", "sent_tokens", "sent_bytes"):
         record[name] = link[name]
     crossed = record["received_ns"] >= 0
-    took = (record["received_ns"] - record["reserved_ns"]) * 1e-9
+    took = (record["received_ns"] - record["sending_ns"]) * 1e-9
     record["transfer_s"] = np.where(crossed, took, np.nan)
     return record
 
@@ -185,10 +192,11 @@ def _carried(requests: NDArray[Any], link: Mapping[str, Any]) -> dict[str, Any]:
     crossed = requests["received_ns"] >= 0
     span = 0.0
     if crossed.any():
-        span = float(requests["received_ns"].max() - requests["reserved_ns"][crossed].min())
+        span = float(requests["received_ns"].max() - requests["sending_ns"][crossed].min())
     alone_ns = link["hop_ns"] + requests["sent_bytes"] / min(link["near"], link["far"])
     load = carried / (most * span) if span > 0.0 else 0.0
-    return {"bytes": carried, "load": load, "alone_s": alone_ns * 1e-9}
+    together = link["together"]
+    return {"bytes": carried, "load": load, "alone_s": alone_ns * 1e-9, "together": together}
 
 
 def _waits(requests: NDArray[Any], alone_s: NDArray[np.float64]) -> NDArray[Any]:
@@ -197,6 +205,6 @@ def _waits(requests: NDArray[Any], alone_s: NDArray[np.float64]) -> NDArray[Any]
     took = np.round(1e9 * alone_s).astype(np.int64)
     served = requests["joined_ns"] >= 0
     waited = requests["scheduled_ns"] - requests["arrival_ns"]
-    waited = waited + (requests["joined_ns"] - requests["prefilled_ns"]) - took
+    waited = waited + np.maximum(requests["joined_ns"] - requests["prefilled_ns"] - took, 0)
     out["scheduled_ns"] = np.where(served, requests["arrival_ns"] + waited, -1)
     return out

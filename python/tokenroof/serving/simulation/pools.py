@@ -20,6 +20,7 @@ from tokenroof.serving.simulation.host_tier import as_tier, tier_rules
 from tokenroof.serving.simulation.parts import NEWEST, check_blocks, packed, pool_part
 from tokenroof.serving.simulation.result import rows_for
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.simulation.sglang import of_role
 from tokenroof.serving.system.parts import MOST_REPLICAS
 from tokenroof.serving.system.record import System
 from tokenroof.support.arguments import whole_number
@@ -39,7 +40,7 @@ SHARING = ("fair", "fifo")
 _APART = ("prefill", "decode")
 _BY_POOL = ("scheduler", "step_time", "router", "autoscale")
 #: Engines whose hand-over of prompts' caches is played.
-_HANDS_OVER = ("vllm", "trtllm")
+_HANDS_OVER = ("vllm", "sglang", "trtllm")
 _CAPS = ("max_num_queued_reqs", "max_num_queued_tokens")
 
 
@@ -140,6 +141,8 @@ def _played(
     config = drafted_config(
         engine.resolved(on, drafted_defaults(engine, spec)), engine.config, on, spec, fidelity
     )
+    if engine.name.startswith("sglang-"):
+        of_role(config, engine.given, role)
     limits = drafted_limits(engine.limits(config), config, spec, engine)
     for load in loads:
         check_blocks(load, limits)
@@ -214,7 +217,7 @@ def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
         if engine not in _HANDS_OVER:
             raise ValueError(
                 f"scheduler of {pool.role} is {pool.engine.name}, whose pools of prefill and decode are not "
-                "played; allowed: vllm-0.33, vllm-0.19, trtllm-1.4"
+                "played; allowed: vllm-0.33, vllm-0.19, sglang-0.5.23, trtllm-1.4"
             )
         for name in ("timeout_s", "queue_timeout_s"):
             if options.get(name) is not None and engine != "vllm":
@@ -222,6 +225,11 @@ def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
                     f"{name} is {options[name]!r} with {pool.engine.name} in pools of prefill and decode, "
                     "where clients that give up are not played; allowed: None"
                 )
+        if engine == "sglang" and pool.part["config"]["survived"]:
+            raise ValueError(
+                f"speculation is given with {pool.engine.name} in pools of prefill and decode, where drafts "
+                "are not played; allowed: None"
+            )
         if pool.part["config"]["stages"] > 1:
             raise ValueError(
                 f"plan of {pool.role} has pp={pool.part['config']['stages']}, whose hand-over is not played; "
@@ -282,8 +290,10 @@ def link_part(
         "receivers": _most(pools[1].part),
         "hop_ns": round(1e9 * system.hop_s.mid),
         "sharing": SHARING.index(options.get("link_sharing", SHARING[0])),
+        "together": pools[0].engine.name.startswith("sglang-"),
         "cache_bytes": np.ascontiguousarray(np.broadcast_to(cache, (n,)), np.float64),
         "reserved_ns": np.empty(n, np.int64),
+        "sending_ns": np.empty(n, np.int64),
         "received_ns": np.empty(n, np.int64),
         "sent_tokens": np.empty(n, np.int64),
         "sent_bytes": np.empty(n, np.float64),

@@ -119,7 +119,8 @@ class Scheduler:
             ``retraction_policy``, ``enable_priority_scheduling``, ``schedule_low_priority_values_first``,
             ``disable_cuda_graph`` (and ``_padding``), ``cuda_graph_max_bs_decode``; of its environment
             ``init_new_token_ratio``, ``min_new_token_ratio_factor``, ``new_token_ratio_decay_steps``,
-            ``retract_decode_steps``, ``clip_max_new_tokens_estimation``; ``ignore_eos`` of all requests.
+            ``retract_decode_steps``, ``clip_max_new_tokens_estimation``; ``ignore_eos`` of all requests; of a
+            pool of answers ``num_reserved_decode_tokens`` and ``disaggregation_decode_extra_slots``.
             TensorRT-LLM: ``max_num_tokens``, ``max_batch_size``, ``max_seq_len``,
             ``capacity_scheduler_policy`` ("GUARANTEED_NO_EVICT", "MAX_UTILIZATION", "STATIC_BATCH"),
             ``waiting_queue_policy`` ("FCFS"), ``enable_prefix_aware_scheduling``,

@@ -24,11 +24,15 @@ __all__ = [
     "drafted_sizes",
     "limits",
     "memory_share",
+    "of_role",
     "resolved",
 ]
 
 EVICTIONS = ("lru", "mru", "fifo", "filo", "lfu", "slru")
 _UNBOUNDED = 2**40
+# requests that run, up to which twice as many more may wait for their caches
+# [sglang/srt/arg_groups/pd_disaggregation_hook.py]
+_FEW_RUNNING = 32
 _MIB = 2.0**20
 # classes of devices: up to so many bytes, tokens of a chunk, sequences of the largest decode graph, the same
 # with four ranks and more [sglang/srt/arg_groups/memory_hook.py]
@@ -78,6 +82,9 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
         )
     if config["context_length"] is None:
         config["context_length"] = (on.model.context_max if on else 0) or _UNBOUNDED
+    if config["disaggregation_decode_extra_slots"] is None:
+        few = config["max_running_requests"] or _UNBOUNDED
+        config["disaggregation_decode_extra_slots"] = 2 * few if few <= _FEW_RUNNING else 0
     most = min(max(int(tokens / config["context_length"] * 512), 2048), 4096)
     config["max_running_requests"] = min(config["max_running_requests"] or most, tokens // 2)
     return config
@@ -126,6 +133,8 @@ def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
         "max_req_len": min(config["context_length"], tokens) - 1,
         "clip_max_new_tokens": config["clip_max_new_tokens_estimation"],
         "retract_decode_steps": config["retract_decode_steps"],
+        "reserved_decode_tokens": config["num_reserved_decode_tokens"],
+        "extra_slots": config["disaggregation_decode_extra_slots"],
         "init_ratio": ratio,
         "min_ratio": least,
         "ratio_decay": (ratio - least) / config["new_token_ratio_decay_steps"],
@@ -141,6 +150,43 @@ def compiled(config: Mapping[str, Any], preset: str) -> dict[str, Any]:
         "retract_by_priority": config["retraction_policy"] == "priority",
         "eviction": EVICTIONS.index(config["radix_eviction_policy"]),
     }
+
+
+def of_role(config: dict[str, Any], given: Mapping[str, Any], role: str) -> None:
+    """Resolved knobs as a server of prompts or of answers has them; an error for one that it does not have.
+
+    A server of answers has no tree [sglang/srt/arg_groups/pd_disaggregation_hook.py].
+    """
+    apart = role in ("prefill", "decode")
+    elsewhere = {
+        "num_reserved_decode_tokens": role == "decode",
+        "disaggregation_decode_extra_slots": role == "decode",
+        "max_queued_requests": not apart,
+        "prefill_decode_interval": not apart,
+    }
+    for name, there in elsewhere.items():
+        if name in given and not there:
+            where = (
+                "of a pool of decode"
+                if name.startswith(("num_", "disagg"))
+                else "of one pool for both"
+            )
+            raise ValueError(
+                f"{name} is {given[name]!r} of {role}, where it does nothing; allowed: {where}"
+            )
+    if role != "decode":
+        return
+    if given.get("disable_radix_cache") is False:
+        raise ValueError(
+            "disable_radix_cache is False of decode, whose tree of prefixes is not played; allowed: True, "
+            "the default there"
+        )
+    if config["enable_priority_scheduling"]:
+        raise ValueError(
+            "enable_priority_scheduling is True of decode, whose order by priority is not played; allowed: "
+            "False"
+        )
+    config["disable_radix_cache"] = True
 
 
 def limits(config: Mapping[str, Any]) -> Limits:
