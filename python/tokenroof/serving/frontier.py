@@ -105,7 +105,8 @@ def frontier(
     devices_max : int, optional
         Devices of the largest replica; by default those that one link domain joins.
     concurrency : array_like, optional
-        Requests in flight to try; by default 64 steps from 1 to 16,384.
+        Requests in flight to try; by default 64 steps from 1 to 16,384 and the powers of two, and of a
+        system's replicas as many as their memory holds.
     fidelity : {"calibrated", "datasheet"} or Calibration
         As in `curve`.
     engine : str
@@ -172,9 +173,8 @@ def frontier(
             _check_power(resolved(one, m, [Plan()], "datasheet")[0], power)
         given = None if plans is None else _given(plans, d, m)
         check_length(m, load.input_tokens, load.output_tokens)
-        question = Question(
-            d, m, given, load, devices_max, users, fidelity, engine, power, pue, wanted, others
-        )  # fmt: skip
+        kept = power, pue, wanted, others, concurrency is None
+        question = Question(d, m, given, load, devices_max, users, fidelity, engine, *kept)
         return with_chips(frontier_of_systems(question), question, limits.get("chips"))
     _refuse(limits)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
@@ -236,7 +236,8 @@ def _refuse_dashboard(power: str, wanted: Asked) -> None:
 def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:
     """Requests in flight to try."""
     if concurrency is None:
-        return np.unique(np.round(np.geomspace(1, 16384, 64)))
+        # kernels work in tiles, engines keep graphs of powers of two: one sequence more is a longer step
+        return np.union1d(np.round(np.geomspace(1, 16384, 64)), 2.0 ** np.arange(15))
     return as_concurrency(concurrency)
 
 

@@ -16,7 +16,7 @@ from tokenroof.serving.search.constraints import asked
 from tokenroof.serving.search.table import Question, frontier_of_systems
 
 FEW = np.unique(np.round(np.geomspace(1, 4096, 24)))
-GPU, MOE, DENSE = "H200-SXM", "DeepSeek-R1", "Llama-3.1-70B"
+GPU, MOE, DENSE, MIDDLE = "H200-SXM", "DeepSeek-R1", "Llama-3.1-70B", "Qwen3-32B"
 
 
 def find(device=GPU, model=DENSE, **given):
@@ -46,6 +46,31 @@ def test_a_pruned_search_is_the_full_one(device, model, most, given):
     assert pruned.attrs["systems_tried"] < full.attrs["systems_tried"] and full.sizes["point"] > 5
     for name in ("interactivity", "output_tokens_per_s_per_mw", "concurrency"):
         np.testing.assert_array_equal(pruned[name], full[name], err_msg=name)
+
+
+def test_replicas_are_tried_with_as_many_sequences_as_their_memory_holds():
+    """Between two of the steps that are tried by themselves; not where it is said what is tried."""
+    plan, load = tr.Plan(tp=2, weights="fp8", kv_cache="fp8"), (1100, 7300)
+    given = {"systems": True, "exclude": ["disaggregated", "speculation"]}
+    slots = int(curve(GPU, MIDDLE, plan, *load, [16384.0]).batch[0])
+    full = curve(GPU, MIDDLE, plan, *load, [slots, slots + 1, 16384])
+    assert full.queue_s[0] == 0.0 < full.queue_s[1]
+    most = frontier(GPU, MIDDLE, [plan], *load, **given)
+    assert most.concurrency.max() == pytest.approx(slots)
+    np.testing.assert_allclose(most.output_throughput.max(), full.output_throughput[0])
+    said = frontier(GPU, MIDDLE, [plan], *load, concurrency=[1.0, 16.0, 16384.0], **given)
+    assert said.concurrency.max() == pytest.approx(16.0)
+
+
+@pytest.mark.parametrize("systems", [True, False])
+def test_powers_of_two_are_tried_by_themselves(systems):
+    """A tile more makes a step of 129 sequences longer than one of 128, and the search does not step over it."""
+    plan, load = tr.Plan(tp=2, weights="fp8", kv_cache="fp8"), (900, 7300)
+    at = curve(GPU, DENSE, plan, *load, [119, 128, 129, 144])
+    assert at.output_throughput.argmax() == 1
+    only = {"exclude": ["disaggregated", "speculation"]} if systems else {}
+    found = frontier(GPU, DENSE, [plan], *load, systems=systems, **only)
+    np.testing.assert_allclose(found.output_throughput.max(), at.output_throughput[1])
 
 
 def _devices_said(label):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import kernels
+from tokenroof import _core, kernels
 from tokenroof.inference import memory
 from tokenroof.serving.system.terms import decode_terms, rounds, shared_terms
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tokenroof.serving.system.parts import Speculation
 
 __all__ = ["States", "states"]
+
+_SLOTS = _core.SERVING_FIELDS.index("slots")
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,12 @@ def states(
     batches: NDArray[np.float64],
     fidelity: str | Calibration,
     which: NDArray[Any] | None = None,
+    fullest: bool = False,
 ) -> tuple[States, States]:
     """All that fit the memory, of the plans `which`: replicas that decode alone, and that do both.
 
-    `drafts` are either [None] or numbers of drafts above zero.
+    `drafts` are either [None] or numbers of drafts above zero. With `fullest` each plan is tried with as many
+    sequences as its own memory holds too, which lie between two of `batches`.
     """
     found: tuple[list[Any], list[Any]] = ([], [])
     whole = load.input_tokens + load.output_tokens
@@ -68,7 +72,8 @@ def states(
     }
     for i in np.arange(len(on)) if which is None else which:
         one = on[int(i)]
-        some = batches[memory.fits(one.records, batches, whole)]
+        tried = np.union1d(batches, _fullest(one, load, batches)) if fullest else batches
+        some = tried[memory.fits(one.records, tried, whole)]
         if not some.size:
             continue  # not even one request fits
         served = kernels.serving(*one.records, some, load.input_tokens, load.output_tokens)
@@ -83,6 +88,13 @@ def states(
             if good.any():
                 parts.append((i, good, columns))
     return _gathered(on, drafts, found[0]), _gathered(on, drafts, found[1])
+
+
+def _fullest(one: Deployment, load: Load, batches: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The most whole sequences that a plan's memory holds, where these are within what is tried."""
+    served = kernels.serving(*one.records, 1.0, load.input_tokens, load.output_tokens)
+    slots = np.floor(np.ravel(served[..., _SLOTS]))
+    return np.asarray(slots[(slots >= batches[0]) & (slots <= batches[-1])])
 
 
 def _gathered(

@@ -62,6 +62,7 @@ class Question:
     pue: float
     asked: Asked
     others: tuple[Device, ...] = ()  # that pools may be of too
+    fullest: bool = False  # plans with as many sequences as their memory holds too
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def search(question: Question, full: bool = False) -> list[Pile]:
         return piles
     first = None if "disaggregated" in asked.exclude else prefills(on, q.load)
     bounded = not full and q.power in ("provisioned", "dashboard")
-    plain = states(on, q.load, drafts[:1], q.batches, q.fidelity)
+    plain = states(on, q.load, drafts[:1], q.batches, q.fidelity, None, q.fullest)
     _work_out(piles, plain, first, q, bounded)
     rest = drafts[1:]
     if not rest:
@@ -154,9 +155,13 @@ def search(question: Question, full: bool = False) -> list[Pile]:
     if bounded:
         # the plans that are best without drafts show what the others have to pass
         seeds = _best_plans(piles)
-        _work_out(piles, states(on, q.load, rest, q.batches, q.fidelity, seeds), first, q, True)
+        _work_out(
+            piles, states(on, q.load, rest, q.batches, q.fidelity, seeds, q.fullest), first, q, True
+        )
         left = np.setdiff1d(_hopeful(plain, first, most, piles, q), seeds)
-    _work_out(piles, states(on, q.load, rest, q.batches, q.fidelity, left), first, q, bounded)
+    _work_out(
+        piles, states(on, q.load, rest, q.batches, q.fidelity, left, q.fullest), first, q, bounded
+    )
     return piles
 
 
