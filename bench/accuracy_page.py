@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import best_points
 import hashes
 import serving_runs
 import systems
@@ -101,13 +102,15 @@ def apart(frame: pd.DataFrame) -> dict[str, Any]:
         systems.apart(frame, True),
         systems.by_recipe(frame),
     )
-    sides, causes = systems.bucket_errors(systems.buckets(frame))
+    best, left = best_points.buckets(frame)
     answers = {
         "points": len(rows), "answered": int(np.isfinite(rows.tpot).sum()),
         "by_recipe": len(recipes), "by_recipe_answered": int(np.isfinite(recipes.tpot).sum()),
     }  # fmt: skip
     return {"apart": systems.apart_errors(rows, limited, recipes), "answers": answers,
-            "frontier": sides, "causes": causes, "range": [systems.LOW, systems.HIGH]}  # fmt: skip
+            "frontier": best_points.bucket_sides(best), "causes": best_points.bucket_causes(best),
+            "passed_over": best_points.passed_over(left),
+            "range": [best_points.LOW, best_points.HIGH]}  # fmt: skip
 
 
 def published() -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from tokenroof.calibrate.benchmarks import ran_as, settings
 
 
 def as_run(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the types of experts that ran, and ``together``: the share of requests that start at once."""
+    """Rows with the types of experts that ran, ``together``: the share of requests that start at once, and
+    ``wait_steps`` and ``max_batch``: steps that prompts are held for, and sequences that an engine takes."""
     rows = frame.copy()
     names = {
         "source": rows.source.astype(str), "engine": rows.backend.astype(str),
@@ -18,7 +19,8 @@ def as_run(frame: pd.DataFrame) -> pd.DataFrame:
     }  # fmt: skip
     columns = {name: values.to_numpy() for name, values in names.items()}
     columns |= {name: rows[name].to_numpy(dtype=float) for name in ("tp", "dp", "isl", "osl")}
-    rows["together"] = settings(columns, rows.concurrency.to_numpy(dtype=float))["together"]
+    for name, values in settings(columns, rows.concurrency.to_numpy(dtype=float)).items():
+        rows[name] = values
     for i, row in enumerate(zip(*names.values(), strict=True)):
         if ran := ran_as(**dict(zip(names, row, strict=True))):
             rows.iloc[i, rows.columns.get_loc("experts")] = ran["experts"]
@@ -39,7 +41,12 @@ def _device(name: str) -> str:
         return name
 
 
-def ran(rows: pd.DataFrame) -> tr.Calibration:
-    """The catalogue's constants, for a load that starts as these runs did."""
-    share = float(np.median(rows.together.to_numpy(dtype=float)))
-    return tr.Calibration(constants={"engine": {"together": share}})
+def ran(rows: pd.DataFrame, wait_steps: float | None = 0.0) -> tr.Calibration:
+    """The catalogue's constants, for a load that starts as these runs did; with prompts held for so many
+    steps, or by None as the one row says, which says too how many sequences its engine takes."""
+    engine = {"together": float(np.median(rows.together.to_numpy(dtype=float)))}
+    if wait_steps is None:
+        engine |= {n: float(rows[n].iloc[0]) for n in ("wait_steps", "max_batch")}
+    elif wait_steps:
+        engine["wait_steps"] = wait_steps
+    return tr.Calibration(constants={"engine": engine})

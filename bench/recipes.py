@@ -120,6 +120,15 @@ def told(frame: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def drafts_run(row: Any) -> int:
+    """Drafts of a run of one replica with them: by these runs' scripts one where attention is split by
+    requests, otherwise three (InferenceX, dsr1_fp4_b200_trt_mtp.sh, dsr1_fp8_b200_trt_mtp.sh and
+    dsr1_fp8_h200_trt_mtp.sh, 2025 and 2026)."""
+    if row.label != "speculative":
+        return 0
+    return 1 if row.dp > 1 else 3
+
+
 def speculation(model: str, drafts: int) -> Any:
     """Drafts by the model's own module, accepted as the same benchmark measured of a model that thinks."""
     if not drafts:

@@ -163,12 +163,13 @@ def apart() -> str:
 
 
 def frontier() -> str:
-    """Best measured points beside the frontier, and causes of what is outside."""
+    """Best measured points beside the frontier, causes of what is outside, rows that were passed over."""
     s = data()["systems"]
     low, high = s["range"]
     rows = [
         (
             r["over"],
+            r["at"],
             f"{percent(r['inside'], digits=0)} of {r['buckets']}",
             percent(r["below"], digits=0),
             percent(r["above"], digits=0),
@@ -177,11 +178,13 @@ def frontier() -> str:
         for r in s["frontier"]
     ]
     within = f"within {percent(low - 1, True, 0)[:-2]} and {percent(high - 1, True, 0)}"
-    causes = [(r["side"], r["cause"], r["buckets"]) for r in s["causes"]]
+    causes = [(r["side"], r["cause"], r["buckets"], r["users"]) for r in s["causes"]]
     return (
-        table(["over", within, "below", "above", "median"], rows)
+        table(["over", "compared", within, "below", "above", "median"], rows)
         + "\nOver the plans tried, by cause:\n\n"
-        + table(["side", "cause", "points"], causes)
+        + table(["side", "cause", "outside at equal speed", "of these at equal users"], causes)
+        + "\nRows passed over, as they cannot be:\n\n"
+        + table(["why", "rows"], [(r["why"], r["rows"]) for r in s["passed_over"]])
     )
 
 
