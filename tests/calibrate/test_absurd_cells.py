@@ -125,3 +125,10 @@ def test_powers_that_are_not_numbers_set_no_idle(tmp_path):
         "gemm_dtype": "fp8", "m": 4096, "n": [4096, 4096, 2048], "k": 4096, "latency": 0.5, "power": [600.0, float("inf"), float("-inf")],
     })  # fmt: skip
     assert read_power(frame, "H100-SXM", "gemm")["least"] == [600.0]
+
+
+def test_a_cell_that_is_a_long_text_is_quoted_in_part(tmp_path):
+    path = _file(tmp_path, POWERS["gemm"], "k", '{"a":' * 4000)
+    with pytest.raises(ValueError, match="column k is no column of numbers") as refused:
+        read_power(path, "H100-SXM", "gemm")
+    assert len(str(refused.value)) < 500

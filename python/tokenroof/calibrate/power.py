@@ -25,6 +25,7 @@ from tokenroof.calibrate.tables import (
     TYPES,
     WATTS,
     NoTablesError,
+    quoted,
     read,
     refuse_beyond,
 )
@@ -195,7 +196,7 @@ def _in_numbers(frame: Any, names: tuple[str, ...]) -> Any:
             numbers[name] = np.asarray(frame[name], dtype=float)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(
-                f"column {name} is no column of numbers ({error}); allowed: numbers"
+                f"column {name} is no column of numbers ({quoted(error)}); allowed: numbers"
             ) from None
     return frame.assign(**numbers)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.support.arguments import LONGEST_SHOWN
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -43,6 +44,12 @@ def numbers_of(column: Any) -> Any:
         inside = column.map(lambda x: math.nan if isinstance(x, int) and abs(x) > _MOST else x)
         found = pandas.to_numeric(inside, errors="coerce")
     return found.astype(float)
+
+
+def quoted(error: Exception) -> str:
+    """What another library said, in part where it quotes a whole cell."""
+    text = str(error)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}..."
 
 
 def refuse_beyond(
@@ -159,7 +166,7 @@ def read(path: str | os.PathLike[str]) -> Any:
     except ImportError:
         raise
     except Exception as error:
-        raise ValueError(f"{name} cannot be read: {error}") from None
+        raise ValueError(f"{name} cannot be read: {quoted(error)}") from None
     raise ValueError(f"{name} has another ending; allowed: .csv, .parquet")
 
 
