@@ -144,6 +144,8 @@ def fuzz(parser: str, inputs: int, seed: int, seconds: float) -> NoReturn:
                 f"{became}: {short[:200]!r}\n    {said.strip().splitlines()[-1][:200]}", flush=True
             )
         took = time.monotonic() - start
+        if found.total() % 50_000 == 0:
+            print(f"{found.total()} inputs, {found['read']} read, {took:.0f} s", flush=True)
         if found.total() >= inputs or took >= seconds:
             report(parser, seed, found, took)
 
