@@ -16,20 +16,26 @@ HERE = Path(__file__).parent
 PACKAGE = Path(tr.__file__).parent
 
 
-def check(program, tmp_path):
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """What mypy knows of the package, for all programs."""
+    return tmp_path_factory.mktemp("mypy")
+
+
+def check(program, tmp_path, kept):
     pytest.importorskip("mypy")
     environment = dict(os.environ)
     if PACKAGE.parent.name != "site-packages":  # mypy finds those by itself, and refuses them there
         environment["MYPYPATH"] = str(PACKAGE.parent)
     return subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--follow-imports=silent",
-         f"--cache-dir={tmp_path}", str(program)],
+         f"--cache-dir={kept}", str(program)],
         capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=300,
     )  # fmt: skip
 
 
-def test_a_strict_client_sees_types(tmp_path):
-    done = check(HERE / "client.py", tmp_path)
+def test_a_strict_client_sees_types(tmp_path, kept):
+    done = check(HERE / "client.py", tmp_path, kept)
     assert done.returncode == 0, done.stdout + done.stderr
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
@@ -38,7 +44,7 @@ def test_a_strict_client_sees_types(tmp_path):
         "tr.decode('H200-SXM', 'GPT-2', bach=1)\n"
         "tr.Step().no_such_thing\n"
     )
-    done = check(wrong, tmp_path)
+    done = check(wrong, tmp_path, kept)
     assert [line.split(":")[1] for line in done.stdout.splitlines() if ": error:" in line] == [
         "2", "3", "4", "4",
     ]  # fmt: skip
@@ -48,7 +54,7 @@ def test_the_client_runs():
     subprocess.run([sys.executable, str(HERE / "client.py")], check=True, timeout=120)
 
 
-def test_every_name_of_the_package_is_exported_to_type_checkers(tmp_path):
+def test_every_name_of_the_package_is_exported_to_type_checkers(tmp_path, kept):
     program = tmp_path / "names.py"
     names = [f"tr.{name}" for name in tr.__all__]
     names += [f"tr.kernels.{name}" for name in kernels.__all__]
@@ -63,7 +69,7 @@ def test_every_name_of_the_package_is_exported_to_type_checkers(tmp_path):
     ):
         names += [f"tr.{folder}.{name}" for name in getattr(tr, folder).__all__]
     program.write_text("import tokenroof as tr\n" + "".join(f"_ = [{name}]\n" for name in names))
-    done = check(program, tmp_path)
+    done = check(program, tmp_path, kept)
     assert "not explicitly export" not in done.stdout and "no attribute" not in done.stdout, (
         done.stdout
     )
