@@ -183,3 +183,24 @@ def test_a_long_key_is_quoted_in_part(key):
         Scenario().with_values({key: 1})
     said = str(refused.value)
     assert "characters)" in said and "allowed: " in said and len(said) < 3000
+
+
+@pytest.mark.parametrize("words", [
+    ("simulate", *WHERE, "--rate", "1"), ("capacity", *WHERE, "--slo-ttft", "1@99", "--demand", "10"),
+    ("tune", *WHERE, "--slo-ttft", "1@99"),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["input", "output"])
+def test_no_spread_has_a_mean_below_a_token(capsys, words, name):
+    assert ended([*words, f"--{name}-tokens", "0.5", "--spread", "1"]) == 2
+    assert f"--{name}-tokens is 0.5 with --spread; allowed: a mean of at least 1 token" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_dense_model_s_plan_says_nothing_of_experts(capsys):
+    words = ["roofline", *WHERE, "--dp", "2", "--tp", "2", "--json"]
+    assert ended(words) == 0
+    assert json.loads(capsys.readouterr().out)["plan"] == "tp2 dp2 bf16 kv bf16"
+    words[2] = "Qwen3-30B-A3B"
+    assert ended(words) == 0
+    assert json.loads(capsys.readouterr().out)["plan"] == "tp2 dp2 ep2 bf16 kv bf16"

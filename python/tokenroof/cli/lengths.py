@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from argparse import ArgumentTypeError, Namespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from argparse import _ActionsContainer
 
-__all__ = ["add_lengths", "amount", "settle_lengths", "tokens", "whole"]
+__all__ = ["add_lengths", "amount", "settle_lengths", "sizes_of", "tokens", "whole"]
 
 _FIELDS = ("input_tokens", "output_tokens")
 
@@ -113,3 +113,24 @@ def settle_lengths(arguments: Namespace) -> None:
         int(found.input_tokens),
         int(found.output_tokens),
     )
+
+
+def sizes_of(arguments: Namespace) -> dict[str, Any]:
+    """Lengths of requests: numbers without a spread.
+
+    Raises
+    ------
+    ValueError
+        For a mean that no distribution of whole numbers from 1 has, and for a spread that is none.
+    """
+    from tokenroof.serving.requests.lengths import Lengths
+
+    means = {name: getattr(arguments, name) for name in _FIELDS}
+    if not arguments.spread:
+        return means
+    for name, mean in means.items():
+        if not mean >= 1:
+            raise ValueError(
+                f"--{name.replace('_', '-')} is {mean:g} with --spread; allowed: a mean of at least 1 token"
+            )
+    return {name: Lengths.lognormal(mean, arguments.spread) for name, mean in means.items()}

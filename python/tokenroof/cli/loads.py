@@ -6,7 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
+from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, sizes_of, whole
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
@@ -128,14 +128,7 @@ def _load(arguments: Namespace, seed: int) -> Requests:
             failed="skip" if arguments.skip_failed else "refuse",
         )  # fmt: skip
     many = 1000 if arguments.requests is None else arguments.requests
-    spread = arguments.spread or 0.0
-    sizes = {
-        name: serving.Lengths.lognormal(mean, spread) if spread else mean
-        for name, mean in (
-            ("input_tokens", arguments.input_tokens),
-            ("output_tokens", arguments.output_tokens),
-        )
-    }
+    sizes = sizes_of(arguments)
     if arguments.concurrency is not None:
         return serving.users(
             arguments.concurrency, many, arguments.think or 0.0,

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.slo import SLO
 
 __all__ = [
-    "FLAGS", "add_load", "add_promise", "add_proof", "bound", "promised", "said", "scheduler_of", "sizes_of",
+    "FLAGS", "add_load", "add_promise", "add_proof", "bound", "promised", "said", "scheduler_of",
     "ticker", "write_rows",
 ]  # fmt: skip
 
@@ -94,16 +94,6 @@ def scheduler_of(arguments: Namespace) -> Scheduler | None:
     from tokenroof.serving.simulation.scheduler import Scheduler
 
     return None if arguments.scheduler is None else Scheduler.preset(arguments.scheduler)
-
-
-def sizes_of(arguments: Namespace) -> dict[str, Any]:
-    """Lengths of requests: numbers without a spread."""
-    from tokenroof.serving.requests.lengths import Lengths
-
-    means = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
-    if not arguments.spread:
-        return dict(means)
-    return {name: Lengths.lognormal(mean, arguments.spread) for name, mean in means.items()}
 
 
 def promised(arguments: Namespace) -> list[SLO]:

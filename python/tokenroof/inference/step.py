@@ -162,7 +162,7 @@ class Step:
         shape = self._seconds.shape
         return (
             f"<tokenroof.Step {self.kind}: {self.model.name} on {self.device.name}, "
-            f"{self.plan.label()}, shape {shape}>"
+            f"{self.plan.label(self.model)}, shape {shape}>"
         )
 
 

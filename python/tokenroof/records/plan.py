@@ -158,23 +158,37 @@ class Plan:
         """Devices of one replica."""
         return self.tp * self.pp * self.dp * self.cp
 
-    def label(self) -> str:
+    def label(self, model: Shapes | None = None) -> str:
         """Short name: the degrees above one, then the types.
+
+        Parameters
+        ----------
+        model : Shapes, optional
+            What is laid out: where it has no experts, nothing is said of theirs.
+
+        Returns
+        -------
+        str
 
         Examples
         --------
         >>> Plan(tp=4, dp=2, weights="fp8").label()
         'tp4 dp2 ep2 fp8 kv bf16'
         """
+        routed = model is None or model.experts > 0
         degrees = [
             f"{short}{value}"
             for short, value in (
                 ("tp", self.tp), ("pp", self.pp), ("dp", self.dp), ("cp", self.cp),
-                ("ep", self.moe_ep),
+                ("ep", self.moe_ep if routed else 1),
             )
             if value and value > 1
         ]  # fmt: skip
-        types = self.weights if self.experts == self.weights else f"{self.weights}/{self.experts}"
+        types = (
+            self.weights
+            if self.experts == self.weights or not routed
+            else f"{self.weights}/{self.experts}"
+        )
         short = {"shared_experts": "shared"}
         own = [
             f"{short.get(name, name)} {getattr(self, name)}"

@@ -368,7 +368,7 @@ def _described(
     causes = {name: float(parts["cause"][name]) for name in CAUSES} | added
     per_mw = v["output_tokens_per_s_per_mw"]
     return Offer(
-        f"{device.name} {chosen.label()}", float(v["devices"]), float(v["concurrency"]), v["batch"],
+        f"{device.name} {chosen.label(model)}", float(v["devices"]), float(v["concurrency"]), v["batch"],
         v["interactivity"], v["ttft_s"], v["per_device"], per_mw, v["per_device"] / per_mw * 1e6,
         v["error_band"], operators, causes,
         {name: float(of_prompt["operator"][name]) for name in GROUPS}, calibrated_on=step.calibrated_on,
@@ -379,4 +379,4 @@ def _plan_of(point: xr.Dataset, device: Device, model: Model, options: Options) 
     """The default plan that a point's label names, and that has its devices."""
     tried = default_plans(device, model, options.get("devices_max"), options.get("engine", "vllm"))
     label, devices = point["plan"].item(), point["devices"].item()
-    return next(p for p in tried if p.label() == label and p.devices == devices)
+    return next(p for p in tried if p.label(model) == label and p.devices == devices)

@@ -108,7 +108,7 @@ def beside(
         for end, other in (("", ""), ("_low", "_high"), ("_high", "_low"))
     }
     at = int(np.argmax(np.where(kept, worth[""], -np.inf)))
-    chosen = next(p for p in plans if p.label() == str(v["plan"][at]))
+    chosen = next(p for p in plans if p.label(model) == str(v["plan"][at]))
     row = {name: column[at] for name, column in v.items()}
     operators, causes = _seconds(device, chosen, far, model, row, load.context, fidelity, how)
     alone = prefill(device, model, chosen, tokens=load.input_tokens, fidelity=fidelity)

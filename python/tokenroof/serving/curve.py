@@ -185,7 +185,7 @@ def table_of(
         coords={"concurrency": ("concurrency", users, {"units": "1"})},
         attrs={
             **attributes([on], load, users, fidelity, on.calibration.calibrated_on, power),
-            "plan": on.plan.label(),
+            "plan": on.plan.label(on.model),
             "reason": reason if values["fits"].any() else why_not([on], load),
         },
     )

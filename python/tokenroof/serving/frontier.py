@@ -216,7 +216,10 @@ def _columns(
     """Variables of the points that are chosen."""
     row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
     data: dict[str, Any] = {name: ("point", values[name].ravel()[chosen]) for name in UNITS}
-    data["plan"] = ("point", np.array([p.label() for p in tried] or [""])[row])
+    data["plan"] = (
+        "point",
+        np.array([p.label(one.model) for p, one in zip(tried, on, strict=True)] or [""])[row],
+    )
     data["concurrency"] = ("point", users[column])
     data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
     if any(p.power_cap_w is not None for p in tried):

@@ -120,7 +120,7 @@ def open_table(
         attrs={
             "device": on.device.name,
             "model": on.model.name,
-            "plan": on.plan.label(),
+            "plan": on.plan.label(on.model),
             "input_tokens": known.input_tokens,
             "output_tokens": known.output_tokens,
             "fidelity": fidelity,

@@ -112,10 +112,10 @@ def why_not(on: Sequence[Deployment], load: Load) -> str:
     """What the deployment that needs least per device needs, and what there is."""
     need, where = min(((_needed(one, load), one) for one in on), key=lambda pair: sum(pair[0]))
     weights, cache = need
-    device, plan = where.device, where.plan
+    device, plan, model = where.device, where.plan, where.model
     have = si(device.memory_bytes, "B") if device.memory_bytes else "an unknown memory"
     return (
-        f"{where.model.name} needs {si(weights + cache, 'B')} per device with the plan {plan.label()} "
+        f"{model.name} needs {si(weights + cache, 'B')} per device with the plan {plan.label(model)} "
         f"({si(weights, 'B')} of weights, {si(cache, 'B')} for the cache of one request); "
         f"{device.name} has {have}, of which {plan.engine} keeps a part for itself"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
-from tokenroof.cli.lengths import amount, settle_lengths, whole
+from tokenroof.cli.lengths import amount, settle_lengths, sizes_of, whole
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
@@ -20,7 +20,6 @@ from tokenroof.cli.promises import (
     promised,
     said,
     scheduler_of,
-    sizes_of,
     ticker,
     write_rows,
 )
@@ -78,7 +77,7 @@ def _run(arguments: Namespace) -> int:
     about = {
         "device": device.name,
         "model": model.name,
-        "plan": plan.label(),
+        "plan": plan.label(model),
         "promise": said(slos),
     }
     proof: dict[str, Any] = {}

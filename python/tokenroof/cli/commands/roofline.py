@@ -104,7 +104,7 @@ def _steps(device: Device, model: Model, plan: Plan, arguments: Namespace) -> di
             "tokens_per_s_per_device": float(step.tokens_per_s) / plan.devices,
             "bound": str(step.bound), "fits": bool(np.all(step.fits)),
         })  # fmt: skip
-    return {"model": model.name, "plan": plan.label(), "context": context,
+    return {"model": model.name, "plan": plan.label(model), "context": context,
             "calibrated_on": steps[0][2].calibrated_on,
             "error_band": steps[0][2].error_band, "points": rows}  # fmt: skip
 

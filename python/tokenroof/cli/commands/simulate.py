@@ -177,9 +177,9 @@ def _run(arguments: Namespace) -> int:
     if arguments.plot is not None:
         from tokenroof import plot
 
-        title = f"{model.name} on {device.name}, {plan.label()}: {first.verdict}"
+        title = f"{model.name} on {device.name}, {plan.label(model)}: {first.verdict}"
         plot.timeline(first.series(), title).write_html(arguments.plot)
-    about = {"device": device.name, "model": model.name, "plan": plan.label()}
+    about = {"device": device.name, "model": model.name, "plan": plan.label(model)}
     system = where if layout is None else None
     if system is not None:
         about |= {"device": where.label(), "plan": "pools"}

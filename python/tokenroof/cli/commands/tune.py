@@ -12,7 +12,7 @@ import numpy as np
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
-from tokenroof.cli.lengths import amount, settle_lengths
+from tokenroof.cli.lengths import amount, settle_lengths, sizes_of
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import (
@@ -23,7 +23,6 @@ from tokenroof.cli.promises import (
     promised,
     said,
     scheduler_of,
-    sizes_of,
     ticker,
     write_rows,
 )
@@ -116,7 +115,7 @@ def _run(arguments: Namespace) -> int:
         write_rows(arguments.csv, best.rows())
     if arguments.json:
         emit({
-            "device": device.name, "model": model.name, "plan": best.plan.label(),
+            "device": device.name, "model": model.name, "plan": best.plan.label(model),
             "devices": best.plan.devices,
             "promise": said(slos), "rate": best.rate, "refused": best.refused, "expected": best.expected,
             "per_device": best.per_device, "scheduler": best.scheduler.name, "knobs": best.knobs,

@@ -86,8 +86,8 @@ class Lengths:
     def lognormal(
         cls, mean: float, cv: float = 1.0, low: int = 1, high: int = MOST_TOKENS
     ) -> Lengths:
-        """Of this mean and ratio of standard deviation to mean, before rounding and bounds."""
-        finite_number("mean", mean, above=True)
+        """Of this mean, at least 1, and ratio of standard deviation to mean, before rounding and bounds."""
+        finite_number("mean", mean, 1.0)
         finite_number("cv", cv)
         square = float(np.log1p(float(cv) ** 2))
         return cls("lognormal", low, high, float(np.log(mean)) - 0.5 * square, square**0.5)

@@ -340,8 +340,8 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
     idle = f"; {values['idle_devices']:.0f} devices idle" if values["idle_devices"] else ""
     load = f"; prefill busy {values['prefill_load']:.0%}" if first is not None else ""
     return out | names | {
-        "system": ", ".join(parts), "plan": last.plan.label(),
-        "prefill_plan": "" if first is None else on["prefill"].plan.label(),
+        "system": ", ".join(parts), "plan": last.plan.label(last.model),
+        "prefill_plan": "" if first is None else on["prefill"].plan.label(last.model),
         "replicas": float(n), "prefill_replicas": float(values["prefill_replicas"]),
         "drafts": 0 if spec is None else spec.length, "concurrency": float(values["concurrency"]),
         "engine": last.plan.engine, "fits": True,
@@ -351,7 +351,9 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
 
 
 def _named(q: Question, one: Deployment) -> str:
-    return f"{one.device.name} {one.plan.label()}" if q.others else one.plan.label()
+    return (
+        f"{one.device.name} {one.plan.label(one.model)}" if q.others else one.plan.label(one.model)
+    )
 
 
 def _attributes(q: Question, rows: list[dict[str, Any]], tried: int, reason: str) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def speculation_of(given: Any, engine: Scheduler, on: Deployment | None) -> Spec
         check_method(on.model, spec.method)
     if on is not None and on.plan.pp > 1:
         raise ValueError(
-            f"speculation is {spec.label()} with the plan {on.plan.label()}, which vLLM itself does not run "
-            "[its issues 44697 and 57755]; allowed with pp above 1: None"
+            f"speculation is {spec.label()} with the plan {on.plan.label(on.model)}, which vLLM itself does "
+            "not run [its issues 44697 and 57755]; allowed with pp above 1: None"
         )
     config, wide = engine.config, 1 + spec.length
     if config.get("enable_mixed_chunk"):

@@ -97,7 +97,7 @@ def tier_rules(
         return {"host_blocks": 0, "host_block_bytes": 0, "link_bytes_per_s": 0, "link_replicas": 1}
     if on is not None and on.plan.pp > 1:
         raise ValueError(
-            f"host_tier is {tier} with the plan {on.plan.label()}; allowed with pp above 1: None"
+            f"host_tier is {tier} with the plan {on.plan.label(on.model)}; allowed with pp above 1: None"
         )
     each = tier.bytes_per_token
     if each is None:

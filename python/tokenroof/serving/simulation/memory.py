@@ -48,7 +48,7 @@ def room_blocks(on: Deployment, room: float, block_size: int, beside: float = 0.
     blocks = int(max(room, 0.0) // (per_token * block_size)) if per_token > 0.0 else _MOST_BLOCKS
     if blocks < 2:
         raise NoRoomError(
-            f"{on.model.name} with the plan {on.plan.label()} leaves no memory for KV blocks on "
+            f"{on.model.name} with the plan {on.plan.label(on.model)} leaves no memory for KV blocks on "
             f"{on.device.name}; allowed: a plan whose weights fit (plan_that_fits names one)"
         )
     return min(blocks, _MOST_BLOCKS)

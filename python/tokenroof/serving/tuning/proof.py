@@ -149,7 +149,7 @@ class Candidate:
                 "state": run.verdict.state,
                 "pace": _pace(run, first, last),
             }
-            said = {"plan": self.on.plan.label(), **self.knobs, "amount": amount}
+            said = {"plan": self.on.plan.label(self.on.model), **self.knobs, "amount": amount}
             self.kept.put(keys[i], found, {**said, "seed": self.asked.seeds[i]})
         trial = self._trial(amount, [self.kept.rows[key] for key in keys])
         self.trials.append(trial)
@@ -170,5 +170,6 @@ class Candidate:
         if not self.asked.closed:
             meets &= worst not in ("overloaded", "stuck")
         return Trial(
-            self.on.plan.label(), self.devices, self.knobs, amount, bool(meets), times, worst, len(found)
+            self.on.plan.label(self.on.model), self.devices, self.knobs, amount, bool(meets), times, worst,
+            len(found),
         )  # fmt: skip

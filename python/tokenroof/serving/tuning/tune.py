@@ -222,7 +222,7 @@ def tune(
 
 
 def _is(trial: Trial, of: Candidate, amount: float) -> bool:
-    same = trial.plan == of.on.plan.label() and trial.knobs == of.knobs
+    same = trial.plan == of.on.plan.label(of.on.model) and trial.knobs == of.knobs
     return same and trial.amount == amount
 
 
