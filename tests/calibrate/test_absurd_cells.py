@@ -132,3 +132,14 @@ def test_a_cell_that_is_a_long_text_is_quoted_in_part(tmp_path):
     with pytest.raises(ValueError, match="column k is no column of numbers") as refused:
         read_power(path, "H100-SXM", "gemm")
     assert len(str(refused.value)) < 500
+
+
+@pytest.mark.parametrize("operator", ["all_reduce", "all_gather", "reduce_scatter", "all_to_all"])
+def test_one_rank_exchanges_nothing(operator):
+    table = measured(operator)
+    whole = len(read_operator(operator, table, DEVICE))
+    alone = table.assign(ranks=1)
+    found = read_operator(operator, pd.concat([table, alone], ignore_index=True), DEVICE)
+    assert len(found) == whole and found.counts["nothing to do"] > 0
+    with pytest.raises(ValueError, match=f"table of {operator} has no usable row: .* do nothing"):
+        read_operator(operator, alone, DEVICE)

@@ -68,12 +68,21 @@ def possible(spec: Spec, device: Device, table: Table) -> Table:
     kinds = np.asarray(spec.kind(table.columns)).astype(str)
     bound = datasheet(spec, device, table)
     beyond = np.zeros(len(table), dtype=bool)  # faster than the peak
-    slow, fast = beyond.copy(), beyond.copy()
+    slow, fast, idle = (
+        beyond.copy(),
+        beyond.copy(),
+        beyond.copy(),
+    )  # idle: one rank exchanges nothing
     for kind in np.unique(kinds):
         rows = np.flatnonzero(kinds == kind)
         if spec.skip("", kind):  # rows of another operator
             continue
-        usual, time = typical(spec, device, kind, table.where(rows)), table.time[rows]
+        usual = typical(spec, device, kind, table.where(rows))
+        idle[rows] = usual <= 0.0
+        rows, usual = rows[usual > 0.0], usual[usual > 0.0]
+        if not rows.size:
+            continue
+        time = table.time[rows]
         short, long = time / usual, time / (usual + _HOST)
         beyond[rows] = time < _PEAK * bound[rows]
         slow[rows] = long > _ALONE * np.median(long)
@@ -87,8 +96,13 @@ def possible(spec: Spec, device: Device, table: Table) -> Table:
                 f"than the datasheet's peak, {slow[rows].sum()} and {fast[rows].sum()} over {_ALONE:g} times "
                 f"slower and faster than the rest; allowed: {_SHARE:.0%}. One unit, of this device?"
             )
-    kept = table.where(~(beyond | slow | fast))
+    kept = table.where(~(beyond | slow | fast | idle))
+    if not len(kept):
+        raise ValueError(
+            f"table of {spec.operator} has no usable row: {int(idle.sum())} do nothing"
+        )
     kept.counts |= {
+        "nothing to do": int(idle.sum()),
         "faster than the peak": int(beyond.sum()),
         f"over {_ALONE:g} times slower than the rest": int(slow.sum()),
         f"over {_ALONE:g} times faster than the rest": int(fast.sum()),
