@@ -33,22 +33,22 @@ inline void prefetch(const void* at) {
 #endif
 }
 
-// Block 0 is the null block, which is never used: it serves as both ends of the free list. The table finds
-// *units* of several blocks, as a trace hashes them: a look-up, a hash for all of a unit, whose blocks come
-// and go one by one all the same.
+// Block 0 is the null block, which is never used. The free list is a ring of blocks in their order: whoever takes
+// some reads ahead in it. One that is taken from its middle leaves a 0. The table finds *units* of several blocks, as
+// a trace hashes them: a look-up, a hash for all of a unit, whose blocks come and go one by one all the same. Those
+// that are taken leave their heads behind: a head counts while its block says that it stands there.
 class BlockPool {
   public:
     void reset(i64 num_blocks, bool all_to_the_tail, i64 unit_blocks) {
         all_to_the_tail_ = all_to_the_tail;
         width_ = static_cast<std::size_t>(unit_blocks);
         blocks_.assign(static_cast<std::size_t>(num_blocks), Block{});
-        const auto n = static_cast<i32>(num_blocks);
-        for (i32 b = 0; b < n; ++b) {
-            blocks_[b].next = b + 1 == n ? 0 : b + 1;
-            blocks_[b].previous = b == 0 ? n - 1 : b - 1;
-        }
+        ring_.assign(std::bit_ceil(static_cast<u64>(2 * num_blocks)), 0);
+        head_ = tail_ = 0;
+        for (i32 b = 1; b < static_cast<i32>(num_blocks); ++b) put(tail_++, b);
         free_ = num_blocks - 1;
         distinct_ = 0;
+        twins_.clear();
         units_.assign(1, Unit{}); // unit 0 is none
         heads_.assign(width_, 0);
         spare_.clear();
@@ -62,68 +62,69 @@ class BlockPool {
 
     // Blocks from the head of the free list, which lose their hash.
     void pop(i64 count, std::vector<i32>& to) {
-        const auto size = static_cast<i64>(blocks_.size());
         const std::size_t had = to.size();
         to.resize(had + static_cast<std::size_t>(count));
         i32* out = to.data() + had;
-        i32 b = blocks_[0].next, unit = 0, gone = 0; // parts of a unit that are given up one after the other
-        i32* heads = heads_.data();
+        const i32* ring = ring_.data();
+        Block* blocks = blocks_.data();
+        const u64 mask = ring_.size() - 1;
+        u64 head = head_;
+        i32 unit = 0, gone = 0; // parts of a unit that are given up one after the other
         free_ -= count;
-        for (; count > 0; --count) {
-            Block& block = blocks_[b];
-            // the list runs on by a step in most places: what comes in a while is fetched meanwhile
-            const i64 step = block.next - b, ahead = block.next + 8 * step;
-            prefetch(&blocks_[ahead > 0 && ahead < size ? ahead : 0]);
-            if (block.unit) {
-                if (block.unit != unit) {
-                    give_up(unit, gone);
-                    unit = block.unit;
-                    gone = 0;
-                    heads = heads_.data() + unit * width_;
-                }
-                if (block.twin_next == b)
-                    heads[block.part] = 0, ++gone;
-                else
-                    leave_twins(b, heads[block.part]);
-                block.unit = 0;
-            }
-            block.references = 1;
+        while (count > 0) {
+            const i32 b = ring[head & mask];
+            prefetch(blocks + ring[(head++ + reach) & mask]);
+            if (b == 0) continue;
+            --count;
             *out++ = b;
-            b = block.next;
+            Block& block = blocks[b];
+            block.references = 1;
+            const i32 own = block.unit;
+            if (own == 0) continue;
+            if (own != unit) {
+                const i32 of = own & unit_of;
+                if (of != unit) {
+                    give_up(unit, gone);
+                    unit = of;
+                    gone = 0;
+                }
+                if (own < 0 && leave_twins(b)) --gone;
+            }
+            ++gone;
+            block.unit = 0;
         }
+        head_ = head;
         give_up(unit, gone);
-        blocks_[0].next = b;
-        blocks_[b].previous = 0;
     }
 
     // One reference more to a block that was hit; the free list loses it if there was none.
     void touch(i32 b) {
-        if (blocks_[b].references++ == 0) unlink(b);
+        if (blocks_[b].references++ > 0) return;
+        ring_[blocks_[b].at] = 0;
+        --free_;
     }
 
     // One reference less to each, the last first. [vllm/v1/core/block_pool.py: free_blocks]
     void release(const std::vector<i32>& list) {
-        i32 tail = blocks_[0].previous;
+        if (tail_ - head_ + list.size() > ring_.size()) close_gaps();
+        i32* ring = ring_.data();
+        Block* blocks = blocks_.data();
+        const u64 mask = ring_.size() - 1;
+        u64 head = head_, tail = tail_;
+        i64 free = free_;
         for (std::size_t left = list.size(); left > 0; --left) {
             const i32 b = list[left - 1];
-            prefetch(&blocks_[list[left > 16 ? left - 17 : 0]]);
-            Block& block = blocks_[b];
+            prefetch(blocks + list[left > reach ? left - 1 - reach : 0]);
+            Block& block = blocks[b];
             if (--block.references > 0) continue;
-            ++free_;
-            if (all_to_the_tail_ || block.unit) {
-                blocks_[tail].next = b;
-                block.previous = tail;
-                tail = b;
-                continue;
-            }
-            const i32 next = blocks_[0].next;
-            if (next == 0) tail = b; // it was empty
-            block.previous = 0;
-            block.next = next;
-            blocks_[next].previous = blocks_[0].next = b;
+            ++free;
+            const u64 at = (all_to_the_tail_ || block.unit ? tail++ : --head) & mask;
+            block.at = static_cast<std::uint32_t>(at);
+            ring[at] = b;
         }
-        blocks_[tail].next = 0;
-        blocks_[0].previous = tail;
+        head_ = head;
+        tail_ = tail;
+        free_ = free;
     }
 
     // Full blocks get their hash, parts of one unit one after the other; of those with equal hashes the one
@@ -131,24 +132,21 @@ class BlockPool {
     void enter(const i32* list, const Key& key, i64 count) {
         const i32 unit = unit_for(key.unit);
         i32* heads = heads_.data() + unit * width_ + key.part;
-        i32 fresh = 0;
+        Block* blocks = blocks_.data();
+        i64 fresh = count;
         for (i64 i = 0; i < count; ++i) {
-            const i32 b = list[i];
-            Block& block = blocks_[b];
-            block.unit = unit;
-            block.part = key.part + static_cast<i32>(i);
-            i32& head = heads[i];
-            if (head == 0) {
-                head = block.twin_next = block.twin_previous = b;
-                ++fresh;
+            const i32 b = list[i], first = heads[i], part = key.part + static_cast<i32>(i);
+            const bool others = stands(first, unit, part);
+            blocks[b].unit = unit;
+            blocks[b].part = part;
+            if (!others) {
+                heads[i] = b;
                 continue;
             }
-            const i32 tail = blocks_[head].twin_previous;
-            blocks_[tail].twin_next = blocks_[head].twin_previous = b;
-            block.twin_previous = tail;
-            block.twin_next = head;
+            join_twins(first, b);
+            --fresh;
         }
-        units_[unit].parts += fresh;
+        units_[unit].parts += static_cast<i32>(fresh);
         distinct_ += fresh;
     }
 
@@ -159,15 +157,23 @@ class BlockPool {
         if (last_ == 0) return false;
         const i32* head = heads_.data() + last_ * width_ + key.part;
         for (i64 i = 0; i < count; ++i) {
-            if (head[i] == 0) return false;
+            if (!stands(head[i], last_, key.part + static_cast<i32>(i))) return false;
             to.push_back(head[i]);
         }
         return true;
     }
 
   private:
-    struct alignas(32) Block { // two of a cache line
-        i32 next = 0, previous = 0, references = 0, unit = 0, part = 0, twin_next = 0, twin_previous = 0;
+    static constexpr std::size_t reach = 16; // blocks that are fetched ahead
+    static constexpr i32 unit_of = 0x7fffffff, others_too = ~unit_of; // bits of a block's unit
+    struct alignas(16) Block {
+        std::uint32_t at = 0; // in the ring, of one that is free
+        i32 references = 0;
+        i32 unit = 0, part = 0; // unit 0: it has no hash; with `others_too` where others may have the same
+    };
+    // Of blocks that have the same hash, in a circle in the order in which they were entered.
+    struct Twins {
+        i32 next = 0, previous = 0;
     };
     struct Unit {
         u64 hash = 0;
@@ -177,6 +183,25 @@ class BlockPool {
         std::uint32_t tag = 0; // the hash's lower half, its place among it
         i32 unit = 0;
     };
+
+    std::size_t place(u64 turn) const { return turn & (ring_.size() - 1); }
+    void put(u64 turn, i32 b) {
+        ring_[place(turn)] = b;
+        blocks_[b].at = static_cast<std::uint32_t>(place(turn));
+    }
+
+    // The ring is full of what was taken from its middle: of as many places again as there are blocks.
+    void close_gaps() {
+        u64 to = head_;
+        for (u64 from = head_; from != tail_; ++from)
+            if (const i32 b = ring_[place(from)]) put(to++, b);
+        tail_ = to;
+    }
+
+    // Whether a head is that of a block which is there.
+    bool stands(i32 head, i32 unit, i32 part) const {
+        return head != 0 && (blocks_[head].unit & unit_of) == unit && blocks_[head].part == part;
+    }
 
     i32 unit_for(u64 hash) {
         if (units_[last_].hash == hash && units_[last_].parts > 0) return last_;
@@ -190,6 +215,7 @@ class BlockPool {
         }
         last_ = spare_.back();
         spare_.pop_back();
+        std::fill_n(heads_.data() + last_ * width_, width_, 0); // of whom it had before
         units_[last_].hash = hash;
         table_[slot] = {static_cast<std::uint32_t>(hash), last_};
         if (2 * ++used_ > table_.size()) resize_table(2 * table_.size());
@@ -216,18 +242,26 @@ class BlockPool {
         return slot;
     }
 
-    void unlink(i32 b) {
-        blocks_[blocks_[b].previous].next = blocks_[b].next;
-        blocks_[blocks_[b].next].previous = blocks_[b].previous;
-        --free_;
+    void join_twins(i32 first, i32 b) {
+        if (twins_.empty()) twins_.resize(blocks_.size());
+        if (blocks_[first].unit > 0) twins_[first] = {first, first};
+        const i32 tail = twins_[first].previous;
+        twins_[b] = {first, tail};
+        twins_[tail].next = twins_[first].previous = b;
+        blocks_[first].unit |= others_too;
+        blocks_[b].unit |= others_too;
     }
 
-    // Others have the same hash.
-    void leave_twins(i32 b, i32& head) {
+    // Whether others have the same hash, which is found at one of them then.
+    bool leave_twins(i32 b) {
+        const Twins own = twins_[b];
+        if (own.next == b) return false;
         const Block& block = blocks_[b];
-        if (head == b) head = block.twin_next;
-        blocks_[block.twin_previous].twin_next = block.twin_next;
-        blocks_[block.twin_next].twin_previous = block.twin_previous;
+        i32& head = heads_[static_cast<std::size_t>(block.unit & unit_of) * width_ + static_cast<std::size_t>(block.part)];
+        if (head == b) head = own.next;
+        twins_[own.previous].next = own.next;
+        twins_[own.next].previous = own.previous;
+        return true;
     }
 
     // So many parts of a unit are found no more.
@@ -253,6 +287,9 @@ class BlockPool {
     }
 
     std::vector<Block> blocks_;
+    std::vector<i32> ring_; // of blocks that are free; a power of two
+    u64 head_ = 0, tail_ = 0; // turns of the ring, whose last bits are places
+    std::vector<Twins> twins_; // by block; empty until there are some
     std::vector<Unit> units_;
     std::vector<i32> heads_; // the first entered of each part of each unit
     std::vector<i32> spare_;

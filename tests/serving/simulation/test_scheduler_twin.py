@@ -84,3 +84,29 @@ def test_memory_that_is_short_throughout(loop, prefix):
     assert fast.totals["preemptions"] == slow.totals["preemptions"] > 100
     for name in ("steps", "tokens", "busy_ns", "end_ns", "peak_running", "peak_waiting"):
         assert fast.totals[name] == slow.totals[name]
+
+
+@pytest.mark.parametrize("version", ["0.33.0", "0.19.0"])
+def test_prompts_that_are_found_over_and_over(version):
+    """Blocks that leave the middle of the free list, hundreds more than there are: with twins among them."""
+    fixed = {
+        "max_num_batched_tokens": 64, "max_num_seqs": 3, "max_num_active_seqs": 3, "block_size": 4, "num_blocks": 45,
+        "max_model_len": 1000, "enable_prefix_caching": True, "enable_chunked_prefill": True, "policy": "fcfs",
+        "long_prefill_token_threshold": 0, "scheduler_reserve_full_isl": True, "watermark": 0.0,
+        "long_prefill_token_threshold_adaptive": False, "prefill_schedule_interval": 1,
+    }  # fmt: skip
+    if version == "0.19.0":
+        for name in [*list(fixed)[-3:], "max_num_active_seqs"]:
+            del fixed[name]
+    trace = {**scenarios.draw(5), "engine": {"vllm": version, "loop": "async"}, "config": fixed}
+    rng = random.Random(1)
+    trace["requests"] = [
+        {"id": i, "arrival": i // 2 * 10**9, "prompt_tokens": 36, "max_tokens": 1 + i % 3,
+         "prompt": [[rng.choice([0, 0, 0, 10**6]), 36]]}
+        for i in range(120)
+    ]  # fmt: skip
+    decided = twin.play(trace)
+    run = recorded.play(trace, record_steps=True)
+    assert recorded.decided(run, True) == recorded.wanted(decided["steps"], True)
+    assert recorded.results(run) == decided["results"]
+    assert run.requests["cached_total"].sum() > 100 * 32
