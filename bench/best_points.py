@@ -164,12 +164,17 @@ def kinds(group: pd.DataFrame) -> list[Front]:
 
 @dataclass(frozen=True)
 class Own:
-    """Our answer for a point's own system and users over what was measured; NaN where there is none."""
+    """Our answer for a point's own system and users over what was measured; NaN where there is none.
+
+    `what` a time per token is of: a step, one by an engine's constants that were fitted on other devices or
+    other kinds of models, or a round with drafts, whose acceptance no row says.
+    """
 
     tpot: float
     ttft: float
     worth: float
     reason: str = ""
+    what: str = "the step"
 
 
 def own_of(row: Any, fidelity: Any = None) -> Own:
@@ -183,8 +188,11 @@ def own_of(row: Any, fidelity: Any = None) -> Own:
     t = table.isel(concurrency=0)
     if not bool(t.fits):
         return Own(np.nan, np.nan, np.nan, IMPOSSIBLE[1])
+    what = "the round of drafts" if drafts_run(row) else "the step"
+    if "borrowed" in table.attrs["calibrated_on"]:
+        what += ", by borrowed constants,"
     return Own(float(t.tpot_s) / seconds(row, "tpot"), float(t.ttft_s) / seconds(row, "ttft"),
-               float(t.per_device) / row.worth)  # fmt: skip
+               float(t.per_device) / row.worth, what=what)  # fmt: skip
 
 
 def impossible(row: Any) -> str:
@@ -255,7 +263,7 @@ def _below(users: float, own: Own) -> str:
     if users >= LOW:
         return "its own step within 11 %, where a curve is steep"
     if own.tpot > 1.0 / LOW:
-        return "the step of its own plan, slow"
+        return f"{own.what} of its own plan, slow"
     if own.worth < LOW:
         return "the first token of its own plan, late"
     return "users between those that a search tries"
@@ -265,7 +273,7 @@ def _above(
     found: dict[str, Any], row: Any, own: Own, plans: list[Front], group: pd.DataFrame
 ) -> str:
     if own.tpot < LOW:
-        return "the step of its own plan, fast"
+        return f"{own.what} of its own plan, fast"
     if own.worth > HIGH:
         return "the first token of its own plan, early"
     if row["mode"] == "disagg" or _takes(plans, row.speed)[0][1]:

@@ -101,6 +101,26 @@ def test_points_that_are_ours_are_within_and_those_off_have_their_cause(bench):
     assert sides[0]["inside"] == 1.0 > sides[1]["inside"] and causes[0]["users"] == 0
 
 
+def test_a_time_that_is_off_says_what_it_is_of(bench):
+    """A step, one by constants of other devices, a round with drafts."""
+    points, _, as_run = bench
+    kept = {"model_path": "DeepSeek-R1", "backend": "trtllm", "weights": "fp8_block", "experts": "fp8_block",
+            "tp": 8.0, "moe_tp": 1.0, "moe_ep": 8.0}  # fmt: skip
+    for given, what in (
+        ({}, "the step"),
+        ({"label": "speculative"}, "the round of drafts"),
+        ({"system": "GB200-NVL72", "backend": "sglang"}, "the step, by borrowed constants,"),
+    ):
+        row = as_run.as_run(_rows([1.0], users=(16.0,), **(kept | given))).iloc[0]
+        row["worth"] = 100.0
+        assert points.own_of(row).what == what
+    found = {"plans": 2.0, "plans_users": 1.3}
+    fast = points.Own(0.8, 1.0, 1.2, what="the round of drafts")
+    assert points._below(0.8, points.Own(1.2, 1.0, 0.8)) == "the step of its own plan, slow"
+    assert points._below(0.8, points.Own(1.0, 2.0, 0.8)) == "the first token of its own plan, late"
+    assert points._above(found, row, fast, [], None) == "the round of drafts of its own plan, fast"
+
+
 def test_rows_that_cannot_be_are_passed_over_by_rule(bench):
     points, rows_of, as_run = bench
     odd = pd.concat([_rows([1.0] * 4), _rows([0.1], users=(512.0,))], ignore_index=True)
