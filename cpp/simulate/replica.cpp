@@ -11,7 +11,8 @@ Replica::Replica(const Config& config, const Drafting& drafting, const HostRules
     : config_(config), drafting_(drafting), host_(host), link_(around.link), all_(around.all), out_(around.out), clock_(around.clock),
       record_(around.record), number_(around.number), role_(around.role),
       unit_blocks_(all_.block_hashes ? all_.hash_block / config.block_size : 1),
-      tracking_(around.tracking), extents_(config.enable_prefix_caching && !tracking_ && !config.priority),
+      tracking_(around.tracking && config.enable_prefix_caching), // of two pools one may cache alone
+      extents_(config.enable_prefix_caching && !tracking_ && !config.priority),
       waiting_(all_, out_.arrival_ns, config.priority), free_(config.num_blocks - 1),
       last_prefill_(-config.prefill_schedule_interval) {
     tier_.reset(link_ ? host_.blocks : 0);
@@ -78,7 +79,7 @@ bool Replica::decide(i64 now, bool throttle) {
     const std::size_t ran = batch.entries.size();
     if (!preempted_in_call_) {
         admit(budget);
-        if (!budget.defer) capacity_bound_ = !waiting_.empty() || !early_.empty();
+        if (!budget.defer) capacity_bound_ = waiting() > 0; // those whose caches come among them
     }
     if (!tier_.empty()) store_filled(batch, ran);
     if (counted_ && load_.tokens > 0) end_tick(tick_++);

@@ -12,7 +12,10 @@ bool Replica::let_go(i32 request) {
     if (at == kept_.end()) return false;
     const i32 slot = at->second;
     kept_.erase(at);
-    abandon(slot);
+    if (const i64 over = copied_ns(sequences_[slot]); over > noticed_ns_) // to the host
+        leaving_.push_back({over, slot, {}});
+    else
+        abandon(slot);
     return true;
 }
 

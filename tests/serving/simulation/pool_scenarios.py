@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import scenarios
 import sglang_scenarios
 
@@ -53,6 +54,27 @@ def draw(seed, scaled=False, content=True, hurried=False, ranked=False):
     }  # fmt: skip
 
 
+def draw_hosted(seed, scaled=False, hurried=False, ranked=False):
+    """As `draw`, with memory of the host where prompts are computed."""
+    scene = draw(seed, scaled, hurried=hurried, ranked=ranked)
+    rng, first = random.Random(seed + 11), scene["pools"][0]
+    for pool in scene["pools"]:
+        pool["config"]["policy"] = "fcfs"
+    config = first["config"]
+    config["enable_prefix_caching"], size = True, config["block_size"]
+    config["num_blocks"] = max(config["num_blocks"] // rng.choice([1, 2]), most_of(scene, size))
+    first["host"] = {
+        "blocks": rng.choice([1, 5, 30, 10_000]), "block_bytes": size * rng.choice([1, 1000]),
+        "bytes_per_s": rng.choice([0, 10**6, 10**9] + [10**3] * (not ranked)), "replicas": rng.choice([1, 2]),
+    }  # fmt: skip
+    return scene
+
+
+def most_of(scene, size):
+    """Blocks that hold any of the requests."""
+    return max(-(-(r["prompt_tokens"] + r["max_tokens"]) // size) for r in scene["requests"]) + 2
+
+
 def draw_trtllm(seed, scaled=False, content=True, drafts=False):
     """As `draw`, of TensorRT-LLM's servers of contexts and of generations."""
     scene = draw(seed, scaled, content)
@@ -85,7 +107,7 @@ def draw_trtllm(seed, scaled=False, content=True, drafts=False):
     return scene
 
 
-def draw_sglang(seed, scaled=False, content=True):
+def draw_sglang(seed, scaled=False, content=True, drafts=False):
     """As `draw`, of SGLang's servers of prompts and of answers."""
     scene = draw(seed, scaled, content)
     rng = random.Random(seed + 7)
@@ -106,6 +128,10 @@ def draw_sglang(seed, scaled=False, content=True):
             own |= {"enable_priority_scheduling": False, "disable_radix_cache": True}
             own["num_reserved_decode_tokens"] = rng.choice([0, 1, 5, 20])
             own["disaggregation_decode_extra_slots"] = rng.choice([None, 0, 3])
+            if drafts:
+                own["enable_mixed_chunk"], pool["drafting"] = False, _drafting(rng)
+                own["max_total_tokens"] += rng.choice([0, 40])
+                pool["step_time"]["d"] = rng.choice([0, 1234])
         pool["config"], pool["engine"] = own, {"sglang": "0.5.23"}
     return scene
 
@@ -201,10 +227,18 @@ def arguments_of(scene):
         if (rule := pool.get("scaling"))
     }  # fmt: skip
     names = {"requests": "max_num_queued_reqs", "tokens": "max_num_queued_tokens"}
+    given = {}
     caps = {names[name]: most for name, most in scene.get("caps", {}).items()}
+    host = scene["pools"][0].get("host")
+    if host:
+        many = scene["pools"][0].get("ranks", 1)
+        given["host_tier"] = serving.HostTier(
+            many * host["blocks"] * host["block_bytes"], host["bytes_per_s"] or np.inf, host["replicas"],
+            bytes_per_token=host["block_bytes"] / scene["pools"][0]["config"]["block_size"],
+        )  # fmt: skip
     hurry = {f"{n}_s": scene[n] * 1e-9 for n in ("timeout", "queue_timeout") if n in scene}
     return {
-        **hurry,
+        **hurry, **given,
         "scheduler": {
             role: serving.Scheduler.preset(
                 _preset(pool["engine"]), **({"loop": pool["engine"]["loop"]} if "loop" in pool["engine"] else {}),

@@ -9,6 +9,7 @@ token is computed again, and what follows is the first token of the answer.
 import heapq
 import itertools
 
+import hosted_pools_twin
 import trtllm_pools_twin
 import twin
 from link_twin import NEVER, Link
@@ -160,7 +161,7 @@ class Fleet:
             (answers, {**second, "requests": self.given}),
         )
         self.whole = not first["config"].get("enable_block_reuse", True)
-        self.pools, self.requests = [], []
+        self.pools, self.requests, self.links = [], [], {}
         for kind, trace in kinds:
             shared = [request(r, i) for i, r in enumerate(trace["requests"])]
             self.requests.append(shared)
@@ -170,6 +171,8 @@ class Fleet:
                 engines = [(kind if many == 1 else rank(kind))(trace) for _ in range(many)]
                 for j, engine in enumerate(engines):
                     engine.requests, engine.number, engine.seen = shared, many * k + j, 0
+                    if "host" in trace:
+                        hosted_pools_twin.attach(engine, self.links, k, trace["host"])
                 return engines[0] if many == 1 else SomeRanks(engines, trace)
 
             self.pools.append(
@@ -190,7 +193,7 @@ class Fleet:
     def kinds(self, first, second):
         found = kinds_of(first["engine"])
         self.longest = min(found[0].longest(p["config"]) for p in (first, second))
-        return found
+        return (hosted_pools_twin.HostedPrompts, *found[1:]) if "host" in first else found
 
     def refused(self, i):
         return self.given[i]["prompt_tokens"] >= self.longest
@@ -361,7 +364,11 @@ class Fleet:
                 i, status, a.arrival, a.scheduled, b.arrival, self.reserved[i], self.through[i], b.scheduled,
                 b.first, last, a.preempted + b.preempted, self.sent[i], b.outputs, *(p[i] for p in self.numbers),
             ])  # fmt: skip
-        return {"results": results, "rows": self.rows, "changes": [g.changes for g in self.pools]}
+        return {
+            "results": results, "rows": self.rows, "changes": [g.changes for g in self.pools],
+            "loaded": sum(a.bytes for a, _ in self.links.values()),
+            "stored": sum(b.bytes for _, b in self.links.values()),
+        }  # fmt: skip
 
 
 def play(scene):

@@ -250,6 +250,7 @@ class Answers(Node):
         for r in joined:
             if not r.outputs:
                 r.outputs, r.scheduled, r.first = 1, now, now
+            r.true = r.outputs
             if r.outputs < r.wanted:
                 self.running = [*self.running, r]
                 continue

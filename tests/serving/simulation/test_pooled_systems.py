@@ -117,6 +117,33 @@ def test_prompts_wait_for_blocks_where_answers_are_kept():
     assert b["reserved_ns"] == a["last_token_ns"]
 
 
+@pytest.mark.parametrize("caches, sent", [("prefill", [96, 96]), ("decode", [96, 16])])
+def test_each_pool_caches_for_itself(caches, sent):
+    """The same prompt twice, where one pool has a prefix cache: answers that have none take all of it again."""
+    knobs = {k: {**ROOM, "enable_prefix_caching": k == caches} for k in ("prefill", "decode")}
+    prompt = {"prompt": [np.array([[7, 96]])] * 2, "output_id": [10**6, 10**7]}
+    load = {"arrival": [0.0, 1.0], "input_tokens": [96, 96], "output_tokens": 2, **prompt}
+    run = play(load, knobs=knobs)
+    assert run.requests["sent_tokens"].tolist() == sent
+    assert run.requests["cached_tokens"].tolist() == [0, 80 if caches == "prefill" else 0]
+
+
+def test_memory_of_the_host_is_of_those_that_compute_prompts():
+    """96 tokens come back after 96 others: of six blocks the last four are loaded, a megabyte a token over a GB/s."""
+    room = {"num_blocks": 9, "max_model_len": 200, "loop": "sync"}
+    load = {
+        "arrival": [0.0, 5.0, 10.0], "input_tokens": [96] * 3, "output_tokens": 2,
+        "prompt": [np.array([[10**6 * who, 96]]) for who in (1, 2, 1)],
+    }  # fmt: skip
+    tier = serving.HostTier(np.inf, 1e9, bytes_per_token=1e6)
+    run = play(load, knobs={"prefill": room, "decode": {**ROOM}}, host_tier=tier)
+    assert run.requests["loaded_tokens"].tolist() == [0, 0, 64]
+    assert run.requests["scheduled_ns"][2] == 10_064 * MS
+    # stored are the first's six blocks and the second's: 96 ms each; the answers' pool has none
+    assert run.totals["stored_bytes"] == run.pools["prefill"].totals["stored_bytes"] == 192e6
+    assert run.pools["decode"].totals["loaded_bytes"] == 0
+
+
 # --- formulas ---------------------------------------------------------------------------------------------
 
 

@@ -46,6 +46,10 @@ def results(run):
 
 def check(scene, found, run):
     assert results(run) == found["results"]
+    assert [run.totals[name] for name in ("loaded_bytes", "stored_bytes")] == [
+        found["loaded"],
+        found["stored"],
+    ]
     if "sending" in found:
         assert [int(t) for t in run.requests["sending_ns"]] == [
             -1 if t is None else t for t in found["sending"]
@@ -108,6 +112,16 @@ def test_clients_that_give_up_and_queues_that_are_full(seed, scaled):
 @given(seed=SEEDS, scaled=st.booleans(), hurried=st.booleans())
 def test_ranks_that_step_together_in_either_pool(seed, scaled, hurried):
     scene = pool_scenarios.draw(seed, scaled=scaled, hurried=hurried, ranked=True)
+    found = decided(scene)
+    run = play(scene, record_steps=True)
+    check(scene, found, run)
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
+
+
+@FEW
+@given(seed=SEEDS, scaled=st.booleans(), hurried=st.booleans(), ranked=st.booleans())
+def test_memory_of_the_host_where_prompts_are_computed(seed, scaled, hurried, ranked):
+    scene = pool_scenarios.draw_hosted(seed, scaled, hurried, ranked)
     found = decided(scene)
     run = play(scene, record_steps=True)
     check(scene, found, run)

@@ -84,7 +84,7 @@ def as_tier(given: Any, engine: Scheduler, role: str = "both") -> HostTier | Non
     if config["policy"] != "fcfs" or not config["enable_prefix_caching"]:
         name = "policy" if config["policy"] != "fcfs" else "enable_prefix_caching"
         raise ValueError(f"{name} is {config[name]!r} with a host_tier; allowed: the default")
-    if role != "both":
+    if role == "decode":
         raise ValueError(f"host_tier is {given} with a pool of {role}; allowed: None")
     return given
 

@@ -145,7 +145,8 @@ def _joined(first: NDArray[Any], second: NDArray[Any], link: Mapping[str, Any]) 
     for name in ("arrival", "scheduled"):
         for unit in ("ns", "s"):
             record[f"{name}_{unit}"] = first[f"{name}_{unit}"]
-    record["cached_tokens"] = first["cached_tokens"]
+    for name in ("cached_tokens", "loaded_tokens"):
+        record[name] = first[name]
     for name in ("cached_total", "preemptions", "joules"):
         record[name] = first[name] + second[name]
     record["prefill_replica"] = first["replica"]

@@ -98,6 +98,8 @@ def pools_of(
         own = {name: given for name, given in own.items() if given is not None}
         if role != "prefill":
             own["speculation"] = device.speculation
+        if role == "decode":
+            own.pop("host_tier", None)  # it is of those that compute prompts
         engine = _told(role, pool, where[role], _of_role("scheduler", scheduler, role, device))
         found.append(_played(role, where[role], engine, loads, pool.count, seed, own))
     if len(found) > 1:
@@ -225,11 +227,6 @@ def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
                     f"{name} is {options[name]!r} with {pool.engine.name} in pools of prefill and decode, "
                     "where clients that give up are not played; allowed: None"
                 )
-        if engine == "sglang" and pool.part["config"]["survived"]:
-            raise ValueError(
-                f"speculation is given with {pool.engine.name} in pools of prefill and decode, where drafts "
-                "are not played; allowed: None"
-            )
         if pool.part["config"]["stages"] > 1:
             raise ValueError(
                 f"plan of {pool.role} has pp={pool.part['config']['stages']}, whose hand-over is not played; "

@@ -121,7 +121,7 @@ def simulate(
         use going to the others, as network cards do; or in the order in which they were asked for.
     host_tier : HostTier, optional
         Memory of the host, where blocks go that were computed and come back from; vLLM alone plays it, first
-        come first served, without pp or pools that are apart.
+        come first served, without pp. Of pools that are apart that of prompts has it.
 
     Returns
     -------
