@@ -13,7 +13,7 @@ void rates(const OpenLoopJob* job) {
         const int used = job->n - start < lanes ? int(job->n - start) : lanes;
         Vector rate = splat<Vector>(job->rates[start]), found[fields];
         for (int l = 0; l < used; ++l) put(rate, l, job->rates[start + l]);
-        open_loop<Vector>(job->steps, job->work, job->places, job->inputs, rate, found);
+        open_loop<Vector>(job->steps, job->prompts, job->work, job->places, job->inputs, rate, found);
         for (int l = 0; l < used; ++l)
             for (int i = 0; i < fields; ++i) job->out[(start + l) * fields + i] = lane(found[i], l);
     }

@@ -51,13 +51,14 @@ double* matrix(const py::buffer& buffer, const char* name, long long rows, long 
     return static_cast<double*>(info.ptr);
 }
 
-// steps (plans, places + 1), inputs (plans, k), rates (plans, n) -> out (plans, n * fields).
-void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buffer& inputs, const py::buffer& rates,
-                  const py::buffer& out, int threads) {
+// steps (plans, places + 1), prompts (plans, 3 (places + 1)), inputs (plans, k), rates (plans, n)
+// -> out (plans, n * fields).
+void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buffer& prompts, const py::buffer& inputs,
+                  const py::buffer& rates, const py::buffer& out, int threads) {
     const OpenLoopTable& table = open_loop_table_of(isa);
     if (threads < 1 || threads > 4096)
         throw py::value_error("threads is " + std::to_string(threads) + "; allowed: 1 to 4096");
-    py::buffer_info held[4];
+    py::buffer_info held[5];
     const auto shape = rates.request().shape;
     const long long plans = shape.empty() ? 0 : shape[0];
     const double* r = matrix(rates, "rates", plans, 0, false, held[0]);
@@ -65,6 +66,9 @@ void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buf
     const double* s = matrix(steps, "steps", plans, 0, false, held[1]);
     const long long places = held[1].shape[1] - 1;
     if (places < 1) throw py::value_error("steps have no place; allowed: at least two numbers a plan");
+    static_assert(sizeof(Added) == 3 * sizeof(double));
+    const auto* added =
+        reinterpret_cast<const Added*>(matrix(prompts, "prompts", plans, 3 * (places + 1), false, held[4]));
     const double* in = matrix(inputs, "inputs", plans, open_loop_input::count, false, held[2]);
     double* to = matrix(out, "out", plans, n * open_loop_field::count, true, held[3]);
     std::atomic<long long> next{0};
@@ -78,13 +82,14 @@ void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buf
             const long long plan = at / chunks, start = at % chunks * chunk;
             const double* own = in + plan * open_loop_input::count;
             const double* steps_of = s + plan * (places + 1);
+            const Added* prompts_of = added + plan * (places + 1);
             if (plan != before)
                 for (long long k = 1; k <= places; ++k)
                     work[static_cast<std::size_t>(k - 1)] = own[open_loop_input::output] * steps_of[k] / double(k) +
-                                                            own[open_loop_input::prompt_s];
+                                                            prompts_of[k].mean;
             before = plan;
-            const OpenLoopJob job{steps_of, work.data(), places, own, r + plan * n + start, std::min(chunk, n - start),
-                                  to + (plan * n + start) * open_loop_field::count};
+            const OpenLoopJob job{steps_of, prompts_of, work.data(), places, own, r + plan * n + start,
+                                  std::min(chunk, n - start), to + (plan * n + start) * open_loop_field::count};
             table.rates(&job);
         }
     };
@@ -143,8 +148,8 @@ void register_queueing(py::module_& m) {
     m.attr("CLOSED_LOOP_INPUTS") = quoted(closed_loop_inputs);
     m.attr("CLOSED_LOOP_FIELDS") = quoted(closed_loop_fields);
     m.def("closed_loop", &closed_loop_of, py::arg("inputs"), py::arg("out"));
-    m.def("open_loop", &open_loop_of, py::arg("isa"), py::arg("steps"), py::arg("inputs"), py::arg("rates"),
-          py::arg("out"), py::arg("threads"));
+    m.def("open_loop", &open_loop_of, py::arg("isa"), py::arg("steps"), py::arg("prompts"), py::arg("inputs"),
+          py::arg("rates"), py::arg("out"), py::arg("threads"));
 }
 
 } // namespace tokenroof

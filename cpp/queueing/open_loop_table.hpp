@@ -7,6 +7,7 @@ namespace tokenroof {
 // Rates of one plan.
 struct OpenLoopJob {
     const double* steps; // s(0) .. s(places)
+    const Added* prompts; // of as many
     const double* work;  // of 1 .. places
     long long places;
     const double* inputs; // TR_OPEN_LOOP_INPUTS

@@ -144,6 +144,7 @@ def closed_loop(inputs: NDArray[np.float64], out: NDArray[np.float64]) -> None: 
 def open_loop(
     isa: str,
     steps: NDArray[np.float64],
+    prompts: NDArray[np.float64],
     inputs: NDArray[np.float64],
     rates: NDArray[np.float64],
     out: NDArray[np.float64],

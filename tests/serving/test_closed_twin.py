@@ -11,12 +11,15 @@ from tokenroof.serving import Lengths, Scheduler, StepTime, curve, simulate, sum
 from tokenroof.serving.closed_twin import closed_at, shape_from
 
 PLAIN = {
-    "users": 32.0, "places": 64.0, "step_s": 0.01, "alone_s": 0.008, "prompt_s": 0.03, "input": 800.0,
+    "users": 32.0, "places": 64.0, "step_s": 0.01, "alone_s": 0.008, "begin_s": 0.0, "prompt_s": 0.03,
+    "prompt_s2": 0.03**2 * 0.25, "prompt_s3": 0.03**3 * 0.25**2 * 3.25, "input": 800.0,
     "input_cv2": 0.25, "output": 200.0, "output_cv2": 0.25, "budget": 8192.0, "lag": 1.0,
 }  # fmt: skip
 POINTS = st.fixed_dictionaries({
     "users": st.integers(1, 2000).map(float), "places": st.integers(1, 600).map(float),
-    "step_s": st.floats(1e-4, 0.1), "alone_s": st.floats(1e-4, 0.1), "prompt_s": st.floats(1e-5, 1.0),
+    "step_s": st.floats(1e-4, 0.1), "alone_s": st.floats(1e-4, 0.1),
+    "begin_s": st.floats(-1e-5, 0.1), "prompt_s": st.floats(1e-5, 1.0),
+    "prompt_s2": st.floats(0.0, 1.0), "prompt_s3": st.floats(0.0, 1.0),
     "input": st.floats(1.0, 1e5), "input_cv2": st.floats(0.0, 4.0), "output": st.floats(1.0, 4000.0),
     "output_cv2": st.floats(0.0, 4.0), "budget": st.floats(16.0, 65536.0), "lag": st.sampled_from([0.0, 1.0]),
 })  # fmt: skip
@@ -46,7 +49,9 @@ def test_percentiles_rise_and_users_are_counted(point):
 
 def test_who_is_alone_by_hand():
     """A step with its prompt, then steps of one; nothing is decided before it comes."""
-    found = closed_at({**PLAIN, "users": 1.0, "input_cv2": 0.0, "output_cv2": 0.0})
+    found = closed_at(
+        {**PLAIN, "users": 1.0, "prompt_s2": 0.0, "prompt_s3": 0.0, "output_cv2": 0.0}
+    )
     assert found["ttft"][0] == pytest.approx(0.038)
     assert found["tpot"][0] == pytest.approx(0.01)
     assert found["e2e"][0] == pytest.approx(0.038 + 199 * 0.01)
@@ -114,7 +119,9 @@ def test_it_agrees_with_the_simulator_where_it_says_so(
     n, lag = min(many, sequences), float(loop == "async")
     decoding = n * (shape.output_tokens - 1) / (shape.output_tokens + lag * (many > 1))
     found = closed_at({
-        "users": many, "places": sequences, "alone_s": fixed, "prompt_s": token * shape.input_tokens,
+        "users": many, "places": sequences, "alone_s": fixed, "begin_s": 0.0,
+        "prompt_s": token * shape.input_tokens, "prompt_s2": token**2 * load.input_tokens.var(),
+        "prompt_s3": token**3 * ((load.input_tokens - shape.input_tokens) ** 3).mean(),
         "step_s": fixed + (token + context * shape.context) * decoding, "input": shape.input_tokens,
         "input_cv2": shape.input_cv2, "output": shape.output_tokens, "output_cv2": shape.output_cv2,
         "budget": budget, "lag": lag,

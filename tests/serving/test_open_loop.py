@@ -14,15 +14,27 @@ from tokenroof.reference.serving.open_loop import open_loop
 
 INPUTS, FIELDS = _core.OPEN_LOOP_INPUTS, _core.OPEN_LOOP_FIELDS
 ISAS = list(kernels.by_isa())
-PLAIN = dict(zip(INPUTS, (0.01, 500.0, 0.5, 200.0, 0.5, 2048.0, 1.0, 0.0), strict=True))
+PLAIN = dict(zip(INPUTS, (500.0, 0.5, 200.0, 0.5, 2048.0, 1.0, 0.0), strict=True))
+W = 0.01  # seconds that a prompt adds
 
 
-def run(steps, inputs, rates, isa=None, threads=1):
-    """Quantities of one plan over rates."""
+def varied(w, cv2):
+    """Raw moments of a lognormal."""
+    return np.array([w, w * w * (1.0 + cv2), w**3 * (1.0 + cv2) ** 3])
+
+
+def run(steps, inputs, rates, isa=None, threads=1, prompts=None):
+    """Quantities of one plan over rates; prompts that add the same beside all, and vary as their lengths."""
+    if prompts is None:
+        prompts = np.tile(varied(W, inputs["input_cv2"]), (len(steps), 1))
+    elif np.ndim(prompts) == 0:
+        prompts = np.tile(varied(prompts, inputs["input_cv2"]), (len(steps), 1))
     rates = np.atleast_1d(np.asarray(rates, float))
     out = np.empty((1, rates.size * len(FIELDS)))
     given_ = np.array([[inputs[name] for name in INPUTS]])
-    _core.open_loop(isa or _core.ISA, np.array([steps], float), given_, rates[None], out, threads)
+    _core.open_loop(
+        isa or _core.ISA, np.array([steps], float), prompts.reshape(1, -1), given_, rates[None], out, threads
+    )  # fmt: skip
     return dict(zip(FIELDS, out.reshape(rates.size, -1).T, strict=True))
 
 
@@ -34,23 +46,26 @@ def plans(draw):
     if draw(st.booleans()):  # a graph's padding, a jump
         steps += np.where(np.arange(places + 1) % 8 == 1, draw(st.floats(0.0, 1.0)), 0.0)
     inputs = dict(zip(INPUTS, (
-        draw(st.floats(0.0, 1.0)), draw(st.floats(1.0, 1e5)), draw(st.floats(0.0, 9.0)),
+        draw(st.floats(1.0, 1e5)), draw(st.floats(0.0, 9.0)),
         draw(st.floats(1.0, 1e4)), draw(st.just(1.0) | st.floats(0.0, 9.0)), draw(st.floats(16.0, 1e5)),
         draw(st.just(1.0) | st.floats(0.0, 9.0)), draw(st.sampled_from([0.0, 1.0])),
     ), strict=True))  # fmt: skip
-    most = places / (inputs["output"] * steps[-1] + places * inputs["prompt_s"])
-    return steps, inputs, most
+    # beside many a prompt of a mixture adds less
+    w = draw(st.floats(0.0, 1.0)) / (1.0 + draw(st.floats(0.0, 0.2)) * np.arange(places + 1.0))
+    prompts = varied(w, draw(st.floats(0.0, 9.0))).T.copy()
+    most = places / (inputs["output"] * steps[-1] + places * w[-1])
+    return steps, prompts, inputs, most
 
 
 @pytest.mark.parametrize("isa", ISAS)
 @given(plan=plans(), shares=st.lists(st.floats(1e-9, 1.2), min_size=1, max_size=9))
 def test_the_kernel_is_its_twin(isa, plan, shares):
-    steps, inputs, most = plan
+    steps, prompts, inputs, most = plan
     rates = [float(share * most) for share in shares]
-    got = run(steps, inputs, rates, isa)
+    got = run(steps, inputs, rates, isa, prompts=prompts)
     for i, rate in enumerate(rates):
         with counting():
-            want = open_loop(steps.tolist(), inputs, rate)
+            want = open_loop(steps.tolist(), prompts.tolist(), inputs, rate)
         here = np.array([got[name][i] for name in FIELDS])
         assert within(here, [want[name] for name in FIELDS]).all(), want
 
@@ -60,13 +75,13 @@ def test_the_kernel_is_its_twin(isa, plan, shares):
 def test_weights_beyond_1e200_are_scaled_together(isa, places):
     """A thousand places of equal steps: the weight of n is (rate / most * places)^n / n!, up to e^places."""
     steps = np.full(places + 1, 0.01) * (1.0 + 1e-4 * np.arange(places + 1))
-    inputs = PLAIN | {"prompt_s": 1e-5}
-    most = places / (inputs["output"] * steps[-1] + places * inputs["prompt_s"])
+    most = places / (PLAIN["output"] * steps[-1] + places * 1e-5)
     rates = [0.0, *(share * most for share in (0.5, 0.7, 0.99))]
-    got = run(steps, inputs, rates, isa)
+    got = run(steps, PLAIN, rates, isa, prompts=1e-5)
+    prompts = [varied(1e-5, 0.5).tolist()] * (places + 1)
     for i, rate in enumerate(rates):
         with counting():
-            want = open_loop(steps.tolist(), inputs, rate)
+            want = open_loop(steps.tolist(), prompts, PLAIN, rate)
         assert within([got[name][i] for name in FIELDS], [want[name] for name in FIELDS]).all()
 
 
@@ -85,13 +100,12 @@ def queue(servers, load):
     """Servers of an exponential time: steps that take as long whatever they carry, one token each."""
     inputs = {
         **PLAIN,
-        "prompt_s": 0.0,
         "output": 1.0,
         "output_cv2": 1.0,
         "input_cv2": 0.0,
         "budget": 1e9,
     }
-    return run(np.ones(servers + 1), inputs, [load * servers])
+    return run(np.ones(servers + 1), inputs, [load * servers], prompts=0.0)
 
 
 @pytest.mark.parametrize("load", [0.1, 0.5, 0.9, 0.99])
@@ -114,16 +128,17 @@ def test_erlang(servers, load):
 def test_a_wait_is_weighted_by_the_spread_of_services():
     """M/D/1 waits half as long as M/M/1, and M/G/1 by (1 + cv2) / 2 [Pollaczek, Khinchine]."""
     for cv2 in (0.0, 0.5, 3.0):
-        inputs = {**PLAIN, "prompt_s": 0.0, "output": 1.0, "output_cv2": cv2}
-        assert run([1.0, 1.0], inputs, [0.8])["queue"][0] == pytest.approx(
+        inputs = {**PLAIN, "output": 1.0, "output_cv2": cv2}
+        assert run([1.0, 1.0], inputs, [0.8], prompts=0.0)["queue"][0] == pytest.approx(
             0.8 / 0.2 * (1 + cv2) / 2
         )
 
 
 @given(plan=plans(), share=st.floats(0.01, 0.95))
 def test_littles_law_and_order(plan, share):
-    steps, inputs, most = plan
-    got = {name: x[0] for name, x in run(steps, inputs, [share * most]).items()}
+    steps, prompts, inputs, most = plan
+    found = run(steps, inputs, [share * most], prompts=prompts)
+    got = {name: x[0] for name, x in found.items()}
     for name in ("ttft", "tpot", "e2e"):
         assert (
             got[f"{name}_p50"]
@@ -160,7 +175,7 @@ def test_a_prompt_beyond_the_budget_takes_more_steps():
 
 def test_quantities_grow_with_the_load():
     steps = 0.006 + 5e-5 * np.arange(257)
-    most = 256 / (PLAIN["output"] * steps[-1] + 256 * PLAIN["prompt_s"])
+    most = 256 / (PLAIN["output"] * steps[-1] + 256 * W)
     got = run(steps, PLAIN, most * np.linspace(0.05, 0.99, 50))
     for name in ("ttft", "tpot", "e2e", "running", "waits", "ttft_p99", "tpot_p99"):
         rises = np.diff(got[name])
@@ -178,11 +193,12 @@ def test_threads_give_the_same_bytes():
 def test_a_hundred_thousand_points(benchmark):
     """256 places, rates over all loads, step times given: seconds are a benchmark's matter (a million a second)."""
     steps = np.tile(0.006 + 5e-5 * np.arange(257), (20, 1))
-    most = 256 / (PLAIN["output"] * steps[0, -1] + 256 * PLAIN["prompt_s"])
+    most = 256 / (PLAIN["output"] * steps[0, -1] + 256 * W)
     rates = np.tile(np.linspace(0.01, 0.99, 5000) * most, (20, 1))
     inputs = np.tile([PLAIN[name] for name in INPUTS], (20, 1))
+    prompts = np.tile(varied(W, 0.5), (20, 257))
     out = np.empty((20, 5000 * len(FIELDS)))
-    benchmark(_core.open_loop, _core.ISA, steps, inputs, rates, out, 1)
+    benchmark(_core.open_loop, _core.ISA, steps, prompts, inputs, rates, out, 1)
     assert np.isfinite(out).any() and all(
         np.array_equal(row, out[0], equal_nan=True) for row in out
     )
@@ -193,13 +209,14 @@ def test_a_hundred_thousand_points(benchmark):
     [
         ({"isa": "mmx"}, "isa is 'mmx'"), ({"threads": 0}, "threads is 0"),
         ({"steps": np.ones((1, 1))}, "steps have no place"), ({"steps": np.ones((2, 3))}, "steps is no contiguous"),
-        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 8"), ({"rates": np.ones(3)}, "rates"),
+        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 7"), ({"prompts": np.ones((1, 3))}, "prompts is no contiguous matrix of 1 x 9"),
+        ({"rates": np.ones(3)}, "rates"),
         ({"out": np.ones((1, 3))}, "out is no contiguous"), ({"rates": np.ones((1, 2), np.float32)}, "rates is no"),
     ],
 )  # fmt: skip
 def test_what_is_refused(change, says):
     given_ = {
-        "isa": _core.ISA, "steps": np.ones((1, 3)), "inputs": np.ones((1, len(INPUTS))), "rates": np.ones((1, 2)),
+        "isa": _core.ISA, "steps": np.ones((1, 3)), "prompts": np.ones((1, 9)), "inputs": np.ones((1, len(INPUTS))), "rates": np.ones((1, 2)),
         "out": np.ones((1, 2 * len(FIELDS))), "threads": 1,
     }  # fmt: skip
     with pytest.raises(ValueError, match=says):

@@ -14,15 +14,15 @@ SIZES = {"input_tokens": 1000, "output_tokens": 200}
 
 def test_one_place_by_hand():
     """Alone it is busy a share of the time that is its load, whoever waits."""
-    inputs = {"output": 4.0, "prompt_s": 0.2}
-    one = Twin(np.array([0.0, 0.2]), inputs, 1.0, 1.0)  # a second a request
+    prompts = np.array([[0.2, 0.04, 0.008]] * 2)
+    one = Twin(np.array([0.0, 0.2]), prompts, {"output": 4.0}, 1.0, 1.0)  # a second a request
     found = mean_watts(one, np.array([100.0, 500.0]), np.array([0.25, 0.75, 1.5]))
     assert found == pytest.approx([200.0, 400.0, 500.0])
 
 
 def test_two_places_by_a_sum():
     """Of two places: weights 1, r, r^2 h, r^3 h^2, ... with r the offered load and h what each is of the next."""
-    two = Twin(np.array([0.0, 1.0, 1.5]), {"output": 1.0, "prompt_s": 0.0}, 2.0, 2.0)
+    two = Twin(np.array([0.0, 1.0, 1.5]), np.zeros((3, 3)), {"output": 1.0}, 2.0, 2.0)
     rate, works = 0.9, (1.0, 0.75)
     weights = [1.0, rate * works[0]]
     while weights[-1] > 1e-18:
@@ -90,7 +90,7 @@ def test_a_fleet_s_watts_and_band():
     idle = float(drawn(on, twin_of(on, Shape(1000.0, 200.0)))[0])
     assert found.watts == pytest.approx(found.replicas * busy + 2 * idle)
     assert 0.0 <= found.rate_low < found.rate < found.rate_high
-    band = on.calibration.ttft_band
+    band = found.ttft_error_band  # wider where the load is beyond what was measured
     strict = serving.fleet(*WHERE, None, serving.SLO(ttft_s=0.3 * (1.0 + band)), 1200.0, **SIZES)
     assert strict.rate == pytest.approx(found.rate_high)
     tail = serving.fleet(*WHERE, None, serving.SLO(ttft_s=0.3, percentile=99), 1200.0, **SIZES)

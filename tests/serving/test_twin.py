@@ -49,11 +49,14 @@ def line_twin(line, load, sequences, budget, loop):
     n = np.arange(sequences + 1)
     steps = fixed + (token + context * shape.context) * n
     inputs = {
-        "prompt_s": token * shape.input_tokens, "input": shape.input_tokens, "input_cv2": shape.input_cv2,
+        "input": shape.input_tokens, "input_cv2": shape.input_cv2,
         "output": shape.output_tokens, "output_cv2": shape.output_cv2, "budget": float(budget),
         "arrival_cv2": 1.0, "lag": float(loop == "async"),
     }  # fmt: skip
-    return Twin(steps, inputs, float(sequences), np.inf)
+    at, share = shape.prompts
+    seconds = token * at
+    prompts = np.tile([seconds**k @ share for k in (1, 2, 3)], (sequences + 1, 1))
+    return Twin(steps, prompts, inputs, float(sequences), np.inf)
 
 
 @settings(max_examples=25)

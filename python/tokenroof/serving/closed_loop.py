@@ -27,7 +27,7 @@ _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 
 
 UNITS = {
-    "ttft_s": ("s", "mean time to the first token"),
+    "ttft_s": ("s", "mean time to the first token, with what the engine takes beside"),
     "tpot_s": ("s", "mean time per output token after the first"),
     "interactivity": ("token/s", "output tokens per second of one user, 1 / TPOT"),
     "latency_s": ("s", "mean time from a request to its last token"),

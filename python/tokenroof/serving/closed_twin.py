@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _core, kernels
+from tokenroof import _core
 from tokenroof.serving.loads import as_load, timed
+from tokenroof.serving.prompts import beside, further, padded_decode, prompts_of
 from tokenroof.serving.requests.lengths import Lengths
 from tokenroof.serving.twin import Shape, long_prompts, told_of
 
@@ -73,8 +74,13 @@ def shape_from(
     both = (input_tokens, output_tokens)
     inputs, outputs = (one.mean if isinstance(one, Lengths) else one for one in both)
     means = as_load(inputs, outputs, requests)
-    spread = [one.variance / one.mean**2 if isinstance(one, Lengths) else 0.0 for one in both]
-    return means, Shape(means.input_tokens, means.output_tokens, *spread)
+    input_cv2, output_cv2 = (
+        one.variance / one.mean**2 if isinstance(one, Lengths) else 0.0 for one in both
+    )
+    known = prompts_of(input_tokens.quantiles()) if isinstance(input_tokens, Lengths) else None
+    return means, Shape(
+        means.input_tokens, means.output_tokens, input_cv2, output_cv2, lengths=known
+    )  # fmt: skip
 
 
 def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray[Any]]:
@@ -109,7 +115,7 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     mixes = (x["output_cv2"] >= LEAST_SPREAD) | (x["users"] <= 1.0)
     smooth = (
         (x["input_cv2"] >= _SMOOTH)
-        | (x["prompt_s"] <= _SMALL * x["step_s"])
+        | (np.maximum(x["begin_s"], 0.0) + x["prompt_s"] <= _SMALL * x["step_s"])
         | (x["users"] >= _QUEUED * x["places"])
         | (x["users"] <= 1.0)
     )
@@ -139,18 +145,24 @@ def closed_values(
     memory, places = told.memory, float(told.places)
     host, lag = told.host_s, told.lag
     n = np.minimum(users, places)
-    decoding = np.maximum(n * (shape.output_tokens - 1.0) / (shape.output_tokens + lag), 1.0)
-    step = kernels.decode_time(*on.records, decoding, shape.context)
-    mixed = kernels.mixed_prompts_time(
-        *on.records, decoding, shape.context, 1.0, shape.input_tokens, 0.0
-    )
-    prompt = np.maximum(mixed - step, 1e-9)
-    alone = kernels.prompts_time(*on.records, 1.0, shape.input_tokens, 0.0)
+    life = shape.output_tokens + lag
+    decoding = np.maximum(n * (shape.output_tokens - 1.0) / life, 1.0)
+    low = np.floor(decoding)
+    steps = padded_decode(on, np.stack([low, low + 1.0]), shape.context, told.graphs)
+    step = steps[0] + (decoding - low) * (steps[1] - steps[0])
+    # the first prompt of a step, and each further one
+    own, variance, third = np.moveaxis(beside(on, decoding, shape.context, shape.prompts), -1, 0)
+    prompt = further(on, decoding, shape.context, shape.input_tokens, (n - 1.0) / life)
+    begin = np.maximum(own - step, 1e-9) - prompt
+    alone = beside(on, np.zeros(1), shape.context, shape.prompts)[0]
+    single = users <= 1.0
     found = closed_at(
         {
             "users": users, "places": places, "step_s": step + host,
-            "alone_s": np.maximum(alone - prompt, 0.0) + host, "prompt_s": prompt,
-            "input": shape.input_tokens, "input_cv2": shape.input_cv2, "output": shape.output_tokens,
+            "alone_s": np.maximum(alone[0] - begin - prompt, 0.0) + host, "begin_s": begin,
+            "prompt_s": prompt, "prompt_s2": np.where(single, alone[1], variance),
+            "prompt_s3": np.where(single, alone[2], third), "input": shape.input_tokens,
+            "input_cv2": shape.input_cv2, "output": shape.output_tokens,
             "output_cv2": shape.output_cv2, "budget": told.budget, "lag": lag,
         },
         memory,

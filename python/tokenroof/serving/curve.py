@@ -98,9 +98,10 @@ def curve(
         ``e2e_s`` have ``p50``, ``p90`` and ``p99`` beside them (``ttft_p99_s``); ``means_hold`` and
         ``percentiles_hold`` say where they were within 10 and 20 % of simulations; at a rate that cannot be
         borne times are NaN and ``growth_per_s`` says how fast the queue grows. In closed loop the same
-        percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``):
-        ``ttft_s`` has what the engine was measured to take beside. Where answers are all of one length
-        users keep in step, and ``percentiles_hold`` is false.
+        percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``).
+        ``ttft_s`` means two things: in closed loop it has what the engine was measured to take beside, in
+        open loop it has not; ``ttft_mean_s`` is what compares with it there. Where answers are all of one
+        length users keep in step, and ``percentiles_hold`` is false.
         In closed loop requests beyond the cache's memory queue, and their wait is part of ``ttft_s``.
         Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is

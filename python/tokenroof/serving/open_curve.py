@@ -36,6 +36,7 @@ OPEN_UNITS = {
         for name, said in _TIMES.items()
         for p in ("p50", "p90", "p99")
     },
+    "ttft_s": ("s", "mean time to the first token, under the scheduler alone"),
     "queue_s": ("s", "part of the mean time to the first token that waits for a place"),
     "interactivity": ("token/s", "output tokens per second of one user, 1 / TPOT"),
     "output_throughput": ("token/s", "output tokens of the replica per second"),

@@ -39,7 +39,7 @@ def mean_watts(
     """
     places = len(twin.steps) - 1
     n = np.arange(1.0, places + 1.0)
-    work = twin.inputs["output"] * twin.steps[1:] / n + twin.inputs["prompt_s"]
+    work = twin.inputs["output"] * twin.steps[1:] / n + twin.prompts[1:, 0]
     heights = np.concatenate([[0.0], np.cumsum(np.log(work))])
     found = np.empty(rates.size)
     rows = max(1, _BLOCK // (places + 1))

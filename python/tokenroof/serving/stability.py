@@ -92,7 +92,7 @@ def stability(
     check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
     twin = twin_of(on, shape, scheduler)
     places, step = len(twin.steps) - 1, float(twin.steps[-1])
-    output, prompt = twin.inputs["output"], twin.inputs["prompt_s"]
+    output, prompt = twin.inputs["output"], float(twin.prompts[-1, 0])
     rate, running, short = twin.saturation, float(places), "time"
     # half as many places more, whose steps go on as they grew
     grown = 2.0 * step - float(twin.steps[(places + 1) // 2])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import _core, kernels
+from tokenroof import _core
+from tokenroof.serving.prompts import beside, further, lognormal, padded_decode, prompts_of
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.scheduler import Scheduler
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.prompts import Prompts
 
 __all__ = ["Shape", "Told", "Twin", "long_prompts", "shape_of", "told_of", "twin_of"]
 
@@ -37,6 +39,7 @@ PERCENTILES_HOLD = {
     "long_over_budget": 0.75,
 }  # fmt: skip
 _Z99 = 2.3263478740408408  # standard normal
+_STATES = 16  # of those in service, at which a prompt's step is evaluated
 
 
 def long_prompts(prompts: ArrayLike, cv2: ArrayLike) -> NDArray[np.float64]:
@@ -77,6 +80,8 @@ class Shape:
         Of the gaps between arrivals; 1 for Poisson.
     rate : float
         Arrivals per second [1/s]; NaN where it is not known.
+    lengths : Prompts, optional
+        How prompts are distributed; a lognormal of their moments where it is not known.
     """
 
     input_tokens: float
@@ -85,6 +90,12 @@ class Shape:
     output_cv2: float = 0.0
     arrival_cv2: float = 1.0
     rate: float = np.nan
+    lengths: Prompts | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def prompts(self) -> Prompts:
+        """Lengths of prompts, and their shares."""
+        return self.lengths or lognormal(self.input_tokens, self.input_cv2)
 
     @property
     def context(self) -> float:
@@ -120,7 +131,7 @@ def shape_of(load: Requests) -> Shape:
     return Shape(
         float(inputs.mean()), float(outputs.mean()), float(inputs.var() / inputs.mean() ** 2),
         float(outputs.var() / outputs.mean() ** 2), float(gaps.var() / mean**2) if mean else 1.0,
-        1.0 / mean if mean else np.inf,
+        1.0 / mean if mean else np.inf, prompts_of(inputs),
     )  # fmt: skip
 
 
@@ -132,6 +143,8 @@ class Twin:
     ----------
     steps : ndarray, (places + 1,)
         Seconds of a step with so many sequences; of 0, what a prompt's step has beside the prompt [s].
+    prompts : ndarray, (places + 1, 3)
+        Raw moments of the seconds that a prompt adds to such a step [s], [s2], [s3].
     inputs : dict
         What `_core.open_loop` needs beside them.
     sequences, memory : float
@@ -142,6 +155,7 @@ class Twin:
     """
 
     steps: NDArray[np.float64]
+    prompts: NDArray[np.float64]
     inputs: Mapping[str, float]
     sequences: float
     memory: float
@@ -151,7 +165,7 @@ class Twin:
     def saturation(self) -> float:
         """Requests per second that all places answer [1/s]."""
         n = len(self.steps) - 1
-        each = self.inputs["output"] * float(self.steps[-1]) / n + self.inputs["prompt_s"]
+        each = self.inputs["output"] * float(self.steps[-1]) / n + float(self.prompts[-1, 0])
         return 1.0 / each
 
     def at(self, rates: NDArray[np.float64], threads: int = 1) -> dict[str, NDArray[Any]]:
@@ -160,13 +174,14 @@ class Twin:
         given = np.array([[self.inputs[name] for name in _core.OPEN_LOOP_INPUTS]])
         out = np.empty((1, rates.size * fields))
         asked = np.ascontiguousarray(rates[None], np.float64)
-        _core.open_loop(_core.ISA, self.steps[None].copy(), given, asked, out, threads)
+        prompts = np.ascontiguousarray(self.prompts, np.float64).reshape(1, -1)
+        _core.open_loop(_core.ISA, self.steps[None].copy(), prompts, given, asked, out, threads)
         found: dict[str, NDArray[Any]] = dict(
             zip(_core.OPEN_LOOP_FIELDS, out.reshape(-1, fields).T, strict=True)
         )
         room = np.maximum(self.inputs["budget"] - found["running"], 1.0)
         found["budget_load"] = rates * self.inputs["input"] * found["tpot"] / room
-        found["prompt_over_step"] = np.full(rates.size, self.inputs["prompt_s"] / self.steps[1])
+        found["prompt_over_step"] = np.full(rates.size, self.prompts[1, 0] / self.steps[1])
         found["prompt_over_budget"] = self.inputs["input"] / room
         found["long_over_budget"] = found["prompt_over_budget"] * long_prompts(
             1.0, self.inputs["input_cv2"]
@@ -197,6 +212,8 @@ class Told:
         1 where a step is planned while another runs, else 0.
     shown : bool
         As of `Twin`.
+    graphs : ndarray
+        Sizes of captured graphs, to which decode steps are padded [1].
     """
 
     sequences: float
@@ -205,6 +222,7 @@ class Told:
     host_s: float
     lag: float
     shown: bool
+    graphs: NDArray[np.float64]
 
     @property
     def places(self) -> int:
@@ -226,7 +244,7 @@ def told_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
     memory = (limits.blocks - limits.unused_blocks) * limits.block_tokens / held
     return Told(
         float(limits.sequences), memory, float(limits.step_tokens), 1e-9 * limits.host_ns,
-        float(_ahead(config)), engine.name.startswith("vllm-"),
+        float(_ahead(config)), engine.name.startswith("vllm-"), limits.graphs,
     )  # fmt: skip
 
 
@@ -242,15 +260,20 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
     """The twin of a deployment under a scheduler, vLLM's newest by default."""
     told = told_of(on, shape, scheduler)
     n = np.arange(1, told.places + 1, dtype=float)
-    decode = kernels.decode_time(*on.records, n, shape.context)
-    typical = float(n[len(n) // 4])
-    mixed = kernels.mixed_prompts_time(
-        *on.records, typical, shape.context, 1.0, shape.input_tokens, 0.0
-    )
-    prompt = max(float(mixed) - float(decode[len(n) // 4]), 1e-9)
-    alone = float(kernels.prompts_time(*on.records, 1.0, shape.input_tokens, 0.0))
+    decode = padded_decode(on, n, shape.context, told.graphs)
+    # the prompt's step grows smoothly: at some of them
+    some = np.unique([0.0, *np.rint(np.geomspace(1.0, told.places, _STATES))])
+    found = beside(on, some, shape.context, shape.prompts)
+    at = np.append(0.0, n)
+    mean, variance, third = (np.interp(at, some, x) for x in found.T)
+    first = np.maximum(mean - np.append(0.0, decode), 1e-9)
+    # as many prompts come with n in service as are answered: of a step they begin something once
+    came = some / (shape.output_tokens + told.lag)
+    more = np.interp(at, some, further(on, some, shape.context, shape.input_tokens, came))
+    once = -np.expm1(-np.interp(at, some, came)) / np.maximum(np.interp(at, some, came), 1e-9)
+    once[0] = 1.0
+    added = np.maximum(more + (first - more) * once, 1e-9)
     inputs = {
-        "prompt_s": prompt,
         "input": shape.input_tokens,
         "input_cv2": shape.input_cv2,
         "output": shape.output_tokens,
@@ -259,5 +282,19 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
         "arrival_cv2": shape.arrival_cv2,
         "lag": told.lag,
     }
-    steps = np.concatenate([[max(alone - prompt, 0.0)], decode]) + told.host_s
-    return Twin(steps, inputs, told.sequences, told.memory, told.shown)
+    steps = np.append(0.0, decode) + told.host_s
+    return Twin(
+        steps, raw_moments(added, variance, third), inputs, told.sequences, told.memory, told.shown
+    )
+
+
+def raw_moments(mean: ArrayLike, variance: ArrayLike, third: ArrayLike) -> NDArray[np.float64]:
+    """Raw moments of these: mean, variance, third central moment.
+
+    Examples
+    --------
+    >>> raw_moments(2.0, 1.0, 0.5).tolist()
+    [2.0, 5.0, 14.5]
+    """
+    mean, variance, third = (np.asarray(x, np.float64) for x in (mean, variance, third))
+    return np.stack([mean, mean**2 + variance, mean**3 + 3.0 * mean * variance + third], axis=-1)

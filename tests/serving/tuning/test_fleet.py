@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import tokenroof as tr
 from tokenroof import kernels
-from tokenroof.serving import SLO, Lengths, Scheduler, capacity, fleet, spares, tune
+from tokenroof.serving import SLO, Lengths, Scheduler, fleet, spares, tune
 
 WHERE = "H200-SXM", "Llama-3.1-8B", None
 SOON = SLO(ttft_s=0.3, percentile=99)
@@ -80,7 +80,7 @@ def test_spares_by_hand():
 def test_a_fleet_by_hand():
     """A demand of ten and a half replicas needs eleven; each is down when one of its two devices is."""
     plan = tr.Plan(tp=2)
-    rate = float(capacity("H200-SXM", "Llama-3.1-8B", plan, SOON, 1000, 200).rate)
+    rate = fleet("H200-SXM", "Llama-3.1-8B", plan, SOON, 600, **SIZES).rate
     found = fleet(
         "H200-SXM",
         "Llama-3.1-8B",

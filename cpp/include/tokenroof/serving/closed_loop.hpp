@@ -2,9 +2,10 @@
 // as the last is answered; times to the first token, per token and to the last as users see them, in closed form.
 //
 // A request that runs takes a step for its prompt and output - 1 for its answer, and with an asynchronous loop waits for
-// one that was decided before it came: of n that run, n (output - 1) / life are past their prompt and n / life are
-// prompts of a step, life = output + lag. A step lasts s + w for each prompt in it, so that by Little's law
-//     rate = n / (life (s + w n / life))
+// one that was decided before it came: of n that run, n (output - 1) / life are past their prompt and m = n / life are
+// prompts of a step, life = output + lag. A step lasts s, b more where it has prompts, and w for each of them (of a
+// mixture of experts the first one touches what all touch), so that by Little's law
+//     rate = n / (life (s + b (1 - exp(-m)) + w m))
 // leave in a second, n the users, or the places where there are fewer: the others queue, for (users - n) / rate.
 // Ends of answers of many lengths are independent of each other: the other prompts of the steps that a request waits
 // for are Poisson, its time to the first token a mixture over their number of lognormals with an origin, by three
@@ -16,10 +17,12 @@
 
 // clang-format off
 // Of a point: users, places; seconds of a step with those that are past their prompt, of one that a prompt is alone in
-// beside what the prompt takes, and that a prompt adds; tokens and squared coefficients of variation of prompts and
-// answers; tokens that a step may carry; steps that a loop has decided before it sees a request: 0 or 1.
+// beside what the prompt takes, that prompts add to a step however many they are, and each of them; variance and third
+// central moment of one prompt's seconds; tokens and squared coefficients of variation of prompts and answers; tokens
+// that a step may carry; steps that a loop has decided before it sees a request: 0 or 1.
 #define TR_CLOSED_LOOP_INPUTS(X) \
-    X(users) X(places) X(step_s) X(alone_s) X(prompt_s) X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(lag)
+    X(users) X(places) X(step_s) X(alone_s) X(begin_s) X(prompt_s) X(prompt_s2) X(prompt_s3) \
+    X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(lag)
 #define TR_CLOSED_LOOP_FIELDS(X) \
     X(running) X(rate) X(prompt_load) X(budget_load) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99) \
     X(tpot) X(tpot_p50) X(tpot_p90) X(tpot_p99) X(e2e) X(e2e_p50) X(e2e_p90) X(e2e_p99)
@@ -89,7 +92,9 @@ TR_HD void closed_loop(const double* in, double* f) {
     const double w = in[input::prompt_s], cv2 = in[input::input_cv2], out2 = in[input::output_cv2];
     const double s = in[input::step_s], others = (n - 1.0) / life;
     const double own_step = users > 1.0 ? s : in[input::alone_s];
-    const double rate = n / (life * (s + prompts * w));
+    const double begin = in[input::begin_s], own2 = in[input::prompt_s2], own3 = in[input::prompt_s3];
+    const double taken = begin * (1.0 - exponential<double>(0.0 - prompts)) + prompts * w;
+    const double rate = n / (life * (s + taken));
     const double queue = users > n ? (users - n) / rate : 0.0;
     // steps of a prompt that the budget cuts, its own and what comes with it
     const double room = max_nan(in[input::budget] - decoding, 1.0), tokens = in[input::input];
@@ -100,30 +105,31 @@ TR_HD void closed_loop(const double* in, double* f) {
     const double each = users > n ? (users - n) / n : 0.0;
     const double part = each + ceil_lanes<double>(0.0 - each), narrow = out2 < 1.0 ? out2 : 1.0;
     const double waits2 = n * (out2 * each + (1.0 - narrow) * part * (1.0 - part)) / (rate * rate);
-    const double came = others * (1.0 + lag), w2 = w * w * (1.0 + cv2), own3 = w * w * w * cv2 * cv2 * (3.0 + cv2);
-    const double base = queue + lag * s + own_step + more;
+    const double came = others * (1.0 + lag), w2 = w * w + own2, w3 = w * w * w + 3.0 * w * own2 + own3;
+    const double none = exponential<double>(0.0 - others), begun = begin * (1.0 - none);
+    const double base = queue + lag * (s + begun) + own_step + begin + more;
     Moments<double> first;
     first.mean = base + w + came * w;
-    first.variance = waits2 + w * w * cv2 + came * w2;
-    first.third = own3 + came * w2 * w * (1.0 + cv2) * (1.0 + cv2);
+    first.variance = waits2 + own2 + came * w2;
+    first.third = own3 + came * w3;
     FirstToken mixture;
     mixture.parts = 0;
     double chance = exponential<double>(0.0 - came), left = 1.0;
     for (int k = 0; k < closed_loop_parts && came < most_parts_mean && left > 1e-7; ++k) {
         const double all = k + 1.0;
         const double mean = base + all * w, least = 1e-3 * mean;
-        mixture.add(chance, {mean, max_nan(waits2 + all * w * w * cv2, least * least), all * own3});
+        mixture.add(chance, {mean, max_nan(waits2 + all * own2, least * least), all * own3});
         left -= chance;
         chance = chance * came / all;
     }
     if (mixture.parts == 0) mixture.add(1.0, first);
     const double most = 2.0 * first.mean + 60.0 * square_root(first.variance);
     // time per token after the first
-    const double short_ = (1.0 + out2) / output, spread = 1.0 + cv2;
+    const double short_ = (1.0 + out2) / output, both = begin + w;
     Moments<double> token;
-    token.mean = s + w * others;
-    token.variance = others * (w * w * spread * short_);
-    token.third = others * (w * w * w * (spread * spread * spread) * (short_ * short_ * (1.0 + out2)));
+    token.mean = s + begun + w * others;
+    token.variance = (others * w2 + begin * none * (begin * (1.0 - none) + 2.0 * w * others)) * short_;
+    token.third = others * (w3 + (both * both * both - w * w * w) * none) * (short_ * short_ * (1.0 + out2));
     const Percentiles<double> of_token(token);
     const double after = output - 1.0, scaled = token.mean * output;
     Moments<double> whole;
@@ -134,7 +140,7 @@ TR_HD void closed_loop(const double* in, double* f) {
     const double bad = users >= 1.0 && places >= 1.0 && output >= 1.0 && rate > 0.0 ? 0.0 : not_a_number();
     f[field::running] = n + bad;
     f[field::rate] = rate + bad;
-    f[field::prompt_load] = prompts * w / (s + prompts * w) + bad;
+    f[field::prompt_load] = taken / (s + taken) + bad;
     f[field::budget_load] = prompts * tokens / room + bad;
     f[field::queue] = queue + bad;
     f[field::ttft] = first.mean + bad;

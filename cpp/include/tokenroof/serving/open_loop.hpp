@@ -1,9 +1,10 @@
 // A replica whose requests arrive at random: the mean and the percentiles of what they see, in closed form.
 //
 // Requests in service share the engine's steps: with n of them a request's answer takes output steps of s(n) and
-// the prompts of n requests, w each, pass meanwhile, so that
-//     mu(n) = n / (output s(n) + n w)
-// leave in a second. How many there are is a birth-death chain of these rates, whatever the lengths' distribution
+// the prompts of n requests, w(n) each, pass meanwhile, so that
+//     mu(n) = n / (output s(n) + n w(n))
+// leave in a second; of a mixture of experts the first prompt beside few touches what many touch anyway. How many
+// there are is a birth-death chain of these rates, whatever the lengths' distribution
 // [C79]; beyond the places of the batch they queue. Decode steps that carry the prompts which came in the step
 // before last t = s + w Poisson(lambda t), beside those of a prompt that finds nobody: of such a step an arrival
 // sees the rest, as a random point in time does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
@@ -18,11 +19,11 @@
 #include "tokenroof/core/special.hpp"
 
 // clang-format off
-// Of a plan: seconds that a prompt adds; tokens and squared coefficients of variation of prompts and answers; tokens
-// that a step may carry; the squared coefficient of variation of the gaps between arrivals; steps that a loop has
-// decided before it sees an arrival: 0, or 1 of an asynchronous one.
+// Of a plan: tokens and squared coefficients of variation of prompts and answers; tokens that a step may carry; the
+// squared coefficient of variation of the gaps between arrivals; steps that a loop has decided before it sees an
+// arrival: 0, or 1 of an asynchronous one.
 #define TR_OPEN_LOOP_INPUTS(X) \
-    X(prompt_s) X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(arrival_cv2) X(lag)
+    X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(arrival_cv2) X(lag)
 #define TR_OPEN_LOOP_FIELDS(X) \
     X(load) X(running) X(waiting) X(waits) X(prompt_load) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99) \
     X(tpot) X(tpot_p50) X(tpot_p90) X(tpot_p99) X(e2e) X(e2e_p50) X(e2e_p90) X(e2e_p99)
@@ -69,22 +70,38 @@ template <class V> struct Percentiles {
 
 // How many requests are in service and in the queue, at one rate of arrivals.
 template <class V> struct Population {
-    V idle, running, waiting, waits, ratio, step, step2, seen, seen2, beside, alone;
+    V idle, running, waiting, waits, ratio, step, step2, seen, seen2;
+    V own, own2, own3;          // raw moments of the step that carries the prompt of an arrival
+    V prompt, prompt2, prompt3; // of what a prompt adds, over the time that is busy
+    V along;                    // its mean as those in service see it
+    V alone, alone2;            // of a step that a prompt has for itself
 };
 
-// work: of n = 1 .. places, output s(n) / n + w: seconds of the engine a request; steps: s(0) .. s(places), s(0) of a
-// step that carries a prompt alone, without what the prompt adds. In blocks of eight, so that weights far beyond
-// the crest end the sum and large ones are scaled.
+// What a prompt adds to a step beside n in service: raw moments of its seconds, over lengths of prompts.
+struct Added {
+    double mean, second, third;
+};
+
+// work: of n = 1 .. places, output s(n) / n + w(n): seconds of the engine a request; steps: s(0) .. s(places), s(0) of
+// a step that carries a prompt alone, without what the prompt adds; prompts: of as many. In blocks of eight, so that
+// weights far beyond the crest end the sum and large ones are scaled.
 template <class V>
-TR_HD Population<V> open_loop_population(const double* steps, const double* work, long long places, V rate) {
+TR_HD Population<V> open_loop_population(const double* steps, const Added* prompts, const double* work,
+                                         long long places, V rate) {
     const V zero = splat<V>(0.0), one = splat<V>(1.0);
     V weight = one, idle = one, total = one, first = zero, time = zero, time2 = zero, seen = zero, seen2 = zero;
-    V beside = splat<V>(steps[0]), last = zero;
+    V last = zero, own = zero, own2 = zero, own3 = zero, prompt = zero, prompt2 = zero, prompt3 = zero, along = zero;
     const V ratio = rate * work[places - 1];
+    const double s0 = steps[0];
+    const Added w0 = prompts[0];
+    const double alone = s0 + w0.mean, alone2 = s0 * s0 + 2.0 * s0 * w0.mean + w0.second;
+    own += alone;
+    own2 += alone2;
+    own3 += s0 * s0 * s0 + 3.0 * s0 * s0 * w0.mean + 3.0 * s0 * w0.second + w0.third;
     for (long long n = 1; n <= places; ++n) {
         weight = weight * (rate * work[n - 1]);
         const V full = n == places ? weight / (one - ratio) : weight;
-        const double s = steps[n];
+        const double s = steps[n], w = prompts[n].mean, w2 = prompts[n].second, w3 = prompts[n].third;
         const V of_time = full * s, of_many = full * double(n);
         total += full;
         first += of_many;
@@ -92,31 +109,49 @@ TR_HD Population<V> open_loop_population(const double* steps, const double* work
         time2 += of_time * s;
         seen += of_many * s;
         seen2 += of_many * s * s;
-        beside += of_time;
+        own += full * (s + w);
+        own2 += full * (s * s + 2.0 * s * w + w2);
+        own3 += full * (s * s * s + 3.0 * s * s * w + 3.0 * s * w2 + w3);
+        prompt += full * w;
+        prompt2 += full * w2;
+        prompt3 += full * w3;
+        along += of_many * w;
         last = n == places ? full : last;
         if (n % 8 == 0 && n < places) {
             const V scale = weight > splat<V>(1e200) ? splat<V>(1e-200) : one;
             weight = weight * scale, idle = idle * scale, total = total * scale, first = first * scale;
             time = time * scale, time2 = time2 * scale, seen = seen * scale, seen2 = seen2 * scale;
-            beside = beside * scale;
+            own = own * scale, own2 = own2 * scale, own3 = own3 * scale, along = along * scale;
+            prompt = prompt * scale, prompt2 = prompt2 * scale, prompt3 = prompt3 * scale;
             weight = weight * 1e20 < total ? zero : weight;
         }
     }
     Population<V> p;
     const V busy = total - idle, some = first > zero ? first : one;
+    const auto mean = [&](V sum, double least) { return busy > zero ? sum / busy : splat<V>(least); };
     p.idle = idle / total;
     p.running = first / total;
     p.waits = last / total;
     p.ratio = ratio;
     p.waiting = p.waits * ratio / (one - ratio);
-    p.step = busy > zero ? time / busy : splat<V>(steps[1]);
-    p.step2 = busy > zero ? time2 / busy : splat<V>(steps[1] * steps[1]);
+    p.step = mean(time, steps[1]);
+    p.step2 = mean(time2, steps[1] * steps[1]);
     p.seen = first > zero ? seen / some : splat<V>(steps[1]);
     p.seen2 = first > zero ? seen2 / some : splat<V>(steps[1] * steps[1]);
-    p.beside = beside / total;
-    p.alone = splat<V>(steps[0]);
+    p.own = own / total;
+    p.own2 = own2 / total;
+    p.own3 = own3 / total;
+    p.prompt = mean(prompt, prompts[1].mean);
+    p.prompt2 = mean(prompt2, prompts[1].second);
+    p.prompt3 = mean(prompt3, prompts[1].third);
+    p.along = first > zero ? along / some : splat<V>(prompts[1].mean);
+    p.alone = splat<V>(alone);
+    p.alone2 = splat<V>(alone2);
     return p;
 }
+
+// The share of time that prompts take; beside few it may be more than all that there is.
+template <class V> TR_HD V open_loop_share(V load) { return load < splat<V>(0.99) ? load : splat<V>(0.99); }
 
 template <class V> TR_HD V positive_part(V x) { return x > splat<V>(0.0) ? x : splat<V>(0.0); }
 
@@ -136,17 +171,17 @@ template <class V> TR_HD V open_loop_steps(V tokens, V deviation, V budget) {
 // The first token: rest of a step, the others' prompts, the own step with its prompt, further ones.
 // `later`: what a request's own step adds to those after it.
 template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Population<V>& p, V rate, V& later) {
-    const V one = splat<V>(1.0);
-    const double w = in[open_loop_input::prompt_s], spread = 1.0 + in[open_loop_input::input_cv2];
-    const double w2 = w * w * spread, w3 = w * w * w * spread * spread * spread;
-    const double w4 = w * w * w * w * (spread * spread * spread) * (spread * spread * spread);
-    const V load = rate * w, busy = one - p.idle, pace = rate * w2;
+    const V zero = splat<V>(0.0), one = splat<V>(1.0);
+    const double spread = 1.0 + in[open_loop_input::input_cv2];
+    const V w = p.prompt, w2 = p.prompt2, w3 = p.prompt3;
+    const V w4 = w > zero ? w3 / w * w3 / w : zero; // as a lognormal's
+    const V load = open_loop_share<V>(rate * w), busy = one - p.idle, pace = rate * w2;
     // a decode step and the prompts that came in the one before: its cumulants
     const V steps2 = positive_part(p.step2 - p.step * p.step);
     const V mean = p.step / (one - load);
     const V variance = mean * pace / (one - load * load) + steps2 / ((one - load) * (one - load));
     const V third = (rate * mean * w3 + pace * load * variance * 3.0) / (one - load * load * load);
-    const V fourth = (rate * mean * w4 + rate * load * variance * (4.0 * w3) + pace * pace * variance * 3.0 +
+    const V fourth = (rate * mean * w4 + rate * load * variance * (w3 * 4.0) + pace * pace * variance * 3.0 +
                       pace * load * load * third * 6.0) /
                      (one - load * load * load * load);
     // the same, seen by an arrival
@@ -154,7 +189,7 @@ template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Popu
     // prompts that find nobody begin steps of their own, which the recurrence does not have: the squares of all
     // steps, so many a second, over the time that is busy
     const V begun = p.idle / max_nan(busy, splat<V>(1e-12));
-    const V own = p.alone * (p.alone + 2.0 * w) + w2 - p.step * (p.alone + w);
+    const V own = p.alone2 - p.step * p.alone;
     const V seen = mean + tilt + positive_part(rate * own) * begun / (one - load * load);
     const V seen_variance = positive_part(variance + third / mean - tilt * tilt);
     const V seen_third = positive_part(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0);
@@ -168,33 +203,31 @@ template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Popu
     const V more2 = steps < splat<V>(2.0) ? more * (one - more) : tokens2 / (budget * budget);
     const double lag = in[open_loop_input::lag];
     const V others = seen * 0.5 + load * seen + mean * lag;
-    const double own2 = w2 - w * w;
     const V cross = steps > splat<V>(1.2)
-                        ? p.step / budget * (2.0 * input * w * in[open_loop_input::input_cv2]) : splat<V>(0.0);
-    later = positive_part(p.beside + w + load * seen - mean) * load / (one - load);
+                        ? p.step / budget * (w * (2.0 * input * in[open_loop_input::input_cv2])) : zero;
+    later = positive_part(p.own + load * seen - mean) * load / (one - load);
     Moments<V> m;
-    m.mean = busy * others + p.beside + w + more * p.step;
+    m.mean = busy * others + p.own + more * p.step;
     m.variance = busy * (seen_variance * (load + load * load + 0.25) + (seen * seen + seen_variance) * (1.0 / 12.0) +
                          pace * seen + variance * lag) +
-                 busy * p.idle * (others * others) + own2 + steps2 + p.step * p.step * more2 + cross;
+                 busy * p.idle * (others * others) + positive_part(p.own2 - p.own * p.own) + p.step * p.step * more2 + cross;
     const V half = load + 0.5;
     m.third = busy * (third * lag + rate * seen * w3 + half * half * half * seen_third + half * seen_variance * pace * 3.0) +
-              (w3 - 3.0 * w * w2 + 2.0 * (w * w * w));
+              (p.own3 - p.own * p.own2 * 3.0 + p.own * p.own * p.own * 2.0);
     return m;
 }
 
 // Time per token after the first: n as a request sees it, and the prompts of its life.
 template <class V> TR_HD Moments<V> open_loop_token(const double* in, const Population<V>& p, V rate) {
     const V one = splat<V>(1.0);
-    const double w = in[open_loop_input::prompt_s], spread = 1.0 + in[open_loop_input::input_cv2];
-    const double short_ = (1.0 + in[open_loop_input::output_cv2]) / in[open_loop_input::output]; // E[1 / output]
-    const V left = one / (one - rate * w);
+    const double long_ = 1.0 + in[open_loop_input::output_cv2];
+    const double short_ = long_ / in[open_loop_input::output]; // E[1 / output]
+    const V left = one / (one - open_loop_share<V>(rate * p.along));
     Moments<V> m;
     m.mean = p.seen * left;
-    m.variance = (positive_part(p.seen2 - p.seen * p.seen) * life_share + rate * m.mean * (w * w * spread * short_)) *
+    m.variance = (positive_part(p.seen2 - p.seen * p.seen) * life_share + rate * m.mean * (p.prompt2 * short_)) *
                  left * left;
-    m.third = rate * m.mean * (w * w * w * (spread * spread * spread) * (short_ * short_ * (1.0 + in[open_loop_input::output_cv2]))) *
-              left * left * left;
+    m.third = rate * m.mean * (p.prompt3 * (short_ * short_ * long_)) * left * left * left;
     return m;
 }
 
@@ -218,12 +251,13 @@ template <class V> TR_HD V open_loop_wait(V ratio, long long places, double arri
 
 // Everything, of one plan at one rate, into f; NaN where the replica cannot keep up, but for `load`.
 template <class V>
-TR_HD void open_loop(const double* steps, const double* work, long long places, const double* in, V rate, V* f) {
+TR_HD void open_loop(const double* steps, const Added* added, const double* work, long long places, const double* in,
+                     V rate, V* f) {
     const V one = splat<V>(1.0), nan = splat<V>(not_a_number()), zero = splat<V>(0.0);
-    const V load = rate * work[places - 1], prompts = rate * in[open_loop_input::prompt_s];
+    const V load = rate * work[places - 1];
     const V ok = rate > zero ? (load < one ? one : nan) : nan;
     const V at = ok == ok ? rate : splat<V>(0.5 / work[places - 1]);
-    const Population<V> p = open_loop_population<V>(steps, work, places, at);
+    const Population<V> p = open_loop_population<V>(steps, added, work, places, at);
     V later;
     const Moments<V> first = open_loop_first<V>(in, p, at, later);
     Moments<V> token = open_loop_token<V>(in, p, at);
@@ -245,7 +279,7 @@ TR_HD void open_loop(const double* steps, const double* work, long long places, 
     f[open_loop_field::running] = p.running * ok;
     f[open_loop_field::waiting] = p.waiting * ok;
     f[open_loop_field::waits] = p.waits * ok;
-    f[open_loop_field::prompt_load] = prompts * ok;
+    f[open_loop_field::prompt_load] = at * p.prompt * ok;
     f[open_loop_field::queue] = queue * ok;
     f[open_loop_field::ttft] = (first.mean + queue) * ok;
     f[open_loop_field::ttft_p50] = (of_first.at(0.0) + open_loop_tail<V>(p.waits, 0.5, pace)) * ok;

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from tokenroof.records.plan import Plan
     from tokenroof.serving.slo import SLO
     from tokenroof.serving.system.record import System
+    from tokenroof.serving.tuning.fleet import Fleet
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -216,6 +217,7 @@ def _fleet(
     row = {name: getattr(found, name) for name in found.__slots__ if name != "proof"}
     times = found.proof.times if found.proof else {}
     basis = basis_of_system(None, device, model, plan, arguments.fidelity)
+    basis |= {name: row.pop(name) for name in ("error_band", "ttft_error_band")}
     if arguments.csv is not None:
         write_rows(
             arguments.csv,
@@ -237,8 +239,23 @@ def _fleet(
             else f"enough are up {100 * found.reached:.6g} % of the time"
         )
     )
+    _say_held(found, slos)
     _say_basis(basis)
     return 0
+
+
+def _say_held(found: Fleet, slos: list[SLO]) -> None:
+    """Where the closed form was not held, and how far it was."""
+    what = "percentiles" if any(slo.percentile is not None for slo in slos) else "means"
+    if getattr(found, f"{what}_hold") is False:
+        say(
+            f"{what} here are outside what the closed form was held to: --prove plays the scheduler"
+        )
+    elif found.rate_unheld > found.rate:
+        say(
+            f"{what} of the closed form are held up to there; beyond, it names {short(found.rate_unheld)} "
+            "requests/s, which may overload: --prove plays the scheduler"
+        )
 
 
 def _say_basis(found: dict[str, Any]) -> None:

@@ -69,14 +69,14 @@ def first_token(
     spread = root(x["input"] * x["input"] * (cv2 + 0.5 * others * (1.0 + cv2)))
     cuts = steps_of((1.0 + 0.5 * others) * x["input"], spread, room) - 1.0
     own = s if x["users"] > 1.0 else x["alone_s"]
-    base = queue + lag * s + own + cuts * s
+    begin, own2, own3 = x["begin_s"], x["prompt_s2"], x["prompt_s3"]
+    before = s + begin * (1.0 - exponential(-others))
+    base = queue + lag * before + own + begin + cuts * s
     waits2, came = departures(x, n, rate), others * (1.0 + lag)
-    own3 = w * w * w * cv2 * cv2 * (3.0 + cv2)
-    each2 = w * w * (1.0 + cv2)
     whole = Sum(
         base + w + came * w,
-        waits2 + w * w * cv2 + came * each2,
-        own3 + came * each2 * w * (1.0 + cv2) * (1.0 + cv2),
+        waits2 + own2 + came * (w * w + own2),
+        own3 + came * (w * w * w + 3.0 * w * own2 + own3),
     )
     parts: list[tuple[float, Sum]] = []
     chance, left = exponential(-came), 1.0
@@ -85,7 +85,7 @@ def first_token(
             break
         mean = base + (k + 1.0) * w
         least = 1e-3 * mean
-        variance = max(waits2 + (k + 1.0) * w * w * cv2, least * least)
+        variance = max(waits2 + (k + 1.0) * own2, least * least)
         parts.append((chance, Sum(mean, variance, (k + 1.0) * own3)))
         left -= chance
         chance = chance * came / (k + 1.0)
@@ -107,9 +107,9 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
 
     Examples
     --------
-    >>> user = {"users": 1.0, "places": 8.0, "step_s": 0.01, "alone_s": 0.01, "prompt_s": 0.05,
-    ...         "input": 500.0, "input_cv2": 0.0, "output": 101.0, "output_cv2": 0.0,
-    ...         "budget": 8192.0, "lag": 1.0}
+    >>> user = {"users": 1.0, "places": 8.0, "step_s": 0.01, "alone_s": 0.01, "begin_s": 0.0,
+    ...         "prompt_s": 0.05, "prompt_s2": 0.0, "prompt_s3": 0.0, "input": 500.0, "input_cv2": 0.0,
+    ...         "output": 101.0, "output_cv2": 0.0, "budget": 8192.0, "lag": 1.0}
     >>> found = closed_loop(user)
     >>> round(found["ttft"], 6), round(found["e2e"], 6)
     (0.06, 1.06)
@@ -119,14 +119,20 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     lag = x["lag"] if x["users"] > 1.0 else 0.0
     life = output + lag
     prompts, others, s = n / life, (n - 1.0) / life, x["step_s"]
-    rate = n / (life * (s + prompts * w))
+    begin, own2, own3 = x["begin_s"], x["prompt_s2"], x["prompt_s3"]
+    taken = begin * (1.0 - exponential(-prompts)) + prompts * w
+    rate = n / (life * (s + taken))
     first, parts = first_token(x, n, life, lag, rate)
     most = 2.0 * first.mean + 60.0 * root(first.variance)
-    spread, short = 1.0 + x["input_cv2"], (1.0 + out2) / output
+    none, short = exponential(-others), (1.0 + out2) / output
+    raw3 = w * w * w + 3.0 * w * own2 + own3
+    both = begin + w
+    # of a step: some prompts or none, and a compound Poisson sum, which depend on each other
+    step2 = others * (w * w + own2) + begin * none * (begin * (1.0 - none) + 2.0 * w * others)
     token = Sum(
-        s + w * others,
-        others * (w * w * spread * short),
-        others * (w * w * w * (spread * spread * spread) * (short * short * (1.0 + out2))),
+        s + begin * (1.0 - none) + w * others,
+        step2 * short,
+        others * (raw3 + (both * both * both - w * w * w) * none) * (short * short * (1.0 + out2)),
     )
     after, scaled = output - 1.0, token.mean * output
     whole = Sum(
@@ -139,7 +145,7 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     return {
         "running": n,
         "rate": rate,
-        "prompt_load": prompts * w / (s + prompts * w),
+        "prompt_load": taken / (s + taken),
         "budget_load": prompts * x["input"] / room,
         "queue": (x["users"] - n) / rate if x["users"] > n else 0.0,
         "ttft": first.mean,

@@ -39,6 +39,23 @@ class Sum(NamedTuple):
         return low, middle, high
 
 
+class Raw(NamedTuple):
+    """First three raw moments."""
+
+    first: float
+    second: float
+    third: float
+
+    def after(self, s: float) -> Raw:
+        """Of a time beside a fixed one."""
+        w, w2, w3 = self
+        return Raw(
+            s + w,
+            s * s + 2.0 * s * w + w2,
+            s * s * s + 3.0 * s * s * w + 3.0 * s * w2 + w3,
+        )
+
+
 class Chain(NamedTuple):
     """Requests in service and in the queue, a birth-death chain."""
 
@@ -51,44 +68,55 @@ class Chain(NamedTuple):
     step2: float
     seen: float
     seen2: float
-    beside: float
+    own: Raw
+    prompt: Raw
+    along: float
     alone: float
+    alone2: float
 
 
-def population(steps: Sequence[float], work: Sequence[float], rate: float) -> Chain:
+def population(
+    steps: Sequence[float], prompts: Sequence[Raw], work: Sequence[float], rate: float
+) -> Chain:
     """Weights of n = 0, 1 ... places; every eight the vanishing end the sum, and large ones are scaled."""
     places = len(work)
     ratio = rate * work[-1]
-    weight = idle = total = 1.0
-    first = time = time2 = seen = seen2 = last = 0.0
-    beside = steps[0]
+    weight = idle = 1.0
+    alone = prompts[0].after(steps[0])
+    # total, first, time, time2, seen, seen2; of the own step; of prompts; along
+    sums = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, *alone, 0.0, 0.0, 0.0, 0.0]
+    last = 0.0
     for n in range(1, places + 1):
         weight = weight * (rate * work[n - 1])
         full = weight / (1.0 - ratio) if n == places else weight
-        s = steps[n]
+        s, added = steps[n], prompts[n]
         of_time, of_many = full * s, full * float(n)
-        total += full
-        first += of_many
-        time += of_time
-        time2 += of_time * s
-        seen += of_many * s
-        seen2 += of_many * s * s
-        beside += of_time
+        terms = [
+            full, of_many, of_time, of_time * s, of_many * s, of_many * s * s,
+            *(full * x for x in added.after(s)), *(full * x for x in added), of_many * added.first,
+        ]  # fmt: skip
+        sums = [a + b for a, b in zip(sums, terms, strict=True)]
         last = full if n == places else last
         if n % 8 == 0 and n < places:
             if weight > 1e200:
-                weight, idle, total, first = (x * 1e-200 for x in (weight, idle, total, first))
-                time, time2, seen, seen2 = (x * 1e-200 for x in (time, time2, seen, seen2))
-                beside = beside * 1e-200
-            if weight * 1e20 < total:
+                weight, idle = weight * 1e-200, idle * 1e-200
+                sums = [x * 1e-200 for x in sums]
+            if weight * 1e20 < sums[0]:
                 weight = 0.0
-    busy, alone = total - idle, steps[1]
+    total, first, time, time2, seen, seen2 = sums[:6]
+    busy, few = total - idle, steps[1]
     waits = last / total
+
+    def mean(x: float, least: float) -> float:
+        return x / busy if busy > 0.0 else least
+
     return Chain(
         idle / total, first / total, waits * ratio / (1.0 - ratio), waits, ratio,
-        time / busy if busy > 0.0 else alone, time2 / busy if busy > 0.0 else alone * alone,
-        seen / first if first > 0.0 else alone, seen2 / first if first > 0.0 else alone * alone,
-        beside / total, steps[0],
+        mean(time, few), mean(time2, few * few),
+        seen / first if first > 0.0 else few, seen2 / first if first > 0.0 else few * few,
+        Raw(*(x / total for x in sums[6:9])),
+        Raw(*(mean(x, y) for x, y in zip(sums[9:12], prompts[1], strict=True))),
+        sums[12] / first if first > 0.0 else prompts[1].first, alone.first, alone.second,
     )  # fmt: skip
 
 
@@ -103,23 +131,23 @@ def steps_of(tokens: float, deviation: float, budget: float) -> float:
 
 def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]:
     """Rest of the step, others' prompts, the own step, further ones; and what it adds to those after it."""
-    w, spread = i["prompt_s"], 1.0 + i["input_cv2"]
-    w2, w3 = w * w * spread, w * w * w * spread * spread * spread
-    w4 = w * w * w * w * (spread * spread * spread) * (spread * spread * spread)
-    load, busy, pace = rate * w, 1.0 - p.idle, rate * w2
+    spread = 1.0 + i["input_cv2"]
+    w, w2, w3 = p.prompt
+    w4 = w3 / w * w3 / w if w > 0.0 else 0.0
+    load, busy, pace = min(rate * w, 0.99), 1.0 - p.idle, rate * w2
     steps2 = max(p.step2 - p.step * p.step, 0.0)
     mean = p.step / (1.0 - load)
     variance = mean * pace / (1.0 - load * load) + steps2 / ((1.0 - load) * (1.0 - load))
     third = (rate * mean * w3 + pace * load * variance * 3.0) / (1.0 - load * load * load)
     fourth = (
-        rate * mean * w4 + rate * load * variance * (4.0 * w3) + pace * pace * variance * 3.0
+        rate * mean * w4 + rate * load * variance * (w3 * 4.0) + pace * pace * variance * 3.0
         + pace * load * load * third * 6.0
     ) / (1.0 - load * load * load * load)  # fmt: skip
     tilt = variance / mean
     # prompts that find nobody begin steps of their own, which the recurrence does not have: squares of all
     # steps, so many a second, over the time that is busy
     begun = p.idle / max(busy, TINY)
-    own = p.alone * (p.alone + 2.0 * w) + w2 - p.step * (p.alone + w)
+    own = p.alone2 - p.step * p.alone
     seen = mean + tilt + max(rate * own, 0.0) * begun / (1.0 - load * load)
     seen2 = max(variance + third / mean - tilt * tilt, 0.0)
     seen3 = max(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0, 0.0)
@@ -132,31 +160,34 @@ def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]
     more2 = more * (1.0 - more) if steps < 2.0 else tokens2 / (budget * budget)
     lag = i["lag"]
     others = seen * 0.5 + load * seen + mean * lag
-    cross = p.step / budget * (2.0 * size * w * cv2) if steps > 1.2 else 0.0
+    cross = p.step / budget * (w * (2.0 * size * cv2)) if steps > 1.2 else 0.0
     half = load + 0.5
-    later = max(p.beside + w + load * seen - mean, 0.0) * load / (1.0 - load)
+    later = max(p.own.first + load * seen - mean, 0.0) * load / (1.0 - load)
     first = Sum(
-        busy * others + p.beside + w + more * p.step,
+        busy * others + p.own.first + more * p.step,
         busy
         * (
             seen2 * (load + load * load + 0.25) + (seen * seen + seen2) * (1.0 / 12.0)
             + pace * seen + variance * lag
         )
-        + busy * p.idle * (others * others) + (w2 - w * w) + steps2 + p.step * p.step * more2 + cross,
+        + busy * p.idle * (others * others) + max(p.own.second - p.own.first * p.own.first, 0.0)
+        + p.step * p.step * more2 + cross,
         busy * (third * lag + rate * seen * w3 + half * half * half * seen3 + half * seen2 * pace * 3.0)
-        + (w3 - 3.0 * w * w2 + 2.0 * (w * w * w)),
+        + (
+            p.own.third - p.own.first * p.own.second * 3.0 + p.own.first * p.own.first * p.own.first * 2.0
+        ),
     )  # fmt: skip
     return first, later
 
 
 def later_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
     """n as a request sees it over its life, and the prompts that pass meanwhile."""
-    w, spread, long_ = i["prompt_s"], 1.0 + i["input_cv2"], 1.0 + i["output_cv2"]
+    long_ = 1.0 + i["output_cv2"]
     inverse = long_ / i["output"]
-    left = 1.0 / (1.0 - rate * w)
+    left = 1.0 / (1.0 - min(rate * p.along, 0.99))
     mean = p.seen * left
-    noise = max(p.seen2 - p.seen * p.seen, 0.0) * LIFE + rate * mean * (w * w * spread * inverse)
-    third = rate * mean * (w * w * w * (spread * spread * spread) * (inverse * inverse * long_))
+    noise = max(p.seen2 - p.seen * p.seen, 0.0) * LIFE + rate * mean * (p.prompt.second * inverse)
+    third = rate * mean * (p.prompt.third * (inverse * inverse * long_))
     return Sum(mean, noise * left * left, third * left * left * left)
 
 
@@ -183,19 +214,41 @@ def beyond(base: float, mean: float, wait: float) -> float:
     return mean + root(apart * apart + wait * wait)
 
 
-def open_loop(steps: Sequence[float], inputs: dict[str, float], rate: float) -> dict[str, float]:
-    """All quantities of one plan at one rate; NaN where the replica cannot keep up, but for ``load``."""
+def open_loop(
+    steps: Sequence[float],
+    prompts: Sequence[tuple[float, float, float]],
+    inputs: dict[str, float],
+    rate: float,
+) -> dict[str, float]:
+    """All quantities of one plan at one rate; NaN where the replica cannot keep up, but for ``load``.
+
+    Parameters
+    ----------
+    steps : sequence of float
+        Seconds of a step with 0, 1, ... in service; of 0 what a prompt's own step has beside it [s].
+    prompts : sequence of (float, float, float)
+        Raw moments of what a prompt adds to each of them [s], [s2], [s3].
+    inputs : dict
+        By the names of ``_core.OPEN_LOOP_INPUTS``.
+    rate : float
+        Of arrivals [1/s].
+
+    Returns
+    -------
+    dict of float
+    """
     names = [
         "load", "running", "waiting", "waits", "prompt_load", "queue", "ttft", "ttft_p50", "ttft_p90",
         "ttft_p99", "tpot", "tpot_p50", "tpot_p90", "tpot_p99", "e2e", "e2e_p50", "e2e_p90", "e2e_p99",
     ]  # fmt: skip
-    w, output, cv2 = inputs["prompt_s"], inputs["output"], inputs["output_cv2"]
-    work = [output * s / float(n) + w for n, s in enumerate(steps) if n]
+    output, cv2 = inputs["output"], inputs["output_cv2"]
+    added = [Raw(*one) for one in prompts]
+    work = [output * s / float(n) + added[n].first for n, s in enumerate(steps) if n]
     load = rate * work[-1]
     if not (rate > 0.0 and load < 1.0):
         known = load if rate >= 0.0 else math.nan
         return {**dict.fromkeys(names, math.nan), "load": known}
-    p = population(steps, work, rate)
+    p = population(steps, added, work, rate)
     (first, later), token = first_token(inputs, p, rate), later_token(inputs, p, rate)
     plain = token.mean
     token = token._replace(mean=plain + later * ((1.0 + cv2) / output))
@@ -212,7 +265,7 @@ def open_loop(steps: Sequence[float], inputs: dict[str, float], rate: float) -> 
     )  # fmt: skip
     middle, ninth, last = first.percentiles()
     values = [
-        load, p.running, p.waiting, p.waits, rate * w, queue, first.mean + queue,
+        load, p.running, p.waiting, p.waits, rate * p.prompt.first, queue, first.mean + queue,
         middle + tail(p.waits, 0.5, pace),
         beyond(ninth, first.mean, tail(p.waits, 0.1, pace)),
         beyond(last, first.mean, tail(p.waits, 0.01, pace)),

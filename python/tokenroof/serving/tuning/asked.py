@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
+from tokenroof.serving.prompts import prompts_of
 from tokenroof.serving.requests.arrivals import gamma
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.requests.users import users
@@ -146,7 +147,7 @@ def _rough(load: Requests) -> Shape:
     inputs, outputs = load.input_tokens.astype(float), load.output_tokens.astype(float)
     return Shape(
         float(inputs.mean()), float(outputs.mean()), float(inputs.var() / inputs.mean() ** 2),
-        float(outputs.var() / outputs.mean() ** 2),
+        float(outputs.var() / outputs.mean() ** 2), lengths=prompts_of(inputs),
     )  # fmt: skip
 
 

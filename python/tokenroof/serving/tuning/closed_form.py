@@ -42,15 +42,18 @@ def nearest(twin: Twin, objectives: Sequence[Objective]) -> str:
     return " and ".join(missed) or ", ".join(f"{one.name} {one.bound:g} s" for one in objectives)
 
 
-def highest_rate(twin: Twin, objectives: Sequence[Objective]) -> float:
-    """The highest rate that meets all objectives that the twin knows [1/s]; 0 for none."""
+def highest_rate(twin: Twin, objectives: Sequence[Objective], held: bool = False) -> float:
+    """The highest rate that meets all objectives that the twin knows [1/s]; 0 for none.
+
+    With `held` among those at which percentiles were held against simulations.
+    """
     low, high = 0.0, twin.saturation
     for _ in range(2):
         rates = np.asarray(
             low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1.0), np.float64
         )
         found = twin.at(rates)
-        meets = np.ones(_RATES, bool)
+        meets = found["percentiles_hold"].copy() if held else np.ones(_RATES, bool)
         for one in objectives:
             name = _field(one)
             if name is not None:

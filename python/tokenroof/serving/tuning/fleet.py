@@ -9,7 +9,8 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.inference.door import deployment
-from tokenroof.serving.loads import check_length, refuse_gaps
+from tokenroof.serving.beyond import beyond, widened
+from tokenroof.serving.loads import Load, check_length, refuse_gaps
 from tokenroof.serving.open_power import drawn, mean_watts
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
@@ -31,11 +32,12 @@ if TYPE_CHECKING:
     from tokenroof.serving.tuning.asked import Asked
     from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.tuning.proof import Trial
-    from tokenroof.serving.twin import Twin
+    from tokenroof.serving.twin import Shape, Twin
 
 __all__ = ["Fleet", "FleetOptions", "fleet", "spares"]
 
 _MOST_SPARES = 4096
+_HELD = ("means", "percentiles")
 
 
 class FleetOptions(LoadOptions, ProofOptions, total=False):
@@ -61,7 +63,8 @@ class Fleet:
     devices : int
         Of all of them [1].
     rate : float
-        Highest rate at which one replica keeps the promise [1/s].
+        Highest rate at which one replica keeps the promise [1/s]; of a percentile by the closed form among
+        the rates at which that is held, if it is at any.
     utilisation : float
         Demand over what the needed replicas can take [1].
     availability : float
@@ -76,6 +79,14 @@ class Fleet:
     watts : float
         Mean board power at the demand [W]: of the needed replicas at their part of it, of the spare ones at
         rest.
+    means_hold, percentiles_hold : bool or None
+        Whether means, and percentiles, of the closed form were held against simulations at `rate`; None where
+        the rate was proved.
+    rate_unheld : float
+        Of a percentile, what the closed form names beyond the rates at which it was held, and may overload a
+        replica [1/s]; else NaN.
+    error_band, ttft_error_band : float
+        Bands of TPOT and TTFT at `rate` [1], as `curve` has them.
     """
 
     replicas: int
@@ -89,6 +100,11 @@ class Fleet:
     rate_low: float = np.nan
     rate_high: float = np.nan
     watts: float = np.nan
+    means_hold: bool | None = None
+    percentiles_hold: bool | None = None
+    rate_unheld: float = np.nan
+    error_band: float = np.nan
+    ttft_error_band: float = np.nan
 
 
 def spares(needed: int, availability: float, target: float) -> int:
@@ -166,7 +182,8 @@ def fleet(
         So many replicas to spare, whatever fails, in place of `target`: N + k.
     prove : bool
         Find a replica's rate by simulation as `capacity` does; by the closed form by default, for means, p50,
-        p90 and p99.
+        p90 and p99. Of a percentile only rates count at which it was held against simulations, if it was at
+        any: beyond, a replica may be overloaded (``rate_unheld``).
     requests, seeds, scheduler, tolerance, progress, results, speculation, host_tier
         How it is proved, as in `tune`; `scheduler` counts for the closed form too.
     fidelity : {"calibrated", "datasheet"} or Calibration
@@ -207,22 +224,40 @@ def fleet(
     if not rate:
         missed = nearest(twin_of(on, asked.shape, options.get("scheduler")), objectives)
         raise ValueError(f"slo has {missed}; allowed: what one replica keeps at some rate")
+    twin = twin_of(on, asked.shape, options.get("scheduler"))
+    tails = any(one.percentile is not None for one in objectives)
+    held = highest_rate(twin, objectives, held=True) if tails and not proof else np.nan
+    unheld = rate if held < rate else np.nan
+    rate = held if held > 0.0 else rate
     replicas = max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
     spare = spares(replicas, one_up, options.get("target", 0.999)) if fixed is None else fixed
-    twin = twin_of(on, asked.shape, options.get("scheduler"))
-    low, high = (np.nan, np.nan) if proof else _ends(on, twin, objectives)
+    bands = _bands(on, asked.shape, twin, rate)
+    low, high = (np.nan, np.nan) if proof else _ends(bands, twin, objectives)
+    at = twin.at(np.array([rate]))
+    means, tails_hold = (None if proof else bool(at[f"{x}_hold"][0]) for x in _HELD)
     watts = drawn(on, twin)
     busy = float(mean_watts(twin, watts, np.array([demand / replicas]))[0])
     return Fleet(
         replicas, spare, (replicas + spare) * on.plan.devices, rate, demand / (replicas * rate), one_up,
         float(kernels.fleet_availability(one_up, float(replicas), float(spare))), proof, low, high,
-        replicas * busy + spare * float(watts[0]),
+        replicas * busy + spare * float(watts[0]), means, tails_hold, unheld, *bands,
     )  # fmt: skip
 
 
-def _ends(on: Deployment, twin: Twin, objectives: Sequence[Objective]) -> tuple[float, float]:
+def _bands(on: Deployment, shape: Shape, twin: Twin, rate: float) -> tuple[float, float]:
+    """Of TPOT and TTFT, as the table of `curve` has them at a rate."""
+    running = twin.at(np.array([rate]))["running"]
+    running = np.where(np.isnan(running), len(twin.steps) - 1.0, running)
+    out = beyond([on], Load(shape.input_tokens, shape.output_tokens), running)[0]
+    ttft = widened(np.array([on.calibration.ttft_band]), out)
+    return on.calibration.error_band, float(ttft[0])
+
+
+def _ends(
+    known_bands: tuple[float, float], twin: Twin, objectives: Sequence[Objective]
+) -> tuple[float, float]:
     """The highest rate where times are at the upper, and at the lower end of their error bands."""
-    known = {"ttft_s": on.calibration.ttft_band, "tpot_s": on.calibration.error_band}
+    known = dict(zip(("tpot_s", "ttft_s"), known_bands, strict=True))
     bands = [np.nan if one.percentile else known.get(one.time, np.nan) for one in objectives]
     if not np.isfinite(bands).all():
         return np.nan, np.nan
