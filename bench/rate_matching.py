@@ -1,6 +1,6 @@
 """The simulator of pools against the closed form of systems, over systems and loads drawn at random.
 
-    python bench/rate_matching.py [--systems 100] [--seed 0] [--fidelity calibrated]
+    python bench/rate_matching.py [--systems 100] [--seed 0] [--fidelity calibrated] [--engine vllm]
 
 Of each system: requests that arrive at a share of 0.3 to 0.85 of the rate that the closed form allows, and
 at 1.6 times it; and as many users in closed loop as the form has at that share. Printed as simulated over
@@ -13,6 +13,7 @@ the simulator's.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,14 +26,21 @@ WHERE = (
     ("B200-SXM", "gpt-oss-120b", tr.Plan(weights="mxfp4")),
     ("H100-SXM", "Qwen3-30B-A3B", tr.Plan(tp=2, weights="fp8")),
 )
+#: By engine: its scheduler, without the padding of CUDA graphs, and with prompts of any length.
+SCHEDULERS = {
+    "vllm": serving.Scheduler.preset("vllm-0.33", cudagraphs=False),
+    "sglang": serving.Scheduler.preset("sglang-0.5.23", disable_cuda_graph=True),
+    "trtllm": serving.Scheduler.preset("trtllm-1.4", enable_chunked_prefill=True),
+}
 USERS = np.unique(np.round(np.geomspace(1, 30000, 200))).astype(int)
 MOST_REQUESTS = 60_000
 PLAIN = tr.Calibration(constants={"engine": {"burst": 0.0, "together": 0.0}})
 
 
-def drawn(rng):
+def drawn(rng, engine):
     """A system, its model, and a load."""
     device, model, plan = WHERE[rng.integers(len(WHERE))]
+    plan = replace(plan, engine=engine)
     prompts, answers = rng.integers(1, 5, 2)
     system = serving.disaggregate(
         (device, plan, int(prompts)), (device, plan, int(answers)), link_bandwidth=10 ** rng.uniform(9, 11)
@@ -41,7 +49,7 @@ def drawn(rng):
 
 
 def played(system, model, load, fidelity):
-    scheduler = serving.Scheduler.preset("vllm-0.33", cudagraphs=False)
+    scheduler = SCHEDULERS[system.decode.plan.engine]
     return serving.simulate(
         system, model, None, load, scheduler, fidelity=fidelity, router="least_loaded"
     )
@@ -61,9 +69,9 @@ def tpot_of(run):
     return (late["last_token_ns"] - late["first_token_ns"]).sum() / tokens * 1e-9
 
 
-def compared(rng, fidelity):
+def compared(rng, fidelity, engine):
     """One system: who is short, the share, and five ratios less one; None where it would take too long."""
-    system, model, inputs, outputs = drawn(rng)
+    system, model, inputs, outputs = drawn(rng, engine)
     share, seed = rng.uniform(0.3, 0.85), int(rng.integers(2**31))
     table = serving.curve(
         system, model, None, input_tokens=inputs, output_tokens=outputs, concurrency=USERS, fidelity=fidelity
@@ -104,6 +112,7 @@ def main() -> None:
     parser.add_argument("--systems", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--fidelity", default="calibrated", choices=("calibrated", "datasheet"))
+    parser.add_argument("--engine", default="vllm", choices=sorted(SCHEDULERS))
     arguments = parser.parse_args()
     rng = np.random.default_rng(arguments.seed)
     fidelity = PLAIN if arguments.fidelity == "calibrated" else arguments.fidelity
@@ -112,7 +121,7 @@ def main() -> None:
         "system, short of, share of its rate, keeps up: TPOT, rate beyond; of users rate, TPOT, TTFT"
     )
     while len(found) < arguments.systems:
-        one = compared(rng, fidelity)
+        one = compared(rng, fidelity, arguments.engine)
         if one is None:
             continue
         found.append(one)

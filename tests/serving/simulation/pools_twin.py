@@ -212,7 +212,7 @@ class Fleet:
             told = now // self.age * self.age if self.age else -1
             if self.heard_at < told < now:
                 self.hear(told)
-            self.event(now, told == now)
+            self.event(now, self.heard_at < told == now)  # once
         return self.outcome()
 
     def hear(self, told):
