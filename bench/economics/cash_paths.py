@@ -30,27 +30,30 @@ def in_numpy(model, columns, paths, rng):
     lowest, supply = np.full(paths, np.inf), np.zeros(paths)
     other = np.sqrt(1 - model["correlation"] ** 2)
     for t in range(len(columns["revenue"])):
-        first, second = rng.standard_normal(paths), rng.standard_normal(paths)
-        u, v = rng.random(paths), rng.exponential(size=paths)
-        supply += model["supply_follow"] * (x - supply)
-        if t == 0:
+        if t == 0:  # now: prices are known
             made, cost, rho = (
                 model[k] for k in ("output_noise", "capital_noise", "capital_correlation")
             )
+            first = rng.standard_normal(paths)  # of year 1, with which capital goes
             output = np.exp(made * rng.standard_normal(paths) - 0.5 * made**2)
             both = rho * first + np.sqrt(1 - rho**2) * rng.standard_normal(paths)
             capital = np.exp(cost * both - 0.5 * cost**2)
-        x = x * model["price_keep"] + first * model["price_noise"]
-        y = (
-            y * model["power_keep"]
-            + (model["correlation"] * first + other * second) * model["power_noise"]
-        )
-        up = u < model["jump_chance"] * model["jump_up_share"]
-        x += np.where(
-            u < model["jump_chance"],
-            np.where(up, v * model["jump_up"], -v * model["jump_down"]),
-            0.0,
-        )
+        else:
+            first = first if t == 1 else rng.standard_normal(paths)
+            second = rng.standard_normal(paths)
+            u, v = rng.random(paths), rng.exponential(size=paths)
+            supply += model["supply_follow"] * (x - supply)
+            x = x * model["price_keep"] + first * model["price_noise"]
+            y = (
+                y * model["power_keep"]
+                + (model["correlation"] * first + other * second) * model["power_noise"]
+            )
+            up = u < model["jump_chance"] * model["jump_up_share"]
+            x += np.where(
+                u < model["jump_chance"],
+                np.where(up, v * model["jump_up"], -v * model["jump_down"]),
+                0.0,
+            )
         earned = columns["revenue"][t] * output * np.exp(x - supply) - columns["power"][t] * np.exp(
             y
         )
@@ -79,6 +82,7 @@ def in_arrays(model, columns, paths, rng):
     shock = first * model["price_noise"] + np.where(u < model["jump_chance"], sizes, 0.0)
     rho = model["correlation"]
     other = (rho * first + np.sqrt(1 - rho**2) * second) * model["power_noise"]
+    shock[:, 0] = other[:, 0] = 0.0  # now: prices are known
     income, power = np.empty(shape), np.empty(shape)
     x, y, supply = (np.zeros(paths) for _ in range(3))
     for t in range(years):
@@ -88,7 +92,7 @@ def in_arrays(model, columns, paths, rng):
         income[:, t], power[:, t] = x - supply, y
     made, cost, rho = (model[k] for k in ("output_noise", "capital_noise", "capital_correlation"))
     output = np.exp(made * rng.standard_normal(paths) - 0.5 * made**2)
-    both = rho * first[:, 0] + np.sqrt(1 - rho**2) * rng.standard_normal(paths)
+    both = rho * first[:, 1] + np.sqrt(1 - rho**2) * rng.standard_normal(paths)
     capital = np.exp(cost * both - 0.5 * cost**2)[:, None]
     earned = columns["revenue"] * output[:, None] * np.exp(income)
     earned -= columns["power"] * np.exp(power)
@@ -106,8 +110,9 @@ def plain_in_numpy(model, columns, paths, rng):
     """The price alone, year by year."""
     x, total, worth, lowest = np.zeros(paths), 0.0, np.zeros(paths), np.full(paths, np.inf)
     for t in range(len(columns["revenue"])):
-        x *= model["price_keep"]
-        x += rng.standard_normal(paths) * model["price_noise"]
+        if t:  # now prices are known
+            x *= model["price_keep"]
+            x += rng.standard_normal(paths) * model["price_noise"]
         fixed = columns["other"][t] - columns["power"][t] - columns["costs"][t]
         cash = np.exp(x) * columns["revenue"][t] + (fixed - columns["capital"][t])
         worth += cash * columns["discount"][t]
@@ -121,8 +126,8 @@ def plain_in_arrays(model, columns, paths, rng):
     years = len(columns["revenue"])
     shock = rng.standard_normal((paths, years)) * model["price_noise"]
     x = np.zeros((paths, years))
-    for t in range(years):
-        x[:, t] = (x[:, t - 1] * model["price_keep"] if t else 0.0) + shock[:, t]
+    for t in range(1, years):  # now prices are known
+        x[:, t] = x[:, t - 1] * model["price_keep"] + shock[:, t]
     cash = np.exp(x) * columns["revenue"] - columns["power"] - columns["costs"]
     cash = cash - columns["capital"] + columns["other"]
     return cash @ columns["discount"], np.cumsum(cash, axis=1).min(axis=1)

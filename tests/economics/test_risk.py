@@ -132,7 +132,8 @@ def test_prices_mean_what_the_scenario_says(how):
 
 def test_the_variance_of_a_year_is_that_of_a_lognormal():
     """One year, one price: exp(2 m + s^2)(exp(s^2) - 1)."""
-    columns = {name: [0.0] for name in _core.CASH_COLUMNS} | {"revenue": [1.0], "discount": [1.0]}
+    columns = {name: [0.0] * 2 for name in _core.CASH_COLUMNS}
+    columns |= {"revenue": [0.0, 1.0], "discount": [1.0, 1.0]}
     worth, _ = play(CALM | {"price_noise": 0.5}, columns, 400_000, 11)
     s2 = 0.25
     want = math.exp(s2) * (math.exp(s2) - 1.0)
@@ -149,7 +150,54 @@ def test_correlation_and_reversion_of_the_logarithms():
     x, y = rows[:, 0, :], rows[:, 1, :]
     assert x[:, -1].std() == pytest.approx(0.4 / math.sqrt(2 * 0.6), rel=0.01)  # stationary
     assert np.corrcoef(x[:, 10], x[:, 11])[0, 1] == pytest.approx(math.exp(-0.6), abs=0.01)
-    assert np.corrcoef(x[:, 0], y[:, 0])[0, 1] == pytest.approx(-0.7, abs=0.01)
+    assert np.corrcoef(x[:, 1], y[:, 1])[0, 1] == pytest.approx(-0.7, abs=0.01)
+    assert not x[:, 0].any() and not y[:, 0].any()  # known now
+
+
+def spread_of_log_price(plan, how, column):
+    """Standard deviation of the logarithm of a price in the one year that has it, from what paths are worth."""
+    made = ec.factory(plan)
+    amounts = getattr(made.flow, column)
+    assert np.count_nonzero(amounts) == 1
+    year = int(np.argmax(amounts))
+    rate, sign = plan.finance.discount_rate, -1.0 if column == "power" else 1.0
+    rest = made.equity_npv - sign * amounts[year] / (1.0 + rate) ** year
+    worth = ec.risk(plan, how, paths=40_000, seed=1).worth
+    return year, np.log(sign * (worth - rest) * (1.0 + rate) ** year / amounts[year]).std()
+
+
+@pytest.mark.parametrize("build,delay", [(1, 0), (2, 0), (3, 0), (1, 1), (1, 2)])
+@pytest.mark.parametrize("column", ["revenue", "power"])
+def test_a_price_has_wandered_for_as_many_years_as_it_is_from_now(build, delay, column):
+    """The first year's income is a year from now: volatility sqrt(years), by hand; with what fades too."""
+    plan = MINE.with_values({"site.price_per_mwh": 50.0, "finance.years": 1, "shell.build_years": build,
+                             "shell.delay_years": delay})  # fmt: skip
+    of = "price" if column == "revenue" else "power"
+    for fades in (0.0, 0.5):
+        how = ec.Uncertainty(**{f"{of}_volatility": 0.5, f"{of}_reversion": fades})
+        year, got = spread_of_log_price(plan, how, column)
+        assert year == build + delay
+        time = (1.0 - math.exp(-2.0 * fades * year)) / (2.0 * fades) if fades else year
+        assert got == pytest.approx(0.5 * math.sqrt(time), rel=4.5 / math.sqrt(2 * 40_000))
+
+
+def test_a_hall_of_five_years_is_a_process_of_ornstein_and_uhlenbeck_from_now():
+    """In NumPy, with draws of its own: percentiles and losses of 200,000 paths, within their errors."""
+    plan = MINE.with_values({"site.power_mw": 20, "site.price_per_mwh": 50.0})
+    got = ec.risk(plan, ec.Uncertainty(price_volatility=0.5, price_reversion=0.5), paths=200_000, seed=2)
+    flow, keep = ec.factory(plan).flow, math.exp(-0.5)
+    noise = 0.5 * math.sqrt(1.0 - math.exp(-1.0))
+    rng, x, variance = np.random.default_rng(3), np.zeros(200_000), 0.0
+    worth = np.full(200_000, flow.equity[0])
+    for year in range(1, 6):
+        x = keep * x + noise * rng.standard_normal(x.size)
+        variance = keep**2 * variance + noise**2
+        moved = flow.revenue[year] * (np.exp(x - variance / 2.0) - 1.0)
+        worth += (flow.equity[year] + moved) / (1.0 + plan.finance.discount_rate) ** year
+    for part, found in ((10, got.p10), (50, got.p50), (90, got.p90)):
+        assert found == pytest.approx(np.percentile(worth, part), abs=0.02 * worth.std())
+    assert got.loss == pytest.approx(np.mean(worth < 0), abs=0.005)
+    assert got.worth.std() == pytest.approx(worth.std(), rel=0.02)
 
 
 def test_difficulty_follows_profit():
@@ -158,7 +206,7 @@ def test_difficulty_follows_profit():
     assert how.shocks(4) == pytest.approx(
         np.exp(-1.2 * np.arange(4))
     )  # of a price that wanders freely
-    columns = {name: [0.0] * 12 for name in _core.CASH_COLUMNS}
+    columns = {name: [0.0] * 13 for name in _core.CASH_COLUMNS}  # now, and 12 years
     *_, rows = play(how.model(0.0), columns, 100_000, 4, rows=True)
     income, supply = rows[:, 0], rows[:, 2]
     price = income + supply
@@ -176,7 +224,7 @@ def test_difficulty_follows_profit():
 
 
 def test_levels_are_lognormal_and_correlated():
-    one = {name: [0.0] for name in _core.CASH_COLUMNS} | {"discount": [1.0]}
+    one = {name: [0.0] * 2 for name in _core.CASH_COLUMNS} | {"discount": [1.0, 1.0]}
     noise = {
         "price_noise": 0.3,
         "output_noise": 0.2,
@@ -184,7 +232,7 @@ def test_levels_are_lognormal_and_correlated():
         "capital_correlation": -0.6,
     }
     both = [
-        play(CALM | noise, one | {name: [1.0]}, 200_000, 6)[0] for name in ("revenue", "capital")
+        play(CALM | noise, one | {name: [0.0, 1.0]}, 200_000, 6)[0] for name in ("revenue", "capital")
     ]
     made, cost = np.log(both[0]), np.log(-both[1])
     assert (made.mean(), made.std()) == pytest.approx((-0.02, math.hypot(0.3, 0.2)), abs=0.004)
@@ -193,7 +241,7 @@ def test_levels_are_lognormal_and_correlated():
         -0.6 * 0.3 / math.hypot(0.3, 0.2), abs=0.01
     )
     taxed = play(CALM | noise | {"tax_rate": 0.5, "price_noise": 0.0, "output_noise": 0.0},
-                 one | {"revenue": [100.0], "deductions": [1.0]}, 1000, 6)[0]  # fmt: skip
+                 one | {"revenue": [0.0, 100.0], "deductions": [0.0, 1.0]}, 1000, 6)[0]  # fmt: skip
     assert taxed == pytest.approx(
         50.0 - 0.5 * both[1][:1000], rel=1e-9
     )  # what costs more saves more tax

@@ -32,7 +32,7 @@ __all__ = ["BLOCK", "CashWork", "Spread", "spread_in_memory", "spread_of"]
 #: Paths that are summed together, wherever chunks begin: sums of these are summed exactly.
 BLOCK = 2**14
 #: What the random numbers of a path are, to be changed with them: stores of other numbers are others.
-_DRAWS = 2
+_DRAWS = 3
 _PARTS = (10.0, 50.0, 90.0)
 _VALUES, _SUMS, _LOSSES, _RUINS = range(4)
 

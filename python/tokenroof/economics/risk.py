@@ -37,7 +37,11 @@ class Uncertainty:
     """How the price of what is sold, and that of electricity, wander about their courses.
 
     Logarithms follow Ornstein and Uhlenbeck's process; those of the price have jumps of exponential size to
-    both sides. The scenario's prices are the means of each year.
+    both sides. The scenario's prices are the means of each year. Those of year 0 are known, as it is now; a
+    year's cash comes at its end, as in `factory`, at the prices of that day: in year y they have wandered for
+    y years, so that without reversion the logarithm's standard deviation is volatility sqrt(y), and the first
+    income of a factory that stands a year from now has one year's. (The mean of the prices over a year would
+    wander less: over the first, by a third of its variance.)
 
     Parameters
     ----------
@@ -60,7 +64,7 @@ class Uncertainty:
         Standard deviation of the logarithms of what a MW makes and of what it costs, both drawn once a path
         about the scenario's [1].
     capital_correlation : float
-        Of the latter with the first year's price, from -1 to 1 [1].
+        Of the latter with the price of year 1, from -1 to 1 [1].
     can_stop : bool
         Whether a year that would earn less than its electricity is not run.
 
@@ -149,7 +153,7 @@ class Uncertainty:
         return left
 
     def price_means(self, years: int) -> Array:
-        """Mean of the exponential of the logarithm of income's price in each year [1]."""
+        """Mean of the exponential of the logarithm of income's price 1, 2, ... years from now [1]."""
         return self.mean_of(self.shocks(years))
 
     def mean_of(self, left: Array) -> Array:
@@ -283,7 +287,8 @@ def risk(
 
     Notes
     -----
-    Income, licence fees and electricity move with their prices; curtailment by the hour follows the
+    Income, licence fees and electricity move with their prices, which wander from now on: those of year y
+    for y years, those of year 0 not at all (`Uncertainty`). Curtailment by the hour follows the
     scenario's prices. Tax is taken on each path, its losses carried forward. A loan stays as the scenario has
     it: capital that costs more is the owners'.
 
@@ -328,25 +333,30 @@ def risk(
 def price_paths(
     how: Uncertainty, years: int, paths: int, seed: int, threads: int | None = None
 ) -> tuple[Array, Array, Array]:
-    """Logarithms of income's price, of power's and of supply over their courses, a row for each year [1]."""
+    """Logarithms of income's price, of power's and of supply over their courses 1, 2, ... years from now: a
+    row for each year [1]."""
     model = how.model(0.0)
     packed = np.array([model[name] for name in _core.CASH_FIELDS])
-    columns = np.zeros(len(_core.CASH_COLUMNS) * years)
-    worth, lowest, rows = np.empty(paths), np.empty(paths), np.empty(4 * paths * years)
+    columns = np.zeros(len(_core.CASH_COLUMNS) * (years + 1))  # the first is now
+    worth, lowest, rows = np.empty(paths), np.empty(paths), np.empty(4 * paths * (years + 1))
     _core.simulate_cash(
         _core.ISA, packed, columns, seed, worth, lowest, rows, thread_count(threads)
     )
-    each = rows.reshape(paths, 4, years)
-    income, power, supply = (np.ascontiguousarray(each[:, k].T) for k in range(3))
+    each = rows.reshape(paths, 4, years + 1)
+    income, power, supply = (np.ascontiguousarray(each[:, k, 1:].T) for k in range(3))
     return income, power, supply
 
 
 def _columns(flow: CashFlow, uncertainty: Uncertainty, rate: float) -> Array:
     """Columns of the kernel, one after the other, so that means are the scenario's [$]."""
-    years = flow.year.size
+    years = flow.year.size - 1  # after now, whose prices are known
+    sold, bought = (
+        np.concatenate([[1.0], means])
+        for means in (uncertainty.price_means(years), uncertainty.power_means(years))
+    )
     at = {
-        "revenue": (flow.revenue - flow.licence) / uncertainty.price_means(years),
-        "power": flow.power / uncertainty.power_means(years),
+        "revenue": (flow.revenue - flow.licence) / sold,
+        "power": flow.power / bought,
         "costs": flow.operation - flow.curtailment + flow.interest,
         "deductions": flow.depreciation,
         "capital": flow.capex - flow.residual,

@@ -126,7 +126,8 @@ def two_worlds(
 
     Productivity: so many processes run more often each year, at less cost, on the way to `frequency` and
     `cost` in the last one; the site sells what they want, up to what it makes, while a token is worth its
-    price. Speculation: the chain issues what its rule says, whatever anybody pays; the coin's price wanders.
+    price. Speculation: the chain issues what its rule says, whatever anybody pays; the coin's price wanders
+    from now on, so that a year's, at its end, has wandered for as many years as it has in its number.
 
     Parameters
     ----------

@@ -8,13 +8,14 @@
 namespace tokenroof {
 inline namespace TR_ISA {
 
-// Logarithms of both prices over their expected course: a year keeps the part *_keep of the last one's and adds
-// *_noise times a normal number; `correlation` of the two. A year has a jump of the price with the chance
+// Logarithms of both prices over their expected course. Year 0 is now: its prices are known, *_start. Each year after
+// it keeps the part *_keep of the last one's and adds *_noise times a normal number, so that a year's cash, at its end,
+// is of prices that have wandered for as many years as it has in its number; `correlation` of the two. A year has a jump of the price with the chance
 // jump_chance, upwards in the part jump_up_share, of exponential size with the mean jump_up or jump_down.
 // Supply follows the price: each year it makes up the part supply_follow of what the price was ahead of it a year
 // before, and income goes with the price over it (a network's hashrate: difficulty follows profit). What a MW makes
 // and what it costs are drawn once a path, with the standard deviations *_noise of their logarithms; the cost goes
-// with the first year's price by capital_correlation. can_stop: a year that earns less than its electricity is not
+// with year 1's price by capital_correlation. can_stop: a year that earns less than its electricity is not
 // run.
 #define TR_CASH_FIELDS(X)                                                                                        \
     X(price_start) X(price_keep) X(price_noise) X(power_start) X(power_keep) X(power_noise) X(correlation)      \
@@ -36,7 +37,8 @@ struct CashYears {
 #undef TR_FIELD
 };
 
-// Draws of a path: `index` is a group of four years, whose numbers come from one draw of each stream that counts.
+// Draws of a path: `index` is a group of four years, 1 to 4 the first, whose numbers come from one draw of each stream
+// that counts.
 enum CashStream : unsigned int { stream_prices = 0, stream_power = 1, stream_jumps = 2, stream_levels = 3 };
 constexpr int cash_group = 4;
 
@@ -156,10 +158,15 @@ TR_HD CashPath<V> cash_path(const CashPlan& p, const CashYears& y, I path, unsig
     const V zero = splat<V>(0.0), one = splat<V>(1.0);
     CashState<V> at{splat<V>(m.price_start), splat<V>(m.power_start), zero, one, one, zero, zero, zero};
     CashPath<V> out{zero, splat<V>(infinite())};
-    for (int start = 0; start < y.years; start += cash_group) {
-        CashDraws<V> d;
-        cash_draw<V, I>(p, splat_word<I>((unsigned long long)(start / cash_group)), path, key0, key1, d);
-        if (p.levels && start == 0) cash_levels<V, I>(p, path, key0, key1, d.price[0], at.output, at.capital);
+    CashDraws<V> d;
+    cash_draw<V, I>(p, splat_word<I>(0ULL), path, key0, key1, d);
+    if (p.levels) cash_levels<V, I>(p, path, key0, key1, d.price[0], at.output, at.capital);
+    V cash;
+    cash_year<V>(m, y, 0, p.price_moves ? exponential_quick<V>(at.price) : one,
+                 p.power_moves ? exponential_quick<V>(at.power) : one, at, out, cash);
+    seen(0, at.price, at.power, zero, cash);
+    for (int start = 1; start < y.years; start += cash_group) {
+        if (start > 1) cash_draw<V, I>(p, splat_word<I>((unsigned long long)(start / cash_group)), path, key0, key1, d);
         V ahead[cash_group], power[cash_group], supply[cash_group], sold[cash_group], bought[cash_group];
         for (int k = 0; k < cash_group; ++k) {
             at.supply = at.supply + (at.price - at.supply) * m.supply_follow;
@@ -171,7 +178,6 @@ TR_HD CashPath<V> cash_path(const CashPlan& p, const CashYears& y, I path, unsig
         }
         const int rest = y.years - start < cash_group ? y.years - start : cash_group;
         for (int k = 0; k < rest; ++k) {
-            V cash;
             cash_year<V>(m, y, start + k, sold[k], bought[k], at, out, cash);
             seen(start + k, ahead[k], power[k], supply[k], cash);
         }

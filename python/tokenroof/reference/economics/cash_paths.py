@@ -21,21 +21,21 @@ def cash_path(
     model: Mapping[str, float], columns: Mapping[str, Sequence[float]], seed: int, path: int
 ) -> tuple[float, float, list[tuple[float, float, float, float]]]:
     """Present value, least sum, and (log price over supply, log power price, log supply, cash) of each year
-    of one path."""
+    of one path. Year 0 is now: prices are what they are known to be, and wander from then on."""
     x, y = model["price_start"], model["power_start"]
     rho = model["correlation"]
     worth, total, lowest = 0.0, 0.0, math.inf
     losses, rows = 0.0, []  # losses that wait to be made up
-    supply, output, capital = 0.0, 1.0, 1.0
+    supply = 0.0
+    output, capital = _levels(model, seed, path, _normal(_PRICES, seed, path, 1))
     for year in range(len(columns["revenue"])):
-        supply += model["supply_follow"] * (x - supply)  # of what the price was a year ago
-        first, second = _normal(_PRICES, seed, path, year), _normal(_POWER, seed, path, year)
-        x = x * model["price_keep"] + model["price_noise"] * first
-        mixed = rho * first + math.sqrt(1.0 - rho * rho) * second
-        y = y * model["power_keep"] + model["power_noise"] * mixed
-        x += _jump(model, seed, path, year)
-        if year == 0:
-            output, capital = _levels(model, seed, path, first)
+        if year > 0:
+            supply += model["supply_follow"] * (x - supply)  # of what the price was a year ago
+            first, second = _normal(_PRICES, seed, path, year), _normal(_POWER, seed, path, year)
+            x = x * model["price_keep"] + model["price_noise"] * first
+            mixed = rho * first + math.sqrt(1.0 - rho * rho) * second
+            y = y * model["power_keep"] + model["power_noise"] * mixed
+            x += _jump(model, seed, path, year)
         earned = output * columns["revenue"][year] * _exp(x - supply)
         earned -= columns["power"][year] * _exp(y)
         if model["can_stop"] and earned < 0.0:
@@ -58,16 +58,17 @@ def _exp(x: float) -> float:
 
 
 def _normal(stream: int, seed: int, path: int, year: int) -> float:
-    """A normal number of each year: two of each pair of words."""
-    drawn = words(year // 4, stream, path, seed)
-    pair = drawn[:2] if year % 4 < 2 else drawn[2:]
-    return normals_of_words(*pair)[year % 2]
+    """A normal number of each year from 1 on: two of each pair of words."""
+    group, at = divmod(year - 1, 4)
+    drawn = words(group, stream, path, seed)
+    pair = drawn[:2] if at < 2 else drawn[2:]
+    return normals_of_words(*pair)[at % 2]
 
 
 def _jump(model: Mapping[str, float], seed: int, path: int, year: int) -> float:
     """Kou 2002, section 2: exponential sizes to both sides. A uniform number says whether there is a jump and
     where to; what it is of its part is uniform again, and gives the size."""
-    w = uniform_of_word(words(year // 4, _JUMPS, path, seed)[year % 4])
+    w = uniform_of_word(words((year - 1) // 4, _JUMPS, path, seed)[(year - 1) % 4])
     chance, ups = model["jump_chance"], model["jump_chance"] * model["jump_up_share"]
     if w >= chance:
         return 0.0
