@@ -123,7 +123,8 @@ def test_sizes_of_jumps_are_within_their_budget():
         # a part of a side is a difference of two numbers: some 2^-52 of the smaller of both is lost
         lost = 2.0 * 2.0**-51 / np.maximum(w - ups, 2.0**-33) if 0 < share < 1 else 0.0
         assert (
-            np.abs(rows[:, 0, 1:] - want) <= 2e-13 * (1 + np.abs(want)) + np.where(w > ups, lost, 0.0)
+            np.abs(rows[:, 0, 1:] - want)
+            <= 2e-13 * (1 + np.abs(want)) + np.where(w > ups, lost, 0.0)
         ).all()
 
 

@@ -1,10 +1,13 @@
 """Prices as they were, and what a course of them does to a scenario."""
 
+from datetime import date
+
 import numpy as np
 import pytest
 
 from tokenroof import economics as ec
 from tokenroof.economics.courses import year_of
+from tokenroof.economics.scenarios.premises import premises
 
 
 def test_the_rent_of_an_h100_fell_and_rose_again():
@@ -27,12 +30,12 @@ def test_between_quotes_logarithms_run_straight():
     )
 
 
-@pytest.mark.parametrize("date,year", [
+@pytest.mark.parametrize("day,year", [
     ("2024", 2024.5), ("2024-H1", 2024.25), ("2024-Q4", 2024.875), ("2024-01", 2024 + 1 / 24),
     ("2024-12-31", 2024 + (11 + 30.5 / 31) / 12),
 ])  # fmt: skip
-def test_dates(date, year):
-    assert year_of(date) == pytest.approx(year)
+def test_dates(day, year):
+    assert year_of(day) == pytest.approx(year)
 
 
 def test_a_course_moves_the_price_and_nothing_else():
@@ -50,6 +53,60 @@ def test_a_course_moves_the_price_and_nothing_else():
         plan.with_values({"income.price_course": [(2, 0.5)], "income.price_growth": 0.1})
     ).flow
     assert grown.revenue[1:4] == pytest.approx(flat.revenue[1:4] * [1.0, 0.55, 0.605])
+
+
+def test_halvings_of_a_hashprice_by_hand():
+    """506 days from 2026-11-28 to the expected 2028-04-17, and to the one after it 1,458 more."""
+    got = dict(ec.halving_course("2026-11-28", 9))
+    second, sixth = (
+        (141 + 224 / 2) / 365,
+        (140 / 2 + 225 / 4) / 365,
+    )  # 1,965 days are 5 years and 140
+    assert got == pytest.approx({2: second, 3: 0.5, 6: sixth, 7: 0.25})
+    fees = dict(ec.halving_course("2026-11-28", 3, fees_share=0.1))
+    assert fees == pytest.approx({2: 0.9 * second + 0.1, 3: 0.55})
+    assert dict(ec.halving_course("2028-04-17", 1)) == {}  # it has come: the hashprice has it
+    assert dict(ec.halving_course("2028-04-16", 1)) == pytest.approx({1: (1 + 364 / 2) / 365})
+    assert ec.halving_course(date(2026, 11, 15)) == ec.halving_course("2026-11")
+
+
+def test_a_mine_with_a_start_earns_less_after_the_halving_and_says_so():
+    plan, dated = ec.mine("Antminer S21", 40.67), ec.mine("Antminer S21", 40.67, start="2026-11-28")
+    flat, halved = ec.factory(plan).flow.revenue, ec.factory(dated).flow.revenue
+    factors = [1.0, 253 / 365, 0.5, 0.5, 0.5]
+    assert halved[1:] == pytest.approx(flat[1:] * factors)
+    assert dated.income.price_course == ec.halving_course("2026-11-28")
+    bare, said = premises(plan), premises(dated)
+    assert (
+        "40.67 $/(PH/s day) at 17.5 J/TH, constant, no halving (the next is expected 2028-04)"
+        in bare
+    )
+    assert "17.5 J/TH, 0.693 times from year 2 on, 0.5 times from year 3 on, machines" in said
+    assert "halving" not in said
+    falls = premises(plan.with_values({"income.price_growth": -0.1}))
+    assert "-10.0% a year, no halving" in falls and "constant" not in falls
+    hall = ec.convert_hall("Antminer S21", to=[], hashprice=40.67, paths=100)
+    assert "40.67 $/(PH/s day), constant, no halving (the next is expected 2028-04)" in str(hall)
+    keys = {"income.price_course": ec.halving_course("2026-11-28")}
+    less = ec.convert_hall("Antminer S21", to=[], hashprice=40.67, paths=100, hall=keys)
+    assert "40.67 $/(PH/s day), 0.693 times from year 2 on" in str(less)
+    assert less.come_what_may < hall.come_what_may
+    rent = ec.rent_gpus("H100-SXM", 30_000).with_values({"income.price_course": ec.price_course()})
+    assert (
+        "rented, 1 times from year 1 on, 0.569 times from year 2 on, 0.87 times from year 3 on"
+        in premises(rent)
+    )
+
+
+def test_what_machines_cost_stands_in_what_a_plan_stands_on():
+    assert "machines stand already, at 0 $" in premises(ec.mine("Antminer S21", 50.0))
+    assert "machines at 16 $/(TH/s)" in premises(ec.mine("Antminer S21", 50.0, 16.0))
+    ladder = ec.same_meter([ec.mine("Antminer S21", 50.0), ec.rent_gpus("H200-SXM", 31_000)])
+    assert "machines stand already, at 0 $" in str(ladder) and "31,000 $ a GPU" in str(ladder)
+    assert "machines" not in premises(ec.lease_shell())
+    own = ec.Scenario().with_values({"income.kind": "tokens", "income.tokens_per_s_per_mw": 1e6,
+                                     "income.price_per_mtok": 1.0, "computers.capex_per_it_mw": 3e7})  # fmt: skip
+    assert "machines at 30 M$ by MW of computers" in premises(own)
 
 
 def test_paths_wander_about_the_course():

@@ -184,7 +184,9 @@ def test_a_price_has_wandered_for_as_many_years_as_it_is_from_now(build, delay, 
 def test_a_hall_of_five_years_is_a_process_of_ornstein_and_uhlenbeck_from_now():
     """In NumPy, with draws of its own: percentiles and losses of 200,000 paths, within their errors."""
     plan = MINE.with_values({"site.power_mw": 20, "site.price_per_mwh": 50.0})
-    got = ec.risk(plan, ec.Uncertainty(price_volatility=0.5, price_reversion=0.5), paths=200_000, seed=2)
+    got = ec.risk(
+        plan, ec.Uncertainty(price_volatility=0.5, price_reversion=0.5), paths=200_000, seed=2
+    )
     flow, keep = ec.factory(plan).flow, math.exp(-0.5)
     noise = 0.5 * math.sqrt(1.0 - math.exp(-1.0))
     rng, x, variance = np.random.default_rng(3), np.zeros(200_000), 0.0
@@ -232,7 +234,8 @@ def test_levels_are_lognormal_and_correlated():
         "capital_correlation": -0.6,
     }
     both = [
-        play(CALM | noise, one | {name: [0.0, 1.0]}, 200_000, 6)[0] for name in ("revenue", "capital")
+        play(CALM | noise, one | {name: [0.0, 1.0]}, 200_000, 6)[0]
+        for name in ("revenue", "capital")
     ]
     made, cost = np.log(both[0]), np.log(-both[1])
     assert (made.mean(), made.std()) == pytest.approx((-0.02, math.hypot(0.3, 0.2)), abs=0.004)

@@ -198,7 +198,7 @@ CASES = {
                                   **one("weights", {"Antminer S19": 1.0}), **one("max_age_years", 2.0, None),
                                   **one("threshold_pue", 1.5), **one("block_seconds", 500.0), **one("market", NEWER)}),
     "payback": (m.payback, {**S21, "capex_usd": 3000.0, **FLOWS, "result": _record(m.payback)},
-                MONEY | {**one("capex_usd", 2000.0), **one("halving_days", [100.0]),
+                MONEY | {**one("capex_usd", 2000.0), **one("halving_days", [100.0]), **one("start", "2026-11-28"),
                          "fees_share": [{"fees_share": 0.2, "halving_days": [100.0]}],
                          **one("opex_usd_per_year", 50.0), **one("life_years", 1.0),
                          **{name: [{name: 0.1}] for name in HashpriceTrend.__annotations__}}),

@@ -1,6 +1,7 @@
 """What a machine must earn: by hand, against plain sums, and on the catalogue."""
 
 import math
+from datetime import date, datetime
 
 import numpy as np
 import pytest
@@ -48,6 +49,7 @@ def test_prices_by_hand():
     assert mining.shutdown_price(RIG, 0.0, 1e14) == 0.0 == mining.shutdown_hashprice(RIG, 0)
 
 
+@pytest.mark.filterwarnings("ignore:difficulty is .* which is legal and odd:UserWarning")
 def test_scalars_are_floats_and_arrays_broadcast():
     for value in (
         mining.margin_per_day("Antminer S21", 50, 0.06),
@@ -155,7 +157,9 @@ def test_payback_by_hand():
     flat = mining.payback(RIG, 360.0, 48.0, 0.5)
     assert flat.days == pytest.approx(10.0, rel=1e-12) and flat.pays
     assert flat.total_margin_usd == 36.0 * 1825 and flat.off_after_days == math.inf
-    assert str(flat) == "pays back after 10.0 days: within its life of 1825.0 days"
+    assert (
+        str(flat) == "pays back after 10.0 days: within its life of 1825.0 days; no halving counted"
+    )
     # free power: 48 / g (1 - exp(-g t)) = capex at g = ln 2 a year
     g = math.log(2.0) / 365
     free = mining.payback(RIG, 24.0 / g, 48.0, 0.0, hashprice_growth_per_year=-0.5)
@@ -170,9 +174,10 @@ def test_payback_by_hand():
     assert off.total_margin_usd == pytest.approx(36.0 / g - 8760.0, rel=1e-12)
     assert off.days == math.inf and not off.pays
     assert str(off) == ("does not pay back: it earns $10197.01 of $100000.00, then no longer its running "
-                        "cost after 730.0 days")  # fmt: skip
+                        "cost after 730.0 days; no halving counted")  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:hashprice_growth_per_year is 1e.200:UserWarning")
 def test_payback_at_its_edges():
     assert mining.payback(RIG, 0.0, 0.0, 0.1).days == 0.0
     never = mining.payback(RIG, 1.0, 11.0, 0.5)
@@ -182,7 +187,7 @@ def test_payback_at_its_edges():
         0.0,
         0.0,
     )
-    assert str(never) == "does not pay back: it never earns its running cost"
+    assert str(never) == "does not pay back: it never earns its running cost; no halving counted"
     assert not mining.payback(RIG, 1.0, 0.0, 0.0).pays
     short = mining.payback(RIG, 3601.0, 48.0, 0.5, life_years=100 / 365)
     assert not short.pays and short.reason.endswith("then its life ends after 100.0 days")
@@ -217,6 +222,44 @@ def test_halvings():
     assert fees.total_margin_usd == pytest.approx(360.0 + 240.0 + 180.0, rel=1e-14)
     assert mining.payback(RIG, 1e9, 48.0, 0.5, halving_days=[1e9]).total_margin_usd == 36.0 * 1825
     assert mining.payback(RIG, 1.0, 48.0, 0.5, halving_days=[0, 0]).pays is False
+    assert half.halvings == (10.0, 20.0) and str(half).endswith("; halvings after 10, 20 days")
+
+
+def test_halvings_from_a_day_on():
+    """Block 840,000 came on 2024-04-20; the next 210,000 of ten minutes are 1,458 days and 8 hours."""
+    ask = ("Antminer S21", 3000, 40.67, 0.05)
+    bare, dated = mining.payback(*ask), mining.payback(*ask, start="2026-11-28")
+    assert bare.pays and bare.halvings == () and "no halving counted" in str(bare)
+    to_come = (date(2028, 4, 17) - date(2026, 11, 28)).days
+    assert not dated.pays and dated.halvings == (to_come,) == (506.0,)
+    assert dated == mining.payback(*ask, halving_days=[506])
+    assert dated == mining.payback(*ask, start=date(2026, 11, 28))
+    # of a month its 15th; those that were count too, and in ten years two more
+    assert mining.payback(*ask, start="2026-11").halvings == (519.0,)
+    assert mining.payback(*ask, start="2024-04-19").halvings == (1.0, 1459.0)
+    assert mining.payback(*ask, start="2024-04-20").halvings == (1458.0,)
+    assert mining.payback(*ask, start="2026-11-28", life_years=10).halvings == (
+        506.0,
+        1965.0,
+        3423.0,
+    )
+    ever = mining.payback(RIG, 1e9, 48.0, 0.0, start="2026-11-28", life_years=math.inf)
+    assert len(ever.halvings) == 29 and str(ever).endswith("1964, 3423 days and 26 more")
+
+
+@pytest.mark.parametrize(
+    "start", ["2026", "2026-13", "soon", "2026-02-30", 2026, "2008-12-01", datetime(2026, 1, 1), ""]
+)
+def test_what_is_no_day(start):
+    with pytest.raises(
+        (ValueError, TypeError), match=r"start is .*; allowed: a date, YYYY-MM-DD or YYYY-MM"
+    ):
+        mining.payback(RIG, 1.0, 48.0, 0.5, start=start)
+
+
+def test_a_start_and_days_are_one_too_many():
+    with pytest.raises(ValueError, match="start is '2026-11' with halving_days; allowed: one"):
+        mining.payback(RIG, 1.0, 48.0, 0.5, start="2026-11", halving_days=[5])
 
 
 @given(

@@ -58,6 +58,15 @@ REFUSED = {
         lambda: ec.cost_per_mtok(1e5, 1e4, 50.0),
         lambda: mining.margin_per_day("Antminer S21", 50.0, 50.0),
     ),
+    "price_volatility is 50; allowed: at most 10 1/sqrt(year); did you mean 0.5 (50 %)?": (
+        lambda: ec.Uncertainty(price_volatility=50),
+    ),
+    "output_error is 15; allowed: at most 10; did you mean 0.15 (15 %)?": (
+        lambda: ec.Uncertainty(output_error=15),
+    ),
+    "difficulty_growth_per_retarget is 30; allowed: at most 3; did you mean 0.3 (30 %)?": (
+        lambda: mining.payback("Antminer S21", 3000, 50.0, 0.06, difficulty_growth_per_retarget=30),
+    ),
     "did you mean 1.18 (118 %)?": (
         lambda: ec.factory(COSTS | {"site.pue": 118}), lambda: ec.Site(power_w=1e6, pue=118),
     ),
@@ -66,6 +75,39 @@ REFUSED = {
     ),
 }  # fmt: skip
 WARNED = {
+    "difficulty is 140, which is legal and odd; did you mean 1.4e+14 (140 T)?": (
+        lambda: mining.hashprice(140, 90_000), lambda: mining.shutdown_price("Antminer S21", 0.06, 140),
+        lambda: mining.expected_time_to_block(2e14, 140), lambda: mining.network_hashrate([140, 150]),
+    ),
+    "difficulty is 1e+21, which is legal and odd; did you mean 1.39698e+14 (1e+21 hash/s)?": (
+        lambda: mining.hashprice(1e21, 90_000),
+    ),
+    "did you mean 0.3 (30 %)?": (
+        lambda: mining.payback("Antminer S21", 3000, 50.0, 0.06, difficulty_growth_per_year=30),
+        lambda: mining.payback("Antminer S21", 3000, 50.0, 0.06, hashprice_growth_per_year=30),
+        lambda: mining.payback("Antminer S21", 3000, 50.0, 0.06, price_growth_per_year=30),
+        lambda: ec.issuance(3, fee_growth=30),
+    ),
+    "did you mean 0.02 (2 %)?": (
+        lambda: mining.payback("Antminer S21", 3000, 50.0, 0.06, difficulty_growth_per_retarget=2),
+    ),
+    "price_volatility is 5 1/sqrt(year), which is legal and odd; did you mean 0.05 (5 %)?": (
+        lambda: ec.Uncertainty(price_volatility=5),
+    ),
+    "did you mean 0.5 (50 %)?": (
+        lambda: ec.Uncertainty(price_reversion=50), lambda: ec.Uncertainty(supply_response=50),
+    ),
+    "did you mean 0.1 (10 %)?": (lambda: ec.Uncertainty(output_error=10),),
+    "usd_per_terahash is 3200 $/(TH/s), which is legal and odd; did you mean 16 $/(TH/s) (3200 $ a machine)?": (
+        lambda: ec.mine("Antminer S21", 50.0, usd_per_terahash=3200),
+    ),
+    "rate is 8 1/year, which is legal and odd; did you mean 0.08 (8 %)?": (
+        lambda: ec.crf(8, 15), lambda: ec.npv(8, [-1, 2]), lambda: ec.npv(8, np.array([-1, 2])),
+        lambda: ec.levelized_cost([1, 1], [1, 1], 8), lambda: ec.spreadsheet_npv(8, [-1, 2]),
+        lambda: ec.xnpv(8, [-1, 2], ["2026-01-01", "2027-01-01"]),
+    ),
+    "did you mean 0.03 (3 %)?": (lambda: ec.factory(COSTS | {"shell.om_share": 3}),
+                                 lambda: ec.factory(COSTS | {"computers.performance_growth": 3})),
     "ttft_s is 200 s, which is legal and odd; did you mean 0.2 s (200 ms)?": (lambda: SLO(ttft_s=200),),
     "tpot_s is 5 s, which is legal and odd; did you mean 0.005 s (5 ms)?": (lambda: SLO(tpot_s=5),),
     "price_per_mwh is 0.05 $/MWh, which is legal and odd; did you mean 50 $/MWh (0.05 $/kWh)?": (
@@ -98,6 +140,12 @@ PLAIN = (
     lambda: tr.Device(**CARD | {"memory_bandwidth": 2.1e16}, kind="wafer", tdp_w=23_000),
     lambda: tr.Miner(name="USB stick", hashrate=3e8, power=2.5),
     lambda: ec.Site(power_w=1e9, pue=1.0),
+    lambda: mining.hashprice(1.4e14, 90_000),
+    lambda: ec.mine("Antminer S1", 50.0, usd_per_terahash=14_000),
+    lambda: ec.mine("Antminer S21", 50.0, usd_per_terahash=16.0),
+    lambda: ec.npv(2.0, [-1, 2]),
+    # years of growth that were: of 2013's difficulty too, among months that were calmer
+    lambda: mining.shutdown_price("Antminer S21", 0.06, [1.0, 1e7, 1.4e14]),
 )
 
 

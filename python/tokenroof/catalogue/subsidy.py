@@ -8,10 +8,11 @@ from functools import cache
 
 from tokenroof.catalogue.files import table
 
-__all__ = ["halving_expected", "subsidy_on"]
+__all__ = ["halving_expected", "halvings_after", "next_halving", "subsidy_on"]
 
 # Bitcoin Core, GetBlockSubsidy and chainparams: a halving every 210,000 blocks, a block every 600 s, integers
 _BLOCKS, _BLOCK_S, _COIN = 210_000, 600, 10**8
+_ERAS = 33  # of new coins: 50 BTC, halved as integers, are nothing from the 33rd halving on
 _DAY_S = 86_400
 
 
@@ -44,10 +45,38 @@ def halving_expected(date: str) -> tuple[int, str] | None:
     n = _halvings(day) if day >= _eras()[-1][0] else 0
     if not n:
         return None
+    return (len(_eras()) - 1 + n) * _BLOCKS, _expected(n).isoformat()
+
+
+def _expected(n: int) -> datetime.date:
+    """Day of the n-th halving after the last known one."""
     after = datetime.timedelta(days=n * _BLOCKS * _BLOCK_S // _DAY_S)
-    known = len(_eras()) - 1
-    when = datetime.date.fromisoformat(_eras()[-1][0]) + after
-    return (known + n) * _BLOCKS, when.isoformat()
+    return datetime.date.fromisoformat(_eras()[-1][0]) + after
+
+
+def halvings_after(day: datetime.date) -> tuple[int, ...]:
+    """Days from a day to each halving after it: those that were, then those that are expected.
+
+    Examples
+    --------
+    >>> halvings_after(datetime.date(2024, 4, 10))[:2], halvings_after(datetime.date(2028, 4, 17))[0]
+    ((10, 1468), 1458)
+    """
+    eras = _eras()
+    known = [datetime.date.fromisoformat(start) for start, _ in eras[1:]]
+    days = [*known, *map(_expected, range(1, _ERAS - len(known) + 1))]
+    return tuple((one - day).days for one in days if one > day)
+
+
+def next_halving() -> str:
+    """Month of the first halving that is only expected.
+
+    Examples
+    --------
+    >>> next_halving()
+    '2028-04'
+    """
+    return _expected(1).isoformat()[:7]
 
 
 def subsidy_on(date: str) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from tokenroof.catalogue.markets import Quote
 from tokenroof.economics.allocation import Allocation, allocate
 from tokenroof.economics.concentration import Concentration, concentration
-from tokenroof.economics.courses import price_course
+from tokenroof.economics.courses import halving_course, price_course
 from tokenroof.economics.dated_flows import spreadsheet_npv, xirr, xnpv
 from tokenroof.economics.delivery import Delivery, Offer, deliver
 from tokenroof.economics.demand import Demand, demand
@@ -61,7 +61,8 @@ __all__ = [
     "TwoWorlds", "Uncertainty", "YearsProfit", "allocate", "allocation_sensitivity", "best_mix",
     "best_switching", "both_eras", "compare_per_mwh", "concentration", "concentration_bounds",
     "convert_hall", "cost_per_mtok", "crf", "deliver", "demand", "factory", "generation_ratios",
-    "gtc2026_tiers", "hourly_profit", "interconnect", "irr", "irr_each", "issuance", "lcoi", "lease_shell",
+    "gtc2026_tiers", "halving_course", "hourly_profit", "interconnect", "irr", "irr_each", "issuance",
+    "lcoi", "lease_shell",
     "levelized_cost", "mine", "npv", "npv_each", "payback", "presets", "price_course", "profit",
     "profit_over_years", "profit_range", "race", "read_tiers", "rent_gpus", "revenue_effects",
     "revenue_per_gw", "revenue_per_mwh", "risk", "run_manifest", "same_meter", "scenario_keys",

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import re
+from itertools import pairwise
 
 import numpy as np
 
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import quotes
 from tokenroof.catalogue.quote import MarketLike
+from tokenroof.catalogue.subsidy import halvings_after
+from tokenroof.support.arguments import share, whole_number
+from tokenroof.support.days import as_day
 from tokenroof.support.names import unknown
 
-__all__ = ["price_course", "year_of"]
+__all__ = ["halving_course", "price_course", "year_of"]
 
 #: Years, halves, quarters, months and days.
 _DATE = re.compile(r"\d{4}(-(H[12]|Q[1-4]|(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?))?")
 #: A price is carried on for so long after its last quote [year].
 _CARRIED = 0.5
+_DAYS_PER_YEAR = 365.0
 
 
 def year_of(date: str) -> float:
@@ -100,3 +106,53 @@ def price_course(
     return tuple(
         (int(year) + 1, float(factor)) for year, factor in zip(years, factors, strict=True)
     )
+
+
+def halving_course(
+    start: str | datetime.date, years: int = 30, *, fees_share: float = 0.0
+) -> tuple[tuple[int, float], ...]:
+    """What the chain's halvings leave of a hashprice, year by year, as `income.price_course` takes it.
+
+    The subsidy alone: price of a bitcoin and difficulty stay, or move by `income.price_growth` besides.
+
+    Parameters
+    ----------
+    start : str or date
+        Day on which the first year of mining begins, as 2026-11-28 or 2026-11; the hashprice is that of this
+        day. Halvings come 210,000 blocks of ten minutes after the last.
+    years : int
+        How many of operation are looked at; the last factor counts from then on.
+    fees_share : float
+        Part of the hashprice that is fees of transactions, which no halving touches [1].
+
+    Returns
+    -------
+    tuple of (int, float)
+        Year of operation, and the mean over it of the hashprice over that of the start: a row for each year
+        in which that changes.
+
+    Raises
+    ------
+    ValueError, TypeError
+        Naming the argument, its value and what is allowed.
+
+    Examples
+    --------
+    Halvings are expected on 2028-04-17 and 2032-04-14: 141 days of the second year are before the first.
+
+    >>> [(year, round(factor, 3)) for year, factor in halving_course("2026-11-28", 7)]
+    [(2, 0.693), (3, 0.5), (6, 0.346), (7, 0.25)]
+    """
+    days = [float(day) for day in halvings_after(as_day("start", start))]
+    kept = share("fees_share", fees_share, zero=True)
+    rows, last = [], 1.0
+    for year in range(whole_number("years", years, 1, 100)):
+        first, end = year * _DAYS_PER_YEAR, (year + 1) * _DAYS_PER_YEAR
+        gone = sum(day <= first for day in days)
+        edges = [first, *(day for day in days if first < day < end), end]
+        mean = sum((b - a) * 0.5 ** (gone + k) for k, (a, b) in enumerate(pairwise(edges)))
+        factor = (1.0 - kept) * mean / _DAYS_PER_YEAR + kept
+        if factor != last:
+            rows.append((year + 1, factor))
+        last = factor
+    return tuple(rows)

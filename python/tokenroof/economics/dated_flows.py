@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.economics.flow_rows import xnpv_each
-from tokenroof.economics.flows import cash_flows, npv
+from tokenroof.economics.flows import cash_flows, judge_rate, npv
 from tokenroof.support.arguments import finite_number, shown
 from tokenroof.support.labels import refuse_labelled
 
@@ -83,8 +83,10 @@ def xnpv(rate: float, flows: ArrayLike, dates: Sequence[date | str] | ArrayLike)
     """
     worth = _core.plain_dated_worth(rate, flows, dates)
     if worth is not None:  # lists of numbers and dates
+        judge_rate(rate)
         return worth
     per_year = finite_number("rate", rate, -1.0, above=True)
+    judge_rate(per_year)
     array = cash_flows(flows)
     with np.errstate(over="ignore"):
         return float(xnpv_each(per_year, array, _years(dates, array.size)))

@@ -10,6 +10,7 @@ from tokenroof import _core, kernels
 from tokenroof.economics.flow_rows import npv_each
 from tokenroof.support.arguments import finite_number, real_numbers, share, shown
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.units import QUANTITIES, check_unit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -41,8 +42,22 @@ def crf(rate: float, years: float) -> float:
     >>> round(crf(0.08, 15), 12)
     0.116829544936
     """
+    found = recovery(rate, years)
+    judge_rate(rate)
+    return found
+
+
+def recovery(rate: float, years: float) -> float:
+    """The same of a rate that was judged by its own name."""
     r, n = finite_number("rate", rate), finite_number("years", years, above=True)
     return float(kernels.capital_recovery(r, n))
+
+
+def judge_rate(rate: float) -> None:
+    """Warn of a yearly rate that may be in percent."""
+    x = float(rate)
+    if x > QUANTITIES["yearly.rate"].odd[1]:  # looked at first: most are not
+        check_unit("rate", x, "yearly")
 
 
 def cash_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
@@ -77,6 +92,13 @@ def npv(rate: float, flows: ArrayLike) -> float:
     >>> round(npv(0.1, [-1000, 300, 420, 680]), 9)
     130.728775357
     """
+    worth = present_value(rate, flows)
+    judge_rate(rate)
+    return worth
+
+
+def present_value(rate: float, flows: ArrayLike) -> float:
+    """The same of a rate that was judged by its own name."""
     worth = _core.plain_worth(rate, flows)
     if worth is not None:  # numbers of Python's own in a list
         return worth
@@ -167,12 +189,13 @@ def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
     1.2
     """
     spent, sold = cash_flows(costs, "costs"), cash_flows(output, "output")
-    made = npv(rate, sold)
+    made = present_value(rate, sold)
     if made <= 0:
         raise ValueError(f"output is {output!r}; allowed: a present value above 0")
     if spent.size != sold.size:
         raise ValueError("costs and output differ in length; allowed: one number per year each")
-    return npv(rate, spent) / made
+    judge_rate(rate)
+    return present_value(rate, spent) / made
 
 
 def wacc(equity_rate: float, debt_rate: float, debt_share: float, tax_rate: float = 0.0) -> float:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.economics.flows import irr, npv
+from tokenroof.economics.flows import irr, present_value
 from tokenroof.economics.hourly_profit import HourlyOptions, check_services, hourly, settings
 from tokenroof.economics.services import Service, hours_of_use
 from tokenroof.support.arguments import (
@@ -143,7 +143,7 @@ def profit_over_years(
     capital = sum(service.devices * service.capex for service in asked)
     flows = np.concatenate([[-capital], profit])
     flows[-1] += left * capital
-    return YearsProfit(flows, float(npv(rate, flows)), running)
+    return YearsProfit(flows, float(present_value(rate, flows)), running)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tokenroof.economics.flows import crf
+from tokenroof.economics.flows import recovery
 from tokenroof.support.arguments import finite_number, share
 
 
@@ -76,7 +76,7 @@ class Site:
     @property
     def capital_per_mwh(self) -> float:
         """Annuity of the capital over the year's energy [$/MWh]."""
-        return self.capex * crf(self.discount_rate, self.life_years) / self.mwh_per_year
+        return self.capex * recovery(self.discount_rate, self.life_years) / self.mwh_per_year
 
     @property
     def cost_per_mwh(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from tokenroof.catalogue.lookup import miner as find_miner
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import latest
 from tokenroof.catalogue.quote import MarketData, MarketLike, Quote
+from tokenroof.economics.courses import halving_course
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.scenarios.gpu_power import GpuPower
@@ -22,7 +24,7 @@ from tokenroof.economics.scenarios.market import ScenarioMarket
 from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
-from tokenroof.support.units import check_unit
+from tokenroof.support.units import check_unit, machine_price
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -38,9 +40,13 @@ def mine(
     hashprice: float | None = None,
     usd_per_terahash: float | None = None,
     *,
+    start: str | datetime.date | None = None,
     market: MarketLike | None = None,
 ) -> Scenario:
     """Mining with one machine, as a scenario.
+
+    The hashprice stays as it is over the years, and no halving is counted, unless `start` says when they come
+    or `with_values` how it moves (`income.price_growth`, `income.price_course`).
 
     Parameters
     ----------
@@ -49,6 +55,9 @@ def mine(
         Income of a PH/s and day [$]; the catalogue's newest by default.
     usd_per_terahash : float, optional
         Price of the machines [$/(TH/s)]; those stand already by default, and cost nothing.
+    start : str or date, optional
+        Day on which the first year of mining begins, as 2026-11-28 or 2026-11: the hashprice is that of this
+        day, and falls with the chain's halvings from then on (`halving_course`, without fees).
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: hashprice, electricity.
 
@@ -65,6 +74,8 @@ def mine(
     --------
     >>> mine("Antminer S19 XP", hashprice=38.5).income.joules_per_terahash
     21.5
+    >>> mine("Antminer S19 XP", hashprice=38.5, start="2026-11").income.price_course[:2]
+    ((2, 0.7109589041095891), (3, 0.5))
     """
     found = find_miner(miner)
     if found.efficiency is None:
@@ -77,11 +88,12 @@ def mine(
         each = finite_number(
             "usd_per_terahash", 0.0 if usd_per_terahash is None else usd_per_terahash
         )
+        check_unit("usd_per_terahash", each, of=machine_price(found.hashrate / 1e12))
         values = {
             "site.pue": cooled.value,
             "shell.capex_per_it_mw": 0.0, "computers.capex_per_it_mw": each * 1e6 / joules,
             "income.kind": "hashes", "income.joules_per_terahash": joules, "income.hashprice": price,
-            "finance.years": 5,
+            "income.price_course": () if start is None else halving_course(start), "finance.years": 5,
         }  # fmt: skip
         taken = {} if quote is None else {"income.hashprice": (price, (quote,))}
         taken |= {"site.pue": (cooled.value, (cooled,))}

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypedDict, Unpack
 
+from tokenroof.catalogue.subsidy import halvings_after
 from tokenroof.mining.inputs import fee_of, powered, reals
 from tokenroof.mining.margins import margin_per_day
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.days import as_day
 
 _DAYS_PER_YEAR = 365.0
 _RETARGET_DAYS = 14.0
@@ -33,6 +36,8 @@ class Payback:
         Time after which it never runs again, infinite where it runs to the end of its life [day].
     reason : str
         In words.
+    halvings : tuple of float
+        Days from now at which the subsidy halves within the machine's life: those that count [day].
     """
 
     days: float
@@ -40,10 +45,14 @@ class Payback:
     total_margin_usd: float
     off_after_days: float
     reason: str
+    halvings: tuple[float, ...]
 
     def __str__(self) -> str:
         answer = f"pays back after {self.days:.1f} days" if self.pays else "does not pay back"
-        return f"{answer}: {self.reason}"
+        days = ", ".join(f"{day:g}" for day in self.halvings[:3])
+        more = f" and {len(self.halvings) - 3} more" if len(self.halvings) > 3 else ""
+        counted = f"halvings after {days} days{more}" if days else "no halving counted"
+        return f"{answer}: {self.reason}; {counted}"
 
 
 @dataclass(frozen=True)
@@ -156,7 +165,9 @@ def _pieces(
     return pieces
 
 
-def _repaid(pieces: list[_Piece], capital: float, life: float) -> Payback:
+def _repaid(
+    pieces: list[_Piece], capital: float, life: float, halvings: tuple[float, ...]
+) -> Payback:
     """What the pieces come to, and when that reaches the capital."""
     total, days = 0.0, 0.0 if capital == 0.0 else math.inf
     for piece in pieces:
@@ -177,7 +188,22 @@ def _repaid(pieces: list[_Piece], capital: float, life: float) -> Payback:
             reason += f"no longer its running cost after {off:.1f} days"
         else:
             reason += f"its life ends after {life:.1f} days"
-    return Payback(days, pays, total, off, reason)
+    return Payback(days, pays, total, off, reason, halvings)
+
+
+def _days_of_halvings(given: Sequence[float], start: str | datetime.date | None) -> list[float]:
+    """Those that are given, or those of the chain's schedule from a day on [day]."""
+    days = reals("halving_days", given)
+    if days.ndim != 1:
+        raise ValueError(f"halving_days has {days.ndim} dimensions; allowed: 1")
+    if start is None:
+        return sorted(map(float, days))
+    day = as_day("start", start)
+    if days.size:
+        raise ValueError(
+            f"start is {shown(start)} with halving_days; allowed: one of them, as start gives the days"
+        )
+    return [float(one) for one in halvings_after(day)]
 
 
 def payback(
@@ -186,6 +212,7 @@ def payback(
     hashprice: float,
     power_price_per_kwh: float,
     *,
+    start: str | datetime.date | None = None,
     halving_days: Sequence[float] = (),
     fees_share: float = 0.0,
     opex_usd_per_year: float = 0.0,
@@ -218,8 +245,12 @@ def payback(
     difficulty_growth_per_year, difficulty_growth_per_retarget : float, optional
         Growth of the difficulty in 365 or 14 days, such as 0.4 or 0.02 [1]; one of them, beside that of
         the price or alone. Without any growth the hashprice is constant.
+    start : str or date, optional
+        Today, as 2026-11-28 or 2026-11: halvings of the subsidy come when the chain's schedule has them,
+        210,000 blocks of ten minutes after the last. Without it and without `halving_days` no halving is
+        counted, and the answer says so: a life of five years has one or two.
     halving_days : sequence of float
-        Days from now at which the subsidy halves.
+        Days from now at which the subsidy halves, in place of `start`.
     fees_share : float
         Part of today's revenue that is fees of transactions, which no halving touches [1].
     opex_usd_per_year : float
@@ -245,9 +276,12 @@ def payback(
     Examples
     --------
     >>> print(payback("Antminer S21", 3000, 50.0, 0.06))
-    pays back after 604.8 days: within its life of 1825.0 days
-    >>> print(payback("Antminer S21", 3000, 50.0, 0.06, difficulty_growth_per_year=0.4))
-    does not pay back: it earns $1634.44 of $3000.00, then no longer its running cost after 743.3 days
+    pays back after 604.8 days: within its life of 1825.0 days; no halving counted
+    >>> answer = payback("Antminer S21", 3000, 50.0, 0.06, start="2026-11-28")
+    >>> answer.pays, answer.halvings
+    (False, (506.0,))
+    >>> print(payback("Antminer S21", 3000, 50.0, 0.06, difficulty_growth_per_year=0.4).reason)
+    it earns $1634.44 of $3000.00, then no longer its running cost after 743.3 days
     """
     check_options("payback", trend, HashpriceTrend)
     machine, _ = powered(miner)
@@ -255,9 +289,7 @@ def payback(
     earned = finite_number("hashprice", hashprice)
     power_price = finite_number("power_price_per_kwh", power_price_per_kwh)
     rate = _decline(trend)
-    halvings = reals("halving_days", halving_days)
-    if halvings.ndim != 1:
-        raise ValueError(f"halving_days has {halvings.ndim} dimensions; allowed: 1")
+    halvings = _days_of_halvings(halving_days, start)
     fees = finite_number("fees_share", fees_share)
     if fees > 1.0:
         raise ValueError(f"fees_share is {shown(fees_share)}; allowed: 0 to 1")
@@ -270,4 +302,4 @@ def payback(
     power = -float(margin_per_day(machine, 0.0, power_price, pue=overhead))
     cost = power + operation / _DAYS_PER_YEAR
     pieces = _pieces(revenue, fees, rate, cost, halvings, life)
-    return _repaid(pieces, capital, life)
+    return _repaid(pieces, capital, life, tuple(day for day in halvings if day < life))

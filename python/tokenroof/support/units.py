@@ -29,6 +29,7 @@ __all__ = [
     "check_unit",
     "judged",
     "likely",
+    "machine_price",
     "quantity_of",
     "said_once",
     "searched",
@@ -96,6 +97,9 @@ _PER_MTOK = Quantity(
 )
 _CAPEX = Quantity("$/MW", 0.0, 1e10, (0.0, np.inf), (("M$/MW", 1e6), ("k$/kW", 1e6)), (1e5, 1e9))
 _YEARLY = Quantity("1/year", 0.0, np.inf, (0.0, 2.0), (("%", 1e-2),), (1e-4, 1.0))
+_VOLATILITY = Quantity("1/sqrt(year)", 0.0, 10.0, (0.0, 2.0), (("%", 1e-2),), (0.01, 2.0))
+_FADING = Quantity("1/year", 0.0, np.inf, (0.0, 20.0), (("%", 1e-2),), (0.01, 20.0))
+_SPREAD = Quantity("1", 0.0, 10.0, (0.0, 2.0), (("%", 1e-2),), (0.005, 2.0))
 _OVERHEAD = Quantity("1", 0.0, 10.0, (0.0, 3.0), (("%", 1e-2),), (1.0, 3.0))
 _BANDWIDTH = _many("B/s", 1e6, 1e15, (1e9, 5e13))
 
@@ -138,7 +142,21 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "gpu_watts": Quantity("W", 0.0, 1e6, (20.0, 2e4), (("kW", 1e3), ("mW", 1e-3)), (50.0, 1e4)),
     "discount_rate": _YEARLY, "inflation": _YEARLY, "coupon": _YEARLY, "price_growth": _YEARLY,
-    "equity_rate": _YEARLY, "debt_rate": _YEARLY,
+    "equity_rate": _YEARLY, "debt_rate": _YEARLY, "yearly.rate": _YEARLY,
+    **dict.fromkeys(("performance_growth", "token_price_growth", "power_price_growth", "throughput_growth",
+                     "fee_growth", "network_growth", "processes_growth", "price_growth_per_year",
+                     "hashprice_growth_per_year", "difficulty_growth_per_year", "om_share"), _YEARLY),
+    # the chain makes a difficulty at most four times what it was
+    "difficulty_growth_per_retarget": Quantity("1", 0.0, 3.0, (0.0, 0.5), (("%", 1e-2),), (1e-4, 0.5)),
+    "difficulty": Quantity(
+        "", 0.0, np.inf, (1e6, 1e18), (("T", 1e12), ("G", 1e9), ("P", 1e15), ("hash/s", 600.0 / 2.0**32)),
+        (1e12, 1e16),
+    ),
+    # how prices wander
+    "price_volatility": _VOLATILITY, "power_volatility": _VOLATILITY,
+    "price_reversion": _FADING, "power_reversion": _FADING, "supply_response": _FADING,
+    "output_error": _SPREAD, "capital_error": _SPREAD, "jump_down": _SPREAD,
+    "token_price_sigma": _SPREAD, "power_price_sigma": _SPREAD, "throughput_sigma": _SPREAD,
     # devices and miners; what they compute with on a wafer stands in `quantity_of`
     "memory_bytes": _many("B", 1e6, 1e15, (1e8, 1e13)), "sram_bytes": _many("B", 1e3, 1e14, (1e5, 1e11)),
     "l2_bytes": _many("B", 1e3, 1e12, (1e5, 1e9)), "boost_clock_hz": _many("Hz", 1e6, 1e11, (1e8, 1e10)),
@@ -176,13 +194,34 @@ def likely(of: Quantity, value: float) -> str:
     for unit, factor in of.slips:
         meant = value * factor
         if of.usual[0] <= size * factor <= of.usual[1]:
-            own = "" if of.unit in ("1", "1/year", "%") else f" {of.unit}"
+            own = "" if of.unit in ("", "1", "1/year", "1/sqrt(year)", "%") else f" {of.unit}"
             given = f" ({value:.12g} {unit})" if unit else ""
             return f"; did you mean {meant:.6g}{own}{given}?"
     return ""
 
 
-def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") -> None:
+def machine_price(terahashes: float) -> Quantity:
+    """Of a TH/s of machines that have so many each, which cost from some dollars to a hundred thousand.
+
+    Examples
+    --------
+    >>> likely(machine_price(200.0), 3200.0)
+    '; did you mean 16 $/(TH/s) (3200 $ a machine)?'
+    """
+    each = 1.0 / terahashes
+    return Quantity(
+        "$/(TH/s)",
+        0.0,
+        1e8 * each,
+        (0.0, 1e5 * each),
+        (("$ a machine", each),),
+        (5.0 * each, 1e5 * each),
+    )
+
+
+def check_unit(
+    name: str, value: float | NDArray[np.float64], kind: str = "", of: Quantity | None = None
+) -> None:
     """Refuse what is in another unit; warn of what may be.
 
     Of several numbers, as prices by hour, each may be odd while others are not: all have to be for a warning.
@@ -199,7 +238,7 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
     Traceback (most recent call last):
     ValueError: ttft_max is 500; allowed: at most 300 s; did you mean 0.5 s (500 ms)?
     """
-    of = quantity_of(name, kind)
+    of = quantity_of(name, kind) if of is None else of
     if of is None or not _JUDGED.get():
         return
     given = np.asarray(value, np.float64).ravel()
@@ -220,8 +259,9 @@ def check_unit(name: str, value: float | NDArray[np.float64], kind: str = "") ->
             if number in said:
                 return
             said.add(number)
+        unit = f" {of.unit}" if of.unit else ""
         warnings.warn(
-            f"{name} is {at:.12g} {of.unit}, which is legal and odd{likely(of, at)}",
+            f"{name} is {at:.12g}{unit}, which is legal and odd{likely(of, at)}",
             stacklevel=caller(),
         )
 
@@ -256,7 +296,7 @@ def searched() -> Iterator[None]:
 
 def _range(of: Quantity, at: float) -> str:
     """The end of the range that a number is beyond, in words."""
-    unit = "" if of.unit == "1" else f" {of.unit}"
+    unit = "" if of.unit in ("", "1") else f" {of.unit}"
     if abs(at) > of.high:
         sign = "-" if at < 0.0 else ""
         return f"at {'least' if sign else 'most'} {sign}{of.high:g}{unit}"

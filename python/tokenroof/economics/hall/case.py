@@ -15,6 +15,7 @@ from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.economics.offers import gpu_price, priced_devices
 from tokenroof.economics.prices import power_price
 from tokenroof.economics.risk import Uncertainty
+from tokenroof.economics.scenarios.premises import course_of
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus
@@ -106,7 +107,8 @@ def case_of(
     mining = mining.with_values(
         shared | {"site.power_mw": power, "finance.years": years} | hall | rates
     )
-    said = [("hashprice", f"{mining.income.hashprice:g} $/(PH/s day)"), *_cited(mining)]
+    said = [("hashprice", f"{mining.income.hashprice:g} $/(PH/s day), {course_of(mining)}")]
+    said += _cited(mining)
     said += _of_file(newer, price)
     taken = {"site.power_mw": power * part, "shell.delay_years": conversion} | shared
     ways = [Way("switch it off", "off", None)]

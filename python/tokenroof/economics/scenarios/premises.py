@@ -1,13 +1,17 @@
-"""What a scenario stands on, in one line: what is sold at which price, how much of it, power, years."""
+"""What a scenario stands on, in one line: what is sold, its price and course, machines, power, years."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokenroof.catalogue.subsidy import next_halving
+
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.scenario import Scenario
 
-__all__ = ["premises", "use_of"]
+__all__ = ["course_of", "premises", "use_of"]
+
+_SHOWN = 3  # rows of a course
 
 
 def use_of(plan: Scenario) -> float:
@@ -26,15 +30,11 @@ def premises(plan: Scenario) -> str:
         "tokens": f"{income.price_per_mtok:.3g} $/Mtok, {use_of(plan):.0%} of "
         f"{income.tokens_per_s_per_mw:.3g} token/(s MW) sold",
     }.get(income.kind, "nothing sold")
-    words = [said + _growth(income.price_growth)]
+    words = [f"{said}{', ' if course_of(plan) else ''}{course_of(plan)}", *_machines(plan)]
     if (
         income.kind == "hashes" and plan.shell.capex_per_it_mw
     ):  # most mines stand already, or are containers
         words.append(f"shell at {plan.shell.capex_per_it_mw / 1e6:.3g} M$ by MW of computers")
-    if plan.gpu is not None:
-        words.append(f"{plan.gpu.watts:,.0f} W a GPU")
-        each = plan.computers.capex_per_it_mw * plan.gpu.watts / 1e6
-        words.append(f"{each:,.0f} $ a GPU")
     words += [f"{plan.finance.years} years", f"PUE {site.pue:.4g}"]
     if income.kind == "lease" and income.tenant_pays_power:
         words.append("power paid by the tenant")
@@ -44,6 +44,35 @@ def premises(plan: Scenario) -> str:
     if plan.finance.tax_rate:
         words.append(f"tax {plan.finance.tax_rate:.0%}")
     return ", ".join(words)
+
+
+def course_of(plan: Scenario) -> str:
+    """How the price moves over the years; of a hashprice also that no halving is counted, where none is."""
+    income = plan.income
+    rows = [row for row in income.price_course if row[0] <= plan.finance.years]
+    said = [f"{factor:.3g} times from year {year} on" for year, factor in rows[:_SHOWN]]
+    said += [f"{len(rows) - _SHOWN} changes more"] if len(rows) > _SHOWN else []
+    said += [_growth(income.price_growth).strip()] if income.price_growth else []
+    if income.kind == "hashes" and not rows:
+        said = said or ["constant"]
+        said.append(f"no halving (the next is expected {next_halving()})")
+    return ", ".join(said)
+
+
+def _machines(plan: Scenario) -> list[str]:
+    """What the computers cost; those that cost nothing stand already."""
+    income, each = plan.income, plan.computers.capex_per_it_mw
+    gpu = plan.gpu
+    said = [] if gpu is None else [f"{gpu.watts:,.0f} W a GPU"]
+    if income.kind not in ("hashes", "gpu_hours", "tokens"):
+        return said
+    if not each:
+        return [*said, "machines stand already, at 0 $"]
+    if gpu is not None:
+        return [*said, f"{each * gpu.watts / 1e6:,.0f} $ a GPU"]
+    if income.kind == "hashes":
+        return [f"machines at {each * income.joules_per_terahash / 1e6:.3g} $/(TH/s)"]
+    return [f"machines at {each / 1e6:.3g} M$ by MW of computers"]
 
 
 def _growth(rate: float) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.quote import MarketLike
-from tokenroof.economics.flows import irr, npv
+from tokenroof.economics.flows import irr, present_value
 from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
 from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
 from tokenroof.economics.scenarios.manifest import run_manifest
@@ -65,12 +65,12 @@ class Factory:
     @cached_property
     def npv(self) -> float:
         """Net present value of the cash before debt, at the discount rate [$]."""
-        return npv(self.scenario.finance.discount_rate, self.flow.free)
+        return present_value(self.scenario.finance.discount_rate, self.flow.free)
 
     @cached_property
     def equity_npv(self) -> float:
         """The same of the owners' cash, after debt [$]."""
-        return npv(self.scenario.finance.discount_rate, self.flow.equity)
+        return present_value(self.scenario.finance.discount_rate, self.flow.equity)
 
     @cached_property
     def irr(self) -> tuple[float, ...]:
@@ -150,13 +150,13 @@ class Factory:
     def levelized_revenue(self) -> float:
         """Present value of the revenue over that of the output [$ per `unit`]."""
         rate = self.scenario.finance.discount_rate
-        made = npv(rate, self.flow.output)
-        return npv(rate, self.flow.revenue) / made if made > 0.0 else float("nan")
+        made = present_value(rate, self.flow.output)
+        return present_value(rate, self.flow.revenue) / made if made > 0.0 else float("nan")
 
     def _levelized(self, output: NDArray[np.float64]) -> float:
         rate = self.scenario.finance.discount_rate
-        made = npv(rate, output)
-        spent = npv(rate, self.flow.revenue - self.flow.free)
+        made = present_value(rate, output)
+        spent = present_value(rate, self.flow.revenue - self.flow.free)
         return spent / made if made > 0.0 else float("nan")
 
     def to_frame(self) -> pd.DataFrame:

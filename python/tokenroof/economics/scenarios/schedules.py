@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tokenroof.economics.flows import crf
+from tokenroof.economics.flows import recovery
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def loan_schedule(
     principal: float, coupon: float, years: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Interest and repayment of each year of equal payments [$]."""
-    payment = principal * crf(coupon, years)
+    payment = principal * recovery(coupon, years)
     left = np.empty(years)
     owed = principal
     for year in range(years):
