@@ -60,8 +60,8 @@ def test_halvings_of_a_hashprice_by_hand():
     got = dict(ec.halving_course("2026-11-28", 9))
     second, sixth = (
         (141 + 224 / 2) / 365,
-        (140 / 2 + 225 / 4) / 365,
-    )  # 1,965 days are 5 years and 140
+        (139 / 2 + 226 / 4) / 365,
+    )  # 1,964 days are 5 years and 139
     assert got == pytest.approx({2: second, 3: 0.5, 6: sixth, 7: 0.25})
     fees = dict(ec.halving_course("2026-11-28", 3, fees_share=0.1))
     assert fees == pytest.approx({2: 0.9 * second + 0.1, 3: 0.55})

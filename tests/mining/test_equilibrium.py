@@ -202,7 +202,6 @@ def test_a_chain_that_stands_still():
     assert path.hashrate[-1] == 100e15 and path.blocks[-1] > 0
 
 
-@pytest.mark.filterwarnings("ignore:difficulty is .* which is legal and odd:UserWarning")
 def test_limits_of_a_retarget():
     """A difficulty far too low rises fourfold a period."""
     path = mining.difficulty_path([rigs(100, 10)], [1e4] * 2, 1.0, difficulty=1e3, chain=Chain())

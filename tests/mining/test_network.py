@@ -14,10 +14,6 @@ from tokenroof import catalogue, mining
 from tokenroof.records.miner import Miner
 from tokenroof.reference.mining import network_power as twin
 
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:difficulty is .* which is legal and odd:UserWarning"
-)
-
 # --- waits ---------------------------------------------------------------------------------------------
 
 

@@ -66,7 +66,7 @@ def plain(result):
 CASES = [(name, key) for name, row in CALLS.items() for key in row if not key.endswith("!")]
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:difficulty is .* legal and odd:UserWarning")
 @pytest.mark.parametrize("name,key", CASES)
 def test_numbers_of_any_width(name, key):
     function, given = getattr(mining, name), numbers(name)
@@ -80,7 +80,7 @@ def test_numbers_of_any_width(name, key):
         )
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error", "ignore:difficulty is .* legal and odd:UserWarning")
 @pytest.mark.parametrize("name,key", CASES)
 def test_what_is_no_number(name, key):
     function, given = getattr(mining, name), numbers(name)
