@@ -141,7 +141,7 @@ def halving_course(
     Halvings are expected on 2028-04-17 and 2032-04-14: 141 days of the second year are before the first.
 
     >>> [(year, round(factor, 3)) for year, factor in halving_course("2026-11-28", 7)]
-    [(2, 0.693), (3, 0.5), (6, 0.346), (7, 0.25)]
+    [(2, 0.693), (3, 0.5), (6, 0.345), (7, 0.25)]
     """
     days = [float(day) for day in halvings_after(as_day("start", start))]
     kept = share("fees_share", fees_share, zero=True)
