@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tokenroof as tr
@@ -53,6 +53,21 @@ def test_step_kernels(isa, name, setup, data):
         good[causes] = True
     assert good.all(), dict(zip(fields, zip(got, want, strict=True), strict=True))
     assert setup[2].experts or not any(map(error_of, want))
+
+
+@each_isa
+@pytest.mark.parametrize("name", [name for name in STEPS if name.endswith("_step")])
+@settings(max_examples=15)
+@given(setup=setup, data=st.data(), seed=st.integers(0, 2**32))
+def test_loads_side_by_side_have_the_numbers_of_each_alone(isa, name, setup, data, seed):
+    """Lanes of vectors, and the last few one at a time; loads that are none among them."""
+    vectors, rng = records(*setup), np.random.default_rng(seed)
+    values = [[0.0, -1.0, *(data.draw(s) for _ in range(4))] for s in loads(name)]
+    some = [rng.choice(each, 19) for each in values]
+    with np.errstate(all="ignore"):
+        together = BY_ISA[isa][name](*vectors, *some)
+        alone = [BY_ISA[isa][name](*vectors, *load) for load in zip(*some, strict=True)]
+    assert np.array_equal(together, alone, equal_nan=True)
 
 
 @each_isa

@@ -327,13 +327,10 @@ TR_HD Uses spread_uses(const Uses& use, double share) {
             Activity{a.gemm * share, a.attention_decode * share, a.attention_prefill * share, a.experts * share}};
 }
 
-// All fields of a step; FLOPs, bytes and watts are those of the whole replica: while a microbatch passes all
-// stages, so do the batch's others. Without others a stage rests when it is not its turn.
-template <bool Decode, bool Prefill>
-TR_HD Uses evaluate_step(const Prepared& r, double batch, double context, double prompts, double tokens,
-                         double past, double* field) {
-    Parts<double> out{};
-    double time = evaluate<double, Decode, Prefill, true>(r, batch, context, prompts, tokens, past, out);
+// All fields of a step from its parts and time; FLOPs, bytes and watts are those of the whole replica: while a
+// microbatch passes all stages, so do the batch's others. Without others a stage rests when it is not its turn.
+template <bool Decode>
+TR_HD Uses fields_of_parts(const Prepared& r, double batch, Parts<double>& out, double time, double* field) {
     const Uses use = device_uses(r, out, time);
     if (r.cap < 1.0) time = slow_step(r, use, out, time);
     const double invalid = time == time ? 0.0 : time; // a bad load leaves no field with a number
@@ -351,6 +348,14 @@ TR_HD Uses evaluate_step(const Prepared& r, double batch, double context, double
     field[step::overhead_s] = out.launch + invalid;
     field[step::watts] = replica_watts(r, use, busy) + invalid;
     return use;
+}
+
+template <bool Decode, bool Prefill>
+TR_HD Uses evaluate_step(const Prepared& r, double batch, double context, double prompts, double tokens,
+                         double past, double* field) {
+    Parts<double> out{};
+    const double time = evaluate<double, Decode, Prefill, true>(r, batch, context, prompts, tokens, past, out);
+    return fields_of_parts<Decode>(r, batch, out, time, field);
 }
 
 } // namespace TR_ISA

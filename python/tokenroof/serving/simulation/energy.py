@@ -10,13 +10,13 @@ import numpy as np
 from tokenroof import _core, kernels
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["TIME", "Energy", "energy_of", "step_joules"]
+__all__ = ["TIME", "Energy", "energy_of", "side_by_side", "step_joules"]
 
 _WATTS, TIME = (_core.STEP_FIELDS.index(name) for name in ("watts", "time"))
 
@@ -57,6 +57,13 @@ def step_joules(
     return (table * _mixed_watts(on, axes), several, alone), idle
 
 
+def side_by_side(kernel: Callable[..., Any], on: Deployment, *loads: Any) -> NDArray[np.float64]:
+    """A kernel over all its loads in one row, which vectors of any number of lanes take whole."""
+    each = np.broadcast_arrays(*loads)
+    found = np.asarray(kernel(*on.records, *(load.ravel() for load in each)))
+    return found.reshape(*each[0].shape, *found.shape[1:])
+
+
 def _mixed_watts(on: Deployment, axes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
     """Watts over the first four axes: by the power model at fewer points, as watts change little, linear in
     the logarithm between them."""
@@ -64,9 +71,9 @@ def _mixed_watts(on: Deployment, axes: tuple[NDArray[np.float64], ...]) -> NDArr
     sequences, context, tokens, past = coarse
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
     n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
-    found = np.array(kernels.mixed_step(*on.records, b, x, n, s)[..., _WATTS])
+    found = side_by_side(kernels.mixed_step, on, b, x, n, s)[..., _WATTS].copy()
     found[:, :, 0] = kernels.decode_step(*on.records, b[..., 0, :], x[..., 0, :])[..., _WATTS]
-    found[0] = kernels.prefill_step(*on.records, n[0], s[0])[..., _WATTS]
+    found[0] = side_by_side(kernels.prefill_step, on, n[0], s[0])[..., _WATTS]
     found[0, :, 0] = found[0, :, 1]
     for k in (3, 1, 0, 2):  # the axis with most new points last
         found = _between(found, k, np.log1p(coarse[k]), np.log1p(axes[k]))

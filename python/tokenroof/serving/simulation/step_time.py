@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.serving.simulation.energy import TIME, step_joules
+from tokenroof.serving.simulation.energy import TIME, side_by_side, step_joules
 from tokenroof.support.arguments import finite_number, is_integer
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def _tabulated(on: Deployment, limits: Limits, longest: float) -> StepTable:
         [*sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.05)]
     )
     dense = dense[dense <= sequences[-1]]
-    steps = np.asarray(kernels.decode_step(*on.records, spread * dense[:, None], context))
+    steps = side_by_side(kernels.decode_step, on, spread * dense[:, None], context)
     decode = steps[..., TIME].copy()
     decode[0] = 0.0
     axes = (sequences, context, tokens, past, k[0].copy(), dense)
@@ -238,8 +238,8 @@ def _steps(
     b, n, first = sequences[1:, None], tokens[1:], context[0]
     table = np.empty(tuple(map(len, axes)))
     decode = np.asarray(kernels.decode_time(*on.records, spread * b, context))
-    prompt = np.asarray(_prompts(on, ranks, n[:, None], past))
-    alone = np.asarray(_mixed(on, spread * b, first, ranks, n, 0.0))
+    prompt = _prompts(on, ranks, n[:, None], past)
+    alone = _mixed(on, spread * b, first, ranks, n, 0.0)
     attended, cached = decode - decode[:, :1], prompt - prompt[:, :1]
     table[1:, :, 0] = decode[..., None]
     table[1:, :, 1:] = (
@@ -253,14 +253,14 @@ def _steps(
 def _mixed(on: Deployment, batch: Any, context: Any, prompts: int, tokens: Any, past: Any) -> Any:
     """Steps with so many equal prompts beside a decode batch [s]."""
     if prompts == 1:
-        return kernels.mixed_time(*on.records, batch, context, tokens, past)
-    return kernels.mixed_prompts_time(*on.records, batch, context, 1.0 * prompts, tokens, past)
+        return side_by_side(kernels.mixed_time, on, batch, context, tokens, past)
+    return side_by_side(kernels.mixed_prompts_time, on, batch, context, 1.0 * prompts, tokens, past)
 
 
 def _prompts(on: Deployment, prompts: int, tokens: Any, past: Any) -> Any:
     if prompts == 1:
-        return kernels.prefill_time(*on.records, tokens, past)
-    return kernels.prompts_time(*on.records, 1.0 * prompts, tokens, past)
+        return side_by_side(kernels.prefill_time, on, tokens, past)
+    return side_by_side(kernels.prompts_time, on, 1.0 * prompts, tokens, past)
 
 
 def _missing(
