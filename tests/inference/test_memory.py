@@ -76,3 +76,24 @@ def test_a_layout_of_two_sites_says_what_the_engine_leaves():
     device, model = "B200-SXM", "Qwen3-235B-A22B"
     with pytest.raises(ValueError, match=r"GB that vllm gives weights and caches of its 180 GB"):
         tr.decouple.attention_experts(model, (device, plan), "LPX", batch=1e6, context=1e5)
+
+
+def test_sglang_leaves_its_steps_their_buffers():
+    """Of 80 GB a share of 0.83 [server_args.py]: 65.5 GB of weights leave 5 GB, where 0.9 of what they and 4 GB
+    leave would be 14: sixteen requests of 1,536 tokens of Qwen3-32B do not run at once on one H100."""
+    plan = tr.Plan(engine="sglang")
+    on = deployment("H100-SXM", "Qwen3-32B", plan)
+    weights = float(kernels.memory_required(*on.records[2:], 0.0, 0.0))
+    static = 0.99 * 80e9 * 1.068 - (512 + 512 + 1.5 * 8192 + 2 * 512) * 2**20
+    assert float(cache_room(on.records)) == pytest.approx(static - weights)
+    assert 4e9 < static - weights < 6e9
+    table = tr.serving.curve("H100-SXM", "Qwen3-32B", plan, 1024, 512, [16.0])
+    assert table.batch[0] < 14.0 and table.queue_s[0] > 0.0
+    # 180 GB: chunks of twice as many tokens; a bound by the datasheet holds no more than the engine does
+    large = deployment("B200-SXM", "Qwen3-32B", plan, "datasheet")
+    static = 0.99 * 180e9 * 1.068 - (512 + 512 + 1.5 * 16384 + 2 * 512) * 2**20
+    assert float(cache_room(large.records)) == pytest.approx(static - weights)
+    # what a caller says counts
+    own = tr.Calibration(constants={"engine": {"memory_share": 0.9, "memory_reserved": 0.0}})
+    said = deployment("H100-SXM", "Qwen3-32B", plan, own)
+    assert float(cache_room(said.records)) == pytest.approx(0.9 * 80e9 - weights)

@@ -89,13 +89,15 @@ def test_mixtures_on_hopper_are_near_what_dense_models_are(ratios):
 
 def test_windowed_layers_fill_the_memory_of_an_engine_that_is_not_told_their_windows():
     """TensorRT-LLM: half of gpt-oss's layers see 128 tokens, and all keep the whole context."""
-    slots = {}
-    for engine in ("trtllm", "sglang"):  # of the same rule but for the windows
-        plan = tr.Plan(**OSS, engine=engine)
-        table = tr.serving.curve("H200-SXM", "gpt-oss-120b", plan, 1024, 8192, [4096])
-        slots[engine] = float(table.batch[0])
-    assert slots["sglang"] / slots["trtllm"] == pytest.approx(2 * 9216 / (9216 + 128), rel=1e-9)
-    full = tr.Plan(**FP8, engine="trtllm")
-    dense = [float(tr.serving.curve("H200-SXM", "Llama-3.1-8B", p, 1024, 8192, [4096]).batch[0])
-             for p in (full, tr.Plan(**FP8, engine="sglang"))]  # fmt: skip
+    told = tr.Calibration(constants={"engine": {"memory_windows": 1.0}})
+
+    def slots(model, types, fidelity):
+        plan = tr.Plan(**types, engine="trtllm")
+        return float(
+            tr.serving.curve("H200-SXM", model, plan, 1024, 8192, [4096], fidelity).batch[0]
+        )
+
+    oss = [slots("gpt-oss-120b", OSS, how) for how in (told, "calibrated")]
+    assert oss[0] / oss[1] == pytest.approx(2 * 9216 / (9216 + 128), rel=1e-9)
+    dense = [slots("Llama-3.1-8B", FP8, how) for how in (told, "calibrated")]
     assert dense[0] == dense[1]

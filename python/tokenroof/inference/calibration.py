@@ -78,7 +78,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         Whose overheads; ``"ideal"`` has none.
     """
     if "cost.product" in device.measured:
-        return local_calibration(device, engine).replace(constants=_memory_of(engine))
+        return local_calibration(device, engine).replace(constants=_memory_of(engine, device))
     if device.kind in _OTHER_KINDS:
         return _of_kind(device, engine)
     family = device.family.lower()
@@ -95,7 +95,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         own_constants["engine"] = {
             name: value * host if name in HOST_CONSTANTS else value
             for name, value in row["constants"].items()
-        }
+        } | engine_memory(engine, device)
         own = device.name in row["devices"].split(", ")
         end = "" if own else "_device"
         bands = math.expm1(row[f"band_tpot{end}"]), math.expm1(row[f"band_ttft{end}"])
@@ -127,9 +127,9 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     )
 
 
-def _memory_of(engine: str) -> dict[str, dict[str, float]]:
+def _memory_of(engine: str, device: Device) -> dict[str, dict[str, float]]:
     """The block of constants of an engine of which nothing but its memory is known."""
-    found = engine_memory(engine)
+    found = engine_memory(engine, device)
     return {"engine": found} if found else {}
 
 
@@ -148,7 +148,7 @@ def _of_kind(device: Device, engine: str) -> Calibration:
         compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
         row = next((r for r in fits("engine") if r["engine"] == engine), None)
         # nobody measured an engine on it: it does not wait less than the measured devices do
-        own = {"engine": dict(row["constants"])} if row else {}
+        own = {"engine": row["constants"] | engine_memory(engine, device)} if row else {}
         sequence = 0.0
         if row:
             own["engine"]["kernel_gap"] = max(own["engine"]["kernel_gap"], launch)
@@ -183,7 +183,7 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
             return fidelity
         return _with_bf16(fidelity, plan).over(resolve("calibrated", device, plan))
     if fidelity == "datasheet":
-        return _datasheet(plan if isinstance(plan, str) else plan.engine)
+        return _datasheet(device, plan if isinstance(plan, str) else plan.engine)
     if fidelity == "calibrated":
         if isinstance(plan, str):
             return _of_engine(device, plan)
@@ -213,13 +213,13 @@ def _with_bf16(own: Calibration, plan: Plan | str) -> Calibration:
     return own.replace(constants={"gemm16": own.constants["gemm"], **own.constants})
 
 
-@remembered(16)
-def _datasheet(engine: str) -> Calibration:
+@remembered(512)
+def _datasheet(device: Device, engine: str) -> Calibration:
     """Datasheet values, and the routing that serving has: it touches fewer experts than even routing."""
     rows = (row for row in fits("engine") if row["engine"] == engine)
     skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
     return Calibration.ideal().replace(
-        constants={"engine": {"skew": skew, **engine_memory(engine)}},
+        constants={"engine": {"skew": skew, **engine_memory(engine, device)}},
         whole=True,
         calibrated_on=f"{NOTHING}, experts routed as in serving",
     )

@@ -18,8 +18,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["cache_room", "engine_memory", "fits", "needed", "room_for"]
+    from tokenroof.records.device import Device
 
+__all__ = ["SGLANG_CLASSES", "cache_room", "engine_memory", "fits", "needed", "room_for"]
+
+_MIB, _GIB = 2.0**20, 2.0**30
+#: Bytes to one of a label's.
+_LABEL = 1.068
+#: SGLang's classes of devices: up to so many bytes, tokens of a chunk of a prompt, sequences of the largest
+#: graph of decode steps, the same with four ranks and more [sglang/srt/arg_groups/memory_hook.py].
+SGLANG_CLASSES = (
+    (20 * _GIB, 2048, 8, 8), (35 * _GIB, 4096, 48, 160), (60 * _GIB, 4096, 32, 160),
+    (160 * _GIB, 8192, 256, 512), (float("inf"), 16384, 512, 512),
+)  # fmt: skip
 _NAMES = ("memory_share", "memory_weights", "memory_reserved", "memory_windows")
 _SHARE, _WEIGHTS, _RESERVED, _WINDOWS = (
     _core.CALIBRATION_FIELDS.index(f"engine.{n}") for n in _NAMES
@@ -28,8 +39,12 @@ _MEMORY = _core.DEVICE_FIELDS.index("memory_bytes")
 _WINDOW = _core.MODEL_FIELDS.index("window")
 
 
-def engine_memory(engine: str) -> dict[str, float]:
+def engine_memory(engine: str, device: Device | None = None) -> dict[str, float]:
     """Share of the memory that an engine takes, and what it reserves: its constants by name; none: all of it.
+
+    SGLang takes weights and caches from a share that leaves steps of its own size on a `device` their
+    buffers: what a chunk of a prompt and graphs of the largest batch take, and a gigabyte (server_args.py,
+    mem_fraction_static).
 
     Examples
     --------
@@ -37,7 +52,16 @@ def engine_memory(engine: str) -> dict[str, float]:
     (2000000000.0, {})
     """
     row: dict[str, Any] = next((r for r in fits_of("engine") if r["engine"] == engine), {})
-    return {name: row["constants"][name] for name in _NAMES if row and name in row["constants"]}
+    found = {name: row["constants"][name] for name in _NAMES if row and name in row["constants"]}
+    if found and engine == "sglang" and device is not None and device.memory_bytes:
+        chunk, _, graphs = next(
+            c[1:] for c in SGLANG_CLASSES if device.memory_bytes * _LABEL < c[0]
+        )
+        kept = (512.0 + 512.0 + 1.5 * chunk + 2.0 * graphs) * _MIB
+        # the share is of the gigabytes of 2^30 bytes that a label counts, less a context's hundredth
+        kept -= (0.99 * _LABEL - 1.0) * device.memory_bytes
+        found |= {"memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": kept}
+    return found
 
 
 def cache_room(records: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.inference.memory import SGLANG_CLASSES
 from tokenroof.serving.simulation.limits import Limits
 from tokenroof.serving.simulation.memory import GIB, device_memory, room_blocks
 
@@ -34,12 +35,6 @@ _UNBOUNDED = 2**40
 # [sglang/srt/arg_groups/pd_disaggregation_hook.py]
 _FEW_RUNNING = 32
 _MIB = 2.0**20
-# classes of devices: up to so many bytes, tokens of a chunk, sequences of the largest decode graph, the same
-# with four ranks and more [sglang/srt/arg_groups/memory_hook.py]
-_CLASSES = (
-    (20 * GIB, 2048, 8, 8), (35 * GIB, 4096, 48, 160), (60 * GIB, 4096, 32, 160),
-    (160 * GIB, 8192, 256, 512), (float("inf"), 16384, 512, 512),
-)  # fmt: skip
 _captured = np.array(
     [1, 2, 4, 8, 12, *range(16, 257, 8), *range(272, 512, 16), *range(512, 4097, 32)], np.float64
 )
@@ -55,7 +50,7 @@ def resolved(config: dict[str, Any], on: Deployment | None, preset: str) -> dict
     memory = device_memory(on)
     ranks = int(on.plan.tp) if on else 1
     page, drafts = config["page_size"], config.pop("draft_mib", 0)
-    chunk, few, many = next(c[1:] for c in _CLASSES if memory < c[0])
+    chunk, few, many = next(c[1:] for c in SGLANG_CLASSES if memory < c[0])
     if config["chunked_prefill_size"] is None:
         config["chunked_prefill_size"] = chunk
     if config["chunked_prefill_size"] > 0 and config["chunked_prefill_size"] % page:
