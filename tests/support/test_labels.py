@@ -236,3 +236,83 @@ def test_other_kernels_by_keyword():
         kernels.by_keyword("ridge_point", peak_flops=1.0, bandwith=1.0)
     with pytest.raises(KeyError, match="kernel is 'ridgepoint'; allowed: attainable"):
         kernels.by_keyword("ridgepoint")
+
+
+def _alike(whole, want):
+    return np.array_equal(np.asarray(whole, dtype=float), np.asarray(want, dtype=float))
+
+
+def test_by_keyword_keeps_every_form():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    values, given = np.array([1.0, 8.0, 64.0]), inputs_of("decode_time")
+    want = kernels.by_keyword("decode_time", **given | {"batch": values})
+    index = list("abc")
+    got = kernels.by_keyword("decode_time", **given | {"batch": pd.Series(values, index)})
+    assert list(got.index) == index and _alike(got, want)
+    got = kernels.by_keyword("decode_time", **given | {"batch": pl.Series("n", values)})
+    assert isinstance(got, pl.Series) and got.name == "n" and _alike(got, want)
+    masked = np.ma.masked_array([1.0, -7.0, 64.0], [False, True, False])
+    got = kernels.by_keyword("decode_time", **given | {"batch": masked})
+    assert got.mask.tolist() == [False, True, False] and _alike(got.compressed(), want[[0, 2]])
+    # what has names along its last axis
+    steps = kernels.by_keyword("decode_step", **given | {"batch": values})
+    for series in (pd.Series(values, index), pl.Series(values)):
+        got = kernels.by_keyword("decode_step", **given | {"batch": series})
+        assert tuple(got.columns) == kernels.STEP_FIELDS and _alike(got, steps)
+    got = kernels.by_keyword("decode_step", **given | {"batch": masked})
+    assert got.shape == steps.shape and got.mask.any(axis=1).tolist() == [False, True, False]
+    got = kernels.by_keyword("ridge_point", peak_flops=pl.Series([1e15]), bandwidth=1e12)
+    assert isinstance(got, pl.Series) and got[0] == 1000.0
+
+
+def test_by_keyword_refuses_what_would_be_lost():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    xr = pytest.importorskip("xarray")
+    given, a = inputs_of("decode_time"), pd.Series([1.0, 2.0], ["x", "y"])
+    near = pd.Series([1.0, 2.0], ["y", "z"])
+    left, right = (xr.DataArray([1.0, 2.0], {"n": n}, "n") for n in ([1, 2], [2, 3]))
+
+    def step(**named):
+        return kernels.by_keyword("decode_time", **named)
+
+    for kernel, first, second in ((partial_of(given), "batch", "context"),
+                                  (kernels.by_keyword, "peak_flops", "bandwidth")):  # fmt: skip
+        name = "decode_time" if first == "batch" else "ridge_point"
+        for one, other in ((a, near), (left, right)):
+            with pytest.raises(ValueError, match=r"index than|cannot align"):
+                kernel(name, **{first: one, second: other})
+        with pytest.raises(TypeError, match=r"labelled arrays are|one kind"):
+            kernel(name, **{first: a, second: left})
+    frame = pl.DataFrame({"n": [1.0]})
+    with pytest.raises(TypeError, match="batch is a DataFrame of polars; allowed: a column"):
+        step(**given | {"batch": frame})
+    with pytest.raises(TypeError, match="batch is a DataFrame of polars"):
+        tr.decode("H200-SXM", "Llama-3.1-8B", batch=frame)
+    with pytest.raises(TypeError, match="decode_step has 18 numbers of each element"):
+        kernels.by_keyword("decode_step", **given | {"batch": pd.DataFrame({"n": a})})
+    with pytest.raises(TypeError, match="out is given beside arrays of pandas"):
+        step(**given | {"batch": a}, out=np.empty(2))
+    with pytest.raises(TypeError, match="device is of masked"):
+        step(**given | {"device": np.ma.masked_array(given["device"]), "batch": a})
+
+
+def partial_of(given):
+    def kernel(name, **named):
+        return kernels.by_keyword(name, **given | named)
+
+    return kernel
+
+
+def test_by_keyword_writes_where_it_is_told():
+    given, out = inputs_of("decode_time") | {"batch": [1.0, 8.0]}, np.empty(2)
+    assert kernels.by_keyword("decode_time", **given, out=out) is out
+    assert _alike(out, kernels.by_keyword("decode_time", **given))
+    got = kernels.by_keyword("ridge_point", peak_flops=[1e15, 2e15], bandwidth=1e12, out=out)
+    assert got is out and out.tolist() == [1000.0, 2000.0]
+
+
+def test_a_series_of_polars_stays_one():
+    pl = pytest.importorskip("polars")
+    step = tr.decode("H200-SXM", "Llama-3.1-8B", batch=pl.Series("n", [1.0, 64.0]))
+    assert isinstance(step.time_s, pl.Series) and step.time_s.name == "n"
+    assert step.bound.to_list() == ["memory", "memory"] and step.fits.to_list() == [True, True]

@@ -89,7 +89,7 @@ def read(kind: str, path: str | os.PathLike[str]) -> Any:
             from tokenroof.records.huggingface.config import with_side_file  # where it is asked for
 
             found = with_side_file(found, file)
-        return _record(kind, file.stem, found)
+        return _record(kind, file, found)
     except (ValueError, TypeError) as error:
         # some errors take more than a text
         refused = TypeError if isinstance(error, TypeError) else ValueError
@@ -135,13 +135,16 @@ def _toml(text: str) -> Any:
     return tomllib.loads(text)
 
 
-def _record(kind: str, name: str, values: Mapping[str, Any]) -> Any:
+def _record(kind: str, file: Path, values: Mapping[str, Any]) -> Any:
     """The record of these fields, or of a Hugging Face config."""
     known = {f.name: f for f in fields(_RECORDS[kind]) if f.name not in _NOT_GIVEN}
     # a config calls its width hidden_size and names an architecture; a record has neither
     if kind == "model" and ("hidden" not in values or not values.keys() <= known.keys()):
-        return Model.from_config(values)
-    given = {"name": name, **values}
+        from tokenroof.records.huggingface.config import name_of  # where it is asked for
+
+        said = values.get("_name_or_path") or values.get("name")
+        return Model.from_config(values, None if said else name_of(file))
+    given = {"name": file.stem, **values}
     for key, value in given.items():
         if key not in known:
             near = near_matches(key, list(known))

@@ -97,8 +97,8 @@ def add_plan(command: ArgumentParser) -> None:
 
 def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
     """The plan that was given; types that were not are those that the model was released in."""
+    from tokenroof.inference.released import plan_as_released
     from tokenroof.records.plan import Plan
-    from tokenroof.serving.plans import released_plan
 
     names = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "engine", "power_cap_w")
     given = {name: getattr(arguments, name) for name in names}
@@ -106,8 +106,7 @@ def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:
     asked = {name: value for name in types if (value := getattr(arguments, name)) is not None}
     if model is not None:
         refuse_absent(model, {**{name: given[name] for name in ("moe_tp", "moe_ep")}, **asked})
-    released = {} if model is None or "weights" in asked else released_plan(model)
-    return Plan(**{**released, **asked, **given})
+    return Plan(**asked, **given) if model is None else plan_as_released(model, **asked, **given)
 
 
 def refuse_absent(model: Model, given: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ __all__ = ["add_loads", "loads_of", "settle_loads"]
 # the options that say something of one kind of load alone
 _OF_LOADS = {
     "rate": ("burstiness",), "concurrency": ("think",),
-    "trace": ("layout", "columns", "unit_s", "skip_failed", "hash_block"),
+    "trace": ("layout", "columns", "unit_s", "skip_failed", "sort", "hash_block"),
 }  # fmt: skip
 
 
@@ -55,6 +55,12 @@ def _add_trace(load: _ArgumentGroup) -> None:
     load.add_argument("--unit-s", type=amount, help="seconds of the trace's unit of time")
     load.add_argument(
         "--skip-failed", action="store_true", default=None, help="leave out rows without tokens"
+    )
+    load.add_argument(
+        "--sort",
+        action="store_true",
+        default=None,
+        help="rows of the trace that stand in any order",
     )
     load.add_argument("--hash-block", type=whole, help="tokens of the trace's blocks; 0: no hashes")
 
@@ -125,7 +131,7 @@ def _load(arguments: Namespace, seed: int) -> Requests:
         return serving.trace(
             arguments.trace, arguments.layout or _layout_of(arguments.trace), hash_block=arguments.hash_block,
             limit=arguments.requests, columns=arguments.columns, unit_s=arguments.unit_s,
-            failed="skip" if arguments.skip_failed else "refuse",
+            failed="skip" if arguments.skip_failed else "refuse", sort=bool(arguments.sort),
         )  # fmt: skip
     many = 1000 if arguments.requests is None else arguments.requests
     sizes = sizes_of(arguments)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,7 @@ class Combinations:
         return {
             "device": ([d.name for d in self.devices], {}),
             "model": ([m.name if isinstance(m, Model) else m[0] for m in self.models], {}),
-            "plan": ([p.label() for p in self.plans], {}),
+            "plan": (_labels(self.plans), {}),
             "batch": (self.batch, {"units": "1", "long_name": "sequences in flight"}),
             "context": (self.context, {"units": "token", "long_name": "cached tokens"}),
         }
@@ -251,6 +251,31 @@ class Combinations:
         raise ValueError(f"{model} on {device} with the plan {plan}: {reason}")
 
 
+def _labels(plans: Sequence[Plan]) -> list[str]:
+    """Short names; of plans that share one also the fields in which they differ, as the engine."""
+    labels = [p.label() for p in plans]
+    for label in {one for one in labels if labels.count(one) > 1}:
+        alike = [i for i, one in enumerate(labels) if one == label]
+        for name in (f.name for f in fields(plans[0])):
+            values = [getattr(plans[i], name) for i in alike]
+            if any(value != values[0] for value in values):
+                for i, value in zip(alike, values, strict=True):
+                    labels[i] += f" {name} {value}"
+    return labels
+
+
+def _check_names(what: str, records: Iterable[Any]) -> None:
+    """Refuse unlike records of one name: their rows could not be told apart."""
+    known: dict[str, Any] = {}
+    for one in records:
+        name = one[0] if isinstance(one, tuple) else one.name
+        if known.setdefault(name, one) != one:
+            raise ValueError(
+                f"{what} has two unlike records called {name!r}; allowed: names that differ "
+                "(record.replace(name=...))"
+            )
+
+
 def _say(out: NDArray[np.object_], state: NDArray[np.uint8], said: Sequence[Any]) -> None:
     """Texts of states, some at a time, so that Ctrl-C counts between them."""
     texts, rows = np.array(said, dtype=object), max(1, _TEXTS // max(1, state.shape[1]))
@@ -267,6 +292,8 @@ def combinations(
 ) -> Combinations:
     """Resolve the constants of devices and plans, and pack all records, once."""
     devices, models, plans = records
+    _check_names("devices", devices)
+    _check_names("models", models)
     found = [[resolve(fidelity, d, p) for p in plans] for d in devices]
     each = {id(one): one for row in found for one in row}  # the same for plans of the same types
     place = {key: i for i, key in enumerate(each)}

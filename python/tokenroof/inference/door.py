@@ -18,6 +18,7 @@ from tokenroof.inference.calibration import resolve_step
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
 from tokenroof.inference.power_cap import capped_power, check_power_cap, with_cap
+from tokenroof.inference.released import plan_as_released
 from tokenroof.inference.unmeasured import with_unmeasured
 from tokenroof.records import dtypes
 from tokenroof.records.deployment import Deployment
@@ -60,10 +61,10 @@ def as_model(value: str | os.PathLike[str] | Model) -> Model:
     raise TypeError(f"model is {_short(value)}; allowed: a name or a Model")
 
 
-def as_plan(value: Plan | None) -> Plan:
-    """A plan, one device in bf16 by default."""
+def as_plan(value: Plan | None, model: Model) -> Plan:
+    """A plan; by default one device in the types that the model was released in."""
     if value is None:
-        return Plan()
+        return plan_as_released(model)
     if isinstance(value, Plan):
         return value
     raise TypeError(f"plan is {_short(value)}; allowed: a Plan")
@@ -164,7 +165,7 @@ def checked(
     device: Device, model: Model, plans: Iterable[Plan | None], fidelity: str | Calibration
 ) -> list[Deployment]:
     """Deployments of complete records and of plans as they were given: `deployments` past the names."""
-    given = [as_plan(plan) for plan in plans]
+    given = [as_plan(plan, model) for plan in plans]
     for plan in given:
         check_plan(device, model, plan)
     return resolved(device, model, given, fidelity)
@@ -182,7 +183,7 @@ def deployments(
     ----------
     device, model : str or record
     plans : iterable of Plan
-        None: one device in bf16.
+        None: one device in the types that the model was released in.
     fidelity : {"calibrated", "datasheet"} or Calibration
 
     Raises

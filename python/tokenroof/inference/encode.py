@@ -161,7 +161,8 @@ def encode(
     >>> step.tokens, bool(step.time_s[1] > step.time_s[0])
     (array([ 256., 1024.]), True)
     """
-    d, m, p = as_device(device), as_model(model), as_plan(plan)
+    d, m = as_device(device), as_model(model)
+    p = as_plan(plan, m)
     own = _tower(m, tower)
     if spread not in _SPREADS:
         raise ValueError(f"spread is {spread!r}; allowed: {', '.join(_SPREADS)}")

@@ -160,10 +160,21 @@ class Step:
 
     def __repr__(self) -> str:
         shape = self._seconds.shape
+        short = self._short_of_memory()
         return (
             f"<tokenroof.Step {self.kind}: {self.model.name} on {self.device.name}, "
-            f"{self.plan.label(self.model)}, shape {shape}>"
+            f"{self.plan.label(self.model)}, shape {shape}{', ' + short if short else ''}>"
         )
+
+    def _short_of_memory(self) -> str:
+        """How much of it cannot run, as its weights and caches do not fit; empty where all can."""
+        fit = memory.fits(self._on.records, *self._resident)
+        fit = np.broadcast_to(fit, self._seconds.shape)
+        if fit.all():
+            return ""
+        if not fit.any():
+            return "does not fit the memory"
+        return f"{fit.size - int(fit.sum()):,} of {fit.size:,} do not fit the memory"
 
 
 def decode(
@@ -182,7 +193,7 @@ def decode(
     device, model : str or record
         Catalogue name, or your own `Device` and `Model`.
     plan : Plan, optional
-        Layout and types; one device in bf16 by default.
+        Layout and types; by default one device in the types that the model was released in.
     batch : array_like
         Sequences in flight over the whole replica [1].
     context : array_like

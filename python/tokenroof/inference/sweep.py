@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from tokenroof.inference.combinations import Combinations, combinations
-from tokenroof.inference.door import as_device, as_model, as_plan
+from tokenroof.inference.door import as_device, as_model
+from tokenroof.inference.released import plan_as_released
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
@@ -28,7 +29,7 @@ from tokenroof.support.names import listed
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import xarray as xr
     from distributed import Client
@@ -90,7 +91,8 @@ def sweep(
         Names, files as `tokenroof.device` and `tokenroof.model` take them, or your own records; one
         alone is a sequence of one.
     plans : sequence of Plan, optional
-        One device in bf16 by default.
+        By default one device in the types that the models were released in: one plan, or one for each kind
+        of types where models differ.
     batch, context : array_like, 1-d
         Sequences in flight, cached tokens of each [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
@@ -151,8 +153,11 @@ def sweep(
         raise ValueError(f"invalid is {invalid!r}; allowed: {', '.join(map(repr, _INVALID))}")
     ds = [as_device(d) for d in not_empty("devices", listed("devices", devices, Device))]
     ms = [_as_model(m) for m in not_empty("models", listed("models", models, Model))]
-    wanted = listed("plans", [None] if plans is None else plans, Plan)
-    ps = [as_plan(p) for p in not_empty("plans", wanted)]
+    if plans is None:
+        known = [m for m in ms if isinstance(m, Model)]
+        ps = list(dict.fromkeys(plan_as_released(m) for m in known)) or [Plan()]
+    else:
+        ps = _plans(not_empty("plans", listed("plans", plans, Plan)))
     b, x = _axis("batch", batch), _axis("context", context)
     work = combinations((ds, ms, ps), (b, x), fidelity, fields, invalid == "raise")
     reduction, progress = _reduction(options.get("reduce")), options.get("progress")
@@ -216,6 +221,14 @@ def _as_model(value: object) -> Model | tuple[str, str]:
         if isinstance(value, str) and "no published shapes" in str(error):
             return value, str(error)
         raise
+
+
+def _plans(given: Iterable[object]) -> list[Plan]:
+    plans = list(given)
+    for plan in plans:
+        if not isinstance(plan, Plan):
+            raise TypeError(f"plan is {plan!r}; allowed: a Plan")
+    return plans  # type: ignore[return-value]
 
 
 def _axis(name: str, values: ArrayLike) -> NDArray[np.float64]:

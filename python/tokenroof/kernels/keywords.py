@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from inspect import Parameter, signature
 from re import findall
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof import _core
-from tokenroof.support.labels import kind_of
+from tokenroof.support.labels import keeps_form, kind_of, unlabelled
 
 __all__ = ["by_keyword"]
 
@@ -44,13 +45,15 @@ def _record(name: str, value: Any, core: str) -> Any:
     return value
 
 
-def by_keyword(name: str, **inputs: Any) -> Any:
-    """Run a kernel with its inputs by name; over xarray and Dask arrays as well as plain ones.
+def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
+    """Run a kernel with its inputs by name; over labelled, masked and lazy arrays as well as plain ones.
 
     Parameters
     ----------
     name : str
         Of the kernel.
+    out : ndarray, optional
+        Where to write, as of a ufunc; with plain arrays alone.
     **inputs
         Its inputs, in the units that its own page gives. A packed record has its fields along the last axis;
         of an xarray.DataArray that is the dimension ``device_field``, ``calibration_field``, ``model_field``
@@ -58,18 +61,21 @@ def by_keyword(name: str, **inputs: Any) -> Any:
 
     Returns
     -------
-    ndarray, float, xarray.DataArray or dask.array.Array
-        Of xarray, by dimension; what has names along its last axis has them in the coordinate ``field``.
-        Of Dask, in the chunks of the inputs, not yet computed.
+    ndarray, float, or the form of the inputs
+        Of pandas, polars and NumPy's masked arrays, with their labels; of a Series what has names along its
+        last axis is a DataFrame with these as columns. Of xarray, by dimension; what has names along its
+        last axis has them in the coordinate ``field``. Of Dask, in the chunks of the inputs, not yet
+        computed.
 
     Raises
     ------
     KeyError
         For a name that is no kernel.
     TypeError
-        For an input that is missing or unknown, and for a record that is not packed, by name.
+        For an input that is missing or unknown, for a record that is not packed, for labelled arrays of two
+        kinds and for labels that have nowhere to go, by name.
     ValueError
-        For dimensions whose labels differ, and for what is no record of its kind.
+        For labels that differ, and for what is no record of its kind.
 
     Examples
     --------
@@ -93,9 +99,52 @@ def by_keyword(name: str, **inputs: Any) -> Any:
     values = [
         _record(n, inputs[n], part) for n, part in zip(names, _cores(kernel, names), strict=True)
     ]
-    kinds = {kind_of(value) for value in values}
-    if kernel.signature is None or not kinds & {"xarray", "dask"}:
-        return kernel(*values)
+    kinds = {kind for value in values if (kind := keeps_form(value))}
+    if not kinds:
+        return kernel(*values) if out is None else kernel(*values, out=out)
+    if out is not None:
+        raise TypeError(
+            f"out is given beside arrays of {', '.join(sorted(kinds))}; allowed: plain arrays"
+        )
+    if not kinds <= {"xarray", "dask"}:
+        return _in_their_form(name, kernel, dict(zip(names, values, strict=True)))
+    return _over_dimensions(name, kernel, dict(zip(names, values, strict=True)), kinds)
+
+
+def _in_their_form(name: str, kernel: Any, inputs: dict[str, Any]) -> Any:
+    """Over Series, DataFrames and masked arrays: what stands beside records carries the form."""
+    cores = dict(zip(inputs, _cores(kernel, list(inputs)), strict=True))
+    for n, core in cores.items():
+        if core and (kind := keeps_form(inputs[n])):
+            raise TypeError(
+                f"{n} is of {kind}; allowed: a plain array, as pack() of its record gives"
+            )
+    plain, put = unlabelled(**{n: inputs[n] for n, core in cores.items() if not core})
+    answer = kernel(*(inputs | plain).values())
+    if kernel.signature is None or kernel.signature.endswith("->()"):
+        return put(answer)
+    labels = list(_fields(name)[1])
+    columns = [put(answer[..., i]) for i in range(len(labels))]
+    if isinstance(columns[0], np.ma.MaskedArray):
+        return np.ma.stack(columns, axis=-1)
+    if len(np.shape(columns[0])) == 1:
+        frame = sys.modules[type(columns[0]).__module__.partition(".")[0]].DataFrame
+        return frame(dict(zip(labels, columns, strict=True)))
+    raise TypeError(
+        f"{name} has {len(labels)} numbers of each element, for which a DataFrame has no room; allowed: a "
+        "Series, or plain arrays"
+    )
+
+
+def _over_dimensions(name: str, kernel: Any, inputs: dict[str, Any], kinds: set[str]) -> Any:
+    """Over xarray and Dask, whose protocol for ufuncs knows no core dimensions, and no labels that differ."""
+    names, values = list(inputs), list(inputs.values())
+    if kernel.signature is None:
+        if "xarray" not in kinds:
+            return kernel(*values)
+        import xarray
+
+        return xarray.apply_ufunc(kernel, *values, join="exact", dask="allowed")
     before, _, after = kernel.signature.partition("->")
     cores = [
         [] if part == "" else [f"{n}_field"]

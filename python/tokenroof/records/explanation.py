@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tokenroof.records.huggingface.reading import Reading
@@ -28,6 +28,11 @@ class Explanation:
         Parameters by module [1]; they sum to `Model.parameters`.
     active_parameters : int
         Parameters that one token uses [1].
+    stored : str
+        How its ``quantization_config`` says that matrices are stored, or why that cannot be read; empty
+        without one.
+    weight_bytes : mapping
+        Bytes by module of what is stored so [B], as `Model.weight_bytes`; empty without one.
     """
 
     name: str
@@ -37,6 +42,8 @@ class Explanation:
     harmless: Mapping[str, str]
     parameters: Mapping[str, int]
     active_parameters: int
+    stored: str = ""
+    weight_bytes: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         lines = [f"{self.name}: read as {self.model_type}" if self.model_type else self.name]
@@ -52,6 +59,11 @@ class Explanation:
                 lines.append(f"  {name:<{_WIDTH}} {count:>20,} {100 * count / total:6.2f} %")
         lines.append(f"  {'all':<{_WIDTH}} {total:>20,}")
         lines.append(f"  {'of one token':<{_WIDTH}} {self.active_parameters:>20,}")
+        lines += ["", f"stored by its quantization_config: {self.stored}"] if self.stored else []
+        size = sum(self.weight_bytes.values())
+        for name, held in (*self.weight_bytes.items(), ("all", size)) if size else ():
+            if held:
+                lines.append(f"  {name:<{_WIDTH}} {held:>18,.0f} B {100 * held / size:6.2f} %")
         return "\n".join(lines)
 
     __repr__ = __str__
@@ -72,6 +84,8 @@ def explain(
     reading: Reading | None,
     parameters: Mapping[str, int],
     active_parameters: int,
+    stored: str = "",
+    weight_bytes: Mapping[str, float] | None = None,
 ) -> Explanation:
     """The page of a model; of one that was not read from a config the counts alone.
 
@@ -84,6 +98,10 @@ def explain(
         Parameters by module [1].
     active_parameters : int
         Parameters that one token uses [1].
+    stored : str
+        How a ``quantization_config`` says that matrices are stored.
+    weight_bytes : mapping, optional
+        Bytes by module of what is stored so [B].
 
     Returns
     -------
@@ -101,9 +119,9 @@ def explain(
       of one token                                  400
     """
     reading = reading or Reading()
-    read = {field: value for field, value in reading.read.items() if not isinstance(value, Mapping)}
-    unused = {field: "not used by this architecture" for field in reading.unused}
+    read = {key: value for key, value in reading.read.items() if not isinstance(value, Mapping)}
+    unused = {key: "not used by this architecture" for key in reading.unused}
     return Explanation(
         name, model_type, read, dict(reading.defaulted), {**reading.harmless, **unused}, parameters,
-        active_parameters,
+        active_parameters, stored, weight_bytes or {},
     )  # fmt: skip

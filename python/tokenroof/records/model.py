@@ -13,7 +13,7 @@ from tokenroof.records.counting import idle_parameters, parameter_groups
 from tokenroof.records.derived import again
 from tokenroof.records.plan import Plan
 from tokenroof.records.shapes import Shapes
-from tokenroof.records.weights import module_bytes
+from tokenroof.records.weights import module_bytes, stored_as
 
 if TYPE_CHECKING:
     import os
@@ -147,7 +147,8 @@ class Model(Shapes):
             Nested text configs are found; vision towers are left out, and of multi-token prediction all
             but the number of modules.
         name : str, optional
-            Name of the model; by default what the file says, or the architecture.
+            Name of the model; by default what the file says, else the name of the file or of its
+            folder, of a dict the architecture.
         ignore : collection of str
             Fields that no rule reads and that are not known to be harmless, which you know to be.
 
@@ -196,8 +197,9 @@ class Model(Shapes):
         from tokenroof.records.explanation import explain  # where it is asked for
 
         return explain(
-            self.name, self.model_type, self.reading, self._groups, self.active_parameters
-        )
+            self.name, self.model_type, self.reading, self._groups, self.active_parameters,
+            *stored_as(self),
+        )  # fmt: skip
 
     def parameter_groups(self) -> dict[str, int]:
         """Parameters by group, counted from the shapes; they sum to `parameters`."""

@@ -133,6 +133,22 @@ def _mtp_bytes(m: Shapes, q: Quantisation) -> float:
     return m.mtp_modules * total
 
 
+def stored_as(m: Shapes) -> tuple[str, dict[str, float]]:
+    """What a page says of a ``quantization_config``, and bytes by module of what is stored so [B].
+
+    Of one that cannot be read the reason, and no bytes; nothing without one.
+    """
+    if m.quantisation is None:
+        return "", {}
+    try:
+        types = plan_types(m)
+        sizes = module_bytes(m)
+    except ValueError as error:
+        return str(error), {}
+    said = ", ".join(f"{name} {kind}" for name, kind in types.items() if name != "wide")
+    return f"{m.quantisation.method}; {said}", sizes
+
+
 def plan_types(m: Shapes) -> dict[str, object]:
     """Fields of a plan for the types in which a model was released; none where that is in 16 bits.
 

@@ -65,7 +65,7 @@ def curve(
         Catalogue name, or your own `Device` and `Model`; or a `System`, which stands for device and plan,
         and with a model of its own for that too.
     plan : Plan, optional
-        Layout and types; one device in bf16 by default.
+        Layout and types; by default one device in the types that the model was released in.
     input_tokens, output_tokens : float or Lengths
         Mean tokens of prompt and answer [1], or how they are distributed, which percentiles are of: a number
         is the length of all.

@@ -319,7 +319,7 @@ def _tried(on: Sequence[Deployment], row: NDArray[np.intp]) -> list[Deployment]:
 def _given(plans: object, device: Device, model: Model) -> list[Plan]:
     if isinstance(plans, (Plan, str)) or not isinstance(plans, Iterable):
         raise TypeError(f"plans is {shown(plans)}; allowed: a sequence of Plan, or None")
-    tried = [as_plan(p) for p in plans]
+    tried = [as_plan(p, model) for p in plans]
     for plan in tried:
         check_plan(device, model, plan)
     return tried

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.inference.door import check_units
-from tokenroof.records import dtypes
+from tokenroof.inference.released import released_plan, said_types
 from tokenroof.records.device import block_type, link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
@@ -42,39 +42,6 @@ def native_types(device: Device) -> tuple[str, str]:
     return (narrow, "fp8") if narrow else ("bf16", "bf16")
 
 
-def released_plan(model: Model) -> dict[str, Any]:
-    """Fields of a plan for the types that a model was released in; none where that is in 16 bits.
-
-    By its ``quantization_config`` where that is known (`tokenroof.Plan.from_config`), otherwise by what
-    `Model.native_dtype` says.
-
-    Raises
-    ------
-    ValueError
-        For a ``quantization_config`` that cannot be read.
-
-    Examples
-    --------
-    >>> import tokenroof as tr
-    >>> released_plan(tr.model("gpt-oss-120b"))
-    {'weights': 'bf16', 'experts': 'mxfp4'}
-    """
-    if model.quantisation is not None:
-        plan = Plan.from_config(model)
-        names = ("experts", "attention", "shared_experts", "head")
-        found: dict[str, Any] = {"weights": plan.weights}
-        found |= {n: v for n in names if (v := getattr(plan, n)) not in (None, plan.weights)}
-        if plan.attention is not None:
-            found["attention"] = plan.attention
-        if plan.wide:
-            found["wide"] = plan.wide
-        if model.quantisation.kv_cache:
-            found["kv_cache"] = plan.kv_cache
-        return found if found != {"weights": "bf16"} else {}
-    said = _said(model)
-    return {} if said is None else dict(zip(("weights", "experts"), said, strict=True))
-
-
 def released_types(model: Model) -> tuple[str, str] | None:
     """Types of attention and of experts (of dense models: MLPs) in a released checkpoint, where these are
     narrow; integers whatever shares a scale.
@@ -95,7 +62,7 @@ def released_types(model: Model) -> tuple[str, str] | None:
     (('bf16', 'mxfp4'), None)
     """
     if model.quantisation is None:
-        return _said(model)
+        return said_types(model)
     if model.quantisation.refusal:
         return None
     found = released_plan(model)
@@ -107,20 +74,6 @@ def released_types(model: Model) -> tuple[str, str] | None:
         "int4" if kind.startswith("int4") else kind for kind in (plan.attention_type(model), narrow)
     )
     return rest, narrow
-
-
-def _said(model: Model) -> tuple[str, str] | None:
-    said = model.native_dtype
-    experts, _, rest = said.partition(" experts")
-    if rest.endswith(" rest") and experts in dtypes.NAMES:
-        return rest.rpartition(", ")[2].removesuffix(" rest"), experts
-    # scales as powers of two (ue8m0) stand by blocks as well
-    if "fp8" in said and ("block" in said or "ue8m0" in said):
-        return ("fp8_block", "fp8_block")
-    kind = said.partition(" ")[0]
-    if kind in dtypes.NAMES and dtypes.BYTES[kind] < dtypes.BYTES["bf16"]:
-        return kind, kind
-    return None
 
 
 def default_plans(

@@ -8,10 +8,12 @@ import numpy as np
 
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
 from tokenroof.inference.memory import needed
+from tokenroof.inference.released import released_plan
 from tokenroof.records.device import link_domain
+from tokenroof.records.plan import Plan
 from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.loads import as_load
-from tokenroof.serving.plans import native_types, released_plan
+from tokenroof.serving.plans import native_types
 from tokenroof.support.formats import si
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
-    from tokenroof.records.plan import Plan
     from tokenroof.serving.loads import Load
 
 __all__ = ["plan_that_fits", "why_not"]
@@ -46,7 +47,7 @@ def plan_that_fits(
     ----------
     device, model : str or record
     plan : Plan, optional
-        Whose types and engine; one device in bf16 by default.
+        Whose types and engine; by default one device in the types that the model was released in.
     input_tokens, output_tokens : float
         Mean tokens of prompt and answer [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
@@ -68,7 +69,7 @@ def plan_that_fits(
     """
     d, m = as_device(device), as_model(model)
     load = as_load(input_tokens, output_tokens)
-    for candidate in _candidates(d, m, as_plan(plan)):
+    for candidate in _candidates(d, m, plan):
         try:
             check_plan(d, m, candidate)
         except ValueError:
@@ -78,7 +79,7 @@ def plan_that_fits(
     return None
 
 
-def _candidates(device: Device, model: Model, plan: Plan) -> Iterator[Plan]:
+def _candidates(device: Device, model: Model, given: Plan | None) -> Iterator[Plan]:
     """Plans by types, then by devices."""
     domain = link_domain(device)
     most = 1 if device.link is None else domain
@@ -87,6 +88,7 @@ def _candidates(device: Device, model: Model, plan: Plan) -> Iterator[Plan]:
     weights, cache = native_types(device)
     readable = model.quantisation is None or not model.quantisation.refusal
     released = released_plan(model) if readable else {}
+    plan = as_plan(given, model) if given is not None or readable else Plan()
     kinds = [plan, _in(plan, released | {"kv_cache": plan.kv_cache}) if released else plan,
              _in(plan, {"weights": weights, "kv_cache": cache})]  # fmt: skip
     for named in dict.fromkeys(kinds):

@@ -14,7 +14,14 @@ from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
-__all__ = ["keeps_labels", "kind_of", "refuse_labelled", "refuse_masked", "unlabelled"]
+__all__ = [
+    "keeps_form",
+    "keeps_labels",
+    "kind_of",
+    "refuse_labelled",
+    "refuse_masked",
+    "unlabelled",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,6 +48,21 @@ def kind_of(value: object) -> str:
     if module is None or classes is None:
         return ""
     return whose if isinstance(value, tuple(getattr(module, c) for c in classes[1])) else ""
+
+
+def keeps_form(value: object) -> str:
+    """`kind_of`, and "polars" of its Series and DataFrame, which have no labels but are a form to keep.
+
+    Examples
+    --------
+    >>> import polars
+    >>> keeps_form(polars.Series([1.0])), keeps_form([1.0])
+    ('polars', '')
+    """
+    if (kind := kind_of(value)) or type(value).__module__.partition(".")[0] != "polars":
+        return kind
+    module = sys.modules["polars"]
+    return "polars" if isinstance(value, (module.Series, module.DataFrame)) else ""
 
 
 def refuse_labelled(name: str, value: object) -> None:
@@ -73,7 +95,7 @@ def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
     Raises
     ------
     TypeError
-        For labelled arrays of two kinds, Dask arrays and xarray's Dataset, by name.
+        For labelled arrays of two kinds, Dask arrays, xarray's Dataset and polars's DataFrame, by name.
     ValueError
         For labels that differ, by name.
 
@@ -85,7 +107,7 @@ def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
                  mask=[False,  True],
            fill_value=1e+20)
     """
-    kinds = {name: kind for name, value in values.items() if (kind := kind_of(value))}
+    kinds = {name: kind for name, value in values.items() if (kind := keeps_form(value))}
     for name, kind in kinds.items():
         lazy = kind == "xarray" and getattr(values[name], "chunks", None)
         if kind == "dask" or lazy or type(values[name]).__name__ == "Dataset":
@@ -94,13 +116,17 @@ def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
                 f"{name} is a {whose}; allowed: numbers, arrays, pandas.Series and DataFrame, masked arrays, "
                 "xarray.DataArray; kernels and kernels.by_keyword take Dask arrays"
             )
+        if kind == "polars" and type(values[name]).__name__ == "DataFrame":
+            raise TypeError(
+                f"{name} is a DataFrame of polars; allowed: a column of it, or its to_numpy()"
+            )
     if len(set(kinds.values())) > 1:
         both = ", ".join(f"{name} ({kind})" for name, kind in kinds.items())
         raise TypeError(f"labelled arrays are {both}; allowed: one kind of them")
     if not kinds:
         return values, _as_it_is
-    apart = {"masked": _masked, "pandas": _pandas, "xarray": _xarray}[next(iter(kinds.values()))]
-    return apart(values, list(kinds))
+    apart = {"masked": _masked, "pandas": _pandas, "polars": _polars, "xarray": _xarray}
+    return apart[next(iter(kinds.values()))](values, list(kinds))
 
 
 # Functions of the module with what they need, not closures: a result that keeps one can be pickled.
@@ -168,6 +194,23 @@ def _put_pandas(kind: Any, beside: str, axes: tuple[Any, ...], title: Any, answe
     return kind(whole, axes[0], name=title) if len(axes) == 1 else kind(whole, *axes)
 
 
+def _polars(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
+    plain = dict(values) | {name: values[name].to_numpy() for name in names}
+    called = {values[name].name for name in names}
+    return plain, partial(_put_polars, called.pop() if len(called) == 1 else "")
+
+
+def _put_polars(title: str, answer: Any) -> Any:
+    import polars
+
+    whole = np.asarray(answer)
+    if whole.ndim != 1:
+        raise ValueError(
+            f"shape beside a Series of polars is {whole.shape}; allowed: one dimension"
+        )
+    return polars.Series(title, whole)
+
+
 def _xarray(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
     import xarray
 
@@ -215,7 +258,7 @@ def keeps_labels(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     def wrapper(*arguments: P.args, **named: P.kwargs) -> R:
-        if not any(kind_of(value) for value in (*arguments, *named.values())):
+        if not any(keeps_form(value) for value in (*arguments, *named.values())):
             return function(*arguments, **named)
         bound = parameters.bind(*arguments, **named)
         given = {name: bound.arguments[name] for name in arrays if name in bound.arguments}

@@ -196,3 +196,32 @@ def test_a_run_that_tells_nothing_of_the_factor():
         ValueError, match="requests tell the factor between .* alone, a run too short"
     ):
         calibrate_run(run, *WHERE)
+
+
+def test_a_run_as_a_table():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    run = {name: np.asarray(values) for name, values in GOOD.items()}
+    want = calibrate_run(run, *WHERE)
+    for frame in (pd.DataFrame(run), pl.DataFrame(run)):
+        assert calibrate_run(frame, *WHERE).factor == want.factor
+    with pytest.raises(ValueError, match="requests have no last_token"):
+        calibrate_run(pd.DataFrame(run).drop(columns="last_token"), *WHERE)
+    records = {f"{name}_ns": np.rint(1e9 * run[name]) for name in NAMES[:3]}
+    records |= {name: run[name] for name in NAMES[3:]} | {"status": ["done"] * 79 + ["left"]}
+    again = calibrate_run(pd.DataFrame(records), *WHERE)
+    assert again.recorded.size == 79 and again.factor == pytest.approx(want.factor, rel=0.05)
+
+
+def test_times_in_another_unit_are_asked_for():
+    milli = {n: 1e3 * np.asarray(v) if n in NAMES[:3] else v for n, v in GOOD.items()}
+    with pytest.raises(ValueError, match=r"s in the middle request: are times in milliseconds\?"):
+        calibrate_run(milli, *WHERE)
+    nano = {n: 1e9 * np.asarray(v) if n in NAMES[:3] else v for n, v in GOOD.items()}
+    with pytest.raises(ValueError, match=r"allowed: seconds \(are they in milli-, micro- or nano"):
+        calibrate_run(nano, *WHERE)
+
+
+def test_a_factor_that_is_no_engines_is_called_odd():
+    fit = calibrate_run(GOOD, "B200-SXM", "Llama-3.2-1B", None)
+    assert fit.factor > 3.0 and "; ODD: with " in repr(fit)
+    assert "ODD" not in repr(calibrate_run(GOOD, *WHERE))

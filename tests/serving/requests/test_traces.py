@@ -325,3 +325,69 @@ def test_a_trace_of_many_hashes(write, benchmark):
     path = write(gzip.compress("".join(row % (i, hashes) for i in range(12_031)).encode()))
     got = benchmark(trace, path, "mooncake")
     assert len(got) == 12_031 and len(got.block_hashes) == 12_031 * 24
+
+
+# --- logs as they are ----------------------------------------------------------------------------------
+
+
+def test_rows_in_any_order(write):
+    text = "arrival,input_tokens,output_tokens\n2,20,2\n0.5,10,1\n9,90,9\n2,21,3\n"
+    path = write(text)
+    with pytest.raises(
+        ValueError, match=r"expected times that do not fall, or sort=True \(--sort\)"
+    ):
+        trace(path, "csv")
+    for chunk in (1, 3, 99):
+        got = trace(path, "csv", sort=True, chunk=chunk)
+        assert got.arrival_ns.tolist() == [500_000_000, 2_000_000_000, 2_000_000_000, 9_000_000_000]
+        assert got.input_tokens.tolist() == [10, 20, 21, 90]
+        assert got.output_tokens.tolist() == [1, 2, 3, 9] == got.declared_tokens.tolist()
+    # of the whole the first, not of the first the order
+    assert trace(path, "csv", sort=True, limit=1).input_tokens.tolist() == [10]
+    with pytest.raises(TypeError, match="sort is 1; allowed: True or False"):
+        trace(path, "csv", sort=1)
+
+
+def test_dates_and_hashes_in_any_order(write):
+    first, second = AZURE.splitlines()[1:]
+    path = write("\n".join([AZURE.splitlines()[0], second, first]))
+    assert same(trace(path, "azure", sort=True), trace(write(AZURE, "sorted"), "azure"))
+    rows = [{**row, "timestamp": time} for row, time in zip(MOONCAKE, (30, 9, 2), strict=True)]
+    got = trace(write(lines_of(rows)), "mooncake", sort=True)
+    want = trace(write(lines_of(rows[::-1]), "sorted"), "mooncake")
+    assert same(got, want) and got.block_hashes.tolist() == [0, 7, 0, 1]
+    turns = [{**MOONCAKE[0], "session_id": "a"}, {**MOONCAKE[1], "session_id": "a", "delay": 3}]
+    with pytest.raises(
+        ValueError, match="line 2: a row that waits for another; expected with sort=True"
+    ):
+        trace(write(lines_of(turns)), "mooncake", sort=True)
+
+
+def test_rows_left_out_are_counted(write):
+    path = write("arrival,input_tokens,output_tokens\n0,10,1\n1,0,5\n2,7,\n3,8,2\n")
+    with pytest.raises(
+        ValueError, match=r'line 3: .*from 1 to 2147483647, or failed="skip" \(--skip-failed\)'
+    ):
+        trace(path, "csv")
+    got = trace(path, "csv", failed="skip", chunk=2)
+    assert (len(got), got.left_out) == (2, 2)
+    assert repr(got) == "Requests(2, input_tokens=18, output_tokens=3, left_out=2)"
+    rows = [{**MOONCAKE[0], "output_length": None}]
+    with pytest.raises(ValueError, match=r"output_length is null.*--skip-failed"):
+        trace(write(lines_of(rows)), "mooncake")
+
+
+def test_two_columns_of_one_name(write):
+    path = write("arrival,arrival,input_tokens,output_tokens\n0,1,5,6\n")
+    with pytest.raises(ValueError, match="line 1: 2 columns called 'arrival'; expected one"):
+        trace(path, "csv")
+    spare = write("x,x,arrival,input_tokens,output_tokens\n0,1,4,5,6\n")
+    assert trace(spare, "csv").arrival_ns.tolist() == [4_000_000_000]
+
+
+@pytest.mark.parametrize(("power", "unit", "said"), [(3, 1e-3, "milli"), (6, 1e-6, "micro")])
+def test_a_clock_in_another_unit(write, power, unit, said):
+    path = write(f"arrival,input_tokens,output_tokens\n{1764370000 * 10**power},5,6\n")
+    with pytest.raises(ValueError, match=rf"is it in {said}seconds, unit_s={unit:g} or --unit-s"):
+        trace(path, "csv")
+    assert trace(path, "csv", unit_s=unit).arrival_ns[0] == 1764370000 * 10**9

@@ -172,6 +172,7 @@ def _run(arguments: Namespace) -> int:
     found = serving.spread([one.summary(slo) for one in runs]) | _beside(first, options)
     promised = _promised(runs, given)
     found |= {"promised": promised} if promised else {}
+    found |= {"left_out": loads[0].left_out} if arguments.skip_failed else {}
     if arguments.csv is not None:
         _write_rows(arguments.csv, first)
     if arguments.plot is not None:
@@ -249,6 +250,8 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
         title=f"{about['model']} on {about['device']}, {about['plan']}, {first.scheduler.name}, "
               f"{found['requests']:g} requests" + (f", {found['seeds']} seeds" if several else ""),
     )  # fmt: skip
+    if "left_out" in found:
+        say(f"{found['left_out']:,} rows of the trace without tokens left out")
     say(
         f"{short(found['request_throughput'])} requests/s, {short(found['output_throughput'])} output "
         f"tok/s over {si(found['duration_s'], 's')}; {found['preemptions']:g} preemptions, "

@@ -48,6 +48,25 @@ def _load(path: str | os.PathLike[str]) -> Mapping[str, Any]:
     return with_side_file(config, file)
 
 
+def name_of(path: str | os.PathLike[str]) -> str:
+    """What a model is called by where its config lies: the file's stem, of a ``config.json`` its folder.
+
+    Examples
+    --------
+    >>> name_of("mine/wide.json"), name_of("mine/wide/config.json")
+    ('wide', 'wide')
+    >>> name_of("hub/models--openai--gpt-oss-20b/snapshots/6cee5e8/config.json")
+    'gpt-oss-20b'
+    """
+    file = Path(path)
+    if file.stem != "config" and not file.is_dir():
+        return file.stem
+    folder = file.resolve() if file.is_dir() else file.resolve().parent
+    if folder.parent.name == "snapshots":  # as the Hub's cache lays them out
+        return folder.parent.parent.name.rpartition("--")[2]
+    return folder.name
+
+
 def with_side_file(config: Any, file: Path) -> Mapping[str, Any]:
     """With what ``hf_quant_config.json`` beside the file says, where the config itself says nothing."""
     side = file.with_name("hf_quant_config.json")
@@ -112,8 +131,9 @@ def read_config(
     config: str | os.PathLike[str] | Mapping[str, Any], ignore: Collection[str] = ()
 ) -> Values:
     """Arguments of `Model` from a config; see `Model.from_config`."""
+    file = ""
     if isinstance(config, (str, os.PathLike)):
-        config = _load(config)
+        file, config = name_of(config), _load(config)
     if not isinstance(config, Mapping):
         raise TypeError(f"config is {short(config)}; allowed: a path or an object of fields")
     if isinstance(ignore, str) or not all(isinstance(name, str) for name in ignore):
@@ -126,7 +146,9 @@ def read_config(
     inner = Reader(fields, defaults_of(kind), reading, path)
     values = read_fields(inner, kind)
     values["model_type"] = model_type
-    values["name"] = Reader(config, reading=Reading()).text("_name_or_path", "name") or model_type
+    values["name"] = (
+        Reader(config, reading=Reading()).text("_name_or_path", "name") or file or model_type
+    )
     values["native_dtype"] = _native_dtype(inner)
     quantised = inner.raw("quantization_config")
     if quantised is not None:

@@ -16,6 +16,7 @@ from tokenroof.support.arguments import check_options, count, whole_number
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from tokenroof.records.calibration import Calibration
@@ -56,7 +57,7 @@ class FitOptions(TypedDict, total=False):
 
 
 def calibrate_run(
-    requests: Mapping[str, Any] | NDArray[Any],
+    requests: Mapping[str, Any] | NDArray[Any] | pd.DataFrame,
     device: str | Device,
     model: str | Model,
     plan: Plan | None = None,
@@ -71,7 +72,7 @@ def calibrate_run(
 
     Parameters
     ----------
-    requests : mapping of arrays, or structured ndarray
+    requests : mapping of arrays, DataFrame of pandas or polars, or structured ndarray
         ``arrival``, ``first_token``, ``last_token`` [s, of one clock], ``input_tokens``, ``output_tokens``
         [1], an entry a request, at least 64; or records as `simulate` and `summary` have them.
     device, model, plan
@@ -129,7 +130,8 @@ def calibrate_run(
     }
     count("replicas", options.get("replicas", 1))
     seed = whole_number("seed", options.get("seed", 0), 0, 2**64 - 1)
-    where = as_device(device), as_model(model), as_plan(plan)
+    d, m = as_device(device), as_model(model)
+    where = d, m, as_plan(plan, m)
 
     def play(factor: float, host_s: float) -> Simulation:
         return dilated(factor, host_s, *where, seen.load, scheduler, played)
@@ -141,7 +143,7 @@ def calibrate_run(
     if not high[0] - low[0] < 2.0 * _WIDEST * fit.at[0]:
         raise ValueError(
             f"requests tell the factor between {low[0]:.3g} and {high[0]:.3g} alone, a run too "
-            "short; allowed: a longer one, or one whose load varies more"
+            f"short; allowed: a longer one, or one whose load varies more{seen.unit_hint()}"
         )
     return RunFit(
         float(fit.at[0]), (float(low[0]), float(high[0])), float(fit.at[1]), (float(low[1]), float(high[1])),

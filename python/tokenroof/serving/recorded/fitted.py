@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["RunFit", "Sides"]
 
 _COMPARED = ("ttft_s", "tpot_s", "e2e_s")
+#: A factor beyond this, or below one over it, is another device's or model's: bands of steps are within it.
+_ODD = 3.0
 _RATES = ("output_throughput", "request_throughput")
 
 
@@ -79,9 +81,15 @@ class RunFit:
     def __repr__(self) -> str:
         low, high = self.factor_interval
         least, most = self.host_interval
+        odd = ""
+        if not 1.0 / _ODD <= self.factor <= _ODD:
+            odd = (
+                f"; ODD: with {self.factor:.3g} times the steps device, model, plan or the unit of the times "
+                "are likely others"
+            )
         return (
             f"<RunFit: steps {self.factor:.3f} ({low:.3f} to {high:.3f}) times as long, "
-            f"host {1e3 * self.host_s:.3f} ms ({1e3 * least:.3f} to {1e3 * most:.3f})>"
+            f"host {1e3 * self.host_s:.3f} ms ({1e3 * least:.3f} to {1e3 * most:.3f}){odd}>"
         )
 
     def compare(self) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.serving.requests.given import MOST_TOKENS, as_requests
 from tokenroof.support.arguments import real_numbers
+from tokenroof.support.labels import keeps_form
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,6 +20,11 @@ __all__ = ["FEWEST", "Recorded", "recorded_run"]
 
 #: Requests that a fit needs.
 FEWEST = 64
+#: Seconds of a token in the middle request that make one ask for the unit.
+_SLOW_TOKEN = 0.5
+#: Seconds from arrival to end over tokens of the answer, in the middle request, and of a whole run, that no
+#: recorded run has: a minute a token, and a year.
+_SLOWEST_TOKEN, _LONGEST_RUN = 60.0, 3.2e7
 _SECONDS = ("arrival", "first_token", "last_token")
 _TOKENS = ("input_tokens", "output_tokens")
 
@@ -52,8 +58,15 @@ class Recorded:
         self.first_s, self.decode_s = 1e-9 * (first - arrival), 1e-9 * (last - first)
         self.many = outputs > 1
 
+    def unit_hint(self) -> str:
+        """A question after the unit, where tokens take so long that seconds would be odd; else empty."""
+        each = float(np.median(self.decode_s[self.many] / (self.load.output_tokens[self.many] - 1)))
+        if each < _SLOW_TOKEN:
+            return ""
+        return f" (a token takes {each:.3g} s in the middle request: are times in milliseconds?)"
 
-def recorded_run(requests: Mapping[str, Any] | NDArray[Any]) -> Recorded:
+
+def recorded_run(requests: Any) -> Recorded:
     """The run, every entry checked.
 
     Raises
@@ -66,6 +79,7 @@ def recorded_run(requests: Mapping[str, Any] | NDArray[Any]) -> Recorded:
     many = len(columns["arrival"])
     if many < FEWEST:
         raise ValueError(f"requests are {many}, a run too short; allowed: at least {FEWEST}")
+    _check_unit(columns)
     for name in _SECONDS:
         _check(name, columns[name], np.isfinite(columns[name]), "finite numbers [s]")
     for name in _TOKENS:
@@ -85,7 +99,32 @@ def recorded_run(requests: Mapping[str, Any] | NDArray[Any]) -> Recorded:
     return Recorded(columns)
 
 
+def _check_unit(columns: dict[str, NDArray[Any]]) -> None:
+    """Refuse times in a smaller unit than seconds: no run takes decades, nor have answers hours a token."""
+    seconds = [columns[name] for name in _SECONDS]
+    if not all(np.isfinite(x).all() for x in seconds):
+        return
+    arrival, _, last = seconds
+    each = float(np.median((last - arrival) / np.maximum(columns["output_tokens"], 1.0)))
+    longest = float(max(x.max() for x in seconds) - arrival.min())
+    if each > _SLOWEST_TOKEN or longest > _LONGEST_RUN:
+        said = f"{each:,.4g} a token in the middle request, {longest:,.4g} from first to last"
+        raise ValueError(
+            f"times of requests are {said}; allowed: seconds (are they in milli-, micro- or nanoseconds? "
+            "divide them by 1e3, 1e6 or 1e9)"
+        )
+
+
 def _columns(requests: Mapping[str, Any] | NDArray[Any]) -> dict[str, NDArray[Any]]:
+    if keeps_form(requests) in ("pandas", "polars"):
+        heads = list(getattr(requests, "columns", ()))  # of a Series none
+        requests = {name: np.asarray(requests[name]) for name in heads}
+        if "status" in requests:  # as a simulation's records
+            done = requests["status"].astype("U10") == "done"
+            requests = {name: column[done] for name, column in requests.items()}
+        if "arrival_ns" in requests:
+            _needed(requests, (*(f"{name}_ns" for name in _SECONDS), *_TOKENS))
+            requests |= {name: 1e-9 * requests[f"{name}_ns"] for name in _SECONDS}
     if isinstance(requests, np.ndarray) and requests.dtype.names is not None:
         names = requests.dtype.names
         if "status" in names:
@@ -98,7 +137,8 @@ def _columns(requests: Mapping[str, Any] | NDArray[Any]) -> dict[str, NDArray[An
         return {name: requests[name].astype(float) for name in (*_SECONDS, *_TOKENS)}
     if not isinstance(requests, Mapping):
         raise TypeError(
-            f"requests is {type(requests).__name__}; allowed: a mapping of arrays, or a structured array"
+            f"requests is {type(requests).__name__}; allowed: a mapping of arrays, a DataFrame, "
+            "or a structured array"
         )
     _needed(requests, (*_SECONDS, *_TOKENS))
     columns = {}

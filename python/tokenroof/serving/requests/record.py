@@ -51,6 +51,8 @@ class Requests:
         if their hashes and those of all before them are.
     hash_block : int
         Tokens of a hashed block; 0 without hashes.
+    left_out : int
+        Rows of a trace without tokens that are not among them.
     """
 
     arrival_ns: NDArray[np.int64]
@@ -68,6 +70,7 @@ class Requests:
     block_hashes: NDArray[np.int64] = field(default_factory=_none)
     hash_offsets: NDArray[np.int64] = field(default_factory=_none)
     hash_block: int = 0
+    left_out: int = 0
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
@@ -86,7 +89,8 @@ class Requests:
     def __repr__(self) -> str:
         return (
             f"Requests({len(self)}, input_tokens={int(self.input_tokens.sum())}, "
-            f"output_tokens={int(self.output_tokens.sum())})"
+            f"output_tokens={int(self.output_tokens.sum())}"
+            f"{f', left_out={self.left_out}' if self.left_out else ''})"
         )
 
     @property

@@ -9,10 +9,11 @@ import numpy as np
 
 from tokenroof.catalogue.accepted import Acceptance, acceptances
 from tokenroof.inference.door import check_links, check_units
+from tokenroof.inference.released import released_plan
 from tokenroof.records.device import link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
-from tokenroof.serving.plans import native_types, released_plan
+from tokenroof.serving.plans import native_types
 from tokenroof.serving.system.checks import check_method
 from tokenroof.serving.system.parts import MOST_DRAFTS, Speculation
 from tokenroof.serving.system.terms import prefill_terms, prefill_tokens

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tokenroof.records.model import Model
+    from tokenroof.records.plan import Plan
     from tokenroof.serving.system.parts import Pool, Speculation
 
 __all__ = ["check_method", "check_model", "check_pools", "default_bandwidth"]
@@ -35,11 +36,8 @@ def check_pools(pools: Mapping[str, Pool], speculation: Speculation | None) -> N
     first, second = pools.get("prefill"), pools.get("decode")
     if first and second:
         a, b = first.layout, second.layout
-        if a.kv_cache != b.kv_cache:
-            raise ValueError(
-                f"kv_cache is {a.kv_cache} of prefill and {b.kv_cache} of decode; allowed: one type, as the "
-                "cache is sent as it is"
-            )
+        if None not in (first.plan, second.plan):
+            _check_caches(a, b)
         if not second.dataflow and a.engine != b.engine:
             raise ValueError(
                 f"engine is {a.engine} of prefill and {b.engine} of decode; allowed: one engine, whose cache "
@@ -51,6 +49,14 @@ def check_pools(pools: Mapping[str, Pool], speculation: Speculation | None) -> N
         raise ValueError(
             f"speculation is {said} with a pool draft; allowed: a Speculation whose method is the model that "
             "it runs"
+        )
+
+
+def _check_caches(first: Plan, second: Plan) -> None:
+    if first.kv_cache != second.kv_cache:
+        raise ValueError(
+            f"kv_cache is {first.kv_cache} of prefill and {second.kv_cache} of decode; allowed: one type, as "
+            "the cache is sent as it is"
         )
 
 
@@ -85,10 +91,12 @@ def check_model(model: Model, pools: Mapping[str, Pool], speculation: Speculatio
         if pool.dataflow:
             continue
         try:
-            check_plan(pool.where, model, pool.layout)
+            check_plan(pool.where, model, pool.plan_for(model))
         except ValueError as error:
             raise ValueError(f"{role}: {error}") from None
     first, second = pools.get("prefill"), pools.get("decode")
+    if first and second:
+        _check_caches(first.plan_for(model), second.plan_for(model))
     heads = model.kv_heads
     if first and second and not second.dataflow and heads and not model.kv_lora_rank:
         a, b = first.layout.tp, second.layout.tp

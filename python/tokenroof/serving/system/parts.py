@@ -45,7 +45,8 @@ class Pool:
     ----------
     device : str or Device
     plan : Plan, optional
-        Of one replica; one device in bf16 by default. Of dataflow chips its types alone count.
+        Of one replica; by default one device in the types that the model was released in. Of dataflow chips
+        its types alone count.
     count : int
         Replicas [1].
     sequences : int, optional
@@ -75,7 +76,8 @@ class Pool:
     def __post_init__(self) -> None:
         put = object.__setattr__
         put(self, "device", as_device(self.device))
-        put(self, "plan", as_plan(self.plan))
+        if self.plan is not None and not isinstance(self.plan, Plan):
+            raise TypeError(f"plan is {self.plan!r}; allowed: a Plan, or None")
         put(self, "count", whole_number("count", self.count, 1, MOST_REPLICAS))
         for name in ("sequences", "step_tokens"):
             if getattr(self, name) is not None:
@@ -89,9 +91,18 @@ class Pool:
 
     @property
     def layout(self) -> Plan:
-        """The plan's record."""
-        assert self.plan is not None
-        return self.plan
+        """The plan's record: its layout, whatever the types of a model that is not known yet."""
+        return Plan() if self.plan is None else self.plan
+
+    def plan_for(self, model: Model) -> Plan:
+        """The plan, or one device in the types that this model was released in.
+
+        Examples
+        --------
+        >>> Pool("H200-SXM").plan_for(as_model("gpt-oss-120b")).experts
+        'mxfp4'
+        """
+        return as_plan(self.plan, model)
 
     @property
     def dataflow(self) -> bool:
@@ -111,7 +122,8 @@ class Pool:
         >>> Pool("H200-SXM", Plan(tp=4), 2).label()
         '2x H200-SXM tp4 bf16 kv bf16'
         """
-        return f"{self.count}x {self.where.name} {self.layout.label()}"
+        plan = "one device" if self.plan is None else self.plan.label()
+        return f"{self.count}x {self.where.name} {plan}"
 
 
 def as_pool(field: str, given: Any) -> Pool | None:

@@ -154,7 +154,7 @@ class System:
         """One replica of each pool, resolved, by what it does; but for dataflow chips."""
         what = self.serves(model)
         return {
-            role: checked(p.where, what, [p.layout], fidelity)[0]
+            role: checked(p.where, what, [p.plan_for(what)], fidelity)[0]
             for role, p in self.pools.items()
             if not p.dataflow
         }
@@ -165,7 +165,7 @@ class System:
         Examples
         --------
         >>> System(both=Pool("H200-SXM"), speculation={"method": "ngram", "drafts": 2}).label()
-        '1x H200-SXM tp1 bf16 kv bf16, 2 drafts by ngram'
+        '1x H200-SXM one device, 2 drafts by ngram'
         """
         parts = [
             pool.label() if role == "both" else f"{role} {pool.label()}"

@@ -116,20 +116,23 @@ def _layout(
         "link_bandwidth": system.link_bandwidth, "hop_s": system.hop_s, "fidelity": fidelity,
     }  # fmt: skip
     if system.attention is not None:
-        site = (system.attention.where, system.attention.layout)
+        site = (system.attention.where, system.attention.plan_for(what))
         return decouple.attention_experts(
             what, site, system.experts.where, batch=users, context=load.context, **link
         )
     if system.prefill is not None:
-        first, second = system.prefill, system.decode
+        first, second = (
+            (pool.where, pool.plan_for(what), pool.count)
+            for pool in (system.prefill, system.decode)
+        )
         return decouple.prefill_decode(
-            what, (first.where, first.layout, first.count), (second.where, second.layout, second.count),
+            what, first, second,
             input_tokens=load.input_tokens, output_tokens=load.output_tokens, concurrency=users, **link,
         )  # fmt: skip
     spec = system.speculation
     chance = 0.0 if not spec.length else float(np.mean(spec.acceptance))
     return decouple.drafts(
-        what, (system.both.where, system.both.layout), spec.method, system.draft.where,
+        what, (system.both.where, system.both.plan_for(what)), spec.method, system.draft.where,
         length=spec.length, acceptance=chance, batch=users / system.both.count,
         context=load.context, **link,
     )  # fmt: skip

@@ -21,6 +21,14 @@ _DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|\+00:00
 _DATES = "dates from 1970 to 2261 as 2023-11-16 18:15:46.6805900, in UTC"
 
 
+def _unit_of(time: float, unit_ns: float) -> str:
+    """Which unit a time beyond the latest is in, if it is a clock's: seconds since 1970 are some 1.8e9."""
+    for name, unit_s in (("milli", 1e-3), ("micro", 1e-6), ("nano", 1e-9)):
+        if unit_s < 1e-9 * unit_ns * 0.5 and 1e8 <= time * unit_s <= 1e-9 * LATEST_NS:
+            return f" (is it in {name}seconds, unit_s={unit_s:g} or --unit-s {unit_s:g}?)"
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """Values of a field with what an error says of them; of a table they are text."""
@@ -71,9 +79,9 @@ class Column:
                 self._bad(i, allowed)
         return numbers
 
-    def whole(self, low: int, high: int) -> NDArray[np.int64]:
-        """Whole numbers within bounds."""
-        allowed = f"whole numbers from {low} to {high}"
+    def whole(self, low: int, high: int, also: str = "") -> NDArray[np.int64]:
+        """Whole numbers within bounds; `also` is said where one is not."""
+        allowed = f"whole numbers from {low} to {high}{also}"
         array = self._numbers(allowed)
         bad = ~((array >= low) & (array <= high))
         if array.dtype.kind == "f":
@@ -92,7 +100,8 @@ class Column:
             exact = array.dtype.kind == "i" and unit_ns == np.floor(unit_ns)
             bad = ~((array >= 0) & (array <= LATEST_NS / unit_ns))
             if bad.any():
-                self._bad(int(np.argmax(bad)), allowed)
+                i = int(np.argmax(bad))
+                self._bad(i, allowed + _unit_of(float(array[i]), unit_ns))
             if exact:
                 return array * np.int64(unit_ns)
             return np.rint(array * unit_ns).astype(np.int64)

@@ -15,8 +15,8 @@ from tokenroof.serving.requests.traces.agentic import Tree, is_agentic
 from tokenroof.serving.requests.traces.columns import Column
 from tokenroof.serving.requests.traces.layouts import Layout, as_layout
 from tokenroof.serving.requests.traces.lines import TraceError
-from tokenroof.serving.requests.traces.rows import Rows, rows_of
-from tokenroof.support.arguments import count, finite_number
+from tokenroof.serving.requests.traces.rows import SKIPPED, Rows, rows_of
+from tokenroof.support.arguments import count, finite_number, flag
 
 if TYPE_CHECKING:
     import os
@@ -50,6 +50,7 @@ def trace(
     unit_s: float | None = None,
     columns: Mapping[str, str] | None = None,
     failed: str = "refuse",
+    sort: bool = False,
     closed: bool = False,
     think_s: float = 0.0,
     limit: int | None = None,
@@ -79,7 +80,10 @@ def trace(
         ``input_tokens``, ``output_tokens`` and ``hashes``, as far as the layout has them.
     failed : {"refuse", "skip"}
         What becomes of rows without input or output tokens (0, an empty cell, null), as logs have them of
-        failed requests.
+        failed requests; how many were left out the requests say (``left_out``).
+    sort : bool
+        Let rows stand in any order: all are read, and put in the order of their times. Not where rows wait
+        for others.
     closed : bool
         Let a turn start `think_s` after its parent's end, where the layout names parents ("bailian"),
         instead of when it was recorded.
@@ -119,6 +123,7 @@ def trace(
         Path(path),
         shape,
         failed == "skip",
+        bool(flag("sort", sort)),
         bool(closed),
         int(whole_ns("think_s", np.array(1e9 * finite_number("think_s", think_s)))),
     )
@@ -132,21 +137,27 @@ def trace(
         part = reader.part(rows)
         parts.append(part)
         found += len(part.arrival)
-        if most is not None and found >= most:
+        if most is not None and found >= most and not reader.sort:
             break
     if not found:
         kept = " that are kept" if failed == "skip" else ""
         raise ValueError(
             f"{os.fspath(path)}: no requests{kept}; allowed: a trace with at least one row"
         )
-    return _joined(parts, shape, found if most is None else min(most, found))
+    n = found if most is None else min(most, found)
+    if reader.sort:
+        parts = [_sorted(_one(parts))]
+    return replace(_joined(parts, shape, n), left_out=reader.left_out)
 
 
 class _Reader:
     """What is known of the rows above."""
 
-    def __init__(self, path: Path, layout: Layout, skip: bool, closed: bool, think_ns: int) -> None:
-        self.path, self.layout, self.skip = path, layout, skip
+    def __init__(
+        self, path: Path, layout: Layout, skip: bool, sort: bool, closed: bool, think_ns: int
+    ) -> None:
+        self.path, self.layout, self.skip, self.sort = path, layout, skip, sort
+        self.left_out = 0
         self.closed, self.think_ns = closed, think_ns
         self.first: int | None = None
         self.last = (0, 0)  # the time of the last row that has one, and its line
@@ -161,10 +172,12 @@ class _Reader:
 
     def part(self, rows: Rows) -> _Part:
         low = 0 if self.skip else 1
-        inputs = self.column(rows, "input_tokens").whole(low, MOST_TOKENS)
-        outputs = self.column(rows, "output_tokens").whole(low, MOST_TOKENS)
+        hint = "" if self.skip else f", or {SKIPPED}"
+        inputs = self.column(rows, "input_tokens").whole(low, MOST_TOKENS, hint)
+        outputs = self.column(rows, "output_tokens").whole(low, MOST_TOKENS, hint)
         if self.skip:
             kept = np.flatnonzero((inputs > 0) & (outputs > 0))
+            self.left_out += len(inputs) - len(kept)
             inputs, outputs = inputs[kept], outputs[kept]
             places = kept.tolist()
             rows = Rows(
@@ -191,12 +204,18 @@ class _Reader:
             self.first = int(times[0]) if self.first is None else self.first
             times = times - self.first
         before = np.concatenate([[self.last[0]], times[:-1]]) if len(times) else times
-        falls = times < before
+        if self.sort and len(at) < len(after):
+            found = "a row that waits for another"
+            raise TraceError(self.path, rows.lines[int(np.argmax(after >= 0))], found,
+                             "with sort=True (--sort) rows that all have times of their own")  # fmt: skip
+        falls = (times < before) & (not self.sort)
         if falls.any():
             i = int(np.argmax(falls))
             line = own.lines[i - 1] if i else self.last[1]
             found = f"{own.name} is {own.values[i]!r}, before that of line {line}"
-            raise TraceError(self.path, own.lines[i], found, "times that do not fall")
+            raise TraceError(
+                self.path, own.lines[i], found, "times that do not fall, or sort=True (--sort)"
+            )
         if len(times):
             self.last = int(times[-1]), own.lines[-1]
         arrival = np.zeros(len(after), np.int64)
@@ -265,11 +284,31 @@ class _Reader:
         return self.column(rows, "hashes").hashes(inputs, self.layout.hash_block)
 
 
+def _one(parts: list[_Part]) -> _Part:
+    """All chunks in one."""
+    columns = [np.concatenate(c) for c in zip(*(part[:-1] for part in parts), strict=True)]
+    arrival, inputs, outputs, after, think, hashes, counts = columns
+    also = [row for part in parts for row in part.also]
+    return _Part(arrival, inputs, outputs, after, think, hashes, counts, also)
+
+
+def _sorted(part: _Part) -> _Part:
+    """Rows in the order of their times, those of one time as they stood; of dates from the first one on."""
+    order = np.argsort(part.arrival, kind="stable")
+    counts = np.maximum(part.counts, 0)
+    begin = np.concatenate([[0], np.cumsum(counts)])[:-1][order]
+    own = counts[order]
+    within = np.arange(own.sum()) - np.repeat(np.cumsum(own) - own, own)
+    times = part.arrival[order]
+    return part._replace(
+        arrival=times - min(0, int(times[0])), inputs=part.inputs[order], outputs=part.outputs[order],
+        hashes=part.hashes[np.repeat(begin, own) + within], counts=part.counts[order],
+    )  # fmt: skip
+
+
 def _joined(parts: list[_Part], layout: Layout, n: int) -> Requests:
-    arrival, inputs, outputs, after, think, hashes, counts = (
-        np.concatenate(columns) for columns in zip(*(part[:-1] for part in parts), strict=True)
-    )
-    also = [row for part in parts for row in part.also][:n]
+    arrival, inputs, outputs, after, think, hashes, counts, every = _one(parts)
+    also = every[:n]
     several = any(also)
     hashed = bool(layout.hash_block) and n > 0 and bool((counts[:n] >= 0).all())
     offsets = np.concatenate([[0], np.cumsum(counts[:n])]) if hashed else np.empty(0, np.int64)

@@ -12,7 +12,7 @@ from typing import Any
 from tokenroof.serving.requests.traces.layouts import LAYOUTS, Layout
 from tokenroof.serving.requests.traces.lines import TraceError, numbered
 
-__all__ = ["Rows", "rows_of"]
+__all__ = ["SKIPPED", "Rows", "rows_of"]
 
 
 @dataclass(slots=True)
@@ -26,6 +26,8 @@ class Rows:
 _MARKS = {",": "commas", ";": "semicolons", "\t": "tabulators"}
 #: What a request that failed has none of.
 _SIZES = ("input_tokens", "output_tokens")
+#: What leaves such requests out.
+SKIPPED = 'failed="skip" (--skip-failed), which leaves rows without tokens out'
 
 
 def rows_of(path: Path, layout: Layout, chunk: int, skip: bool = False) -> Iterator[Rows]:
@@ -52,6 +54,10 @@ def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
             raise TraceError(
                 path, number, found, f"a header with {', '.join(wanted)}{_like(header)}"
             )
+    for column in wanted:
+        if header.count(column) > 1:
+            found = f"{header.count(column)} columns called {column!r}"
+            raise TraceError(path, number, found, "one, as nothing says which is meant")
     places = [(name, header.index(column)) for name, column in layout.columns.items()]
     rows = _fresh(layout)
     for number, text in lines:
@@ -112,12 +118,17 @@ def _jsonl(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]
                 value = 0
             if value is None and name not in optional and not _follows(row, layout, name):
                 found = f"no {column}" if column not in row else f"{column} is null"
-                raise TraceError(path, number, found, expected)
+                raise TraceError(path, number, found, expected + _skipping(row, column, name))
             rows.values[name].append(value)
         if len(rows.lines) == chunk:
             yield rows
             rows = _fresh(layout)
     yield rows
+
+
+def _skipping(row: dict[str, Any], column: str, name: str) -> str:
+    """How a row without tokens is left out, where one has none."""
+    return f", or {SKIPPED}" if name in _SIZES and column in row else ""
 
 
 def _follows(row: dict[str, Any], layout: Layout, name: str) -> bool:
