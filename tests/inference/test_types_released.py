@@ -115,3 +115,30 @@ def test_labels_of_a_sweep_tell_records_apart(own):
     assert labels == ["tp1 bf16 kv bf16 engine vllm", "tp1 bf16 kv bf16 engine sglang",
                       "tp2 bf16 kv bf16"]  # fmt: skip
     assert np.unique(labels).size == 3
+
+
+def test_a_slip_in_an_option_is_told_all_arguments():
+    with pytest.raises(
+        TypeError,
+        match=r"unexpected option 'batc'.*progress, devices, .*batch.*did you mean 'batch'",
+    ):
+        tr.sweep("H200-SXM", "Llama-3.1-8B", batc=[1])
+
+
+def test_lengths_count_where_queues_begin_to_grow():
+    whole = serving.stability("H200-SXM", "Llama-3.1-8B", None, 800, 100)
+    same = serving.stability("H200-SXM", "Llama-3.1-8B", None, serving.Lengths.fixed(800), 100)
+    wide = serving.stability(
+        "H200-SXM", "Llama-3.1-8B", None, 800, serving.Lengths.lognormal(100, 1.5)
+    )
+    assert same == whole and wide.rate < whole.rate
+
+
+def test_what_best_hits_gives_prints_in_a_line():
+    load = serving.as_requests({
+        "arrival_ns": np.arange(3), "input_tokens": np.full(3, 32), "output_tokens": np.ones(3, int),
+        "block_hashes": [[1, 2], [1, 2], [1, 3]], "hash_block": 16,
+    })  # fmt: skip
+    assert repr(serving.best_hits(load, 8)) == (
+        "<BestHits: 32 of 96 prompt tokens (33.3 %) of 3 requests in 8 blocks of 16>"
+    )

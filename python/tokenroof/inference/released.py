@@ -28,7 +28,7 @@ def plan_as_released(model: Model, **given: Any) -> Plan:
     --------
     >>> import tokenroof as tr
     >>> plan_as_released(tr.model("gpt-oss-120b"), tp=2).label()
-    'tp2 bf16 experts mxfp4 kv bf16'
+    'tp2 bf16/mxfp4 kv bf16'
     """
     if not given:
         return _as_released(model)

@@ -198,7 +198,7 @@ def _site(name: str, given: Any) -> tuple[Device, Plan | None]:
     if isinstance(given, System):
         given = given.both
     if isinstance(given, Pool):
-        return given.where, given.layout
+        return given.where, given.plan
     parts = given if isinstance(given, tuple) else (given, None)
     if len(parts) != 2 or not isinstance(parts[1], (Plan, type(None))):
         raise TypeError(
@@ -251,7 +251,9 @@ def _described_system(
     fidelity = options.get("fidelity", "calibrated")
     last, first = system.both or system.decode, system.both or system.prefill
     batch = v["batch"] / last.count
-    step = decode(last.where, model, last.layout, batch=batch, context=context, fidelity=fidelity)
+    step = decode(
+        last.where, model, last.plan_for(model), batch=batch, context=context, fidelity=fidelity
+    )
     on = system.deployments(model, fidelity)
     one = on.get("both") or on["decode"]
     some = rounds(one, np.array([batch]), context, [system.speculation], fidelity).first()
@@ -259,7 +261,7 @@ def _described_system(
     added = dict.fromkeys(ADDED, 0.0)
     added |= {"prompts": v["tpot_s"] - float(step.time_s) - drafts, "drafts": drafts}
     parts = step.breakdown()
-    alone = prefill(first.where, model, first.layout, tokens=prompt, fidelity=fidelity)
+    alone = prefill(first.where, model, first.plan_for(model), tokens=prompt, fidelity=fidelity)
     of_prompt, per_mw = alone.breakdown()["operator"], v["output_tokens_per_s_per_mw"]
     return Offer(
         system.label(), float(v["devices"]), float(v["concurrency"]), v["batch"], v["interactivity"],
@@ -272,7 +274,7 @@ def _described_system(
 
 def _of_chips(name: str, system: System, model: Model, speed: float, options: Options) -> Offer:
     """A system whose dataflow chips hold experts, or draft for a replica."""
-    found = of_layout(system)
+    found = of_layout(system, model)
     if found is None:
         raise ValueError(
             f"{name} is {system.label()}; allowed: a System whose dataflow chips hold experts, or draft for "

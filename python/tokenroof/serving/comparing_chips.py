@@ -49,16 +49,16 @@ def _check_power(power: str) -> None:
         raise ValueError(f"power is {power!r} with chips; allowed: 'provisioned', 'board'")
 
 
-def of_layout(system: System) -> tuple[Device, Plan, Device, dict[str, Any]] | None:
+def of_layout(system: System, model: Model) -> tuple[Device, Plan, Device, dict[str, Any]] | None:
     """Site, plan, chips and how they help, of a system whose chips hold experts, or draft."""
     if system.attention is not None:
         site = system.attention
-        return site.where, site.layout, system.experts.where, {"ways": ("experts",)}
+        return site.where, site.plan_for(model), system.experts.where, {"ways": ("experts",)}
     if system.both is not None and system.draft is not None and system.both.count == 1:
         spec, site = system.speculation, system.both
         how = {"ways": ("drafts",), "draft": spec.method, "length": (spec.length,)}
         chance = float(np.mean(spec.acceptance)) if spec.length else 0.0
-        return site.where, site.layout, system.draft.where, how | {"acceptance": chance}
+        return site.where, site.plan_for(model), system.draft.where, how | {"acceptance": chance}
     return None
 
 

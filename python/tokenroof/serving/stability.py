@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from tokenroof import kernels
 from tokenroof.inference.door import deployment
-from tokenroof.serving.loads import as_load, check_length
-from tokenroof.serving.twin import Shape, shape_of, twin_of
+from tokenroof.serving.closed_twin import shape_from
+from tokenroof.serving.loads import check_length
+from tokenroof.serving.twin import shape_of, twin_of
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
+    from tokenroof.serving.requests.lengths import Lengths
     from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.simulation.scheduler import Scheduler
 
@@ -51,8 +53,8 @@ def stability(
     device: str | Device,
     model: str | Model,
     plan: Plan | None = None,
-    input_tokens: float = 1024,
-    output_tokens: float = 1024,
+    input_tokens: float | Lengths = 1024,
+    output_tokens: float | Lengths = 1024,
     load: Requests | None = None,
     scheduler: Scheduler | None = None,
     fidelity: str | Calibration = "calibrated",
@@ -87,8 +89,8 @@ def stability(
     'time'
     """
     on = deployment(device, model, plan, fidelity)
-    sizes = as_load(input_tokens, output_tokens)
-    shape = Shape(sizes.input_tokens, sizes.output_tokens) if load is None else shape_of(load)
+    _, moments = shape_from(input_tokens, output_tokens)
+    shape = moments if load is None else shape_of(load)
     check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
     twin = twin_of(on, shape, scheduler)
     places, step = len(twin.steps) - 1, float(twin.steps[-1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from decimal import Decimal
 from fractions import Fraction
@@ -10,9 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.names import near_matches
 from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from numpy.typing import ArrayLike, NDArray
 
 #: Characters of a value that an error quotes whole.
@@ -262,6 +266,8 @@ def share(name: str, value: object, *, zero: bool = False) -> float:
 def check_options(function: str, given: Mapping[str, object], allowed: type) -> None:
     """Reject an option by name that the record of a function's options, a TypedDict, lacks.
 
+    Called in that function, it names its other arguments too, of which an option may be a slip.
+
     Examples
     --------
     >>> from typing import TypedDict
@@ -271,11 +277,21 @@ def check_options(function: str, given: Mapping[str, object], allowed: type) -> 
     >>> check_options("decode", {"engine": "vllm"}, Options)
     >>> check_options("decode", {"enginee": "vllm"}, Options)
     Traceback (most recent call last):
-    TypeError: decode() got an unexpected option 'enginee'; allowed: engine, fidelity
+    TypeError: decode() got an unexpected option 'enginee'; allowed: engine, fidelity (did you mean 'engine'?)
     """
     names = allowed.__annotations__
     for name in given:
         if name not in names:
+            every = [*names, *_arguments(sys._getframe(1).f_code, function)]
+            near = near_matches(name, every)
+            hint = f" (did you mean {', '.join(map(repr, near))}?)" if near else ""
             raise TypeError(
-                f"{function}() got an unexpected option {name!r}; allowed: {', '.join(names)}"
+                f"{function}() got an unexpected option {name!r}; allowed: {', '.join(every)}{hint}"
             )
+
+
+def _arguments(code: CodeType, function: str) -> list[str]:
+    """Names of the arguments of this function, if it is the code's."""
+    if code.co_name != function.rpartition(".")[2]:
+        return []
+    return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])

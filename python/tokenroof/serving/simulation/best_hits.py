@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["BestHits", "best_hits"]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BestHits:
     """The most that a prefix cache of so many blocks can find.
 
@@ -42,6 +42,13 @@ class BestHits:
     input_tokens: NDArray[np.int64]
     blocks: int
     block_size: int
+
+    def __repr__(self) -> str:
+        return (
+            f"<BestHits: {int(self.cached_tokens.sum()):,} of {int(self.input_tokens.sum()):,} prompt tokens "
+            f"({100 * self.share:.3g} %) of {len(self.input_tokens):,} requests in {self.blocks:,} blocks of "
+            f"{self.block_size}>"
+        )
 
     @property
     def share(self) -> float:
