@@ -230,7 +230,7 @@ class Options(Common, total=False):
 def test_unknown_options_are_named():
     check_options("decode", {}, Options)
     check_options("decode", {"fidelity": 1, "engine": 2}, Options)
-    said = r"^decode\(\) got an unexpected option 'enginee'; allowed: engine, fidelity$"
+    said = r"^decode\(\) got an unexpected option 'enginee'; allowed: engine, fidelity \(did you mean 'engine'\?\)$"
     with pytest.raises(TypeError, match=said):
         check_options("decode", {"engine": 1, "enginee": 2}, Options)
 
