@@ -207,5 +207,6 @@ def test_what_a_mine_stands_on_names_its_shell(capsys, tmp_path):
     path.write_text('[income]\nkind = "hashes"\njoules_per_terahash = 17.5\nhashprice = 40\n')
     assert main(["economics", "--scenario", str(path)]) == 0
     said = capsys.readouterr().out
-    assert "40 $/(PH/s day) at 17.5 J/TH, shell at 11.7 M$ by MW of computers" in said
+    assert "40 $/(PH/s day) at 17.5 J/TH, constant, no halving" in said
+    assert "machines stand already, at 0 $, shell at 11.7 M$ by MW of computers" in said
     assert "shell" not in str(ec.same_meter([ec.mine("Antminer S21", 40.0)]))
