@@ -210,15 +210,20 @@ struct StepClock {
                 place(axis[k], at[k], offset[k], part[k]);
             }
         }
-        double of(const double* table) const { return part_of(table, 0, 0); }
-        // Over the axes from k on; what has no part is not read: most steps carry no prompt.
-        double part_of(const double* table, int k, std::size_t index) const {
-            if (k == 4) return table[index];
-            index += offset[k] * stride[k];
-            const double low = part_of(table, k + 1, index);
-            if (part[k] == 0.0) return low;
-            const double high = part_of(table, k + 1, index + stride[k]);
-            return low + part[k] * (high - low);
+        double of(const double* table) const { return part_of<0>(table); }
+        // Over the axes from K on; what has no part is not read: most steps carry no prompt.
+        template <int K> double part_of(const double* table) const {
+            table += offset[K] * stride[K];
+            const double low = further<K + 1>(table);
+            if (part[K] == 0.0) return low;
+            const double high = further<K + 1>(table + stride[K]);
+            return low + part[K] * (high - low);
+        }
+        template <int K> double further(const double* table) const {
+            if constexpr (K == 4)
+                return *table;
+            else
+                return part_of<K>(table);
         }
     };
 
@@ -243,14 +248,13 @@ struct StepClock {
     };
 
     static void place(const std::vector<double>& axis, double x, std::size_t& offset, double& part) {
-        std::size_t low = 0, high = axis.size() - 2;
-        while (low < high) {
-            const std::size_t middle = (low + high + 1) / 2;
-            if (axis[middle] <= x)
-                low = middle;
-            else
-                high = middle - 1;
+        const double* point = axis.data();
+        for (std::size_t left = axis.size() - 1; left > 1;) { // without a branch: where it goes is anybody's guess
+            const std::size_t half = left / 2;
+            point += point[half] <= x ? half : 0;
+            left -= half;
         }
+        const auto low = static_cast<std::size_t>(point - axis.data());
         offset = low;
         part = (x - axis[low]) / (axis[low + 1] - axis[low]);
     }
