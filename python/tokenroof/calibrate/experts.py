@@ -91,6 +91,7 @@ EXPERTS = Spec(
         "held": Range(1e-8, 1e-10, 5e-6), "local": Range(0.5, 0.02, 30.0),
         "routed": Range(1.0, 0.02, 30.0), "token": Range(1.0, 0.02, 30.0),
         "misaligned": Range(1.05, 1.0, 6.0), "reread": Range(1.0, 0.05, 30.0),
+        "parted": Range(5e-6, 1e-10, 1e-4),
     },
     kind=lambda t: t["dtype"],
     arguments=_experts_arguments,

@@ -10,6 +10,8 @@
 // rank, pairs of all ranks and tokens are permuted, activated and summed; misaligned: how much longer widths
 // that are no multiple of 16 take; reread: share of the bandwidth at which weights that no cache holds are
 // read again by further tiles of their expert.
+// parted [s]: more per launch where ranks hold some of the experts each (moe_ep > 1), whose own tokens a kernel of
+// the library picks out first.
 //   Grouped products over tiles: Gale et al., MegaBlocks, arXiv:2211.15841, section 5.
 //   A tile's tokens are the next power of two of all pairs over the experts of the rank: measured times of
 //   TensorRT-LLM and FlashInfer step where this does, also where other ranks' tokens fill it on paper only. Where
@@ -34,6 +36,10 @@ struct Experts {
     GroupedProduct up, down;
     double t0, overlap, tile, tile_loss, touched, held, local, routed, token, stretch;
 };
+
+TR_HD double experts_launch(const double* g, double moe_ep) {
+    return g[constant::experts::t0] + (moe_ep > 1.0 ? g[constant::experts::parted] : 0.0);
+}
 
 TR_HD GroupedProduct prepare_grouped(const double* d, const double* g, double n, double k, int weight) {
     const double bandwidth = d[device::memory_bandwidth], sms = d[device::sm_count];
@@ -63,7 +69,7 @@ TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, d
     r.routing = prepare_routing(experts, topk, moe_ep, skew, popular);
     r.up = prepare_grouped(d, g, (matrices - 1.0) * width, hidden, weight);
     r.down = prepare_grouped(d, g, hidden, width, weight);
-    r.t0 = g[constant::experts::t0];
+    r.t0 = experts_launch(g, moe_ep);
     r.overlap = g[constant::experts::overlap];
     r.tile = g[constant::experts::tile];
     r.tile_loss = g[constant::experts::tile_loss];
@@ -144,7 +150,7 @@ TR_HD GroupedGemm prepare_grouped_gemm(const double* d, const double* g, double 
     GroupedGemm r;
     r.routing = prepare_routing(experts, topk, moe_ep, skew);
     r.product = prepare_grouped(d, g, n, k, weight);
-    r.t0 = 0.5 * g[constant::experts::t0];
+    r.t0 = 0.5 * experts_launch(g, moe_ep);
     r.overlap = g[constant::experts::overlap];
     r.tile = g[constant::experts::tile];
     r.tile_loss = g[constant::experts::tile_loss];

@@ -51,6 +51,11 @@ class GroupedProducts:
     stored: float  # bytes of an element of the weights
     narrow: float  # and of the activations
 
+    def launch(self) -> float:
+        """Of a layer; with the picking of a rank's own tokens where ranks hold some of the experts each."""
+        picked = self.constants["parted"] if self.routing.ranks > 1.0 else 0.0
+        return self.constants["t0"] + picked
+
     def load(self, tokens: float) -> tuple[Load, float]:
         """Of the busiest rank, and the rows of its tiles."""
         experts, topk, ranks, skew, popular = self.routing
@@ -89,7 +94,7 @@ class GroupedProducts:
         one = self.product(load, rows, n, k)
         stretch = misaligned(self.constants, n, k)
         return one._replace(
-            fixed=0.5 * self.constants["t0"], seconds=one.seconds * stretch,
+            fixed=0.5 * self.launch(), seconds=one.seconds * stretch,
             compute=one.compute * stretch, memory=one.memory * stretch,
         )  # fmt: skip
 
@@ -129,7 +134,7 @@ class Experts(GroupedProducts):
         both = Cost(*(a + b for a, b in zip(first, second, strict=True)))
         stretch, around = misaligned(self.constants, self.width), self.around(tokens, load)
         return both._replace(
-            fixed=self.constants["t0"], seconds=both.seconds * stretch + around,
+            fixed=self.launch(), seconds=both.seconds * stretch + around,
             compute=both.compute * stretch, memory=both.memory * stretch + around,
         )  # fmt: skip
 

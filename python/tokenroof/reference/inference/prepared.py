@@ -113,7 +113,7 @@ class Prepared:
         """Seconds that every step takes before its load."""
         experts = self.experts.launch if self.experts else 0.0
         if self.measured_experts:
-            experts = self.model["moe_layers"] * self.measured_experts.constants["t0"]
+            experts = self.model["moe_layers"] * self.measured_experts.launch()
         return launches(self.common) + experts + self.gaps + self.engine_gaps
 
 
