@@ -97,9 +97,9 @@ def covered(points: Points) -> dict[str, Any]:
 
 def apart(frame: pd.DataFrame) -> dict[str, Any]:
     """Pools apart, and best measured points beside the frontier."""
-    rows, limited, recipes = (
+    rows, alone, recipes = (
         systems.apart(frame),
-        systems.apart(frame, True),
+        systems.apart(frame, as_ran=False),
         systems.by_recipe(frame),
     )
     best, left = best_points.buckets(frame)
@@ -107,7 +107,7 @@ def apart(frame: pd.DataFrame) -> dict[str, Any]:
         "points": len(rows), "answered": int(np.isfinite(rows.tpot).sum()),
         "by_recipe": len(recipes), "by_recipe_answered": int(np.isfinite(recipes.tpot).sum()),
     }  # fmt: skip
-    return {"apart": systems.apart_errors(rows, limited, recipes), "answers": answers,
+    return {"apart": systems.apart_errors(rows, alone, recipes), "answers": answers,
             "frontier": best_points.bucket_sides(best), "causes": best_points.bucket_causes(best),
             "passed_over": best_points.passed_over(left),
             "range": [best_points.LOW, best_points.HIGH]}  # fmt: skip

@@ -6,12 +6,17 @@ import numpy as np
 import pandas as pd
 
 import tokenroof as tr
+from recipes import read_recipes, sequences_of
 from tokenroof.calibrate.benchmarks import ran_as, settings
 
 
 def as_run(frame: pd.DataFrame) -> pd.DataFrame:
     """Rows with the types of experts that ran, ``together``: the share of requests that start at once, and
-    ``wait_steps`` and ``max_batch``: steps that prompts are held for, and sequences that an engine takes."""
+    ``wait_steps`` and ``max_batch``: steps that prompts are held for, and sequences that an engine takes.
+
+    And ``sequences`` that each decode replica was told to take at most, by the table's own column or by a
+    public recipe (`recipes.txt`); NaN where neither says.
+    """
     rows = frame.copy()
     names = {
         "source": rows.source.astype(str), "engine": rows.backend.astype(str),
@@ -21,6 +26,12 @@ def as_run(frame: pd.DataFrame) -> pd.DataFrame:
     columns |= {name: rows[name].to_numpy(dtype=float) for name in ("tp", "dp", "isl", "osl")}
     for name, values in settings(columns, rows.concurrency.to_numpy(dtype=float)).items():
         rows[name] = values
+    if "sequences" not in rows:
+        rows["sequences"] = np.nan
+    if "mode" in rows:
+        recipes = read_recipes()
+        told = [sequences_of(row, recipes) for _, row in rows.iterrows()]
+        rows["sequences"] = rows.sequences.fillna(pd.Series(told, rows.index, dtype=float))
     for i, row in enumerate(zip(*names.values(), strict=True)):
         if ran := ran_as(**dict(zip(names, row, strict=True))):
             rows.iloc[i, rows.columns.get_loc("experts")] = ran["experts"]

@@ -42,17 +42,17 @@ def _degrees(kind: str, devices: int) -> dict[str, int]:
 
 
 def read_recipes() -> dict[tuple[Any, ...], list[Recipe]]:
-    """By device, type, lengths, concurrency."""
+    """By model, device, type, lengths, concurrency."""
     found: dict[tuple[Any, ...], list[Recipe]] = {}
     head: tuple[str, ...] = ()
     for line in (Path(__file__).parent / "recipes.txt").read_text().splitlines():
         words = line.split()
         if not words or line.startswith("#"):
             continue
-        if len(words) == 4:
+        if len(words) == 5:
             head = tuple(words)
             continue
-        named, before = _NAME.match(words[1]), _LAYOUT.match(head[3])
+        named, before = _NAME.match(words[1]), _LAYOUT.match(head[4])
         if named is None or before is None:
             raise ValueError(
                 f"recipes.txt has {line!r}; allowed: users ctxN_genN_LAYOUTN_batchN_mtpN"
@@ -64,18 +64,23 @@ def read_recipes() -> dict[tuple[Any, ...], list[Recipe]]:
             each, int(drafts),
         )  # fmt: skip
         for users in words[0].split(","):
-            found.setdefault((*head[:3], float(users)), []).append(recipe)
+            found.setdefault((*head[:4], float(users)), []).append(recipe)
     return found
 
 
 def _key(row: Any) -> tuple[Any, ...]:
     lengths = f"{int(row.isl)}/{int(row.osl)}"
-    return str(row.system).removesuffix("_sxm"), row.experts, lengths, float(row.concurrency)
+    try:
+        name = tr.model(row.model_path).name
+    except (KeyError, ValueError):
+        name = row.model_path
+    model = "DeepSeek-R1" if name.startswith(("DeepSeek-R1", "DeepSeek-V3")) else name
+    return model, str(row.system).removesuffix("_sxm"), row.experts, lengths, float(row.concurrency)
 
 
 def sequences_of(row: Any, recipes: dict[tuple[Any, ...], list[Recipe]]) -> int | None:
     """Sequences of a decode replica of a row with workers, where one recipe without drafts is the row's."""
-    if row.backend != "trtllm" or "DeepSeek" not in row.model_path:
+    if row.backend != "trtllm" or row["mode"] != "disagg" or row.isna().decode_num_workers:
         return None
     pools = (row.prefill_num_workers, row.decode_num_workers)
     degrees = (row.decode_tp_size, row.decode_attention_dp_size)

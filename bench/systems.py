@@ -7,9 +7,10 @@ same of ``decode_``).
 
 The first table: prompts and answers apart, each point asked of `curve` as a `System`; mean absolute error of
 the time per output token and to the first one, and of tokens a second and device, which of a closed loop
-follow by Little's law. As rows say it; without points whose first token takes longer than all prompts in
-flight one after the other; and with the sequences that decode replicas were told to take, where the recipe of
-a run is public (`recipes.txt`). Then points whose workers no row says and a recipe does, drafts among them.
+follow by Little's law. As they ran, with the sequences that decode replicas were told to take, where a column
+`sequences` or the public recipe of a run (`recipes.txt`) says them; as the rest of their rows alone says it;
+and so without points whose first token takes longer than all prompts in flight one after the other. Then
+points whose workers no row says and a recipe does, drafts among them.
 
 The second: best measured points beside the frontier over systems, and why those outside are outside, as
 `best_points.py` says. A run that was one wave of requests is asked as one.
@@ -29,7 +30,7 @@ import tokenroof as tr
 from as_run import as_run
 from best_points import buckets, show_buckets
 from measured_rows import plan_with, pool_of, rate, seconds
-from recipes import read_recipes, sequences_of, speculation, told
+from recipes import speculation, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,16 +62,12 @@ def _answers(rows: pd.DataFrame, system: Callable[[Any], Any]) -> pd.DataFrame:
     return rows.reset_index(drop=True).join(pd.DataFrame(found))
 
 
-def apart(frame: pd.DataFrame, limited: bool = False) -> pd.DataFrame:
-    """Points of pools whose workers are known; `limited` to sequences where a recipe says them."""
-    rows = frame[(frame["mode"] == "disagg") & frame.decode_num_workers.notna()].copy()
-    recipes = read_recipes() if limited else {}
-    rows["sequences"] = [sequences_of(row, recipes) for _, row in rows.iterrows()]
-    if limited:
-        rows = rows[rows.sequences.notna()]
+def apart(frame: pd.DataFrame, as_ran: bool = True) -> pd.DataFrame:
+    """Points of pools whose workers are known, with the sequences of a replica where these are known."""
+    rows = frame[(frame["mode"] == "disagg") & frame.decode_num_workers.notna()]
 
     def system(row: Any) -> Any:
-        most = int(row.sequences) if limited else None
+        most = int(row.sequences) if as_ran and row.sequences == row.sequences else None
         return tr.serving.System(
             prefill=pool_of(row, "prefill"), decode=pool_of(row, "decode", most)
         )
@@ -110,18 +107,18 @@ def _errors(name: str, group: pd.DataFrame) -> dict[str, Any]:
 
 
 def apart_errors(
-    rows: pd.DataFrame, limited: pd.DataFrame, recipes: pd.DataFrame
+    rows: pd.DataFrame, alone: pd.DataFrame, recipes: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """A row per group of points of pools apart: as told, with the sequences of recipes, by recipe alone."""
-    good, some, told = _scored(rows), _scored(limited), _scored(recipes)
-    possible = good[seconds(good, "ttft") <= good.longest]
-    rest = good[~good.id.isin(some.id)]
+    """A row per group of points of pools apart: as they ran, as their rows alone say, by recipe alone."""
+    good, bare, told = _scored(rows), _scored(alone), _scored(recipes)
+    possible = bare[seconds(bare, "ttft") <= bare.longest]
     found = [
-        _errors("all", good), _errors("all whose pools are possible", possible),
-        _errors("all, sequences as recipes say", pd.concat([some, rest])),
-        _errors("  of these with a recipe, without sequences", good[good.id.isin(some.id)]),
-        _errors("  the same with them", some),
-        *(_errors(name, group) for name, group in possible.groupby("name")),
+        _errors("all, as they ran", good),
+        _errors("  of these with known sequences", good[good.sequences.notna()]),
+        *(_errors(f"  {name}", group) for name, group in good.groupby("name")),
+        _errors("all, without what their rows do not say", bare),
+        _errors("  of these with known sequences", bare[bare.sequences.notna()]),
+        _errors("  of these whose pools are possible", possible),
     ]  # fmt: skip
     for drafts, group in told.groupby(told.recipe.map(lambda r: r.drafts > 0)):
         kind = "with drafts" if drafts else "a token a step"
@@ -130,7 +127,7 @@ def apart_errors(
     return found
 
 
-def show_apart(rows: pd.DataFrame, limited: pd.DataFrame, recipes: pd.DataFrame) -> None:
+def show_apart(rows: pd.DataFrame, alone: pd.DataFrame, recipes: pd.DataFrame) -> None:
     left = rows[~np.isfinite(rows.tpot)]
     print(
         f"prompts and answers apart: {len(rows)} points with workers, {len(rows) - len(left)} answered"
@@ -141,7 +138,7 @@ def show_apart(rows: pd.DataFrame, limited: pd.DataFrame, recipes: pd.DataFrame)
         f"workers by recipe alone: {len(recipes)} points, {np.isfinite(recipes.tpot).sum()} answered"
     )
     print(f"{'':52}{'points':>7}{'TPOT':>8}{'TTFT':>8}{'median':>8}{'tok/s/device':>14}")
-    for r in apart_errors(rows, limited, recipes):
+    for r in apart_errors(rows, alone, recipes):
         print(f"{r['name']:52}{r['points']:7d}{r['tpot']:8.1%}{r['ttft']:8.1%}{r['ttft_median']:8.1%}"
               f"{r['per_device']:14.1%}")  # fmt: skip
 
@@ -162,7 +159,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     if given.only != "buckets":
-        show_apart(apart(frame), apart(frame, limited=True), by_recipe(frame))
+        show_apart(apart(frame), apart(frame, as_ran=False), by_recipe(frame))
     if given.only != "apart":
         show_buckets(*buckets(frame))
     return 0

@@ -1,5 +1,7 @@
 """How benchmarks ran beside their loads: columns of a table, and rules of public ones."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -83,3 +85,30 @@ def test_prompts_wait_for_those_of_other_attention_ranks():
         (0.1, 0.0, 60.0),
         (0.1, 0.0, 0.0),
     ]
+
+
+def test_sequences_of_decode_replicas_are_the_tables_own_or_those_of_the_runs_public_recipe(
+    monkeypatch,
+):
+    """128 of each of four replicas; of each rank where attention is data parallel; none where nothing says them."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "bench")
+    from as_run import as_run
+
+    apart = ROW | {
+        "model_path": "nvidia/Kimi-K2.5-NVFP4", "system": "gb200", "backend": "trtllm", "mode": "disagg",
+        "experts": "nvfp4", "source": "inferencex", "dp": 1, "concurrency": 668.0, "prefill_num_workers": 1.0,
+        "decode_num_workers": 4.0, "decode_tp_size": 8.0, "decode_attention_dp_size": 1.0,
+    }  # fmt: skip
+    deepseek = {
+        "model_path": "deepseek-ai/DeepSeek-V3", "concurrency": 4096.0, "osl": 8192, "decode_num_workers": 1.0,
+        "decode_tp_size": 1.0, "decode_attention_dp_size": 32.0,
+    }  # fmt: skip
+    none = ({"backend": "sglang"}, {"decode_num_workers": np.nan}, {"concurrency": 667.0}, {"decode_tp_size": 4.0},
+            {"model_path": "moonshotai/Kimi-K2"})  # fmt: skip
+    rows = [apart | other for other in ({}, deepseek, *none)]
+    found = as_run(pd.DataFrame(rows)).sequences.to_numpy()
+    np.testing.assert_array_equal(found, [128.0, 32 * 128.0, *[np.nan] * len(none)])
+    own = as_run(
+        pd.DataFrame([apart | {"sequences": 9.0}, apart | {"sequences": np.nan}])
+    ).sequences
+    assert list(own) == [9.0, 128.0]
