@@ -300,7 +300,9 @@ def test_ranks_that_hold_some_of_the_experts_each_launch_with_the_picking_of_the
 
     def seconds(parted, moe_tp, moe_ep):
         own = tr.Calibration(constants={"experts": known | parted}, whole=True)
-        return float(tr.operators.experts("H200-SXM", 8, *layer, moe_tp, moe_ep, fidelity=own).time_s)
+        return float(
+            tr.operators.experts("H200-SXM", 8, *layer, moe_tp, moe_ep, fidelity=own).time_s
+        )
 
     for moe_tp, moe_ep in ((1, 1), (8, 1), (1, 8), (2, 4)):
         more = seconds({"parted": 3e-5}, moe_tp, moe_ep) - seconds({"parted": 0.0}, moe_tp, moe_ep)

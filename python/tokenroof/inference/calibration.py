@@ -12,14 +12,14 @@ from tokenroof.inference.carried import generation
 from tokenroof.inference.constants import (
     FAR_BAND,
     NODE_BAND,
-    OPERATORS,
     find,
     generations,
-    power_fit,
+    own_power_fit,
 )
-from tokenroof.inference.estimates import parameter
+from tokenroof.inference.likeness import OPERATORS, like_measured
 from tokenroof.inference.local_products import calibration as local_calibration
 from tokenroof.inference.memory import engine_memory
+from tokenroof.inference.other_kinds import OTHER_KINDS, memory_of, of_kind
 from tokenroof.records import dtypes
 from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibration
 from tokenroof.records.device import link_domain
@@ -50,17 +50,6 @@ def host_speed(device: Device) -> float:
     return 0.8 if "blackwell" in family or "rubin" in family else 1.0
 
 
-# Devices that are no GPUs: shares of peak and bandwidth in products, of peak in prefill attention, of
-# bandwidth in decode attention, of both in experts; seconds per kernel; band. None of it was measured.
-_OTHER_KINDS: dict[str, tuple[float, ...]] = {
-    "cpu": (0.5, 0.7, 0.3, 0.5, 0.35, 5e-6, 0.8),
-    "tpu": (0.6, 0.75, 0.4, 0.6, 0.45, 1.5e-6, 0.8),
-    "npu": (0.5, 0.7, 0.3, 0.5, 0.4, 3e-6, 0.8),
-    "rdu": (0.5, 0.7, 0.3, 0.5, 0.4, 1.5e-6, 0.8),
-    "lpu": (), "wafer": (),
-}  # fmt: skip
-
-
 @remembered(2048)
 def estimate(device: Device, engine: str = "vllm") -> Calibration:
     """Shares of a roofline for a device's generation, and what the engine adds to a step.
@@ -78,9 +67,9 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         Whose overheads; ``"ideal"`` has none.
     """
     if "cost.product" in device.measured:
-        return local_calibration(device, engine).replace(constants=_memory_of(engine, device))
-    if device.kind in _OTHER_KINDS:
-        return _of_kind(device, engine)
+        return local_calibration(device, engine).replace(constants=memory_of(engine, device))
+    if device.kind in OTHER_KINDS:
+        return of_kind(device, engine)
     family = device.family.lower()
     blackwell = "blackwell" in family or "rubin" in family
     row: dict[str, Any] = next((r for r in fits("engine") if r["engine"] == engine), {})
@@ -125,49 +114,6 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         ttft_band=bands[1],
         whole=True,
     )
-
-
-def _memory_of(engine: str, device: Device) -> dict[str, dict[str, float]]:
-    """The block of constants of an engine of which nothing but its memory is known."""
-    found = engine_memory(engine, device)
-    return {"engine": found} if found else {}
-
-
-def _of_kind(device: Device, engine: str) -> Calibration:
-    """Estimates for a device that is no GPU: nothing of its kind was measured."""
-    if device.kind in ("lpu", "wafer"):
-        # nothing is launched; a layer's dependent operations, ten of them, take their time
-        share = parameter("efficiency", device).mid
-        launch = parameter("layer_s", device).mid / 10.0
-        compute = memory = prefill = attention = experts = share
-        band, sequence = 1.5, 0.0
-        own: dict[
-            str, dict[str, float]
-        ] = {}  # layouts of dataflow chips say what of the memory is used
-    else:
-        compute, memory, prefill, attention, experts, launch, band = _OTHER_KINDS[device.kind]
-        row = next((r for r in fits("engine") if r["engine"] == engine), None)
-        # nobody measured an engine on it: it does not wait less than the measured devices do
-        own = {"engine": row["constants"] | engine_memory(engine, device)} if row else {}
-        sequence = 0.0
-        if row:
-            own["engine"]["kernel_gap"] = max(own["engine"]["kernel_gap"], launch)
-            launch = 0.0
-    return Calibration(
-        name=f"estimate for {device.name}",
-        compute={"gemm": compute, "attention_prefill": prefill, "attention_decode": compute,
-                 "experts": experts},
-        memory={"gemm": memory, "attention_prefill": memory, "attention_decode": attention,
-                "experts": experts, "elementwise": attention, "collective": 0.6},
-        launch_s=0.0 if engine == "ideal" else launch,
-        sequence_s=sequence,
-        compute_watts=1.2,
-        memory_watts=0.45,
-        constants=own,
-        calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
-        error_band=band,
-        ttft_band=band,
-    )  # fmt: skip
 
 
 def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Calibration:
@@ -225,11 +171,14 @@ def _datasheet(device: Device, engine: str) -> Calibration:
     )
 
 
-def _of_engine(device: Device, engine: str) -> Calibration:
+def _own_engine(device: Device, engine: str) -> Calibration:
     """What no type decides, with every file outside the catalogue that has something of the device."""
     of = {op: files_of(*(r for r in fits(op) if r["device"] == device.name)) for op in OPERATORS}
     found = estimate(device, engine)
     return found.replace(calibrated_on=found.calibrated_on + _files(of))
+
+
+_of_engine = like_measured(_own_engine)
 
 
 def step_kind(device: Device, plan: Plan, mixture: bool) -> str:
@@ -256,7 +205,7 @@ def _types(device: Device, plan: Plan) -> tuple[str, str, str, bool]:
 
 
 @remembered(4096)
-def _of_types(
+def _own_types(
     device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool
 ) -> Calibration:
     """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
@@ -290,7 +239,7 @@ def _of_types(
             if block in ("gemm", "experts"):
                 far = found.instead == "slower_than"
                 bands[block] = max(found.band, FAR_BAND) if far else found.band
-    power = power_fit(device)
+    power = own_power_fit(device)
     blocks["power"], elsewhere["power"] = power.constants, power.file
     base = base.replace(calibrated_on=base.calibrated_on + _files(elsewhere))
     base = base.replace(operator_bands=bands, operator_notes=notes)
@@ -302,11 +251,15 @@ def _of_types(
     return _banded(base.replace(constants=blocks), device, weights)
 
 
+_of_types = like_measured(_own_types)
+
+
 def _files(of: dict[str, str]) -> str:
     """Which operators' constants come from files that are not the catalogue's."""
     return "".join(f"; {operator} from {file}" for operator, file in of.items() if file)
 
 
+@like_measured
 @remembered(4096)
 def _of_step_kind(
     device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool,
@@ -316,7 +269,7 @@ def _of_step_kind(
 
     The operator's error adds to the engine's, in quadrature; products', and of a mixture the experts'.
     """
-    known = _of_types(device, engine, weights, experts, kv_cache, spans_nodes)
+    known = _own_types(device, engine, weights, experts, kv_cache, spans_nodes)
     blocks = ("gemm", "experts") if mixture else ("gemm",)
     bands = [known.operator_bands[b] for b in blocks if b in known.operator_bands]
     row = next((r for r in fits("engine") if r["engine"] == engine), {})
@@ -347,7 +300,7 @@ def _banded(found: Calibration, device: Device, dtype: str) -> Calibration:
     if "cost.product" not in device.measured or dtype == "fp32":
         return found
     return found.replace(
-        error_band=_OTHER_KINDS["cpu"][-1],
+        error_band=OTHER_KINDS["cpu"][-1],
         calibrated_on=f"{found.calibrated_on}, borrowed for {dtype}",
     )
 
@@ -382,10 +335,11 @@ def resolve_operator(
     )
 
 
+@like_measured
 def _of_operator(
     device: Device, engine: str, operator: str, dtype: str, also: tuple[str, str] | None
 ) -> Calibration:
-    base = resolve("calibrated", device, engine)
+    base = _own_engine(device, engine)
     found = find(operator, device, engine, dtype)
     if found is None:  # shares of a roofline: bands of serving say nothing of an operator
         far = base.replace(error_band=float(np.fmax(base.error_band, FAR_BAND)))

@@ -6,29 +6,17 @@ leaving known devices out in turn gave.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.carried import carried, generation, geometric_mean
+from tokenroof.inference.likeness import OPERATORS, between, likeness
 from tokenroof.inference.published_products import as_published, best_square, in_step, reported
 from tokenroof.records.device import Device, unit_peak
 
-#: Operators with measured forms: names of files, and of the blocks of a calibration record that they fill.
-OPERATORS = (
-    "gemm",
-    "attention_decode",
-    "attention_prefill",
-    "mla_decode",
-    "mla_prefill",
-    "experts",
-    "all_reduce",
-    "all_gather",
-    "reduce_scatter",
-    "all_to_all",
-)
 #: Those that a device's links do, not its multiprocessors.
 COLLECTIVES = OPERATORS[-4:]  # fmt: skip
 
@@ -207,6 +195,21 @@ def _square_share(name: str, engine: str, dtype: str) -> float:
 
 @remembered(1024)
 def power_fit(device: Device) -> Fit:
+    """As `own_power_fit`; of a device whose datasheet is a measured one's, as that one's (likeness.py)."""
+    like = likeness(device)
+    if like is None:
+        return own_power_fit(device)
+    near, far = own_power_fit(like.twin), own_power_fit(device)
+    return replace(
+        near,
+        constants=between(near.constants, far.constants, like.weight),
+        band=like.band(near.band, far.band),
+        origin=near.origin + like.said,
+    )
+
+
+@remembered(1024)
+def own_power_fit(device: Device) -> Fit:
     """Constants of a board's power, of it or of its generation, as shares of its limit.
 
     Boards of other makers get those of all measured ones, with the widest band.

@@ -9,6 +9,7 @@ from tokenroof import kernels
 from tokenroof.catalogue.fits import fits, remembered
 from tokenroof.inference.constants import power_fit
 from tokenroof.inference.estimates import RANGE, Range, parameter
+from tokenroof.inference.likeness import measured_name
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.deployment import DevicePower
 
@@ -46,7 +47,11 @@ def limit_of(device: Device) -> Range:
 def watts_band(device: Device, kind: str | None = None) -> float:
     """Relative band around the watts of a class of kernels; by default of the class that is least sure."""
     found, rows = power_fit(device), fits("power")
-    own = [row for row in rows if row["device"] == device.name] if found.near == "device" else []
+    own = (
+        [row for row in rows if row["device"] == measured_name(device)]
+        if found.near == "device"
+        else []
+    )
     bands = [found.band]
     for key in (f"band_{k}" for k in (CLASSES if kind is None else (kind,))):
         bands += [row[key] for row in own if key in row] or [r[key] for r in rows if key in r]

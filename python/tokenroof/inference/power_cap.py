@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tokenroof.inference.estimates import parameter
+from tokenroof.inference.likeness import measured_name
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -93,7 +94,7 @@ def cap_band(device: Device, cap: float) -> float:
     >>> [round(cap_band(tr.device("H200-SXM"), w), 2) for w in (650.0, 500.0, 350.0)]
     [0.15, 0.31, 0.55]
     """
-    if device.name == _FITTED:
+    if measured_name(device) == _FITTED:
         return CAP_BAND
     return max(CAP_BAND, _PER_SHARE * (1.0 - cap / float(device.tdp_w or cap)))
 
@@ -111,7 +112,7 @@ def with_cap(known: Calibration, device: Device, plan: Plan) -> Calibration:
     if not _holds(device, plan):
         return known
     wider = cap_band(device, float(plan.power_cap_w or 0.0))
-    whose = "this" if device.name == _FITTED else "another"
+    whose = "this" if measured_name(device) == _FITTED else "another"
     found = known.replace(
         error_band=math.hypot(known.error_band, wider),
         ttft_band=math.hypot(known.ttft_band, wider),

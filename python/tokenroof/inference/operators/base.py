@@ -9,8 +9,9 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.inference.calibration import estimate, resolve_operator
-from tokenroof.inference.constants import FAR_BAND, OPERATORS
+from tokenroof.inference.constants import FAR_BAND
 from tokenroof.inference.device_power import watts_band
+from tokenroof.inference.likeness import OPERATORS
 from tokenroof.inference.power import activity, operator_power
 from tokenroof.records.calibration import CLASSES, Calibration
 from tokenroof.records.device import link_domain, unit_peak
