@@ -11,6 +11,7 @@ from tokenroof import _core, kernels
 from tokenroof.inference import memory
 from tokenroof.inference.door import deployment
 from tokenroof.inference.local_products import shapes
+from tokenroof.inference.tile_edges import edges_said
 from tokenroof.support.arguments import amounts, check_shapes
 from tokenroof.support.labels import unlabelled
 
@@ -62,6 +63,9 @@ class Step:
         Relative band around the time; NaN where unknown.
     calibrated_on : str
         Where the constants come from.
+    edges : str
+        Of decode steps: batches just beyond a tile of the matrix products that yield fewer tokens a second
+        than the full tile before, and how much longer they take; empty where there are none.
     """
 
     def __init__(
@@ -150,6 +154,12 @@ class Step:
     @property
     def calibrated_on(self) -> str:
         return self.calibration.calibrated_on
+
+    @cached_property
+    def edges(self) -> str:
+        if self.kind != "decode":
+            return ""
+        return edges_said(self._on, *self._loads)
 
     def breakdown(self) -> dict[str, dict[str, NDArray[np.float64]]]:
         """Seconds by operator and by cause; each of the two sums to `time_s`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tokenroof.inference.door import deployment
+from tokenroof.inference.tile_edges import edges_said
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_power, check_length
@@ -119,7 +120,8 @@ def curve(
     Notes
     -----
     ``beyond`` is true where load, model or replica lie outside what the engine's constants were fitted on;
-    ``attrs["beyond"]`` says in what, and the band of TTFT is wider there.
+    ``attrs["beyond"]`` says in what, and the band of TTFT is wider there. ``attrs["edges"]`` names batches
+    just beyond a tile of the matrix products that yield fewer tokens a second than the full tile before.
 
     ``watts`` is board power by load; in open loop that of 0, 1, ... requests in flight, by how often there
     are so many. The bands of TPOT and TTFT hold four in five of the serving points of combinations of model,
@@ -181,6 +183,7 @@ def table_of(
     xarray = require("xarray", extra="analysis")
     values = evaluate([on], load, users, power, pue)
     reason = "" if load.gaps else ONE_TOKEN
+    middle = load.input_tokens + load.output_tokens / 2.0
     table = xarray.Dataset(
         {name: ("concurrency", array[0]) for name, array in values.items()},
         coords={"concurrency": ("concurrency", users, {"units": "1"})},
@@ -188,6 +191,7 @@ def table_of(
             **attributes([on], load, users, fidelity, on.calibration.calibrated_on, power),
             "plan": on.plan.label(on.model),
             "reason": reason if values["fits"].any() else why_not([on], load),
+            "edges": edges_said(on, values["batch"][0], middle),
         },
     )
     return describe(table)

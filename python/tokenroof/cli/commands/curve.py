@@ -55,6 +55,8 @@ def run(arguments: Namespace) -> int:
         _print(found, plan.devices)
         if found.attrs["reason"]:
             say(found.attrs["reason"])
+        if found.attrs.get("edges"):
+            say(found.attrs["edges"])
     if not fits:
         say_what_fits(device, model, plan, found.attrs["reason"], arguments.fidelity, **load)
     return 0 if fits else 1
