@@ -162,8 +162,8 @@ def looked_up(monkeypatch):
     monkeypatch.setattr(door, "device_of", counted("device", lookup.device))
     monkeypatch.setattr(door, "complete", counted("complete", estimates.complete))
     monkeypatch.setattr(calibration, "find", counted("search", constants.find))
-    calibration._of_types.cache_clear()
-    calibration._of_step_kind.cache_clear()
+    calibration._own_types.cache_clear()
+    calibration._of_step_kind.__wrapped__.cache_clear()
     return counts
 
 
