@@ -79,10 +79,10 @@ def ends(rule):
     return inside, outside
 
 
-def wrong_ends(function, given, name, rule, put=lambda x: x, odd=(), taken=True):
+def wrong_ends(function, given, name, rule, put=lambda x: x, odd=(), taken=True, place=""):
     """What an argument does at its ends that its rule does not say: "taken at 1.0", or "0.0: (the error)".
 
-    `put` makes the argument of one number, as one among good ones; `odd` are further values that are no numbers of
+    `put` makes the argument of one number, as one among good ones at `place`, which errors name; `odd` are further values that are no numbers of
     it; `taken` says whether what is allowed is tried too.
     """
     inside, outside = ends(rule)
@@ -92,7 +92,7 @@ def wrong_ends(function, given, name, rule, put=lambda x: x, odd=(), taken=True)
         try:
             function(**given | {name: put(value)})
         except (ValueError, TypeError) as error:
-            if name not in str(error) or "allowed" not in str(error):
+            if f"{name}{place}" not in str(error) or "allowed" not in str(error):
                 found.append(f"{name} = {value!r}: {error}")
         else:
             found.append(f"{name} is taken at {value!r}")

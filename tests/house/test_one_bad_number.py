@@ -1,4 +1,4 @@
-"""One bad number among good ones is refused by the name of its argument, in every array of every public function."""
+"""One bad number among good ones is refused by its argument and place, in every array of every public function."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from _edges import RULE, wrong_ends
 APART = {
     "attention_experts": {"batch": "0 < x"}, "prefill_decode": {"batch": "0 < x"}, "drafts": {"batch": "0 < x"},
     "dataflow.decode": {"batch": "0 < x"}, "block_probability": {"hashrate": "0 <= x"},
-    "economics.allocate": {"demand": "0 <= x", "supply": "0 <= x"}, "dashboard_power": {"devices": "0 <= x"},
+    "dashboard_power": {"devices": "0 <= x"},
     "allocation_sensitivity": {"demand": None, "supply": None, "floors": "0 <= x"}, "best_mix": {"supply": None},
     "board_power": {"experts": "0 <= x"}, "layer_matrices": {"experts": "0 < x"}, "pool_income": {"difficulty": "1 <= x"},
     "operators.gemm": dict.fromkeys("mnk", "0 <= x"), "operators.grouped_gemm": dict.fromkeys("nk", "0 < x"),
@@ -22,6 +22,7 @@ APART = {
                     "topk": "0 <= x", "width": "0 < x"},
     "speculative.verify": {"tokens": "0 < x"}, "pays_until": {"length": None}, "concentration": {"shares": None},
     "npv": {"dates": None}, "xirr": {"dates": None, "flows": None}, "xnpv": {"flows": None},
+    "economics.allocate": {"demand": "0 <= x", "supply": "0 <= x", "split": "0 <= x"},
     "economics.profit": {"watts": "0 < x"},
     **{key: {"heads": None, "kv_heads": "whole"} for key in ("operators.attention_", "operators.mla_x")},
     **{key: {"kv_heads": "0 < x"} for key in ("block_sparse_", "rotary")},
@@ -55,5 +56,5 @@ def test_one_bad_number_among_good_ones_is_named(name: str) -> None:
             among = [values[0], value, one]
             return np.array(among) if isinstance(value, float) else among
 
-        found += wrong_ends(function, rest | arrays, array, rule, put, ODD)
+        found += wrong_ends(function, rest | arrays, array, rule, put, ODD, place="[1]")
     assert found == []

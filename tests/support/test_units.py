@@ -223,7 +223,7 @@ def test_of_several_each_may_be_odd_but_not_all_and_none_may_be_absurd():
     with pytest.warns(UserWarning, match=r"price_per_mwh is 0\.05"):
         check_unit("price_per_mwh", np.array([0.0, 0.05, 0.06]))
     with pytest.raises(
-        ValueError, match=r"price_per_mwh is -90000; allowed: at least -20000 \$/MWh"
+        ValueError, match=r"price_per_mwh\[1\] is -90000; allowed: at least -20000 \$/MWh"
     ):
         check_unit("price_per_mwh", np.array([50.0, -9e4]))
     check_unit("a name that nobody knows", 1e300)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from tokenroof.support.arguments import as_seed, flag, reals, share, shown
+from tokenroof.support.arguments import as_seed, flag, reals, refuse, share, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -165,10 +165,10 @@ def _shares(value: ArrayLike | None) -> NDArray[np.float64]:
 
 def _counts(value: ArrayLike) -> NDArray[np.float64]:
     array = reals("counts", value)
-    if array.ndim != 1 or not array.any() or (array != np.floor(array)).any():
-        raise ValueError(
-            f"counts is {shown(value)}; allowed: whole numbers in one dimension, not all 0"
-        )
+    allowed = "whole numbers in one dimension, not all 0"
+    if array.ndim != 1 or not array.any():
+        raise ValueError(f"counts is {shown(value)}; allowed: {allowed}")
+    refuse("counts", array, array != np.floor(array), allowed)
     return array
 
 

@@ -8,7 +8,14 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.economics.flow_rows import npv_each
-from tokenroof.support.arguments import finite_number, real_numbers, share, shown
+from tokenroof.support.arguments import (
+    finite_number,
+    no_numbers,
+    real_numbers,
+    refuse,
+    share,
+    shown,
+)
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.units import QUANTITIES, check_unit
 
@@ -64,11 +71,12 @@ def cash_flows(flows: ArrayLike, name: str = "flows") -> NDArray[np.float64]:
     """Finite numbers of one stream, refused by name where they are none."""
     refuse_labelled(name, flows)
     array = real_numbers(flows)
-    allowed = "allowed: finite numbers in one dimension"
+    allowed = "finite numbers in one dimension"
     if array is None:
-        raise TypeError(f"{name} is {shown(flows)}; {allowed}")
-    if array.ndim != 1 or array.size == 0 or not np.isfinite(array).all():
-        raise ValueError(f"{name} is {shown(flows)}; {allowed}")
+        raise no_numbers(name, flows, allowed)
+    if array.ndim != 1 or array.size == 0:
+        raise ValueError(f"{name} is {shown(flows)}; allowed: {allowed}")
+    refuse(name, array, ~np.isfinite(array), allowed)
     return array
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tokenroof.economics.site import Site
 from tokenroof.economics.tier_uses import MTOK_PER_TOKEN_S_YEAR, check_curves, column, prices
 from tokenroof.economics.tiers import check_tiers
-from tokenroof.support.arguments import check_options, real_numbers, shown
+from tokenroof.support.arguments import check_options, real_numbers, refuse, shown
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.lazy import require
 
@@ -226,8 +226,7 @@ def _table(name: str, value: object, k: int | None, n: int) -> Array:
     ):
         rows = "a row for each generation" if k is None else f"{k} rows"
         raise ValueError(f"{name} has shape {array.shape}; allowed: {rows}, {n} numbers in each")
-    if not (np.isfinite(array) & (array >= 0.0)).all():
-        raise ValueError(f"{name} is {shown(value)}; allowed: finite numbers >= 0")
+    refuse(name, array, ~(np.isfinite(array) & (array >= 0.0)), "finite numbers >= 0")
     return array
 
 

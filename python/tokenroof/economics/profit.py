@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from tokenroof.support.arguments import check_options, check_shapes, reals, together
+from tokenroof.support.arguments import check_options, check_shapes, reals, refuse, together
 from tokenroof.support.labels import unlabelled
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ def profit(
     )  # fmt: skip
     got = {name: reals(name, value, above=name == "watts") for name, value in plain.items()}
     for name in ("cached_price_ratio", "cache_hits", "utilization", "licence_fee"):
-        if (got[name] > 1.0).any():
-            raise ValueError(f"{name} is {float(got[name].max())!r}; allowed: from 0 to 1")
+        refuse(name, got[name], got[name] > 1.0, "from 0 to 1", exact=True)
     check_shapes(**got)
     got = dict(zip(got, together(**got), strict=True))
     price_in = got.get("price_per_mtok_input", 0.25 * got["price_per_mtok"])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.economics.delivery import Offer
-from tokenroof.support.arguments import finite_number, real_numbers, share, shown
+from tokenroof.support.arguments import finite_number, real_numbers, refuse, share, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -138,8 +138,7 @@ def _use(value: object) -> Array:
     array = real_numbers(value)
     if array is None or array.ndim > 1 or not array.size:
         raise TypeError(f"use is {shown(value)}; allowed: a part, or one for each hour")
-    if not ((array >= 0.0) & (array <= 1.0)).all():
-        raise ValueError(f"use is {shown(value)}; allowed: from 0 to 1")
+    refuse("use", array, ~((array >= 0.0) & (array <= 1.0)), "from 0 to 1")
     return np.atleast_1d(array)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.economics.demand_curves import DemandCurve
 from tokenroof.economics.flows import SECONDS_PER_YEAR
-from tokenroof.support.arguments import real_numbers, shown
+from tokenroof.support.arguments import no_numbers, real_numbers, refuse, shown
 from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
@@ -118,10 +118,10 @@ def column(name: str, value: ArrayLike | None, default: float, n: int) -> NDArra
     refuse_labelled(name, value)
     array = real_numbers(value)
     if array is None:
-        raise TypeError(f"{name} is {shown(value)}; allowed: numbers >= 0, one for each tier")
+        raise no_numbers(name, value, "numbers >= 0, one for each tier")
     if array.shape != (n,):
         raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
     # an infinite default may be given too: demand without limit
-    if not (array >= 0).all() or (np.isinf(array).any() and np.isfinite(default)):
-        raise ValueError(f"{name} is {shown(value)}; allowed: finite numbers >= 0")
+    bad = ~(array >= 0) | (np.isinf(array) & np.isfinite(default))
+    refuse(name, array, bad, "finite numbers >= 0")
     return array

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.support.arguments import amounts, together
+from tokenroof.support.arguments import amounts, place, refuse, together
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -19,8 +19,7 @@ MOST_CONFIRMATIONS = 1_000_000
 
 def _part(name: str, value: ArrayLike, most: float = 1.0) -> Any:
     array = amounts(name, value)
-    if np.any(array > most):
-        raise ValueError(f"{name} is {array.max():g}; allowed: 0 to {most:g}")
+    refuse(name, array, array > most, f"0 to {most:g}")
     return array
 
 
@@ -74,9 +73,7 @@ def double_spend_probability(
     kernel = _kernel(model)
     share, count = _part("q", q), amounts("confirmations", confirmations)
     bad = (count > MOST_CONFIRMATIONS) | (count != np.floor(count))
-    if np.any(bad):
-        shown = float(count[bad].flat[0]) if count.ndim else float(count)
-        raise ValueError(f"confirmations is {shown:g}; allowed: whole numbers from 0 to 1,000,000")
+    refuse("confirmations", count, bad, "whole numbers from 0 to 1,000,000")
     return _plain(kernel(share, count))
 
 
@@ -120,10 +117,9 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
     low, high = np.zeros(share.shape), np.full(share.shape, float(MOST_CONFIRMATIONS))
     short = ~(kernel(easy, high) < limit)
     if np.any(short):
-        shown = float(share[short].flat[0]) if share.ndim else float(share)
         raise ValueError(
-            f"q is {shown!r}, for which 1,000,000 confirmations leave a higher risk; allowed: a smaller q "
-            "or a higher risk"
+            f"q{place(short)} is {float(share[short].flat[0])!r}, for which 1,000,000 confirmations leave a "
+            "higher risk; allowed: a smaller q or a higher risk"
         )
     # the probability falls with each confirmation; where the two have met they stay
     while np.any(open_ := low < high):

@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.ruin import ruin_ever, ruin_within
-from tokenroof.support.arguments import amounts, check_options, finite_number, shown
+from tokenroof.support.arguments import amounts, check_options, finite_number, place, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -136,13 +136,17 @@ class Terms:
         kept = fee_of(fee)
         share = finite_number("share_difficulty", share_difficulty, above=True)
         if np.any(share > hard):
-            raise ValueError(f"share_difficulty is {share:g}; allowed: at most difficulty")
+            most = f"difficulty{place(share > hard)} ({hard[share > hard].flat[0]:.17g})"
+            raise ValueError(f"share_difficulty is {share:g}; allowed: at most {most}")
         pool: Any = rate
         if pool_hashrate is not None:
             pool = amounts("pool_hashrate", pool_hashrate, positive=True)
-            if np.any(rate > pool):
+            low = rate > pool
+            if np.any(low):
+                at = place(low) if pool.shape == low.shape else ""
+                found = np.broadcast_to(pool, low.shape)[low].flat[0]
                 raise ValueError(
-                    f"pool_hashrate is {shown(pool_hashrate)}; allowed: at least the miner's"
+                    f"pool_hashrate{at} is {found:.17g}; allowed: at least the miner's"
                 )
         elif party == "miner" and name in ("PPLNS", "PPS+"):
             raise ValueError(f"pool_hashrate is None; allowed with {name}: a number > 0")

@@ -84,6 +84,61 @@ def real_numbers(value: object) -> NDArray[np.float64] | None:
         return given.astype(np.float64)
 
 
+def place(bad: NDArray[np.bool_]) -> str:
+    """Where the first is that is not allowed, as errors name it: empty for a number alone.
+
+    Examples
+    --------
+    >>> place(np.array([False, True])), place(np.array([[False], [True]])), place(np.array(True))
+    ('[1]', '[1, 0]', '')
+    """
+    return f"{np.argwhere(bad)[0].tolist() or ''}"
+
+
+def refuse(
+    name: str, array: NDArray[np.float64], bad: NDArray[np.bool_], allowed: str, *, exact: bool = False,
+) -> None:  # fmt: skip
+    """Refuse an array for the first of its numbers that is not allowed, by its place; `exact`: 2.0, not 2.
+
+    Raises
+    ------
+    ValueError
+        With the name, the place, the number, and what is allowed.
+
+    Examples
+    --------
+    >>> q = np.array([0.1, 1.5])
+    >>> refuse("q", q, q > 1.0, "0 to 1")
+    Traceback (most recent call last):
+    ValueError: q[1] is 1.5; allowed: 0 to 1
+    """
+    if bad.any():
+        found = float(array[bad].flat[0])
+        said = repr(found) if exact or float(f"{found:g}") != found else f"{found:g}"
+        raise ValueError(f"{name}{place(bad)} is {said}; allowed: {allowed}")
+
+
+def no_numbers(name: str, value: object, allowed: str) -> TypeError:
+    """The error (not raised) for what `real_numbers` refuses: one among numbers by its place, else the whole.
+
+    Examples
+    --------
+    >>> print(no_numbers("batch", [1, "2"], "real numbers"))
+    batch[1] is '2'; allowed: real numbers
+    """
+    at: list[int] = []
+    found = value
+    while isinstance(found, (list, tuple)) or (
+        isinstance(found, np.ndarray) and found.dtype.kind == "O" and found.ndim
+    ):
+        first = next((i for i, one in enumerate(found) if real_numbers(one) is None), None)
+        if first is None:  # rows of unlike length
+            return TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
+        at.append(first)
+        found = found[first]
+    return TypeError(f"{name}{at or ''} is {shown(found)}; allowed: {allowed}")
+
+
 def _as_float(value: Any) -> float:
     try:
         return float(value)
@@ -117,16 +172,15 @@ def reals(
     refuse_labelled(name, value)
     array = real_numbers(value)
     if array is None:
-        raise TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
+        raise no_numbers(name, value, allowed)
     bad = ~_inside(array, low, above=above)
     if below is not None:
         bad |= array >= below
     if bad.any():
-        first = np.argwhere(bad)[0].tolist()
-        found = float(array[tuple(first)])
+        found = float(array[bad].flat[0])
         # what float64 cannot hold is quoted as it came
         said = shown(value) if np.isinf(found) and is_integer(value) else repr(found)
-        raise ValueError(f"{name}{first or ''} is {said}; allowed: {allowed}")
+        raise ValueError(f"{name}{place(bad)} is {said}; allowed: {allowed}")
     check_unit(name, array)
     return array
 
@@ -143,13 +197,13 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
     refuse_labelled(field, value)
     array = real_numbers(value)
     if array is None:
-        raise TypeError(f"{field} is {shown(value)}; allowed: real numbers")
+        raise no_numbers(field, value, "real numbers")
     bad = ~_inside(array, 0.0, above=positive)
     if bad.any():
-        first: Any = array[bad].flat[0] if array.ndim else array.item()
+        first = float(array[bad].flat[0])
         kind = "> 0" if positive else ">= 0"
         said = shown(value) if np.isinf(first) and is_integer(value) else f"{first:g}"
-        raise ValueError(f"{field} is {said}; allowed: finite numbers {kind}")
+        raise ValueError(f"{field}{place(bad)} is {said}; allowed: finite numbers {kind}")
     check_unit(field, array)
     return array
 
@@ -164,9 +218,7 @@ def kept(name: str, value: ArrayLike, low: float | None = 0.0) -> Any:
 def whole_numbers(field: str, value: ArrayLike) -> NDArray[np.float64]:
     """Whole numbers of one and more, as floats."""
     array = amounts(field, value, positive=True)
-    bad = array != np.floor(array)
-    if bad.any():
-        raise ValueError(f"{field} is {array[bad].flat[0]:g}; allowed: whole numbers >= 1")
+    refuse(field, array, array != np.floor(array), "whole numbers >= 1")
     return array
 
 

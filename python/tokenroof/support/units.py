@@ -241,7 +241,8 @@ def check_unit(
     of = quantity_of(name, kind) if of is None else of
     if of is None or not _JUDGED.get():
         return
-    given = np.asarray(value, np.float64).ravel()
+    array = np.asarray(value, np.float64)
+    given = array.ravel()
     sizes = np.abs(given)
     real = np.isfinite(sizes) & (sizes > 0.0) & (sizes < of.endless)
     if not real.any():
@@ -249,7 +250,8 @@ def check_unit(
     bad = real & ((sizes > of.high) | (sizes < of.low))
     if bad.any():
         at = float(given[int(np.argmax(bad))])
-        raise ValueError(f"{name} is {at:.12g}; allowed: {_range(of, at)}{likely(of, at)}")
+        where = np.argwhere(bad.reshape(array.shape))[0].tolist() or ""
+        raise ValueError(f"{name}{where} is {at:.12g}; allowed: {_range(of, at)}{likely(of, at)}")
     # what is below zero is no slip of a small number
     odd = ((given >= 0.0) & (given < of.odd[0])) | (sizes > of.odd[1])
     if odd[real].all():

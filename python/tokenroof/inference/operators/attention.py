@@ -10,7 +10,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
 from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
-from tokenroof.support.arguments import check_shapes, flag, whole_numbers
+from tokenroof.support.arguments import check_shapes, flag, place, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -151,5 +151,6 @@ def _heads(
     bad = query % shared != 0
     if bad.any():
         many, few = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (query, shared))
-        raise ValueError(f"kv_heads is {few:g}; allowed: divisors of the {many:g} heads")
+        at = place(bad) if shared.shape == bad.shape else ""
+        raise ValueError(f"kv_heads{at} is {few:g}; allowed: divisors of the {many:g} heads")
     return query, shared

@@ -10,7 +10,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
 from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
-from tokenroof.support.arguments import flag
+from tokenroof.support.arguments import flag, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -152,8 +152,7 @@ def activation(
     """
     loads = sizes(tokens=tokens, intermediate=intermediate)
     (many,) = counts(matrices=matrices)
-    if not np.isin(many, (2.0, 3.0)).all():
-        raise ValueError(f"matrices is {matrices!r}; allowed: 2 or 3")
+    refuse("matrices", many, ~np.isin(many, (2.0, 3.0)), "2 or 3")
     return run("activation_operator", as_device(device), *loads, many,
                operator="activation", dtype="bf16", **how)  # fmt: skip
 

@@ -12,7 +12,14 @@ from tokenroof.inference.door import as_device
 from tokenroof.inference.operators.base import Operator, counts, run, sizes
 from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records import dtypes
-from tokenroof.support.arguments import amounts, check_shapes, together, whole_numbers
+from tokenroof.support.arguments import (
+    amounts,
+    check_shapes,
+    place,
+    refuse,
+    together,
+    whole_numbers,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -89,8 +96,7 @@ def experts(
     names = ("hidden", "intermediate", "experts", "topk")
     check_shapes(**dict(zip(names, shape, strict=True)))
     many = layer_matrices(*shape) if matrices is None else amounts("matrices", matrices)
-    if not np.isin(many, (2.0, 3.0)).all():
-        raise ValueError(f"matrices is {matrices!r}; allowed: 2 or 3")
+    refuse("matrices", many, ~np.isin(many, (2.0, 3.0)), "2 or 3")
     shape += [many, whole_numbers("moe_tp", moe_tp), ranks]
     return run("experts_operator", as_device(device), *loads, *shape, skew_of(skew),
                 dtypes.code(dtype), operator="experts", dtype=dtype, **how)  # fmt: skip
@@ -181,7 +187,8 @@ def routing(
     ):
         if bad.any():
             first, of = (np.broadcast_to(x, bad.shape)[bad].flat[0] for x in (value, held))
-            raise ValueError(f"{field} is {first:g}; allowed: {allowed.format(of)}")
+            at = place(bad) if value.shape == bad.shape else ""
+            raise ValueError(f"{field}{at} is {first:g}; allowed: {allowed.format(of)}")
     return held, chosen, ranks
 
 

@@ -11,7 +11,7 @@ from tokenroof.inference.operators.base import Operator, counts, run, sizes
 from tokenroof.inference.operators.experts import routing, skew_of
 from tokenroof.inference.operators.options import LatentOptions, Options, takes
 from tokenroof.records import dtypes
-from tokenroof.support.arguments import amounts, whole_numbers
+from tokenroof.support.arguments import amounts, refuse, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -208,8 +208,7 @@ def latent_experts(
     zero = amounts("zero_experts", how["zero_experts"])
     held, chosen, ranks = routing(experts, topk, moe_ep)
     many = amounts("matrices", how["matrices"])
-    if not np.isin(many, (2.0, 3.0)).all():
-        raise ValueError(f"matrices is {how['matrices']!r}; allowed: 2 or 3")
+    refuse("matrices", many, ~np.isin(many, (2.0, 3.0)), "2 or 3")
     shape = [*widths, held, zero, chosen, many, whole_numbers("moe_tp", moe_tp), ranks]
     return run("latent_experts_operator", as_device(device), *loads, *shape, skew_of(skew),
                dtypes.code(dtype), dtypes.code(how["projections"], "projections"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.catalogue.accepted import Acceptance, acceptance
-from tokenroof.support.arguments import amounts, reals
+from tokenroof.support.arguments import amounts, place, reals, refuse
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -64,9 +64,7 @@ class ByPosition:
 
 def check_chances(given: NDArray[np.float64]) -> None:
     """Reject chances beyond 0 to 1."""
-    wrong = given[(given < 0.0) | (given > 1.0)]
-    if wrong.size:
-        raise ValueError(f"acceptance is {wrong.flat[0]:g}; allowed: numbers from 0 to 1")
+    refuse("acceptance", given, (given < 0.0) | (given > 1.0), "numbers from 0 to 1")
 
 
 def expected(
@@ -82,11 +80,11 @@ def expected(
         check_chances(chance)
         return kernels.expected_tokens(chance, length), chance
     most = len(given.chances)
-    wrong = length[(length > most) | (length != np.floor(length))]
-    if wrong.size:
+    wrong = (length > most) | (length != np.floor(length))
+    if wrong.any():
         raise ValueError(
-            f"length is {wrong.flat[0]:g} with acceptance of {most} positions; allowed: whole numbers from 0 "
-            f"to {most}"
+            f"length{place(wrong)} is {length[wrong].flat[0]:g} with acceptance of {most} positions; "
+            f"allowed: whole numbers from 0 to {most}"
         )
     tokens = given.tokens[length.astype(int)]
     return tokens, np.where(

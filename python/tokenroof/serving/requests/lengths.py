@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.serving.requests.given import MOST_TOKENS
-from tokenroof.support.arguments import finite_number, is_integer, is_number, reals, shown
+from tokenroof.support.arguments import finite_number, is_integer, is_number, place, reals, shown
 from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
@@ -98,8 +98,9 @@ class Lengths:
         given = np.atleast_1d(reals("values", values, 1.0))
         bad = (given != np.floor(given)) | (given > MOST_TOKENS)
         if given.ndim != 1 or not given.size or bad.any():
-            said = f"{given[bad].flat[0]:g}" if bad.any() else f"of shape {given.shape}"
-            raise ValueError(f"values are {said}; allowed: whole numbers from 1 to {MOST_TOKENS}")
+            one = f"values{place(bad)} is {given[bad].flat[0]:g}" if bad.any() else ""
+            said = one or f"values are of shape {given.shape}"
+            raise ValueError(f"{said}; allowed: whole numbers from 1 to {MOST_TOKENS}")
         share = np.ones(given.size) if weights is None else np.atleast_1d(reals("weights", weights))
         if share.shape != given.shape or not share.sum() > 0.0:
             raise ValueError(
