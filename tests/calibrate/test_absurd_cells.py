@@ -1,12 +1,14 @@
 """A measured table with a number that nothing measured has is refused: line, column, value, what is allowed."""
 
+import io
 import re
 
 import pandas as pd
 import pytest
 
+import tokenroof as tr
 from _measured import DEVICE, measured
-from tokenroof.calibrate import SPECS, read_operator, read_serving
+from tokenroof.calibrate import SPECS, points, read_operator, read_serving
 from tokenroof.calibrate.power import read_power
 from tokenroof.calibrate.tables import read
 
@@ -143,3 +145,14 @@ def test_one_rank_exchanges_nothing(operator):
     assert len(found) == whole and found.counts["nothing to do"] > 0
     with pytest.raises(ValueError, match=f"table of {operator} has no usable row: .* do nothing"):
         read_operator(operator, alone, DEVICE)
+
+
+def test_an_unknown_name_is_looked_for_once(monkeypatch):
+    asked = []
+    monkeypatch.setattr(points, "find_device", lambda name: asked.append(name) or tr.device(name))
+    rows = pd.read_csv(io.StringIO(SERVING))
+    many = pd.concat([rows, rows.assign(device="H20O", osl=[7, 8])] * 3)
+    many["concurrency"] = range(1, len(many) + 1)
+    found = read_serving(many, possible=False)
+    assert len(found) == 6 and sorted(asked) == ["H20O", "h200"]
+    assert found.counts["unknown device 'H20O'; did you mean 'H200-SXM', 'H20'?"] == 6

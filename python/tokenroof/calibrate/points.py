@@ -11,7 +11,15 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.calibrate.benchmarks import SETTINGS, ran_as, settings
-from tokenroof.calibrate.tables import COUNTS, TIMES_S, UNIT_OF, numbers_of, read, refuse_beyond
+from tokenroof.calibrate.tables import (
+    COUNTS,
+    TIMES_S,
+    UNIT_OF,
+    numbers_of,
+    once,
+    read,
+    refuse_beyond,
+)
 from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.records.calibration import Calibration
@@ -228,6 +236,8 @@ def read_serving(
     (1, 'vllm')
     """
     frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    if not frame.index.is_unique:  # of tables put together
+        frame = frame.reset_index(drop=True)
     data = _columns(frame, unit)
     counts = {"rows": len(data)}
     data = _usable(data, frame, labels, exclude, counts)
@@ -288,9 +298,10 @@ def _mapped(data: Any, frame: Any, counts: dict[str, int]) -> Points:
     devices, models, plans, kept = [], [], [], []
     sources = frame["source"] if "source" in frame.columns else None
     unknown: dict[str, int] = {}
+    device_of, model_of = once(find_device), once(find_model)
     for index, row in zip(data.index, data.to_dict("records"), strict=True):
         try:
-            d, m = find_device(str(row["device"])), find_model(str(row["model"]))
+            d, m = device_of(str(row["device"])), model_of(str(row["model"]))
             source = "" if sources is None else str(sources[index])
             ran = ran_as(source=source, engine=str(row["engine"]), model=m.name, device=d.name)
             p = _plan({**row, **ran})

@@ -6,9 +6,9 @@ import csv
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from tokenroof.support.lazy import require
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_T = TypeVar("_T")
 # Names of the time's column, and what its unit is in seconds.
 _TIMES = {"time_s": 1.0, "latency_s": 1.0, "latency": 1e-3, "latency_ms": 1e-3, "time_ms": 1e-3,
           "latency_us": 1e-6, "time_us": 1e-6}  # fmt: skip
@@ -44,6 +45,24 @@ def numbers_of(column: Any) -> Any:
         inside = column.map(lambda x: math.nan if isinstance(x, int) and abs(x) > _MOST else x)
         found = pandas.to_numeric(inside, errors="coerce")
     return found.astype(float)
+
+
+def once(find: Callable[[str], _T]) -> Callable[[str], _T]:
+    """The same, but each name is looked for once: what is near an unknown one takes milliseconds."""
+    known: dict[str, _T | Exception] = {}
+
+    def found(name: str) -> _T:
+        if name not in known:
+            try:
+                known[name] = find(name)
+            except (KeyError, ValueError, TypeError) as error:
+                known[name] = error
+        got = known[name]
+        if isinstance(got, Exception):
+            raise got
+        return got
+
+    return found
 
 
 def quoted(error: Exception) -> str:
