@@ -49,7 +49,7 @@ OUT_OF_RANGE = [-1, -1.0, np.float16(-1), np.nan, np.inf, 10**400, -(10**400), D
 @pytest.mark.parametrize("function,base,name", NUMBERS)
 def test_no_number_of_money_is_taken_unseen(function, base, name):
     for bad in NO_NUMBERS:
-        with pytest.raises(TypeError, match=f"^{name} is .*; allowed: "):
+        with pytest.raises(TypeError, match=rf"^{name}(\[[01]\])? is .*; allowed: "):
             function(**{**base, name: bad})
     for bad in OUT_OF_RANGE:
         with pytest.raises(ValueError, match=f"^{name} is .*; allowed: "):
