@@ -341,10 +341,12 @@ def test_what_is_refused_says_why(given, said):
 
 
 def test_pools_that_cannot_hand_over_are_no_system():
-    with pytest.raises(
-        ValueError, match="kv_cache is fp8 of prefill and bf16 of decode; allowed: one type"
-    ):
-        serving.disaggregate(("H100-SXM", tr.Plan(kv_cache="fp8")), "H100-SXM")
+    said = "kv_cache is fp8 of prefill and bf16 of decode; allowed: one type"
+    narrow = "H100-SXM", tr.Plan(kv_cache="fp8")
+    with pytest.raises(ValueError, match=said):
+        serving.disaggregate(narrow, ("H100-SXM", tr.Plan()))
+    with pytest.raises(ValueError, match=said):  # types of a pool without a plan are the model's
+        serving.simulate(serving.disaggregate(narrow, "H100-SXM"), MODEL, None, at_once([10], [1]))
     with pytest.raises(ValueError, match="link_bandwidth is 0; allowed: numbers > 0"):
         system(bandwidth=0.0)
 

@@ -1,5 +1,6 @@
 """Pools of prompts and of answers against their plain twin: decision by decision, to the nanosecond."""
 
+import numpy as np
 import pool_scenarios
 import pools_twin
 import recorded
@@ -51,8 +52,11 @@ def check(scene, found, run):
         found["stored"],
     ]
     if "sending" in found:
-        assert [int(t) for t in run.requests["sending_ns"]] == [
-            -1 if t is None else t for t in found["sending"]
+        r = run.requests
+        there = r["received_ns"] >= 0
+        began = r["received_ns"][there] - np.rint(r["transfer_s"][there] * 1e9).astype(np.int64)
+        assert began.tolist() == [
+            t for t, come in zip(found["sending"], there, strict=True) if come
         ]
     for pool, rows in zip(run.pools.values(), found["rows"], strict=True):
         names = ("enable_prefix_caching", "enable_block_reuse")

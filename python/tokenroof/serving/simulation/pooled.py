@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["POOLED_RECORD", "PooledSimulation"]
 
-_MILESTONES = ("prefilled", "reserved", "sending", "received", "joined")
+_MILESTONES = ("prefilled", "reserved", "received", "joined")
 #: A record per request: `RECORD`, and its way from pool to pool.
 POOLED_RECORD = np.dtype(
     RECORD.descr
@@ -46,9 +46,9 @@ class PooledSimulation(Simulation):
         A record per request as of `Simulation`, over both pools: ``scheduled_s`` and ``cached_tokens`` of
         the pool of prompts, ``first_token_s`` and what follows of that of answers. Beside them
         ``prefilled_ns`` (the prompt is computed), ``reserved_ns`` (blocks are set aside in the other pool; at
-        SGLang before the prompt is computed), ``sending_ns`` (the transfer begins), ``received_ns`` (the
-        cache is there, and free where it was), ``joined_ns`` (the first step there) [ns], ``transfer_s``
-        (from sending to received; at SGLang with the time that later pieces of the prompt took) [s],
+        SGLang before the prompt is computed), ``received_ns`` (the cache is there, and free where it was),
+        ``joined_ns`` (the first step there) [ns], ``transfer_s`` (from where the transfer begins to
+        received; at SGLang with the time that later pieces of the prompt took) [s],
         ``sent_tokens`` and ``sent_bytes`` (of the prompt's cache, less what was found there),
         ``prefill_replica``.
     pools : dict of Simulation
@@ -114,9 +114,9 @@ class PooledSimulation(Simulation):
         for name, start, end in (
             ("prefill_s", "scheduled_ns", "prefilled_ns"),
             ("reserve_s", "arrival_ns" if together else "prefilled_ns", "reserved_ns"),
-            ("transfer_s", "sending_ns", "received_ns"),
         ):
             found[name] = spread_of((there[end] - there[start]) * 1e-9, wanted)
+        found["transfer_s"] = spread_of(there["transfer_s"], wanted)
         found["link_load"] = self.link["load"]
         if np.isfinite(self.energy.joules):
             found |= {f"{role}_watts": pool.energy.watts for role, pool in self.pools.items()}
@@ -154,10 +154,10 @@ def _joined(first: NDArray[Any], second: NDArray[Any], link: Mapping[str, Any]) 
     if link["together"]:
         computed = first["status"] == "done"
         record["prefilled_ns"] = np.where(computed, first["last_token_ns"], -1)
-    for name in ("reserved_ns", "sending_ns", "received_ns", "sent_tokens", "sent_bytes"):
+    for name in ("reserved_ns", "received_ns", "sent_tokens", "sent_bytes"):
         record[name] = link[name]
     crossed = record["received_ns"] >= 0
-    took = (record["received_ns"] - record["sending_ns"]) * 1e-9
+    took = (record["received_ns"] - link["sending_ns"]) * 1e-9
     record["transfer_s"] = np.where(crossed, took, np.nan)
     return record
 
@@ -193,7 +193,7 @@ def _carried(requests: NDArray[Any], link: Mapping[str, Any]) -> dict[str, Any]:
     crossed = requests["received_ns"] >= 0
     span = 0.0
     if crossed.any():
-        span = float(requests["received_ns"].max() - requests["sending_ns"][crossed].min())
+        span = float(requests["received_ns"].max() - link["sending_ns"][crossed].min())
     alone_ns = link["hop_ns"] + requests["sent_bytes"] / min(link["near"], link["far"])
     load = carried / (most * span) if span > 0.0 else 0.0
     together = link["together"]
