@@ -48,7 +48,7 @@ def test_files_go_where_names_do(command: str, own: tuple[str, str]) -> None:
     done = run(command, *own, "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert found["device"] == "Karte µ" and found["model"] == "llama"
+    assert found["device"] == "Karte µ" and found["model"] == Path(own[1]).parent.name
     assert run(command, "card.toml", own[1]).returncode == 2
     assert run(command, own[0], str(Path(own[1]).parent)).returncode == 0
     both = run(command, "local", own[1], "--json")
