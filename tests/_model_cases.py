@@ -81,7 +81,7 @@ CASES = {
     "mamba_conv_bias": (MAMBA, False, COUNTED),
     "mamba_proj_bias": (MAMBA, True, COUNTED),
     "extras": (SMALL, (("attention", 1000),), COUNTED),
-    "quantisation": (SMALL, BLOCKS, {"weights", "plan"}),
+    "quantisation": (SMALL, BLOCKS, {"weights", "plan", "page", "decode", "prefill"}),
     "towers": (SMALL, (VISION,), STORED | {"encode"}),
     "reading": (SMALL, Reading(read={"hidden_size": 1024}), {"page"}),
 }  # fmt: skip

@@ -244,7 +244,7 @@ S = ec.Site(power_w=1e6)
     (lambda: ec.best_mix(3, A, [[1.0]]), "site is 3; allowed: a Site"),
     (lambda: ec.best_mix(S, A, [1.0]), "supply has shape .1,.; allowed: a row for each generation, 1 numbers"),
     (lambda: ec.best_mix(S, A, [["x"]]), "supply is .*'x'.*; allowed: numbers >= 0 by generation"),
-    (lambda: ec.best_mix(S, A, [[-1.0]]), r"supply\[0, 0\] is -1; allowed: finite numbers >= 0"),
+    (lambda: ec.best_mix(S, A, [[-1.0]]), r"supply is -1; allowed: finite numbers >= 0"),
     (lambda: ec.best_mix(S, A, [[1.0]], devices_max=[3]), "devices_per_mw is None with devices_max"),
     (lambda: ec.best_mix(S, A, [[1.0]], memory_per_mw=[[3]]), "memory_max is None with memory_per_mw"),
     (lambda: ec.best_mix(S, A, [[1.0]], memory_per_mw=[[3], [3]], memory_max=1), "memory_per_mw has shape .2, 1.; allowed: 1 rows"),

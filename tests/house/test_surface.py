@@ -259,7 +259,7 @@ def _decode(**changes):
      (lambda: tr.prefill("H100-SXM", "Llama-3.1-8B", tokens=5, past=-1), ValueError, "past is -1; allowed"),
      (lambda: tr.sweep([], ["Llama-3.1-8B"]), ValueError, "devices is empty"),
      (lambda: tr.sweep(["H100-SXM"], ["Llama-3.1-8B"], batch=[[1]]), ValueError, "batch has 2 dimensions"),
-     (lambda: tr.serving.curve("H100-SXM", "Llama-3.1-8B", concurrency=[0]), ValueError, r"concurrency\[0\] is 0"),
+     (lambda: tr.serving.curve("H100-SXM", "Llama-3.1-8B", concurrency=[0]), ValueError, r"concurrency is 0"),
      (lambda: tr.serving.curve("H100-SXM", "Llama-3.1-8B", input_tokens=0), ValueError, "input_tokens is 0"),
      (lambda: tr.serving.frontier("H100-SXM", "Llama-3.1-8B", devices_max=0), ValueError, "devices_max is 0"),
      (lambda: tr.operators.gemm("H100-SXM", -1, 1, 1), ValueError, "m is -1; allowed"),

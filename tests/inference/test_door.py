@@ -26,6 +26,10 @@ SHAPES = {
 }  # fmt: skip
 
 
+def _constants_of(*given):
+    return f"constants of {next(x for x in given if isinstance(x, tr.Device)).name}"
+
+
 @pytest.fixture
 def looked_up(monkeypatch):
     """Names of devices and models, each as often as it was looked up; calibrations likewise."""
@@ -44,10 +48,11 @@ def looked_up(monkeypatch):
     counted(door, "model_of", lambda name: name)
     for module, name in (
         (calibration, "resolve"),
+        (calibration, "_of_operator"),
         (combinations, "resolve"),
         (door, "resolve_step"),
     ):
-        counted(module, name, lambda fidelity, device, *_: f"constants of {device.name}")
+        counted(module, name, _constants_of)
     return counts
 
 

@@ -191,7 +191,7 @@ def test_until_which_batch_by_hand():
         *TARGET, length=1, most=3, draft=5.0, acceptance=0.0, fidelity="datasheet"
     )
     assert (always.until, always.still) == (3, True) and (never.until, never.still) == (0, False)
-    for bad, says in (({"length": [0, 1]}, "length is"), ({"length": []}, "length is"), ({"most": 65_537}, "at most 65536"),
+    for bad, says in (({"length": [0, 1]}, r"length\[0\] is"), ({"length": []}, "length is"), ({"most": 65_537}, "at most 65536"),
                       ({"context": [1.0]}, "context has 1 dimensions")):  # fmt: skip
         with pytest.raises(ValueError, match=says):
             speculative.pays_until(*TARGET, draft="ngram", **bad)

@@ -158,7 +158,7 @@ CASES = {
                "failed": [{"failed": "skip", "path": TURNS.replace('"output_length": 4', '"output_length": 0', 1)},
                           {"failed": "perhaps"}],
                **one("closed", True), "think_s": [{"think_s": 1.0, "closed": True}], **one("limit", 2),
-               **one("chunk", 0)}, None),
+               **one("chunk", 0), "sort": [{"sort": True, "path": "".join(reversed(TURNS.splitlines(True)))}]}, None),
     "summary": ({"requests": SERVED, "result": lambda **given: json.dumps(serving.summary(**given), default=str)},
                 {**one("requests", LATER), **one("slo", serving.SLO(ttft_s=0.1)), **one("percentiles", (50.0,)),
                  **one("gaps_s", [0.1, 0.2]), **one("energy_j", 5.0)}, None),

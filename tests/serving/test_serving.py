@@ -239,7 +239,7 @@ def test_capacity_meets_the_objective_and_no_more():
       ValueError, "percentile is 95; allowed: 50, 90, 99"),
      (lambda: tr.serving.curve("H100-SXM", "GPT-2", power="solar"), ValueError, "power is 'solar'; allowed"),
      (lambda: tr.serving.curve("H100-SXM", "GPT-2", pue=0.5), ValueError, "pue is 0.5; allowed"),
-     (lambda: tr.serving.curve("H100-SXM", "GPT-2", concurrency=[np.nan]), ValueError, r"concurrency\[0\] is nan")],
+     (lambda: tr.serving.curve("H100-SXM", "GPT-2", concurrency=[np.nan]), ValueError, "concurrency is nan")],
 )  # fmt: skip
 def test_bad_input_is_named(call, error, named):
     with pytest.raises(error, match=named):

@@ -85,14 +85,14 @@ def real_numbers(value: object) -> NDArray[np.float64] | None:
 
 
 def place(bad: NDArray[np.bool_]) -> str:
-    """Where the first is that is not allowed, as errors name it: empty for a number alone.
+    """Where the first is that is not allowed, as errors name it: empty for a number alone, also in an array.
 
     Examples
     --------
     >>> place(np.array([False, True])), place(np.array([[False], [True]])), place(np.array(True))
     ('[1]', '[1, 0]', '')
     """
-    return f"{np.argwhere(bad)[0].tolist() or ''}"
+    return f"{np.argwhere(bad)[0].tolist()}" if bad.size > 1 else ""
 
 
 def refuse(
