@@ -295,7 +295,7 @@ def test_a_million_requests(name, benchmark):
         (lambda: Lengths.uniform(5, 4), ValueError, "high is 4; allowed: at least low (5)"),
         (lambda: Lengths.lognormal(-1.0), ValueError, "mean is -1.0"),
         (lambda: Lengths.lognormal(0.5), ValueError, "mean is 0.5; allowed: a finite number of at least 1"),
-        (lambda: Lengths.empirical([1.5]), ValueError, "values[0] is 1.5"),
+        (lambda: Lengths.empirical([1.5]), ValueError, "values is 1.5"),
         (lambda: Lengths.empirical([]), ValueError, "values are of shape (0,)"),
         (lambda: Lengths.empirical([1], [0]), ValueError, "weights have shape (1,) and sum 0"),
     ],
