@@ -36,5 +36,6 @@ echo "+ leaks"
 wait $leaks || { cat "$work/leaks.log"; exit 1; }
 tail -n 20 "$work/leaks.log"
 echo "+ races of threads"
-PYTHONPATH="$work/threads" LD_PRELOAD=$(preloaded tsan) TSAN_OPTIONS=halt_on_error=1 OPENBLAS_NUM_THREADS=1 \
+PYTHONPATH="$work/threads" LD_PRELOAD=$(preloaded tsan) \
+    TSAN_OPTIONS=halt_on_error=1:suppressions="$here/tests/races.txt" OPENBLAS_NUM_THREADS=1 \
     "$PYTHON" -m pytest -n 0 -q -s tests/kernels/test_many_threads.py
