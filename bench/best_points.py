@@ -31,7 +31,7 @@ import numpy as np
 
 import tokenroof as tr
 from as_run import ran
-from measured_rows import measured, plan_of, pool_of, seconds, system_of
+from measured_rows import loads, measured, plan_of, pool_of, seconds, system_of
 from recipes import drafts_run, speculation
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def tried(group: pd.DataFrame) -> list[Front]:
             for plan, steps, drafts in _plans(row):
                 asked.setdefault((steps, drafts), {})[plan] = None
         for (steps, drafts), plans in asked.items():
-            good = [plan for plan in plans if _answers(own.iloc[0], plan)]
+            good = [plan for plan in plans if loads(own.iloc[0], plan)]
             if not good:
                 continue
             how = _kinds(group) | {"engine": engine}
@@ -141,14 +141,6 @@ def _plans(row: Any) -> list[tuple[tr.Plan, float, int]]:
         return [(plan_of(row), float(row.wait_steps), drafts_run(row))]
     except ValueError:
         return []
-
-
-def _answers(row: Any, plan: tr.Plan) -> bool:
-    try:
-        tr.decode(row.system, row.model_path, plan)
-    except ValueError:
-        return False
-    return True
 
 
 def kinds(group: pd.DataFrame) -> list[Front]:

@@ -47,13 +47,14 @@ def plan_of(row: Any) -> tr.Plan:
     degrees = {name: int(row[name]) for name in DEGREES if row[name] == row[name]}
     types = {n: row[n] for n in ("weights", "experts", "kv_cache") if isinstance(row[n], str)}
     plan = tr.Plan(**degrees, **types, engine=row.backend)
-    if _loads(row, plan) or plan.moe_ep > 1:
+    if loads(row, plan) or plan.moe_ep > 1:
         return plan
     spread = plan.replace(moe_tp=1, moe_ep=plan.tp * plan.dp)
-    return spread if _loads(row, spread) else plan
+    return spread if loads(row, spread) else plan
 
 
-def _loads(row: Any, plan: tr.Plan) -> bool:
+def loads(row: Any, plan: tr.Plan) -> bool:
+    """Whether a row's device and model have an answer for a plan."""
     try:
         tr.decode(row.system, row.model_path, plan)
     except ValueError:
