@@ -256,3 +256,8 @@ def test_plans_by_default_know_what_a_model_was_released_in():
     assert types("B200-SXM", "DeepSeek-V3") == {("nvfp4", "nvfp4"), ("fp8_block", "fp8_block")}
     assert types("H100-SXM", "Llama-3.1-8B") == {("fp8", "fp8")}
     assert types("A100-SXM4-80GB", "DeepSeek-V3") <= {("bf16", "bf16"), ("fp8_block", "fp8_block")}
+
+
+def test_more_users_than_a_number_holds_wait_for_ever():
+    found = tr.serving.curve("H20", "Llama-3.1-8B", concurrency=[64, 1e308], input_tokens=9)
+    assert np.isfinite(found.ttft_s[0]) and np.isinf(found.ttft_s[1]) and found.tpot_s[1] > 0.0

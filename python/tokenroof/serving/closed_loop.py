@@ -95,7 +95,11 @@ def _served(
         if np.isfinite(load.requests):
             parts.append(served_run(records, users, load))
         else:
-            parts.append(kernels.serving(d, c, m, p, users, load.input_tokens, load.output_tokens))
+            with np.errstate(
+                over="ignore"
+            ):  # the wait of more users than a number holds is infinite
+                found = kernels.serving(d, c, m, p, users, load.input_tokens, load.output_tokens)
+            parts.append(found)
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
 
