@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -19,6 +21,45 @@ from tokenroof.reference.core.roundings import error_of
 
 BY_ISA = kernels.by_isa()
 each_isa = pytest.mark.parametrize("isa", list(BY_ISA))
+
+
+class _Again:
+    """What a test drew for the first instruction set, for the next; no test writes to it."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        self.data, self.drawn, self.at = data, [], 0
+
+    def draw(self, strategy: st.SearchStrategy) -> object:
+        if self.at == len(self.drawn):
+            self.drawn.append(self.data.draw(strategy))
+        self.at += 1
+        return self.drawn[self.at - 1]
+
+
+def every_isa(test):
+    """On each instruction set in turn with the same drawn numbers: to draw them takes longer than what is tested."""
+
+    whole = inspect.signature(test)
+
+    @wraps(test)
+    def on_each(*args, **named):
+        drawn = whole.bind_partial(None, *args, **named).arguments
+        again = _Again(drawn["data"]) if "data" in drawn else None
+        for isa in BY_ISA:
+            if again is not None:
+                again.at, drawn["data"] = 0, again
+            try:
+                test(**drawn | {"isa": isa})
+            except AssertionError as error:
+                error.add_note(f"on {isa}")
+                raise
+
+    on_each.__signature__ = whole.replace(
+        parameters=[each for name, each in whole.parameters.items() if name != "isa"]
+    )
+    return on_each
+
+
 ELEMENTWISE = sorted(
     name
     for name, function in BY_ISA["generic"].items()

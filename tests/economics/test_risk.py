@@ -8,7 +8,7 @@ from _cash import CALM, play
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _support import BY_ISA, each_isa
+from _support import BY_ISA, each_isa, every_isa
 from tokenroof import _core
 from tokenroof import economics as ec
 from tokenroof.economics.risk import _columns
@@ -45,9 +45,9 @@ def cases(draw):
     return model, columns
 
 
-@each_isa
 @settings(max_examples=40)
 @given(case=cases(), seed=st.integers(0, 2**64 - 1))
+@every_isa
 def test_a_path_equals_its_reference(isa, case, seed):
     """Of a year's two exponentials, logarithm, root and sine each is within some ulps, sums of 12 within 100."""
     _is_its_reference(isa, *case, seed, 9)

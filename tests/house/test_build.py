@@ -25,31 +25,6 @@ def _python(code, **environment):
     )  # fmt: skip
 
 
-@pytest.mark.skipif(
-    not (shutil.which("g++") and shutil.which("nm")),
-    reason="no g++ or nm here: compiles the sources to look at their symbols",
-)
-@pytest.mark.parametrize(
-    "source,flags",
-    [*[(f"loops/{name}.cpp", []) for name in ("loops", "steps", "fields", "operators", "records")],
-     ("hash/digest_lanes.cpp", []), ("probe/probe_loops.cpp", []), ("montecarlo/pool_loops.cpp", []),
-     pytest.param("probe/probe_dot.cpp", ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"],
-                  marks=pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions of x86-64"))],
-)  # fmt: skip
-def test_objects_have_no_weak_symbols(source, flags, tmp_path):
-    """A weak one could be replaced by a copy that was built for a newer processor."""
-    cpp = Path(__file__).parents[2] / "cpp"
-    target = tmp_path / "object.o"
-    subprocess.run(
-        ["g++", "-std=c++20", "-O1", "-ffp-contract=off", "-fno-trapping-math", "-Wno-psabi",
-         *flags, "-DTR_ISA=generic", "-DTR_LANES=4", f"-I{cpp}/include", f"-I{cpp}", f"-I{cpp}/loops", "-c",
-         str(cpp / source), "-o", str(target)], check=True, timeout=300,
-    )  # fmt: skip
-    listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
-    assert "tokenroof" in listing
-    assert not re.findall(r"^.* [WVu] .*$", listing, re.MULTILINE)
-
-
 CPP = Path(__file__).parents[2] / "cpp"
 SCANNERS = {
     "scalar": [], "avx2": ["-march=x86-64-v3"], "sha_ni": ["-msse4.1", "-msha"],
@@ -66,22 +41,71 @@ def _made(folder):
     )  # fmt: skip
 
 
+def _built():
+    """Objects by source that `pip install` left in the tree, one per instruction set; none where a source is newer."""
+    sources = [path for path in CPP.rglob("*") if path.is_file()]
+    newest = max(path.stat().st_mtime for path in sources)
+    found = {}
+    for path in sorted(CPP.parent.glob("build/*/cpp/CMakeFiles/*.dir/*/*.cpp.o")):
+        if path.stat().st_mtime > newest:
+            found.setdefault(f"{path.parent.name}/{path.name.removesuffix('.o')}", []).append(path)
+    return found
+
+
+BUILT = _built()
+
+
+def _objects(source, isa, flags, folder):
+    """What the installed module was linked from, where that is in the tree; else of a build of its own."""
+    if source in BUILT:
+        return BUILT[source]
+    if source.startswith("hash/scan"):
+        _made(folder)
+    target = folder / "object.o"
+    subprocess.run(
+        ["g++", "-std=c++20", "-O1", "-ffp-contract=off", "-fno-trapping-math", "-Wno-psabi", *flags,
+         f"-DTR_ISA={isa}", f"-DTR_LANES={4 if isa == 'generic' else 1}",
+         f"-I{folder}", f"-I{CPP}/include", f"-I{CPP}", f"-I{CPP}/loops", "-c",
+         str(CPP / source), "-o", str(target)], check=True, timeout=300,
+    )  # fmt: skip
+    return [target]
+
+
+def _symbols(path):
+    return subprocess.run(["nm", path], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.skipif(
+    not (shutil.which("g++") and shutil.which("nm")),
+    reason="no g++ or nm here: compiles the sources to look at their symbols",
+)
+@pytest.mark.parametrize(
+    "source,flags",
+    [*[(f"loops/{name}.cpp", []) for name in ("loops", "steps", "fields", "operators", "records", "flows")],
+     *[(f"montecarlo/{name}_loops.cpp", []) for name in ("pool", "cash")],
+     ("hash/digest_lanes.cpp", []), ("probe/probe_loops.cpp", []), ("queueing/open_loop_lanes.cpp", []),
+     pytest.param("probe/probe_dot.cpp", ["-march=x86-64-v4", "-mavx512vnni", "-mavx512bf16"],
+                  marks=pytest.mark.skipif(platform.machine() != "x86_64", reason="instructions of x86-64"))],
+)  # fmt: skip
+def test_objects_have_no_weak_symbols(source, flags, tmp_path):
+    """A weak one could be replaced by a copy that was built for a newer processor."""
+    for path in _objects(source, "generic", flags, tmp_path):
+        listing = _symbols(path)
+        assert "tokenroof" in listing
+        assert not re.findall(r"^.* [WVu] (?!DW\.ref\.).*$", listing, re.MULTILINE), path
+
+
 @pytest.mark.skipif(
     not (shutil.which("g++") and shutil.which("nm") and platform.machine() == "x86_64"),
     reason="no g++ or nm for x86-64 here: compiles the scanners to look at their symbols",
 )
 @pytest.mark.parametrize("name", SCANNERS)
 def test_scanners_have_no_weak_symbols(name, tmp_path):
-    _made(tmp_path)
-    target = tmp_path / "object.o"
-    command = ["g++", "-std=c++20", "-O1", "-ffp-contract=off", "-Wall", "-Wextra", "-Werror",
-               "-Wno-psabi", *SCANNERS[name], f"-DTR_ISA={name}", "-DTR_LANES=1", f"-I{tmp_path}",
-               f"-I{CPP}", f"-I{CPP}/include", "-c", str(CPP / "hash" / f"scan_{name}.cpp"),
-               "-o", str(target)]  # fmt: skip
-    subprocess.run(command, check=True, timeout=300)
-    listing = subprocess.run(["nm", target], capture_output=True, text=True, check=True).stdout
-    assert "scan_table" in listing
-    assert not re.findall(r"^.* [WVu] .*$", listing, re.MULTILINE)
+    flags = ["-Wall", "-Wextra", "-Werror", *SCANNERS[name]]
+    for path in _objects(f"hash/scan_{name}.cpp", name, flags, tmp_path):
+        listing = _symbols(path)
+        assert "scan_table" in listing
+        assert not re.findall(r"^.* [WVu] (?!DW\.ref\.).*$", listing, re.MULTILINE), path
 
 
 def test_the_generator_writes_the_same_twice(tmp_path):
@@ -127,7 +151,7 @@ def test_the_arm_scanner_under_qemu(tmp_path):
     listing = subprocess.run(
         ["aarch64-linux-gnu-nm", objects[0]], capture_output=True, text=True, check=True
     ).stdout
-    assert not re.findall(r"^.* [WVu] .*$", listing, re.MULTILINE)
+    assert not re.findall(r"^.* [WVu] (?!DW\.ref\.).*$", listing, re.MULTILINE)
     header, start, count, versions = bytes(range(80)), 2**32 - 37, 37, 8
     base = int.from_bytes(header[:4], "little")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa, same
+from _support import BY_ISA, every_isa, same
 from tokenroof import _core, reference
 from tokenroof.calibrate import SPECS
 from tokenroof.catalogue.fits import fits
@@ -50,9 +50,9 @@ def arguments(draw, operator):
     }[operator]
 
 
-@each_isa
 @pytest.mark.parametrize("operator", OPERATORS)
 @given(data=st.data())
+@every_isa
 def test_equals_the_reference(isa, operator, data):
     device = tr.device(data.draw(st.sampled_from(DEVICES))).pack()
     blocks = {operator: data.draw(own(operator))}
@@ -66,9 +66,9 @@ def test_equals_the_reference(isa, operator, data):
     assert same(got, [want[field] for field in _core.OPERATOR_FIELDS])
 
 
-@each_isa
 @pytest.mark.parametrize("operator", OPERATORS)
 @given(data=st.data())
+@every_isa
 def test_bad_sizes_are_nan_and_no_sequences_cost_nothing(isa, operator, data):
     constants = {operator: fits(operator)[0]["constants"]}
     record = tr.Calibration(constants=constants).pack()

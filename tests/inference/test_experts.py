@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa, same, within
+from _support import BY_ISA, each_isa, every_isa, same, within
 from tokenroof import _core, kernels, reference
 from tokenroof.calibrate import SPECS
 from tokenroof.catalogue.fits import fits
@@ -40,9 +40,9 @@ def shapes(draw):
             draw(RANKS), draw(RANKS)]  # fmt: skip
 
 
-@each_isa
 @given(own=constants, name=st.sampled_from(DEVICES), dtype=st.sampled_from(RATES), tokens=TOKENS,
        shape=shapes())  # fmt: skip
+@every_isa
 def test_balanced_equals_the_reference(isa, own, name, dtype, tokens, shape):
     device, code = tr.device(name).pack(), dtypes.code(dtype)
     record = tr.Calibration(constants={"experts": own}).pack()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa, same
+from _support import BY_ISA, each_isa, every_isa, same
 from tokenroof import _core, reference
 from tokenroof.calibrate import SPECS
 from tokenroof.calibrate.fitting import device_bound
@@ -38,9 +38,9 @@ DEVICES = (
 RATES = ("bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "int4")
 
 
-@each_isa
 @given(own=constants, name=st.sampled_from(DEVICES), dtype=st.sampled_from(RATES),
        m=st.floats(0, 1e5) | st.integers(0, 300).map(float), n=SIZES, k=SIZES, warm=st.sampled_from([0.0, 1.0]))  # fmt: skip
+@every_isa
 def test_equals_the_reference(isa, own, name, dtype, m, n, k, warm):
     device, code = tr.device(name).pack(), dtypes.code(dtype)
     record = tr.Calibration(constants={"gemm": own}).pack()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, constants_of, each_isa, same
+from _support import BY_ISA, constants_of, every_isa, same
 from tokenroof import _core, kernels, reference
 
 ops = tr.operators
@@ -225,9 +225,9 @@ def test_two_grouped_products_are_the_experts_but_for_what_is_around_them():
 # --- the twins with measured constants ------------------------------------------------------------------
 
 
-@each_isa
 @pytest.mark.parametrize("operator", ["sparse_decode", "sparse_prefill"])
 @given(data=st.data())
+@every_isa
 def test_measured_forms_equal_the_reference(isa, operator, data):
     draw = data.draw
     device = tr.device(draw(st.sampled_from(["H100-SXM", "B300-SXM", "L40S"]))).pack()
@@ -248,10 +248,10 @@ def test_measured_forms_equal_the_reference(isa, operator, data):
     assert same(got, [want[field] for field in _core.OPERATOR_FIELDS])
 
 
-@each_isa
 @given(seed=st.integers(0, 10**6), tokens=st.floats(0, 1e5) | st.integers(0, 4096).map(float),
        n=st.integers(1, 20000), k=st.integers(1, 20000), skew=st.sampled_from([-1.0, 0.0, 1.01]),
        ep=st.sampled_from([1.0, 8.0]))  # fmt: skip
+@every_isa
 def test_measured_grouped_products_equal_the_reference(isa, seed, tokens, n, k, skew, ep):
     device = tr.device("B200-SXM").pack()
     record = tr.Calibration(constants={"experts": constants_of("experts", seed)}).pack()

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa
+from _support import BY_ISA, every_isa
 from tokenroof import catalogue, kernels, reference
 from tokenroof.inference import dataflow, decouple, estimates, speculative
 
@@ -26,8 +26,8 @@ def test_leviathans_numbers():
     assert kernels.expected_tokens(1.0, 4.0) == 5.0
 
 
-@each_isa
 @given(a=st.floats(0.0, 1.0), c=st.floats(0.0, 2.0), most=st.integers(0, 64))
+@every_isa
 def test_no_length_beats_the_best(isa, a, c, most):
     best = BY_ISA[isa]["best_draft_length"](a, c, float(most))
     assert best == reference.best_draft_length(a, c, float(most))
@@ -35,8 +35,8 @@ def test_no_length_beats_the_best(isa, a, c, most):
     assert speed[int(best)] >= speed.max() * (1 - 1e-12)
 
 
-@each_isa
 @given(a=st.lists(st.floats(0.0, 1.0), max_size=8))
+@every_isa
 def test_positions(isa, a):
     assert BY_ISA[isa]["expected_tokens_by_position"](a) == reference.expected_tokens_by_position(a)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa
+from _support import BY_ISA, each_isa, every_isa
 from tokenroof import kernels, reference
 from tokenroof.catalogue.fits import fits
 from tokenroof.inference import power
@@ -15,10 +15,10 @@ from tokenroof.records.calibration import Calibration
 share = st.floats(0.0, 2.0)
 
 
-@each_isa
 @given(
     uses=st.tuples(*[share] * 6), fitted=st.booleans(), name=st.sampled_from(["H200-SXM", "L40S"])
 )
+@every_isa
 def test_board_power_equals_the_reference(isa, uses, fitted, name):
     device = tr.device(name)
     record = (

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa
+from _support import BY_ISA, every_isa
 from tokenroof import kernels, reference
 from tokenroof.inference.power_cap import CAP_BAND, cap_band
 
@@ -21,8 +21,8 @@ clock = st.floats(0.1, 1.0)
 draws = st.tuples(watts, watts, watts, watts, st.floats(0.0, 1.0))
 
 
-@each_isa
 @given(draw=draws, limit=st.floats(1.0, 2000.0), y=clock)
+@every_isa
 def test_clocks_equal_the_reference(isa, draw, limit, y):
     table = BY_ISA[isa]
     assert table["clock_volts"](y) == reference.clock_volts(y)

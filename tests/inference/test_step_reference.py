@@ -18,6 +18,7 @@ from _support import (
     constants_of,
     devices,
     each_isa,
+    every_isa,
     loads,
     models,
     named,
@@ -33,9 +34,9 @@ from tokenroof.reference.core.roundings import counting, error_of
 setup = st.tuples(devices(), calibrations(), models(), plans())
 
 
-@each_isa
 @pytest.mark.parametrize("name", STEPS)
 @given(setup=setup, data=st.data())
+@every_isa
 def test_step_kernels(isa, name, setup, data):
     vectors = records(*setup)
     load = [data.draw(s) for s in loads(name)]
@@ -55,10 +56,10 @@ def test_step_kernels(isa, name, setup, data):
     assert setup[2].experts or not any(map(error_of, want))
 
 
-@each_isa
 @pytest.mark.parametrize("name", [name for name in STEPS if name.endswith("_step")])
 @settings(max_examples=15)
 @given(setup=setup, data=st.data(), seed=st.integers(0, 2**32))
+@every_isa
 def test_loads_side_by_side_have_the_numbers_of_each_alone(isa, name, setup, data, seed):
     """Lanes of vectors, and the last few one at a time; loads that are none among them."""
     vectors, rng = records(*setup), np.random.default_rng(seed)
@@ -70,8 +71,8 @@ def test_loads_side_by_side_have_the_numbers_of_each_alone(isa, name, setup, dat
     assert np.array_equal(together, alone, equal_nan=True)
 
 
-@each_isa
 @given(setup=setup, batch=st.floats(0, 1e5), context=st.floats(0, 1e6))
+@every_isa
 def test_memory_required(isa, setup, batch, context):
     _, _, m, p = records(*setup)
     _, _, model, plan = named(records(*setup))
@@ -94,9 +95,9 @@ _ARGUMENTS = {
 _CODES = {"weights", "activations", "kv_dtype", "maths_dtype"}
 
 
-@each_isa
 @pytest.mark.parametrize("name", OPERATORS)
 @given(device=devices(), calibration=calibrations(), data=st.data())
+@every_isa
 def test_operator_kernels(isa, name, device, calibration, data):
     arguments = [
         float(data.draw(st.integers(0, len(_core.DTYPES) - 1)))

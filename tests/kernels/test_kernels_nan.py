@@ -16,6 +16,7 @@ from _support import (
     calibrations,
     devices,
     each_isa,
+    every_isa,
     in_domain,
     models,
     plans,
@@ -183,10 +184,10 @@ def test_products_of_batches_of_any_size_are_looked_up_to_the_same_bits(isa, eng
     assert np.flatnonzero(np.isnan(got)).tolist() == [7, 9, 5000]
 
 
-@each_isa
 @given(
     d=devices(), c=calibrations(), m=models(), p=plans(), load=st.tuples(*[st.floats(1, 1e5)] * 3)
 )
+@every_isa
 def test_laws_of_a_step(isa, d, c, m, p, load):
     kernels, (batch, context, tokens) = BY_ISA[isa], load
     r = records(d, c, m, p)

@@ -15,6 +15,7 @@ from _support import (
     OPERATORS,
     STEPS,
     each_isa,
+    every_isa,
     in_domain,
     same,
     ulps,
@@ -73,9 +74,9 @@ def test_the_lists_cover_all_kernels():
     assert set(ELEMENTWISE) | set(STEPS) | set(OPERATORS) | rest == set(BY_ISA["generic"])
 
 
-@each_isa
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @given(data=st.data())
+@every_isa
 def test_float64_equals_the_reference(isa, name, data):
     kernel, twin = BY_ISA[isa][name], getattr(reference, name)
     shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=kernel.nin, max_side=5))
@@ -101,9 +102,9 @@ def test_float64_equals_the_reference(isa, name, data):
     assert name in APPROXIMATE or not any(map(error_of, want))
 
 
-@each_isa
 @pytest.mark.parametrize("name", ELEMENTWISE)
 @given(data=st.data())
+@every_isa
 def test_float32_is_the_float64_answer_rounded(isa, name, data):
     if name == "effective_energy_balance" or name == "flops_per_joule":
         elements = st.floats(np.float32(1e-3).item(), 1.0, width=32)  # no difference that cancels

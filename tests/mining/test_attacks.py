@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _support import BY_ISA, each_isa
+from _support import BY_ISA, each_isa, every_isa
 from tokenroof import kernels, mining
 
 # --- as published --------------------------------------------------------------------------------------
@@ -116,8 +116,8 @@ def test_many_confirmations_and_small_shares_to_the_stated_error(model, exact):
     assert compared > 60
 
 
-@each_isa
 @given(q=st.floats(0, 0.5), n=st.integers(0, 2000))
+@every_isa
 def test_laws_of_a_race(isa, q, n):
     """More confirmations are safer, more hashrate is more dangerous; Nakamoto underrates the attacker."""
     for model in ("nakamoto", "rosenfeld"):

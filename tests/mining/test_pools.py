@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from _support import BY_ISA, each_isa, same
+from _support import BY_ISA, each_isa, every_isa, same
 from tokenroof import _core, mining, reference
 from tokenroof.mining.ruin import ruin_ever, ruin_within
 from tokenroof.reference.core.special import normals
@@ -51,11 +51,11 @@ def test_philox_gives_the_published_answers(isa):
 word = st.integers(0, 2**32 - 1)
 
 
-@each_isa
 @given(
     counters=st.lists(st.tuples(word, word, word, word), min_size=1, max_size=20),
     key=st.tuples(word, word),
 )
+@every_isa
 def test_philox_equals_its_reference(isa, counters, key):
     got = philox(isa, counters, key)
     assert [tuple(row) for row in got.tolist()] == [reference.philox(c, key) for c in counters]
@@ -127,13 +127,13 @@ def pool_models(draw):
     return model
 
 
-@each_isa
 @settings(max_examples=25)
 @given(
     model=pool_models(),
     seed=st.integers(0, 2**64 - 1),
     first=st.sampled_from([0, 2**32 - 3, 2**40]),
 )
+@every_isa
 def test_a_path_equals_its_reference(isa, model, seed, first):
     """Logarithms and roots differ by ulps, sums of some hundred events by some hundred of them."""
     income, ruin = play(model, 6, seed, first, isa)

@@ -11,6 +11,7 @@ from _support import (
     calibrations,
     devices,
     each_isa,
+    every_isa,
     models,
     named,
     plans,
@@ -48,8 +49,8 @@ def setups(draw):
 loads = st.tuples(st.floats(0.5, 1e5), st.floats(1, 1e5), st.floats(1, 1e5))
 
 
-@each_isa
 @given(setup=setups(), load=loads)
+@every_isa
 def test_kernels_are_their_reference(isa, setup, load):
     vectors, table = records(*setup), BY_ISA[isa]
     for name, fields in (("serving_terms", _core.SERVING_TERMS), ("serving", _core.SERVING_FIELDS)):
@@ -62,9 +63,9 @@ def test_kernels_are_their_reference(isa, setup, load):
         assert setup[2].experts or not any(map(error_of, want))
 
 
-@each_isa
 @given(c=calibrations(), e=engines, terms=st.tuples(*[st.floats(0.001, 1e3)] * len(_core.SERVING_TERMS)),
        load=st.tuples(st.floats(1, 1e4), st.floats(1, 1e4)))  # fmt: skip
+@every_isa
 def test_terms_and_constants_alone(isa, c, e, terms, load):
     record = c.replace(constants={"engine": e}).pack()
     with np.errstate(all="ignore"):
@@ -150,8 +151,8 @@ def test_how_a_benchmark_runs_by_hand():
     np.testing.assert_allclose(waited, (20 + 1.4 * 10) / 2.4 * held["step_s"])
 
 
-@each_isa
 @given(setup=setups(), load=loads)
+@every_isa
 def test_laws(isa, setup, load):
     table, vectors = BY_ISA[isa], records(*setup)
     with np.errstate(all="ignore"):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import BY_ISA, each_isa
+from _support import BY_ISA, every_isa
 from tokenroof import kernels, reference, serving
 from tokenroof.serving import SessionLoad
 
@@ -18,11 +18,11 @@ def curve(load=TALK, concurrency=(4,), plan=FP8, **given):
     return serving.session_curve("H200-SXM", "Llama-3.1-8B", plan, load, concurrency, **given)
 
 
-@each_isa
 @given(
     rate=st.floats(1e-3, 1e3), kept=st.floats(0, 1e9), left=st.floats(0, 1e9), gap=st.just(0.0) | st.floats(1e-6, 1e6),
     reach=st.floats(0, 1e6),
 )  # fmt: skip
+@every_isa
 def test_kernels_are_their_twins(isa, rate, kept, left, gap, reach):
     share = BY_ISA[isa]["cache_reached"](gap, reach)
     assert share == pytest.approx(reference.cache_reached(gap, reach), rel=1e-14)

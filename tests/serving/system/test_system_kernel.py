@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from _support import BY_ISA, each_isa, ulps
+from _support import BY_ISA, every_isa, ulps
 from tokenroof import _core, kernels, reference
 
 TERMS, FIELDS = _core.SYSTEM_TERMS, _core.SYSTEM_FIELDS
@@ -30,8 +30,8 @@ def at(output=401.0, **given):
 amounts = st.one_of(st.floats(1e-6, 1e6), st.sampled_from([0.0, 1.0, 2.0, 1e-300, np.inf, np.nan]))
 
 
-@each_isa
 @given(terms=st.lists(amounts, min_size=len(TERMS), max_size=len(TERMS)), output=amounts)
+@every_isa
 def test_the_kernel_is_its_twin(isa, terms, output):
     with np.errstate(all="ignore"):
         got = BY_ISA[isa]["serving_system"](terms, output)
@@ -39,12 +39,12 @@ def test_the_kernel_is_its_twin(isa, terms, output):
     assert (ulps(got, np.array([want[name] for name in FIELDS])) == 0).all(), want
 
 
-@each_isa
 @given(
     factors=st.lists(st.floats(0.2, 5.0), min_size=len(TERMS), max_size=len(TERMS)),
     load=st.sampled_from([0.3, 1.0, 10.0, 1000.0]),
     burst=st.sampled_from([0.0, 0.5]),
 )
+@every_isa
 def test_likely_systems_are_their_twin(isa, factors, load, burst):
     """Pools of likely sizes, idle to far beyond what prefills can take."""
     terms = [POOLS[name] * factor for name, factor in zip(TERMS, factors, strict=True)]
