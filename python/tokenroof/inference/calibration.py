@@ -16,6 +16,7 @@ from tokenroof.inference.constants import (
     generations,
     own_power_fit,
 )
+from tokenroof.inference.expert_choice import passed_over
 from tokenroof.inference.likeness import OPERATORS, like_measured
 from tokenroof.inference.local_products import calibration as local_calibration
 from tokenroof.inference.memory import engine_memory
@@ -197,16 +198,24 @@ def _kind(device: str, weights: str, experts: str, mixture: bool) -> str:
     return f"{device} {weights}/{experts} mixture" if mixture else f"{device} {weights} dense"
 
 
-def _types(device: Device, plan: Plan) -> tuple[str, str, str, bool]:
-    """Types of weights, experts and cache as the device runs them, and whether the plan spans nodes."""
+def _types(device: Device, plan: Plan) -> tuple[str, str, str, bool, str]:
+    """Types of weights, experts and cache as the device runs them; whether it spans nodes; `passed_over`."""
     types = plan.on(device)
     spans = plan.devices > link_domain(device)
-    return types.narrow_type(), str(types.experts), types.kv_cache, spans
+    experts = str(types.experts)
+    other = passed_over(device, plan.engine, experts, plan.dp > 1)
+    return types.narrow_type(), experts, types.kv_cache, spans, other
 
 
 @remembered(4096)
 def _own_types(
-    device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool
+    device: Device,
+    engine: str,
+    weights: str,
+    experts: str,
+    kv_cache: str,
+    spans_nodes: bool,
+    not_of: str,
 ) -> Calibration:
     """Constants of every operator of a step, where there are any; shares of a roofline elsewhere."""
     base = estimate(device, engine)
@@ -227,8 +236,13 @@ def _own_types(
         # a table of a slow fallback kernel says nothing of steps, unless whole steps were measured so; and of
         # kernels that all engines can call, each tunes for the fastest
         but = ("beaten_by",) if whole else ("slower_than", "beaten_by")
-        found = find(operator, device, engine, dtype, but)
-        if found is not None and found.instead:
+        other = not_of if block == "experts" else ""
+        found = find(operator, device, engine, dtype, but, other)
+        if found is not None and other:
+            notes[block] = (
+                f"experts by {found.origin}, whose kernels the engine runs with several ranks"
+            )
+        elif found is not None and found.instead:
             notes[block] = (
                 f"{dtype} {operator} by {found.origin}, as the engine's own table has them slower than "
                 f"{found.faster}"
@@ -262,14 +276,14 @@ def _files(of: dict[str, str]) -> str:
 @like_measured
 @remembered(4096)
 def _of_step_kind(
-    device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool,
+    device: Device, engine: str, weights: str, experts: str, kv_cache: str, spans_nodes: bool, not_of: str,
     named: tuple[str, str], mixture: bool,
 ) -> Calibration:  # fmt: skip
     """Constants of a step with bands of its kind: wider where no whole step of the kind was measured.
 
     The operator's error adds to the engine's, in quadrature; products', and of a mixture the experts'.
     """
-    known = _own_types(device, engine, weights, experts, kv_cache, spans_nodes)
+    known = _own_types(device, engine, weights, experts, kv_cache, spans_nodes, not_of)
     blocks = ("gemm", "experts") if mixture else ("gemm",)
     bands = [known.operator_bands[b] for b in blocks if b in known.operator_bands]
     row = next((r for r in fits("engine") if r["engine"] == engine), {})

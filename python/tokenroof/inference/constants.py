@@ -97,13 +97,19 @@ def _generation_of(name: str) -> str:
 
 @remembered(8192)
 def find(
-    operator: str, device: Device, engine: str, dtype: str, but: tuple[str, ...] = ()
+    operator: str,
+    device: Device,
+    engine: str,
+    dtype: str,
+    but: tuple[str, ...] = (),
+    not_of: str = "",
 ) -> Fit | None:
     """The constants for an operator on a device, or those of the nearest that was measured.
 
     The type counts most, then the generation, then the engine: kernels of one generation are alike.
     `but`: fits that are marked so only where there are no others: ``slower_than``, which a wider type beats;
-    ``beaten_by``, which another engine's kernels of the same type beat.
+    ``beaten_by``, which another engine's kernels of the same type beat. `not_of`: a generation whose fits
+    of the catalogue count only so.
 
     Returns
     -------
@@ -129,7 +135,8 @@ def find(
             place = 1
         else:
             place = 2 + (own.rsplit(" ", 1)[1] != _generation_of(row["device"]).rsplit(" ", 1)[1])
-        slow = any(mark in row for mark in but)
+        other = "file" not in row and _generation_of(row["device"]) == not_of
+        slow = any(mark in row for mark in but) or other
         return slow, types.index(kind), place, engines.index(row["engine"])
 
     ranked = [(r, row) for row in rows if (r := rank(row)) is not None]
