@@ -95,15 +95,19 @@ def _generation_of(name: str) -> str:
     return generation(device_of(name))
 
 
+def _place(row: dict[str, Any], device: Device) -> int:
+    """How near the device of a fit is: itself, of its generation, with its kind of memory, another."""
+    own, other = generation(device), _generation_of(row["device"])
+    if row["device"] == device.name:
+        return 0
+    return 1 if own == other else 2 + (own.rsplit(" ", 1)[1] != other.rsplit(" ", 1)[1])
+
+
 @remembered(8192)
 def find(
-    operator: str,
-    device: Device,
-    engine: str,
-    dtype: str,
-    but: tuple[str, ...] = (),
+    operator: str, device: Device, engine: str, dtype: str, but: tuple[str, ...] = (),
     not_of: str = "",
-) -> Fit | None:
+) -> Fit | None:  # fmt: skip
     """The constants for an operator on a device, or those of the nearest that was measured.
 
     The type counts most, then the generation, then the engine: kernels of one generation are alike.
@@ -122,22 +126,15 @@ def find(
     if device.kind not in ("gpu", "apu"):  # these forms are of multiprocessors
         return None
     engines = _NEAR_ENGINES.get(engine, (engine,))
-    own = generation(device)
 
     def rank(row: dict[str, Any]) -> tuple[bool, int, int, int] | None:
         types = (dtype, *_STAND_INS.get(dtype, ()))
         kind = row.get("dtype", dtype)
         if kind not in types or row["engine"] not in engines:
             return None
-        if row["device"] == device.name:
-            place = 0
-        elif _generation_of(row["device"]) == own:
-            place = 1
-        else:
-            place = 2 + (own.rsplit(" ", 1)[1] != _generation_of(row["device"]).rsplit(" ", 1)[1])
         other = "file" not in row and _generation_of(row["device"]) == not_of
         slow = any(mark in row for mark in but) or other
-        return slow, types.index(kind), place, engines.index(row["engine"])
+        return slow, types.index(kind), _place(row, device), engines.index(row["engine"])
 
     ranked = [(r, row) for row in rows if (r := rank(row)) is not None]
     if not ranked:

@@ -12,7 +12,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof import kernels, serving
+from tokenroof import _core, kernels, serving
 from tokenroof.inference.door import deployment
 from tokenroof.serving.simulation.step_time import step_table
 
@@ -170,9 +170,45 @@ def test_a_round_of_equal_ranks_takes_the_kernels_time():
     assert found["first_token_s"] == pytest.approx(np.full(16, both), rel=0.03)
     one = {"arrival": np.zeros(1), "input_tokens": 2048, "output_tokens": 1}
     alone = serving.simulate("H200-SXM", MODEL, plan, one, scheduler).requests["first_token_s"][0]
-    assert alone == pytest.approx(float(kernels.prefill_time(*on.records, 2048.0, 0.0)), rel=0.03)
+    exchanged = _core.STEP_FIELDS.index("communication_s")
+    own = kernels.prefill_step(*on.records, 2048.0, 0.0)
+    as_both = float(kernels.prompts_step(*on.records, 2.0, 2048.0, 0.0)[exchanged] - own[exchanged])
+    # one of two ranks with a prompt broadcasts it as long as both would theirs
+    assert alone == pytest.approx(float(own[0]) + as_both, rel=0.01)
+    assert as_both > 0.03 * alone
     table = step_table(on, scheduler.limits(scheduler.resolved(on)), 4096.0)
     assert (table.missing >= 0.0).all() and table.missing.max() > 0.0
+
+
+def _most_carried(tokens):
+    """Of a ring in which each rank broadcasts its own: what the busiest link carries, in tokens."""
+    ranks = len(tokens)
+    links = np.zeros(ranks)
+    for root, own in enumerate(tokens):
+        for step in range(ranks - 1):
+            links[(root + step) % ranks] += own
+    return links.max()
+
+
+@pytest.mark.parametrize("ranks", [2, 4])
+def test_ranks_with_unlike_tokens_exchange_as_much_as_the_busiest_link_carries(ranks):
+    plan = tr.Plan(dp=ranks, moe_ep=ranks)
+    on = deployment("RTX-PRO-6000", MODEL, plan, "calibrated")
+    scheduler = serving.Scheduler.preset("vllm-0.33")
+    table = step_table(on, scheduler.limits(scheduler.resolved(on)), 4096.0)
+    i, j = 30, 3
+    n, b = table.axes[2][i], table.axes[0][j]
+    all_alike = kernels.mixed_prompts_step(*on.records, ranks * b, 1.0, 1.0 * ranks, n, 0.0)
+    alone = kernels.mixed_step(*on.records, ranks * b, 1.0, n, 0.0)
+    fewer = (all_alike - alone) / ((ranks - 1) * n)
+    time, exchanged = (fewer[_core.STEP_FIELDS.index(f)] for f in ("time", "communication_s"))
+    assert exchanged > 0.1 * time
+    # tokens that the exchange takes as long for as if all ranks had as many
+    even = _most_carried([n] * ranks) / n
+    short = (even - _most_carried([n] + [0.0] * (ranks - 1)) / n) / even
+    want = (time - exchanged) * (ranks - 1) * n + exchanged * short * ranks * n
+    assert 1e-9 * table.missing[i, j] * (ranks - 1) * n == pytest.approx(want, rel=1e-9)
+    assert short == (0.0 if ranks == 2 else pytest.approx(2.0 / 3.0))
 
 
 def test_plans_whose_ranks_are_not_played():

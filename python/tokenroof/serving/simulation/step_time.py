@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import kernels
+from tokenroof import _core, kernels
 from tokenroof.serving.simulation.energy import TIME, side_by_side, step_joules
 from tokenroof.support.arguments import finite_number, is_integer
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.simulation.limits import Limits
 
 _JOULES = ("table_j", "several_j", "decode_j")
+_EXCHANGES = _core.STEP_FIELDS.index("communication_s")
 
 __all__ = ["StepTable", "StepTime", "step_table"]
 
@@ -266,10 +267,19 @@ def _prompts(on: Deployment, prompts: int, tokens: Any, past: Any) -> Any:
 def _missing(
     on: Deployment, ranks: int, sequences: NDArray[np.float64], tokens: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What a token takes off that other ranks do not have [ns], of steps in which one has a prompt."""
+    """What a token takes off that other ranks do not have [ns], of steps in which one has a prompt.
+
+    Of the exchanges with the experts it takes off less: ranks with unlike numbers of tokens broadcast them
+    (vllm/distributed/device_communicators/pynccl.py: all_gatherv, reduce_scatterv), and the link of a ring
+    that carries most carries all but its neighbour's. Of `ranks` of which one has more, that is
+    ``(ranks - 2) ranks / (ranks - 1)**2`` of what tokens spread evenly would take off: none of two.
+    """
     n, b = np.meshgrid(np.maximum(tokens, 1.0), sequences, indexing="ij")
     context = 1.0  # experts do not see it
-    everywhere = _mixed(on, ranks * b, context, ranks, n, 0.0)
-    alone = _mixed(on, ranks * b, context, 1, n, 0.0)
-    each = np.maximum(everywhere - alone, 0.0) / ((ranks - 1) * n)
-    return np.ascontiguousarray(1e9 * each)
+    shape = ranks * b, context
+    everywhere = side_by_side(kernels.mixed_prompts_step, on, *shape, 1.0 * ranks, n, 0.0)
+    alone = side_by_side(kernels.mixed_step, on, *shape, n, 0.0)
+    spread = (ranks - 2) * ranks / (ranks - 1) ** 2
+    fewer = everywhere - alone
+    less = fewer[..., TIME] - (1.0 - spread) * fewer[..., _EXCHANGES]
+    return np.ascontiguousarray(1e9 * np.maximum(less, 0.0) / ((ranks - 1) * n))
