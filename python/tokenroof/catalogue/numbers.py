@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tokenroof.catalogue import architectures
 from tokenroof.catalogue.accepted import acceptances
 from tokenroof.catalogue.contracts import deals
+from tokenroof.catalogue.counted import counts
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.held import holdings
 from tokenroof.catalogue.hours import gpu_hours
@@ -153,7 +154,7 @@ def _tiers() -> list[Number]:
 
 
 def _measured() -> list[Number]:
-    """Runs, square products, and accepted drafts."""
+    """Runs, square products, accepted drafts, and experts that tokens chose."""
     rows = []
     for run in runs():
         plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
@@ -169,6 +170,10 @@ def _measured() -> list[Number]:
         for drafts, length in zip(kept.drafts, kept.lengths, strict=True):
             field = f"{drafts} drafts"
             rows.append(_number("acceptance", kept.name, field, length, kept.provenance))
+    for counted in counts():
+        for tokens, experts in zip(counted.tokens, counted.touched, strict=True):
+            field = f"experts of {tokens:g} tokens"
+            rows.append(_number("routing", counted.model, field, experts, counted.provenance))
     return rows
 
 

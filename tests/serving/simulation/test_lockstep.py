@@ -174,7 +174,7 @@ def test_a_round_of_equal_ranks_takes_the_kernels_time():
     own = kernels.prefill_step(*on.records, 2048.0, 0.0)
     as_both = float(kernels.prompts_step(*on.records, 2.0, 2048.0, 0.0)[exchanged] - own[exchanged])
     # one of two ranks with a prompt broadcasts it as long as both would theirs
-    assert alone == pytest.approx(float(own[0]) + as_both, rel=0.01)
+    assert alone == pytest.approx(float(own[0]) + as_both, rel=0.03)
     assert as_both > 0.03 * alone
     table = step_table(on, scheduler.limits(scheduler.resolved(on)), 4096.0)
     assert (table.missing >= 0.0).all() and table.missing.max() > 0.0

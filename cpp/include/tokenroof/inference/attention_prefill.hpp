@@ -37,6 +37,16 @@ TR_HD double prefill_width(double width, double narrow, double wide) {
     return 1.0 + (narrow - 1.0) * below + (wide - 1.0) * above;
 }
 
+// FlashAttention 2 puts the query heads of a group side by side into a tile of 64 rows where no sequence has more than
+// one token, as in a decode step: its table runs a prompt of one token so. Beside a prompt each head of each sequence
+// has a tile of its own, with the one row (vllm-project/flash-attention, csrc/flash_attn/flash_api.cpp:
+// seqlenq_ngroups_swapped; flash_fwd_launch_template.h: run_mha_fwd_splitkv_dispatch, kBlockM). vLLM gives it all rows
+// of a step in one call (v1/attention/backends/flash_attn.py). Other kernels pack heads always, or come in two calls.
+TR_HD bool heads_apart(const double* g) {
+    namespace c = constant::attention_prefill;
+    return g[c::single] == 1.0 && !(g[c::packed] > 0.0) && g[c::tile] <= prefill_rows;
+}
+
 // heads: rows of blocks; packed: query heads in a tile; both: widths of keys and of values together; peak
 // [FLOP/s] with what the width leaves of it; bytes per token, per cached token and of the cache's writing.
 TR_HD AttentionPrefill prefill_of(const double* d, const double* g, double heads, double packed, double tile,

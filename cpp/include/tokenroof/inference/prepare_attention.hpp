@@ -31,6 +31,7 @@ TR_HD_ONCE bool measure_attention(Prepared& r, const double* d, const double* c,
             latent ? prepare_mla_prefill(d, g, heads, nope, rope, v_width, rank, false, kv)
                    : prepare_attention_prefill(d, g, heads, kv_heads, width, v_width, window, kv, dtype::bf16);
         if (latent && window > 0.0) all.prefill[all.prefills].window = window;
+        all.one_kernel = !latent && heads_apart(g);
         all.prefill_layers[all.prefills++] = kind.layers;
         all.sparse = all.sparse || topk > 0.0;
         if (topk > 0.0)

@@ -56,6 +56,7 @@ struct MeasuredAttention {
     int decodes = 0, prefills = 0;
     AttentionPrefill chosen; // the other way of prefill[0], where attention is sparse
     bool sparse = false;
+    bool one_kernel = false; // beside prompts, decode rows run in their kernel (attention_prefill.hpp)
 };
 
 // Indexers of sparse attention, and the other way of prefill_attention[0] where that is a line.

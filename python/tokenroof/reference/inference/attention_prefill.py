@@ -112,6 +112,18 @@ def attention_prefill(
     )  # fmt: skip
 
 
+def heads_apart(calibration: Record) -> bool:
+    """Whether rows of a decode batch beside a prompt fill tiles of their own, head by head.
+
+    Kernels of 64 rows that share tiles among the heads of a group only where every sequence has one token
+    (FlashAttention 2: `seqlenq_ngroups_swapped`).
+    """
+    own = constants(calibration, "attention_prefill")
+    if own is None:
+        return False
+    return own["single"] == 1.0 and not own["packed"] > 0.0 and own["tile"] <= ROWS
+
+
 @takes_records("device", "calibration")
 def attention_prefill_operator(
     device: Record, calibration: Record, batch: float, tokens: float, past: float, heads: float,

@@ -10,6 +10,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, NamedTuple
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.inference.attention_prefill import heads_apart
 from tokenroof.reference.inference.cost import faster_cost
 from tokenroof.reference.inference.layout import share
 from tokenroof.reference.inference.operators import NO_WINDOW, causal_keys, causal_pairs
@@ -94,24 +95,34 @@ def evaluate(r: Prepared, load: Load) -> Parts:
     out.add_exchanges(r.exchanges, amounts)
     out.add_experts(r, amounts["stage_tokens"])
     out.add_lines(r.decode.lines, amounts)
-    add_decode_attention(out, r, amounts["decode_sequences"], load.context)
+    beside = amounts["prompt_tokens"] > 0.0
+    add_decode_attention(out, r, amounts["decode_sequences"], load.context, beside)
     out.decode_attention = out.group["attention"]
     out.add_lines(r.prefill.lines, amounts)
     add_prefill_attention(out, r, load, amounts)
     return out
 
 
-def add_decode_attention(out: Parts, r: Prepared, sequences: float, context: float) -> None:
-    """Attention of the decode batch, whose ways are one."""
+def add_decode_attention(
+    out: Parts, r: Prepared, sequences: float, context: float, beside: bool
+) -> None:
+    """Attention of the decode batch, whose ways are one; `beside` prompts some kernels have one for all."""
     cp = r.layout.cp
+    apart = beside and cp == 1.0 and heads_apart(r.calibration)
+    apart = apart and not r.model["kv_lora_rank"] > 0.0 and r.decode.indexer is None
     for (a,) in r.decode.attention:
         keys = sequences * (minimum(context, a.window) / cp)
         out.add("attention", attention_roof(a, keys, keys, sequences))
     if r.decode.indexer is not None:
         keys = sequences * (context / cp)
         out.add("attention", r.decode.indexer.roof(keys, keys, sequences))
-    for measured in r.decode.measured_decode:
+    for i, measured in enumerate(r.decode.measured_decode):
         (form,) = measured.ways
+        if apart:
+            rows = r.prefill.measured_prefill[i].ways[0]
+            cost = rows.cost(sequences, 1.0, maximum(context - 1.0, 0.0))
+            out.add_cost("attention", measured.layers, cost)
+            continue
         seen = context if cp == 1.0 else minimum(context, form.window) / cp
         out.add_cost("attention", measured.layers, form.cost(sequences, seen, False))
     for kind in r.decode.single_key:

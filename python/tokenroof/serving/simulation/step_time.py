@@ -233,7 +233,7 @@ def _steps(
     """Steps over the first four axes [s], of the kernels over pairs of them.
 
     Attention alone sees contexts, each sequence its own: a step takes what its tokens take without them, what
-    contexts add to a batch that decodes, and what was cached adds to a prompt.
+    contexts add to a batch that decodes, alone or beside a prompt, and what was cached adds to a prompt.
     """
     sequences, context, tokens, past = axes
     b, n, first = sequences[1:, None], tokens[1:], context[0]
@@ -242,10 +242,16 @@ def _steps(
     prompt = _prompts(on, ranks, n[:, None], past)
     alone = _mixed(on, spread * b, first, ranks, n, 0.0)
     attended, cached = decode - decode[:, :1], prompt - prompt[:, :1]
+    beside = attended
+    ends = context[[0, -1]]
+    probe = _mixed(on, spread * b[-1], ends, ranks, n[:1], 0.0)
+    if not np.isclose(
+        probe[1] - probe[0], attended[-1, -1], rtol=1e-6
+    ):  # rows beside prompts run otherwise
+        beside = _mixed(on, spread * b, context, ranks, n[:1], 0.0)
+        beside = beside - beside[:, :1]
     table[1:, :, 0] = decode[..., None]
-    table[1:, :, 1:] = (
-        alone[:, None, :, None] + attended[:, :, None, None] + cached[None, None, :, :]
-    )
+    table[1:, :, 1:] = alone[:, None, :, None] + beside[:, :, None, None] + cached[None, None, :, :]
     table[0, :, 1:] = prompt
     table[0, :, 0] = table[0, :, 1]  # a step without anything is none
     return table

@@ -1,0 +1,58 @@
+"""Where FlashAttention 2 runs all rows of a step in one call, those of a decode batch fill tiles beside a prompt."""
+
+import numpy as np
+import pytest
+
+import tokenroof as tr
+from tokenroof import kernels
+from tokenroof.inference.constants import find
+from tokenroof.inference.door import deployment
+
+MODEL = "Llama-3.1-8B"
+BATCH, SHORT, LONG = np.array([1.0, 16.0, 64.0]), 256.0, 2048.0
+
+
+def on(device, model=MODEL, engine="vllm"):
+    return deployment(device, model, tr.Plan(engine=engine), "calibrated").records
+
+
+def grown(records, tokens):
+    """What longer contexts add to steps beside a prompt [s]."""
+    return kernels.mixed_time(*records, BATCH, LONG, tokens, 0.0) - kernels.mixed_time(
+        *records, BATCH, SHORT, tokens, 0.0
+    )
+
+
+def rows(device, context, heads, kv_heads):
+    """Attention of prompts of one token in a kernel that has them fill tiles [s]."""
+    constants = find("attention_prefill", tr.device(device), "vllm", "bf16").constants
+    own = tr.Calibration(constants={"attention_prefill": constants | {"single": 0.0}})
+    return kernels.attention_prefill_operator(
+        tr.device(device).pack(), own.packed, BATCH, 1.0, context - 1.0, heads, kv_heads, 128.0, 128.0, 0.0,
+        float(tr.records.dtypes.code("bf16")), float(tr.records.dtypes.code("bf16")),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("device", ["L40S", "RTX-PRO-6000", "RTX 4090"])
+@pytest.mark.parametrize("tokens", [1.0, 500.0])
+def test_rows_run_as_prompts_of_one_token(device, tokens):
+    apart = rows(device, LONG, 32.0, 8.0) - rows(device, SHORT, 32.0, 8.0)
+    layers = tr.model(MODEL).full_layers
+    np.testing.assert_allclose(grown(on(device), tokens), layers * apart[..., 0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("device", ["H200-SXM", "B200-SXM", "MI300X"])
+def test_kernels_that_pack_heads_or_come_apart_run_them_as_ever(device):
+    records = on(device)
+    alone = kernels.decode_time(*records, BATCH, LONG) - kernels.decode_time(*records, BATCH, SHORT)
+    np.testing.assert_allclose(grown(records, 500.0), alone, rtol=1e-9)
+
+
+def test_without_a_prompt_nothing_changes():
+    for device in ("L40S", "RTX-PRO-6000"):
+        records = on(device)
+        alone = kernels.decode_time(*records, BATCH, LONG)
+        np.testing.assert_array_equal(kernels.mixed_time(*records, BATCH, LONG, 0.0, 0.0), alone)
+        assert (
+            grown(records, 500.0) > 1.05 * (alone - kernels.decode_time(*records, BATCH, SHORT))
+        )[1:].any()
