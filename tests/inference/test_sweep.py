@@ -97,3 +97,28 @@ def test_devices_without_a_link_stay_alone(plan):
                 call(device, "Llama-3.1-8B", plan)
         front = tr.serving.frontier(device, "SmolLM2-135M")
         assert set(front.devices.values.tolist()) == {1}
+
+
+@pytest.mark.parametrize("model,experts", [("Llama-3.1-8B", ""), ("Qwen3-30B-A3B", "ep2 ")])
+def test_labels_speak_of_experts_where_there_are_some(model, experts):
+    plan = tr.Plan(tp=2, dp=2, weights="fp8")
+    label = f"tp2 dp2 {experts}fp8 kv bf16"
+    swept = tr.sweep(["H200-SXM"], [model], [plan], batch=[4], context=[1000])
+    assert swept.plan.values.tolist() == [label]
+    system = tr.serving.System(both=tr.serving.Pool("H200-SXM", plan, 3))
+    assert (
+        system.label(tr.model(model))
+        == system.replace(model=model).label()
+        == f"3x H200-SXM {label}"
+    )
+    assert (
+        tr.serving.curve(system, model, concurrency=[8]).attrs["system"] == f"3x H200-SXM {label}"
+    )
+
+
+def test_of_unlike_models_a_plan_is_called_by_the_mixtures():
+    plan = tr.Plan(tp=2, dp=2)
+    swept = tr.sweep(
+        ["H200-SXM"], ["Llama-3.1-8B", "Qwen3-30B-A3B"], [plan], batch=[4], context=[1000]
+    )
+    assert swept.plan.values.tolist() == ["tp2 dp2 ep2 bf16 kv bf16"]

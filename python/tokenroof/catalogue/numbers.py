@@ -157,7 +157,8 @@ def _measured() -> list[Number]:
     """Runs, square products, accepted drafts, and experts that tokens chose."""
     rows = []
     for run in runs():
-        plan = f"{run.plan.engine} {run.version}, {run.plan.label()}, batch {run.concurrency}"
+        label = run.plan.label(architectures.model(run.model))
+        plan = f"{run.plan.engine} {run.version}, {label}, batch {run.concurrency}"
         what = f"{run.model} {run.load} on {run.device}, {plan}"
         for field in ("ttft_s", "tpot_s"):
             rows.append(_number("runs", what, field, getattr(run, field), run.provenance))

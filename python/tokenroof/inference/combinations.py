@@ -106,7 +106,7 @@ class Combinations:
         return {
             "device": ([d.name for d in self.devices], {}),
             "model": ([m.name if isinstance(m, Model) else m[0] for m in self.models], {}),
-            "plan": (_labels(self.plans), {}),
+            "plan": (_labels(self.plans, self.models), {}),
             "batch": (self.batch, {"units": "1", "long_name": "sequences in flight"}),
             "context": (self.context, {"units": "token", "long_name": "cached tokens"}),
         }
@@ -251,9 +251,12 @@ class Combinations:
         raise ValueError(f"{model} on {device} with the plan {plan}: {reason}")
 
 
-def _labels(plans: Sequence[Plan]) -> list[str]:
+def _labels(plans: Sequence[Plan], models: Sequence[Model | tuple[str, str]]) -> list[str]:
     """Short names; of plans that share one also the fields in which they differ, as the engine."""
-    labels = [p.label() for p in plans]
+    laid = [m for m in models if isinstance(m, Model)]
+    # experts are spoken of where any model has some
+    one = max(laid, key=lambda m: m.experts, default=None)
+    labels = [p.label(one) for p in plans]
     for label in {one for one in labels if labels.count(one) > 1}:
         alike = [i for i, one in enumerate(labels) if one == label]
         for name in (f.name for f in fields(plans[0])):

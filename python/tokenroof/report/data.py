@@ -156,7 +156,7 @@ def rooflines(
                 )
                 rows.append({
                     "device": d.name, "model": name, "step": kind, "load": load,
-                    "plan": plan.label(), "intensity": float(x), "flops_per_s": float(y),
+                    "plan": plan.label(step.model), "intensity": float(x), "flops_per_s": float(y),
                     "time_s": float(step.time_s), "bound": str(step.bound),
                     "watts": float(step.watts), "error_band": float(step.error_band),
                     "calibrated_on": step.calibrated_on,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import plot
+from tokenroof.catalogue import model as find_model
 from tokenroof.plot.load import held_part
 from tokenroof.records.plan import Plan
 from tokenroof.serving.curve import curve
@@ -71,7 +72,7 @@ def under_load() -> Loads:
     pd = require("pandas", extra="report")
     curves, rows, knees = [], [], []
     for name in DEVICES:
-        plan = Plan(tp=TENSOR)
+        plan, model = Plan(tp=TENSOR), find_model(MODEL)
         at = stability(name, MODEL, plan, INPUT_TOKENS, OUTPUT_TOKENS)
         rates = _MOST * at.rate * np.arange(1, _POINTS + 1) / _POINTS
         table = curve(name, MODEL, plan, INPUT_TOKENS, OUTPUT_TOKENS, rate=rates)
@@ -81,11 +82,11 @@ def under_load() -> Loads:
         turn = knee(rates, np.where(held, table.ttft_p99_s.values, np.nan))
         shown = {column: table[column].values for column in _COLUMNS}
         rows.append(pd.DataFrame({
-            "device": name, "model": MODEL, "plan": plan.label(), "rate_per_device": rates / plan.devices,
-            **shown, "knee": np.arange(_POINTS) == turn,
+            "device": name, "model": MODEL, "plan": plan.label(model),
+            "rate_per_device": rates / plan.devices, **shown, "knee": np.arange(_POINTS) == turn,
         }))  # fmt: skip
         knees.append({
-            "device": name, "plan": plan.label(), "rate": float(rates[turn]) / plan.devices,
+            "device": name, "plan": plan.label(model), "rate": float(rates[turn]) / plan.devices,
             "share": float(table["load"][turn]), "p50": float(table.ttft_p50_s[turn]),
             "p99": float(table.ttft_p99_s[turn]), "tpot": float(table.tpot_p99_s[turn]), "short": at.short,
             "holds": bool(table.percentiles_hold[turn]), "held_to": float(table["load"].values[held].max()),

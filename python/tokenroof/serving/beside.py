@@ -207,7 +207,7 @@ def _points(
         t, r, w, c = (x[(slice(None), *at)] for x in ranged)
         row: dict[str, Any] = {
             "way": way, "plan": on.plan.label(on.model), "concurrency": sizes[at[-1]], "tpot_s": t[1],
-            "chips": c[1], "ttft_s": prompt_s + t[1], "system": whole.label(),
+            "chips": c[1], "ttft_s": prompt_s + t[1], "system": whole.label(on.model),
         }  # fmt: skip
         # a fast end has short steps and many tokens; the watts of each end are its own
         for end, i, speed in (("_low", 0, t[2]), ("", 1, t[1]), ("_high", 2, t[0])):

@@ -218,18 +218,18 @@ def _of_system(name: str, system: System, model: Model, speed: float, options: O
     how: dict[str, Any] = {k: options[k] for k in ("power", "fidelity") if k in options}
     table = curve(system, model, None, *sizes, users, **how)
     if table.attrs["reason"]:  # nothing fits, or there is no speed
-        raise ValueError(f"{name} is {system.label()}: {table.attrs['reason']}")
+        raise ValueError(f"{name} is {system.label(model)}: {table.attrs['reason']}")
     wait = options.get("ttft_max")
     fast = table.interactivity.values >= speed
     seen = np.where(fast, table.ttft_s.values, np.nan)
     if not fast.any():
         raise ValueError(
-            f"{name} is {system.label()}: speed is {speed:g} token/s a user; allowed: at most "
+            f"{name} is {system.label(model)}: speed is {speed:g} token/s a user; allowed: at most "
             f"{float(table.interactivity.max()):.3g}, its fastest point"
         )
     if wait is not None and not (seen <= wait).any():
         raise ValueError(
-            f"{name} is {system.label()}: ttft_max is {wait!r} at {speed:g} token/s a user; allowed: at "
+            f"{name} is {system.label(model)}: ttft_max is {wait!r} at {speed:g} token/s a user; allowed: at "
             f"least {np.nanmin(seen):.3g} s"
         )
     kept = fast if wait is None else seen <= wait
@@ -264,7 +264,7 @@ def _described_system(
     alone = prefill(first.where, model, first.plan_for(model), tokens=prompt, fidelity=fidelity)
     of_prompt, per_mw = alone.breakdown()["operator"], v["output_tokens_per_s_per_mw"]
     return Offer(
-        system.label(), float(v["devices"]), float(v["concurrency"]), v["batch"], v["interactivity"],
+        system.label(model), float(v["devices"]), float(v["concurrency"]), v["batch"], v["interactivity"],
         v["ttft_s"], v["per_device"], per_mw, v["per_device"] / per_mw * 1e6, v["error_band"],
         {name: float(parts["operator"][name]) for name in GROUPS} | added,
         {name: float(parts["cause"][name]) for name in CAUSES} | added,
@@ -277,14 +277,14 @@ def _of_chips(name: str, system: System, model: Model, speed: float, options: Op
     found = of_layout(system, model)
     if found is None:
         raise ValueError(
-            f"{name} is {system.label()}; allowed: a System whose dataflow chips hold experts, or draft for "
-            "one replica, or without them, or a device"
+            f"{name} is {system.label(model)}; allowed: a System whose dataflow chips hold experts, or draft "
+            "for one replica, or without them, or a device"
         )
     device, plan, far, how = found
     try:
         return Offer(**beside(device, plan, far, model, speed, options, how))
     except ValueError as error:
-        raise ValueError(f"{name} is {system.label()}: {error}") from None
+        raise ValueError(f"{name} is {system.label(model)}: {error}") from None
 
 
 def _offer(

@@ -123,7 +123,7 @@ def _capacity(
         )
     system = None if arguments.prove else _system(arguments, device, model, plan)
     if system is not None:
-        about = {**about, "device": system.label(), "plan": "a system"}
+        about = {**about, "device": system.label(model), "plan": "a system"}
     found = serving.capacity(
         system or device, model, None if system else plan, slos[0], arguments.input_tokens,
         arguments.output_tokens, fidelity=arguments.fidelity, **proof,

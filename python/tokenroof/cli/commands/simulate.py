@@ -183,7 +183,7 @@ def _run(arguments: Namespace) -> int:
     about = {"device": device.name, "model": model.name, "plan": plan.label(model)}
     system = where if layout is None else None
     if system is not None:
-        about |= {"device": where.label(), "plan": "pools"}
+        about |= {"device": where.label(model), "plan": "pools"}
     basis = basis_of_system(system, device, model, plan, arguments.fidelity)
     if arguments.json:
         emit({

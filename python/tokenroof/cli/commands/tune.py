@@ -206,7 +206,7 @@ def _print(device: str, model: str, promise: str, best: Tuning) -> None:
         return
     chosen = ", ".join(f"{name}={value}" for name, value in best.knobs.items())
     say(
-        f"best: {short(best.rate)} requests/s with {best.plan.label()}{', ' if chosen else ''}{chosen}; "
+        f"best: {short(best.rate)} requests/s with {best.proof.plan}{', ' if chosen else ''}{chosen}; "
         f"refused at {short(best.refused)}; the closed form says {short(best.expected)}"
     )
     for name, value in best.proof.times.items():

@@ -40,7 +40,7 @@ class Gpu:
         if not found >= 1.0:
             weights, one = self.bytes(0.0, 0.0), self.bytes(1.0, input_tokens + output_tokens)
             raise ValueError(
-                f"{self.field} is {self.device.name} with the plan {self.plan.label()}, where "
+                f"{self.field} is {self.device.name} with the plan {self.plan.label(self.model)}, where "
                 f"{self.model.name} has {weights / 1e9:.4g} GB of weights and {(one - weights) / 1e9:.3g} GB "
                 f"of cache per request on a device; allowed: what fits its {self.memory / 1e9:.4g} GB beside "
                 "the engine's reserve"
@@ -75,9 +75,9 @@ class Gpu:
             weights = self.bytes(0.0, 0.0, without)
             most = float(memory.cache_room(records) + weights)
             raise ValueError(
-                f"{self.field} is {self.device.name} with the plan {self.plan.label()}, which needs "
-                f"{needed / 1e9:.4g} GB a device ({weights / 1e9:.4g} GB of it weights) at batch {b:g} and "
-                f"context {x:g} of {self.model.name}; allowed: the {most / 1e9:.4g} GB that "
+                f"{self.field} is {self.device.name} with the plan {self.plan.label(self.model)}, which "
+                f"needs {needed / 1e9:.4g} GB a device ({weights / 1e9:.4g} GB of it weights) at batch {b:g} "
+                f"and context {x:g} of {self.model.name}; allowed: the {most / 1e9:.4g} GB that "
                 f"{self.plan.engine} gives weights and caches of its {self.memory / 1e9:.4g} GB"
             )
 

@@ -19,6 +19,8 @@ from tokenroof.support.names import near_matches
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from tokenroof.records.shapes import Shapes
+
 __all__ = [
     "METHODS",
     "MOST_DRAFTS",
@@ -114,15 +116,24 @@ class Pool:
         """Devices of all its replicas; of dataflow chips, which a load decides, 0."""
         return 0 if self.dataflow else self.count * self.layout.devices
 
-    def label(self) -> str:
+    def label(self, model: Shapes | None = None) -> str:
         """Short name: count, device, plan.
+
+        Parameters
+        ----------
+        model : Shapes, optional
+            What it serves: where it has no experts, nothing is said of theirs.
+
+        Returns
+        -------
+        str
 
         Examples
         --------
-        >>> Pool("H200-SXM", Plan(tp=4), 2).label()
-        '2x H200-SXM tp4 bf16 kv bf16'
+        >>> Pool("H200-SXM", Plan(tp=4, dp=2), 2).label(as_model("Llama-3.1-8B"))
+        '2x H200-SXM tp4 dp2 bf16 kv bf16'
         """
-        plan = "one device" if self.plan is None else self.plan.label()
+        plan = "one device" if self.plan is None else self.plan.label(model)
         return f"{self.count}x {self.where.name} {plan}"
 
 

@@ -14,6 +14,7 @@ from tokenroof.serving.system.parts import Pool, as_pool, as_speculation
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
+    from tokenroof.records.shapes import Shapes
 
 __all__ = ["ROLES", "System", "named", "refuse_beside"]
 
@@ -159,16 +160,26 @@ class System:
             if not p.dataflow
         }
 
-    def label(self) -> str:
+    def label(self, model: Shapes | None = None) -> str:
         """Short name: pools, drafts.
+
+        Parameters
+        ----------
+        model : Shapes, optional
+            What it serves, by default its own: where it has no experts, nothing is said of theirs.
+
+        Returns
+        -------
+        str
 
         Examples
         --------
         >>> System(both=Pool("H200-SXM"), speculation={"method": "ngram", "drafts": 2}).label()
         '1x H200-SXM one device, 2 drafts by ngram'
         """
+        what = self.model if model is None else model
         parts = [
-            pool.label() if role == "both" else f"{role} {pool.label()}"
+            pool.label(what) if role == "both" else f"{role} {pool.label(what)}"
             for role, pool in self.pools.items()
         ]
         if self.speculation is not None and self.speculation.length:

@@ -51,7 +51,7 @@ def system_table(
         on = system.deployments(what, fidelity)
         values = evaluate_system(system, on, load, users, fidelity, power, pue)
         attrs = about(system, on, load, users, fidelity, power)
-        attrs["reason"] = "" if values["fits"].any() else why_nothing(system)
+        attrs["reason"] = "" if values["fits"].any() else why_nothing(system, what)
     if not load.gaps:
         for name in _PER_TOKEN & values.keys():
             values[name] = np.full(users.shape, np.nan)
@@ -75,9 +75,9 @@ def on_chips(system: System) -> bool:
     return any(pool.dataflow for pool in system.pools.values())
 
 
-def why_nothing(system: System) -> str:
+def why_nothing(system: System, model: Model) -> str:
     """Why a system serves nothing."""
-    return f"weights and one request's cache do not fit a pool of {system.label()}"
+    return f"weights and one request's cache do not fit a pool of {system.label(model)}"
 
 
 def about(
@@ -94,7 +94,7 @@ def about(
     return {
         "device": " and ".join(dict.fromkeys(one.device.name for one in every)),
         "model": every[0].model.name,
-        "system": system.label(),
+        "system": system.label(every[0].model),
         "engine": system.engine,
         "version": system.version or "",
         "input_tokens": load.input_tokens,
@@ -160,7 +160,7 @@ def _laid_out(
     attrs = {
         "device": " and ".join(dict.fromkeys(p.where.name for p in system.pools.values())),
         "model": what.name,
-        "system": system.label(),
+        "system": system.label(what),
         "input_tokens": load.input_tokens,
         "output_tokens": load.output_tokens,
         "fidelity": fidelity if isinstance(fidelity, str) else fidelity.name,
