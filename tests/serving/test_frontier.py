@@ -18,8 +18,10 @@ def free():
 @pytest.mark.parametrize(
     "limits", [{"ttft_max": 2.0}, {"tpot_max": 0.02}, {"ttft_max": 1.0, "tpot_max": 0.01}]
 )
-def test_no_point_is_slower_than_its_limits(free, limits):
-    front = tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD, **limits)
+def test_no_point_is_slower_than_its_limits(limits):
+    ask = LOAD | {"concurrency": np.round(np.geomspace(1, 16384, 64))}  # users who may wait
+    free = tr.serving.frontier("H100-SXM", "gpt-oss-120b", **ask)
+    front = tr.serving.frontier("H100-SXM", "gpt-oss-120b", **ask, **limits)
     assert front.sizes["point"]
     for name, most in limits.items():
         assert float(front[name.replace("max", "s")].max()) <= most and front.attrs[name] == most
@@ -59,6 +61,23 @@ def test_the_limited_set_is_the_best_of_what_is_left():
         zip(front.interactivity.values, front.output_tokens_per_s_per_mw.values, strict=True)
     )
     assert found == best and len(best) > 4
+
+
+def test_all_users_of_a_point_run_unless_they_may_wait(free):
+    assert (free.queue_s == 0.0).all() and (free.batch == free.concurrency).all()
+    ask = {"input_tokens": 8192, "output_tokens": 1024}
+    front = tr.serving.frontier("H100-SXM", "Llama-3.1-8B", [tr.Plan()], **ask)
+    most = float(front.concurrency[0])
+    # not a step of the default ones, but what the memory holds: one more waits
+    full = tr.serving.curve(
+        "H100-SXM", "Llama-3.1-8B", tr.Plan(), **ask, concurrency=[most, most + 1]
+    )
+    assert full.queue_s.values[0] == 0.0 < full.queue_s.values[1]
+    assert front.output_tokens_per_s_per_mw[0] == full.output_tokens_per_s_per_mw[0]
+    # users who were asked for, or may wait, do
+    for limits in ({"concurrency": [1, 4096]}, {"ttft_max": 60.0}):
+        waiting = tr.serving.frontier("H100-SXM", "Llama-3.1-8B", [tr.Plan()], **ask, **limits)
+        assert waiting.queue_s[0] > 0.0 and waiting.concurrency[0] > most
 
 
 def test_no_limit_is_none(free):

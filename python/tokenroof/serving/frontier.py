@@ -105,8 +105,9 @@ def frontier(
     devices_max : int, optional
         Devices of the largest replica; by default those that one link domain joins.
     concurrency : array_like, optional
-        Requests in flight to try; by default 64 steps from 1 to 16,384 and the powers of two, and of a
-        system's replicas as many as their memory holds.
+        Requests in flight to try, of which some may wait for others; by default 64 steps from 1 to 16,384
+        and the powers of two, and as many as the memory of a replica holds. Of those, without a `ttft_max`,
+        points at which all run count alone.
     fidelity : {"calibrated", "datasheet"} or Calibration
         As in `curve`.
     engine : str
@@ -115,7 +116,8 @@ def frontier(
         As in `curve`: which megawatts count.
     ttft_max, tpot_max : float, optional
         Longest mean time to the first token, and per output token after it, of a point that counts
-        [s]; by default any. A large batch yields more per MW and may wait minutes for its prompts.
+        [s]; by default any. A large batch yields more per MW and may wait minutes for its prompts. Up to
+        `ttft_max` users may wait for others, too.
     power_caps : float or sequence of float, optional
         Watts that each board is held to, to try with every plan, in place of its own ``power_cap_w``; None
         among them stands for the limit [W]. Of pools each has its own.
@@ -183,8 +185,12 @@ def frontier(
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
     if tried:
+        # where nobody says how long users may wait, nobody waits
+        all_run = concurrency is None and "ttft" not in wanted.bounds
+        if all_run:
+            users = _with_the_fullest(users, evaluate(on, load, users[-1:], power, pue)["batch"])
         values = evaluate(on, load, users, power, pue)
-        offered = np.ones(values["ttft_s"].shape, dtype=bool)
+        offered = values["queue_s"] <= (0.0 if all_run else np.inf)
         for name, most in wanted.bounds.items():
             offered &= values[f"{name}_s"] <= most
         chosen = pareto(
@@ -242,6 +248,11 @@ def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:
         # kernels work in tiles, engines keep graphs of powers of two: one sequence more is a longer step
         return np.union1d(np.round(np.geomspace(1, 16384, 64)), 2.0 ** np.arange(15))
     return as_concurrency(concurrency)
+
+
+def _with_the_fullest(users: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.float64]:
+    """With as many users as run at most on each plan, which lie between two that are tried."""
+    return np.union1d(users, np.floor(most[most >= 1.0]))
 
 
 def _others(device: Device, limits: Limits) -> tuple[Device, ...]:
