@@ -108,6 +108,26 @@ def test_scanners_have_no_weak_symbols(name, tmp_path):
         assert not re.findall(r"^.* [WVu] (?!DW\.ref\.).*$", listing, re.MULTILINE), path
 
 
+@pytest.mark.parametrize("compiler", ["g++", "clang++"])
+@pytest.mark.parametrize("flags", [["-O0"], ["-O2"], ["-O2", "-mavx"]], ids=" ".join)
+def test_headers_under_a_users_warnings(compiler, flags, tmp_path):
+    """Without registers as wide as the vectors that some functions hand on, too, nothing is said; all in one unit."""
+    if not shutil.which(compiler) or (platform.machine() != "x86_64" and "-mavx" in flags):
+        pytest.skip(f"no {compiler} here, or no {' '.join(flags)}: compiles the headers")
+    unit = tmp_path / "unit.cpp"
+    unit.write_text(
+        "".join(f"#include <tokenroof/{name}>\n" for name in HEADERS)
+        + "void product(const double* d, const double* c, const double* a, double* out) {\n"
+        + "    tokenroof::gemm_operator(d, c, a, out);\n}\n"
+        + "int main() { return tokenroof::attainable(2.0, 1.0, 4.0) == 2.0 ? 0 : 1; }\n"
+    )
+    command = [compiler, "-std=c++20", *flags, "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+               f"-I{INCLUDE.parent}", str(unit), "-o", str(tmp_path / "unit")]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    subprocess.run([tmp_path / "unit"], check=True, timeout=60)
+
+
 def test_the_generator_writes_the_same_twice(tmp_path):
     _made(tmp_path / "a")
     _made(tmp_path / "b")

@@ -35,6 +35,16 @@
 #define TR_INLINE
 #endif
 
+// Around functions that hand on vectors wider than the registers compiled for: GCC warns that their ABI would be another
+// with wider ones, where there is none, as they are in line.
+#if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+#define TR_VECTORS_BEGIN _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Wpsabi\"")
+#define TR_VECTORS_END _Pragma("GCC diagnostic pop")
+#else
+#define TR_VECTORS_BEGIN
+#define TR_VECTORS_END
+#endif
+
 namespace tokenroof {
 inline namespace TR_ISA {
 

@@ -3,6 +3,7 @@
 #pragma once
 #include "tokenroof/core/maths.hpp"
 
+TR_VECTORS_BEGIN
 namespace tokenroof {
 inline namespace TR_ISA {
 
@@ -31,7 +32,8 @@ TR_HD ulong4 low_product(ulong4 a, ulong4 b) { return (a & 0xffffffffULL) * (b &
 using int16 = int __attribute__((vector_size(64)));
 using long8 = long long __attribute__((vector_size(64)));
 TR_HD ulong8 low_product(ulong8 a, ulong8 b) {
-    return (ulong8)__builtin_ia32_pmuludq512_mask((int16)a, (int16)b, (long8){}, (unsigned char)-1);
+    const long8 none = {};
+    return (ulong8)__builtin_ia32_pmuludq512_mask((int16)a, (int16)b, none, (unsigned char)-1);
 }
 #else
 TR_HD ulong8 low_product(ulong8 a, ulong8 b) { return (a & 0xffffffffULL) * (b & 0xffffffffULL); }
@@ -73,3 +75,4 @@ TR_HD void uniforms(I index, unsigned int stream, I path, unsigned int key0, uns
 
 } // namespace TR_ISA
 } // namespace tokenroof
+TR_VECTORS_END

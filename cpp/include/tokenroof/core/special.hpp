@@ -2,6 +2,7 @@
 #pragma once
 #include "tokenroof/core/maths.hpp"
 
+TR_VECTORS_BEGIN
 namespace tokenroof {
 inline namespace TR_ISA {
 
@@ -141,3 +142,4 @@ template <class V> TR_HD V stirling_error(V n) {
 
 } // namespace TR_ISA
 } // namespace tokenroof
+TR_VECTORS_END

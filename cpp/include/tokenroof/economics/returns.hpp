@@ -114,7 +114,7 @@ template <bool yearly, class V> TR_HD V only_root(V* flow, const V* year, long l
         const V least = splat<V>(1e-280), most = splat<V>(1e300);
         const V size = lesser_of<V>(lesser_of<V>(s.late, s.early), yearly ? next : one);
         const V large = greater_of<V>(greater_of<V>(s.late_years + s.late, s.early_years + s.early), next);
-        const V fine = (size > least) & (large < most) & (distance > zero) ? open : zero;
+        const V fine = ((size > least) & (large < most) & (distance > zero)) ? open : zero;
         const V settled = wide * wide <= distance * 4.440892098500626e-16 ? fine : zero; // 2^-51
         root = fine > zero ? next : root;
         found = settled > zero ? one : found;

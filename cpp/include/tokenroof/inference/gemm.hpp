@@ -152,22 +152,38 @@ template <class V> struct TileLanes {
     }
 };
 #if defined(__GNUC__) && !defined(__CUDACC__) && !defined(__CUDACC_RTC__)
+// As wide as the registers compiled for, no wider: GCC warns of vectors that are.
 template <> struct TileLanes<double> {
+#if defined(__AVX512F__)
     using Type = double8;
-    static constexpr int groups = 1;
-    static TR_HD double8 spread(double x) { return splat<double8>(x); }
-    static TR_HD double8 at(const double* tiles, int) {
-        double8 x;
-        __builtin_memcpy(&x, tiles, sizeof x);
+#elif defined(__AVX__)
+    using Type = double4;
+#else
+    using Type = double2;
+#endif
+    static constexpr int lanes = int(sizeof(Type) / sizeof(double)), groups = gemm_tiles / lanes;
+    static TR_HD Type spread(double x) { return splat<Type>(x); }
+    static TR_HD Type at(const double* tiles, int group) {
+        Type x;
+        __builtin_memcpy(&x, tiles + group * lanes, sizeof x);
         return x;
     }
-    static TR_HD double least(const double8* x) {
-        double8 y = *x;
-        const double8 a = __builtin_shufflevector(y, y, 4, 5, 6, 7, 0, 1, 2, 3);
-        y = a < y ? a : y;
-        const double8 b = __builtin_shufflevector(y, y, 2, 3, 0, 1, 6, 7, 4, 5);
-        y = b < y ? b : y;
-        return y[1] < y[0] ? y[1] : y[0];
+    static TR_HD double least(const Type* x) {
+        Type y[groups];
+        for (int t = 0; t < groups; ++t) y[t] = x[t];
+        for (int half = groups / 2; half > 0; half /= 2)
+            for (int t = 0; t < half; ++t) y[t] = y[t + half] < y[t] ? y[t + half] : y[t];
+        Type z = y[0];
+#if defined(__AVX512F__)
+        const Type a = __builtin_shufflevector(z, z, 4, 5, 6, 7, 0, 1, 2, 3);
+        z = a < z ? a : z;
+        const Type b = __builtin_shufflevector(z, z, 2, 3, 0, 1, 6, 7, 4, 5);
+        z = b < z ? b : z;
+#elif defined(__AVX__)
+        const Type b = __builtin_shufflevector(z, z, 2, 3, 0, 1);
+        z = b < z ? b : z;
+#endif
+        return z[1] < z[0] ? z[1] : z[0];
     }
 };
 #endif

@@ -101,7 +101,6 @@ TR_HD void add_exchanges(V& time, Parts<V>& out, const Exchanges& all, const V* 
 
 // Routed experts, whose rows are `x` tokens of the stage.
 template <class V, bool Full> TR_HD void add_experts(V& time, Parts<V>& out, const Prepared& r, V x) {
-    const V zero = splat<V>(0.0);
     if (r.expert_layers > 0.0) {
         add_costs<V, Full>(time, out, group_experts, r.expert_layers, experts_cost<V>(r.measured_experts, x));
     } else if (r.expert_count > 0.0) {
