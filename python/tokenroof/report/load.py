@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import plot
-from tokenroof.catalogue import model as find_model
+from tokenroof.catalogue.architectures import model as find_model
 from tokenroof.plot.load import held_part
 from tokenroof.records.plan import Plan
 from tokenroof.serving.curve import curve

@@ -66,7 +66,7 @@ def runs() -> list[dict[str, Any]]:
         row = {
             "device": run.device, "model": run.model, "load": run.load, "engine": run.plan.engine,
             "version": run.version, "date": run.date, "months": months_since(run.date),
-            "plan": run.plan.label(catalogue.model(run.model)), "concurrency": run.concurrency,
+            "plan": run.plan.label(find_model(run.model)), "concurrency": run.concurrency,
             "interactivity": 1.0 / run.tpot_s,
             "output_tokens_per_s_per_mw": run.output_throughput / megawatts,
             "predicted_output_tokens_per_s_per_mw": float(table["output_tokens_per_s_per_mw"]),

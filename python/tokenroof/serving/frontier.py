@@ -185,12 +185,11 @@ def frontier(
     on = resolved(d, m, tried or [Plan()], fidelity)
     _check_power(on[0], power)
     if tried:
-        # where nobody says how long users may wait, nobody waits
-        all_run = concurrency is None and "ttft" not in wanted.bounds
-        if all_run:
+        wait = 0.0 if concurrency is None and "ttft" not in wanted.bounds else np.inf
+        if not wait:
             users = _with_the_fullest(users, evaluate(on, load, users[-1:], power, pue)["batch"])
         values = evaluate(on, load, users, power, pue)
-        offered = values["queue_s"] <= (0.0 if all_run else np.inf)
+        offered = values["queue_s"] <= wait
         for name, most in wanted.bounds.items():
             offered &= values[f"{name}_s"] <= most
         chosen = pareto(
@@ -202,14 +201,19 @@ def frontier(
     row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
     data = _columns(on, tried, values, chosen, users)
     shown = _tried(on, row)
-    where = "; ".join(
-        dict.fromkeys(p for one in shown for p in one.calibration.calibrated_on.split("; "))
-    )
-    about = attributes(shown, load, users[np.unique(column)], fidelity, where, power)
+    said = _calibrated_on(shown)
+    about = attributes(shown, load, users[np.unique(column)], fidelity, said, power)
     table = xarray.Dataset(data, attrs=about)
     why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if not chosen.size else ""
     table.attrs |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
     return describe(table)
+
+
+def _calibrated_on(shown: Sequence[Deployment]) -> str:
+    """All that any was calibrated on, each once."""
+    return "; ".join(
+        dict.fromkeys(p for one in shown for p in one.calibration.calibrated_on.split("; "))
+    )
 
 
 def _columns(
@@ -251,7 +255,7 @@ def _batches(concurrency: ArrayLike | None) -> NDArray[np.float64]:
 
 
 def _with_the_fullest(users: NDArray[np.float64], most: NDArray[np.float64]) -> NDArray[np.float64]:
-    """With as many users as run at most on each plan, which lie between two that are tried."""
+    """With as many as run at most on each plan: where nobody says how long users may wait, none does."""
     return np.union1d(users, np.floor(most[most >= 1.0]))
 
 

@@ -119,15 +119,16 @@ def refuse(
 
 
 def no_numbers(name: str, value: object, allowed: str) -> TypeError:
-    """The error (not raised) for what `real_numbers` refuses: one among numbers by its place, else the whole.
+    """The error (not raised) for what `real_numbers` refuses: one among others by its place, else the whole.
 
     Examples
     --------
-    >>> print(no_numbers("batch", [1, "2"], "real numbers"))
+    >>> print(no_numbers("batch", [1, "2"], "real numbers"), no_numbers("batch", ["2"], "one"), sep="\\n")
     batch[1] is '2'; allowed: real numbers
+    batch is '2'; allowed: one
     """
     at: list[int] = []
-    found = value
+    found, alone = value, True
     while isinstance(found, (list, tuple)) or (
         isinstance(found, np.ndarray) and found.dtype.kind == "O" and found.ndim
     ):
@@ -135,8 +136,9 @@ def no_numbers(name: str, value: object, allowed: str) -> TypeError:
         if first is None:  # rows of unlike length
             return TypeError(f"{name} is {shown(value)}; allowed: {allowed}")
         at.append(first)
+        alone &= len(found) == 1
         found = found[first]
-    return TypeError(f"{name}{at or ''} is {shown(found)}; allowed: {allowed}")
+    return TypeError(f"{name}{'' if alone else at} is {shown(found)}; allowed: {allowed}")
 
 
 def _as_float(value: Any) -> float:

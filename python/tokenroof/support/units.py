@@ -250,7 +250,7 @@ def check_unit(
     bad = real & ((sizes > of.high) | (sizes < of.low))
     if bad.any():
         at = float(given[int(np.argmax(bad))])
-        where = np.argwhere(bad.reshape(array.shape))[0].tolist() or ""
+        where = np.argwhere(bad.reshape(array.shape))[0].tolist() if bad.size > 1 else ""
         raise ValueError(f"{name}{where} is {at:.12g}; allowed: {_range(of, at)}{likely(of, at)}")
     # what is below zero is no slip of a small number
     odd = ((given >= 0.0) & (given < of.odd[0])) | (sizes > of.odd[1])
