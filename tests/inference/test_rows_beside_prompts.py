@@ -56,3 +56,14 @@ def test_without_a_prompt_nothing_changes():
         assert (
             grown(records, 500.0) > 1.05 * (alone - kernels.decode_time(*records, BATCH, SHORT))
         )[1:].any()
+
+
+def test_attention_with_sinks_is_another_kernel_s():
+    model = tr.model("gpt-oss-20b")
+    for has in (True, False):
+        records = on("RTX-PRO-6000", model.replace(sinks=has))
+        alone = kernels.decode_time(*records, BATCH, LONG) - kernels.decode_time(
+            *records, BATCH, SHORT
+        )
+        beside = grown(records, 500.0)
+        assert np.allclose(beside, alone, rtol=1e-9) == has

@@ -17,7 +17,7 @@ from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.calibration import resolve_step
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
-from tokenroof.inference.expert_choice import with_counted_routing
+from tokenroof.inference.expert_choice import with_counted_routing, with_sinks
 from tokenroof.inference.power_cap import capped_power, check_power_cap, with_cap
 from tokenroof.inference.released import plan_as_released
 from tokenroof.inference.unmeasured import with_unmeasured
@@ -151,6 +151,8 @@ def resolved(
     for plan in plans:
         calibration = resolve_step(fidelity, device, plan, bool(model.experts))
         calibration = with_counted_routing(calibration, model, fidelity)
+        if fidelity == "calibrated":
+            calibration = with_sinks(calibration, model)
         if fidelity == "calibrated":
             calibration = with_unmeasured(calibration, model)
         if plan.power_cap_w is not None:

@@ -1,4 +1,4 @@
-"""What experts do that neither a device's tables nor an engine's serving points say.
+"""What a model changes of its device's and engine's constants: which experts are chosen, whose kernels run.
 
 Which experts tokens choose is a model's own. The engines' constants have one exponent for all models (the
 serving points do not tell them apart); where a model's router was counted, its own stands instead.
@@ -9,6 +9,9 @@ as several attention ranks meet at the experts (vllm-project/vllm, fused_moe/ora
 ``use_ep and not use_dp``, then FLASHINFER_CUTLASS goes to the back where ``dp_size > 1``; the TensorRT-LLM
 kernels before it are of data-centre chips alone). Triton's run on Ada's boards: the same code, for the same
 instructions and the same kind of memory.
+
+Attention with sinks is not FlashAttention 2's (vllm/v1/attention/backends/fa_utils.py:
+`flash_attn_supports_sinks`): rows of a decode batch do not run in a kernel that gives each a tile.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
 
-__all__ = ["passed_over", "with_counted_routing"]
+__all__ = ["passed_over", "with_counted_routing", "with_sinks"]
 
 _CUTLASS_ALONE = ("nvidia blackwell gddr", "nvidia blackwell lpddr")
 
@@ -97,3 +100,35 @@ def with_counted_routing(
             calibrated_on=f"{known.calibrated_on}; experts chosen as counted in the router of {found.model}",
         )
     return shared[found.model]
+
+
+def with_sinks(known: Calibration, model: Model) -> Calibration:
+    """Constants of a step whose attention has sinks: no kernel runs prompts of one token as a decode.
+
+    Parameters
+    ----------
+    known : Calibration
+    model : Model
+
+    Returns
+    -------
+    Calibration
+        The same one for a model without sinks, or where no such kernel runs.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> models = "gpt-oss-20b", "Llama-3.1-8B"
+    >>> on = [tr.decode("RTX-PRO-6000", m, tr.Plan()).calibration for m in models]
+    >>> [c.constants["attention_prefill"]["single"] for c in on]
+    [0.0, 1.0]
+    """
+    own = known.constants.get("attention_prefill", {})
+    if not model.sinks or own.get("single") != 1.0:
+        return known
+    shared: dict[str, Calibration] = known.__dict__.setdefault("of_sinks", {})
+    if "" not in shared:
+        shared[""] = known.replace(
+            constants=known.constants | {"attention_prefill": own | {"single": 0.0}}
+        )
+    return shared[""]
