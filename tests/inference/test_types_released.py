@@ -9,6 +9,7 @@ import tokenroof as tr
 from tokenroof import serving
 from tokenroof.inference.door import deployment
 from tokenroof.inference.released import plan_as_released, released_plan
+from tokenroof.records.huggingface.config import name_of
 
 TINY = {
     "model_type": "llama", "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,
@@ -98,6 +99,19 @@ def test_own_models_are_named_by_their_files(own):
     assert tr.Model.from_config(own("mine/config.json")).name == "mine"
     assert tr.model(own("c.json", _name_or_path="org/its-own")).name == "org/its-own"
     assert tr.Model.from_config(TINY).name == "llama"
+
+
+def test_a_config_of_the_hub_s_cache_is_named_by_its_repository(tmp_path, monkeypatch):
+    """There a snapshot's files are links to blobs that are called by their hashes."""
+    kept = tmp_path / "models--org--its-own"
+    for folder in ("blobs", "snapshots/6cee5e8"):
+        (kept / folder).mkdir(parents=True)
+    (kept / "blobs" / "0a1b").write_text(json.dumps(TINY))
+    path = kept / "snapshots" / "6cee5e8" / "config.json"
+    path.symlink_to("../../blobs/0a1b")
+    assert tr.model(str(path)).name == tr.Model.from_config(path).name == "its-own"
+    monkeypatch.chdir(path.parent)
+    assert name_of("config.json") == name_of(".") == "its-own"
 
 
 def test_labels_of_a_sweep_tell_records_apart(own):

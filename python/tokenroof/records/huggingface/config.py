@@ -61,7 +61,9 @@ def name_of(path: str | os.PathLike[str]) -> str:
     file = Path(path)
     if file.stem != "config" and not file.is_dir():
         return file.stem
-    folder = file.resolve() if file.is_dir() else file.resolve().parent
+    # not resolved: in the Hub's cache the file is a link to one of another folder and name
+    whole = Path(os.path.abspath(file))
+    folder = whole if file.is_dir() else whole.parent
     if folder.parent.name == "snapshots":  # as the Hub's cache lays them out
         return folder.parent.parent.name.rpartition("--")[2]
     return folder.name
