@@ -297,7 +297,8 @@ def _takes(plans: list[Front], speed: float) -> tuple[tuple[str, str, int], floa
 
 def _same(row: Any, plan: str, drafts: int) -> bool:
     try:
-        return plan_of(row).label() == plan and drafts_run(row) >= drafts
+        own = plan_of(row).label(tr.model(row.model_path))  # as a frontier names it
+        return own == plan and drafts_run(row) >= drafts
     except ValueError:
         return False
 

@@ -121,6 +121,17 @@ def test_a_time_that_is_off_says_what_it_is_of(bench):
     assert points._above(found, row, fast, [], None) == "the round of drafts of its own plan, fast"
 
 
+def test_a_row_of_ours_is_known_by_the_name_that_a_frontier_gives_its_plan(bench):
+    """Two attention ranks of a model without experts: no frontier names any of theirs."""
+    points, _, as_run = bench
+    row = as_run.as_run(_rows([1.0], users=(16.0,), tp=2.0, dp=2.0, moe_tp=2.0, moe_ep=2.0)).iloc[0]
+    row["replica"] = 4.0
+    front = points.tried(row.to_frame().T)[0]
+    (plan, _, drafts), *_ = front.names
+    assert plan == "tp2 dp2 fp8 kv fp8" and points._same(row, plan, drafts)
+    assert not points._same(row, "tp4 fp8 kv fp8", drafts)
+
+
 def test_rows_that_cannot_be_are_passed_over_by_rule(bench):
     points, rows_of, as_run = bench
     odd = pd.concat([_rows([1.0] * 4), _rows([0.1], users=(512.0,))], ignore_index=True)
