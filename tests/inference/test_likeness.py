@@ -5,7 +5,15 @@ import pytest
 
 import tokenroof as tr
 from tokenroof.catalogue.fits import fits
-from tokenroof.inference.likeness import ALIKE, APART, OPERATORS, between, likeness, measured_name
+from tokenroof.inference.likeness import (
+    ALIKE,
+    APART,
+    OPERATORS,
+    between,
+    like_measured,
+    likeness,
+    measured_name,
+)
 
 PLANS = (
     ("Llama-3.1-8B", tr.Plan(weights="fp8", kv_cache="fp8")),
@@ -97,6 +105,24 @@ def test_what_kernels_do_not_run_on_does_not_count_and_the_link_for_collectives_
         assert likeness(device.replace(name="mine", **other)) is None
     half = likeness(device.replace(name="mine", boost_clock_hz=device.boost_clock_hz * 1.075))
     assert half.weight == pytest.approx(0.5) and measured_name(half.twin.replace(name="x")) == "x"
+
+
+def test_what_is_asked_of_a_neighbour_is_asked_of_both():
+    """By name as by place: of what was fitted on the measured device and of what its generation carries over."""
+    asked = []
+
+    @like_measured
+    def found(device, first, second="default"):
+        asked.append((device.name, first, second))
+        return tr.Calibration(constants={"gemm": {"t0": 1.0}})
+
+    device = tr.device("H200-SXM")
+    found(
+        device.replace(name="mine", memory_bandwidth=device.memory_bandwidth * 1.01),
+        1,
+        second="given",
+    )
+    assert asked == [("H200-SXM", 1, "given"), ("mine", 1, "given")]
 
 
 def test_between_two_sets_of_constants():

@@ -214,15 +214,18 @@ def like_measured(
     """Decorator: what a function has of a device, of one next to a measured one between the two."""
 
     @remembered(4096)
-    def mixed(device: Device, args: tuple[Any, ...]) -> Calibration:
-        like = likeness(device)
+    def mixed(
+        device: Device, args: tuple[Any, ...], named: tuple[tuple[str, Any], ...]
+    ) -> Calibration:
+        like, given = likeness(device), dict(named)
         assert like is not None
-        return _mixed(function(like.twin, *args), function(device, *args), like)  # type: ignore[call-arg]
+        near, far = (function(d, *args, **given) for d in (like.twin, device))
+        return _mixed(near, far, like)
 
     @wraps(function)
     def found(device: Device, *args: _P.args, **named: _P.kwargs) -> Calibration:
         if likeness(device) is None:
             return function(device, *args, **named)
-        return mixed(device, args)
+        return mixed(device, args, tuple(named.items()))
 
     return cast("Callable[Concatenate[Device, _P], Calibration]", found)
