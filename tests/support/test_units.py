@@ -226,4 +226,8 @@ def test_of_several_each_may_be_odd_but_not_all_and_none_may_be_absurd():
         ValueError, match=r"price_per_mwh\[1\] is -90000; allowed: at least -20000 \$/MWh"
     ):
         check_unit("price_per_mwh", np.array([50.0, -9e4]))
+    with pytest.raises(
+        ValueError, match="price_per_mwh is -90000; allowed"
+    ):  # alone it has no place
+        check_unit("price_per_mwh", np.array([-9e4]))
     check_unit("a name that nobody knows", 1e300)
