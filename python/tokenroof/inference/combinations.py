@@ -256,9 +256,10 @@ def _labels(plans: Sequence[Plan], models: Sequence[Model | tuple[str, str]]) ->
     laid = [m for m in models if isinstance(m, Model)]
     # experts are spoken of where any model has some
     one = max(laid, key=lambda m: m.experts, default=None)
-    labels = [p.label(one) for p in plans]
-    for label in {one for one in labels if labels.count(one) > 1}:
-        alike = [i for i, one in enumerate(labels) if one == label]
+    labels, rows = [p.label(one) for p in plans], dict[str, list[int]]()
+    for i, label in enumerate(labels):
+        rows.setdefault(label, []).append(i)
+    for alike in (some for some in rows.values() if len(some) > 1):
         for name in (f.name for f in fields(plans[0])):
             values = [getattr(plans[i], name) for i in alike]
             if any(value != values[0] for value in values):
