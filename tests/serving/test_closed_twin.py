@@ -163,6 +163,14 @@ def test_of_a_device_in_the_table_of_curve():
     assert few.ttft_p50_s[0] > 3 * table.ttft_p50_s[1]
 
 
+def test_times_to_the_first_token_of_both_loops_are_two_things():
+    """Over users with what engines take beside the scheduler, over rates without: what compares is the mean."""
+    on = "H200-SXM", "Llama-3.1-8B", None, 1024, 200
+    users, rates = curve(*on, concurrency=[1]), curve(*on, rate=[1e-6])
+    assert users.ttft_mean_s[0] == pytest.approx(float(rates.ttft_s[0]), rel=1e-3)
+    assert users.ttft_s[0] > 2.0 * rates.ttft_s[0]
+
+
 def test_where_nothing_fits_there_is_nothing():
     table = curve("L4", "Llama-3.1-70B", concurrency=[4])
     assert np.isnan(table.ttft_p99_s).all() and not table.means_hold.any()
