@@ -372,6 +372,10 @@ def test_rows_left_out_are_counted(write):
     got = trace(path, "csv", failed="skip", chunk=2)
     assert (len(got), got.left_out) == (2, 2)
     assert repr(got) == "Requests(2, input_tokens=18, output_tokens=3, left_out=2)"
+    # up to the last request, whatever is read at once
+    more = write("arrival,input_tokens,output_tokens\n0,5,1\n1,0,1\n2,6,1\n3,0,1\n4,7,1\n", "more")
+    for n in (1, 2):
+        assert trace(more, "csv", failed="skip", limit=2, chunk=n).left_out == 1
     rows = [{**MOONCAKE[0], "output_length": None}]
     with pytest.raises(ValueError, match=r"output_length is null.*--skip-failed"):
         trace(write(lines_of(rows)), "mooncake")

@@ -80,7 +80,8 @@ def trace(
         ``input_tokens``, ``output_tokens`` and ``hashes``, as far as the layout has them.
     failed : {"refuse", "skip"}
         What becomes of rows without input or output tokens (0, an empty cell, null), as logs have them of
-        failed requests; how many were left out the requests say (``left_out``).
+        failed requests; how many were left out the requests say (``left_out``; with a `limit` and unsorted
+        those before the last request).
     sort : bool
         Let rows stand in any order: all are read, and put in the order of their times. Not where rows wait
         for others.
@@ -131,9 +132,9 @@ def trace(
         raise ValueError(f"closed is {closed!r}; allowed: False, as {shape.name} names no parents")
     parts, found = [], 0
     at_once = count("chunk", chunk)
-    for rows in rows_of(
-        reader.path, shape, at_once if most is None else min(at_once, most), reader.skip
-    ):
+    if most is not None and not reader.sort:
+        at_once = min(at_once, most)
+    for rows in rows_of(reader.path, shape, at_once, reader.skip):
         part = reader.part(rows)
         parts.append(part)
         found += len(part.arrival)
@@ -147,7 +148,9 @@ def trace(
     n = found if most is None else min(most, found)
     if reader.sort:
         parts = [_sorted(_one(parts))]
-    return replace(_joined(parts, shape, n), left_out=reader.left_out)
+    # of those that a chunk has beyond the last request nobody asked
+    far = found if reader.sort or most is None or found < most else n - 1
+    return replace(_joined(parts, shape, n), left_out=sum(one <= far for one in reader.left_out))
 
 
 class _Reader:
@@ -157,7 +160,7 @@ class _Reader:
         self, path: Path, layout: Layout, skip: bool, sort: bool, closed: bool, think_ns: int
     ) -> None:
         self.path, self.layout, self.skip, self.sort = path, layout, skip, sort
-        self.left_out = 0
+        self.left_out: list[int] = []  # of each row that was, how many were kept before it
         self.closed, self.think_ns = closed, think_ns
         self.first: int | None = None
         self.last = (0, 0)  # the time of the last row that has one, and its line
@@ -177,7 +180,8 @@ class _Reader:
         outputs = self.column(rows, "output_tokens").whole(low, MOST_TOKENS, hint)
         if self.skip:
             kept = np.flatnonzero((inputs > 0) & (outputs > 0))
-            self.left_out += len(inputs) - len(kept)
+            gone = np.setdiff1d(np.arange(len(inputs)), kept)
+            self.left_out += (self.read + np.searchsorted(kept, gone)).tolist()
             inputs, outputs = inputs[kept], outputs[kept]
             places = kept.tolist()
             rows = Rows(
