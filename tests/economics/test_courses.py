@@ -109,6 +109,32 @@ def test_what_machines_cost_stands_in_what_a_plan_stands_on():
     assert "machines at 30 M$ by MW of computers" in premises(own)
 
 
+def test_a_rung_says_which_years_lose_and_how_much():
+    """The hashprice halves with the chain, power does not: what stopping would save is not in the plan."""
+    mine = ec.mine("Antminer S21 XP", 28.68, 16.0, start="2026-11")
+    (rung,) = ec.same_meter([mine], 20, 55).rungs
+    lost = rung.factory.flow.ebitda[[3, 4, 5]]
+    assert (lost < 0).all() and (rung.factory.flow.ebitda[1:3] > 0).all()
+    assert (
+        f"at a loss of {-lost.sum() / 1e6:.3g} M$ before tax in year 3 to 5: not stopped"
+        in rung.premises
+    )
+    (earns,) = ec.same_meter([mine], 20, 5).rungs
+    assert "loss" not in earns.premises
+
+
+def test_the_price_of_tokens_says_what_it_is_made_of_while_it_is():
+    sold = ec.sell_tokens("H200-SXM", "gpt-oss-120b", 31_000, interactivity=40, input_tokens=2048)
+    assert sold.income.price_per_mtok == pytest.approx(0.6 + 0.15 * 2048 / 1024)
+    said = premises(sold)
+    assert "0.9 $/Mtok of answers (0.6 + 0.15 x 2048/1024 for prompts)" in said
+    assert "sold at 40 token/s to each user" in said
+    dearer = premises(sold.with_values({"income.price_per_mtok": 2.0}))
+    assert "2 $/Mtok, 60%" in dearer and "40 token/s" in dearer
+    slower = premises(sold.with_values({"income.tokens_per_s_per_mw": 1e6}))
+    assert "for prompts" in slower and "to each user" not in slower
+
+
 def test_paths_wander_about_the_course():
     plan = ec.rent_gpus("H100-SXM", 30_000).with_values({"income.price_course": ec.price_course()})
     got = ec.risk(plan, ec.Uncertainty(price_volatility=0.4, price_reversion=0.5), paths=100_000)

@@ -55,7 +55,7 @@ class Rung:
     watts_per_gpu : float
         Power that counts for one GPU with its share of the hall; NaN where there is none [W].
     premises : str
-        What it stands on: price, use, power, years, electricity.
+        What it stands on: price, use, power, years, electricity; years that earn less than they cost.
     factory : Factory
     """
 
@@ -252,8 +252,18 @@ def rung(scenario: Scenario) -> Rung:
         scenario.name, earned / energy, left / energy, float(flow.capex[:start].sum()) / mw,
         12 * (start - 1) + 1, even, found.npv / mw, float(flow.residual[-1]) / mw, found.irr,
         breaks, at, use_of(scenario),
-        float("nan") if scenario.gpu is None else scenario.gpu.watts, premises(scenario), found,
+        float("nan") if scenario.gpu is None else scenario.gpu.watts,
+        premises(scenario) + _losses(found), found,
     )  # fmt: skip
+
+
+def _losses(found: Factory) -> str:
+    """Years that earn less than they cost: the plan goes on, `risk` and `convert_hall` may stop."""
+    years = [int(year) for year in np.flatnonzero(found.flow.ebitda < 0.0)]
+    if not years:
+        return ""
+    span = f"year {years[0]}" + (f" to {years[-1]}" if len(years) > 1 else "")
+    return f", at a loss of {-found.flow.ebitda[years].sum() / 1e6:.3g} M$ before tax in {span}: not stopped"
 
 
 def _break_even(scenario: Scenario, start: int) -> float:

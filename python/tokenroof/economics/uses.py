@@ -22,6 +22,7 @@ from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.scenarios.gpu_power import GpuPower
 from tokenroof.economics.scenarios.market import ScenarioMarket
 from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.economics.scenarios.token_sale import TokenSale
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
 from tokenroof.support.units import check_unit, machine_price
@@ -250,7 +251,8 @@ def sell_tokens(
     -------
     Scenario
         By power at the meter, of so many watts a GPU: its PUE is 1. Prompts are billed with the answers
-        that follow.
+        that follow: ``income.price_per_mtok`` is of a million tokens of answers with their prompts, and
+        ``sale`` has what it is made of.
 
     Raises
     ------
@@ -282,15 +284,17 @@ def sell_tokens(
     rate = float(front.output_tokens_per_s_per_mw.values[at]) * set_aside / power.watts
     with market_in_force(market) as newer:
         into, out = token_quotes(model)
-        billed = out.value + into.value * float(input_tokens) / float(output_tokens)
+        sale = TokenSale(
+            least, rate, out.value, into.value, float(input_tokens), float(output_tokens)
+        )
         values = {
             "site.pue": 1.0,
             "computers.capex_per_it_mw": each * 1e6 / power.watts,
-            "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": billed,
+            "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": sale.billed,
             "finance.years": 5,
         }  # fmt: skip
-        return _named(f"sell {of} from {name}", values, newer,
-                      {"income.price_per_mtok": (billed, (into, out))}, gpu=power)  # fmt: skip
+        taken = {"income.price_per_mtok": (sale.billed, (into, out))}
+        return replace(_named(f"sell {of} from {name}", values, newer, taken, gpu=power), sale=sale)
 
 
 def _gpu_cost(given: object) -> float:

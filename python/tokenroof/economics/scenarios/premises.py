@@ -27,8 +27,7 @@ def premises(plan: Scenario) -> str:
         "hashes": f"{income.hashprice:g} $/(PH/s day) at {income.joules_per_terahash:g} J/TH",
         "lease": f"rent of {income.lease_per_mw_year / 1e6:.2f} M$ by MW of computers and year",
         "gpu_hours": f"rent of {income.price_per_gpu_hour:g} $/GPU-h, {use_of(plan):.0%} rented",
-        "tokens": f"{income.price_per_mtok:.3g} $/Mtok, {use_of(plan):.0%} of "
-        f"{income.tokens_per_s_per_mw:.3g} token/(s MW) sold",
+        "tokens": _tokens(plan),
     }.get(income.kind, "nothing sold")
     words = [f"{said}{', ' if course_of(plan) else ''}{course_of(plan)}", *_machines(plan)]
     if (
@@ -44,6 +43,20 @@ def premises(plan: Scenario) -> str:
     if plan.finance.tax_rate:
         words.append(f"tax {plan.finance.tax_rate:.0%}")
     return ", ".join(words)
+
+
+def _tokens(plan: Scenario) -> str:
+    """Price and rate of tokens; what they are made of, while they are those of the sale."""
+    income, sale = plan.income, plan.sale
+    price, rate = (
+        f"{income.price_per_mtok:.3g} $/Mtok",
+        f"{use_of(plan):.0%} of {income.tokens_per_s_per_mw:.3g} token/(s MW) sold",
+    )
+    if sale is not None and income.price_per_mtok == sale.billed:
+        price = f"{income.price_per_mtok:.3g} $/Mtok of answers ({sale.price_words()})"
+    if sale is not None and income.tokens_per_s_per_mw == sale.rate:
+        rate += f" at {sale.speed_words()}"
+    return f"{price}, {rate}"
 
 
 def course_of(plan: Scenario) -> str:

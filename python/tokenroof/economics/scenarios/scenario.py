@@ -23,6 +23,7 @@ from tokenroof.economics.scenarios.sections import (
     Power,
     Shell,
 )
+from tokenroof.economics.scenarios.token_sale import TokenSale
 from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 from tokenroof.support.units import caller
@@ -48,6 +49,8 @@ class Scenario:
     gpu : GpuPower, optional
         The device that it stands on and the power that counts for one; `with_values` follows
         ``income.gpu_watts``.
+    sale : TokenSale, optional
+        List prices, lengths and speed behind a price and a rate of tokens.
 
     Raises
     ------
@@ -71,6 +74,7 @@ class Scenario:
     named: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
     origins: tuple[tuple[str, str, str], ...] = field(default=(), compare=False, repr=False)
     gpu: GpuPower | None = field(default=None, compare=False, repr=False)
+    sale: TokenSale | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         for section, kind in SECTIONS.items():
