@@ -30,10 +30,16 @@ def test_capacity_by_the_closed_form_and_proved(capsys, tmp_path):
     with path.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["rate"]) == found["rate"] and row["promise"] == "TTFT p99 <= 0.3 s"
+    assert main(["capacity", *WHERE, *SOON, "--prove", *QUICK]) == 0
+    shown = capsys.readouterr().out
+    assert "; the closed form at that rate, what was played is below" in shown
     assert main(["capacity", *WHERE, "--slo-tpot", "0.02@mean"]) == 0
     shown = capsys.readouterr().out
     assert (
-        "requests in flight at most" in shown and "TPOT mean <= 0.02 s" in shown and shown.isascii()
+        "what was played" not in shown
+        and "requests in flight at most" in shown
+        and "TPOT mean <= 0.02 s" in shown
+        and shown.isascii()
     )
 
 

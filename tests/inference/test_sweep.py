@@ -13,6 +13,12 @@ PLANS = [
 ]  # fmt: skip
 
 
+def test_a_step_of_no_users_has_no_speed_of_one():
+    table = tr.sweep("H100-SXM", "Llama-3.1-8B", batch=[0, 1], context=1000).squeeze()
+    assert np.isnan(table.interactivity[0]) and table.interactivity[1] > 100
+    assert table.tokens_per_s[0] == 0 and table.time_s[0] > 0
+
+
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("fields", [False, True])
 @pytest.mark.parametrize("fidelity", ["calibrated", "datasheet"])

@@ -177,7 +177,8 @@ class Combinations:
                 "time_s": time,
                 "tokens_per_s": rate,
                 "tokens_per_s_per_device": rate / count,
-                "interactivity": 1.0 / time,
+                # a step without users has no speed of one
+                "interactivity": np.where(batch > 0, 1.0 / time, np.nan),
             }
         state = np.where(fits, np.where(np.isnan(time), 3, 0), np.where(valid, 2, 1))
         return data | {

@@ -225,3 +225,29 @@ def test_a_factor_that_is_no_engines_is_called_odd():
     fit = calibrate_run(GOOD, "B200-SXM", "Llama-3.2-1B", None)
     assert fit.factor > 3.0 and "; ODD: with " in repr(fit)
     assert "ODD" not in repr(calibrate_run(GOOD, *WHERE))
+
+
+def test_tokens_faster_than_the_weights_are_read_are_no_run_of_that_device():
+    """8.03 10^9 parameters of 2 bytes at 4.8 TB/s: 3.1 ms a token (the table is not read whole)."""
+    lengths = {"input_tokens": GOOD["output_tokens"], "output_tokens": GOOD["input_tokens"]}
+    with pytest.raises(
+        ValueError,
+        match=r"requests have [12]\.\d+ ms a token .*3\.\d+ ms or more, a step's bound .*the other's",
+    ):
+        calibrate_run({**GOOD, **lengths}, *WHERE)  # fmt: skip
+    with pytest.raises(ValueError, match="ms a token .*is it another device"):
+        calibrate_run(GOOD, "H200-SXM", "Llama-3.1-70B", tr.Plan(weights="fp8"))
+
+
+def test_times_may_have_the_names_of_a_simulations_records():
+    pd = pytest.importorskip("pandas")
+    want = calibrate_run(GOOD, *WHERE).factor
+    named = {f"{n}_s" if n in NAMES[:3] else n: np.asarray(v) for n, v in GOOD.items()}
+    rows = np.zeros(80, [(n, v.dtype) for n, v in named.items()])
+    for name, values in named.items():
+        rows[name] = values
+    for given in (named, pd.DataFrame(named), rows):
+        assert calibrate_run(given, *WHERE).factor == want
+    del named["last_token_s"]
+    with pytest.raises(ValueError, match="requests have no last_token; allowed: .*in seconds"):
+        calibrate_run(named, *WHERE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from tokenroof.inference.door import as_device, as_model, as_plan
+from tokenroof.inference.step import decode
 from tokenroof.serving.recorded.dilated import dilated
 from tokenroof.serving.recorded.fitted import RunFit
 from tokenroof.serving.recorded.run import Recorded, recorded_run
@@ -74,7 +75,8 @@ def calibrate_run(
     ----------
     requests : mapping of arrays, DataFrame of pandas or polars, or structured ndarray
         ``arrival``, ``first_token``, ``last_token`` [s, of one clock], ``input_tokens``, ``output_tokens``
-        [1], an entry a request, at least 64; or records as `simulate` and `summary` have them.
+        [1], an entry a request, at least 64; or records as `simulate` and `summary` have them (``arrival_s``,
+        ``first_token_s``, ``last_token_s``).
     device, model, plan
         What it ran on, as in `simulate`.
     scheduler : Scheduler
@@ -95,8 +97,8 @@ def calibrate_run(
     Raises
     ------
     KeyError, ValueError, TypeError
-        For a name or an entry that is not allowed; for a run that is too short, or whose requests do not tell
-        the factor within 50 %.
+        For a name or an entry that is not allowed; for a run that is too short, whose requests do not tell
+        the factor within 50 %, or whose tokens come faster than the datasheet's bound of one user's step.
 
     References
     ----------
@@ -136,6 +138,8 @@ def calibrate_run(
     def play(factor: float, host_s: float) -> Simulation:
         return dilated(factor, host_s, *where, seen.load, scheduler, played)
 
+    alone = decode(*where, batch=1, context=1, fidelity="datasheet")
+    seen.refuse_faster_than(float(alone.time_s))
     raw_host = 1e-9 * float(scheduler.config.get("host_ns") or 0)
     fit = _Fit(seen, play, raw_host)
     fit.search(progress)

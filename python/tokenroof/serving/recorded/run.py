@@ -25,6 +25,8 @@ _SLOW_TOKEN = 0.5
 #: Seconds from arrival to end over tokens of the answer, in the middle request, and of a whole run, that no
 #: recorded run has: a minute a token, and a year.
 _SLOWEST_TOKEN, _LONGEST_RUN = 60.0, 3.2e7
+#: Part of a datasheet's bound below which nothing runs: boards pass printed bandwidths by a few per cent.
+_SURE = 0.9
 _SECONDS = ("arrival", "first_token", "last_token")
 _TOKENS = ("input_tokens", "output_tokens")
 
@@ -57,6 +59,16 @@ class Recorded:
             self.records[name] = value
         self.first_s, self.decode_s = 1e-9 * (first - arrival), 1e-9 * (last - first)
         self.many = outputs > 1
+
+    def refuse_faster_than(self, bound_s: float) -> None:
+        """Tokens that come faster than a device can read the weights for one: columns or clock are others."""
+        each = float(np.median(self.decode_s[self.many] / (self.load.output_tokens[self.many] - 1)))
+        if each < _SURE * bound_s:
+            raise ValueError(
+                f"requests have {1e3 * each:.3g} ms a token in the middle one; allowed: "
+                f"{1e3 * bound_s:.3g} ms or more, a step's bound by the datasheet for one user (are input_tokens and output_tokens "
+                "the other's, is it another device, or a run with drafts, which are not fitted?)"
+            )
 
     def unit_hint(self) -> str:
         """A question after the unit, where tokens take so long that seconds would be odd; else empty."""
@@ -133,13 +145,15 @@ def _columns(requests: Mapping[str, Any] | NDArray[Any]) -> dict[str, NDArray[An
             _needed(names, (*(f"{name}_ns" for name in _SECONDS), *_TOKENS))
             found = {name: 1e-9 * requests[f"{name}_ns"].astype(float) for name in _SECONDS}
             return found | {name: requests[name].astype(float) for name in _TOKENS}
-        _needed(names, (*_SECONDS, *_TOKENS))
-        return {name: requests[name].astype(float) for name in (*_SECONDS, *_TOKENS)}
+        requests = {name: requests[name] for name in names}
     if not isinstance(requests, Mapping):
         raise TypeError(
             f"requests is {type(requests).__name__}; allowed: a mapping of arrays, a DataFrame, "
             "or a structured array"
         )
+    # as a simulation's records and their exports name them
+    by_unit = {name: f"{name}_s" for name in _SECONDS if name not in requests}
+    requests = {**requests, **{n: requests[u] for n, u in by_unit.items() if u in requests}}
     _needed(requests, (*_SECONDS, *_TOKENS))
     columns = {}
     for name in (*_SECONDS, *_TOKENS):
@@ -156,7 +170,8 @@ def _columns(requests: Mapping[str, Any] | NDArray[Any]) -> dict[str, NDArray[An
 def _needed(names: Any, wanted: tuple[str, ...]) -> None:
     for name in wanted:
         if name not in names:
-            raise ValueError(f"requests have no {name}; allowed: {', '.join(wanted)}")
+            units = "; times in seconds of one clock" if "arrival" in wanted else ""
+            raise ValueError(f"requests have no {name}; allowed: {', '.join(wanted)}{units}")
 
 
 def _check(name: str, values: NDArray[Any], good: NDArray[np.bool_], allowed: str) -> None:
