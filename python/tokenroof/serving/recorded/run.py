@@ -66,8 +66,9 @@ class Recorded:
         if each < _SURE * bound_s:
             raise ValueError(
                 f"requests have {1e3 * each:.3g} ms a token in the middle one; allowed: "
-                f"{1e3 * bound_s:.3g} ms or more, a step's bound by the datasheet for one user (are input_tokens and output_tokens "
-                "the other's, is it another device, or a run with drafts, which are not fitted?)"
+                f"{1e3 * bound_s:.3g} ms or more, a step's bound by the datasheet for one user "
+                "(are input_tokens and output_tokens the other's, is it another device, or a run with "
+                "drafts, which are not fitted?)"
             )
 
     def unit_hint(self) -> str:
