@@ -69,22 +69,25 @@ void read_clock(Run& run, const py::dict& d, simulate::StepClock& clock) {
     }
     i64 size = 1;
     const auto axes = py::cast<std::vector<std::vector<double>>>(d["axes"]);
-    if (axes.size() != 6) throw py::value_error("axes: there are six");
-    for (int k = 0; k < 6; ++k) {
+    if (axes.size() != 7) throw py::value_error("axes: there are seven");
+    for (int k = 0; k < 7; ++k) {
         if (axes[k].size() < 2) throw py::value_error("axes: at least two points along each");
         clock.axis[k] = axes[k];
         if (k < 4) size *= static_cast<i64>(axes[k].size());
     }
-    clock.table = numbers<double>(run, d, "table", size, false);
     const auto plane = [&](const char* name, int rows, int columns) {
         const auto count = static_cast<i64>(axes[rows].size() * axes[columns].size());
         const double* found = numbers<double>(run, d, name, count, false);
         if (!found) throw py::value_error(std::string(name) + " is missing");
         return found;
     };
+    clock.whole = numbers<double>(run, d, "whole", static_cast<i64>(axes[6].size()), false);
+    if (!clock.whole) throw py::value_error("whole is missing");
+    clock.beside = plane("beside", 0, 2);
+    clock.cached = plane("cached", 2, 3);
     clock.several = plane("several", 2, 4);
     clock.decode = plane("decode", 5, 1);
-    if (!clock.table) throw py::value_error("table is missing");
+    clock.attended = plane("attended", 5, 1);
     if (d.contains("missing")) clock.missing = plane("missing", 2, 0);
     if (d.contains("drafting")) {
         clock.drafting = plane("drafting", 5, 1);
@@ -93,9 +96,9 @@ void read_clock(Run& run, const py::dict& d, simulate::StepClock& clock) {
     clock.padded = py::cast<std::vector<double>>(d["padded"]);
     clock.pads_prompts = py::cast<bool>(d["pads_prompts"]);
     clock.host_ns = py::cast<i64>(d["host_ns"]);
-    if (!d.contains("table_j")) return;
+    if (!d.contains("mixed_watts")) return;
     clock.metered = true;
-    clock.table_j = numbers<double>(run, d, "table_j", size, false);
+    clock.watts = numbers<double>(run, d, "mixed_watts", size, false);
     clock.several_j = plane("several_j", 2, 4);
     clock.decode_j = plane("decode_j", 5, 1);
     if (clock.drafting) clock.drafting_j = plane("drafting_j", 5, 1);

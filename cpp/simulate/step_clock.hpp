@@ -36,21 +36,27 @@ inline i64 nearest(double x) {
     return below + (x - static_cast<double>(below) >= 0.5);
 }
 
-// A line for tests, or a table of the step kernels over (sequences, mean context, prompt tokens, cached
-// tokens before them), and over (prompt tokens, prompts) what it takes off that they are several: linear
-// between points along each axis, and beyond the last.
+// A line for tests, or tables of the step kernels, linear between points along each axis and beyond the last. A step
+// with prompts is the sum of what it takes as one prompt of all its tokens (products see their sum alone, whose tiles
+// end at points), what it takes more that some of them are sequences past their prompt, their contexts, and what
+// is cached before the prompts, less that these are several.
 struct StepClock {
     i64 fixed_ns = 0, per_token_ns = 0, per_context_token_ns = 0, per_draft_ns = 0;
-    std::vector<double> axis[6];   // then prompts; sequences of a step without any
-    const double* table = nullptr; // none: the line
-    const double* several = nullptr;
-    const double* decode = nullptr; // without prompts, over more numbers of sequences, and contexts
+    // sequences, mean contexts, prompt tokens, cached tokens before them, prompts, sequences of `decode`, tokens
+    std::vector<double> axis[7];
+    const double* whole = nullptr;   // over tokens; none: the line
+    const double* beside = nullptr;  // over sequences and prompt tokens
+    const double* cached = nullptr;  // over prompt tokens and those before them
+    const double* several = nullptr; // over prompt tokens and prompts
+    const double* decode = nullptr;  // without prompts, over more numbers of sequences, and contexts
+    const double* attended = nullptr; // over the same, what contexts add beside prompts
     std::vector<double> padded;     // sizes of CUDA graphs, ascending; none: no padding
     bool pads_prompts = true;       // steps with prompts too
     i64 host_ns = 0;
-    // Energy: none where this is false. The same over joules as over times; of a line its watts.
+    // Energy: none where this is false. Of a line its watts.
     bool metered = false;
-    const double *table_j = nullptr, *several_j = nullptr, *decode_j = nullptr;
+    const double *several_j = nullptr, *decode_j = nullptr;
+    const double* watts = nullptr; // of steps with prompts, over the first four axes
     double line_watts = 0.0, idle_watts = 0.0; // the latter of a replica in which nothing runs
     // of ranks that share experts: what each token takes off that other ranks have less than the slowest, over
     // its prompt tokens and sequences
@@ -60,7 +66,7 @@ struct StepClock {
     double drafts = 1.0;
 
     i64 duration(const Load& load, Joules* out = nullptr, Nearby* nearby = nullptr) const {
-        if (!table) {
+        if (!whole) {
             if (out) share_line(load, line_watts * static_cast<double>(line(load)) / 1e9, *out);
             return line(load);
         }
@@ -81,7 +87,7 @@ struct StepClock {
             total += load.tokens;
             slowest = std::max(slowest, line(load));
         }
-        if (!table) return slowest;
+        if (!whole) return slowest;
         const double pads = padding(most);
         const bool captured = !padded.empty() && static_cast<double>(most) <= padded.back();
         double longest = 0.0;
@@ -152,12 +158,15 @@ struct StepClock {
         const double past = 0.5 * (static_cast<double>(load.prompt_keys) / tokens - tokens / prompts);
         const double at[4] = {sequences, mean, tokens, past > 0.0 ? past : 0.0};
         const Corner corner(axis, at);
-        double ns = corner.of(table), joules = out ? corner.of(table_j) + resting() : 0.0;
+        const Cell rows(axis[5], axis[1], sequences, mean);
+        double ns = along(axis[6], whole, sequences + tokens) + corner.cell(2, 3, axis[3].size()).of(cached);
+        if (sequences > 0.0)
+            ns += corner.cell(0, 2, axis[2].size()).of(beside) + rows.of(attended);
+        double joules = out ? 1e-9 * ns * corner.of(watts) + resting() : 0.0;
         double added_j = 0.0;
         if (share != 0.0) {
-            const Cell cell(axis[5], axis[1], sequences, mean);
-            ns += share * cell.of(drafting);
-            if (out) joules += added_j = share * cell.of(drafting_j);
+            ns += share * rows.of(drafting);
+            if (out) joules += added_j = share * rows.of(drafting_j);
         }
         if (load.prompts > 1) {
             const Cell cell(axis[2], axis[4], tokens, prompts);
@@ -165,8 +174,7 @@ struct StepClock {
             if (out) joules -= cell.of(several_j);
         }
         if (out) {
-            const double own =
-                added_j + (load.generating ? Cell(axis[5], axis[1], sequences, mean).of(decode_j) : 0.0);
+            const double own = added_j + (load.generating ? rows.of(decode_j) : 0.0);
             out->generating = own < joules ? own : joules;
             out->prompts = joules - out->generating;
         }
@@ -198,6 +206,25 @@ struct StepClock {
         out.prompts = joules - out.generating;
     }
 
+    // A place among two axes.
+    struct Cell {
+        std::size_t at, next;
+        double u, v;
+        Cell(const std::vector<double>& rows, const std::vector<double>& columns, double row_at, double column) {
+            std::size_t i, j;
+            place(rows, row_at, i, u);
+            place(columns, column, j, v);
+            *this = Cell(i, j, columns.size(), u, v);
+        }
+        Cell(std::size_t i, std::size_t j, std::size_t width, double row_part, double column_part)
+            : at(i * width + j), next(at + width), u(row_part), v(column_part) {}
+        double of(const double* table) const {
+            const double low = table[at] + v * (table[at + 1] - table[at]);
+            const double high = table[next] + v * (table[next + 1] - table[next]);
+            return low + u * (high - low);
+        }
+    };
+
     // A place among four axes.
     struct Corner {
         std::size_t offset[4], stride[4];
@@ -209,6 +236,10 @@ struct StepClock {
                 size *= axis[k].size();
                 place(axis[k], at[k], offset[k], part[k]);
             }
+        }
+        // Among two of them.
+        Cell cell(int rows, int columns, std::size_t width) const {
+            return {offset[rows], offset[columns], width, part[rows], part[columns]};
         }
         double of(const double* table) const { return part_of<0>(table); }
         // Over the axes from K on; what has no part is not read: most steps carry no prompt.
@@ -227,25 +258,12 @@ struct StepClock {
         }
     };
 
-    // A place among two.
-    struct Cell {
-        std::size_t at, next;
-        double u, v;
-        Cell(const std::vector<double>& rows, const std::vector<double>& columns, double row, double column) {
-            std::size_t i, j;
-            place(rows, row, i, u);
-            place(columns, column, j, v);
-            at = i * columns.size() + j;
-            next = at + columns.size();
-        }
-        Cell(std::size_t i, std::size_t j, std::size_t width, double row_part, double column_part)
-            : at(i * width + j), next(at + width), u(row_part), v(column_part) {}
-        double of(const double* table) const {
-            const double low = table[at] + v * (table[at + 1] - table[at]);
-            const double high = table[next] + v * (table[next + 1] - table[next]);
-            return low + u * (high - low);
-        }
-    };
+    static double along(const std::vector<double>& axis, const double* table, double x) {
+        std::size_t i;
+        double part;
+        place(axis, x, i, part);
+        return table[i] + part * (table[i + 1] - table[i]);
+    }
 
     static void place(const std::vector<double>& axis, double x, std::size_t& offset, double& part) {
         const double* point = axis.data();

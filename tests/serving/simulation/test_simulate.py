@@ -12,14 +12,12 @@ import recorded
 import scenarios
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.interpolate import RegularGridInterpolator
 
 from tokenroof import kernels, serving
 from tokenroof.inference.door import deployment
 from tokenroof.serving.simulation import result
 from tokenroof.serving.simulation.pooled import POOLED_RECORD
 from tokenroof.serving.simulation.result import RECORD
-from tokenroof.serving.simulation.step_time import step_table
 from tokenroof.serving.simulation.vllm import captured_sizes
 
 MS = 1_000_000
@@ -144,37 +142,6 @@ def test_one_server_of_constant_time_waits_as_pollaczek_and_khinchine_say(load):
 
 
 # --- steps by the kernels ---------------------------------------------------------------------------------
-
-
-def test_a_table_of_steps_is_the_kernels_within_its_error():
-    """Decode steps within 4 %, 1.5 % of them in a hundred; with prompts within 10 and 5 %; unbiased."""
-    on = deployment("H100-SXM", "Llama-3.1-8B", None, "calibrated")
-    scheduler = serving.Scheduler.preset("vllm-0.33")
-    table = step_table(on, scheduler.limits(scheduler.resolved(on)), 16384.0)
-    rng = np.random.default_rng(0)
-    b = np.floor(np.exp(rng.uniform(0, np.log(1024), 5000)))
-    x = np.exp(rng.uniform(np.log(16), np.log(16000), 5000))
-    t = np.floor(np.exp(rng.uniform(0, np.log(8000), 5000)))
-    s = np.floor(rng.uniform(0, 1, 5000) * (16000 - t))
-    k = np.floor(rng.uniform(1, 9, 5000))
-    each = np.maximum(np.floor(t / k), 1.0)
-    sequences, context, tokens, past, prompts, dense = table.axes
-    decode = RegularGridInterpolator((dense, context), table.decode)
-    mixed = RegularGridInterpolator((sequences, context, tokens, past), table.table)
-    several = RegularGridInterpolator((tokens, prompts), table.several)
-    nothing = np.zeros_like(k)
-    pairs = [
-        (decode((b, x)), kernels.decode_time(*on.records, b, x), 0.04, 0.015),
-        (mixed((b, x, t, s)), kernels.mixed_time(*on.records, b, x, t, s), 0.1, 0.05),
-        (
-            mixed((b, x, k * each, nothing)) - several((k * each, k)),
-            kernels.mixed_prompts_time(*on.records, b, x, k, each, 0.0), 0.1, 0.05,
-        ),
-    ]  # fmt: skip
-    for ours, direct, most, mostly in pairs:
-        error = ours / (1e9 * direct) - 1.0
-        assert np.abs(error).max() < most and np.percentile(np.abs(error), 99) < mostly
-        assert abs(error.mean()) < 0.002
 
 
 def test_one_request_alone_takes_the_kernels_times():

@@ -24,19 +24,16 @@ _WATTS, TIME = (_core.STEP_FIELDS.index(name) for name in ("watts", "time"))
 def step_joules(
     on: Deployment,
     axes: tuple[NDArray[np.float64], ...],
-    table: NDArray[np.float64],
     prompts: tuple[NDArray[np.float64], NDArray[np.float64]],
     decode: NDArray[np.float64],
 ) -> tuple[tuple[NDArray[np.float64], ...], float]:
-    """Energy of the boards of a replica where steps are tabulated, and their watts at rest.
+    """Watts and energy of the boards of a replica where steps are tabulated, and their watts at rest.
 
     Parameters
     ----------
     on : Deployment
     axes : tuple of ndarray
         As of `StepTable`.
-    table : ndarray
-        Time over the first four [s].
     prompts : tuple of ndarray
         Fields of steps (`STEP_FIELDS`) over tokens of one prompt, and over tokens and prompts.
     decode : ndarray
@@ -45,7 +42,8 @@ def step_joules(
     Returns
     -------
     tuple of ndarray
-        Three tables alike [J].
+        Watts of steps with prompts over the first four axes [W]; what it takes off that prompts are several,
+        and steps without prompts [J].
     float
         Watts of the replica while nothing runs [W].
     """
@@ -54,7 +52,7 @@ def step_joules(
     several = np.where(axes[4] <= np.maximum(axes[2][:, None], 1.0), one - many, 0.0)
     alone = decode[..., _WATTS] * decode[..., TIME]
     alone[0] = 0.0  # a step without anything is none
-    return (table * _mixed_watts(on, axes), several, alone), idle
+    return (np.ascontiguousarray(_mixed_watts(on, axes)), several, alone), idle
 
 
 def side_by_side(kernel: Callable[..., Any], on: Deployment, *loads: Any) -> NDArray[np.float64]:
@@ -81,8 +79,8 @@ def _mixed_watts(on: Deployment, axes: tuple[NDArray[np.float64], ...]) -> NDArr
 
 
 def _few(axis: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Every other point, the first two and the last among them; of longer axes eight to a dozen."""
-    every = max(3 if len(axis) > 16 else 2, len(axis) // 12)
+    """Every other point, the first two and the last among them; of longer axes six to a dozen."""
+    every = max(3 if len(axis) > 12 else 2, len(axis) // 10)
     return np.unique([0, 1, *range(0, len(axis), every), len(axis) - 1])
 
 

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.limits import Limits
 
-_JOULES = ("table_j", "several_j", "decode_j")
+_JOULES = ("mixed_watts", "several_j", "decode_j")
+_TILE = 64.0  # tokens at whose multiples products take another tile, beside those below
+_FIRST_TILES = (8.0, 16.0, 32.0)
+_QUERIES = 600.0  # of a prompt; beyond, a tile of attention more changes little
 _EXCHANGES = _core.STEP_FIELDS.index("communication_s")
 
 __all__ = ["StepTable", "StepTime", "step_table"]
@@ -91,19 +94,29 @@ class StepTime:
 class StepTable:
     """Times of steps at points, linear between them.
 
+    A step with prompts takes what one prompt of all its tokens takes, and more: see the arrays. Products see
+    the sum of tokens alone, and jump where it needs another tile: both sides of each are points.
+
     Attributes
     ----------
     axes : tuple of ndarray
         Sequences past their prompt [1]; mean context of them [token]; tokens of prompts [1]; tokens
-        cached before them [1]; prompts [1]; sequences of steps without prompts [1].
-    table : ndarray
-        Time over the first four, the tokens being one prompt's [ns].
+        cached before them [1]; prompts [1]; sequences of steps without prompts [1]; tokens of a step [1].
+    whole : ndarray
+        Time of one prompt of all tokens of a step [ns].
+    beside : ndarray
+        Over sequences and tokens of prompts, what is more because those sequences are past theirs [ns].
+    cached : ndarray
+        Over tokens of prompts and those before them, what these add [ns].
     several : ndarray
-        Over tokens and prompts, what it takes off that they are several [ns].
+        Over tokens of prompts and prompts, what it takes off that they are several [ns].
     decode : ndarray
         Time without prompts, over sequences and mean context [ns].
+    attended : ndarray
+        Over the same, what contexts add beside prompts [ns].
     joules : tuple of ndarray
-        `table`, `several` and `decode` once more, of the energy of the boards of a replica [J].
+        Watts over the first four axes, of steps with prompts [W]; `several` and `decode` once more, of the
+        energy of the boards of a replica [J].
     idle_watts : float
         What they draw while nothing runs [W]; NaN, with all joules, where the device's power is unknown.
     missing : ndarray, optional
@@ -112,9 +125,12 @@ class StepTable:
     """
 
     axes: tuple[NDArray[np.float64], ...]
-    table: NDArray[np.float64]
+    whole: NDArray[np.float64]
+    beside: NDArray[np.float64]
+    cached: NDArray[np.float64]
     several: NDArray[np.float64]
     decode: NDArray[np.float64]
+    attended: NDArray[np.float64]
     joules: tuple[NDArray[np.float64], ...]
     idle_watts: float
     missing: NDArray[np.float64] | None = None
@@ -125,9 +141,12 @@ class StepTable:
         return {
             **ranks,
             "axes": [axis.tolist() for axis in self.axes],
-            "table": self.table,
+            "whole": self.whole,
+            "beside": self.beside,
+            "cached": self.cached,
             "several": self.several,
             "decode": self.decode,
+            "attended": self.attended,
             "padded": limits.graphs.tolist(),
             "pads_prompts": limits.pads_prompts,
             "host_ns": limits.host_ns,
@@ -191,70 +210,93 @@ def _key(on: Deployment, limits: Limits, longest: float) -> Hashable:
 
 def _reach(longest: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Points of mean contexts, and of tokens cached before a prompt's."""
-    return _grid(longest, 2.0, 64.0), _grid(longest, 2.0, 256.0)
+    context = _grid(longest, 2.0, 64.0)  # windows mostly end at powers of two
+    return np.unique([*context, *(0.75 * context[2:])]), _grid(longest, 2.0, 256.0)
+
+
+def _both_sides(most: float) -> NDArray[np.float64]:
+    """The last tokens of each tile and the first of the next, up to `most`."""
+    ends = np.array([*_FIRST_TILES, *np.arange(_TILE, most, _TILE)])
+    ends = ends[ends < most]
+    return np.concatenate((ends, ends + 1.0))
 
 
 def _tabulated(on: Deployment, limits: Limits, longest: float) -> StepTable:
     most = limits.step_tokens
     context, past = _reach(longest)
     sequences = _grid(min(limits.sequences, most), 1.4)
-    # kernels take tokens in tiles: a point at each of the first ones, then ever fewer
-    tokens = np.unique([*_grid(most, 1.1), *np.arange(32.0, min(most, 1024.0), 32.0)])
+    # with a prompt's last token, the head has one row more than there are sequences
+    heads = np.array([_TILE - 1.0, _TILE, 2.0 * _TILE - 1.0, 2.0 * _TILE])
+    sequences = np.unique([*sequences, *heads[heads < sequences[-1]]])
+    tokens = np.unique([*_grid(most, 1.15), *_both_sides(min(most, _QUERIES))])
+    whole = np.unique([*_grid(most, 1.1), *np.arange(min(most, _TILE)), *_both_sides(most)])
     prompts = _grid(min(limits.sequences, 64), 1.5)[1:]
     ranks, spread = on.plan.dp, on.plan.dp * on.plan.pp  # of a batch in flight, all pp of them
-    table = _steps(on, ranks, spread, (sequences, context, tokens, past))
+    times = _steps(on, ranks, spread, (sequences, tokens, past, whole))
     some, k = np.meshgrid(
         np.maximum(tokens, 1.0), np.append(prompts, 2.0 * prompts[-1]), indexing="ij"
     )
     one = np.asarray(kernels.prompts_step(*on.records, 1.0 * ranks, some[:, :1], 0.0))
-    many = np.asarray(kernels.prompts_step(*on.records, k * ranks, np.maximum(some / k, 1.0), 0.0))
+    each = some / k
+    each = np.where(each * k > some, np.nextafter(each, 0.0), each)  # not a tile more by rounding
+    many = np.asarray(kernels.prompts_step(*on.records, k * ranks, np.maximum(each, 1.0), 0.0))
     several = np.where(k <= some, one[..., TIME] - many[..., TIME], 0.0)
-    # every captured size, and both sides of it, where nothing is padded
+    # every captured size, and both sides of it, where nothing is padded; both sides of tiles
     dense = np.unique(
-        [*sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.05)]
-    )
+        [
+            *sequences, *limits.sizes, *(limits.sizes + 1.0), *_grid(sequences[-1], 1.1),
+            *_both_sides(sequences[-1]),
+        ]
+    )  # fmt: skip
     dense = dense[dense <= sequences[-1]]
     steps = side_by_side(kernels.decode_step, on, spread * dense[:, None], context)
     decode = steps[..., TIME].copy()
     decode[0] = 0.0
-    axes = (sequences, context, tokens, past, k[0].copy(), dense)
+    attended = _attended(on, ranks, spread, (dense, context), decode)
+    axes = (sequences, context, tokens, past, k[0].copy(), dense, whole)
     alone = spread == 1
-    joules, idle = step_joules(on, axes, table, (one, many), steps) if alone else ((), np.nan)
-    table, several, decode = (np.ascontiguousarray(1e9 * t) for t in (table, several, decode))
+    joules, idle = step_joules(on, axes, (one, many), steps) if alone else ((), np.nan)
+    planes = tuple(np.ascontiguousarray(1e9 * t) for t in (*times, several, decode, attended))
     missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
-    for array in (*axes, table, several, decode, *joules, *([] if missing is None else [missing])):
+    for array in (*axes, *planes, *joules, *([] if missing is None else [missing])):
         array.flags.writeable = False  # it is kept, and shared
-    return StepTable(axes, table, several, decode, joules, idle, missing)
+    every, beside, cached, several, decode, attended = planes
+    return StepTable(
+        axes, every, beside, cached, several, decode, attended, joules, idle, missing
+    )  # fmt: skip
 
 
 def _steps(
     on: Deployment, ranks: int, spread: int, axes: tuple[NDArray[np.float64], ...]
-) -> NDArray[np.float64]:
-    """Steps over the first four axes [s], of the kernels over pairs of them.
+) -> tuple[NDArray[np.float64], ...]:
+    """`whole`, `beside`, `cached` of a table [s] over sequences, prompts' tokens, those before, all tokens.
 
-    Attention alone sees contexts, each sequence its own: a step takes what its tokens take without them, what
-    contexts add to a batch that decodes, alone or beside a prompt, and what was cached adds to a prompt.
+    Attention alone sees contexts, each sequence its own: what they add to a batch that decodes, and what was
+    cached adds to a prompt, know nothing of one another.
     """
-    sequences, context, tokens, past = axes
-    b, n, first = sequences[1:, None], tokens[1:], context[0]
-    table = np.empty(tuple(map(len, axes)))
-    decode = np.asarray(kernels.decode_time(*on.records, spread * b, context))
+    sequences, tokens, past, whole = axes
+    b, n = sequences[1:, None], tokens[1:]
     prompt = _prompts(on, ranks, n[:, None], past)
-    alone = _mixed(on, spread * b, first, ranks, n, 0.0)
-    attended, cached = decode - decode[:, :1], prompt - prompt[:, :1]
-    beside = attended
-    ends = context[[0, -1]]
-    probe = _mixed(on, spread * b[-1], ends, ranks, n[:1], 0.0)
-    if not np.isclose(
-        probe[1] - probe[0], attended[-1, -1], rtol=1e-6
-    ):  # rows beside prompts run otherwise
-        beside = _mixed(on, spread * b, context, ranks, n[:1], 0.0)
-        beside = beside - beside[:, :1]
-    table[1:, :, 0] = decode[..., None]
-    table[1:, :, 1:] = alone[:, None, :, None] + beside[:, :, None, None] + cached[None, None, :, :]
-    table[0, :, 1:] = prompt
-    table[0, :, 0] = table[0, :, 1]  # a step without anything is none
-    return table
+    cached = np.zeros((len(tokens), len(past)))
+    cached[1:] = prompt - prompt[:, :1]
+    beside = np.zeros((len(sequences), len(tokens)))
+    beside[1:, 1:] = _mixed(on, spread * b, 0.0, ranks, n, 0.0) - _prompts(on, ranks, b + n, 0.0)
+    beside[:, 0] = beside[:, 1]
+    return _prompts(on, ranks, np.maximum(whole, 1.0), 0.0), beside, cached
+
+
+def _attended(
+    on: Deployment, ranks: int, spread: int, axes: tuple[NDArray[np.float64], ...],
+    decode: NDArray[np.float64],
+) -> NDArray[np.float64]:  # fmt: skip
+    """What contexts add beside prompts [s]: as without, where rows beside them do not run otherwise."""
+    dense, context = axes
+    alone = decode - decode[:, :1]
+    probe = _mixed(on, spread * dense[-1], context[[0, -1]], ranks, 1.0, 0.0)
+    if np.isclose(probe[1] - probe[0], alone[-1, -1], rtol=1e-6):
+        return alone
+    beside = _mixed(on, spread * dense[1:, None], context, ranks, 1.0, 0.0)
+    return np.concatenate((alone[:1], beside - beside[:, :1]))
 
 
 def _mixed(on: Deployment, batch: Any, context: Any, prompts: int, tokens: Any, past: Any) -> Any:
