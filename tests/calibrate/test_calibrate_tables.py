@@ -96,7 +96,10 @@ def test_types_that_are_missing_are_counted_or_refused(operator, nothing):
     empty = table.assign(**{name: nothing})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ValueError, match="no usable row .*types missing"):
+        with pytest.raises(
+            ValueError,
+            match=r"no usable row of \d+: types missing in \d+; allowed: at least one whose",
+        ):
             read_operator(operator, empty, DEVICE)
 
 

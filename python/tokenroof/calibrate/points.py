@@ -15,6 +15,7 @@ from tokenroof.calibrate.tables import (
     COUNTS,
     TIMES_S,
     UNIT_OF,
+    none_usable,
     numbers_of,
     once,
     read,
@@ -243,7 +244,7 @@ def read_serving(
     data = _usable(data, frame, labels, exclude, counts)
     points = _mapped(data, frame, counts)
     if not len(points):
-        raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
+        raise none_usable(counts)
     return _possible(points, possible)
 
 

@@ -274,7 +274,7 @@ def shapes(
     counts["types missing"] = int((untyped & ~bad_shape & ~bad_time).sum())
     rows = rows[~(bad_time | bad_shape | untyped)]
     if rows.empty:
-        raise ValueError(f"table has no usable row of {counts['rows']}: {counts}")
+        raise none_usable(counts)
     best = rows.groupby(list(columns), as_index=False, sort=True)["time"].min()
     counts["further rows of the same shape"] = len(rows) - len(best)
     counts["shapes"] = len(best)
@@ -282,4 +282,13 @@ def shapes(
         {name: best[name].to_numpy(dtype=object if name in types else float) for name in columns},
         best["time"].to_numpy(dtype=float),
         counts,
+    )
+
+
+def none_usable(counts: dict[str, int]) -> ValueError:
+    """That no row is left: what is wrong in how many."""
+    why = ", ".join(f"{name} in {n}" for name, n in counts.items() if name != "rows" and n)
+    return ValueError(
+        f"table has no usable row of {counts['rows']}{': ' if why else ''}{why}; allowed: at least one "
+        "whose named columns all have a value"
     )
