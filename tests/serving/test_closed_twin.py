@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tokenroof import _core
 from tokenroof.reference.serving.closed_loop import closed_loop
+from tokenroof.reference.serving.open_loop import Sum
 from tokenroof.serving import Lengths, Scheduler, StepTime, curve, simulate, summary, users
 from tokenroof.serving.closed_twin import closed_at, shape_from
 
@@ -58,6 +59,35 @@ def test_who_is_alone_by_hand():
     for name in ("ttft", "tpot", "e2e"):
         assert found[f"{name}_p99"][0] == pytest.approx(found[name][0], rel=0.01)
     assert found["means_hold"][0] and found["percentiles_hold"][0]
+
+
+@pytest.mark.parametrize("others", [0.04, 0.9, 3.0])
+@pytest.mark.parametrize("begin", [1.0, 0.3, -0.02])
+def test_a_token_has_the_moments_of_its_steps(others, begin):
+    """Counted out by the number of prompts: none, or the first's begin and a sum of what each takes, cv 1."""
+    w, s, output, out2 = 1.0, 2.0, 100.0, 0.25
+    own2, own3 = 1.0, 4.0
+    point = {
+        **PLAIN, "users": 1.0 + others * output, "places": 1e4, "lag": 0.0, "step_s": s, "begin_s": begin,
+        "prompt_s": w, "prompt_s2": own2, "prompt_s3": own3, "output": output, "output_cv2": out2,
+    }  # fmt: skip
+    many = np.arange(60.0)
+    share = np.exp(-others) * np.cumprod(np.r_[1.0, others / many[1:]])
+    # raw moments of what k prompts add: a sum of k with an origin
+    mean = np.where(many > 0.0, begin + many * w, 0.0)
+    second = mean**2 + many * own2
+    third = mean**3 + 3.0 * mean * many * own2 + many * own3
+    m, m2, m3 = (float(share @ x) for x in (mean, second, third))
+    short = (1.0 + out2) / output
+    step = Sum(
+        s + m, (m2 - m * m) * short,
+        (m3 - 3.0 * m * m2 + 2.0 * m**3) * short**2 * (1.0 + out2),
+    )  # fmt: skip
+    found = closed_at(point)
+    assert found["tpot"][0] == pytest.approx(step.mean, rel=1e-12)
+    want = dict(zip(("tpot_p50", "tpot_p90", "tpot_p99"), step.percentiles(), strict=True))
+    for name, value in want.items():
+        assert found[name][0] == pytest.approx(value, rel=1e-8), name
 
 
 def test_others_queue_for_as_long_as_those_before_them_take():

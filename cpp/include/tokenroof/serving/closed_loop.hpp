@@ -124,12 +124,14 @@ TR_HD void closed_loop(const double* in, double* f) {
     }
     if (mixture.parts == 0) mixture.add(1.0, first);
     const double most = 2.0 * first.mean + 60.0 * square_root(first.variance);
-    // time per token after the first
-    const double short_ = (1.0 + out2) / output, both = begin + w;
+    // time per token after the first: of a step, whether there are prompts and what they take depend on each other
+    const double short_ = (1.0 + out2) / output;
     Moments<double> token;
     token.mean = s + begun + w * others;
     token.variance = (others * w2 + begin * none * (begin * (1.0 - none) + 2.0 * w * others)) * short_;
-    token.third = others * (w3 + (both * both * both - w * w * w) * none) * (short_ * short_ * (1.0 + out2));
+    const double three = others * w3 + 3.0 * begin * none * others * (w2 - others * w * w) +
+                         begin * begin * none * (2.0 * none - 1.0) * (3.0 * w * others + begin * (1.0 - none));
+    token.third = three * (short_ * short_ * (1.0 + out2));
     const Percentiles<double> of_token(token);
     const double after = output - 1.0, scaled = token.mean * output;
     Moments<double> whole;

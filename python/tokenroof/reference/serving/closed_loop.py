@@ -125,14 +125,19 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     first, parts = first_token(x, n, life, lag, rate)
     most = 2.0 * first.mean + 60.0 * root(first.variance)
     none, short = exponential(-others), (1.0 + out2) / output
-    raw3 = w * w * w + 3.0 * w * own2 + own3
-    both = begin + w
     # of a step: some prompts or none, and a compound Poisson sum, which depend on each other
-    step2 = others * (w * w + own2) + begin * none * (begin * (1.0 - none) + 2.0 * w * others)
+    raw2, raw3 = w * w + own2, w * w * w + 3.0 * w * own2 + own3
+    some = 1.0 - none
+    step2 = others * raw2 + begin * none * (begin * some + 2.0 * w * others)
+    # of the sum, of both (once and twice: a square of either by the other), of one that is 1 in `some`
+    step3 = (
+        others * raw3
+        + 3.0 * begin * none * (others * raw2 - others * others * w * w)
+        + 3.0 * begin * begin * none * (none - some) * others * w
+        + begin * begin * begin * some * none * (none - some)
+    )
     token = Sum(
-        s + begin * (1.0 - none) + w * others,
-        step2 * short,
-        others * (raw3 + (both * both * both - w * w * w) * none) * (short * short * (1.0 + out2)),
+        s + begin * some + w * others, step2 * short, step3 * (short * short * (1.0 + out2))
     )
     after, scaled = output - 1.0, token.mean * output
     whole = Sum(
