@@ -90,6 +90,20 @@ def test_a_token_has_the_moments_of_its_steps(others, begin):
         assert found[name][0] == pytest.approx(value, rel=1e-8), name
 
 
+@pytest.mark.parametrize("begin", [0.4, 0.0, -0.02])
+def test_those_who_run_are_the_rate_times_what_each_stays(begin):
+    """Little's law, exactly where the budget cuts no prompt: of one user, of few and many, and with a queue."""
+    many = np.array([1.0, 2.0, 16.0, 64.0, 300.0])
+    point = {**PLAIN, "users": many, "begin_s": begin, "output": 20.0, "budget": 1e9}
+    found = closed_at(point)
+    stay = found["e2e"] - found["queue"]
+    assert found["rate"] * stay == pytest.approx(found["running"], rel=1e-9)
+    # of one user, a step with its prompt and 19 without
+    assert found["rate"][0] == pytest.approx(1.0 / (0.008 + begin + 0.03 + 19 * 0.01))
+    shares = (begin + 0.03) / (20 * 0.01 + begin + 0.03)
+    assert found["prompt_load"][0] == pytest.approx(shares)
+
+
 def test_others_queue_for_as_long_as_those_before_them_take():
     found = closed_at({**PLAIN, "users": np.array([64.0, 128.0, 192.0]), "lag": 0.0})
     assert found["queue"][0] == 0.0

@@ -4,8 +4,9 @@
 // A request that runs takes a step for its prompt and output - 1 for its answer, and with an asynchronous loop waits for
 // one that was decided before it came: of n that run, n (output - 1) / life are past their prompt and m = n / life are
 // prompts of a step, life = output + lag. A step lasts s, b more where it has prompts, and w for each of them (of a
-// mixture of experts the first one touches what all touch), so that by Little's law
-//     rate = n / (life (s + b (1 - exp(-m)) + w m))
+// mixture of experts the first one touches what all touch). One has its prompt in a step of its life, those of the
+// others are Poisson, k = (n - 1) / life of a step, so that by Little's law
+//     rate = n / (life (s + b (1 - (1 - 1 / life) exp(-k)) + w m))
 // leave in a second, n the users, or the places where there are fewer: the others queue, for (users - n) / rate.
 // Ends of answers of many lengths are independent of each other: the other prompts of the steps that a request waits
 // for are Poisson, its time to the first token a mixture over their number of lognormals with an origin, by three
@@ -93,8 +94,9 @@ TR_HD void closed_loop(const double* in, double* f) {
     const double s = in[input::step_s], others = (n - 1.0) / life;
     const double own_step = users > 1.0 ? s : in[input::alone_s];
     const double begin = in[input::begin_s], own2 = in[input::prompt_s2], own3 = in[input::prompt_s3];
-    const double taken = begin * (1.0 - exponential<double>(0.0 - prompts)) + prompts * w;
-    const double rate = n / (life * (s + taken));
+    const double none = exponential<double>(0.0 - others), begun = begin * (1.0 - none);
+    const double taken = begun + begin * none / life + prompts * w;
+    const double rate = n / (life * (s + taken) + own_step - s);
     const double queue = users > n ? (users - n) / rate : 0.0;
     // steps of a prompt that the budget cuts, its own and what comes with it
     const double room = max_nan(in[input::budget] - decoding, 1.0), tokens = in[input::input];
@@ -106,7 +108,6 @@ TR_HD void closed_loop(const double* in, double* f) {
     const double part = each + ceil_lanes<double>(0.0 - each), narrow = out2 < 1.0 ? out2 : 1.0;
     const double waits2 = n * (out2 * each + (1.0 - narrow) * part * (1.0 - part)) / (rate * rate);
     const double came = others * (1.0 + lag), w2 = w * w + own2, w3 = w * w * w + 3.0 * w * own2 + own3;
-    const double none = exponential<double>(0.0 - others), begun = begin * (1.0 - none);
     const double base = queue + lag * (s + begun) + own_step + begin + more;
     Moments<double> first;
     first.mean = base + w + came * w;

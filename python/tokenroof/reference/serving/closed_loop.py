@@ -120,14 +120,16 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     life = output + lag
     prompts, others, s = n / life, (n - 1.0) / life, x["step_s"]
     begin, own2, own3 = x["begin_s"], x["prompt_s2"], x["prompt_s3"]
-    taken = begin * (1.0 - exponential(-prompts)) + prompts * w
-    rate = n / (life * (s + taken))
+    none, short = exponential(-others), (1.0 + out2) / output
+    some = 1.0 - none
+    # a step has somebody else's prompt, or else one's own, which is one of a life
+    taken = begin * (some + none / life) + prompts * w
+    own = s if x["users"] > 1.0 else x["alone_s"]
+    rate = n / (own + (life - 1.0) * s + life * taken)
     first, parts = first_token(x, n, life, lag, rate)
     most = 2.0 * first.mean + 60.0 * root(first.variance)
-    none, short = exponential(-others), (1.0 + out2) / output
     # of a step: some prompts or none, and a compound Poisson sum, which depend on each other
     raw2, raw3 = w * w + own2, w * w * w + 3.0 * w * own2 + own3
-    some = 1.0 - none
     step2 = others * raw2 + begin * none * (begin * some + 2.0 * w * others)
     # of the sum, of both (once and twice: a square of either by the other), of one that is 1 in `some`
     step3 = (
