@@ -67,3 +67,20 @@ def test_attention_with_sinks_is_another_kernel_s():
         )
         beside = grown(records, 500.0)
         assert np.allclose(beside, alone, rtol=1e-9) == has
+
+
+def test_a_record_knows_nothing_of_the_one_before_it():
+    """Calibrations side by side: decode rows in the prompts' kernel, none measured on prompts, and the other way."""
+    device, _, model, plan = on("L40S")
+    measured = find("attention_prefill", tr.device("L40S"), "vllm", "bf16").constants
+    decode = find("attention_decode", tr.device("L40S"), "vllm", "bf16").constants
+    both = tr.Calibration(
+        constants={"attention_prefill": measured, "attention_decode": decode}
+    ).packed
+    lone = tr.Calibration(constants={"attention_decode": decode}).packed
+    load = (16.0, LONG, 500.0, 0.0)
+    apart = [kernels.mixed_time(device, c, model, plan, *load) for c in (both, lone)]
+    assert apart[0] != apart[1]
+    for order in ([0, 1], [1, 0]):
+        beside = kernels.mixed_time(device, np.stack([both, lone])[order], model, plan, *load)
+        np.testing.assert_array_equal(beside, np.stack(apart)[order])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof import kernels
+from tokenroof import _core, kernels
 from tokenroof.inference.door import deployment
 from tokenroof.serving import Pool, System, comparing, open_capacity
 from tokenroof.serving.plans import released_types
@@ -16,16 +16,20 @@ from tokenroof.serving.simulation.step_time import _missing
 
 
 def test_what_a_token_takes_off_that_other_ranks_do_not_have():
-    """A step with a prompt on each of four ranks over one with a prompt on one, by rank and token."""
+    """A step with a prompt on each of four ranks over one with a prompt on one, by rank and token: of what its
+    exchanges take off, 8 of 9 parts, for one of four ranks has tokens."""
     on = deployment("H200-SXM", "Qwen3-235B-A22B", tr.Plan(tp=2, dp=4, moe_ep=8), "calibrated")
     batch, tokens = np.array([1.0, 8.0]), np.array([0.0, 64.0, 2048.0])
     found = _missing(on, 4, batch, tokens)
     assert found.shape == (3, 2) and (found > 0.0).any()
     for i, n in enumerate((1.0, 64.0, 2048.0)):
         for j, b in enumerate(batch):
-            each = float(kernels.mixed_prompts_time(*on.records, 4 * b, 1.0, 4.0, n, 0.0))
-            alone = float(kernels.mixed_time(*on.records, 4 * b, 1.0, n, 0.0))
-            assert found[i, j] == pytest.approx(1e9 * max(each - alone, 0.0) / (3 * n), rel=1e-12)
+            each = kernels.mixed_prompts_step(*on.records, 4 * b, 1.0, 4.0, n, 0.0)
+            alone = kernels.mixed_step(*on.records, 4 * b, 1.0, n, 0.0)
+            exchanged = (each - alone)[_core.STEP_FIELDS.index("communication_s")]
+            less = (each - alone)[_core.STEP_FIELDS.index("time")] - exchanged / 9
+            assert exchanged > 0.0
+            assert found[i, j] == pytest.approx(1e9 * max(less, 0.0) / (3 * n), rel=1e-9)
 
 
 def test_the_clock_of_a_recorded_run_begins_with_its_first_request():

@@ -192,7 +192,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     r.common.n = r.decode.n = r.prefill.n = r.products.n = 0;
     r.attentions = r.prefill_attentions = r.attention.decodes = r.attention.prefills = r.exchanges.n = 0;
     r.expert_layers = r.sparse.layers = r.compressed.index_layers = 0.0;
-    r.sparse.line = r.attention.sparse = false;
+    r.sparse.line = r.attention.sparse = r.attention.one_kernel = false;
     r.compressed.n = 0;
     const double tp = p[plan::tp], h = m[model::hidden], heads = m[model::heads] / tp;
     r.pp = p[plan::pp];
