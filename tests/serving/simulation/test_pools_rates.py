@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof import serving
+from tokenroof import kernels, serving
+from tokenroof.inference.door import deployment
 
 PLAN = tr.Plan(weights="fp8", kv_cache="fp8")
 USERS = np.unique(np.round(np.geomspace(1, 5000, 60))).astype(int)
@@ -45,3 +46,21 @@ def test_below_85_percent_rates_and_times_are_the_closed_form_s(
     took = (late["last_token_ns"] - late["first_token_ns"]).sum() * 1e-9
     tpot = took / (late["output_tokens"] - 1).sum()
     assert tpot == pytest.approx(float(table.tpot_s[at]), rel=0.1)
+
+
+@pytest.mark.parametrize("engine, rounds", [("vllm", 1.0), ("sglang", 0.0), ("trtllm", 0.0)])
+def test_the_first_token_of_one_user_comes_with_the_cache_or_a_round_later(engine, rounds):
+    """vLLM's decode replica computes a prompt's last token again; elsewhere it was sampled with the prompt."""
+    plan = tr.Plan(weights="fp8", kv_cache="fp8", engine=engine)
+    system = serving.disaggregate(("H100-SXM", plan, 1), ("H100-SXM", plan, 1), link_bandwidth=5e10)
+    table = serving.curve(system, MODEL, None, 800, 64, concurrency=[1], fidelity="datasheet")
+    load = {"arrival": [0.0], "input_tokens": [800], "output_tokens": [64]}
+    row = serving.simulate(system, MODEL, None, load, fidelity="datasheet").requests[0]
+    tpot, ttft = float(table.tpot_s[0]), float(table.ttft_s[0])
+    assert row["first_token_s"] == pytest.approx(ttft, rel=0.01)
+    assert (row["last_token_s"] - row["first_token_s"]) / 63 == pytest.approx(tpot, rel=0.01)
+    prompt = float(
+        kernels.prefill_time(*deployment("H100-SXM", MODEL, plan, "datasheet").records, 800.0, 0.0)
+    )
+    sent = float(table.transfer_s[0])
+    assert ttft == pytest.approx(prompt + sent + rounds * tpot, rel=0.01)

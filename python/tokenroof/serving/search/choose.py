@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.serving.system.terms import solved
+from tokenroof.serving.system.terms import handed_over, solved
 from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ def combined(
         terms |= {name: column[prefill] for name, column in first.terms.items()}
         last, near = link.of(of.on)[of.plan[state]], link.of(first.on)[prefill]
         terms |= {"link_bandwidth": link.bandwidth[near, last], "hop_s": link.hop_s}
+        terms = handed_over(of.on[0].plan.engine, terms)  # all plans have one
     else:
         prefill = np.full(state.size, -1)
     return Found(state, prefill, solved(terms, output))

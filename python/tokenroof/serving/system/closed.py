@@ -9,7 +9,14 @@ import numpy as np
 from tokenroof.serving.beyond import beyond, widened
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import timed
-from tokenroof.serving.system.terms import decode_terms, prefill_terms, rounds, shared_terms, solved
+from tokenroof.serving.system.terms import (
+    decode_terms,
+    handed_over,
+    prefill_terms,
+    rounds,
+    shared_terms,
+    solved,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -56,7 +63,7 @@ def terms_of(
         return terms | {"replicas": float(system.both.count)}
     first, second = system.prefill, system.decode
     users = batch * second.count / first.count
-    return {
+    terms = {
         **decode_terms(one, load, batch, round_, second.sequences),
         **prefill_terms(on["prefill"], load, users, first.step_tokens),
         "replicas": float(second.count),
@@ -64,6 +71,7 @@ def terms_of(
         "link_bandwidth": system.link_bandwidth.mid,
         "hop_s": system.hop_s.mid,
     }
+    return handed_over(one.plan.engine, terms)
 
 
 def evaluate_system(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Round",
     "decode_terms",
+    "handed_over",
     "prefill_terms",
     "prefill_tokens",
     "rounds",
@@ -35,6 +36,8 @@ __all__ = [
 # Tokens of a prefill step on each attention rank that engines take by themselves [1], and from what memory on
 # vLLM and SGLang take twice as many [B]; TensorRT-LLM takes as many everywhere.
 _PREFILL_TOKENS, _LARGE_MEMORY = 8192.0, 160e9
+# Whose prompt replicas sample the first token.
+_FIRST_TOKEN_COMES = ("sglang", "trtllm")
 _SERVING = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
 _BURST, _TOGETHER = (
@@ -185,6 +188,14 @@ def prefill_terms(
         "first_s": admission + np.maximum(alone - bare, 0.0),
         "burst": _bunched(on),
     }
+
+
+def handed_over(engine: str, terms: Terms) -> Terms:
+    """Terms of prompts apart: where their replicas sample the first token it comes with the cache: no round
+    of the answers' comes before it, in which vLLM's compute the prompt's last token once more."""
+    if engine not in _FIRST_TOKEN_COMES:
+        return terms
+    return terms | {"first_s": terms["first_s"] - terms["round_s"]}
 
 
 def _bunched(on: Deployment) -> float:
