@@ -34,6 +34,27 @@ def test_a_step_beyond_a_tile_is_named_with_what_it_costs(ranks):
     assert step(2 * full).edges == "" and len(CLAUSE.findall(step(2 * full + ranks).edges)) == 1
 
 
+def test_of_several_contexts_the_one_that_loses_most_is_named_wherever_it_stands():
+    """Long contexts take time that no tile lengthens, and of batches beyond a tile the first loses most."""
+
+    def said(batch, context):
+        return tr.decode("H20", "Llama-3.1-8B", PLANS[1], batch=batch, context=context).edges
+
+    contexts = np.array([2048, 64, 1024])
+    alone = {int(c): list(map(int, CLAUSE.fullmatch(said(65, c)).groups()[2:])) for c in contexts}
+    assert alone[64][0] > alone[1024][0] > alone[2048][0]  # steps are longer by more
+    assert alone[64][1] > alone[1024][1] > alone[2048][1]  # and tokens fewer by more
+    of_all = said(np.array([[68], [65]]), contexts)
+    assert of_all == said(65, 64).replace("65 sequences", "65 sequences of 64 tokens")
+    # one context of batches: nothing to tell apart; each edge has its own
+    assert "tokens start" not in said([65, 129], 64)
+    edges = said(np.array([129, 65, 130, 66]), np.array([64, 2048, 64, 64]))
+    assert [part.split(" start")[0] for part in edges.split("; ")] == [
+        "66 sequences of 64 tokens",
+        "129 sequences of 64 tokens",
+    ]
+
+
 def test_where_memory_is_what_a_step_waits_for_there_are_none():
     batch = np.arange(0, 600)
     for device in ("H200-SXM", "B200-SXM"):

@@ -46,8 +46,9 @@ def edges_said(
     Returns
     -------
     str
-        A clause for each edge, of the least batch beyond it: how much longer a step is with one row more
-        than the tile, where that is more than `EDGE`, and tokens a second beside those of the full tile.
+        A clause for each edge, of the batch (and the context, where these differ) beyond it that loses most:
+        how much longer a step is with one row more than the tile, where that is more than `EDGE`, and tokens
+        a second beside those of the full tile.
 
     Examples
     --------
@@ -69,11 +70,13 @@ def edges_said(
         return ""
     seconds = [kernels.decode_time(*one.records, n, x) for n in (full, full + ranks, b)]
     jump, rate = seconds[1] / seconds[0] - 1.0, (b / seconds[2]) / (full / seconds[0]) - 1.0
+    several = x.min() < x.max()
     found: dict[float, str] = {}
-    for i in np.argsort(b, kind="stable"):
+    for i in np.lexsort((rate, full)):  # of each edge what loses most comes first
         if jump[i] > EDGE and rate[i] < 0.0 and full[i] not in found:
+            of = f" of {x[i]:.0f} tokens" if several else ""
             found[float(full[i])] = (
-                f"{b[i]:.4g} sequences start a tile of the matrix products beyond {full[i]:.4g}: a step is "
-                f"{jump[i]:.0%} longer, tokens/s {-rate[i]:.0%} fewer".replace("%", " %")
+                f"{b[i]:.4g} sequences{of} start a tile of the matrix products beyond {full[i]:.4g}: a step "
+                f"is {jump[i]:.0%} longer, tokens/s {-rate[i]:.0%} fewer".replace("%", " %")
             )
     return "; ".join(found.values())
