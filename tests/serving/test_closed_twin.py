@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tokenroof import _core
-from tokenroof.reference.serving.closed_loop import closed_loop
+from tokenroof.reference.serving.closed_loop import closed_loop, others_variance
 from tokenroof.reference.serving.open_loop import Sum
 from tokenroof.serving import Lengths, Scheduler, StepTime, curve, simulate, summary, users
 from tokenroof.serving.closed_twin import closed_at, shape_from
@@ -61,33 +61,73 @@ def test_who_is_alone_by_hand():
     assert found["means_hold"][0] and found["percentiles_hold"][0]
 
 
+@pytest.mark.parametrize("out2", [1.0, 0.25])
 @pytest.mark.parametrize("others", [0.04, 0.9, 3.0])
 @pytest.mark.parametrize("begin", [1.0, 0.3, -0.02])
-def test_a_token_has_the_moments_of_its_steps(others, begin):
-    """Counted out by the number of prompts: none, or the first's begin and a sum of what each takes, cv 1."""
-    w, s, output, out2 = 1.0, 2.0, 100.0, 0.25
+def test_a_token_and_all_of_them_have_the_moments_of_their_steps(others, begin, out2):
+    """Counted out by the number of prompts: none, or the first's begin and a sum of what each takes, cv 1.
+
+    Of answers that are less varied than exponential numbers are too. E2E is the first token's time and as
+    many steps as an answer has: counted out by its length.
+    """
+    w, s, output = 1.0, 2.0, 100.0
     own2, own3 = 1.0, 4.0
     point = {
         **PLAIN, "users": 1.0 + others * output, "places": 1e4, "lag": 0.0, "step_s": s, "begin_s": begin,
         "prompt_s": w, "prompt_s2": own2, "prompt_s3": own3, "output": output, "output_cv2": out2,
+        "budget": 1e9,
     }  # fmt: skip
     many = np.arange(60.0)
     share = np.exp(-others) * np.cumprod(np.r_[1.0, others / many[1:]])
-    # raw moments of what k prompts add: a sum of k with an origin
+    # central moments of what k prompts add, by their number and within it
     mean = np.where(many > 0.0, begin + many * w, 0.0)
-    second = mean**2 + many * own2
-    third = mean**3 + 3.0 * mean * many * own2 + many * own3
-    m, m2, m3 = (float(share @ x) for x in (mean, second, third))
+    m = float(share @ mean)
+    even = others_variance(out2)
+    two = even * float(share @ (mean - m) ** 2) + others * own2
+    three = (
+        even**3 * float(share @ (mean - m) ** 3)
+        + 3.0 * even * float(share @ ((mean - m) * many)) * own2
+        + others * own3
+    )
     short = (1.0 + out2) / output
-    step = Sum(
-        s + m, (m2 - m * m) * short,
-        (m3 - 3.0 * m * m2 + 2.0 * m**3) * short**2 * (1.0 + out2),
-    )  # fmt: skip
+    step = Sum(s + m, two * short, three * short**2 * (1.0 + out2))
     found = closed_at(point)
     assert found["tpot"][0] == pytest.approx(step.mean, rel=1e-12)
-    want = dict(zip(("tpot_p50", "tpot_p90", "tpot_p99"), step.percentiles(), strict=True))
-    for name, value in want.items():
-        assert found[name][0] == pytest.approx(value, rel=1e-8), name
+    for p, value in zip(("p50", "p90", "p99"), step.percentiles(), strict=True):
+        assert found[f"tpot_{p}"][0] == pytest.approx(value, rel=1e-8), p
+
+    at, weight = np.polynomial.hermite_e.hermegauss(60)
+    weight /= weight.sum()
+    spread = np.log1p(out2)
+    steps = output * np.exp(at * spread**0.5 - spread / 2.0) - 1.0
+    apart = (steps - weight @ steps) * step.mean
+    raw = [w, w * w + own2, w**3 + 3.0 * w * own2 + own3]
+    whole = Sum(
+        s + begin + w + others * raw[0] + float(weight @ steps) * step.mean,
+        own2 + others * raw[1] + float(weight @ (apart**2 + steps * two)),
+        own3 + others * raw[2] + float(weight @ (apart**3 + 3.0 * apart * steps * two + steps * three)),
+    )  # fmt: skip
+    assert found["e2e"][0] == pytest.approx(whole.mean, rel=1e-9)
+    for p, value in zip(("p50", "p90", "p99"), whole.percentiles(), strict=True):
+        assert found[f"e2e_{p}"][0] == pytest.approx(value, rel=1e-7), p
+
+
+@pytest.mark.parametrize("cv", [0.2, 0.35, 0.5, 0.7])
+def test_prompts_of_another_place_are_nearly_one_a_life_where_answers_are_alike(cv):
+    """Renewals counted in lives of the same spread, beside what lives vary by themselves."""
+    random = np.random.default_rng(5)
+    spread = np.log1p(cv * cv)
+
+    def lives(*shape, tilt=-0.5):
+        return np.exp(spread**0.5 * random.standard_normal(shape) + tilt * spread)
+
+    own = lives(40_000)
+    begun = lives(40_000, tilt=0.5) * random.random(40_000)  # the rest of one that is under way
+    came = np.cumsum(np.column_stack([begun, lives(40_000, 12)]), axis=1)
+    number = (came < own[:, None]).sum(axis=1)
+    assert number.mean() == pytest.approx(1.0, abs=0.02)
+    assert number.var() - own.var() == pytest.approx(others_variance(cv * cv), rel=0.11)
+    assert others_variance(4.0) == others_variance(1.0) == 1.0 > others_variance(cv * cv)
 
 
 @pytest.mark.parametrize("begin", [0.4, 0.0, -0.02])

@@ -11,7 +11,8 @@
 // Ends of answers of many lengths are independent of each other: the other prompts of the steps that a request waits
 // for are Poisson, its time to the first token a mixture over their number of lognormals with an origin, by three
 // moments of the lengths. The wait of a queue varies as departures from n places do: each place a renewal process,
-// whose count in a time varies like its services' squared variation, and as a phase that is uniform [C62].
+// whose count in a time varies like its services' squared variation, and as a phase that is uniform [C62]. So do the
+// others' prompts that pass in a life, one of each place in the mean: where answers are alike, nearly one of each.
 //   [C62] Cox, Renewal Theory, 1962, sections 4.5 and 5.4.
 #pragma once
 #include "tokenroof/serving/open_loop.hpp"
@@ -83,6 +84,27 @@ struct FirstToken {
     }
 };
 
+// Prompts of another place in a life: their variance over their mean, 1 of exponential answers. The phase varies
+// by u (1 - u) = 1/6 - sum cos(2 pi k u) / (pi k)^2, u by which two lives differ, normal: the first of the sum.
+TR_HD double others_variance(double output_cv2) {
+    const double narrow = output_cv2 < 1.0 ? output_cv2 : 1.0;
+    const double phase = 1.0 / 6.0 - exponential<double>(output_cv2 * -39.47841760435743) * 0.10132118364233778;
+    return narrow + (1.0 - narrow) * phase;
+}
+
+// Of the prompts that come with a step, their variance and third central moment, a step of a life: the first of
+// them takes `begin` more, and steps without one are a share `none`. Their numbers vary by `even` of Poisson's.
+TR_HD void later_steps(const double* in, double others, double none, double even, double& two, double& three) {
+    namespace input = closed_loop_input;
+    const double w = in[input::prompt_s], begin = in[input::begin_s], own2 = in[input::prompt_s2];
+    const double square = w * w * others, with = begin * none * others;
+    const double counts2 = square + begin * begin * none * (1.0 - none) + 2.0 * w * with;
+    const double counts3 = w * square + 3.0 * w * w * with * (1.0 - others) +
+                           begin * begin * none * (2.0 * none - 1.0) * (3.0 * w * others + begin * (1.0 - none));
+    two = even * counts2 + others * own2;
+    three = even * even * even * counts3 + 3.0 * even * own2 * (w * others + with) + others * in[input::prompt_s3];
+}
+
 TR_HD void closed_loop(const double* in, double* f) {
     namespace input = closed_loop_input;
     namespace field = closed_loop_field;
@@ -129,16 +151,18 @@ TR_HD void closed_loop(const double* in, double* f) {
     const double short_ = (1.0 + out2) / output;
     Moments<double> token;
     token.mean = s + begun + w * others;
-    token.variance = (others * w2 + begin * none * (begin * (1.0 - none) + 2.0 * w * others)) * short_;
-    const double three = others * w3 + 3.0 * begin * none * others * (w2 - others * w * w) +
-                         begin * begin * none * (2.0 * none - 1.0) * (3.0 * w * others + begin * (1.0 - none));
+    double two, three;
+    later_steps(in, others, none, others_variance(out2), two, three);
+    token.variance = two * short_;
     token.third = three * (short_ * short_ * (1.0 + out2));
     const Percentiles<double> of_token(token);
     const double after = output - 1.0, scaled = token.mean * output;
+    // so many steps as an answer has, lognormal: a compound sum
     Moments<double> whole;
     whole.mean = first.mean + token.mean * after;
-    whole.variance = first.variance + token.variance * (after * after) + scaled * scaled * out2;
-    whole.third = first.third + scaled * scaled * scaled * (3.0 * out2 * out2 + out2 * out2 * out2);
+    whole.variance = first.variance + two * after + scaled * scaled * out2;
+    whole.third = first.third + three * after + 3.0 * two * output * scaled * out2 +
+                  scaled * scaled * scaled * (3.0 * out2 * out2 + out2 * out2 * out2);
     const Percentiles<double> of_whole(whole);
     const double bad = users >= 1.0 && places >= 1.0 && output >= 1.0 && rate > 0.0 ? 0.0 : not_a_number();
     f[field::running] = n + bad;

@@ -92,6 +92,41 @@ def first_token(
     return whole, parts or [(1.0, whole)]
 
 
+def others_variance(output_cv2: float) -> float:
+    """Variance over mean of how many prompts of another place come in a life: 1 of exponential answers.
+
+    Examples
+    --------
+    >>> round(others_variance(0.04), 3), others_variance(1.0)
+    (0.18, 1.0)
+    """
+    if output_cv2 >= 1.0:
+        return 1.0
+    # E[u (1 - u)], u the part of a life by which two of them differ: the first term of a Fourier series
+    phase = 1.0 / 6.0 - exponential(-2.0 * math.pi**2 * (2.0 * output_cv2)) / math.pi**2
+    return output_cv2 + (1.0 - output_cv2) * phase
+
+
+def later_steps(x: Mapping[str, float], others: float) -> tuple[float, float]:
+    """Variance and third central moment, a step of a life, of the prompts that come with it."""
+    w, begin, own2, own3 = x["prompt_s"], x["begin_s"], x["prompt_s2"], x["prompt_s3"]
+    none = exponential(-others)
+    some, even = 1.0 - none, others_variance(x["output_cv2"])
+    # of `w` times their number, and of `begin` where there are some: both depend on it
+    number2 = others * w * w + begin * none * (begin * some + 2.0 * w * others)
+    number3 = (
+        others * w * w * w
+        + 3.0 * begin * none * (others - others * others) * w * w
+        + 3.0 * begin * begin * none * (none - some) * others * w
+        + begin * begin * begin * some * none * (none - some)
+    )
+    along = others * w + begin * none * others  # the number's covariance with both
+    return (
+        even * number2 + others * own2,
+        even * even * even * number3 + 3.0 * even * along * own2 + others * own3,
+    )
+
+
 def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     """All quantities by name.
 
@@ -119,8 +154,7 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     lag = x["lag"] if x["users"] > 1.0 else 0.0
     life = output + lag
     prompts, others, s = n / life, (n - 1.0) / life, x["step_s"]
-    begin, own2, own3 = x["begin_s"], x["prompt_s2"], x["prompt_s3"]
-    none, short = exponential(-others), (1.0 + out2) / output
+    begin, none, short = x["begin_s"], exponential(-others), (1.0 + out2) / output
     some = 1.0 - none
     # a step has somebody else's prompt, or else one's own, which is one of a life
     taken = begin * (some + none / life) + prompts * w
@@ -128,24 +162,19 @@ def closed_loop(x: Mapping[str, float]) -> dict[str, float]:
     rate = n / (own + (life - 1.0) * s + life * taken)
     first, parts = first_token(x, n, life, lag, rate)
     most = 2.0 * first.mean + 60.0 * root(first.variance)
-    # of a step: some prompts or none, and a compound Poisson sum, which depend on each other
-    raw2, raw3 = w * w + own2, w * w * w + 3.0 * w * own2 + own3
-    step2 = others * raw2 + begin * none * (begin * some + 2.0 * w * others)
-    # of the sum, of both (once and twice: a square of either by the other), of one that is 1 in `some`
-    step3 = (
-        others * raw3
-        + 3.0 * begin * none * (others * raw2 - others * others * w * w)
-        + 3.0 * begin * begin * none * (none - some) * others * w
-        + begin * begin * begin * some * none * (none - some)
-    )
+    step2, step3 = later_steps(x, others)
     token = Sum(
         s + begin * some + w * others, step2 * short, step3 * (short * short * (1.0 + out2))
     )
     after, scaled = output - 1.0, token.mean * output
     whole = Sum(
         first.mean + token.mean * after,
-        first.variance + token.variance * (after * after) + scaled * scaled * out2,
-        first.third + scaled * scaled * scaled * (3.0 * out2 * out2 + out2 * out2 * out2),
+        first.variance + after * step2 + scaled * scaled * out2,
+        # so many steps as a lognormal answer has: cumulants of a compound sum
+        first.third
+        + after * step3
+        + 3.0 * (output * output * out2) * token.mean * step2
+        + scaled * scaled * scaled * (3.0 * out2 * out2 + out2 * out2 * out2),
     )
     room = max(x["budget"] - n * (output - 1.0) / life, 1.0)
     names = ("p50", "p90", "p99")
