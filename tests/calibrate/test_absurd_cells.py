@@ -104,6 +104,20 @@ def test_the_line_is_the_files(tmp_path):
         read_operator("gemm", path, DEVICE)
 
 
+def test_a_text_with_nul_is_no_name(tmp_path):
+    path = tmp_path / "attention.csv"  # NumPy would take 'fp8' of it, which is known
+    path.write_bytes(
+        b"batch,heads,kv_heads,head_dim,kv_dtype,step,latency\n64,8,8,128,fp8,900,1\n64,8,8,128,fp8\0,900,1\n"
+    )
+    said = r"line 3, column 'kv_dtype' is 'fp8\x00'; allowed: text without NUL"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        read_operator("attention_decode", path, DEVICE)
+    path.write_bytes(path.read_bytes().replace(b"\0", b""))
+    assert len(read_operator("attention_decode", path, DEVICE)) == 1  # both rows are of one shape
+    with pytest.raises(ValueError, match=r"path is 'a\\x00.csv'; allowed: a path without NUL"):
+        read_serving("a\0.csv")
+
+
 def test_rows_wider_than_the_header_are_no_table(tmp_path):
     path = tmp_path / "gemm.csv"  # the columns would move by one
     path.write_text("gemm_dtype,m,n,k,latency\nfp8,16,4096,4096,4096,0.05\n")

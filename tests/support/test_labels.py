@@ -234,7 +234,10 @@ def test_other_kernels_by_keyword():
     assert digests.dims == ("block", "digest") and digests.dtype == np.uint8
     with pytest.raises(TypeError, match="missing or unknown: bandwidth, bandwith"):
         kernels.by_keyword("ridge_point", peak_flops=1.0, bandwith=1.0)
-    with pytest.raises(KeyError, match="kernel is 'ridgepoint'; allowed: attainable"):
+    with pytest.raises(
+        KeyError,
+        match="kernel is 'ridgepoint'; did you mean 'ridge_point'.*allowed: names in tokenroof.kernels",
+    ):
         kernels.by_keyword("ridgepoint")
 
 

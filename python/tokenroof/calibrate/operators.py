@@ -13,7 +13,7 @@ from tokenroof.calibrate.attention import ATTENTION
 from tokenroof.calibrate.experts import ALL_REDUCE, EXCHANGES, EXPERTS
 from tokenroof.calibrate.plausible import possible
 from tokenroof.calibrate.specs import GEMM, Spec
-from tokenroof.calibrate.tables import Table, read, shapes
+from tokenroof.calibrate.tables import Table, opened, shapes
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.records.device import Device
 from tokenroof.support.arguments import shown
@@ -69,7 +69,7 @@ def read_operator(
     1
     """
     spec = spec_of(operator)
-    frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    frame = opened(path)
     own = spec.own(frame) if spec.own is not None else np.ones(len(frame), dtype=bool)
     table = shapes(frame[own], spec.columns, spec.types, unit, spec.defaults, spec.zeros)
     table.counts["kernels of another type"] = int((~own).sum())

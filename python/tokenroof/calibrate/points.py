@@ -18,7 +18,7 @@ from tokenroof.calibrate.tables import (
     none_usable,
     numbers_of,
     once,
-    read,
+    opened,
     refuse_beyond,
 )
 from tokenroof.catalogue.architectures import model as find_model
@@ -140,7 +140,7 @@ def _column(frame: Any, name: str) -> Any:
     if name in _OPTIONAL:
         return require("pandas", extra="analysis").Series(_OPTIONAL[name], index=frame.index)
     raise ValueError(
-        f"table has no column {name!r}; allowed names: {', '.join((name, *_COLUMNS[name]))}"
+        f"table has no column {shown(name)}; allowed names: {', '.join((name, *_COLUMNS[name]))}"
     )
 
 
@@ -157,7 +157,7 @@ def _time(frame: Any, name: str, unit: str | None) -> Any:
     column, scale = found[0]
     if unit is not None:
         if "_" + unit not in _UNITS:
-            raise ValueError(f"unit is {unit!r}; allowed: s, ms, us")
+            raise ValueError(f"unit is {shown(unit)}; allowed: s, ms, us")
         scale = _UNITS["_" + unit]
     found = numbers_of(frame[column])
     refuse_beyond(frame, column, found, TIMES_S, UNIT_OF[scale], scale)
@@ -172,7 +172,7 @@ def _whole(value: Any) -> int | None:
     if np.isnan(number):
         return None
     if not np.isfinite(number) or number != int(number):
-        raise ValueError(f"{value!r} is not a whole number")
+        raise ValueError(f"{shown(value)} is not a whole number")
     return int(number)
 
 
@@ -236,7 +236,7 @@ def read_serving(
     >>> len(points), points.plans[0].engine
     (1, 'vllm')
     """
-    frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    frame = opened(path)
     if not frame.index.is_unique:  # of tables put together
         frame = frame.reset_index(drop=True)
     data = _columns(frame, unit)
@@ -364,7 +364,9 @@ def rule(text: str) -> dict[str, str]:
     """
     parts = [part.partition("=") for part in text.split(",")]
     if not all(column and equals for column, equals, _ in parts):
-        raise ValueError(f"rule is {text!r}; allowed: column=value, several with commas between")
+        raise ValueError(
+            f"rule is {shown(text)}; allowed: column=value, several with commas between"
+        )
     return {column: value for column, _, value in parts}
 
 

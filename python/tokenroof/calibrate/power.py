@@ -25,8 +25,7 @@ from tokenroof.calibrate.tables import (
     TYPES,
     WATTS,
     NoTablesError,
-    quoted,
-    read,
+    opened,
     refuse_beyond,
 )
 from tokenroof.catalogue.lookup import device as find_device
@@ -36,6 +35,7 @@ from tokenroof.records import dtypes
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.device import Device
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import brief, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -142,12 +142,12 @@ def read_power(
     ValueError
         For a missing column, no usable row, or powers beyond the board's limit.
     """
-    frame = read(path) if isinstance(path, (str, os.PathLike)) else path
+    frame = opened(path)
     d = find_device(device)
     for name in (*_NEEDED[kind], "latency", "power"):
         if name not in frame.columns:
             raise ValueError(
-                f"table of {kind} on {d.name} has no column {name!r}; allowed: one with "
+                f"table of {kind} on {d.name} has no column {shown(name)}; allowed: one with "
                 f"{', '.join((*_NEEDED[kind], 'latency', 'power'))}"
             )
     frame = _in_numbers(
@@ -196,7 +196,7 @@ def _in_numbers(frame: Any, names: tuple[str, ...]) -> Any:
             numbers[name] = np.asarray(frame[name], dtype=float)
         except (ValueError, TypeError, OverflowError) as error:
             raise ValueError(
-                f"column {name} is no column of numbers ({quoted(error)}); allowed: numbers"
+                f"column {name} is no column of numbers ({brief(error)}); allowed: numbers"
             ) from None
     return frame.assign(**numbers)
 
@@ -336,7 +336,7 @@ def power_tables(
     for path in sorted(Path(folder, "operators").glob("*/*/*")):
         if path.stem not in TABLES or path.suffix not in (".csv", ".parquet"):
             continue
-        frame = read(path)
+        frame = opened(path)
         if "power" not in frame.columns or not np.isfinite(np.asarray(frame.power, float)).any():
             continue
         device, kind = find_device(path.parent.parent.name), TABLES[path.stem]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from tokenroof.support.arguments import LONGEST_SHOWN
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import brief, file_of, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -65,12 +65,6 @@ def once(find: Callable[[str], _T]) -> Callable[[str], _T]:
     return found
 
 
-def quoted(error: Exception) -> str:
-    """What another library said, in part where it quotes a whole cell."""
-    text = str(error)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN // 2]}..."
-
-
 def refuse_beyond(
     frame: Any, column: str, values: Any, among: tuple[float, float], what: str = "",
     scale: float = 1.0,
@@ -102,10 +96,10 @@ def refuse_beyond(
     bad = np.isfinite(given) & (given > 0.0) & ((given < low) | (given > high))
     if bad.any():
         i = int(np.argmax(bad))
-        shown = f"{low:.16g} to {high:.16g}{what and ' ' + what}"
+        allowed = f"{low:.16g} to {high:.16g}{what and ' ' + what}"
         raise ValueError(
-            f"{_place(frame, frame.index[i])}, column {column!r} is {float(given[i])!r}; "
-            f"allowed: {shown}"
+            f"{_place(frame, frame.index[i])}, column {shown(column)} is {shown(float(given[i]))}; "
+            f"allowed: {allowed}"
         )
 
 
@@ -171,7 +165,7 @@ def read(path: str | os.PathLike[str]) -> Any:
         If it is neither, or cannot be read.
     """
     pandas = require("pandas", extra="analysis")
-    name = os.fspath(path)
+    name = str(file_of("path", path))
     try:
         if name.endswith(".parquet"):
             require("pyarrow", extra="analysis")
@@ -185,8 +179,27 @@ def read(path: str | os.PathLike[str]) -> Any:
     except ImportError:
         raise
     except Exception as error:
-        raise ValueError(f"{name} cannot be read: {quoted(error)}") from None
+        raise ValueError(f"{name} cannot be read: {brief(error)}") from None
     raise ValueError(f"{name} has another ending; allowed: .csv, .parquet")
+
+
+def opened(table: Any) -> Any:
+    """A table's frame, read where a path is given, whose texts NumPy keeps as they are.
+
+    Raises
+    ------
+    ValueError
+        As `read`; with line and column for a text with a NUL, which NumPy drops at a text's end: such a name
+        would pass for the one without.
+    """
+    frame = read(table) if isinstance(table, (str, os.PathLike)) else table
+    for i, kind in enumerate(frame.dtypes):
+        column, cells = frame.columns[i], frame.iloc[:, i] if kind.kind == "O" else ()
+        for label, cell in zip(frame.index, cells, strict=False):
+            if isinstance(cell, str) and "\0" in cell:
+                where = f"{_place(frame, label)}, column {shown(column)}"
+                raise ValueError(f"{where} is {shown(cell)}; allowed: text without NUL")
+    return frame
 
 
 def time_column(frame: Any, unit: str | None = None) -> tuple[str, float]:
@@ -205,7 +218,7 @@ def time_column(frame: Any, unit: str | None = None) -> tuple[str, float]:
         return found[0], _TIMES[found[0]]
     units = {"s": 1.0, "ms": 1e-3, "us": 1e-6}
     if unit not in units:
-        raise ValueError(f"unit is {unit!r}; allowed: {', '.join(units)}")
+        raise ValueError(f"unit is {shown(unit)}; allowed: {', '.join(units)}")
     return found[0], units[unit]
 
 
@@ -248,7 +261,7 @@ def shapes(
                 data[ours] = defaults[ours]
                 continue
             raise ValueError(
-                f"table has no column {ours!r}; allowed names: {', '.join((ours, *theirs))}"
+                f"table has no column {shown(ours)}; allowed names: {', '.join((ours, *theirs))}"
             )
         values = frame[name]
         if ours in types:

@@ -10,6 +10,7 @@ from typing import Any
 from tokenroof.catalogue.files import table
 from tokenroof.catalogue.own import is_file, read, unknown_record
 from tokenroof.records.model import Model
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import normalise
 
 # What variants of one architecture add to its name, from the end.
@@ -74,7 +75,7 @@ def _build(name: str, revision: str | None = None) -> Model:
     row = _rows()[name]
     if "config" not in row:
         raise ValueError(
-            f"model {name!r} has no published shapes ({row['notes']}); "
+            f"model {shown(name)} has no published shapes ({row['notes']}); "
             "allowed: a model with shapes, or Model(...) with shapes of your own"
         )
     shape = Model.from_config(row["config"], name=name)

@@ -11,6 +11,7 @@ from typing import Any
 from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.neighbours import FEWEST, THRESHOLD, Outlier, jumps, outliers, sizes
 from tokenroof.catalogue.numbers import Number, numbers
+from tokenroof.support.arguments import shown
 
 __all__ = ["MONTHS", "MOST_USED", "PRICE_MONTHS", "WHAT", "Audit", "Finding", "audit"]
 
@@ -162,7 +163,7 @@ def audit(
     """
     today = today or datetime.date.today().isoformat()
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])(-\d{2})?", today):
-        raise ValueError(f"today is {today!r}; allowed: YYYY-MM or YYYY-MM-DD")
+        raise ValueError(f"today is {shown(today)}; allowed: YYYY-MM or YYYY-MM-DD")
     own = rows is None
     looked_at = numbers() if rows is None else list(rows)
     if tables is None:

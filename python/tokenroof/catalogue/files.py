@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.arguments import shown
 
 __all__ = ["FILES", "FOLDER", "NOT_PUBLISHED", "clear_cache", "date_key", "provenance_of", "table"]
 
@@ -30,7 +31,7 @@ def table(name: str) -> dict[str, Any]:
     import tomllib  # here: `import tokenroof` must not pay for it
 
     if name not in FILES:
-        raise KeyError(f"no catalogue file {name!r}; there are {', '.join(FILES)}")
+        raise KeyError(f"no catalogue file {shown(name)}; there are {', '.join(FILES)}")
     with open(os.path.join(FOLDER, f"{name}.toml"), "rb") as file:
         return tomllib.load(file)
 

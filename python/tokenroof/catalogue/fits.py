@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from tokenroof.catalogue.files import FOLDER
+from tokenroof.support.arguments import shown
 
 __all__ = ["files_of", "first_from", "fits", "read_from", "remembered"]
 
@@ -66,7 +67,7 @@ def fits(operator: str) -> tuple[dict[str, Any], ...]:
     for folder in _folders:
         if not os.path.isdir(folder):
             raise ValueError(
-                f"TOKENROOF_CONSTANTS is {folder!r}; allowed: folders of files of constants"
+                f"TOKENROOF_CONSTANTS is {shown(folder)}; allowed: folders of files of constants"
             )
         for row in _read(folder, operator):
             row["file"] = os.path.join(folder, f"{operator}.toml")

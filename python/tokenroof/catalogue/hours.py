@@ -12,6 +12,7 @@ from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import normalise
 
 __all__ = ["GpuHour", "gpu_hour", "gpu_hours", "printed_hour", "printed_hours"]
@@ -151,5 +152,5 @@ def _hour_of(name: str, date: str | None, every: tuple[GpuHour, ...]) -> GpuHour
     found = [hour for hour in known if date is None or hour.date == date]
     if not found:
         dates = ", ".join(hour.date for hour in known)
-        raise ValueError(f"date is {date!r}; allowed for {name}: {dates}")
+        raise ValueError(f"date is {shown(date)}; allowed for {name}: {dates}")
     return max(found, key=lambda hour: date_key(hour.date))

@@ -12,6 +12,7 @@ from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.own import is_file, read, unknown_record
 from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import normalise
 
 __all__ = ["all_devices", "all_miners", "device", "miner", "register_device"]
@@ -47,12 +48,12 @@ def register_device(name: str, provider: Callable[[], Device]) -> None:
 def _index(kind: str) -> tuple[dict[str, int], dict[str, str]]:
     """Normalised name or alias -> row, and name or alias as written -> name."""
     rows: dict[str, int] = {}
-    shown: dict[str, str] = {}
+    names: dict[str, str] = {}
     for i, row in enumerate(table(f"{kind}s")[kind]):
         for name in (row["name"], *row.get("aliases", ())):
             rows[normalise(name)] = i
-            shown[name] = row["name"]
-    return rows, shown
+            names[name] = row["name"]
+    return rows, names
 
 
 @cache
@@ -70,13 +71,13 @@ def _find(kind: str, name: object) -> Any:
     if not isinstance(name, str):
         record = _RECORDS[kind].__name__
         raise TypeError(
-            f"{kind} must be a name or a tokenroof.{record}, not {type(name).__name__} ({name!r})"
+            f"{kind} must be a name or a tokenroof.{record}, not {type(name).__name__} ({shown(name)})"
         )
-    rows, shown = _index(kind)
+    rows, names = _index(kind)
     i = rows.get(normalise(name))
     if i is None:
         _refuse_announced(kind, name)
-        raise unknown_record(kind, name, shown)
+        raise unknown_record(kind, name, names)
     return _build(kind, i)
 
 
@@ -85,7 +86,7 @@ def _refuse_announced(kind: str, name: str) -> None:
     for row in table(f"{kind}s").get("announced", ()):
         if normalise(name) in map(normalise, (row["name"], *row["aliases"])):
             raise ValueError(
-                f"{kind} {row['name']!r} has no published figures ({row['reason']}: {row['source']}); "
+                f"{kind} {shown(row['name'])} has no published figures ({row['reason']}: {row['source']}); "
                 f"allowed: a {kind} that has, or {_RECORDS[kind].__name__}(...) of your own"
             )
 

@@ -10,7 +10,6 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tokenroof import kernels
@@ -23,8 +22,8 @@ from tokenroof.catalogue.market_sense import Told, judge
 from tokenroof.catalogue.quote import IN_FORCE, MarketData, MarketLike, Quote
 from tokenroof.catalogue.subsidy import halving_expected, subsidy_on
 from tokenroof.records.provenance import KINDS, Provenance
-from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
+from tokenroof.support.quoting import file_of, shown
 from tokenroof.support.units import caller, check_unit
 
 __all__ = ["market_data", "market_in_force"]
@@ -80,8 +79,8 @@ def market_data(path: MarketLike) -> MarketData:
     if isinstance(path, MarketData):
         return path
     if not isinstance(path, (str, os.PathLike)):
-        raise TypeError(f"market is {path!r}; allowed: a path, or what market_data returned")
-    file = Path(path)
+        raise TypeError(f"market is {shown(path)}; allowed: a path, or what market_data returned")
+    file = file_of("market", path)
     with file.open("rb") as stream:
         raw = stream.read(_LARGEST_FILE + 1)
     start = Place(str(file), 1, 1)
@@ -168,7 +167,7 @@ def _quotes(rows: list[Row], shared: Mapping[str, Cell], name: str) -> tuple[Quo
         date = _date(row)
         if before and date_key(date) <= date_key(before):
             row.cells["date"].place.refuse(
-                f"date is {date!r} after {before!r}; allowed: dates that ascend, each once"
+                f"date is {shown(date)} after {shown(before)}; allowed: dates that ascend, each once"
             )
         before = date
         given, computed = _of_row(row, date, shared, name)
@@ -247,13 +246,13 @@ def _meaning(column: str, place: Place) -> tuple[str, str, str]:
     known = [*_WORDS, *COLUMNS, *(f"{group}.NAME" for group in ITEMS)]
     near = near_matches(group, [*_WORDS, *COLUMNS, *ITEMS])
     hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
-    place.refuse(f"unknown column {column[:200]!r}; {hint}allowed: {', '.join(known)}")
+    place.refuse(f"unknown column {shown(column)}; {hint}allowed: {', '.join(known)}")
 
 
 def _by_name(find: Any, item: str) -> str:
     """Name in the catalogue; a file of one's own, or this machine, is none."""
     if item.lower().endswith((".toml", ".json")) or os.sep in item or item.lower() == "local":
-        raise ValueError(f"{item[:200]!r} is not in the catalogue")
+        raise ValueError(f"{shown(item)} is not in the catalogue")
     return str(find(item).name)
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 
 __all__ = ["Cell", "Place", "Row", "csv_rows", "toml_rows"]
@@ -52,7 +53,7 @@ def csv_rows(text: str, start: Place) -> tuple[list[Row], dict[str, Place]]:
         if not name:
             cell.place.refuse("a column has no name; allowed: a name for each")
         if name in header:
-            cell.place.refuse(f"column {name[:200]!r} is there twice; allowed: each once")
+            cell.place.refuse(f"column {shown(name)} is there twice; allowed: each once")
         header[name] = cell.place
     if "date" not in header:
         records[0][0].place.refuse(f"no column date among {_few([*header])}; allowed: one")
@@ -148,9 +149,9 @@ def toml_rows(text: str, start: Place) -> tuple[list[Row], dict[str, Cell]]:
     for name in found:
         if name not in _TOP:
             near = near_matches(name, _TOP)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = f"did you mean {shown(near[0])}? " if near else ""
             places.get((0, name), start).refuse(
-                f"unknown key {name[:200]!r}; {hint}allowed: {', '.join(_TOP)}"
+                f"unknown key {shown(name)}; {hint}allowed: {', '.join(_TOP)}"
             )
     given = found.get("row", [])
     if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):

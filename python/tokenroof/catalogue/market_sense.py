@@ -12,6 +12,7 @@ import numpy as np
 from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.market_rows import Place
 from tokenroof.catalogue.quote import Quote
+from tokenroof.support.arguments import shown
 from tokenroof.support.units import QUANTITIES, Quantity, caller, likely
 
 __all__ = ["Told", "judge"]
@@ -140,7 +141,7 @@ def _date(quote: Quote, when: Place, odd: set[str]) -> None:
     if quote.date <= tomorrow.isoformat()[: len(quote.date)]:
         return
     year, month, _ = date_key(quote.date)
-    said = f"date is {quote.date!r}, after today ({now.isoformat()})"
+    said = f"date is {shown(quote.date)}, after today ({now.isoformat()})"
     if 12 * (year - now.year) + month - now.month > 12 * _YEARS:
         when.refuse(f"{said}; allowed: at most {_YEARS} years ahead, as an estimate")
     if quote.kind != "estimate" and "date" not in odd:

@@ -54,7 +54,7 @@ def unknown_record(kind: str, name: str, candidates: Mapping[str, str]) -> KeyEr
     error = unknown(kind, name, candidates)
     text = str(error)
     if kind == "model" and os.path.isfile(os.path.join(name[:200], "config.json")):
-        text += f"; the folder here is {os.path.join(os.curdir, name)!r}"
+        text += f"; the folder here is {shown(os.path.join(os.curdir, name))}"
     elif text.endswith("'") or os.path.isfile(name[:200]):
         text += (
             f"; allowed: a name of tokenroof list {kind}s, or a .toml or .json file of its fields"
@@ -121,7 +121,7 @@ def _parsed(kind: str, file: Path) -> Mapping[str, Any]:
             raise ValueError(f"{kind} has {len(inner)} entries; allowed: one")
         inner = inner[0]
     if not isinstance(inner, dict):
-        raise TypeError(f"{kind} is {inner!r}; allowed: a table of its fields")
+        raise TypeError(f"{kind} is {shown(inner)}; allowed: a table of its fields")
     return inner
 
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING
 
 from tokenroof.cli.lengths import amount, whole
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +32,7 @@ def numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise ArgumentTypeError(
-            f"{text!r}; allowed: numbers between commas, such as 1,8,64"
+            f"{shown(text)}; allowed: numbers between commas, such as 1,8,64"
         ) from None
 
 

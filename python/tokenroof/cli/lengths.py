@@ -6,6 +6,8 @@ import math
 from argparse import ArgumentTypeError, Namespace
 from typing import TYPE_CHECKING, Any
 
+from tokenroof.support.arguments import shown
+
 if TYPE_CHECKING:
     from argparse import _ActionsContainer
 
@@ -25,7 +27,7 @@ def amount(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r}; allowed: a number, such as 2 or 1e6") from None
+        raise ArgumentTypeError(f"{shown(text)}; allowed: a number, such as 2 or 1e6") from None
 
 
 def whole(text: str) -> int:
@@ -41,7 +43,7 @@ def whole(text: str) -> int:
     except ValueError:
         value = _finite(text)
     if value != math.floor(value):
-        raise ArgumentTypeError(f"{text!r}; allowed: a whole number, such as 2000 or 1e6")
+        raise ArgumentTypeError(f"{shown(text)}; allowed: a whole number, such as 2000 or 1e6")
     return int(value)
 
 
@@ -51,7 +53,7 @@ def _finite(text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ArgumentTypeError(f"{text!r}; allowed: a whole number, such as 2000 or 1e6")
+        raise ArgumentTypeError(f"{shown(text)}; allowed: a whole number, such as 2000 or 1e6")
     return value
 
 
@@ -67,7 +69,9 @@ def tokens(text: str) -> int | float:
     try:
         value = float(text[:-1] if thousands else text) * (1024 if thousands else 1)
     except ValueError:
-        raise ArgumentTypeError(f"{text!r}; allowed: tokens, such as 8192 or 8k (8,192)") from None
+        raise ArgumentTypeError(
+            f"{shown(text)}; allowed: tokens, such as 8192 or 8k (8,192)"
+        ) from None
     return int(value) if math.isfinite(value) and value == math.floor(value) else value
 
 
@@ -106,9 +110,9 @@ def settle_lengths(arguments: Namespace) -> None:
     try:
         found = preset(arguments.load)
     except KeyError:
-        raise ValueError(f"--load is {arguments.load!r}; {allowed}") from None
+        raise ValueError(f"--load is {shown(arguments.load)}; {allowed}") from None
     if found.sessions is not None:
-        raise ValueError(f"--load is {arguments.load!r}, of sessions; {allowed}")
+        raise ValueError(f"--load is {shown(arguments.load)}, of sessions; {allowed}")
     arguments.input_tokens, arguments.output_tokens = (
         int(found.input_tokens),
         int(found.output_tokens),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, sizes_of, whole
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
@@ -68,7 +69,7 @@ def _add_trace(load: _ArgumentGroup) -> None:
 def _columns(text: str) -> dict[str, str]:
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(field and name for field, _, name in pairs):
-        raise ArgumentTypeError(f"{text!r}; allowed: FIELD=NAME, as input_tokens=prompt_len")
+        raise ArgumentTypeError(f"{shown(text)}; allowed: FIELD=NAME, as input_tokens=prompt_len")
     return {field.strip(): name.strip() for field, _, name in pairs}
 
 
@@ -157,4 +158,4 @@ def _shares(text: str) -> dict[int, float]:
         pairs = [part.split(":") for part in text.split(",")]
         return {int(priority): float(share) for priority, share in pairs}
     except ValueError:
-        raise ValueError(f"--priorities is {text!r}; allowed: as 0:0.2,5:0.8") from None
+        raise ValueError(f"--priorities is {shown(text)}; allowed: as 0:0.2,5:0.8") from None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.lengths import add_lengths, amount, whole
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,10 +54,12 @@ def bound(text: str) -> tuple[float, float | str]:
         many = float(seconds)
     except ValueError:
         raise ArgumentTypeError(
-            f"{text!r}; allowed: seconds, or seconds@percentile, such as 0.5@99 or 0.02@mean"
+            f"{shown(text)}; allowed: seconds, or seconds@percentile, such as 0.5@99 or 0.02@mean"
         ) from None
     if not isinstance(at, str) and not 0.0 < at < 100.0:
-        raise ArgumentTypeError(f"{text!r}; allowed: a {_PERCENTILES}, as in 0.5@99 or 0.02@mean")
+        raise ArgumentTypeError(
+            f"{shown(text)}; allowed: a {_PERCENTILES}, as in 0.5@99 or 0.02@mean"
+        )
     return many, at
 
 
@@ -122,7 +125,7 @@ def _percentile(text: str | float) -> float | None:
     except ValueError:
         at = math.nan
     if not 0.0 < at < 100.0:
-        raise ValueError(f"--percentile is {text!r}; allowed: a {_PERCENTILES}")
+        raise ValueError(f"--percentile is {shown(text)}; allowed: a {_PERCENTILES}")
     return at
 
 

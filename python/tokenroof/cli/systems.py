@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import numbers
 from tokenroof.cli.lengths import amount, whole
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,9 +89,9 @@ def drafts_of(arguments: Namespace) -> Speculation | None:
             method = as_model(method)
         except KeyError as error:
             near = near_matches(method, _METHODS)
-            said = f"did you mean {near[0]!r}?" if near else str(error.args[0])
+            said = f"did you mean {shown(near[0])}?" if near else str(error.args[0])
             raise ValueError(
-                f"--draft is {method!r}; allowed: {', '.join(_METHODS)}, or a model; {said}"
+                f"--draft is {shown(method)}; allowed: {', '.join(_METHODS)}, or a model; {said}"
             ) from None
     given: dict[str, Any] = {}
     if arguments.drafts is not None:
@@ -158,7 +159,9 @@ def system_of(
         return None
     prompts, answers = split("--pools", arguments.pools, "P:D", int, int)
     if min(prompts, answers) < 1:
-        raise ValueError(f"--pools is {arguments.pools!r}; allowed: P:D, in whole numbers from 1")
+        raise ValueError(
+            f"--pools is {shown(arguments.pools)}; allowed: P:D, in whole numbers from 1"
+        )
     with by_flag(link_bandwidth="--link-bandwidth"):
         return disaggregate(
             (device, plan, prompts), (arguments.decode_device or device, plan, answers), spec,
@@ -172,7 +175,7 @@ def split(option: str, text: str, form: str, *kinds: type) -> list[Any]:
     try:
         return [kind(part) for kind, part in zip(kinds, parts, strict=True)]
     except ValueError:
-        raise ValueError(f"{option} is {text!r}; allowed: {form}, in numbers") from None
+        raise ValueError(f"{option} is {shown(text)}; allowed: {form}, in numbers") from None
 
 
 # --- replicas that come and go ----------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from tokenroof.cuda.arrays import Array
 from tokenroof.cuda.call import DeviceKernel
 from tokenroof.cuda.libraries import LEGACY_STREAM, stream_handle
 from tokenroof.cuda.module import CudaDevice, available, devices, why_not
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from tokenroof.cuda.probes import CudaMachine
@@ -102,7 +103,7 @@ def asarray(x: Any, dtype: Any = None, *, device: int = 0, stream: Any = None) -
     module = _compiled.module()
     count = len(module.devices())
     if isinstance(device, bool) or not isinstance(device, int) or not 0 <= device < count:
-        raise ValueError(f"device is {device!r}; allowed: 0 to {count - 1}")
+        raise ValueError(f"device is {shown(device)}; allowed: 0 to {count - 1}")
     handle = LEGACY_STREAM if stream is None else stream_handle(stream)
     return _call.asarray(module, x, dtype, device, handle)
 

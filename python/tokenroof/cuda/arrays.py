@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tokenroof.cuda.libraries import LEGACY_STREAM, LIBRARIES, library_of
+from tokenroof.support.arguments import shown
 
 __all__ = ["Array", "View", "empty_like", "view"]
 
@@ -231,7 +232,7 @@ def _from_interface(module: ModuleType, name: str, x: Any, interface: Any) -> Vi
         )
     stream = interface.get("stream")
     if stream is not None and (not isinstance(stream, int) or stream == 0):
-        raise ValueError(f"{name} names stream {stream!r}; allowed: None, 1, 2 or a handle")
+        raise ValueError(f"{name} names stream {shown(stream)}; allowed: None, 1, 2 or a handle")
     device = _device_of(module, name, int(data or 0), 0 in shape)
     found = View(name, int(data or 0), shape, strides, dtype, device, bool(read_only), x, stream)
     if stream is None and library_of(x) in LIBRARIES:

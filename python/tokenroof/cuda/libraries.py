@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenroof.support.arguments import is_integer
+from tokenroof.support.arguments import is_integer, shown
 
 __all__ = ["LEGACY_STREAM", "LIBRARIES", "library_of", "stream_handle"]
 
@@ -104,6 +104,6 @@ def stream_handle(stream: Any) -> int:
         handle = 0 if handle is None and handle is not stream else handle
     if not is_integer(handle) or int(handle) < 0:
         raise TypeError(
-            f"stream is {stream!r}; allowed: a handle, or a stream of CuPy, Torch, Numba or cuda.core"
+            f"stream is {shown(stream)}; allowed: a handle, or a stream of CuPy, Torch, Numba or cuda.core"
         )
     return int(handle) or LEGACY_STREAM

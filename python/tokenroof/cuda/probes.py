@@ -15,6 +15,7 @@ from tokenroof.cuda.module import CudaDevice
 from tokenroof.cuda.scan import part
 from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.arguments import shown
 from tokenroof.support.sampling import ProbeError, Progress, Reading, Task, sample
 
 __all__ = ["GROUPS", "CudaMachine", "probe"]
@@ -225,18 +226,18 @@ def probe(
     found = compiled.devices()
     module = compiled.module()
     if isinstance(device, bool) or not isinstance(device, int):
-        raise TypeError(f"device is {device!r}; allowed: an integer")
+        raise TypeError(f"device is {shown(device)}; allowed: an integer")
     if not 0 <= device < len(found):
-        raise ValueError(f"device is {device!r}; allowed: 0 to {len(found) - 1}")
+        raise ValueError(f"device is {shown(device)}; allowed: 0 to {len(found) - 1}")
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"seconds is {seconds!r}; allowed: a number > 0")
+        raise TypeError(f"seconds is {shown(seconds)}; allowed: a number > 0")
     if not 0 < seconds < 3600:
-        raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 3600")
+        raise ValueError(f"seconds is {shown(seconds)}; allowed: a number > 0, below 3600")
     if isinstance(groups, str) or not all(isinstance(group, str) for group in groups):
-        raise TypeError(f"groups is {groups!r}; allowed: a sequence of {', '.join(GROUPS)}")
+        raise TypeError(f"groups is {shown(groups)}; allowed: a sequence of {', '.join(GROUPS)}")
     for group in groups:
         if group not in GROUPS:
-            raise ValueError(f"groups has {group!r}; allowed: {', '.join(GROUPS)}")
+            raise ValueError(f"groups has {shown(group)}; allowed: {', '.join(GROUPS)}")
     wanted = [group for group in GROUPS if group in groups]
     if "memory" not in wanted or "flops" not in wanted:
         raise ValueError("groups lacks flops or memory; allowed: both are always needed")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tokenroof.cuda.module import devices, module, why_not
+from tokenroof.support.arguments import shown
 
 __all__ = ["devices_of", "least_rolled", "part"]
 
@@ -21,14 +22,14 @@ def devices_of(name: str, argument: str = "backend") -> list[int]:
         If there are none, or not that one, with the reason.
     """
     if reason := why_not():
-        raise ValueError(f"{argument} is {name!r}; not allowed here: {reason}")
+        raise ValueError(f"{argument} is {shown(name)}; not allowed here: {reason}")
     usable = [d.index for d in devices() if d.compute_capability >= _OLDEST]
     if name == "cuda":
         return usable
     number = name.removeprefix("cuda:")
     if not number.isdecimal() or int(number) not in usable:
         allowed = ", ".join(f"'cuda:{i}'" for i in usable)
-        raise ValueError(f"{argument} is {name!r}; allowed here: 'cuda', {allowed}")
+        raise ValueError(f"{argument} is {shown(name)}; allowed here: 'cuda', {allowed}")
     return [int(number)]
 
 

@@ -19,6 +19,7 @@ from tokenroof.economics.tier_uses import (
     tier_uses,
 )
 from tokenroof.economics.tiers import Tier, check_tiers
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def allocate(
     array([640., 360.])
     """
     if not isinstance(site, Site):
-        raise TypeError(f"site is {site!r}; allowed: a Site")
+        raise TypeError(f"site is {shown(site)}; allowed: a Site")
     asked = check_tiers(tiers)
     if supply is None:
         raise TypeError("supply is None; allowed: numbers >= 0, one for each tier")
@@ -150,7 +151,7 @@ def allocate(
         most_sold = np.where(rate > 0, sold / rate, 0.0)
     power = site.it_power_w / 1e6
     if low.sum() > power * (1.0 + _ROUNDING) or (low > most_sold).any():
-        raise ValueError(f"floors is {floors!r}; allowed: within demand, {power:g} MW in all")
+        raise ValueError(f"floors is {shown(floors)}; allowed: within demand, {power:g} MW in all")
     if split is None:
         x, marginal = _best(uses, low, power)
         bound, price = x >= most, marginal

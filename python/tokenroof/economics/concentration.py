@@ -133,7 +133,7 @@ def concentration(
         raise ValueError("threshold is 1.0 with strict; allowed: below 1, as no shares exceed all")
     inside = share("level", level)
     if inside == 1.0:
-        raise ValueError(f"level is {level!r}; allowed: above 0, below 1")
+        raise ValueError(f"level is {shown(level)}; allowed: above 0, below 1")
     seed = as_seed(seed)
     if (shares is None) == (counts is None):
         both = "both are" if shares is not None else "neither is"

@@ -13,7 +13,7 @@ from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import quotes
 from tokenroof.catalogue.quote import MarketLike
 from tokenroof.catalogue.subsidy import halvings_after
-from tokenroof.support.arguments import share, whole_number
+from tokenroof.support.arguments import share, shown, whole_number
 from tokenroof.support.days import as_day
 from tokenroof.support.names import unknown
 
@@ -87,9 +87,9 @@ def price_course(
     """
     for name, text in (("quantity", quantity), ("item", item), ("since", since)):
         if not isinstance(text, str) and not (name == "since" and text is None):
-            raise TypeError(f"{name} is {text!r}; allowed: text")
+            raise TypeError(f"{name} is {shown(text)}; allowed: text")
     if since is not None and not _DATE.fullmatch(since):
-        raise ValueError(f"since is {since!r}; allowed: YYYY, YYYY-MM, YYYY-MM-DD, or YYYY-Q1")
+        raise ValueError(f"since is {shown(since)}; allowed: YYYY, YYYY-MM, YYYY-MM-DD, or YYYY-Q1")
     with market_in_force(market):
         every = quotes(quantity, item)
         if not every:
@@ -98,7 +98,7 @@ def price_course(
     points = sorted((year_of(q.date), math.log(q.value)) for q in rows if q.value > 0.0)
     if len({at for at, _ in points}) < 2:
         raise ValueError(
-            f"since is {since!r}, which leaves {len(points)} quotes; allowed: at least 2 dates"
+            f"since is {shown(since)}, which leaves {len(points)} quotes; allowed: at least 2 dates"
         )
     at, logs = np.array([p[0] for p in points]), np.array([p[1] for p in points])
     years = np.arange(int(at[-1] + _CARRIED - at[0] + 1e-9) + 1)

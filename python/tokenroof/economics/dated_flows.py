@@ -12,6 +12,7 @@ from tokenroof.economics.flow_rows import xnpv_each
 from tokenroof.economics.flows import cash_flows, judge_rate, npv
 from tokenroof.support.arguments import finite_number, shown
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.quoting import brief
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -142,7 +143,7 @@ def _years(dates: Sequence[date | str] | ArrayLike, n: int) -> NDArray[np.float6
             )  # of a text with a time zone NumPy would make another day
             days = given.astype("datetime64[D]")
     except (ValueError, TypeError, UserWarning, DeprecationWarning) as error:
-        raise ValueError(f"dates is {shown(dates)} ({error}); {allowed}") from None
+        raise ValueError(f"dates is {shown(dates)} ({brief(error)}); {allowed}") from None
     if days.shape != (n,) or np.isnat(days).any():
         raise ValueError(f"dates is {shown(dates)}; {allowed} ({n} of them)")
     since: NDArray[np.float64] = (days - days[0]).astype(np.float64)

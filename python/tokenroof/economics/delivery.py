@@ -14,7 +14,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.inference.power import chassis_power, idle_power
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
-from tokenroof.support.arguments import check_options
+from tokenroof.support.arguments import check_options, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class Delivery:
         """
         for name, value, known in (("device", device, self.devices), ("case", case, CASES)):
             if value not in known:
-                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(known)}")
+                raise ValueError(f"{name} is {shown(value)}; allowed: {', '.join(known)}")
         return tuple(o for o in self.offers if o.device == device and o.case == case)
 
     def supply(self, device: str, case: str = "middle") -> NDArray[np.float64]:
@@ -285,7 +285,7 @@ def named_devices(devices: object) -> dict[str, Any]:
     if isinstance(devices, Mapping):
         for name in devices:
             if not isinstance(name, str) or not name:
-                raise TypeError(f"devices has the name {name!r}; allowed: text")
+                raise TypeError(f"devices has the name {shown(name)}; allowed: text")
         found: dict[str, Any] = dict(devices)
     elif isinstance(devices, Sequence) and not isinstance(devices, str):
         found = {}
@@ -293,9 +293,11 @@ def named_devices(devices: object) -> dict[str, Any]:
             record = as_device(each)
             found[record.name] = record
     else:
-        raise TypeError(f"devices is {devices!r}; allowed: a sequence of devices, or a mapping")
+        raise TypeError(
+            f"devices is {shown(devices)}; allowed: a sequence of devices, or a mapping"
+        )
     if not found:
-        raise ValueError(f"devices is {devices!r}; allowed: at least one device")
+        raise ValueError(f"devices is {shown(devices)}; allowed: at least one device")
     return found
 
 

@@ -199,7 +199,7 @@ def levelized_cost(costs: ArrayLike, output: ArrayLike, rate: float) -> float:
     spent, sold = cash_flows(costs, "costs"), cash_flows(output, "output")
     made = present_value(rate, sold)
     if made <= 0:
-        raise ValueError(f"output is {output!r}; allowed: a present value above 0")
+        raise ValueError(f"output is {shown(output)}; allowed: a present value above 0")
     if spent.size != sold.size:
         raise ValueError("costs and output differ in length; allowed: one number per year each")
     judge_rate(rate)

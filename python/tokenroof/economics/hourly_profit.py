@@ -170,12 +170,16 @@ def settings(options: Any) -> dict[str, Any]:
     curtail = options.get("curtail", "never")
     if is_number(curtail):
         if not np.isfinite(number(curtail)):
-            raise ValueError(f"curtail is {curtail!r}; allowed: 'never', 'at_loss', or a price")
+            raise ValueError(
+                f"curtail is {shown(curtail)}; allowed: 'never', 'at_loss', or a price"
+            )
         limit, at_loss = number(curtail), False
     elif curtail in ("never", "at_loss"):
         limit, at_loss = np.inf, curtail == "at_loss"
     else:
-        raise ValueError(f"curtail is {curtail!r}; allowed: 'never', 'at_loss', or a price [$/MWh]")
+        raise ValueError(
+            f"curtail is {shown(curtail)}; allowed: 'never', 'at_loss', or a price [$/MWh]"
+        )
     return {
         "pue": finite_number("pue", options.get("pue", 1.0), 1.0), "limit": limit, "at_loss": at_loss,
         "income": finite_number("curtailment_income", options.get("curtailment_income", 0.0)),

@@ -11,7 +11,7 @@ import numpy as np
 from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.mining.bitcoin import COIN
 from tokenroof.mining.chain import Chain
-from tokenroof.support.arguments import finite_number, share, whole_number
+from tokenroof.support.arguments import finite_number, share, shown, whole_number
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def issuance(
     begins = whole_number("first_year", first_year, 0, _MOST)
     rules = Chain() if chain is None else chain
     if not isinstance(rules, Chain):
-        raise TypeError(f"chain is {chain!r}; allowed: a Chain or None")
+        raise TypeError(f"chain is {shown(chain)}; allowed: a Chain or None")
     paid, ever = finite_number("fees_per_block", fees_per_block), rules.total()
     if ever is not None and paid > ever / COIN:
         raise ValueError(
@@ -172,7 +172,9 @@ def _rates(given: Mapping[int, float] | None, calendar: NDArray[np.int64]) -> Ar
     if given is None:
         return rates
     if not isinstance(given, Mapping):
-        raise TypeError(f"tokens_per_s_per_mw is {given!r}; allowed: a mapping of years to numbers")
+        raise TypeError(
+            f"tokens_per_s_per_mw is {shown(given)}; allowed: a mapping of years to numbers"
+        )
     name, first, last = "tokens_per_s_per_mw", int(calendar[0]), int(calendar[-1])
     sinces = sorted(whole_number(f"year of {name}", year, 0, _MOST) for year in given)
     other = [year for year in sinces if year < first - _OLD]

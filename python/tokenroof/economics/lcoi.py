@@ -11,7 +11,14 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.economics.flows import crf
-from tokenroof.support.arguments import check_options, finite_number, reals, share, whole_number
+from tokenroof.support.arguments import (
+    check_options,
+    finite_number,
+    reals,
+    share,
+    shown,
+    whole_number,
+)
 
 __all__ = ["LevelisedInference", "lcoi"]
 
@@ -133,7 +140,7 @@ def lcoi(
     efficiency = 1.0 - lost * math.log2(count)
     if efficiency <= 0.0:
         raise ValueError(
-            f"overhead is {lost!r}; allowed with {count} gpus: below {1.0 / math.log2(count):.4g}"
+            f"overhead is {shown(lost)}; allowed with {count} gpus: below {1.0 / math.log2(count):.4g}"
         )
     use = _hours(options.get("utilization", 0.6))
     speed = kernels.cluster_tokens_per_s(
@@ -165,6 +172,6 @@ def _hours(given: float | Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np
     use = np.atleast_1d(reals("utilization", given))
     if use.shape not in ((1,), (24,)) or (use > 1.0).any() or not use.any():
         raise ValueError(
-            f"utilization is {given!r}; allowed: from 0 to 1, one number or 24, not all 0"
+            f"utilization is {shown(given)}; allowed: from 0 to 1, one number or 24, not all 0"
         )
     return use

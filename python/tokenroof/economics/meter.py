@@ -18,7 +18,7 @@ from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
-from tokenroof.support.arguments import finite_number, is_number, share
+from tokenroof.support.arguments import finite_number, is_number, share, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -70,9 +70,9 @@ class Market:
         put(self, "mining_pue", finite_number("mining_pue", self.mining_pue, 1.0))
         put(self, "utilization", share("utilization", self.utilization))
         if not isinstance(self.date, str):
-            raise TypeError(f"date is {self.date!r}; allowed: text")
+            raise TypeError(f"date is {shown(self.date)}; allowed: text")
         if isinstance(self.notes, str) or not all(isinstance(note, str) for note in self.notes):
-            raise TypeError(f"notes is {self.notes!r}; allowed: a tuple of text")
+            raise TypeError(f"notes is {shown(self.notes)}; allowed: a tuple of text")
         put(self, "notes", tuple(self.notes))
 
     @classmethod
@@ -123,10 +123,14 @@ class Market:
         """
         if is_number(model):
             if price_per_mtok is not None:
-                raise ValueError(f"model is {model!r} with price_per_mtok; allowed: one of the two")
+                raise ValueError(
+                    f"model is {shown(model)} with price_per_mtok; allowed: one of the two"
+                )
             price_per_mtok, model = float(model), None  # type: ignore[arg-type]
         elif model is not None and not isinstance(model, (str, Model)):
-            raise TypeError(f"model is {model!r}; allowed: a name, a Model or a price [$/Mtok]")
+            raise TypeError(
+                f"model is {shown(model)}; allowed: a name, a Model or a price [$/Mtok]"
+            )
         with market_in_force(market) as newer:
             hash_quote = latest("btc_hashprice")
             power = latest("electricity_industrial", "US average")
@@ -306,10 +310,10 @@ def compare_per_mwh(
     """
     m = find_miner(miner)
     if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"plan is {plan!r}; allowed: a Plan or None")
+        raise TypeError(f"plan is {shown(plan)}; allowed: a Plan or None")
     least = finite_number("interactivity", interactivity, above=True)
     if market is not None and not isinstance(market, (Market, str, os.PathLike, MarketData)):
-        raise TypeError(f"market is {market!r}; allowed: a Market, or a file of prices")
+        raise TypeError(f"market is {shown(market)}; allowed: a Market, or a file of prices")
     prices = market if isinstance(market, Market) else Market.latest(model, market=market)
     front = frontier(
         device,

@@ -140,7 +140,7 @@ def best_mix(
     """
     check_options("best_mix", limits, MixLimits)
     if not isinstance(site, Site):
-        raise TypeError(f"site is {site!r}; allowed: a Site")
+        raise TypeError(f"site is {shown(site)}; allowed: a Site")
     asked = check_tiers(tiers)
     n = len(asked)
     rate = _table("supply", supply, None, n)

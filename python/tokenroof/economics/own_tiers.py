@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 from tokenroof.economics.tiers import Tier
-from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
+from tokenroof.support.quoting import file_of, shown
 
 __all__ = ["read_tiers"]
 
@@ -59,7 +58,7 @@ def read_tiers(path: str | os.PathLike[str]) -> tuple[Tier, ...]:
     >>> read_tiers(file)[0].interactivity_range
     (30.0, 60.0)
     """
-    file = Path(path)
+    file = file_of("path", path)
     with file.open("rb") as stream:
         raw = stream.read(_LARGEST_FILE + 1)
     try:
@@ -121,9 +120,11 @@ def _tier(number: int, row: Mapping[str, Any]) -> Tier:
         said["date"] = said["date"].isoformat()
     for key, value in said.items():
         if not isinstance(value, str):
-            raise TypeError(f"{place}: {key} is {value!r}; allowed: text")
+            raise TypeError(f"{place}: {key} is {shown(value)}; allowed: text")
     if "date" in said and not _is_day(said["date"]):
-        raise ValueError(f"{place}: date is {said['date']!r}; allowed: YYYY, YYYY-MM or YYYY-MM-DD")
+        raise ValueError(
+            f"{place}: date is {shown(said['date'])}; allowed: YYYY, YYYY-MM or YYYY-MM-DD"
+        )
     given = {key: value for key, value in row.items() if key not in ("source", "date")}
     for key in _RANGED:
         if isinstance(given[key], list):

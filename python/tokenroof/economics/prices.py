@@ -9,7 +9,7 @@ from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.markets import Quote, latest
 from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.records.model import Model
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, shown
 from tokenroof.support.names import normalise
 
 # Whose list price stands for a model, by the name that the catalogue quotes it under: that of an ordinary
@@ -86,7 +86,7 @@ def token_quotes(model: str | Model, *, market: MarketLike | None = None) -> tup
     [0.15, 0.6]
     """
     if not isinstance(model, (str, Model)):
-        raise TypeError(f"model is {model!r}; allowed: a name or a Model")
+        raise TypeError(f"model is {shown(model)}; allowed: a name or a Model")
     name = model.name if isinstance(model, Model) else find_model(model).name
     known = {normalise(of): item for of, item in _QUOTED.items()}
     item = known.get(normalise(name))

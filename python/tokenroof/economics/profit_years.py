@@ -19,6 +19,7 @@ from tokenroof.support.arguments import (
     finite_number,
     reals,
     share,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class ProfitRange:
         """
         at = finite_number("part", part)
         if at > 100.0:
-            raise ValueError(f"part is {part!r}; allowed: from 0 to 100")
+            raise ValueError(f"part is {shown(part)}; allowed: from 0 to 100")
         return float(np.percentile(self.profits, at))
 
 

@@ -16,7 +16,7 @@ from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.economics.offers import cheapest_point, gpu_price
 from tokenroof.economics.trend import log_line
 from tokenroof.serving.loads import LONGEST_WAIT
-from tokenroof.support.arguments import finite_number, share
+from tokenroof.support.arguments import finite_number, share, shown
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
@@ -131,7 +131,7 @@ class ArmsRace:
         """
         inside = share("level", level)
         if inside == 1.0:
-            raise ValueError(f"level is {level!r}; allowed: above 0, below 1")
+            raise ValueError(f"level is {shown(level)}; allowed: above 0, below 1")
         t = self.released[self.record]
         if t.size < 3 or t[0] == t[-1]:
             raise ValueError(
@@ -277,7 +277,7 @@ def race(
     ([98.0, 21.5, 17.5], [True, True, True])
     """
     if kind not in ("miners", "inference"):
-        raise ValueError(f"kind is {kind!r}; allowed: miners, inference")
+        raise ValueError(f"kind is {shown(kind)}; allowed: miners, inference")
     finite_number("interactivity", interactivity, above=True)
     rows: list[tuple[float, str, float, float]] = []
     left: list[str] = []

@@ -16,7 +16,7 @@ from tokenroof.economics.scenarios.result import factory
 from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.scale.datasets import stored
 from tokenroof.scale.grid import Grid
-from tokenroof.support.arguments import finite_number, flag, whole_number
+from tokenroof.support.arguments import finite_number, flag, shown, whole_number
 from tokenroof.support.processors import thread_count
 
 if TYPE_CHECKING:
@@ -108,13 +108,13 @@ class Uncertainty:
             put(self, name, finite_number(name, getattr(self, name), -1.0))
         for name in ("correlation", "capital_correlation", "jumps_per_year", "jump_up_share"):
             if getattr(self, name) > 1.0:
-                raise ValueError(f"{name} is {getattr(self, name)!r}; allowed: at most 1")
+                raise ValueError(f"{name} is {shown(getattr(self, name))}; allowed: at most 1")
         if self.jump_up >= 1.0:
-            raise ValueError(f"jump_up is {self.jump_up!r}; allowed: from 0, below 1")
+            raise ValueError(f"jump_up is {shown(self.jump_up)}; allowed: from 0, below 1")
         least = float(self.shocks(100).min())  # supply may overshoot: what falls then raises income
         if self.jump_down * -least >= 1.0:
             raise ValueError(
-                f"jump_down is {self.jump_down!r}; "
+                f"jump_down is {shown(self.jump_down)}; "
                 f"allowed with this supply_response: below {-1.0 / least:.4g}"
             )
         put(self, "can_stop", bool(flag("can_stop", self.can_stop)))
@@ -185,7 +185,7 @@ def _known(name: str, value: float, means: Array) -> Array:
     """Means over years, where floats hold them."""
     if not np.isfinite(means).all():
         raise ValueError(
-            f"{name} is {value!r} over {len(means)} years; allowed: a spread whose mean is finite"
+            f"{name} is {shown(value)} over {len(means)} years; allowed: a spread whose mean is finite"
         )
     return means
 
@@ -302,13 +302,13 @@ def risk(
     (True, True)
     """
     if not isinstance(uncertainty, Uncertainty):
-        raise TypeError(f"uncertainty is {uncertainty!r}; allowed: an Uncertainty")
+        raise TypeError(f"uncertainty is {shown(uncertainty)}; allowed: an Uncertainty")
     found = factory(scenario)
     count = whole_number("paths", paths, 2, 2**31)
     start = whole_number("seed", seed, 0, 2**64 - 1)
     workers = 1 if threads is None and client is not None else thread_count(threads)
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     spare = None if reserve is None else finite_number("reserve", reserve)
     model = uncertainty.model(found.scenario.finance.tax_rate)
     packed = np.array([model[name] for name in _core.CASH_FIELDS])

@@ -11,7 +11,7 @@ import numpy as np
 from tokenroof.economics.allocation import allocate
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import check_tiers
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ def allocation_sensitivity(
     """
     by = finite_number("change", change, above=True)
     if by >= 1.0:
-        raise ValueError(f"change is {change!r}; allowed: above 0, below 1")
+        raise ValueError(f"change is {shown(change)}; allowed: above 0, below 1")
     given: dict[str, Any] = {
         "site": site, "tiers": tiers, "supply": supply, "demand": demand, "floors": floors, "curves": curves,
     }  # fmt: skip

@@ -79,7 +79,7 @@ class Service:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"name is {self.name!r}; allowed: text")
+            raise ValueError(f"name is {shown(self.name)}; allowed: text")
         put = object.__setattr__
         for name in _AMOUNTS:
             above = name in ("devices", "watts")
@@ -88,7 +88,7 @@ class Service:
         put(self, "use", tuple(_use(self.use).tolist()))
         if self.idle_watts > self.watts:
             raise ValueError(
-                f"idle_watts is {self.idle_watts!r}; allowed: at most watts, {self.watts!r}"
+                f"idle_watts is {shown(self.idle_watts)}; allowed: at most watts, {shown(self.watts)}"
             )
 
     @property

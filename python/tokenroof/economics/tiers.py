@@ -65,7 +65,7 @@ class Tier:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
-            raise ValueError(f"name is {self.name!r}; allowed: text")
+            raise ValueError(f"name is {shown(self.name)}; allowed: text")
         put = object.__setattr__  # float64 of whatever number came
         put(self, "price_per_mtok", finite_number("price_per_mtok", self.price_per_mtok))
         for name in ("interactivity", "context"):
@@ -75,16 +75,16 @@ class Tier:
                 put(self, f"{name}_range", _range(f"{name}_range", getattr(self, f"{name}_range")))
                 if getattr(self, name) is not None:
                     raise ValueError(
-                        f"{name}_range is {getattr(self, f'{name}_range')!r} beside {name} "
-                        f"{getattr(self, name)!r}; allowed: one of the two"
+                        f"{name}_range is {shown(getattr(self, f'{name}_range'))} beside {name} "
+                        f"{shown(getattr(self, name))}; allowed: one of the two"
                     )
         for name in ("model", "stand_in"):
             if getattr(self, name) is not None and not isinstance(getattr(self, name), str):
-                raise TypeError(f"{name} is {getattr(self, name)!r}; allowed: text or None")
+                raise TypeError(f"{name} is {shown(getattr(self, name))}; allowed: text or None")
         if self.power_share is not None:
             put(self, "power_share", share("power_share", self.power_share, zero=True))
         if not isinstance(self.provenance, Mapping):
-            raise TypeError(f"provenance is {self.provenance!r}; allowed: a mapping")
+            raise TypeError(f"provenance is {shown(self.provenance)}; allowed: a mapping")
 
     @property
     def served(self) -> str | None:

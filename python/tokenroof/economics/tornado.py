@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.economics.scenarios.result import as_scenario, factory
 from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     import os
@@ -71,11 +72,11 @@ def tornado(
     """
     plan = as_scenario(scenario)
     if not isinstance(ranges, Mapping):
-        raise TypeError(f"ranges is {ranges!r}; allowed: a mapping of keys to pairs")
+        raise TypeError(f"ranges is {shown(ranges)}; allowed: a mapping of keys to pairs")
     found = []
     for name, ends in ranges.items():
         if not isinstance(ends, (tuple, list)) or len(ends) != 2:
-            raise TypeError(f"ranges[{name!r}] is {ends!r}; allowed: a pair of values")
+            raise TypeError(f"ranges[{shown(name)}] is {shown(ends)}; allowed: a pair of values")
         low, high = (factory(plan.with_values({name: end})).equity_npv for end in ends)
         found.append(Swing(name, ends[0], ends[1], low, high))
     return tuple(sorted(found, key=lambda swing: -swing.swing))

@@ -100,7 +100,7 @@ class TwoWorlds:
         """
         at = finite_number("part", part)
         if at > 100.0:
-            raise ValueError(f"part is {part!r}; allowed: from 0 to 100")
+            raise ValueError(f"part is {shown(part)}; allowed: from 0 to 100")
         found: Array = np.percentile(self.speculation, at, axis=0)
         return found
 
@@ -218,7 +218,7 @@ def _check(uncertainty: object) -> None:
     for name in ("power_volatility", "power_reversion", "correlation", "output_error", "capital_error",
                  "capital_correlation"):  # fmt: skip
         if getattr(uncertainty, name):
-            raise ValueError(f"{name} is {getattr(uncertainty, name)!r}; allowed here: 0")
+            raise ValueError(f"{name} is {shown(getattr(uncertainty, name))}; allowed here: 0")
 
 
 def _work(process: Demand, years: int, often: float, cheap: float) -> tuple[Array, Array, Array]:

@@ -24,6 +24,7 @@ from tokenroof.inference.other_kinds import OTHER_KINDS, memory_of, of_kind
 from tokenroof.records import dtypes
 from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibration
 from tokenroof.records.device import link_domain
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -136,7 +137,7 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
             return _of_engine(device, plan)
         return _of_types(device, plan.engine, *_types(device, plan))
     raise ValueError(
-        f"fidelity is {fidelity!r}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
+        f"fidelity is {shown(fidelity)}; allowed: {', '.join(map(repr, FIDELITIES))} or a Calibration"
     )
 
 

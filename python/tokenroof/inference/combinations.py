@@ -15,6 +15,7 @@ from tokenroof.inference.door import check_plan
 from tokenroof.records.model import Model
 from tokenroof.scale.grid import Grid, pieces
 from tokenroof.scale.work import Variable, mark_of
+from tokenroof.support.arguments import shown
 from tokenroof.support.formats import si
 
 if TYPE_CHECKING:
@@ -276,7 +277,7 @@ def _check_names(what: str, records: Iterable[Any]) -> None:
         name = one[0] if isinstance(one, tuple) else one.name
         if known.setdefault(name, one) != one:
             raise ValueError(
-                f"{what} has two unlike records called {name!r}; allowed: names that differ "
+                f"{what} has two unlike records called {shown(name)}; allowed: names that differ "
                 "(record.replace(name=...))"
             )
 

@@ -22,7 +22,7 @@ from tokenroof.inference.door import as_device, as_model
 from tokenroof.inference.estimates import Banded, Range, over_corners, parameter
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.plan import Plan
-from tokenroof.support.arguments import amounts, check_options, count, together
+from tokenroof.support.arguments import amounts, check_options, count, shown, together
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,7 +161,8 @@ def check_kind(field: str, device: Device) -> Device:
         )
     if not device.memory_bytes:
         raise ValueError(
-            f"{field} is {device.name}, whose memory_bytes is {device.memory_bytes!r}; allowed: a number > 0"
+            f"{field} is {device.name}, whose memory_bytes is {shown(device.memory_bytes)}; allowed: a "
+            "number > 0"
         )
     return device
 

@@ -12,7 +12,8 @@ from tokenroof.inference.operators.gemm import gemm
 from tokenroof.inference.step import prefill
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
-from tokenroof.support.arguments import amounts, check_shapes
+from tokenroof.support.arguments import amounts, check_shapes, shown
+from tokenroof.support.quoting import brief
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -93,8 +94,8 @@ def _tower(model: Model, name: str) -> Tower:
     if not found:
         have = ", ".join(t.name for t in model.towers) or "none"
         raise ValueError(
-            f"tower is {name!r}, of which {model.name} has none; allowed: a model whose config has a "
-            f"{name}_config that is read (it has {have})"
+            f"tower is {shown(name)}, of which {model.name} has none; allowed: a model whose config has a "
+            f"{brief(name)}_config that is read (it has {have})"
         )
     return found[0]
 
@@ -165,7 +166,7 @@ def encode(
     p = as_plan(plan, m)
     own = _tower(m, tower)
     if spread not in _SPREADS:
-        raise ValueError(f"spread is {spread!r}; allowed: {', '.join(_SPREADS)}")
+        raise ValueError(f"spread is {shown(spread)}; allowed: {', '.join(_SPREADS)}")
     n, count = amounts("patches", patches), amounts("images", images)
     check_shapes(patches=n, images=count)
     divides = not (own.heads % p.tp or own.ffn % p.tp)

@@ -71,7 +71,7 @@ class Range:
         values = (self.low, self.mid, self.high)
         for field, value in zip(("low", "mid", "high"), values, strict=True):
             if not is_number(value):
-                raise TypeError(f"{field} is {value!r}; allowed: a finite number")
+                raise TypeError(f"{field} is {shown(value)}; allowed: a finite number")
         if not _is_ordered(values):
             raise ValueError(f"range is {values}; allowed: finite numbers low <= mid <= high")
 
@@ -92,9 +92,9 @@ class Range:
         three = tuple(value) if isinstance(value, (tuple, list)) else (value,) * 3
         allowed = "a finite number, (low, mid, high) with low <= mid <= high, or a Range"
         if not all(is_number(x) for x in three):
-            raise TypeError(f"{field} is {value!r}; allowed: {allowed}")
+            raise TypeError(f"{field} is {shown(value)}; allowed: {allowed}")
         if len(three) != 3 or not _is_ordered(three):
-            raise ValueError(f"{field} is {value!r}; allowed: {allowed}")
+            raise ValueError(f"{field} is {shown(value)}; allowed: {allowed}")
         low, mid, high = map(float, three)
         return cls(low, mid, high, source="given")
 
@@ -281,7 +281,7 @@ def complete(device: Device, which: str = "mid") -> Device:
     (1.58e+16, 'estimate')
     """
     if which not in ("low", "mid", "high"):
-        raise ValueError(f"which is {which!r}; allowed: 'low', 'mid', 'high'")
+        raise ValueError(f"which is {shown(which)}; allowed: 'low', 'mid', 'high'")
     if not device.provenance:  # your own: what it does not say stays unknown
         return device
     found: dict[str, Range] = {}

@@ -8,6 +8,7 @@ from tokenroof.catalogue.fits import fits
 from tokenroof.inference.estimates import parameter
 from tokenroof.inference.memory import engine_memory
 from tokenroof.records.calibration import Calibration
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -62,7 +63,7 @@ def of_kind(device: Device, engine: str) -> Calibration:
         compute_watts=1.2,
         memory_watts=0.45,
         constants=own,
-        calibrated_on=f"nothing: estimates for a device of kind {device.kind!r}",
+        calibrated_on=f"nothing: estimates for a device of kind {shown(device.kind)}",
         error_band=band,
         ttft_band=band,
     )  # fmt: skip

@@ -31,7 +31,7 @@ from tokenroof.inference.device_power import (
 from tokenroof.inference.door import as_device
 from tokenroof.inference.estimates import parameter
 from tokenroof.records.device import unit_peak
-from tokenroof.support.arguments import amounts, finite_number
+from tokenroof.support.arguments import amounts, finite_number, shown
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def band(device: str | Device, kind: str | None = None) -> float:
     True
     """
     if kind is not None and kind not in CLASSES:
-        raise ValueError(f"kind is {kind!r}; allowed: {', '.join(CLASSES)}")
+        raise ValueError(f"kind is {shown(kind)}; allowed: {', '.join(CLASSES)}")
     return watts_band(as_device(device), kind)
 
 

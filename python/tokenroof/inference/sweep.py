@@ -22,7 +22,7 @@ from tokenroof.scale.reductions.frontier import Frontier
 from tokenroof.scale.reductions.quantiles import Quantiles
 from tokenroof.scale.run import keep, reduced
 from tokenroof.scale.work import Variable
-from tokenroof.support.arguments import amounts, check_options, not_empty
+from tokenroof.support.arguments import amounts, check_options, not_empty, shown
 from tokenroof.support.aside import aside
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
@@ -150,7 +150,7 @@ def sweep(
     check_options("sweep", options, SweepOptions)
     require("xarray", extra="analysis")
     if invalid not in _INVALID:
-        raise ValueError(f"invalid is {invalid!r}; allowed: {', '.join(map(repr, _INVALID))}")
+        raise ValueError(f"invalid is {shown(invalid)}; allowed: {', '.join(map(repr, _INVALID))}")
     ds = [as_device(d) for d in not_empty("devices", listed("devices", devices, Device))]
     ms = [_as_model(m) for m in not_empty("models", listed("models", models, Model))]
     if plans is None:
@@ -162,7 +162,7 @@ def sweep(
     work = combinations((ds, ms, ps), (b, x), fidelity, fields, invalid == "raise")
     reduction, progress = _reduction(options.get("reduce")), options.get("progress")
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     check_client(client)
     if all(given is None for given in (chunks, client, store, reduction)):
         return _whole(work)
@@ -183,7 +183,7 @@ def _reduction(given: object) -> Reduction | None:
     if isinstance(given, str) and given in REDUCTIONS:
         return REDUCTIONS[given]
     names = ", ".join(map(repr, REDUCTIONS))
-    raise ValueError(f"reduce is {given!r}; allowed: {names}, or one of tokenroof.scale")
+    raise ValueError(f"reduce is {shown(given)}; allowed: {names}, or one of tokenroof.scale")
 
 
 def _whole(work: Combinations) -> xr.Dataset:
@@ -227,7 +227,7 @@ def _plans(given: Iterable[object]) -> list[Plan]:
     plans = list(given)
     for plan in plans:
         if not isinstance(plan, Plan):
-            raise TypeError(f"plan is {plan!r}; allowed: a Plan")
+            raise TypeError(f"plan is {shown(plan)}; allowed: a Plan")
     return plans  # type: ignore[return-value]
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from tokenroof import _core
+from tokenroof.support.arguments import shown
 from tokenroof.support.labels import keeps_form, kind_of, unlabelled
+from tokenroof.support.names import near_matches
 
 __all__ = ["by_keyword"]
 
@@ -87,7 +89,9 @@ def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
     """
     kernels = _core.ufuncs_by_isa()[_core.ISA]
     if name not in kernels:
-        raise KeyError(f"kernel is {name!r}; allowed: {', '.join(kernels)}")
+        near = near_matches(str(name), list(kernels))
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        raise KeyError(f"kernel is {shown(name)}{hint}; allowed: names in tokenroof.kernels")
     kernel: Any = kernels[name]
     every = signature(kernel).parameters.values()
     names = [p.name for p in every if p.kind is Parameter.POSITIONAL_ONLY]

@@ -15,6 +15,7 @@ from tokenroof.measure.numpy_probes import call_task
 from tokenroof.measure.numpy_probes import tasks as numpy_tasks
 from tokenroof.measure.probes import compute_task, latency_task, memory_task, timed_task
 from tokenroof.measure.record import Machine
+from tokenroof.support.arguments import shown
 from tokenroof.support.processors import usable_processors
 from tokenroof.support.sampling import Progress, Reading, Task, sample
 
@@ -37,14 +38,14 @@ _PASSES = ("read", "write", "copy", "triad")
 def check_limits(seconds: float, threads: int | None) -> int:
     """Reject a time or a number of threads that cannot be measured with; return the threads."""
     if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
-        raise TypeError(f"seconds is {seconds!r}; allowed: a number > 0")
+        raise TypeError(f"seconds is {shown(seconds)}; allowed: a number > 0")
     if not 0 < seconds < 3600:
-        raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 3600")
+        raise ValueError(f"seconds is {shown(seconds)}; allowed: a number > 0, below 3600")
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int)):
-        raise TypeError(f"threads is {threads!r}; allowed: a positive integer")
+        raise TypeError(f"threads is {shown(threads)}; allowed: a positive integer")
     cores = usable_processors() if threads is None else threads
     if not 1 <= cores <= 4096:
-        raise ValueError(f"threads is {threads!r}; allowed: 1 to 4096")
+        raise ValueError(f"threads is {shown(threads)}; allowed: 1 to 4096")
     return cores
 
 
@@ -99,10 +100,10 @@ def machine(
     """
     cores = check_limits(seconds, threads)
     if isinstance(groups, str) or not all(isinstance(group, str) for group in groups):
-        raise TypeError(f"groups is {groups!r}; allowed: a sequence of {', '.join(GROUPS)}")
+        raise TypeError(f"groups is {shown(groups)}; allowed: a sequence of {', '.join(GROUPS)}")
     for group in groups:
         if group not in GROUPS:
-            raise ValueError(f"groups has {group!r}; allowed: {', '.join(GROUPS)}")
+            raise ValueError(f"groups has {shown(group)}; allowed: {', '.join(GROUPS)}")
     wanted = [group for group in GROUPS if group in groups]
     if not {"flops", "memory"} <= set(wanted):
         missing = ", ".join(g for g in ("flops", "memory") if g not in wanted)

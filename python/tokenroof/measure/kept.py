@@ -16,6 +16,7 @@ from tokenroof import _core, cuda
 from tokenroof.measure import system
 from tokenroof.measure.groups import GROUPS, check_limits, machine
 from tokenroof.measure.record import Machine
+from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
 from tokenroof.support.processors import usable_processors
 from tokenroof.support.sampling import Progress
@@ -187,11 +188,11 @@ def local(
     ('cpu', 'measured')
     """
     if not isinstance(device, str):
-        raise TypeError(f"device is {device!r}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
+        raise TypeError(f"device is {shown(device)}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
     if re.fullmatch(r"cuda(:\d+)?", device):
         return _of_gpu(int(device.partition(":")[2] or 0), seconds, progress)
     if device != "cpu":
-        raise ValueError(f"device is {device!r}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
+        raise ValueError(f"device is {shown(device)}; allowed: 'cpu', 'cuda', 'cuda:0' ...")
     return measured(seconds, threads, remeasure, progress).device()
 
 

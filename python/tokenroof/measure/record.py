@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tokenroof.support.arguments import shown
 from tokenroof.support.sampling import Reading
 
 if TYPE_CHECKING:
@@ -193,16 +194,16 @@ class Machine:
             cores, seconds = data["cores"], data["seconds"]
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(
-                f"not a measured machine: {error!r}; allowed: what as_dict gives"
+                f"not a measured machine: {shown(error)}; allowed: what as_dict gives"
             ) from None
         for name, value in words.items():
             if not isinstance(value, str):
-                raise ValueError(f"{name} is {value!r}; allowed: a string")
+                raise ValueError(f"{name} is {shown(value)}; allowed: a string")
         for name, value in {**numbers, "seconds": seconds}.items():
             if value is not None and not _positive(value):
-                raise ValueError(f"{name} is {value!r}; allowed: a number > 0")
+                raise ValueError(f"{name} is {shown(value)}; allowed: a number > 0")
         if isinstance(cores, bool) or not isinstance(cores, int) or not 1 <= cores <= 4096:
-            raise ValueError(f"cores is {cores!r}; allowed: 1 to 4096")
+            raise ValueError(f"cores is {shown(cores)}; allowed: 1 to 4096")
         made = cls(**words, **numbers, cores=cores, seconds=float(seconds), readings=readings)
         if not {"fp64", "fp32"} <= set(made.peak) or not made.bandwidth:
             raise ValueError("readings lack flops or bandwidth.memory; allowed: with both")
@@ -227,15 +228,15 @@ def _positive(value: object) -> bool:
 def _reading(name: str, row: Mapping[str, Any]) -> Reading:
     for key in ("value", "best", "low", "high"):
         if not _positive(row[key]):
-            raise ValueError(f"{name}: {key} is {row[key]!r}; allowed: a number > 0")
+            raise ValueError(f"{name}: {key} is {shown(row[key])}; allowed: a number > 0")
     spread, repeats, unit, day = row["spread"], row["repeats"], row["unit"], row["date"]
     if spread != 0 and not _positive(spread):
-        raise ValueError(f"{name}: spread is {spread!r}; allowed: a number >= 0")
+        raise ValueError(f"{name}: spread is {shown(spread)}; allowed: a number >= 0")
     if isinstance(repeats, bool) or not isinstance(repeats, int) or repeats < 1:
-        raise ValueError(f"{name}: repeats is {repeats!r}; allowed: a positive integer")
+        raise ValueError(f"{name}: repeats is {shown(repeats)}; allowed: a positive integer")
     if unit not in _UNITS or not isinstance(day, str):
         raise ValueError(
-            f"{name}: unit is {unit!r}, date {day!r}; allowed: {', '.join(sorted(_UNITS))}"
+            f"{name}: unit is {shown(unit)}, date {shown(day)}; allowed: {', '.join(sorted(_UNITS))}"
         )
     value, best, low, high = (float(row[k]) for k in ("value", "best", "low", "high"))
     return Reading(value, best, low, high, float(spread), repeats, unit, day)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.support.arguments import amounts, place, refuse, together
+from tokenroof.support.arguments import amounts, place, refuse, shown, together
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def _part(name: str, value: ArrayLike, most: float = 1.0) -> Any:
 
 def _kernel(model: str) -> Any:
     if model not in MODELS:
-        raise ValueError(f"model is {model!r}; allowed: {', '.join(MODELS)}")
+        raise ValueError(f"model is {shown(model)}; allowed: {', '.join(MODELS)}")
     return getattr(kernels, f"double_spend_{model}")
 
 
@@ -118,8 +118,8 @@ def confirmations_needed(q: ArrayLike, risk: ArrayLike = 1e-3, model: str = "nak
     short = ~(kernel(easy, high) < limit)
     if np.any(short):
         raise ValueError(
-            f"q{place(short)} is {float(share[short].flat[0])!r}, for which 1,000,000 confirmations leave a "
-            "higher risk; allowed: a smaller q or a higher risk"
+            f"q{place(short)} is {shown(float(share[short].flat[0]))}, for which 1,000,000 confirmations "
+            "leave a higher risk; allowed: a smaller q or a higher risk"
         )
     # the probability falls with each confirmation; where the two have met they stay
     while np.any(open_ := low < high):

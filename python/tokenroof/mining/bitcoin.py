@@ -23,7 +23,7 @@ def _bits(bits: int | str) -> int:
     if isinstance(bits, str):
         text = bits.removeprefix("0x")
         if len(text) != 8 or any(c not in "0123456789abcdefABCDEF" for c in text):
-            raise ValueError(f"bits is {bits[:40]!r}; allowed: eight hexadecimal digits")
+            raise ValueError(f"bits is {shown(bits[:40])}; allowed: eight hexadecimal digits")
         return int(text, 16)
     if not is_integer(bits):
         raise TypeError(f"bits is {shown(bits)}; allowed: an integer or eight hexadecimal digits")
@@ -214,7 +214,7 @@ def difficulty_of(digest: bytes | bytearray | memoryview | str | int) -> float:
     if isinstance(digest, str):
         text = digest.strip().removeprefix("0x")
         if len(text) != 64 or any(c not in "0123456789abcdefABCDEF" for c in text):
-            raise ValueError(f"digest is {digest[:80]!r}; {allowed}")
+            raise ValueError(f"digest is {shown(digest[:80])}; {allowed}")
         value = int(text, 16)
     elif isinstance(digest, (bytes, bytearray, memoryview)):
         raw = bytes(digest)

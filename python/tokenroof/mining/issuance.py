@@ -29,7 +29,7 @@ def decay_ratio(value: object) -> Fraction:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, str, Fraction)):
         raise TypeError(f"decay is {shown(value)}; {allowed}")
     if isinstance(value, str) and not _RATIO.fullmatch(value):
-        raise ValueError(f"decay is {value[:40]!r}; {allowed}")
+        raise ValueError(f"decay is {shown(value[:40])}; {allowed}")
     try:
         ratio = Fraction(value) if isinstance(value, (int, Fraction)) else Fraction(str(value))
     except (ValueError, ZeroDivisionError):  # also NaN and infinity

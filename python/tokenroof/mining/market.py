@@ -209,7 +209,7 @@ def earnings_of(
         return known.months, known.hashprice, known.difficulty
     if market is not None:
         raise ValueError(
-            f"market is {market!r}; allowed without months, and the prices given beside them"
+            f"market is {shown(market)}; allowed without months, and the prices given beside them"
         )
     when = month_list(months)
     if hashprice is not None:

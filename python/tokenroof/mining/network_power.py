@@ -290,8 +290,10 @@ def _weights(weights: Mapping[str, float] | None, machines: list[Miner]) -> Any:
                 f"weights has {shown(full)}; allowed: names of the miners that are given"
             )
         if full in found:
-            raise ValueError(f"weights has {shown(full)} again, as {name!r}; allowed: each once")
-        found[full] = finite_number(f"weights[{name!r}]", value)
+            raise ValueError(
+                f"weights has {shown(full)} again, as {shown(name)}; allowed: each once"
+            )
+        found[full] = finite_number(f"weights[{shown(name)}]", value)
     return lambda name: found.get(name, 0.0)
 
 

@@ -22,6 +22,7 @@ from tokenroof.mining.scan_range import (
     narrow,
     rectangles,
 )
+from tokenroof.support.arguments import shown
 from tokenroof.support.processors import thread_count
 
 __all__ = ["ScanError", "ScanResult", "backends", "header_bytes", "scan"]
@@ -152,7 +153,7 @@ def scan(
     aim = checked_target(target).to_bytes(32, "little")
     workers = thread_count(threads)
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a callable")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a callable")
     widest = max((part[3] for part in parts), default=1)
     name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest(widest)
     devices = _devices(name)
@@ -219,7 +220,7 @@ def _devices(name: str) -> list[int]:
         found: list[int] = _cuda_scan().devices_of(name)
         return found
     raise ValueError(
-        f"backend is {name!r}; allowed here: {', '.join(_core.HASH_BACKENDS)}, or a CUDA device"
+        f"backend is {shown(name)}; allowed here: {', '.join(_core.HASH_BACKENDS)}, or a CUDA device"
     )
 
 

@@ -40,7 +40,7 @@ def header_bytes(header: bytes | bytearray | memoryview | str) -> bytes:
             raw = bytes.fromhex(header.strip())
         except ValueError:
             raise ValueError(
-                f"header is {header[:20]!r}...; allowed: 160 hexadecimal digits"
+                f"header is {shown(header[:20])}...; allowed: 160 hexadecimal digits"
             ) from None
     elif isinstance(header, (bytes, bytearray, memoryview)):
         raw = bytes(header)
@@ -56,7 +56,9 @@ def checked_mask(given: int | str) -> int:
     if isinstance(given, str):
         digits = given.removeprefix("0x")
         if len(digits) != 8 or any(c not in "0123456789abcdefABCDEF" for c in digits):
-            raise ValueError(f"version_mask is {given[:40]!r}; allowed: eight hexadecimal digits")
+            raise ValueError(
+                f"version_mask is {shown(given[:40])}; allowed: eight hexadecimal digits"
+            )
         return int(digits, 16)
     mask = whole_number("version_mask", given, 0)
     if mask >= 2**32:

@@ -14,6 +14,7 @@ from tokenroof.plot.curves import Curve, Made, axis_range, checked
 from tokenroof.plot.drawn import Drawn, add_tiers, ends_of
 from tokenroof.plot.marks import measured_marks, printed_marks
 from tokenroof.plot.style import new_figure, styles_of
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import normalise
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def chart(
     choices = conventions()
     chosen = [c.name for c in choices]
     if axis not in chosen:
-        raise ValueError(f"axis is {axis!r}; allowed: {', '.join(chosen)}")
+        raise ValueError(f"axis is {shown(axis)}; allowed: {', '.join(chosen)}")
     first = choices[chosen.index(axis)]
     curves = [Curve.of(table, most_points) for table in tables]
     styles = styles_of(

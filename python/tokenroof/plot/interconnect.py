@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof.economics.interconnect import Interconnect
 from tokenroof.plot.style import new_figure, plain
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def interconnect(found: Interconnect) -> go.Figure:
     """
     go = require("plotly.graph_objects", extra="report")
     if not isinstance(found, Interconnect):
-        raise TypeError(f"found is {found!r}; allowed: an Interconnect")
+        raise TypeError(f"found is {shown(found)}; allowed: an Interconnect")
     figure = new_figure(
         title={
             "text": f"{plain(found.model)} on {plain(found.device)}, with the link of each NVLink"

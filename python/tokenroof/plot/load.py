@@ -9,6 +9,7 @@ import numpy as np
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.plot.style import log_axis, new_figure, plain, styles_of
 from tokenroof.serving.knee import knee
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
     ['lines', 'markers']
     """
     if time not in ("ttft", "tpot", "e2e"):
-        raise ValueError(f"time is {time!r}; allowed: ttft, tpot, e2e")
+        raise ValueError(f"time is {shown(time)}; allowed: ttft, tpot, e2e")
     go = require("plotly.graph_objects", extra="report")
     devices = [find_device(str(table.attrs["device"])) for table in tables]
     styles = styles_of(devices, [d.name for d in devices])

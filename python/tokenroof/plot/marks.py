@@ -11,7 +11,7 @@ from tokenroof.catalogue.hours import printed_hours
 from tokenroof.catalogue.measured import Run
 from tokenroof.catalogue.printed import Published
 from tokenroof.plot.style import plain
-from tokenroof.support.arguments import number
+from tokenroof.support.arguments import number, shown
 from tokenroof.support.names import normalise
 
 if TYPE_CHECKING:
@@ -75,21 +75,21 @@ def _of_run(run: Run) -> Mark:
 
 def _of_mapping(one: Mapping[str, Any]) -> Mark:
     if not isinstance(one, Mapping):
-        raise TypeError(f"measured has {one!r}; allowed: a Run of the catalogue, or a mapping")
+        raise TypeError(f"measured has {shown(one)}; allowed: a Run of the catalogue, or a mapping")
     wrong = sorted(set(one) - set(_FIELDS))
     if wrong:
-        raise ValueError(f"measured has {wrong[0]!r}; allowed: {', '.join(_FIELDS)}")
+        raise ValueError(f"measured has {shown(wrong[0])}; allowed: {', '.join(_FIELDS)}")
     if not isinstance(one.get("device"), str):
-        raise TypeError(f"device of measured is {one.get('device')!r}; allowed: a name")
+        raise TypeError(f"device of measured is {shown(one.get('device'))}; allowed: a name")
     values = {}
     for name in ("speed", "per_device", "per_mw"):
         value = one.get(name)
         if value is not None and not 0.0 < number(value) < math.inf:
-            raise ValueError(f"{name} of measured is {value!r}; allowed: a positive number")
+            raise ValueError(f"{name} of measured is {shown(value)}; allowed: a positive number")
         values[name] = math.nan if value is None else float(value)
     if math.isnan(values["speed"]) or all(math.isnan(values[n]) for n in ("per_device", "per_mw")):
         raise ValueError(
-            f"measured has {dict(one)!r}; allowed: speed, and per_device or per_mw [token/s]"
+            f"measured has {shown(dict(one))}; allowed: speed, and per_device or per_mw [token/s]"
         )
     said = " ".join(str(one[k]) for k in ("engine", "date") if one.get(k))
     text = (

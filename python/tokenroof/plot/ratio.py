@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.plot.conventions import conventions, yields
 from tokenroof.plot.curves import checked, label_of
 from tokenroof.plot.style import colour, faded, log_axis, new_figure, plain
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def ratio(
         raise ValueError("fronts has one with points; allowed: two")
     choices = {c.name: c for c in conventions()}
     if axis not in choices:
-        raise ValueError(f"axis is {axis!r}; allowed: {', '.join(choices)}")
+        raise ValueError(f"axis is {shown(axis)}; allowed: {', '.join(choices)}")
     choice = choices[axis]
     fastest = min(float(t["interactivity"].max()) for t in tables)
     slowest = min(float(t["interactivity"].min()) for t in tables)
@@ -74,7 +75,7 @@ def ratio(
     names = [label_of(t.attrs) for t in tables]
     if not np.isfinite(mid).any():
         raise ValueError(
-            f"axis is {axis!r}, which does not know {' and '.join(names)}; allowed: 'provisioned'"
+            f"axis is {shown(axis)}, which does not know {' and '.join(names)}; allowed: 'provisioned'"
         )
     go = require("plotly.graph_objects", extra="report")
     figure = new_figure(height=420, margin={"l": 64, "r": 12, "t": 64, "b": 64}, showlegend=False)

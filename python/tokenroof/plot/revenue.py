@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.economics.revenue import Effect, GwRevenue
 from tokenroof.plot.style import INK, faded, log_axis, new_figure, plain
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
@@ -140,7 +141,7 @@ def _some(field: str, given: Any, kind: type) -> list[Any]:
     rows = listed(field, given, kind)
     wrong = [row for row in rows if not isinstance(row, kind)]
     if wrong:
-        raise TypeError(f"{field} has {wrong[0]!r}; allowed: a sequence of {kind.__name__}")
+        raise TypeError(f"{field} has {shown(wrong[0])}; allowed: a sequence of {kind.__name__}")
     if not rows:
         raise ValueError(f"{field} is empty; allowed: at least one {kind.__name__}")
     return list(rows)

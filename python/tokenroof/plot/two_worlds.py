@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from tokenroof.economics.worlds import TwoWorlds
 from tokenroof.plot.style import new_figure
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def two_worlds(found: TwoWorlds) -> go.Figure:
     """
     go = require("plotly.graph_objects", extra="report")
     if not isinstance(found, TwoWorlds):
-        raise TypeError(f"found is {found!r}; allowed: a TwoWorlds")
+        raise TypeError(f"found is {shown(found)}; allowed: a TwoWorlds")
     figure = new_figure(title={"text": "One site, two demands"})
     low, middle, high = (found.percentile(part) / 1e6 for part in (10, 50, 90))
     edge = {"width": 0, "color": _COINS}

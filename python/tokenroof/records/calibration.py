@@ -14,6 +14,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.records.products import reached
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -110,41 +111,46 @@ class Calibration:
             object.__setattr__(self, "calibrated_on", "constants of the caller's own")
         if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):
             raise ValueError(
-                f"products is {self.products!r}; allowed: four numbers > 0 each, rows, columns, inner, share"
+                f"products is {shown(self.products)}; allowed: four numbers > 0 each, rows, columns, "
+                "inner, share"
             )
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
             if allowed is None:
                 known = ", ".join(_core.CALIBRATION_BLOCKS)
-                raise ValueError(f"constants has the key {block!r}; allowed: {known}")
+                raise ValueError(f"constants has the key {shown(block)}; allowed: {known}")
             for key, value in values.items():
                 if key not in allowed:
                     raise ValueError(
-                        f"constants[{block!r}] has the key {key!r}; allowed: {', '.join(allowed)}"
+                        f"constants[{shown(block)}] has the key {shown(key)}; allowed: {', '.join(allowed)}"
                     )
                 if not (np.isfinite(value) and value >= 0.0):
                     raise ValueError(
-                        f"constants[{block!r}][{key!r}] is {value!r}; allowed: a number >= 0"
+                        f"constants[{shown(block)}][{shown(key)}] is {shown(value)}; allowed: a number >= 0"
                     )
         for group, low in (("t0", 0.0), ("compute", None), ("memory", None)):
             for key, value in getattr(self, group).items():
                 if key not in CLASSES:
-                    raise ValueError(f"{group} has the key {key!r}; allowed: {', '.join(CLASSES)}")
+                    raise ValueError(
+                        f"{group} has the key {shown(key)}; allowed: {', '.join(CLASSES)}"
+                    )
                 good = np.isfinite(value) and (value >= 0.0 if low == 0.0 else value > 0.0)
                 if not good:
                     range_ = ">= 0" if low == 0.0 else "> 0"
-                    raise ValueError(f"{group}[{key!r}] is {value!r}; allowed: a number {range_}")
+                    raise ValueError(
+                        f"{group}[{shown(key)}] is {shown(value)}; allowed: a number {range_}"
+                    )
         for block, band in self.operator_bands.items():
             if block not in _core.CALIBRATION_BLOCKS or not band >= 0.0:
                 raise ValueError(
-                    f"operator_bands[{block!r}] is {band!r}; allowed: a number >= 0 of "
+                    f"operator_bands[{shown(block)}] is {shown(band)}; allowed: a number >= 0 of "
                     f"{', '.join(_core.CALIBRATION_BLOCKS)}"
                 )
         for name in ("launch_s", "step_s", "sequence_s", "idle_fraction", "compute_watts",
                      "memory_watts"):  # fmt: skip
             value = getattr(self, name)
             if not (np.isfinite(value) and value >= 0.0):
-                raise ValueError(f"{name} is {value!r}; allowed: a number >= 0")
+                raise ValueError(f"{name} is {shown(value)}; allowed: a number >= 0")
 
     @cached_property
     def packed(self) -> NDArray[np.float64]:

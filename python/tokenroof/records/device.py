@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.records.fields import names, number, whole
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches, normalise
 
 if TYPE_CHECKING:
@@ -200,16 +201,18 @@ class Device:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            raise TypeError(f"device: name must be a string, not {self.name!r}")
+            raise TypeError(f"device: name must be a string, not {shown(self.name)}")
         if not normalise(self.name):
-            raise ValueError(f"device: name is {self.name!r}; allowed: text with a letter or digit")
-        owner = f"device {self.name!r}"
+            raise ValueError(
+                f"device: name is {shown(self.name)}; allowed: text with a letter or digit"
+            )
+        owner = f"device {shown(self.name)}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
         if self.kind not in DEVICE_KINDS:
             near = near_matches(self.kind, DEVICE_KINDS) if isinstance(self.kind, str) else []
             hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-            allowed = ", ".join(DEVICE_KINDS)
-            raise ValueError(f"{owner}: kind must be one of {allowed}, not {self.kind!r}{hint}")
+            kind, allowed = shown(self.kind), ", ".join(DEVICE_KINDS)
+            raise ValueError(f"{owner}: kind must be one of {allowed}, not {kind}{hint}")
         if self.memory_bandwidth is None:
             raise TypeError(f"{owner}: memory_bandwidth must be a finite number > 0, not None")
         for name in _POSITIVE:
@@ -225,19 +228,21 @@ class Device:
             if value is not None:
                 put(self, name, whole(owner, name, value))
         if not isinstance(self.peak, Mapping):
-            raise TypeError(f"{owner}: peak must be a dict of type to FLOP/s, not {self.peak!r}")
+            raise TypeError(
+                f"{owner}: peak must be a dict of type to FLOP/s, not {shown(self.peak)}"
+            )
         for key in self.peak:
             if key not in PEAK_TYPES:
                 allowed = ", ".join(PEAK_TYPES)
-                raise ValueError(f"{owner}: peak has type {key!r}; allowed are {allowed}")
-        peak = {k: number(owner, f"peak[{k!r}]", v) for k, v in self.peak.items()}
+                raise ValueError(f"{owner}: peak has type {shown(key)}; allowed are {allowed}")
+        peak = {k: number(owner, f"peak[{shown(k)}]", v) for k, v in self.peak.items()}
         put(self, "peak", peak)
         put(self, "aliases", names(f"{owner}: aliases", self.aliases))
         if not isinstance(self.measured, Mapping):
             raise TypeError(
-                f"{owner}: measured must be a dict of name to number, not {self.measured!r}"
+                f"{owner}: measured must be a dict of name to number, not {shown(self.measured)}"
             )
-        own = {k: number(owner, f"measured[{k!r}]", v) for k, v in self.measured.items()}
+        own = {k: number(owner, f"measured[{shown(k)}]", v) for k, v in self.measured.items()}
         put(self, "measured", own)
 
     def __hash__(self) -> int:  # the dicts have none; equal records share these
@@ -262,7 +267,7 @@ class Device:
         True
         """
         if dtype not in PEAK_TYPES:
-            raise ValueError(f"dtype must be one of {', '.join(PEAK_TYPES)}, not {dtype!r}")
+            raise ValueError(f"dtype must be one of {', '.join(PEAK_TYPES)}, not {shown(dtype)}")
         wider = _WIDER.get(dtype, ())
         if self.kind == "cpu" and wider:
             wider = (*wider, ("fp32",))
@@ -388,7 +393,7 @@ def unit_peak(device: Device, dtype: str) -> float:
     if not math.isfinite(value):
         field = f"peak_{_UNITS.get(dtype, dtype)}"
         raise ValueError(
-            f"dtype is {dtype!r} on {device.name}, whose {field} is unknown; allowed: that field, or types "
-            f"of its peaks ({', '.join(device.peak) or 'none'})"
+            f"dtype is {shown(dtype)} on {device.name}, whose {field} is unknown; allowed: that field, "
+            f"or types of its peaks ({', '.join(device.peak) or 'none'})"
         )
     return value

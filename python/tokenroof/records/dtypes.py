@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from tokenroof import _core
+from tokenroof.support.arguments import shown
 
 #: Names, in the order of their codes in packed records.
 NAMES: tuple[str, ...] = _core.DTYPES
@@ -34,7 +35,7 @@ def code(name: str, field: str = "dtype") -> int:
     try:
         return CODES[name]
     except (KeyError, TypeError):
-        raise ValueError(f"{field} is {name!r}; allowed: {', '.join(NAMES)}") from None
+        raise ValueError(f"{field} is {shown(name)}; allowed: {', '.join(NAMES)}") from None
 
 
 # Weights that a device without the unit unpacks to 16 bits: the unit, and what they are then.

@@ -39,12 +39,13 @@ def number(owner: str, name: str, value: object, *, zero: bool = False, kind: st
     of = quantity_of(name, kind)
     if of is not None and 0.0 < number < of.low:
         raise ValueError(
-            f"{owner}: {name} must be in {of.unit}, at least {of.low:g}, not {value!r}: "
+            f"{owner}: {name} must be in {of.unit}, at least {of.low:g}, not {shown(value)}: "
             f"is it in another unit, such as {_LARGER[of.unit]}{likely(of, number) or '?'}"
         )
     if of is not None and number > of.high:
         raise ValueError(
-            f"{owner}: {name} must be in {of.unit}, at most {of.high:g}, not {value!r}{likely(of, number)}"
+            f"{owner}: {name} must be in {of.unit}, at most {of.high:g}, not "
+            f"{shown(value)}{likely(of, number)}"
         )
     return number
 
@@ -52,7 +53,7 @@ def number(owner: str, name: str, value: object, *, zero: bool = False, kind: st
 def whole(owner: str, name: str, value: object) -> int:
     given = number(owner, name, value)
     if given != int(given):
-        raise ValueError(f"{owner}: {name} must be a whole number > 0, not {value!r}")
+        raise ValueError(f"{owner}: {name} must be a whole number > 0, not {shown(value)}")
     return int(given)
 
 

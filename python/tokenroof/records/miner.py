@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from tokenroof.records.fields import names, number
 from tokenroof.records.provenance import Provenance
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import normalise
 
 __all__ = ["MINER_KINDS", "Miner"]
@@ -63,10 +64,12 @@ class Miner:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str):
-            raise TypeError(f"miner: name must be a string, not {self.name!r}")
+            raise TypeError(f"miner: name must be a string, not {shown(self.name)}")
         if not normalise(self.name):
-            raise ValueError(f"miner: name is {self.name!r}; allowed: text with a letter or digit")
-        owner = f"miner {self.name!r}"
+            raise ValueError(
+                f"miner: name is {shown(self.name)}; allowed: text with a letter or digit"
+            )
+        owner = f"miner {shown(self.name)}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
         put(self, "hashrate", number(owner, "hashrate", self.hashrate, kind="miner"))
         if self.power is not None:
@@ -75,7 +78,7 @@ class Miner:
             put(self, "price_usd", number(owner, "price_usd", self.price_usd, zero=True))
         if self.kind not in MINER_KINDS:
             allowed = ", ".join(MINER_KINDS)
-            raise ValueError(f"{owner}: kind must be one of {allowed}, not {self.kind!r}")
+            raise ValueError(f"{owner}: kind must be one of {allowed}, not {shown(self.kind)}")
         put(self, "aliases", names(f"{owner}: aliases", self.aliases))
 
     def __hash__(self) -> int:

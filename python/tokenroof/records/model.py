@@ -14,6 +14,7 @@ from tokenroof.records.derived import again
 from tokenroof.records.plan import Plan
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import module_bytes, stored_as
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     import os
@@ -326,12 +327,11 @@ class Model(Shapes):
         context : array_like
             Tokens of the sequence [1].
         dtype : str
-            Type of the cache. Recurrent states stay in fp32, convolution tails in 16 bits, the keys of an
-            indexer in FP8 with a scale.
+            Of the cache. Recurrent states stay fp32, convolution tails 16 bits, index keys FP8 with a scale.
         """
         tokens = np.asarray(context, dtype=np.float64)
         if not (tokens >= 0).all():
-            raise ValueError(f"context is {context!r}; allowed: numbers >= 0")
+            raise ValueError(f"context is {shown(context)}; allowed: numbers >= 0")
         _bytes(dtype)
         cache = Plan(kv_cache=dtype).pack()
         held: Any = kernels.memory_required(self._weightless, cache, 1.0, tokens)
@@ -396,5 +396,5 @@ class Model(Shapes):
 def _bytes(dtype: str) -> float:
     size = _core.DTYPE_BYTES.get(dtype) if isinstance(dtype, str) else None
     if size is None:
-        raise ValueError(f"dtype is {dtype!r}; allowed: {', '.join(_core.DTYPES)}")
+        raise ValueError(f"dtype is {shown(dtype)}; allowed: {', '.join(_core.DTYPES)}")
     return size

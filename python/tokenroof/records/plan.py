@@ -14,7 +14,7 @@ from tokenroof.records.derived import again
 from tokenroof.records.device import block_type
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import plan_types
-from tokenroof.support.arguments import finite_number, is_integer, real_numbers
+from tokenroof.support.arguments import finite_number, is_integer, real_numbers, shown
 
 if TYPE_CHECKING:
     import os
@@ -32,7 +32,7 @@ _DEGREES = ("tp", "pp", "dp", "cp", "moe_tp", "moe_ep")
 
 def _degree(field: str, value: object) -> int:
     if not is_integer(value) or value < 1:
-        raise ValueError(f"{field} is {value!r}; allowed: a positive integer")
+        raise ValueError(f"{field} is {shown(value)}; allowed: a positive integer")
     return int(value)
 
 
@@ -41,14 +41,16 @@ def _shares(value: Any) -> tuple[tuple[str, float], ...]:
     try:
         given = dict(value)
     except (TypeError, ValueError):
-        raise TypeError(f"wide is {value!r}; allowed: shares by module") from None
+        raise TypeError(f"wide is {shown(value)}; allowed: shares by module") from None
     found = {}
     for name, share in given.items():
         if name not in _WIDE:
-            raise ValueError(f"wide has {name!r}; allowed: {', '.join(_WIDE)}")
+            raise ValueError(f"wide has {shown(name)}; allowed: {', '.join(_WIDE)}")
         number = real_numbers(share)
         if number is None or number.ndim or not 0.0 <= float(number) <= 1.0:
-            raise ValueError(f"wide[{name!r}] is {share!r}; allowed: a number from 0 to 1")
+            raise ValueError(
+                f"wide[{shown(name)}] is {shown(share)}; allowed: a number from 0 to 1"
+            )
         found[name] = float(number)
     return tuple((name, found[name]) for name in _WIDE if found.get(name))
 
@@ -145,7 +147,7 @@ class Plan:
                 dtypes.code(getattr(self, field), field)
         put(self, "wide", _shares(self.wide))
         if self.engine not in ENGINES:
-            raise ValueError(f"engine is {self.engine!r}; allowed: {', '.join(ENGINES)}")
+            raise ValueError(f"engine is {shown(self.engine)}; allowed: {', '.join(ENGINES)}")
         if self.power_cap_w is not None:
             put(self, "power_cap_w", finite_number("power_cap_w", self.power_cap_w, above=True))
 

@@ -11,7 +11,7 @@ import numpy as np
 from tokenroof.records.fields import names, several
 from tokenroof.records.quantisation import Quantisation
 from tokenroof.records.tower import Tower
-from tokenroof.support.arguments import is_integer
+from tokenroof.support.arguments import is_integer, shown
 
 __all__ = ["Shapes"]
 
@@ -30,7 +30,9 @@ _LARGEST = 10**12
 def _extras(value: object) -> tuple[tuple[str, int], ...]:
     pairs = several("extras", value, "pairs of a name and a number of parameters")
     if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
-        raise TypeError(f"extras is {value!r}; allowed: pairs of a name and a number of parameters")
+        raise TypeError(
+            f"extras is {shown(value)}; allowed: pairs of a name and a number of parameters"
+        )
     return tuple((str(name), _size(str(name), n, False)) for name, n in pairs)
 
 
@@ -151,19 +153,21 @@ class Shapes:
             value = getattr(self, f.name)
             if f.name in _TEXT:
                 if not isinstance(value, str):
-                    raise TypeError(f"{f.name} is {value!r}; allowed: text")
+                    raise TypeError(f"{f.name} is {shown(value)}; allowed: text")
             elif f.name in _FLAGS:
                 if not isinstance(value, (bool, np.bool_)):
-                    raise TypeError(f"{f.name} is {value!r}; allowed: True or False")
+                    raise TypeError(f"{f.name} is {shown(value)}; allowed: True or False")
             elif f.name == "aliases":
                 put(self, "aliases", names("aliases", value))
             elif f.name == "towers":
                 put(self, "towers", several("towers", value, "Towers"))
                 if not all(isinstance(tower, Tower) for tower in self.towers):
-                    raise TypeError(f"towers is {value!r}; allowed: Towers")
+                    raise TypeError(f"towers is {shown(value)}; allowed: Towers")
             elif f.name == "quantisation":
                 if not (value is None or isinstance(value, Quantisation)):
-                    raise TypeError(f"quantisation is {value!r}; allowed: a Quantisation or None")
+                    raise TypeError(
+                        f"quantisation is {shown(value)}; allowed: a Quantisation or None"
+                    )
             elif f.name == "extras":
                 put(self, "extras", _extras(value))
             elif f.name == "reading":
@@ -210,7 +214,7 @@ class Shapes:
     def _check(self) -> None:
         def need(good: bool, field: str, allowed: str) -> None:
             if not good:
-                raise ValueError(f"{field} is {getattr(self, field)!r}; allowed: {allowed}")
+                raise ValueError(f"{field} is {shown(getattr(self, field))}; allowed: {allowed}")
 
         softmax = self.softmax_layers
         need(softmax <= self.layers, "full_layers", f"with window_layers at most {self.layers}")
@@ -280,7 +284,9 @@ class Shapes:
 def _size(field: str, value: object, positive: bool) -> int:
     low = 1 if positive else 0
     if not is_integer(value):
-        raise TypeError(f"{field} is {value!r}; allowed: a whole number >= {low}")
+        raise TypeError(f"{field} is {shown(value)}; allowed: a whole number >= {low}")
     if not low <= value <= _LARGEST:
-        raise ValueError(f"{field} is {value!r}; allowed: a whole number >= {low}, at most 1e12")
+        raise ValueError(
+            f"{field} is {shown(value)}; allowed: a whole number >= {low}, at most 1e12"
+        )
     return int(value)

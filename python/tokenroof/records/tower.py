@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from tokenroof.support.arguments import is_integer
+from tokenroof.support.arguments import is_integer, shown
 
 __all__ = ["Tower"]
 
@@ -60,7 +60,7 @@ class Tower:
 
     def __post_init__(self) -> None:
         if self.name not in ("vision", "audio"):
-            raise ValueError(f"name is {self.name!r}; allowed: vision, audio")
+            raise ValueError(f"name is {shown(self.name)}; allowed: vision, audio")
         for f in fields(self):
             if f.name in ("name", "projector"):
                 continue
@@ -68,7 +68,7 @@ class Tower:
             least = 1 if f.name in ("hidden", "layers", "heads", "ffn", "merge") else 0
             if not is_integer(value) or value < least:
                 raise ValueError(
-                    f"{self.name}.{f.name} is {value!r}; allowed: a whole number >= {least}"
+                    f"{self.name}.{f.name} is {shown(value)}; allowed: a whole number >= {least}"
                 )
         if not self.head_dim:
             if self.hidden % self.heads:
@@ -90,7 +90,7 @@ class Tower:
         step = self.patch * self.merge
         for field, value in (("height", height), ("width", width)):
             if not is_integer(value) or value < 1:
-                raise ValueError(f"{field} is {value!r}; allowed: a positive integer [pixel]")
+                raise ValueError(f"{field} is {shown(value)}; allowed: a positive integer [pixel]")
         return (-(-height // step)) * (-(-width // step)) * self.merge**2
 
     def tokens(self, patches: int) -> int:

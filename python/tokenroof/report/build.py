@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.build import build_config
 from tokenroof.catalogue.market_columns import unread
 from tokenroof.catalogue.market_file import market_data, market_in_force
+from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain
 from tokenroof.support.lazy import require
 
@@ -88,7 +89,7 @@ def build(
     from tokenroof.report import data
 
     if not 0 < seconds < 600:
-        raise ValueError(f"seconds is {seconds!r}; allowed: a number > 0, below 600")
+        raise ValueError(f"seconds is {shown(seconds)}; allowed: a number > 0, below 600")
     own = data.own_devices(devices)
     newer = None if market is None else market_data(market)
     start = time.perf_counter()
@@ -180,7 +181,7 @@ def _write(
 def _staging(out: Path) -> Iterator[Path]:
     """A hidden folder inside `out`, gone afterwards; `out` too if it was made for nothing."""
     if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"--out is {str(out)!r}, a file; allowed: a folder")
+        raise NotADirectoryError(f"--out is {shown(str(out))}, a file; allowed: a folder")
     missing = [p for p in (out, *out.parents) if not p.exists()]
     folder: Path | None = None
     try:

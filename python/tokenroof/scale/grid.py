@@ -154,7 +154,7 @@ def chunked(
     if isinstance(chunks, Mapping):
         for name in chunks:
             if name not in dims:
-                raise ValueError(f"chunks has {name!r}; allowed: {', '.join(dims)}")
+                raise ValueError(f"chunks has {shown(name)}; allowed: {', '.join(dims)}")
         along = [chunks.get(name) for name in dims]
     elif isinstance(chunks, (tuple, list)) and len(chunks) == len(dims):
         along = list(chunks)

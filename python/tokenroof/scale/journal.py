@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.support.arguments import shown
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -70,11 +72,11 @@ class Journal:
             return None
         except (ValueError, NotADirectoryError) as error:
             raise ValueError(
-                f"store {self.store!r} cannot be read ({error}); allowed: one that a sweep began"
+                f"store {shown(self.store)} cannot be read ({error}); allowed: one that a sweep began"
             ) from None
         if found.get("format") != _FORMAT:
             raise ValueError(
-                f"store {self.store!r} has format {found.get('format')!r}; allowed: {_FORMAT}"
+                f"store {shown(self.store)} has format {shown(found.get('format'))}; allowed: {_FORMAT}"
             )
         return found
 
@@ -108,7 +110,7 @@ class Journal:
             os.close(self._file)
             self._file = None
             raise BlockingIOError(
-                f"store {self.store!r} is being written by another process; allowed: one at a time"
+                f"store {shown(self.store)} is being written by another process; allowed: one at a time"
             ) from None
         if (
             os.fstat(self._file).st_size
@@ -122,7 +124,7 @@ class Journal:
         assert self._file is not None
         lines = b"".join(json.dumps(line).encode() + b"\n" for line in sizes.items())
         if os.write(self._file, lines) != len(lines):
-            raise OSError(f"store {self.store!r} has no room for its journal")
+            raise OSError(f"store {shown(self.store)} has no room for its journal")
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:

@@ -10,6 +10,7 @@ from tokenroof.scale.datasets import dataset, stored
 from tokenroof.scale.journal import Journal
 from tokenroof.scale.run import whole_chunks
 from tokenroof.scale.stores import Layout, Store, TableStore, store_at
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     import os
@@ -88,12 +89,13 @@ def open_store(store: str | os.PathLike[str]) -> xr.Dataset:
     kept = _at(store)
     if isinstance(kept, TableStore):
         raise ValueError(
-            f"store {kept.path!r} holds tables of a reduction; allowed: points, or the same call again"
+            f"store {shown(kept.path)} holds tables of a reduction; allowed: points, or the same call again"
         )
     lacking = np.flatnonzero(~whole_chunks(kept))
     if lacking.size:
         raise ValueError(
-            f"store {kept.path!r} lacks {lacking.size:,} of {len(kept.layout.grid):,} chunks, {lacking[0]} "
+            f"store {shown(kept.path)} lacks {lacking.size:,} of {len(kept.layout.grid):,} chunks, "
+            f"{lacking[0]} "
             "the first (not computed, or cut short); allowed: a whole one: the call that began it goes on"
         )
     return dataset(kept.layout, stored(kept), {})
@@ -103,7 +105,9 @@ def _at(store: Any) -> Store:
     path = store_at(store, None).path  # type: ignore[arg-type]
     about = Journal(path).about
     if about is None:
-        raise ValueError(f"store {path!r} is none; allowed: a folder that a call with store= began")
+        raise ValueError(
+            f"store {shown(path)} is none; allowed: a folder that a call with store= began"
+        )
     layout = Layout.of(about)
     if "reduction" in about:
         return TableStore(path, layout, about["reduction"])

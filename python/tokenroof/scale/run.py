@@ -17,6 +17,7 @@ from tokenroof.scale.clusters import client_of, each
 from tokenroof.scale.journal import FOLDER, Journal
 from tokenroof.scale.stores import Layout, Store, TableStore, read_table, store_at
 from tokenroof.scale.work import mark_of
+from tokenroof.support.arguments import shown
 from tokenroof.support.aside import aside
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ def _begun(store: Store, mark: str) -> Journal:
     ours = os.path.isdir(os.path.join(path, FOLDER))
     if not ours and (os.path.isfile(path) or (os.path.isdir(path) and os.listdir(path))):
         raise ValueError(
-            f"store {path!r} holds something else; allowed: a new folder, or one that was begun"
+            f"store {shown(path)} holds something else; allowed: a new folder, or one that was begun"
         )
     about = journal.about
     if about is None:
@@ -224,14 +225,15 @@ def _begun(store: Store, mark: str) -> Journal:
         return journal
     if about["mark"] != mark:
         raise ValueError(
-            f"store {path!r} holds other points, constants or another version's; "
+            f"store {shown(path)} holds other points, constants or another version's; "
             "allowed: the same, or a new folder"
         )
     grid = store.layout.grid
     if tuple(about["chunk"]) != grid.chunk:
         cut = dict(zip(grid.dims, about["chunk"], strict=True))
         raise ValueError(
-            f"chunks is {dict(zip(grid.dims, grid.chunk, strict=True))}; allowed with store {path!r}: {cut}"
+            f"chunks is {dict(zip(grid.dims, grid.chunk, strict=True))}; allowed with store "
+            f"{shown(path)}: {cut}"
         )
     return journal
 

@@ -13,7 +13,7 @@ from tokenroof.inference.speculative.rounds import decode
 from tokenroof.serving.loads import Load
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
-from tokenroof.support.arguments import amounts, check_options, reals
+from tokenroof.support.arguments import amounts, check_options, reals, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -174,7 +174,8 @@ def _rounds(on: Deployment, context: float, rounds: Rounds) -> tuple[int, float,
     if "draft" not in rounds:
         given = sorted(rounds)
         if given:
-            raise ValueError(f"{given[0]} is {rounds[given[0]]!r} without draft; allowed: a draft")  # type: ignore[literal-required]
+            value: object = rounds[given[0]]  # type: ignore[literal-required]
+            raise ValueError(f"{given[0]} is {shown(value)} without draft; allowed: a draft")
         return 0, 1.0, float(kernels.decode_time(*on.records, 1.0, context))
     lengths = np.unique(np.append(reals("length", rounds.get("length", np.arange(9.0))), 0.0))
     found = decode(

@@ -14,7 +14,7 @@ from tokenroof.inference.speculative.drafting import eagle_model
 from tokenroof.serving.loads import ONE_TOKEN, as_load, check_length
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import draft_apart, split_experts
-from tokenroof.support.arguments import amounts, check_options, finite_number
+from tokenroof.support.arguments import amounts, check_options, finite_number, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def beside_lpx(
     ways = tuple(options.get("ways", WAYS))
     wrong = [way for way in ways if way not in WAYS]
     if wrong or not ways:
-        raise ValueError(f"ways is {ways!r}; allowed: {' and '.join(WAYS)}")
+        raise ValueError(f"ways is {shown(ways)}; allowed: {' and '.join(WAYS)}")
     limit = options.get("tpot_max")
     most = np.inf if limit is None else finite_number("tpot_max", limit, above=True)
     batch = np.atleast_1d(

@@ -184,7 +184,7 @@ def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:
     if not slo.bounds:
         raise ValueError("slo has neither ttft_s nor tpot_s nor e2e_s; allowed: at least one bound")
     if not isinstance(prove, (bool, np.bool_)):
-        raise TypeError(f"prove is {prove!r}; allowed: True or False")
+        raise TypeError(f"prove is {shown(prove)}; allowed: True or False")
     if slo.sure and (prove or slo.percentile is not None):
         raise ValueError(
             "sure is True with a percentile or prove=True, whose error band is unknown; allowed: False"
@@ -196,12 +196,12 @@ def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:
         raise ValueError(f"{name} is given without prove=True; allowed: with it")
     if slo.itl_s is not None:
         raise ValueError(
-            f"itl_s is {slo.itl_s!r}; allowed: None, or prove=True, which plays every step"
+            f"itl_s is {shown(slo.itl_s)}; allowed: None, or prove=True, which plays every step"
         )
     if slo.percentile is not None and slo.percentile not in PERCENTILES:
         raise ValueError(
-            f"percentile is {slo.percentile!r}; allowed: 50, 90, 99, None for the mean request, or any with "
-            "prove=True"
+            f"percentile is {shown(slo.percentile)}; allowed: 50, 90, 99, None for the mean request, or "
+            "any with prove=True"
         )
 
 
@@ -211,7 +211,7 @@ def _check_bands(slo: SLO, known: Calibration) -> None:
     for name, band in bands.items():
         if getattr(slo, name) is not None and not np.isfinite(band):
             raise ValueError(
-                f"sure is True with {name} and fidelity {known.name!r}, whose error band is unknown; "
+                f"sure is True with {name} and fidelity {shown(known.name)}, whose error band is unknown; "
                 "allowed: sure=False, or a fidelity with a band, as 'calibrated' has"
             )
 

@@ -19,7 +19,7 @@ from tokenroof.serving.offer import Offer
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import Pool, System
 from tokenroof.serving.system.terms import rounds
-from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.arguments import check_options, finite_number, shown
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -202,7 +202,7 @@ def _site(name: str, given: Any) -> tuple[Device, Plan | None]:
     parts = given if isinstance(given, tuple) else (given, None)
     if len(parts) != 2 or not isinstance(parts[1], (Plan, type(None))):
         raise TypeError(
-            f"{name} is {given!r}; allowed: a device, (device, plan), a Pool or a System"
+            f"{name} is {shown(given)}; allowed: a device, (device, plan), a Pool or a System"
         )
     return as_device(parts[0]), parts[1]
 
@@ -229,8 +229,8 @@ def _of_system(name: str, system: System, model: Model, speed: float, options: O
         )
     if wait is not None and not (seen <= wait).any():
         raise ValueError(
-            f"{name} is {system.label(model)}: ttft_max is {wait!r} at {speed:g} token/s a user; allowed: at "
-            f"least {np.nanmin(seen):.3g} s"
+            f"{name} is {system.label(model)}: ttft_max is {shown(wait)} at {speed:g} token/s a user; "
+            f"allowed: at least {np.nanmin(seen):.3g} s"
         )
     kept = fast if wait is None else seen <= wait
     at = int(np.nanargmax(np.where(kept, table.output_tokens_per_s_per_mw.values, np.nan)))
@@ -353,7 +353,7 @@ def _nearest(
         )
     fast = frontier(device, model, plans, *sizes, tpot_max=1.0 / speed, **how)
     least = float(fast["ttft_s"].min())
-    return f"ttft_max is {wait!r} at {speed:g} token/s a user; allowed: at least {least:.3g} s"
+    return f"ttft_max is {shown(wait)} at {speed:g} token/s a user; allowed: at least {least:.3g} s"
 
 
 def _described(

@@ -14,6 +14,7 @@ from tokenroof.inference.step import CAUSES, GROUPS, decode, prefill
 from tokenroof.serving.beside import beside_lpx
 from tokenroof.serving.loads import as_load
 from tokenroof.serving.plans import default_plans
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ def chips_of_offers(given: Any, power: str) -> tuple[Device | None, Device | Non
         _check_power(power)
     pair = given if isinstance(given, tuple) else (given, given)
     if len(pair) != 2:
-        raise ValueError(f"chips is {given!r}; allowed: a device, a pair of them, or None")
+        raise ValueError(f"chips is {shown(given)}; allowed: a device, a pair of them, or None")
     one, other = (None if x is None else check_kind("chips", as_device(x)) for x in pair)
     return one, other
 
@@ -46,7 +47,7 @@ def chips_of_offers(given: Any, power: str) -> tuple[Device | None, Device | Non
 def _check_power(power: str) -> None:
     """Reject a power that a layout with chips does not know."""
     if power not in ("provisioned", "board"):
-        raise ValueError(f"power is {power!r} with chips; allowed: 'provisioned', 'board'")
+        raise ValueError(f"power is {shown(power)} with chips; allowed: 'provisioned', 'board'")
 
 
 def of_layout(system: System, model: Model) -> tuple[Device, Plan, Device, dict[str, Any]] | None:
@@ -101,7 +102,7 @@ def beside(
     if not kept.any():
         least = float(v["ttft_s"][fast].min())
         raise ValueError(
-            f"ttft_max is {wait!r} at {speed:g} token/s a user; allowed: at least {least:.3g} s"
+            f"ttft_max is {shown(wait)} at {speed:g} token/s a user; allowed: at least {least:.3g} s"
         )
     worth = {
         end: v[f"output_throughput{end}"] / v[f"{watts}{other}"] * 1e6

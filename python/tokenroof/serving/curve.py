@@ -14,7 +14,7 @@ from tokenroof.serving.room import why_not
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
 from tokenroof.serving.twin import shape_of
-from tokenroof.support.arguments import check_options
+from tokenroof.support.arguments import check_options, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -152,7 +152,9 @@ def curve(
     on = deployment(device, named(model), plan, fidelity)
     if rate is not None or load is not None:
         if requests is not None:
-            raise ValueError(f"requests is {requests!r} beside a rate; allowed: None in open loop")
+            raise ValueError(
+                f"requests is {shown(requests)} beside a rate; allowed: None in open loop"
+            )
         if concurrency is not _USERS:
             raise ValueError("concurrency is given beside a rate or a load; allowed: one of them")
         shape = moments if load is None else shape_of(load)

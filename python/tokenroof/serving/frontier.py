@@ -241,7 +241,7 @@ def _refuse_dashboard(power: str, wanted: Asked) -> None:
     """Reject caps where a constant of a dashboard counts, which knows none."""
     if power == "dashboard" and any(cap is not None for cap in wanted.caps):
         raise ValueError(
-            f"power_caps is {list(wanted.caps)!r} with power 'dashboard', whose constant knows no cap; "
+            f"power_caps is {shown(list(wanted.caps))} with power 'dashboard', whose constant knows no cap; "
             "allowed: None, or power 'provisioned', 'board', 'chassis', 'facility'"
         )
 
@@ -265,7 +265,7 @@ def _others(device: Device, limits: Limits) -> tuple[Device, ...]:
     if given is None:
         return ()
     if isinstance(given, (str, Device)) or not isinstance(given, Iterable):
-        raise TypeError(f"pool_devices is {given!r}; allowed: a sequence of devices, or None")
+        raise TypeError(f"pool_devices is {shown(given)}; allowed: a sequence of devices, or None")
     found = tuple(dict.fromkeys(one for one in map(as_device, given) if one != device))
     if not found:
         raise ValueError(
@@ -275,11 +275,13 @@ def _others(device: Device, limits: Limits) -> tuple[Device, ...]:
         if one.kind in KINDS:
             raise ValueError(
                 f"pool_devices has {one.name}, a {one.kind}; allowed: devices that hold a model in memory, "
-                f"and chips={one.name!r} for this one"
+                f"and chips={shown(one.name)} for this one"
             )
     for name in ("devices", "chips"):
         if limits.get(name) is not None:
-            raise ValueError(f"{name} is {limits.get(name)!r} with pool_devices; allowed: None")
+            raise ValueError(
+                f"{name} is {shown(limits.get(name))} with pool_devices; allowed: None"
+            )
     return found
 
 
@@ -290,7 +292,7 @@ def _refuse(limits: Limits) -> None:
     ):  # fmt: skip
         value = limits.get(name)
         if value is not None:
-            raise ValueError(f"{name} is {value!r} without systems=True; allowed: None")
+            raise ValueError(f"{name} is {shown(value)} without systems=True; allowed: None")
 
 
 def _check_power(on: Deployment, power: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.inference.door import check_context
-from tokenroof.support.arguments import amounts, not_empty, number
+from tokenroof.support.arguments import amounts, not_empty, number, shown
 from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def refuse_gaps(bounds: Mapping[str, float], output_tokens: float) -> None:
     for name in ("tpot_s", "itl_s"):
         if name in bounds and not output_tokens > 1.0:
             raise ValueError(
-                f"{name} is {bounds[name]!r} with output_tokens {output_tokens:g}; allowed: None, as an "
+                f"{name} is {shown(bounds[name])} with output_tokens {output_tokens:g}; allowed: None, as an "
                 "answer of one token has no time between tokens, or more output_tokens"
             )
 
@@ -87,15 +87,15 @@ def as_load(input_tokens: float, output_tokens: float, requests: float | None = 
             raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one number")
         sizes[name] = float(array)
     if sizes.get("requests", 1.0) < 1.0:
-        raise ValueError(f"requests is {requests!r}; allowed: a number >= 1")
+        raise ValueError(f"requests is {shown(requests)}; allowed: a number >= 1")
     return Load(**sizes)
 
 
 def as_power(name: str, pue: float) -> tuple[str, float]:
     if name not in POWERS:
-        raise ValueError(f"power is {name!r}; allowed: {', '.join(POWERS)}")
+        raise ValueError(f"power is {shown(name)}; allowed: {', '.join(POWERS)}")
     if not 1.0 <= number(pue) < np.inf:
-        raise ValueError(f"pue is {pue!r}; allowed: finite numbers >= 1")
+        raise ValueError(f"pue is {shown(pue)}; allowed: finite numbers >= 1")
     check_unit("pue", pue)
     return name, float(pue)
 

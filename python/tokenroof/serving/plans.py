@@ -11,7 +11,7 @@ from tokenroof.inference.released import released_plan, said_types
 from tokenroof.records.device import block_type, link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
-from tokenroof.support.arguments import is_integer
+from tokenroof.support.arguments import is_integer, shown
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -109,7 +109,7 @@ def default_plans(
     if devices_max is None:
         devices_max = max(device.link_domain_size or 1, 8)
     if not is_integer(devices_max) or devices_max < 1:
-        raise ValueError(f"devices_max is {devices_max!r}; allowed: a positive integer")
+        raise ValueError(f"devices_max is {shown(devices_max)}; allowed: a positive integer")
     domain = link_domain(device)
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
     if device.link is None:

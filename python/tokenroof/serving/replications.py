@@ -18,7 +18,7 @@ from tokenroof.scale.work import Variable, mark_of
 from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.simulation.simulate import Options, simulate
 from tokenroof.serving.slo import SLO
-from tokenroof.support.arguments import check_options, count, reals, whole_number
+from tokenroof.support.arguments import check_options, count, reals, shown, whole_number
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -192,10 +192,10 @@ def replicate(
     check_options("replicate", options, ReplicateOptions)
     require("xarray", extra="analysis")
     if not callable(load):
-        raise TypeError(f"load is {load!r}; allowed: a function of a seed that gives requests")
+        raise TypeError(f"load is {shown(load)}; allowed: a function of a seed that gives requests")
     progress = options.get("progress")
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     many, start = count("replications", replications), whole_number("seed", seed, 0, 2**63 - 2**53)
     grid = chunked(("replication",), (many,), options.get("chunks", _CHUNK))
     played = dict(options.get("simulation") or {})

@@ -13,7 +13,7 @@ from tokenroof.serving.closed_loop import attributes
 from tokenroof.serving.loads import ONE_TOKEN, Load, as_concurrency, check_length, timed
 from tokenroof.serving.room import why_not
 from tokenroof.serving.session_load import as_sessions
-from tokenroof.support.arguments import count, finite_number
+from tokenroof.support.arguments import count, finite_number, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _tier(
     if not held:
         if bandwidth is not None:
             raise ValueError(
-                f"offload_bandwidth is {bandwidth!r} with offload_bytes 0; allowed: None"
+                f"offload_bandwidth is {shown(bandwidth)} with offload_bytes 0; allowed: None"
             )
         return 0.0, 0.0
     if bandwidth is None:

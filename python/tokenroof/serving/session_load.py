@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.serving.requests.sessions import sessions
-from tokenroof.support.arguments import count, finite_number
+from tokenroof.support.arguments import count, finite_number, shown
 from tokenroof.support.names import normalise, unknown
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ class SessionLoad:
         for name in ("shared_tokens", "think_s"):
             put(self, name, finite_number(name, getattr(self, name)))
         if self.think not in _THINKS:
-            raise ValueError(f"think is {self.think!r}; allowed: {', '.join(_THINKS)}")
+            raise ValueError(f"think is {shown(self.think)}; allowed: {', '.join(_THINKS)}")
 
     @property
     def said(self) -> NDArray[np.float64]:
@@ -203,9 +203,9 @@ def as_sessions(value: Any) -> SessionLoad:
         found = preset(value).sessions
         if found is None:
             raise ValueError(
-                f"load is {value!r}, whose requests are alone; allowed: 'agentic', a SessionLoad"
+                f"load is {shown(value)}, whose requests are alone; allowed: 'agentic', a SessionLoad"
             )
         return found
     if not isinstance(value, SessionLoad):
-        raise TypeError(f"load is {value!r}; allowed: 'agentic', a SessionLoad")
+        raise TypeError(f"load is {shown(value)}; allowed: 'agentic', a SessionLoad")
     return value

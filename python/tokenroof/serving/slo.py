@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokenroof.support.arguments import number
+from tokenroof.support.arguments import number, shown
 from tokenroof.support.units import check_unit
 
 __all__ = ["SLO"]
@@ -58,17 +58,17 @@ class SLO:
             if value is None:
                 continue
             if not 0.0 < number(value) < np.inf:
-                raise ValueError(f"{name} is {value!r}; allowed: a positive number, or None")
+                raise ValueError(f"{name} is {shown(value)}; allowed: a positive number, or None")
             check_unit(name, number(value))
         share = self.percentile
         if share is not None and not 0.0 < number(share) < 100.0:
             raise ValueError(
-                f"percentile is {share!r}; allowed: numbers over 0 and below 100, or None"
+                f"percentile is {shown(share)}; allowed: numbers over 0 and below 100, or None"
             )
         if share is not None:
             check_unit("percentile", number(share))
         if not isinstance(self.sure, (bool, np.bool_)):
-            raise ValueError(f"sure is {self.sure!r}; allowed: True or False")
+            raise ValueError(f"sure is {shown(self.sure)}; allowed: True or False")
 
     @property
     def bounds(self) -> dict[str, float]:

@@ -12,26 +12,13 @@ import numpy as np
 
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.names import near_matches
+from tokenroof.support.quoting import shown as shown
 from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
     from types import CodeType
 
     from numpy.typing import ArrayLike, NDArray
-
-#: Characters of a value that an error quotes whole.
-LONGEST_SHOWN = 400
-
-
-def shown(value: object) -> str:
-    """A value as an error quotes it, long ones in part; Python refuses to print the longest integers."""
-    try:
-        text = repr(value)
-    except ValueError:
-        return "an integer of thousands of digits"
-    if len(text) <= LONGEST_SHOWN:
-        return text
-    return f"{text[: LONGEST_SHOWN // 2]}... ({len(text)} characters)"
 
 
 def is_integer(value: object) -> TypeGuard[int]:
@@ -276,7 +263,7 @@ def as_seed(value: object) -> int:
 def flag(field: str, value: object) -> float:
     """True or False, as kernels take it."""
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{field} is {value!r}; allowed: True or False")
+        raise TypeError(f"{field} is {shown(value)}; allowed: True or False")
     return float(value)
 
 
@@ -299,7 +286,7 @@ def finite_number(name: str, value: object, low: float = 0.0, *, above: bool = F
     """A finite number, at least (or above) `low`."""
     bound = "" if low == -np.inf else f" {'above' if above else 'of at least'} {low:g}"
     if not is_number(value):
-        raise TypeError(f"{name} is {value!r}; allowed: a number{bound}")
+        raise TypeError(f"{name} is {shown(value)}; allowed: a number{bound}")
     x = number(value)
     if not np.isfinite(x) or (x <= low if above else x < low):
         raise ValueError(f"{name} is {shown(value)}; allowed: a finite number{bound}")
@@ -340,7 +327,7 @@ def check_options(function: str, given: Mapping[str, object], allowed: type) -> 
             near = near_matches(name, every)
             hint = f" (did you mean {', '.join(map(repr, near))}?)" if near else ""
             raise TypeError(
-                f"{function}() got an unexpected option {name!r}; allowed: {', '.join(every)}{hint}"
+                f"{function}() got an unexpected option {shown(name)}; allowed: {', '.join(every)}{hint}"
             )
 
 

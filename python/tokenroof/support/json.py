@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tokenroof.support.quoting import shown
+
 __all__ = ["read_json"]
 
 
@@ -34,6 +36,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise ValueError(f"{key[:80]!r} stands twice in an object; allowed: each key once")
+                raise ValueError(
+                    f"{shown(key[:80])} stands twice in an object; allowed: each key once"
+                )
             seen.add(key)
     return found

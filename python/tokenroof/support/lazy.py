@@ -10,6 +10,8 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from tokenroof.support.quoting import shown
+
 __all__ = ["attach", "install_hint", "require"]
 
 _PACKAGE = "tokenroof"
@@ -34,7 +36,7 @@ def attach(
     def get(name: str) -> Any:
         where = names.get(name)
         if where is None:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise AttributeError(f"module {shown(package)} has no attribute {shown(name)}")
         module, _, held = where.partition(":")
         value: Any = import_module(module)
         if held:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tokenroof.support.quoting import shown
+
 __all__ = ["UnknownNameError", "listed", "near_matches", "normalise", "unknown"]
 
 # What a hurried hand confuses; only near matches use it, never a lookup.
@@ -38,7 +40,7 @@ def normalise(name: str) -> str:
     True
     """
     if not isinstance(name, str):
-        raise TypeError(f"a name must be a string, not {type(name).__name__} ({name!r})")
+        raise TypeError(f"a name must be a string, not {type(name).__name__} ({shown(name)})")
     return "".join(c for c in name.casefold() if c.isalnum() or c == "+")
 
 
@@ -115,7 +117,7 @@ def unknown(kind: str, name: str, candidates: Iterable[str] | Mapping[str, str])
     >>> print(unknown("device", "H20O", {"h200": "H200-SXM", "h20": "H20"}))
     unknown device 'H20O'; did you mean 'H200-SXM', 'H20'?
     """
-    text = f"unknown {kind} {name[:200]!r}"
+    text = f"unknown {kind} {shown(name)}"
     near = near_matches(name, candidates)
     if near:
         text += f"; did you mean {', '.join(repr(n) for n in near)}?"

@@ -10,6 +10,7 @@ from tokenroof.cli.arguments import add_model, refuse_absent
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.output import emit, say, short
+from tokenroof.support.arguments import shown
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
@@ -71,16 +72,16 @@ def _system(text: str, model: Model) -> Any:
         name = name.replace("-", "_")
         if not equals or name not in (*_WHOLE, *_TEXT, _CAP):
             raise ValueError(
-                f"{text!r} has {part!r}; allowed: {', '.join((*_WHOLE, *_TEXT, _CAP))} with =value"
+                f"{shown(text)} has {shown(part)}; allowed: {', '.join((*_WHOLE, *_TEXT, _CAP))} with =value"
             )
         if name in _WHOLE and not value.isdigit():
-            raise ValueError(f"{text!r} has {part!r}; allowed: a whole number")
+            raise ValueError(f"{shown(text)} has {shown(part)}; allowed: a whole number")
         given[name] = int(value) if name in _WHOLE else value
         if name == _CAP:
             try:
                 given[name] = float(value)
             except ValueError:
-                raise ValueError(f"{text!r} has {part!r}; allowed: watts") from None
+                raise ValueError(f"{shown(text)} has {shown(part)}; allowed: watts") from None
     refuse_absent(model, given)
     return device, Plan(**given)
 

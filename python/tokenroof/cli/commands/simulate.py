@@ -30,6 +30,7 @@ from tokenroof.cli.systems import (
     scaling_of,
     system_of,
 )
+from tokenroof.support.arguments import shown
 from tokenroof.support.formats import si, table
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _scheduler(arguments: Namespace, engine: str) -> Scheduler | None:
     for text in arguments.knob:
         name, equals, value = text.partition("=")
         if not equals:
-            raise ValueError(f"--knob is {text!r}; allowed: NAME=VALUE")
+            raise ValueError(f"--knob is {shown(text)}; allowed: NAME=VALUE")
         try:
             knobs[name] = json.loads(value.lower() if value in ("True", "False") else value)
         except ValueError:

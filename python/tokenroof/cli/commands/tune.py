@@ -27,6 +27,7 @@ from tokenroof.cli.promises import (
     write_rows,
 )
 from tokenroof.cli.systems import add_drafts, add_host_tier, by_flag, drafts_of, host_tier_of
+from tokenroof.support.arguments import shown
 from tokenroof.support.formats import ascii_of, si, table
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def knob(text: str) -> tuple[str, list[Any]]:
     name, equals, values = text.partition("=")
     if not equals or not name or not values:
         raise ArgumentTypeError(
-            f"{text!r}; allowed: a knob and values, such as max_num_seqs=64,256"
+            f"{shown(text)}; allowed: a knob and values, such as max_num_seqs=64,256"
         )
     return name, [_value(value) for value in values.split(",")]
 
@@ -62,7 +63,7 @@ def _degrees(text: str) -> list[int]:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise ArgumentTypeError(f"{text!r}; allowed: whole numbers, such as 1,2,4") from None
+        raise ArgumentTypeError(f"{shown(text)}; allowed: whole numbers, such as 1,2,4") from None
 
 
 def add_arguments(command: ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from tokenroof.economics.scenarios.premises import course_of
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus
-from tokenroof.support.arguments import finite_number, flag, share, whole_number
+from tokenroof.support.arguments import finite_number, flag, share, shown, whole_number
 
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.sections import Power
@@ -121,7 +121,7 @@ def case_of(
         )
     for name, default in (("wander", WANDER), ("rents", RENTS)):
         if not isinstance(o.get(name, default), Uncertainty):
-            raise TypeError(f"{name} is {o.get(name)!r}; allowed: an Uncertainty")
+            raise TypeError(f"{name} is {shown(o.get(name))}; allowed: an Uncertainty")
     return Case(
         factory(mining), tuple(ways), part, power, shared["site.price_per_mwh"],
         finite_number("book_value", o.get("book_value", 0.0)), finite_number("resale", o.get("resale", 0.0)),
@@ -173,7 +173,7 @@ def _of_file(newer: MarketData | None, price: float | None) -> list[tuple[str, s
 
 def _keys(name: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, Mapping):
-        raise TypeError(f"{name} is {given!r}; allowed: a mapping of a scenario's keys")
+        raise TypeError(f"{name} is {shown(given)}; allowed: a mapping of a scenario's keys")
     return dict(given)
 
 
@@ -207,7 +207,7 @@ def _scenarios(
 ) -> list[Scenario]:
     """The lease, then each conversion; what they stand on goes to the notes."""
     if isinstance(to, (str, bytes)) or not isinstance(to, Sequence):
-        raise TypeError(f"to is {to!r}; allowed: a sequence of devices or scenarios")
+        raise TypeError(f"to is {shown(to)}; allowed: a sequence of devices or scenarios")
     given = o.get("contract", "Hut 8 River Bend")
     contract = given if isinstance(given, Deal) else deal(given)
     lease = lease_shell(contract)
@@ -238,7 +238,7 @@ def _scenarios(
 def _prices(given: Any, to: Sequence[Any]) -> dict[str, float]:
     """Prices of GPUs by the names of the catalogue."""
     if not isinstance(given, Mapping):
-        raise TypeError(f"usd_per_gpu is {given!r}; allowed: a mapping of devices to prices")
+        raise TypeError(f"usd_per_gpu is {shown(given)}; allowed: a mapping of devices to prices")
     asked = [find_device(item).name for item in to if not isinstance(item, Scenario)]
     found: dict[str, float] = {}
     for item, price in given.items():
@@ -247,7 +247,7 @@ def _prices(given: Any, to: Sequence[Any]) -> dict[str, float]:
             raise ValueError(f"usd_per_gpu has {name} twice; allowed: each once")
         if name not in asked:
             raise ValueError(
-                f"usd_per_gpu has {item!r}; allowed: of {', '.join(asked) or 'nothing'}"
+                f"usd_per_gpu has {shown(item)}; allowed: of {', '.join(asked) or 'nothing'}"
             )
         found[name] = price
     return found
@@ -270,7 +270,8 @@ def _price(name: str, notes: list[tuple[str, str]]) -> float:
     if found is None:
         raise ValueError(
             f"usd_per_gpu has no {name}, which nobody quotes; quoted are {', '.join(priced_devices())}; "
-            f"allowed: its price, usd_per_gpu={{{name!r}: 30_000}} or --set usd_per_gpu.{_word(name)}=30000"
+            f"allowed: its price, usd_per_gpu={{{shown(name)}: 30_000}} or --set "
+            f"usd_per_gpu.{_word(name)}=30000"
         )
     each, what, quote = found
     notes.append((f"{name} price", f"{each:,.0f} $, {what} ({quote.date}; {quote.kind})"))

@@ -32,8 +32,8 @@ def checked_path(name: str, path: object, suffixes: Sequence[str]) -> Path:
     file = Path(path)
     if file.suffix.lower() not in suffixes:
         allowed = ", ".join(suffix or "no suffix" for suffix in suffixes)
-        said = f", whose suffix is {file.suffix!r}" if file.suffix else " without a suffix"
-        raise ValueError(f"{name} is {os.fspath(path)!r}{said}; allowed: {allowed}")
+        said = f", whose suffix is {shown(file.suffix)}" if file.suffix else " without a suffix"
+        raise ValueError(f"{name} is {shown(os.fspath(path))}{said}; allowed: {allowed}")
     return file
 
 

@@ -12,7 +12,7 @@ from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes
 from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
-from tokenroof.support.arguments import whole_number
+from tokenroof.support.arguments import shown, whole_number
 
 __all__ = ["run_manifest"]
 
@@ -49,7 +49,7 @@ def run_manifest(
     ({'site.power_mw': 20.0}, 7)
     """
     if not isinstance(scenario, Scenario):
-        raise TypeError(f"scenario is {scenario!r}; allowed: a Scenario")
+        raise TypeError(f"scenario is {shown(scenario)}; allowed: a Scenario")
     built, values, keys = build_config(), scenario.values(), scenario_keys()
     used = [{"key": key, "source": source, "date": date} for key, source, date in scenario.origins]
     taken = () if scenario.market is None else scenario.market.dates

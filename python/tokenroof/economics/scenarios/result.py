@@ -18,6 +18,7 @@ from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
 from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.economics.scenarios.sections import KINDS, Unsaid
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 from tokenroof.support.names import near_matches
 
@@ -308,11 +309,11 @@ def as_scenario(
             hint = (
                 f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(presets())}"
             )
-            raise FileNotFoundError(f"scenario is {scenario!r}: no preset and no file; {hint}")
+            raise FileNotFoundError(f"scenario is {shown(scenario)}: no preset and no file; {hint}")
         plan = Scenario.from_toml(scenario, market=market)
     else:
         raise TypeError(
-            f"scenario is {scenario!r}; allowed: a Scenario, a path, a mapping, or one of "
+            f"scenario is {shown(scenario)}; allowed: a Scenario, a path, a mapping, or one of "
             f"{', '.join(presets())}"
         )
     return plan if market is None else plan.with_market(market)
@@ -334,7 +335,7 @@ def _warn_without_income(plan: Scenario) -> None:
         return
     if isinstance(kind, Unsaid):
         said = (
-            f"income.kind is left at {str(kind)!r}, so that {plan.name} earns nothing; allowed: "
+            f"income.kind is left at {shown(str(kind))}, so that {plan.name} earns nothing; allowed: "
             f"{', '.join(KINDS[1:])}, or to give 'nothing' where costs alone are asked for"
         )
     else:

@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 from tokenroof.catalogue.market_columns import READ, note, unused
@@ -24,8 +23,8 @@ from tokenroof.economics.scenarios.sections import (
     Shell,
 )
 from tokenroof.economics.scenarios.token_sale import TokenSale
-from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
+from tokenroof.support.quoting import file_of, shown
 from tokenroof.support.units import caller
 
 __all__ = ["Scenario", "scenario_keys", "scenario_schema"]
@@ -80,9 +79,9 @@ class Scenario:
         for section, kind in SECTIONS.items():
             if not isinstance(getattr(self, section), kind):
                 given = getattr(self, section)
-                raise TypeError(f"{section} is {given!r}; allowed: a {kind.__name__}")
+                raise TypeError(f"{section} is {shown(given)}; allowed: a {kind.__name__}")
         if self.market is not None and not isinstance(self.market, ScenarioMarket):
-            raise TypeError(f"market is {self.market!r}; allowed: None, or with_market(file)")
+            raise TypeError(f"market is {shown(self.market)}; allowed: None, or with_market(file)")
         if self.finance.years > self.shell.life_years:
             raise ValueError(
                 f"finance.years is {self.finance.years}; allowed: at most shell.life_years, which is "
@@ -96,7 +95,7 @@ class Scenario:
         parts = [part for _, part in self.computers.phases]
         if parts != sorted(parts):
             raise ValueError(
-                f"computers.phases is {self.computers.phases!r}; allowed: parts that do not fall"
+                f"computers.phases is {shown(self.computers.phases)}; allowed: parts that do not fall"
             )
         late = [year for year, _ in self.computers.phases if year > self.finance.years]
         if late:
@@ -112,8 +111,8 @@ class Scenario:
             value = getattr(self.income, about.name.partition(".")[2])
             if about.of not in ("", kind) and value != about.default:
                 raise ValueError(
-                    f"{about.name} is {value!r}, which counts for income.kind {about.of!r}; "
-                    f"allowed with {kind!r}: to leave it out"
+                    f"{about.name} is {shown(value)}, which counts for income.kind {shown(about.of)}; "
+                    f"allowed with {shown(kind)}: to leave it out"
                 )
 
     @property
@@ -225,7 +224,7 @@ class Scenario:
         """
         import tomllib
 
-        file = Path(path)
+        file = file_of("path", path)
         text = file.read_bytes()
         try:
             try:
@@ -238,7 +237,7 @@ class Scenario:
             _check_currency(found.pop("currency", "USD"))
             beside = found.pop("market", None)
             if beside is not None and not isinstance(beside, str):
-                raise TypeError(f"market is {beside!r}; allowed: the path of a file")
+                raise TypeError(f"market is {shown(beside)}; allowed: the path of a file")
             plan = _of_tables(found, file.stem)
         except (ValueError, TypeError, KeyError) as error:
             kind = ValueError if isinstance(error, KeyError) else type(error)
@@ -260,14 +259,14 @@ def _check_currency(currency: object) -> None:
     """All money of a scenario is in dollars; a file may say so."""
     if currency != "USD":
         raise ValueError(
-            f"currency is {currency!r}; allowed: 'USD', in which all money of a scenario is"
+            f"currency is {shown(currency)}; allowed: 'USD', in which all money of a scenario is"
         )
 
 
 def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
     name = found.get("name", stem)
     if not isinstance(name, str):
-        raise TypeError(f"name is {name!r}; allowed: text")
+        raise TypeError(f"name is {shown(name)}; allowed: text")
     values: dict[str, Any] = {}
     for section, table in found.items():
         if section == "name":
@@ -275,7 +274,7 @@ def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
         if section not in SECTIONS:
             raise KeyError(_no_such(section, SECTIONS))
         if not isinstance(table, Mapping):
-            raise TypeError(f"{section} is {table!r}; allowed: a table of its keys")
+            raise TypeError(f"{section} is {shown(table)}; allowed: a table of its keys")
         values |= {f"{section}.{item}": value for item, value in table.items()}
     return replace(Scenario().with_values(values), name=name)
 

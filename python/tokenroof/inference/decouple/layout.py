@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tokenroof.inference.dataflow import Parameter, Unknowns, gather
 from tokenroof.inference.estimates import Banded, Range
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -76,5 +77,5 @@ def chip_ranges(device: Device, given: Mapping[str, Any]) -> dict[str, Range]:
     names = tuple(Unknowns.__annotations__)
     wrong = sorted(set(given) - set(names))
     if wrong:
-        raise TypeError(f"unknown parameter {wrong[0]!r}; allowed: {', '.join(names)}")
+        raise TypeError(f"unknown parameter {shown(wrong[0])}; allowed: {', '.join(names)}")
     return gather(device, given)

@@ -20,7 +20,7 @@ from tokenroof.inference.decouple.layout import Layout, chip_ranges, layout, lin
 from tokenroof.inference.decouple.sites import Gpu, Site, site_of
 from tokenroof.inference.door import as_device, as_model, check_context, checked
 from tokenroof.inference.estimates import over_corners
-from tokenroof.support.arguments import amounts
+from tokenroof.support.arguments import amounts, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -240,7 +240,7 @@ def _refuse_unknowns(device: Device, unknown: Mapping[str, Any]) -> None:
     given = [name for name, value in unknown.items() if value is not None]
     if given:
         raise ValueError(
-            f"{given[0]} is {unknown[given[0]]!r} with decode on {device.name}, a {device.kind}; "
+            f"{given[0]} is {shown(unknown[given[0]])} with decode on {device.name}, a {device.kind}; "
             f"allowed: None, but for a device of kind {' or '.join(KINDS)}"
         )
 

@@ -10,7 +10,7 @@ from tokenroof import _core, kernels
 from tokenroof.inference import memory
 from tokenroof.inference.estimates import Range
 from tokenroof.records.plan import Plan
-from tokenroof.support.arguments import count
+from tokenroof.support.arguments import count, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -94,12 +94,12 @@ def site_of(field: str, value: Any) -> tuple[Any, Plan | None, int]:
     parts = value if isinstance(value, tuple) else (value,)
     if not 1 <= len(parts) <= 3:
         raise ValueError(
-            f"{field} is {value!r}; allowed: device, (device, plan) or (device, plan, n)"
+            f"{field} is {shown(value)}; allowed: device, (device, plan) or (device, plan, n)"
         )
     device, plan, n = (*parts, None, None)[:3] if len(parts) < 3 else parts
     n = 1 if n is None else count(f"n of {field}", n)
     if plan is not None and not isinstance(plan, Plan):
-        raise TypeError(f"{field} has the plan {plan!r}; allowed: a Plan or None")
+        raise TypeError(f"{field} has the plan {shown(plan)}; allowed: a Plan or None")
     return device, plan, n
 
 

@@ -16,7 +16,7 @@ from tokenroof.inference.power import activity, operator_power
 from tokenroof.records.calibration import CLASSES, Calibration
 from tokenroof.records.device import link_domain, unit_peak
 from tokenroof.records.plan import ENGINES
-from tokenroof.support.arguments import amounts, check_shapes
+from tokenroof.support.arguments import amounts, check_shapes, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -116,7 +116,7 @@ def run(
 ) -> Operator:
     """Run a kernel. `like`: the measured operator whose constants an unmeasured one borrows."""
     if engine not in (*ENGINES, "nccl"):
-        raise ValueError(f"engine is {engine!r}; allowed: {', '.join((*ENGINES, 'nccl'))}")
+        raise ValueError(f"engine is {shown(engine)}; allowed: {', '.join((*ENGINES, 'nccl'))}")
     _check_shapes(kernel, arguments)
     if operator not in _COLLECTIVES and operator not in _MOVES:
         for kind in dtype.split("/"):  # of attention: maths, then cache

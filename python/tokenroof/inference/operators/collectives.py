@@ -10,7 +10,7 @@ from tokenroof.inference.door import as_device, as_model, check_network
 from tokenroof.inference.operators.base import Operator, run, sizes
 from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records.device import link_domain
-from tokenroof.support.arguments import amounts, check_shapes, whole_numbers
+from tokenroof.support.arguments import amounts, check_shapes, shown, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -129,7 +129,7 @@ def kv_transfer(
     320.0
     """
     if across not in ("nodes", "domain"):
-        raise ValueError(f"across is {across!r}; allowed: nodes, domain")
+        raise ValueError(f"across is {shown(across)}; allowed: nodes, domain")
     d, m = as_device(device), as_model(model)
     sides = whole_numbers("devices", devices)
     (length,) = sizes(tokens=tokens)
@@ -137,7 +137,7 @@ def kv_transfer(
     domain = link_domain(d)
     if across == "nodes" and not d.node_link_bandwidth:
         raise ValueError(
-            f"across is {across!r} on {d.name}; allowed: domain, as no link between nodes is known"
+            f"across is {shown(across)} on {d.name}; allowed: domain, as no link between nodes is known"
         )
     ranks = np.asarray(2.0 * domain if across == "nodes" else 2.0)
     nbytes = amounts("nbytes", m.kv_bytes(length, kv_dtype) / sides)

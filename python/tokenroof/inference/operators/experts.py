@@ -17,6 +17,7 @@ from tokenroof.support.arguments import (
     check_shapes,
     place,
     refuse,
+    shown,
     together,
     whole_numbers,
 )
@@ -171,7 +172,7 @@ def skew_of(skew: float | str) -> float:
     except (TypeError, ValueError, OverflowError):
         value = np.nan
     if not 0.0 <= value <= 10.0:
-        raise ValueError(f"skew is {skew!r}; allowed: {allowed}")
+        raise ValueError(f"skew is {shown(skew)}; allowed: {allowed}")
     return value or BALANCED
 
 

@@ -7,7 +7,7 @@ from functools import wraps
 from inspect import Parameter, signature
 from typing import TYPE_CHECKING, Any, ParamSpec, TypedDict, TypeVar, cast
 
-from tokenroof.support.arguments import check_options
+from tokenroof.support.arguments import check_options, shown
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -97,7 +97,7 @@ def takes(options: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def taking(*given: Any, **named: Any) -> Any:
             for field, value in zip(behind, given[len(own) :], strict=False):
                 if field in named:
-                    raise TypeError(f"{name}() got multiple values for argument {field!r}")
+                    raise TypeError(f"{name}() got multiple values for argument {shown(field)}")
                 named[field] = value
             if len(given) > len(own) + len(behind):
                 most = len(own) + len(behind)
@@ -107,7 +107,7 @@ def takes(options: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
             check_options(name, {k: v for k, v in named.items() if k not in known}, options)
             return cast(Any, function)(*given[: len(own)], **(defaults | named))
 
-        shown = [
+        optional = [
             Parameter(
                 field,
                 Parameter.POSITIONAL_OR_KEYWORD,
@@ -117,7 +117,7 @@ def takes(options: type) -> Callable[[Callable[P, R]], Callable[P, R]]:
             for field, value in defaults.items()
         ]
         last = [p.replace(kind=p.POSITIONAL_OR_KEYWORD) for p in last]
-        whole = signature(function).replace(parameters=[*own, *shown, *last])
+        whole = signature(function).replace(parameters=[*own, *optional, *last])
         cast(Any, taking).__signature__ = whole  # for help: what callers may give
         return cast(Callable[P, R], taking)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.catalogue.accepted import Acceptance, acceptance
-from tokenroof.support.arguments import amounts, place, reals, refuse
+from tokenroof.support.arguments import amounts, place, reals, refuse, shown
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -42,7 +42,7 @@ class ByPosition:
     def __post_init__(self) -> None:
         given = reals("acceptance", self.chances)
         if given.ndim != 1 or not given.size:
-            raise ValueError(f"acceptance is {self.chances!r}; allowed: one number a position")
+            raise ValueError(f"acceptance is {shown(self.chances)}; allowed: one number a position")
         check_chances(given)
         rises = np.flatnonzero(np.diff(given) > 0.0)
         if rises.size:

@@ -13,7 +13,7 @@ from tokenroof.inference.speculative.verification import STEP, step_fields
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
-from tokenroof.support.arguments import amounts, is_number
+from tokenroof.support.arguments import amounts, is_number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -169,11 +169,11 @@ def draft_cost(
     own = isinstance(draft, str) and draft in ("mtp", "eagle")
     if draft_plan is not None:
         if not isinstance(draft_plan, Plan):
-            raise TypeError(f"draft_plan is {draft_plan!r}; allowed: a Plan or None")
+            raise TypeError(f"draft_plan is {shown(draft_plan)}; allowed: a Plan or None")
         if own or is_number(draft) or (isinstance(draft, str) and draft == "ngram"):
             raise ValueError(
-                f"draft_plan is {draft_plan.label()} with draft {draft!r}; allowed: None, as only a draft "
-                "model has a plan"
+                f"draft_plan is {draft_plan.label()} with draft {shown(draft)}; allowed: None, as only a "
+                "draft model has a plan"
             )
         if draft_plan.devices > p.devices:
             raise ValueError(
@@ -211,6 +211,7 @@ def draft_cost(
 def _named(draft: object) -> Any:
     if not isinstance(draft, (str, Model)):
         raise TypeError(
-            f"draft is {draft!r}; allowed: 'mtp', 'ngram', 'eagle', a model's name or record, or a number"
+            f"draft is {shown(draft)}; allowed: 'mtp', 'ngram', 'eagle', a model's name or record, or a "
+            "number"
         )
     return draft

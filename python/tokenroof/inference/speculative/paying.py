@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from tokenroof.inference.speculative.rounds import decode
-from tokenroof.support.arguments import check_options, count, whole_numbers
+from tokenroof.support.arguments import check_options, count, shown, whole_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -104,7 +104,7 @@ def pays_until(
     check_options("pays_until", rounds, Rounds)
     lengths = np.unique(whole_numbers("length", length))
     if not lengths.size or lengths[0] < 1.0:
-        raise ValueError(f"length is {length!r}; allowed: whole numbers of 1 and more")
+        raise ValueError(f"length is {shown(length)}; allowed: whole numbers of 1 and more")
     most = count("most", most)
     if most > 65_536:
         raise ValueError(f"most is {most}; allowed: at most 65536")

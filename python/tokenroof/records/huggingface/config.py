@@ -20,6 +20,7 @@ from tokenroof.records.huggingface.quantised import quantisation, stored_type, w
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
 from tokenroof.records.huggingface.towers import read_towers
+from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
 from tokenroof.support.names import near_matches
 
@@ -193,7 +194,7 @@ def _close(reading: Reading, model_type: str, ignore: tuple[str, ...]) -> None:
     value = short(reading.unknown[left[0]])
     many = f" and {len(left) - 1} more ({short(left[1:])})" if len(left) > 1 else ""
     raise ValueError(
-        f"{left[0]} is {value}{many}: no rule for {model_type!r} reads it and "
+        f"{left[0]} is {value}{many}: no rule for {shown(model_type)} reads it and "
         "it is not known to be harmless; allowed: fields of that architecture's public class, or "
         f"from_config(..., ignore={short(left)}) where it changes neither shapes nor counts"
     )

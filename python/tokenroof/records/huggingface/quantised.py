@@ -13,6 +13,7 @@ from typing import Any
 
 from tokenroof.records.huggingface.reader import Reader, short
 from tokenroof.records.quantisation import Quantisation, Rule, Stored
+from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 
 __all__ = ["METHODS", "quantisation", "stored_type", "with_experts"]
@@ -81,12 +82,12 @@ def _group(r: Reader, default: int) -> int:
 def _fp8(r: Reader) -> Quantisation:
     fmt = r.text("fmt", default="e4m3").lower()
     if "e4m3" not in fmt and "e5m2" not in fmt:
-        raise ValueError(f"fmt is {fmt!r}; allowed: e4m3, e5m2")
+        raise ValueError(f"fmt is {shown(fmt)}; allowed: e4m3, e5m2")
     scheme = r.text("activation_scheme", default="dynamic")
     if scheme not in ("dynamic", "static"):
-        raise ValueError(f"activation_scheme is {scheme!r}; allowed: dynamic, static")
+        raise ValueError(f"activation_scheme is {shown(scheme)}; allowed: dynamic, static")
     if r.has("bits") and r.size("bits", low=0) != 8:
-        raise ValueError(f"bits is {r.config['bits']!r}; allowed: 8 with quant_method fp8")
+        raise ValueError(f"bits is {shown(r.config['bits'])}; allowed: 8 with quant_method fp8")
     block = r.numbers("weight_block_size")
     how = Stored("fp8", 8, 0, 0, 4.0)
     if block:
@@ -154,13 +155,13 @@ def _numbers(weights: Reader, acts: int | None, where: str, form: str = "") -> S
     bits = _bits(weights, "num_bits")
     kind = weights.text("type", default="float" if "fp4" in form or "float" in form else "int")
     if kind not in ("int", "float"):
-        raise ValueError(f"{where}.type is {kind!r}; allowed: int, float")
+        raise ValueError(f"{where}.type is {shown(kind)}; allowed: int, float")
     group = weights.size("group_size", default=0, low=-1)
     named = weights.text("strategy")
     strategy = named or ("group" if group > 0 else "tensor")
     if strategy not in ("tensor", "channel", "group", "tensor_group", "block"):
         raise ValueError(
-            f"{where}.strategy is {strategy!r}; allowed: tensor, channel, group, tensor_group, block"
+            f"{where}.strategy is {shown(strategy)}; allowed: tensor, channel, group, tensor_group, block"
         )
     if strategy in ("group", "tensor_group") and group <= 0:
         raise ValueError(
@@ -168,7 +169,8 @@ def _numbers(weights: Reader, acts: int | None, where: str, form: str = "") -> S
         )
     if strategy in ("tensor", "channel") and group > 0:
         raise ValueError(
-            f"{where}.group_size is {group} beside strategy {strategy!r}; allowed: none, or strategy group"
+            f"{where}.group_size is {group} beside strategy {shown(strategy)}; allowed: none, or "
+            "strategy group"
         )
     narrow = kind == "float" if acts is None else acts < 16
     zeros = not weights.flag("symmetric", default=True)
@@ -222,7 +224,9 @@ def _cache(r: Reader) -> str:
     algorithm = r.text("kv_cache_quant_algo")
     if algorithm:
         if algorithm.upper() not in _CACHES:
-            raise ValueError(f"kv_cache_quant_algo is {algorithm!r}; allowed: {', '.join(_CACHES)}")
+            raise ValueError(
+                f"kv_cache_quant_algo is {shown(algorithm)}; allowed: {', '.join(_CACHES)}"
+            )
         return _CACHES[algorithm.upper()]
     if not r.has("kv_cache_scheme"):
         return ""
@@ -249,7 +253,9 @@ def _compressed(r: Reader) -> Quantisation:
 def _algorithm(r: Reader, field: str = "quant_algo") -> Stored:
     name = r.text(field)
     if name.upper() not in _ALGORITHMS:
-        raise ValueError(f"{field} is {name!r}; allowed: {', '.join(_ALGORITHMS)}, MIXED_PRECISION")
+        raise ValueError(
+            f"{field} is {shown(name)}; allowed: {', '.join(_ALGORITHMS)}, MIXED_PRECISION"
+        )
     how = _ALGORITHMS[name.upper()]
     group = (
         r.size("group_size", default=how.columns, low=-1) if how.columns and how.rows == 1 else 0

@@ -13,6 +13,7 @@ from typing import Any
 from tokenroof.records.huggingface.reader import Reader
 from tokenroof.records.huggingface.reading import Reading
 from tokenroof.records.tower import Tower
+from tokenroof.support.arguments import shown
 
 __all__ = ["TOWERS", "read_towers", "tower"]
 
@@ -28,7 +29,7 @@ def tower(*model_types: str) -> Callable[[Rule], Rule]:
     def enter(function: Rule) -> Rule:
         for name in model_types:
             if name in TOWERS:
-                raise ValueError(f"model_type {name!r} has a tower already")
+                raise ValueError(f"model_type {shown(name)} has a tower already")
             TOWERS[name] = function
         return function
 
@@ -68,7 +69,7 @@ def _side(r: Reader, name: str, default: int) -> int:
         sides = r.numbers(name)
         if len(set(sides)) != 1 or sides[0] < 1:
             raise ValueError(
-                f"{r.path}{name} is {value!r}; allowed: a positive integer, or it twice"
+                f"{r.path}{name} is {shown(value)}; allowed: a positive integer, or it twice"
             )
         return sides[0]
     return r.size(name, default=default)

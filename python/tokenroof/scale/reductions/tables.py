@@ -56,7 +56,7 @@ class Reduction(Parts, Protocol):
 
 def bounds(least: Mapping[str, float]) -> dict[str, float]:
     """What points must have at least, by variable."""
-    return {n: finite_number(f"least[{n!r}]", x, -np.inf) for n, x in least.items()}
+    return {n: finite_number(f"least[{shown(n)}]", x, -np.inf) for n, x in least.items()}
 
 
 def dims(name: str, value: Any) -> tuple[str, ...]:
@@ -70,10 +70,12 @@ def check(work: Work, variables: Sequence[str], over: Sequence[str]) -> None:
     numbers = [n for n, v in work.variables.items() if v.dtype == "float64"]
     for name in variables:
         if name not in numbers:
-            raise ValueError(f"reduce asks for {name!r}; allowed: {', '.join(numbers)}")
+            raise ValueError(f"reduce asks for {shown(name)}; allowed: {', '.join(numbers)}")
     for name in over:
         if name not in work.grid.dims:
-            raise ValueError(f"reduce goes over {name!r}; allowed: {', '.join(work.grid.dims)}")
+            raise ValueError(
+                f"reduce goes over {shown(name)}; allowed: {', '.join(work.grid.dims)}"
+            )
 
 
 def allowed(values: Mapping[str, NDArray[Any]], least: Mapping[str, float]) -> NDArray[np.bool_]:

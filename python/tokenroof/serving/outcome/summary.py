@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof.serving.outcome.times import Times, done, having, times_of
 from tokenroof.serving.slo import SLO
-from tokenroof.support.arguments import finite_number, reals
+from tokenroof.support.arguments import finite_number, reals, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,12 +84,13 @@ def summary(
     """
     wanted = np.atleast_1d(reals("percentiles", percentiles))
     if (wanted > 100.0).any() or wanted.ndim > 1:
-        raise ValueError(f"percentiles are {percentiles!r}; allowed: numbers from 0 to 100")
+        raise ValueError(f"percentiles are {shown(percentiles)}; allowed: numbers from 0 to 100")
     if slo is not None and not isinstance(slo, SLO):
-        raise TypeError(f"slo is {slo!r}; allowed: an SLO, or None")
+        raise TypeError(f"slo is {shown(slo)}; allowed: an SLO, or None")
     if slo is not None and not slo.bounds:
         raise ValueError(
-            f"slo is {slo!r}, which promises nothing; allowed: at least one of ttft_s, tpot_s, e2e_s, itl_s"
+            f"slo is {shown(slo)}, which promises nothing; allowed: at least one of ttft_s, tpot_s, "
+            "e2e_s, itl_s"
         )
     served = done(requests)
     times = times_of(served)

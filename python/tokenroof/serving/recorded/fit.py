@@ -12,7 +12,7 @@ from tokenroof.serving.recorded.dilated import dilated
 from tokenroof.serving.recorded.fitted import RunFit
 from tokenroof.serving.recorded.run import Recorded, recorded_run
 from tokenroof.serving.simulation.scheduler import Scheduler
-from tokenroof.support.arguments import check_options, count, whole_number
+from tokenroof.support.arguments import check_options, count, shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -121,10 +121,10 @@ def calibrate_run(
     seen = recorded_run(requests)
     scheduler = options.get("scheduler") or Scheduler.preset("vllm-0.33")
     if not isinstance(scheduler, Scheduler):
-        raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+        raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
     progress = options.get("progress")
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     played: dict[str, Any] = {
         name: options[name]
         for name in ("fidelity", "replicas", "router", "signal_age_s")

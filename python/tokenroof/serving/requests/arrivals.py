@@ -10,7 +10,14 @@ from tokenroof.serving.requests.given import LATEST_NS
 from tokenroof.serving.requests.lengths import Lengths, as_lengths
 from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
-from tokenroof.support.arguments import check_options, count, finite_number, reals, whole_number
+from tokenroof.support.arguments import (
+    check_options,
+    count,
+    finite_number,
+    reals,
+    shown,
+    whole_number,
+)
 from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
@@ -51,7 +58,7 @@ def sizes_of(
             if name in options:
                 raise ValueError(f"{function} has lengths and {name}; allowed: one of them")
         if not isinstance(pairs, Requests) or not len(pairs):
-            raise TypeError(f"lengths is {pairs!r}; allowed: Requests, such as a trace's")
+            raise TypeError(f"lengths is {shown(pairs)}; allowed: Requests, such as a trace's")
         which = stream(seed, "pairs").integers(0, len(pairs), n)
         inputs, outputs = pairs.input_tokens[which], pairs.output_tokens[which]
     else:

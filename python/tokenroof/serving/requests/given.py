@@ -81,7 +81,7 @@ def as_requests(given: Mapping[str, Any] | Requests) -> Requests:
         )
     for key in given:
         if key not in _KEYS:
-            raise ValueError(f"requests have a key {key!r}; allowed: {', '.join(_KEYS)}")
+            raise ValueError(f"requests have a key {shown(key)}; allowed: {', '.join(_KEYS)}")
     times = _one_of(given, "arrival", "arrival_ns")
     if times is None:
         raise ValueError("requests have neither arrival nor arrival_ns; allowed: one of them")
@@ -199,7 +199,7 @@ def _arrivals(
     if len(falls):
         index, before = int(at[falls[0] + 1]), int(at[falls[0]])
         array = _column(given, name, n, "")
-        allowed = f"not before the request above it ({array[before].item()!r})"
+        allowed = f"not before the request above it ({shown(array[before].item())})"
         raise _bad(name, index, array[index], allowed)
     return times
 

@@ -56,7 +56,7 @@ class Lengths:
     def __post_init__(self) -> None:
         kinds = ("fixed", "uniform", "lognormal", "empirical")
         if self.kind not in kinds:
-            raise ValueError(f"kind is {self.kind!r}; allowed: {', '.join(kinds)}")
+            raise ValueError(f"kind is {shown(self.kind)}; allowed: {', '.join(kinds)}")
         least, most = _length("low", self.low), _length("high", self.high)
         if most < least:
             raise ValueError(f"high is {most}; allowed: at least low ({least})")

@@ -10,7 +10,7 @@ from tokenroof.serving.requests.arrivals import Sizes, sizes_of
 from tokenroof.serving.requests.given import whole_ns
 from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
-from tokenroof.support.arguments import check_options, count, finite_number, whole_number
+from tokenroof.support.arguments import check_options, count, finite_number, shown, whole_number
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -27,7 +27,7 @@ def thinking(seed: int, mean_s: float, kind: str, n: int) -> NDArray[np.int64]:
     """Times to think [ns]."""
     mean = finite_number("think_s", mean_s)
     if kind not in THINKING:
-        raise ValueError(f"think is {kind!r}; allowed: {', '.join(THINKING)}")
+        raise ValueError(f"think is {shown(kind)}; allowed: {', '.join(THINKING)}")
     if kind == "fixed":
         return whole_ns("think_s", np.full(n, mean * 1e9))
     drawn = stream(seed, "thinking").standard_exponential(n)

@@ -10,6 +10,7 @@ from tokenroof.inference.dataflow import check_kind
 from tokenroof.inference.door import as_device
 from tokenroof.serving.beside import CHANCE, beside_lpx
 from tokenroof.serving.plans import default_plans
+from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 from tokenroof.support.pareto import pareto
 
@@ -65,7 +66,7 @@ def with_chips(table: xr.Dataset, question: Question, chips: str | Device | None
 def _refuse(q: Question) -> None:
     """Reject what a layout with chips does not know."""
     if q.power not in ("provisioned", "board"):
-        raise ValueError(f"power is {q.power!r} with chips; allowed: 'provisioned', 'board'")
+        raise ValueError(f"power is {shown(q.power)} with chips; allowed: 'provisioned', 'board'")
     if q.asked.devices:
         raise ValueError(f"devices is {q.asked.devices:.0f} with chips; allowed: None")
 

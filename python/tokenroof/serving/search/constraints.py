@@ -10,7 +10,7 @@ import numpy as np
 from tokenroof.inference.power_cap import check_power_cap
 from tokenroof.records import dtypes
 from tokenroof.serving.system.parts import as_speculation
-from tokenroof.support.arguments import finite_number, number, whole_number
+from tokenroof.support.arguments import finite_number, number, shown, whole_number
 from tokenroof.support.pareto import pareto
 from tokenroof.support.units import check_unit
 
@@ -98,7 +98,7 @@ def asked(given: Mapping[str, Any]) -> Asked:
         if most is None:
             continue
         if not 0.0 < number(most) < np.inf:
-            raise ValueError(f"{own} is {most!r}; allowed: a positive number, or None")
+            raise ValueError(f"{own} is {shown(most)}; allowed: a positive number, or None")
         check_unit(own, float(most))
         bounds[name] = float(most)
     devices = given.get("devices")
@@ -108,7 +108,7 @@ def asked(given: Mapping[str, Any]) -> Asked:
         dtypes.code(kind, "types")
     for name in exclude or ():
         if name not in EXCLUDABLE:
-            raise ValueError(f"exclude has {name!r}; allowed: {', '.join(EXCLUDABLE)}")
+            raise ValueError(f"exclude has {shown(name)}; allowed: {', '.join(EXCLUDABLE)}")
     if exclude and {"both", "disaggregated"} <= set(exclude):
         raise ValueError(
             "exclude has both and disaggregated; allowed: one of them, or nothing is left"
@@ -123,7 +123,7 @@ def _caps(value: Any) -> tuple[float | None, ...]:
         return ()
     found = [value] if np.ndim(value) == 0 else list(value)
     if not found:
-        raise ValueError(f"power_caps is {value!r}; allowed: watts, among them None, or None")
+        raise ValueError(f"power_caps is {shown(value)}; allowed: watts, among them None, or None")
     caps = [None if cap is None else finite_number("power_caps", cap, above=True) for cap in found]
     return tuple(dict.fromkeys(caps))
 
@@ -133,9 +133,9 @@ def _words(field: str, value: Any) -> tuple[str, ...] | None:
         return None
     found = (value,) if isinstance(value, str) else value
     if not isinstance(found, (list, tuple, set, frozenset)) or not found:
-        raise TypeError(f"{field} is {value!r}; allowed: a sequence of names, or None")
+        raise TypeError(f"{field} is {shown(value)}; allowed: a sequence of names, or None")
     if not all(isinstance(x, str) for x in found):
-        raise TypeError(f"{field} is {value!r}; allowed: a sequence of names, or None")
+        raise TypeError(f"{field} is {shown(value)}; allowed: a sequence of names, or None")
     return tuple(sorted(found) if isinstance(found, (set, frozenset)) else found)
 
 

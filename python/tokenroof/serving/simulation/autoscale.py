@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tokenroof.support.arguments import count, finite_number
+from tokenroof.support.arguments import count, finite_number, shown
 
 __all__ = ["SIGNALS", "Autoscale", "scaling_of"]
 
@@ -74,7 +74,7 @@ class Autoscale:
         if self.most < self.least:
             raise ValueError(f"most is {self.most}; allowed: at least least ({self.least})")
         if self.signal not in SIGNALS:
-            raise ValueError(f"signal is {self.signal!r}; allowed: {', '.join(SIGNALS)}")
+            raise ValueError(f"signal is {shown(self.signal)}; allowed: {', '.join(SIGNALS)}")
         target = _DEFAULT_TARGET[self.signal] if self.target is None else self.target
         put(self, "target", finite_number("target", target, above=True))
         for name in ("start_s", "cooldown_s", "tolerance"):
@@ -112,11 +112,11 @@ def scaling_of(given: Any, replicas: int) -> dict[str, Any] | None:
         wrong = sorted(set(given) - set(Autoscale.__annotations__), key=str)
         if wrong:
             raise TypeError(
-                f"autoscale has {wrong[0]!r}; allowed: {', '.join(Autoscale.__annotations__)}"
+                f"autoscale has {shown(wrong[0])}; allowed: {', '.join(Autoscale.__annotations__)}"
             )
         given = Autoscale(**given)
     if not isinstance(given, Autoscale):
         raise TypeError(
-            f"autoscale is {given!r}; allowed: an Autoscale, its fields by name, or None"
+            f"autoscale is {shown(given)}; allowed: an Autoscale, its fields by name, or None"
         )
     return given.compiled(replicas)

@@ -83,7 +83,7 @@ def as_tier(given: Any, engine: Scheduler, role: str = "both") -> HostTier | Non
         raise ValueError(f"host_tier is {given}, which {engine.name} does not play; allowed: None")
     if config["policy"] != "fcfs" or not config["enable_prefix_caching"]:
         name = "policy" if config["policy"] != "fcfs" else "enable_prefix_caching"
-        raise ValueError(f"{name} is {config[name]!r} with a host_tier; allowed: the default")
+        raise ValueError(f"{name} is {shown(config[name])} with a host_tier; allowed: the default")
     if role == "decode":
         raise ValueError(f"host_tier is {given} with a pool of {role}; allowed: None")
     return given

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.support.arguments import is_integer, is_number, shown
 from tokenroof.support.names import near_matches
+from tokenroof.support.quoting import brief
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,11 +52,11 @@ class Knob:
             return None
         if self.choices:
             if value not in self.choices:
-                raise ValueError(f"{name} is {value!r}; allowed: {', '.join(self.choices)}")
+                raise ValueError(f"{name} is {shown(value)}; allowed: {', '.join(self.choices)}")
             return value
         if isinstance(self.default, bool):
             if not isinstance(value, (bool, np.bool_)):
-                raise TypeError(f"{name} is {value!r}; allowed: True or False")
+                raise TypeError(f"{name} is {shown(value)}; allowed: True or False")
             return bool(value)
         if self.real or isinstance(self.default, float):
             if not is_number(value) or not self.low <= float(value) < self.high:  # type: ignore[arg-type]
@@ -174,7 +175,7 @@ PRESETS = {
 def knobs_of(preset: str) -> Mapping[str, Knob]:
     """The knobs that a preset plays."""
     if preset not in PRESETS:
-        raise ValueError(f"preset is {preset!r}; allowed: {', '.join(PRESETS)}")
+        raise ValueError(f"preset is {shown(preset)}; allowed: {', '.join(PRESETS)}")
     return {name: knob for name, knob in PRESETS[preset].items() if knob.of(preset)}
 
 
@@ -187,7 +188,7 @@ def checked(preset: str, given: Mapping[str, object]) -> dict[str, Any]:
             other = next((p for p, k in PRESETS.items() if name in k and k[name].of(p)), "")
             why = f"is of {other}, not of {preset}" if other else f"is not played by {preset}"
             near = [] if other else near_matches(name, list(knobs), 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"{name} {why}{hint}; allowed: {', '.join(knobs)}")
+            hint = f"; did you mean {shown(near[0])}?" if near else ""
+            raise ValueError(f"{brief(name)} {why}{hint}; allowed: {', '.join(knobs)}")
         config[name] = knobs[name].check(name, value)
     return config

@@ -11,7 +11,7 @@ from tokenroof.serving.simulation.autoscale import scaling_of
 from tokenroof.serving.simulation.drafting import drafting, drafting_planes
 from tokenroof.serving.simulation.ranks import ranks_of, stages_of
 from tokenroof.serving.simulation.step_time import StepTime, step_table
-from tokenroof.support.arguments import finite_number
+from tokenroof.support.arguments import finite_number, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,12 +53,12 @@ def pool_part(
     """What all runs have in common of a pool."""
     router, path = options.get("router", "round_robin"), options.get("path", "counters")
     if router not in ROUTERS:
-        raise ValueError(f"router is {router!r}; allowed: {', '.join(ROUTERS)}")
+        raise ValueError(f"router is {shown(router)}; allowed: {', '.join(ROUTERS)}")
     if path not in _PATHS:
-        raise ValueError(f"path is {path!r}; allowed: {', '.join(_PATHS)}")
+        raise ValueError(f"path is {shown(path)}; allowed: {', '.join(_PATHS)}")
     if router == "prefix_aware" and options.get("signal_age_s"):
         raise ValueError(
-            f"signal_age_s is {options['signal_age_s']!r}: what caches hold is read as it is; allowed "
+            f"signal_age_s is {shown(options['signal_age_s'])}: what caches hold is read as it is; allowed "
             "with router='prefix_aware': 0"
         )
     record = bool(options.get("record_steps", False))
@@ -112,7 +112,7 @@ def _clock(
     step_time = options.get("step_time")
     if step_time is not None:
         if not isinstance(step_time, StepTime):
-            raise TypeError(f"step_time is {step_time!r}; allowed: a StepTime, or None")
+            raise TypeError(f"step_time is {shown(step_time)}; allowed: a StepTime, or None")
         return step_time.clock()
     assert on is not None
     longest = max(

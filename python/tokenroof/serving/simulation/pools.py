@@ -23,7 +23,7 @@ from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.simulation.sglang import of_role
 from tokenroof.serving.system.parts import MOST_REPLICAS
 from tokenroof.serving.system.record import System
-from tokenroof.support.arguments import whole_number
+from tokenroof.support.arguments import shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -136,7 +136,7 @@ def _played(
     options: Mapping[str, Any],
 ) -> Played:
     if not isinstance(scheduler, (Scheduler, type(None))):
-        raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+        raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
     engine = scheduler or Scheduler.preset(NEWEST[on.plan.engine if on else "vllm"])
     spec = speculation_of(options.get("speculation"), engine, on)
     fidelity = options.get("fidelity", "calibrated")
@@ -164,7 +164,7 @@ def _of_role(name: str, given: Any, role: str, system: System) -> Any:
         return given
     wrong = sorted(set(given) - set(system.pools), key=str)
     if wrong:
-        raise ValueError(f"{name} has {wrong[0]!r}; allowed: {' and '.join(system.pools)}")
+        raise ValueError(f"{name} has {shown(wrong[0])}; allowed: {' and '.join(system.pools)}")
     return given.get(role)
 
 
@@ -176,16 +176,19 @@ def _refuse_of_systems(scheduler: Any, options: Mapping[str, Any]) -> None:
         by_pools = isinstance(given, Mapping) and set(given) & set(_APART)
         if by_pools or (name == "link_sharing" and given != SHARING[0]):
             raise ValueError(
-                f"{name} is {given!r} of a device and a plan; allowed with a System of prefill and decode"
+                f"{name} is {shown(given)} of a device and a plan; allowed with a System of prefill and "
+                "decode"
             )
 
 
 def _check_system(system: System, plan: Any, options: Mapping[str, Any]) -> None:
     if plan is not None:
-        raise ValueError(f"plan is {plan!r} with a System; allowed: None, as its pools have plans")
+        raise ValueError(
+            f"plan is {shown(plan)} with a System; allowed: None, as its pools have plans"
+        )
     if "replicas" in options:
         raise ValueError(
-            f"replicas is {options['replicas']!r} with a System; allowed: the counts of its pools"
+            f"replicas is {shown(options['replicas'])} with a System; allowed: the counts of its pools"
         )
     wrong = [role for role in system.pools if role not in ("both", *_APART)]
     if wrong:
@@ -201,14 +204,14 @@ def _check_system(system: System, plan: Any, options: Mapping[str, Any]) -> None
             )
     if options.get("speculation") is not None:
         raise ValueError(
-            f"speculation is {options['speculation']!r} with a System; allowed: None, as it says itself"
+            f"speculation is {shown(options['speculation'])} with a System; allowed: None, as it says itself"
         )
     sharing = options.get("link_sharing", SHARING[0])
     if sharing not in SHARING:
-        raise ValueError(f"link_sharing is {sharing!r}; allowed: {', '.join(SHARING)}")
+        raise ValueError(f"link_sharing is {shown(sharing)}; allowed: {', '.join(SHARING)}")
     if not system.disaggregated and sharing != SHARING[0]:
         raise ValueError(
-            f"link_sharing is {sharing!r} of a pool for both, without a link; allowed: 'fair'"
+            f"link_sharing is {shown(sharing)} of a pool for both, without a link; allowed: 'fair'"
         )
 
 
@@ -224,8 +227,8 @@ def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
         for name in ("timeout_s", "queue_timeout_s"):
             if options.get(name) is not None and engine != "vllm":
                 raise ValueError(
-                    f"{name} is {options[name]!r} with {pool.engine.name} in pools of prefill and decode, "
-                    "where clients that give up are not played; allowed: None"
+                    f"{name} is {shown(options[name])} with {pool.engine.name} in pools of prefill and "
+                    "decode, where clients that give up are not played; allowed: None"
                 )
         if pool.part["config"]["stages"] > 1:
             raise ValueError(

@@ -79,7 +79,9 @@ class Scheduler:
                 rules.block
             ]
             if kv_tokens < size:
-                raise ValueError(f"kv_tokens is {kv_tokens!r}; allowed: at least a block ({size})")
+                raise ValueError(
+                    f"kv_tokens is {shown(kv_tokens)}; allowed: at least a block ({size})"
+                )
             given["kv_tokens"] = (
                 kv_tokens // size * (size if rules.counts_tokens else 1) + rules.unused_blocks
             )

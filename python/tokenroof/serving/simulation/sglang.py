@@ -10,6 +10,7 @@ from tokenroof import kernels
 from tokenroof.inference.memory import SGLANG_CLASSES
 from tokenroof.serving.simulation.limits import Limits
 from tokenroof.serving.simulation.memory import GIB, device_memory, room_blocks
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -167,7 +168,7 @@ def of_role(config: dict[str, Any], given: Mapping[str, Any], role: str) -> None
                 else "of one pool for both"
             )
             raise ValueError(
-                f"{name} is {given[name]!r} of {role}, where it does nothing; allowed: {where}"
+                f"{name} is {shown(given[name])} of {role}, where it does nothing; allowed: {where}"
             )
     if role != "decode":
         return

@@ -14,7 +14,7 @@ from tokenroof.serving.simulation.parts import NEWEST, ROUTERS, packed, run_part
 from tokenroof.serving.simulation.pooled import PooledSimulation
 from tokenroof.serving.simulation.pools import link_part, pools_of, run_of
 from tokenroof.serving.simulation.result import Simulation
-from tokenroof.support.arguments import as_seed, check_options, count
+from tokenroof.support.arguments import as_seed, check_options, count, shown
 from tokenroof.support.processors import usable_processors
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def simulate(
     seed = as_seed(seed)
     progress = options.get("progress")
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     many = not isinstance(requests, (Mapping, Requests))
     given: Sequence[Any] = cast("Sequence[Any]", requests) if many else [requests]
     loads = [as_requests(one) for one in given]

@@ -12,7 +12,7 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.serving.simulation.energy import TIME, side_by_side, step_joules
-from tokenroof.support.arguments import finite_number, is_integer
+from tokenroof.support.arguments import finite_number, is_integer, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,11 +70,14 @@ class StepTime:
         for name in ("fixed_ns", "per_token_ns", "per_context_token_ns", "per_draft_ns"):
             value = getattr(self, name)
             if not is_integer(value) or not 0 <= value <= 10**15:
-                raise ValueError(f"{name} is {value!r}; allowed: whole numbers from 0 to 10**15")
+                raise ValueError(
+                    f"{name} is {shown(value)}; allowed: whole numbers from 0 to 10**15"
+                )
             object.__setattr__(self, name, int(value))
         if (self.watts is None) != (self.idle_watts is None):
             raise ValueError(
-                f"watts is {self.watts!r} with idle_watts {self.idle_watts!r}; allowed: both or none"
+                f"watts is {shown(self.watts)} with idle_watts {shown(self.idle_watts)}; allowed: both "
+                "or none"
             )
         for name in ("watts", "idle_watts"):
             if getattr(self, name) is not None:

@@ -9,6 +9,7 @@ from tokenroof.inference.door import as_model, check_links, check_plan, check_un
 from tokenroof.inference.estimates import Range, parameter
 from tokenroof.inference.power_cap import check_power_cap
 from tokenroof.records.device import link_domain
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ def check_pools(pools: Mapping[str, Pool], speculation: Speculation | None) -> N
             )
     apart = "draft" in pools
     if apart and (speculation is None or speculation.method in _OWN):
-        said = "None" if speculation is None else f"by {speculation.method!r}"
+        said = "None" if speculation is None else f"by {shown(speculation.method)}"
         raise ValueError(
             f"speculation is {said} with a pool draft; allowed: a Speculation whose method is the model that "
             "it runs"

@@ -13,7 +13,7 @@ from tokenroof.inference.door import as_device, as_model, as_plan
 from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
-from tokenroof.support.arguments import count, reals, whole_number
+from tokenroof.support.arguments import count, reals, shown, whole_number
 from tokenroof.support.names import near_matches
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Pool:
         put = object.__setattr__
         put(self, "device", as_device(self.device))
         if self.plan is not None and not isinstance(self.plan, Plan):
-            raise TypeError(f"plan is {self.plan!r}; allowed: a Plan, or None")
+            raise TypeError(f"plan is {shown(self.plan)}; allowed: a Plan, or None")
         put(self, "count", whole_number("count", self.count, 1, MOST_REPLICAS))
         for name in ("sequences", "step_tokens"):
             if getattr(self, name) is not None:
@@ -145,10 +145,10 @@ def as_pool(field: str, given: Any) -> Pool | None:
     plan = parts[1] if len(parts) > 1 else None
     if not 1 <= len(parts) <= 3 or not isinstance(plan, (Plan, type(None))):
         raise ValueError(
-            f"{field} is {given!r}; allowed: a Pool, a device, (device, plan) or (device, plan, n)"
+            f"{field} is {shown(given)}; allowed: a Pool, a device, (device, plan) or (device, plan, n)"
         )
     if not isinstance(parts[0], (str, Device)):
-        raise TypeError(f"{field} has the device {parts[0]!r}; allowed: a name or a Device")
+        raise TypeError(f"{field} has the device {shown(parts[0])}; allowed: a name or a Device")
     return Pool(parts[0], plan, parts[2] if len(parts) > 2 else 1)
 
 
@@ -188,7 +188,7 @@ class Speculation:
         put = object.__setattr__
         if not isinstance(self.method, (str, Model)):
             raise TypeError(
-                f"method is {self.method!r}; allowed: 'mtp', 'eagle', 'ngram', a model's name or record"
+                f"method is {shown(self.method)}; allowed: 'mtp', 'eagle', 'ngram', a model's name or record"
             )
         if isinstance(self.method, str) and self.method not in METHODS:
             _check_drafter(self.method)
@@ -232,8 +232,8 @@ def _check_drafter(method: str) -> None:
     except KeyError as error:
         hint = f"did you mean {', '.join(map(repr, near))}?" if near else str(error)
         raise ValueError(
-            f"method is {method!r}; {hint}; allowed: {', '.join(map(repr, METHODS))}, or a model, by name "
-            "or record"
+            f"method is {shown(method)}; {hint}; allowed: {', '.join(map(repr, METHODS))}, or a model, "
+            "by name or record"
         ) from None
 
 
@@ -244,10 +244,12 @@ def as_speculation(given: Any) -> Speculation | None:
     if isinstance(given, Mapping):
         wrong = sorted(set(given) - set(Speculation.__annotations__), key=str)
         if wrong:
-            raise TypeError(f"speculation has {wrong[0]!r}; allowed: method, drafts, acceptance")
+            raise TypeError(
+                f"speculation has {shown(wrong[0])}; allowed: method, drafts, acceptance"
+            )
         return Speculation(**given)
     raise TypeError(
-        f"speculation is {given!r}; allowed: a Speculation, its fields by name, or None"
+        f"speculation is {shown(given)}; allowed: a Speculation, its fields by name, or None"
     )
 
 

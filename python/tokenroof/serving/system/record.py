@@ -10,6 +10,7 @@ from tokenroof.inference.estimates import Range
 from tokenroof.records.model import Model
 from tokenroof.serving.system.checks import check_model, check_pools, default_bandwidth
 from tokenroof.serving.system.parts import Pool, as_pool, as_speculation
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -85,7 +86,7 @@ class System:
             put(self, role, as_pool(role, getattr(self, role)))
         put(self, "speculation", as_speculation(self.speculation))
         if self.version is not None and not isinstance(self.version, str):
-            raise TypeError(f"version is {self.version!r}; allowed: a text or None")
+            raise TypeError(f"version is {shown(self.version)}; allowed: a text or None")
         check_pools(self.pools, self.speculation)
         rate, hop = self.link_bandwidth, self.hop_s
         if rate is None and len(self.pools) > 1:
@@ -207,6 +208,6 @@ def refuse_beside(system: System, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
             raise ValueError(
-                f"{name} is {value!r} with the System {system.label()}; allowed: None, as "
+                f"{name} is {shown(value)} with the System {system.label()}; allowed: None, as "
                 f"{'its pools have plans' if name == 'plan' else 'its closed form is one of users'}"
             )

@@ -13,7 +13,7 @@ from tokenroof.serving.requests.arrivals import gamma
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.requests.users import users
 from tokenroof.serving.twin import Shape, shape_of
-from tokenroof.support.arguments import check_options, count, finite_number, is_integer
+from tokenroof.support.arguments import check_options, count, finite_number, is_integer, shown
 
 if TYPE_CHECKING:
     from tokenroof.serving.requests.lengths import Lengths
@@ -105,7 +105,7 @@ def asked_of(function: str, options: LoadOptions, closed: bool = False) -> Asked
             if name in options:
                 raise ValueError(f"{function} has load and {name}; allowed: one of them")
         if not callable(own):
-            raise TypeError(f"load is {own!r}; allowed: a function of rate, requests and seed")
+            raise TypeError(f"load is {shown(own)}; allowed: a function of rate, requests and seed")
         return Asked(
             _checked(own), _rough(_checked(own)(1.0, 1000, seeds[0])), requests, seeds, own=True
         )
@@ -155,10 +155,12 @@ def _seeds(given: int | Sequence[int]) -> tuple[int, ...]:
     if is_integer(given):
         return tuple(range(count("seeds", given)))
     if isinstance(given, str) or not isinstance(given, Sequence) or not len(given):
-        raise TypeError(f"seeds is {given!r}; allowed: how many, or a list of whole numbers")
+        raise TypeError(f"seeds is {shown(given)}; allowed: how many, or a list of whole numbers")
     for i, seed in enumerate(given):
         if not is_integer(seed) or not 0 <= seed < 2**64:
-            raise ValueError(f"seeds[{i}] is {seed!r}; allowed: whole numbers from 0 to 2**64 - 1")
+            raise ValueError(
+                f"seeds[{i}] is {shown(seed)}; allowed: whole numbers from 0 to 2**64 - 1"
+            )
     if len(set(given)) < len(given):
         raise ValueError(f"seeds are {list(given)}; allowed: each once")
     return tuple(int(seed) for seed in given)

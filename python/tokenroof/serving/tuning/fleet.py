@@ -18,7 +18,7 @@ from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate, near
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proved import ProofOptions, highest
 from tokenroof.serving.twin import twin_of
-from tokenroof.support.arguments import check_options, finite_number, share, whole_number
+from tokenroof.support.arguments import check_options, finite_number, share, shown, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,8 +145,8 @@ def spares(needed: int, availability: float, target: float) -> int:
         if enough[-1]:
             return int(np.argmax(enough))
     raise ValueError(
-        f"target is {target!r}; allowed with availability {availability!r} and {needed} needed: at most "
-        f"{float(found[-1]):.6g}, which {_MOST_SPARES} spares reach"
+        f"target is {shown(target)}; allowed with availability {shown(availability)} and {needed} "
+        f"needed: at most {float(found[-1]):.6g}, which {_MOST_SPARES} spares reach"
     )
 
 
@@ -284,7 +284,7 @@ def _fixed(options: FleetOptions) -> int | None:
 def _prove(options: FleetOptions) -> bool:
     prove = options.get("prove", False)
     if not isinstance(prove, (bool, np.bool_)):
-        raise TypeError(f"prove is {prove!r}; allowed: True or False")
+        raise TypeError(f"prove is {shown(prove)}; allowed: True or False")
     for name in (
         "requests", "seeds", "tolerance", "progress", "results", "speculation", "host_tier",
     ):  # fmt: skip
@@ -309,7 +309,7 @@ def _by_closed_form(
             )
     scheduler = options.get("scheduler")
     if scheduler is not None and not isinstance(scheduler, Scheduler):
-        raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+        raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
     shape = asked.shape
     refuse_gaps({one.time: one.bound for one in objectives}, shape.output_tokens)
     check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.support.arguments import shown
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -49,7 +51,7 @@ class Kept:
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         if path is not None and not isinstance(path, (str, os.PathLike)):
-            raise TypeError(f"results is {path!r}; allowed: a path, or None")
+            raise TypeError(f"results is {shown(path)}; allowed: a path, or None")
         self.path = None if path is None else Path(path)
         self.rows: dict[str, dict[str, Any]] = {}
         self.played = 0
@@ -65,7 +67,7 @@ class Kept:
                 if good + len(line) == len(whole) and not line.endswith(b"\n"):
                     break  # it was being written
                 raise ValueError(
-                    f"{path.name}, line {number}: {line[:60]!r}; allowed: lines that an earlier search wrote"
+                    f"{path.name}, line {number}: {shown(line)}; allowed: lines that an earlier search wrote"
                 )
             self.rows[row["key"]] = row["found"]
             good += len(line)

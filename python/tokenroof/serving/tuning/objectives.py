@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.serving.gaps import token_gaps
 from tokenroof.serving.outcome.times import times_of
 from tokenroof.serving.slo import SLO
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def objectives_of(slo: SLO | Sequence[SLO]) -> tuple[Objective, ...]:
     """
     every = [slo] if isinstance(slo, SLO) else slo
     if not isinstance(every, Sequence) or not every or not all(isinstance(s, SLO) for s in every):
-        raise TypeError(f"slo is {slo!r}; allowed: an SLO, or a list of them")
+        raise TypeError(f"slo is {shown(slo)}; allowed: an SLO, or a list of them")
     for one in every:
         if not one.bounds:
             raise ValueError(

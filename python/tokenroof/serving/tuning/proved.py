@@ -12,7 +12,7 @@ from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
 from tokenroof.serving.tuning.tune import beside, check_progress
-from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.arguments import check_options, finite_number, shown
 
 if TYPE_CHECKING:
     import os
@@ -83,7 +83,7 @@ def highest(
     closed = asked.closed
     scheduler = options.get("scheduler") or Scheduler.preset(NEWEST[on.plan.engine])
     if not isinstance(scheduler, Scheduler):
-        raise TypeError(f"scheduler is {scheduler!r}; allowed: a Scheduler, or None")
+        raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
     tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
     progress = check_progress(options.get("progress"))
     trials: list[Trial] = []

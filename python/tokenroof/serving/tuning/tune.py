@@ -20,7 +20,7 @@ from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
-from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.arguments import check_options, finite_number, shown
 
 if TYPE_CHECKING:
     import os
@@ -257,7 +257,7 @@ def _plans(plan: Plan | Sequence[Plan] | None) -> list[Plan | None]:
     if plan is None or isinstance(plan, Plan):
         return [plan]
     if not isinstance(plan, Sequence) or not plan or not all(isinstance(p, Plan) for p in plan):
-        raise TypeError(f"plan is {plan!r}; allowed: a Plan, a list of them, or None")
+        raise TypeError(f"plan is {shown(plan)}; allowed: a Plan, a list of them, or None")
     return list(plan)
 
 
@@ -267,17 +267,17 @@ def _schedulers(
     """Every combination of the knobs, on top of a scheduler."""
     base = Scheduler.preset(NEWEST[on.plan.engine]) if base is None else base
     if not isinstance(base, Scheduler):
-        raise TypeError(f"scheduler is {base!r}; allowed: a Scheduler, or None")
+        raise TypeError(f"scheduler is {shown(base)}; allowed: a Scheduler, or None")
     known = knobs_of(base.name)
     own = {name: value for name, value in base.config.items() if value != known[name].default}
     if knobs is None:
         grid = GRID[base.name.partition("-")[0]]
         knobs = {name: values for name, values in grid.items() if name in known and name not in own}
     if not isinstance(knobs, Mapping):
-        raise TypeError(f"knobs is {knobs!r}; allowed: a mapping of a knob's name to values")
+        raise TypeError(f"knobs is {shown(knobs)}; allowed: a mapping of a knob's name to values")
     for name, values in knobs.items():
         if isinstance(values, str) or not isinstance(values, Sequence) or not len(values):
-            raise TypeError(f"knobs[{name!r}] is {values!r}; allowed: a list of values")
+            raise TypeError(f"knobs[{shown(name)}] is {shown(values)}; allowed: a list of values")
     count = int(np.prod([len(values) for values in knobs.values()], dtype=float))
     if count > _MOST_CANDIDATES:
         raise ValueError(f"knobs have {count} combinations; allowed: at most {_MOST_CANDIDATES}")
@@ -299,5 +299,5 @@ def beside(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_progress(progress: object) -> Callable[[int, int], Any] | None:
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress is {progress!r}; allowed: a function or None")
+        raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     return progress

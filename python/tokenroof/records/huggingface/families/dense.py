@@ -10,6 +10,7 @@ from tokenroof.records.huggingface.families.blocks import (
 )
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import LARGEST_SIZE, Reader, Values
+from tokenroof.support.arguments import shown
 
 
 def biased(r: Reader) -> Values:
@@ -135,7 +136,7 @@ def exaone4(r: Reader) -> Values:
     if isinstance(pattern, str):
         if not pattern or set(pattern) - set("LG"):
             raise ValueError(
-                f"sliding_window_pattern is {pattern!r}; allowed: a number, or one of L G per layer"
+                f"sliding_window_pattern is {shown(pattern)}; allowed: a number, or one of L G per layer"
             )
         marks = [pattern[i % len(pattern)] == "G" for i in range(layers)]
     else:

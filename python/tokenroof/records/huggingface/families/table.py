@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenroof.records.huggingface.defaults import class_defaults
 from tokenroof.records.huggingface.reader import Reader, Values
+from tokenroof.support.arguments import shown
 
 Family = Callable[[Reader], Values]
 #: By ``model_type`` in lower case, with underscores, without ``_text``.
@@ -96,7 +97,7 @@ def family(*model_types: str) -> Callable[[Family], Family]:
     def enter(function: Family) -> Family:
         for name in model_types:
             if name in FAMILIES:
-                raise ValueError(f"model_type {name!r} has a family already")
+                raise ValueError(f"model_type {shown(name)} has a family already")
             FAMILIES[name] = function
         return function
 

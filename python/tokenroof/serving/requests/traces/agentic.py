@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.serving.requests.traces.columns import Column
 from tokenroof.serving.requests.traces.lines import TraceError
+from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class Tree:
 
     def _bad(self, line: int, field: str, found: object, expected: str) -> TraceError:
         name = self.layout.columns[field]
-        return TraceError(self.path, line, f"{name} is {found!r}"[:90], expected)
+        return TraceError(self.path, line, f"{name} is {shown(found)}"[:90], expected)
 
     def waits(self, rows: Rows, start: int, after: Whole, think: Whole) -> list[list[int]]:
         """Fill in parents and times to think [ns] of a chunk from row `start` on; further parents by row."""

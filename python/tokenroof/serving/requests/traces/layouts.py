@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tokenroof.support.arguments import count, finite_number, is_integer
+from tokenroof.support.arguments import count, finite_number, is_integer, shown
 
 __all__ = ["FIELDS", "LAYOUTS", "Layout", "as_layout"]
 
@@ -106,18 +106,18 @@ def as_layout(
     found = layout if isinstance(layout, Layout) else _named(layout)
     if columns is not None:
         if not isinstance(columns, Mapping):
-            raise TypeError(f"columns is {columns!r}; allowed: a mapping of field to column")
+            raise TypeError(f"columns is {shown(columns)}; allowed: a mapping of field to column")
         for field, column in columns.items():
             if field not in found.columns or not isinstance(column, str):
                 raise ValueError(
-                    f"columns has {field!r}: {column!r}; allowed: names for {', '.join(found.columns)}, "
-                    "as {'input_tokens': 'prompt_len'}"
+                    f"columns has {shown(field)}: {shown(column)}; allowed: names for "
+                    f"{', '.join(found.columns)}, as {{'input_tokens': 'prompt_len'}}"
                 )
         found = replace(found, columns={**found.columns, **columns})
     if unit_s is not None:
         if not found.unit_ns:
             raise ValueError(
-                f"unit_s is {unit_s!r}; allowed: None, as times of {found.name} are dates; "
+                f"unit_s is {shown(unit_s)}; allowed: None, as times of {found.name} are dates; "
                 "those of layout 'csv' are numbers"
             )
         found = replace(found, unit_ns=1e9 * finite_number("unit_s", unit_s, above=True))
@@ -138,4 +138,4 @@ def _named(name: object) -> Layout:
         for known, layout in LAYOUTS.items():
             if plain == known.replace("-", "") or _ALIASES.get(plain) == known:
                 return layout
-    raise ValueError(f"layout is {name!r}; allowed: {', '.join(LAYOUTS)}")
+    raise ValueError(f"layout is {shown(name)}; allowed: {', '.join(LAYOUTS)}")

@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tokenroof.support.arguments import LONGEST_SHOWN
+from tokenroof.support.quoting import LONGEST_SHOWN
 
 __all__ = ["TraceError", "numbered"]
 

@@ -16,7 +16,7 @@ from tokenroof.serving.requests.traces.columns import Column
 from tokenroof.serving.requests.traces.layouts import Layout, as_layout
 from tokenroof.serving.requests.traces.lines import TraceError
 from tokenroof.serving.requests.traces.rows import SKIPPED, Rows, rows_of
-from tokenroof.support.arguments import count, finite_number, flag
+from tokenroof.support.arguments import count, finite_number, flag, shown
 
 if TYPE_CHECKING:
     import os
@@ -118,7 +118,7 @@ def trace(
     """
     shape = as_layout(layout, hash_block, unit_s, columns)
     if failed not in ("refuse", "skip"):
-        raise ValueError(f"failed is {failed!r}; allowed: refuse, skip")
+        raise ValueError(f"failed is {shown(failed)}; allowed: refuse, skip")
     most = None if limit is None else count("limit", limit)
     reader = _Reader(
         Path(path),
@@ -129,7 +129,9 @@ def trace(
         int(whole_ns("think_s", np.array(1e9 * finite_number("think_s", think_s)))),
     )
     if closed and "parent" not in shape.columns:
-        raise ValueError(f"closed is {closed!r}; allowed: False, as {shape.name} names no parents")
+        raise ValueError(
+            f"closed is {shown(closed)}; allowed: False, as {shape.name} names no parents"
+        )
     parts, found = [], 0
     at_once = count("chunk", chunk)
     if most is not None and not reader.sort:
@@ -216,7 +218,7 @@ class _Reader:
         if falls.any():
             i = int(np.argmax(falls))
             line = own.lines[i - 1] if i else self.last[1]
-            found = f"{own.name} is {own.values[i]!r}, before that of line {line}"
+            found = f"{own.name} is {shown(own.values[i])}, before that of line {line}"
             raise TraceError(
                 self.path, own.lines[i], found, "times that do not fall, or sort=True (--sort)"
             )
@@ -245,7 +247,7 @@ class _Reader:
             zip(rows.values["session"], rows.values["delay"], strict=True)
         ):
             if session is not None and not isinstance(session, (str, int)):
-                found = f"{names['session']} is {session!r}"
+                found = f"{names['session']} is {shown(session)}"
                 raise TraceError(self.path, rows.lines[i], found[:90], "a text or an integer")
             before = None if session is None else self.known.get(session)
             if delay is not None:
@@ -265,7 +267,7 @@ class _Reader:
         for i, (mine, parent) in enumerate(zip(own, parents, strict=True)):
             for name, value in (("id", mine), ("parent", parent)):
                 if type(value) is not int:
-                    found = f"{self.layout.columns[name]} is {value!r}"
+                    found = f"{self.layout.columns[name]} is {shown(value)}"
                     raise TraceError(self.path, rows.lines[i], found[:90], "an integer")
             if parent in self.known:  # one before the trace's beginning is nobody's to wait for
                 after[i], think[i] = self.known[parent], self.think_ns

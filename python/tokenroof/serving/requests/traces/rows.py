@@ -11,6 +11,7 @@ from typing import Any
 
 from tokenroof.serving.requests.traces.layouts import LAYOUTS, Layout
 from tokenroof.serving.requests.traces.lines import TraceError, numbered
+from tokenroof.support.arguments import shown
 
 __all__ = ["SKIPPED", "Rows", "rows_of"]
 
@@ -50,20 +51,20 @@ def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
     wanted = list(layout.columns.values())
     for column in wanted:
         if column not in header:
-            found = f"no column {column!r} among {header if any(header) else 'none'}"
+            found = f"no column {shown(column)} among {header if any(header) else 'none'}"
             raise TraceError(
                 path, number, found, f"a header with {', '.join(wanted)}{_like(header)}"
             )
     for column in wanted:
         if header.count(column) > 1:
-            found = f"{header.count(column)} columns called {column!r}"
+            found = f"{header.count(column)} columns called {shown(column)}"
             raise TraceError(path, number, found, "one, as nothing says which is meant")
     places = [(name, header.index(column)) for name, column in layout.columns.items()]
     rows = _fresh(layout)
     for number, text in lines:
         cells = _cells(path, number, text, between)
         if len(cells) != len(header):
-            found = f"{len(cells)} values in {text[:60]!r}"
+            found = f"{len(cells)} values in {shown(text)}"
             raise TraceError(path, number, found, f"{len(header)}: {', '.join(header)}")
         rows.lines.append(number)
         for name, place in places:
@@ -98,7 +99,7 @@ def _cells(path: Path, number: int, text: str, between: str) -> list[str]:
         return next(csv.reader([text], strict=True, delimiter=between))
     except csv.Error as error:
         expected = f"values between {_MARKS[between]}"
-        raise TraceError(path, number, f"{text[:60]!r} ({error})", expected) from None
+        raise TraceError(path, number, f"{shown(text)} ({error})", expected) from None
 
 
 def _jsonl(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
@@ -141,7 +142,7 @@ def _object(path: Path, number: int, text: str, expected: str) -> dict[str, Any]
     try:
         row = json.loads(text)
     except json.JSONDecodeError as error:
-        found = f"cut, or no JSON: {error.msg} at character {error.pos + 1} of {text[:60]!r}"
+        found = f"cut, or no JSON: {error.msg} at character {error.pos + 1} of {shown(text)}"
         table = number == 1 and any(mark in text for mark in _MARKS) and "{" not in text
         also = ", or for a table layout csv" if table else ""
         raise TraceError(path, number, found, expected + also) from None
@@ -149,8 +150,8 @@ def _object(path: Path, number: int, text: str, expected: str) -> dict[str, Any]
         RecursionError,
         ValueError,
     ) as error:  # nested too deep; an integer of thousands of digits
-        found = f"{text[:60]!r} ({type(error).__name__})"
+        found = f"{shown(text)} ({type(error).__name__})"
         raise TraceError(path, number, found, expected) from None
     if not isinstance(row, dict):
-        raise TraceError(path, number, f"{text[:60]!r}", expected)
+        raise TraceError(path, number, f"{shown(text)}", expected)
     return row
