@@ -17,6 +17,7 @@ from tokenroof.calibrate.tables import Table, opened, shapes
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.records.device import Device
 from tokenroof.support.arguments import shown
+from tokenroof.support.names import UnknownNameError, near_matches
 
 #: By operator.
 SPECS: dict[str, Spec] = {
@@ -26,8 +27,10 @@ SPECS: dict[str, Spec] = {
 
 def spec_of(operator: str) -> Spec:
     """How one of `SPECS` is fitted."""
-    if operator not in SPECS:
-        raise KeyError(f"unknown operator {shown(operator)}; allowed: {', '.join(SPECS)}")
+    if not isinstance(operator, str) or operator not in SPECS:
+        near = near_matches(operator, list(SPECS)) if isinstance(operator, str) else []
+        hint = f"did you mean {', '.join(map(repr, near))}? " if near else ""
+        raise UnknownNameError(f"operator is {shown(operator)}; {hint}allowed: {', '.join(SPECS)}")
     return SPECS[operator]
 
 

@@ -12,7 +12,7 @@ from tokenroof.inference import memory
 from tokenroof.inference.door import deployment
 from tokenroof.inference.local_products import shapes
 from tokenroof.inference.tile_edges import edges_said
-from tokenroof.support.arguments import amounts, check_shapes
+from tokenroof.support.arguments import loads
 from tokenroof.support.labels import unlabelled
 
 if TYPE_CHECKING:
@@ -170,10 +170,10 @@ class Step:
 
     def __repr__(self) -> str:
         shape = self._seconds.shape
-        short = self._short_of_memory()
+        said = self._short_of_memory(), self._beyond_context()
         return (
             f"<tokenroof.Step {self.kind}: {self.model.name} on {self.device.name}, "
-            f"{self.plan.label(self.model)}, shape {shape}{', ' + short if short else ''}>"
+            f"{self.plan.label(self.model)}, shape {shape}{''.join(f', {one}' for one in said if one)}>"
         )
 
     def _short_of_memory(self) -> str:
@@ -185,6 +185,15 @@ class Step:
         if not fit.any():
             return "does not fit the memory"
         return f"{fit.size - int(fit.sum()):,} of {fit.size:,} do not fit the memory"
+
+    def _beyond_context(self) -> str:
+        """How much of it is of more tokens than the model takes; empty where none is known to be."""
+        most = self.model.context_max
+        beyond = np.broadcast_to(self._resident[1] > (most or np.inf), self._seconds.shape)
+        if not beyond.any():
+            return ""
+        which = "" if beyond.all() else f"{int(beyond.sum()):,} of {beyond.size:,} "
+        return f"{which}beyond its context_max of {most:,}"
 
 
 def decode(
@@ -220,8 +229,8 @@ def decode(
     KeyError
         For an unknown name, with near matches.
     ValueError, TypeError
-        For a load that is negative or not finite, loads whose shapes do not broadcast, or a plan that
-        does not divide the model.
+        For a load that is negative, not finite or beyond 2**53, loads whose shapes do not broadcast, or a
+        plan that does not divide the model.
 
     References
     ----------
@@ -235,8 +244,7 @@ def decode(
     """
     on = deployment(device, model, plan, fidelity)
     given, put = unlabelled(batch=batch, context=context)
-    b, x = (amounts(name, value) for name, value in given.items())
-    check_shapes(batch=b, context=x)
+    b, x = loads(**given)
     return Step(on, "decode", (b, x), b, (b, x), put)
 
 
@@ -283,8 +291,7 @@ def prefill(
     """
     on = deployment(device, model, plan, fidelity)
     given, put = unlabelled(batch=batch, tokens=tokens, past=past)
-    n, t, s = (amounts(name, value) for name, value in given.items())
-    check_shapes(batch=n, tokens=t, past=s)
+    n, t, s = loads(**given)
     return Step(on, "prompts", (n, t, s), n * t, (n, t + s), put)
 
 
@@ -325,6 +332,5 @@ def mixed(
     """
     on = deployment(device, model, plan, fidelity)
     given, put = unlabelled(batch=batch, context=context, tokens=tokens, past=past)
-    b, x, t, s = (amounts(name, value) for name, value in given.items())
-    check_shapes(batch=b, context=x, tokens=t, past=s)
+    b, x, t, s = loads(**given)
     return Step(on, "mixed", (b, x, t, s), b + t, (b + (t > 0), np.maximum(x, t + s)), put)

@@ -22,7 +22,7 @@ from tokenroof.scale.reductions.frontier import Frontier
 from tokenroof.scale.reductions.quantiles import Quantiles
 from tokenroof.scale.run import keep, reduced
 from tokenroof.scale.work import Variable
-from tokenroof.support.arguments import amounts, check_options, not_empty, shown
+from tokenroof.support.arguments import check_options, loads, not_empty, shown
 from tokenroof.support.aside import aside
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
@@ -158,6 +158,9 @@ def sweep(
         ps = list(dict.fromkeys(plan_as_released(m) for m in known)) or [Plan()]
     else:
         ps = _plans(not_empty("plans", listed("plans", plans, Plan)))
+    _once("devices", ds, lambda device: device.name)
+    _once("models", ms, lambda model: model.name if isinstance(model, Model) else model[0])
+    _once("plans", ps, lambda plan: plan.label())
     b, x = _axis("batch", batch), _axis("context", context)
     work = combinations((ds, ms, ps), (b, x), fidelity, fields, invalid == "raise")
     reduction, progress = _reduction(options.get("reduce")), options.get("progress")
@@ -232,7 +235,19 @@ def _plans(given: Iterable[object]) -> list[Plan]:
 
 
 def _axis(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    array = np.atleast_1d(amounts(name, values))
+    (given,) = loads(**{name: values})
+    array = np.atleast_1d(given)
     if array.ndim > 1:
         raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one")
-    return np.asarray(not_empty(name, array))
+    if len(np.unique(not_empty(name, array))) < len(array):
+        _once(name, array.tolist(), "{:g}".format)
+    return np.asarray(array)
+
+
+def _once(name: str, values: Sequence[Any], label: Callable[[Any], str]) -> None:
+    """Refuse a coordinate that stands twice: by it neither of two could be asked for."""
+    for i, value in enumerate(values):
+        if (first := values.index(value)) < i:
+            raise ValueError(
+                f"{name}[{i}] is {label(value)}, as {name}[{first}]; allowed: each once"
+            )

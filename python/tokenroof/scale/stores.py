@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -133,6 +134,11 @@ class ZarrStore:
                 compressors=[zarr.codecs.ZstdCodec(level=1, checksum=True)],
                 overwrite=True,
             )  # fmt: skip
+        with (
+            warnings.catch_warnings()
+        ):  # of Zarr 3, which has none by rule, and of the journal beside
+            warnings.filterwarnings("ignore", "Consolidated metadata|Object at ", UserWarning)
+            zarr.consolidate_metadata(self.path, zarr_format=3)  # what xarray reads first
 
     def write(self, k: int, values: Mapping[str, NDArray[Any]]) -> list[int]:
         """Keep a chunk; its files are each whole or not there."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.inference.door import check_context
-from tokenroof.support.arguments import amounts, not_empty, number, shown
+from tokenroof.serving.requests.random import MOST_REQUESTS
+from tokenroof.support.arguments import amounts, not_empty, number, refuse, shown
 from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
@@ -102,6 +103,12 @@ def as_power(name: str, pue: float) -> tuple[str, float]:
 
 def as_concurrency(value: ArrayLike) -> NDArray[np.float64]:
     array = np.atleast_1d(amounts("concurrency", value, positive=True))
+    refuse(
+        "concurrency",
+        array,
+        array > MOST_REQUESTS,
+        "at most 2**28, as many requests as are simulated",
+    )
     if array.ndim > 1:
         raise ValueError(f"concurrency has {array.ndim} dimensions; allowed: one")
     return np.asarray(not_empty("concurrency", array))

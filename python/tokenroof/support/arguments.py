@@ -197,6 +197,26 @@ def amounts(field: str, value: ArrayLike, *, positive: bool = False) -> NDArray[
     return array
 
 
+#: The most of what is counted: float64 holds no odd number beyond, and times of it may overflow.
+MOST_COUNTED = 2.0**53
+
+
+def loads(**given: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+    """Sequences and tokens of a step, by name: from zero to what can be counted, of shapes that broadcast.
+
+    Examples
+    --------
+    >>> loads(batch=[1, 2], context=1e308)
+    Traceback (most recent call last):
+    ValueError: context is 1e+308; allowed: at most 2**53
+    """
+    arrays = {name: amounts(name, value) for name, value in given.items()}
+    for name, array in arrays.items():
+        refuse(name, array, array > MOST_COUNTED, "at most 2**53")
+    check_shapes(**arrays)
+    return tuple(arrays.values())
+
+
 def kept(name: str, value: ArrayLike, low: float | None = 0.0) -> Any:
     """`reals` of what brings labels or a mask, which stay: as float64 all the same."""
     array = reals(name, value, low)
