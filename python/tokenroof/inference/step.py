@@ -58,7 +58,8 @@ class Step:
         The cause of the most seconds: one of `CAUSES`.
     fits : ndarray of bool
         Whether weights and caches fit the memory that the plan's engine gives them, as in
-        `tokenroof.serving.curve`.
+        `tokenroof.serving.curve`. The text of a step says how many do not, and how many are of more tokens
+        than the model's ``context_max``, which steps are given for all the same.
     error_band : float
         Relative band around the time; NaN where unknown.
     calibrated_on : str

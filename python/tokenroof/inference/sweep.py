@@ -94,7 +94,7 @@ def sweep(
         By default one device in the types that the models were released in: one plan, or one for each kind
         of types where models differ.
     batch, context : array_like, 1-d
-        Sequences in flight, cached tokens of each [1].
+        Sequences in flight, cached tokens of each [1]; each once, as devices, models and plans.
     fidelity : {"calibrated", "datasheet"} or Calibration
         Constants of each device's generation, or upper bounds on speed, or your own.
     fields : bool
