@@ -5,7 +5,7 @@ import pytest
 
 import tokenroof as tr
 from tokenroof.catalogue.fits import fits
-from tokenroof.inference.calibration import HOST_CONSTANTS
+from tokenroof.inference.calibration import GAP_CONSTANTS, HOST_CONSTANTS, gap_speed
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("scipy")
@@ -18,7 +18,9 @@ from tokenroof.calibrate import points as _points  # noqa: E402
 
 TRUE = {"kernel_gap": 7e-6, "collective_gap": 2e-6, "sequence": 8e-6, "prefill_kernel": 60e-6,
         "prompt_kernel": 90e-6,
-        "prompt": 1.5, "request": 0.05, "burst": 0.12}  # fmt: skip
+        "prompt": 1.5, "beside": 1.2, "request": 0.05, "burst": 0.12}  # fmt: skip
+
+GAPS = 0.7  # of a Blackwell, over Hopper's
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,9 @@ def table():
             plan = tr.Plan(tp=tp, weights="fp8", kv_cache="fp8", engine="vllm")
             base = tr.calibration.estimate(tr.device(device), "ideal")
             host = 0.8 if device == "b200_sxm" else 1.0
-            engine = {n: v * (host if n in HOST_CONSTANTS else 1.0) for n, v in TRUE.items()}
+            gap = GAPS if device == "b200_sxm" else 1.0
+            scale = dict.fromkeys(HOST_CONSTANTS, host) | dict.fromkeys(GAP_CONSTANTS, gap)
+            engine = {n: v * scale.get(n, 1.0) for n, v in TRUE.items()}
             own = base.replace(
                 constants={"engine": engine | _objective.MEMORY["vllm"] | _objective.BENCHMARK}
             )
@@ -60,8 +64,9 @@ def test_a_fit_finds_the_constants_again(table, tmp_path):
     found = calibrate.fit_engines(points, base=_base)
     got = found.rows[0]["constants"]
     for name, low, high in (("kernel_gap", 0.9, 1.1), ("prefill_kernel", 0.8, 1.25),
-                            ("request", 0.7, 1.3), ("prompt", 0.85, 1.15)):  # fmt: skip
+                            ("request", 0.7, 1.3), ("prompt", 0.85, 1.15), ("beside", 0.9, 1.1)):  # fmt: skip
         assert low < got[name] / TRUE[name] < high, (name, got[name])
+    assert 0.9 < found.rows[0]["gaps"]["blackwell"] / GAPS < 1.1
     error = np.abs(found.tpot_out_s / points.tpot_s - 1)
     assert error.mean() < 0.05 and found.rows[0]["combinations"] == 6
     # predictions are what a record with these constants gives
@@ -74,6 +79,20 @@ def test_a_fit_finds_the_constants_again(table, tmp_path):
     back = tomllib.loads((tmp_path / "engine.toml").read_text())["fit"][0]
     assert back["constants"] == got and back["rows"] == 72 and back["band_tpot"] > 0
     assert "left out" in found.summary() and "Llama-3.1-70B" in found.summary()
+
+
+def test_gaps_of_a_generation_are_those_of_the_fit():
+    row = {"gaps": {"blackwell": 0.7}}
+    assert gap_speed(tr.device("B200-SXM"), row) == 0.7
+    assert gap_speed(tr.device("H200-SXM"), row) == 1.0
+    assert gap_speed(tr.device("B200-SXM"), {}) == 0.8  # the host's, where none were fitted
+    fitted = next(r for r in fits("engine") if r["engine"] == "vllm")
+    own = tr.calibration.estimate(tr.device("B200-SXM"), "vllm").constants["engine"]
+    share = gap_speed(tr.device("B200-SXM"), fitted)
+    for name in GAP_CONSTANTS:
+        assert own[name] == fitted["constants"][name] * share
+    for name in HOST_CONSTANTS:
+        assert own[name] == fitted["constants"][name] * 0.8
 
 
 def test_leaving_out_does_not_depend_on_where_it_starts(table):

@@ -28,7 +28,7 @@ from tokenroof.reference.inference.structure import mixer_parameters, mixer_type
 engines = st.fixed_dictionaries(
     {name: st.floats(0.0, 1e-4) for name in ("kernel_gap", "collective_gap", "sequence", "prefill_kernel",
                                       "prompt_kernel")}
-    | {"prompt": st.floats(1.0, 2.0), "request": st.floats(0.0, 0.5), "request_alone": st.floats(0.0, 0.5),
+    | {"prompt": st.floats(1.0, 2.0), "beside": st.floats(0.8, 1.5), "request": st.floats(0.0, 0.5), "request_alone": st.floats(0.0, 0.5),
        "request_users": st.sampled_from([1.0, 4.0, 64.0]), "burst": st.floats(0.0, 0.5),
        "memory_share": st.floats(0.5, 1.0), "memory_weights": st.floats(0.5, 1.0),
        "memory_reserved": st.floats(0.0, 1e10), "elementwise": st.just(1.0),
@@ -128,6 +128,15 @@ def test_an_engine_by_hand():
     np.testing.assert_allclose(
         slow["interference_s"], 0.07 * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6
     )
+
+
+def test_a_prompt_takes_longer_beside_those_that_decode():
+    """A quarter more of what it takes alone waits with each prompt, and its own way is as before."""
+    bare, _ = _serve(8.0)
+    slow, _ = _serve(8.0, {"beside": 1.25})
+    more = 0.07 * 0.25 * bare["prefill_s"]
+    np.testing.assert_allclose(slow["interference_s"] - bare["interference_s"], more, rtol=1e-9)
+    assert slow["prefill_s"] == bare["prefill_s"] and slow["step_s"] == bare["step_s"]
 
 
 def test_how_a_benchmark_runs_by_hand():

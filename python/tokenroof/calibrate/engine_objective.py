@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.calibrate.points import Points
-from tokenroof.inference.calibration import HOST_CONSTANTS, host_speed
+from tokenroof.inference.calibration import GAP_CONSTANTS, HOST_CONSTANTS, gap_speed, host_speed
 from tokenroof.records.calibration import Calibration
 from tokenroof.support.lazy import require
 
@@ -45,9 +45,10 @@ ENGINE_PRIORS = {
     "kernel_gap": Prior(6e-6, 0.2, 0.05),
     "collective_gap": Prior(3.5e-6, 0.4, 0.0),
     "sequence": Prior(5e-6, 0.5, 0.1),
-    "prefill_kernel": Prior(45e-6, 0.4, 0.15),
+    "prefill_kernel": Prior(45e-6, 0.4, 0.3),
     "prompt_kernel": Prior(60e-6, 0.5, 0.4),
     "prompt": Prior(1.15, 0.2, 0.15),
+    "beside": Prior(1.1, 0.2, 0.15),
     "request": Prior(10e-3, 1.0, 0.5),
     "burst": Prior(0.03, 0.5, 0.0),
 }
@@ -58,6 +59,8 @@ LINE_PRIORS = {
     "experts_memory": Prior(0.75, 0.1, 0.0),
     "collective_memory": Prior(0.6, 0.2, 0.0),
 }
+#: What Blackwell's gaps between the kernels of a replayed graph take, over Hopper's.
+GAP_PRIORS = {"blackwell": Prior(0.9, 0.2, 0.0)}
 # Memory that engines leave to the cache, of what the label says (its gigabytes are 2^30 bytes, 1.068 times
 # as many): vLLM 0.9 of it less weights and 2 GB, the others 0.9 of what weights and 4 GB leave. TensorRT-LLM
 # keeps everything of windowed layers unless it is told their windows (resource_manager.py:
@@ -92,10 +95,14 @@ class Objective:
                 row[_FIELDS[f"engine.{name}"]] = value
         for name, values in points.settings.items():
             self.records[:, _FIELDS[f"engine.{name}"]] = values
-        self.priors = {**LINE_PRIORS, **ENGINE_PRIORS}
+        self.priors = {**LINE_PRIORS, **ENGINE_PRIORS, **GAP_PRIORS}
         self.engines = sorted(set(points.engine))
         self.own = np.searchsorted(self.engines, points.engine)
         self.host = np.array([host_speed(d) for d in points.devices])
+        # whose gaps the fitted factor is about
+        self.scaled = np.array(
+            [gap_speed(d, {"gaps": {"blackwell": 0.0}}) == 0.0 for d in points.devices]
+        )
         start: list[float] = []
         spread: list[float] = []
         self.place: dict[str, int] = {}
@@ -126,10 +133,12 @@ class Objective:
         """TPOT and TTFT [s] of every point."""
         p = self.points
         records = self.records.copy()
-        for name in self.priors:
+        gaps = np.where(self.scaled, self.values("blackwell", logs)[self.own], 1.0)
+        scale = dict.fromkeys(HOST_CONSTANTS, self.host) | dict.fromkeys(GAP_CONSTANTS, gaps)
+        for name in (*LINE_PRIORS, *ENGINE_PRIORS):
             value = self.values(name, logs)[self.own]
             field = name if name in LINE_PRIORS else f"engine.{name}"
-            records[:, _FIELDS[field]] = value * self.host if name in HOST_CONSTANTS else value
+            records[:, _FIELDS[field]] = value * scale.get(name, 1.0)
         lines = [_FIELDS[name] for name in self.priors if name in LINE_PRIORS]
         key = records[:, lines].tobytes()
         if key not in self._terms:

@@ -19,6 +19,7 @@ from tokenroof.calibrate.bands import covered, pooled_band
 from tokenroof.calibrate.engine_objective import (
     BENCHMARK,
     ENGINE_PRIORS,
+    GAP_PRIORS,
     LINE_PRIORS,
     MEMORY,
     Objective,
@@ -129,7 +130,8 @@ def write_engines(
     ]
     head = [
         "# Engines' constants (tokenroof/records/constants.hpp names them, serving.hpp says what they",
-        "# mean) and shares of the bandwidth of operators without a measured form. Written by",
+        "# mean), shares of the bandwidth of operators without a measured form, and gaps of other",
+        "# generations over Hopper's. Written by",
         "# `python -m tokenroof.calibrate`; do not edit. rows, combinations: serving points fitted on, and",
         "# their combinations of model, device and engine. mape, median, bias: of each combination by a fit",
         "# without it. band: four in five points are within exp(+-band), between the engine's own and all",
@@ -205,6 +207,7 @@ def fit_engines(
         row["constants"] |= {"request_alone": alone, "request_users": fewest_users(points, own)}
         row["constants"] |= BENCHMARK
         row["lines"] = {n: v for n, v in values.items() if n in LINE_PRIORS}
+        row["gaps"] = {n: v for n, v in values.items() if n in GAP_PRIORS}
         row["fitted"] = fitted_range(points, own)
         row["kinds"] = kinds_of(points, own)
         row["rows"] = int(own.sum())

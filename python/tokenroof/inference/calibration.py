@@ -27,6 +27,8 @@ from tokenroof.records.device import link_domain
 from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tokenroof.records.device import Device
     from tokenroof.records.plan import Plan
 
@@ -35,8 +37,9 @@ __all__ = [
     "resolve_step", "step_kind",
 ]  # fmt: skip
 
-#: Of these, those that the host takes (`host_speed`).
-HOST_CONSTANTS = ("kernel_gap", "collective_gap", "sequence", "prefill_kernel", "prompt_kernel")
+#: Of an engine's constants, those of the host (`host_speed`), and gaps of a replayed graph (`gap_speed`).
+HOST_CONSTANTS = ("sequence", "prefill_kernel", "prompt_kernel")
+GAP_CONSTANTS = ("kernel_gap", "collective_gap")
 
 
 def host_speed(device: Device) -> float:
@@ -48,8 +51,21 @@ def host_speed(device: Device) -> float:
     >>> host_speed(tr.device("H100-SXM")), host_speed(tr.device("B200-SXM"))
     (1.0, 0.8)
     """
+    return 0.8 if _is_recent(device) else 1.0
+
+
+def gap_speed(device: Device, row: Mapping[str, Any]) -> float:
+    """A device's gaps between the kernels of a replayed graph, over Hopper's, by a row of engines' constants.
+
+    A row that was fitted without them has the host's (`host_speed`).
+    """
+    fitted = row.get("gaps", {}).get("blackwell", host_speed(device))
+    return float(fitted) if _is_recent(device) else 1.0
+
+
+def _is_recent(device: Device) -> bool:
     family = device.family.lower()
-    return 0.8 if "blackwell" in family or "rubin" in family else 1.0
+    return "blackwell" in family or "rubin" in family
 
 
 @remembered(2048)
@@ -60,7 +76,8 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     0.5, elementwise kernels 0.6 of the bandwidth. The engine's gaps and overheads, and the shares
     of the bandwidth inside a step, were fitted on serving points (``catalogue/constants/engine.toml``
     says on which, and how far off they were on combinations left out); the host of a Blackwell
-    takes 0.8 times as long. Devices that were not fitted borrow these constants: hence a wider band.
+    takes 0.8 times as long, and gaps between the kernels of its graphs are fitted (`gap_speed`).
+    Devices that were not fitted borrow these constants: hence a wider band.
 
     Parameters
     ----------
@@ -72,8 +89,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         return local_calibration(device, engine).replace(constants=memory_of(engine, device))
     if device.kind in OTHER_KINDS:
         return of_kind(device, engine)
-    family = device.family.lower()
-    blackwell = "blackwell" in family or "rubin" in family
+    blackwell = _is_recent(device)
     row: dict[str, Any] = next((r for r in fits("engine") if r["engine"] == engine), {})
     near = generation(device) in generations(row.get("devices", ""))
     memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}
@@ -82,10 +98,10 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     bands = (float("nan"), float("nan"))
     where = "no serving point: rooflines with shares"
     if row:
-        host = host_speed(device)
+        scale = dict.fromkeys(HOST_CONSTANTS, host_speed(device))
+        scale |= dict.fromkeys(GAP_CONSTANTS, gap_speed(device, row))
         own_constants["engine"] = {
-            name: value * host if name in HOST_CONSTANTS else value
-            for name, value in row["constants"].items()
+            name: value * scale.get(name, 1.0) for name, value in row["constants"].items()
         } | engine_memory(engine, device)
         own = device.name in row["devices"].split(", ")
         end = "" if own else "_device"

@@ -12,6 +12,7 @@
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
 // for a slot. The host takes `prefill_kernel` per kernel of a step that carries a prompt, of which all others wait, and
 // `prompt_kernel` on the prompt's own way to its first token: what it does beside a step that runs is not in the former.
+// Of a prompt's kernels, which the tables time alone, the others wait for `beside` times what they take.
 // A run begins with all of its users at once and ends with none to follow: of a share `together` of its
 // requests (1 over the requests of a user, 0 for a load that goes on) the prompts wait for half of the others', and half
 // of the others' are past; of the rest, a share `burst` stays bunched. Latency and throughput follow by Little's law. Admission is the engine's `request` from
@@ -122,7 +123,8 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     // joules above rest of steps as long as this record's gaps make them: a board is held to its limit over these
     const double gaps = engine_gaps(c, t[term::waiting], t[term::collectives]);
     const double plain = decode[step::time] + gaps + e[constant::engine::sequence] * sequences;
-    const double fuller = mixed[step::time] + gaps + e[constant::engine::sequence] * (sequences + 1.0);
+    const double slower = (e[constant::engine::beside] - 1.0) * prefill[step::time];
+    const double fuller = mixed[step::time] + slower + gaps + e[constant::engine::sequence] * (sequences + 1.0);
     const double longest = smooth_max(fuller, s.kernels * e[constant::engine::prefill_kernel], serving_overlap);
     const double turns = min_nan(max_nan(batch, 1.0), p[plan::pp]) / p[plan::pp];
     t[term::decode_j] = above_rest(r, decoding, turns, decode[step::time], plain);
@@ -136,7 +138,8 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double sequence = e[constant::engine::sequence], batch = t[term::batch];
     const double floor = t[term::kernels] * e[constant::engine::prefill_kernel];
     const double step = t[term::decode_s] + gaps + sequence * t[term::sequences];
-    const double mixed = t[term::mixed_s] + gaps + sequence * (t[term::sequences] + 1.0);
+    const double slower = (e[constant::engine::beside] - 1.0) * t[term::prefill_s];
+    const double mixed = t[term::mixed_s] + slower + gaps + sequence * (t[term::sequences] + 1.0);
     const double carrying = smooth_max(mixed, floor, serving_overlap);
     const double extra = (carrying - step) / t[term::lanes];
     const double others = max_nan(batch - 1.0, 0.0);

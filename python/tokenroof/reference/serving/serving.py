@@ -37,14 +37,17 @@ def nearly_hidden(x: float, y: float) -> float:
     return more + 0.19 * (less * (part * part * part))
 
 
-def wholes(c: Record, gaps: float, sequences: float, kernels: float) -> tuple[Seconds, Seconds]:
+def wholes(
+    c: Record, gaps: float, sequences: float, kernels: float, prompt: float
+) -> tuple[Seconds, Seconds]:
     """Seconds of a step by those of its work: of one that decodes alone, of one that carries a prompt."""
 
     def plain(time: float) -> float:
         return time + gaps + c["engine.sequence"] * sequences
 
     def carrying(time: float) -> float:
-        fuller = time + gaps + c["engine.sequence"] * (sequences + 1.0)
+        slower = (c["engine.beside"] - 1.0) * prompt
+        fuller = time + slower + gaps + c["engine.sequence"] * (sequences + 1.0)
         return nearly_hidden(fuller, kernels * c["engine.prefill_kernel"])
 
     return plain, carrying
@@ -115,7 +118,7 @@ def serving_terms(
     timed = kernels_of_experts(model, plan) if constants(c, "experts") else 0.0
     joined = collectives_of_step(model, plan)
     gaps = (kernels - timed) * c["engine.kernel_gap"] + joined * c["engine.collective_gap"]
-    plain, carrying = wholes(c, gaps, sequences, kernels)
+    plain, carrying = wholes(c, gaps, sequences, kernels, alone["time"])
     r, no_prompts = prepare(device, bare, model, plan), (0.0, 0.0, 0.0)
     return {
         "batch": batch,
@@ -150,7 +153,8 @@ def serving_of_terms(
     gaps = t["waiting"] * c["engine.kernel_gap"] + t["collectives"] * c["engine.collective_gap"]
     host = t["kernels"] * c["engine.prefill_kernel"]
     step = t["decode_s"] + gaps + c["engine.sequence"] * t["sequences"]
-    mixed = t["mixed_s"] + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)
+    slower = (c["engine.beside"] - 1.0) * t["prefill_s"]
+    mixed = t["mixed_s"] + slower + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)
     extra = divide(nearly_hidden(mixed, host) - step, t["lanes"])
     others = maximum(batch - 1.0, 0.0)
     prompts_a_step = divide(others, output_tokens) * (1.0 - 0.5 * c["engine.together"])
