@@ -28,7 +28,7 @@ from tokenroof.reference.inference.structure import mixer_parameters, mixer_type
 engines = st.fixed_dictionaries(
     {name: st.floats(0.0, 1e-4) for name in ("kernel_gap", "collective_gap", "sequence", "prefill_kernel",
                                       "prompt_kernel")}
-    | {"prompt": st.floats(1.0, 2.0), "beside": st.floats(0.8, 1.5), "request": st.floats(0.0, 0.5), "request_alone": st.floats(0.0, 0.5),
+    | {"prompt": st.floats(1.0, 2.0), "beside": st.floats(1.0, 1.5), "request": st.floats(0.0, 0.5), "request_alone": st.floats(0.0, 0.5),
        "request_users": st.sampled_from([1.0, 4.0, 64.0]), "burst": st.floats(0.0, 0.5),
        "memory_share": st.floats(0.5, 1.0), "memory_weights": st.floats(0.5, 1.0),
        "memory_reserved": st.floats(0.0, 1e10), "elementwise": st.just(1.0),
