@@ -83,6 +83,8 @@ void read_clock(Run& run, const py::dict& d, simulate::StepClock& clock) {
     };
     clock.whole = numbers<double>(run, d, "whole", static_cast<i64>(axes[6].size()), false);
     if (!clock.whole) throw py::value_error("whole is missing");
+    clock.alone = numbers<double>(run, d, "alone", static_cast<i64>(axes[6].size()), false);
+    if (clock.alone) clock.slower = py::cast<double>(d["slower"]);
     clock.beside = plane("beside", 0, 2);
     clock.cached = plane("cached", 2, 3);
     clock.several = plane("several", 2, 4);

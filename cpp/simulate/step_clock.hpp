@@ -39,7 +39,7 @@ inline i64 nearest(double x) {
 // A line for tests, or tables of the step kernels, linear between points along each axis and beyond the last. A step
 // with prompts is the sum of what it takes as one prompt of all its tokens (products see their sum alone, whose tiles
 // end at points), what it takes more that some of them are sequences past their prompt, their contexts, and what
-// is cached before the prompts, less that these are several.
+// is cached before the prompts, less that these are several; and what the prompts' kernels take longer in company.
 struct StepClock {
     i64 fixed_ns = 0, per_token_ns = 0, per_context_token_ns = 0, per_draft_ns = 0;
     // sequences, mean contexts, prompt tokens, cached tokens before them, prompts, sequences of `decode`, tokens
@@ -50,6 +50,8 @@ struct StepClock {
     const double* several = nullptr; // over prompt tokens and prompts
     const double* decode = nullptr;  // without prompts, over more numbers of sequences, and contexts
     const double* attended = nullptr; // over the same, what contexts add beside prompts
+    const double* alone = nullptr;    // over tokens, a prompt's kernels without gaps
+    double slower = 0.0;              // share of those, and of what is cached, that company adds
     std::vector<double> padded;     // sizes of CUDA graphs, ascending; none: no padding
     bool pads_prompts = true;       // steps with prompts too
     i64 host_ns = 0;
@@ -159,9 +161,12 @@ struct StepClock {
         const double at[4] = {sequences, mean, tokens, past > 0.0 ? past : 0.0};
         const Corner corner(axis, at);
         const Cell rows(axis[5], axis[1], sequences, mean);
-        double ns = along(axis[6], whole, sequences + tokens) + corner.cell(2, 3, axis[3].size()).of(cached);
+        const double before = corner.cell(2, 3, axis[3].size()).of(cached);
+        double ns = along(axis[6], whole, sequences + tokens) + before;
         if (sequences > 0.0)
             ns += corner.cell(0, 2, axis[2].size()).of(beside) + rows.of(attended);
+        const bool longer = alone && load.generating; // the same work in a longer time
+        if (longer) ns += slower * (along(axis[6], alone, tokens) + before);
         double joules = out ? 1e-9 * ns * corner.of(watts) + resting() : 0.0;
         double added_j = 0.0;
         if (share != 0.0) {
@@ -170,7 +175,7 @@ struct StepClock {
         }
         if (load.prompts > 1) {
             const Cell cell(axis[2], axis[4], tokens, prompts);
-            ns -= cell.of(several);
+            ns -= (longer ? 1.0 + slower : 1.0) * cell.of(several);
             if (out) joules -= cell.of(several_j);
         }
         if (out) {

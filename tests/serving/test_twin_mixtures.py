@@ -1,11 +1,13 @@
 """The closed forms on devices: mixtures of experts, prompts of many lengths, graphs that pad; and a fleet's rate."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof import _core, kernels
 from tokenroof.cli.program import main
 from tokenroof.inference.door import deployment
 from tokenroof.serving import (
@@ -19,12 +21,31 @@ from tokenroof.serving import (
     stability,
     users,
 )
-from tokenroof.serving.prompts import beside, further, padded_decode, prompts_of
+from tokenroof.serving.prompts import SLOWER, beside, further, padded_decode, prompts_of, slower
 from tokenroof.serving.twin import Shape
 
 MIXTURE = ("H200-SXM", "gpt-oss-120b", tr.Plan(weights="mxfp4"))
 DENSE = ("H100-SXM", "Llama-3.1-8B", tr.Plan())
+GAPS = ("kernel_gap", "collective_gap", "sequence")
 HALF = {"input_tokens": Lengths.lognormal(500, 0.5), "output_tokens": Lengths.lognormal(500, 0.5)}
+
+
+def test_a_prompts_kernels_take_longer_in_company_alone():
+    """By the fitted share of what they take without gaps, of each further prompt as of the first."""
+    on = deployment(*DENSE, "calibrated")
+    d, c, m, p = on.records
+    own, bare = c.copy(), c.copy()
+    own[SLOWER] = 1.0
+    bare[[_core.CALIBRATION_FIELDS.index(f"engine.{n}") for n in GAPS]] = 0.0
+    at, some = np.array([700.0]), np.array([0.0, 8.0])
+    more = (c[SLOWER] - 1.0) * kernels.prefill_time(d, bare, m, p, at, 0.0)
+    assert more > 1e-4 and slower(on, at) == pytest.approx(more, rel=1e-12)
+    same = dataclasses.replace(on, records=(d, own, m, p))
+    longer, plain = (beside(o, some, 900.0, (at, np.ones(1)))[:, 0] for o in (on, same))
+    assert longer - plain == pytest.approx([0.0, more[0]], rel=1e-9)
+    each = [further(o, some[1:], 900.0, 700.0, np.ones(1)) for o in (on, same)]
+    two = (c[SLOWER] - 1.0) * kernels.prompts_time(d, bare, m, p, 2.0, at, 0.0)
+    assert each[0] - each[1] == pytest.approx(two - more, rel=1e-9)
 
 
 def agree(row, seen, mean):

@@ -8,15 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof import kernels
+from tokenroof import _core, kernels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["Prompts", "beside", "further", "lognormal", "padded_decode", "prompts_of"]
+    Records = tuple[
+        NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]
+    ]
 
+__all__ = [
+    "SLOWER", "Prompts", "beside", "further", "lognormal", "padded_decode", "prompts_of", "slower",
+    "ungapped", "ungapped_prompts",
+]  # fmt: skip
+
+#: Where a calibration's record has what company makes of a prompt's kernels.
+SLOWER = _core.CALIBRATION_FIELDS.index("engine.beside")
+_GAPS = [
+    _core.CALIBRATION_FIELDS.index(f"engine.{n}")
+    for n in ("kernel_gap", "collective_gap", "sequence")
+]
 _BINS = 24
 _POINTS = 512
 
@@ -71,6 +84,28 @@ def padded_decode(
     return np.asarray(kernels.decode_time(*on.records, wide, context * sequences / wide))
 
 
+def ungapped(on: Deployment) -> Records:
+    """Records of a deployment whose kernels follow one another without gaps, sampling among these."""
+    device, calibration, model, plan = on.records
+    bare = calibration.copy()
+    bare[_GAPS] = 0.0
+    return device, bare, model, plan
+
+
+def ungapped_prompts(
+    on: Deployment, tokens: ArrayLike, past: ArrayLike = 0.0, prompts: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """Seconds that the kernels of so many prompts take by themselves, one after the other without gaps."""
+    return np.asarray(kernels.prompts_time(*ungapped(on), prompts, tokens, past))
+
+
+def slower(
+    on: Deployment, tokens: ArrayLike, past: ArrayLike = 0.0, prompts: ArrayLike = 1.0
+) -> NDArray[np.float64]:
+    """Seconds that those kernels take longer beside sequences that decode."""
+    return np.asarray((on.records[1][SLOWER] - 1.0) * ungapped_prompts(on, tokens, past, prompts))
+
+
 def beside(
     on: Deployment, sequences: NDArray[np.float64], context: float, prompts: Prompts
 ) -> NDArray[np.float64]:
@@ -93,6 +128,7 @@ def beside(
     at, share = prompts
     some = np.maximum(sequences, 1.0)[..., None]
     found = np.asarray(kernels.mixed_prompts_time(*on.records, some, context, 1.0, at, 0.0))
+    found = found + slower(on, at)
     alone: Any = np.asarray(kernels.prompts_time(*on.records, 1.0, at, 0.0))
     seconds = np.where(sequences[..., None] > 0.0, found, alone)
     mean = seconds @ share
@@ -116,6 +152,7 @@ def further(
     some = np.maximum(sequences, 1.0)
     one, all_ = (
         np.asarray(kernels.mixed_prompts_time(*on.records, some, context, k, tokens, 0.0))
+        + slower(on, tokens, prompts=k)
         for k in (1.0, 1.0 + many)
     )
     return np.maximum((all_ - one) / many, 1e-9)

@@ -11,6 +11,7 @@ from tokenroof import _core, kernels
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import attributes
 from tokenroof.serving.loads import ONE_TOKEN, Load, as_concurrency, check_length, timed
+from tokenroof.serving.prompts import ungapped
 from tokenroof.serving.room import why_not
 from tokenroof.serving.session_load import as_sessions
 from tokenroof.support.arguments import count, finite_number, shown
@@ -34,10 +35,6 @@ __all__ = ["session_curve"]
 _TERM = {name: i for i, name in enumerate(_core.SERVING_TERMS)}
 _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 _STEP = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
-_GAPS = [
-    _core.CALIBRATION_FIELDS.index(f"engine.{n}")
-    for n in ("kernel_gap", "collective_gap", "sequence")
-]
 _DP = _core.PLAN_FIELDS.index("dp")
 _HALVINGS = 40  # of hits in the devices' memory
 _PARTS, _ROUNDS = 16, 12  # that what hits at all is sought in, again and again: 16^12 of them
@@ -209,9 +206,7 @@ def _replica(
     d, c, m, p = on.records
     mean, out = load.mean_input, load.output_tokens
     terms = kernels.serving_terms(d, c, m, p, users, mean, out)
-    bare = c.copy()
-    bare[_GAPS] = 0.0
-    records = (d, bare, m, p)
+    records = ungapped(on)
     batch = terms[..., _TERM["batch"]]
     # a last block that is not full is computed again: half of one in the mean
     found = np.maximum(load.shared_tokens + load.said - 0.5 * block, 0.0)
@@ -221,7 +216,7 @@ def _replica(
     def with_past(past: Array) -> Array:
         changed = terms.copy()
         carried = _carried(records, load, batch, load.prompts - past, past)
-        for name in ("mixed_s", "mixed_j", "prefill_s"):
+        for name in carried:
             changed[..., _TERM[name]] += carried[name] - plain[name]
         return np.asarray(changed)
 
@@ -236,12 +231,13 @@ def _carried(
     ranks = float(p[_DP])
     context = load.mean_input + 0.5 * load.output_tokens
     mixed = kernels.mixed_prompts_step(d, c, m, p, batch[:, None], context, ranks, new, past)
-    alone = kernels.prompts_step(d, c, m, p, 1.0, new, past)
+    alone, every = (kernels.prompts_time(d, c, m, p, many, new, past) for many in (1.0, ranks))
     seconds = mixed[..., _STEP["time"]]
     return {
         "mixed_s": seconds.mean(axis=-1),
         "mixed_j": (mixed[..., _STEP["watts"]] * seconds).mean(axis=-1),
-        "prefill_s": alone[..., _STEP["time"]].mean(axis=-1),
+        "prefill_s": alone.mean(axis=-1),
+        "prompts_s": every.mean(axis=-1),
     }
 
 

@@ -41,10 +41,16 @@ def duration(table, limits, generating, context, prompts, tokens, keys, padded=T
     mean = np.where(np.asarray(generating) > 0, context / np.maximum(b, 1e-300), 0.0)
     past = np.maximum(0.5 * (keys / np.maximum(n, 1.0) - n / np.maximum(p, 1.0)), 0.0)
     decode = plane(dense, contexts, table.decode, b, mean)
-    mixed = along(whole, table.whole, b + n) + plane(prompt_tokens, before, table.cached, n, past)
+    cached = plane(prompt_tokens, before, table.cached, n, past)
+    mixed = along(whole, table.whole, b + n) + cached
     apart = plane(sequences, prompt_tokens, table.beside, b, n)
     apart = apart + plane(dense, contexts, table.attended, b, mean)
     mixed = np.where(b > 0.0, mixed + apart, mixed)
     less = plane(prompt_tokens, several, table.several, n, p)
+    if table.alone is not None:
+        company = np.asarray(generating) > 0
+        longer = table.slower * (along(whole, table.alone, n) + cached)
+        mixed = np.where(company, mixed + longer, mixed)
+        less = np.where(company, (1.0 + table.slower) * less, less)
     mixed = np.where(p > 1.0, mixed - less, mixed)
     return np.where(p > 0.0, mixed, decode)

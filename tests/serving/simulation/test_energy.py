@@ -8,11 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
-from tokenroof import kernels, serving
+from tokenroof import _core, kernels, serving
 from tokenroof.inference.door import deployment
+from tokenroof.serving.prompts import slower
 from tokenroof.serving.simulation.step_time import step_table
 
 SECOND = 10**9
+GAP = _core.CALIBRATION_FIELDS.index("engine.kernel_gap")
+WAITING = _core.SERVING_TERMS.index("waiting")
 
 
 def run(requests, step, replicas=1, record_steps=True, path="counters", **knobs):
@@ -141,6 +144,11 @@ def test_tables_of_joules_are_the_kernels_within_their_error():
     s = np.floor(rng.uniform(0, 1, 3000) * (16000 - t))
     sequences, context, tokens, past, _, dense, _ = table.axes
     field = kernels.STEP_FIELDS.index("watts")
+    # a prompt takes longer in company: as a gap would make the step
+    more = slower(on, t, s) / kernels.serving_terms(*on.records, 1.0, 1.0, 1.0)[WAITING]
+    assert table.slower > 0.1 and (more > 0.0).all()
+    slowed = np.tile(on.records[1], (3000, 1))
+    slowed[:, GAP] += more
     mixed = RegularGridInterpolator((sequences, context, tokens, past), table.joules[0])(
         (b, x, t, s)
     )
@@ -149,7 +157,7 @@ def test_tables_of_joules_are_the_kernels_within_their_error():
         for v in (table.joules[2], table.decode)
     )
     for watts, direct in (
-        (mixed, kernels.mixed_step(*on.records, b, x, t, s)),
+        (mixed, kernels.mixed_step(on.records[0], slowed, *on.records[2:], b, x, t, s)),
         (1e9 * joules / ns, kernels.decode_step(*on.records, b, x)),
     ):
         error = watts / direct[:, field] - 1.0

@@ -8,6 +8,7 @@ import tokenroof as tr
 from tokenroof import kernels, serving
 from tokenroof.catalogue import models
 from tokenroof.inference.door import deployment
+from tokenroof.serving.prompts import slower
 from tokenroof.serving.simulation.parts import NEWEST
 from tokenroof.serving.simulation.step_time import _attended, _steps, step_table
 
@@ -93,6 +94,7 @@ def differences(on, limits, table, rng):
     yield error(kernels.prefill_time(*r, n, s), none, none, none + 1.0, n, n * (n + 2.0 * s))
     yield error(kernels.prompts_time(*r, k, each, 0.0), none, none, k, k * each, k * each * each)
     mixed = kernels.mixed_time(*r, beside, x, rest, s)
+    mixed = mixed + slower(on, rest, s)
     yield error(mixed, beside, beside * x, none + 1.0, rest, rest * (rest + 2.0 * s))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.serving.prompts import slower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TIME", "Energy", "energy_of", "side_by_side", "step_joules"]
 
+_WAITING = _core.SERVING_TERMS.index("waiting")
+_GAP = _core.CALIBRATION_FIELDS.index("engine.kernel_gap")
 _WATTS, TIME = (_core.STEP_FIELDS.index(name) for name in ("watts", "time"))
 
 
@@ -64,12 +67,21 @@ def side_by_side(kernel: Callable[..., Any], on: Deployment, *loads: Any) -> NDA
 
 def _mixed_watts(on: Deployment, axes: tuple[NDArray[np.float64], ...]) -> NDArray[np.float64]:
     """Watts over the first four axes: by the power model at fewer points, as watts change little, linear in
-    the logarithm between them."""
+    the logarithm between them.
+
+    What prompts take longer in company is time in which the work is the same, as in gaps between kernels.
+    """
     coarse = [axis[_few(axis)] for axis in axes[:4]]
     sequences, context, tokens, past = coarse
     b, x = (a[:, :, None, None] for a in np.meshgrid(sequences, context, indexing="ij"))
     n, s = (a[None, None] for a in np.meshgrid(tokens, past, indexing="ij"))
-    found = side_by_side(kernels.mixed_step, on, b, x, n, s)[..., _WATTS].copy()
+    device, calibration, model, plan = on.records
+    more = slower(on, n, s)
+    if more.any():
+        gap = more / kernels.serving_terms(*on.records, 1.0, 1.0, 1.0)[_WAITING]
+        calibration = np.broadcast_to(calibration, (*gap.shape, len(calibration))).copy()
+        calibration[..., _GAP] += gap
+    found = kernels.mixed_step(device, calibration, model, plan, b, x, n, s)[..., _WATTS].copy()
     found[:, :, 0] = kernels.decode_step(*on.records, b[..., 0, :], x[..., 0, :])[..., _WATTS]
     found[0] = side_by_side(kernels.prefill_step, on, n[0], s[0])[..., _WATTS]
     found[0, :, 0] = found[0, :, 1]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.serving.prompts import SLOWER, ungapped_prompts
 from tokenroof.serving.simulation.energy import TIME, side_by_side, step_joules
 from tokenroof.support.arguments import finite_number, is_integer, shown
 
@@ -125,6 +126,11 @@ class StepTable:
     missing : ndarray, optional
         Of ranks that share experts: over tokens of prompts and sequences of one, what each token takes off
         that other ranks have fewer [ns].
+    alone : ndarray, optional
+        Time of the kernels of one prompt of all tokens of a step, without gaps; none where nothing is slower
+        [ns].
+    slower : float
+        Share of that, and of what is cached, that prompts take more beside sequences past theirs [1].
     """
 
     axes: tuple[NDArray[np.float64], ...]
@@ -137,12 +143,16 @@ class StepTable:
     joules: tuple[NDArray[np.float64], ...]
     idle_watts: float
     missing: NDArray[np.float64] | None = None
+    alone: NDArray[np.float64] | None = None
+    slower: float = 0.0
 
     def clock(self, limits: Limits) -> dict[str, Any]:
         """As the compiled simulator takes it."""
         ranks = {} if self.missing is None else {"missing": self.missing}
+        longer = {} if self.alone is None else {"alone": self.alone, "slower": self.slower}
         return {
             **ranks,
+            **longer,
             "axes": [axis.tolist() for axis in self.axes],
             "whole": self.whole,
             "beside": self.beside,
@@ -261,11 +271,15 @@ def _tabulated(on: Deployment, limits: Limits, longest: float) -> StepTable:
     joules, idle = step_joules(on, axes, (one, many), steps) if alone else ((), np.nan)
     planes = tuple(np.ascontiguousarray(1e9 * t) for t in (*times, several, decode, attended))
     missing = None if ranks == 1 else _missing(on, ranks, sequences, tokens)
-    for array in (*axes, *planes, *joules, *([] if missing is None else [missing])):
-        array.flags.writeable = False  # it is kept, and shared
+    slower = float(on.records[1][SLOWER]) - 1.0
+    own = None if slower == 0.0 else 1e9 * ungapped_prompts(on, np.maximum(whole, 1.0))
+    for array in (*axes, *planes, *joules, missing, own):
+        if array is not None:
+            array.flags.writeable = False  # it is kept, and shared
     every, beside, cached, several, decode, attended = planes
     return StepTable(
-        axes, every, beside, cached, several, decode, attended, joules, idle, missing
+        axes, every, beside, cached, several, decode, attended, joules, idle, missing,
+        own, slower,
     )  # fmt: skip
 
 
