@@ -93,6 +93,25 @@ def test_gaps_of_a_generation_are_those_of_the_fit():
         assert own[name] == fitted["constants"][name] * share
     for name in HOST_CONSTANTS:
         assert own[name] == fitted["constants"][name] * 0.8
+    assert own["beside"] == fitted["constants"]["beside"] > 1.1
+    # a card of the family with other memory is of none of the fitted generations
+    far = tr.calibration.estimate(tr.device("RTX-PRO-6000"), "vllm").constants["engine"]
+    assert far["beside"] == 1.0 and far["prompt"] == fitted["constants"]["prompt"]
+    assert far["kernel_gap"] == fitted["constants"]["kernel_gap"] * 0.8
+
+
+def test_company_saves_no_time(table):
+    """Whatever the logarithms are, a prompt's kernels take no less beside others; 1.2 and more is not bent."""
+    objective = _objective.Objective(calibrate.read_serving(table), _base)
+    at = objective.place["beside"]
+    found = []
+    for share in (0.5, 0.9, 1.0, 1.2, 2.0):
+        logs = objective.start.copy()
+        logs[at] = np.log(share)
+        found.append(float(objective.values("beside", logs)[0]))
+    assert found[0] == pytest.approx(1.0, abs=1e-6) and found == sorted(found) and min(found) >= 1.0
+    assert found[2] == pytest.approx(2.0 ** (1.0 / 24.0), rel=1e-9)
+    assert found[3:] == pytest.approx([1.2, 2.0], rel=1e-3)
 
 
 def test_leaving_out_does_not_depend_on_where_it_starts(table):

@@ -136,7 +136,7 @@ def test_a_fleet_is_not_asked_for_rates_that_nobody_held(capsys):
     ]
     assert main([*words, "--demand", "60000"]) == 0
     asked = capsys.readouterr().out
-    assert f"held up to there; beyond, it names {found.rate_unheld:.1f} requests/s" in asked
+    assert f"held up to there; beyond, it names {found.rate_unheld:.3g} requests/s" in asked
     assert main([*words, "--demand", "60000", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
     assert row["percentiles_hold"] is True and row["rate_unheld"] > row["rate"]

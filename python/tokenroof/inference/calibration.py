@@ -77,7 +77,8 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     of the bandwidth inside a step, were fitted on serving points (``catalogue/constants/engine.toml``
     says on which, and how far off they were on combinations left out); the host of a Blackwell
     takes 0.8 times as long, and gaps between the kernels of its graphs are fitted (`gap_speed`).
-    Devices that were not fitted borrow these constants: hence a wider band.
+    Devices that were not fitted borrow these constants: hence a wider band. Of another generation than any
+    fitted one, they have the host's gaps, and prompts take no longer beside others.
 
     Parameters
     ----------
@@ -99,10 +100,13 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     where = "no serving point: rooflines with shares"
     if row:
         scale = dict.fromkeys(HOST_CONSTANTS, host_speed(device))
-        scale |= dict.fromkeys(GAP_CONSTANTS, gap_speed(device, row))
+        scale |= dict.fromkeys(GAP_CONSTANTS, gap_speed(device, row if near else {}))
+        # recorded runs on cards of other generations show nothing of the fitted company of prompts
+        borrowed = {} if near else {"beside": 1.0}
         own_constants["engine"] = {
-            name: value * scale.get(name, 1.0) for name, value in row["constants"].items()
-        } | engine_memory(engine, device)
+            **{name: value * scale.get(name, 1.0) for name, value in row["constants"].items()},
+            **borrowed, **engine_memory(engine, device),
+        }  # fmt: skip
         own = device.name in row["devices"].split(", ")
         end = "" if own else "_device"
         bands = math.expm1(row[f"band_tpot{end}"]), math.expm1(row[f"band_ttft{end}"])

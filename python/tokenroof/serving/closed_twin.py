@@ -159,7 +159,7 @@ def closed_values(
     found = closed_at(
         {
             "users": users, "places": places, "step_s": step + host,
-            "alone_s": np.maximum(alone[0] - begin - prompt, 0.0) + host, "begin_s": begin,
+            "alone_s": alone[0] - begin - prompt + host, "begin_s": begin,
             "prompt_s": prompt, "prompt_s2": np.where(single, alone[1], variance),
             "prompt_s3": np.where(single, alone[2], third), "input": shape.input_tokens,
             "input_cv2": shape.input_cv2, "output": shape.output_tokens,

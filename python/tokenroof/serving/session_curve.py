@@ -216,7 +216,7 @@ def _replica(
     def with_past(past: Array) -> Array:
         changed = terms.copy()
         carried = _carried(records, load, batch, load.prompts - past, past)
-        for name in carried:
+        for name in ("mixed_s", "mixed_j", "prefill_s"):
             changed[..., _TERM[name]] += carried[name] - plain[name]
         return np.asarray(changed)
 
@@ -231,13 +231,12 @@ def _carried(
     ranks = float(p[_DP])
     context = load.mean_input + 0.5 * load.output_tokens
     mixed = kernels.mixed_prompts_step(d, c, m, p, batch[:, None], context, ranks, new, past)
-    alone, every = (kernels.prompts_time(d, c, m, p, many, new, past) for many in (1.0, ranks))
+    alone = kernels.prompts_step(d, c, m, p, 1.0, new, past)
     seconds = mixed[..., _STEP["time"]]
     return {
         "mixed_s": seconds.mean(axis=-1),
         "mixed_j": (mixed[..., _STEP["watts"]] * seconds).mean(axis=-1),
-        "prefill_s": alone.mean(axis=-1),
-        "prompts_s": every.mean(axis=-1),
+        "prefill_s": alone[..., _STEP["time"]].mean(axis=-1),
     }
 
 
