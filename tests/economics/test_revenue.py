@@ -103,7 +103,7 @@ def test_each_assumption_has_its_effect(effects):
 
 def test_ratios_are_curves():
     got = ec.generation_ratios(
-        ["H200-SXM", "GB200-NVL72"], "Kimi-K2.5", [10.0, 60.0, 110.0, 1e4], input_tokens=4096
+        ["H200-SXM", "GB200-NVL72"], "Kimi-K2.5", [10.0, 60.0, 130.0, 1e4], input_tokens=4096
     )
     fronts = [
         tr.serving.frontier(d, "Kimi-K2.5", input_tokens=4096, ttft_max=10.0)

@@ -127,7 +127,7 @@ def generation_ratios(
 
     Examples
     --------
-    >>> found = generation_ratios(["H200-SXM", "GB200-NVL72"], "Kimi-K2.5", [20, 60, 110], input_tokens=4096)
+    >>> found = generation_ratios(["H200-SXM", "GB200-NVL72"], "Kimi-K2.5", [20, 60, 130], input_tokens=4096)
     >>> bool(found.ratio[1, 0] > 1.0), bool(found.ratio[1, 2] == np.inf)
     (True, True)
     """

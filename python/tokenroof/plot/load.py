@@ -50,7 +50,7 @@ def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
     --------
     >>> from tokenroof.serving import curve
     >>> table = curve("H200-SXM", "Llama-3.1-8B", rate=np.arange(1.0, 29.0))
-    >>> [trace.mode for trace in latency([table.assign_attrs(devices=1)]).data][::4]
+    >>> [trace.mode for trace in latency([table.assign_attrs(devices=1)]).data][::2]
     ['lines', 'markers']
     """
     if time not in ("ttft", "tpot", "e2e"):
