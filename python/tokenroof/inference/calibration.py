@@ -78,7 +78,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     says on which, and how far off they were on combinations left out); the host of a Blackwell
     takes 0.8 times as long, and gaps between the kernels of its graphs are fitted (`gap_speed`).
     Devices that were not fitted borrow these constants: hence a wider band. Of another generation than any
-    fitted one, they have the host's gaps, and prompts take no longer beside others.
+    fitted one, their prompts take no longer beside others.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     where = "no serving point: rooflines with shares"
     if row:
         scale = dict.fromkeys(HOST_CONSTANTS, host_speed(device))
-        scale |= dict.fromkeys(GAP_CONSTANTS, gap_speed(device, row if near else {}))
+        scale |= dict.fromkeys(GAP_CONSTANTS, gap_speed(device, row))
         # recorded runs on cards of other generations show nothing of the fitted company of prompts
         borrowed = {} if near else {"beside": 1.0}
         own_constants["engine"] = {
