@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenroof.serving import simulate
 from tokenroof.serving.requests import Requests, as_requests
 
 PLAIN = {"arrival": [0.0, 0.5, 0.5], "input_tokens": [5, 6, 7], "output_tokens": [1, 2, 3]}
@@ -157,3 +158,18 @@ def test_anything_gives_requests_or_one_clear_error(given_):
     else:
         assert (got.after < np.arange(len(got))).all()
         assert (got.input_tokens >= 1).all()
+
+
+def test_columns_of_a_frame_are_a_mapping_s_arrays():
+    pd, pl = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    columns = {
+        "arrival": [0.0, 0.5, 0.5],
+        "input_tokens": [100, 200, 7],
+        "output_tokens": [10, 12, 3],
+    }
+    want = simulate("H200-SXM", "Llama-3.1-8B", None, columns).requests
+    for frame in (pd.DataFrame(columns, index=[5, 5, 1]), pl.DataFrame(columns)):
+        assert (as_requests(frame).input_tokens == [100, 200, 7]).all()
+        assert (simulate("H200-SXM", "Llama-3.1-8B", None, frame).requests == want).all()
+    with pytest.raises(ValueError, match="requests have a key 'user'; allowed"):
+        as_requests(pd.DataFrame(columns | {"user": "a"}))

@@ -14,7 +14,7 @@ from tokenroof.support.labels import refuse_labelled
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["LATEST_NS", "MOST_TOKENS", "as_requests"]
+__all__ = ["LATEST_NS", "MOST_TOKENS", "as_requests", "is_one_load"]
 
 #: The latest time that a request may arrive, or think, at: some 73 years [ns].
 LATEST_NS = 2**61
@@ -28,13 +28,24 @@ _KEYS = (
 )  # fmt: skip
 
 
+def is_one_load(given: object) -> bool:
+    """Whether it is one load, not several: requests, a mapping of arrays, or a DataFrame.
+
+    Examples
+    --------
+    >>> is_one_load({"arrival": [0.0]}), is_one_load([{"arrival": [0.0]}])
+    (True, False)
+    """
+    return isinstance(given, (Mapping, Requests)) or hasattr(given, "columns")
+
+
 def as_requests(given: Mapping[str, Any] | Requests) -> Requests:
     """Requests from a mapping of arrays, one entry a request, in the order of arrival.
 
     Parameters
     ----------
-    given : mapping or Requests
-        A record comes back as it is. Of a mapping:
+    given : mapping, DataFrame or Requests
+        A record comes back as it is. Of a mapping, or as columns of a DataFrame of pandas or polars:
 
         ``arrival`` [s] or ``arrival_ns``
             Not below 0, and not before the request above; of a request with a parent not read.
@@ -75,9 +86,11 @@ def as_requests(given: Mapping[str, Any] | Requests) -> Requests:
     """
     if isinstance(given, Requests):
         return given
+    if hasattr(given, "columns"):
+        given = {str(name): np.asarray(given[name]) for name in given.columns}
     if not isinstance(given, Mapping):
         raise TypeError(
-            f"requests are {type(given).__name__}; allowed: a mapping of arrays, or Requests"
+            f"requests are {type(given).__name__}; allowed: a mapping of arrays, a DataFrame, or Requests"
         )
     for key in given:
         if key not in _KEYS:

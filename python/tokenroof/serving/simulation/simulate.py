@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 import numpy as np
 
 from tokenroof import _core
-from tokenroof.serving.requests.given import as_requests
+from tokenroof.serving.requests.given import as_requests, is_one_load
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.parts import NEWEST, ROUTERS, packed, run_part
 from tokenroof.serving.simulation.pooled import PooledSimulation
@@ -78,7 +78,7 @@ def simulate(
         dp above 1, for a mixture on vLLM, a replica is dp ranks that schedule by themselves and step
         together; its knobs are those of a rank, and ``replica`` of the records counts ranks. With pp above
         1, on vLLM with ``loop="sync"``, as many batches are in flight, each in another stage.
-    requests : mapping, Requests, or a list of them
+    requests : mapping, DataFrame, Requests, or a list of them
         As in `as_requests`; a list is played side by side, each by itself.
     scheduler : Scheduler or mapping, optional
         The newest preset of the plan's engine by default. This, `step_time`, `router` and `autoscale` may be
@@ -154,7 +154,7 @@ def simulate(
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
-    many = not isinstance(requests, (Mapping, Requests))
+    many = not is_one_load(requests)
     given: Sequence[Any] = cast("Sequence[Any]", requests) if many else [requests]
     loads = [as_requests(one) for one in given]
     workers = usable_processors() if threads is None else count("threads", threads)
