@@ -113,7 +113,8 @@ def curve(
     ------
     KeyError, ValueError, TypeError
         As in `tokenroof.decode`; for prompts and answers longer than the model's ``context_max``, or than the
-        scheduler takes, where either is known.
+        scheduler takes, where either is known; in open loop (`rate`) for a replica whose memory holds no
+        request, of which in closed loop ``fits`` is false.
     ImportError
         Without xarray: the extra ``analysis``.
 
