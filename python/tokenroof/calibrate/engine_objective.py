@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.calibrate.points import Points
-from tokenroof.inference.calibration import GAP_CONSTANTS, HOST_CONSTANTS, gap_speed, host_speed
+from tokenroof.inference.calibration import GAP_CONSTANTS, HOST_CONSTANTS, host_speed, is_recent
 from tokenroof.records.calibration import Calibration
 from tokenroof.support.lazy import require
 
@@ -102,9 +102,7 @@ class Objective:
         self.own = np.searchsorted(self.engines, points.engine)
         self.host = np.array([host_speed(d) for d in points.devices])
         # whose gaps the fitted factor is about
-        self.scaled = np.array(
-            [gap_speed(d, {"gaps": {"blackwell": 0.0}}) == 0.0 for d in points.devices]
-        )
+        self.scaled = np.array([is_recent(d) for d in points.devices])
         start: list[float] = []
         spread: list[float] = []
         self.place: dict[str, int] = {}

@@ -51,7 +51,7 @@ def host_speed(device: Device) -> float:
     >>> host_speed(tr.device("H100-SXM")), host_speed(tr.device("B200-SXM"))
     (1.0, 0.8)
     """
-    return 0.8 if _is_recent(device) else 1.0
+    return 0.8 if is_recent(device) else 1.0
 
 
 def gap_speed(device: Device, row: Mapping[str, Any]) -> float:
@@ -60,10 +60,11 @@ def gap_speed(device: Device, row: Mapping[str, Any]) -> float:
     A row that was fitted without them has the host's (`host_speed`).
     """
     fitted = row.get("gaps", {}).get("blackwell", host_speed(device))
-    return float(fitted) if _is_recent(device) else 1.0
+    return float(fitted) if is_recent(device) else 1.0
 
 
-def _is_recent(device: Device) -> bool:
+def is_recent(device: Device) -> bool:
+    """Whether it is a Blackwell or a Rubin, of whose hosts and graphs there are shares of Hopper's."""
     family = device.family.lower()
     return "blackwell" in family or "rubin" in family
 
@@ -90,7 +91,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
         return local_calibration(device, engine).replace(constants=memory_of(engine, device))
     if device.kind in OTHER_KINDS:
         return of_kind(device, engine)
-    blackwell = _is_recent(device)
+    blackwell = is_recent(device)
     row: dict[str, Any] = next((r for r in fits("engine") if r["engine"] == engine), {})
     near = generation(device) in generations(row.get("devices", ""))
     memory = {"gemm": 0.8, "attention_decode": 0.8, "experts": 0.7, "collective": 0.6}

@@ -83,8 +83,8 @@ def capacity(
         As in `curve`; TypeError if `slo` is not an `SLO`; ValueError if it has no bound, bounds the time
         between tokens of answers that have one, asks for a percentile other than 50, 90 or 99, or is to be
         sure of times whose error band is unknown (those of ``fidelity="datasheet"``, and percentiles); for a
-        bound on ITL, another percentile, or how to prove, without `prove`; for a percentile on a replica whose
-        memory holds no request, of which without one ``concurrency`` is 0.
+        bound on ITL, another percentile, or how to prove, without `prove`; for a percentile on a replica
+        whose memory holds no request, of which without one ``concurrency`` is 0.
 
     Examples
     --------
