@@ -155,6 +155,24 @@ def test_cost_per_mtok():
     assert ec.cost_per_mtok(1000.0, 3600.0, 0.1, cost_per_hour=3.6) == pytest.approx(1.1)
     # the energy alone of 1e6 token/s from a MW at 0.06 $/kWh, 60 % used at load factor 0.85
     assert ec.cost_per_mtok(6e5, 0.85e6, 0.06) == pytest.approx(0.0236111111111, rel=1e-11)
+    # facility power over IT power is on the electricity alone
+    assert ec.cost_per_mtok(1e3, 3.6e3, 0.1, 3.6, pue=1.5) == pytest.approx(1.15, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "watts, price, hourly", [(700.0, 0.1, 0.0), (0.0, 0.1, 2.0), (700.0, 0.1, 2.0)]
+)
+def test_cost_where_nothing_is_sold(watts, price, hourly):
+    """A part that costs nothing makes no NaN of one that costs something, as 1 / 0 + 0 / 0 would."""
+    with (
+        np.errstate(divide="raise", invalid="raise"),
+        pytest.raises(FloatingPointError, match="divide"),
+    ):
+        ec.cost_per_mtok(0.0, watts, price, hourly)
+    with np.errstate(divide="ignore", invalid="raise"):
+        assert ec.cost_per_mtok(0.0, watts, price, hourly) == np.inf
+    with np.errstate(divide="raise", invalid="ignore"):
+        assert np.isnan(ec.cost_per_mtok(0.0, 0.0, price))
 
 
 def test_mining_against_inference():

@@ -72,7 +72,7 @@ class Profit:
 
     @property
     def margin(self) -> Any:
-        """Part of the revenue that is left; NaN where there is none [1]."""
+        """Part of the revenue that is left; without revenue minus infinity at a cost, NaN without one [1]."""
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.divide(self.profit, self.revenue)
 

@@ -11,6 +11,8 @@ from tokenroof.support.labels import keeps_labels
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+_WATTS_PER_KW = 1e3
+
 
 @keeps_labels
 def cost_per_mtok(
@@ -36,7 +38,7 @@ def cost_per_mtok(
     Returns
     -------
     float or ndarray
-        [$/Mtok].
+        [$/Mtok]; where nothing is sold infinity of what costs something, NaN of what costs nothing.
 
     Raises
     ------
@@ -56,7 +58,8 @@ def cost_per_mtok(
     check_shapes(
         tokens_per_s=rate, watts=power, price_per_kwh=price, cost_per_hour=hourly, pue=overhead
     )
-    return k.cost_per_mtok(hourly, rate) + k.energy_cost_per_mtok(power * overhead, rate, price)
+    # divided once: where nothing is sold, a part that costs nothing (0 / 0) takes nothing from one that does
+    return k.cost_per_mtok(hourly + power * overhead * price / _WATTS_PER_KW, rate)
 
 
 @keeps_labels
