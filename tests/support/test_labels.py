@@ -319,3 +319,80 @@ def test_a_series_of_polars_stays_one():
     step = tr.decode("H200-SXM", "Llama-3.1-8B", batch=pl.Series("n", [1.0, 64.0]))
     assert isinstance(step.time_s, pl.Series) and step.time_s.name == "n"
     assert step.bound.to_list() == ["memory", "memory"] and step.fits.to_list() == [True, True]
+
+
+def _records():
+    return {"device": tr.device(ASK[0]).pack(), "calibration": tr.Calibration.ideal().pack(),
+            "model": tr.model(ASK[1]).pack(), "plan": tr.Plan().pack()}  # fmt: skip
+
+
+def test_by_keyword_over_masked_dask_arrays():
+    da, given = pytest.importorskip("dask.array"), _records() | {"context": 4096.0}
+    values = np.array([1.0, 8.0, 64.0, 512.0])
+    lazy = da.ma.masked_array(da.from_array(values, chunks=2), [False, True, False, False])
+    want = kernels.by_keyword("decode_step", **given | {"batch": values})
+    got = kernels.by_keyword("decode_step", **given | {"batch": lazy})
+    assert isinstance(got._meta, np.ma.MaskedArray) and got.chunks[0] == (2, 2)
+    got = got.compute()
+    assert got.mask[:, 0].tolist() == [False, True, False, False] and got.mask[1].all()
+    assert np.array_equal(got[[0, 2, 3]].data, want[[0, 2, 3]])
+    times = kernels.by_keyword("decode_time", **given | {"batch": lazy}).compute()
+    assert np.array_equal(times[[0, 2, 3]].data, want[[0, 2, 3], 0]) and times.mask[1]
+
+
+def test_by_keyword_over_series_of_dask():
+    pd, dd = pytest.importorskip("pandas"), pytest.importorskip("dask.dataframe")
+    table = pd.DataFrame({"n": [1.0, 8.0, 64.0], "seen": [512.0, 1e3, 4e3]}, ["a", "b", "c"])
+    lazy, given = dd.from_pandas(table, npartitions=2), _records()
+    for name in ("decode_time", "decode_step"):
+        want = kernels.by_keyword(name, **given | {"batch": table["n"], "context": table["seen"]})
+        got = kernels.by_keyword(name, **given | {"batch": lazy["n"], "context": lazy["seen"]})
+        assert got.npartitions == 2 and got.compute().equals(want)
+    got = kernels.by_keyword("ridge_point", peak_flops=lazy["n"], bandwidth=2.0)
+    assert got.compute().tolist() == [0.5, 4.0, 32.0]
+
+
+def test_dask_beside_other_forms_is_refused_as_what_each_is():
+    pd, da, dd = (pytest.importorskip(n) for n in ("pandas", "dask.array", "dask.dataframe"))
+    series, lazy = pd.Series([1.0, 2.0]), da.from_array(np.array([1.0, 2.0]))
+    table = dd.from_pandas(series, npartitions=1)
+    for one, other, said in (
+        (lazy, series, r"peak_flops \(a Dask array\), bandwidth \(a Series of pandas\)"),
+        (table, series, r"peak_flops \(a Series of Dask\), bandwidth \(a Series of pandas\)"),
+        (table, lazy, r"peak_flops \(a Series of Dask\), bandwidth \(a Dask array\)"),
+        (np.ma.masked_array([1.0], [0]), lazy, r"peak_flops \(a masked array\), bandwidth \(a Dask array\)"),
+    ):  # fmt: skip
+        with pytest.raises(
+            TypeError, match=f"^arrays beside Dask are {said}; allowed: Dask's arrays alone"
+        ):
+            kernels.by_keyword("ridge_point", peak_flops=one, bandwidth=other)
+    with pytest.raises(TypeError, match="^tokens_per_s is a Series of Dask; allowed: numbers"):
+        unit_costs.cost_per_mtok(table, 1.0, 1.0)
+
+
+def test_what_is_absent_stays_absent_by_keyword_as_through_kernels():
+    """NaN of a formula is a number that failed; null and NA are no number at all."""
+    pd, pl, given = pytest.importorskip("pandas"), pytest.importorskip("polars"), _records()
+    absent = pl.Series("n", [1.0, None, float("nan")])
+    for got in (
+        kernels.ridge_point(absent, 2.0),
+        kernels.by_keyword("ridge_point", peak_flops=absent, bandwidth=2.0),
+    ):
+        assert (
+            got.is_null().to_list() == [False, True, False] and got[0] == 0.5 and np.isnan(got[2])
+        )
+    steps = kernels.by_keyword("decode_step", **given | {"batch": absent, "context": 4096.0})
+    assert (
+        steps["time"].is_null().to_list()
+        == steps["watts"].is_null().to_list()
+        == [False, True, False]
+    )
+    for kind in ("Float64", "Int64", "double[pyarrow]", "int64[pyarrow]"):
+        if "pyarrow" in kind:
+            pytest.importorskip("pyarrow")
+        for last in (None, 4):
+            series = pd.Series([1, 2, last], ["a", "b", "c"], dtype=kind, name="n")
+            got = kernels.by_keyword("ridge_point", peak_flops=series, bandwidth=2.0)
+            pd.testing.assert_series_equal(got, kernels.ridge_point(series, 2.0))
+    with pytest.raises(ValueError, match=r"tokens_per_s\[1\] is nan"):
+        unit_costs.cost_per_mtok(pl.Series([1.0, None]), 1.0, 1.0)

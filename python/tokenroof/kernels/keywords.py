@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from inspect import Parameter, signature
 from re import findall
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.support.arguments import shown
-from tokenroof.support.labels import keeps_form, kind_of, unlabelled
+from tokenroof.support.labels import called, keeps_form, kind_of, unlabelled
 from tokenroof.support.names import near_matches
 
 __all__ = ["by_keyword"]
@@ -66,8 +67,8 @@ def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
     ndarray, float, or the form of the inputs
         Of pandas, polars and NumPy's masked arrays, with their labels; of a Series what has names along its
         last axis is a DataFrame with these as columns. Of xarray, by dimension; what has names along its
-        last axis has them in the coordinate ``field``. Of Dask, in the chunks of the inputs, not yet
-        computed.
+        last axis has them in the coordinate ``field``. Of Dask, in the chunks or partitions of the inputs,
+        not yet computed. What is absent of a nullable type stays absent.
 
     Raises
     ------
@@ -75,7 +76,8 @@ def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
         For a name that is no kernel.
     TypeError
         For an input that is missing or unknown, for a record that is not packed, for labelled arrays of two
-        kinds and for labels that have nowhere to go, by name.
+        kinds, for Dask beside what has no form in common with it and for labels that have nowhere to go, by
+        name.
     ValueError
         For labels that differ, and for what is no record of its kind.
 
@@ -110,9 +112,62 @@ def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
         raise TypeError(
             f"out is given beside arrays of {', '.join(sorted(kinds))}; allowed: plain arrays"
         )
+    given = dict(zip(names, values, strict=True))
     if not kinds <= {"xarray", "dask"}:
-        return _in_their_form(name, kernel, dict(zip(names, values, strict=True)))
-    return _over_dimensions(name, kernel, dict(zip(names, values, strict=True)), kinds)
+        if "dask" in kinds:
+            _refuse_mixture(given)
+        return _in_their_form(name, kernel, given)
+    if any(_is_table(value) for value in values):
+        return _over_partitions(name, given)
+    return _over_dimensions(name, kernel, given, kinds)
+
+
+def _is_table(value: Any) -> bool:
+    """Whether it is a Series or DataFrame of Dask, whose parts are those of pandas."""
+    return kind_of(value) == "dask" and type(value).__name__ != "Array"
+
+
+def _refuse_mixture(inputs: dict[str, Any]) -> None:
+    """Refuse Dask beside arrays with which it has no common form.
+
+    Raises
+    ------
+    TypeError
+        Always, naming each input.
+    """
+    both = ", ".join(f"{n} ({called(value)})" for n, value in inputs.items() if keeps_form(value))
+    raise TypeError(
+        f"arrays beside Dask are {both}; allowed: Dask's arrays alone or with xarray's, its Series and "
+        "DataFrames alone; a plain array by to_numpy() or compute()"
+    )
+
+
+def _over_partitions(name: str, inputs: dict[str, Any]) -> Any:
+    """Over Series and DataFrames of Dask: by the parts of these, as pandas."""
+    import dask.dataframe
+
+    if not all(_is_table(v) for v in inputs.values() if keeps_form(v)):
+        _refuse_mixture(inputs)
+    tables = {n: v for n, v in inputs.items() if _is_table(v)}
+    rest = {n: v for n, v in inputs.items() if n not in tables}
+    part = partial(_part, name, tuple(tables), rest)
+    lazily: Any = dask.dataframe.map_partitions
+    return lazily(part, *tables.values())
+
+
+def _part(name: str, names: tuple[str, ...], rest: dict[str, Any], *tables: Any) -> Any:
+    return by_keyword(name, **rest, **dict(zip(names, tables, strict=True)))
+
+
+def _block(name: str, *blocks: Any) -> Any:
+    """A kernel over blocks of Dask's arrays, which may be masked."""
+    kernel: Any = _core.ufuncs_by_isa()[_core.ISA][name]
+    if not any(isinstance(block, np.ma.MaskedArray) for block in blocks):
+        return kernel(*blocks)
+    names = [
+        p.name for p in signature(kernel).parameters.values() if p.kind is Parameter.POSITIONAL_ONLY
+    ]
+    return _in_their_form(name, kernel, dict(zip(names, blocks, strict=True)))
 
 
 def _in_their_form(name: str, kernel: Any, inputs: dict[str, Any]) -> Any:
@@ -172,4 +227,7 @@ def _over_dimensions(name: str, kernel: Any, inputs: dict[str, Any], kinds: set[
 
     form = ",".join(f"({','.join(core)})" for core in cores) + f"->({','.join(ends)})"
     lazily: Any = dask.array.apply_gufunc
-    return lazily(kernel, form, *values, output_sizes=sizes, meta=np.empty((0,) * len(ends), kind))
+    meta: Any = np.empty((0,) * len(ends), kind)
+    if any(isinstance(getattr(value, "_meta", None), np.ma.MaskedArray) for value in values):
+        meta = np.ma.masked_array(meta)
+    return lazily(partial(_block, name), form, *values, output_sizes=sizes, meta=meta)

@@ -1,7 +1,8 @@
 """Arrays that carry labels or masks: taken apart before numbers are checked, put together around the answer.
 
-pandas aligns by label, xarray broadcasts by dimension, NumPy masks element by element. `unlabelled` does what
-each of them does and gives plain arrays; its second result puts an answer into the same form again.
+pandas aligns by label, xarray broadcasts by dimension, NumPy masks element by element, and what is absent of
+a nullable type (None of polars, NA of pandas) stays so. `unlabelled` does what each of them does and gives
+plain arrays; its second result puts an answer into the same form again.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 __all__ = [
+    "called",
     "keeps_form",
     "keeps_labels",
     "kind_of",
@@ -27,9 +29,18 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Put = Callable[[Any], Any]
 
+# of each library: modules, with the classes in them that are arrays
+_CLASSES: dict[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
+    "pandas": (("pandas", ("Series", "DataFrame")),),
+    "xarray": (("xarray", ("DataArray", "Variable", "Dataset")),),
+    "dask": (("dask.array", ("Array",)), ("dask.dataframe", ("Series", "DataFrame"))),
+}
+
 
 def kind_of(value: object) -> str:
     """Whose array it is: "masked", "pandas", "xarray" or "dask"; empty for any other.
+
+    "dask" is of Dask's arrays and of its Series and DataFrames.
 
     Examples
     --------
@@ -39,15 +50,11 @@ def kind_of(value: object) -> str:
     if isinstance(value, np.ma.MaskedArray):
         return "masked"
     whose = type(value).__module__.partition(".")[0]  # theirs are imported, if the value is one
-    classes = {
-        "pandas": ("pandas", ("Series", "DataFrame")),
-        "xarray": ("xarray", ("DataArray", "Variable", "Dataset")),
-        "dask": ("dask.array", ("Array",)),
-    }.get(whose)
-    module = sys.modules.get(classes[0]) if classes else None
-    if module is None or classes is None:
-        return ""
-    return whose if isinstance(value, tuple(getattr(module, c) for c in classes[1])) else ""
+    for source, names in _CLASSES.get(whose, ()):
+        module = sys.modules.get(source)
+        if module is not None and isinstance(value, tuple(getattr(module, n) for n in names)):
+            return whose
+    return ""
 
 
 def keeps_form(value: object) -> str:
@@ -65,6 +72,22 @@ def keeps_form(value: object) -> str:
     return "polars" if isinstance(value, (module.Series, module.DataFrame)) else ""
 
 
+def called(value: object) -> str:
+    """An array as errors call it: what it is, and of which library.
+
+    Examples
+    --------
+    >>> called(np.ma.masked_array([1.0])), called([1.0])
+    ('a masked array', 'a list')
+    """
+    kind, what = keeps_form(value), type(value).__name__
+    if kind == "masked":
+        return "a masked array"
+    if kind == "dask":
+        return "a Dask array" if what == "Array" else f"a {what} of Dask"
+    return f"a {what} of {kind}" if kind else f"a {what}"
+
+
 def refuse_labelled(name: str, value: object) -> None:
     """Reject an array whose labels, or elements behind a mask, a function has no way to keep.
 
@@ -79,8 +102,8 @@ def refuse_labelled(name: str, value: object) -> None:
             raise TypeError(f"{name} has masked elements; allowed: arrays without a mask")
     elif kind:
         raise TypeError(
-            f"{name} is a {type(value).__name__} of {kind}, whose labels would be lost; allowed: numbers and "
-            "plain arrays, as its values in the order that is meant"
+            f"{name} is {called(value)}, whose labels would be lost; allowed: numbers and plain arrays, "
+            "as its values in the order that is meant"
         )
 
 
@@ -111,9 +134,11 @@ def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
     for name, kind in kinds.items():
         lazy = kind == "xarray" and getattr(values[name], "chunks", None)
         if kind == "dask" or lazy or type(values[name]).__name__ == "Dataset":
-            whose = "Dask array" if lazy or kind == "dask" else "Dataset"
+            whose = "a Dask array" if lazy else "a Dataset"
+            if kind == "dask":
+                whose = called(values[name])
             raise TypeError(
-                f"{name} is a {whose}; allowed: numbers, arrays, pandas.Series and DataFrame, masked arrays, "
+                f"{name} is {whose}; allowed: numbers, arrays, pandas.Series and DataFrame, masked arrays, "
                 "xarray.DataArray; kernels and kernels.by_keyword take Dask arrays"
             )
         if kind == "polars" and type(values[name]).__name__ == "DataFrame":
@@ -162,7 +187,7 @@ def _pandas(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], P
     import pandas
 
     first = values[names[0]]
-    plain = dict(values)
+    plain, absent, arrow = dict(values), list[Any](), False
     for name in names:
         value = values[name]
         if type(value) is not type(first):
@@ -178,29 +203,52 @@ def _pandas(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], P
                 )
             value = value.reindex(want, axis=axis)
         plain[name] = value.to_numpy()
+        if (
+            value.ndim == 1
+            and getattr(value.dtype, "na_value", None) is pandas.NA
+            and value.dtype.kind in "iuf"
+        ):
+            hidden = value.isna().to_numpy()
+            plain[name] = (
+                value.to_numpy(dtype=float, na_value=np.nan) if hidden.any() else plain[name]
+            )
+            absent.append(hidden)
+            arrow = arrow or type(value.dtype).__name__ == "ArrowDtype"
     series = isinstance(first, pandas.Series)
-    called = {values[name].name for name in names} if series else set()
-    title = called.pop() if len(called) == 1 else None
-    return plain, partial(_put_pandas, type(first), names[0], tuple(first.axes), title)
+    titles = {values[name].name for name in names} if series else set()
+    title = titles.pop() if len(titles) == 1 else None
+    # None: no Series is of a type that tells what is absent from NaN
+    absence = (_any(absent), arrow) if absent else None
+    return plain, partial(_put_pandas, type(first), names[0], tuple(first.axes), title, absence)
 
 
-def _put_pandas(kind: Any, beside: str, axes: tuple[Any, ...], title: Any, answer: Any) -> Any:
+def _put_pandas(
+    kind: Any, beside: str, axes: tuple[Any, ...], title: Any, absence: Any, answer: Any
+) -> Any:
     whole = np.asarray(answer)
     shape = tuple(map(len, axes))
     if whole.shape != shape:
         raise ValueError(
             f"shape beside the labels of {beside} is {whole.shape}; allowed: {shape}, or numbers"
         )
+    if absence is not None and whole.dtype.kind == "f":
+        import pandas
+
+        held = pandas.Series(
+            pandas.arrays.FloatingArray(whole, absence[0].copy()), axes[0], name=title
+        )
+        return held.astype("double[pyarrow]") if absence[1] else held
     return kind(whole, axes[0], name=title) if len(axes) == 1 else kind(whole, *axes)
 
 
 def _polars(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
     plain = dict(values) | {name: values[name].to_numpy() for name in names}
-    called = {values[name].name for name in names}
-    return plain, partial(_put_polars, called.pop() if len(called) == 1 else "")
+    titles = {values[name].name for name in names}
+    absent = _any([values[name].is_null().to_numpy() for name in names])
+    return plain, partial(_put_polars, titles.pop() if len(titles) == 1 else "", absent)
 
 
-def _put_polars(title: str, answer: Any) -> Any:
+def _put_polars(title: str, absent: Any, answer: Any) -> Any:
     import polars
 
     whole = np.asarray(answer)
@@ -208,7 +256,11 @@ def _put_polars(title: str, answer: Any) -> Any:
         raise ValueError(
             f"shape beside a Series of polars is {whole.shape}; allowed: one dimension"
         )
-    return polars.Series(title, whole)
+    put = polars.Series(title, whole)
+    if not absent.any():
+        return put
+    here = polars.when(polars.Series(~np.broadcast_to(absent, whole.shape)))
+    return polars.select(here.then(put).alias(title)).to_series()
 
 
 def _xarray(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], Put]:
