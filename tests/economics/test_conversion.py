@@ -44,6 +44,11 @@ def test_the_question_of_the_hall():
     for premise in ("Decided now: convert to B200-SXM (", "rent of 3.7 $/GPU-h, 100% rented", "1,710 W a GPU",
                     "56,250 $ a GPU", "5 years", "PUE 1,", "power at 50 $/MWh +2.3% a year"):  # fmt: skip
         assert premise in line
+    # a hall is converted first, a use of a meter that stands is not, unless it is told to
+    rent = ec.rent_gpus("H200-SXM", 44_175)
+    one = ec.same_meter([rent, rent.with_values({"shell.delay_years": 1})], 20, 50).rungs
+    assert [rung.months_to_revenue for rung in one] == [1, 13]
+    assert {c.rung.months_to_revenue for c in found.choices if c.kind == "convert"} == {13}
     # of the H200 the GPU alone is quoted: times what a share of a server is to the GPU alone
     more = (270e3 / 8 / 25e3 + 450e3 / 8 / 37.5e3) / 2
     notes = dict(found.assumptions)

@@ -153,10 +153,14 @@ def same_meter(
     take them from the same table. Rented hours are paid whether they are used or not, all of them by
     default; of tokens 60 % of what a benchmark yields are sold: ``use`` gives both one number.
 
+    The first month of income counts from when the last of the first capital is paid: month 1 of a hall that
+    stands. `convert_hall` converts one for a year first, so that the same use starts in month 13 there;
+    ``with_values({"shell.delay_years": 1})`` of an option counts that year here too.
+
     Examples
     --------
     >>> from tokenroof.economics import lease_shell, mine, rent_gpus
-    >>> uses = [mine("Antminer S19 XP", 38.5), lease_shell("Hut 8 River Bend"), rent_gpus("H200-SXM", 31_000)]
+    >>> uses = [mine("Antminer S19 XP", 38.5), lease_shell("Hut 8 River Bend"), rent_gpus("H200-SXM", 44_175)]
     >>> ladder = same_meter(uses, power_mw=20, price_per_mwh=50)
     >>> [rung.revenue_per_mwh < after.revenue_per_mwh for rung, after in zip(ladder.rungs, ladder.rungs[1:])]
     [True, True]

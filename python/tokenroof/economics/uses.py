@@ -166,7 +166,8 @@ def rent_gpus(
     device : str or Device
         One that `catalogue.gpu_hour` has: its rent, and its power with its share of the hall.
     usd_per_gpu : float
-        What a GPU costs with its share of server and network [$].
+        What a GPU costs with its share of server and network [$]. A price of the GPU alone lacks the server:
+        where no server is quoted, `convert_hall` takes 1.43 times it (an H200: 44,175 of 31,000).
     date : str, optional
         Of the rents; the newest by default.
     watts : float, optional
@@ -234,7 +235,8 @@ def sell_tokens(
     model : str or Model
         One that `token_quotes` has.
     usd_per_gpu : float
-        What a GPU costs with its share of server and network [$].
+        What a GPU costs with its share of server and network [$]. A price of the GPU alone lacks the server:
+        where no server is quoted, `convert_hall` takes 1.43 times it (an H200: 44,175 of 31,000).
     plan : Plan, optional
         The best of `tokenroof.serving.default_plans` by default.
     interactivity : float
@@ -261,7 +263,7 @@ def sell_tokens(
 
     Examples
     --------
-    >>> sell_tokens("H200-SXM", "gpt-oss-120b", usd_per_gpu=31_000).income.kind
+    >>> sell_tokens("H200-SXM", "gpt-oss-120b", usd_per_gpu=44_175).income.kind
     'tokens'
     """
     from tokenroof.serving.frontier import frontier

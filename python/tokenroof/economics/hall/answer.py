@@ -175,7 +175,8 @@ def convert_hall(
     shell_per_mw : float, optional
         Cost of the hall for AI by power at the meter [$/MW]; the contract's by default.
     conversion_years : int
-        Years without income from the part that is converted [year].
+        Years without income from the part that is converted [year]; 1 by default, so that its first income is
+        of month 13, and of month 1 in `same_meter`, whose options count no conversion.
     part : float
         Part of the power that may be converted [1].
     book_value, resale : float
