@@ -231,6 +231,50 @@ def test_a_queue_grows_above_its_capacity_and_not_below(load, states, seed):
         assert "the queue grows by" in str(found)
 
 
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("load", "lengths", "states"), [
+    (0.9, (5000, 10000, 20000), {"stable"}), (0.98, (20000,), {"stable", "backlogged"}),
+    (1.02, (10000, 20000), {"backlogged", "overloaded"}), (1.1, (20000,), {"overloaded"}),
+])  # fmt: skip
+def test_verdicts_stay_as_runs_grow_longer(load, lengths, states, seed):
+    """A queue of eight in the mean is no backlog where it empties a thousand times."""
+    for n in lengths:
+        found = verdict(queue(load, seed, n))
+        assert found.state in states
+        if (load, n) == (0.9, 20000):  # exponential times: load^2 / (1 - load) wait in the mean
+            assert found.waiting == pytest.approx(8.1, rel=0.25)
+
+
+def at_a_second_each(begins):
+    """Four hundred requests, one a second, that are scheduled at these seconds."""
+    rows = [
+        (at * SECOND, b * SECOND, b * SECOND + 1, b * SECOND + 2, 1, 2)
+        for at, b in enumerate(begins)
+    ]
+    return verdict(run_of(*rows))
+
+
+@pytest.mark.parametrize(
+    ("free", "state"),
+    [
+        ((), "backlogged"),
+        ((330,), "backlogged"),
+        ((260, 330), "stable"),
+        ((100, 395), "backlogged"),
+    ],
+)
+def test_a_backlog_is_a_queue_that_does_not_empty(free, state):
+    """Three wait all the time, but for free moments: two of them leave no row of half of the second half."""
+    at = np.arange(400)
+    begins = at + 3
+    for moment in free:
+        begins[moment - 2 : moment + 1] = moment
+    found = at_a_second_each(begins)
+    assert found.state == state and found.waiting == pytest.approx(3.0, abs=0.1)
+    for ahead in (0, 1):  # nobody waits when the next is scheduled
+        assert at_a_second_each(at + ahead).state == "stable"
+
+
 def test_what_never_ran_still_waits():
     run = queue(0.5, 1, n=2000)
     assert verdict(run).state == "stable"

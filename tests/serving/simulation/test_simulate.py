@@ -237,6 +237,10 @@ def test_verdicts():
         {"arrival": np.zeros(500), "input_tokens": 100, "output_tokens": 20}, max_num_seqs=8
     )
     assert burst.verdict.state == "backlogged"
+    # some wait in the mean and the queue empties each second: arrivals in waves are no backlog
+    waves = np.repeat(np.arange(40.0), 50)
+    waves = run({"arrival": waves, "input_tokens": 100, "output_tokens": 20}, max_num_seqs=8)
+    assert waves.verdict.state == "stable" and waves.verdict.waiting > 2.0
     slow = run(  # waits of some 10^14 ns: their sum is beyond int64
         {"arrival": np.zeros(200_000), "input_tokens": 1, "output_tokens": 1},
         serving.StepTime(10**9), max_num_seqs=1,

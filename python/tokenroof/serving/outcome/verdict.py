@@ -17,7 +17,8 @@ __all__ = ["Verdict", "verdict"]
 
 # Standard deviations of a queue's walk that growth has to exceed to be one.
 _SURE = 3.0
-# Share of the time that requests wait, over which there is a backlog.
+# Share of the time that requests wait, and of those served one after another while others wait, over which
+# there is a backlog.
 _OFTEN = 0.5
 
 
@@ -28,9 +29,10 @@ class Verdict:
     Attributes
     ----------
     state : str
-        "stable": the queue empties again and again. "backlogged": requests wait most of the time, but the
-        queue does not grow for sure. "overloaded": it grows as long as requests arrive. "stuck": nobody
-        can be served.
+        "stable": the queue empties again and again. "backlogged": requests wait most of the time, and the
+        queue did not empty for longer than half of what was looked at, but it does not grow for sure: the
+        load is near what can be borne, or the run too short to tell. "overloaded": it grows as long as
+        requests arrive. "stuck": nobody can be served.
     growth_per_s : float
         Requests by which the queue grows in a second, over the second half of the arrivals [1/s]; about 0
         in a stable run.
@@ -79,7 +81,9 @@ def verdict(
 
     A queue in balance walks at random: after n arrivals it has moved by some sqrt(n (1 + c^2)), c^2 being the
     squared coefficient of variation of the gaps. Growth over the second half of the arrivals is called one
-    where it exceeds three times that.
+    where it exceeds three times that. Below capacity a queue empties again and again, however long it is in
+    the mean and however long one looks; where more than half of the requests that are served in the second
+    half are served in one row with others still waiting, it does not.
 
     Parameters
     ----------
@@ -142,10 +146,23 @@ def verdict(
     state = "stable"
     if grown > _SURE * walk:
         state = "overloaded"
-    elif often > _OFTEN and waiting.mean() > 1.0:
+    elif often > _OFTEN and waiting.mean() > 1.0 and _never_empty(arrival, scheduled, lost):
         state = "backlogged"
     short = "" if state == "stable" else _short(steps, most, room)
     return Verdict(state, slope, short, float(waiting.mean()), lost_per_s, refused)
+
+
+def _never_empty(arrival: NDArray[Any], scheduled: NDArray[Any], lost: NDArray[Any]) -> bool:
+    """Whether most of those served over the second half of the arrivals left others waiting, in one row."""
+    at = np.unique(scheduled)
+    at = at[(at >= arrival[len(arrival) // 2]) & (at <= arrival[-1])]
+    served = np.searchsorted(scheduled, at, side="right")
+    # who comes in the moment in which others are scheduled may be one of them, or comes after
+    left = np.searchsorted(arrival, at) - served - np.searchsorted(lost, at)
+    if not len(at):
+        return True
+    ends = np.concatenate(([0], served[left <= 0] - served[0], [served[-1] - served[0]]))
+    return bool(np.diff(ends).max() > _OFTEN * max(ends[-1], 1))
 
 
 def _short(steps: NDArray[Any] | None, max_sequences: int | None, blocks: int | None) -> str:

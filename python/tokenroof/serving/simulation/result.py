@@ -142,12 +142,13 @@ class Simulation:
         too where all came at once and most had to wait.
         """
         came = self.requests["arrival_ns"] >= 0
-        found = verdict(self.requests if came.all() else self.requests[came])
+        counted = self.requests if came.all() else self.requests[came]
+        found = verdict(counted)
         if found.state == "stuck":  # nobody came into the queue
             return found
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
-        elif found.state == "stable":
+        elif found.state == "stable" and _at_once(counted["arrival_ns"]):
             queue = self._mean_queue()
             if queue >= 1.0:
                 found = replace(found, state="backlogged", waiting=queue)
@@ -212,6 +213,11 @@ class Simulation:
         if totals["peak_running"] >= limits.sequences:
             return "sequences"
         return "time"
+
+
+def _at_once(arrival_ns: NDArray[np.int64]) -> bool:
+    """Whether half of the requests came in one moment, the last: no time in which a queue could grow."""
+    return bool(np.count_nonzero(arrival_ns == arrival_ns.max()) > len(arrival_ns) // 2)
 
 
 def _rows(table: NDArray[np.int64], dtype: np.dtype[Any]) -> NDArray[Any]:
