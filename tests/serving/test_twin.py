@@ -191,6 +191,19 @@ def test_curve_over_rates():
     assert float(per.per_device[0]) == 50.0
 
 
+@pytest.mark.parametrize("where", [("H200-SXM", "Qwen3-32B"), ("H100-SXM", "Qwen3-30B-A3B")])
+@pytest.mark.parametrize("sizes", [(500, 300), (4000, 30), (30_000, 300)])
+def test_who_is_in_service_is_arrivals_times_their_stay_where_means_hold(where, sizes):
+    """Little's law, between two estimates: of the chain of rates, and of sums of steps."""
+    rates = np.linspace(0.05, 0.9, 8) * float(stability(*where, None, *sizes).rate)
+    found = curve(*where, None, *sizes, rate=rates)
+    stay = found.running.values / (rates * (found.e2e_s.values - found.queue_s.values))
+    held = found.means_hold.values
+    assert held.any() == (sizes[0] < 30_000) and np.all(np.abs(stay[held] - 1.0) < 0.2)
+    if sizes == (500, 300):
+        assert np.all(np.abs(stay - 1.0) < 0.1) and np.all(np.abs(stay[2:] - 1.0) < 0.02)
+
+
 def test_bursts_wait_longer():
     engine = Scheduler.preset("vllm-0.33", max_num_seqs=16)
     kind = {"requests": 20_000, "input_tokens": 500, "output_tokens": 200}

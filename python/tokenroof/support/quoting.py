@@ -26,6 +26,29 @@ def shown(value: object) -> str:
     return brief(text)
 
 
+def counted(number: object, of: str, form: str = "") -> str:
+    """How many there are, with the word for one of them or for several.
+
+    Parameters
+    ----------
+    number : int, float or str
+        The count, or the text that stands for it.
+    of : str
+        What is counted, of one.
+    form : str
+        As `format` takes it.
+
+    Examples
+    --------
+    >>> counted(1, "device"), counted(4.0, "request", "g"), counted(0, "entry")
+    ('1 device', '4 requests', '0 entries')
+    """
+    said = format(number, form)
+    if said == "1":
+        return f"{said} {of}"
+    return f"{said} {of[:-1]}ies" if of.endswith("y") else f"{said} {of}s"
+
+
 def brief(text: object) -> str:
     """A text as an error gives it without quotation marks, as another library's words: long ones in part.
 

@@ -66,7 +66,7 @@ class Verdict:
             if self.lost_per_s > 0.5 * self.growth_per_s:
                 said = f"overloaded: {self.lost_per_s:.3g} requests/s are shed or time out"
         if self.state == "backlogged":
-            said += f": {self.waiting:.3g} requests wait in the mean"
+            said += f": {self.waiting:.3g} requests waiting in the mean"
         said += f"; short of {self.short}" if self.short else ""
         return said + (f"; {self.refused} too long to be served" if self.refused else "")
 
