@@ -26,7 +26,7 @@ def test_capacity_by_the_closed_form_and_proved(capsys, tmp_path):
     assert found["rate"] == pytest.approx(float(same.rate)) and found["proved"] == ""
     path = tmp_path / "row.csv"
     found = document(capsys, "capacity", *SOON, "--prove", *QUICK, "--csv", str(path))
-    assert found["simulated_ttft_p99_s_high"] <= 0.3 and found["proved"] == "by simulation, 1 seeds"
+    assert found["simulated_ttft_p99_s_high"] <= 0.3 and found["proved"] == "by simulation, 1 seed"
     with path.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert float(row["rate"]) == found["rate"] and row["promise"] == "TTFT p99 <= 0.3 s"

@@ -136,7 +136,7 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     assert drafted["tpot_s"]["mean"] < 0.8 * document(capsys, *load)["tpot_s"]["mean"]
     assert 0.5 < drafted["kept_tokens"] / drafted["drafted_tokens"] < 0.9
     pools = document(capsys, *load, "--pools", "1:1", "--draft", "eagle")
-    assert "1 drafts by eagle" in pools["device"] and pools["transfer_s"]["mean"] > 0.0
+    assert "1 draft by eagle" in pools["device"] and pools["transfer_s"]["mean"] > 0.0
     trace, rows = tmp_path / "trace.jsonl", tmp_path / "rows.csv"
     line = '{"timestamp": %d, "input_length": 2048, "output_length": 5, "hash_ids": [%d, %d, %d, %d]}\n'
     trace.write_text(

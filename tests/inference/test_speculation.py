@@ -149,7 +149,7 @@ def test_until_which_batch_it_pays():
         (lambda: speculative.pays_until("H200-SXM", "Llama-3.3-70B", DENSE, most=70_000), ValueError,
          "most is 70000; allowed: at most 65536"),
         (lambda: speculative.pays_until("H200-SXM", "Llama-3.3-70B", DENSE, context=[1, 2]), ValueError,
-         "context has 1 dimensions"),
+         "context has 1 dimension"),
         (lambda: speculative.pays_until("H200-SXM", "Llama-3.3-70B", DENSE, drafts=3), TypeError, "drafts"),
     ],
 )  # fmt: skip

@@ -192,7 +192,7 @@ def test_until_which_batch_by_hand():
     )
     assert (always.until, always.still) == (3, True) and (never.until, never.still) == (0, False)
     for bad, says in (({"length": [0, 1]}, r"length\[0\] is"), ({"length": []}, "length is"), ({"most": 65_537}, "at most 65536"),
-                      ({"context": [1.0]}, "context has 1 dimensions")):  # fmt: skip
+                      ({"context": [1.0]}, "context has 1 dimension")):  # fmt: skip
         with pytest.raises(ValueError, match=says):
             speculative.pays_until(*TARGET, draft="ngram", **bad)
 

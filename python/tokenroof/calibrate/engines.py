@@ -29,6 +29,7 @@ from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.points import Points
 from tokenroof.inference.calibration import resolve, step_kind
 from tokenroof.records.calibration import Calibration
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -186,7 +187,8 @@ def fit_engines(
     combinations = points.combination
     if len(points) < 50 or len(set(combinations)) < 3:
         raise ValueError(
-            f"table has {len(points)} points of {len(set(combinations))} combinations of model, device "
+            f"table has {counted(len(points), 'point')} of {len(set(combinations))} combinations of "
+            "model, device "
             "and engine; allowed: at least 50 points of 3"
         )
     objective = Objective(points, base)

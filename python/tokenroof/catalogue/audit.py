@@ -12,6 +12,7 @@ from tokenroof.catalogue.files import date_key, table
 from tokenroof.catalogue.neighbours import FEWEST, THRESHOLD, Outlier, jumps, outliers, sizes
 from tokenroof.catalogue.numbers import Number, numbers
 from tokenroof.support.arguments import shown
+from tokenroof.support.quoting import counted
 
 __all__ = ["MONTHS", "MOST_USED", "PRICE_MONTHS", "WHAT", "Audit", "Finding", "audit"]
 
@@ -99,7 +100,7 @@ class Audit:
     def __str__(self) -> str:
         """Counts, then one line per entry."""
         meant = {
-            "old": f"older than {self.months} months, prices {self.price_months}, at {self.today};"
+            "old": f"older than {counted(self.months, 'month')}, prices {self.price_months}, at {self.today};"
             " of a dated series its newest",
             "estimated": "kind estimate",
             "unsourced": "not published in a document known here, or from memory",
@@ -108,13 +109,14 @@ class Audit:
         }
         used = [f for f in self.of("unsourced") if f.file == "devices" and f.item in MOST_USED]
         lines = [
-            f"{self.numbers} numbers; of the {len(MOST_USED)} most used devices "
+            f"{counted(self.numbers, 'number')}; of the {len(MOST_USED)} most used devices "
             f"{sum(one.numbers for one in used)} without a source"
         ]
         for what, count in self.counts().items():
             lines += [
                 "",
-                f"{what} ({meant[what]}): {count['numbers']} numbers of {count['entries']} entries",
+                f"{what} ({meant[what]}): {counted(count['numbers'], 'number')} of "
+                f"{counted(count['entries'], 'entry')}",
             ]
             lines += [f"  {one.file}  {one.item}: {one.text}" for one in self.of(what)]
         return "\n".join(lines)

@@ -18,6 +18,7 @@ from tokenroof.records.model import Model
 from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
 from tokenroof.support.names import UnknownNameError, near_matches, unknown
+from tokenroof.support.quoting import counted
 
 __all__ = ["is_file", "read", "unknown_record"]
 
@@ -118,7 +119,7 @@ def _parsed(kind: str, file: Path) -> Mapping[str, Any]:
     inner = found.get(kind, found)
     if isinstance(inner, list):
         if len(inner) != 1:
-            raise ValueError(f"{kind} has {len(inner)} entries; allowed: one")
+            raise ValueError(f"{kind} has {counted(len(inner), 'entry')}; allowed: one")
         inner = inner[0]
     if not isinstance(inner, dict):
         raise TypeError(f"{kind} is {shown(inner)}; allowed: a table of its fields")

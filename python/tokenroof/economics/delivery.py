@@ -16,6 +16,7 @@ from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import check_options, shown
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -119,7 +120,7 @@ class Offer:
         """What is missing, in words; empty where the tier is reached."""
         if self.is_reached:
             return ""
-        asked = f"{self.interactivity:.4g} token/s with {self.context:.0f} tokens of context"
+        asked = f"{self.interactivity:.4g} token/s with {counted(self.context, 'token', '.0f')} of context"
         best = f"best {self.fastest:.4g} token/s" if self.fastest else self.reason
         by = f"{self.model} on {self.device}"
         return f"{self.tier.name} ({asked}, {self.case}): not reached by {by}; {best}"

@@ -14,6 +14,7 @@ from tokenroof.economics.tiers import check_tiers
 from tokenroof.support.arguments import check_options, real_numbers, refuse, shown
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -224,8 +225,10 @@ def _table(name: str, value: object, k: int | None, n: int) -> Array:
         or array.shape[1] != n
         or (k is not None and array.shape[0] != k)
     ):
-        rows = "a row for each generation" if k is None else f"{k} rows"
-        raise ValueError(f"{name} has shape {array.shape}; allowed: {rows}, {n} numbers in each")
+        rows = "a row for each generation" if k is None else f"{counted(k, 'row')}"
+        raise ValueError(
+            f"{name} has shape {array.shape}; allowed: {rows}, {counted(n, 'number')} in each"
+        )
     refuse(name, array, ~(np.isfinite(array) & (array >= 0.0)), "finite numbers >= 0")
     return array
 

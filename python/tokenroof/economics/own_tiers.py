@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenroof.economics.tiers import Tier
 from tokenroof.support.names import near_matches
-from tokenroof.support.quoting import file_of, shown
+from tokenroof.support.quoting import counted, file_of, shown
 
 __all__ = ["read_tiers"]
 
@@ -95,7 +95,7 @@ def _tiers(found: Mapping[str, Any]) -> tuple[Tier, ...]:
     for name in names:
         if names.count(name) > 1:
             raise ValueError(
-                f"name is {shown(name)} in {names.count(name)} tiers; allowed: each once"
+                f"name is {shown(name)} in {counted(names.count(name), 'tier')}; allowed: each once"
             )
     shares = [tier.power_share for tier in tiers if tier.power_share is not None]
     if sum(shares) > 1.0 + 1e-9:

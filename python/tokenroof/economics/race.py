@@ -19,6 +19,7 @@ from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, share, shown
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,7 +136,7 @@ class ArmsRace:
         t = self.released[self.record]
         if t.size < 3 or t[0] == t[-1]:
             raise ValueError(
-                f"there are {t.size} records; allowed: at least 3, in more than one month"
+                f"there are {counted(t.size, 'record')}; allowed: at least 3, in more than one month"
             )
         slope, error = log_line(t, self.joules[self.record])
         special = require("scipy.special", extra="analysis")

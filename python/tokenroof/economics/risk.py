@@ -18,6 +18,7 @@ from tokenroof.scale.datasets import stored
 from tokenroof.scale.grid import Grid
 from tokenroof.support.arguments import finite_number, flag, shown, whole_number
 from tokenroof.support.processors import thread_count
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import os
@@ -185,7 +186,8 @@ def _known(name: str, value: float, means: Array) -> Array:
     """Means over years, where floats hold them."""
     if not np.isfinite(means).all():
         raise ValueError(
-            f"{name} is {shown(value)} over {len(means)} years; allowed: a spread whose mean is finite"
+            f"{name} is {shown(value)} over {counted(len(means), 'year')}; allowed: a spread whose "
+            "mean is finite"
         )
     return means
 

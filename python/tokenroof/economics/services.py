@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.economics.delivery import Offer
 from tokenroof.support.arguments import finite_number, real_numbers, refuse, share, shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -151,7 +152,7 @@ def hours_of_use(services: Sequence[Service], prices: Array) -> tuple[Array, Arr
         if n % length:
             said = ", ".join(map(str, sorted(lengths)))
             raise ValueError(
-                f"use and price_per_mwh have {said} hours; allowed: each a part of the longest"
+                f"use and price_per_mwh have {counted(said, 'hour')}; allowed: each a part of the longest"
             )
     use = np.stack([np.resize(np.asarray(s.use), n) for s in services])
     return use, np.resize(prices, n)

@@ -12,6 +12,7 @@ from tokenroof.economics.demand_curves import DemandCurve
 from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.support.arguments import no_numbers, real_numbers, refuse, shown
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -104,7 +105,9 @@ def check_curves(curves: object, n: int) -> Sequence[DemandCurve | None]:
     if isinstance(curves, str) or not isinstance(curves, Sequence):
         raise TypeError(f"curves is {shown(curves)}; allowed: a DemandCurve or None for each tier")
     if len(curves) != n:
-        raise ValueError(f"curves has {len(curves)} entries; allowed: one for each of {n} tiers")
+        raise ValueError(
+            f"curves has {counted(len(curves), 'entry')}; allowed: one for each of {counted(n, 'tier')}"
+        )
     for i, curve in enumerate(curves):
         if curve is not None and not isinstance(curve, DemandCurve):
             raise TypeError(f"curves[{i}] is {shown(curve)}; allowed: a DemandCurve or None")
@@ -120,7 +123,9 @@ def column(name: str, value: ArrayLike | None, default: float, n: int) -> NDArra
     if array is None:
         raise no_numbers(name, value, "numbers >= 0, one for each tier")
     if array.shape != (n,):
-        raise ValueError(f"{name} has shape {array.shape}; allowed: one number for {n} tiers")
+        raise ValueError(
+            f"{name} has shape {array.shape}; allowed: one number for {counted(n, 'tier')}"
+        )
     # an infinite default may be given too: demand without limit
     bad = ~(array >= 0) | (np.isinf(array) & np.isfinite(default))
     refuse(name, array, bad, "finite numbers >= 0")

@@ -27,6 +27,7 @@ from tokenroof.records.device import Device, link_domain, unit_peak
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +80,7 @@ def check_context(model: Model, what: str, tokens: float, most: int | None = Non
     takes = model.context_max if most is None else most
     if 0 < takes < tokens:
         raise ValueError(
-            f"{what} is {tokens:,.12g} tokens; allowed: at most {takes:,}, "
+            f"{what} is {counted(tokens, 'token', ',.12g')}; allowed: at most {takes:,}, "
             + (
                 f"the context_max of {model.name} (model.replace(context_max=...) for one that takes more)"
                 if most is None
@@ -98,7 +99,7 @@ def check_units(device: Device, plan: Plan) -> None:
 
 def check_links(device: Device, plan: Plan) -> None:
     """Reject a plan that needs a link whose bandwidth is unknown."""
-    check_network(device, f"plan has {plan.devices} devices", plan.devices)
+    check_network(device, f"plan has {counted(plan.devices, 'device')}", plan.devices)
 
 
 def check_network(device: Device, what: str, most: float) -> None:

@@ -26,6 +26,7 @@ from tokenroof.support.arguments import check_options, loads, not_empty, shown
 from tokenroof.support.aside import aside
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import os
@@ -238,7 +239,7 @@ def _axis(name: str, values: ArrayLike) -> NDArray[np.float64]:
     (given,) = loads(**{name: values})
     array = np.atleast_1d(given)
     if array.ndim > 1:
-        raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one")
+        raise ValueError(f"{name} has {counted(array.ndim, 'dimension')}; allowed: one")
     if len(np.unique(not_empty(name, array))) < len(array):
         _once(name, array.tolist(), "{:g}".format)
     return np.asarray(array)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof import kernels
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -74,7 +75,7 @@ def edges_said(
     found: dict[float, str] = {}
     for i in np.lexsort((rate, full)):  # of each edge what loses most comes first
         if jump[i] > EDGE and rate[i] < 0.0 and full[i] not in found:
-            of = f" of {x[i]:.0f} tokens" if several else ""
+            of = f" of {counted(x[i], 'token', '.0f')}" if several else ""
             found[float(full[i])] = (
                 f"{b[i]:.4g} sequences{of} start a tile of the matrix products beyond {full[i]:.4g}: a step "
                 f"is {jump[i]:.0%} longer, tokens/s {-rate[i]:.0%} fewer".replace("%", " %")

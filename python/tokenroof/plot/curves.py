@@ -16,6 +16,7 @@ from tokenroof.plot.style import plain
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 from tokenroof.support.names import UnknownNameError, listed, normalise
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -88,7 +89,7 @@ class Curve:
         )  # of systems the whole, not a replica of theirs
         text = [
             f"<b>{plain(label)}</b>, {plain(a['model'])}<br>{plain(plan)}"
-            f"<br>batch {users:g} on {int(n)} devices<br>{s:.3g} tok/s/user, TTFT {si(t, 's')}"
+            f"<br>batch {users:g} on {counted(int(n), 'device')}<br>{s:.3g} tok/s/user, TTFT {si(t, 's')}"
             for plan, users, n, t, s in zip(
                 *(table[k].values for k in (what, "concurrency", "devices", "ttft_s")),
                 x,

@@ -14,6 +14,7 @@ from tokenroof.plot.style import faded, log_axis, new_figure, plain, styles_of
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
 from tokenroof.support.names import UnknownNameError, listed
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -126,7 +127,8 @@ class _Curve:
             for name in ("plan", "concurrency", "devices", "ttft_s", "per_device")
         ]
         text = [
-            f"<b>{plain(device)}</b>, {plain(model)}<br>plan {plain(p)}<br>batch {c:g} on {int(n)} devices"
+            f"<b>{plain(device)}</b>, {plain(model)}<br>plan {plain(p)}<br>batch {c:g} on "
+            f"{counted(int(n), 'device')}"
             f"<br>{xi:.3g} tok/s/user, {yi:,.0f} tok/s/MW (±{band:.0%})"
             f"<br>{si(r)} tok/s/device, TTFT {si(t, 's')}"
             for p, c, n, t, r, xi, yi in zip(*columns, x, y, strict=True)

@@ -13,6 +13,7 @@ from tokenroof.catalogue.printed import Published
 from tokenroof.plot.style import plain
 from tokenroof.support.arguments import number, shown
 from tokenroof.support.names import normalise
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.plot.conventions import Convention
@@ -126,7 +127,7 @@ def _load(point: Published) -> str:
     """Tokens of a request, where they are said."""
     if math.isnan(point.input_tokens):
         return ""
-    return f", {point.input_tokens:,.0f} tokens in, {point.output_tokens:,.0f} out"
+    return f", {counted(point.input_tokens, 'token', ',.0f')} in, {point.output_tokens:,.0f} out"
 
 
 def _broken(text: str, width: int = 70) -> str:

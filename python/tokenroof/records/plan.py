@@ -15,6 +15,7 @@ from tokenroof.records.device import block_type
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import plan_types
 from tokenroof.support.arguments import finite_number, is_integer, real_numbers, shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import os
@@ -359,7 +360,7 @@ class Plan:
             if model.experts % self.moe_ep:
                 raise ValueError(
                     f"moe_ep is {self.moe_ep} {where}; allowed: a divisor of its "
-                    f"{model.experts} experts"
+                    f"{counted(model.experts, 'expert')}"
                 )
             if model.moe_ffn % self.moe_tp:
                 raise ValueError(
@@ -367,4 +368,6 @@ class Plan:
                     f"{model.moe_ffn}"
                 )
         if self.pp > model.layers:
-            raise ValueError(f"pp is {self.pp} {where}; allowed: at most its {model.layers} layers")
+            raise ValueError(
+                f"pp is {self.pp} {where}; allowed: at most its {counted(model.layers, 'layer')}"
+            )

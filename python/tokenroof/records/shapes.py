@@ -12,6 +12,7 @@ from tokenroof.records.fields import names, several
 from tokenroof.records.quantisation import Quantisation
 from tokenroof.records.tower import Tower
 from tokenroof.support.arguments import is_integer, shown
+from tokenroof.support.quoting import counted
 
 __all__ = ["Shapes"]
 
@@ -229,14 +230,18 @@ class Shapes:
                  f"a divisor of {self.window_heads} window_heads")  # fmt: skip
         self._check_attention(need)
         for field in ("linear_layers", "mamba_layers", "dense_layers", "wide_layers", "moe_layers"):
-            need(getattr(self, field) <= self.layers, field, f"at most {self.layers} layers")
+            need(
+                getattr(self, field) <= self.layers,
+                field,
+                f"at most {counted(self.layers, 'layer')}",
+            )
         if self.dense_layers:
             need(self.ffn > 0, "ffn", "a positive integer, as there are dense_layers")
         need(self.mlp_matrices in (2, 3), "mlp_matrices", "2 or 3")
         need(self.q_multiplier in (1, 2), "q_multiplier", "1 or 2")
         if self.moe_layers:
             need(self.experts > 0, "experts", "a positive integer, as there are moe_layers")
-            need(1 <= self.topk <= self.experts, "topk", f"1 to {self.experts} experts")
+            need(1 <= self.topk <= self.experts, "topk", f"1 to {counted(self.experts, 'expert')}")
             need(self.moe_ffn > 0, "moe_ffn", "a positive integer, as there are moe_layers")
         if self.wide_layers:
             need(self.wide_ffn > 0, "wide_ffn", "a positive integer, as there are wide_layers")
@@ -272,7 +277,11 @@ class Shapes:
         limit = self.selected_layers or self.full_layers
         need(self.sparse_layers <= self.full_layers, "sparse_layers",
              f"at most {self.full_layers} full_layers")  # fmt: skip
-        need(self.index_layers <= limit, "index_layers", f"at most {limit} layers that choose")
+        need(
+            self.index_layers <= limit,
+            "index_layers",
+            f"at most {counted(limit, 'layer')} that choose",
+        )
         for kind in ("full", "window"):
             layers = getattr(self, f"{kind}_layers")
             need(getattr(self, f"shared_{kind}_layers") <= layers, f"shared_{kind}_layers",

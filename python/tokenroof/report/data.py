@@ -19,6 +19,7 @@ from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed, normalise
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -152,7 +153,9 @@ def rooflines(
                     continue
                 x, y = point(step)
                 load = (
-                    f"batch {amount:g}, context 4096" if kind == "decode" else f"{amount:g} tokens"
+                    f"batch {amount:g}, context 4096"
+                    if kind == "decode"
+                    else f"{counted(amount, 'token', 'g')}"
                 )
                 rows.append({
                     "device": d.name, "model": name, "step": kind, "load": load,

@@ -14,6 +14,7 @@ from tokenroof.serving.loads import Load
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
 from tokenroof.support.arguments import amounts, check_options, reals, shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -149,7 +150,7 @@ def one_user(
     d, m = as_device(device), as_model(model)
     x = amounts("context", context)
     if x.ndim:
-        raise ValueError(f"context has {x.ndim} dimensions; allowed: one number")
+        raise ValueError(f"context has {counted(x.ndim, 'dimension')}; allowed: one number")
     check_context(m, "context", float(x))
     tried = default_plans(d, m, devices_max, engine) if plan is None else None
     if tried is not None and not tried:

@@ -10,6 +10,7 @@ from tokenroof import _core, kernels
 from tokenroof.serving.beyond import beyond, said, widened
 from tokenroof.serving.finite import served_run
 from tokenroof.serving.loads import timed
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -192,7 +193,11 @@ def attributes(
         "provisioned_w_per_device": on.power.provisioned_w,
         "provisioned_kind": on.power.provisioned_kind,
         "load": "closed loop: requests in flight are constant; times are means"
-        + (f"; a run of {load.requests:g} requests" if np.isfinite(load.requests) else ""),
+        + (
+            f"; a run of {counted(load.requests, 'request', 'g')}"
+            if np.isfinite(load.requests)
+            else ""
+        ),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.inference.door import check_context
 from tokenroof.serving.requests.random import MOST_REQUESTS
 from tokenroof.support.arguments import amounts, not_empty, number, refuse, shown
+from tokenroof.support.quoting import counted
 from tokenroof.support.units import check_unit
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def as_load(input_tokens: float, output_tokens: float, requests: float | None = 
     for name, value in given.items():
         array = amounts(name, value, positive=True)
         if array.ndim:
-            raise ValueError(f"{name} has {array.ndim} dimensions; allowed: one number")
+            raise ValueError(f"{name} has {counted(array.ndim, 'dimension')}; allowed: one number")
         sizes[name] = float(array)
     if sizes.get("requests", 1.0) < 1.0:
         raise ValueError(f"requests is {shown(requests)}; allowed: a number >= 1")
@@ -110,5 +111,5 @@ def as_concurrency(value: ArrayLike) -> NDArray[np.float64]:
         "at most 2**28, as many requests as are simulated",
     )
     if array.ndim > 1:
-        raise ValueError(f"concurrency has {array.ndim} dimensions; allowed: one")
+        raise ValueError(f"concurrency has {counted(array.ndim, 'dimension')}; allowed: one")
     return np.asarray(not_empty("concurrency", array))

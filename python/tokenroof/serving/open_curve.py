@@ -13,6 +13,7 @@ from tokenroof.serving.open_power import watts_at
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import amounts, not_empty
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -67,7 +68,7 @@ def as_rates(rate: ArrayLike | None, shape: Shape) -> NDArray[np.float64]:
         return np.array([shape.rate])
     array = np.atleast_1d(amounts("rate", rate, positive=True))
     if array.ndim > 1:
-        raise ValueError(f"rate has {array.ndim} dimensions; allowed: one")
+        raise ValueError(f"rate has {counted(array.ndim, 'dimension')}; allowed: one")
     return np.asarray(not_empty("rate", array))
 
 

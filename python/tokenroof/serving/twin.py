@@ -11,6 +11,7 @@ from tokenroof import _core
 from tokenroof.serving.prompts import beside, further, lognormal, padded_decode, prompts_of
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +124,8 @@ def shape_of(load: Requests) -> Shape:
         )
     if len(load) < 2 or (load.after >= 0).any():
         raise ValueError(
-            f"load has {len(load)} requests, {int((load.after >= 0).sum())} of which wait for others; "
+            f"load has {counted(len(load), 'request')}, {int((load.after >= 0).sum())} of which "
+            "wait for others; "
             "allowed: two and more that arrive by themselves (simulate plays the others)"
         )
     inputs, outputs = load.input_tokens.astype(float), load.output_tokens.astype(float)

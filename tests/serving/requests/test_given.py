@@ -110,7 +110,7 @@ def test_the_hash_of_the_last_block_may_be_left_out(last):
         ({"prompt": [[[0, 5]], [[0, 6], [0, 0]], [[0, 7]]]}, ValueError, "prompt[1] is [0, 0]; allowed: runs of at least one"),
         ({"prompt": [[0, 5], [[0, 6]], [[0, 7]]]}, ValueError, "prompt[0] is [0, 5]"),
         ({"prompt": [[[0, 5.0]], [[0, 6]], [[0, 7]]]}, ValueError, "prompt[0] is [[0, 5.0]]"),
-        ({"prompt": [[[0, 5]]]}, ValueError, "prompt has 1 entries; allowed: 3"),
+        ({"prompt": [[[0, 5]]]}, ValueError, "prompt has 1 entry; allowed: 3"),
         ({"prompt": 7}, TypeError, "prompt is int"),
         ({"output_id": 7}, ValueError, "output_id without prompt"),
         ({"block_hashes": [[1], [1], [1]]}, ValueError, "block_hashes without hash_block"),

@@ -233,6 +233,8 @@ def test_verdicts():
     assert over.state == "overloaded" and over.short == "sequences"
     assert over.growth_per_s == pytest.approx(2000.0 - 8 / 0.0224, rel=0.15)
     assert at(2000.0, num_blocks=40).short == "memory"
+    one = run({"arrival": [0.0], "input_tokens": 100, "output_tokens": 20})
+    assert repr(one) == f"<Simulation of 1 request by {one.scheduler.name}: stable>"
     burst = run(
         {"arrival": np.zeros(500), "input_tokens": 100, "output_tokens": 20}, max_num_seqs=8
     )

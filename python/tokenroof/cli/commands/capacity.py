@@ -33,6 +33,7 @@ from tokenroof.cli.systems import (
     system_of,
 )
 from tokenroof.support.formats import si, table
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -230,7 +231,8 @@ def _fleet(
         return 0
     say(f"{about['model']} on {about['device']}, {about['plan']}: {about['promise']}")
     say(
-        f"{found.devices} devices for {short(arguments.demand)} requests/min: {found.replicas} replicas, "
+        f"{counted(found.devices, 'device')} for {short(arguments.demand)} requests/min: "
+        f"{counted(found.replicas, 'replica')}, "
         f"{found.spare} to spare"
     )
     say(

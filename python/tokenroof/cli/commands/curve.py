@@ -12,6 +12,7 @@ from tokenroof.cli.lengths import add_lengths, settle_lengths
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.formats import si, table
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -72,7 +73,7 @@ def _print(found: xr.Dataset, devices: int) -> None:
           short(v["interactivity"][i]), short(v["output_throughput"][i]), si(v["watts"][i], "W"),
           short(v["output_tokens_per_s_per_mw"][i])]
          for i, users in enumerate(found["concurrency"].values)],
-        title=f"{a['model']} on {a['device']}, {a['plan']}, {a['input_tokens']:g} tokens in, "
+        title=f"{a['model']} on {a['device']}, {a['plan']}, {counted(a['input_tokens'], 'token', 'g')} in, "
               f"{a['output_tokens']:g} out; out tok/s and power of {whole}",
     )  # fmt: skip
     watts = devices * a["provisioned_w_per_device"]

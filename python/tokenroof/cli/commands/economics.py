@@ -10,6 +10,7 @@ from tokenroof.cli.arguments import add_market
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain, table
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.result import Factory
@@ -232,4 +233,4 @@ def _print(found: Factory) -> None:
 
 
 def _payback(years: float) -> str:
-    return "never" if years == float("inf") else f"{short(years)} years"
+    return "never" if years == float("inf") else f"{counted(short(years), 'year')}"

@@ -16,6 +16,7 @@ from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import write_rows
 from tokenroof.cli.systems import add_drafts, by_flag, drafts_of
 from tokenroof.support.formats import si, table
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -169,8 +170,9 @@ def _print(found: xr.Dataset, points: int) -> None:
         [[str(v[name][i]), f"{v['devices'][i]:.4g}", short(v["concurrency"][i]), short(v["interactivity"][i]),
           si(v["ttft_s"][i], "s"), short(v["per_device"][i]), short(v["output_tokens_per_s_per_mw"][i]),
           "-" if np.isnan(bands[i]) else f"{bands[i]:.0%}"] for i in rows],
-        title=f"{a['model']} on {a['device']}, {a['input_tokens']:g} tokens in, {a['output_tokens']:g} out; "
-              f"{found.sizes['point']} points of {a[f'{of}_tried']} {of} that no other beats",
+        title=f"{a['model']} on {a['device']}, {counted(a['input_tokens'], 'token', 'g')} in, "
+              f"{a['output_tokens']:g} out; {counted(found.sizes['point'], 'point')} of "
+              f"{counted(a[f'{of}_tried'], of[:-1])} that no other beats",
     )  # fmt: skip
     drafts = [a["drafts_assumed"]] if a.get("drafts_assumed") else []
     known = {"TPOT": bands, "TTFT": v["ttft_error_band"]}

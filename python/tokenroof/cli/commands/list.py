@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenroof.cli.output import emit
 from tokenroof.support.formats import si, table
+from tokenroof.support.quoting import counted
 
 _COLUMNS = {
     "devices": ("name", "vendor", "family", "kind", "release", "memory_bytes", "memory_bandwidth",
@@ -64,7 +65,11 @@ def _sources(arguments: Namespace, names: set[str]) -> int:
         [n.item, n.field, f"{n.value:.6g}", n.unit or "", n.kind, n.date or "", n.source]
         for n in found
     ]
-    table(list(columns), shown, title=f"{len(found)} numbers of {len(names)} {arguments.what}")
+    table(
+        list(columns),
+        shown,
+        title=f"{counted(len(found), 'number')} of {len(names)} {arguments.what}",
+    )
     return 0
 
 

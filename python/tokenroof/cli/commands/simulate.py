@@ -32,6 +32,7 @@ from tokenroof.cli.systems import (
 )
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import si, table
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.serving.simulation.result import Simulation
@@ -249,10 +250,11 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
     table(
         ["", *names], rows,
         title=f"{about['model']} on {about['device']}, {about['plan']}, {first.scheduler.name}, "
-              f"{found['requests']:g} requests" + (f", {found['seeds']} seeds" if several else ""),
+              f"{counted(found['requests'], 'request', 'g')}"
+              + (f", {counted(found['seeds'], 'seed')}" if several else ""),
     )  # fmt: skip
     if "left_out" in found:
-        say(f"{found['left_out']:,} rows of the trace without tokens left out")
+        say(f"{counted(found['left_out'], 'row', ',')} of the trace without tokens left out")
     say(
         f"{short(found['request_throughput'])} requests/s, {short(found['output_throughput'])} output "
         f"tok/s over {si(found['duration_s'], 's')}; {found['preemptions']:g} preemptions, "
@@ -266,7 +268,7 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
         )
     if "drafted_tokens" in found:
         share = 100 * found["kept_tokens"] / found["drafted_tokens"]
-        say(f"{found['drafted_tokens']:,} tokens drafted, {share:.3g} % of them kept")
+        say(f"{counted(found['drafted_tokens'], 'token', ',')} drafted, {share:.3g} % of them kept")
     if "loaded_share" in found:
         say(
             f"{100 * found['loaded_share']:.3g} % of prompt tokens from the host's memory: "
@@ -284,7 +286,7 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
             f"decode {si(found['decode_watts'], 'W')}"
         )
     if found["shed"] or found["timed_out"]:
-        say(f"{found['shed']:g} requests shed, {found['timed_out']:g} timed out")
+        say(f"{counted(found['shed'], 'request', 'g')} shed, {found['timed_out']:g} timed out")
     if "goodput" in found:
         share = percent(found["goodput_share"])
         say(f"goodput {short(found['goodput'])} requests/s: {share} meet every bound")

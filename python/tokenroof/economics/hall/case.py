@@ -20,6 +20,7 @@ from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.economics.uses import lease_shell, mine, rent_gpus
 from tokenroof.support.arguments import finite_number, flag, share, shown, whole_number
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.sections import Power
@@ -282,10 +283,11 @@ def assumptions(case: Case) -> tuple[tuple[str, str], ...]:
     mining, wander, rents = case.mining.scenario, case.wander, case.rents
     site = mining.site
     rows = [
-        ("miners", f"{mining.income.joules_per_terahash:g} J/TH, PUE {site.pue:g}, {case.years} years left"),
+        ("miners", f"{mining.income.joules_per_terahash:g} J/TH, PUE {site.pue:g}, "
+                   f"{counted(case.years, 'year')} left"),
         *case.notes,
-        ("conversion", f"{case.conversion} years without income, {case.part:.0%} of the power; the miners "
-                       f"{'run on' if case.building else 'stand still'} meanwhile"),
+        ("conversion", f"{counted(case.conversion, 'year')} without income, {case.part:.0%} of "
+                       f"the power; the miners {'run on' if case.building else 'stand still'} meanwhile"),
         ("miners that go", f"book value {case.book:,.0f} $, sold for {case.resale:,.0f} $"),
         ("discount", f"{mining.finance.discount_rate:.1%} a year, tax {mining.finance.tax_rate:.0%}"),
         ("power", f"{site.price_growth:+.1%} a year; {_taken(site)}"),
@@ -294,7 +296,7 @@ def assumptions(case: Case) -> tuple[tuple[str, str], ...]:
         *_sold(case),
         *_left(case),
         ("rents wander", f"{rents.price_volatility:.0%} a year, reversion {rents.price_reversion:g}"),
-        ("decision", f"within {case.dates - 1} years; {case.count} paths, seed {case.seed}"),
+        ("decision", f"within {counted(case.dates - 1, 'year')}; {case.count} paths, seed {case.seed}"),
     ]  # fmt: skip
     return tuple(rows)
 
@@ -331,7 +333,8 @@ def _sold(case: Case) -> list[tuple[str, str]]:
         part = (
             plan.income.rented_share if plan.income.kind == "gpu_hours" else plan.income.sold_share
         )
-        said = f"{part:.0%} sold over {plan.finance.years} years, price {plan.income.price_growth:+.0%} a "
-        said += f"year, upkeep {plan.computers.om_share:.0%} of the computers"
+        said = f"{part:.0%} sold over {counted(plan.finance.years, 'year')}, price "
+        said += f"{plan.income.price_growth:+.0%} a year, upkeep "
+        said += f"{plan.computers.om_share:.0%} of the computers"
         rows.append((way.name, said))
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tokenroof.catalogue.subsidy import next_halving
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.scenario import Scenario
@@ -34,7 +35,7 @@ def premises(plan: Scenario) -> str:
         income.kind == "hashes" and plan.shell.capex_per_it_mw
     ):  # most mines stand already, or are containers
         words.append(f"shell at {plan.shell.capex_per_it_mw / 1e6:.3g} M$ by MW of computers")
-    words += [f"{plan.finance.years} years", f"PUE {site.pue:.4g}"]
+    words += [f"{counted(plan.finance.years, 'year')}", f"PUE {site.pue:.4g}"]
     if income.kind == "lease" and income.tenant_pays_power:
         words.append("power paid by the tenant")
     else:

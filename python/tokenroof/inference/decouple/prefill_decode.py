@@ -21,6 +21,7 @@ from tokenroof.inference.decouple.sites import Gpu, Site, site_of
 from tokenroof.inference.door import as_device, as_model, check_context, checked
 from tokenroof.inference.estimates import over_corners
 from tokenroof.support.arguments import amounts, shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -198,7 +199,9 @@ def prefill_decode(
 def _mean(name: str, value: float) -> float:
     number = amounts(name, value, positive=True)
     if number.ndim:
-        raise ValueError(f"{name} has {number.ndim} dimensions; allowed: one number, a mean")
+        raise ValueError(
+            f"{name} has {counted(number.ndim, 'dimension')}; allowed: one number, a mean"
+        )
     return float(number)
 
 

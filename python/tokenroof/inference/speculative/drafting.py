@@ -14,6 +14,7 @@ from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import amounts, is_number, shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -177,7 +178,8 @@ def draft_cost(
             )
         if draft_plan.devices > p.devices:
             raise ValueError(
-                f"draft_plan has {draft_plan.devices} devices; allowed: at most the {p.devices} of the target"
+                f"draft_plan has {counted(draft_plan.devices, 'device')}; allowed: at most the "
+                f"{p.devices} of the target"
             )
     if isinstance(draft, str) and draft == "ngram":
         return np.zeros_like(time), watts, 0.0

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.inference.speculative.rounds import decode
 from tokenroof.support.arguments import check_options, count, shown, whole_numbers
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -110,7 +111,9 @@ def pays_until(
         raise ValueError(f"most is {most}; allowed: at most 65536")
     context = rounds.get("context", 1024.0)
     if np.ndim(context):
-        raise ValueError(f"context has {np.ndim(context)} dimensions; allowed: one number")
+        raise ValueError(
+            f"context has {counted(np.ndim(context), 'dimension')}; allowed: one number"
+        )
     batch = np.arange(1.0, most + 1.0)
     found = decode(device, model, plan, length=lengths[:, None], batch=batch, **rounds)
     best = np.where(found.fits, found.speedup, -np.inf).argmax(axis=0)

@@ -9,6 +9,7 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.inference.door import deployment
 from tokenroof.support.arguments import amounts, check_shapes
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -87,7 +88,7 @@ def as_captured(value: ArrayLike | None) -> NDArray[np.float64] | None:
         return None
     sizes = amounts("captured", value, positive=True)
     if sizes.ndim != 1:
-        raise ValueError(f"captured has {sizes.ndim} dimensions; allowed: one")
+        raise ValueError(f"captured has {counted(sizes.ndim, 'dimension')}; allowed: one")
     return np.unique(sizes)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenroof.records.huggingface.reading import Reading
+from tokenroof.support.quoting import counted
 
 Values = dict[str, Any]
 LARGEST_SIZE = 10**12
@@ -162,7 +163,7 @@ class Reader:
             raise ValueError(f"{self.path}{name} {what}; allowed: a list of {', '.join(allowed)}")
         if not all(isinstance(x, str) for x in value) or len(value) < count:
             raise ValueError(
-                f"{self.path}{name} has {len(value)} entries; allowed: one word per layer, {count}"
+                f"{self.path}{name} has {counted(len(value), 'entry')}; allowed: one word per layer, {count}"
             )
         return value[:count]
 

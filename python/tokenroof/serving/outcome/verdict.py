@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.serving.outcome.times import done, having, picked
 from tokenroof.support.arguments import count
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class Verdict:
             if self.lost_per_s > 0.5 * self.growth_per_s:
                 said = f"overloaded: {self.lost_per_s:.3g} requests/s are shed or time out"
         if self.state == "backlogged":
-            said += f": {self.waiting:.3g} requests waiting in the mean"
+            said += f": {counted(self.waiting, 'request', '.3g')} waiting in the mean"
         said += f"; short of {self.short}" if self.short else ""
         return said + (f"; {self.refused} too long to be served" if self.refused else "")
 

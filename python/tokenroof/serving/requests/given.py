@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.serving.requests.record import Requests
 from tokenroof.support.arguments import count, real_numbers, shown
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -275,7 +276,7 @@ def _ragged(
             f"{name} is {type(rows).__name__}; allowed: a list of arrays, one a request"
         )
     if len(rows) != n:
-        raise ValueError(f"{name} has {len(rows)} entries; allowed: {n}, one a request")
+        raise ValueError(f"{name} has {counted(len(rows), 'entry')}; allowed: {n}, one a request")
     kind = f"int64[k, {width}]" if width else "int64[k]"
     allowed = f"{kind} of whole numbers from {low} to {high}"
     parts = []
@@ -332,7 +333,7 @@ def _prompts(
     if bad.any():
         index = int(np.argmax(bad))
         allowed = f"as many as its input_tokens ({int(inputs[index])})"
-        raise _bad("prompt", index, f"{int(tokens[index])} tokens", allowed)
+        raise _bad("prompt", index, f"{counted(int(tokens[index]), 'token')}", allowed)
     if "output_id" in given:
         return runs, offsets, _whole(given, "output_id", n, None, 0, _MOST_ID)
     first = int(runs.sum(axis=1).max()) if len(runs) else 0

@@ -25,6 +25,7 @@ from tokenroof.serving.search.states import States, states
 from tokenroof.serving.system.closed import SYSTEM_UNITS, quantities
 from tokenroof.support.lazy import require
 from tokenroof.support.pareto import pareto
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -337,7 +338,11 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
         out["power_cap_w"] = last.power.limit_w
         out["prefill_power_cap_w"] = np.nan if first is None else on["prefill"].power.limit_w
     short = _SHORT[int(values["short_of"])]
-    idle = f"; {values['idle_devices']:.0f} devices idle" if values["idle_devices"] else ""
+    idle = (
+        f"; {counted(values['idle_devices'], 'device', '.0f')} idle"
+        if values["idle_devices"]
+        else ""
+    )
     load = f"; prefill busy {values['prefill_load']:.0%}" if first is not None else ""
     return out | names | {
         "system": ", ".join(parts), "plan": last.plan.label(last.model),
@@ -345,7 +350,7 @@ def _row(q: Question, pile: Pile, at: int) -> dict[str, Any]:
         "replicas": float(n), "prefill_replicas": float(values["prefill_replicas"]),
         "drafts": 0 if spec is None else spec.length, "concurrency": float(values["concurrency"]),
         "engine": last.plan.engine, "fits": True,
-        "reason": f"{batch:.0f} sequences a replica; rate set by {short}{load}{idle}",
+        "reason": f"{counted(batch, 'sequence', '.0f')} a replica; rate set by {short}{load}{idle}",
         "calibrated_on": [p for one in on.values() for p in one.calibration.calibrated_on.split("; ")],
     }  # fmt: skip
 

@@ -11,6 +11,7 @@ from tokenroof import _core
 from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.simulation.simulate import packed
 from tokenroof.support.arguments import count
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,8 @@ class BestHits:
     def __repr__(self) -> str:
         return (
             f"<BestHits: {int(self.cached_tokens.sum()):,} of {int(self.input_tokens.sum()):,} prompt tokens "
-            f"({100 * self.share:.3g} %) of {len(self.input_tokens):,} requests in {self.blocks:,} blocks of "
+            f"({100 * self.share:.3g} %) of {counted(len(self.input_tokens), 'request', ',')} in "
+            f"{self.blocks:,} blocks of "
             f"{self.block_size}>"
         )
 

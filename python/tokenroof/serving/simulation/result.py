@@ -14,6 +14,7 @@ from tokenroof.serving.outcome.summary import summary
 from tokenroof.serving.outcome.times import picked
 from tokenroof.serving.outcome.verdict import verdict
 from tokenroof.serving.simulation.energy import energy_of
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +128,7 @@ class Simulation:
         return len(self.requests)
 
     def __repr__(self) -> str:
-        return f"<Simulation of {len(self)} requests by {self.scheduler.name}: {self.verdict}>"
+        return f"<Simulation of {counted(len(self), 'request')} by {self.scheduler.name}: {self.verdict}>"
 
     @property
     def refused(self) -> NDArray[np.intp]:

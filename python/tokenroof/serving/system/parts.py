@@ -15,6 +15,7 @@ from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import count, reals, shown, whole_number
 from tokenroof.support.names import near_matches
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -197,7 +198,7 @@ class Speculation:
         put(self, "drafts", whole_number("drafts", number, 0, MOST_DRAFTS))
         if given.ndim and given.size < self.length:
             raise ValueError(
-                f"acceptance has {given.size} positions of {self.length} drafts; allowed: one each"
+                f"acceptance has {counted(given.size, 'position')} of {self.length} drafts; allowed: one each"
             )
         by_position = given[: self.length] if given.ndim else np.full(self.length, given)
         put(self, "acceptance", tuple(map(float, by_position)))
@@ -221,7 +222,7 @@ class Speculation:
         '3 drafts by mtp'
         """
         by = self.method if isinstance(self.method, str) else self.method.name
-        return f"{self.length} drafts by {by}"
+        return f"{counted(self.length, 'draft')} by {by}"
 
 
 def _check_drafter(method: str) -> None:
@@ -258,7 +259,7 @@ def _falling(value: ArrayLike) -> Any:
     given = reals("acceptance", value)
     if given.ndim > 1:
         raise ValueError(
-            f"acceptance has {given.ndim} dimensions; allowed: one number, or one a position"
+            f"acceptance has {counted(given.ndim, 'dimension')}; allowed: one number, or one a position"
         )
     if (given > 1.0).any():
         raise ValueError(f"acceptance is {given.max():g}; allowed: numbers from 0 to 1")

@@ -13,6 +13,7 @@ from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
 from tokenroof.serving.tuning.tune import beside, check_progress
 from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     import os
@@ -115,5 +116,5 @@ def with_proof(table: xr.Dataset, trial: Trial | None) -> xr.Dataset:
     out = table.assign({f"simulated_{name}": value for name, value in trial.times.items()})
     for name in trial.times:
         out[f"simulated_{name}"].attrs.update(units="s", long_name="of the runs that prove it")
-    out.attrs.update(proved=f"by simulation, {trial.seeds} seeds", verdict=trial.state)
+    out.attrs.update(proved=f"by simulation, {counted(trial.seeds, 'seed')}", verdict=trial.state)
     return out

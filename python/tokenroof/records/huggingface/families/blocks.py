@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tokenroof.records.huggingface.reader import Reader, Values
+from tokenroof.support.quoting import counted
 
 #: Layers are looked at one by one.
 MOST_LAYERS = 100_000
@@ -86,7 +87,7 @@ def sliding(r: Reader, v: Values, window: int, full: int) -> Values:
         if full < v["layers"] and kinds:
             raise ValueError(
                 f"{r.path}sliding_window is missing; allowed: a whole number >= 1, as layer_types has "
-                f"{v['layers'] - full} layers with windows"
+                f"{counted(v['layers'] - full, 'layer')} with windows"
             )
         return v
     return windows(v, full, window)
@@ -109,7 +110,9 @@ def experts(v: Values, r: Reader, dense: int, *names: str, **more: Any) -> Value
         "num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k", "top_k_experts",
     )  # fmt: skip
     if topk > count:
-        raise ValueError(f"num_experts_per_tok is {topk}; allowed: at most the {count} experts")
+        raise ValueError(
+            f"num_experts_per_tok is {topk}; allowed: at most the {counted(count, 'expert')}"
+        )
     return {
         **v,
         "dense_layers": dense,
@@ -137,7 +140,7 @@ def dense_first(r: Reader, v: Values) -> int:
         marks = r.numbers("moe_layer_freq")
         if len(marks) < v["layers"] or set(marks) - {0, 1}:
             raise ValueError(
-                f"moe_layer_freq has {len(marks)} entries; allowed: 0 or 1 per layer, {v['layers']}"
+                f"moe_layer_freq has {counted(len(marks), 'entry')}; allowed: 0 or 1 per layer, {v['layers']}"
             )
         return marks[: v["layers"]].count(0)
     step = r.size("moe_layer_freq", default=1)

@@ -15,6 +15,7 @@ from tokenroof.records.huggingface.families.dense import biased, exaone4, olmo2
 from tokenroof.records.huggingface.families.latent import latent
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import Reader, Values, short
+from tokenroof.support.quoting import counted
 
 
 @family("olmoe", "flex_olmo")
@@ -49,7 +50,7 @@ def _same(r: Reader, name: str, default: int, layers: int) -> int:
         numbers = set(r.numbers(name)[:layers])
         if len(numbers) != 1 or len(value) < layers or min(numbers) < 0:
             raise ValueError(
-                f"{name} is {short(value)}; allowed: one whole number, for each of {layers} layers"
+                f"{name} is {short(value)}; allowed: one whole number, for each of {counted(layers, 'layer')}"
             )
         return numbers.pop()
     return r.size(name, default=default, low=0)

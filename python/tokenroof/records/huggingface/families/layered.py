@@ -7,6 +7,7 @@ from tokenroof.records.huggingface.families.compressed import _switches
 from tokenroof.records.huggingface.families.latent import latent
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import Reader, Values, short
+from tokenroof.support.quoting import counted
 
 _SLIDING, _FULL = "sliding_attention", "full_attention"
 
@@ -61,7 +62,9 @@ def gemma4(r: Reader) -> Values:
         return v
     count, topk = r.size("num_experts"), r.size("top_k_experts", "num_experts_per_tok")
     if topk > count:
-        raise ValueError(f"top_k_experts is {topk}; allowed: at most the {count} experts")
+        raise ValueError(
+            f"top_k_experts is {topk}; allowed: at most the {counted(count, 'expert')}"
+        )
     # beside the MLP of every layer
     return {**v, "moe_layers": layers, "experts": count, "topk": topk,
             "moe_ffn": r.size("moe_intermediate_size"), "router_bias": True}  # fmt: skip

@@ -7,6 +7,7 @@ import math
 from tokenroof.records.huggingface.families.blocks import basics, layers_of
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import Reader, Values, short
+from tokenroof.support.quoting import counted
 
 _ROUNDED = 256  # widths of MLPs are whole multiples of this
 
@@ -29,7 +30,7 @@ def nemotron_nas(r: Reader) -> Values:
     v = basics(r, layers=len(blocks))
     if r.given("num_hidden_layers") and layers_of(r) != len(blocks):
         raise ValueError(
-            f"block_configs has {len(blocks)} entries; allowed: one per layer, {layers_of(r)}"
+            f"block_configs has {counted(len(blocks), 'entry')}; allowed: one per layer, {layers_of(r)}"
         )
     hidden, heads = v["hidden"], v["heads"]
     groups: list[int] = []

@@ -7,6 +7,7 @@ from typing import Any
 from tokenroof.records.huggingface.families.blocks import basics, experts, gated, layers_of
 from tokenroof.records.huggingface.families.table import family
 from tokenroof.records.huggingface.reader import Reader, Values
+from tokenroof.support.quoting import counted
 
 _KINDS = ("mamba", "attention", "linear_attention", "full_attention", "conv")
 
@@ -116,7 +117,9 @@ def granite_moe(r: Reader) -> Values:
         else:
             _mamba2_unused(r)
     elif full not in (None, v["layers"]):
-        raise ValueError(f"layer_types has {full} layers of attention; allowed: {v['layers']}")
+        raise ValueError(
+            f"layer_types has {counted(full, 'layer')} of attention; allowed: {v['layers']}"
+        )
     bias = r.flag("attention_bias")
     v |= {"qkv_bias": bias, "out_bias": bias}
     shared = r.size("shared_intermediate_size", default=0, low=0)
@@ -138,7 +141,9 @@ def bamba(r: Reader) -> Values:
     full = _attention_layers(r, v, "layers_block_type", "layer_types")
     full = len(set(listed)) if full is None else full
     if full > v["layers"]:
-        raise ValueError(f"attn_layer_indices has {full} layers; allowed: at most {v['layers']}")
+        raise ValueError(
+            f"attn_layer_indices has {counted(full, 'layer')}; allowed: at most {v['layers']}"
+        )
     bias = r.flag("attention_bias")
     v |= {"full_layers": full, **_mamba2(r, v, v["layers"] - full)}
     return {**v, "qkv_bias": bias, "out_bias": bias, "mlp_bias": r.flag("mlp_bias")}

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tokenroof.serving.requests.given import LATEST_NS
 from tokenroof.serving.requests.traces.lines import TraceError
 from tokenroof.support.arguments import shown
+from tokenroof.support.quoting import counted
 
 __all__ = ["Column"]
 
@@ -127,7 +128,7 @@ class Column:
         self, inputs: NDArray[np.int64], block: int
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Hashes of all rows behind one another, and how many each has."""
-        allowed = f"a list of integers, one for each block of {block} tokens"
+        allowed = f"a list of integers, one for each block of {counted(block, 'token')}"
         for i, row in enumerate(self.values):
             if type(row) is not list or not set(map(type, row)) <= {int}:
                 self._bad(i, allowed)
@@ -136,7 +137,7 @@ class Column:
         if bad.any():
             i = int(np.argmax(bad))
             least, most = int(inputs[i]) // block, -(-int(inputs[i]) // block)
-            found = f"{self.name} has {int(counts[i])} entries"
+            found = f"{self.name} has {counted(int(counts[i]), 'entry')}"
             expected = (
                 f"{least} or {most}: one for each block of {block} of {int(inputs[i])} tokens"
             )

@@ -12,6 +12,7 @@ from typing import Any
 from tokenroof.serving.requests.traces.layouts import LAYOUTS, Layout
 from tokenroof.serving.requests.traces.lines import TraceError, numbered
 from tokenroof.support.arguments import shown
+from tokenroof.support.quoting import counted
 
 __all__ = ["SKIPPED", "Rows", "rows_of"]
 
@@ -57,14 +58,14 @@ def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
             )
     for column in wanted:
         if header.count(column) > 1:
-            found = f"{header.count(column)} columns called {shown(column)}"
+            found = f"{counted(header.count(column), 'column')} called {shown(column)}"
             raise TraceError(path, number, found, "one, as nothing says which is meant")
     places = [(name, header.index(column)) for name, column in layout.columns.items()]
     rows = _fresh(layout)
     for number, text in lines:
         cells = _cells(path, number, text, between)
         if len(cells) != len(header):
-            found = f"{len(cells)} values in {shown(text)}"
+            found = f"{counted(len(cells), 'value')} in {shown(text)}"
             raise TraceError(path, number, found, f"{len(header)}: {', '.join(header)}")
         rows.lines.append(number)
         for name, place in places:
