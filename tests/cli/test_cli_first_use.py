@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,7 +13,9 @@ from typing import Any
 
 import pytest
 
-from tokenroof.cli.arguments import flags_of
+from tokenroof.cli.arguments import flags_of, written
+from tokenroof.cli.commands import COMMANDS
+from tokenroof.cli.parser import parse
 from tokenroof.records.plan import Plan
 from tokenroof.support import lazy
 
@@ -41,6 +44,48 @@ def own(tmp_path: Path) -> tuple[str, str]:
     (tmp_path / "card.toml").write_text(CARD, encoding="utf-8")
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     return str(tmp_path / "card.toml"), str(tmp_path / "config.json")
+
+
+def files(command: str) -> list[argparse.Action]:
+    """Options of a command whose value is a file that it writes."""
+    parser, _ = parse([command, *NEEDED.get(command, [])])
+    commands = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    actions: list[argparse.Action] = commands.choices[command]._actions
+    return [a for a in actions if "write" in (a.help or "") and a.nargs != 0 and a.dest != "out"]
+
+
+NEEDED = {
+    name: ["T4", "Llama-3.1-8B"] for name in ("capacity", "curve", "frontier", "simulate", "tune")
+} | {"compare": ["T4", "L4", "Llama-3.1-8B"], "list": ["devices"], "roofline": ["T4"]}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_files_that_cannot_be_written_are_refused_before_anything_is_computed(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for action in files(command):
+        flag = action.option_strings[0]
+        assert action.type is written, flag
+        for bad, said in (
+            (
+                tmp_path / "none" / "a",
+                "a', in a folder that is not there; allowed: a file in one that is",
+            ),
+            (tmp_path, "', which is a folder; allowed: a file that may be written"),
+            ("", "'', which is no file; allowed: a file that may be written"),
+        ):
+            with pytest.raises(SystemExit) as done:
+                parse([command, *NEEDED.get(command, []), flag, str(bad)])
+            assert done.value.code == 2
+            shown = capsys.readouterr()
+            assert f"argument {flag}: " in shown.err and said in shown.err and not shown.out
+
+
+def test_commands_that_write_files_are_known() -> None:
+    assert {name: [a.option_strings[0] for a in files(name)] for name in COMMANDS if files(name)} == {
+        "capacity": ["--csv"], "economics": ["--csv", "--excel", "--manifest"], "frontier": ["--csv", "--plot"],
+        "simulate": ["--csv", "--plot"], "tune": ["--csv"],
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("command", ["curve", "roofline"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tokenroof.cli.lengths import amount, whole
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of", "refuse_absent",
+    "written",
 ]  # fmt: skip
 
 
@@ -34,6 +37,29 @@ def numbers(text: str) -> list[float]:
         raise ArgumentTypeError(
             f"{shown(text)}; allowed: numbers between commas, such as 1,8,64"
         ) from None
+
+
+def written(text: str) -> Path:
+    """A file that can be written: said before anything is computed, not after it.
+
+    Examples
+    --------
+    >>> written("/none/a.csv")
+    Traceback (most recent call last):
+    argparse.ArgumentTypeError: '/none/a.csv', in a folder that is not there; allowed: a file in one that is
+    """
+    path = Path(text)
+    if not text or path.is_dir():
+        wrong = "which is a folder" if text else "which is no file"
+    elif not path.parent.is_dir():
+        raise ArgumentTypeError(
+            f"{shown(text)}, in a folder that is not there; allowed: a file in one that is"
+        )
+    elif not os.access(path if path.exists() else path.parent, os.W_OK):
+        wrong = "which may not be written"
+    else:
+        return path
+    raise ArgumentTypeError(f"{shown(text)}, {wrong}; allowed: a file that may be written")
 
 
 def add_device(command: ArgumentParser) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of, whole
@@ -60,7 +59,7 @@ def add_arguments(command: ArgumentParser) -> None:
     add_pools(command)
     add_drafts(command)
     add_host_tier(command)
-    command.add_argument("--csv", type=Path, help="write the row to this file")
+    command.add_argument("--csv", type=written, help="write the row to this file")
     add_plan(command)
 
 

@@ -6,7 +6,7 @@ import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_market
+from tokenroof.cli.arguments import add_market, written
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain, table
@@ -49,10 +49,17 @@ def add_arguments(command: ArgumentParser) -> None:
         action="append",
         help="what it may be converted to; may be repeated",
     )
-    command.add_argument("--csv", metavar="FILE", help="write assumptions and cash flow")
-    command.add_argument("--excel", metavar="FILE", help="the same as a sheet of Excel")
     command.add_argument(
-        "--manifest", metavar="FILE", help="write version, changed keys and dates of the data"
+        "--csv", type=written, metavar="FILE", help="write assumptions and cash flow"
+    )
+    command.add_argument(
+        "--excel", type=written, metavar="FILE", help="write the same as a sheet of Excel"
+    )
+    command.add_argument(
+        "--manifest",
+        type=written,
+        metavar="FILE",
+        help="write version, changed keys and dates of the data",
     )
     add_market(command)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, numbers
+from tokenroof.cli.arguments import add_device, add_model, numbers, written
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
@@ -16,6 +15,7 @@ from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import write_rows
 from tokenroof.cli.systems import add_drafts, by_flag, drafts_of
 from tokenroof.support.formats import si, table
+from tokenroof.support.lazy import require
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ def add_arguments(command: ArgumentParser) -> None:
         help="that each board is held to, to try; none among them: its limit",
     )  # fmt: skip
     command.add_argument("--points", type=whole, default=16, help="rows to print")
-    command.add_argument("--csv", type=Path, help="write a row for each point")
+    command.add_argument("--csv", type=written, help="write a row for each point")
     command.add_argument("--also", default="", help="further devices of the chart, between commas")
     command.add_argument("--lpx", action="store_true", help="and Rubin with LPX on the chart")
-    command.add_argument("--plot", type=Path, help="write the chart to this HTML file")
+    command.add_argument("--plot", type=written, help="write the chart to this HTML file")
     _add_systems(command)
 
 
@@ -124,7 +124,11 @@ def _run(arguments: Namespace) -> int:
             "devices_max", "ttft_max", "tpot_max", "engine", "power", "fidelity", "power_caps",
         )
     }  # fmt: skip
+    if arguments.plot is not None:
+        require("plotly", extra="report")
     found = serving.frontier(device, model, None, sizes[0], sizes[1], **how | _searched(arguments))
+    named = [name.strip() for name in arguments.also.split(",") if name.strip()]
+    others = [serving.frontier(name, model, None, *sizes, **how) for name in named]
     some = bool(found.sizes["point"])
     if arguments.csv is not None:
         write_rows(arguments.csv, _rows(found))
@@ -137,11 +141,10 @@ def _run(arguments: Namespace) -> int:
     if not some:
         say(f"nothing: {found.attrs['reason']}")
     if arguments.plot:
-        others = [name.strip() for name in arguments.also.split(",") if name.strip()]
         _plot(
             arguments,
             found,
-            [serving.frontier(name, model, None, *sizes, **how) for name in others],
+            others,
             sizes,
         )
     return 0 if some else 1

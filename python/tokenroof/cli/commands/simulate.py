@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, whole
@@ -83,8 +83,8 @@ def add_arguments(command: ArgumentParser) -> None:
             f"--slo-{name}", type=bound, metavar="SECONDS[@PERCENTILE]",
             help="for goodput; with a percentile, or mean, whether it is kept",
         )  # fmt: skip
-    command.add_argument("--csv", type=Path, help="write a row a request to this file")
-    command.add_argument("--plot", type=Path, help="write the course of time to this HTML file")
+    command.add_argument("--csv", type=written, help="write a row a request to this file")
+    command.add_argument("--plot", type=written, help="write the course of time to this HTML file")
     add_plan(command)
 
 
@@ -234,7 +234,7 @@ def _beside(first: Simulation, options: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
+def _print_times(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
     several = found["seeds"] > 1
     names = ["mean", "p50", "p90", "p99"]
     rows = []
@@ -253,6 +253,10 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
               f"{counted(found['requests'], 'request', 'g')}"
               + (f", {counted(found['seeds'], 'seed')}" if several else ""),
     )  # fmt: skip
+
+
+def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
+    _print_times(about, first, found)
     if "left_out" in found:
         say(f"{counted(found['left_out'], 'row', ',')} of the trace without tokens left out")
     say(
@@ -291,7 +295,7 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
         share = percent(found["goodput_share"])
         say(f"goodput {short(found['goodput'])} requests/s: {share} meet every bound")
     for name, one in found.get("promised", {}).items():
-        many = f" ({si(one['low'], 's')} .. {si(one['high'], 's')})" if several else ""
+        many = f" ({si(one['low'], 's')} .. {si(one['high'], 's')})" if found["seeds"] > 1 else ""
         kept = "kept" if one["kept"] else "not kept"
         say(f"{name} {si(one['value'], 's')}{many}: at most {one['bound']:g} s {kept}")
     say(f"verdict: {first.verdict}")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of
@@ -84,7 +83,7 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("--tolerance", type=amount, default=0.02, help="of the rate, relative")
     add_drafts(command)
     add_host_tier(command)
-    command.add_argument("--csv", type=Path, help="write a row for each load that was played")
+    command.add_argument("--csv", type=written, help="write a row for each load that was played")
     add_plan(command)
 
 
