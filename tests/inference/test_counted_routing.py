@@ -7,6 +7,7 @@ import pytest
 
 import tokenroof as tr
 from tokenroof.catalogue.counted import counts
+from tokenroof.catalogue.decodes import codes_left
 from tokenroof.catalogue.fits import first_from, fits
 from tokenroof.inference.expert_choice import passed_over
 from tokenroof.reference.inference.routing import Routing, octaves, reached
@@ -86,7 +87,7 @@ def test_ranks_that_meet_at_16_bit_experts_run_the_kernels_of_ada():
     assert alone == own and "several ranks" not in said
     meeting, said = experts(tr.Plan(dp=2, moe_ep=2))
     # a sixteenth of the L40S's memory is codes
-    assert meeting == ada | {"memory": pytest.approx(ada["memory"] * 16.0 / 15.0)}
+    assert meeting == ada | {"memory": pytest.approx(ada["memory"] / codes_left())}
     assert "of L40S (vllm bf16), whose kernels the engine runs with several ranks" in said
 
 

@@ -55,7 +55,7 @@ def test_what_is_multiplied_at_another_rate_stays_as_it_was_carried_over():
         assert (find("gemm", device, "vllm", dtype).constants == plain) == (dtype == "fp8")
     four = find("gemm", device, "vllm", "int4").constants  # multiplied as 16 bits
     assert four["joule"] == 0.0 and four["compute"] > 1.0
-    assert "reported" not in find("gemm", tr.device("L4"), "vllm", "bf16").origin
+    assert "square" not in find("gemm", tr.device("L4"), "vllm", "bf16").origin
 
 
 def test_attention_of_prompts_is_to_products_as_on_the_measured_board():
@@ -69,4 +69,4 @@ def test_attention_of_prompts_is_to_products_as_on_the_measured_board():
     same = {k: v for k, v in found.constants.items() if k not in ("compute", "memory")}
     assert same == {k: there.constants[k] for k in same}
     eight = find("attention_prefill", device, "vllm", "fp8")
-    assert "reported" not in eight.origin
+    assert "square" not in eight.origin

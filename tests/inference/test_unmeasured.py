@@ -67,17 +67,17 @@ def test_figures_show_bands_where_constants_are_borrowed():
 
 
 @pytest.mark.parametrize("operator", ["gemm", "attention_decode", "experts"])
-def test_a_memory_that_holds_its_own_codes_reaches_a_sixteenth_less(operator):
+def test_a_memory_that_holds_its_own_codes_reaches_less(operator):
     def share(name):
         return find(operator, tr.device(name), "vllm", "bf16").constants["memory"]
 
     # L40S was measured, with codes of its errors in its memory; so have L4 and L40, and cards for desks have not
     assert share("L4") == share("L40") == share("L40S")
-    assert share("RTX 4090") == pytest.approx(share("L40S") * 16 / 15)
+    assert share("RTX 4090") > 1.1 * share("L40S")
     assert share("RTX 5090") == share("RTX PRO 6000 Blackwell Server")
 
 
 def test_a_share_of_the_bandwidth_is_none_beyond_it():
     rows = [{"device": "L40S", "dtype": "bf16", "constants": {"memory": 0.99}}]
     assert carried("mla_decode", rows, tr.device("RTX 4090"), "bf16") == {"memory": 1.0}
-    assert carried("mla_decode", rows, tr.device("A40"), "bf16") == {"memory": 0.99}
+    assert carried("mla_decode", rows, tr.device("A10"), "bf16") == {"memory": 0.99}

@@ -16,7 +16,7 @@ __all__ = ["FILES", "FOLDER", "NOT_PUBLISHED", "clear_cache", "date_key", "prove
 FOLDER = os.path.dirname(__file__)
 FILES = ("devices", "miners", "links", "markets", "tiers", "models", "cores", "runs", "gpu_hours",
          "deals", "acceptance",
-         "published", "holders", "products", "routing")  # fmt: skip
+         "published", "holders", "products", "decodes", "routing")  # fmt: skip
 
 
 @cache

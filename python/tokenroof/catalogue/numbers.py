@@ -8,6 +8,7 @@ from tokenroof.catalogue import architectures
 from tokenroof.catalogue.accepted import acceptances
 from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.counted import counts
+from tokenroof.catalogue.decodes import decodes
 from tokenroof.catalogue.files import provenance_of, table
 from tokenroof.catalogue.held import holdings
 from tokenroof.catalogue.hours import gpu_hours
@@ -154,7 +155,7 @@ def _tiers() -> list[Number]:
 
 
 def _measured() -> list[Number]:
-    """Runs, square products, accepted drafts, and experts that tokens chose."""
+    """Runs, square products, decoded tokens, accepted drafts, and experts that tokens chose."""
     rows = []
     for run in runs():
         label = run.plan.label(architectures.model(run.model))
@@ -167,6 +168,10 @@ def _measured() -> list[Number]:
             rows.append(
                 _number("products", f"{row.device} {row.dtype}", f"board {i}", rate, row.provenance)
             )
+    for one in decodes():
+        for field in ("f16", "q4"):
+            for i, rate in enumerate(getattr(one, field)):
+                rows.append(_number("decodes", one.device, f"{field} {i}", rate, one.provenance))
     for kept in acceptances():
         for drafts, length in zip(kept.drafts, kept.lengths, strict=True):
             field = f"{drafts} drafts"

@@ -13,13 +13,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from tokenroof.catalogue.lookup import device as device_of
+from tokenroof.inference.reported_memory import memory_ratio
 from tokenroof.records.device import Device, unit_peak
 
 __all__ = ["carried", "generation", "geometric_mean"]
 
-# Of the bandwidth of a memory that holds the codes of its own errors, as GDDR does on data-centre boards: a
-# sixteenth of it all is codes (catalogue, memory_type).
-_INLINE_CODES = 15.0 / 16.0
 # As gemm.hpp has it, of a device that does not say [Hz].
 _CLOCK = 1.9e9
 # Clocks of the tensor cores' work, and of the memory's.
@@ -56,10 +54,6 @@ def geometric_mean(rows: Iterable[dict[str, float]]) -> dict[str, float]:
         else 0.0
         for name in rows[0]
     }
-
-
-def _left_by_codes(device: Device) -> float:
-    return _INLINE_CODES if "inline ecc" in device.memory_type.lower() else 1.0
 
 
 def _rates(device: Device, dtype: str) -> tuple[float, float]:
@@ -105,9 +99,11 @@ def _experts(
     return moved | {"compute": (1.0 + over**2) ** -0.25}
 
 
-def _with_codes_of(device: Device, constants: dict[str, float], source: Device) -> dict[str, float]:
-    """The share of the memory's bandwidth, where one of two boards keeps codes in it, the other not."""
-    ratio = _left_by_codes(device) / _left_by_codes(source)
+def _with_memory_of(
+    device: Device, constants: dict[str, float], source: Device
+) -> dict[str, float]:
+    """The share of the memory's bandwidth: of unlike boards what was reported, or what codes leave."""
+    ratio = memory_ratio(device, source)
     if ratio == 1.0 or "memory" not in constants:
         return constants
     return constants | {"memory": min(constants["memory"] * ratio, 1.0)}
@@ -146,7 +142,7 @@ def carried(
     """
     rows = list(rows)
     of = [device_of(row["device"]) for row in rows]
-    sets = [_with_codes_of(device, row["constants"], d) for row, d in zip(rows, of, strict=True)]
+    sets = [_with_memory_of(device, row["constants"], d) for row, d in zip(rows, of, strict=True)]
     kind = rows[0].get("dtype", dtype)
     needed = {"gemm": "joule", "experts": "compute"}.get(operator)
     if needed is None or any(needed not in c for c in sets):

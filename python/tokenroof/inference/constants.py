@@ -15,6 +15,7 @@ from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.carried import carried, generation, geometric_mean
 from tokenroof.inference.likeness import OPERATORS, between, likeness
 from tokenroof.inference.published_products import as_published, best_square, in_step, reported
+from tokenroof.inference.reported_memory import both_reported
 from tokenroof.records.device import Device, unit_peak
 
 #: Those that a device's links do, not its multiprocessors.
@@ -165,7 +166,7 @@ def find(
     return Fit(
         constants,
         band,
-        f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}{boards and f', {boards}'}",
+        f"{rows_in} measured rows of {names} ({what}){read_from(*chosen)}{boards}",
         near,
         files_of(*chosen),
         passed[0] if passed else "",
@@ -180,13 +181,16 @@ def _with_boards(
     dtype: str,
     constants: dict[str, float],
 ) -> tuple[dict[str, float], str]:
-    """Constants carried over, with tensor cores as fast as boards of the device were reported to be."""
+    """Constants carried over, with tensor cores as fast as boards were reported to be; what is of reports."""
+    read = any(both_reported(device, device_of(row["device"])) for row in chosen)
+    said = ", memory as of reported decodes" if read and "memory" in constants else ""
+    boards = ""
     if operator == "gemm":
-        return as_published(device, dtype, constants)
-    if operator not in _PROMPTS or reported(device, dtype) is None:
-        return constants, ""
-    reached = [_square_share(row["device"], engine, dtype) for row in chosen]
-    return in_step(device, dtype, constants, reached)
+        constants, boards = as_published(device, dtype, constants)
+    elif operator in _PROMPTS and reported(device, dtype) is not None:
+        shares = [_square_share(row["device"], engine, dtype) for row in chosen]
+        constants, boards = in_step(device, dtype, constants, shares)
+    return constants, said + (boards and f", {boards}")
 
 
 def _square_share(name: str, engine: str, dtype: str) -> float:

@@ -54,7 +54,7 @@ def as_published(
     >>> import tokenroof as tr
     >>> from tokenroof.inference.constants import find
     >>> fit = find("gemm", tr.device("RTX 4090"), "vllm", "bf16")
-    >>> fit.constants["compute"] > 1.0, fit.origin.partition(", ")[2]
+    >>> fit.constants["compute"] > 1.0, fit.origin.rpartition(", ")[2]
     (True, 'square products as of 8 reported boards')
     """
     found = reported(device, dtype)

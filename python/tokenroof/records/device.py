@@ -121,8 +121,8 @@ class Device:
         Further names.
     vendor, family, kind, release, process, memory_type, link_name, notes : str
         Facts in words. `kind`: gpu, tpu, npu, lpu, apu, wafer, rdu, cpu. With a `memory_type`
-        such as "GDDR6, inline ECC" the memory holds the codes of its errors: they take a sixteenth of the
-        bandwidth that a board without reaches.
+        such as "GDDR6, inline ECC" the memory holds the codes of its errors: they take a tenth of the
+        bandwidth that a board without reaches (`catalogue/decodes.toml`).
     memory_bytes, sram_bytes, l2_bytes : float or None
         Capacities [B].
     sm_count : int or None
