@@ -99,6 +99,33 @@ def test_drafts_pools_and_the_hosts_memory(capsys):
     assert 0.0 < slow["rate"] < best["rate"]  # copies hold what is preempted or loaded; no drafts
 
 
+def test_pools_are_played_and_counted(capsys, tmp_path):
+    """As the library's, and of a demand what each pool needs."""
+    apart = serving.disaggregate(("H200-SXM", None, 1), ("H200-SXM", None, 2), model="Llama-3.1-8B")
+    how = {"output_tokens": 100, "requests": 100, "seeds": 1}
+    found = document(capsys, "capacity", *SOON, "--pools", "1:2", "--prove", *QUICK)
+    same = serving.capacity(
+        apart, None, None, serving.SLO(ttft_s=0.3, percentile=99), prove=True, **how
+    )
+    assert found["rate"] == float(same.rate) and found["proved"] == "by simulation, 1 seed"
+    assert found["simulated_ttft_p99_s"] == float(same.simulated_ttft_p99_s)
+    told = document(capsys, "capacity", *SOON, "--pools", "1:2", *QUICK)
+    assert told["rate"] > 0.0 and told["percentiles_hold"] is False
+    path = tmp_path / "row.csv"
+    ask = ("--demand", "9000", "--availability", "0.99", "--csv", str(path))
+    fixed = document(capsys, "capacity", *SOON, "--pools", "1:2", *QUICK, *ask)
+    assert fixed["decode_replicas"] == 2 * fixed["prefill_replicas"] == 2 * fixed["replicas"]
+    assert fixed["devices"] == fixed["prefill_devices"] + fixed["decode_devices"]
+    free = document(capsys, "capacity", *SOON, "--pools", "auto", *QUICK, *ask, "--prove")
+    assert free["devices"] < fixed["devices"] and free["times"]["ttft_p99_s_high"] <= 0.3
+    with path.open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert int(row["prefill_replicas"]) == free["prefill_replicas"]
+    assert main(["capacity", *WHERE, *SOON, "--pools", "auto", *QUICK, *ask]) == 0
+    shown = capsys.readouterr().out
+    assert " 1 system, " in shown and "\nprefill: " in shown and "a system takes " in shown
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -115,10 +142,10 @@ def test_drafts_pools_and_the_hosts_memory(capsys):
         (("capacity", "--slo-itl", "1"), "itl_s is 1.0; allowed: None, or prove=True"),
         (("capacity", *SOON, "--demand", "-5"), "requests_per_minute is -5.0"),
         (("capacity", *SOON, "--host-tier", "1e9"), "--host-tier is given without --prove"),
-        (("capacity", *SOON, "--pools", "1:1", "--prove"), "--pools is given with --prove; allowed: one"),
-        (("capacity", *SOON, "--pools", "1:1", "--demand", "9"), "--pools is given with --demand"),
+        (("capacity", *SOON, "--pools", "auto"), "--pools is 'auto' without --demand; allowed: P:D, or with it"),
+        (("capacity", *SOON, "--pools", "1:x", "--demand", "9"), "--pools is '1:x'; allowed: auto or P:D"),
+        (("capacity", *SOON, "--pools", "0:1", "--prove"), "--pools is '0:1'; allowed: P:D, in whole numbers from 1"),
         (("capacity", *SOON, "--draft", "eagle", "--demand", "9"), "--draft is given with --demand"),
-        (("capacity", *SOON, "--draft", "eagle"), "--percentile: percentile is 99.0 with the System"),
         (("tune", *SOON, "--draft", "egle"), "--draft is 'egle'; allowed: mtp, eagle, ngram"),
         (("tune", *SOON, "--host-replicas", "2"), "--host-replicas is given; allowed with --host-tier"),
         (("tune", *SOON, "--knob", "max_num_seqs"), "'max_num_seqs'; allowed: a knob and values"),

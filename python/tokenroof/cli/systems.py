@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.system.record import System
 
 __all__ = [
-    "add_drafts", "add_host_tier", "add_pools", "add_scaling", "by_flag", "drafts_of", "host_tier_of",
+    "AUTO", "add_drafts", "add_host_tier", "add_pools", "add_scaling", "by_flag", "drafts_of", "host_tier_of",
     "scaling_of", "system_of",
 ]  # fmt: skip
 
@@ -28,6 +28,8 @@ _OF_DRAFTS = ("drafts", "acceptance")
 _OF_HOSTS = ("host_bandwidth", "host_replicas")
 _OF_POOLS = ("decode_device", "link_bandwidth")
 _FORM = "LEAST:MOST:SECONDS"
+#: In place of numbers of replicas, where these are looked for.
+AUTO = "auto"
 
 
 @contextmanager
@@ -136,12 +138,12 @@ def host_tier_of(arguments: Namespace) -> HostTier | None:
 # --- pools ------------------------------------------------------------------------------------------------
 
 
-def add_pools(command: ArgumentParser, *, place_of: str = "one pool") -> Any:
+def add_pools(command: ArgumentParser, *, place_of: str = "one pool", more: str = "") -> Any:
     """A group of arguments for `system_of`, to which more may be added."""
     group = command.add_argument_group("pools")
     group.add_argument(
         "--pools", metavar="P:D",
-        help=f"so many replicas for prompts and for answers, in place of {place_of}",
+        help=f"so many replicas for prompts and for answers, in place of {place_of}{more}",
     )  # fmt: skip
     group.add_argument("--decode-device", help="of the answers; the same device by default")
     group.add_argument("--link-bandwidth", type=amount, help="bytes/s one way, a device")
@@ -149,15 +151,25 @@ def add_pools(command: ArgumentParser, *, place_of: str = "one pool") -> Any:
 
 
 def system_of(
-    arguments: Namespace, device: Any, model: Any, plan: Any, spec: Speculation | None
+    arguments: Namespace,
+    device: Any,
+    model: Any,
+    plan: Any,
+    spec: Speculation | None,
+    *,
+    free: bool = False,
 ) -> System | None:
-    """Pools of prompts and of answers with drafts, or None where all is served by one pool."""
+    """Pools of prompts and of answers with drafts, or None where all is served by one pool.
+
+    With `free` "auto" stands for one replica of each, whose numbers are looked for.
+    """
     from tokenroof.serving.system.makers import disaggregate
 
     if arguments.pools is None:
         _without(arguments, _OF_POOLS, "--pools")
         return None
-    prompts, answers = split("--pools", arguments.pools, "P:D", int, int)
+    given = "1:1" if free and arguments.pools == AUTO else arguments.pools
+    prompts, answers = split("--pools", given, "auto or P:D" if free else "P:D", int, int)
     if min(prompts, answers) < 1:
         raise ValueError(
             f"--pools is {shown(arguments.pools)}; allowed: P:D, in whole numbers from 1"

@@ -1,8 +1,8 @@
-"""The most load that meets an objective."""
+"""The most load of a replica or a system that meets an objective."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 import numpy as np
 
@@ -11,11 +11,14 @@ from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power, check_length, refuse_gaps
 from tokenroof.serving.open_capacity import PERCENTILES, nearest_miss, open_at, open_capacity
+from tokenroof.serving.open_pools import pools_table
 from tokenroof.serving.slo import SLO
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
 from tokenroof.serving.tuning.proved import ProofOptions, proved, with_proof
-from tokenroof.serving.twin import Shape
+from tokenroof.serving.tuning.subject import OfPools
+from tokenroof.serving.tuning.tune import beside
+from tokenroof.serving.twin import Shape, twin_of
 from tokenroof.support.arguments import check_options, shown
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.simulation.scheduler import Scheduler
 
 __all__ = ["capacity"]
 
@@ -49,7 +53,7 @@ def capacity(
     prove: bool = False,
     **proof: Unpack[ProofOptions],
 ) -> xr.Dataset:
-    """The most load of one replica that meets an objective: requests in flight, or arrivals per second.
+    """The most load of a replica or system that meets an objective: requests in flight, or arrivals a second.
 
     Both times grow with the requests in flight, so the most is found by halving an interval of whole
     numbers. No more than 2**24 = 16,777,216 requests are looked at: an objective that these meet has that
@@ -58,14 +62,15 @@ def capacity(
     Parameters
     ----------
     device, model, plan, input_tokens, output_tokens, fidelity, power, pue
-        As in `curve`; of a `System` in place of device and plan mean times alone, without `prove`.
+        As in `curve`; a `System` in place of device and plan: its counts stay, all of it is asked.
     slo : SLO
         Bounds on TTFT, TPOT, E2E, and with `prove` ITL.
     prove : bool
         Play the loads as `tune` does: every run of several seeds has to meet every bound. Users in closed
         loop are played up to 16,384.
     requests, seeds, scheduler, tolerance, progress, results, speculation, host_tier
-        How it is proved, as in `tune`.
+        How it is proved, as in `tune`. A system has drafts of its own, and `scheduler` may be a mapping from
+        its pools.
 
     Returns
     -------
@@ -75,7 +80,8 @@ def capacity(
         ``attrs["reason"]`` names what comes nearest. Of an
         objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals. With `prove` at
         what the simulation shows, and what it gave beside the closed form: ``simulated_ttft_p99_s``,
-        ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how.
+        ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how. Percentiles of a system's closed form
+        were never held against simulations.
 
     Raises
     ------
@@ -100,17 +106,23 @@ def capacity(
     refuse_gaps(slo.bounds, load.output_tokens)
     power, pue = as_power(power, pue)
     if isinstance(device, System):
-        refuse_beside(device, plan=plan, prove=prove or None, percentile=slo.percentile)
-        return _of_system(device, model, slo, load, fidelity, power, pue)
+        refuse_beside(device, plan=plan)
+        system = device.replace(model=device.serves(model))
+        if slo.percentile is not None:
+            return _of_pools(system, slo, load, fidelity, power, pue, proof if prove else None)
+        return _of_system(system, slo, load, fidelity, power, pue, proof if prove else None)
     on = deployment(device, named(model), plan, fidelity)
     check_length(on.model, load.input_tokens, load.output_tokens, proof.get("scheduler"))
     if slo.percentile is not None:
         said = fidelity if isinstance(fidelity, str) else fidelity.name
         shape = Shape(load.input_tokens, load.output_tokens)
         if not prove:
-            return open_capacity(on, shape, slo, said)
+            return open_capacity(
+                twin_of(on, shape), slo, lambda rate: open_at(on, shape, rate, said)
+            )
         rate, trial = proved(on, load, slo, 0.0, fidelity, proof)
-        return with_proof(open_at(on, shape, rate, said, proof.get("scheduler")), trial)
+        scheduler = cast("Scheduler | None", proof.get("scheduler"))
+        return with_proof(open_at(on, shape, rate, said, scheduler), trial)
     if slo.sure:
         _check_bands(slo, on.calibration)
     bounds = _bounds(slo)
@@ -150,15 +162,15 @@ def _nothing(table: xr.Dataset, slo: SLO) -> xr.Dataset:
 
 def _of_system(
     system: System,
-    model: str | Model | None,
     slo: SLO,
     load: Load,
     fidelity: str | Calibration,
     power: str,
     pue: float,
+    proof: ProofOptions | None,
 ) -> xr.Dataset:
     """The table of a system's `curve` at the most requests in flight."""
-    what = system.serves(model)
+    what = system.serves(None)
     if slo.sure:
         for one in system.deployments(what, fidelity).values():
             _check_bands(slo, one.calibration)
@@ -174,8 +186,33 @@ def _of_system(
             for name, bound in _bounds(slo).items()
         )
 
-    most = _most(meets)
-    return table(most) if most >= 1.0 else _nothing(table(1.0), slo)
+    trial, most = None, _most(meets)
+    if proof is not None:
+        most, trial = proved(system, load, slo, most, fidelity, proof)
+    return with_proof(table(most), trial) if most >= 1.0 else _nothing(table(1.0), slo)
+
+
+def _of_pools(
+    system: System,
+    slo: SLO,
+    load: Load,
+    fidelity: str | Calibration,
+    power: str,
+    pue: float,
+    proof: ProofOptions | None,
+) -> xr.Dataset:
+    """The table of a system at the highest rate of arrivals, by the closed form or as it was played."""
+    options: ProofOptions = {} if proof is None else proof
+    shape = Shape(load.input_tokens, load.output_tokens)
+    on = OfPools(system, options.get("scheduler"), shape, fidelity, beside(options))
+
+    def table(rate: float) -> xr.Dataset:
+        return pools_table(system, on.on, on.twin, rate, fidelity, power, pue)
+
+    if proof is None:
+        return open_capacity(on.twin, slo, table)
+    rate, trial = proved(system, load, slo, 0.0, fidelity, proof)
+    return with_proof(table(rate), trial)
 
 
 def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:

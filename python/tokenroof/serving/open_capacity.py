@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.serving.open_curve import open_table, values_at
-from tokenroof.serving.twin import twin_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import xarray as xr
 
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.slo import SLO
-    from tokenroof.serving.twin import Shape
+    from tokenroof.serving.twin import OpenLoop, Shape
 
 __all__ = ["PERCENTILES", "nearest_miss", "open_at", "open_capacity"]
 
@@ -26,13 +25,12 @@ PERCENTILES = (50.0, 90.0, 99.0)
 _RATES = 1024
 
 
-def open_capacity(on: Deployment, shape: Shape, slo: SLO, fidelity: str) -> xr.Dataset:
-    """The table of `curve` at the highest rate at which that percentile of each bounded time meets its bound.
+def open_capacity(twin: OpenLoop, slo: SLO, table_at: Callable[[float], xr.Dataset]) -> xr.Dataset:
+    """The table at the highest rate at which that percentile of each bounded time meets its bound.
 
     Times grow with the rate: it is looked for among 1,024 rates up to saturation, and again between two of
     them. Where not even the lowest does, ``rate`` is 0 and all else NaN.
     """
-    twin = twin_of(on, shape)
     names = {
         f"{name.removesuffix('_s')}_p{slo.percentile:g}_s": bound
         for name, bound in slo.bounds.items()
@@ -45,9 +43,9 @@ def open_capacity(on: Deployment, shape: Shape, slo: SLO, fidelity: str) -> xr.D
         first = int(np.argmin(meets)) if not meets.all() else _RATES
         edges = np.concatenate([[low], rates, [high]])
         low, high = float(edges[first]), float(edges[first + 1])
-    table = open_at(on, shape, low, fidelity)
+    table = table_at(low)
     if not low:
-        seldom = open_at(on, shape, twin.saturation / (_RATES + 1) ** 2, fidelity)
+        seldom = table_at(twin.saturation / (_RATES + 1) ** 2)
         bounds: dict[str, float | None] = dict(names)
         table.attrs["reason"] = seldom.attrs.get("reason") or nearest_miss(
             seldom, bounds, "requests that come seldom"

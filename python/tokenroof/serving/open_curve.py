@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.scheduler import Scheduler
-    from tokenroof.serving.twin import Shape, Twin
+    from tokenroof.serving.twin import OpenLoop, Shape
 
 __all__ = ["OPEN_UNITS", "as_rates", "open_table", "values_at"]
 
@@ -72,7 +72,7 @@ def as_rates(rate: ArrayLike | None, shape: Shape) -> NDArray[np.float64]:
     return np.asarray(not_empty("rate", array))
 
 
-def values_at(twin: Twin, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+def values_at(twin: OpenLoop, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
     """Quantities by the names of `OPEN_UNITS`, but for those of devices."""
     found = twin.at(rates)
     out: dict[str, NDArray[Any]] = {}

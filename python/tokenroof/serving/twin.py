@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.prompts import Prompts
 
-__all__ = ["Shape", "Told", "Twin", "long_prompts", "shape_of", "told_of", "twin_of"]
+__all__ = ["OpenLoop", "Shape", "Told", "Twin", "long_prompts", "shape_of", "told_of", "twin_of"]
 
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the load, of the
 #: share of requests that wait for a place, of the share of time that prompts take, of the budget of tokens
@@ -42,6 +42,21 @@ PERCENTILES_HOLD = {
 }  # fmt: skip
 _Z99 = 2.3263478740408408  # standard normal
 _STATES = 16  # of those in service, at which a prompt's step is evaluated
+
+
+class OpenLoop(Protocol):
+    """What has an open loop in closed form: a replica's `Twin`, or that of pools."""
+
+    @property
+    def inputs(self) -> Mapping[str, float]:
+        """What it is made of by name; lengths among them."""
+
+    @property
+    def saturation(self) -> float:
+        """Requests per second that it answers at most [1/s]."""
+
+    def at(self, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        """All quantities over rates of arrivals [1/s]."""
 
 
 def long_prompts(prompts: ArrayLike, cv2: ArrayLike) -> NDArray[np.float64]:

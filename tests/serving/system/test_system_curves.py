@@ -228,8 +228,8 @@ BAD = [
     (lambda: curve(apart(), DENSE, rate=[1.0]), ValueError, "rate is .*its closed form is one of users"),
     (lambda: curve(apart()), TypeError, "model is None, of a System without one"),
     (lambda: curve(GPU), TypeError, "model is None; allowed: a name"),
-    (lambda: capacity(apart(), DENSE, None, SLO(ttft_s=1.0, percentile=99)), ValueError, "percentile is 99"),
-    (lambda: capacity(apart(), DENSE, None, SLO(ttft_s=1.0), prove=True), ValueError, "prove is True"),
+    (lambda: capacity(apart(), DENSE, None, SLO(ttft_s=1.0, percentile=95)), ValueError, "percentile is 95"),
+    (lambda: capacity(apart(), DENSE, None, SLO(ttft_s=1.0), prove=True, sure=1), TypeError, "unexpected option 'sure'"),
     (lambda: capacity(apart(), DENSE, None, SLO(ttft_s=1.0, sure=True), fidelity="datasheet"), ValueError,
      "sure is True with ttft_s"),
 ]  # fmt: skip

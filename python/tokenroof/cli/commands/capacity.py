@@ -23,6 +23,7 @@ from tokenroof.cli.promises import (
     write_rows,
 )
 from tokenroof.cli.systems import (
+    AUTO,
     add_drafts,
     add_host_tier,
     add_pools,
@@ -33,6 +34,8 @@ from tokenroof.cli.systems import (
 )
 from tokenroof.support.formats import si, table
 from tokenroof.support.quoting import counted
+
+_RECORDS = ("proof", "pools", "system")
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -56,7 +59,7 @@ def add_arguments(command: ArgumentParser) -> None:
     demand.add_argument("--availability", type=amount, help="share of the time that a device is up")
     demand.add_argument("--target", type=amount, help="share of the time that enough are up; 0.999")
     demand.add_argument("--spare", type=whole, help="replicas to spare, in place of --target")
-    add_pools(command)
+    add_pools(command, more="; auto, with --demand: as many of each as it needs")
     add_drafts(command)
     add_host_tier(command)
     command.add_argument("--csv", type=written, help="write the row to this file")
@@ -86,10 +89,10 @@ def _run(arguments: Namespace) -> int:
         proof = {
             "prove": True, "seeds": arguments.seeds, "requests": arguments.requests,
             "results": arguments.results, "scheduler": scheduler_of(arguments), "progress": ticker(),
-            "speculation": drafts_of(arguments), "host_tier": host_tier_of(arguments),
+            "host_tier": host_tier_of(arguments),
         }  # fmt: skip
-        if arguments.pools is not None:
-            raise ValueError("--pools is given with --prove; allowed: one of them")
+        if arguments.pools is None:
+            proof["speculation"] = drafts_of(arguments)
     elif arguments.scheduler is not None or arguments.results is not None:
         raise ValueError("--scheduler or --results given without --prove; allowed: with it")
     elif host_tier_of(arguments) is not None:
@@ -99,6 +102,8 @@ def _run(arguments: Namespace) -> int:
         if arguments.demand is not None:
             _refuse_beside_demand(arguments)
             return _fleet(arguments, device, model, plan, slos, about, proof)
+        if arguments.pools == AUTO:
+            raise ValueError("--pools is 'auto' without --demand; allowed: P:D, or with it")
         for name in ("availability", "target", "spare"):
             if getattr(arguments, name) is not None:
                 raise ValueError(f"--{name} given without --demand; allowed: with it")
@@ -121,7 +126,7 @@ def _capacity(
         raise ValueError(
             f"{what}; allowed: one percentile and no spread, or --demand, or tokenroof tune"
         )
-    system = None if arguments.prove else _system(arguments, device, model, plan)
+    system = _system(arguments, device, model, plan)
     if system is not None:
         about = {**about, "device": system.label(model), "plan": "a system"}
     found = serving.capacity(
@@ -156,17 +161,15 @@ def _system(arguments: Namespace, device: Device, model: Model, plan: Plan) -> S
     from tokenroof.serving.system.record import System
 
     spec = drafts_of(arguments)
-    system = system_of(arguments, device, model, plan, spec)
-    if system is not None or spec is None:
+    system = system_of(arguments, device, model, plan, spec, free=True)
+    if system is not None or spec is None or arguments.prove or arguments.demand is not None:
         return system
     return System(both=(device, plan), speculation=spec, model=model)
 
 
 def _refuse_beside_demand(arguments: Namespace) -> None:
     """What a demand is not answered for."""
-    if arguments.pools is not None:
-        raise ValueError("--pools is given with --demand; allowed: one of them")
-    if arguments.draft is not None and not arguments.prove:
+    if arguments.draft is not None and arguments.pools is None and not arguments.prove:
         raise ValueError("--draft is given with --demand and without --prove; allowed: with it")
 
 
@@ -212,13 +215,19 @@ def _fleet(
         for name in ("availability", "target", "spare")
         if getattr(arguments, name) is not None
     }
+    system = _system(arguments, device, model, plan)
+    if arguments.pools == AUTO:
+        given["counts"] = "free"
     found = serving.fleet(
-        device, model, plan, slos, arguments.demand, **sizes_of(arguments), **given,
-        fidelity=arguments.fidelity, **proof,
+        system or device, model, None if system else plan, slos, arguments.demand, **sizes_of(arguments),
+        **given, fidelity=arguments.fidelity, **proof,
     )  # fmt: skip
-    row = {name: getattr(found, name) for name in found.__slots__ if name != "proof"}
+    row = {name: getattr(found, name) for name in found.__slots__ if name not in _RECORDS}
+    if found.system is not None:
+        about = {**about, "device": found.system.label(model), "plan": "a system"}
+        row |= _of_pools(found)
     times = found.proof.times if found.proof else {}
-    basis = basis_of_system(None, device, model, plan, arguments.fidelity)
+    basis = basis_of_system(system, device, model, plan, arguments.fidelity)
     basis |= {name: row.pop(name) for name in ("error_band", "ttft_error_band")}
     if arguments.csv is not None:
         write_rows(
@@ -228,14 +237,19 @@ def _fleet(
     if arguments.json:
         emit({**about, "requests_per_minute": arguments.demand, **row, "times": times, **basis})
         return 0
+    one = "replica" if found.system is None else "system"
     say(f"{about['model']} on {about['device']}, {about['plan']}: {about['promise']}")
     say(
         f"{counted(found.devices, 'device')} for {short(arguments.demand)} requests/min: "
-        f"{counted(found.replicas, 'replica')}, "
-        f"{found.spare} to spare"
+        f"{counted(found.replicas, one)}, {found.spare} to spare"
     )
+    for role, pool in (found.pools or {}).items():
+        say(
+            f"{role}: {counted(pool.replicas, 'replica')}, {pool.spare} to spare, "
+            f"{counted(pool.devices, 'device')}"
+        )
     say(
-        f"a replica takes {short(found.rate)} requests/s, {100 * found.utilisation:.3g} % of it used; "
+        f"a {one} takes {short(found.rate)} requests/s, {100 * found.utilisation:.3g} % of it used; "
         + (
             "devices that never fail: --availability 0.99 counts spare ones"
             if arguments.availability is None
@@ -245,6 +259,15 @@ def _fleet(
     _say_held(found, slos)
     _say_basis(basis)
     return 0
+
+
+def _of_pools(found: Fleet) -> dict[str, Any]:
+    """What each pool needs, as columns of a row."""
+    return {
+        f"{role}_{name}": getattr(pool, name)
+        for role, pool in (found.pools or {}).items()
+        for name in pool.__slots__
+    }
 
 
 def _say_held(found: Fleet, slos: list[SLO]) -> None:

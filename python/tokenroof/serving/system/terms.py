@@ -29,6 +29,7 @@ __all__ = [
     "prefill_terms",
     "prefill_tokens",
     "rounds",
+    "sampled_before",
     "shared_terms",
     "solved",
 ]
@@ -190,10 +191,15 @@ def prefill_terms(
     }
 
 
+def sampled_before(engine: str) -> bool:
+    """Whether an engine's pool of prompts samples the first token, which comes with the cache."""
+    return engine in _FIRST_TOKEN_COMES
+
+
 def handed_over(engine: str, terms: Terms) -> Terms:
     """Terms of prompts apart: where their replicas sample the first token it comes with the cache: no round
     of the answers' comes before it, in which vLLM's compute the prompt's last token once more."""
-    if engine not in _FIRST_TOKEN_COMES:
+    if not sampled_before(engine):
         return terms
     return terms | {"first_s": terms["first_s"] - terms["round_s"]}
 

@@ -9,10 +9,12 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tokenroof.serving.tuning.objectives import Objective
-    from tokenroof.serving.twin import Twin
+    from numpy.typing import NDArray
 
-__all__ = ["PERCENTILES", "highest_rate", "nearest"]
+    from tokenroof.serving.tuning.objectives import Objective
+    from tokenroof.serving.twin import OpenLoop
+
+__all__ = ["PERCENTILES", "highest_rate", "keeps", "nearest"]
 
 #: Percentiles that it has.
 PERCENTILES = (50.0, 90.0, 99.0)
@@ -30,7 +32,7 @@ def _field(one: Objective) -> str | None:
     return f"{name}_p{min(PERCENTILES, key=lambda p: abs(p - asked)):g}"
 
 
-def nearest(twin: Twin, objectives: Sequence[Objective]) -> str:
+def nearest(twin: OpenLoop, objectives: Sequence[Objective]) -> str:
     """What bounds are missed even by requests that come seldom, and by how much, in words."""
     found = twin.at(np.array([twin.saturation / (_RATES + 1.0) ** 2]))
     least = {one: float(found[name][0]) for one in objectives if (name := _field(one)) is not None}
@@ -42,22 +44,33 @@ def nearest(twin: Twin, objectives: Sequence[Objective]) -> str:
     return " and ".join(missed) or ", ".join(f"{one.name} {one.bound:g} s" for one in objectives)
 
 
-def highest_rate(twin: Twin, objectives: Sequence[Objective], held: bool = False) -> float:
-    """The highest rate that meets all objectives that the twin knows [1/s]; 0 for none.
+def keeps(
+    twin: OpenLoop,
+    objectives: Sequence[Objective],
+    rates: NDArray[np.float64],
+    held: bool = False,
+) -> NDArray[np.bool_]:
+    """Whether rates [1/s] meet all objectives that the twin knows.
 
-    With `held` among those at which percentiles were held against simulations.
+    With `held` those alone at which percentiles were held against simulations.
     """
+    found = twin.at(rates)
+    meets = found["percentiles_hold"].copy() if held else np.ones(rates.size, bool)
+    for one in objectives:
+        name = _field(one)
+        if name is not None:
+            meets &= found[name] <= one.bound
+    return meets
+
+
+def highest_rate(twin: OpenLoop, objectives: Sequence[Objective], held: bool = False) -> float:
+    """The highest rate that meets all objectives that the twin knows [1/s]; 0 for none; `held` as `keeps`."""
     low, high = 0.0, twin.saturation
     for _ in range(2):
         rates = np.asarray(
             low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1.0), np.float64
         )
-        found = twin.at(rates)
-        meets = found["percentiles_hold"].copy() if held else np.ones(_RATES, bool)
-        for one in objectives:
-            name = _field(one)
-            if name is not None:
-                meets &= found[name] <= one.bound
+        meets = keeps(twin, objectives, rates, held)
         first = _RATES if meets.all() else int(np.argmin(meets))
         edges = np.concatenate([[low], rates, [high]])
         low, high = float(edges[first]), float(edges[first + 1])

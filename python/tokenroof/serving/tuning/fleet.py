@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack, cast
 
 import numpy as np
 
@@ -13,15 +13,18 @@ from tokenroof.serving.beyond import beyond, widened
 from tokenroof.serving.loads import Load, check_length, refuse_gaps
 from tokenroof.serving.open_power import drawn, mean_watts
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate, nearest
+from tokenroof.serving.tuning.fleet_pools import FleetPool, fleet_of_pools
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proved import ProofOptions, highest
+from tokenroof.serving.tuning.spares import MOST_SPARES, spares
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import check_options, finite_number, share, shown, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
@@ -36,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Fleet", "FleetOptions", "fleet", "spares"]
 
-_MOST_SPARES = 4096
 _HELD = ("means", "percentiles")
 
 
@@ -48,6 +50,7 @@ class FleetOptions(LoadOptions, ProofOptions, total=False):
     spare: int | None
     prove: bool
     fidelity: str | Calibration
+    counts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,11 @@ class Fleet:
         replica [1/s]; else NaN.
     error_band, ttft_error_band : float
         Bands of TPOT and TTFT at `rate` [1], as `curve` has them.
+    pools : dict of FleetPool, or None
+        Of a system, by what they do: `replicas`, `spare`, `devices`, `availability` of each pool. Then
+        `replicas` counts systems, `spare` replicas of all pools; `rate`, `availability` are a system's.
+    system : System or None
+        One of them, with the counts of its pools.
     """
 
     replicas: int
@@ -105,54 +113,13 @@ class Fleet:
     rate_unheld: float = np.nan
     error_band: float = np.nan
     ttft_error_band: float = np.nan
-
-
-def spares(needed: int, availability: float, target: float) -> int:
-    """Replicas beyond those needed, so that enough are up for a share of the time.
-
-    Parameters
-    ----------
-    needed : int
-        Replicas that have to be up [1].
-    availability : float
-        Share of the time that one is up, whatever the others do [1].
-    target : float
-        Share of the time that `needed` are to be up [1].
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError, TypeError
-        For an argument that is not allowed, or where 4,096 are not enough.
-
-    References
-    ----------
-    Barlow, Proschan, Mathematical Theory of Reliability, 1965: k-out-of-n systems.
-
-    Examples
-    --------
-    >>> [spares(2, 0.9, target) for target in (0.8, 0.95, 0.99)]  # 0.81, 0.972, 0.9963
-    [0, 1, 2]
-    """
-    most = whole_number("needed", needed, 1, 10**9)
-    up, least = share("availability", availability), share("target", target)
-    for many in (64, _MOST_SPARES):
-        found = kernels.fleet_availability(up, float(most), np.arange(many + 1.0))
-        enough = found >= least * (1.0 - 1e-14)  # one that is met exactly, but for roundings
-        if enough[-1]:
-            return int(np.argmax(enough))
-    raise ValueError(
-        f"target is {shown(target)}; allowed with availability {shown(availability)} and {needed} "
-        f"needed: at most {float(found[-1]):.6g}, which {_MOST_SPARES} spares reach"
-    )
+    pools: Mapping[str, FleetPool] | None = None
+    system: System | None = None
 
 
 def fleet(
-    device: str | Device,
-    model: str | Model,
+    device: str | Device | System,
+    model: str | Model | None,
     plan: Plan | None,
     slo: SLO | Sequence[SLO],
     requests_per_minute: float,
@@ -166,7 +133,7 @@ def fleet(
     Parameters
     ----------
     device, model, plan
-        Of one replica, as in `curve`.
+        Of one replica, as in `curve`; or a `System` of one pool, or of prompts and answers apart.
     slo : SLO, or a list of them
         What is promised, as in `tune`.
     requests_per_minute : float
@@ -187,6 +154,10 @@ def fleet(
     requests, seeds, scheduler, tolerance, progress, results, speculation, host_tier
         How it is proved, as in `tune`; `scheduler` counts for the closed form too.
     fidelity : {"calibrated", "datasheet"} or Calibration
+    counts : {"fixed", "free"}
+        Of a system, whether its pools keep their counts, in whole systems; or each gets as many replicas as
+        the promise needs: with the fewest devices by the closed form, or so that with one less of any pool a
+        run fails. What 64 replicas do not serve together is dealt out to systems alike.
 
     Returns
     -------
@@ -211,20 +182,31 @@ def fleet(
     given = {name: options[name] for name in LoadOptions.__annotations__ if name in options}  # type: ignore[literal-required]
     asked = asked_of("fleet", given)  # type: ignore[arg-type]
     fidelity = options.get("fidelity", "calibrated")
-    on = deployment(device, model, plan, fidelity)
+    if isinstance(device, System):
+        refuse_beside(device, plan=plan)
+        how = _how(options, objectives)
+        _fixed(options)
+        system = device.replace(model=device.serves(model))
+        return Fleet(**fleet_of_pools(system, demand, asked, objectives, fidelity, options, how))
+    if "counts" in options:
+        raise ValueError(
+            f"counts is {shown(options['counts'])} of one replica; allowed: with a System"
+        )
+    on = deployment(device, named(model), plan, fidelity)
     up = options.get("availability")
     one_up = 1.0 if up is None else share("availability", up) ** on.plan.devices
     fixed = _fixed(options)
     proof: Trial | None = None
-    if _prove(options):
-        how = {name: options[name] for name in ProofOptions.__annotations__ if name in options}  # type: ignore[literal-required]
-        rate, proof = highest(on, asked, objectives, 0.0, fidelity, how)  # type: ignore[arg-type]
+    how = _how(options, objectives)
+    scheduler = _of_one(options)
+    if how is not None:
+        rate, proof = highest(on, asked, objectives, 0.0, fidelity, how)
     else:
-        rate = _by_closed_form(on, asked, objectives, options)
+        rate = _by_closed_form(on, asked, objectives, scheduler)
+    twin = twin_of(on, asked.shape, scheduler)
     if not rate:
-        missed = nearest(twin_of(on, asked.shape, options.get("scheduler")), objectives)
+        missed = nearest(twin, objectives)
         raise ValueError(f"slo has {missed}; allowed: what one replica keeps at some rate")
-    twin = twin_of(on, asked.shape, options.get("scheduler"))
     tails = any(one.percentile is not None for one in objectives)
     held = highest_rate(twin, objectives, held=True) if tails and not proof else np.nan
     unheld = rate if held < rate else np.nan
@@ -278,27 +260,22 @@ def _fixed(options: FleetOptions) -> int | None:
         return None
     if "target" in options:
         raise ValueError("fleet has spare and target; allowed: one of them")
-    return whole_number("spare", fixed, 0, _MOST_SPARES)
+    return whole_number("spare", fixed, 0, MOST_SPARES)
 
 
-def _prove(options: FleetOptions) -> bool:
+def _how(options: FleetOptions, objectives: Sequence[Objective]) -> ProofOptions | None:
+    """How it is proved; None for the closed form, which does not know every objective."""
     prove = options.get("prove", False)
     if not isinstance(prove, (bool, np.bool_)):
         raise TypeError(f"prove is {shown(prove)}; allowed: True or False")
+    if prove:
+        given = {name: options[name] for name in ProofOptions.__annotations__ if name in options}  # type: ignore[literal-required]
+        return cast("ProofOptions", given)
     for name in (
         "requests", "seeds", "tolerance", "progress", "results", "speculation", "host_tier",
     ):  # fmt: skip
-        if name in options and not prove:
+        if name in options:
             raise ValueError(f"{name} is given without prove=True; allowed: with it")
-    return bool(prove)
-
-
-def _by_closed_form(
-    on: Deployment,
-    asked: Asked,
-    objectives: Sequence[Objective],
-    options: dict[str, Any] | FleetOptions,
-) -> float:
     for one in objectives:
         if one.time == "itl_s":
             raise ValueError(f"itl_s is {one.bound:g}; allowed: None, or prove=True")
@@ -307,9 +284,23 @@ def _by_closed_form(
                 f"percentile is {one.percentile:g}; allowed: 50, 90, 99, None for the mean request, or any "
                 "with prove=True"
             )
+    return None
+
+
+def _of_one(options: FleetOptions) -> Scheduler | None:
+    """The scheduler of a replica."""
     scheduler = options.get("scheduler")
     if scheduler is not None and not isinstance(scheduler, Scheduler):
         raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
+    return scheduler
+
+
+def _by_closed_form(
+    on: Deployment,
+    asked: Asked,
+    objectives: Sequence[Objective],
+    scheduler: Scheduler | None,
+) -> float:
     shape = asked.shape
     refuse_gaps({one.time: one.bound for one in objectives}, shape.output_tokens)
     check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)

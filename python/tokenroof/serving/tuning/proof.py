@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
 
-from tokenroof.serving.loads import check_length, refuse_gaps
+from tokenroof.serving.loads import refuse_gaps
 from tokenroof.serving.simulation.simulate import simulate
 from tokenroof.serving.tuning.closed_form import highest_rate
 from tokenroof.serving.tuning.kept import Kept, key_of
 from tokenroof.serving.tuning.objectives import Objective, reached
-from tokenroof.serving.twin import Twin, twin_of
+from tokenroof.serving.tuning.subject import Subject
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
-    from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.result import Simulation
-    from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.tuning.asked import Asked
 
 __all__ = ["Candidate", "Trial"]
@@ -53,6 +51,8 @@ class Trial:
         The worst verdict of the runs.
     seeds : int
         Runs [1].
+    short : str
+        What requests waited for in the worst of them, of pools which one: as `Verdict` says it.
     """
 
     plan: str
@@ -63,6 +63,7 @@ class Trial:
     times: dict[str, float]
     state: str
     seeds: int
+    short: str = ""
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
@@ -80,12 +81,14 @@ def _pace(run: Simulation, first: int, last: int) -> float:
 _STATES = ("stable", "backlogged", "overloaded", "stuck")
 
 
-@dataclass
-class Candidate:
-    """A deployment with a scheduler, whose loads can be played."""
+Of = TypeVar("Of", bound=Subject)
 
-    on: Deployment
-    scheduler: Scheduler
+
+@dataclass
+class Candidate(Generic[Of]):
+    """A replica or a system with its schedulers, whose loads can be played."""
+
+    on: Of
     knobs: dict[str, Any]
     asked: Asked
     objectives: Sequence[Objective]
@@ -93,24 +96,21 @@ class Candidate:
     trials: list[Trial]
     fidelity: str | Calibration
     beside: dict[str, Any] = field(default_factory=dict)  # what else `simulate` is told
-    twin: Twin = field(init=False)
 
     def __post_init__(self) -> None:
-        shape = self.asked.shape
-        refuse_gaps({one.time: one.bound for one in self.objectives}, shape.output_tokens)
-        check_length(self.on.model, shape.input_tokens, shape.output_tokens, self.scheduler)
-        self.twin = twin_of(self.on, shape, self.scheduler)
+        bounds = {one.time: one.bound for one in self.objectives}
+        refuse_gaps(bounds, self.asked.shape.output_tokens)
 
     @property
     def devices(self) -> int:
-        return self.on.plan.devices
+        return self.on.devices
 
     def in_flight(self, amount: float) -> float:
         """Requests in flight that a run is to start from [1]."""
         if self.asked.closed:
             return amount
-        found = self.twin.at(np.array([amount]))
-        places = float(len(self.twin.steps) - 1)
+        found = self.on.twin.at(np.array([amount]))
+        places = self.on.places
         running = float(found["running"][0] + found["waiting"][0])
         return min(running if np.isfinite(running) else places, places, _MOST_IN_FLIGHT)
 
@@ -118,21 +118,13 @@ class Candidate:
         """The amount that the closed form says meets the objectives: where a search begins."""
         if self.asked.closed:
             return 1.0
-        return highest_rate(self.twin, self.objectives) or self.twin.saturation / 1024.0
+        return highest_rate(self.on.twin, self.objectives) or self.on.twin.saturation / 1024.0
 
     def play(self, amount: float) -> Trial:
         """Play one load over all seeds."""
         first, last, many = self.asked.window(amount, self.in_flight(amount))
-        config = self.scheduler.resolved(self.on)
         wanted = [(one.time, one.percentile) for one in self.objectives]
-        about: tuple[Any, ...] = (
-            *self.on.records,
-            sorted(config.items()),
-            self.scheduler.name,
-            wanted,
-            first,
-            last,
-        )
+        about: tuple[Any, ...] = (*self.on.about, wanted, first, last)
         if self.beside:
             about = (*about, sorted(self.beside.items()))
         loads = self.asked.loads(amount, many)
@@ -140,16 +132,17 @@ class Candidate:
         absent = [i for i, key in enumerate(keys) if self.kept.get(key) is None]
         steps = any(one.time == "itl_s" for one in self.objectives)
         runs = cast("list[Simulation]", simulate(
-            self.on.device, self.on.model, self.on.plan, [loads[i] for i in absent], self.scheduler,
+            *self.on.where, [loads[i] for i in absent], self.on.scheduler,
             fidelity=self.fidelity, record_steps=steps, **cast("Any", self.beside),
         )) if absent else []  # fmt: skip
         for i, run in zip(absent, runs, strict=True):
             found = {
                 "times": reached(run, first, last, self.objectives),
                 "state": run.verdict.state,
+                "short": run.verdict.short,
                 "pace": _pace(run, first, last),
             }
-            said = {"plan": self.on.plan.label(self.on.model), **self.knobs, "amount": amount}
+            said = {"plan": self.on.label, **self.knobs, "amount": amount}
             self.kept.put(keys[i], found, {**said, "seed": self.asked.seeds[i]})
         trial = self._trial(amount, [self.kept.rows[key] for key in keys])
         self.trials.append(trial)
@@ -165,11 +158,12 @@ class Candidate:
             meets &= max(values) <= one.bound
         states = [row["state"] for row in found]
         worst = max(states, key=_STATES.index)
+        short = str(found[states.index(worst)].get("short", ""))  # of files that did not say so
         if self.asked.own and min(row["pace"] for row in found) < _KEPT_UP * amount:
             worst = "overloaded"  # turns come later than they were asked for
         if not self.asked.closed:
             meets &= worst not in ("overloaded", "stuck")
         return Trial(
-            self.on.plan.label(self.on.model), self.devices, self.knobs, amount, bool(meets), times, worst,
-            len(found),
+            self.on.label, self.devices, self.knobs, amount, bool(meets), times, worst,
+            len(found), short,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The most load of one deployment that a simulation shows to keep a promise, for `capacity`."""
+"""The most load of a deployment or a system that a simulation shows to keep a promise, for `capacity`."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from tokenroof.serving.simulation.parts import NEWEST
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.system.record import System
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
+from tokenroof.serving.tuning.subject import OfPools, OneReplica
 from tokenroof.serving.tuning.tune import beside, check_progress
 from tokenroof.support.arguments import check_options, finite_number, shown
 from tokenroof.support.quoting import counted
@@ -30,8 +32,9 @@ if TYPE_CHECKING:
     from tokenroof.serving.tuning.asked import Asked
     from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.tuning.proof import Trial
+    from tokenroof.serving.tuning.subject import Subject
 
-__all__ = ["ProofOptions", "highest", "proved", "with_proof"]
+__all__ = ["ProofOptions", "candidate", "highest", "proved", "with_proof"]
 
 # Users in closed loop that are played at most.
 _MOST_USERS = 2.0**14
@@ -42,7 +45,7 @@ class ProofOptions(TypedDict, total=False):
 
     requests: int
     seeds: int | Sequence[int]
-    scheduler: Scheduler | None
+    scheduler: Scheduler | Mapping[str, Scheduler] | None
     tolerance: float
     progress: Callable[[int, int], Any] | None
     results: str | os.PathLike[str] | None
@@ -51,7 +54,7 @@ class ProofOptions(TypedDict, total=False):
 
 
 def proved(
-    on: Deployment,
+    on: Deployment | System,
     load: Load,
     slo: SLO,
     guess: float,
@@ -73,7 +76,7 @@ def proved(
 
 
 def highest(
-    on: Deployment,
+    on: Deployment | System,
     asked: Asked,
     objectives: Sequence[Objective],
     guess: float,
@@ -82,14 +85,9 @@ def highest(
 ) -> tuple[float, Trial | None]:
     """The largest amount that is asked for at which every run meets every objective, and those runs."""
     closed = asked.closed
-    scheduler = options.get("scheduler") or Scheduler.preset(NEWEST[on.plan.engine])
-    if not isinstance(scheduler, Scheduler):
-        raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
     tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
     progress = check_progress(options.get("progress"))
-    trials: list[Trial] = []
-    kept = Kept(options.get("results"))
-    one = Candidate(on, scheduler, {}, asked, objectives, kept, trials, fidelity, beside(options))
+    one = candidate(on, asked, objectives, fidelity, options, Kept(options.get("results")))
 
     def meets(amount: float) -> bool:
         found = one.play(amount).meets
@@ -100,7 +98,33 @@ def highest(
     begin = (min(guess, _MOST_USERS) or 1.0) if closed else one.guess()
     most = _MOST_USERS if closed else float("inf")
     low, _ = largest(meets, begin, tolerance, whole=closed, most=most)
-    return low, next((t for t in reversed(trials) if t.meets and t.amount == low), None)
+    return low, next((t for t in reversed(one.trials) if t.meets and t.amount == low), None)
+
+
+def candidate(
+    on: Deployment | System,
+    asked: Asked,
+    objectives: Sequence[Objective],
+    fidelity: str | Calibration,
+    options: ProofOptions,
+    kept: Kept,
+) -> Candidate[Subject]:
+    """What is played: a replica, or a system of pools, each under its scheduler."""
+    scheduler, more = options.get("scheduler"), beside(options)
+    subject: Subject
+    if isinstance(on, System):
+        if "speculation" in more:
+            raise ValueError(
+                f"speculation is {shown(options.get('speculation'))} with a System; allowed: None, as it "
+                "says itself"
+            )
+        subject = OfPools(on, scheduler, asked.shape, fidelity, more)
+    else:
+        chosen = Scheduler.preset(NEWEST[on.plan.engine]) if scheduler is None else scheduler
+        if not isinstance(chosen, Scheduler):
+            raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
+        subject = OneReplica(on, chosen, asked.shape)
+    return Candidate(subject, {}, asked, objectives, kept, [], fidelity, more)
 
 
 def _whole(name: str, tokens: float) -> int:

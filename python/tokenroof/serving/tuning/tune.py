@@ -20,6 +20,7 @@ from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
+from tokenroof.serving.tuning.subject import OneReplica
 from tokenroof.support.arguments import check_options, finite_number, shown
 
 if TYPE_CHECKING:
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from tokenroof.serving.slo import SLO
     from tokenroof.serving.system.parts import Speculation
     from tokenroof.serving.tuning.proof import Trial
+
+    _Candidate = Candidate[OneReplica]
 
 __all__ = ["GRID", "Tuning", "TuningOptions", "beside", "check_progress", "tune"]
 
@@ -209,32 +212,41 @@ def tune(
     on = deployments(device, model, _plans(plan), fidelity)
     kept, trials = Kept(options.get("results")), list["Trial"]()
     candidates = [
-        Candidate(one, scheduler, knobs, asked, objectives, kept, trials, fidelity, beside(options))
+        Candidate(
+            OneReplica(one, scheduler, asked.shape),
+            knobs,
+            asked,
+            objectives,
+            kept,
+            trials,
+            fidelity,
+            beside(options),
+        )
         for one in on
         for scheduler, knobs in _schedulers(options.get("scheduler"), options.get("knobs"), one)
     ]
     best, low, high = _best(candidates, tolerance, progress)
     proof = next((t for t in reversed(trials) if t.meets and _is(t, best, low)), None)
     return Tuning(
-        low, high, best.guess(), best.on.plan, best.scheduler,
+        low, high, best.guess(), best.on.on.plan, best.on.scheduler,
         best.knobs, proof, trials, kept.played,
     )  # fmt: skip
 
 
-def _is(trial: Trial, of: Candidate, amount: float) -> bool:
-    same = trial.plan == of.on.plan.label(of.on.model) and trial.knobs == of.knobs
+def _is(trial: Trial, of: _Candidate, amount: float) -> bool:
+    same = trial.plan == of.on.label and trial.knobs == of.knobs
     return same and trial.amount == amount
 
 
 def _best(
-    candidates: list[Candidate], tolerance: float, progress: Callable[[int, int], Any] | None
-) -> tuple[Candidate, float, float]:
+    candidates: list[_Candidate], tolerance: float, progress: Callable[[int, int], Any] | None
+) -> tuple[_Candidate, float, float]:
     """The candidate of the highest rate a device, its rate, and the least that it does not meet."""
     order = sorted(candidates, key=lambda one: -one.guess() / one.devices)
     best, low, high = order[0], 0.0, np.inf
     for done, one in enumerate(order):
 
-        def meets(rate: float, one: Candidate = one, done: int = done) -> bool:
+        def meets(rate: float, one: _Candidate = one, done: int = done) -> bool:
             found = one.play(rate).meets
             if progress is not None:
                 progress(done, len(order))

@@ -1,0 +1,272 @@
+"""Systems of pools in open loop, in closed form: where a search begins, and what its result stands beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tokenroof.serving.closed_loop import UNITS
+from tokenroof.serving.loads import ONE_TOKEN, Load
+from tokenroof.serving.open_curve import OPEN_UNITS, values_at
+from tokenroof.serving.prompts import padded_decode
+from tokenroof.serving.system.closed import SYSTEM_UNITS, evaluate_system
+from tokenroof.serving.system.table import about
+from tokenroof.serving.system.terms import rounds, sampled_before
+from tokenroof.serving.twin import Shape, Told, Twin, raw_moments, told_of, twin_of
+from tokenroof.support.lazy import require
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from tokenroof.records.calibration import Calibration
+    from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.system.record import System
+
+__all__ = ["PoolsTwin", "pools_table", "pools_twin"]
+
+_PERCENTILES = ("_p50", "_p90", "_p99")
+# What a request adds to a step of a pool that computes no prompts [s].
+_NOTHING = 1e-9
+# Of a system's closed loop, by the throughput at which users of it are looked for.
+_ALIKE = (
+    "watts", "chassis_watts", "provisioned_watts", "facility_watts", "error_band", "ttft_error_band",
+    "beyond", "devices", "idle_devices", "prefill_load", "link_load", "transfer_s",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class PoolsTwin:
+    """The open loop of pools, each replica of which gets an equal part of the arrivals.
+
+    Prompts go through replicas whose answers are one token; answers through replicas whose steps carry no
+    prompts; between them a link of fixed service, whose wait is that of M/D/1. Means add up. A percentile is
+    that of the pool of prompts beside the mean of the other, or the other way round, whichever is longer.
+    Prompts that are computed together wait less than it says: of loads above 0.6 its first tokens are late.
+
+    Attributes
+    ----------
+    first, last : Twin
+        Of a replica that computes prompts, or None where one pool does both; of one that answers.
+    first_count, last_count : int
+        Replicas [1].
+    near, far : int
+        Devices of a replica that computes prompts, and of one that answers [1].
+    cache_s : float
+        Seconds that a cache takes of what one device has of the link [s].
+    transfer_s : float
+        From the first byte's hop to the last, alone on the link [s].
+    early : bool
+        Whether the first token comes with the cache.
+    """
+
+    first: Twin | None
+    last: Twin
+    first_count: int
+    last_count: int
+    near: int = 0
+    far: int = 0
+    cache_s: float = 0.0
+    transfer_s: float = 0.0
+    early: bool = False
+
+    @property
+    def crossing_s(self) -> float:
+        """Seconds of the whole link that a cache takes: that of the pool with fewer devices [s]."""
+        narrow = min(self.near * self.first_count, self.far * self.last_count)
+        return self.cache_s / narrow if narrow else 0.0
+
+    def counted(self, counts: Sequence[int]) -> PoolsTwin:
+        """The same pools with other numbers of replicas, in the order of a request's way."""
+        first = counts[0] if self.first is not None else 0
+        return replace(self, first_count=first, last_count=counts[-1])
+
+    @property
+    def inputs(self) -> Mapping[str, float]:
+        """Of the whole requests."""
+        whole = {} if self.first is None else {"input": self.first.inputs["input"]}
+        return {**self.last.inputs, **whole}
+
+    @property
+    def saturation(self) -> float:
+        """Requests per second that the scarcest of pools and link takes [1/s]."""
+        most = [self.last_count * self.last.saturation]
+        if self.first is not None:
+            most.append(self.first_count * self.first.saturation)
+        if self.crossing_s:
+            most.append(1.0 / self.crossing_s)
+        return min(most)
+
+    @property
+    def places(self) -> float:
+        """Requests that run at once in all replicas [1]."""
+        ahead = 0 if self.first is None else self.first_count * (len(self.first.steps) - 1)
+        return float(ahead + self.last_count * (len(self.last.steps) - 1))
+
+    def at(self, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
+        """Quantities over rates of arrivals [1/s], by the names of `Twin.at`; none of them counts as held."""
+        found = self.last.at(rates / self.last_count)
+        for name in ("running", "waiting"):
+            found[name] = found[name] * self.last_count
+        if self.first is not None:
+            found = self._apart(rates, found)
+        found["load"] = rates / self.saturation
+        return found
+
+    def _apart(
+        self, rates: NDArray[np.float64], last: dict[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        assert self.first is not None
+        ahead = self.first.at(rates / self.first_count)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            load = np.minimum(rates * self.crossing_s, 1.0)
+            waits = np.where(load > 0.0, 0.5 * self.crossing_s * load / (1.0 - load), 0.0)
+            link = self.transfer_s + waits
+            # no step of the answers' comes before a token that came with the cache; else blocks for it are
+            # set aside at a turn of the loop, which is half a step away
+            gone = last["tpot"] * (1.0 if self.early else -0.5)
+            own = {"": last["ttft"] - gone, **{p: last[f"ttft{p}"] - gone for p in _PERCENTILES}}
+            whole = {f"e2e{p}": last[f"e2e{p}"] - gone for p in ("", *_PERCENTILES)}
+            out = {
+                **last,
+                "ttft": ahead["ttft"] + link + own[""],
+                "e2e": ahead["ttft"] + link + whole["e2e"],
+                "queue": ahead["queue"] + waits + last["queue"],
+                "running": last["running"] + self.first_count * ahead["running"] + rates * link,
+                "waiting": last["waiting"] + self.first_count * ahead["waiting"],
+                "waits": np.maximum(last["waits"], ahead["waits"]),
+            }
+            for p in _PERCENTILES:
+                out[f"ttft{p}"] = link + np.maximum(
+                    ahead[f"ttft{p}"] + own[""], ahead["ttft"] + own[p]
+                )
+                out[f"e2e{p}"] = link + np.maximum(
+                    ahead[f"ttft{p}"] + whole["e2e"], ahead["ttft"] + whole[f"e2e{p}"]
+                )
+        return out
+
+
+def pools_twin(
+    system: System,
+    on: Mapping[str, Deployment],
+    shape: Shape,
+    schedulers: Mapping[str, Scheduler],
+    fidelity: str | Calibration = "calibrated",
+) -> PoolsTwin:
+    """The open loop of a system of one pool, or of prompts and answers apart."""
+    if system.both is not None:
+        one = _whole(system, on["both"], shape, schedulers["both"], fidelity)
+        return PoolsTwin(None, one, 0, system.both.count)
+    first, second = system.prefill, system.decode
+    alone = Shape(
+        shape.input_tokens, 1.0, shape.input_cv2, 0.0, shape.arrival_cv2, lengths=shape.lengths
+    )
+    cache = float(on["prefill"].model.kv_bytes(shape.input_tokens, on["prefill"].plan.kv_cache))
+    rate = system.link_bandwidth.mid
+    near, far = (on[role].plan.devices for role in ("prefill", "decode"))
+    return PoolsTwin(
+        twin_of(on["prefill"], alone, schedulers["prefill"]),
+        _answers(system, on["decode"], shape, schedulers["decode"], fidelity),
+        first.count,
+        second.count,
+        near,
+        far,
+        cache / rate,
+        system.hop_s.mid + cache / (rate * min(near, far)),
+        sampled_before(schedulers["decode"].name.partition("-")[0]),
+    )
+
+
+def _decoding(
+    system: System, on: Deployment, shape: Shape, told: Told, fidelity: str | Calibration
+) -> NDArray[np.float64]:
+    """Seconds of a step with 1, 2, ... sequences and no prompt; of drafts a round's over its tokens."""
+    n = np.arange(1, told.places + 1, dtype=float)
+    if system.speculation is None:
+        return padded_decode(on, n, shape.context, told.graphs) + told.host_s
+    found = rounds(on, n, shape.context, [system.speculation], fidelity).first()
+    return np.asarray((found.seconds + told.host_s) / found.tokens)
+
+
+def _whole(
+    system: System,
+    on: Deployment,
+    shape: Shape,
+    scheduler: Scheduler,
+    fidelity: str | Calibration,
+) -> Twin:
+    """The twin of a replica for whole requests."""
+    found = twin_of(on, shape, scheduler)
+    if system.speculation is None:
+        return found
+    steps = _decoding(system, on, shape, told_of(on, shape, scheduler), fidelity)
+    return replace(found, steps=np.append(found.steps[:1], steps), shown=False)
+
+
+def _answers(
+    system: System,
+    on: Deployment,
+    shape: Shape,
+    scheduler: Scheduler,
+    fidelity: str | Calibration,
+) -> Twin:
+    """The twin of a replica whose prompts are computed elsewhere."""
+    told = told_of(on, shape, scheduler)
+    steps = _decoding(system, on, shape, told, fidelity)
+    inputs = {
+        "input": 1.0, "input_cv2": 0.0, "output": shape.output_tokens, "output_cv2": shape.output_cv2,
+        "budget": told.budget, "arrival_cv2": shape.arrival_cv2, "lag": told.lag,
+    }  # fmt: skip
+    nothing = np.full(told.places + 1, _NOTHING)
+    return Twin(
+        np.append(told.host_s, steps), raw_moments(nothing, 0.0 * nothing, 0.0 * nothing), inputs,
+        told.sequences, told.memory, shown=False,
+    )  # fmt: skip
+
+
+def pools_table(
+    system: System,
+    on: Mapping[str, Deployment],
+    twin: PoolsTwin,
+    rate: float,
+    fidelity: str | Calibration,
+    power: str = "provisioned",
+    pue: float = 1.2,
+) -> xr.Dataset:
+    """The table of `curve` over systems at one rate of arrivals; of 0 with NaN throughout."""
+    xarray = require("xarray", extra="analysis")
+    rates = np.array([rate or 1.0])
+    values = values_at(twin, rates)
+    load = Load(twin.inputs["input"], twin.inputs["output"])
+    inside = twin.at(rates)["running"] + twin.at(rates)["waiting"]
+    users = np.where(np.isfinite(inside), np.clip(inside, 1.0, twin.places), twin.places)
+    closed = evaluate_system(system, on, load, users, fidelity, power, pue)
+    values |= {name: closed[name] for name in _ALIKE}
+    values["output_tokens_per_s_per_mw"] = (
+        closed["output_tokens_per_s_per_mw"]
+        * values["output_throughput"]
+        / closed["output_throughput"]
+    )
+    values["per_device"] = values["output_throughput"] / system.devices
+    values["output_tokens_per_joule"] = values["output_throughput"] / values["watts"]
+    attrs = about(system, on, load, users, fidelity, power) | {
+        "saturation_per_s": twin.saturation,
+        "places": twin.places,
+        "reason": "" if load.gaps else ONE_TOKEN,
+        "load": "open loop: requests arrive at random; pools by themselves, never held against simulations",
+    }
+    table: xr.Dataset = xarray.Dataset(
+        {name: ("rate", np.broadcast_to(array, rates.shape)) for name, array in values.items()},
+        coords={"rate": ("rate", rates, {"units": "1/s"})},
+        attrs=attrs,
+    )
+    for name, (units, long_name) in (UNITS | SYSTEM_UNITS | OPEN_UNITS).items():
+        if name in table:
+            table[name].attrs.update(units=units, long_name=long_name.replace("replica", "system"))
+    table = table.isel(rate=0)
+    return table if rate else table.where(False).assign_coords(rate=0.0)
