@@ -28,7 +28,7 @@ i32 RadixTree::walk(i32 request, i64 tokens, Pieces& at, i64& length, i64 counte
     const i64 stamp = ++stamp_;
     i32 node = root;
     at = Pieces(all_, request);
-    length = 0;
+    length = on_device_ = 0;
     while (length < tokens) {
         at.seek(all_, token_at(length));
         i32 next = child(node, key_at(at, length));
@@ -46,9 +46,11 @@ i32 RadixTree::walk(i32 request, i64 tokens, Pieces& at, i64& length, i64 counte
         }
         node = next;
         length = same;
-        if (inserting && length > counted) {
+        if (inserting && tiered()) bring(node, length);
+        if (inserting && length > counted && counts_hits()) {
             ++nodes_of_[node].hits;
             touch(node, stamp); // its place among those that may go
+            if (wants_copy(node)) copy_path(node);
         }
         if (inside) break;
     }
@@ -89,16 +91,19 @@ i32 RadixTree::insert(i32 request, i64 tokens, i64 prompt, i64 counted, i64& bef
         n.start = before;
         n.length = tokens - before;
         n.used = stamp_;
-        n.hits = tokens > counted;
+        n.hits = tokens > counted && counts_hits();
         n.key = key_at(at, before);
         n.parent = node;
         leave(node);
         ++nodes_of_[node].children;
         put(node, n.key, leaf);
         evictable_ += n.length;
+        if (tiered()) ++places_[node].there;
         stand(leaf);
         node = leaf;
+        if (wants_copy(leaf)) copy_path(leaf);
     }
+    if (tiered()) before = on_device_;
     if (prompt > 0 && prompt < tokens) {
         i32 holds = node;
         while (nodes_of_[holds].start >= prompt) holds = nodes_of_[holds].parent;
@@ -120,6 +125,7 @@ i32 RadixTree::cut(i32 node, i64 length) {
     upper.length = length;
     upper.used = lower.used;
     upper.hits = lower.hits;
+    upper.born = lower.born;
     upper.key = lower.key;
     upper.parent = lower.parent;
     upper.locks = lower.locks;
@@ -131,6 +137,7 @@ i32 RadixTree::cut(i32 node, i64 length) {
     lower.at.seek(all_, token_at(lower.start));
     lower.key = key_at(lower.at, lower.start);
     put(above, lower.key, node);
+    if (tiered()) split_place(above, node);
     return above;
 }
 
@@ -140,9 +147,10 @@ void RadixTree::lock(i32 node) {
     for (; node != root; node = nodes_of_[node].parent) {
         Node& n = nodes_of_[node];
         if (n.locks++ > 0) continue;
+        leave(node);
+        if (gone(node)) continue;
         evictable_ -= n.length;
         locked_ += n.length;
-        leave(node);
     }
 }
 
@@ -150,9 +158,10 @@ void RadixTree::unlock(i32 node) {
     for (; node != root; node = nodes_of_[node].parent) {
         Node& n = nodes_of_[node];
         if (--n.locks > 0) continue;
+        stand(node);
+        if (gone(node)) continue;
         evictable_ += n.length;
         locked_ -= n.length;
-        stand(node);
     }
 }
 
@@ -167,18 +176,28 @@ i64 RadixTree::evict(i64 tokens) {
     i64 given = 0;
     while (given < tokens && !heap_.empty()) {
         const i32 node = heap_[0];
-        leave(node);
-        const Node& n = nodes_of_[node];
-        const i32 parent = n.parent;
-        given += n.length;
-        drop(parent, n.key);
-        spare_.push_back(node);
-        --nodes_;
-        --nodes_of_[parent].children;
-        stand(parent);
+        given += nodes_of_[node].length;
+        tiered() ? give_up(node) : remove(node);
     }
     evictable_ -= given;
     return given;
+}
+
+void RadixTree::remove(i32 node) {
+    leave(node);
+    const Node& n = nodes_of_[node];
+    const i32 parent = n.parent;
+    drop(parent, n.key);
+    if (tiered()) {
+        Place& p = places_[node];
+        places_[parent].there -= !p.gone;
+        if (p.copied) host_free_ += n.length;
+        unlist(node);
+    }
+    spare_.push_back(node);
+    --nodes_;
+    --nodes_of_[parent].children;
+    stand(parent);
 }
 
 std::pair<i64, i64> RadixTree::rank(const Node& n) const {
@@ -196,58 +215,60 @@ void RadixTree::touch(i32 node, i64 stamp) {
     Node& n = nodes_of_[node];
     n.used = stamp;
     if (n.heap < 0) return;
-    const auto at = static_cast<std::size_t>(n.heap);
-    down(at);
-    up(static_cast<std::size_t>(n.heap));
+    std::vector<i32>& heap = heap_of(node);
+    down(heap, static_cast<std::size_t>(n.heap));
+    up(heap, static_cast<std::size_t>(n.heap));
 }
 
 void RadixTree::stand(i32 node) {
     Node& n = nodes_of_[node];
-    if (node == root || n.locks > 0 || n.children > 0 || n.heap >= 0) return;
-    n.heap = static_cast<i32>(heap_.size());
-    heap_.push_back(node);
-    up(heap_.size() - 1);
+    if (node == root || n.locks > 0 || n.heap >= 0 || has_children_there(node)) return;
+    std::vector<i32>& heap = heap_of(node);
+    n.heap = static_cast<i32>(heap.size());
+    heap.push_back(node);
+    up(heap, heap.size() - 1);
 }
 
 void RadixTree::leave(i32 node) {
     Node& n = nodes_of_[node];
     if (n.heap < 0) return;
     const auto at = static_cast<std::size_t>(n.heap);
+    std::vector<i32>& heap = heap_of(node);
     n.heap = -1;
-    const i32 last = heap_.back();
-    heap_.pop_back();
+    const i32 last = heap.back();
+    heap.pop_back();
     if (last == node) return;
-    heap_[at] = last;
+    heap[at] = last;
     nodes_of_[last].heap = static_cast<i32>(at);
-    down(at);
-    up(static_cast<std::size_t>(nodes_of_[last].heap));
+    down(heap, at);
+    up(heap, static_cast<std::size_t>(nodes_of_[last].heap));
 }
 
-void RadixTree::up(std::size_t at) {
-    const i32 node = heap_[at];
+void RadixTree::up(std::vector<i32>& heap, std::size_t at) {
+    const i32 node = heap[at];
     while (at > 0) {
         const std::size_t above = (at - 1) / 2;
-        if (!earlier(node, heap_[above])) break;
-        heap_[at] = heap_[above];
-        nodes_of_[heap_[at]].heap = static_cast<i32>(at);
+        if (!earlier(node, heap[above])) break;
+        heap[at] = heap[above];
+        nodes_of_[heap[at]].heap = static_cast<i32>(at);
         at = above;
     }
-    heap_[at] = node;
+    heap[at] = node;
     nodes_of_[node].heap = static_cast<i32>(at);
 }
 
-void RadixTree::down(std::size_t at) {
-    const i32 node = heap_[at];
+void RadixTree::down(std::vector<i32>& heap, std::size_t at) {
+    const i32 node = heap[at];
     for (;;) {
         std::size_t below = 2 * at + 1;
-        if (below >= heap_.size()) break;
-        if (below + 1 < heap_.size() && earlier(heap_[below + 1], heap_[below])) ++below;
-        if (!earlier(heap_[below], node)) break;
-        heap_[at] = heap_[below];
-        nodes_of_[heap_[at]].heap = static_cast<i32>(at);
+        if (below >= heap.size()) break;
+        if (below + 1 < heap.size() && earlier(heap[below + 1], heap[below])) ++below;
+        if (!earlier(heap[below], node)) break;
+        heap[at] = heap[below];
+        nodes_of_[heap[at]].heap = static_cast<i32>(at);
         at = below;
     }
-    heap_[at] = node;
+    heap[at] = node;
     nodes_of_[node].heap = static_cast<i32>(at);
 }
 
@@ -261,6 +282,10 @@ i32 RadixTree::fresh() {
     const i32 node = spare_.back();
     spare_.pop_back();
     nodes_of_[node] = Node{};
+    if (tiered()) {
+        places_.resize(nodes_of_.size());
+        places_[node] = Place{};
+    }
     nodes_of_[node].born = ++born_;
     ++nodes_;
     return node;

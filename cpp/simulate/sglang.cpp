@@ -9,7 +9,8 @@ Sglang::Sglang(const SglangConfig& config, const Drafting& drafting, const Surro
     : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
       number_(around.number), role_(around.role), tree_(around.all, config.page_size, config.eviction, drafting.reads_states),
       batch_tree_(around.all, 1, Evict::lru), waiting_(config.by_priority || config.longest_output_first),
-      free_(config.tokens), ratio_(config.init_ratio) {
+      free_(config.tokens), ratio_(config.init_ratio), link_(around.link) {
+    if (config.host_tokens > 0 && link_) tree_.use_host(config.host_tokens, config.write_policy);
     class_count_.assign(static_cast<std::size_t>(config.page_size), 0);
     wheel_.assign(std::bit_ceil(static_cast<u64>(around.most_outputs + 4)), -1);
     cross_ = wheel_;
@@ -67,8 +68,9 @@ void Sglang::schedule(i64 now) {
     const int depth = config_.overlap ? 2 : 1;
     if (role_ == Role::prompts) free_read();
     while (batches_ < depth && (rows_ > 0 || waiting() > 0))
-        if (!call(now) && (batches_ > 0 || !again_)) break;
+        if (!call(now) && (batches_ > 0 || !again_ || !aborted_.empty())) break; // whom it gave up is told first
     if (batches_ == 0 && rows_ == 0 && waiting_.empty()) ratio_ = config_.init_ratio; // idle
+    if (batches_ == 0 && tree_.tiered()) send_writes();
 }
 
 // One turn: prompts first, else those that run. [get_next_batch_to_run]
@@ -83,6 +85,7 @@ bool Sglang::call(i64 now) {
     retracted_now_.clear();
     now_ = now;
     if (role_ == Role::answers) return call_answers(now, batch);
+    if (tree_.tiered()) notice_moved();
     if (role_ == Role::prompts) admit_ready();
     if (chunked_ >= 0) {
         Sequence& s = sequences_[chunked_];
@@ -165,8 +168,8 @@ void Sglang::finish_batch(i64 now, Batch& batch) {
     }
     last_.assign(batch.pieces.begin(), batch.pieces.end());
     last_mixed_ = !last_.empty() && batch.tick >= 0;
-    const i64 start = std::max(now, last_end_), duration = take_time();
-    last_end_ = batch.end_ns = start + duration;
+    const i64 start = std::max({now, last_end_, held_until_}), duration = take_time();
+    last_end_ = batch.end_ns = load_over_ < 0 ? start + duration : end_of(start, duration);
     ++batches_;
     if (role_ == Role::prompts && batches_ == 1) send_found(batch);
     ++totals_.steps;
@@ -214,6 +217,7 @@ void Sglang::process(std::vector<i32>& ended) {
         aborted_.clear();
         return;
     }
+    if (batches_ == 0) return; // a transfer is over
     Batch batch;
     std::swap(batch, queue_[0]);
     if (--batches_ > 0) std::swap(queue_[0], queue_[1]);
@@ -223,6 +227,7 @@ void Sglang::process(std::vector<i32>& ended) {
     if (batch.tick >= 0) process_tick(batch, ended);
     process_drafted(batch, ended);
     turn_dropped();
+    if (tree_.tiered()) send_writes();
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 

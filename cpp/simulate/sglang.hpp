@@ -25,6 +25,8 @@ struct SglangConfig {
     bool radix_cache, overlap, mixed_chunk, ignore_eos;
     bool by_priority, priorities, low_first, longest_output_first, retract_by_priority, longest_prefix_first;
     Evict eviction;
+    Write write_policy;
+    i64 host_tokens, host_page_bytes, host_layers; // none: no tier
 };
 
 class Sglang final : public Engine {
@@ -36,7 +38,7 @@ class Sglang final : public Engine {
     void process(std::vector<i32>& ended) override;
     void coast(i64 until) override;
     i64 next_ns() const override {
-        return !aborted_.empty() ? now_ : batches_ == 0 ? never : queue_[0].end_ns;
+        return !aborted_.empty() ? now_ : batches_ > 0 ? queue_[0].end_ns : tree_.tiered() ? host_event() : never;
     }
     i64 running() const override { return rows_ - holds_aside(); }
     i64 waiting() const override { return waiting_.size() + aside(); }
@@ -121,6 +123,7 @@ class Sglang final : public Engine {
     Verdict state(const Room& room) const;
     bool go_on_with_chunk(Room& room, Batch& batch);
     Verdict admit(i32 request, Room& room, Batch& batch);
+    i64 piece_of(i64 extend, const Room& room, const Batch& batch, bool& last) const;
     Verdict fits_for_good(const Room& room, i64 extend, i64 limit, i64 outputs, const Batch& batch);
     void take(Room& room, i64 tokens, i64 outputs);
     i32 enter(i32 request, i32 node, i64 prefix, i64 outputs);
@@ -171,6 +174,21 @@ class Sglang final : public Engine {
     void leave_with(const Batch& batch);
     void wait_again(i32 request);
 
+    // sglang_host.cpp: a transfer between the device and the host, and what is locked for it.
+    struct Moved {
+        i64 ready_ns;
+        std::vector<std::pair<i32, i64>> nodes; // with the number of its load
+    };
+    i64 free_for_transfers() const { return std::max({now_, last_end_, held_until_}); }
+    i64 move(i64 tokens, i64& free, i64& busy, i64& bytes);
+    void send_writes();
+    void send_written_back();
+    void send_loads();
+    void notice_moved();
+    bool load_back(i32 node, i64 tokens);
+    i64 end_of(i64 start, i64 duration);
+    i64 host_event() const;
+
     // sglang_drafted.cpp
     bool drafts() const { return drafting_.drafts > 0; }
     i64 reach(const Sequence& s) const; // tokens that it has memory for in its next step
@@ -191,7 +209,9 @@ class Sglang final : public Engine {
     void checkpoint(Sequence& s, i64 tokens);
     void release(Sequence& s);
     void evict(i64 tokens) {
-        if (config_.radix_cache && tokens > free_) free_ += tree_.evict(tokens - free_);
+        if (!config_.radix_cache || tokens <= free_) return;
+        free_ += tree_.evict(tokens - free_);
+        if (!tree_.written_back().empty()) send_written_back();
     }
     i64 outputs_of(const Sequence& s) const { return s.outputs + (s.runs ? tick_ - s.joined : 0); }
     i64 committed_of(const Sequence& s) const { return s.committed + (s.runs ? tick_ - s.joined : 0); }
@@ -247,6 +267,14 @@ class Sglang final : public Engine {
     i64 first_expected_ = 0;
     std::vector<Aside> coming_, arrived_; // caches on their way; those that are there
     std::vector<Reserved> reserved_;
+
+    // the host's memory
+    HostLink* link_;
+    std::vector<Moved> writing_, loading_;
+    Moved loads_{}; // of the batch that is built
+    i64 load_tokens_ = 0, load_number_ = 0;
+    i64 held_until_ = 0;                // the loop waits for copies of what has to go
+    i64 load_begin_ = -1, load_over_ = -1; // of the batch that is built; -1: none
 
     // those that run
     i64 running_ = 0, tick_ = 0, contexts_ = 0, next_order_ = 0, front_order_ = 0, renumbered_ = 0;

@@ -264,7 +264,7 @@ void Sglang::release(Sequence& s) {
 
 void Sglang::coast(i64 until) {
     const int depth = config_.overlap ? 2 : 1;
-    if (drafts() || aside() > 0 || running_ == 0 || batches_ < depth || chunked_ >= 0 || !last_.empty() || !gone_.empty() ||
+    if (drafts() || tree_.tiered() || aside() > 0 || running_ == 0 || batches_ < depth || chunked_ >= 0 || !last_.empty() || !gone_.empty() ||
         !dropped_.empty() || !leaving_.empty() || !aborted_.empty() || (!full_ && !waiting_.empty()) || config_.prefill_decode_interval > 0 ||
         (record_ && record_->rows_wanted))
         return;

@@ -32,6 +32,7 @@ bool Sglang::build_prefill(Batch& batch) {
     }
     if (batch.pieces.empty()) return false;
     rows_ += static_cast<i64>(batch.pieces.size()) - held;
+    if (load_tokens_ > 0) send_loads();
     allocate(room, batch);
     if (config_.mixed_chunk && running_ > 0) mix_in(batch);
     return true;
@@ -56,10 +57,11 @@ void Sglang::sort_by_prefix() {
     keys_.clear();
     for (const i32 request : scratch_) {
         const i64 tokens = known(request);
-        i64 length, same, before;
-        tree_.match(request, tokens, length);
+        i64 length, same, before, hosted = 0;
+        const i32 node = tree_.match(request, tokens, length);
         keys_.push_back(-std::min(length, tokens - 1));
-        if (length > in_batch) continue;
+        if (tree_.tiered()) tree_.resident(node, hosted);
+        if (length - hosted > in_batch) continue; // on the device
         batch_tree_.match(request, tokens, same);
         if (same >= in_batch)
             keys_.back() = never;
@@ -119,27 +121,31 @@ bool Sglang::go_on_with_chunk(Room& room, Batch& batch) {
 // [add_one_req]
 Sglang::Verdict Sglang::admit(i32 request, Room& room, Batch& batch) {
     if (static_cast<i64>(batch.pieces.size()) >= config_.prefill_max_requests) return other;
-    const i64 page = config_.page_size, all = known(request), limit = declared(request);
-    const i64 outputs = out_.output_tokens[request];
-    i64 prefix = 0;
+    const i64 all = known(request), limit = declared(request), outputs = out_.output_tokens[request];
+    i64 prefix = 0, hosted = 0;
     i32 node = RadixTree::root;
     if (config_.radix_cache) node = tree_.match(request, all - 1, prefix);
-    i64 extend = all - prefix;
-    const bool chunks = config_.chunked_prefill_size > 0;
+    const i32 deepest = node;
+    if (tree_.tiered()) node = tree_.resident(node, hosted);
+    prefix -= hosted;
     if (config_.ignore_eos && !config_.radix_cache) {
-        if (fits_for_good(room, extend, limit, outputs, batch) != go_on) return no_token;
-    } else {
-        const i64 total = extend + std::clamp<i64>(limit - outputs, 0, config_.clip_max_new_tokens) + page;
-        if (!(static_cast<double>(total) < left(room, tree_.unused_path(node)))) return no_token;
-        if (!chunks && !batch.pieces.empty() && ceiling(extend) >= room.input) return other;
+        if (fits_for_good(room, all - prefix, limit, outputs, batch) != go_on) return no_token;
+    } else { // what the host has is counted as if it were to be computed
+        const i64 more = std::clamp<i64>(limit - outputs, 0, config_.clip_max_new_tokens) + config_.page_size;
+        if (!(static_cast<double>(all - prefix + more) < left(room, tree_.unused_path(node)))) return no_token;
     }
     bool last = true;
-    const bool exact = config_.ignore_eos && !config_.radix_cache;
-    if (chunks && (exact ? extend : ceiling(extend)) > room.chunk) {
-        extend = exact ? room.chunk : room.chunk / page * page;
-        if (extend <= 0) return other;
-        last = false;
+    i64 extend = piece_of(all - prefix - hosted, room, batch, last);
+    if (extend > 0 && hosted > 0) {
+        if (load_back(deepest, hosted)) {
+            node = deepest;
+            prefix += hosted;
+            out_.loaded_tokens[request] += static_cast<i32>(hosted);
+        } else {
+            extend = piece_of(all - prefix, room, batch, last);
+        }
     }
+    if (extend <= 0) return other;
     waiting_.drop_head();
     const i32 slot = enter(request, node, prefix, outputs);
     Sequence& s = sequences_[slot];
@@ -151,6 +157,17 @@ Sglang::Verdict Sglang::admit(i32 request, Room& room, Batch& batch) {
     take(room, extend, last ? std::min(limit, config_.clip_max_new_tokens) : 0);
     if (!last) chunked_ = slot;
     return state(room);
+}
+
+// How much of what is left of a prompt a batch computes, and whether that is all of it; 0: nothing.
+i64 Sglang::piece_of(i64 extend, const Room& room, const Batch& batch, bool& last) const {
+    const i64 page = config_.page_size;
+    const bool exact = config_.ignore_eos && !config_.radix_cache, chunks = config_.chunked_prefill_size > 0;
+    last = true;
+    if (!chunks && !exact && !batch.pieces.empty() && ceiling(extend) >= room.input) return 0;
+    if (!chunks || (exact ? extend : ceiling(extend)) <= room.chunk) return extend;
+    last = false;
+    return exact ? room.chunk : room.chunk / page * page;
 }
 
 i32 Sglang::slot_for(i32 request) {

@@ -42,6 +42,10 @@ Rules sglang_rules(const py::dict& d) {
 #undef TR_REAL
 #undef TR_FLAG
     c.eviction = static_cast<Evict>(py::cast<int>(d["eviction"]));
+    c.write_policy = static_cast<Write>(py::cast<int>(d["write_policy"]));
+    c.host_tokens = py::cast<i64>(d["host_blocks"]) * c.page_size;
+    c.host_page_bytes = py::cast<i64>(d["host_block_bytes"]);
+    c.host_layers = py::cast<i64>(d["host_layers"]);
     const Drafting drafting = drafting_of(d);
     const i64 weighed = std::max<i64>(c.page_size, 16); // tokens, as of a router before other engines
     Rules rules{c.max_req_len, weighed, c.radix_cache,

@@ -163,6 +163,15 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     assert "tokens drafted, " in capsys.readouterr().out
 
 
+def test_sglang_s_memory_of_the_host(capsys):
+    """By its knobs, or by bytes: what was moved is said."""
+    load = ("--rate", "5", "--requests", "60", "--scheduler", "sglang-0.5.23")
+    knobs = document(capsys, *load, "--knob", "enable_hierarchical_cache=True")
+    sized = document(capsys, *load, "--host-tier", "1e12")
+    assert knobs["stored_bytes"] == sized["stored_bytes"] > 0
+    assert "stored_bytes" not in document(capsys, *load)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -178,7 +187,8 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
         (("--host-tier", "1e9", "--host-bandwidth", "0"), "--host-bandwidth: bytes_per_s is 0"),
         (("--host-tier", "1e9", "--host-replicas", "0"), "--host-replicas: replicas is 0"),
         (("--host-bandwidth", "5e10"), "--host-bandwidth is given; allowed with --host-tier"),
-        (("--host-tier", "1e9", "--tp", "2", "--scheduler", "sglang-0.5.23"), "--host-tier: host_tier is"),
+        (("--host-tier", "1e9", "--scheduler", "trtllm-1.4"), "--host-tier: host_tier is"),
+        (("--scheduler", "sglang-0.5.23", "--knob", "hicache_size=4"), "hicache_size is 4 without"),
         (("--pools", "0:1"), "--pools is '0:1'; allowed: P:D, in whole numbers from 1"),
         (("--pools", "1:1", "--link-bandwidth", "0"), "--link-bandwidth: link_bandwidth is 0"),
         (("--scale-interval", "5"), "--scale-interval is given; allowed with --autoscale"),

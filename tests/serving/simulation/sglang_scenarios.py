@@ -83,8 +83,43 @@ def play(trace, content=True, **options):
     given = {name: value for name, value in trace["config"].items() if value is not None}
     scheduler = serving.Scheduler.preset("sglang-0.5.23", **given)
     options.setdefault("step_time", serving.StepTime(*(trace["step_time"][name] for name in "abc")))
+    if "host" in trace:
+        host, page = trace["host"], trace["config"]["page_size"]
+        options["host_tier"] = serving.HostTier(
+            host["pages"] * host["page_bytes"], host["bytes_per_s"] or np.inf,
+            bytes_per_token=host["page_bytes"] / page, layers=host["layers"],
+        )  # fmt: skip
     requests = recorded.requests_of(trace, content)
     return serving.simulate(None, None, None, requests, scheduler, **options)
+
+
+def hosted(seed, **fixed):
+    """With memory of the host, of which there is little, or a slow link to it; many begin like another."""
+    rng = random.Random(seed)
+    policies = ["write_through", "write_through_selective", "write_back"]
+    trace = draw(
+        seed, disable_radix_cache=False, hicache_write_policy=rng.choice(policies), **fixed
+    )
+    page = trace["config"]["page_size"]
+    rows, beginnings = trace["requests"], rng.choice([2, 4, 8])
+    longest = max(row["prompt_tokens"] + row["max_tokens"] for row in rows)
+    size = (longest // page + 3) * page
+    trace["config"]["max_total_tokens"] = max(16, round(size * rng.choice([1.0, 1.2, 1.5, 3.0])))
+    for row in rows:
+        tokens, alike = row["prompt_tokens"], rng.random()
+        if alike < 0.7:
+            same = round(tokens * min(1.0, 2.0 * alike))
+            runs = [
+                [10**6 * rng.randrange(beginnings), same],
+                [10**9 + row["id"] * 10**6, tokens - same],
+            ]
+            row["prompt"] = [run for run in runs if run[1]]
+    trace["host"] = {
+        "pages": max(1, rng.choice([3, 60, 300, 10_000]) // page),
+        "page_bytes": page * rng.choice([1, 1000]),
+        "bytes_per_s": rng.choice([0, 10**4, 10**6, 10**9]), "layers": rng.choice([1, 3, 40]),
+    }  # fmt: skip
+    return trace
 
 
 def hashed(trace, size):

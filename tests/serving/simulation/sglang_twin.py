@@ -106,8 +106,8 @@ class Engine(Memory, Prompts):
         contexts = sum(before + self.wide for _, before in last)
         a, b, s = (self.step_time[k] for k in "abc")
         d = self.step_time.get("d", 0) * (self.wide - 1) * len(last)
-        start = max(now, self.end) if total else now
-        batch.end = start + a + b * total + s * contexts + d if total else start
+        start = self.starts(now) if total else now
+        batch.end = self.ends(start, a + b * total + s * contexts + d) if total else start
         if total:
             self.end, self.last = batch.end, batch
         self.check()
@@ -118,6 +118,12 @@ class Engine(Memory, Prompts):
                 sum(r.holds for r in self.requests), len(self.waiting), self.tree.size() // self.page,
             ])  # fmt: skip
         return batch if total else None
+
+    def starts(self, now):
+        return max(now, self.end)
+
+    def ends(self, start, took):
+        return start + took
 
     # --- those that run
     def without_ending(self):

@@ -38,6 +38,7 @@ class Tree:
     def split(self, node, at):
         upper = Node(self, node.parent, node.key[:at], node.pages[: at // self.page])
         upper.locks, upper.hits, upper.used = node.locks, node.hits, node.used
+        upper.born = node.born
         node.parent.children[node.key[: self.page]] = upper
         node.parent, node.key, node.pages = upper, node.key[at:], node.pages[at // self.page :]
         upper.children[node.key[: self.page]] = node
@@ -94,6 +95,13 @@ class Tree:
             given += node.pages
             del node.parent.children[node.key[: self.page]]
         return given
+
+    def device_node(self, node):
+        """The last on its path that the device has."""
+        return node
+
+    def on_device(self, node, length):
+        return length
 
     def evictable(self):
         return sum(len(n.key) for n in self.nodes() if not n.locks)

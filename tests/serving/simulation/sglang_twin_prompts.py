@@ -49,9 +49,9 @@ class Prompts:
         inserted, key = [], {}
         for r in self.waiting:
             ids = r.tokens(r.known)
-            _, length = self.tree.match(ids)
+            node, length = self.tree.match(ids)
             key[r] = -min(length, r.known - 1)
-            if length > IN_BATCH:
+            if self.tree.on_device(node, length) > IN_BATCH:
                 continue
             if any(
                 ids[:IN_BATCH] == other[:IN_BATCH]
@@ -109,6 +109,7 @@ class Prompts:
         if not adder.rows:
             return False
         self.waiting = [r for r in self.waiting if r not in adder.rows]
+        self.chosen()
         extend = sum(r.end - r.prefix for r in adder.rows)
         self.make_free(extend + (len(adder.rows) * self.page if self.page > 1 else 0))
         for r in adder.rows:
@@ -151,28 +152,27 @@ class Prompts:
         c, clip = self.c, self.c["clip"]
         if c["prefill_max_requests"] and len(adder.rows) >= c["prefill_max_requests"]:
             return "other"
-        node, prefix = self.tree.root, 0
+        deepest, length = self.tree.root, 0
         if self.radix:
-            node, prefix = self.tree.match(r.tokens(r.known - 1))
-        extend = r.known - prefix
+            deepest, length = self.tree.match(r.tokens(r.known - 1))
+        node = self.tree.device_node(deepest)
+        prefix = self.tree.on_device(deepest, length)
         exact = c["ignore_eos"] and not self.radix
         if exact:
-            if not self.fits_for_good(adder, r, extend):
+            if not self.fits_for_good(adder, r, r.known - prefix):
                 return "no token"
-            size = extend
         else:
             pinned = sum(len(n.key) for n in node.path() if not n.locks)
-            total = extend + min(max(r.most - r.outputs, 0), clip) + self.page
+            total = r.known - prefix + min(max(r.most - r.outputs, 0), clip) + self.page
             if not total < adder.remaining(pinned):
                 return "no token"
-            size = self.ceil(extend)
-            if not self.chunks and adder.rows and size >= adder.input:
-                return "other"
-        middle = self.chunks and size > adder.chunk
-        if middle:
-            extend = adder.chunk if exact else adder.chunk // self.page * self.page
-            if extend <= 0:
-                return "other"
+        extend, middle = self.piece(adder, r.known - length, exact)
+        if extend and length > prefix and self.load_back(r, deepest, length - prefix):
+            node, prefix = deepest, length
+        elif extend and length > prefix:
+            extend, middle = self.piece(adder, r.known - prefix, exact)
+        if not extend:
+            return "other"
         r.prefix, r.end, r.node, r.protected = prefix, prefix + extend, node, prefix
         r.true = r.outputs + 1
         r.row = [p for n in reversed(list(node.path())) for p in n.pages]
@@ -183,6 +183,22 @@ class Prompts:
             self.chunked = r
             batch.middle.add(r)
         return adder.state()
+
+    def piece(self, adder, extend, exact):
+        """How much of it, and whether more is left."""
+        size = extend if exact else self.ceil(extend)
+        if not self.chunks:
+            too_long = not exact and adder.rows and size >= adder.input
+            return (0 if too_long else extend), False
+        if size <= adder.chunk:
+            return extend, False
+        return (adder.chunk if exact else adder.chunk // self.page * self.page), True
+
+    def load_back(self, r, node, tokens):
+        return False
+
+    def chosen(self):
+        """All of a batch are."""
 
     def fits_for_good(self, adder, r, extend):
         paged = self.ceil(extend) + self.page

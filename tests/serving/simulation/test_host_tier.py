@@ -148,9 +148,6 @@ def test_of_a_device_by_its_slots_and_its_models_cache():
             serving.disaggregate("H100-SXM", "H100-SXM"), "Llama-3.1-8B", None, conversation(1, 1),
             serving.Scheduler.preset("trtllm-1.4"), host_tier=serving.HostTier(1e9)),
          "which trtllm-1.4 does not play"),
-        (lambda: serving.simulate(
-            "H100-SXM", "Llama-3.1-8B", None, conversation(1, 1), serving.Scheduler.preset("sglang-0.5.23"),
-            host_tier=serving.HostTier(1e9)), "which sglang-0.5.23 does not play"),
     ],
 )  # fmt: skip
 def test_what_is_refused(call, says):

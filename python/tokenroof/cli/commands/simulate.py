@@ -227,7 +227,7 @@ def _beside(first: Simulation, options: dict[str, Any]) -> dict[str, Any]:
     totals, found = first.totals, {}
     if totals["drafted"]:
         found = {"drafted_tokens": totals["drafted"], "kept_tokens": totals["kept"]}
-    if options.get("host_tier") is not None:
+    if options.get("host_tier") is not None or totals["stored_bytes"]:
         tokens = max(int(first.requests["input_tokens"].sum()), 1)
         found["loaded_share"] = int(first.requests["loaded_tokens"].sum()) / tokens
         found |= {name: totals[name] for name in ("loaded_bytes", "stored_bytes")}

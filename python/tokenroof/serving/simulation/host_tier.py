@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.scheduler import Scheduler
 
-__all__ = ["HostTier", "as_tier", "tier_rules"]
+__all__ = ["NO_TIER", "HostTier", "as_tier", "host_blocks", "link_rules", "tier_rules"]
+
+#: What the compiled rules take where nothing is held.
+NO_TIER = {
+    "host_blocks": 0, "host_block_bytes": 0, "host_layers": 1, "write_policy": 0,
+    "link_bytes_per_s": 0, "link_replicas": 1,
+}  # fmt: skip
 
 _MOST_BLOCKS = 2**31 - 2
 _CONTEXT = 4096  # tokens at which a cache is counted
@@ -27,21 +33,24 @@ class HostTier:
 
     Parameters
     ----------
-    capacity_bytes : float
+    capacity_bytes : float, optional
         Of each replica, of which each data-parallel rank has its part [B]; 0: there is none, infinity: all
-        that there ever is.
+        that there ever is. None for SGLang, where knobs say it (``hicache_ratio``, ``hicache_size``).
     bytes_per_s : float, optional
         Each way of the link that a host's replicas share [B/s]; infinity: transfers take no time. By default
         that of the PCIe slots of a replica's devices.
     replicas : int
         That share the link [1].
     bytes_per_token : float, optional
-        Of all layers [B]; by default that of the model and the plan.
+        Of all layers, on all devices of a replica [B]; by default that of the model and the plan.
+    layers : int, optional
+        Of the model [1], one after the other of which SGLang loads while those before are computed; by
+        default the model's, and 1 without one.
 
     Raises
     ------
     ValueError, TypeError
-        For what is no number of 0 and more, a link of no bandwidth, fewer replicas than one.
+        For what is no number of 0 and more, a link of no bandwidth, fewer replicas or layers than one.
 
     Examples
     --------
@@ -49,20 +58,24 @@ class HostTier:
     8
     """
 
-    capacity_bytes: float
+    capacity_bytes: float | None = None
     bytes_per_s: float | None = None
     replicas: int = 1
     bytes_per_token: float | None = None
+    layers: int | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        put(self, "capacity_bytes", _amount("capacity_bytes", self.capacity_bytes))
+        if self.capacity_bytes is not None:
+            put(self, "capacity_bytes", _amount("capacity_bytes", self.capacity_bytes))
         if self.bytes_per_s is not None:
             put(self, "bytes_per_s", _amount("bytes_per_s", self.bytes_per_s, above=True))
         put(self, "replicas", count("replicas", self.replicas))
         if self.bytes_per_token is not None:
             given = finite_number("bytes_per_token", self.bytes_per_token, above=True)
             put(self, "bytes_per_token", given)
+        if self.layers is not None:
+            put(self, "layers", count("layers", self.layers))
 
 
 def _amount(name: str, value: object, above: bool = False) -> float:
@@ -81,6 +94,13 @@ def as_tier(given: Any, engine: Scheduler, role: str = "both") -> HostTier | Non
     config = engine.config
     if not engine.name.startswith("vllm"):
         raise ValueError(f"host_tier is {given}, which {engine.name} does not play; allowed: None")
+    if given.capacity_bytes is None:
+        raise ValueError(f"capacity_bytes is None with {engine.name}; allowed: a number")
+    if given.layers is not None:
+        raise ValueError(
+            f"layers is {given.layers} with {engine.name}, which loads all layers of a block at once; "
+            "allowed: None"
+        )
     if config["policy"] != "fcfs" or not config["enable_prefix_caching"]:
         name = "policy" if config["policy"] != "fcfs" else "enable_prefix_caching"
         raise ValueError(f"{name} is {shown(config[name])} with a host_tier; allowed: the default")
@@ -94,16 +114,25 @@ def tier_rules(
 ) -> dict[str, int]:
     """As the compiled rules take it: blocks of a replica, or of each of its ranks; bytes of one; the link."""
     if tier is None:
-        return {"host_blocks": 0, "host_block_bytes": 0, "link_bytes_per_s": 0, "link_replicas": 1}
+        return NO_TIER
     if on is not None and on.plan.pp > 1:
         raise ValueError(
             f"host_tier is {tier} with the plan {on.plan.label(on.model)}; allowed with pp above 1: None"
         )
     each = tier.bytes_per_token
-    if each is None:
-        if on is None:
-            raise ValueError("bytes_per_token is None; allowed without a device: a number above 0")
+    if each is None and on is not None:
         each = float(on.model.kv_bytes(_CONTEXT, on.plan.kv_cache)) / _CONTEXT
+    ranks = 1 if on is None else on.plan.dp
+    rules = link_rules(tier, each, config["block_size"], on)
+    return {**rules, "host_blocks": host_blocks(tier, rules["host_block_bytes"], ranks)}
+
+
+def link_rules(
+    tier: HostTier, each: float | None, block_size: int, on: Deployment | None
+) -> dict[str, int]:
+    """Bytes of a block, at `each` a token, and the link that carries them."""
+    if each is None:
+        raise ValueError("bytes_per_token is None; allowed without a device: a number above 0")
     speed = tier.bytes_per_s
     if speed is None:
         slot = None if on is None else pcie_bandwidth(on.device.pcie_generation)
@@ -112,16 +141,20 @@ def tier_rules(
                 "bytes_per_s is None; allowed where PCIe slots are not known: a number"
             )
         speed = slot * on.plan.devices
-    block = min(max(round(each * config["block_size"]), 1), 2**62)
-    ranks = 1 if on is None else on.plan.dp
+    return {
+        **NO_TIER,
+        "host_block_bytes": min(max(round(each * block_size), 1), 2**62),
+        "link_bytes_per_s": 0 if speed >= 2.0**62 else max(round(speed), 1),
+        "link_replicas": tier.replicas,
+    }
+
+
+def host_blocks(tier: HostTier, block: int, ranks: int = 1) -> int:
+    """Blocks of so many bytes that fit a rank's part of the memory."""
+    assert tier.capacity_bytes is not None
     blocks = tier.capacity_bytes / ranks / block
     if blocks < 1.0:
         raise ValueError(
             f"capacity_bytes is {tier.capacity_bytes:g}; allowed: 0, or at least a block ({block * ranks} B)"
         )
-    return {
-        "host_blocks": int(min(blocks, _MOST_BLOCKS)),
-        "host_block_bytes": block,
-        "link_bytes_per_s": 0 if speed >= 2.0**62 else max(round(speed), 1),
-        "link_replicas": tier.replicas,
-    }
+    return int(min(blocks, _MOST_BLOCKS))

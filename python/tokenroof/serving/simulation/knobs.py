@@ -33,6 +33,8 @@ class Knob:
         Presets that have it; none: all of its engine.
     real : bool
         Whether a number without a default need not be whole.
+    above : bool
+        Whether the least itself is not allowed, of a number that need not be whole.
     """
 
     default: Any
@@ -41,6 +43,7 @@ class Knob:
     choices: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     real: bool = False
+    above: bool = False
 
     def of(self, preset: str) -> bool:
         """Whether a preset of its engine has it."""
@@ -59,8 +62,10 @@ class Knob:
                 raise TypeError(f"{name} is {shown(value)}; allowed: True or False")
             return bool(value)
         if self.real or isinstance(self.default, float):
-            if not is_number(value) or not self.low <= float(value) < self.high:  # type: ignore[arg-type]
-                allowed = f"numbers from {self.low:g} to below {self.high:g}"
+            real = float(value) if is_number(value) else -1.0  # type: ignore[arg-type]
+            if not self.low <= real < self.high or (self.above and real == self.low):
+                least = "above" if self.above else "from"
+                allowed = f"numbers {least} {self.low:g} to below {self.high:g}"
                 raise ValueError(f"{name} is {shown(value)}; allowed: {allowed}")
             return float(value)  # type: ignore[arg-type]
         if not is_integer(value) or not self.low <= value <= self.high:
@@ -117,6 +122,12 @@ _SGLANG = {
     "disable_overlap_schedule": Knob(False),
     "disable_radix_cache": Knob(False),
     "radix_eviction_policy": Knob("lru", choices=("lru", "mru", "fifo", "filo", "lfu", "slru")),
+    "enable_hierarchical_cache": Knob(False),
+    "hicache_ratio": Knob(None, low=0.0, high=2**20, real=True, above=True),
+    "hicache_size": Knob(0, low=0),
+    "hicache_write_policy": Knob(
+        "write_through", choices=("write_through", "write_through_selective", "write_back")
+    ),
     "retraction_policy": Knob("length", choices=("length", "priority")),
     "enable_priority_scheduling": Knob(False),
     "schedule_low_priority_values_first": Knob(False),

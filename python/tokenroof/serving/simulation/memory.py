@@ -12,7 +12,7 @@ from tokenroof.inference.memory import cache_room
 if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["GIB", "NoRoomError", "device_memory", "memory_blocks", "room_blocks"]
+__all__ = ["GIB", "NoRoomError", "device_memory", "memory_blocks", "room_blocks", "token_bytes"]
 
 GIB = 2.0**30
 _CACHE_CONTEXT = 4096  # tokens at which a sequence's cache is counted, for models with windows
@@ -33,14 +33,17 @@ def memory_blocks(on: Deployment, block_size: int) -> int:
     return room_blocks(on, float(cache_room(on.records)), block_size)
 
 
+def token_bytes(on: Deployment) -> float:
+    """Bytes of KV memory that a token takes of the fullest device."""
+    model, plan = on.records[2:]
+    both = float(kernels.memory_required(model, plan, 1.0, float(_CACHE_CONTEXT)))
+    return (both - float(kernels.memory_required(model, plan, 0.0, 0.0))) / _CACHE_CONTEXT
+
+
 def room_blocks(on: Deployment, room: float, block_size: int, beside: float = 0.0) -> int:
     """Blocks of KV memory in so many bytes of the fullest device, `beside` bytes a token for drafts; an error
     where there are not two."""
-    model, plan = on.records[2:]
-    both = float(kernels.memory_required(model, plan, 1.0, float(_CACHE_CONTEXT)))
-    per_token = (
-        both - float(kernels.memory_required(model, plan, 0.0, 0.0))
-    ) / _CACHE_CONTEXT + beside
+    per_token = token_bytes(on) + beside
     if not np.isfinite(room):
         raise ValueError(
             f"num_blocks is None; allowed on {on.device.name}, whose memory is unknown: a whole number"

@@ -16,7 +16,7 @@ from tokenroof.serving.simulation.drafting import (
     speculation_of,
 )
 from tokenroof.serving.simulation.engines import engine_of
-from tokenroof.serving.simulation.host_tier import as_tier, tier_rules
+from tokenroof.serving.simulation.hicache import host_rules
 from tokenroof.serving.simulation.parts import NEWEST, check_blocks, packed, pool_part
 from tokenroof.serving.simulation.result import rows_for
 from tokenroof.serving.simulation.scheduler import Scheduler
@@ -149,10 +149,10 @@ def _played(
     for load in loads:
         check_blocks(load, limits)
     part = pool_part(on, engine, config, limits, loads, replicas, options, role, spec, seed)
-    tier = as_tier(options.get("host_tier"), engine, role)
-    rules = tier_rules(tier, config, on)
+    tier = options.get("host_tier")
+    rules = host_rules(tier, engine, config, on, role, spec is not None)
     part["config"].update(rules)
-    part.update(rules, tracking=part["tracking"] or tier is not None)
+    part.update(rules, tracking=part["tracking"] or rules["host_blocks"] > 0)
     return Played(role, on, engine, config, limits, part)
 
 

@@ -118,6 +118,9 @@ class Scheduler:
             ``prefill_max_requests``, ``max_queued_requests``, ``prefill_decode_interval`` (and ``_min_bs``),
             ``schedule_policy`` ("fcfs", "lpm", "lof"), ``schedule_conservativeness``, ``enable_mixed_chunk``,
             ``disable_overlap_schedule``, ``disable_radix_cache``, ``radix_eviction_policy``,
+            ``enable_hierarchical_cache`` (memory of the host), with ``hicache_ratio`` (its tokens over the
+            device's; 2 by default) or ``hicache_size`` (of each device [GB]), and ``hicache_write_policy``
+            ("write_through", "write_through_selective", "write_back"),
             ``retraction_policy``, ``enable_priority_scheduling``, ``schedule_low_priority_values_first``,
             ``disable_cuda_graph`` (and ``_padding``), ``cuda_graph_max_bs_decode``; of its environment
             ``init_new_token_ratio``, ``min_new_token_ratio_factor``, ``new_token_ratio_decay_steps``,

@@ -120,8 +120,9 @@ def simulate(
         How transfers in flight share what a replica can send, and what one can take: alike, what one cannot
         use going to the others, as network cards do; or in the order in which they were asked for.
     host_tier : HostTier, optional
-        Memory of the host, where blocks go that were computed and come back from; vLLM alone plays it, first
-        come first served, without pp. Of pools that are apart that of prompts has it.
+        Memory of the host, where blocks go that were computed and come back from: of vLLM first come first
+        served and without pp, of pools that are apart where prompts are; of SGLang its HiCache, which knobs
+        turn on as well, of one pool for both and without drafts.
 
     Returns
     -------
