@@ -245,6 +245,11 @@ def test_the_highest_rate_meets_the_bound_and_a_higher_one_does_not(bounds, perc
         table[f"{name.removesuffix('_s')}_p{percentile}_s"].values <= bound for name, bound in bounds.items()
     ], axis=0)  # fmt: skip
     assert meets.tolist() == [True, False]
+    # a fleet asks a replica for the same rate, where nothing has to be held
+    asked = tr.serving.fleet(
+        "H200-SXM", "Llama-3.1-8B", None, slo, 60.0, input_tokens=1000, output_tokens=100
+    )
+    assert asked.rate_unheld == float(most.rate) or asked.rate == float(most.rate)
 
 
 def test_an_objective_that_nothing_meets():

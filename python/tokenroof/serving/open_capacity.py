@@ -12,43 +12,65 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     import xarray as xr
+    from numpy.typing import NDArray
 
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.slo import SLO
     from tokenroof.serving.twin import OpenLoop, Shape
 
-__all__ = ["PERCENTILES", "nearest_miss", "open_at", "open_capacity"]
+__all__ = ["PERCENTILES", "highest", "nearest_miss", "open_at", "open_capacity", "seldom"]
 
 #: Percentiles that an objective may ask for.
 PERCENTILES = (50.0, 90.0, 99.0)
-_RATES = 1024
+_RATES = 256
+_PASSES = 3  # so that it is one rate to seven digits
+
+
+def seldom(twin: OpenLoop) -> float:
+    """The lowest rate that `highest` looks at [1/s]: hardly two requests meet."""
+    return twin.saturation / (_RATES + 1.0) ** _PASSES
+
+
+def highest(twin: OpenLoop, meets: Callable[[NDArray[np.float64]], NDArray[np.bool_]]) -> float:
+    """The highest rate that does [1/s]; 0 for none.
+
+    Times grow with the rate: it is looked for among 256 rates up to saturation, and twice more between two of
+    them.
+    """
+    low, high = 0.0, twin.saturation
+    for _ in range(_PASSES):
+        rates = np.asarray(
+            low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1.0), np.float64
+        )
+        kept = meets(rates)
+        first = _RATES if kept.all() else int(np.argmin(kept))
+        edges = np.concatenate([[low], rates, [high]])
+        low, high = float(edges[first]), float(edges[first + 1])
+    return low
 
 
 def open_capacity(twin: OpenLoop, slo: SLO, table_at: Callable[[float], xr.Dataset]) -> xr.Dataset:
     """The table at the highest rate at which that percentile of each bounded time meets its bound.
 
-    Times grow with the rate: it is looked for among 1,024 rates up to saturation, and again between two of
-    them. Where not even the lowest does, ``rate`` is 0 and all else NaN.
+    Where not even the lowest does, ``rate`` is 0 and all else NaN.
     """
     names = {
         f"{name.removesuffix('_s')}_p{slo.percentile:g}_s": bound
         for name, bound in slo.bounds.items()
     }
-    low, high = 0.0, twin.saturation
-    for _ in range(2):
-        rates = low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1)
+
+    def meets(rates: NDArray[np.float64]) -> NDArray[np.bool_]:
         found = values_at(twin, rates)
-        meets = np.all([found[name] <= bound for name, bound in names.items()], axis=0)
-        first = int(np.argmin(meets)) if not meets.all() else _RATES
-        edges = np.concatenate([[low], rates, [high]])
-        low, high = float(edges[first]), float(edges[first + 1])
+        return np.all([found[name] <= bound for name, bound in names.items()], axis=0)
+
+    low = highest(twin, meets)
     table = table_at(low)
     if not low:
-        seldom = table_at(twin.saturation / (_RATES + 1) ** 2)
+        least = table_at(seldom(twin))
         bounds: dict[str, float | None] = dict(names)
-        table.attrs["reason"] = seldom.attrs.get("reason") or nearest_miss(
-            seldom, bounds, "requests that come seldom"
+        table.attrs["reason"] = least.attrs.get("reason") or nearest_miss(
+            least, bounds, "requests that come seldom"
         )
     return table
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof.serving.open_capacity import PERCENTILES, highest, seldom
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,10 +17,6 @@ if TYPE_CHECKING:
     from tokenroof.serving.twin import OpenLoop
 
 __all__ = ["PERCENTILES", "highest_rate", "keeps", "nearest"]
-
-#: Percentiles that it has.
-PERCENTILES = (50.0, 90.0, 99.0)
-_RATES = 512
 
 
 def _field(one: Objective) -> str | None:
@@ -34,7 +32,7 @@ def _field(one: Objective) -> str | None:
 
 def nearest(twin: OpenLoop, objectives: Sequence[Objective]) -> str:
     """What bounds are missed even by requests that come seldom, and by how much, in words."""
-    found = twin.at(np.array([twin.saturation / (_RATES + 1.0) ** 2]))
+    found = twin.at(np.array([seldom(twin)]))
     least = {one: float(found[name][0]) for one in objectives if (name := _field(one)) is not None}
     missed = [
         f"{one.name} {one.bound:g} s, where requests that come seldom take {value:.4g} s"
@@ -65,13 +63,4 @@ def keeps(
 
 def highest_rate(twin: OpenLoop, objectives: Sequence[Objective], held: bool = False) -> float:
     """The highest rate that meets all objectives that the twin knows [1/s]; 0 for none; `held` as `keeps`."""
-    low, high = 0.0, twin.saturation
-    for _ in range(2):
-        rates = np.asarray(
-            low + (high - low) * np.arange(1, _RATES + 1) / (_RATES + 1.0), np.float64
-        )
-        meets = keeps(twin, objectives, rates, held)
-        first = _RATES if meets.all() else int(np.argmin(meets))
-        edges = np.concatenate([[low], rates, [high]])
-        low, high = float(edges[first]), float(edges[first + 1])
-    return low
+    return highest(twin, lambda rates: keeps(twin, objectives, rates, held))
