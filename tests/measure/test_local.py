@@ -241,6 +241,10 @@ def test_where_the_file_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "77")
     assert measure.cache_path().name != first.name
     assert measure.cache_path(3).name != measure.cache_path(4).name
+    for of in (measure.cache_path, measure.forget):
+        for bad, kind in (("4", TypeError), (True, TypeError), (2.0, TypeError), (0, ValueError)):
+            with pytest.raises(kind, match=f"^threads is {bad!r}; allowed: "):
+                of(bad)  # type: ignore[operator]
 
 
 WRITTEN = made().as_dict()

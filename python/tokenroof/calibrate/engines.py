@@ -29,6 +29,7 @@ from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.points import Points
 from tokenroof.inference.calibration import resolve, step_kind
 from tokenroof.records.calibration import Calibration
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ class EngineFit:
         return "\n".join(lines)
 
 
+@takes_records
 def write_engines(
     path: str | os.PathLike[str],
     found: EngineFit,
@@ -151,6 +153,7 @@ def _by_device(
     return objective.left_out(names, logs, progress) if len(set(names)) > 2 else None
 
 
+@takes_records
 def fit_engines(
     points: Points,
     base: Callable[[Points], list[Calibration]] = base_calibrations,

@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tokenroof.support.kinds import takes_records
+
 
 def write_fits(
     path: str | os.PathLike[str], head: Iterable[str], rows: list[dict[str, Any]]
@@ -27,6 +29,7 @@ def write_fits(
     Path(path).write_text("\n".join(lines))
 
 
+@takes_records
 def write_constants(
     path: str | os.PathLike[str], operator: str, rows: list[dict[str, Any]]
 ) -> None:

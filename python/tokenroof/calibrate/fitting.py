@@ -13,6 +13,7 @@ from tokenroof import _core, kernels
 from tokenroof.calibrate.specs import Spec
 from tokenroof.calibrate.tables import Table
 from tokenroof.records.calibration import Calibration
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Errors:
 class Objective:
     """Predictions of one operator for constants as a vector of logarithms."""
 
+    @takes_records
     def __init__(
         self, spec: Spec, device: Device, kind: str, given: Mapping[str, float] | None = None
     ) -> None:

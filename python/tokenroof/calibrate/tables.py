@@ -193,6 +193,8 @@ def opened(table: Any) -> Any:
         would pass for the one without.
     """
     frame = read(table) if isinstance(table, (str, os.PathLike)) else table
+    if not hasattr(frame, "dtypes"):
+        raise TypeError(f"path is {shown(table)}; allowed: a path, or a pandas.DataFrame")
     for i, kind in enumerate(frame.dtypes):
         column, cells = frame.columns[i], frame.iloc[:, i] if kind.kind == "O" else ()
         for label, cell in zip(frame.index, cells, strict=False):

@@ -14,6 +14,7 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.cuda.arrays import CODES, Array, View, current_stream, empty_like, hand_over, view
 from tokenroof.cuda.libraries import stream_handle
+from tokenroof.support.quoting import shown
 
 __all__ = ["DeviceKernel"]
 
@@ -43,6 +44,8 @@ class DeviceKernel:
     """A kernel of `tokenroof.kernels` over arrays on a CUDA device."""
 
     def __init__(self, name: str, loader: Any) -> None:
+        if not hasattr(kernels, name):
+            raise ValueError(f"name is {shown(name)}; allowed: a kernel of tokenroof.kernels")
         self.__name__ = self.__qualname__ = name
         self.__module__ = "tokenroof.cuda"
         self.ufunc: np.ufunc = getattr(kernels, name)

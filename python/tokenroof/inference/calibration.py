@@ -25,6 +25,7 @@ from tokenroof.records import dtypes
 from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibration
 from tokenroof.records.device import link_domain
 from tokenroof.support.arguments import shown
+from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +43,7 @@ HOST_CONSTANTS = ("sequence", "prefill_kernel", "prompt_kernel")
 GAP_CONSTANTS = ("kernel_gap", "collective_gap")
 
 
+@takes_records
 def host_speed(device: Device) -> float:
     """Time that the host of a device takes for its share of a step, over that of Hopper's hosts.
 
@@ -70,6 +72,7 @@ def is_recent(device: Device) -> bool:
 
 
 @remembered(2048)
+@takes_records
 def estimate(device: Device, engine: str = "vllm") -> Calibration:
     """Shares of a roofline for a device's generation, and what the engine adds to a step.
 
@@ -204,6 +207,7 @@ def _own_engine(device: Device, engine: str) -> Calibration:
 _of_engine = like_measured(_own_engine)
 
 
+@takes_records
 def step_kind(device: Device, plan: Plan, mixture: bool) -> str:
     """Device, types of weights and experts, and whether a mixture: what of whole steps was measured or not.
 

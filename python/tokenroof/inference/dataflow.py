@@ -23,6 +23,7 @@ from tokenroof.inference.estimates import Banded, Range, over_corners, parameter
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import amounts, check_options, count, shown, together
+from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -115,6 +116,7 @@ class Dataflow:
         return np.asarray(np.maximum(t.high / t.mid, t.mid / t.low) - 1.0)
 
 
+@takes_records
 def one_chip(device: Device, model: Model, weights: str | None, kv_cache: str | None) -> Plan:
     """The plan of one chip that would hold all: its narrowest types, no collectives.
 

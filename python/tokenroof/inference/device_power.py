@@ -12,6 +12,7 @@ from tokenroof.inference.estimates import RANGE, Range, parameter
 from tokenroof.inference.likeness import measured_name
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.deployment import DevicePower
+from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -90,6 +91,7 @@ def device_power(device: Device) -> DevicePower:
     return DevicePower(limit, idle, host, *_provisioned(device), watts_band(device))
 
 
+@takes_records
 def constants_record(values: dict[str, float]) -> Calibration:
     """A calibration record that holds nothing but constants of power."""
     return Calibration(name="power", constants={"power": values})

@@ -19,6 +19,7 @@ from tokenroof.catalogue.lookup import all_devices
 from tokenroof.inference.carried import generation
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import is_number, number, shown
+from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,6 +135,7 @@ class Banded:
         return f"<Banded {self.mid:.4g} ({self.low:.4g} to {self.high:.4g})>"
 
 
+@takes_records
 def over_corners(
     function: Callable[..., Mapping[str, NDArray[np.float64]]],
     ranges: Mapping[str, Range],
@@ -198,6 +200,7 @@ def _index() -> dict[tuple[str, str], Range]:
     return rows
 
 
+@takes_records
 def parameter(name: str, device: Device | None = None) -> Range:
     """A parameter of the catalogue, of a device, or of its kind, or of all.
 
@@ -259,6 +262,7 @@ def _multiprocessors(device: Device) -> Range | None:
 
 
 @lru_cache(maxsize=512)
+@takes_records
 def complete(device: Device, which: str = "mid") -> Device:
     """A device whose unpublished peaks, limit and multiprocessors are filled in from their ranges.
 

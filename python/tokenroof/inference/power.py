@@ -210,6 +210,10 @@ def operator_power(operator: Any) -> NDArray[np.float64]:
     >>> bool(600 < operator_power(tr.operators.gemm("H200-SXM", 8192, 8192, 8192)) < 700)
     True
     """
+    if not hasattr(operator, "arguments"):
+        raise TypeError(
+            f"operator is {shown(operator)}; allowed: an Operator, as operators.gemm gives"
+        )
     d, seconds = operator.device, operator.time_s
     kind = operator.dtype if operator.operator in ("gemm", "experts") else "bf16"
     active = activity(operator.operator, operator.arguments)

@@ -11,6 +11,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.records import dtypes
 from tokenroof.records.device import unit_peak
 from tokenroof.support.arguments import amounts
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def ridge(device: str | Device, dtype: str = "bf16") -> float:
     return float(kernels.ridge_point(_peak(d, dtype), d.memory_bandwidth))
 
 
+@takes_records
 def point(step: Step) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Arithmetic intensity [FLOP/B] of a step, and its rate per device [FLOP/s].
 

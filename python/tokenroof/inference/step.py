@@ -13,6 +13,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.inference.local_products import shapes
 from tokenroof.inference.tile_edges import edges_said
 from tokenroof.support.arguments import loads
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.labels import unlabelled
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tokenroof.records.device import Device
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
-    from tokenroof.support.labels import Put
 
 _INDEX = {name: i for i, name in enumerate(_core.STEP_FIELDS)}
 CAUSES = ("memory", "compute", "launch", "communication")
@@ -69,6 +69,7 @@ class Step:
         than the full tile before, and how much longer they take; empty where there are none.
     """
 
+    @takes_records
     def __init__(
         self,
         on: Deployment,
@@ -76,7 +77,7 @@ class Step:
         loads: tuple[NDArray[np.float64], ...],
         tokens: NDArray[np.float64],
         resident: tuple[NDArray[np.float64], NDArray[np.float64]],
-        put: Put = np.asarray,
+        put: Callable[[Any], Any] = np.asarray,
     ) -> None:
         self.device, self.model, self.plan, self.calibration = (
             on.device,

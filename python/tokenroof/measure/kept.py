@@ -18,7 +18,6 @@ from tokenroof.measure.groups import GROUPS, check_limits, machine
 from tokenroof.measure.record import Machine
 from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
-from tokenroof.support.processors import usable_processors
 from tokenroof.support.sampling import Progress
 
 if TYPE_CHECKING:
@@ -46,6 +45,11 @@ def cache_path(threads: int | None = None) -> Path:
     Path
         Of a file that need not be there.
 
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no number of threads.
+
     Examples
     --------
     >>> from tokenroof.measure import cache_path
@@ -66,7 +70,7 @@ def cache_path(threads: int | None = None) -> Path:
     else:
         base = os.environ.get("XDG_CACHE_HOME", "")
         folder = Path(base if os.path.isabs(base) else Path("~/.cache").expanduser(), "tokenroof")
-    cores = usable_processors() if threads is None else threads
+    cores = check_limits(1.0, threads)
     blas = [os.environ.get(f"{lib}_NUM_THREADS", "") for lib in ("OPENBLAS", "OMP", "MKL", "BLIS")]
     key = "|".join((system.processor_identity(), _core.build_config()["version"], str(cores),
                     np.__version__, *blas))  # fmt: skip
@@ -217,6 +221,11 @@ def forget(threads: int | None = None, *, file: bool = True) -> None:
     -------
     None
         Also where there was nothing to forget.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `cache_path`.
 
     Examples
     --------

@@ -15,6 +15,7 @@ from tokenroof.plot.drawn import Drawn, add_tiers, ends_of
 from tokenroof.plot.marks import measured_marks, printed_marks
 from tokenroof.plot.style import new_figure, styles_of
 from tokenroof.support.arguments import shown
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.names import normalise
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["chart"]
 
 
+@takes_records
 def chart(
     fronts: Sequence[xr.Dataset],
     *,

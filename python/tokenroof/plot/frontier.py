@@ -12,6 +12,7 @@ import numpy as np
 from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.plot.style import faded, log_axis, new_figure, plain, styles_of
 from tokenroof.support.formats import si
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 from tokenroof.support.names import UnknownNameError, listed
 from tokenroof.support.quoting import counted
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["frontier"]
 
 
+@takes_records
 def frontier(
     fronts: xr.Dataset | Mapping[tuple[str, str], xr.Dataset] | Sequence[xr.Dataset],
     *,

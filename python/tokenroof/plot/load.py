@@ -10,6 +10,7 @@ from tokenroof.catalogue.lookup import device as find_device
 from tokenroof.plot.style import log_axis, new_figure, plain, styles_of
 from tokenroof.serving.knee import knee
 from tokenroof.support.arguments import shown
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = ["held_part", "latency"]
 _LINES = (("p99", 2.4, 1.0), ("p50", 1.2, 0.55))  # percentile, width, opacity
 
 
+@takes_records
 def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
     """Median and 99th percentile of a time over requests per second and device, the knee of this marked.
 

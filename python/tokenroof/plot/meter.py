@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.plot.style import colour, log_axis, new_figure, plain
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["same_meter"]
 
 
+@takes_records
 def same_meter(
     rows: pd.DataFrame,
     *,

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.plot.style import GRID, HERE, KINDS, SYMBOLS, log_axis, new_figure, plain
 from tokenroof.support.arguments import reals
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from tokenroof.mining import Chain, Race, Tranche
 
 
+@takes_records
 def generations(race: Race) -> go.Figure:
     """Energy per terahash of the machines that are out, against what still earns its power, by month.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.plot.style import GRID, INK, KINDS, OTHER, log_axis, new_figure, plain
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _OF_CASH = {
 }  # fmt: skip
 
 
+@takes_records
 def ladder(rungs: Ladder) -> go.Figure:
     """Revenue of a MWh of each use, and the price of power up to which it earns, on a log axis.
 
@@ -74,6 +76,7 @@ def ladder(rungs: Ladder) -> go.Figure:
     return figure
 
 
+@takes_records
 def arms_race(miners: ArmsRace, inference: ArmsRace) -> go.Figure:
     """Energy of a terahash and of a token by year of the machine, on one time axis; records are joined.
 
@@ -140,6 +143,7 @@ def arms_race(miners: ArmsRace, inference: ArmsRace) -> go.Figure:
     return figure
 
 
+@takes_records
 def tornado(swings: Sequence[Swing], certain: float) -> go.Figure:
     """Present value at the ends of each key's range, the widest on top.
 
@@ -184,6 +188,7 @@ def _short(value: float) -> str:
     return f"{value / 1e6:.3g} M" if abs(value) >= 1e6 else f"{value:.3g}"
 
 
+@takes_records
 def cash_flow(found: Factory) -> go.Figure:
     """Cash of each year, what comes in above and what goes out below, and its sum so far.
 

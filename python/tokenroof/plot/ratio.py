@@ -11,6 +11,7 @@ from tokenroof.plot.conventions import conventions, yields
 from tokenroof.plot.curves import checked, label_of
 from tokenroof.plot.style import colour, faded, log_axis, new_figure, plain
 from tokenroof.support.arguments import shown
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["at_speed", "ratio"]
 
 
+@takes_records
 def ratio(
     over: xr.Dataset, under: xr.Dataset, *, axis: str = "provisioned", points: int = 60
 ) -> go.Figure:

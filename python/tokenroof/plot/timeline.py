@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof.plot.style import new_figure
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import shown
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -47,6 +48,10 @@ def timeline(series: NDArray[Any], title: str = "") -> go.Figure:
     >>> len(timeline(series(run)).data)
     5
     """
+    if getattr(getattr(series, "dtype", None), "names", None) is None:
+        raise TypeError(
+            f"series is {shown(series)}; allowed: an array of records, as serving.series gives"
+        )
     go = require("plotly.graph_objects", extra="report")
     known = [
         (axis, [line for line in lines if not np.isnan(series[line[0]]).all()])

@@ -15,6 +15,7 @@ import numpy as np
 from tokenroof import _core
 from tokenroof.records.products import reached
 from tokenroof.support.arguments import shown
+from tokenroof.support.kinds import as_mapping
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -38,6 +39,9 @@ NO_ENGINE = {
     "skew": 0.0, "together": 0.0, "max_batch": 0.0, "wait_steps": 0.0,
     "prompt_kernel": 0.0, "beside": 1.0,
 }  # fmt: skip
+
+
+_MAPPINGS = ("t0", "compute", "memory", "constants", "fitted", "operator_bands", "operator_notes")
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class Calibration:
     operator_notes: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for name in _MAPPINGS:
+            as_mapping(name, getattr(self, name))
         if self.constants and self.calibrated_on == NOTHING:
             object.__setattr__(self, "calibrated_on", "constants of the caller's own")
         if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):

@@ -10,22 +10,16 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.records.fields import names, number, whole
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.names import near_matches, normalise
 
 if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "DEVICE_KINDS",
-    "PEAK_TYPES",
-    "Device",
-    "Link",
-    "Provenance",
-    "block_type",
-    "link_domain",
-    "pcie_bandwidth",
+    "DEVICE_KINDS", "PEAK_TYPES", "Device", "Link", "Provenance", "block_type", "link_domain", "pcie_bandwidth",
     "unit_peak",
-]
+]  # fmt: skip
 
 PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
 
@@ -381,6 +375,7 @@ def block_type(device: Device) -> str | None:
     return "nvfp4" if device.vendor.casefold() in ("nvidia", "") else "mxfp4"
 
 
+@takes_records
 def unit_peak(device: Device, dtype: str) -> float:
     """Dense peak of the unit that multiplies this type of weights [FLOP/s].
 

@@ -15,6 +15,7 @@ from tokenroof.serving.loads import ONE_TOKEN, as_load, check_length
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import draft_apart, split_experts
 from tokenroof.support.arguments import amounts, check_options, finite_number, shown
+from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     fidelity: str | Calibration
 
 
+@takes_records
 def beside_lpx(
     model: str | Model,
     device: str | Device = "Vera Rubin NVL72",

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tokenroof.support.quoting import shown
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -57,6 +59,8 @@ def token_gaps(run: _Run, requests: NDArray[np.int64] | None = None) -> NDArray[
     >>> token_gaps(run).tolist()
     [0.002, 0.002, 0.002]
     """
+    if not hasattr(run, "entries"):
+        raise TypeError(f"run is {shown(run)}; allowed: a Simulation, as simulate gives")
     if not len(run.entries):
         raise ValueError("run has no steps; allowed: one of simulate(..., record_steps=True)")
     many = len(run.requests)

@@ -12,6 +12,7 @@ from tokenroof.records.device import block_type, link_domain
 from tokenroof.records.plan import Plan
 from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import is_integer, shown
+from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["default_plans", "native_types", "released_plan", "released_types"]
 
 
+@takes_records
 def native_types(device: Device) -> tuple[str, str]:
     """Narrowest types of weights and cache that this device has units for: of 4 bits its maker's.
 
@@ -42,6 +44,7 @@ def native_types(device: Device) -> tuple[str, str]:
     return (narrow, "fp8") if narrow else ("bf16", "bf16")
 
 
+@takes_records
 def released_types(model: Model) -> tuple[str, str] | None:
     """Types of attention and of experts (of dense models: MLPs) in a released checkpoint, where these are
     narrow; integers whatever shares a scale.
@@ -76,6 +79,7 @@ def released_types(model: Model) -> tuple[str, str] | None:
     return rest, narrow
 
 
+@takes_records
 def default_plans(
     device: Device, model: Model, devices_max: int | None = None, engine: str = "vllm"
 ) -> list[Plan]:

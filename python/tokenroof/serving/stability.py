@@ -10,6 +10,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_twin import shape_from
 from tokenroof.serving.loads import check_length
 from tokenroof.serving.twin import shape_of, twin_of
+from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -49,6 +50,7 @@ class Stability:
     running: float
 
 
+@takes_records
 def stability(
     device: str | Device,
     model: str | Model,

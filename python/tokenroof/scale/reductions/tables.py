@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tokenroof.support.arguments import finite_number, shown
+from tokenroof.support.kinds import as_mapping
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -56,7 +57,10 @@ class Reduction(Parts, Protocol):
 
 def bounds(least: Mapping[str, float]) -> dict[str, float]:
     """What points must have at least, by variable."""
-    return {n: finite_number(f"least[{shown(n)}]", x, -np.inf) for n, x in least.items()}
+    return {
+        n: finite_number(f"least[{shown(n)}]", x, -np.inf)
+        for n, x in as_mapping("least", least).items()
+    }
 
 
 def dims(name: str, value: Any) -> tuple[str, ...]:
