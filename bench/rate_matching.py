@@ -5,7 +5,8 @@
 Of each system: requests that arrive at a share of 0.3 to 0.85 of the rate that the closed form allows, and
 at 1.6 times it; and as many users in closed loop as the form has at that share. Printed as simulated over
 closed form, less one: time per output token of arrivals, the rate that is served when too many come, and of
-users their rate, their time per output token and to the first one. CUDA graphs are off, whose padding the
+users their rate, their time per output token and to the first one; nan of a run in which requests hold each
+other up for good. CUDA graphs are off, whose padding the
 closed form does not know; of fitted constants those of clients that start together, which are no arrivals of
 the simulator's.
 """
@@ -56,15 +57,19 @@ def played(system, model, load, fidelity):
 
 
 def rate_of(run):
-    """Requests a second in the middle of a run."""
-    ends = np.sort(run.requests["last_token_ns"])
+    """Requests a second in the middle of a run; NaN of one in which requests hold each other up for good."""
+    if run.totals["ending"] == "blocked":
+        return np.nan
+    ends = np.sort(run.requests["last_token_ns"][run.requests["status"] == "done"])
     low, high = int(0.4 * len(ends)), int(0.75 * len(ends))
     return (high - low) / ((ends[high] - ends[low]) * 1e-9)
 
 
 def tpot_of(run):
     late = run.requests[len(run.requests) // 2 :]
-    late = late[late["output_tokens"] > 1]
+    late = late[(late["output_tokens"] > 1) & (late["status"] == "done")]
+    if not len(late):
+        return np.nan
     tokens = (late["output_tokens"] - 1).sum()
     return (late["last_token_ns"] - late["first_token_ns"]).sum() / tokens * 1e-9
 
@@ -134,7 +139,7 @@ def main() -> None:
         off = np.array([one[4] for one in found if one[1] == short])
         if len(off):
             within = np.mean(np.abs(off) <= 0.1, axis=0)
-            worst = off[np.argmax(np.abs(off), axis=0), np.arange(5)]
+            worst = off[np.argmax(np.nan_to_num(np.abs(off)), axis=0), np.arange(5)]
             print(f"short of {short}, {len(off)} systems: within 10 % "
                   + ", ".join(f"{100 * x:.0f} %" for x in within)
                   + "; farthest " + ", ".join(f"{100 * x:+.1f} %" for x in worst))  # fmt: skip

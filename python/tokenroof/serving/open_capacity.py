@@ -62,7 +62,10 @@ def open_capacity(twin: OpenLoop, slo: SLO, table_at: Callable[[float], xr.Datas
 
     def meets(rates: NDArray[np.float64]) -> NDArray[np.bool_]:
         found = values_at(twin, rates)
-        return np.all([found[name] <= bound for name, bound in names.items()], axis=0)
+        kept = np.ones(rates.size, bool)
+        for name, bound in names.items():
+            kept &= found[name] <= bound
+        return kept
 
     low = highest(twin, meets)
     table = table_at(low)
