@@ -93,7 +93,7 @@ class Node(sglang_twin.Engine):
                 self.queue.append(batch)
                 if len(self.queue) == 1:
                     self.begins(batch)
-            elif self.queue or not self.again:
+            elif self.queue or not self.again or self.told:
                 break
 
     def launch(self, batch, now):
