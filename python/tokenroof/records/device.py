@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 __all__ = [
-    "DEVICE_KINDS", "PEAK_TYPES", "Device", "Link", "Provenance", "block_type", "link_domain", "pcie_bandwidth",
-    "unit_peak",
+    "DEVICE_KINDS", "PEAK_TYPES", "Device", "Link", "Provenance", "block_type", "link_domain",
+    "pcie_bandwidth", "unit_peak",
 ]  # fmt: skip
 
 PEAK_TYPES = ("fp64", "fp32", "tf32", "bf16", "fp16", "fp8", "int8", "fp4")
