@@ -87,6 +87,7 @@ class Sglang(Hurried, sglang_twin.Engine):
         for r in self.pending:
             r.leaving = True
         self.pending = []
+        super().turned()
 
     def join(self, r, at):
         if len(self.waiting) + 1 > self.limits["requests"]:

@@ -5,6 +5,7 @@ configuration ``hicache_write_policy``. Written from the rules: a leaf of what t
 tree if the host has a copy; a leaf of the tree goes from the host.
 """
 
+import hurried_twins
 import sglang_twin
 from sglang_twin_memory import Node, Tree
 from twin_host import Link
@@ -172,7 +173,9 @@ class HostedTree(Tree):
         return given
 
 
-class Engine(sglang_twin.Engine):
+class Hosted:
+    """An engine with such a tree, and the link to it."""
+
     def __init__(self, trace):
         super().__init__(trace)
         self.host = host = trace["host"]
@@ -264,7 +267,8 @@ class Engine(sglang_twin.Engine):
         self.send_writes()
 
     def next_time(self):
-        times = [self.later[0][0]] if self.later else []
+        soon = super().next_time()
+        times = [] if soon is None else [soon]
         self.send_writes()
         if self.waiting or any(r.holds for r in self.requests):
             times += [one[0] for one in [*self.writing, *self.loading]]
@@ -282,3 +286,11 @@ class Engine(sglang_twin.Engine):
             assert len(n.pages or n.copy) * self.page == len(n.key)
             assert n.pages is None or n.parent is self.tree.root or n.parent.pages is not None
             assert self.tree.back or n.copy is None or not n.parent.parent or n.parent.copy
+
+
+class Engine(Hosted, sglang_twin.Engine):
+    pass
+
+
+class Hurried(Hosted, hurried_twins.Sglang):
+    """Whose clients may give up."""

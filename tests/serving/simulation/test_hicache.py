@@ -8,6 +8,7 @@ import sglang_twin_host as twin
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sglang_twin import Circles
+from test_hurried_engines import hurry, patience
 
 import tokenroof as tr
 from tokenroof import serving
@@ -20,7 +21,7 @@ MS = 1_000_000
 @settings(max_examples=40)
 @given(seed=st.integers(0, 10**9))
 def test_every_decision_is_the_twin_s(seed):
-    trace = scenarios.hosted(seed)
+    trace = scenarios.hosted(seed, undeclared=seed % 3 == 0)
     engine = twin.Engine(trace)
     try:
         decided = engine.run()
@@ -36,11 +37,28 @@ def test_every_decision_is_the_twin_s(seed):
     assert scenarios.play(trace).requests.tobytes() == run.requests.tobytes()
 
 
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10**9))
+def test_clients_that_give_up(seed):
+    trace = hurry(scenarios.hosted(seed), seed, True)
+    engine = twin.Hurried(trace)
+    try:
+        decided = engine.run()
+    except Circles:
+        reject()
+    run = scenarios.play(trace, record_steps=True, **patience(trace))
+    assert recorded.decided(run) == decided["steps"]
+    assert recorded.results(run) == decided["results"]
+    assert run.totals["stored_bytes"] == engine.saves.bytes
+
+
 # --- by hand ---------------------------------------------------------------------------------------------
 
 
 def play(load, tier=None, tokens=2000, **options):
-    knobs = {name: options.pop(name) for name in list(options) if name not in ("replicas", "seed")}
+    knobs = {
+        name: options.pop(name) for name in list(options) if name not in ("replicas", "router")
+    }
     scheduler = serving.Scheduler.preset("sglang-0.5.23", max_total_tokens=tokens, **knobs)
     return serving.simulate(
         None, None, None, load, scheduler, step_time=serving.StepTime(MS, 20_000), host_tier=tier,
@@ -205,6 +223,19 @@ def test_a_link_that_replicas_share_is_slower_than_one_of_their_own():
     loaded = own.requests["loaded_tokens"].reshape(-1, 2)
     assert (more.max(axis=1) == loaded[:, 0] * MS).all()
     assert (more.min(axis=1) == 0).all()
+
+
+def test_a_router_that_knows_prefixes_sends_them_to_whose_host_has_them():
+    """All turns of one who talks go where the first went, with a host; else to who holds more of them."""
+    load = conversation(turns=4, users=5)
+    run = play(
+        load, serving.HostTier(np.inf, np.inf, bytes_per_token=1.0), 700, replicas=2,
+        router="prefix_aware",
+    )  # fmt: skip
+    where = run.requests["replica"].reshape(4, 5)
+    assert (where == where[0]).all() and set(where[0]) == {0, 1}
+    alone = play(load, None, 700, replicas=2, router="prefix_aware")
+    assert alone.requests["cached_tokens"].sum() < run.requests["cached_tokens"].sum()
 
 
 # --- how large it is --------------------------------------------------------------------------------------
