@@ -10,6 +10,8 @@ from tokenroof.catalogue import latest, quotes
 
 def test_the_history_has_no_holes_since_2021():
     months = mining.market_history().months
+    said = f"<MarketHistory of {len(months)} months, {months[0]} to {months[-1]}>"
+    assert repr(mining.market_history()) == said
     since = [f"{year}-{month:02}" for year in range(2021, 2027) for month in range(1, 13)]
     assert months[months.index("2021-10") :] == tuple(since[9 : since.index("2026-06") + 1])
     history = mining.market_history()

@@ -221,6 +221,8 @@ def test_halvings():
     assert mining.payback(RIG, 1e9, 48.0, 0.5, halving_days=[1e9]).total_margin_usd == 36.0 * 1825
     assert mining.payback(RIG, 1.0, 48.0, 0.5, halving_days=[0, 0]).pays is False
     assert half.halvings == (10.0, 20.0) and str(half).endswith("; halvings after 10, 20 days")
+    once = mining.payback(RIG, 400.0, 48.0, 0.5, halving_days=[10])
+    assert str(once).endswith("; halving after 10 days")
 
 
 @given(

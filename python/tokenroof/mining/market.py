@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -18,6 +18,7 @@ from tokenroof.catalogue.subsidy import subsidy_on
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
 from tokenroof.support.arguments import shown
+from tokenroof.support.quoting import counted
 from tokenroof.support.units import caller
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ CBECI_POWER_PRICE = 0.05
 MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?", re.ASCII)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class MarketHistory:
     """Difficulty, price and reward of each month for which the catalogue quotes them: of a day, or means.
 
@@ -42,11 +43,15 @@ class MarketHistory:
     """
 
     months: tuple[str, ...]
-    dates: tuple[str, ...] = field(repr=False)
-    difficulty: NDArray[np.float64] = field(repr=False)
-    price: NDArray[np.float64] = field(repr=False)
-    subsidy_btc: NDArray[np.float64] = field(repr=False)
-    fees_btc: NDArray[np.float64] = field(repr=False)
+    dates: tuple[str, ...]
+    difficulty: NDArray[np.float64]
+    price: NDArray[np.float64]
+    subsidy_btc: NDArray[np.float64]
+    fees_btc: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        several = counted(len(self.months), "month")
+        return f"<MarketHistory of {several}, {self.months[0]} to {self.months[-1]}>"
 
     @property
     def hashprice(self) -> NDArray[np.float64]:

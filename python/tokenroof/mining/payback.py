@@ -51,8 +51,9 @@ class Payback:
         answer = f"pays back after {self.days:.1f} days" if self.pays else "does not pay back"
         days = ", ".join(f"{day:g}" for day in self.halvings[:3])
         more = f" and {len(self.halvings) - 3} more" if len(self.halvings) > 3 else ""
-        counted = f"halvings after {days} days{more}" if days else "no halving counted"
-        return f"{answer}: {self.reason}; {counted}"
+        said = "halving" if len(self.halvings) == 1 else "halvings"
+        said = f"{said} after {days} days{more}" if days else "no halving counted"
+        return f"{answer}: {self.reason}; {said}"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenroof.serving import simulate
+from tokenroof.serving import simulate, trace
 from tokenroof.serving.requests import Requests, as_requests
 
 PLAIN = {"arrival": [0.0, 0.5, 0.5], "input_tokens": [5, 6, 7], "output_tokens": [1, 2, 3]}
@@ -117,7 +117,8 @@ def test_the_hash_of_the_last_block_may_be_left_out(last):
         ({"hash_block": 16}, ValueError, "hash_block without block_hashes"),
         ({"block_hashes": [[1, 2], [], [1]], "hash_block": 4}, ValueError, "block_hashes[1] is '0 hashes'; allowed: one for each block of 4 of its 6 tokens: 1 or 2"),
         ({"block_hashes": [[1], [1], [1]], "hash_block": 0}, ValueError, "hash_block is 0"),
-        ({"arival": [0]}, ValueError, "a key 'arival'; allowed: arrival,"),
+        ({"prompt_tokens": 1}, ValueError, "'prompt_tokens'; did you mean 'input_tokens'?; allowed: arrival,"),
+        ({"arival": [0]}, ValueError, "a key 'arival'; did you mean 'arrival'?; allowed: arrival,"),
     ],
 )  # fmt: skip
 def test_what_is_refused(change, kind, says):
@@ -173,3 +174,11 @@ def test_columns_of_a_frame_are_a_mapping_s_arrays():
         assert (simulate("H200-SXM", "Llama-3.1-8B", None, frame).requests == want).all()
     with pytest.raises(ValueError, match="requests have a key 'user'; allowed"):
         as_requests(pd.DataFrame(columns | {"user": "a"}))
+    slip = "requests have a key 'arrival_s'; did you mean 'arrival'\\?; allowed: arrival, "
+    with pytest.raises(ValueError, match=slip):
+        as_requests(pd.DataFrame(columns).rename(columns={"arrival": "arrival_s"}))
+    with pytest.raises(
+        TypeError,
+        match="path is a DataFrame; allowed: the path of a file .simulate and as_requests",
+    ):
+        trace(pd.DataFrame(columns), "azure")

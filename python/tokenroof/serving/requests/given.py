@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.serving.requests.record import Requests
 from tokenroof.support.arguments import count, real_numbers, shown
 from tokenroof.support.labels import refuse_labelled
+from tokenroof.support.names import near_matches
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -27,6 +28,13 @@ _KEYS = (
     "arrival", "arrival_ns", "input_tokens", "output_tokens", "declared_tokens", "priority", "after",
     "think_s", "think_ns", "also_after", "prompt", "output_id", "block_hashes", "hash_block",
 )  # fmt: skip
+
+# what others call them: no hint of likeness may take seconds for nanoseconds, or prompts for answers
+_MEANT = {key: key for key in _KEYS} | {
+    "arrival_s": "arrival", "arrival_time": "arrival", "timestamp": "arrival",
+    "prompt_tokens": "input_tokens", "prompt_len": "input_tokens", "isl": "input_tokens", "completion_tokens": "output_tokens",
+    "output_len": "output_tokens", "osl": "output_tokens",
+}  # fmt: skip
 
 
 def is_one_load(given: object) -> bool:
@@ -95,7 +103,9 @@ def as_requests(given: Mapping[str, Any] | Requests) -> Requests:
         )
     for key in given:
         if key not in _KEYS:
-            raise ValueError(f"requests have a key {shown(key)}; allowed: {', '.join(_KEYS)}")
+            near = near_matches(str(key), _MEANT, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"requests have a key {shown(key)}{hint}; allowed: {', '.join(_KEYS)}")
     times = _one_of(given, "arrival", "arrival_ns")
     if times is None:
         raise ValueError("requests have neither arrival nor arrival_ns; allowed: one of them")

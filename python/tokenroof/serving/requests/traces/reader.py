@@ -116,6 +116,11 @@ def trace(
     ...     trace(file.name, "azure")
     Requests(1, input_tokens=374, output_tokens=44)
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(
+            f"path is a {type(path).__name__}; allowed: the path of a file (simulate and as_requests take "
+            "tables)"
+        )
     shape = as_layout(layout, hash_block, unit_s, columns)
     if failed not in ("refuse", "skip"):
         raise ValueError(f"failed is {shown(failed)}; allowed: refuse, skip")
