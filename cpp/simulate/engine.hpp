@@ -85,6 +85,8 @@ class Engine {
     virtual bool receive(i32) { return false; }
     // Of requests that go to both roles at once: memory for the answer to one is there.
     virtual void ready(i32) {}
+    // Of a role of answers: who gave up before blocks were set aside, since it was asked last.
+    virtual void forgotten(std::vector<i32>&) {}
     // What may be sent since it was asked last.
     virtual void sent(std::vector<Sent>&) {}
     // Share of its KV memory that is in use.
@@ -122,6 +124,7 @@ struct Rules {
     bool shares_work = false;                           // whether it plays the roles of prompts and of answers
     bool together = false;                              // requests go to both roles at once
     bool sends_whole = false;                           // of prompts: whatever is found where they are sent to
+    bool drops_late = false; // who waits for blocks may get them before it is taken out
 };
 
 } // namespace tokenroof::simulate

@@ -273,8 +273,8 @@ void Sglang::process_tick(const Batch& batch, std::vector<i32>& ended) {
 void Sglang::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
     const i32 request = s.request;
-    const i64 known = leaves(request) ? std::min(s.wanted, sampled_of(s)) : s.wanted;
-    checkpoint(s, drafts() ? s.committed : std::min(committed_of(s), s.prompt + known));
+    s.sampled = leaves(request) ? std::min(s.wanted, sampled_of(s)) : s.wanted;
+    checkpoint(s, drafts() ? s.committed : std::min(committed_of(s), s.prompt + s.sampled));
     release(s);
     --rows_;
     if (awaited(request)) {

@@ -67,6 +67,7 @@ class Sglang final : public Engine {
         i64 prefix = 0, extend_end = 0;        // of its piece: where it starts and ends
         i64 committed = 0, owned_from = 0, inserted = 0;
         i64 allocated = 0; // drafted: tokens that it has memory for
+        i64 sampled = 0;   // of who ended, outputs then
         double mark = 0.0; // of the running sum of energy, where it joined
         i64 joined = 0, order = 0, order_before = 0, batch = -1;
         bool runs = false, ended = false, frozen = false;
@@ -160,6 +161,7 @@ class Sglang final : public Engine {
     i64 allocatable(i64 single) const;
     i64 most_held() const { return config_.max_running_requests + config_.extra_slots; }
     i32 hold(i32 request, i64 tokens);
+    void abandon(i32 slot);
     void resume();
     void set_aside();
     void take_received();
@@ -169,6 +171,8 @@ class Sglang final : public Engine {
     bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
     i32 slot_of(i32 request) const; // of who holds memory; -1 for who does not
     bool leaves(i32 request) const;
+    void drop_prompt(i32 request);
+    bool drop_aside(i32 request);
     void turn_dropped();
     void left_early(i32 request);
     void leave_with(const Batch& batch);

@@ -44,7 +44,9 @@ void Sglang::sent(std::vector<Sent>& out) {
 void Sglang::keep(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
     checkpoint(s, s.fill);
-    kept_.push_back({s.request, slot, false});
+    const bool wanted = awaited(s.request);
+    kept_.push_back({s.request, slot, !wanted});
+    if (!wanted) return;
     out_.last_token_ns[s.request] = end_ns;
     out_.status[s.request] = done;
     ended.push_back(s.request);
@@ -133,7 +135,7 @@ void Sglang::set_aside() {
     i64 retractable = 0, longest = 0;
     for (const Sequence& s : sequences_) {
         if (!s.runs) continue;
-        retractable += s.prompt + (s.ended ? s.wanted : sampled_of(s));
+        retractable += s.prompt + (s.ended ? s.sampled : sampled_of(s));
         longest = std::max(longest, s.prompt + std::min(s.limit, config_.clip_max_new_tokens));
     }
     const i64 single = running_ > 0 ? longest - retractable : 0;
@@ -164,9 +166,23 @@ bool Sglang::receive(i32 request) {
 }
 
 void Sglang::take_received() {
-    for (const Aside& one : coming_)
-        if (one.there) arrived_.push_back(one), again_ = true;
-    std::erase_if(coming_, [](const Aside& one) { return one.there; });
+    const auto over = [&](const Aside& one) { return one.there || !awaited(one.request); };
+    for (const Aside& one : coming_) {
+        if (!over(one)) continue;
+        again_ = true;
+        if (awaited(one.request))
+            arrived_.push_back(one);
+        else
+            abandon(one.slot);
+    }
+    std::erase_if(coming_, over);
+}
+
+// Memory of who gave up.
+void Sglang::abandon(i32 slot) {
+    release(sequences_[slot]);
+    --rows_;
+    free_slot(slot);
 }
 
 // They run from now on: the first token, which came with the cache, is the client's.

@@ -9,6 +9,8 @@ namespace tokenroof::simulate {
 // Who waits is taken out at once. Who holds memory is told so when the loop turns, and leaves with the next step that
 // brings it a token.
 void Sglang::drop(i32 request) {
+    if (role_ == Role::prompts) return drop_prompt(request);
+    if (role_ == Role::answers && drop_aside(request)) return;
     const i32 slot = slot_of(request);
     if (slot < 0) {
         waiting_.remove(request);
@@ -17,6 +19,41 @@ void Sglang::drop(i32 request) {
     const Sequence& s = sequences_[slot];
     const i64 given = s.runs || s.frozen ? sampled_of(s) : out_.output_tokens[request];
     (batches_ > 0 && !processed_ ? dropped_ : leaving_).push_back({request, given});
+}
+
+// A prompt that was begun is computed to its end, and free when the loop turns after it; one that was computed is when
+// it turns next, whatever of it is on its way.
+void Sglang::drop_prompt(i32 request) {
+    for (Aside& one : kept_)
+        if (one.request == request) {
+            one.there = true;
+            return;
+        }
+    if (slot_of(request) >= 0) return;
+    bool waits = false;
+    waiting_.each([&](i32 other) { waits = waits || other == request; });
+    if (waits)
+        waiting_.remove(request);
+    else if (std::erase(ready_, request) == 0)
+        --booting_;
+}
+
+// Of answers, who does not run: without memory, with memory that a cache comes to (until the loop looks at those), with
+// a cache that is there, or with one that is in the host's memory.
+bool Sglang::drop_aside(i32 request) {
+    const auto own = [&](const Aside& one) { return one.request == request; };
+    const auto wanted = std::find(expected_.begin() + static_cast<std::ptrdiff_t>(first_expected_), expected_.end(), request);
+    if (wanted != expected_.end()) {
+        expected_.erase(wanted);
+        return true;
+    }
+    if (std::any_of(coming_.begin(), coming_.end(), own)) return true;
+    if (const auto at = std::find_if(arrived_.begin(), arrived_.end(), own); at != arrived_.end()) {
+        abandon(at->slot);
+        arrived_.erase(at);
+        return true;
+    }
+    return std::erase(retracted_, request) > 0;
 }
 
 void Sglang::turn_dropped() {

@@ -96,10 +96,12 @@ void System::step(i64 now, std::atomic<i64>& finished) {
         hand_over(now);
     }
     expire(now);
+    forget();
     for (const auto& pool : pools_) pool->scale(now);
     hear(now, true);
     deliver(now);
-    schedule(now);
+    do schedule(now);
+    while (forget());
 }
 
 // Outputs of steps that have run; how many requests left.

@@ -67,6 +67,7 @@ class System {
     void send(i64 now, Engine& to);
     void receive(i64 now);
     void drop_apart(i32 request);
+    bool forget();
     bool together() const { return plan_.apart() && plan_.pools.front().rules.together; }
     void expect(i32 request, i64 at);
     void schedule_together(i64 now);
@@ -95,7 +96,7 @@ class System {
     };
     std::vector<Way> ways_;
     std::vector<Sent> sent_;
-    std::vector<i32> through_;
+    std::vector<i32> through_, forgotten_;
     Results patience_; // what clients wait for: arrivals and first calls where prompts are, answers where these are
     Deadlines timeouts_, queue_timeouts_;
     std::vector<i32> whose_; // replica of each request, where requests can be taken out

@@ -18,12 +18,31 @@ void System::hand_over(i64 now) {
 }
 
 // Its client gave up: where its prompt is, or where its answer is. A cache that nobody will read is given up with
-// it; one that is on its way arrives first. [nixl/scheduler.py: request_finished of a remote prefill]
+// it; one that is on its way arrives first, or, of requests that both know, is not followed by more of it.
+// [nixl/scheduler.py: request_finished of a remote prefill; sglang: scheduler.py: abort_request]
 void System::drop_apart(i32 request) {
-    Engine& first = *pools_.front()->at(from_[request]);
-    if (to_[request] < 0) return first.drop(request);
-    if (plan_.reserved_ns[request] < 0) first.let_go(request);
+    Engine* first = pools_.front()->at(from_[request]);
+    if (together()) {
+        Way& way = ways_[request];
+        way.until = way.begun;
+        way.last = false;
+        if (plan_.received_ns[request] < 0) first->drop(request);
+        return pools_.back()->at(to_[request])->drop(request);
+    }
+    if (to_[request] < 0) return first->drop(request);
+    if (plan_.reserved_ns[request] < 0 && !plan_.pools.back().rules.drops_late) first->let_go(request);
     pools_.back()->at(to_[request])->drop(request);
+}
+
+// Who was taken out of the pool of answers before its cache was asked for: its blocks are free. Whether there was one.
+bool System::forget() {
+    if (whose_.empty() || !plan_.apart() || together()) return false;
+    forgotten_.clear();
+    Pool& second = *pools_.back();
+    for (int k = 0; k < second.size(); ++k)
+        if (Engine* one = second.at(k)) one->forgotten(forgotten_);
+    for (const i32 request : forgotten_) pools_.front()->at(from_[request])->let_go(request);
+    return !forgotten_.empty();
 }
 
 // Blocks are set aside: caches may come.
@@ -95,6 +114,7 @@ void System::send_pieces(i64 now, Engine& from) {
     sent_.clear();
     from.sent(sent_);
     for (const auto& [request, until, last] : sent_) {
+        if (out_.status[request] != waiting_for_arrival) continue; // its client gave up
         Way& way = ways_[request];
         way.until = std::max(way.until, until);
         way.last = way.last || last;

@@ -340,13 +340,14 @@ void Trtllm::process(std::vector<i32>& ended) {
     }
     if (counted_) process_counted(batch, ended);
     take_out_leaving();
-    std::swap(leaving_, dropped_);
+    leaving_.insert(leaving_.end(), dropped_.begin(), dropped_.end());
+    dropped_.clear();
     std::swap(batch, queue_[batches_]); // its room is used again
 }
 
 void Trtllm::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
     Sequence& s = sequences_[slot];
-    if (role_ == Role::prompts) return keep(slot, end_ns, ended);
+    if (role_ == Role::prompts && awaited(s.request)) return keep(slot, end_ns, ended);
     if (s.phase == unstarted) {
         drop_waiting(s.request);
         std::erase(paused_slots_, std::pair{s.request, slot});
@@ -359,6 +360,8 @@ void Trtllm::finish(i32 slot, i64 end_ns, std::vector<i32>& ended) {
         out_.last_token_ns[s.request] = end_ns;
         out_.status[s.request] = done;
         ended.push_back(s.request);
+    } else {
+        left_early(s.request);
     }
     s.request = -1;
     free_slots_.push_back(slot);

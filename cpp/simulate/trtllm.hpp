@@ -51,6 +51,7 @@ class Trtllm final : public Rank {
     bool let_go(i32 request) override;
     i64 kept() const override { return static_cast<i64>(kept_.size()); }
     void reserved(std::vector<Reserved>& out) override;
+    void forgotten(std::vector<i32>& out) override;
     bool receive(i32 request) override;
     double memory_share() const override;
 
@@ -145,7 +146,8 @@ class Trtllm final : public Rank {
     // trtllm_drop.cpp
     bool awaited(i32 request) const { return out_.status[request] == waiting_for_arrival; }
     void take_out_leaving();
-    void take_out(const Dropped& one);
+    bool take_out(const Dropped& one);
+    void left_early(i32 request);
 
     // trtllm_counted.cpp
     void fit_counted();
@@ -195,6 +197,7 @@ class Trtllm final : public Rank {
     std::vector<Candidate> coming_;     // that fit, before their prompts' caches are sent
     std::vector<std::pair<i32, i32>> kept_; // requests whose caches are to be read, and their slots
     std::vector<Reserved> reserved_;
+    std::vector<i32> forgotten_; // of answers: taken out before their blocks were set aside
     std::vector<i64> entered_;  // of answers, by request: how many had been handed on before
     i64 entries_ = 0;
     std::vector<i32> answered_; // with their first token

@@ -59,6 +59,11 @@ void Trtllm::reserved(std::vector<Reserved>& out) {
     reserved_.clear();
 }
 
+void Trtllm::forgotten(std::vector<i32>& out) {
+    out.insert(out.end(), forgotten_.begin(), forgotten_.end());
+    forgotten_.clear();
+}
+
 bool Trtllm::receive(i32 request) {
     const auto own = [&](i32 slot) { return sequences_[slot].request == request && sequences_[slot].phase == coming; };
     const auto at = std::find_if(started_.begin(), started_.end(), own);
@@ -80,7 +85,8 @@ bool Trtllm::first_token(i32 slot) {
     fruitless_ = 0;
     const i32 request = s.request;
     ++out_.output_tokens[request];
-    out_.scheduled_ns[request] = out_.first_token_ns[request] = now_;
+    out_.scheduled_ns[request] = now_;
+    if (awaited(request)) out_.first_token_ns[request] = now_;
     if (record_ && record_->entries_wanted && drafting_.drafts > 0) record_->given.push_back({now_, request, 1});
     if (s.known < s.total) return false;
     finish(slot, now_, answered_);

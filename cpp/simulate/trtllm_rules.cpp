@@ -32,7 +32,7 @@ Rules trtllm_rules(const py::dict& d) {
     const Drafting drafting = drafting_of(d);
     Rules rules{c.max_seq_len, c.tokens_per_block, c.enable_block_reuse,
                 [c, drafting](const Surroundings& around) { return std::make_unique<Trtllm>(c, drafting, around); }};
-    rules.shares_work = true;
+    rules.shares_work = rules.drops_late = true;
     rules.sends_whole = !c.enable_block_reuse; // [cacheFormatter.cpp: getBlockRangeForReceiving]
     return rules;
 }

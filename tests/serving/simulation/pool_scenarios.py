@@ -75,10 +75,11 @@ def most_of(scene, size):
     return max(-(-(r["prompt_tokens"] + r["max_tokens"]) // size) for r in scene["requests"]) + 2
 
 
-def draw_trtllm(seed, scaled=False, content=True, drafts=False):
+def draw_trtllm(seed, scaled=False, content=True, drafts=False, hurried=False):
     """As `draw`, of TensorRT-LLM's servers of contexts and of generations."""
     scene = draw(seed, scaled, content)
     rng = random.Random(seed + 5)
+    scene |= _patience(random.Random(seed + 13)) if hurried else {}
     rows = scene["requests"]
     size = rng.choice([1, 2, 4, 16])
     longest = max(-(-(r["prompt_tokens"] + r["max_tokens"]) // size) for r in rows)
@@ -107,10 +108,11 @@ def draw_trtllm(seed, scaled=False, content=True, drafts=False):
     return scene
 
 
-def draw_sglang(seed, scaled=False, content=True, drafts=False):
+def draw_sglang(seed, scaled=False, content=True, drafts=False, hurried=False):
     """As `draw`, of SGLang's servers of prompts and of answers."""
     scene = draw(seed, scaled, content)
     rng = random.Random(seed + 7)
+    scene |= _patience(random.Random(seed + 13)) if hurried else {}
     rows = sglang_scenarios.draw(seed, content, undeclared=rng.random() < 0.3)
     scene["requests"] = rows["requests"]
     scene["bytes"] = [BYTES * r["prompt_tokens"] for r in rows["requests"]]
@@ -138,13 +140,18 @@ def draw_sglang(seed, scaled=False, content=True, drafts=False):
 
 def _hurry(rng, trace):
     """Clients that give up, and a queue that is full."""
+    found = _patience(rng)
+    caps = {"requests": rng.randint(1, 8), "tokens": rng.randint(1, 400)}
+    if trace["engine"]["vllm"].startswith("0.33") and trace["config"]["policy"] == "fcfs":
+        found["caps"] = {name: most for name, most in caps.items() if rng.random() < 0.4}
+    return found
+
+
+def _patience(rng):
     found, step = {}, 10 ** rng.randint(6, 8)
     for name in ("timeout", "queue_timeout"):
         if rng.random() < 0.7:
             found[name] = rng.randint(1, 40 * step)
-    caps = {"requests": rng.randint(1, 8), "tokens": rng.randint(1, 400)}
-    if trace["engine"]["vllm"].startswith("0.33") and trace["config"]["policy"] == "fcfs":
-        found["caps"] = {name: most for name, most in caps.items() if rng.random() < 0.4}
     return found
 
 

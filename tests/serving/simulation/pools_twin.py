@@ -161,6 +161,7 @@ class Fleet:
             (answers, {**second, "requests": self.given}),
         )
         self.whole = not first["config"].get("enable_block_reuse", True)
+        self.late = "trtllm" in first["engine"]
         self.pools, self.requests, self.links = [], [], {}
         for kind, trace in kinds:
             shared = [request(r, i) for i, r in enumerate(trace["requests"])]
@@ -253,12 +254,22 @@ class Fleet:
             engine.give_up(self.requests[0][i])
             self.requests[0][i].status = "timed_out"
         else:
-            if self.reserved[i] is None:
+            if self.reserved[i] is None and not self.late:
                 engine.read(i)
             self.pools[1].places[self.place[1][i]].give_up(self.requests[1][i])
             self.requests[1][i].status = "timed_out"
         self.gave_up[i] = now
         self.follow(i, now)
+
+    def forget(self):
+        """Who was taken out before its cache was asked for is kept no longer; whether there was one."""
+        gone = []
+        for _, engine in self.pools[1].engines():
+            gone += getattr(engine, "forgot", [])
+            engine.forgot = []
+        for r in gone:
+            self.pools[0].places[self.place[0][r.id]].read(r.id)
+        return bool(gone)
 
     def full(self, engine, i):
         """Whether the queue where it would wait takes it not."""
@@ -274,6 +285,7 @@ class Fleet:
         for i in handed:
             self.deliver(1, i, now)
         self.expire(now)
+        self.forget()
         for group in self.pools:
             group.scale(now)
         if told:
@@ -290,6 +302,8 @@ class Fleet:
                     if patience < NEVER:
                         queue.append(i)
         self.schedule(now)
+        while self.forget():
+            self.schedule(now)
 
     def through_link(self, now):
         for i in self.link.advance(now):
@@ -360,9 +374,11 @@ class Fleet:
             status = "shed" if a.status == "shed" else "rejected" if i in self.turned else "stuck"
             status = "done" if b.status == "done" else "timed_out" if i in self.gave_up else status
             last = self.turned.get(i, self.gave_up.get(i, b.last))
+            outputs = getattr(b, "delivered", None)
+            outputs = b.outputs if outputs is None else outputs
             results.append([
                 i, status, a.arrival, a.scheduled, b.arrival, self.reserved[i], self.through[i], b.scheduled,
-                b.first, last, a.preempted + b.preempted, self.sent[i], b.outputs, *(p[i] for p in self.numbers),
+                b.first, last, a.preempted + b.preempted, self.sent[i], outputs, *(p[i] for p in self.numbers),
             ])  # fmt: skip
         return {
             "results": results, "rows": self.rows, "changes": [g.changes for g in self.pools],

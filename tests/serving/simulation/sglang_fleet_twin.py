@@ -36,12 +36,26 @@ class Fleet(pools_twin.Fleet):
             engine.schedule(now)
             self.note(0, engine)
             for i, until, last in engine.sends:
+                if i in self.gave_up:
+                    continue
                 way = self.ways.setdefault(
                     i, {"until": 0, "begun": 0, "last": False, "flying": False}
                 )
                 way["until"], way["last"] = max(way["until"], until), way["last"] or last
                 self.piece(i, way, now)
             engine.sends = []
+
+    def leave(self, i, now):
+        if i in self.ways:  # nothing follows what is on its way
+            self.ways[i] |= {"until": self.ways[i]["begun"], "last": False}
+        a, b = (requests[i] for requests in self.requests)
+        if self.through[i] is None:
+            self.pools[0].places[self.place[0][i]].give_up(a)
+        self.pools[1].places[self.place[1][i]].give_up(b)
+        if a.status == "waiting":
+            a.status = "timed_out"
+        b.status, self.gave_up[i] = "timed_out", now
+        self.follow(i, now)
 
     def piece(self, i, way, now):
         tokens, whole = way["until"] - way["begun"], self.given[i]["prompt_tokens"]

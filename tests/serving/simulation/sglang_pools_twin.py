@@ -5,7 +5,9 @@ in the order in which they came, so long as so many tokens stay free for each re
 server of prompts begin. That one sends whole pages of what is computed when a step's outcome is seen, what it found in its
 tree when the step begins, and keeps its memory until all was read and its loop turns. A request whose cache is
 there runs from the next turn on, and the first token, which came along, is the client's then. Who is retracted goes to the
-host's memory, and comes back before anybody new.
+host's memory, and comes back before anybody new. Both hear of who gives up: who waits is taken out, who runs leaves with
+its next token, a prompt that was begun is computed to its end, and memory that a cache is sent from or to is free when
+the loop looks at it next, whatever is on its way.
 """
 
 import sglang_twin
@@ -33,7 +35,7 @@ class Node(sglang_twin.Engine):
             [],
         )
         self.depth, self.processed, self.at = 2 if self.overlap else 1, False, NEVER
-        self.mine = []
+        self.mine, self.pending = [], []
 
     def refuses(self, prompt):
         size = self.pages * self.page
@@ -74,6 +76,9 @@ class Node(sglang_twin.Engine):
         if self.queue:
             self.begins(self.queue[0])
         self.output(oldest)
+        for r in self.pending:
+            r.leaving = True
+        self.pending = []
 
     def begins(self, batch):
         pass
@@ -126,6 +131,13 @@ class Prompts(Node):
     def runs(self):
         return sum(r.holds for r in self.mine) - len(self.inflight)
 
+    def give_up(self, r):
+        if r in self.inflight:
+            r.read = True
+        for queue in (self.booting, self.waiting):
+            if r in queue:
+                queue.remove(r)
+
     def room_for(self, held=0):
         return self.most_rows - sum(r.holds for r in self.mine) + held
 
@@ -157,10 +169,12 @@ class Prompts(Node):
                 if self.overlap:
                     self.send(r, before + n)
                 continue
-            r.outputs, r.first = 1, batch.end
+            r.outputs, r.read = 1, r.status != "waiting"
             self.checkpoint(r, r.prompt)
-            r.read = False
             self.inflight.append(r)
+            if r.read:
+                continue
+            r.first = batch.end
             self.settle(r, "done", batch.end)
             self.send(r, r.prompt, True)
 
@@ -196,6 +210,21 @@ class Answers(Node):
     def join(self, r, at):
         self.retracted.append(r)
 
+    def give_up(self, r):
+        r.delivered = r.outputs
+        for queue in (self.expected, self.arrived, self.retracted):
+            if r in queue:
+                queue.remove(r)
+                if r.holds:
+                    self.release(r)
+                return
+        if r in self.coming:
+            return
+        if self.queue and not self.processed:
+            self.pending.append(r)
+        else:
+            r.leaving = True
+
     def budget(self, single=0):
         active = len(self.running) + len(self.coming) + len(self.arrived)
         return len(self.free) * self.page - max(active * self.kept, single)
@@ -217,10 +246,13 @@ class Answers(Node):
             self.arrived.append(self.retracted.pop(0))
         if not self.retracted:
             self.set_aside()
-            there = [r for r in self.coming if r.there]
-            self.coming = [r for r in self.coming if not r.there]
-            self.arrived += there
-            self.again = self.again or bool(there)
+            over = [r for r in self.coming if r.there or r.status != "waiting"]
+            self.coming = [r for r in self.coming if r not in over]
+            for r in over:
+                if r.status != "waiting":
+                    self.release(r)
+            self.arrived += [r for r in over if r.status == "waiting"]
+            self.again = self.again or bool(over)
         self.join_arrived(now)
         alive = [r for r in self.running if not r.finished]
         self.again = self.again or len(alive) < len(self.running)
@@ -260,7 +292,7 @@ class Answers(Node):
             self.told.append(r.id)
 
     def settle(self, r, status, at):
-        if status == "rejected":  # not even alone is there memory for it
+        if status == "rejected" and r.status == "waiting":  # not even alone is there memory for it
             r.status, r.last = status, at
             self.told.append(r.id)
         else:

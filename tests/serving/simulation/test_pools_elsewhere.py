@@ -32,15 +32,16 @@ def same(scene, content=True, twin_of=twins.pools_twin):
 
 
 @FEW
-@given(seed=SEEDS, scaled=st.booleans(), drafts=st.booleans())
-def test_every_decision_of_trtllm_is_the_twin_s(seed, scaled, drafts):
-    same(pool_scenarios.draw_trtllm(seed, scaled, drafts=drafts))
+@given(seed=SEEDS, scaled=st.booleans(), drafts=st.booleans(), hurried=st.booleans())
+def test_every_decision_of_trtllm_is_the_twin_s(seed, scaled, drafts, hurried):
+    same(pool_scenarios.draw_trtllm(seed, scaled, drafts=drafts, hurried=hurried))
 
 
 @FEW
-@given(seed=SEEDS, scaled=st.booleans(), drafts=st.booleans())
-def test_every_decision_of_sglang_is_the_twin_s(seed, scaled, drafts):
-    same(pool_scenarios.draw_sglang(seed, scaled, drafts=drafts), twin_of=sglang_fleet_twin)
+@given(seed=SEEDS, scaled=st.booleans(), drafts=st.booleans(), hurried=st.booleans())
+def test_every_decision_of_sglang_is_the_twin_s(seed, scaled, drafts, hurried):
+    scene = pool_scenarios.draw_sglang(seed, scaled, drafts=drafts, hurried=hurried)
+    same(scene, twin_of=sglang_fleet_twin)
 
 
 @FEW
@@ -148,7 +149,6 @@ def test_trtllm_s_prompts_keep_their_blocks_until_they_were_read():
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"timeout_s": 1.0}, "timeout_s is 1.0 with trtllm-1.4 in pools of prefill and decode"),
         (
             {"prefill": {"tokens_per_block": 20}},
             "tokens_per_block is 20 of prefill and 10 of decode",
@@ -264,7 +264,6 @@ def test_sglang_s_answers_take_places_of_their_own():
 @pytest.mark.parametrize(
     "options, said",
     [
-        ({"queue_timeout_s": 1.0}, "queue_timeout_s is 1.0 with sglang-0.5.23 in pools"),
         (
             {"prefill": {"max_queued_requests": 3}},
             "max_queued_requests is 3 of prefill, where it does nothing",

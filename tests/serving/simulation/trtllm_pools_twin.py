@@ -3,7 +3,9 @@
 Written from the rules. A context server keeps the blocks of a prompt, which are in its tree, until they were read. A
 generation server sets blocks aside for the prompts of those that wait, under its own rule of memory, before the
 step's; while a cache is on its way its request is no part of any decision. Once it is there the request is an
-answer in progress, and its first token, which came along, is the client's when it is scheduled.
+answer in progress, and its first token, which came along, is the client's when it is scheduled. Who gives up is taken
+out when the outputs of the step after are handled, and not while its cache comes; a context that nobody waits for any more
+is kept for nobody.
 """
 
 import trtllm_twin
@@ -20,6 +22,7 @@ class Prompts(trtllm_twin.Engine):
         self.holding, self.asked, self.inits, self.waiting = {}, [], [], []
         self.depth = 1 if self.c["disable_overlap_scheduler"] else 2
         self.processed, self.at = False, NEVER
+        self.gone, self.pending, self.forgot = [], [], []
 
     @staticmethod
     def longest(config):
@@ -63,11 +66,19 @@ class Prompts(trtllm_twin.Engine):
             return
         self.processed = True
         self.output(self.flying.pop(0))
+        self.frees()
+        self.gone, self.pending = self.gone + self.pending, []
 
     def schedule(self, now):
         if self.flying and not self.processed:
             return
         self.processed = False
+        self.fill(now)
+        if not self.flying and self.gone:
+            self.frees()
+            self.fill(now)
+
+    def fill(self, now):
         while len(self.flying) < self.depth and self.active:
             self.at, self.changed = now, False
             batch = self.call(now)
@@ -76,8 +87,31 @@ class Prompts(trtllm_twin.Engine):
             elif self.flying or not self.changed:
                 break
 
+    # --- clients that give up
+    def give_up(self, r):
+        r.delivered, idle = r.outputs, not self.flying and not self.processed
+        (self.gone if idle or self.processed else self.pending).append(r)
+        if idle:
+            self.frees()
+
+    def frees(self):
+        """Takes out whose turn it is; a cache that comes is there first."""
+        held = [r for r in self.gone if r.phase == "coming"]
+        for r in self.gone:
+            if r not in held and r in self.active:
+                if self.comes(r):
+                    self.forgot.append(r)
+                trtllm_twin.Engine.take_out(self, r)
+        self.gone = held
+
+    def comes(self, r):
+        return False
+
     # --- caches that are read
     def take_out(self, r):
+        if r.status != "waiting":
+            super().take_out(r)
+            return
         self.active.remove(r)
         r.gone = True
         if self.reuse:
@@ -133,8 +167,9 @@ class Answers(Prompts):
     def leave_early(self, r, now):
         """Its first token is its last."""
         self.take_out(r)
-        r.status, r.last = "done", now
-        self.told.append(r.id)
+        if r.status == "waiting":
+            r.status, r.last = "done", now
+            self.told.append(r.id)
         self.changed = True
 
     def take_out(self, r):
@@ -146,7 +181,8 @@ class Answers(Prompts):
             return True
         r.fresh = False
         r.outputs, r.sampled, r.told = 1, r.prompt + 1, 1
-        r.scheduled = r.first = now
+        r.scheduled = now
+        r.first = now if r.status == "waiting" else None
         if r.outputs >= r.wanted or r.known >= self.c["max_seq_len"]:
             self.leave_early(r, now)
             return False

@@ -103,7 +103,7 @@ def pools_of(
         engine = _told(role, pool, where[role], _of_role("scheduler", scheduler, role, device))
         found.append(_played(role, where[role], engine, loads, pool.count, seed, own))
     if len(found) > 1:
-        _check_apart(found, options)
+        _check_apart(found)
     return found
 
 
@@ -215,7 +215,7 @@ def _check_system(system: System, plan: Any, options: Mapping[str, Any]) -> None
         )
 
 
-def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
+def _check_apart(pools: Sequence[Played]) -> None:
     """Reject what prompts apart from answers are not played with."""
     engines = [pool.engine.name.partition("-")[0] for pool in pools]
     for pool, engine in zip(pools, engines, strict=True):
@@ -224,12 +224,6 @@ def _check_apart(pools: Sequence[Played], options: Mapping[str, Any]) -> None:
                 f"scheduler of {pool.role} is {pool.engine.name}, whose pools of prefill and decode are not "
                 "played; allowed: vllm-0.33, vllm-0.19, sglang-0.5.23, trtllm-1.4"
             )
-        for name in ("timeout_s", "queue_timeout_s"):
-            if options.get(name) is not None and engine != "vllm":
-                raise ValueError(
-                    f"{name} is {shown(options[name])} with {pool.engine.name} in pools of prefill and "
-                    "decode, where clients that give up are not played; allowed: None"
-                )
         if pool.part["config"]["stages"] > 1:
             raise ValueError(
                 f"plan of {pool.role} has pp={pool.part['config']['stages']}, whose hand-over is not played; "

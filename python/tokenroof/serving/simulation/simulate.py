@@ -101,8 +101,8 @@ def simulate(
         What it sent itself it knows at once.
     timeout_s, queue_timeout_s : float, optional
         How long a client waits for its answer, and to be scheduled, from its arrival on; then it gives up,
-        and its blocks are free [s]; of pools that are apart those of both, once a cache that is on its way is
-        there (vLLM alone).
+        and its blocks are free [s]; of pools that are apart those of both, at vLLM and TensorRT-LLM once a
+        cache that is on its way is there.
     horizon_s : float, optional
         Where the run ends, whoever is left [s].
     progress : callable, optional
