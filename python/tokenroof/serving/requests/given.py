@@ -32,8 +32,8 @@ _KEYS = (
 # what others call them: no hint of likeness may take seconds for nanoseconds, or prompts for answers
 _MEANT = {key: key for key in _KEYS} | {
     "arrival_s": "arrival", "arrival_time": "arrival", "timestamp": "arrival",
-    "prompt_tokens": "input_tokens", "prompt_len": "input_tokens", "isl": "input_tokens", "completion_tokens": "output_tokens",
-    "output_len": "output_tokens", "osl": "output_tokens",
+    "prompt_tokens": "input_tokens", "prompt_len": "input_tokens", "isl": "input_tokens",
+    "completion_tokens": "output_tokens", "output_len": "output_tokens", "osl": "output_tokens",
 }  # fmt: skip
 
 
