@@ -70,7 +70,10 @@ void Sglang::schedule(i64 now) {
     while (batches_ < depth && (rows_ > 0 || waiting() > 0))
         if (!call(now) && (batches_ > 0 || !again_ || !aborted_.empty())) break; // whom it gave up is told first
     if (batches_ == 0 && rows_ == 0 && waiting_.empty()) ratio_ = config_.init_ratio; // idle
-    if (batches_ == 0 && tree_.tiered()) send_writes();
+    if (batches_ == 0 && tree_.tiered()) {
+        now_ = now;
+        send_writes();
+    }
 }
 
 // One turn: prompts first, else those that run. [get_next_batch_to_run]
@@ -78,6 +81,7 @@ bool Sglang::call(i64 now) {
     Batch& batch = queue_[batches_];
     batch.pieces.clear();
     batch.drafted.clear();
+    batch.loads = false;
     batch.tick = -1;
     batch.number = ++batch_number_;
     load_ = Load{};

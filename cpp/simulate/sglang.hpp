@@ -68,6 +68,7 @@ class Sglang final : public Engine {
         i64 committed = 0, owned_from = 0, inserted = 0;
         i64 allocated = 0; // drafted: tokens that it has memory for
         i64 sampled = 0;   // of who ended, outputs then
+        i64 hosted = 0;    // that the host alone had when it was admitted
         double mark = 0.0; // of the running sum of energy, where it joined
         i64 joined = 0, order = 0, order_before = 0, batch = -1;
         bool runs = false, ended = false, frozen = false;
@@ -85,6 +86,7 @@ class Sglang final : public Engine {
         i64 number = 0, end_ns = 0, tick = -1;
         std::vector<Piece> pieces;
         std::vector<Drafted> drafted;
+        bool loads = false; // from the host
     };
     struct Dropped {
         i32 request;

@@ -29,10 +29,13 @@ void Sglang::send_piece(i32 request, i64 until, bool last) {
     sent_.push_back({request, last ? until : until / page * page, last});
 }
 
-// What was found in the cache is sent when the step begins.
+// What the device had of it is sent when the step begins; not while the host's part of any is on its way.
 void Sglang::send_found(const Batch& batch) {
-    for (const Piece& p : batch.pieces)
-        if (p.before > 0 && p.before % config_.page_size == 0) send_piece(p.request, p.before, false);
+    if (batch.loads) return;
+    for (const Piece& p : batch.pieces) {
+        const i64 found = p.before - sequences_[p.slot].hosted;
+        if (found > 0 && found % config_.page_size == 0) send_piece(p.request, found, false);
+    }
 }
 
 void Sglang::sent(std::vector<Sent>& out) {

@@ -32,7 +32,10 @@ bool Sglang::build_prefill(Batch& batch) {
     }
     if (batch.pieces.empty()) return false;
     rows_ += static_cast<i64>(batch.pieces.size()) - held;
-    if (load_tokens_ > 0) send_loads();
+    if (load_tokens_ > 0) {
+        batch.loads = true;
+        send_loads();
+    }
     allocate(room, batch);
     if (config_.mixed_chunk && running_ > 0) mix_in(batch);
     return true;
@@ -149,6 +152,7 @@ Sglang::Verdict Sglang::admit(i32 request, Room& room, Batch& batch) {
     waiting_.drop_head();
     const i32 slot = enter(request, node, prefix, outputs);
     Sequence& s = sequences_[slot];
+    s.hosted = hosted;
     s.limit = limit;
     s.wanted = std::min(all_.output_tokens[request], limit);
     s.extend_end = prefix + extend;

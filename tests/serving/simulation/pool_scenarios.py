@@ -237,7 +237,12 @@ def arguments_of(scene):
     given = {}
     caps = {names[name]: most for name, most in scene.get("caps", {}).items()}
     host = scene["pools"][0].get("host")
-    if host:
+    if host and "pages" in host:
+        given["host_tier"] = serving.HostTier(
+            host["pages"] * host["page_bytes"], host["bytes_per_s"] or np.inf, host["replicas"],
+            host["page_bytes"] / scene["pools"][0]["config"]["page_size"], host["layers"],
+        )  # fmt: skip
+    elif host:
         many = scene["pools"][0].get("ranks", 1)
         given["host_tier"] = serving.HostTier(
             many * host["blocks"] * host["block_bytes"], host["bytes_per_s"] or np.inf, host["replicas"],

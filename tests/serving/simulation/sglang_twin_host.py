@@ -187,7 +187,6 @@ class Hosted:
         self.writing, self.loading, self.chosen_loads = [], [], []
         self.held = self.at = self.numbers = 0
         self.layered = None
-        self.loaded = dict.fromkeys(range(len(self.requests)), 0)
 
     # --- transfers
     def through(self):
@@ -237,7 +236,7 @@ class Hosted:
                 n.pages = [self.free.pop() for _ in range(len(n.key) // self.page)]
                 n.loading = self.numbers if self.tree.back else 0
         self.chosen_loads.append((node, self.numbers, tokens))
-        self.loaded[r.id] += tokens
+        r.loaded += tokens
         return True
 
     def chosen(self):

@@ -123,6 +123,7 @@ class Request:
         self.holds = self.finished = self.retracted = False
         self.arrival = self.scheduled = self.first = self.last = self.hit = None
         self.preempted = self.hits = 0
+        self.hosted = self.loaded = 0
         self.status, self.leaving, self.delivered = "waiting", False, None
 
     @property

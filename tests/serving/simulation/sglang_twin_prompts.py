@@ -166,6 +166,7 @@ class Prompts:
             total = r.known - prefix + min(max(r.most - r.outputs, 0), clip) + self.page
             if not total < adder.remaining(pinned):
                 return "no token"
+        r.hosted = length - prefix
         extend, middle = self.piece(adder, r.known - length, exact)
         if extend and length > prefix and self.load_back(r, deepest, length - prefix):
             node, prefix = deepest, length

@@ -1,13 +1,18 @@
 """SGLang's blocks in the host's memory: every decision against the plain twin, and what must come out by hand."""
 
+import random
+
 import numpy as np
 import pytest
 import recorded
+import sglang_hosted_pools_twin
 import sglang_scenarios as scenarios
 import sglang_twin_host as twin
+import test_pools_twin as twins
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 from sglang_twin import Circles
+from test_drafts_elsewhere import drafts, options_of
 from test_hurried_engines import hurry, patience
 
 import tokenroof as tr
@@ -18,7 +23,7 @@ from tokenroof.serving.simulation import hicache
 MS = 1_000_000
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 10**9))
 def test_every_decision_is_the_twin_s(seed):
     trace = scenarios.hosted(seed, undeclared=seed % 3 == 0)
@@ -31,7 +36,7 @@ def test_every_decision_is_the_twin_s(seed):
     assert recorded.decided(run) == decided["steps"]
     assert recorded.results(run) == decided["results"]
     assert (run.totals["ending"] == "blocked") is decided["stuck"]
-    assert run.requests["loaded_tokens"].tolist() == list(engine.loaded.values())
+    assert run.requests["loaded_tokens"].tolist() == [r.loaded for r in engine.requests]
     found = [run.totals[name] for name in ("loaded_bytes", "stored_bytes", "host_evicted")]
     assert found == [engine.loads.bytes, engine.saves.bytes, engine.tree.lost]
     assert scenarios.play(trace).requests.tobytes() == run.requests.tobytes()
@@ -50,6 +55,36 @@ def test_clients_that_give_up(seed):
     assert recorded.decided(run) == decided["steps"]
     assert recorded.results(run) == decided["results"]
     assert run.totals["stored_bytes"] == engine.saves.bytes
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10**9))
+def test_drafts(seed):
+    trace = scenarios.hosted(seed, undeclared=seed % 3 == 0, enable_mixed_chunk=False)
+    rng = random.Random(seed + 2)
+    own = trace["drafting"] = drafts(rng)
+    own["states"] = own["method"] in ("mtp", "eagle")
+    trace["step_time"]["d"] = rng.choice([0, 1234])
+    engine = twin.Engine(trace)
+    try:
+        decided = engine.run()
+    except Circles:
+        reject()
+    run = scenarios.play(trace, **options_of(trace))
+    assert recorded.decided(run) == decided["steps"]
+    assert recorded.results(run) == decided["results"]
+    assert run.totals["stored_bytes"] == engine.saves.bytes
+
+
+@settings(max_examples=12)
+@given(seed=st.integers(0, 10**9), scaled=st.booleans())
+def test_prompts_apart_from_answers(seed, scaled):
+    """They have it; of what a batch loads nothing is sent on before its step has run."""
+    scene = sglang_hosted_pools_twin.draw(seed, scaled)
+    found = twins.decided(scene, sglang_hosted_pools_twin)
+    run = twins.play(scene, record_steps=True)
+    twins.check(scene, found, run)
+    assert twins.play(scene).requests.tobytes() == run.requests.tobytes()
 
 
 # --- by hand ---------------------------------------------------------------------------------------------
@@ -255,6 +290,23 @@ def test_of_a_device_by_its_slots_and_its_models_cache():
     assert 0 < kept <= 1001
 
 
+def test_a_head_s_own_cache_is_copied_with_the_models():
+    """Of one layer beside 32, as wide as theirs."""
+    load = conversation(turns=2, users=4)
+    knobs = {"max_total_tokens": 600, "context_length": 2000}
+    plain, drafted = (
+        serving.simulate(
+            "H100-SXM", "Llama-3.1-8B", None, load, serving.Scheduler.preset("sglang-0.5.23", **knobs),
+            host_tier=serving.HostTier(1e12), speculation=spec,
+        )
+        for spec in (None, serving.Speculation("eagle", 3, 0.8))
+    )  # fmt: skip
+    each = [
+        run.totals["loaded_bytes"] / run.requests["loaded_tokens"].sum() for run in (plain, drafted)
+    ]
+    assert each[1] == pytest.approx(each[0] * 33 / 32, rel=1e-6)
+
+
 def blocks(on=None, tier=None, **knobs):
     scheduler = serving.Scheduler.preset(
         "sglang-0.5.23", enable_hierarchical_cache=True, page_size=16, **knobs
@@ -328,12 +380,7 @@ def refused(**knobs):
         (lambda: serving.simulate(
             serving.disaggregate("H100-SXM", "H100-SXM"), "Llama-3.1-8B", None, conversation(1, 1),
             serving.Scheduler.preset("sglang-0.5.23", enable_hierarchical_cache=True)),
-         "pool is prefill with a host tier of sglang-0.5.23"),
-        (lambda: serving.simulate(
-            "H100-SXM", "Llama-3.1-8B", None, conversation(1, 1),
-            serving.Scheduler.preset("sglang-0.5.23", enable_hierarchical_cache=True),
-            speculation=serving.Speculation("eagle", 3, 0.8)),
-         "speculation is given with a host tier of sglang-0.5.23"),
+         "pool is decode with a host tier of sglang-0.5.23; allowed: prefill, or one for both"),
     ],
 )  # fmt: skip
 def test_what_is_refused(call, says):

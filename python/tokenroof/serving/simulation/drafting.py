@@ -33,6 +33,7 @@ __all__ = [
     "drafted_limits",
     "drafting",
     "drafting_planes",
+    "drafts_token_bytes",
     "speculation_of",
 ]
 
@@ -167,6 +168,13 @@ def drafted_config(
     held, per_token = _memory(on, spec, fidelity)
     room = float(cache_room(on.records)) - held
     return {**config, "num_blocks": room_blocks(on, room, config["block_size"], per_token)}
+
+
+def drafts_token_bytes(
+    on: Deployment, spec: Speculation | None, fidelity: str | Calibration
+) -> float:
+    """Bytes that a token takes of the fullest device in a cache of drafts."""
+    return 0.0 if spec is None else _memory(on, spec, fidelity)[1]
 
 
 def _memory(on: Deployment, spec: Speculation, fidelity: str | Calibration) -> tuple[float, float]:

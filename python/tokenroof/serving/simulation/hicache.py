@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tokenroof.serving.simulation.drafting import drafts_token_bytes
 from tokenroof.serving.simulation.host_tier import (
     NO_TIER,
     HostTier,
@@ -16,8 +17,10 @@ from tokenroof.serving.simulation.memory import token_bytes
 from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
+    from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
     from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.system.parts import Speculation
 
 __all__ = ["POLICIES", "host_rules"]
 
@@ -34,7 +37,8 @@ def host_rules(
     config: dict[str, Any],
     on: Deployment | None,
     role: str = "both",
-    drafts: bool = False,
+    spec: Speculation | None = None,
+    fidelity: str | Calibration = "calibrated",
 ) -> dict[str, int]:
     """What the compiled rules take of the host's memory, whichever engine it is of.
 
@@ -46,8 +50,9 @@ def host_rules(
         Its knobs, resolved; those of HiCache become what is played.
     on : Deployment, optional
     role : {"both", "prefill", "decode"}
-    drafts : bool
-        Whether there is speculation.
+    spec : Speculation, optional
+        Whose drafts' cache is copied with the model's, slot by slot.
+    fidelity : str or Calibration
 
     Raises
     ------
@@ -59,13 +64,11 @@ def host_rules(
     tier = _tier(given, engine, config)
     if tier is None:
         return NO_TIER
-    for name, wrong, allowed in (
+    for name, value, allowed in (
+        ("pool", role == "decode" and role, "prefill, or one for both"),
         ("disable_radix_cache", config["disable_radix_cache"], "False"),
-        ("pool", role != "both", "one pool for both"),
-        ("speculation", drafts, "None"),
     ):
-        if wrong:
-            value = role if name == "pool" else "given" if name == "speculation" else True
+        if value:
             raise ValueError(
                 f"{name} is {value} with a host tier of {engine.name}; allowed: {allowed}"
             )
@@ -73,10 +76,10 @@ def host_rules(
     devices = 1 if on is None else on.plan.devices
     each = tier.bytes_per_token
     if each is None and on is not None:
-        each = token_bytes(on) * devices
+        each = (token_bytes(on) + drafts_token_bytes(on, spec, fidelity)) * devices
     rules = link_rules(tier, each, page, on)
     layers = tier.layers or (1 if on is None else on.model.layers)
-    blocks = _blocks(tier, config, rules["host_block_bytes"], devices)
+    blocks = _blocks(tier, config, rules["host_block_bytes"], on)
     config["enable_hierarchical_cache"] = True
     return {
         **rules,
@@ -121,13 +124,17 @@ def _tier(given: Any, engine: Scheduler, config: dict[str, Any]) -> HostTier | N
     return given or HostTier()
 
 
-def _blocks(tier: HostTier, config: dict[str, Any], block: int, devices: int) -> int:
+def _blocks(tier: HostTier, config: dict[str, Any], block: int, on: Deployment | None) -> int:
     """Pages of the host [sglang/srt/mem_cache/pool_host/base.py]: of the knobs one more than they ask for."""
     if tier.capacity_bytes is not None:
         return host_blocks(tier, block)
     page = config["page_size"]
-    if config["hicache_size"] > 0:  # of each device
-        tokens = int(config["hicache_size"] * 1e9 * devices * page // block)
+    if config["hicache_size"] > 0:  # of each device, for the model's cache
+        if on is None or tier.bytes_per_token is not None:
+            each = block / page / (1 if on is None else on.plan.devices)
+        else:
+            each = token_bytes(on)
+        tokens = int(config["hicache_size"] * 1e9 // each)
     else:
         config["hicache_ratio"] = ratio = config["hicache_ratio"] or _RATIO
         tokens = int(config["max_total_tokens"] * ratio)

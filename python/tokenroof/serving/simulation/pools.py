@@ -150,7 +150,7 @@ def _played(
         check_blocks(load, limits)
     part = pool_part(on, engine, config, limits, loads, replicas, options, role, spec, seed)
     tier = options.get("host_tier")
-    rules = host_rules(tier, engine, config, on, role, spec is not None)
+    rules = host_rules(tier, engine, config, on, role, spec, fidelity)
     part["config"].update(rules)
     part.update(rules, tracking=part["tracking"] or rules["host_blocks"] > 0)
     return Played(role, on, engine, config, limits, part)

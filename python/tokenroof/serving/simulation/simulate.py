@@ -121,8 +121,8 @@ def simulate(
         use going to the others, as network cards do; or in the order in which they were asked for.
     host_tier : HostTier, optional
         Memory of the host, where blocks go that were computed and come back from: of vLLM first come first
-        served and without pp, of pools that are apart where prompts are; of SGLang its HiCache, which knobs
-        turn on as well, of one pool for both and without drafts.
+        served and without pp; of SGLang its HiCache, which knobs turn on as well. Of pools that are apart
+        that of prompts has it.
 
     Returns
     -------
