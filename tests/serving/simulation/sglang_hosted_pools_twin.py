@@ -53,9 +53,9 @@ def play(scene):
     return Fleet(scene).run()
 
 
-def draw(seed, scaled=False):
+def draw(seed, scaled=False, hurried=False):
     """As `draw_sglang`, with prompts that begin alike."""
-    scene = pool_scenarios.draw_sglang(seed, scaled)
+    scene = pool_scenarios.draw_sglang(seed, scaled, hurried=hurried)
     rng, first = random.Random(seed + 13), scene["pools"][0]
     config, page = first["config"], first["config"]["page_size"]
     config["disable_radix_cache"] = False

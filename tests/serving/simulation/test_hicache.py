@@ -77,10 +77,10 @@ def test_drafts(seed):
 
 
 @settings(max_examples=12)
-@given(seed=st.integers(0, 10**9), scaled=st.booleans())
-def test_prompts_apart_from_answers(seed, scaled):
+@given(seed=st.integers(0, 10**9), scaled=st.booleans(), hurried=st.booleans())
+def test_prompts_apart_from_answers(seed, scaled, hurried):
     """They have it; of what a batch loads nothing is sent on before its step has run."""
-    scene = sglang_hosted_pools_twin.draw(seed, scaled)
+    scene = sglang_hosted_pools_twin.draw(seed, scaled, hurried)
     found = twins.decided(scene, sglang_hosted_pools_twin)
     run = twins.play(scene, record_steps=True)
     twins.check(scene, found, run)
