@@ -197,7 +197,7 @@ def test_sglang_s_memory_of_the_host(capsys):
         (("--signal-age", "-1"), "--signal-age: signal_age_s is -1"),
         (("--horizon", "0"), "--horizon: horizon_s is 0"), (("--replicas", "0"), "--replicas: replicas is 0"),
         (("--knob", "max_num_seq=4"), "max_num_seq is not played by vllm-0.33; did you mean 'max_num_seqs'?"),
-        (("--drafst", "2"), "unrecognized arguments: --drafst 2; did you mean --draft, --drafts?"),
+        (("--drafst", "2"), "unrecognized arguments: --drafst 2; did you mean --draft, --drafts? (see tokenroof simulate --help)"),
     ],
 )  # fmt: skip
 def test_what_serves_is_refused_by_its_option(capsys, arguments, says):

@@ -53,7 +53,8 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
             _fill(command, name)
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        parser.error(_unrecognised(unknown, commands.choices.get(str(called), parser)))
+        command = commands.choices.get(str(called), parser)
+        command.error(_unrecognised(unknown, command))
     arguments.json = getattr(arguments, "json", False)
     return parser, arguments
 

@@ -113,7 +113,7 @@ def _convert(arguments: Namespace) -> int:
     for name in ("scenario", "csv", "excel", "manifest"):
         if getattr(arguments, name) is not None:
             raise ValueError(
-                f"--{name} is {shown(getattr(arguments, name))}; allowed: without --convert"
+                f"--{name} is {shown(str(getattr(arguments, name)))}; allowed: without --convert"
             )
     keys = dict(map(_assignment, arguments.set))
     power, price = keys.pop("site.power_mw", 20.0), keys.pop("site.price_per_mwh", None)
