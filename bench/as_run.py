@@ -55,7 +55,8 @@ def _device(name: str) -> str:
 def ran(rows: pd.DataFrame, wait_steps: float | None = 0.0) -> tr.Calibration:
     """The catalogue's constants, for a load that starts as these runs did; with prompts held for so many
     steps, or by None as the one row says, which says too how many sequences its engine takes."""
-    engine = {"together": float(np.median(rows.together.to_numpy(dtype=float)))}
+    shared = "together", "locked", "room"
+    engine = {n: float(np.median(rows[n].to_numpy(dtype=float))) for n in shared}
     if wait_steps is None:
         engine |= {n: float(rows[n].iloc[0]) for n in ("wait_steps", "max_batch")}
     elif wait_steps:

@@ -24,6 +24,13 @@ def _settings(*rows):
     return [tuple(map(float, row)) for row in zip(*(found[name] for name in NAMES), strict=True)]
 
 
+def _locked(*rows):
+    """Of a row with ``isl`` 1024: 8192 tokens are a step's."""
+    frame = pd.DataFrame([ROW | {"ttft_ms": 200.0 + i} | row for i, row in enumerate(rows)])
+    found = calibrate.read_serving(frame).settings
+    return list(zip(found["locked"].tolist(), found["room"].tolist(), strict=True))
+
+
 def test_a_table_that_says_nothing_ran_ten_rounds():
     assert _settings({}) == [(0.1, 0.0, 0.0)]
 
@@ -52,6 +59,8 @@ def test_public_benchmarks_by_their_source():
         "engine": "sglang",
     }
     assert _settings(one, one | {"engine": "vllm"}) == [(1.0, 0.0, 0.0), (0.1, 0.0, 0.0)]
+    rows = (one | {"isl": 1024}, one | {"isl": 9000}, one | {"engine": "vllm"})
+    assert _locked(*rows) == [(1.0, 7.0), (1.0, 0.0), (0.0, 0.0)]
     less = {"source": "aiconfigurator", "model": "Llama-3.1-8B", "device": "h100_sxm"}
     assert _settings(less, less | {"concurrency": 1}) == [(0.1, 7.0, 0.0), (0.1, 1.0, 0.0)]
 

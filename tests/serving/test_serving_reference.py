@@ -33,7 +33,8 @@ engines = st.fixed_dictionaries(
        "memory_share": st.floats(0.5, 1.0), "memory_weights": st.floats(0.5, 1.0),
        "memory_reserved": st.floats(0.0, 1e10), "elementwise": st.just(1.0),
        "together": st.sampled_from([0.0, 0.1, 1.0]), "max_batch": st.sampled_from([0.0, 3.0, 64.0]),
-       "wait_steps": st.sampled_from([0.0, 20.0])}
+       "wait_steps": st.sampled_from([0.0, 20.0]), "locked": st.sampled_from([0.0, 0.5, 1.0]),
+       "room": st.floats(0.0, 1e3)}
 )  # fmt: skip
 
 
@@ -149,6 +150,14 @@ def test_how_a_benchmark_runs_by_hand():
     ten, _ = _serve(8.0, {"burst": 0.1, "together": 0.1})
     np.testing.assert_allclose(ten["burst_s"], (0.1 * 3.5 + 0.9 * 0.1 * 7) * extra)
     np.testing.assert_allclose(ten["tpot"], ten["step_s"] + (0.9 * 7 + 0.1 * 3.5) / 100 * extra)
+    # four come in one's own step and go with it: of the 4 of another step half are past, 2 pass after it
+    apart, _ = _serve(8.0, {"burst": 0.1, "together": 1.0, "locked": 1.0, "room": 3.0})
+    np.testing.assert_allclose(apart["interference_s"], 2.0 / 100 * extra)
+    np.testing.assert_allclose(apart["burst_s"], wave["burst_s"])
+    half, _ = _serve(8.0, {"locked": 0.5, "room": 3.0})
+    np.testing.assert_allclose(half["interference_s"], (7 - 1.5) / 100 * extra)
+    all_, _ = _serve(8.0, {"locked": 1.0, "room": 9.0})
+    assert all_["interference_s"] == 0.0
     # a batch of 7 for 8 users: each waits a seventh of an answer for a slot
     less, _ = _serve(8.0, {"max_batch": 7.0})
     np.testing.assert_allclose([less["batch"], less["queue_s"]], [7.0, 100 / 7 * less["tpot"]])
@@ -180,7 +189,8 @@ def test_laws(isa, setup, load):
     # prompts that are held for company wait the less the more there are
     assert e["wait_steps"] > 0.0 or more["ttft"] >= f["ttft"] * (1 - 1e-9)
     # an engine only costs, of the same run
-    free = setup[1].replace(constants={"engine": NO_ENGINE | {"together": e["together"]}})
+    run = {name: e[name] for name in ("together", "locked", "room")}
+    free = setup[1].replace(constants={"engine": NO_ENGINE | run})
     ideal = dict(zip(kernels.SERVING_FIELDS, table["serving"](
         setup[0].pack(), free.pack(), *vectors[2:], f["batch"], *load[1:]), strict=True))  # fmt: skip
     assert ideal["tpot"] <= f["tpot"] * (1 + 1e-9) and ideal["ttft"] <= f["ttft"] * (1 + 1e-9)

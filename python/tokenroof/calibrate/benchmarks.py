@@ -17,8 +17,10 @@ __all__ = ["SETTINGS", "of_row", "ran_as", "settings"]
 
 #: Columns of a table that say how its benchmark ran, and the constant of an engine that each one is.
 SETTINGS = {"rounds": "together", "max_batch": "max_batch", "wait_steps": "wait_steps"}
-# What a benchmark does that says nothing: ten requests per user, no cap, no waits.
-_DEFAULTS = {"rounds": 10.0, "max_batch": 0.0, "wait_steps": 0.0}
+# What a benchmark does that says nothing: ten requests per user, no cap, no waits, answers of many lengths.
+_DEFAULTS = {"rounds": 10.0, "max_batch": 0.0, "wait_steps": 0.0, "locked": 0.0, "room": 0.0}
+#: Tokens that a step takes of prompts by the engines' defaults (max_num_tokens, chunked_prefill_size).
+_STEP_TOKENS = 8192.0
 
 
 @cache
@@ -55,7 +57,9 @@ def settings(
     Returns
     -------
     dict of ndarray
-        ``together``, ``max_batch`` and ``wait_steps``, a value per row.
+        ``together``, ``max_batch`` and ``wait_steps``, a value per row; and of public benchmarks with answers
+        of one length ``room``, others' prompts that fit into the step of one's own, and ``locked``, the share
+        of that room which they take every round (else 0).
 
     Raises
     ------
@@ -69,7 +73,7 @@ def settings(
     array([1. , 0.1])
     """
     n = len(concurrency)
-    found = {name: np.full(n, np.nan) for name in SETTINGS}
+    found = {name: np.full(n, np.nan) for name in _DEFAULTS}
     for name, least in (("rounds", 1.0), ("max_batch", 0.0), ("wait_steps", 0.0)):
         own = columns.get(name)
         if own is None:
@@ -80,9 +84,11 @@ def settings(
             raise ValueError(f"{name} is {bad[0]:g}; allowed: at least {least:g}")
     for rule in _rules():
         own_rows = _chosen(rule, columns, n)
-        given = {name: np.full(n, float(rule[name])) for name in SETTINGS if name in rule}
+        given = {name: np.full(n, float(rule[name])) for name in _DEFAULTS if name in rule}
         if "max_batch_less" in rule:
             given["max_batch"] = np.maximum(concurrency - rule["max_batch_less"], 1.0)
+        if "locked" in rule and "isl" in columns:
+            given["room"] = np.maximum(_STEP_TOKENS / columns["isl"] - 1.0, 0.0)
         for name, values in given.items():
             rows = own_rows & np.isnan(found[name])
             found[name][rows] = values[rows]
@@ -92,6 +98,8 @@ def settings(
         "together": 1.0 / found["rounds"],
         "max_batch": found["max_batch"],
         "wait_steps": found["wait_steps"],
+        "locked": found["locked"],
+        "room": found["room"],
     }
 
 

@@ -75,7 +75,7 @@ MEMORY = {
 # While `request` is fitted it counts in full at every point; what fewer requests wait is bounded after.
 WHOLE_REQUEST = {"request_alone": 0.0, "request_users": 1.0}
 #: A run as benchmarks make it: ten requests for each one in flight, of which the first start together.
-BENCHMARK = {"together": 0.1, "max_batch": 0.0, "wait_steps": 0.0}
+BENCHMARK = {"together": 0.1, "max_batch": 0.0, "wait_steps": 0.0, "locked": 0.0, "room": 0.0}
 # Errors beyond these (as logarithms) count linearly; times to the first token weigh half.
 _SOFT = (0.1, 0.2)
 _WEIGHT = (1.0, 0.5)

@@ -15,7 +15,9 @@
 // Of a prompt's kernels, which the tables time alone, the others wait for `beside` times what they take.
 // A run begins with all of its users at once and ends with none to follow: of a share `together` of its
 // requests (1 over the requests of a user, 0 for a load that goes on) the prompts wait for half of the others', and half
-// of the others' are past; of the rest, a share `burst` stays bunched. Latency and throughput follow by Little's law. Admission is the engine's `request` from
+// of the others' are past; of the rest, a share `burst` stays bunched. Prompts of one step whose
+// answers are as long begin and end together: of the `room` for others' in the step of one's own a share `locked` is taken,
+// round after round, by prompts that interrupt none of its answer. Latency and throughput follow by Little's law. Admission is the engine's `request` from
 // `request_users` requests in flight on, the fewest that it was fitted at; of that, a request without others
 // to wait for takes `request_alone`, and one with fewer others a share in between. While the host is what a step waits
 // for, the board draws what it does at rest between kernels, as in any step, not what it does idle; a step's work and
@@ -144,7 +146,8 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double extra = (carrying - step) / t[term::lanes];
     const double others = max_nan(batch - 1.0, 0.0);
     const double together = e[constant::engine::together], waits = e[constant::engine::wait_steps];
-    const double prompts = others / output * (1.0 - 0.5 * together);
+    const double apart = others - e[constant::engine::locked] * min_nan(others, e[constant::engine::room]);
+    const double prompts = apart / output * (1.0 - 0.5 * together);
     const double interference = prompts * extra;
     const double tpot = step + interference;
     const double host = t[term::kernels] * e[constant::engine::prompt_kernel];

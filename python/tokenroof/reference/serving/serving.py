@@ -157,7 +157,9 @@ def serving_of_terms(
     mixed = t["mixed_s"] + slower + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)
     extra = divide(nearly_hidden(mixed, host) - step, t["lanes"])
     others = maximum(batch - 1.0, 0.0)
-    prompts_a_step = divide(others, output_tokens) * (1.0 - 0.5 * c["engine.together"])
+    # whose prompts come in other steps than one's own
+    apart = others - c["engine.locked"] * minimum(others, c["engine.room"])
+    prompts_a_step = divide(apart, output_tokens) * (1.0 - 0.5 * c["engine.together"])
     together = c["engine.together"]
     interference = prompts_a_step * extra
     tpot = step + interference
