@@ -59,6 +59,7 @@ Replica::Budget Replica::opening() const {
 // One call of vLLM's schedule() [vllm/v1/core/sched/scheduler.py]; whether it scheduled tokens.
 bool Replica::decide(i64 now, bool throttle) {
     if (!leaving_.empty()) free_stored();
+    preempted_in_call_ = false;
     if ((running_ == 0 && waiting_.empty() && received_.empty() && early_.empty()) || fruitless_ > most_fruitless) return false;
     Budget budget = opening();
     Batch& batch = queue_[batches_];
@@ -67,7 +68,7 @@ bool Replica::decide(i64 now, bool throttle) {
     batch.number = ++batch_number_;
     load_ = Load{};
     meter_.open();
-    preempted_in_call_ = prefill_in_call_ = sampled_in_call_ = false;
+    prefill_in_call_ = sampled_in_call_ = false;
     preempted_now_.clear();
     now_ = now;
     choose_path(budget, throttle);

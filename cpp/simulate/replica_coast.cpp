@@ -6,14 +6,15 @@ namespace tokenroof::simulate {
 constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
 
 // Calls the scheduler until as many batches are in flight as the loop holds, or nothing can be scheduled:
-// then the loop waits for the batch in flight, whoever arrives meanwhile.
+// then the loop waits for the batch in flight, whoever arrives meanwhile. Where none is, a call that only preempted is
+// followed by another.
 void Replica::schedule(i64 now) {
     if (batches_ > 0 && !processed_) return;
     processed_ = false;
     do {
         if (batches_ == 0) noticed_ns_ = now, ++turn_;
         loads_now_ = false;
-        while (batches_ < depth() && call(now)) {}
+        while (batches_ < depth() && (call(now) || (batches_ == 0 && preempted_in_call_))) {}
     } while (loads_now_ && batches_ == 0);
 }
 

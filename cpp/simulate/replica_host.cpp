@@ -204,7 +204,7 @@ bool Replica::pending() const {
     const bool loads = std::any_of(early_.begin(), early_.end(), [&](const Early& one) {
         return one.slot >= 0 && (one.ready_ns > noticed_ns_ || one.turn == turn_);
     });
-    return loads || !coming_.empty() || host_event() != never;
+    return loads || !coming_.empty() || !received_.empty() || host_event() != never;
 }
 
 // The next time at which an engine that runs nothing has something to do; never where there is none.

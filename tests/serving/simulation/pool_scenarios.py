@@ -54,6 +54,19 @@ def draw(seed, scaled=False, content=True, hurried=False, ranked=False):
     }  # fmt: skip
 
 
+def draw_staged(seed, scaled=False, hurried=False):
+    """As `draw`, one pool or both in a pipeline."""
+    scene, rng = draw(seed, scaled, hurried=hurried), random.Random(seed + 17)
+    for pool, stages in zip(
+        scene["pools"], rng.choice([(1, 2), (2, 1), (2, 3), (4, 2)]), strict=True
+    ):
+        pool["stages"] = stages
+        pool["engine"] = {**pool["engine"], "loop": "sync"}
+        pool["rate"] *= stages
+        pool.pop("drafting", None)
+    return scene
+
+
 def draw_hosted(seed, scaled=False, hurried=False, ranked=False):
     """As `draw`, with memory of the host where prompts are computed."""
     scene = draw(seed, scaled, hurried=hurried, ranked=ranked)
@@ -195,7 +208,7 @@ def system_of(scene):
     first, second = (
         serving.Pool("H200-SXM", tr.Plan(dp=p["ranks"], weights="fp8"), p["replicas"])
         if "ranks" in p
-        else serving.Pool(DEVICE, tr.Plan(engine=engine), p["replicas"])
+        else serving.Pool(DEVICE, tr.Plan(engine=engine, pp=p.get("stages", 1)), p["replicas"])
         for p in scene["pools"]
     )
     drafts = scene["pools"][1].get("drafting")

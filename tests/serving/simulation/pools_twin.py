@@ -14,7 +14,8 @@ import trtllm_pools_twin
 import twin
 from link_twin import NEVER, Link
 from pool_group_twin import Group
-from twin_nodes import Plain, Ranks, rank
+from pool_places_twin import SomeRanks, staged
+from twin_nodes import Plain, rank
 
 
 class Prompts(Plain):
@@ -119,25 +120,6 @@ class Answers(Prompts):
         r.received = False
 
 
-class SomeRanks(Ranks):
-    """Of either pool: who holds a cache, or waits for one."""
-
-    @property
-    def asked(self):
-        return [r for k in self.ranks for r in k.asked]
-
-    @asked.setter
-    def asked(self, nobody):
-        for k in self.ranks:
-            k.asked = []
-
-    def read(self, i):
-        next(k for k in self.ranks if i in k.holding).read(i)
-
-    def receive(self, r):
-        self.ranks[r.rank].receive(r)
-
-
 def kinds_of(engine):
     """Of an engine: who computes prompts, who answers, and a request."""
     if "trtllm" in engine:
@@ -169,7 +151,8 @@ class Fleet:
 
             def make(k, kind=kind, trace=trace, shared=shared):
                 many = trace.get("ranks", 1)
-                engines = [(kind if many == 1 else rank(kind))(trace) for _ in range(many)]
+                one = staged(kind) if trace.get("stages", 1) > 1 else kind
+                engines = [(one if many == 1 else rank(kind))(trace) for _ in range(many)]
                 for j, engine in enumerate(engines):
                     engine.requests, engine.number, engine.seen = shared, many * k + j, 0
                     if "host" in trace:

@@ -101,6 +101,27 @@ def test_a_request_alone_takes_the_kernels_times():
     assert found["last_token_s"] - found["first_token_s"] == pytest.approx(decode, rel=0.005)
 
 
+def test_a_prompt_begins_while_another_is_in_the_last_stage():
+    """Two stages of 2 ms, the link of two devices 2 GB/s: 1,500 tokens each are computed at 4 and 6 ms, and cross in
+    98.3 ms each, the second beside the first; the answer's pipeline holds both, each in another stage."""
+    plan, token = tr.Plan(pp=2), 131072
+    on = serving.disaggregate(("H100-SXM", plan), ("H100-SXM", plan), link_bandwidth=1e9, hop_s=0.0)
+    load = {"arrival_ns": [0, 0], "input_tokens": 1500, "output_tokens": [3, 2]}
+    knobs = {"loop": "sync", "num_blocks": 1000, "enable_prefix_caching": False}
+    run = serving.simulate(
+        on, MODEL, None, load,
+        serving.Scheduler.preset("vllm-0.33", **knobs, max_num_batched_tokens=1500),
+        step_time=serving.StepTime(4 * MS), link_sharing="fifo",
+    )  # fmt: skip
+    a, b = run.requests
+    assert [a["prefilled_ns"], b["prefilled_ns"]] == [4 * MS, 6 * MS]
+    crossing = 1500 * token // 2
+    assert [a["received_ns"], b["received_ns"]] == [4 * MS + crossing, 4 * MS + 2 * crossing]
+    assert a["last_token_ns"] == 4 * MS + crossing + 3 * 4 * MS
+    assert b["last_token_ns"] == 4 * MS + 2 * crossing + 2 * 4 * MS
+    assert run.pools["decode"].totals["steps"] == 5
+
+
 @pytest.mark.parametrize(
     ("model", "plan", "knobs", "said"),
     [

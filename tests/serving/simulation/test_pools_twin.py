@@ -123,6 +123,29 @@ def test_ranks_that_step_together_in_either_pool(seed, scaled, hurried):
 
 
 @FEW
+@given(seed=SEEDS, scaled=st.booleans(), hurried=st.booleans())
+def test_pipelines_in_either_pool(seed, scaled, hurried):
+    scene = pool_scenarios.draw_staged(seed, scaled, hurried)
+    found = decided(scene)
+    run = play(scene, record_steps=True)
+    check(scene, found, run)
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
+
+
+def test_a_call_that_only_preempts_is_followed_by_another():
+    """In this scene one that runs alone gives up its blocks, while two caches are there and wait for a turn."""
+    scene = pool_scenarios.draw_staged(1180, scaled=True)
+    run = play(scene, record_steps=True)
+    check(scene, decided(scene), run)
+    rows = run.pools["decode"].steps
+    alone = np.flatnonzero((rows["tokens"] == 0) & (rows["running"] == 0))
+    own = rows[rows["replica"] == rows["replica"][alone[0]]]
+    after = own[own["scheduled_ns"] >= rows["scheduled_ns"][alone[0]]]
+    assert after["tokens"].tolist()[:2] == [0, 1] and np.ptp(after["scheduled_ns"][:2]) == 0
+    assert play(scene).requests.tobytes() == run.requests.tobytes()
+
+
+@FEW
 @given(seed=SEEDS, scaled=st.booleans(), hurried=st.booleans(), ranked=st.booleans())
 def test_memory_of_the_host_where_prompts_are_computed(seed, scaled, hurried, ranked):
     scene = pool_scenarios.draw_hosted(seed, scaled, hurried, ranked)

@@ -344,11 +344,14 @@ class Engine:
             if turn > MOST_TURNS:
                 raise Circles
             self.deliver(now)
+            self.victims = []
             batch = self.call(now) if self.running or self.waiting else None
             if batch:
                 queue.append(batch)
                 if len(queue) < self.depth:
                     continue
+            if self.victims and not queue:
+                continue  # the loop turns: who was preempted waits
             if queue:
                 oldest = queue.pop(0)
                 now = max(now, oldest[1])

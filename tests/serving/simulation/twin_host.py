@@ -219,7 +219,9 @@ class Engine(twin.Engine):
 
     def fill(self, now, queue):
         while len(queue) < self.depth:
+            self.victims = []
             batch = self.call(now)
-            if not batch:
+            if batch:
+                queue.append(batch)
+            elif queue or not self.victims:
                 return
-            queue.append(batch)

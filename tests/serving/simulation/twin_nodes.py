@@ -67,10 +67,12 @@ def single(base):
                     self.notice(now)
                 self.at_once = False
                 while len(self.flying) < self.depth:
+                    self.victims = []
                     batch = self.try_call(now)
-                    if not batch:
-                        break
-                    self.flying.append(batch)
+                    if batch:
+                        self.flying.append(batch)
+                    elif self.flying or not self.victims:
+                        break  # else the loop turns: who was preempted waits
                 self.at_once = self.at_once and not self.flying
 
         # --- who is taken out
@@ -155,9 +157,8 @@ def rank(base):
             return now, now
 
         def pending(self):
-            return bool(getattr(self, "coming", None)) or (
-                hasattr(self, "aside") and super().pending()
-            )
+            comes = getattr(self, "coming", None) or getattr(self, "received", None)
+            return bool(comes) or (hasattr(self, "aside") and super().pending())
 
     return Rank
 

@@ -81,10 +81,12 @@ class Engine(twin.Engine):
         for _ in range(twin.MOST_TURNS):
             self.advance(now)
             while len(self.flying) < depth and (self.running or self.waiting):
+                self.victims = []
                 batch = self.call(now)
-                if not batch:
+                if batch:
+                    self.flying.append(batch)
+                elif self.flying or not self.victims:
                     break
-                self.flying.append(batch)
             times = [self.flying[0][1]] if self.flying else []
             times += [q[0][0] for q in (self.later, self.deadlines) if q and q[0][0] < NEVER]
             if not times:

@@ -224,11 +224,6 @@ def _check_apart(pools: Sequence[Played]) -> None:
                 f"scheduler of {pool.role} is {pool.engine.name}, whose pools of prefill and decode are not "
                 "played; allowed: vllm-0.33, vllm-0.19, sglang-0.5.23, trtllm-1.4"
             )
-        if pool.part["config"]["stages"] > 1:
-            raise ValueError(
-                f"plan of {pool.role} has pp={pool.part['config']['stages']}, whose hand-over is not played; "
-                "allowed: 1"
-            )
     first, second = pools
     if len(set(engines)) > 1:
         raise ValueError(
