@@ -83,9 +83,11 @@ def test_a_record_is_refused_by_name():
         (lambda: tr.serving.default_plans("H200-SXM", WHERE[1]), "device is 'H200-SXM'; allowed: a Device, as tokenroof"),
         (lambda: tr.serving.default_plans(WHERE[0], "abc"), "model is 'abc'; allowed: a Model, as tokenroof.model"),
         (lambda: tr.plot.ladder([3]), r"rungs is \[3\]; allowed: a Ladder"),
+        (lambda: tr.plot.cash_flow(GOOD["Scenario"]), "found is a Scenario; allowed: a Factory, as economics.factory"),
+        (lambda: tr.plot.chart(tr.serving.curve(*WHERE)), "fronts is a Dataset; allowed: a sequence, each a Dataset"),
         (lambda: tr.plot.latency("abc"), "tables is 'abc'; allowed: a sequence, each a Dataset"),
         (lambda: tr.plot.timeline(np.ones(2)), r"series is array\(\[1., 1.\]\); allowed: an array of records"),
-        (lambda: tr.serving.stability(*WHERE, 10, 10, scheduler="vllm"), "scheduler is 'vllm'; allowed: a Scheduler or None"),
+        (lambda: tr.serving.stability(*WHERE, 10, 10, scheduler="vllm"), "scheduler is 'vllm'; allowed: a Scheduler, as serving.Scheduler.preset gives, or None"),
         (lambda: tr.serving.token_gaps("abc"), "run is 'abc'; allowed: a Simulation"),
         (lambda: tr.Calibration(constants="gemm"), "constants is 'gemm'; allowed: a mapping"),
         (lambda: tr.scale.Best("time_s", "batch", least=3), "least is 3; allowed: a mapping"),
@@ -93,3 +95,21 @@ def test_a_record_is_refused_by_name():
     ):  # fmt: skip
         with pytest.raises(TypeError, match=said):
             ask()
+
+
+@pytest.mark.parametrize(
+    ("ask", "said"),
+    [
+        (
+            lambda: tr.decode("Llama-3.1-8B", "H200-SXM"),
+            "device is 'Llama-3.1-8B', a model; allowed: a device",
+        ),
+        (lambda: tr.model("h200"), "model is 'h200', a device; allowed: a model"),
+        (lambda: tr.device("Antminer S21"), "device is 'Antminer S21', a miner; allowed: a device"),
+        (lambda: tr.miner("Llama-3.1-8B"), "miner is 'Llama-3.1-8B', a model; allowed: a miner"),
+    ],
+)
+def test_a_name_of_another_kind_is_told(ask, said):
+    with pytest.raises(KeyError) as error:
+        ask()
+    assert str(error.value) == said

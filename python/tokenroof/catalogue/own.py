@@ -12,12 +12,13 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from tokenroof.catalogue.files import table
 from tokenroof.records.device import Device
 from tokenroof.records.miner import Miner
 from tokenroof.records.model import Model
 from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
-from tokenroof.support.names import UnknownNameError, near_matches, unknown
+from tokenroof.support.names import UnknownNameError, near_matches, normalise, unknown
 from tokenroof.support.quoting import counted
 
 __all__ = ["is_file", "read", "unknown_record"]
@@ -44,6 +45,16 @@ def is_file(name: object) -> bool:
     )
 
 
+def _kind_of(name: str, asked: str) -> str:
+    """What a name is that is none of what was asked for, in the catalogue; empty where it is nothing."""
+    wanted = normalise(name)
+    for kind in _RECORDS:
+        for row in table(f"{kind}s")[kind] if kind != asked and wanted else ():
+            if wanted in map(normalise, (row["name"], *row.get("aliases", ()))):
+                return kind
+    return ""
+
+
 def unknown_record(kind: str, name: str, candidates: Mapping[str, str]) -> KeyError:
     """The error for a name that the catalogue lacks, with how a file or folder that is called so is given.
 
@@ -52,6 +63,8 @@ def unknown_record(kind: str, name: str, candidates: Mapping[str, str]) -> KeyEr
     >>> print(unknown_record("device", "zzz", {"h200": "H200-SXM"} | {f"{i}": f"{i}" for i in range(99)}))
     unknown device 'zzz'; allowed: a name of tokenroof list devices, or a .toml or .json file of its fields
     """
+    if of := _kind_of(name, kind):
+        return UnknownNameError(f"{kind} is {shown(name)}, a {of}; allowed: a {kind}")
     error = unknown(kind, name, candidates)
     text = str(error)
     if kind == "model" and os.path.isfile(os.path.join(name[:200], "config.json")):

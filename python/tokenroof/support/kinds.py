@@ -20,8 +20,13 @@ P = ParamSpec("P")
 R = TypeVar("R")
 Check = tuple[str, Callable[[object], bool]]
 
-#: Where a record comes from, of those that have a name in the catalogue.
-_GIVEN_BY = {"Device": "tokenroof.device", "Model": "tokenroof.model", "Miner": "tokenroof.miner"}
+#: Where a record comes from.
+_GIVEN_BY = {
+    "Device": "tokenroof.device", "Model": "tokenroof.model", "Miner": "tokenroof.miner",
+    "Factory": "economics.factory", "Ladder": "economics.same_meter", "ArmsRace": "economics.race",
+    "Race": "mining.generations_race", "Swing": "economics.tornado",
+    "Scheduler": "serving.Scheduler.preset",
+}  # fmt: skip
 _WORD = r"[A-Za-z_][\w.]*"
 
 
@@ -59,7 +64,20 @@ def _one(text: str) -> Check | None:
     ):
         return None
     by = f", as {_GIVEN_BY[name]} gives" if name in _GIVEN_BY else ""
-    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}{by}", _is_a(name)
+    return f"{_a(name)}{by}", _is_a(name)
+
+
+def _briefly(value: object) -> str:
+    """A number, a text or a collection as it is, another record by its kind."""
+    if value is None or isinstance(
+        value, (str, bytes, int, float, complex, list, tuple, dict, set)
+    ):
+        return shown(value)
+    return _a(type(value).__name__)
+
+
+def _a(name: str) -> str:
+    return f"{'an' if name[0] in 'AEIOUaeiou' else 'a'} {name}"
 
 
 def as_mapping(name: str, value: object) -> Mapping[Any, Any]:
@@ -118,8 +136,9 @@ def takes_records(function: Callable[P, R]) -> Callable[P, R]:
         bound = parameters.bind_partial(*arguments, **named).arguments
         for name, allowed in checks.items():
             if name in bound and not any(ok(bound[name]) for _, ok in allowed):
-                said = " or ".join(said for said, _ in allowed)
-                raise TypeError(f"{name} is {shown(bound[name])}; allowed: {said}")
+                each = [said for said, _ in allowed]
+                said = (", or " if any("," in one for one in each) else " or ").join(each)
+                raise TypeError(f"{name} is {_briefly(bound[name])}; allowed: {said}")
         return function(*arguments, **named)
 
     return wrapper
