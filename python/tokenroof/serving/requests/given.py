@@ -104,7 +104,7 @@ def as_requests(given: Mapping[str, Any] | Requests) -> Requests:
     for key in given:
         if key not in _KEYS:
             near = near_matches(str(key), _MEANT, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {shown(near[0])}?" if near else ""
             raise ValueError(f"requests have a key {shown(key)}{hint}; allowed: {', '.join(_KEYS)}")
     times = _one_of(given, "arrival", "arrival_ns")
     if times is None:
