@@ -11,7 +11,7 @@ from tokenroof.serving.closed_loop import evaluate
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power, check_length, refuse_gaps
 from tokenroof.serving.open_capacity import PERCENTILES, nearest_miss, open_at, open_capacity
-from tokenroof.serving.open_pools import pools_table
+from tokenroof.serving.open_pools import pools_at
 from tokenroof.serving.slo import SLO
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
@@ -207,7 +207,7 @@ def _of_pools(
     on = OfPools(system, options.get("scheduler"), shape, fidelity, beside(options))
 
     def table(rate: float) -> xr.Dataset:
-        return pools_table(system, on.on, on.twin, rate, fidelity, power, pue)
+        return pools_at(system, on.on, on.twin, rate, fidelity, power, pue)
 
     if proof is None:
         return open_capacity(on.twin, slo, table)

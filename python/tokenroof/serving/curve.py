@@ -9,15 +9,20 @@ from tokenroof.inference.tile_edges import edges_said
 from tokenroof.serving.closed_loop import attributes, describe, evaluate
 from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_power, check_length
-from tokenroof.serving.open_curve import open_table
+from tokenroof.serving.open_curve import as_rates, open_table
+from tokenroof.serving.open_pools import pools_table
 from tokenroof.serving.room import why_not
+from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
+from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.twin import shape_of
 from tokenroof.support.arguments import check_options, shown
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
@@ -30,7 +35,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.loads import Load
     from tokenroof.serving.requests.lengths import Lengths
     from tokenroof.serving.requests.record import Requests
-    from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.twin import Shape
 
 __all__ = ["curve", "table_of"]
 
@@ -40,7 +45,7 @@ _USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 class LoopOptions(TypedDict, total=False):
     """What a curve plays beside the load, as `curve` takes it."""
 
-    scheduler: Scheduler | None
+    scheduler: Scheduler | Mapping[str, Scheduler] | None
     requests: float | None
 
 
@@ -86,7 +91,8 @@ def curve(
         Open loop with the lengths of these requests, and the spread of the gaps between them, in place of
         `input_tokens` and `output_tokens`; at their own rate, where `rate` is not given.
     scheduler : Scheduler, optional
-        Whose limits hold in open loop, and for percentiles in closed loop; vLLM's newest by default.
+        Whose limits hold in open loop, and for percentiles in closed loop; vLLM's newest by default. Of a
+        system in open loop a mapping from its pools, or the newest of its engine.
     requests : float, optional
         Of a run that ends, all there from the start, `concurrency` of them in flight [1]: as benchmarks of
         the most throughput are run. The last wave holds fewer, and of the first one all prompts come at
@@ -105,7 +111,8 @@ def curve(
         percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``).
         ``ttft_s`` means two things: in closed loop it has what the engine was measured to take beside, in
         open loop it has not; ``ttft_mean_s`` is what compares with it there. Where answers are all of one
-        length users keep in step, and ``percentiles_hold`` is false.
+        length users keep in step, and ``percentiles_hold`` is false. Of a system in open loop none counts as
+        held.
         In closed loop requests beyond the cache's memory queue, and their wait is part of ``ttft_s``.
         Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is
@@ -149,18 +156,24 @@ def curve(
     sizes, moments = shape_from(input_tokens, output_tokens, requests)
     users = as_concurrency(concurrency)
     if isinstance(device, System):
-        refuse_beside(
-            device, plan=plan, rate=rate, load=load, scheduler=scheduler, requests=requests
-        )
+        refuse_beside(device, plan=plan, requests=requests)
+        if rate is not None or load is not None:
+            _in_place(concurrency)
+            shape = moments if load is None else shape_of(load)
+            return _over_rates(
+                device, model, shape, rate, scheduler, fidelity, *as_power(power, pue)
+            )
+        refuse_beside(device, scheduler=scheduler)
         return system_table(device, model, sizes, users, fidelity, *as_power(power, pue))
     on = deployment(device, named(model), plan, fidelity)
+    if not isinstance(scheduler, (Scheduler, type(None))):
+        raise TypeError(f"scheduler is {shown(scheduler)}; allowed: a Scheduler, or None")
     if rate is not None or load is not None:
         if requests is not None:
             raise ValueError(
                 f"requests is {shown(requests)} beside a rate; allowed: None in open loop"
             )
-        if concurrency is not _USERS:
-            raise ValueError("concurrency is given beside a rate or a load; allowed: one of them")
+        _in_place(concurrency)
         shape = moments if load is None else shape_of(load)
         check_length(on.model, shape.input_tokens, shape.output_tokens, scheduler)
         said = fidelity if isinstance(fidelity, str) else fidelity.name
@@ -175,6 +188,27 @@ def curve(
         units, long_name = CLOSED_UNITS[name]
         table[name] = ("concurrency", values, {"units": units, "long_name": long_name})
     return table
+
+
+def _in_place(concurrency: ArrayLike) -> None:
+    if concurrency is not _USERS:
+        raise ValueError("concurrency is given beside a rate or a load; allowed: one of them")
+
+
+def _over_rates(
+    system: System,
+    model: str | Model | None,
+    shape: Shape,
+    rate: ArrayLike | None,
+    scheduler: Scheduler | Mapping[str, Scheduler] | None,
+    fidelity: str | Calibration,
+    power: str,
+    pue: float,
+) -> xr.Dataset:
+    """The table of `curve` for a system in open loop."""
+    one = system.replace(model=system.serves(model))
+    on = OfPools(one, scheduler, shape, fidelity, {})
+    return pools_table(one, on.on, on.twin, as_rates(rate, shape), fidelity, power, pue)
 
 
 def table_of(

@@ -28,9 +28,14 @@ if TYPE_CHECKING:
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.system.record import System
 
-__all__ = ["PoolsTwin", "pools_table", "pools_twin"]
+__all__ = ["PoolsTwin", "pools_at", "pools_table", "pools_twin"]
 
 _PERCENTILES = ("_p50", "_p90", "_p99")
+# What is not known where a pool or the link cannot bear the rate.
+_OVER = (
+    "queue", "running", "waiting",
+    *(f"{name}{p}" for name in ("ttft", "tpot", "e2e") for p in ("", *_PERCENTILES)),
+)  # fmt: skip
 # What a request adds to a step of a pool that computes no prompts [s].
 _NOTHING = 1e-9
 # Of a system's closed loop, by the throughput at which users of it are looked for.
@@ -116,6 +121,8 @@ class PoolsTwin:
         if self.first is not None:
             found = self._apart(rates, found)
         found["load"] = rates / self.saturation
+        for name in _OVER if (found["load"] >= 1.0).any() else ():
+            found[name] = np.where(found["load"] < 1.0, found[name], np.nan)
         return found
 
     def _apart(
@@ -233,14 +240,13 @@ def pools_table(
     system: System,
     on: Mapping[str, Deployment],
     twin: PoolsTwin,
-    rate: float,
+    rates: NDArray[np.float64],
     fidelity: str | Calibration,
     power: str = "provisioned",
     pue: float = 1.2,
 ) -> xr.Dataset:
-    """The table of `curve` over systems at one rate of arrivals; of 0 with NaN throughout."""
+    """The table of `curve` over systems and rates of arrivals."""
     xarray = require("xarray", extra="analysis")
-    rates = np.array([rate or 1.0])
     values = values_at(twin, rates)
     load = Load(twin.inputs["input"], twin.inputs["output"])
     inside = twin.at(rates)["running"] + twin.at(rates)["waiting"]
@@ -268,5 +274,19 @@ def pools_table(
     for name, (units, long_name) in (UNITS | SYSTEM_UNITS | OPEN_UNITS).items():
         if name in table:
             table[name].attrs.update(units=units, long_name=long_name.replace("replica", "system"))
-    table = table.isel(rate=0)
+    return table
+
+
+def pools_at(
+    system: System,
+    on: Mapping[str, Deployment],
+    twin: PoolsTwin,
+    rate: float,
+    fidelity: str | Calibration,
+    power: str = "provisioned",
+    pue: float = 1.2,
+) -> xr.Dataset:
+    """The table at one rate; of 0 with NaN throughout."""
+    rates = np.array([rate or 1.0])
+    table = pools_table(system, on, twin, rates, fidelity, power, pue).isel(rate=0)
     return table if rate else table.where(False).assign_coords(rate=0.0)

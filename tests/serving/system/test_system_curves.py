@@ -225,7 +225,10 @@ def test_what_does_not_fit_is_said():
 
 BAD = [
     (lambda: curve(apart(), DENSE, PLAN), ValueError, "plan is .* with the System .*as its pools have plans"),
-    (lambda: curve(apart(), DENSE, rate=[1.0]), ValueError, "rate is .*its closed form is one of users"),
+    (lambda: curve(apart(), DENSE, rate=[1.0], requests=9), ValueError, "requests is 9 .*its closed form is one of users"),
+    (lambda: curve(apart(), DENSE, rate=[1.0], concurrency=[2]), ValueError, "concurrency is given beside a rate"),
+    (lambda: curve(apart(), DENSE, rate=[0.0]), ValueError, "rate is 0; allowed"),
+    (lambda: curve(GPU, DENSE, rate=[1.0], scheduler={}), TypeError, "scheduler is {}; allowed: a Scheduler"),
     (lambda: curve(apart()), TypeError, "model is None, of a System without one"),
     (lambda: curve(GPU), TypeError, "model is None; allowed: a name"),
     (lambda: capacity(apart(), DENSE, None, SLO(ttft_s=1.0, percentile=95)), ValueError, "percentile is 95"),

@@ -11,7 +11,7 @@ import numpy as np
 
 from tokenroof import kernels
 from tokenroof.serving.loads import refuse_gaps
-from tokenroof.serving.open_pools import pools_table
+from tokenroof.serving.open_pools import pools_at
 from tokenroof.serving.tuning.closed_form import highest_rate, keeps, nearest
 from tokenroof.serving.tuning.counts import fewest, settled
 from tokenroof.serving.tuning.kept import Kept
@@ -131,7 +131,7 @@ def _fields(
         role: FleetPool(n, k, (n + k) * each[role], a)
         for role, n, k, a in zip(each, needed, spare, ups, strict=True)
     }
-    table = pools_table(system, on.on, on.twin, demand / many, fidelity)
+    table = pools_at(system, on.on, on.twin, demand / many, fidelity)
     rest = sum(k * on.on[role].plan.devices * on.on[role].power.idle_w
                for role, k in zip(each, spare, strict=True))  # fmt: skip
     return {
