@@ -196,6 +196,11 @@ def test_a_gpu_for_the_price_of_an_hour_is_refused(price):
         UserWarning, match=r"usd_per_gpu is 31 \$, which is legal and odd; did you mean 31000"
     ):
         ec.rent_gpus("H200-SXM", 31)
+    for call in (lambda: ec.rent_gpus("H200-SXM", 31), lambda: ec.mine("Antminer S21", 0.05)):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            call()
+        assert len(caught) == 1 and "legal and odd" in str(caught[0].message)
 
 
 def test_the_first_month_of_income_is_one_rule():

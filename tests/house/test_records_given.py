@@ -106,10 +106,18 @@ def test_a_record_is_refused_by_name():
         ),
         (lambda: tr.model("h200"), "model is 'h200', a device; allowed: a model"),
         (lambda: tr.device("Antminer S21"), "device is 'Antminer S21', a miner; allowed: a device"),
+        (
+            lambda: tr.kernels.by_keyword("ridgepoint"),
+            "kernel is 'ridgepoint'; did you mean 'ridge_point'?; allowed: names in tokenroof.kernels",
+        ),
+        (
+            lambda: GOOD["Scenario"].with_values({"site.powr_mw": 20}),
+            "no key 'site.powr_mw'; did you mean site.power_mw, site.idle_power, site.price_per_mwh?",
+        ),
         (lambda: tr.miner("Llama-3.1-8B"), "miner is 'Llama-3.1-8B', a model; allowed: a miner"),
     ],
 )
-def test_a_name_of_another_kind_is_told(ask, said):
+def test_a_name_that_is_none_is_told_in_a_sentence_without_quotes_around_it(ask, said):
     with pytest.raises(KeyError) as error:
         ask()
     assert str(error.value) == said

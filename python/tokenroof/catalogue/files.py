@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
+from tokenroof.support.names import UnknownNameError
 
 __all__ = ["FILES", "FOLDER", "NOT_PUBLISHED", "clear_cache", "date_key", "provenance_of", "table"]
 
@@ -31,7 +32,7 @@ def table(name: str) -> dict[str, Any]:
     import tomllib  # here: `import tokenroof` must not pay for it
 
     if name not in FILES:
-        raise KeyError(f"no catalogue file {shown(name)}; there are {', '.join(FILES)}")
+        raise UnknownNameError(f"no catalogue file {shown(name)}; there are {', '.join(FILES)}")
     with open(os.path.join(FOLDER, f"{name}.toml"), "rb") as file:
         return tomllib.load(file)
 

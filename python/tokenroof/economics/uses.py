@@ -25,7 +25,7 @@ from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.economics.scenarios.token_sale import TokenSale
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
-from tokenroof.support.units import check_unit, machine_price
+from tokenroof.support.units import check_unit, machine_price, said_once
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -82,7 +82,7 @@ def mine(
     if found.efficiency is None:
         raise ValueError(f"power of {found.name} is unknown; allowed: a miner whose power is known")
     joules = found.efficiency
-    with market_in_force(market) as newer:
+    with said_once(), market_in_force(market) as newer:
         quote = latest("btc_hashprice") if hashprice is None else None
         cooled = latest("pue", "air-cooled mining container")
         price = finite_number("hashprice", hashprice if quote is None else quote.value)
@@ -191,7 +191,7 @@ def rent_gpus(
     >>> plan.income.price_per_gpu_hour, round(plan.computers.capex_per_it_mw / 1e6, 2)
     (5.0, 36.0)
     """
-    with market_in_force(market) as newer:
+    with said_once(), market_in_force(market) as newer:
         hour = gpu_hour(device, date)
         each = _gpu_cost(usd_per_gpu)
         power = _table_power(hour) if watts is None else _given(hour.device, watts)

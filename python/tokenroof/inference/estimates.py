@@ -20,6 +20,7 @@ from tokenroof.inference.carried import generation
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import is_number, number, shown
 from tokenroof.support.kinds import takes_records
+from tokenroof.support.names import UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -220,7 +221,7 @@ def parameter(name: str, device: Device | None = None) -> Range:
         if (name, owner) in rows:
             return rows[name, owner]
     known = ", ".join(sorted({key for key, _ in rows}))
-    raise KeyError(f"unknown parameter {shown(name)}; allowed: {known}")
+    raise UnknownNameError(f"unknown parameter {shown(name)}; allowed: {known}")
 
 
 def parameters() -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import numpy as np
 from tokenroof import _core
 from tokenroof.support.arguments import shown
 from tokenroof.support.labels import called, keeps_form, kind_of, unlabelled
-from tokenroof.support.names import near_matches
+from tokenroof.support.names import UnknownNameError, near_matches
 
 __all__ = ["by_keyword"]
 
@@ -93,7 +93,9 @@ def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
     if name not in kernels:
         near = near_matches(str(name), list(kernels))
         hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-        raise KeyError(f"kernel is {shown(name)}{hint}; allowed: names in tokenroof.kernels")
+        raise UnknownNameError(
+            f"kernel is {shown(name)}{hint}; allowed: names in tokenroof.kernels"
+        )
     kernel: Any = kernels[name]
     every = signature(kernel).parameters.values()
     names = [p.name for p in every if p.kind is Parameter.POSITIONAL_ONLY]

@@ -19,6 +19,7 @@ from tokenroof.mining.market import CBECI_POWER_PRICE, MonthlyMarket, by_month, 
 from tokenroof.mining.network import network_hashrate
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.names import UnknownNameError
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -79,7 +80,7 @@ class NetworkPower:
             If that month is not among `months`.
         """
         if month not in self.months:
-            raise KeyError(f"month is {shown(month)}; allowed: {', '.join(self.months)}")
+            raise UnknownNameError(f"month is {shown(month)}; allowed: {', '.join(self.months)}")
         shares = self.shares[:, self.months.index(month)]
         return {
             name: float(part) for name, part in zip(self.names, shares, strict=True) if part > 0.0

@@ -23,7 +23,7 @@ from tokenroof.economics.scenarios.sections import (
     Shell,
 )
 from tokenroof.economics.scenarios.token_sale import TokenSale
-from tokenroof.support.names import near_matches
+from tokenroof.support.names import UnknownNameError, near_matches
 from tokenroof.support.quoting import file_of, shown
 from tokenroof.support.units import caller
 
@@ -143,7 +143,7 @@ class Scenario:
         parts: dict[str, dict[str, Any]] = {}
         for name, value in values.items():
             if name not in known:
-                raise KeyError(_no_such(str(name), known))
+                raise UnknownNameError(_no_such(str(name), known))
             section, _, item = name.partition(".")
             parts.setdefault(section, {})[item] = value
         changed: dict[str, Any] = {
@@ -272,7 +272,7 @@ def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
         if section == "name":
             continue
         if section not in SECTIONS:
-            raise KeyError(_no_such(section, SECTIONS))
+            raise UnknownNameError(_no_such(section, SECTIONS))
         if not isinstance(table, Mapping):
             raise TypeError(f"{section} is {shown(table)}; allowed: a table of its keys")
         values |= {f"{section}.{item}": value for item, value in table.items()}
