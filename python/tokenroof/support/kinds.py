@@ -31,7 +31,15 @@ _WORD = r"[A-Za-z_][\w.]*"
 
 
 def _is_a(name: str) -> Callable[[object], bool]:
-    return lambda value: any(name == kind.__name__ for kind in type(value).__mro__)
+    found: dict[type, bool] = {}
+
+    def ok(value: object) -> bool:
+        kind = type(value)
+        if kind not in found:
+            found[kind] = any(name == each.__name__ for each in kind.__mro__)
+        return found[kind]
+
+    return ok
 
 
 def _one(text: str) -> Check | None:
@@ -129,16 +137,16 @@ def takes_records(function: Callable[P, R]) -> Callable[P, R]:
     Traceback (most recent call last):
     TypeError: device is 'H200-SXM'; allowed: a Device, as tokenroof.device gives
     """
-    parameters, checks = signature(function), kind_checks(function)
+    names, checks = list(signature(function).parameters), kind_checks(function)
 
     @wraps(function)
     def wrapper(*arguments: P.args, **named: P.kwargs) -> R:
-        bound = parameters.bind_partial(*arguments, **named).arguments
+        given = dict(zip(names, arguments, strict=False)) | named
         for name, allowed in checks.items():
-            if name in bound and not any(ok(bound[name]) for _, ok in allowed):
+            if name in given and not any(ok(given[name]) for _, ok in allowed):
                 each = [said for said, _ in allowed]
                 said = (", or " if any("," in one for one in each) else " or ").join(each)
-                raise TypeError(f"{name} is {_briefly(bound[name])}; allowed: {said}")
+                raise TypeError(f"{name} is {_briefly(given[name])}; allowed: {said}")
         return function(*arguments, **named)
 
     return wrapper
