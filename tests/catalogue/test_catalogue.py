@@ -15,7 +15,7 @@ import pytest
 from tokenroof import catalogue
 from tokenroof.catalogue import files as _load
 from tokenroof.catalogue.architectures import model as catalogue_model
-from tokenroof.catalogue.lookup import device
+from tokenroof.catalogue.lookup import all_devices, device
 from tokenroof.support.names import near_matches, normalise, unknown
 
 FOLDER = Path(catalogue.__file__).parent
@@ -343,3 +343,18 @@ def test_another_size_is_another_model(name):
 ])  # fmt: skip
 def test_a_size_that_is_the_models_own_may_stand(name, found):
     assert catalogue_model(name).name == found
+
+
+def test_no_nvidia_board_multiplies_fp16_faster_than_bf16():
+    """Engines add up in fp32: a rate with fp16 accumulators would be twice that of boards for players."""
+    boards = [d for d in all_devices() if d.vendor == "NVIDIA" and {"bf16", "fp16"} <= set(d.peak)]
+    assert len(boards) > 20
+    assert [d.name for d in boards if d.peak["fp16"] != d.peak["bf16"]] == []
+    card = device("RTX 4090")
+    assert card.peak["fp16"] == 1.652e14 and card.peak["fp8"] == 3.303e14
+
+
+def test_the_a10g_is_no_a10():
+    """Its tensor cores are slower: no other board's figures stand for it."""
+    with pytest.raises(KeyError, match="A10G"):
+        device("A10G")

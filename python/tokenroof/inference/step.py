@@ -220,7 +220,8 @@ def decode(
     context : array_like
         Cached tokens per sequence, the new one included [1]. Broadcasts against `batch`.
     fidelity : {"calibrated", "datasheet"} or Calibration
-        Constants of the device's generation, or an upper bound on speed, or your own.
+        Constants of the device's generation, or an upper bound on speed at the
+        printed clocks, or your own.
 
     Returns
     -------

@@ -97,7 +97,8 @@ def sweep(
     batch, context : array_like, 1-d
         Sequences in flight, cached tokens of each [1]; each once, as devices, models and plans.
     fidelity : {"calibrated", "datasheet"} or Calibration
-        Constants of each device's generation, or upper bounds on speed, or your own.
+        Constants of each device's generation, or upper bounds on speed at the
+        printed clocks, or your own.
     fields : bool
         Whether to add all of ``kernels.STEP_FIELDS``.
     invalid : {"nan", "raise"}

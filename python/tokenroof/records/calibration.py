@@ -259,5 +259,5 @@ class Calibration:
 
     @classmethod
     def ideal(cls) -> Calibration:
-        """Datasheet values, no overhead: an upper bound on speed."""
+        """Datasheet values, no overhead: an upper bound on speed at the printed clocks."""
         return cls(name="datasheet")

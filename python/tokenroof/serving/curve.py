@@ -78,7 +78,8 @@ def curve(
     concurrency : array_like, 1-d
         Requests in flight over the replica [1].
     fidelity : {"calibrated", "datasheet"} or Calibration
-        Constants of the device's generation, or an upper bound on speed, or your own.
+        Constants of the device's generation, or an upper bound on speed at the
+        printed clocks, or your own.
     power : {"provisioned", "board", "chassis", "facility", "dashboard"}
         Which power ``output_tokens_per_s_per_mw`` counts: what the site sets aside per device, all in;
         the boards' by load; their servers' at the wall; that times `pue`; or the InferenceX dashboard's

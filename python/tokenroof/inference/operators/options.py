@@ -24,7 +24,8 @@ class Options(TypedDict, total=False):
     engine : {"vllm", "sglang", "trtllm", "ideal", "nccl"}
         Whose overhead counts: an engine's, by default vLLM's; "ideal": none; "nccl": the plain library.
     fidelity : {"calibrated", "datasheet"} or Calibration
-        Measured constants, the default, which fall back by generation; an upper bound on speed; your own.
+        Measured constants, the default, which fall back by generation; an upper bound on speed at the
+        printed clocks; your own.
     """
 
     engine: str
