@@ -77,11 +77,30 @@ def test_times_of_pools_add_up_by_hand():
         first["ttft"] + last["ttft_p99"] + 0.5 * last["tpot"],
     )
     np.testing.assert_allclose(found["ttft_p99"], link + tail, rtol=1e-9)
+    half = 0.5 * last["tpot"]
+    tail = np.maximum(
+        first["ttft_p90"] + last["e2e"] + half, first["ttft"] + last["e2e_p90"] + half
+    )
+    np.testing.assert_allclose(found["e2e_p90"], link + tail, rtol=1e-9)
     assert not found["means_hold"].any() and not found["percentiles_hold"].any()
     assert on.twin.saturation == pytest.approx(
         min(2.0 * on.twin.first.saturation, 3.0 * on.twin.last.saturation, 2.0 / cache), rel=1e-12
     )
     assert on.twin.saturation == pytest.approx(2.0 / cache, rel=1e-12)
+
+
+def test_long_prompts_make_the_tail_of_short_answers():
+    """Where waits for prompts spread more than answers do, E2E's percentile is theirs beside the mean answer."""
+    on = OfPools(
+        apart(1, 3, link_bandwidth=1e12, hop_s=0.0), None, Shape(4000, 4), "calibrated", {}
+    )
+    twin, rate = on.twin, np.array([6.0])
+    first, last, found = twin.first.at(rate), twin.last.at(rate / 3.0), twin.at(rate)
+    cache = 131072.0 * 4000 / 1e12
+    link = cache + 0.5 * cache * 6.0 * cache / (1.0 - 6.0 * cache)
+    want = first["ttft_p90"] + link + last["e2e"] + 0.5 * last["tpot"]
+    np.testing.assert_allclose(found["e2e_p90"], want, rtol=1e-9)
+    assert want > first["ttft"] + link + last["e2e_p90"] + 0.5 * last["tpot"]
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])

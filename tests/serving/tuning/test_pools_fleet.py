@@ -54,6 +54,8 @@ def test_whole_systems_for_a_demand():
     idle = tr.serving.System.deployments(apart(1, 2))["prefill"].power.idle_w
     none = fleet(apart(1, 2), None, None, SOON, 60 * 2.5 * rate, **LENGTHS, spare=0)
     assert more.watts - none.watts == pytest.approx(4 * idle)
+    one = fleet(apart(1, 2), None, None, SOON, 60 * 2.5 * rate / 3.0, **LENGTHS, spare=0)
+    assert one.replicas == 1 and none.watts == pytest.approx(3.0 * one.watts)
 
 
 def test_replicas_of_larger_plans_fail_more_often():
@@ -102,6 +104,19 @@ def test_counts_are_looked_for_by_runs():
         if min(less):
             fewer = fleet(apart(*less), None, None, slo, 60 * demand, **ask)
             assert fewer.replicas > 1 and fewer.rate < demand
+
+
+def test_a_link_that_is_short_widens_the_pool_of_fewer_devices():
+    """A cache of 131 MB over 1 GB/s a device: 12 a second need two on both sides, where one would do otherwise."""
+    slow, fast = (
+        fleet(
+            serving.disaggregate("H100-SXM", "H100-SXM", link_bandwidth=width, model=MODEL), None, None,
+            SLO(e2e_s=5.0, percentile=90), 60 * 12.0, **LENGTHS, prove=True, **QUICK, counts="free",
+        )
+        for width in (1e9, 1e11)
+    )  # fmt: skip
+    assert [pool.replicas for pool in fast.pools.values()] == [1, 1]
+    assert [pool.replicas for pool in slow.pools.values()] == [2, 2]
 
 
 def test_a_demand_of_many_is_dealt_out():
