@@ -31,6 +31,7 @@ ARRIVING = {"seed": 0}
 EMPIRICAL = {"values": np.array([7, 9]), "shares": np.array([0.3, 1.0])}
 QUICK = serving.StepTime(10**7, 10**4, 10)
 SMALL = serving.Scheduler.preset("vllm-0.33", num_blocks=64, loop="sync")
+COPYING = serving.Scheduler.preset("sglang-0.5.23", max_total_tokens=1024)
 ASK = {"arrival": np.arange(12) * 0.01, "input_tokens": [200] * 12, "output_tokens": [20] * 12}
 RUN = serving.simulate(None, None, None, ASK, SMALL, step_time=QUICK, record_steps=True)
 
@@ -65,24 +66,23 @@ def _drawn(**given):
     return _seen(run), str(run.energy)
 
 
-def _hosted(**given):
-    """Two replicas, in whose memory the turns of a few users do not fit."""
+def _hosted(layers=None, **given):
+    """Two replicas, in whose memory the turns of a few users do not fit; SGLang's copy layer by layer."""
     length = np.repeat(np.arange(100, 400, 50), 8)
     load = {
         "arrival": np.arange(48) // 2 * 0.5, "input_tokens": length, "output_tokens": 5,
         "prompt": [np.array([[10**6 * (k % 8), n]]) for k, n in enumerate(length)],
     }  # fmt: skip
-    run = serving.simulate(
-        None,
-        None,
-        None,
-        load,
-        SMALL,
-        step_time=QUICK,
-        replicas=2,
-        host_tier=serving.HostTier(**given),
-    )
-    return _seen(run), run.totals["loaded_bytes"]
+    runs = [
+        serving.simulate(
+            None, None, None, load, scheduler, step_time=QUICK, replicas=2, host_tier=tier
+        )
+        for scheduler, tier in (
+            (SMALL, serving.HostTier(**given)),
+            (COPYING, serving.HostTier(layers=layers, **given)),
+        )
+    ]
+    return [(_seen(run), run.totals["loaded_bytes"]) for run in runs]
 
 
 def _trace(lines, **given):
@@ -117,7 +117,8 @@ CASES = {
         {**one("fixed_ns", 10**7), **one("per_token_ns", 10**5), **one("per_context_token_ns", 10**4),
          **one("watts", 400.0), **one("idle_watts", 60.0), **one("per_draft_ns", 10**5)}, None),
     "HostTier": ({"capacity_bytes": 1e9, "bytes_per_s": 1e9, "bytes_per_token": 1e5, "result": _hosted},
-        {**one("capacity_bytes", 1.6e7), **one("bytes_per_s", 1e8), **one("replicas", 2), **one("bytes_per_token", 1e6)},
+        {**one("capacity_bytes", 1.6e7), **one("bytes_per_s", 1e8), **one("replicas", 2), **one("bytes_per_token", 1e6),
+         **one("layers", 4)},
         None),
     "Lengths": ({"kind": "uniform", "low": 5, "high": 50, "result": lambda **given: serving.Lengths(**EMPIRICAL | given).draw(
         np.random.default_rng(0), 50)},
@@ -231,7 +232,7 @@ ENDS = {
     "Autoscale": {"target": "0 < x", "tolerance": "0 <= x", "interval_s": "0 < x"},
     **{key: {"seconds": "0 < x"} for key in ("poisson", "gamma", "modulated", "daily")},
     **{name: {"blocks": "whole from 1"} for name in ("series", "verdict")},
-    "HostTier": {"capacity_bytes": None},
+    "HostTier": {"capacity_bytes": None, "layers": "whole from 1"},
 }  # fmt: skip
 
 
