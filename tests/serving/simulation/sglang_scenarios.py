@@ -93,12 +93,15 @@ def play(trace, content=True, **options):
     return serving.simulate(None, None, None, requests, scheduler, **options)
 
 
-def hosted(seed, **fixed):
+def hosted(seed, policy=None, sizes=(3, 60, 300, 10_000), **fixed):
     """With memory of the host, of which there is little, or a slow link to it; many begin like another."""
     rng = random.Random(seed)
     policies = ["write_through", "write_through_selective", "write_back"]
     trace = draw(
-        seed, disable_radix_cache=False, hicache_write_policy=rng.choice(policies), **fixed
+        seed,
+        disable_radix_cache=False,
+        hicache_write_policy=policy or rng.choice(policies),
+        **fixed,
     )
     page = trace["config"]["page_size"]
     rows, beginnings = trace["requests"], rng.choice([2, 4, 8])
@@ -115,7 +118,7 @@ def hosted(seed, **fixed):
             ]
             row["prompt"] = [run for run in runs if run[1]]
     trace["host"] = {
-        "pages": max(1, rng.choice([3, 60, 300, 10_000]) // page),
+        "pages": max(1, rng.choice(sizes) // page),
         "page_bytes": page * rng.choice([1, 1000]),
         "bytes_per_s": rng.choice([0, 10**4, 10**6, 10**9]), "layers": rng.choice([1, 3, 40]),
     }  # fmt: skip

@@ -9,7 +9,7 @@ import sglang_hosted_pools_twin
 import sglang_scenarios as scenarios
 import sglang_twin_host as twin
 import test_pools_twin as twins
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from sglang_twin import Circles
 from test_drafts_elsewhere import drafts, options_of
@@ -23,10 +23,7 @@ from tokenroof.serving.simulation import hicache
 MS = 1_000_000
 
 
-@settings(max_examples=25)
-@given(seed=st.integers(0, 10**9))
-def test_every_decision_is_the_twin_s(seed):
-    trace = scenarios.hosted(seed, undeclared=seed % 3 == 0)
+def same(trace):
     engine = twin.Engine(trace)
     try:
         decided = engine.run()
@@ -40,6 +37,22 @@ def test_every_decision_is_the_twin_s(seed):
     found = [run.totals[name] for name in ("loaded_bytes", "stored_bytes", "host_evicted")]
     assert found == [engine.loads.bytes, engine.saves.bytes, engine.tree.lost]
     assert scenarios.play(trace).requests.tobytes() == run.requests.tobytes()
+
+
+@settings(max_examples=25)
+@given(seed=st.integers(0, 10**9))
+def test_every_decision_is_the_twin_s(seed):
+    same(scenarios.hosted(seed, undeclared=seed % 3 == 0))
+
+
+@settings(max_examples=10)
+@given(seed=st.integers(0, 10**9))
+@example(seed=1)
+@example(seed=86)
+def test_copies_of_what_the_device_has_too_go_first(seed):
+    """With write-back, where they are many: the oldest, of leaves last, also those that were cut off."""
+    knobs = {"max_running_requests": 5, "radix_eviction_policy": "lru"}
+    same(scenarios.hosted(seed, "write_back", (60, 150, 300, 600), **knobs))
 
 
 @settings(max_examples=20)
