@@ -1,19 +1,7 @@
-"""SGLang's blocks in the host's memory: every decision against the plain twin, and what must come out by hand."""
-
-import random
+"""SGLang's blocks in the host's memory: what must come out by hand, and what is refused."""
 
 import numpy as np
 import pytest
-import recorded
-import sglang_hosted_pools_twin
-import sglang_scenarios as scenarios
-import sglang_twin_host as twin
-import test_pools_twin as twins
-from hypothesis import example, given, reject, settings
-from hypothesis import strategies as st
-from sglang_twin import Circles
-from test_drafts_elsewhere import drafts, options_of
-from test_hurried_engines import hurry, patience
 
 import tokenroof as tr
 from tokenroof import serving
@@ -21,86 +9,6 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.simulation import hicache
 
 MS = 1_000_000
-
-
-def same(trace):
-    engine = twin.Engine(trace)
-    try:
-        decided = engine.run()
-    except Circles:
-        reject()
-    run = scenarios.play(trace, record_steps=True)
-    assert recorded.decided(run) == decided["steps"]
-    assert recorded.results(run) == decided["results"]
-    assert (run.totals["ending"] == "blocked") is decided["stuck"]
-    assert run.requests["loaded_tokens"].tolist() == [r.loaded for r in engine.requests]
-    found = [run.totals[name] for name in ("loaded_bytes", "stored_bytes", "host_evicted")]
-    assert found == [engine.loads.bytes, engine.saves.bytes, engine.tree.lost]
-    assert scenarios.play(trace).requests.tobytes() == run.requests.tobytes()
-
-
-@settings(max_examples=25)
-@given(seed=st.integers(0, 10**9))
-def test_every_decision_is_the_twin_s(seed):
-    same(scenarios.hosted(seed, undeclared=seed % 3 == 0))
-
-
-@settings(max_examples=10)
-@given(seed=st.integers(0, 10**9))
-@example(seed=1)
-@example(seed=86)
-def test_copies_of_what_the_device_has_too_go_first(seed):
-    """With write-back, where they are many: the oldest, of leaves last, also those that were cut off."""
-    knobs = {"max_running_requests": 5, "radix_eviction_policy": "lru"}
-    same(scenarios.hosted(seed, "write_back", (60, 150, 300, 600), **knobs))
-
-
-@settings(max_examples=20)
-@given(seed=st.integers(0, 10**9))
-def test_clients_that_give_up(seed):
-    trace = hurry(scenarios.hosted(seed), seed, True)
-    engine = twin.Hurried(trace)
-    try:
-        decided = engine.run()
-    except Circles:
-        reject()
-    run = scenarios.play(trace, record_steps=True, **patience(trace))
-    assert recorded.decided(run) == decided["steps"]
-    assert recorded.results(run) == decided["results"]
-    assert run.totals["stored_bytes"] == engine.saves.bytes
-
-
-@settings(max_examples=20)
-@given(seed=st.integers(0, 10**9))
-def test_drafts(seed):
-    trace = scenarios.hosted(seed, undeclared=seed % 3 == 0, enable_mixed_chunk=False)
-    rng = random.Random(seed + 2)
-    own = trace["drafting"] = drafts(rng)
-    own["states"] = own["method"] in ("mtp", "eagle")
-    trace["step_time"]["d"] = rng.choice([0, 1234])
-    engine = twin.Engine(trace)
-    try:
-        decided = engine.run()
-    except Circles:
-        reject()
-    run = scenarios.play(trace, **options_of(trace))
-    assert recorded.decided(run) == decided["steps"]
-    assert recorded.results(run) == decided["results"]
-    assert run.totals["stored_bytes"] == engine.saves.bytes
-
-
-@settings(max_examples=12)
-@given(seed=st.integers(0, 10**9), scaled=st.booleans(), hurried=st.booleans())
-def test_prompts_apart_from_answers(seed, scaled, hurried):
-    """They have it; of what a batch loads nothing is sent on before its step has run."""
-    scene = sglang_hosted_pools_twin.draw(seed, scaled, hurried)
-    found = twins.decided(scene, sglang_hosted_pools_twin)
-    run = twins.play(scene, record_steps=True)
-    twins.check(scene, found, run)
-    assert twins.play(scene).requests.tobytes() == run.requests.tobytes()
-
-
-# --- by hand ---------------------------------------------------------------------------------------------
 
 
 def play(load, tier=None, tokens=2000, **options):
@@ -212,6 +120,25 @@ def test_what_the_host_has_is_admitted_as_if_it_were_to_be_computed():
     assert run.requests["scheduled_ns"][2] >= run.requests["last_token_ns"][1]
     roomy = play(load, tier, 120, disable_overlap_schedule=True, schedule_conservativeness=1.4)
     assert roomy.requests["scheduled_ns"][2] < roomy.requests["last_token_ns"][1]
+
+
+def test_of_prompts_alike_that_the_host_alone_has_one_goes_before_all_others():
+    """`lpm` counts what the host has, but who finds little on the device is no company to its like."""
+    prompts = [[0, 40]], [[1000, 130]], [[0, 40], [2000, 5]], [[0, 40], [3000, 5]], [[4000, 20]]
+    load = {
+        "arrival": [0.0, 1.0, 2.0, 2.0, 2.0], "input_tokens": [40, 130, 45, 45, 20],
+        "output_tokens": 2, "prompt": [np.array(prompt) for prompt in prompts],
+    }  # fmt: skip
+    tier = serving.HostTier(1e9, np.inf, bytes_per_token=1.0)
+    driven_out, there = (
+        play(load, tier, tokens, schedule_policy="lpm", prefill_max_requests=2)
+        for tokens in (150, 180)
+    )
+    assert driven_out.requests["cached_tokens"].tolist() == [0, 0, 40, 40, 0]
+    assert driven_out.requests["loaded_tokens"].tolist() == [0, 0, 40, 0, 0]
+    assert driven_out.entries["request"].tolist()[4:7] == [2, 4, 3]
+    assert there.requests["loaded_tokens"].sum() == 0
+    assert there.entries["request"].tolist()[4:7] == [2, 3, 4]
 
 
 # --- what it is good for ---------------------------------------------------------------------------------
