@@ -275,6 +275,23 @@ def test_a_backlog_is_a_queue_that_does_not_empty(free, state):
         assert at_a_second_each(at + ahead).state == "stable"
 
 
+@pytest.mark.parametrize(("load", "stable"), [(0.3, True), (0.7, True), (1.05, False)])
+def test_many_replicas_have_queues_of_their_own(load, stable):
+    """Of forty, somebody always waits at one or another; a backlog is where the queues of most do not empty."""
+    runs = [queue(load, seed, 400) for seed in range(40)]
+    merged = np.zeros(40 * 400, [*FIELDS, ("replica", "i4")])
+    for name, _ in FIELDS:
+        merged[name] = np.concatenate([run[name] for run in runs])
+    merged["replica"] = np.repeat(np.arange(40), 400)
+    found = verdict(merged)
+    assert found.waiting > 1.0 and (found.state == "stable") is stable
+    if load == 0.3:  # one replica whose queue does not empty, while 39 others wait less together
+        late = merged[merged["replica"] == 0]
+        late["scheduled_ns"] = late["arrival_ns"] + 30 * SECOND
+        others = merged[merged["replica"] > 0]
+        assert verdict(np.concatenate([others, late])).state == "backlogged"
+
+
 def test_what_never_ran_still_waits():
     run = queue(0.5, 1, n=2000)
     assert verdict(run).state == "stable"

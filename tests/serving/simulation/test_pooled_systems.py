@@ -232,6 +232,22 @@ def test_the_verdict_names_what_is_short(short):
     assert found.growth_per_s == pytest.approx(rate, rel=0.15)
 
 
+@pytest.mark.parametrize("ms", [15.0, 31.5])
+def test_many_replicas_of_pools_are_no_backlog_of_one(ms):
+    """Of 12 replicas of prompts and 40 of answers, some caches always wait for a step: which is no queue."""
+    load = serving.poisson(400.0, requests=6000, input_tokens=100, output_tokens=20, seed=1)
+    steps = {"prefill": serving.StepTime(round(ms * MS)), "decode": serving.StepTime(20 * MS)}
+    knobs = {"prefill": {**ROOM, "max_num_seqs": 1}, "decode": {**ROOM, "max_num_seqs": 64}}
+    run = play(load, system(12, 40, 1e12), steps, knobs)
+    r, found = run.requests, run.verdict
+    wait = 400.0 * 1e-9 * (r["joined_ns"] - r["received_ns"]).mean()
+    assert wait > 2.0
+    if ms < 30:
+        assert (found.state, found.short) == ("stable", "")
+    else:  # twelve at 31.5 ms each give 381 a second
+        assert found.state in ("backlogged", "overloaded") and found.short == "prefill"
+
+
 def test_watts_of_each_pool():
     """300 W while a prompt is computed and 50 besides; 200 and 40 of answers."""
     steps = {

@@ -165,6 +165,17 @@ def test_a_link_bounds_the_rate():
         assert 0.95 * most < float(found.rate) <= 1.03 * most
 
 
+def test_a_backlog_proves_nothing():
+    """A loose bound is met by runs that are too short to break it, where the queue never empties."""
+    slo = SLO(ttft_s=60.0, percentile=99)
+    found = capacity(apart(1, 1), None, None, slo, *SIZES, prove=True, **QUICK)
+    assert found.attrs["verdict"] == "stable" and float(found.rate) > 0.0
+    load = serving.poisson(
+        1.3 * float(found.rate), requests=2000, input_tokens=1000, output_tokens=100
+    )
+    assert serving.simulate(apart(1, 1), MODEL, None, load).verdict.state != "stable"
+
+
 def test_a_rate_that_the_closed_form_accepts_is_refused_by_runs():
     system, slo = apart(3, 1), SLO(ttft_s=0.05, percentile=99)
     told = capacity(system, None, None, slo, 500, 500)

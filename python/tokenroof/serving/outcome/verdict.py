@@ -14,7 +14,7 @@ from tokenroof.support.quoting import counted
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Verdict", "verdict"]
+__all__ = ["Verdict", "lines", "verdict"]
 
 # Standard deviations of a queue's walk that growth has to exceed to be one.
 _SURE = 3.0
@@ -30,10 +30,11 @@ class Verdict:
     Attributes
     ----------
     state : str
-        "stable": the queue empties again and again. "backlogged": requests wait most of the time, and the
-        queue did not empty for longer than half of what was looked at, but it does not grow for sure: the
-        load is near what can be borne, or the run too short to tell. "overloaded": it grows as long as
-        requests arrive. "stuck": nobody can be served.
+        "stable": the queue empties again and again, of several replicas that of each by itself.
+        "backlogged": requests wait most of the time, and the queue did not empty for longer than half of
+        what was looked at, of several replicas where most wait of those that wait, but it does not grow for
+        sure: the load is near what can be borne, or the run too short to tell. "overloaded": it grows as
+        long as requests arrive. "stuck": nobody can be served.
     growth_per_s : float
         Requests by which the queue grows in a second, over the second half of the arrivals [1/s]; about 0
         in a stable run.
@@ -84,7 +85,8 @@ def verdict(
     squared coefficient of variation of the gaps. Growth over the second half of the arrivals is called one
     where it exceeds three times that. Below capacity a queue empties again and again, however long it is in
     the mean and however long one looks; where more than half of the requests that are served in the second
-    half are served in one row with others still waiting, it does not.
+    half are served in one row with others still waiting, it does not. Where requests name their ``replica``
+    each has a queue of its own: of many there is always one at which somebody waits for the next step.
 
     Parameters
     ----------
@@ -143,20 +145,55 @@ def verdict(
     half = arrival[len(arrival) // 2 :]
     gaps = np.diff(half)
     walk = np.sqrt(len(half) * (1.0 + gaps.var() / gaps.mean() ** 2))
-    often = float(np.mean(waiting > 0))
     state = "stable"
     if grown > _SURE * walk:
         state = "overloaded"
-    elif often > _OFTEN and waiting.mean() > 1.0 and _never_empty(arrival, scheduled, lost):
+    elif lines(counted, (float(start), float(end)))[0]:
         state = "backlogged"
     short = "" if state == "stable" else _short(steps, most, room)
     return Verdict(state, slope, short, float(waiting.mean()), lost_per_s, refused)
 
 
-def _never_empty(arrival: NDArray[Any], scheduled: NDArray[Any], lost: NDArray[Any]) -> bool:
-    """Whether most of those served over the second half of the arrivals left others waiting, in one row."""
+def lines(requests: NDArray[Any], window: tuple[float, float]) -> tuple[bool, float]:
+    """Whether most of those wait in a window [s] where the queue does not empty, and how many wait in all.
+
+    Each replica's queue by itself, where requests name theirs.
+    """
+    names = requests.dtype.names or ()
+    where = requests["replica"] if "replica" in names else np.zeros(len(requests), np.int32)
+    order = np.argsort(where, kind="stable")
+    ends = np.flatnonzero(np.diff(where[order])) + 1
+    found = [_line(requests[rows], window) for rows in np.split(order, ends)]
+    late = sum(waiting for full, waiting in found if full)
+    waiting = sum(waiting for _, waiting in found)
+    return bool(late > _OFTEN * waiting), float(waiting)
+
+
+def _line(requests: NDArray[Any], window: tuple[float, float]) -> tuple[bool, float]:
+    """Whether one queue does not empty, and how many wait in it."""
+    arrival = np.sort(requests["arrival_ns"].astype(np.float64)) * 1e-9
+    scheduled = np.sort(done(requests)["scheduled_ns"].astype(np.float64)) * 1e-9
+    lost = np.empty(0)
+    if "status" in (requests.dtype.names or ()):
+        gone = having(requests, "shed", "timed_out")
+        lost = np.sort(requests["arrival_ns"][gone].astype(np.float64)) * 1e-9
+    at = np.linspace(*window, 401)
+    here, begun, left = (np.searchsorted(x, at, side="right") for x in (arrival, scheduled, lost))
+    waiting = here - begun - left  # those who left wait no more
+    mean = float(waiting.mean())
+    full = float(np.mean(waiting > 0)) > _OFTEN and mean > 1.0
+    return full and _never_empty(arrival, scheduled, lost, window), mean
+
+
+def _never_empty(
+    arrival: NDArray[Any],
+    scheduled: NDArray[Any],
+    lost: NDArray[Any],
+    window: tuple[float, float],
+) -> bool:
+    """Whether most of those served in a window left others waiting, in one row."""
     at = np.unique(scheduled)
-    at = at[(at >= arrival[len(arrival) // 2]) & (at <= arrival[-1])]
+    at = at[(at >= window[0]) & (at <= window[1])]
     served = np.searchsorted(scheduled, at, side="right")
     # who comes in the moment in which others are scheduled may be one of them, or comes after
     left = np.searchsorted(arrival, at) - served - np.searchsorted(lost, at)

@@ -10,7 +10,8 @@ import numpy as np
 
 from tokenroof.serving.outcome.series import series
 from tokenroof.serving.outcome.summary import spread_of
-from tokenroof.serving.outcome.verdict import verdict
+from tokenroof.serving.outcome.times import done
+from tokenroof.serving.outcome.verdict import lines, verdict
 from tokenroof.serving.simulation.energy import Energy
 from tokenroof.serving.simulation.result import RECORD, Simulation
 
@@ -33,6 +34,9 @@ POOLED_RECORD = np.dtype(
     + [("transfer_s", np.float64), ("sent_tokens", np.int32), ("prefill_replica", np.int32)]
     + [("sent_bytes", np.float64)]
 )  # fmt: skip
+_STAGES = ("prefill", "link", "decode")
+# Requests that are served, with fewer of which nothing is said of queues.
+_FEW = 4
 # Share of the time that a pool or a link works, above which it is what is short.
 _FULL = 0.9
 
@@ -57,7 +61,8 @@ class PooledSimulation(Simulation):
     system : System
     link : dict
         ``bytes`` that crossed it, ``load``: the share of what it could have carried meanwhile; ``alone_s``:
-        what each transfer takes by itself [s]; ``together``: whether requests go to both pools at once.
+        what each transfer takes by itself [s]; ``together``: whether requests go to both pools at once;
+        ``narrow``: the record's field of the replicas that bound it.
     steps, entries, preempted, given, scaling
         Of the pool of answers.
     totals, energy
@@ -86,16 +91,33 @@ class PooledSimulation(Simulation):
         """Whether the load can be borne, and what is short where it cannot: prefill, link or decode.
 
         What waits is whoever waits for a step of prompts, for blocks or a step in the pool of answers, or
-        for others on the link. A pool of prompts or a link that works nine tenths of its time is short; else
-        the pool of answers is, whose full memory holds up the others.
+        for others on the link; a backlog is one of a pool's replicas, or of the link's ends, by themselves.
+        A link that works nine tenths of its time, and more than the pool of prompts, is short. Else, where
+        that pool does not work so much, the pool of answers whose queue does not empty is, as its full
+        memory holds up the others; else the pool where more wait.
         """
         came = self.requests["arrival_ns"] >= 0
         found = verdict(_waits(self.requests[came], self.link["alone_s"][came]))
         if found.state == "stuck":  # nobody came into the queue
             return found
+        late, waits = self._queues(came)
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
-        return found if found.state == "stable" else replace(found, short=self._short())
+        elif found.state != "overloaded":
+            found = replace(found, state="backlogged" if any(late.values()) else "stable")
+        return found if found.state == "stable" else replace(found, short=self._scarce(late, waits))
+
+    def _queues(self, came: NDArray[np.bool_]) -> tuple[dict[str, bool], dict[str, float]]:
+        """Over the second half of the arrivals, where queues do not empty, and how many wait in each."""
+        requests, alone_s = self.requests[came], self.link["alone_s"][came]
+        arrival = np.sort(requests["arrival_ns"]) * 1e-9
+        window = float(arrival[len(arrival) // 2]), float(arrival[-1])
+        late, waits = dict.fromkeys(_STAGES, False), dict.fromkeys(_STAGES, 0.0)
+        if window[1] > window[0] and len(done(requests)) >= _FEW:
+            for name, queue in _stages(requests, alone_s, self.link).items():
+                if len(queue):
+                    late[name], waits[name] = lines(queue, window)
+        return late, waits
 
     def summary(
         self, slo: SLO | None = None, percentiles: Sequence[float] = (50.0, 90.0, 99.0)
@@ -126,15 +148,17 @@ class PooledSimulation(Simulation):
         """Course of time of whole requests; memory and watts are of `pools`, each by itself."""
         return series(self.requests, interval_s)
 
-    def _short(self) -> str:
+    def _scarce(self, late: Mapping[str, bool], waits: Mapping[str, float]) -> str:
         prompts = self.pools["prefill"]
         totals, came = prompts.totals, self.requests["arrival_ns"]
         worked = float(totals["end_ns"]) - float(came[came >= 0].min())
         stood = prompts.ranks * totals["on_ns"] * (worked / totals["span_ns"])
         busy = totals["busy_ns"] / max(stood, 1.0)
-        if max(busy, self.link["load"]) < _FULL:
+        if self.link["load"] >= _FULL and self.link["load"] > busy:
+            return "link"
+        if busy < _FULL and late["decode"]:
             return "decode"
-        return "link" if self.link["load"] > busy else "prefill"
+        return max(("decode", "prefill"), key=lambda name: waits[name])
 
 
 def _joined(first: NDArray[Any], second: NDArray[Any], link: Mapping[str, Any]) -> NDArray[Any]:
@@ -197,7 +221,11 @@ def _carried(requests: NDArray[Any], link: Mapping[str, Any]) -> dict[str, Any]:
     alone_ns = link["hop_ns"] + requests["sent_bytes"] / min(link["near"], link["far"])
     load = carried / (most * span) if span > 0.0 else 0.0
     together = link["together"]
-    return {"bytes": carried, "load": load, "alone_s": alone_ns * 1e-9, "together": together}
+    sending = link["near"] * link["senders"] <= link["far"] * link["receivers"]
+    narrow = "prefill_replica" if sending else "replica"
+    return {
+        "bytes": carried, "load": load, "alone_s": alone_ns * 1e-9, "together": together, "narrow": narrow,
+    }  # fmt: skip
 
 
 def _waits(requests: NDArray[Any], alone_s: NDArray[np.float64]) -> NDArray[Any]:
@@ -208,4 +236,36 @@ def _waits(requests: NDArray[Any], alone_s: NDArray[np.float64]) -> NDArray[Any]
     waited = requests["scheduled_ns"] - requests["arrival_ns"]
     waited = waited + np.maximum(requests["joined_ns"] - requests["prefilled_ns"] - took, 0)
     out["scheduled_ns"] = np.where(served, requests["arrival_ns"] + waited, -1)
+    return out
+
+
+def _stages(
+    requests: NDArray[Any], alone_s: NDArray[np.float64], link: Mapping[str, Any]
+) -> dict[str, NDArray[Any]]:
+    """Records as of queues of their own: of prompts, of the link, of blocks and a step of answers."""
+    took = np.round(1e9 * alone_s).astype(np.int64)
+    asked = requests["arrival_ns" if link["together"] else "prefilled_ns"]
+    room = np.maximum(requests["reserved_ns"] - asked, 0)
+    held = room if link["together"] else 0  # prompts begin when there is room for their caches
+    sent = np.where(np.isfinite(requests["transfer_s"]), 1e9 * requests["transfer_s"], 0.0)
+    others = np.maximum(np.round(sent).astype(np.int64) - took, 0)
+    ready, prompts = requests["received_ns"], requests["prefill_replica"]
+    crossed, computed = ready >= 0, requests["prefilled_ns"] >= 0
+    start = np.where(crossed, ready - room, asked)
+    return {
+        "prefill": _queue(requests, requests["arrival_ns"] + held, requests["scheduled_ns"], prompts),
+        "link": _queue(requests, ready - others, ready, requests[link["narrow"]])[crossed],
+        "decode": _queue(requests, start, requests["joined_ns"], requests["replica"])[computed],
+    }  # fmt: skip
+
+
+def _queue(
+    requests: NDArray[Any],
+    since_ns: NDArray[np.int64],
+    until_ns: NDArray[np.int64],
+    replica: NDArray[np.int32],
+) -> NDArray[Any]:
+    """Records of requests that wait for so long at these replicas."""
+    out = requests[list(RECORD.names or ())].astype(RECORD)
+    out["arrival_ns"], out["scheduled_ns"], out["replica"] = since_ns, until_ns, replica
     return out

@@ -43,7 +43,7 @@ class Trial:
     amount : float
         Requests that arrive per second [1/s], or users in closed loop [1].
     meets : bool
-        Whether every run kept to every bound and the queue did not grow.
+        Whether every run kept to every bound and was stable: of a backlog a longer run may break it.
     times : dict
         By objective, as ``ttft_p99_s``: the mean of the runs, ``_low`` and ``_high`` the least and the
         most [s]; infinite where requests were never answered.
@@ -162,7 +162,7 @@ class Candidate(Generic[Of]):
         if self.asked.own and min(row["pace"] for row in found) < _KEPT_UP * amount:
             worst = "overloaded"  # turns come later than they were asked for
         if not self.asked.closed:
-            meets &= worst not in ("overloaded", "stuck")
+            meets &= worst == "stable"  # a queue that does not empty keeps no promise for long
         return Trial(
             self.on.label, self.devices, self.knobs, amount, bool(meets), times, worst,
             len(found), short,

@@ -139,8 +139,8 @@ def tune(
 
     Each plan with each combination of knobs is a candidate. The closed form puts them in order and says where
     to begin; what counts is simulated, over several seeds, all of which have to meet every bound while the
-    queue does not grow. A candidate is searched only if it meets more than the best so far; loads of a seed
-    are the same at every rate but for the pace, so that candidates see the same requests.
+    queue empties again and again. A candidate is searched only if it meets more than the best so far; loads
+    of a seed are the same at every rate but for the pace, so that candidates see the same requests.
 
     Parameters
     ----------
