@@ -47,7 +47,7 @@ def test_only_records_count():
     got = ec.race("miners", rows)
     assert got.record.tolist() == [True, False, True, True]
     assert got.halving_years()[0] == pytest.approx(2.0)
-    with pytest.raises(ValueError, match="there are 1 records; allowed: at least 3"):
+    with pytest.raises(ValueError, match="there are 1 record; allowed: at least 3"):
         ec.race("miners", rows[:2]).halving_years()
 
 

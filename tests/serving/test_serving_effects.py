@@ -53,6 +53,7 @@ PROOF = {
 PROVED = {"prove": True, "requests": 20, "seeds": 1, "model": "Llama-3.1-8B"}
 TUNED = {"device": "H200-SXM", "model": "Llama-3.1-8B", "plan": None, "slo": serving.SLO(ttft_s=0.2), "requests": 20,
          "seeds": 1, "knobs": {}}  # fmt: skip
+APART = serving.disaggregate("H200-SXM", "H200-SXM")
 TUNED_ASK = {
     "device": "H200-SXM",
     "model": "Llama-3.1-8B",
@@ -102,6 +103,7 @@ CASES = {
                **one("requests_per_minute", 90.0), **one("input_tokens", 99), **one("output_tokens", 99),
                **one("burstiness", 0.01), **one("fidelity", "datasheet"), **one("lengths", 3), **one("load", 3),
                **one("availability", 0.9), **one("target", 0.5), **one("spare", 9),
+               "counts": [{"device": APART, "counts": "free"}],
                "prove": [PROVED], **{name: [PROVED | {name: value}] for name, value in PROOF.items()}},
               FleetOptions),
     "spares": ({"needed": 5, "availability": 0.9, "target": 0.99},

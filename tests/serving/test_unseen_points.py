@@ -71,27 +71,23 @@ def test_a_system_is_looked_at_up_to_16384_requests_an_instance(monkeypatch):
 
 
 def test_an_objective_out_of_reach_is_said_at_the_lowest_rate_that_was_looked_at(monkeypatch):
-    """1,024 rates between 0 and saturation, and again between 0 and the lowest of them."""
+    """256 rates between 0 and saturation, and twice more between 0 and the lowest of them."""
     looked, asked = [], []
 
     def values(twin, rates):
         looked.append(rates)
         return {"ttft_p99_s": np.full(rates.shape, 9.0)}
 
-    def table(on, shape, rate, fidelity):
+    def table(rate):
         asked.append(rate)
         return SimpleNamespace(attrs={"reason": "too slow"} if rate else {})
 
-    monkeypatch.setattr(
-        open_capacity, "twin_of", lambda on, shape: SimpleNamespace(saturation=21.0)
-    )
     monkeypatch.setattr(open_capacity, "values_at", values)
-    monkeypatch.setattr(open_capacity, "open_at", table)
     slo = SimpleNamespace(bounds={"ttft_s": 1.0}, percentile=99.0)
-    found = open_capacity.open_capacity(None, None, slo, "calibrated")
+    found = open_capacity.open_capacity(SimpleNamespace(saturation=21.0), slo, table)
     assert found.attrs["reason"] == "too slow"
-    assert len(looked) == 2 and asked == pytest.approx([0.0, looked[1][0]], rel=1e-12)
-    assert asked[1] == pytest.approx(21.0 / 1025**2)
+    assert len(looked) == 3 and asked == pytest.approx([0.0, looked[2][0]], rel=1e-12)
+    assert asked[1] == pytest.approx(21.0 / 257**3)
 
 
 def test_types_of_a_checkpoint_by_what_is_said_of_it():
