@@ -59,6 +59,12 @@ def _risk(paths: int = 3_000_000) -> Any:
     return economics.risk(plan, wander, paths=paths)
 
 
+def _equilibrium(prices: int = 1_000_000) -> Any:
+    fleet = [tr.mining.Tranche("Antminer S21", 1e6, 0.05 + 1e-4 * i) for i in range(50)]
+    found = tr.mining.equilibrium(fleet, np.linspace(1e4, 1e5, prices))
+    return found, found.running
+
+
 def _many() -> Any:
     """Far more requests arrive than are served: what NumPy does with each array takes longest."""
     sizes = {name: serving.Lengths.lognormal(mean, 0.5) for name, mean in MANY.items()}
@@ -89,6 +95,7 @@ CASES: dict[str, Callable[[], Any]] = {
     ),
     "same_meter": _ladder,
     "risk": _risk,
+    "equilibrium": _equilibrium,
 }  # fmt: skip
 
 

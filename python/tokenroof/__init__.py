@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tokenroof.support import interrupted as _interrupted  # isort: skip  # before all that takes time
+
 from tokenroof import _core
 from tokenroof import kernels as kernels
 from tokenroof import measure as measure

@@ -1,6 +1,7 @@
 """What to do with a hall of miners: identities, values by hand, a lattice, what waiting is worth."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -281,3 +282,28 @@ def test_a_device_without_a_price_needs_one():
         *GOOD[:3], ["Instinct MI355X"], usd_per_gpu={"Instinct MI355X": 30_000}, paths=100
     )
     assert of(given, "convert").capex > 0
+
+
+@pytest.mark.parametrize("name", ["resale", "book_value"])
+def test_sums_that_no_hall_is_worth_are_refused(name):
+    with pytest.raises(ValueError, match=rf"{name} is 1e\+308; allowed: at most 1e\+15 \$"):
+        ec.convert_hall("S21", paths=200, **{name: 1e308})
+    most = ec.convert_hall("S21", paths=200, **{name: 1e15})
+    assert all(np.isfinite(choice.npv) for choice in most.choices)
+
+
+def test_a_hashprice_in_another_unit_is_odd_wherever_it_is_given():
+    """Of an EH/s it is a thousandfold, of a TH/s a thousandth."""
+    meant = r"hashprice is 38500 \$/\(PH/s day\), which is legal and odd; did you mean 38.5 \$/\(PH/s day\) "
+    meant += r"\(38500 \$/\(EH/s day\)\)"
+    with pytest.warns(UserWarning, match=meant):
+        ec.mine("S21", hashprice=38500)
+    with pytest.warns(UserWarning, match=meant):
+        ec.Scenario().with_values({"income.kind": "hashes", "income.hashprice": 38500.0})
+    with pytest.warns(
+        UserWarning, match=r"legal and odd; did you mean 38.5 .*0.0385 \$/\(TH/s day\)"
+    ):
+        ec.mine("S21", hashprice=0.0385)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ec.mine("S21", hashprice=4_000)  # as at the end of 2017

@@ -261,3 +261,20 @@ def test_no_chain_is_easier_than_its_easiest_target():
     # a limit that is not met changes nothing
     wide = mining.Chain(target_limit=2**250)
     assert mining.equilibrium(fleet, 6e4, chain=wide).difficulty == free.difficulty[0]
+
+
+def test_power_is_that_of_what_runs_whatever_the_order():
+    """Machines of different watts, given in no order, and prices of any shape."""
+    fleet = [
+        Tranche(Miner(name="m", hashrate=1e15, power=watts), count, cost * 1e3 / watts / 24.0, pue=pue)
+        for watts, count, cost, pue in ((500.0, 7, 30, 1.0), (1500.0, 2, 10, 1.5), (900.0, 4, 20, 1.1))
+    ]  # fmt: skip
+    prices = np.geomspace(0.05, 20.0, 34).reshape(17, 2)
+    got = mining.equilibrium(fleet, prices, [1.0, 2.0], chain=CHAIN)
+    assert got.running.shape == (3, 17, 2) and got.running is got.running
+    joules = [tranche.joules_per_hash for tranche in fleet]
+    assert got.running.sum(axis=0) == pytest.approx(got.hashrate, rel=1e-12)
+    assert np.tensordot(joules, got.running, 1) == pytest.approx(got.power_w, rel=1e-12)
+    assert (got.running[1] > 0.0).all() and (np.diff(got.power_w[:, 0]) >= 0.0).all()
+    assert got.power_w[-1, 1] == pytest.approx(7 * 500 + 2 * 1500 * 1.5 + 4 * 900 * 1.1, rel=1e-12)
+    assert got.running[:, 0, 0] == pytest.approx([0.0, got.hashrate[0, 0], 0.0])

@@ -32,6 +32,7 @@ CASES = {
     "frontier": lambda: serving.frontier(*WHERE[:2], systems=True, devices=256),
     "same_meter": lambda: BENCH["_ladder"](1),
     "risk": lambda: BENCH["_risk"](300_000),
+    "equilibrium": lambda: BENCH["_equilibrium"](200_000),
 }
 
 

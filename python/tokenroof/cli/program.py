@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from tokenroof.cli.parser import parse
+from tokenroof.support import interrupted
 from tokenroof.support.formats import ascii_of
 
 __all__ = ["main"]
@@ -25,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     >>> main(["hash", "--seconds", "-1"])
     2
     """
+    interrupted.heard_again()
+    _open_streams()
     try:
         parser, arguments = parse(sys.argv[1:] if argv is None else argv)
         if arguments.version:
@@ -48,10 +51,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except _BAD_INPUT as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # while a module in C++ was loaded
+            print("tokenroof: interrupted", file=sys.stderr)
+            return 130
         if os.environ.get("TOKENROOF_TRACEBACK"):
             raise
         print(f"tokenroof: {ascii_of(_message(error))}", file=sys.stderr)
         return 2
+
+
+def _open_streams() -> None:
+    """What was closed, as by ``>&-``, says nothing to nobody."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
 
 
 def _warned(

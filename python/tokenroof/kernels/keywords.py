@@ -232,4 +232,27 @@ def _over_dimensions(name: str, kernel: Any, inputs: dict[str, Any], kinds: set[
     meta: Any = np.empty((0,) * len(ends), kind)
     if any(isinstance(getattr(value, "_meta", None), np.ma.MaskedArray) for value in values):
         meta = np.ma.masked_array(meta)
-    return lazily(partial(_block, name), form, *values, output_sizes=sizes, meta=meta)
+    chunked = _in_same_chunks(values, [len(core) for core in cores])
+    return lazily(partial(_block, name), form, *chunked, output_sizes=sizes, meta=meta)
+
+
+def _in_same_chunks(values: list[Any], cores: list[int]) -> list[Any]:
+    """Arrays with the same chunks along what broadcasts together; the fields of records stay as they are."""
+    import dask.array
+    from dask.array.core import unify_chunks
+
+    lazily: Any = dask.array.asanyarray
+    arrays = [
+        lazily(value) if np.ndim(value) > core else value
+        for value, core in zip(values, cores, strict=True)
+    ]
+    at = [i for i, core in enumerate(cores) if np.ndim(arrays[i]) > core]
+    pairs: list[Any] = []
+    for i in at:
+        loops = np.ndim(arrays[i]) - cores[i]
+        own = tuple(f"field of {i}, {axis}" for axis in range(cores[i]))
+        pairs += [arrays[i], (*range(loops, 0, -1), *own)]
+    unify: Any = unify_chunks
+    for i, one in zip(at, unify(*pairs)[1], strict=True):
+        arrays[i] = one
+    return arrays

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from tokenroof.mining.chain import Chain
 from tokenroof.mining.inputs import number_or_array, powered, reals, reward_of
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_shapes, finite_number, shown
+from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -105,15 +107,58 @@ class Equilibrium:
         Of the network [hash/s], [1], [$/(PH/s day)].
     power_w : float or ndarray
         At the meters [W].
-    running : ndarray, tranches x shape
-        Hashrate of each tranche, in the order in which they were given [hash/s].
     """
 
     hashrate: Any
     difficulty: Any
     hashprice: Any
     power_w: Any
-    running: NDArray[np.float64] = field(repr=False)
+    _supply: _Supply = field(repr=False)
+
+    @cached_property
+    def running(self) -> NDArray[np.float64]:
+        """Hashrate of each tranche, in the order in which they were given: tranches x shape [hash/s].
+
+        Computed when it is first asked for: of many tranches at many prices it is far the largest array.
+        """
+        supply = self._supply
+        rate = np.asarray(self.hashrate)
+        flat, many = rate.ravel(), len(supply.order)
+        each = np.empty((many, flat.size))
+        rows = max(1, 2**15 // max(flat.size, 1))  # so many tranches of few prices at a time
+        for first in range(0, many, rows):
+            some = slice(first, first + rows)
+            below, own = supply.filled[:-1][some, None], supply.capacity[some, None]
+            for part in pieces(flat.size):
+                each[supply.order[some], part] = np.clip(flat[part] - below, 0.0, own)
+        return each.reshape((many, *rate.shape))
+
+
+@dataclass(frozen=True, eq=False)
+class _Supply:
+    """A fleet in the order of its costs.
+
+    `filled` and `energy` are hashrate and power of the first k tranches together, from none to all; the last
+    of `joules` is that of a tranche that is not there.
+    """
+
+    order: NDArray[np.intp]
+    cost: NDArray[np.float64]
+    capacity: NDArray[np.float64]
+    joules: NDArray[np.float64]
+    filled: NDArray[np.float64]
+    energy: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, fleet: tuple[Tranche, ...]) -> _Supply:
+        cost = np.array([tranche.full_cost for tranche in fleet])
+        order = np.argsort(cost, kind="stable")
+        capacity = np.array([tranche.hashrate for tranche in fleet])[order]
+        joules = np.array([tranche.joules_per_hash for tranche in fleet])[order]
+        filled, energy = (
+            np.concatenate([[0.0], np.cumsum(each)]) for each in (capacity, joules * capacity)
+        )
+        return cls(order, cost[order], capacity, np.append(joules, 0.0), filled, energy)
 
 
 def tranches_of(fleet: Iterable[Tranche]) -> tuple[Tranche, ...]:
@@ -153,10 +198,8 @@ def cost_curve(fleet: Iterable[Tranche]) -> tuple[NDArray[np.float64], NDArray[n
     >>> cost.round(3).tolist(), hashrate.tolist()
     ([25.2, 49.263], [1000000000000000.0, 1950000000000000.0])
     """
-    given = tranches_of(fleet)
-    cost = np.array([tranche.full_cost for tranche in given])
-    order = np.argsort(cost, kind="stable")
-    return cost[order], np.cumsum(np.array([tranche.hashrate for tranche in given])[order])
+    supply = _Supply.of(tranches_of(fleet))
+    return supply.cost, supply.filled[1:]
 
 
 def equilibrium(
@@ -213,35 +256,37 @@ def equilibrium(
     reward = reward_of(subsidy_btc, fees_btc)
     check_shapes(price=coin, subsidy_btc=reward)
     daily = coin * reward * (86400.0 / rules.mean_block_seconds)  # $ a day, of all blocks
-    # in the order of their costs; `filled` is what the first k of them have together
-    order = np.argsort([tranche.full_cost for tranche in given], kind="stable")
-    cost, cumulative = cost_curve(given)
-    filled = np.concatenate([[0.0], cumulative])
-    with np.errstate(divide="ignore"):
-        whole = daily[..., None] / (cumulative / 1e15) >= cost  # true up to the margin, then false
-        wanted = np.append(daily[..., None] / cost * 1e15, np.zeros((*daily.shape, 1)), axis=-1)
-    count = whole.sum(axis=-1)
-    on_margin = np.take_along_axis(wanted, count[..., None], axis=-1)[..., 0]
-    rate = np.maximum(filled[count], on_margin)
-    hashprice = daily / (rate / 1e15)
+    supply = _Supply.of(given)
+    paid, worth, coins = (a.ravel() for a in np.broadcast_arrays(daily, coin, reward))
+    found = np.empty((4, paid.size))
+    for part in pieces(paid.size):
+        found[:, part] = _crossing(supply, paid[part], worth[part], coins[part], rules)
+    rate, hard, hashprice, watts = (number_or_array(a.reshape(daily.shape)) for a in found)
+    return Equilibrium(rate, hard, hashprice, watts, supply)
+
+
+def _crossing(
+    supply: _Supply, daily: NDArray[np.float64], price: NDArray[np.float64],
+    reward: NDArray[np.float64], rules: Chain,
+) -> tuple[NDArray[np.float64], ...]:  # fmt: skip
+    """Hashrate, difficulty, hashprice and power where supply meets what the blocks pay a day [$]."""
     k: Any = kernels
-    hard = np.asarray(k.difficulty_at_hashprice(reward, coin, hashprice))
+    filled = supply.filled
+    # whole tranches run while what the blocks pay is at least what all up to them cost
+    count = np.searchsorted(supply.cost * (filled[1:] / 1e15), daily, side="right")
+    with np.errstate(divide="ignore"):
+        wanted = daily / np.append(supply.cost, np.inf)[count] * 1e15
+    rate = np.maximum(filled[count], wanted)
+    hashprice = daily / (rate / 1e15)
+    hard = np.asarray(k.difficulty_at_hashprice(reward, price, hashprice))
     # at the easiest target a hash earns no more, however few there are
-    most = k.hashprice_usd(rules.least_difficulty, reward, coin)
+    most = k.hashprice_usd(rules.least_difficulty, reward, price)
     easy = hard < rules.least_difficulty
-    rate = np.where(easy, filled[(cost <= most[..., None]).sum(axis=-1)], rate)
+    count = np.where(easy, np.searchsorted(supply.cost, most, side="right"), count)
+    rate = np.where(easy, filled[count], rate)
     hashprice, hard = np.where(easy, most, hashprice), np.where(easy, rules.least_difficulty, hard)
-    running = np.empty((len(given), *daily.shape))
-    capacity = np.array([given[k].hashrate for k in order])
-    running[order] = np.moveaxis(np.clip(rate[..., None] - filled[:-1], 0.0, capacity), -1, 0)
-    joules = np.array([tranche.joules_per_hash for tranche in given])
-    return Equilibrium(
-        number_or_array(rate),
-        number_or_array(hard),
-        number_or_array(hashprice),
-        number_or_array(np.tensordot(joules, running, axes=1)),
-        running,
-    )
+    part = np.subtract(rate, filled[count], out=np.zeros_like(rate), where=rate > filled[count])
+    return rate, hard, hashprice, supply.energy[count] + supply.joules[count] * part
 
 
 def chain_of(chain: Chain | None) -> Chain:

@@ -12,7 +12,7 @@ import sys
 import warnings
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -102,8 +102,12 @@ _FADING = Quantity("1/year", 0.0, np.inf, (0.0, 20.0), (("%", 1e-2),), (0.01, 20
 _SPREAD = Quantity("1", 0.0, 10.0, (0.0, 2.0), (("%", 1e-2),), (0.005, 2.0))
 _OVERHEAD = Quantity("1", 0.0, 10.0, (0.0, 3.0), (("%", 1e-2),), (1.0, 3.0))
 _BANDWIDTH = _many("B/s", 1e6, 1e15, (1e9, 5e13))
+_HASHPRICE = Quantity(
+    "$/(PH/s day)", 0.0, np.inf, (0.1, np.inf),
+    (("$/(TH/s day)", 1e3), ("$/(GH/s day)", 1e6), ("$/(EH/s day)", 1e-3)), (5.0, 1e3),
+)  # fmt: skip
 
-#: By the last part of a name: ``site.power_mw`` is ``power_mw``.
+#: By the last part of a name: ``site.power_mw`` is ``power_mw``; or by all of it.
 QUANTITIES: dict[str, Quantity] = {
     # what users are promised, and how long they wait
     "ttft_s": _seconds(300.0, 60.0, (1e-3, 60.0)), "ttft_max": _seconds(300.0, 60.0, (1e-3, 60.0)),
@@ -134,9 +138,8 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "usd_per_gpu": Quantity("$", 10.0, 1e7, (200.0, 1e6), (("k$", 1e3),), (5e3, 5e5)),
     "capex_per_it_mw": _CAPEX, "shell_per_mw": _CAPEX,
-    "hashprice": Quantity(
-        "$/(PH/s day)", 0.0, np.inf, (0.1, np.inf), (("$/(TH/s day)", 1e3), ("$/(GH/s day)", 1e6)), (5.0, 1e3)
-    ),
+    # of any year, and of one to come: above what a PH/s earned in any month since 2015
+    "hashprice": _HASHPRICE, "income.hashprice": replace(_HASHPRICE, odd=(0.1, 5e3)),
     "joules_per_terahash": Quantity(
         "J/TH", 0.0, 1e9, (0.5, np.inf), (("J/GH", 1e3), ("J/MH", 1e6)), (5.0, 200.0)
     ),
@@ -165,6 +168,7 @@ QUANTITIES: dict[str, Quantity] = {
     "peak": _many("FLOP/s", 1e8, 1e18, (1e11, 2e17)),
     "tdp_w": _power(1e5), "system_power_w": _power(1e6), "provisioned_power_w": _power(1e6),
     "idle_w": _power(1e5, 0.0), "price_usd": Quantity("$", 0.0, 1e9),
+    "resale": Quantity("$", 0.0, 1e15), "book_value": Quantity("$", 0.0, 1e15),
     "miner.hashrate": _many("hash/s", 1e4, 1e19, (1e6, 1e16)), "miner.power": _power(1e7, 0.01),
 }  # fmt: skip
 
@@ -178,7 +182,9 @@ _WAFER = {"memory_bandwidth": _many("B/s", 1e9, 1e18, (1e15, 1e17))}
 def quantity_of(name: str, kind: str = "") -> Quantity | None:
     """What is known of a name, of a device of a kind or of a miner; None: nothing."""
     last = name.rpartition(".")[2].partition("[")[0]
-    own = QUANTITIES.get(f"{kind}.{last}") or (_WAFER.get(last) if kind == "wafer" else None)
+    own = QUANTITIES.get(f"{kind}.{last}" if kind else name) or (
+        _WAFER.get(last) if kind == "wafer" else None
+    )
     return own or QUANTITIES.get(last)
 
 

@@ -165,6 +165,12 @@ def _run(arguments: Namespace) -> int:
             timeout_s=arguments.timeout, queue_timeout_s=arguments.queue_timeout,
             fidelity=arguments.fidelity, record_steps=arguments.plot is not None,
         )  # type: ignore[assignment]  # fmt: skip
+    if not any((one.requests["arrival_ns"] >= 0).any() for one in runs):
+        first_s = min(int(load.arrival_ns.min()) for load in loads) / 1e9
+        raise ValueError(
+            f"--horizon is {arguments.horizon:g}, before which no request came; allowed: more than "
+            f"{first_s:g}, when the first one comes"
+        )
     slo = None
     given = {n: getattr(arguments, f"slo_{n}") for n in ("ttft", "tpot")}
     ttft, tpot = (None if value is None else value[0] for value in given.values())

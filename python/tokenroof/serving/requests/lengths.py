@@ -89,7 +89,8 @@ class Lengths:
         """Of this mean, at least 1, and ratio of standard deviation to mean, before rounding and bounds."""
         finite_number("mean", mean, 1.0)
         finite_number("cv", cv)
-        square = float(np.log1p(float(cv) ** 2))
+        # where the square would not be a number, 1 beside it is nothing
+        square = float(np.log1p(float(cv) ** 2)) if cv < 1e100 else 2.0 * float(np.log(cv))
         return cls("lognormal", low, high, float(np.log(mean)) - 0.5 * square, square**0.5)
 
     @classmethod

@@ -149,7 +149,7 @@ class Simulation:
             return found
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
-        elif found.state == "stable" and _at_once(counted["arrival_ns"]):
+        elif found.state == "stable" and len(counted) and _at_once(counted["arrival_ns"]):
             queue = self._mean_queue()
             if queue >= 1.0:
                 found = replace(found, state="backlogged", waiting=queue)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack, cast
 
 import numpy as np
@@ -155,7 +155,8 @@ def simulate(
     progress = options.get("progress")
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
-    many = not is_one_load(requests)
+    # what cannot be a list is no load either, which is said of it
+    many = not is_one_load(requests) and isinstance(requests, Iterable)
     given: Sequence[Any] = cast("Sequence[Any]", requests) if many else [requests]
     loads = [as_requests(one) for one in given]
     workers = usable_processors() if threads is None else count("threads", threads)
