@@ -86,7 +86,7 @@ def add_proof(command: ArgumentParser) -> None:
     """How loads are played."""
     proof = command.add_argument_group("proof by simulation")
     proof.add_argument("--seeds", type=whole, default=3, help="runs of each load")
-    proof.add_argument("--requests", type=whole, default=2000, help="that count in a run")
+    proof.add_argument("--requests", type=whole, help="that count in a run; by default enough")
     proof.add_argument(
         "--results", type=Path, help="file that keeps runs, so that a search goes on where it was"
     )

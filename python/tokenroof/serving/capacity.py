@@ -80,7 +80,8 @@ def capacity(
         ``attrs["reason"]`` names what comes nearest. Of an
         objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals. With `prove` at
         what the simulation shows, and what it gave beside the closed form: ``simulated_ttft_p99_s``,
-        ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how. Percentiles of a system's closed form
+        ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how, and
+        ``attrs["caveat"]`` where too few ``requests`` were asked for. Percentiles of a system's closed form
         were never held against simulations.
 
     Raises

@@ -9,6 +9,7 @@ import pytest
 import tokenroof as tr
 from tokenroof import serving
 from tokenroof.serving import SLO, capacity
+from tokenroof.serving.tuning.asked import asked_of
 from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.twin import Shape, twin_of
 
@@ -174,6 +175,33 @@ def test_a_backlog_proves_nothing():
         1.3 * float(found.rate), requests=2000, input_tokens=1000, output_tokens=100
     )
     assert serving.simulate(apart(1, 1), MODEL, None, load).verdict.state != "stable"
+
+
+def test_runs_are_as_long_as_a_promise_and_a_system_need():
+    """By default 2,000 requests count, of more replicas more; and all that come in four bounds, or are in flight."""
+    asked = asked_of("tune", {})
+    for amount, inside, replicas, bound, counted in (
+        (10.0, 50.0, 1, 1.0, 2000), (10.0, 50.0, 2, 1.0, 2000), (10.0, 50.0, 7, 1.0, 7000),
+        (10.0, 50.0, 64, 1.0, 20_000), (10.0, 50.0, 1, 60.0, 2400), (10.0, 700.0, 1, 60.0, 2800),
+        (200.0, 50.0, 64, 60.0, 48_000),
+    ):  # fmt: skip
+        first, last, many = asked.window(amount, inside, replicas, bound)
+        assert (first, last - first, many - last) == (2 * inside + counted // 10, counted, inside)
+    first, last, _ = asked_of("tune", {"requests": 300}).window(10.0, 50.0, 7, 60.0)
+    assert last - first == 300  # as it was asked for
+    first, last, _ = asked_of("capacity", {}, True).window(300.0, 300.0, 7, 60.0)
+    assert last - first == 2100  # seven rounds of all users
+
+
+def test_a_run_that_is_too_short_for_its_promise_is_said_to_be():
+    slow, brief = SLO(ttft_s=30.0, percentile=99), {"requests": 300, "seeds": 1, "tolerance": 0.3}
+    found = capacity(apart(1, 1), None, None, slow, *SIZES, prove=True, **brief)
+    least = int(np.ceil(4.0 * float(found.rate) * 30.0))
+    seconds = f"{300 / float(found.rate):.3g} s"
+    assert f"runs count 300 requests, {seconds} of them" in found.attrs["caveat"]
+    assert f"{least} and more do" in found.attrs["caveat"]
+    soon = capacity(apart(1, 1), None, None, SOON, *SIZES, prove=True, **brief)
+    assert "caveat" not in soon.attrs
 
 
 def test_a_rate_that_the_closed_form_accepts_is_refused_by_runs():

@@ -145,12 +145,14 @@ def _capacity(
     if arguments.json:
         emit({
             **about, "proved": found.attrs.get("proved", ""),
-            "reason": found.attrs.get("reason", ""), **row,
+            "reason": found.attrs.get("reason", ""), "caveat": found.attrs.get("caveat", ""), **row,
         })  # fmt: skip
     else:
         unit = "requests/s" if most == "rate" else "requests in flight"
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
         _say_basis(row if row[most] else basis)
+        if found.attrs.get("caveat"):
+            say(found.attrs["caveat"])
     if not row[most] and found.attrs.get("reason"):
         say(f"nothing: {found.attrs['reason']}")
     return 0 if row[most] else 1
@@ -271,7 +273,9 @@ def _of_pools(found: Fleet) -> dict[str, Any]:
 
 
 def _say_held(found: Fleet, slos: list[SLO]) -> None:
-    """Where the closed form was not held, and how far it was."""
+    """Where the closed form was not held, and how far it was; where runs were too short."""
+    if found.proof and found.proof.brief:
+        say(found.proof.brief)
     what = "percentiles" if any(slo.percentile is not None for slo in slos) else "means"
     if getattr(found, f"{what}_hold") is False:
         say(

@@ -209,6 +209,8 @@ def _print(device: str, model: str, promise: str, best: Tuning) -> None:
         f"best: {short(best.rate)} requests/s with {best.proof.plan}{', ' if chosen else ''}{chosen}; "
         f"refused at {short(best.refused)}; the closed form says {short(best.expected)}"
     )
+    if best.proof.brief:
+        say(best.proof.brief)
     for name, value in best.proof.times.items():
         if not name.endswith(("_low", "_high")):
             low, high = (best.proof.times[f"{name}_{end}"] for end in ("low", "high"))

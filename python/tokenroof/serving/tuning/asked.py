@@ -22,6 +22,9 @@ __all__ = ["Asked", "LoadOptions", "asked_of"]
 
 # Requests in flight that pass before those that count, and that keep a replica as full after them.
 _BEFORE, _AFTER = 2.0, 1.0
+# Requests that count by default: so many, or of more than two replicas each so many, up to a most; and as
+# many as come in so many times the longest bound, and as are in flight so many times over.
+_COUNTED, _EACH, _MOST, _TIMES = 2000, 1000, 20_000, 4.0
 
 
 class LoadOptions(TypedDict, total=False):
@@ -39,8 +42,9 @@ class LoadOptions(TypedDict, total=False):
         Instead of all these: ``load(rate, requests, seed)`` gives `Requests` of that rate [1/s], as many
         and more.
     requests : int
-        How many count in each run [1]; 2,000 by default. As many more come before them as it takes to fill
-        the replica, and others after them keep it full.
+        How many count in each run [1]; by default 2,000, of more than two replicas 1,000 each up to 20,000,
+        and at least those of four times the longest bound, and four times those in flight. As many more come
+        before them as it takes to fill the replica, and others after them keep it full.
     seeds : int or sequence of int
         How many runs, of the seeds 0, 1, ..., or which; 3 by default.
     """
@@ -50,7 +54,7 @@ class LoadOptions(TypedDict, total=False):
     lengths: Requests
     burstiness: float
     load: Callable[[float, int, int], Requests] | None
-    requests: int
+    requests: int | None
     seeds: int | Sequence[int]
 
 
@@ -71,6 +75,8 @@ class Asked:
         Whether amounts are users.
     own : bool
         Whether it is the caller's function, in which requests may wait for others.
+    grows : bool
+        Whether more count where a run of so many is too short.
     """
 
     drawn: Callable[[float, int, int], Requests]
@@ -79,13 +85,24 @@ class Asked:
     seeds: tuple[int, ...]
     closed: bool = False
     own: bool = False
+    grows: bool = False
 
-    def window(self, amount: float, in_flight: float) -> tuple[int, int, int]:
+    def enough(self, amount: float, in_flight: float, bound_s: float) -> int:
+        """Requests below which a run is too short for a bound [s] [1]."""
+        return int(np.ceil(_TIMES * max(amount * bound_s, in_flight)))
+
+    def window(
+        self, amount: float, in_flight: float, replicas: int = 1, bound_s: float = 0.0
+    ) -> tuple[int, int, int]:
         """First and last request that count, and how many there are [1]."""
         counted = self.requests
+        if self.grows:
+            counted = max(counted, min(_EACH * replicas, _MOST))
+            counted = max(counted, self.enough(amount, in_flight, bound_s))
         if self.closed:  # whole rounds of all users
             counted = round(amount) * -(-self.requests // round(amount))
-        before = int(np.ceil(_BEFORE * in_flight)) + self.requests // 10
+        tenth = (self.requests if self.closed else counted) // 10
+        before = int(np.ceil(_BEFORE * in_flight)) + tenth
         after = int(np.ceil(_AFTER * in_flight))
         return before, before + counted, before + counted + after
 
@@ -97,7 +114,8 @@ class Asked:
 def asked_of(function: str, options: LoadOptions, closed: bool = False) -> Asked:
     """What options ask for, checked by name."""
     check_options(function, options, LoadOptions)
-    requests = count("requests", options.get("requests", 2000))
+    told = options.get("requests")
+    requests = count("requests", _COUNTED if told is None else told)
     seeds = _seeds(options.get("seeds", 3))
     own = options.get("load")
     if own is not None:
@@ -123,7 +141,8 @@ def asked_of(function: str, options: LoadOptions, closed: bool = False) -> Asked
         return users(round(amount), many, seed=seed, **sizes)
 
     known = shape_of(arriving(1.0, 10_000, seeds[0]))
-    return Asked(in_flight if closed else arriving, known, requests, seeds, closed)
+    grows = not closed and told is None
+    return Asked(in_flight if closed else arriving, known, requests, seeds, closed, grows=grows)
 
 
 def _checked(own: Callable[[float, int, int], Requests]) -> Callable[[float, int, int], Requests]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import numpy as np
@@ -53,6 +53,8 @@ class Trial:
         Runs [1].
     short : str
         What requests waited for in the worst of them, of pools which one: as `Verdict` says it.
+    brief : str
+        Where fewer requests count than a promise needs: how long runs are, and have to be.
     """
 
     plan: str
@@ -64,6 +66,7 @@ class Trial:
     state: str
     seeds: int
     short: str = ""
+    brief: str = ""
 
     def row(self) -> dict[str, Any]:
         """As a row of a table."""
@@ -122,7 +125,8 @@ class Candidate(Generic[Of]):
 
     def play(self, amount: float) -> Trial:
         """Play one load over all seeds."""
-        first, last, many = self.asked.window(amount, self.in_flight(amount))
+        inside, longest = self.in_flight(amount), max(one.bound for one in self.objectives)
+        first, last, many = self.asked.window(amount, inside, self.on.replicas, longest)
         wanted = [(one.time, one.percentile) for one in self.objectives]
         about: tuple[Any, ...] = (*self.on.about, wanted, first, last)
         if self.beside:
@@ -144,7 +148,15 @@ class Candidate(Generic[Of]):
             }
             said = {"plan": self.on.label, **self.knobs, "amount": amount}
             self.kept.put(keys[i], found, {**said, "seed": self.asked.seeds[i]})
-        trial = self._trial(amount, [self.kept.rows[key] for key in keys])
+        brief = ""
+        if not self.asked.closed and last - first < (
+            least := self.asked.enough(amount, inside, longest)
+        ):
+            brief = (
+                f"runs count {last - first} requests, {(last - first) / amount:.3g} s of them: too few to "
+                f"hold a promise of {longest:g} s with {inside:.3g} in flight; {least} and more do"
+            )
+        trial = replace(self._trial(amount, [self.kept.rows[key] for key in keys]), brief=brief)
         self.trials.append(trial)
         return trial
 

@@ -43,7 +43,7 @@ _MOST_USERS = 2.0**14
 class ProofOptions(TypedDict, total=False):
     """How a capacity is proved by simulation, as `tune` takes it."""
 
-    requests: int
+    requests: int | None
     seeds: int | Sequence[int]
     scheduler: Scheduler | Mapping[str, Scheduler] | None
     tolerance: float
@@ -141,4 +141,6 @@ def with_proof(table: xr.Dataset, trial: Trial | None) -> xr.Dataset:
     for name in trial.times:
         out[f"simulated_{name}"].attrs.update(units="s", long_name="of the runs that prove it")
     out.attrs.update(proved=f"by simulation, {counted(trial.seeds, 'seed')}", verdict=trial.state)
+    if trial.brief:
+        out.attrs["caveat"] = trial.brief
     return out

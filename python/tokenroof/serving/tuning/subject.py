@@ -43,6 +43,10 @@ class Subject(Protocol):
         """Requests that run at once [1]."""
 
     @property
+    def replicas(self) -> int:
+        """Of the pool that has the most [1]."""
+
+    @property
     def where(self) -> tuple[Any, Any, Any]:
         """What `simulate` takes in place of a device, a model and a plan."""
 
@@ -63,7 +67,7 @@ class OneReplica:
         self.on, self.scheduler = on, scheduler
         self.twin = twin_of(on, shape, scheduler)
         self.devices, self.label = on.plan.devices, on.plan.label(on.model)
-        self.places = float(len(self.twin.steps) - 1)
+        self.places, self.replicas = float(len(self.twin.steps) - 1), 1
         self.where = on.device, on.model, on.plan
 
     @property
@@ -100,6 +104,7 @@ class OfPools:
         self.twin = pools_twin(system, self.on, shape, self.engines, fidelity)
         self.devices, self.label = system.devices, system.label(self.model)
         self.places, self.where = self.twin.places, (system, self.model, None)
+        self.replicas = max(pool.count for pool in system.pools.values())
         self._configs = [
             (pool.role, pool.engine.name, sorted(pool.config.items())) for pool in played
         ]

@@ -160,8 +160,9 @@ def tune(
         Instead of all these: ``load(rate, requests, seed)`` gives `Requests` of that rate [1/s], as many and
         more; where turns wait for others, four in five have to come as fast.
     requests : int
-        How many count in each run [1]; 2,000 by default. As many more come before them as it takes to fill
-        the replica, and others after them keep it full.
+        How many count in each run [1]; by default 2,000, and at least those of four times the longest bound,
+        and four times those in flight. As many more come before them as it takes to fill the replica, and
+        others after them keep it full.
     seeds : int or sequence of int
         How many runs, of the seeds 0, 1, ..., or which; 3 by default.
     knobs : mapping of str to sequence
