@@ -77,3 +77,69 @@ def test_what_is_closed_is_told_nothing():
         [*run, "--foo"], stdout=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(2)
     )
     assert (ended.returncode, ended.stdout) == (2, b"")
+
+
+SIMULATE = ("simulate", "H100-SXM", "Llama-3.1-8B", "--rate", "10", "--requests", "5")
+SHORT = (*SIMULATE, "--output-tokens", "5")
+EMPTY = ("economics", "--set", "income.kind=nothing")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [(SHORT, "csv"), (SHORT, "plot"), (EMPTY, "csv"), (EMPTY, "manifest")],
+)
+def test_a_full_disk_is_said_of_its_file(capsys, words, name):
+    assert main([*words, f"--{name}", "/dev/full"]) == 2
+    assert "No space left on device: /dev/full" in capsys.readouterr().err
+
+
+def refused(capsys, words):
+    try:
+        ended = main([*words])
+    except SystemExit as left:
+        ended = left.code
+    said = capsys.readouterr()
+    assert ended == 2 and said.out == "" and said.err.count("\n") == 1
+    return said.err
+
+
+@pytest.mark.parametrize(
+    ("words", "flag", "allowed"),
+    [((*SIMULATE, "--csv", "x.xlsx"), "--csv", ".csv, .txt, no suffix"),
+     ((*SIMULATE, "--plot", "x.txt"), "--plot", ".html, .htm, no suffix"),
+     (("capacity", *SIMULATE[1:3], "--slo-ttft", "1@99", "--csv", "x.xlsx"), "--csv", ".csv, .txt"),
+     (("frontier", *SIMULATE[1:3], "--csv", "x.foo"), "--csv", ".csv, .txt"),
+     (("frontier", *SIMULATE[1:3], "--plot", "x.csv"), "--plot", ".html, .htm"),
+     (("tune", *SIMULATE[1:3], "--slo-ttft", "1@99", "--csv", "x.json"), "--csv", ".csv, .txt"),
+     (("economics", "--csv", "x.foo"), "--csv", ".csv, .txt")],
+)  # fmt: skip
+def test_files_are_called_as_what_they_are(capsys, words, flag, allowed):
+    said = refused(capsys, words)
+    assert flag in said and f"whose suffix is '{words[-1][1:]}'; allowed: {allowed}" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [((*SIMULATE, "--knob", "max_num_seqs=4", "--knob", "max_num_seqs=8"), "--knob has 'max_num_seqs' twice"),
+     (("tune", *SIMULATE[1:3], "--slo-ttft", "1", "--knob", "max_num_seqs=4", "--knob", "max_num_seqs=8"),
+      "--knob has 'max_num_seqs' twice"),
+     (("economics", "--set", "site.power_mw=2", "--set", "site.power_mw=3"), "--set has 'site.power_mw' twice"),
+     (("economics", "--convert", "S21", "--set", "site.power_mw=2", "--set", "site.power_mw=3"), "twice"),
+     ((*SIMULATE, "--priorities", "0:0.2,5:0.9"), "whose shares are 1.1 together"),
+     ((*SIMULATE, "--priorities", "0:0.2,5:0.78"), "whose shares are 0.98 together"),
+     ((*SIMULATE, "--priorities", "0:0.2,0:0.8"), "allowed: each priority once"),
+     ((*SIMULATE, "--priorities", "0:0.2,5:0.8"), "which the scheduler does not read; allowed: with --knob policy"),
+     ((*SIMULATE, "--priorities", "0:0.2,5:0.8", "--knob", "policy=fcfs"), "which the scheduler does not read"),
+     ((*SIMULATE, "--priorities", "0:0.2,5:0.8", "--scheduler", "sglang-0.5.23"), "enable_priority_scheduling=true")],
+)  # fmt: skip
+def test_what_would_be_dropped_in_silence_is_refused(capsys, words, says):
+    assert says in refused(capsys, words)
+
+
+def test_priorities_that_are_read_are_taken(capsys):
+    words = (*SIMULATE, "--output-tokens", "5", "--priorities", "0:0.33,1:0.33,5:0.33")
+    assert main([*words, "--knob", "policy=priority"]) == 0
+    knobs = ("--scheduler", "sglang-0.5.23", "--knob", "enable_priority_scheduling=true")
+    assert main([*words, *knobs]) == 0
+    capsys.readouterr()

@@ -6,6 +6,7 @@ import pytest
 import tokenroof as tr
 from tokenroof import economics as ec
 from tokenroof.catalogue import deal, gpu_hour
+from tokenroof.economics.scenarios.premises import premises
 
 USES = {
     "mine": ec.mine("Antminer S19 XP", hashprice=38.5, usd_per_terahash=10.0),
@@ -190,3 +191,17 @@ def test_one_number_is_warned_of_once():
         with pytest.warns(UserWarning, match="which is legal and odd") as caught:
             ec.convert_hall("Antminer S21", to=["H200-SXM"], paths=100, **given)
         assert len(caught) == 1
+
+
+def test_premises_say_what_the_shell_costs_and_by_which_power():
+    """By the power of the computers, and of the meter: one hall's costs can be seen to differ."""
+    gpus, lease = ec.rent_gpus("H200-SXM", 44_175), ec.lease_shell("Hut 8 River Bend")
+    own = gpus.shell.capex_per_it_mw / 1e6
+    assert gpus.site.pue == 1.0
+    assert f"shell at {own:.3g} M$ by MW of computers, here all of the meter's" in premises(gpus)
+    shell = lease.shell.capex_per_it_mw / 1e6
+    meter = f"{shell:.3g} M$ by MW of computers, {shell / lease.site.pue:.3g} by MW of the meter"
+    assert f"shell at {meter}" in premises(lease) and lease.site.pue > 1.1
+    said = ec.same_meter([lease, gpus], power_mw=20, price_per_mwh=50).to_frame()["premises"]
+    assert all("shell at " in one for one in said)
+    assert "shell" not in premises(gpus.with_values({"shell.capex_per_it_mw": 0.0}))

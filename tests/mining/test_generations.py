@@ -166,3 +166,9 @@ def test_figures():
             rate / 1e18 * earned
         )  # one sum of money
     assert np.isfinite(curve.data[0].x).all()
+
+
+def test_months_without_their_numbers_are_named_and_those_that_there_are():
+    quoted = mining.market_history().months
+    with pytest.raises(ValueError, match=rf"months \(1999-01\);.*{quoted[0]} to {quoted[-1]}"):
+        mining.network_power(["1999-01"])

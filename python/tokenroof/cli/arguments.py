@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of", "refuse_absent",
-    "written",
+    "written", "written_page", "written_table",
 ]  # fmt: skip
 
 
@@ -60,6 +60,27 @@ def written(text: str) -> Path:
     else:
         return path
     raise ArgumentTypeError(f"{shown(text)}, {wrong}; allowed: a file that may be written")
+
+
+def written_table(text: str) -> Path:
+    """The same, of what is written as CSV, with a name that says so."""
+    from tokenroof.economics.scenarios.export import CSV
+
+    return _named_as(written(text), CSV)
+
+
+def written_page(text: str) -> Path:
+    """The same, of what is written as HTML."""
+    return _named_as(written(text), (".html", ".htm", ""))
+
+
+def _named_as(path: Path, suffixes: tuple[str, ...]) -> Path:
+    from tokenroof.economics.scenarios.export import checked_path
+
+    try:
+        return checked_path("FILE", path, suffixes)
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from None
 
 
 def add_device(command: ArgumentParser) -> None:

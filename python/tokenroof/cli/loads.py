@@ -156,6 +156,14 @@ def _layout_of(path: Path) -> str:
 def _shares(text: str) -> dict[int, float]:
     try:
         pairs = [part.split(":") for part in text.split(",")]
-        return {int(priority): float(share) for priority, share in pairs}
+        shares = {int(priority): float(share) for priority, share in pairs}
     except ValueError:
         raise ValueError(f"--priorities is {shown(text)}; allowed: as 0:0.2,5:0.8") from None
+    total = sum(shares.values())
+    if len(shares) < len(pairs):
+        raise ValueError(f"--priorities is {shown(text)}; allowed: each priority once")
+    if not abs(total - 1.0) <= 0.011:  # thirds may be rounded
+        raise ValueError(
+            f"--priorities is {shown(text)}, whose shares are {total:g} together; allowed: shares of 1"
+        )
+    return shares

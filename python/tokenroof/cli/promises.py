@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.lengths import add_lengths, amount, whole
+from tokenroof.cli.output import into
 from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def ticker() -> Callable[[int, int], Any] | None:
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Rows as CSV; what is not finite is empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as file:
+    with into(path), path.open("w", newline="") as file:
         table = csv.DictWriter(file, names)
         table.writeheader()
         for row in rows:

@@ -178,7 +178,9 @@ def rent_gpus(
     Returns
     -------
     Scenario
-        By power at the meter: its PUE is 1.
+        By power at the meter: its PUE is 1. So the shell's default cost, 11.7 M$ by MW of computers, counts
+        for every MW of the meter, where `lease_shell` and `convert_hall` count 8.69 M$ of a contract
+        (11.7 by 1.35): set ``shell.capex_per_it_mw`` to compare uses of one hall.
 
     Raises
     ------

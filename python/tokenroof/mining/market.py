@@ -224,7 +224,12 @@ def earnings_of(
     got = {}
     for name, value in parts.items():
         if value is None:
-            raise ValueError(f"{name} is None; allowed without hashprice: numbers")
+            quoted = market_history().months
+            raise ValueError(
+                f"{name} is None; allowed without hashprice: numbers for each of the months "
+                f"({', '.join(when[:3])}{', ...' if len(when) > 3 else ''}); without months those that the "
+                f"catalogue quotes are taken, {quoted[0]} to {quoted[-1]}"
+            )
         got[name] = by_month(name, value, len(when), above=name != "subsidy_btc")
     fees = by_month("fees_btc", fees_btc, len(when))
     earned = hashprice_of(got["difficulty"], got["price"], got["subsidy_btc"], fees)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written_table
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of, whole
@@ -62,7 +62,7 @@ def add_arguments(command: ArgumentParser) -> None:
     add_pools(command, more="; auto, with --demand: as many of each as it needs")
     add_drafts(command)
     add_host_tier(command)
-    command.add_argument("--csv", type=written, help="write the row to this file")
+    command.add_argument("--csv", type=written_table, help="write the row to this file")
     add_plan(command)
 
 

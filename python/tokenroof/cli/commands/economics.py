@@ -7,7 +7,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_market, written
-from tokenroof.cli.output import emit, say, short
+from tokenroof.cli.output import emit, into, say, short
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain, table
 from tokenroof.support.quoting import counted
@@ -83,22 +83,25 @@ def run(arguments: Namespace) -> int:
     for name, suffixes in (("csv", CSV), ("excel", EXCEL), ("manifest", MANIFEST)):
         if (path := getattr(arguments, name)) is not None:  # before anything is computed or written
             checked_path(f"--{name}", path, suffixes)
+    keys = _assignments(arguments.set)
     base = (
         Scenario()
         if arguments.scenario is None
         else as_scenario(arguments.scenario, arguments.market)
     )
-    plan = base.with_values(dict(map(_assignment, arguments.set)))
+    plan = base.with_values(keys)
     newer = arguments.market or (None if plan.market is None else plan.market.data)
     found = factory(plan, market=newer)
     if arguments.csv is not None:
-        found.to_csv(arguments.csv)
+        with into(arguments.csv):
+            found.to_csv(arguments.csv)
     if arguments.excel is not None:
-        found.to_excel(arguments.excel)
+        with into(arguments.excel):
+            found.to_excel(arguments.excel)
     if arguments.manifest is not None:
-        checked_path("--manifest", arguments.manifest, MANIFEST).write_text(
-            json.dumps(plain(run_manifest(found.scenario)), indent=1) + "\n", encoding="utf-8"
-        )
+        text = json.dumps(plain(run_manifest(found.scenario)), indent=1) + "\n"
+        with into(arguments.manifest):
+            arguments.manifest.write_text(text, encoding="utf-8")
     if arguments.json:
         emit(_document(found))
     else:
@@ -115,7 +118,7 @@ def _convert(arguments: Namespace) -> int:
             raise ValueError(
                 f"--{name} is {shown(str(getattr(arguments, name)))}; allowed: without --convert"
             )
-    keys = dict(map(_assignment, arguments.set))
+    keys = _assignments(arguments.set)
     power, price = keys.pop("site.power_mw", 20.0), keys.pop("site.price_per_mwh", None)
     each = {name: keys.pop(name) for name in [*keys] if name.startswith(_PRICE_OF)}
     of = {about.name: about.of for about in scenario_keys()}
@@ -135,6 +138,16 @@ def _convert(arguments: Namespace) -> int:
     else:
         say(str(found))
     return 0
+
+
+def _assignments(given: list[str]) -> dict[str, Any]:
+    """Keys and values of all, each of which is given once."""
+    found: dict[str, Any] = {}
+    for name, value in map(_assignment, given):
+        if name in found:
+            raise ValueError(f"--set has {shown(name)} twice; allowed: each key once")
+        found[name] = value
+    return found
 
 
 def _assignment(text: str) -> tuple[str, Any]:

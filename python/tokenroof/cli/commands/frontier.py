@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, numbers, written
+from tokenroof.cli.arguments import add_device, add_model, numbers, written_page, written_table
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, say, short
+from tokenroof.cli.output import emit, into, say, short
 from tokenroof.cli.promises import write_rows
 from tokenroof.cli.systems import add_drafts, by_flag, drafts_of
 from tokenroof.support.formats import si, table
@@ -52,10 +52,10 @@ def add_arguments(command: ArgumentParser) -> None:
         help="that each board is held to, to try; none among them: its limit",
     )  # fmt: skip
     command.add_argument("--points", type=whole, default=16, help="rows to print")
-    command.add_argument("--csv", type=written, help="write a row for each point")
+    command.add_argument("--csv", type=written_table, help="write a row for each point")
     command.add_argument("--also", default="", help="further devices of the chart, between commas")
     command.add_argument("--lpx", action="store_true", help="and Rubin with LPX on the chart")
-    command.add_argument("--plot", type=written, help="write the chart to this HTML file")
+    command.add_argument("--plot", type=written_page, help="write the chart to this HTML file")
     _add_systems(command)
 
 
@@ -194,5 +194,6 @@ def _plot(
             devices_max=arguments.devices_max or 16, tpot_max=arguments.tpot_max, fidelity=arguments.fidelity,
         ))  # fmt: skip
     figure = plot.chart(fronts, tiers=economics.gtc2026_tiers())
-    figure.write_html(arguments.plot, include_plotlyjs=True)
+    with into(arguments.plot):
+        figure.write_html(arguments.plot, include_plotlyjs=True)
     say(f"wrote {arguments.plot}")

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written
+from tokenroof.cli.arguments import (
+    add_device,
+    add_model,
+    add_plan,
+    plan_of,
+    written_page,
+    written_table,
+)
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, whole
 from tokenroof.cli.loads import add_loads, loads_of, settle_loads
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, percent, say, short
+from tokenroof.cli.output import emit, into, percent, say, short
 from tokenroof.cli.promises import bound
 from tokenroof.cli.systems import (
     add_drafts,
@@ -83,8 +90,10 @@ def add_arguments(command: ArgumentParser) -> None:
             f"--slo-{name}", type=bound, metavar="SECONDS[@PERCENTILE]",
             help="for goodput; with a percentile, or mean, whether it is kept",
         )  # fmt: skip
-    command.add_argument("--csv", type=written, help="write a row a request to this file")
-    command.add_argument("--plot", type=written, help="write the course of time to this HTML file")
+    command.add_argument("--csv", type=written_table, help="write a row a request to this file")
+    command.add_argument(
+        "--plot", type=written_page, help="write the course of time to this HTML file"
+    )
     add_plan(command)
 
 
@@ -113,11 +122,27 @@ def _scheduler(arguments: Namespace, engine: str) -> Scheduler | None:
         name, equals, value = text.partition("=")
         if not equals:
             raise ValueError(f"--knob is {shown(text)}; allowed: NAME=VALUE")
+        if name in knobs:
+            raise ValueError(f"--knob has {shown(name)} twice; allowed: each knob once")
         try:
             knobs[name] = json.loads(value.lower() if value in ("True", "False") else value)
         except ValueError:
             knobs[name] = value
     return Scheduler.preset(arguments.scheduler or NEWEST[engine], **knobs)
+
+
+def _refuse_priorities_unread(arguments: Namespace, scheduler: Scheduler | None) -> None:
+    """Classes of priority of which the scheduler takes no notice."""
+    config: dict[str, Any] = {} if scheduler is None else dict(scheduler.config)
+    read = (
+        config.get("policy") == "priority" or config.get("enable_priority_scheduling")
+        or config.get("retraction_policy") == "priority" or config.get("radix_eviction_policy") == "priority"
+    )  # fmt: skip
+    if arguments.priorities is not None and not read:
+        raise ValueError(
+            f"--priorities is {shown(arguments.priorities)}, which the scheduler does not read; allowed: "
+            "with --knob policy=priority (vLLM) or --knob enable_priority_scheduling=true (SGLang)"
+        )
 
 
 def _fleet(
@@ -157,6 +182,7 @@ def _run(arguments: Namespace) -> int:
     plan = plan_of(arguments, model)
     loads = loads_of(arguments)
     scheduler = _scheduler(arguments, plan.engine)
+    _refuse_priorities_unread(arguments, scheduler)
     where, layout, options = _fleet(arguments, device, model, plan)
     runs: list[Simulation]
     with told_what_fits(device, model, plan, arguments.fidelity):
@@ -187,7 +213,8 @@ def _run(arguments: Namespace) -> int:
         from tokenroof import plot
 
         title = f"{model.name} on {device.name}, {plan.label(model)}: {first.verdict}"
-        plot.timeline(first.series(), title).write_html(arguments.plot)
+        with into(arguments.plot):
+            plot.timeline(first.series(), title).write_html(arguments.plot)
     about = {"device": device.name, "model": model.name, "plan": plan.label(model)}
     system = where if layout is None else None
     if system is not None:
@@ -309,7 +336,7 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
 
 def _write_rows(path: Path, run: Simulation) -> None:
     names = run.requests.dtype.names or ()
-    with path.open("w", newline="") as file:
+    with into(path), path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(names)  # those that arrived, in that order: a trace of `--trace` again
         arrived = run.requests[run.requests["arrival_ns"] >= 0]

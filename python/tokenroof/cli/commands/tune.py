@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written
+from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written_table
 from tokenroof.cli.basis import basis_of_system, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of
@@ -83,8 +83,21 @@ def add_arguments(command: ArgumentParser) -> None:
     command.add_argument("--tolerance", type=amount, default=0.02, help="of the rate, relative")
     add_drafts(command)
     add_host_tier(command)
-    command.add_argument("--csv", type=written, help="write a row for each load that was played")
+    command.add_argument(
+        "--csv", type=written_table, help="write a row for each load that was played"
+    )
     add_plan(command)
+
+
+def _knobs(given: list[tuple[str, list[Any]]] | None) -> dict[str, list[Any]] | None:
+    """Knobs and their values, each of which is given once."""
+    if given is None:
+        return None
+    names = [name for name, _ in given]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"--knob has {shown(name)} twice; allowed: each knob once, as a=1,2")
+    return dict(given)
 
 
 def run(arguments: Namespace) -> int:
@@ -106,7 +119,7 @@ def _run(arguments: Namespace) -> int:
         best = serving.tune(
             device, model, plans, slos, **sizes_of(arguments), burstiness=arguments.burstiness,
             seeds=arguments.seeds, requests=arguments.requests, results=arguments.results,
-            knobs=None if arguments.knob is None else dict(arguments.knob), tolerance=arguments.tolerance,
+            knobs=_knobs(arguments.knob), tolerance=arguments.tolerance,
             scheduler=scheduler_of(arguments), fidelity=arguments.fidelity, progress=ticker(),
             speculation=drafts_of(arguments), host_tier=host_tier_of(arguments),
         )  # fmt: skip

@@ -31,10 +31,7 @@ def premises(plan: Scenario) -> str:
         "tokens": _tokens(plan),
     }.get(income.kind, "nothing sold")
     words = [f"{said}{', ' if course_of(plan) else ''}{course_of(plan)}", *_machines(plan)]
-    if (
-        income.kind == "hashes" and plan.shell.capex_per_it_mw
-    ):  # most mines stand already, or are containers
-        words.append(f"shell at {plan.shell.capex_per_it_mw / 1e6:.3g} M$ by MW of computers")
+    words += _shell(plan)
     words += [f"{counted(plan.finance.years, 'year')}", f"PUE {site.pue:.4g}"]
     if income.kind == "lease" and income.tenant_pays_power:
         words.append("power paid by the tenant")
@@ -87,6 +84,19 @@ def _machines(plan: Scenario) -> list[str]:
     if income.kind == "hashes":
         return [f"machines at {each * income.joules_per_terahash / 1e6:.3g} $/(TH/s)"]
     return [f"machines at {each / 1e6:.3g} M$ by MW of computers"]
+
+
+def _shell(plan: Scenario) -> list[str]:
+    """What the shell costs, and by which power: that of the meter too, which scenarios of other PUE share."""
+    each = plan.shell.capex_per_it_mw
+    if not each or plan.income.kind == "nothing":  # most mines stand already, or are containers
+        return []
+    said = f"shell at {each / 1e6:.3g} M$ by MW of computers"
+    if plan.site.pue != 1.0:
+        said += f", {each / plan.site.pue / 1e6:.3g} by MW of the meter"
+    elif plan.income.kind != "hashes":
+        said += ", here all of the meter's"
+    return [said]
 
 
 def _growth(rate: float) -> str:
