@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import tokenroof as tr
 from tokenroof import kernels
 from tokenroof.serving import SLO, Lengths, Scheduler, fleet, spares, tune
+from tokenroof.serving.tuning.spares import spares_of_pools
 
 WHERE = "H200-SXM", "Llama-3.1-8B", None
 SOON = SLO(ttft_s=0.3, percentile=99)
@@ -160,3 +161,18 @@ def test_what_is_refused(options, kind, says):
     for needed in (0, -1, 10**10):
         with pytest.raises(ValueError, match="needed is"):
             spares(needed, 0.9, 0.9)
+
+
+def test_no_spares_are_enough_all_of_the_time():
+    """A target of 1 was met by rounding; where nothing fails it is met without a spare."""
+    assert spares(3, 1.0, 1.0) == 0 and spares_of_pools([3, 2], [1.0, 1.0], [1, 1], 1.0) == (0, 0)
+    for found in (
+        lambda: spares(3, 0.99, 1.0),
+        lambda: spares_of_pools([3, 2], [0.99, 1.0], [1, 1], 1.0),
+        lambda: spares_of_pools([3, 2], [1.0, 0.99], [1, 1], 1),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^target is 1.* with availability 0.99; allowed: above 0, below 1"
+        ):
+            found()
+    assert spares(3, 0.99, 1.0 - 1e-9) > spares(3, 0.99, 0.999)

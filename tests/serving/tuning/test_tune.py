@@ -158,6 +158,9 @@ def test_a_load_of_ones_own():
 def test_nothing_meets():
     best = tune(*WHERE, SLO(ttft_s=1e-6, percentile=50), **QUICK, knobs={})
     assert best.rate == 0.0 and best.proof is None and best.refused > 0.0
+    # what nothing keeps is not looked for with every knob: one load shows it
+    best = tune(*WHERE, SLO(ttft_s=1e-4, percentile=99), **QUICK)
+    assert (best.rate, len(best.trials), best.trials[0].meets) == (0.0, 1, False)
     never = Scheduler.preset("vllm-0.33", num_blocks=40)
     best = tune(
         *WHERE, SLO(ttft_s=9.0), input_tokens=2000, requests=50, seeds=1, scheduler=never, knobs={}

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from tokenroof.serving.tuning.objectives import Objective
     from tokenroof.serving.twin import OpenLoop
 
-__all__ = ["PERCENTILES", "highest_rate", "keeps", "nearest"]
+__all__ = ["PERCENTILES", "highest_rate", "hopeless", "keeps", "nearest"]
+
+# A bound so many times below what the closed form says is met by no run: its errors are far less.
+_FAR = 2.0
 
 
 def _field(one: Objective) -> str | None:
@@ -40,6 +43,13 @@ def nearest(twin: OpenLoop, objectives: Sequence[Objective]) -> str:
         if not value <= one.bound
     ]
     return " and ".join(missed) or ", ".join(f"{one.name} {one.bound:g} s" for one in objectives)
+
+
+def hopeless(twin: OpenLoop, objectives: Sequence[Objective]) -> bool:
+    """Whether requests that come seldom take far longer than some bound that the twin knows."""
+    found = twin.at(np.array([seldom(twin)]))
+    named = [(name, one.bound) for one in objectives if (name := _field(one)) is not None]
+    return any(float(found[name][0]) > _FAR * bound for name, bound in named)
 
 
 def keeps(

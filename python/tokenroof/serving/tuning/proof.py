@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.serving.loads import refuse_gaps
 from tokenroof.serving.simulation.simulate import simulate
-from tokenroof.serving.tuning.closed_form import highest_rate
+from tokenroof.serving.tuning.closed_form import highest_rate, hopeless
 from tokenroof.serving.tuning.kept import Kept, key_of
 from tokenroof.serving.tuning.objectives import Objective, reached
 from tokenroof.serving.tuning.subject import Subject
@@ -107,6 +107,12 @@ class Candidate(Generic[Of]):
     @property
     def devices(self) -> int:
         return self.on.devices
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the closed form alone tells that no rate is kept: of loads and steps that it knows."""
+        known = not (self.asked.own or self.beside or self.asked.closed)
+        return known and hopeless(self.on.twin, self.objectives)
 
     def in_flight(self, amount: float) -> float:
         """Requests in flight that a run is to start from [1]."""

@@ -50,6 +50,11 @@ def spares(needed: int, availability: float, target: float) -> int:
     """
     most = whole_number("needed", needed, 1, 10**9)
     up, least = share("availability", availability), share("target", target)
+    if least >= 1.0 > up:
+        raise ValueError(
+            f"target is {shown(target)} with availability {shown(availability)}; allowed: above 0, below 1, "
+            "as no number of spares is enough all of the time"
+        )
     found = _least(most, up, least)
     if found is not None:
         return found
@@ -95,6 +100,7 @@ def spares_of_pools(
     """
     if len(needed) == 1:
         return (spares(needed[0], availability[0], target),)
+    spares(needed[1], availability[1], target)  # each alone has to reach it
     first = spares(needed[0], availability[0], target)
     best: tuple[int, ...] | None = None
     for many in range(first, MOST_SPARES + 1):

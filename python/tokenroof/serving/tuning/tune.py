@@ -245,6 +245,10 @@ def _best(
     """The candidate of the highest rate a device, its rate, and the least that it does not meet."""
     order = sorted(candidates, key=lambda one: -one.guess() / one.devices)
     best, low, high = order[0], 0.0, np.inf
+    if all(one.hopeless for one in candidates):
+        amount = best.guess()
+        if not best.play(amount).meets:  # one run by seed shows it
+            return best, 0.0, amount
     for done, one in enumerate(order):
 
         def meets(rate: float, one: _Candidate = one, done: int = done) -> bool:
