@@ -205,3 +205,11 @@ def test_premises_say_what_the_shell_costs_and_by_which_power():
     said = ec.same_meter([lease, gpus], power_mw=20, price_per_mwh=50).to_frame()["premises"]
     assert all("shell at " in one for one in said)
     assert "shell" not in premises(gpus.with_values({"shell.capex_per_it_mw": 0.0}))
+
+
+def test_watts_of_a_gpu_in_kilowatts_are_refused_by_their_name():
+    with pytest.raises(
+        ValueError, match=r"^watts is 1.37; allowed: at least 10 W; did you mean 1370 W"
+    ):
+        ec.rent_gpus("H200-SXM", 44_175, watts=1.37)
+    assert ec.rent_gpus("H200-SXM", 44_175, watts=1370).income.gpu_watts == 1370.0

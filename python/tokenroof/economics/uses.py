@@ -25,7 +25,7 @@ from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.economics.scenarios.token_sale import TokenSale
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
-from tokenroof.support.units import check_unit, machine_price, said_once
+from tokenroof.support.units import QUANTITIES, check_unit, machine_price, said_once
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -309,7 +309,10 @@ def _gpu_cost(given: object) -> float:
 
 
 def _given(device: str, watts: object) -> GpuPower:
-    return GpuPower(device, finite_number("watts", watts, above=True), "given")
+    each = finite_number("watts", watts, above=True)
+    # no GPU has less with its share of a hall
+    check_unit("watts", each, of=replace(QUANTITIES["gpu_watts"], low=10.0))
+    return GpuPower(device, each, "given")
 
 
 def _table_power(hour: GpuHour) -> GpuPower:
