@@ -178,11 +178,11 @@ def test_a_backlog_proves_nothing():
 
 
 def test_runs_are_as_long_as_a_promise_and_a_system_need():
-    """By default 2,000 requests count, of more replicas more; and all that come in four bounds, or are in flight."""
+    """By default 2,000 requests of each replica count; and all that come in four bounds, or are in flight."""
     asked = asked_of("tune", {})
     for amount, inside, replicas, bound, counted in (
-        (10.0, 50.0, 1, 1.0, 2000), (10.0, 50.0, 2, 1.0, 2000), (10.0, 50.0, 7, 1.0, 7000),
-        (10.0, 50.0, 64, 1.0, 20_000), (10.0, 50.0, 1, 60.0, 2400), (10.0, 700.0, 1, 60.0, 2800),
+        (10.0, 50.0, 1, 1.0, 2000), (10.0, 50.0, 2, 1.0, 4000), (10.0, 50.0, 7, 1.0, 14_000),
+        (10.0, 50.0, 64, 1.0, 40_000), (10.0, 50.0, 1, 60.0, 2400), (10.0, 700.0, 1, 60.0, 2800),
         (200.0, 50.0, 64, 60.0, 48_000),
     ):  # fmt: skip
         first, last, many = asked.window(amount, inside, replicas, bound)

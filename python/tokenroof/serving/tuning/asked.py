@@ -22,9 +22,9 @@ __all__ = ["Asked", "LoadOptions", "asked_of"]
 
 # Requests in flight that pass before those that count, and that keep a replica as full after them.
 _BEFORE, _AFTER = 2.0, 1.0
-# Requests that count by default: so many, or of more than two replicas each so many, up to a most; and as
-# many as come in so many times the longest bound, and as are in flight so many times over.
-_COUNTED, _EACH, _MOST, _TIMES = 2000, 1000, 20_000, 4.0
+# Requests that count by default: so many of each replica, up to a most; and as many as come in so many times
+# the longest bound, and as are in flight so many times over.
+_COUNTED, _MOST, _TIMES = 2000, 40_000, 4.0
 
 
 class LoadOptions(TypedDict, total=False):
@@ -42,7 +42,7 @@ class LoadOptions(TypedDict, total=False):
         Instead of all these: ``load(rate, requests, seed)`` gives `Requests` of that rate [1/s], as many
         and more.
     requests : int
-        How many count in each run [1]; by default 2,000, of more than two replicas 1,000 each up to 20,000,
+        How many count in each run [1]; by default 2,000 of each replica, up to 40,000,
         and at least those of four times the longest bound, and four times those in flight. As many more come
         before them as it takes to fill the replica, and others after them keep it full.
     seeds : int or sequence of int
@@ -97,7 +97,7 @@ class Asked:
         """First and last request that count, and how many there are [1]."""
         counted = self.requests
         if self.grows:
-            counted = max(counted, min(_EACH * replicas, _MOST))
+            counted = max(counted, min(_COUNTED * replicas, _MOST))
             counted = max(counted, self.enough(amount, in_flight, bound_s))
         if self.closed:  # whole rounds of all users
             counted = round(amount) * -(-self.requests // round(amount))
