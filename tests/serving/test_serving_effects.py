@@ -136,7 +136,7 @@ def test_every_argument_has_an_effect(name):
 
 # where an argument's ends are other than its name's elsewhere; None: it is no number, or its ends are tried elsewhere
 ENDS = {
-    "curve": {"requests": "1 <= x"}, **{key: {"target": "0 < x <= 1"} for key in ("fleet", "spares")},
+    "curve": {"requests": "1 <= x"}, **{key: {"target": "0 < x < 1"} for key in ("fleet", "spares")},
     "capacity": {"seeds": None}, "tune": {"seeds": None},
 }  # fmt: skip
 

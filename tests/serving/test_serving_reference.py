@@ -184,10 +184,12 @@ def test_laws(isa, setup, load):
     more = dict(
         zip(kernels.SERVING_FIELDS, table["serving"](*vectors, 2 * load[0], *load[1:]), strict=True)
     )
-    assert more["tpot"] >= f["tpot"] * (1 - 1e-9)
     e = setup[1].constants["engine"]
+    # each prompt's host hides behind the step of all that decode: of several prompts a step more users wait for less of it
+    hides = max(e["prefill_kernel"], e["prompt_kernel"]) > 0.0 and more["batch"] > load[2]
+    assert hides or more["tpot"] >= f["tpot"] * (1 - 1e-9)
     # prompts that are held for company wait the less the more there are
-    assert e["wait_steps"] > 0.0 or more["ttft"] >= f["ttft"] * (1 - 1e-9)
+    assert hides or e["wait_steps"] > 0.0 or more["ttft"] >= f["ttft"] * (1 - 1e-9)
     # an engine only costs, of the same run
     run = {name: e[name] for name in ("together", "locked", "room")}
     free = setup[1].replace(constants={"engine": NO_ENGINE | run})
