@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tokenroof import serving
 from tokenroof.serving import SLO, series, spread, summary, verdict
 
 SECOND = 10**9
@@ -357,3 +358,17 @@ def test_gaps_of_one_user_have_percentiles_where_steps_are_known(loop):
     known, mean = (one["itl_pooled_s"] for one in found)
     assert known == pytest.approx(dict.fromkeys(("mean", "p50", "p90", "p99"), 0.002))
     assert mean["mean"] == pytest.approx(0.002) and np.isnan(mean["p99"])
+
+
+def test_where_all_give_up_the_verdict_says_how_many():
+    """4 a second, none of them served: no queue is left to grow."""
+    run = serving.simulate(
+        None, None, None,
+        {"arrival": np.arange(40) * 0.25, "input_tokens": 100, "output_tokens": 50},
+        serving.Scheduler.preset("vllm-0.33", num_blocks=64), step_time=serving.StepTime(10**8),
+        timeout_s=1.0,
+    )  # fmt: skip
+    assert run.summary()["timed_out"] == 40
+    said = str(run.verdict)
+    assert run.verdict.lost_per_s == pytest.approx(4.0, rel=0.05)
+    assert "requests/s are shed or time out" in said and "grows" not in said

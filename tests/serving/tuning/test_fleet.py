@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof import kernels
+from tokenroof import kernels, serving
 from tokenroof.serving import SLO, Lengths, Scheduler, fleet, spares, tune
 from tokenroof.serving.tuning.spares import spares_of_pools
 
@@ -176,3 +176,10 @@ def test_no_spares_are_enough_all_of_the_time():
         ):
             found()
     assert spares(3, 0.99, 1.0 - 1e-9) > spares(3, 0.99, 0.999)
+
+
+@pytest.mark.parametrize("where", [{}, {"counts": "free"}, {"counts": "fixed"}])
+def test_a_demand_that_nothing_can_take_is_refused_by_name(where):
+    on = serving.disaggregate("H200-SXM", "H200-SXM") if where else "H200-SXM"
+    with pytest.raises(ValueError, match=r"requests_per_minute is 1e\+308; allowed: at most"):
+        serving.fleet(on, "Llama-3.1-8B", None, serving.SLO(ttft_s=0.5), 1e308, **where)

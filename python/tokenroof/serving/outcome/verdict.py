@@ -128,7 +128,10 @@ def verdict(
         lost = np.sort(requests["arrival_ns"][gone].astype(np.float64)) * 1e-9
     if len(served) < 4:
         few = "overloaded" if len(lost) > len(served) else "stable"
-        return Verdict("stuck" if refused and not len(counted) else few, 0.0, refused=refused)
+        state = "stuck" if refused and not len(counted) else few
+        lasting = float(lost[-1] - lost[0]) if len(lost) else 0.0
+        pace = (len(lost) - 1) / lasting if lasting > 0.0 else 0.0
+        return Verdict(state, 0.0, lost_per_s=pace, refused=refused)
     arrival = np.sort(counted["arrival_ns"].astype(np.float64)) * 1e-9
     scheduled = np.sort(served["scheduled_ns"].astype(np.float64)) * 1e-9
     start, end = arrival[len(arrival) // 2], arrival[-1]

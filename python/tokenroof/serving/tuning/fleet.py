@@ -19,7 +19,7 @@ from tokenroof.serving.tuning.closed_form import PERCENTILES, highest_rate, near
 from tokenroof.serving.tuning.fleet_pools import FleetPool, fleet_of_pools
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proved import ProofOptions, highest
-from tokenroof.serving.tuning.spares import MOST_SPARES, spares
+from tokenroof.serving.tuning.spares import MOST_SPARES, replicas_for, spares
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import check_options, finite_number, share, shown, whole_number
 
@@ -211,7 +211,7 @@ def fleet(
     held = highest_rate(twin, objectives, held=True) if tails and not proof else np.nan
     unheld = rate if held < rate else np.nan
     rate = held if held > 0.0 else rate
-    replicas = max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
+    replicas = replicas_for(demand, rate)
     spare = spares(replicas, one_up, options.get("target", 0.999)) if fixed is None else fixed
     bands = _bands(on, asked.shape, twin, rate)
     low, high = (np.nan, np.nan) if proof else _ends(bands, twin, objectives)

@@ -17,7 +17,7 @@ from tokenroof.serving.tuning.counts import fewest, settled
 from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.proved import candidate, highest
 from tokenroof.serving.tuning.search import largest
-from tokenroof.serving.tuning.spares import spares_of_pools
+from tokenroof.serving.tuning.spares import replicas_for, spares_of_pools
 from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.tuning.tune import beside, check_progress
 from tokenroof.support.arguments import finite_number, share, shown
@@ -88,7 +88,7 @@ def fleet_of_pools(
             f"slo has {nearest(on.twin, objectives)}; allowed: what {system.label()} keeps at some rate"
         )
     if not free:
-        many = max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
+        many = replicas_for(demand, rate)
     return _fields(system, many, rate, demand, asked, fidelity, options, proof)
 
 
@@ -187,7 +187,8 @@ def _matched(
     system = on.system
     devices = devices_of(system)
     alone = [float(one.saturation) for one in (on.twin.first, on.twin.last) if one is not None]
-    many = max(1, int(np.ceil(sum(demand / rate for rate in alone) / _TOGETHER)))
+    # of at most so many replicas together
+    many = replicas_for(demand, _TOGETHER / sum(1.0 / rate for rate in alone))
     for _ in range(_DEALT):
         part = demand / many
         least = tuple(max(1, int(np.ceil(part / rate))) for rate in alone)

@@ -12,10 +12,27 @@ from tokenroof.support.arguments import share, shown, whole_number
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MOST_SPARES", "spares", "spares_of_pools"]
+__all__ = ["MOST_SPARES", "replicas_for", "spares", "spares_of_pools"]
 
 MOST_SPARES = 4096
 _ROUNDED = 1.0 - 1e-14  # a target that is met exactly, but for roundings
+_MOST = 10**9  # replicas that anybody may need
+
+
+def replicas_for(demand: float, rate: float) -> int:
+    """The fewest that take a demand, each a rate of it [1/s].
+
+    Raises
+    ------
+    ValueError
+        For a demand beyond what 10**9 of them take.
+    """
+    if demand / rate > _MOST:
+        raise ValueError(
+            f"requests_per_minute is {shown(60.0 * demand)}; allowed: at most {60.0 * _MOST * rate:.6g}, "
+            f"which {_MOST:,} at {rate:.4g} requests/s each take"
+        )
+    return max(1, int(np.ceil(demand / rate * (1.0 - 1e-12))))
 
 
 def spares(needed: int, availability: float, target: float) -> int:
@@ -48,7 +65,7 @@ def spares(needed: int, availability: float, target: float) -> int:
     >>> [spares(2, 0.9, target) for target in (0.8, 0.95, 0.99)]  # 0.81, 0.972, 0.9963
     [0, 1, 2]
     """
-    most = whole_number("needed", needed, 1, 10**9)
+    most = whole_number("needed", needed, 1, _MOST)
     up, least = share("availability", availability), share("target", target)
     if least >= 1.0 > up:
         raise ValueError(
