@@ -24,6 +24,7 @@ def test_capacity_by_the_closed_form_and_proved(capsys, tmp_path):
     slo = serving.SLO(ttft_s=0.3, percentile=99)
     same = serving.capacity("H200-SXM", "Llama-3.1-8B", None, slo, output_tokens=100)
     assert found["rate"] == pytest.approx(float(same.rate)) and found["proved"] == ""
+    assert document(capsys, "capacity", *SOON, "--spread", "2")["rate"] < 0.99 * found["rate"]
     path = tmp_path / "row.csv"
     found = document(capsys, "capacity", *SOON, "--prove", *QUICK, "--csv", str(path))
     assert found["simulated_ttft_p99_s_high"] <= 0.3 and found["proved"] == "by simulation, 1 seed"
@@ -135,8 +136,9 @@ def test_pools_are_played_and_counted(capsys, tmp_path):
         (("capacity", "--slo-ttft", "1@x"), "'1@x'; allowed: seconds"),
         (("capacity", "--slo-ttft", "0"), "ttft_s is 0.0"), (("capacity", *SOON, "--percentile", "x"), ""),
         (("capacity", "--slo-ttft", "1", "--percentile", "most"), "--percentile is 'most'"),
-        (("capacity", *SOON, "--slo-e2e", "9@50"), "allowed: one percentile and no spread"),
-        (("capacity", *SOON, "--spread", "1"), "--spread 1; allowed: one percentile and no spread"),
+        (("capacity", *SOON, "--slo-e2e", "9@50"), "allowed: bounds at one percentile, or --demand"),
+        (("capacity", "--slo-ttft", "1@mean", "--spread", "1"),
+         "--spread is 1 with means of the closed form; allowed: a percentile, or --prove"),
         (("capacity", *SOON, "--spare", "1"), "--spare given without --demand"),
         (("capacity", *SOON, "--scheduler", "vllm-0.33"), "given without --prove"),
         (("capacity", "--slo-itl", "1"), "itl_s is 1.0; allowed: None, or prove=True"),

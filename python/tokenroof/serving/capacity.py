@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_loop import evaluate
+from tokenroof.serving.closed_twin import shape_from
 from tokenroof.serving.curve import table_of
 from tokenroof.serving.loads import as_load, as_power, check_length, refuse_gaps
 from tokenroof.serving.open_capacity import PERCENTILES, nearest_miss, open_at, open_capacity
@@ -18,7 +19,7 @@ from tokenroof.serving.system.table import system_table
 from tokenroof.serving.tuning.proved import ProofOptions, proved, with_proof
 from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.tuning.tune import beside
-from tokenroof.serving.twin import Shape, twin_of
+from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import check_options, shown
 
 if TYPE_CHECKING:
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
     from tokenroof.serving.loads import Load
+    from tokenroof.serving.requests.lengths import Lengths
     from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.tuning.proved import Sizes
+    from tokenroof.serving.twin import Shape
 
 __all__ = ["capacity"]
 
@@ -45,8 +49,8 @@ def capacity(
     model: str | Model | None,
     plan: Plan | None,
     slo: SLO,
-    input_tokens: float = 1024,
-    output_tokens: float = 1024,
+    input_tokens: float | Lengths = 1024,
+    output_tokens: float | Lengths = 1024,
     fidelity: str | Calibration = "calibrated",
     power: str = "provisioned",
     pue: float = 1.2,
@@ -62,9 +66,10 @@ def capacity(
     Parameters
     ----------
     device, model, plan, input_tokens, output_tokens, fidelity, power, pue
-        As in `curve`; a `System` in place of device and plan: its counts stay, all of it is asked.
+        As in `curve`; a `System` in place of device and plan: its counts stay, all of it is asked. Lengths
+        that are distributions with a percentile or `prove`: mean times in closed form are of means.
     slo : SLO
-        Bounds on TTFT, TPOT, E2E, and with `prove` ITL.
+        Bounds on TTFT, TPOT, E2E, and with `prove` ITL; `fleet` and `tune` take several.
     prove : bool
         Play the loads as `tune` does: every run of several seeds has to meet every bound. Users in closed
         loop are played up to 16,384.
@@ -103,25 +108,29 @@ def capacity(
     True
     """
     _check(slo, prove, proof)
-    load = as_load(input_tokens, output_tokens)
+    sizes = (input_tokens, output_tokens)
+    load, shape = shape_from(*sizes)
+    if not prove and slo.percentile is None:
+        as_load(*sizes, instead="a percentile or prove=True, which count all of it")
     refuse_gaps(slo.bounds, load.output_tokens)
     power, pue = as_power(power, pue)
     if isinstance(device, System):
         refuse_beside(device, plan=plan)
         system = device.replace(model=device.serves(model))
         if slo.percentile is not None:
-            return _of_pools(system, slo, load, fidelity, power, pue, proof if prove else None)
-        return _of_system(system, slo, load, fidelity, power, pue, proof if prove else None)
+            return _of_pools(
+                system, slo, shape, sizes, fidelity, power, pue, proof if prove else None
+            )
+        return _of_system(system, slo, load, sizes, fidelity, power, pue, proof if prove else None)
     on = deployment(device, named(model), plan, fidelity)
     check_length(on.model, load.input_tokens, load.output_tokens, proof.get("scheduler"))
     if slo.percentile is not None:
         said = fidelity if isinstance(fidelity, str) else fidelity.name
-        shape = Shape(load.input_tokens, load.output_tokens)
         if not prove:
             return open_capacity(
                 twin_of(on, shape), slo, lambda rate: open_at(on, shape, rate, said)
             )
-        rate, trial = proved(on, load, slo, 0.0, fidelity, proof)
+        rate, trial = proved(on, sizes, slo, 0.0, fidelity, proof)
         scheduler = cast("Scheduler | None", proof.get("scheduler"))
         return with_proof(open_at(on, shape, rate, said, scheduler), trial)
     if slo.sure:
@@ -137,7 +146,7 @@ def capacity(
     trial = None
     most = _most(meets)
     if prove:
-        most, trial = proved(on, load, slo, most, fidelity, proof)
+        most, trial = proved(on, sizes, slo, most, fidelity, proof)
     table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
     return with_proof(table, trial) if most >= 1.0 else _nothing(table, slo)
 
@@ -165,6 +174,7 @@ def _of_system(
     system: System,
     slo: SLO,
     load: Load,
+    sizes: Sizes,
     fidelity: str | Calibration,
     power: str,
     pue: float,
@@ -189,14 +199,15 @@ def _of_system(
 
     trial, most = None, _most(meets)
     if proof is not None:
-        most, trial = proved(system, load, slo, most, fidelity, proof)
+        most, trial = proved(system, sizes, slo, most, fidelity, proof)
     return with_proof(table(most), trial) if most >= 1.0 else _nothing(table(1.0), slo)
 
 
 def _of_pools(
     system: System,
     slo: SLO,
-    load: Load,
+    shape: Shape,
+    sizes: Sizes,
     fidelity: str | Calibration,
     power: str,
     pue: float,
@@ -204,7 +215,6 @@ def _of_pools(
 ) -> xr.Dataset:
     """The table of a system at the highest rate of arrivals, by the closed form or as it was played."""
     options: ProofOptions = {} if proof is None else proof
-    shape = Shape(load.input_tokens, load.output_tokens)
     on = OfPools(system, options.get("scheduler"), shape, fidelity, beside(options))
 
     def table(rate: float) -> xr.Dataset:
@@ -212,7 +222,7 @@ def _of_pools(
 
     if proof is None:
         return open_capacity(on.twin, slo, table)
-    rate, trial = proved(system, load, slo, 0.0, fidelity, proof)
+    rate, trial = proved(system, sizes, slo, 0.0, fidelity, proof)
     return with_proof(table(rate), trial)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.inference.door import check_context
+from tokenroof.serving.requests.lengths import Lengths
 from tokenroof.serving.requests.random import MOST_REQUESTS
 from tokenroof.support.arguments import amounts, not_empty, number, refuse, shown
 from tokenroof.support.quoting import counted
@@ -78,12 +79,23 @@ def check_length(
     check_context(model, "input_tokens + output_tokens", input_tokens + output_tokens, most)
 
 
-def as_load(input_tokens: float, output_tokens: float, requests: float | None = None) -> Load:
+def as_load(
+    input_tokens: float | Lengths,
+    output_tokens: float | Lengths,
+    requests: float | None = None,
+    instead: str = "curve, capacity, fleet or tune, which take Lengths",
+) -> Load:
+    """Means that were given; `instead` is what a distribution may be given with or to."""
     given = {"input_tokens": input_tokens, "output_tokens": output_tokens}
     if requests is not None:
         given["requests"] = requests
     sizes = {}
     for name, value in given.items():
+        if isinstance(value, Lengths):
+            raise TypeError(
+                f"{name} is a distribution of mean {value.mean:g}; allowed: the mean as a number, or "
+                f"{instead}"
+            )
         array = amounts(name, value, positive=True)
         if array.ndim:
             raise ValueError(f"{name} has {counted(array.ndim, 'dimension')}; allowed: one number")

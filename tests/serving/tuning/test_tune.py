@@ -20,7 +20,6 @@ from tokenroof.serving import (
     simulate,
     token_gaps,
     tune,
-    users,
 )
 from tokenroof.serving.tuning.kept import Kept
 from tokenroof.serving.tuning.search import largest
@@ -272,53 +271,6 @@ def test_gaps_by_hand(loop, blocks):
         assert len(some) == 59 + 39
     with pytest.raises(ValueError, match="run has no steps; allowed"):
         token_gaps(simulate(None, None, None, load, engine, step_time=StepTime(10**6)))
-
-
-# --- capacity, proved ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("percentile", [50, 95, 99])
-def test_a_capacity_that_is_proved(percentile):
-    slo = SLO(ttft_s=0.2, tpot_s=0.02, percentile=percentile)
-    most = capacity(*WHERE, slo, 1000, 100, prove=True, requests=400, seeds=2)
-    names = f"ttft_p{percentile}_s", f"tpot_p{percentile}_s"
-    assert most.attrs["proved"] == "by simulation, 2 seeds" and most.rate > 5.0
-    for name, bound in zip(names, (0.2, 0.02), strict=True):
-        assert most[f"simulated_{name}"] <= most[f"simulated_{name}_high"] <= bound
-    same = tune(*WHERE, slo, input_tokens=1000, output_tokens=100, requests=400, seeds=2, knobs={})
-    assert float(most.rate) == same.rate
-
-
-def test_users_that_are_proved():
-    slo = SLO(tpot_s=0.012)
-    most = capacity(*WHERE, slo, 1000, 100, prove=True, requests=300, seeds=1)
-    n = int(most.concurrency)
-    for many, meets in ((n, True), (n + 2, False)):
-        load = users(many, 20 * many, input_tokens=1000, output_tokens=100)
-        run = simulate(*WHERE, load).requests[5 * many : -many]
-        tpot = (run["last_token_s"] - run["first_token_s"]) / 99
-        assert bool(tpot.mean() <= 0.012) is meets
-    assert float(capacity(*WHERE, slo, 1000, 100).concurrency) == pytest.approx(n, rel=0.3)
-    none = capacity(*WHERE, SLO(ttft_s=1e-6), prove=True, requests=50, seeds=1)
-    assert none.concurrency == 0 and np.isnan(none.ttft_s)
-
-
-@pytest.mark.parametrize(
-    ("slo", "options", "kind", "says"),
-    [
-        (SLO(ttft_s=1.0), {"seeds": 2}, ValueError, "seeds is given without prove=True; allowed"),
-        (SLO(ttft_s=1.0), {"prove": 1}, TypeError, "prove is 1; allowed: True or False"),
-        (SLO(ttft_s=1.0), {"prove": True, "knobs": {}}, TypeError, "unexpected option 'knobs'"),
-        (SLO(ttft_s=1.0, sure=True), {"prove": True}, ValueError, "sure is True with a percentile or prove"),
-        (SLO(itl_s=1.0, percentile=99), {}, ValueError, "itl_s is 1.0; allowed: None, or prove=True"),
-        (SLO(ttft_s=1.0, percentile=95), {}, ValueError, "percentile is 95; allowed: 50, 90, 99"),
-        (SLO(ttft_s=1.0), {"prove": True, "input_tokens": 10.5}, ValueError, "input_tokens is 10.5; allowed with"),
-        (SLO(ttft_s=1.0), {"prove": True, "scheduler": 3}, TypeError, "scheduler is 3; allowed: a Scheduler"),
-    ],
-)  # fmt: skip
-def test_what_capacity_refuses(slo, options, kind, says):
-    with pytest.raises(kind, match=says):
-        capacity(*WHERE, slo, **options)
 
 
 # --- what is refused -----------------------------------------------------------------------------------

@@ -121,17 +121,21 @@ def _capacity(
 ) -> int:
     from tokenroof import serving
 
-    if len(slos) > 1 or arguments.spread:
-        what = f"--spread {arguments.spread:g}" if arguments.spread else f"{about['promise']}"
+    if len(slos) > 1:
         raise ValueError(
-            f"{what}; allowed: one percentile and no spread, or --demand, or tokenroof tune"
+            f"{about['promise']}; allowed: bounds at one percentile, or --demand, or tokenroof tune"
+        )
+    if arguments.spread and slos[0].percentile is None and not arguments.prove:
+        raise ValueError(
+            f"--spread is {arguments.spread:g} with means of the closed form; allowed: a percentile, or "
+            "--prove"
         )
     system = _system(arguments, device, model, plan)
     if system is not None:
         about = {**about, "device": system.label(model), "plan": "a system"}
     found = serving.capacity(
-        system or device, model, None if system else plan, slos[0], arguments.input_tokens,
-        arguments.output_tokens, fidelity=arguments.fidelity, **proof,
+        system or device, model, None if system else plan, slos[0], **sizes_of(arguments),
+        fidelity=arguments.fidelity, **proof,
     )  # fmt: skip
     if "fits" in found and not found["fits"]:
         load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from tokenroof.serving.requests.lengths import Lengths
 from tokenroof.serving.simulation.parts import NEWEST
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.system.record import System
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
-    from tokenroof.serving.loads import Load
     from tokenroof.serving.simulation.host_tier import HostTier
     from tokenroof.serving.slo import SLO
     from tokenroof.serving.system.parts import Speculation
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
     from tokenroof.serving.tuning.proof import Trial
     from tokenroof.serving.tuning.subject import Subject
 
-__all__ = ["ProofOptions", "candidate", "highest", "proved", "with_proof"]
+__all__ = ["ProofOptions", "Sizes", "candidate", "highest", "proved", "with_proof"]
+
+#: Tokens of prompts and of answers: numbers, or how they are distributed.
+Sizes = tuple["float | Lengths", "float | Lengths"]
 
 # Users in closed loop that are played at most.
 _MOST_USERS = 2.0**14
@@ -55,7 +58,7 @@ class ProofOptions(TypedDict, total=False):
 
 def proved(
     on: Deployment | System,
-    load: Load,
+    sizes: Sizes,
     slo: SLO,
     guess: float,
     fidelity: str | Calibration,
@@ -65,8 +68,8 @@ def proved(
     check_options("capacity", options, ProofOptions)
     closed = slo.percentile is None
     given: LoadOptions = {
-        "input_tokens": _whole("input_tokens", load.input_tokens),
-        "output_tokens": _whole("output_tokens", load.output_tokens),
+        "input_tokens": _whole("input_tokens", sizes[0]),
+        "output_tokens": _whole("output_tokens", sizes[1]),
     }
     for name in ("requests", "seeds"):
         if name in options:
@@ -127,9 +130,13 @@ def candidate(
     return Candidate(subject, {}, asked, objectives, kept, [], fidelity, more)
 
 
-def _whole(name: str, tokens: float) -> int:
-    if not tokens.is_integer():
-        raise ValueError(f"{name} is {tokens:g}; allowed with prove=True: a whole number")
+def _whole(name: str, tokens: float | Lengths) -> int | Lengths:
+    if isinstance(tokens, Lengths):
+        return tokens
+    if not float(tokens).is_integer():
+        raise ValueError(
+            f"{name} is {float(tokens):g}; allowed with prove=True: a whole number, or Lengths"
+        )
     return int(tokens)
 
 
