@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from _command import command as run
 from tokenroof.cli.arguments import flags_of, written, written_page, written_table
 from tokenroof.cli.commands import COMMANDS
 from tokenroof.cli.parser import parse
@@ -32,7 +33,7 @@ CONFIG = {
 }  # fmt: skip
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def started(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "tokenroof", *arguments], capture_output=True, text=True,
         timeout=60, check=False, env={**os.environ, **environment},
@@ -152,10 +153,18 @@ def test_the_table_is_of_the_whole_replica() -> None:
 )  # fmt: skip
 def test_output_is_ascii(arguments: tuple[str, ...], own: tuple[str, str]) -> None:
     given = [a.format(card=own[0], config=own[1]) for a in arguments]
-    done = run(*given, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    done = run(*given, encoding="ascii")
     assert done.returncode == (2 if "Kårte µ" in given else 0), done.stderr
     assert (done.stdout + done.stderr).isascii() and "Traceback" not in done.stderr
-    assert run(*given, PYTHONIOENCODING="utf-8").stdout.isascii()
+    assert run(*given).stdout.isascii()
+
+
+@pytest.mark.parametrize("arguments", [("{card}", "{config}"), ("Kårte µ",)], ids=" ".join)
+def test_a_terminal_without_utf_8(arguments: tuple[str, ...], own: tuple[str, str]) -> None:
+    given = [a.format(card=own[0], config=own[1]) for a in arguments]
+    done = started("roofline", *given, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    assert done.returncode == (2 if "Kårte µ" in given else 0), done.stderr
+    assert (done.stdout + done.stderr).isascii() and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(

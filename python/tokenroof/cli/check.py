@@ -6,13 +6,18 @@ import inspect
 import math
 import struct
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cache
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof import _core, kernels
 from tokenroof.cli.check_money import cash_paths, power_splits, rates_of_return
+
+if TYPE_CHECKING:
+    from tokenroof.records.model import Model
 
 __all__ = ["run", "ulps_between"]
 
@@ -94,16 +99,13 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
 def _records(rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """A device, calibration, model and plan of the catalogue that go together, by field."""
     from tokenroof import catalogue
-    from tokenroof.catalogue.architectures import model
     from tokenroof.inference.calibration import estimate
     from tokenroof.records.calibration import Calibration
 
     devices = catalogue.all_devices()
     device = devices[int(rng.integers(len(devices)))]
-    names = ("Llama-3.1-8B", "Qwen3-30B-A3B", "DeepSeek-V3", "gpt-oss-120b", "Qwen3-Next-80B-A3B",
-             "Gemma-2-27B", "GPT-2", "DeepSeek-V3.2", "Nemotron-3-Nano")  # fmt: skip
-    known = [name for name in names if _has(model, name)]
-    chosen = model(known[int(rng.integers(len(known)))])
+    known = _known_models()
+    chosen = known[int(rng.integers(len(known)))]
     plan = _plan(chosen, rng)
     calibration = Calibration.ideal() if rng.random() < 0.5 else estimate(device)
     packed = (device.pack(), calibration.pack(), chosen.pack(), plan.pack())
@@ -113,12 +115,17 @@ def _records(rng: np.random.Generator) -> dict[str, dict[str, float]]:
     }
 
 
-def _has(find: Callable[[str], Any], name: str) -> bool:
-    try:
-        find(name)
-    except (KeyError, ValueError):
-        return False
-    return True
+@cache
+def _known_models() -> tuple[Model, ...]:
+    """Models of every kind of attention and of experts, as far as the catalogue has them."""
+    from tokenroof.catalogue.architectures import model
+
+    found = []
+    for name in ("Llama-3.1-8B", "Qwen3-30B-A3B", "DeepSeek-V3", "gpt-oss-120b", "Qwen3-Next-80B-A3B",
+                 "Gemma-2-27B", "GPT-2", "DeepSeek-V3.2", "Nemotron-3-Nano"):  # fmt: skip
+        with suppress(KeyError, ValueError):
+            found.append(model(name))
+    return tuple(found)
 
 
 def _plan(model: Any, rng: np.random.Generator) -> Any:
