@@ -7,12 +7,14 @@ import pandas as pd
 
 import tokenroof as tr
 from recipes import read_recipes, sequences_of
-from tokenroof.calibrate.benchmarks import ran_as, settings
+from tokenroof.calibrate.benchmarks import row_as_ran, settings
 
 
 def as_run(frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows with the types of experts that ran, ``together``: the share of requests that start at once, and
-    ``wait_steps`` and ``max_batch``: steps that prompts are held for, and sequences that an engine takes.
+    """Rows with the types and the layout that ran, and how: ``together``, ``wait_steps`` and ``max_batch``.
+
+    These are the share of requests that start at once, steps that prompts are held for, and sequences that an
+    engine takes.
 
     And ``sequences`` that each decode replica was told to take at most, by the table's own column or by a
     public recipe (`recipes.txt`); NaN where neither says.
@@ -22,6 +24,7 @@ def as_run(frame: pd.DataFrame) -> pd.DataFrame:
         "source": rows.source.astype(str), "engine": rows.backend.astype(str),
         "model": rows.model_path.map(_model), "device": rows.system.map(_device),
     }  # fmt: skip
+    _lay_out(rows, names)
     columns = {name: values.to_numpy() for name, values in names.items()}
     columns |= {name: rows[name].to_numpy(dtype=float) for name in ("tp", "dp", "isl", "osl")}
     for name, values in settings(columns, rows.concurrency.to_numpy(dtype=float)).items():
@@ -32,10 +35,15 @@ def as_run(frame: pd.DataFrame) -> pd.DataFrame:
         recipes = read_recipes()
         told = [sequences_of(row, recipes) for _, row in rows.iterrows()]
         rows["sequences"] = rows.sequences.fillna(pd.Series(told, rows.index, dtype=float))
-    for i, row in enumerate(zip(*names.values(), strict=True)):
-        if ran := ran_as(**dict(zip(names, row, strict=True))):
-            rows.iloc[i, rows.columns.get_loc("experts")] = ran["experts"]
     return rows
+
+
+def _lay_out(rows: pd.DataFrame, names: dict[str, pd.Series]) -> None:
+    """Types and layouts as they ran, in place, where rows do not say theirs."""
+    for i in range(len(rows)):
+        own = {name: values.iloc[i] for name, values in names.items()}
+        for name, value in row_as_ran({**dict(rows.iloc[i]), **own}).items():
+            rows.iloc[i, rows.columns.get_loc(name)] = value
 
 
 def _model(name: str) -> str:

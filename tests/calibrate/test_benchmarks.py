@@ -85,6 +85,75 @@ def test_a_recipe_says_which_types_of_experts_ran():
     assert [plan.experts for plan in found] == ["mxfp4_mxfp8", "mxfp4", "mxfp4", "mxfp4"]
 
 
+R1 = {"source": "inferencex", "model": "DeepSeek-R1", "engine": "trtllm", "device": "h200", "tp": 8, "dp": 1,
+      "moe_tp": 8, "moe_ep": 1, "weights": "fp8_block", "experts": "fp8_block", "kv_cache": "fp8",
+      "isl": 8192, "osl": 1024, "tpot_ms": 30.0, "backend_version": ""}  # fmt: skip
+B200 = R1 | {"device": "b200_sxm", "weights": "nvfp4", "experts": "nvfp4"}
+GPT = {"model": "gpt-oss-120b", "weights": "bf16", "experts": "mxfp4", "tp": 2, "moe_tp": 2}
+#: What a row says, and tp, dp, moe_tp and moe_ep as its launch script has them.
+LAYOUTS = [
+    (R1 | {"concurrency": 32}, (8, 1, 1, 8)),
+    (R1 | {"concurrency": 64}, (1, 8, 1, 8)),
+    (R1 | {"concurrency": 64, "isl": 1024}, (8, 1, 1, 8)),
+    (R1 | {"concurrency": 64, "backend_version": "1.1.0rc2.post2"}, (8, 1, 8, 1)),
+    (R1 | {"concurrency": 64, "source": "mine"}, (8, 1, 8, 1)),
+    (R1 | GPT | {"concurrency": 4}, (2, 1, 1, 2)),
+    (R1 | GPT | {"concurrency": 4, "backend_version": "gpt-oss-dev"}, (2, 1, 2, 1)),
+    (B200 | {"concurrency": 32}, (8, 1, 8, 1)),
+    (B200 | {"concurrency": 33}, (1, 8, 1, 8)),
+    (B200 | {"concurrency": 8, "isl": 1024}, (8, 1, 8, 1)),
+    (B200 | {"concurrency": 9, "isl": 1024}, (8, 1, 1, 8)),
+    (B200 | {"concurrency": 255, "isl": 1024}, (8, 1, 1, 8)),
+    (B200 | {"concurrency": 256, "isl": 1024}, (1, 8, 1, 8)),
+    (B200 | {"concurrency": 16, "isl": 1024, "osl": 8192}, (8, 1, 8, 1)),
+    (B200 | {"concurrency": 17, "isl": 1024, "osl": 8192}, (8, 1, 1, 8)),
+    (B200 | {"concurrency": 32, "isl": 1024, "tp": 4, "moe_tp": 4}, (4, 1, 4, 1)),
+    (B200 | {"concurrency": 33, "isl": 1024, "tp": 4, "moe_tp": 4}, (4, 1, 1, 4)),
+    (B200 | {"concurrency": 33, "isl": 1024, "tp": 4, "moe_tp": 4, "weights": "fp8_block"}, (4, 1, 4, 1)),
+    (R1 | {"model": "MiniMax-M2.5", "engine": "vllm", "concurrency": 4, "backend_version": "0.18.0"}, (8, 1, 1, 8)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("row,layout", LAYOUTS)
+def test_layouts_are_those_of_launch_scripts_where_rows_say_only_how_many_devices_split_a_layer(
+    row, layout
+):
+    plan = calibrate.read_serving(pd.DataFrame([ROW | row]), possible=False).plans[0]
+    assert (plan.tp, plan.dp, plan.moe_tp, plan.moe_ep) == layout
+
+
+@pytest.mark.parametrize(
+    "row,kept",
+    [
+        ({"model": "MiniMax-M2.5", "engine": "vllm", "device": "h100_sxm"}, "bf16"),
+        ({"model": "MiniMax-M2.5", "engine": "vllm", "device": "b200_sxm"}, "fp8"),
+        ({"model": "Kimi-K2.5", "engine": "vllm", "weights": "int4", "experts": "int4"}, "bf16"),
+        ({"model": "GLM-5", "engine": "sglang"}, "bf16"),
+        ({"model": "GLM-5", "engine": "sglang", "source": "mine"}, "fp8"),
+    ],
+)
+def test_caches_whose_type_no_launch_script_sets_are_the_checkpoints(row, kept):
+    plan = calibrate.read_serving(pd.DataFrame([ROW | R1 | row]), possible=False).plans[0]
+    assert plan.kv_cache == kept
+
+
+def test_rows_as_run_have_the_layout_the_cache_and_the_waits_of_their_launch_scripts(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "bench")
+    from as_run import as_run
+
+    named = [("model", "model_path"), ("device", "system"), ("engine", "backend")]
+    rows = [ROW | R1 | {"concurrency": 64}, ROW | R1 | {"model": "Kimi-K2.5", "engine": "vllm"}]
+    apart = rows[0] | dict.fromkeys(("tp", "dp", "moe_tp", "moe_ep"), np.nan)
+    found = as_run(pd.DataFrame([*rows, apart]).rename(columns=dict(named)))
+    assert found[["tp", "dp", "moe_tp", "moe_ep"]].to_numpy()[:2].tolist() == [
+        [1, 8, 1, 8],
+        [8, 1, 8, 1],
+    ]
+    assert found[["tp", "dp", "moe_tp", "moe_ep"]].iloc[2].isna().all()
+    assert list(found.kv_cache) == ["fp8", "bf16", "fp8"]
+    assert list(found.wait_steps) == [60.0, 0.0, 0.0]
+
+
 def test_prompts_wait_for_those_of_other_attention_ranks():
     public = {"source": "inferencex", "model": "DeepSeek-R1", "device": "b200_sxm", "weights": "nvfp4",
               "experts": "nvfp4", "kv_cache": "fp8", "tpot_ms": 30.0}  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["SETTINGS", "of_row", "ran_as", "settings"]
+__all__ = ["SETTINGS", "of_row", "ran_as", "row_as_ran", "settings"]
 
 #: Columns of a table that say how its benchmark ran, and the constant of an engine that each one is.
 SETTINGS = {"rounds": "together", "max_batch": "max_batch", "wait_steps": "wait_steps"}
@@ -34,6 +34,8 @@ def _chosen(
 ) -> NDArray[np.bool_]:
     found = np.ones(n, dtype=bool)
     for name, values in rule["when"].items():
+        if not found.any():
+            break
         own = columns.get(name)
         found &= np.isin(own, values) if own is not None else False
     return found
@@ -103,30 +105,68 @@ def settings(
     }
 
 
-def ran_as(**row: str) -> dict[str, str]:
-    """What a public benchmark ran other than its rows say, by the words of `Plan`: ``experts``.
+#: Words of `Plan` that a rule may say instead of a row, and what it says of layouts.
+_WORDS = ("experts", "kv_cache")
+
+
+def ran_as(**row: Any) -> dict[str, Any]:
+    """What a public benchmark ran other than its rows say, by the words of `Plan`.
 
     Parameters
     ----------
-    **row : str
-        ``source``, ``engine``, ``model`` and ``device`` of a row, under our names.
+    **row : str or float
+        ``source``, ``engine``, ``model``, ``device`` and ``version`` of a row, under our names; and of one
+        whose layout is asked for ``tp``, ``dp``, ``isl``, ``osl`` and ``concurrency`` [1].
 
     Returns
     -------
-    dict of str
-        Empty where the row says all.
+    dict
+        ``experts`` and ``kv_cache``, types; ``tp``, ``dp``, ``moe_tp`` and ``moe_ep``, where experts were
+        spread over the ranks that split attention, or attention was data parallel on them too. Empty where
+        the row says all.
 
     Examples
     --------
     >>> from tokenroof.calibrate.benchmarks import ran_as
     >>> ran_as(source="inferencex", engine="vllm", model="gpt-oss-120b", device="B200-SXM")
     {'experts': 'mxfp4_mxfp8'}
+    >>> ran_as(source="inferencex", engine="trtllm", model="DeepSeek-R1", device="H200-SXM", version="",
+    ...        tp=8, dp=1, isl=1024, osl=1024, concurrency=4)
+    {'tp': 8, 'dp': 1, 'moe_tp': 1, 'moe_ep': 8}
     """
     columns = {name: np.array([value]) for name, value in row.items()}
+    users = float(row.get("concurrency", np.nan))
+    found: dict[str, Any] = {}
+    layout: str | None = None
     for rule in _rules():
-        if "experts" in rule and _chosen(rule, columns, 1)[0]:
-            return {"experts": rule["experts"]}
-    return {}
+        if not _chosen(rule, columns, 1)[0] or users < rule.get("users_from", 0.0):
+            continue
+        found |= {name: rule[name] for name in _WORDS if name in rule and name not in found}
+        layout = layout or rule.get("layout")
+    if layout and "tp" in row:
+        ranks = int(row["tp"]) * int(row["dp"])
+        if layout == "spread":
+            found |= {"tp": int(row["tp"]), "dp": int(row["dp"])}
+        else:
+            found |= {"tp": 1, "dp": ranks}
+        found |= {"moe_tp": 1, "moe_ep": ranks}
+    return found
+
+
+def row_as_ran(row: Mapping[str, Any]) -> dict[str, Any]:
+    """`ran_as` of a table's row, whose cells may be empty: of one without ``tp`` types alone."""
+    words = ("source", "engine", "model", "device", "weights")
+    given: dict[str, Any] = {n: _said(row.get(n), "") for n in words}
+    given["version"] = _said(row.get("backend_version"), "")
+    if _said(row.get("tp")) is not None:
+        given["dp"] = 1.0
+        numbers = {n: _said(row.get(n)) for n in ("tp", "dp", "isl", "osl", "concurrency")}
+        given |= {n: float(value) for n, value in numbers.items() if value is not None}
+    return ran_as(**given)
+
+
+def _said(value: Any, otherwise: Any = None) -> Any:
+    return otherwise if value is None or value != value else value
 
 
 def of_row(found: Mapping[str, Sequence[float]], i: int) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import kernels
-from tokenroof.calibrate.benchmarks import SETTINGS, ran_as, settings
+from tokenroof.calibrate.benchmarks import SETTINGS, row_as_ran, settings
 from tokenroof.calibrate.tables import (
     COUNTS,
     TIMES_S,
@@ -304,8 +304,8 @@ def _mapped(data: Any, frame: Any, counts: dict[str, int]) -> Points:
         try:
             d, m = device_of(str(row["device"])), model_of(str(row["model"]))
             source = "" if sources is None else str(sources[index])
-            ran = ran_as(source=source, engine=str(row["engine"]), model=m.name, device=d.name)
-            p = _plan({**row, **ran})
+            names = {"source": source, "model": m.name, "device": d.name}
+            p = _plan({**row, **row_as_ran({**dict(frame.loc[index]), **row, **names})})
             p.check(m)
         except (KeyError, ValueError, TypeError) as error:
             reason = str(error.args[0] if error.args else error)
