@@ -1,14 +1,19 @@
 """The command while it starts, and where what it writes to is closed, full or gone."""
 
+import io
 import os
+import resource
 import signal
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from tokenroof.cli import main
+from tokenroof.cli.commands import COMMANDS
 from tokenroof.support import interrupted
+from tokenroof.support.whole import whole_file
 
 # Ctrl-C comes when NumPy is asked for, which the package's own imports do
 START = """
@@ -21,6 +26,7 @@ class Finder:
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Finder())
 from tokenroof.cli import main
+from tokenroof.cli.commands import COMMANDS
 """
 
 
@@ -92,6 +98,109 @@ EMPTY = ("economics", "--set", "income.kind=nothing")
 def test_a_full_disk_is_said_of_its_file(capsys, words, name):
     assert main([*words, f"--{name}", "/dev/full"]) == 2
     assert "No space left on device: /dev/full" in capsys.readouterr().err
+
+
+# one short call of each command, and what prints without one
+COMMANDS_SHORT = {
+    "report": "report --help", "list": "list devices", "roofline": "roofline H200-SXM",
+    "curve": "curve H200-SXM Llama-3.1-8B --concurrency 1", "info": "info --json", "check": "check --help",
+    "frontier": "frontier H200-SXM Llama-3.1-8B --devices-max 1 --json",
+    "compare": "compare H200-SXM H100-SXM Llama-3.1-8B --devices-max 1", "simulate": " ".join(SHORT),
+    "capacity": "capacity H200-SXM Llama-3.1-8B --slo-ttft 1 --json",
+    "tune": "tune H200-SXM Llama-3.1-8B --slo-ttft 1e-9 --requests 9 --seeds 1 --output-tokens 2",
+    "economics": "economics --schema", "hash": "hash --seconds 0.01", "measure": "measure --help",
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("words", ["", "--version", "--help", *COMMANDS_SHORT.values()])
+def test_standard_output_on_a_full_disk(capsys, monkeypatch, words):
+    """One line and a status, whether the last words are held back until the end or not."""
+    for at_once in (False, True):
+        with open("/dev/full", "wb", 0) as raw:
+            text = io.TextIOWrapper(io.BufferedWriter(raw), write_through=at_once)
+            monkeypatch.setattr(sys, "stdout", text)
+            assert main(words.split()) == 2
+            text.close()  # as the process does at its end: what failed once is not said again
+        assert capsys.readouterr().err.endswith(
+            "tokenroof: No space left on device: standard output\n"
+        )
+
+
+def test_each_command_was_tried():
+    assert COMMANDS_SHORT.keys() == COMMANDS.keys()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize(
+    ("words", "to", "status"),
+    [("--help", "stdout", 2), ("list devices --json", "stdout", 2), ("list nothing", "stderr", 2),
+     ("list devices", "both", 2)],
+)  # fmt: skip
+def test_nothing_is_left_to_fail_when_the_process_ends(words, to, status):
+    run = [sys.executable, "-m", "tokenroof", *words.split()]
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with open("/dev/full", "w") as full:
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        streams |= {name: full for name in streams if to in (name, "both")}
+        ended = subprocess.run(run, **streams, text=True, check=False, env=kept)
+    said = "tokenroof: No space left on device: standard output\n" if to == "stdout" else None
+    assert (ended.returncode, ended.stderr) == (status, said if to == "stdout" else ended.stderr)
+    assert to != "stderr" or ended.stdout == ""
+
+
+@contextmanager
+def files_of_at_most(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [((*SIMULATE, "--output-tokens", "5"), "a.csv"), (SHORT, "a.html"), (EMPTY, "a.csv"), (EMPTY, "a.xlsx"),
+     (EMPTY, "a.json")],
+)  # fmt: skip
+def test_a_file_that_was_cut_short_is_not_there(capsys, tmp_path, words, name):
+    """What stood there before stays, and of a new file there is nothing."""
+    flag = {"csv": "csv", "html": "plot", "xlsx": "excel", "json": "manifest"}[name.split(".")[1]]
+    path = tmp_path / name
+    for before in (b"as it was", None):
+        path.unlink() if before is None else path.write_bytes(before)
+        with files_of_at_most(100):
+            assert main([*words, f"--{flag}", str(path)]) == 2
+        assert capsys.readouterr().err.endswith(f"tokenroof: File too large: {path}\n")
+        found = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
+        assert found == ({} if before is None else {name: before})
+
+
+def test_a_file_that_replaces_another_has_its_rights_and_its_links(tmp_path):
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    with whole_file(link) as beside:
+        beside.write_text("new")
+        assert real.read_text() == "old"
+    assert (real.read_text(), link.is_symlink(), real.stat().st_mode & 0o777) == (
+        "new",
+        True,
+        0o640,
+    )
+    with whole_file(tmp_path / "fresh") as beside:
+        beside.write_text("new")
+    (tmp_path / "plain").write_text("new")
+    assert (tmp_path / "fresh").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+def test_runs_are_kept_in_a_file_alone(capsys):
+    """Not in a device, which may be read without an end."""
+    words = ["tune", *SIMULATE[1:3], "--slo-ttft", "1@99", "--results", "/dev/full"]
+    assert "results is '/dev/full'; allowed: a file" in refused(capsys, words)
 
 
 def refused(capsys, words):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from tokenroof.support.kinds import takes_records
+from tokenroof.support.whole import whole_file
 
 
 def write_fits(
@@ -26,7 +26,8 @@ def write_fits(
             else:
                 lines.append(f"{key} = {value!r}")
         lines.append("")
-    Path(path).write_text("\n".join(lines))
+    with whole_file(path) as beside:
+        beside.write_text("\n".join(lines))
 
 
 @takes_records

@@ -4,32 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from tokenroof.support.formats import ascii_of, plain
 
-__all__ = ["emit", "into", "percent", "say", "short"]
-
-
-@contextmanager
-def into(path: object) -> Iterator[None]:
-    """An error of the system that names no file, as of a disk that is full, is of this one.
-
-    Examples
-    --------
-    >>> with into("a.csv"):
-    ...     raise OSError(28, "No space left on device")
-    Traceback (most recent call last):
-    OSError: [Errno 28] No space left on device: 'a.csv'
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
+__all__ = ["emit", "percent", "say", "short"]
 
 
 def emit(document: Any) -> None:

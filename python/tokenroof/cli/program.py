@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TextIO
 
 from tokenroof.cli.parser import parse
@@ -16,6 +18,7 @@ __all__ = ["main"]
 
 # what the user can mend: one line on stderr, exit 2
 _BAD_INPUT = (ValueError, TypeError, KeyError, ImportError, OSError)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,35 +32,62 @@ def main(argv: Sequence[str] | None = None) -> int:
     interrupted.heard_again()
     _open_streams()
     try:
-        parser, arguments = parse(sys.argv[1:] if argv is None else argv)
+        return _ended("", _run(sys.argv[1:] if argv is None else argv))
+    except SystemExit:
+        _ended("", 0)
+        raise
+    except KeyboardInterrupt:
+        return _ended("interrupted", 130)
+    except BrokenPipeError:  # the reader is gone: nothing more to say
+        return _ended("", 141)
+    except _BAD_INPUT as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):  # while a module in C++ was loaded
+            return _ended("interrupted", 130)
+        if os.environ.get("TOKENROOF_TRACEBACK"):
+            raise
+        return _ended(ascii_of(_message(error)), 2)
+
+
+def _run(argv: Sequence[str]) -> int:
+    """Run one command; all that it says has left the process when this returns."""
+    try:
+        parser, arguments = parse(argv)
         if arguments.version:
             from tokenroof import _core
 
             print(_core.build_config()["version"])
-            return 0
-        if arguments.command is None:
+        elif arguments.command is None:
             parser.print_help()
-            return 0
-        with warnings.catch_warnings():
-            warnings.showwarning = _warned
-            status = int(arguments.run(arguments))
+        else:
+            with warnings.catch_warnings():
+                warnings.showwarning = _warned
+                status = int(arguments.run(arguments))
+                sys.stdout.flush()
+                return status
+    except SystemExit:  # --help was printed, or words were wrong
         sys.stdout.flush()
-        return status
-    except KeyboardInterrupt:
-        print("tokenroof: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        # the reader is gone: nothing more to say, at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    except _BAD_INPUT as error:
-        if isinstance(error.__cause__, KeyboardInterrupt):  # while a module in C++ was loaded
-            print("tokenroof: interrupted", file=sys.stderr)
-            return 130
-        if os.environ.get("TOKENROOF_TRACEBACK"):
-            raise
-        print(f"tokenroof: {ascii_of(_message(error))}", file=sys.stderr)
-        return 2
+        raise
+    sys.stdout.flush()
+    return 0
+
+
+def _ended(said: str, status: int) -> int:
+    """Say why it ended, and leave nothing that fails when the process ends, as on a disk that is full."""
+    if said:
+        _tell(f"tokenroof: {said}")
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            with suppress(OSError, ValueError):  # one that is no file of the system's
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return status
+
+
+def _tell(line: str) -> None:
+    """Print a line on stderr, if that takes any."""
+    with suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _open_streams() -> None:
@@ -72,7 +102,7 @@ def _warned(
     file: TextIO | None = None, line: str | None = None,
 ) -> None:  # fmt: skip
     """A warning as a line on stderr."""
-    print(f"tokenroof: warning: {ascii_of(_one_line(str(message)))}", file=sys.stderr)
+    _tell(f"tokenroof: warning: {ascii_of(_one_line(str(message)))}")
 
 
 def _message(error: BaseException) -> str:
@@ -80,6 +110,8 @@ def _message(error: BaseException) -> str:
         return _one_line(str(error.args[0]))
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{error.strerror}: {error.filename}"
+    if isinstance(error, OSError) and error.errno in _FULL:  # files' errors name them
+        return f"{error.strerror}: standard output"
     return _one_line(str(error)) or type(error).__name__
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.lengths import add_lengths, amount, whole
-from tokenroof.cli.output import into
 from tokenroof.support.arguments import shown
+from tokenroof.support.whole import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,7 +164,7 @@ def ticker() -> Callable[[int, int], Any] | None:
 def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     """Rows as CSV; what is not finite is empty."""
     names = list(dict.fromkeys(name for row in rows for name in row))
-    with into(path), path.open("w", newline="") as file:
+    with whole_file(path) as beside, beside.open("w", newline="") as file:
         table = csv.DictWriter(file, names)
         table.writeheader()
         for row in rows:

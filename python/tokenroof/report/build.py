@@ -23,6 +23,7 @@ from tokenroof.catalogue.market_file import market_data, market_in_force
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain
 from tokenroof.support.lazy import require
+from tokenroof.support.whole import into
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,8 +102,9 @@ def build(
     ):
         machine, tables, text = _page(progress, seconds, own, start)
         progress.step("writing")
-        _write(folder, tables, text, machine.as_dict())
-        files = _move_into(folder, Path(out))
+        with into(out):
+            _write(folder, tables, text, machine.as_dict())
+            files = _move_into(folder, Path(out))
         left = () if newer is None else unread(newer)
     return {
         "page": Path(out) / "index.html",

@@ -7,10 +7,11 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_market, written
-from tokenroof.cli.output import emit, into, say, short
+from tokenroof.cli.output import emit, say, short
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain, table
 from tokenroof.support.quoting import counted
+from tokenroof.support.whole import whole_file
 
 if TYPE_CHECKING:
     from tokenroof.economics.scenarios.result import Factory
@@ -93,15 +94,13 @@ def run(arguments: Namespace) -> int:
     newer = arguments.market or (None if plan.market is None else plan.market.data)
     found = factory(plan, market=newer)
     if arguments.csv is not None:
-        with into(arguments.csv):
-            found.to_csv(arguments.csv)
+        found.to_csv(arguments.csv)
     if arguments.excel is not None:
-        with into(arguments.excel):
-            found.to_excel(arguments.excel)
+        found.to_excel(arguments.excel)
     if arguments.manifest is not None:
         text = json.dumps(plain(run_manifest(found.scenario)), indent=1) + "\n"
-        with into(arguments.manifest):
-            arguments.manifest.write_text(text, encoding="utf-8")
+        with whole_file(arguments.manifest) as beside:
+            beside.write_text(text, encoding="utf-8")
     if arguments.json:
         emit(_document(found))
     else:

@@ -11,12 +11,13 @@ from tokenroof.cli.arguments import add_device, add_model, numbers, written_page
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, into, say, short
+from tokenroof.cli.output import emit, say, short
 from tokenroof.cli.promises import write_rows
 from tokenroof.cli.systems import add_drafts, by_flag, drafts_of
 from tokenroof.support.formats import si, table
 from tokenroof.support.lazy import require
 from tokenroof.support.quoting import counted
+from tokenroof.support.whole import whole_file
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -194,6 +195,6 @@ def _plot(
             devices_max=arguments.devices_max or 16, tpot_max=arguments.tpot_max, fidelity=arguments.fidelity,
         ))  # fmt: skip
     figure = plot.chart(fronts, tiers=economics.gtc2026_tiers())
-    with into(arguments.plot):
-        figure.write_html(arguments.plot, include_plotlyjs=True)
+    with whole_file(arguments.plot) as beside:
+        figure.write_html(beside, include_plotlyjs=True)
     say(f"wrote {arguments.plot}")

@@ -24,7 +24,7 @@ from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, whole
 from tokenroof.cli.loads import add_loads, loads_of, settle_loads
 from tokenroof.cli.local import measure_if_local
-from tokenroof.cli.output import emit, into, percent, say, short
+from tokenroof.cli.output import emit, percent, say, short
 from tokenroof.cli.promises import bound
 from tokenroof.cli.systems import (
     add_drafts,
@@ -40,6 +40,7 @@ from tokenroof.cli.systems import (
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import si, table
 from tokenroof.support.quoting import counted
+from tokenroof.support.whole import whole_file
 
 if TYPE_CHECKING:
     from tokenroof.serving.simulation.result import Simulation
@@ -213,8 +214,8 @@ def _run(arguments: Namespace) -> int:
         from tokenroof import plot
 
         title = f"{model.name} on {device.name}, {plan.label(model)}: {first.verdict}"
-        with into(arguments.plot):
-            plot.timeline(first.series(), title).write_html(arguments.plot)
+        with whole_file(arguments.plot) as beside:
+            plot.timeline(first.series(), title).write_html(beside)
     about = {"device": device.name, "model": model.name, "plan": plan.label(model)}
     system = where if layout is None else None
     if system is not None:
@@ -336,7 +337,7 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
 
 def _write_rows(path: Path, run: Simulation) -> None:
     names = run.requests.dtype.names or ()
-    with into(path), path.open("w", newline="") as file:
+    with whole_file(path) as beside, beside.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(names)  # those that arrived, in that order: a trace of `--trace` again
         arrived = run.requests[run.requests["arrival_ns"] >= 0]

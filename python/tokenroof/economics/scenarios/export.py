@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
+from tokenroof.support.whole import into, whole_file
 
 __all__ = ["CSV", "EXCEL", "MANIFEST", "checked_path", "rows_of", "write_csv", "write_excel"]
 
@@ -52,7 +54,10 @@ def write_csv(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]]) -> No
     """Write rows as a CSV file."""
     import csv
 
-    with checked_path("path", path, CSV).open("w", newline="", encoding="utf-8") as file:
+    with (
+        whole_file(checked_path("path", path, CSV)) as beside,
+        beside.open("w", newline="", encoding="utf-8") as file,
+    ):
         csv.writer(file).writerows(rows)
 
 
@@ -67,7 +72,13 @@ def write_excel(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]], hea
         sheet.append([_cell(value) for value in row])
     sheet.column_dimensions["A"].width = 34
     sheet.freeze_panes = f"B{heads + 1}" if heads < 12 else "B1"
-    book.save(file)
+    made = (
+        io.BytesIO()
+    )  # a book that cannot be written would complain once more when it is forgotten
+    with into(file):  # its sheets go through files of their own
+        book.save(made)
+    with whole_file(file) as beside:
+        beside.write_bytes(made.getvalue())
 
 
 def _plain(value: Any) -> Any:

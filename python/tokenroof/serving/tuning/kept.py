@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.support.arguments import shown
+from tokenroof.support.whole import into
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -59,6 +60,10 @@ class Kept:
             self._read(self.path)
 
     def _read(self, path: Path) -> None:
+        if path.exists() and not path.is_file():
+            raise ValueError(
+                f"results is {shown(str(path))}; allowed: a file, or a path that is free"
+            )
         whole = path.read_bytes() if path.exists() else b""
         good = 0
         for number, line in enumerate(whole.splitlines(keepends=True), 1):
@@ -85,7 +90,7 @@ class Kept:
         self.played += 1
         if self.path is not None:
             line = json.dumps({"key": key, **about, "found": found})
-            with self.path.open("a", encoding="utf-8") as file:
+            with into(self.path), self.path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
 
 
