@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Builds the C++ with address and undefined-behaviour sanitizers and runs the tests that reach it; then looks for what is
 # never freed, and, in a build of its own, for races of threads. Takes the folder to work in (default: a temporary one).
-# PYTHON: one that has what the tests need; by default a fresh environment's.
+# PYTHON: one that has what the tests need; by default a fresh environment's. TESTED: a file to wait for once all is built,
+# where that PYTHON gets what the tests need meanwhile.
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=${1:-$(mktemp -d)}
@@ -19,19 +20,21 @@ preloaded() { # libraries of sanitizers, in the order in which they are loaded
 }
 cd "$here"
 build site address,undefined
+# the generic loops alone: no other set of instructions has threads of its own
+build threads thread -C cmake.define.TOKENROOF_NATIVE_ISAS=OFF
+until [ -z "${TESTED:-}" ] || [ -e "$TESTED" ]; do sleep 1; done
+
 export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+# one process looks for leaks while tests take the rest
+PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) PYTHONMALLOC=malloc \
+    ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions="$here/tests/leaks.txt" \
+    "$PYTHON" tests/leaks.py >"$work/leaks.log" 2>&1 &
+leaks=$!
 echo "+ addresses, undefined behaviour"
 PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) ASAN_OPTIONS=detect_leaks=0 \
     "$PYTHON" -m pytest -n 2 --dist load -q \
     tests/kernels/test_kernels_nan.py tests/kernels/test_kernels_reference.py tests/inference/test_step_reference.py \
     tests/mining/test_sha256.py tests/mining/test_mining.py tests/mining/test_attacks.py tests/mining/test_pools.py
-# one process looks for leaks while the next build takes the rest; the generic loops alone in that: no other set of
-# instructions has threads of its own
-PYTHONPATH="$work/site" LD_PRELOAD=$(preloaded asan ubsan) PYTHONMALLOC=malloc \
-    ASAN_OPTIONS=detect_leaks=1:fast_unwind_on_malloc=0 LSAN_OPTIONS=suppressions="$here/tests/leaks.txt" \
-    "$PYTHON" tests/leaks.py >"$work/leaks.log" 2>&1 &
-leaks=$!
-build threads thread -C cmake.define.TOKENROOF_NATIVE_ISAS=OFF
 echo "+ leaks"
 wait $leaks || { cat "$work/leaks.log"; exit 1; }
 tail -n 20 "$work/leaks.log"

@@ -98,8 +98,9 @@ def _nvrtc(code):
     core = pytest.importorskip(
         "cuda.core", reason="cuda-core is not installed: no NVRTC", exc_type=ImportError
     )
+    # machine code that nobody runs need not be quick
     options = core.ProgramOptions(
-        arch="sm_90", std="c++17", fma=False, include_path=tr.get_include()
+        arch="sm_90", std="c++17", fma=False, include_path=tr.get_include(), ptxas_options="-O0"
     )
     return core.Program(code, "c++", options).compile("cubin")
 
