@@ -1,5 +1,6 @@
 """The command while it starts, and where what it writes to is closed, full or gone."""
 
+import errno
 import io
 import os
 import resource
@@ -7,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -161,12 +163,11 @@ def files_of_at_most(size):
 
 @pytest.mark.parametrize(
     ("words", "name"),
-    [((*SIMULATE, "--output-tokens", "5"), "a.csv"), (SHORT, "a.html"), (EMPTY, "a.csv"), (EMPTY, "a.xlsx"),
-     (EMPTY, "a.json")],
+    [((*SIMULATE, "--output-tokens", "5"), "a.csv"), (SHORT, "a.html"), (EMPTY, "a.csv"), (EMPTY, "a.json")],
 )  # fmt: skip
 def test_a_file_that_was_cut_short_is_not_there(capsys, tmp_path, words, name):
     """What stood there before stays, and of a new file there is nothing."""
-    flag = {"csv": "csv", "html": "plot", "xlsx": "excel", "json": "manifest"}[name.split(".")[1]]
+    flag = {"csv": "csv", "html": "plot", "json": "manifest"}[name.split(".")[1]]
     path = tmp_path / name
     for before in (b"as it was", None):
         path.unlink() if before is None else path.write_bytes(before)
@@ -175,6 +176,19 @@ def test_a_file_that_was_cut_short_is_not_there(capsys, tmp_path, words, name):
         assert capsys.readouterr().err.endswith(f"tokenroof: File too large: {path}\n")
         found = {one.name: one.read_bytes() for one in tmp_path.iterdir()}
         assert found == ({} if before is None else {name: before})
+
+
+def test_a_book_that_was_cut_short_is_not_there(capsys, monkeypatch, tmp_path):
+    def part(path, data):
+        with path.open("wb") as file:
+            file.write(data[: len(data) // 2])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "write_bytes", part)
+    path = tmp_path / "a.xlsx"
+    assert main([*EMPTY, "--excel", str(path)]) == 2
+    assert capsys.readouterr().err.endswith(f"tokenroof: No space left on device: {path}\n")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_replaces_another_has_its_rights_and_its_links(tmp_path):

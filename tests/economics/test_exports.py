@@ -184,11 +184,12 @@ def test_a_manifest_has_the_month_of_what_is_used():
     other = lease.with_values({"income.lease_per_mw_year": 2e6})
     assert "income.lease_per_mw_year" not in {row["key"] for row in ec.run_manifest(other)["used"]}
     rent = ec.run_manifest(ec.rent_gpus("H200-SXM", 31e3))
-    assert rent["data"]["used"] == "2026-09" == rent["used"][1]["date"]
+    assert rent["data"]["used"] == "2026-09" == rent["used"][2]["date"]
     mine = {row["key"]: row for row in ec.run_manifest(ec.mine("Antminer S19 XP"))["used"]}
     assert mine["income.hashprice"]["date"] == "2026-06-26" and mine["site.pue"]["date"] == "2025"
     sold = ec.sell_tokens("H200-SXM", "gpt-oss-120b", 31e3, plan=tr.Plan(tp=2))
-    assert [row["key"] for row in ec.run_manifest(sold)["used"]] == ["income.price_per_mtok"]
+    keys = [row["key"] for row in ec.run_manifest(sold)["used"]]
+    assert keys == ["shell.capex_per_it_mw", "income.price_per_mtok"]
 
 
 def test_every_key_says_who_its_default_is_of(capsys):

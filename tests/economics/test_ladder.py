@@ -48,7 +48,7 @@ def test_a_lease_by_its_contract():
 def test_rented_gpus_by_hand():
     got, hour = rung("rent"), gpu_hour("H200-SXM")
     assert got.revenue_per_mwh == pytest.approx(hour.rent / hour.watts * 1e6)
-    assert got.capex_per_mw == pytest.approx(31_000 / hour.watts * 1e6 + 11.7e6)
+    assert got.capex_per_mw == pytest.approx(31_000 / hour.watts * 1e6 + 11.7e6 * 245 / 330)
 
 
 def test_sold_tokens_by_the_frontier():
@@ -61,7 +61,7 @@ def test_sold_tokens_by_the_frontier():
     want = rate * aside / watts * 3600 / 1e6 * 0.75 * 0.6
     assert watts != aside and got.revenue_per_mwh == pytest.approx(want)
     assert got.watts_per_gpu == watts == rung("rent").watts_per_gpu and got.use == 0.6
-    assert got.capex_per_mw == pytest.approx(31_000 / watts * 1e6 + 11.7e6)
+    assert got.capex_per_mw == pytest.approx(31_000 / watts * 1e6 + 11.7e6 * 245 / 330)
     other = ec.sell_tokens("H200-SXM", "gpt-oss-120b", 31_000, interactivity=50.0, watts=aside)
     assert other.income.tokens_per_s_per_mw == pytest.approx(rate, rel=1e-14)
     assert other.computers.capex_per_it_mw == pytest.approx(31_000 / aside * 1e6)
@@ -194,17 +194,43 @@ def test_one_number_is_warned_of_once():
 
 
 def test_premises_say_what_the_shell_costs_and_by_which_power():
-    """By the power of the computers, and of the meter: one hall's costs can be seen to differ."""
+    """By the power of the computers, and of the meter: of one hall it is one by the meter."""
     gpus, lease = ec.rent_gpus("H200-SXM", 44_175), ec.lease_shell("Hut 8 River Bend")
     own = gpus.shell.capex_per_it_mw / 1e6
     assert gpus.site.pue == 1.0
-    assert f"shell at {own:.3g} M$ by MW of computers, here all of the meter's" in premises(gpus)
+    assert f"shell at {own:.3g} M$ by MW of the meter" in premises(gpus)
     shell = lease.shell.capex_per_it_mw / 1e6
     meter = f"{shell:.3g} M$ by MW of computers, {shell / lease.site.pue:.3g} by MW of the meter"
     assert f"shell at {meter}" in premises(lease) and lease.site.pue > 1.1
+    own = {"site.pue": 1.0, "income.kind": "tokens", "income.price_per_mtok": 1.0,
+           "income.tokens_per_s_per_mw": 1e6}  # fmt: skip
+    assert "M$ by MW of computers, here all of the meter, " in premises(
+        ec.Scenario().with_values(own)
+    )
     said = ec.same_meter([lease, gpus], power_mw=20, price_per_mwh=50).to_frame()["premises"]
     assert all("shell at " in one for one in said)
     assert "shell" not in premises(gpus.with_values({"shell.capex_per_it_mw": 0.0}))
+
+
+@pytest.mark.parametrize(
+    ("contract", "computers", "meter", "source"),
+    [("Hut 8 River Bend", 11.7e6, 11.7e6 * 245 / 330, "Cushman & Wakefield"),  # 8.69 M$
+     ("Galaxy-CoreWeave Helios", 11.7e6, 11.7e6 * 526 / 800, "Cushman & Wakefield"),
+     ("TeraWulf-Fluidstack Abernathy", 9e6, 9e6 / 1.18, "TeraWulf")],  # its costs, the usual PUE
+)  # fmt: skip
+def test_one_hall_costs_the_same_whatever_is_put_into_it(contract, computers, meter, source):
+    """By hand: a MW of computers costs so much; by the MW of the meter, of which these are a part, less."""
+    lease = ec.lease_shell(contract)
+    assert lease.shell.capex_per_it_mw == pytest.approx(computers)
+    gpus = ec.rent_gpus("H200-SXM", 44_175, contract=contract)
+    sold = ec.sell_tokens("H200-SXM", "gpt-oss-120b", 44_175, contract=contract)
+    for use, more in ((lease, 0.0), (gpus, 44_175e6 / 1370), (sold, 44_175e6 / 1370)):
+        capex = ec.factory(use.with_values({"site.power_mw": 20.0})).flow.capex
+        assert capex.sum() / 20 == pytest.approx(meter + more)
+    said = [origin for origin in gpus.origins if origin[0] == "shell.capex_per_it_mw"]
+    assert len(said) == 1 and source in said[0][1] and said[0] in sold.origins
+    hall = ec.convert_hall("Antminer S21", 10, 50.0, ["H200-SXM"], contract=contract, paths=100)
+    assert dict(hall.assumptions)["hall for AI"] == f"{meter / 1e6:.2f} M$ by MW at the meter"
 
 
 def test_watts_of_a_gpu_in_kilowatts_are_refused_by_their_name():

@@ -20,8 +20,10 @@ from tokenroof.economics.courses import halving_course
 from tokenroof.economics.offers import cheapest_point
 from tokenroof.economics.prices import token_quotes
 from tokenroof.economics.scenarios.gpu_power import GpuPower
+from tokenroof.economics.scenarios.keys import keys_of
 from tokenroof.economics.scenarios.market import ScenarioMarket
 from tokenroof.economics.scenarios.scenario import Scenario
+from tokenroof.economics.scenarios.sections import Shell
 from tokenroof.economics.scenarios.token_sale import TokenSale
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
-__all__ = ["lease_shell", "mine", "rent_gpus", "sell_tokens"]
+__all__ = ["lease_shell", "mine", "rent_gpus", "sell_tokens", "shell_by_meter"]
 
 
 def mine(
@@ -151,12 +153,25 @@ def lease_shell(contract: str | Deal = "Hut 8 River Bend") -> Scenario:
     return _named(f"lease as {terms.name}", values, origins=said)
 
 
+def shell_by_meter(contract: str | Deal) -> tuple[float, tuple[str, str, str]]:
+    """What a contract's shell costs by MW of the meter [$/MW], and where that is from: key, source, date."""
+    lease = lease_shell(contract)
+    key = "shell.capex_per_it_mw"
+    known = {key: (source, date) for key, source, date in lease.origins}
+    default = next(about for about in keys_of("shell", Shell) if about.name == key)
+    source, date = known.get(key, (default.source, default.date))
+    power, day = known.get("site.pue", (f"PUE {lease.site.pue:g}", date))
+    said = source if power == source else f"{source}; by power at the meter: {power}"
+    return lease.shell.capex_per_it_mw / lease.site.pue, (key, said, max(date, day))
+
+
 def rent_gpus(
     device: str | Device,
     usd_per_gpu: float,
     date: str | None = None,
     *,
     watts: float | None = None,
+    contract: str | Deal = "Hut 8 River Bend",
     market: MarketLike | None = None,
 ) -> Scenario:
     """Owning GPUs and renting them out by the hour, as a scenario.
@@ -172,15 +187,18 @@ def rent_gpus(
         Of the rents; the newest by default.
     watts : float, optional
         Power of a GPU with its share of everything in the hall [W]; that of the same table by default.
+    contract : str or Deal
+        Whose hall it is, as in `lease_shell`: what its shell costs, and its power at the meter over that of
+        its computers.
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: rents, electricity.
 
     Returns
     -------
     Scenario
-        By power at the meter: its PUE is 1. So the shell's default cost, 11.7 M$ by MW of computers, counts
-        for every MW of the meter, where `lease_shell` and `convert_hall` count 8.69 M$ of a contract
-        (11.7 by 1.35): set ``shell.capex_per_it_mw`` to compare uses of one hall.
+        By power at the meter, of so many watts a GPU all in: its PUE is 1. So its shell costs what that of
+        the contract costs by MW of the meter: of Hut 8's, 330 MW for 245 of computers, 8.69 M$ where a MW of
+        computers costs 11.7.
 
     Raises
     ------
@@ -193,15 +211,15 @@ def rent_gpus(
     >>> plan.income.price_per_gpu_hour, round(plan.computers.capex_per_it_mw / 1e6, 2)
     (5.0, 36.0)
     """
+    shell, of_shell = shell_by_meter(contract)
     with said_once(), market_in_force(market) as newer:
         hour = gpu_hour(device, date)
         each = _gpu_cost(usd_per_gpu)
         power = _table_power(hour) if watts is None else _given(hour.device, watts)
         values = {
-            "site.pue": 1.0, "computers.capex_per_it_mw": each * 1e6 / power.watts,
-            "income.kind": "gpu_hours", "income.gpu_watts": power.watts,
-            "income.price_per_gpu_hour": hour.rent,
-            "finance.years": 5,
+            "site.pue": 1.0, "shell.capex_per_it_mw": shell,
+            "computers.capex_per_it_mw": each * 1e6 / power.watts, "income.kind": "gpu_hours",
+            "income.gpu_watts": power.watts, "income.price_per_gpu_hour": hour.rent, "finance.years": 5,
         }  # fmt: skip
         quotes = () if newer is None else newer.quotes
         said = tuple(
@@ -212,7 +230,7 @@ def rent_gpus(
             *([] if said else ["income.price_per_gpu_hour"]),
         ]
         table = printed_hour(hour)
-        origins = [(key, table.provenance.source, table.date) for key in own]
+        origins = [of_shell, *((key, table.provenance.source, table.date) for key in own)]
         return _named(f"rent out {hour.device}", values, newer,
                       {"income.price_per_gpu_hour": (hour.rent, said)}, origins, power)  # fmt: skip
 
@@ -227,6 +245,7 @@ def sell_tokens(
     input_tokens: float = 1024,
     output_tokens: float = 1024,
     watts: float | None = None,
+    contract: str | Deal = "Hut 8 River Bend",
     market: MarketLike | None = None,
 ) -> Scenario:
     """Owning GPUs and selling a model's tokens at its list prices, as a scenario.
@@ -248,15 +267,17 @@ def sell_tokens(
     watts : float, optional
         Power of a GPU with its share of everything in the hall [W]; by default that of `rent_gpus`, the
         newest table of hours, or what the frontier sets aside where no table has the device.
+    contract : str or Deal
+        Whose hall it is, as in `rent_gpus`.
     market : path or MarketData, optional
         A file of newer prices, as `tokenroof.catalogue.market_data` takes it: tokens, electricity.
 
     Returns
     -------
     Scenario
-        By power at the meter, of so many watts a GPU: its PUE is 1. Prompts are billed with the answers
-        that follow: ``income.price_per_mtok`` is of a million tokens of answers with their prompts, and
-        ``sale`` has what it is made of.
+        By power at the meter, of so many watts a GPU, its shell too, as in `rent_gpus`. Prompts are billed
+        with the answers that follow: ``income.price_per_mtok`` is of a million tokens of answers with their
+        prompts, and ``sale`` has what it is made of.
 
     Raises
     ------
@@ -271,6 +292,7 @@ def sell_tokens(
     from tokenroof.serving.frontier import frontier
 
     least = finite_number("interactivity", interactivity, above=True)
+    shell, of_shell = shell_by_meter(contract)
     each = _gpu_cost(usd_per_gpu)
     plans = None if plan is None else [plan]
     front = frontier(device, model, plans, input_tokens, output_tokens, ttft_max=LONGEST_WAIT)
@@ -292,13 +314,14 @@ def sell_tokens(
             least, rate, out.value, into.value, float(input_tokens), float(output_tokens)
         )
         values = {
-            "site.pue": 1.0,
+            "site.pue": 1.0, "shell.capex_per_it_mw": shell,
             "computers.capex_per_it_mw": each * 1e6 / power.watts,
             "income.kind": "tokens", "income.tokens_per_s_per_mw": rate, "income.price_per_mtok": sale.billed,
             "finance.years": 5,
         }  # fmt: skip
         taken = {"income.price_per_mtok": (sale.billed, (into, out))}
-        return replace(_named(f"sell {of} from {name}", values, newer, taken, gpu=power), sale=sale)
+        found = _named(f"sell {of} from {name}", values, newer, taken, [of_shell], power)
+        return replace(found, sale=sale)
 
 
 def _gpu_cost(given: object) -> float:

@@ -18,7 +18,7 @@ from tokenroof.economics.risk import Uncertainty
 from tokenroof.economics.scenarios.premises import course_of
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
-from tokenroof.economics.uses import lease_shell, mine, rent_gpus
+from tokenroof.economics.uses import lease_shell, mine, rent_gpus, shell_by_meter
 from tokenroof.support.arguments import finite_number, flag, share, shown, whole_number
 from tokenroof.support.quoting import counted
 
@@ -213,7 +213,7 @@ def _scenarios(
     contract = given if isinstance(given, Deal) else deal(given)
     lease = lease_shell(contract)
     shell = o.get("shell_per_mw")
-    of_mw = (lease.shell.capex_per_it_mw / lease.site.pue if shell is None
+    of_mw = (shell_by_meter(contract)[0] if shell is None
              else finite_number("shell_per_mw", shell))  # fmt: skip
     notes += [("lease", f"terms of {contract.name} ({contract.date}; {contract.provenance.kind})"),
               ("hall for AI", f"{of_mw / 1e6:.2f} M$ by MW at the meter")]  # fmt: skip

@@ -91,12 +91,14 @@ def _shell(plan: Scenario) -> list[str]:
     each = plan.shell.capex_per_it_mw
     if not each or plan.income.kind == "nothing":  # most mines stand already, or are containers
         return []
-    said = f"shell at {each / 1e6:.3g} M$ by MW of computers"
-    if plan.site.pue != 1.0:
-        said += f", {each / plan.site.pue / 1e6:.3g} by MW of the meter"
-    elif plan.income.kind != "hashes":
-        said += ", here all of the meter's"
-    return [said]
+    said = f"shell at {each / 1e6:.3g} M$ by MW of"
+    if plan.gpu is not None and plan.site.pue == 1.0:  # whose watts are all in
+        return [f"{said} the meter"]
+    if plan.site.pue == 1.0:
+        return [
+            f"{said} computers{'' if plan.income.kind == 'hashes' else ', here all of the meter'}"
+        ]
+    return [f"{said} computers, {each / plan.site.pue / 1e6:.3g} by MW of the meter"]
 
 
 def _growth(rate: float) -> str:
