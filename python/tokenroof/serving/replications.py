@@ -43,7 +43,7 @@ __all__ = ["ReplicateOptions", "replicate"]
 #: Runs of a chunk where nobody says how many.
 _CHUNK = 16
 _PARTS = (50.0, 90.0, 99.0)
-_STATES = ("stable", "backlogged", "overloaded", "stuck")
+_STATES = ("stable", "backlogged", "overloaded", "stuck", "unknown")
 
 
 class ReplicateOptions(TypedDict, total=False):

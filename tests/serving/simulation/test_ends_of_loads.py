@@ -14,7 +14,7 @@ WHERE = ("H100-SXM", "Llama-3.1-8B")
 def test_a_run_that_ends_before_the_first_request(capsys):
     load = poisson(10.0, requests=5, input_tokens=10, output_tokens=2, seed=1)
     run = simulate(*WHERE, None, load, horizon_s=1e-9)
-    assert run.verdict.state == "stable" and run.summary()["answered"] == 0
+    assert run.verdict.state == "unknown" and run.summary()["answered"] == 0
     assert main(["simulate", *WHERE, "--rate", "10", "--requests", "5", "--horizon", "1e-9"]) == 2
     said = capsys.readouterr()
     assert said.out == "" and "--horizon is 1e-09, before which no request came" in said.err

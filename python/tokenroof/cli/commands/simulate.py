@@ -323,6 +323,11 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
             f"of boards: prefill {si(found['prefill_watts'], 'W')}, "
             f"decode {si(found['decode_watts'], 'W')}"
         )
+    if found["unfinished"] or found["not_come"]:
+        say(
+            f"at the horizon: {found['answered']:g} answered, {found['unfinished']:g} unfinished, "
+            f"{found['not_come']:g} not come yet"
+        )
     if found["shed"] or found["timed_out"]:
         say(f"{counted(found['shed'], 'request', 'g')} shed, {found['timed_out']:g} timed out")
     if "goodput" in found:

@@ -62,8 +62,8 @@ def summary(
 
         And as numbers: ``interactivity_e2e`` (by percentile: 1 / percentile of E2E per token, as
         InferenceX counts it) [token/s], ``requests``, ``answered``, ``rejected``, ``stuck``,
-        ``shed``, ``timed_out``, ``duration_s`` (first arrival to last token),
-        ``request_throughput`` [1/s], ``output_throughput``,
+        ``shed``, ``timed_out``, ``unfinished`` and ``not_come`` (of a run that was cut), ``duration_s``
+        (first arrival to last token), ``request_throughput`` [1/s], ``output_throughput``,
         ``input_throughput``, ``total_throughput`` [token/s], ``cached_share`` of prompt tokens,
         ``preemptions``, ``goodput`` [1/s] and ``goodput_share`` (of all that came) with a `slo`, whose bounds
         on TPOT and ITL an answer of one token keeps (a warning says where all are),
@@ -113,7 +113,7 @@ def summary(
     found |= _counts(requests, served) | _rates(served, duration)
     if slo is not None:
         _warn_of_gaps(slo, times)
-        found |= _good(times, slo, duration, len(requests))
+        found |= _good(times, slo, duration, len(requests) - found["not_come"])
     if energy_j is not None:
         joules = finite_number("energy_j", energy_j)
         found["joules_per_request"] = _ratio(joules, len(served))
@@ -162,6 +162,8 @@ def _ratio(amount: float, of: float) -> float:
 def _counts(requests: NDArray[Any], served: NDArray[Any]) -> dict[str, Any]:
     names = requests.dtype.names or ()
     known = "status" in names
+    cut = having(requests, "unfinished") if known else np.zeros(len(requests), bool)
+    absent = int((cut & (requests["arrival_ns"] < 0)).sum())
     inputs = float(served["input_tokens"].sum())
     return {
         "requests": len(requests),
@@ -170,6 +172,8 @@ def _counts(requests: NDArray[Any], served: NDArray[Any]) -> dict[str, Any]:
         "stuck": int(having(requests, "stuck").sum()) if known else 0,
         "shed": int(having(requests, "shed").sum()) if known else 0,
         "timed_out": int(having(requests, "timed_out").sum()) if known else 0,
+        "unfinished": int(cut.sum()) - absent,
+        "not_come": absent,
         "cached_share": _ratio(float(served["cached_tokens"].sum()), inputs)
         if "cached_tokens" in names
         else np.nan,

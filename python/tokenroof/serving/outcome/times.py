@@ -11,7 +11,7 @@ from tokenroof.support.pieces import pieces
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Times", "done", "having", "picked", "times_of"]
+__all__ = ["Times", "begun", "done", "having", "picked", "times_of"]
 
 #: What a record of a request needs.
 NEEDED = (
@@ -51,6 +51,14 @@ def done(requests: NDArray[Any]) -> NDArray[Any]:
     if "status" not in requests.dtype.names:
         return requests
     return picked(requests, having(requests, "done"))
+
+
+def begun(requests: NDArray[Any]) -> NDArray[Any]:
+    """The records of `done`, and of those that were scheduled and not answered when their run was cut."""
+    if "status" not in (requests.dtype.names or ()):
+        return done(requests)
+    inside = having(requests, "unfinished") & (requests["scheduled_ns"] >= 0)
+    return picked(requests, having(requests, "done") | inside)
 
 
 def having(requests: NDArray[Any], *statuses: str) -> NDArray[np.bool_]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.serving.outcome.times import done, having, picked
+from tokenroof.serving.outcome.cut import came, settled
+from tokenroof.serving.outcome.times import begun, having, picked
 from tokenroof.support.arguments import count
 from tokenroof.support.quoting import counted
 
@@ -34,7 +35,8 @@ class Verdict:
         "backlogged": requests wait most of the time, and the queue did not empty for longer than half of
         what was looked at, of several replicas where most wait of those that wait, but it does not grow for
         sure: the load is near what can be borne, or the run too short to tell. "overloaded": it grows as
-        long as requests arrive. "stuck": nobody can be served.
+        long as requests arrive. "stuck": nobody can be served. "unknown": the run was cut before half of
+        those that came were answered, or while ever more were in service, and no queue grew until then.
     growth_per_s : float
         Requests by which the queue grows in a second, over the second half of the arrivals [1/s]; about 0
         in a stable run.
@@ -47,6 +49,8 @@ class Verdict:
         Of the growth, requests that are shed or time out [1/s].
     refused : int
         Requests that can never be served, being longer than the cache or than the model takes [1].
+    unfinished : int
+        Requests that came and were neither answered nor lost when the run was cut, as by a horizon [1].
 
     Examples
     --------
@@ -60,6 +64,7 @@ class Verdict:
     waiting: float = 0.0
     lost_per_s: float = 0.0
     refused: int = 0
+    unfinished: int = 0
 
     def __str__(self) -> str:
         said = self.state
@@ -69,8 +74,11 @@ class Verdict:
                 said = f"overloaded: {self.lost_per_s:.3g} requests/s are shed or time out"
         if self.state == "backlogged":
             said += f": {counted(self.waiting, 'request', '.3g')} waiting in the mean"
+        if self.state == "unknown":
+            said += ": the run was cut before it could tell"
         said += f"; short of {self.short}" if self.short else ""
-        return said + (f"; {self.refused} too long to be served" if self.refused else "")
+        said += f"; {self.refused} too long to be served" if self.refused else ""
+        return said + (f"; {self.unfinished} unfinished" if self.unfinished else "")
 
 
 def verdict(
@@ -87,6 +95,9 @@ def verdict(
     the mean and however long one looks; where more than half of the requests that are served in the second
     half are served in one row with others still waiting, it does not. Where requests name their ``replica``
     each has a queue of its own: of many there is always one at which somebody waits for the next step.
+
+    Where some are "unfinished" the run was cut: those that came until then count, and without a queue that
+    grows the load can be borne if half of them are answered and those in service do not grow so either.
 
     Parameters
     ----------
@@ -119,7 +130,8 @@ def verdict(
     """
     most = None if max_sequences is None else count("max_sequences", max_sequences)
     room = None if blocks is None else count("blocks", blocks)
-    served = done(requests)
+    requests, unfinished, cut = came(requests)
+    served = begun(requests)
     counted, lost, refused = requests, np.empty(0), 0
     if "status" in (requests.dtype.names or ()):
         counted = picked(requests, ~having(requests, "rejected"))
@@ -131,12 +143,14 @@ def verdict(
         state = "stuck" if refused and not len(counted) else few
         lasting = float(lost[-1] - lost[0]) if len(lost) else 0.0
         pace = (len(lost) - 1) / lasting if lasting > 0.0 else 0.0
-        return Verdict(state, 0.0, lost_per_s=pace, refused=refused)
+        found = Verdict(state, 0.0, "", 0.0, pace, refused, unfinished)
+        return _told(found, counted) if cut else found
     arrival = np.sort(counted["arrival_ns"].astype(np.float64)) * 1e-9
     scheduled = np.sort(served["scheduled_ns"].astype(np.float64)) * 1e-9
     start, end = arrival[len(arrival) // 2], arrival[-1]
     if not end > start:
-        return Verdict("stable", 0.0, refused=refused)
+        found = Verdict("stable", 0.0, refused=refused, unfinished=unfinished)
+        return _told(found, counted) if cut else found
     at = np.linspace(start, end, 401)
     waiting = np.searchsorted(arrival, at, side="right") - np.searchsorted(
         scheduled, at, side="right"
@@ -154,7 +168,21 @@ def verdict(
     elif lines(counted, (float(start), float(end)))[0]:
         state = "backlogged"
     short = "" if state == "stable" else _short(steps, most, room)
-    return Verdict(state, slope, short, float(waiting.mean()), lost_per_s, refused)
+    mean = float(waiting.mean())
+    found = Verdict(state, slope, short, mean, lost_per_s, refused, unfinished)
+    return _told(found, counted, (float(start), float(end)), _SURE * walk) if cut else found
+
+
+def _told(
+    found: Verdict,
+    requests: NDArray[Any],
+    window: tuple[float, float] | None = None,
+    most: float = 0.0,
+) -> Verdict:
+    """What a run that was cut tells: no queue that grew is no proof where too little was played."""
+    if found.state == "stable" and not settled(requests, window, most):
+        return replace(found, state="unknown")
+    return found
 
 
 def lines(requests: NDArray[Any], window: tuple[float, float]) -> tuple[bool, float]:
@@ -175,14 +203,14 @@ def lines(requests: NDArray[Any], window: tuple[float, float]) -> tuple[bool, fl
 def _line(requests: NDArray[Any], window: tuple[float, float]) -> tuple[bool, float]:
     """Whether one queue does not empty, and how many wait in it."""
     arrival = np.sort(requests["arrival_ns"].astype(np.float64)) * 1e-9
-    scheduled = np.sort(done(requests)["scheduled_ns"].astype(np.float64)) * 1e-9
+    scheduled = np.sort(begun(requests)["scheduled_ns"].astype(np.float64)) * 1e-9
     lost = np.empty(0)
     if "status" in (requests.dtype.names or ()):
         gone = having(requests, "shed", "timed_out")
         lost = np.sort(requests["arrival_ns"][gone].astype(np.float64)) * 1e-9
     at = np.linspace(*window, 401)
-    here, begun, left = (np.searchsorted(x, at, side="right") for x in (arrival, scheduled, lost))
-    waiting = here - begun - left  # those who left wait no more
+    here, taken, left = (np.searchsorted(x, at, side="right") for x in (arrival, scheduled, lost))
+    waiting = here - taken - left  # those who left wait no more
     mean = float(waiting.mean())
     full = float(np.mean(waiting > 0)) > _OFTEN and mean > 1.0
     return full and _never_empty(arrival, scheduled, lost, window), mean

@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.serving.outcome.series import series
 from tokenroof.serving.outcome.summary import spread_of
-from tokenroof.serving.outcome.times import done
+from tokenroof.serving.outcome.times import begun
 from tokenroof.serving.outcome.verdict import lines, verdict
 from tokenroof.serving.simulation.energy import Energy
 from tokenroof.serving.simulation.result import RECORD, Simulation
@@ -35,7 +35,7 @@ POOLED_RECORD = np.dtype(
     + [("sent_bytes", np.float64)]
 )  # fmt: skip
 _STAGES = ("prefill", "link", "decode")
-# Requests that are served, with fewer of which nothing is said of queues.
+# Requests that began, with fewer of which nothing is said of queues.
 _FEW = 4
 # Share of the time that a pool or a link works, above which it is what is short.
 _FULL = 0.9
@@ -97,15 +97,20 @@ class PooledSimulation(Simulation):
         memory holds up the others; else the pool where more wait.
         """
         came = self.requests["arrival_ns"] >= 0
-        found = verdict(_waits(self.requests[came], self.link["alone_s"][came]))
+        found = verdict(_waits(self.requests, self.link["alone_s"]))
         if found.state == "stuck":  # nobody came into the queue
             return found
         late, waits = self._queues(came)
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
         elif found.state != "overloaded":
-            found = replace(found, state="backlogged" if any(late.values()) else "stable")
-        return found if found.state == "stable" else replace(found, short=self._scarce(late, waits))
+            calm = "unknown" if found.state == "unknown" else "stable"
+            found = replace(found, state="backlogged" if any(late.values()) else calm)
+        return (
+            found
+            if found.state in ("stable", "unknown")
+            else replace(found, short=self._scarce(late, waits))
+        )
 
     def _queues(self, came: NDArray[np.bool_]) -> tuple[dict[str, bool], dict[str, float]]:
         """Over the second half of the arrivals, where queues do not empty, and how many wait in each."""
@@ -113,7 +118,7 @@ class PooledSimulation(Simulation):
         arrival = np.sort(requests["arrival_ns"]) * 1e-9
         window = float(arrival[len(arrival) // 2]), float(arrival[-1])
         late, waits = dict.fromkeys(_STAGES, False), dict.fromkeys(_STAGES, 0.0)
-        if window[1] > window[0] and len(done(requests)) >= _FEW:
+        if window[1] > window[0] and len(begun(requests)) >= _FEW:
             for name, queue in _stages(requests, alone_s, self.link).items():
                 if len(queue):
                     late[name], waits[name] = lines(queue, window)

@@ -63,6 +63,8 @@ _SCALED = np.dtype([
 _VICTIM = np.dtype([(name, np.int64) for name in ("step", "request")])
 _GIVEN = np.dtype([(name, np.int64) for name in ("end_ns", "request", "tokens")])
 
+# Verdicts of runs in which nobody waits for anything.
+_NO_QUEUE = ("stable", "unknown")
 _ENDINGS = ("served", "blocked", "horizon", "interrupted")
 
 
@@ -142,18 +144,16 @@ class Simulation:
         Its state is "stuck" where the head of the queue can never be admitted, or nobody can; "backlogged"
         too where all came at once and most had to wait.
         """
-        came = self.requests["arrival_ns"] >= 0
-        counted = self.requests if came.all() else self.requests[came]
-        found = verdict(counted)
+        found = verdict(self.requests)
         if found.state == "stuck":  # nobody came into the queue
             return found
         if self.totals["ending"] == "blocked":
             found = replace(found, state="stuck")
-        elif found.state == "stable" and len(counted) and _at_once(counted["arrival_ns"]):
+        elif found.state in _NO_QUEUE and _at_once(self.requests["arrival_ns"]):
             queue = self._mean_queue()
             if queue >= 1.0:
                 found = replace(found, state="backlogged", waiting=queue)
-        return found if found.state == "stable" else replace(found, short=self._short())
+        return found if found.state in _NO_QUEUE else replace(found, short=self._short())
 
     def summary(
         self, slo: SLO | None = None, percentiles: Sequence[float] = (50.0, 90.0, 99.0)
@@ -217,7 +217,10 @@ class Simulation:
 
 
 def _at_once(arrival_ns: NDArray[np.int64]) -> bool:
-    """Whether half of the requests came in one moment, the last: no time in which a queue could grow."""
+    """Whether half of those that came did in one moment, the last: no time in which a queue could grow."""
+    arrival_ns = arrival_ns[arrival_ns >= 0]
+    if not len(arrival_ns):
+        return False
     return bool(np.count_nonzero(arrival_ns == arrival_ns.max()) > len(arrival_ns) // 2)
 
 

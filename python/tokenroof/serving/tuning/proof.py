@@ -81,7 +81,7 @@ def _pace(run: Simulation, first: int, last: int) -> float:
     return (len(at) - 1) / lasting if lasting > 0.0 else 0.0
 
 
-_STATES = ("stable", "backlogged", "overloaded", "stuck")
+_STATES = ("stable", "unknown", "backlogged", "overloaded", "stuck")
 
 
 Of = TypeVar("Of", bound=Subject)
