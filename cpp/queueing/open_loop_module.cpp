@@ -10,7 +10,7 @@
 #include "python/buffers.hpp"
 #include "python/workers.hpp"
 #include "queueing/open_loop_table.hpp"
-#include "tokenroof/serving/closed_loop.hpp"
+#include "tokenroof/serving/prompt_pool.hpp"
 
 namespace py = pybind11;
 
@@ -113,6 +113,34 @@ void closed_loop_of(const py::buffer& inputs, const py::buffer& out) {
         closed_loop(in + k * closed_loop_input::count, to + k * closed_loop_field::count);
 }
 
+// inputs (rates, k), sizes and seconds (1, points) -> out (rates, fields).
+void prompt_pool_of(const py::buffer& inputs, const py::buffer& sizes, const py::buffer& seconds,
+                    const py::buffer& out) {
+    py::buffer_info held[4];
+    const auto shape = inputs.request().shape;
+    const long long rates = shape.empty() ? 0 : shape[0];
+    const double* in = matrix(inputs, "inputs", rates, prompt_pool_input::count, false, held[0]);
+    const double* n = matrix(sizes, "sizes", 1, 0, false, held[1]);
+    const long long points = held[1].shape[1];
+    if (points < 2) throw py::value_error("sizes has fewer than two points; allowed: two and more");
+    const double* s = matrix(seconds, "seconds", 1, points, false, held[2]);
+    double* to = matrix(out, "out", rates, prompt_pool_field::count, true, held[3]);
+    const PromptTable table{n, s, static_cast<int>(points)};
+    const py::gil_scoped_release release;
+    for (long long k = 0; k < rates; ++k)
+        prompt_pool(in + k * prompt_pool_input::count, table, to + k * prompt_pool_field::count);
+}
+
+constexpr const char* prompt_pool_inputs[] = {
+#define TR_QUOTE(name) #name,
+    TR_PROMPT_POOL_INPUTS(TR_QUOTE)
+#undef TR_QUOTE
+};
+constexpr const char* prompt_pool_fields[] = {
+#define TR_QUOTE(name) #name,
+    TR_PROMPT_POOL_FIELDS(TR_QUOTE)
+#undef TR_QUOTE
+};
 constexpr const char* closed_loop_inputs[] = {
 #define TR_QUOTE(name) #name,
     TR_CLOSED_LOOP_INPUTS(TR_QUOTE)
@@ -147,6 +175,9 @@ void register_queueing(py::module_& m) {
     m.attr("OPEN_LOOP_FIELDS") = quoted(open_loop_fields);
     m.attr("CLOSED_LOOP_INPUTS") = quoted(closed_loop_inputs);
     m.attr("CLOSED_LOOP_FIELDS") = quoted(closed_loop_fields);
+    m.attr("PROMPT_POOL_INPUTS") = quoted(prompt_pool_inputs);
+    m.attr("PROMPT_POOL_FIELDS") = quoted(prompt_pool_fields);
+    m.def("prompt_pool", &prompt_pool_of, py::arg("inputs"), py::arg("sizes"), py::arg("seconds"), py::arg("out"));
     m.def("closed_loop", &closed_loop_of, py::arg("inputs"), py::arg("out"));
     m.def("open_loop", &open_loop_of, py::arg("isa"), py::arg("steps"), py::arg("prompts"), py::arg("inputs"),
           py::arg("rates"), py::arg("out"), py::arg("threads"));

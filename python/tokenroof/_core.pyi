@@ -140,6 +140,15 @@ CLOSED_LOOP_FIELDS: tuple[str, ...]
 OPEN_LOOP_INPUTS: tuple[str, ...]
 OPEN_LOOP_FIELDS: tuple[str, ...]
 
+PROMPT_POOL_INPUTS: tuple[str, ...]
+PROMPT_POOL_FIELDS: tuple[str, ...]
+
+def prompt_pool(
+    inputs: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    seconds: NDArray[np.float64],
+    out: NDArray[np.float64],
+) -> None: ...
 def closed_loop(inputs: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
 def open_loop(
     isa: str,

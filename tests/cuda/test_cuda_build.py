@@ -80,6 +80,7 @@ USES = _listed() | {
     "mining/sha256.hpp": "double(meets_target(reinterpret_cast<const u8*>(r), reinterpret_cast<const u8*>(r + 4)))",
     "records/records.hpp": "dtype_bytes(int(r[0])) + dtype_peak(r, int(r[1]))",
     "serving/closed_loop.hpp": "(closed_loop(r, out), out[0])",
+    "serving/prompt_pool.hpp": "(prompt_pool(r, PromptTable{r + 12, r + 16, 4}, out), out[0])",
     "serving/open_loop.hpp": "(open_loop<double>(r, reinterpret_cast<const Added*>(r), r + 20, 8, r + 40, r[0], out), out[0])",
     "serving/serving.hpp": "(serving(p, r, r + 20, r + 300, r + 350, r[0], r[1], r[2], out), out[0])",
 }

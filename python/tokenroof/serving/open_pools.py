@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import ONE_TOKEN, Load
 from tokenroof.serving.open_curve import OPEN_UNITS, values_at
+from tokenroof.serving.prompt_pool import prompt_twin
 from tokenroof.serving.prompts import padded_decode
 from tokenroof.serving.system.closed import SYSTEM_UNITS, evaluate_system
 from tokenroof.serving.system.table import about
@@ -25,12 +26,14 @@ if TYPE_CHECKING:
 
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.deployment import Deployment
+    from tokenroof.serving.prompt_pool import PromptTwin
     from tokenroof.serving.simulation.scheduler import Scheduler
     from tokenroof.serving.system.record import System
 
 __all__ = ["PoolsTwin", "pools_at", "pools_table", "pools_twin"]
 
 _PERCENTILES = ("_p50", "_p90", "_p99")
+_EXPONENTIAL = (0.6931471805599453, 2.302585092994046, 4.605170185988092)  # of mean 1
 # What is not known where a pool or the link cannot bear the rate.
 _OVER = (
     "queue", "running", "waiting",
@@ -49,15 +52,21 @@ _ALIKE = (
 class PoolsTwin:
     """The open loop of pools, each replica of which gets an equal part of the arrivals.
 
-    Prompts go through replicas whose answers are one token; answers through replicas whose steps carry no
-    prompts; between them a link of fixed service, whose wait is that of M/D/1. Means add up. A percentile is
-    that of the pool of prompts beside the mean of the other, or the other way round, whichever is longer.
-    Prompts that are computed together wait less than it says: of loads above 0.6 its first tokens are late.
+    Prompts go through replicas whose steps carry nothing else, each of which gets every so many-th arrival;
+    answers through replicas whose steps carry no prompts; between them a link that transfers share evenly,
+    whose mean does not know how their sizes vary [1]_. Means add up. A percentile is that of one part, the
+    link's exponential, beside the means of the others: of whichever it is longest.
+
+    References
+    ----------
+    .. [1] Kleinrock, Queueing Systems II, 1976, section 4.4.
 
     Attributes
     ----------
-    first, last : Twin
-        Of a replica that computes prompts, or None where one pool does both; of one that answers.
+    first : PromptTwin, optional
+        Of a replica that computes prompts; None where one pool does both.
+    last : Twin
+        Of a replica that answers.
     first_count, last_count : int
         Replicas [1].
     near, far : int
@@ -68,9 +77,11 @@ class PoolsTwin:
         From the first byte's hop to the last, alone on the link [s].
     early : bool
         Whether the first token comes with the cache.
+    asked : bool
+        Whether memory for an answer is set aside before its prompt is begun.
     """
 
-    first: Twin | None
+    first: PromptTwin | None
     last: Twin
     first_count: int
     last_count: int
@@ -79,12 +90,19 @@ class PoolsTwin:
     cache_s: float = 0.0
     transfer_s: float = 0.0
     early: bool = False
+    asked: bool = False
 
     @property
     def crossing_s(self) -> float:
         """Seconds of the whole link that a cache takes: that of the pool with fewer devices [s]."""
         narrow = min(self.near * self.first_count, self.far * self.last_count)
         return self.cache_s / narrow if narrow else 0.0
+
+    @property
+    def _pairs(self) -> float:
+        """How a wait for the link goes with its load, so many transfers at once (Sakasegawa 1977)."""
+        narrow = min(self.near * self.first_count, self.far * self.last_count)
+        return float(np.sqrt(2.0 * (narrow / max(min(self.near, self.far), 1) + 1.0)) - 1.0)
 
     def counted(self, counts: Sequence[int]) -> PoolsTwin:
         """The same pools with other numbers of replicas, in the order of a request's way."""
@@ -110,7 +128,7 @@ class PoolsTwin:
     @property
     def places(self) -> float:
         """Requests that run at once in all replicas [1]."""
-        ahead = 0 if self.first is None else self.first_count * (len(self.first.steps) - 1)
+        ahead = 0 if self.first is None else self.first_count * self.first.places
         return float(ahead + self.last_count * (len(self.last.steps) - 1))
 
     def at(self, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
@@ -129,33 +147,45 @@ class PoolsTwin:
         self, rates: NDArray[np.float64], last: dict[str, NDArray[Any]]
     ) -> dict[str, NDArray[Any]]:
         assert self.first is not None
-        ahead = self.first.at(rates / self.first_count)
+        ahead = self.first.at(rates / self.first_count, self.first_count)
         with np.errstate(invalid="ignore", divide="ignore"):
             load = np.minimum(rates * self.crossing_s, 1.0)
-            waits = np.where(load > 0.0, 0.5 * self.crossing_s * load / (1.0 - load), 0.0)
+            waits = self.crossing_s * load**self._pairs / (1.0 - load)
             link = self.transfer_s + waits
-            # no step of the answers' comes before a token that came with the cache; else blocks for it are
-            # set aside at a turn of the loop, which is half a step away
-            gone = last["tpot"] * (1.0 if self.early else -0.5)
-            own = {"": last["ttft"] - gone, **{p: last[f"ttft{p}"] - gone for p in _PERCENTILES}}
-            whole = {f"e2e{p}": last[f"e2e{p}"] - gone for p in ("", *_PERCENTILES)}
+            own = self._handed_over(last, link)
             out = {
                 **last,
-                "ttft": ahead["ttft"] + link + own[""],
-                "e2e": ahead["ttft"] + link + whole["e2e"],
+                "ttft": ahead["ttft"] + own,
+                "e2e": ahead["ttft"] + own + last["e2e"] - last["ttft"],
                 "queue": ahead["queue"] + waits + last["queue"],
                 "running": last["running"] + self.first_count * ahead["running"] + rates * link,
                 "waiting": last["waiting"] + self.first_count * ahead["waiting"],
                 "waits": np.maximum(last["waits"], ahead["waits"]),
             }
-            for p in _PERCENTILES:
-                out[f"ttft{p}"] = link + np.maximum(
-                    ahead[f"ttft{p}"] + own[""], ahead["ttft"] + own[p]
-                )
-                out[f"e2e{p}"] = link + np.maximum(
-                    ahead[f"ttft{p}"] + whole["e2e"], ahead["ttft"] + whole[f"e2e{p}"]
-                )
+            rest = own - last["ttft"]
+            for p, times in zip(_PERCENTILES, _EXPONENTIAL, strict=True):
+                for name in ("ttft", "e2e"):
+                    both = ahead["ttft"] + last[name]
+                    out[name + p] = rest + np.maximum(
+                        np.maximum(ahead[f"ttft{p}"] + last[name], ahead["ttft"] + last[name + p]),
+                        both + (times - 1.0) * waits,
+                    )
         return out
+
+    def _handed_over(
+        self, last: Mapping[str, NDArray[Any]], link: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Seconds from a prompt's end to the first token, and what came before it for the answer's sake [s].
+
+        Blocks are set aside at a turn of the loop, and the cache is seen at one: half a step each, where
+        steps run. Where it crosses in what is left of the step that the first turn began, at its end.
+        """
+        lag = self.last.inputs["lag"]
+        step = (last["ttft"] - last["queue"] - last["tpot"]) / (0.5 + lag)  # none where nobody runs
+        if self.asked:  # the turn came before the prompt
+            return np.asarray(step + link + last["queue"])
+        seen = 0.5 * step + np.maximum(step, link + 0.5 * step) + last["queue"]
+        return np.asarray(seen if self.early else seen + lag * step + last["tpot"])
 
 
 def pools_twin(
@@ -176,8 +206,9 @@ def pools_twin(
     cache = float(on["prefill"].model.kv_bytes(shape.input_tokens, on["prefill"].plan.kv_cache))
     rate = system.link_bandwidth.mid
     near, far = (on[role].plan.devices for role in ("prefill", "decode"))
+    engine = schedulers["decode"].name.partition("-")[0]
     return PoolsTwin(
-        twin_of(on["prefill"], alone, schedulers["prefill"]),
+        prompt_twin(on["prefill"], alone, schedulers["prefill"]),
         _answers(system, on["decode"], shape, schedulers["decode"], fidelity),
         first.count,
         second.count,
@@ -185,7 +216,8 @@ def pools_twin(
         far,
         cache / rate,
         system.hop_s.mid + cache / (rate * min(near, far)),
-        sampled_before(schedulers["decode"].name.partition("-")[0]),
+        sampled_before(engine),
+        engine == "sglang",
     )
 
 

@@ -232,6 +232,8 @@ class Told:
         As of `Twin`.
     graphs : ndarray
         Sizes of captured graphs, to which decode steps are padded [1].
+    cuts : bool
+        Whether a prompt's pieces fill what a step has room for.
     """
 
     sequences: float
@@ -241,6 +243,7 @@ class Told:
     lag: float
     shown: bool
     graphs: NDArray[np.float64]
+    cuts: bool
 
     @property
     def places(self) -> int:
@@ -260,9 +263,13 @@ def told_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
     whole = config.get("capacity_scheduler_policy") in ("GUARANTEED_NO_EVICT", "STATIC_BATCH")
     held = shape.input_tokens + shape.output_tokens if whole else shape.held
     memory = (limits.blocks - limits.unused_blocks) * limits.block_tokens / held
+    # SGLang's steps of prompts are its chunks, however many sequences run
+    chunk = config.get("chunked_prefill_size", 0)
+    most = chunk if chunk > 0 else config.get("max_prefill_tokens", limits.step_tokens)
     return Told(
-        float(limits.sequences), memory, float(limits.step_tokens), 1e-9 * limits.host_ns,
+        float(limits.sequences), memory, float(most), 1e-9 * limits.host_ns,
         float(_ahead(config)), engine.name.startswith("vllm-"), limits.graphs,
+        bool(config.get("enable_chunked_prefill", chunk > 0)),
     )  # fmt: skip
 
 

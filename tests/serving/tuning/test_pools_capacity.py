@@ -1,7 +1,9 @@
 """Capacity of systems of pools: by the closed form, and proved by simulation."""
 
 import itertools
+import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,9 +11,12 @@ import pytest
 import tokenroof as tr
 from tokenroof import serving
 from tokenroof.serving import SLO, capacity
+from tokenroof.serving.open_pools import pools_at
+from tokenroof.serving.prompt_pool import prompt_twin
 from tokenroof.serving.tuning.asked import asked_of
+from tokenroof.serving.tuning.proved import with_proof
 from tokenroof.serving.tuning.subject import OfPools
-from tokenroof.serving.twin import Shape, twin_of
+from tokenroof.serving.twin import Shape
 
 MODEL = "Llama-3.1-8B"
 SOON = SLO(ttft_s=0.2, percentile=99)
@@ -58,36 +63,52 @@ def test_replicas_of_one_pool_take_so_many_times_the_rate():
 
 
 def test_times_of_pools_add_up_by_hand():
-    """Of a rate l prompts wait as those of a replica at l / 2, answers at l / 3; the link is an M/D/1 station."""
+    """Of a rate l prompts wait as those of a replica at l / 2, answers at l / 3; three pairs share the link.
+
+    Blocks are set aside half a step after the prompt's end; the cache crosses in more than half of a step, and
+    waits for half of one; another is decided already, and then comes the one that computes the first token.
+    """
     system = apart(2, 3, link_bandwidth=2e9, hop_s=0.004)
     on = OfPools(system, None, Shape(*SIZES), "calibrated", {})
     rates = np.array([4.0, 9.0])
-    first = twin_of(on.on["prefill"], Shape(1000, 1.0), on.engines["prefill"]).at(rates / 2.0)
+    first = prompt_twin(on.on["prefill"], Shape(1000, 1.0), on.engines["prefill"]).at(rates / 2, 2)
     found, last = on.twin.at(rates), on.twin.last.at(rates / 3.0)
     cache = 131072.0 * 1000 / 2e9
-    load = rates * cache / 2.0  # two devices send, three take
-    link = 0.004 + cache + 0.5 * (cache / 2.0) * load / (1.0 - load)
-    mean = first["ttft"] + link + last["ttft"] + 0.5 * last["tpot"]
-    np.testing.assert_allclose(found["ttft"], mean, rtol=1e-9)
-    np.testing.assert_allclose(
-        found["e2e"], first["ttft"] + link + last["e2e"] + 0.5 * last["tpot"], rtol=1e-9
-    )
+    load = rates * cache / 2.0  # two devices send, three take: two at once
+    wait = 0.5 * cache * load ** (np.sqrt(6.0) - 1.0) / (1.0 - load)
+    step = (last["ttft"] - last["tpot"]) / 1.5  # half of one, and the one that is decided
+    assert (0.004 + cache > 0.5 * step).all()
+    own = 0.5 * step + 0.004 + cache + wait + 0.5 * step + step + last["tpot"]
+    after = last["e2e"] - last["ttft"]
+    np.testing.assert_allclose(found["ttft"], first["ttft"] + own, rtol=1e-9)
+    np.testing.assert_allclose(found["e2e"], first["ttft"] + own + after, rtol=1e-9)
     np.testing.assert_array_equal(found["tpot_p99"], last["tpot_p99"])
-    tail = np.maximum(
-        first["ttft_p99"] + last["ttft"] + 0.5 * last["tpot"],
-        first["ttft"] + last["ttft_p99"] + 0.5 * last["tpot"],
-    )
-    np.testing.assert_allclose(found["ttft_p99"], link + tail, rtol=1e-9)
-    half = 0.5 * last["tpot"]
-    tail = np.maximum(
-        first["ttft_p90"] + last["e2e"] + half, first["ttft"] + last["e2e_p90"] + half
-    )
-    np.testing.assert_allclose(found["e2e_p90"], link + tail, rtol=1e-9)
+    for p, many in (("_p50", np.log(2.0)), ("_p90", np.log(10.0)), ("_p99", np.log(100.0))):
+        for name, rest in (("ttft", 0.0), ("e2e", after)):
+            more = (
+                first["ttft" + p] - first["ttft"],
+                last[name + p] - last[name],
+                (many - 1.0) * wait,
+            )
+            want = first["ttft"] + own + rest + np.max(more, axis=0)
+            np.testing.assert_allclose(found[name + p], want, rtol=1e-9)
     assert not found["means_hold"].any() and not found["percentiles_hold"].any()
     assert on.twin.saturation == pytest.approx(
         min(2.0 * on.twin.first.saturation, 3.0 * on.twin.last.saturation, 2.0 / cache), rel=1e-12
     )
     assert on.twin.saturation == pytest.approx(2.0 / cache, rel=1e-12)
+
+
+@pytest.mark.parametrize(("engine", "steps"), [("vllm", 3.5), ("sglang", 1.0), ("trtllm", 1.5)])
+def test_who_waits_for_turns_of_the_loop(engine, steps):
+    """A cache that crosses at once: vLLM's and TensorRT-LLM's wait for a turn that sets blocks aside, and for the end
+    of the step that begins there, SGLang's for half of one before and after the prompt; vLLM computes a token."""
+    system = apart(1, 1, plan=tr.Plan(engine=engine), link_bandwidth=1e15, hop_s=0.0)
+    on = OfPools(system, None, Shape(*SIZES), "calibrated", {})
+    rate = np.array([20.0])  # all of the time some run
+    first, last, found = on.twin.first.at(rate), on.twin.last.at(rate), on.twin.at(rate)
+    took = (found["ttft"] - first["ttft"]) / last["tpot"]
+    assert took[0] == pytest.approx(steps, rel=0.03)
 
 
 def test_long_prompts_make_the_tail_of_short_answers():
@@ -97,16 +118,14 @@ def test_long_prompts_make_the_tail_of_short_answers():
     )
     twin, rate = on.twin, np.array([6.0])
     first, last, found = twin.first.at(rate), twin.last.at(rate / 3.0), twin.at(rate)
-    cache = 131072.0 * 4000 / 1e12
-    link = cache + 0.5 * cache * 6.0 * cache / (1.0 - 6.0 * cache)
-    want = first["ttft_p90"] + link + last["e2e"] + 0.5 * last["tpot"]
+    want = found["e2e"] + first["ttft_p90"] - first["ttft"]
     np.testing.assert_allclose(found["e2e_p90"], want, rtol=1e-9)
-    assert want > first["ttft"] + link + last["e2e_p90"] + 0.5 * last["tpot"]
+    assert want > found["e2e"] + last["e2e_p90"] - last["e2e"]
 
 
 @pytest.mark.parametrize("engine", ["vllm", "sglang", "trtllm"])
 def test_the_closed_form_beside_runs(engine):
-    """At six tenths of saturation: steps within 5 %, whole answers within 10 %, first tokens 30 % late at most."""
+    """At six tenths of saturation: steps within 5 %, whole answers within 5 %, first tokens within 10, p99 20 %."""
     system = apart(1, 1, plan=tr.Plan(engine=engine))
     on = OfPools(system, None, Shape(1000, 200), "calibrated", {})
     rate = 0.6 * on.twin.saturation
@@ -114,9 +133,9 @@ def test_the_closed_form_beside_runs(engine):
     run = serving.simulate(system, None, None, load).summary()
     found = {name: float(x[0]) for name, x in on.twin.at(np.array([rate])).items()}
     assert found["tpot"] == pytest.approx(run["tpot_s"]["mean"], rel=0.05)
-    assert found["e2e"] == pytest.approx(run["e2e_s"]["mean"], rel=0.1)
-    assert 0.85 < found["ttft"] / run["ttft_s"]["mean"] < 1.3
-    assert 0.75 < found["ttft_p99"] / run["ttft_s"]["p99"] < 1.4
+    assert found["e2e"] == pytest.approx(run["e2e_s"]["mean"], rel=0.05)
+    assert found["ttft"] == pytest.approx(run["ttft_s"]["mean"], rel=0.1)
+    assert found["ttft_p99"] == pytest.approx(run["ttft_s"]["p99"], rel=0.2)
 
 
 def test_a_curve_over_rates():
@@ -155,6 +174,21 @@ def test_a_curve_over_rates():
     few = serving.Scheduler.preset("vllm-0.33", max_num_seqs=2)
     short = serving.curve(apart(1, 2), None, None, *SIZES, rate=[5.0], scheduler={"decode": few})
     assert float(short["load"][0]) > 2.0 * float(table["load"][0])
+
+
+def test_a_rate_that_the_closed_form_does_not_bear_has_a_reason():
+    """What was proved beyond it has no times of the closed form beside it."""
+    on = OfPools(apart(1, 2), None, Shape(*SIZES), "calibrated", {})
+    trial = SimpleNamespace(times={}, seeds=3, state="stable", brief="")
+    for share, said in (
+        (0.9, ""),
+        (1.05, "the closed form bears .* requests/s at most, fewer than"),
+    ):
+        table = pools_at(on.system, on.on, on.twin, share * on.twin.saturation, "calibrated")
+        found = with_proof(table, trial)
+        assert np.isnan(found.e2e_s) == bool(said)
+        assert re.match(said, found.attrs["reason"])
+        assert bool(found.attrs["reason"]) == bool(said)
 
 
 def test_a_link_bounds_the_rate():
@@ -208,7 +242,8 @@ def test_a_rate_that_the_closed_form_accepts_is_refused_by_runs():
     system, slo = apart(3, 1), SLO(ttft_s=0.05, percentile=99)
     told = capacity(system, None, None, slo, 500, 500)
     proved = capacity(system, None, None, slo, 500, 500, prove=True, **QUICK)
-    assert float(told.ttft_p99_s) <= 0.05 and float(proved.rate) < 0.95 * float(told.rate)
+    assert float(told.ttft_p99_s) <= 0.05
+    assert 0.9 * float(told.rate) < float(proved.rate) < float(told.rate)
     assert float(proved.simulated_ttft_p99_s_high) <= 0.05
     assert proved.attrs["proved"] == "by simulation, 2 seeds"
     runs = [

@@ -155,8 +155,9 @@ def _capacity(
         unit = "requests/s" if most == "rate" else "requests in flight"
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
         _say_basis(row if row[most] else basis)
-        if found.attrs.get("caveat"):
-            say(found.attrs["caveat"])
+        for why in ("caveat", "reason") if row[most] else ("caveat",):
+            if found.attrs.get(why):
+                say(found.attrs[why])
     if not row[most] and found.attrs.get("reason"):
         say(f"nothing: {found.attrs['reason']}")
     return 0 if row[most] else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
@@ -140,7 +140,8 @@ def asked_of(function: str, options: LoadOptions, closed: bool = False) -> Asked
     def in_flight(amount: float, many: int, seed: int) -> Requests:
         return users(round(amount), many, seed=seed, **sizes)
 
-    known = shape_of(arriving(1.0, 10_000, seeds[0]))
+    # gaps vary as they are asked to, whatever these happen to
+    known = replace(shape_of(arriving(1.0, 10_000, seeds[0])), arrival_cv2=1.0 / shape)
     grows = not closed and told is None
     return Asked(in_flight if closed else arriving, known, requests, seeds, closed, grows=grows)
 

@@ -1,0 +1,200 @@
+// A replica that computes prompts alone, whose requests arrive at random: the time to a prompt's end, in closed form.
+//
+// A step takes what has come while the one before it ran, at most `many` prompts, the tokens that a step may carry; a
+// prompt that finds nobody begins one by itself. With n prompts a step takes s(n), a table that is linear between its
+// sizes; about the number that an arrival sees, s(n) = a + w n. Then steps follow
+//     t' = a + W_1 + .. + W_N,  N prompts of rate l in t;  t' = a prompt's own, alone, where none came, a share p
+// whose moments follow one after the other [I21]:
+//     (1 - l w) E t = a (1 - p) + p alone,   (1 - (l w)^2) E t^2 = a^2 (1 - p) + (2 a w + v) l E t + p alone^2
+// and so on, v = Var W + c w^2, c the squared variation of the gaps between arrivals; p = E exp(-l t), t a gamma
+// variable beyond `alone`, by halvings. The replica is busy for a share E t / (E t + p / l). An arrival sees a step
+// biased by its length, waits for its rest, and takes a step with what came before it in that one, and after it. With
+// a = 0 its wait is that of M/G/1, l E W^2 / (2 (1 - l w)), whatever is computed together. That a step's tokens are
+// limited matters twice: of those that came later only as many have a part in one's own step as there is room for, and
+// where steps are full each prompt has 1 / many of a. How many are: the number of prompts as a diffusion, whose density
+// below a full step goes on beyond it as an exponential that falls by 2 (1 - load) w^2 / (load v) a prompt.
+// Arrivals that are more even than Poisson's wait less by the factor of [KL76], and by v.
+//   [I21] Inoue, Queueing analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147.
+//   [KL76] Kraemer, Langenbach-Belz, Approximate formulae for the delay in the queueing system GI/G/1, ITC 8, 1976.
+#pragma once
+#include "tokenroof/serving/closed_loop.hpp"
+
+// clang-format off
+// Arrivals per second; prompts of a full step; squared variation of the gaps; raw moments of the seconds of a prompt
+// that has its steps for itself, and of its part of full steps.
+#define TR_PROMPT_POOL_INPUTS(X) \
+    X(rate) X(many) X(arrival_cv2) X(alone) X(alone_2) X(alone_3) X(alone_4) X(each) X(each_2) X(each_3) X(each_4)
+#define TR_PROMPT_POOL_FIELDS(X) \
+    X(load) X(busy) X(full) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99)
+// clang-format on
+
+namespace tokenroof {
+inline namespace TR_ISA {
+
+#define TR_NAME(name) name,
+namespace prompt_pool_input { enum Field : int { TR_PROMPT_POOL_INPUTS(TR_NAME) count }; }
+namespace prompt_pool_field { enum Field : int { TR_PROMPT_POOL_FIELDS(TR_NAME) count }; }
+#undef TR_NAME
+
+// Times of steps at ascending sizes, from one prompt to at least two.
+struct PromptTable {
+    const double *sizes, *seconds;
+    int points;
+
+    TR_HD double at(double n) const {
+        int k = 1;
+        while (k + 1 < points && sizes[k] < n) ++k;
+        const double part = (n - sizes[k - 1]) / (sizes[k] - sizes[k - 1]);
+        return seconds[k - 1] + part * (seconds[k] - seconds[k - 1]);
+    }
+    TR_HD double most() const { return sizes[points - 1]; }
+};
+
+// Steps that follow one another, of n prompts fixed + slope n: w with a prompt's part of what is fixed in full steps, g
+// its share of the time; w2 its second moment, v2 .. v4 those of what comes in a time, over the rate; shares of steps
+// in which nobody comes, of time that is busy, of that in full steps; raw moments of a step.
+struct PromptSteps {
+    double fixed, slope, w, w2, v2, v3, v4, g;
+    double none, busy, full;
+    double m1, m2, m3, m4;
+
+    TR_HD double seen() const { return m2 / m1; }
+};
+
+// What prompts add, of which part of full steps `w` is; arrivals that vary by c.
+TR_HD void prompt_added(const double* in, PromptSteps& p) {
+    namespace input = prompt_pool_input;
+    const double s = p.w / in[input::each], c = in[input::arrival_cv2];
+    const double w = p.w, w2 = in[input::each_2] * s * s, w3 = in[input::each_3] * s * s * s;
+    const double w4 = in[input::each_4] * s * s * s * s;
+    const double varied = max_nan(w2 - w * w, 0.0);
+    const double third = w3 - 3.0 * w * w2 + 2.0 * w * w * w;
+    p.w2 = w2;
+    p.v2 = varied + c * w * w;
+    p.v3 = max_nan(third + 3.0 * c * w * varied + c * c * w * w * w, 0.0);
+    p.v4 = p.v2 > 0.0 ? w4 * (p.v3 / w3) * (p.v3 / w3) * (w2 / p.v2) : 0.0;
+    p.g = in[input::rate] * w;
+}
+
+// The share of steps in which nobody comes, and with it moments of steps.
+TR_HD void prompt_settle(const double* in, PromptSteps& p) {
+    namespace input = prompt_pool_input;
+    const double l = in[input::rate], a = p.fixed, g = p.g, alone = in[input::alone];
+    double low = 0.0, high = 1.0;
+    for (int i = 0; i < 30; ++i) {
+        p.none = 0.5 * (low + high);
+        const double some = 1.0 - p.none;
+        p.m1 = (a * some + p.none * alone) / (1.0 - g);
+        const double m2 =
+            (a * a * some + 2.0 * a * g * p.m1 + l * p.v2 * p.m1 + p.none * in[input::alone_2]) / (1.0 - g * g);
+        p.m2 = max_nan(m2, p.m1 * p.m1 * (1.0 + 1e-9));
+        const double variance = p.m2 - p.m1 * p.m1, least = min_nan(alone, p.m1);
+        const double beyond = max_nan(p.m1 - least, 1e-9 * p.m1), shape = beyond * beyond / variance;
+        const double found = exponential<double>(0.0 - l * least - shape * log1p_lanes<double>(l * variance / beyond));
+        if (found > p.none)
+            low = p.none;
+        else
+            high = p.none;
+    }
+    const double some = 1.0 - p.none, came2 = l * p.v2 * p.m1 + g * g * p.m2;
+    const double three = l * p.v3 * p.m1 + 3.0 * l * l * p.w * p.v2 * p.m2;
+    p.m3 = (a * a * a * some + 3.0 * a * a * g * p.m1 + 3.0 * a * came2 + three + p.none * in[input::alone_3]) /
+           (1.0 - g * g * g);
+    const double came3 = three + g * g * g * p.m3;
+    const double four = l * p.v4 * p.m1 + l * l * p.m2 * (4.0 * p.v3 * p.w + 3.0 * p.v2 * p.v2) +
+                        6.0 * l * l * l * p.m3 * p.v2 * p.w * p.w;
+    p.m4 = (a * a * a * a * some + 4.0 * a * a * a * g * p.m1 + 6.0 * a * a * came2 + 4.0 * a * came3 + four +
+            p.none * in[input::alone_4]) / (1.0 - g * g * g * g);
+    p.busy = p.m1 / (p.m1 + p.none / l);
+}
+
+// The share of time in full steps: the density of a step's time at a full one, over the mass below it, and what an
+// exponential has beyond.
+TR_HD double prompt_full(const double* in, const PromptSteps& p) {
+    namespace input = prompt_pool_input;
+    const double load = in[input::rate] * in[input::each];
+    const double whole = max_nan(in[input::each] * in[input::many], in[input::alone]);
+    const Percentiles<double> steps({p.m1, p.m2 - p.m1 * p.m1, p.m3 - 3.0 * p.m1 * p.m2 + 2.0 * p.m1 * p.m1 * p.m1});
+    const double over = whole - steps.origin;
+    double density = 1.0 / square_root(p.m2 - p.m1 * p.m1), below = 0.01;
+    if (over > 0.0) {
+        const double z = log_positive<double>(over / steps.scale) / steps.spread;
+        density = exponential<double>(z * z * -0.5) * 0.3989422804014327 / (over * steps.spread);
+        below = max_nan(normal_below(z), 1e-3);
+    }
+    const double falls = 2.0 * (1.0 - load) / (load * max_nan(p.v2 / (p.w * p.w), 1e-3) * p.w);
+    const double ratio = density / (falls * below), share = ratio / (1.0 + ratio);
+    return share * whole / (share * whole + (1.0 - share) * min_nan(p.m1, whole));
+}
+
+// Steps at a rate: s(n) in a line about the number that an arrival sees, from n / 1.5 to 1.5 n.
+TR_HD PromptSteps prompt_steps(const double* in, const PromptTable& table) {
+    namespace input = prompt_pool_input;
+    const double l = in[input::rate], most = table.most();
+    double n = l * in[input::alone];
+    PromptSteps p;
+    p.full = 0.0;
+    for (int turn = 0; turn < 5; ++turn) {
+        n = max_nan(min_nan(n, most), 1.0);
+        const double low = max_nan(n / 1.5, 1.0), high = min_nan(n * 1.5, most), first = table.at(low);
+        p.slope = max_nan((table.at(high) - first) / (high - low), 1e-3 * in[input::each]);
+        p.fixed = max_nan(first - p.slope * low, 0.0);
+        p.w = min_nan(p.slope + p.fixed / most * p.full, 0.999 / l);
+        prompt_added(in, p);
+        prompt_settle(in, p);
+        n = l * p.seen();
+        if (turn < 4) p.full = (turn == 0 ? 1.0 : 0.5) * prompt_full(in, p) + (turn == 0 ? 0.0 : 0.5) * p.full;
+    }
+    return p;
+}
+
+// How much less arrivals that are more even than Poisson's wait.
+TR_HD double prompt_even(const double* in, const PromptSteps& p) {
+    const double c = in[prompt_pool_input::arrival_cv2];
+    if (c >= 1.0) return 1.0;
+    const double own = max_nan(p.w2 / (p.w * p.w) - 1.0, 0.0);
+    const double gone = 2.0 * (1.0 - p.busy) * (1.0 - c) * (1.0 - c) / (3.0 * p.busy * (c + own + 1e-9));
+    return exponential<double>(0.0 - gone) * p.v2 / (p.v2 * p.busy + p.w2 * (1.0 - p.busy));
+}
+
+// Everything, at one rate, into f; NaN where the replica cannot keep up, but for `load`.
+TR_HD void prompt_pool(const double* in, const PromptTable& table, double* f) {
+    namespace input = prompt_pool_input;
+    namespace field = prompt_pool_field;
+    const double l = in[input::rate], load = l * in[input::each];
+    for (int i = 0; i < field::count; ++i) f[i] = not_a_number();
+    f[field::load] = load;
+    if (!(l > 0.0 && load < 1.0)) return;
+    const PromptSteps p = prompt_steps(in, table);
+    const double t1 = p.m2 / p.m1, t2 = p.m3 / p.m1, t3 = p.m4 / p.m1, g = p.g;
+    const double finds = p.busy * prompt_even(in, p), before = 0.5 * (1.0 + g) * t1;
+    // those that come later: as many as the own step has room for
+    const double whole = in[input::each] * in[input::many], after = 0.5 * g * t1;
+    const double left = 1.0 - before / whole - min_nan(1.0, 1.0 / in[input::many]);
+    const double room = whole * max_nan(left, 0.5);
+    const double kept = after > 0.0 ? 1.0 - exponential<double>(0.0 - room / after) : 1.0;
+    const double b = 1.0 + kept * g, pace = l * p.v2;
+    const double x1 = t1 * (b + g) * 0.5;
+    const double x2 = t2 * (b * b + b * g + g * g) / 3.0 + pace * t1 * (1.0 + kept * kept) * 0.5;
+    const double x3 = t3 * (b * b * b + b * b * g + b * g * g + g * g * g) * 0.25 +
+                      3.0 * pace * t2 * (b / 6.0 + g * kept * kept / 6.0 + kept * kept * b / 3.0 + g / 3.0) +
+                      l * p.v3 * t1 * (1.0 + kept * kept * kept) * 0.5;
+    const double a1 = in[input::alone], a2 = in[input::alone_2];
+    const double own = a1 + finds * (p.fixed + p.slope - a1);
+    const double y1 = finds * x1, y2 = finds * x2, y3 = finds * x3;
+    Moments<double> m;
+    m.mean = own + y1;
+    m.variance = max_nan(a2 - a1 * a1, 0.0) + y2 - y1 * y1;
+    m.third = in[input::alone_3] - 3.0 * a1 * a2 + 2.0 * a1 * a1 * a1 + y3 - 3.0 * y1 * y2 + 2.0 * y1 * y1 * y1;
+    const Percentiles<double> of(m);
+    f[field::busy] = finds;
+    f[field::full] = p.full;
+    f[field::queue] = finds * before;
+    f[field::ttft] = m.mean;
+    f[field::ttft_p50] = of.at(0.0);
+    f[field::ttft_p90] = of.at(deviate_p90);
+    f[field::ttft_p99] = of.at(deviate_p99);
+}
+
+} // namespace TR_ISA
+} // namespace tokenroof
