@@ -120,7 +120,8 @@ def irr(flows: ArrayLike) -> tuple[float, ...]:
 
     More than one, or none, is possible where flows change sign more than once; where they do so once there is
     one. The work is linear in the number of flows, for each of the rates that are tried: some five of them,
-    or some hundred where there may be several. `irr_each` takes many rows.
+    or some hundred where there may be several. `irr_each` takes many rows. Of flows that begin above zero and
+    end below it is what money costs that is borrowed so: plans (`Factory`, `Rung`) have no return then.
 
     Parameters
     ----------
@@ -149,6 +150,39 @@ def irr(flows: ArrayLike) -> tuple[float, ...]:
     """
     rates = _core.plain_rates(flows)
     return _core.rates_of(cash_flows(flows), None)[0] if rates is None else rates
+
+
+def borrows(flows: NDArray[np.float64]) -> bool:
+    """Whether money comes in before any goes out that does later, as that of who borrows does.
+
+    The rate at which such a stream is worth nothing is what the money costs, not what it earns: the higher
+    it is, the worse.
+    """
+    moved = flows[flows != 0.0]
+    return bool(moved.size and moved[0] > 0.0 and (moved < 0.0).any())
+
+
+def rates_of_return(flows: NDArray[np.float64]) -> tuple[float, ...]:
+    """What `irr` gives, of money that is invested; none where nothing is, before something is earned."""
+    return () if borrows(flows) else irr(flows)
+
+
+def years_to_return(flows: NDArray[np.float64]) -> float:
+    """Years until yearly flows have come back for good, in a straight line within the year [year].
+
+    Infinite where they never do; 0 where none is below nothing; NaN where nothing is invested that could come
+    back, before something is earned.
+    """
+    if borrows(flows):
+        return float("nan")
+    total = np.cumsum(flows)
+    below = np.flatnonzero(total < 0.0)
+    if not below.size:
+        return 0.0
+    last = int(below[-1])
+    if last + 1 == total.size:
+        return float("inf")
+    return last + float(-total[last] / (total[last + 1] - total[last]))
 
 
 def payback(capex: float, net_per_year: float) -> float:

@@ -45,7 +45,7 @@ class Rung:
         What it credits at the end of the plan for shell and computers that are left, by utility power,
         before it is discounted [$/MW]; ``finance.unexpired_share`` of 0 counts none of their lives.
     irr : tuple of float
-        Rates of return before debt [1/year].
+        Rates of return before debt; none where nothing is invested first, which `premises` say [1/year].
     breaks : str
         Key of the scenario that needs the least relative change to make the net present value nothing.
     breaks_at : float
@@ -55,7 +55,8 @@ class Rung:
     watts_per_gpu : float
         Power that counts for one GPU with its share of the hall; NaN where there is none [W].
     premises : str
-        What it stands on: price, use, power, years, electricity; years that earn less than they cost.
+        What it stands on: price, use, power, years, electricity; years that earn less than they cost; that
+        nothing is invested first, where years lose later.
     factory : Factory
     """
 
@@ -257,7 +258,7 @@ def rung(scenario: Scenario) -> Rung:
         12 * (start - 1) + 1, even, found.npv / mw, float(flow.residual[-1]) / mw, found.irr,
         breaks, at, use_of(scenario),
         float("nan") if scenario.gpu is None else scenario.gpu.watts,
-        premises(scenario) + _losses(found), found,
+        ", ".join(filter(None, (premises(scenario) + _losses(found), found.return_note))), found,
     )  # fmt: skip
 
 

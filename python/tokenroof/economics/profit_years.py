@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.economics.flows import irr, present_value
+from tokenroof.economics.flows import borrows, present_value, rates_of_return
 from tokenroof.economics.hourly_profit import HourlyOptions, check_services, hourly, settings
 from tokenroof.economics.services import Service, hours_of_use
 from tokenroof.support.arguments import (
@@ -73,13 +73,21 @@ class YearsProfit:
 
     @property
     def irr(self) -> float | None:
-        """The rate at which nothing is left; None where there is none, or more than one."""
-        found = irr(self.flows)
+        """The rate at which nothing is left; None where there is none, or more than one.
+
+        There is none where nothing is invested before something is earned.
+        """
+        found = rates_of_return(self.flows)
         return found[0] if len(found) == 1 else None
 
     @property
     def payback_years(self) -> float:
-        """Years until the sum of the flows is no longer negative; inf if never [year]."""
+        """Years until the sum of the flows is no longer negative [year].
+
+        Infinite if never; NaN where nothing is invested first and years lose later.
+        """
+        if borrows(self.flows):
+            return math.nan
         total = np.cumsum(self.flows)
         at = np.flatnonzero(total >= 0.0)
         if not at.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -194,7 +195,8 @@ def _document(found: Factory) -> dict[str, Any]:
         "assumptions": {name: _plain(value) for name, value, _ in found.assumptions()},
         "npv": found.npv, "equity_npv": found.equity_npv, "irr": list(found.irr),
         "equity_irr": list(found.equity_irr), "real_irr": list(found.real_irr),
-        "payback_years": found.payback_years, "debt_cover": found.debt_cover,
+        "payback_years": found.payback_years, "return_note": found.return_note,
+        "debt_cover": found.debt_cover,
         "levelized_cost": found.levelized_cost, "levelized_revenue": found.levelized_revenue,
         "levelized_unit": found.unit, "levelized_cost_per_mwh": found.levelized_cost_per_mwh,
         "years": [
@@ -238,6 +240,8 @@ def _print(found: Factory) -> None:
     say(
         f"internal rate of return: {rates}; owners' {owners}; payback {_payback(found.payback_years)}"
     )
+    if found.return_note:
+        say(found.return_note)
     if flow.residual.any():
         say(f"residual: {flow.residual.sum() / millions:,.2f} M$ for what is left of shell and computers; "
             f"finance.unexpired_share is {found.scenario.finance.unexpired_share:g}")  # fmt: skip
@@ -252,4 +256,6 @@ def _print(found: Factory) -> None:
 
 
 def _payback(years: float) -> str:
+    if math.isnan(years):
+        return "none"
     return "never" if years == float("inf") else f"{counted(short(years), 'year')}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.quote import MarketLike
-from tokenroof.economics.flows import irr, present_value
+from tokenroof.economics.flows import borrows, present_value, rates_of_return, years_to_return
 from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
 from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
 from tokenroof.economics.scenarios.manifest import run_manifest
@@ -75,13 +75,20 @@ class Factory:
 
     @cached_property
     def irr(self) -> tuple[float, ...]:
-        """All rates of return of the cash before debt [1/year]."""
-        return irr(self.flow.free)
+        """All rates of return of the cash before debt; none where nothing is invested first [1/year]."""
+        return rates_of_return(self.flow.free)
 
     @cached_property
     def equity_irr(self) -> tuple[float, ...]:
-        """All rates of return of the owners' cash [1/year]."""
-        return irr(self.flow.equity)
+        """All rates of return of the owners' cash; none where they invest nothing first [1/year]."""
+        return rates_of_return(self.flow.equity)
+
+    @property
+    def return_note(self) -> str:
+        """Why there is no rate of return, and no time in which money comes back; empty where there is."""
+        if not borrows(self.flow.free):
+            return ""
+        return "no rate of return: nothing is invested first, and the flows' own rate is that of a borrowing"
 
     @property
     def real_cash(self) -> NDArray[np.float64]:
@@ -99,15 +106,11 @@ class Factory:
 
     @property
     def payback_years(self) -> float:
-        """Years until the cash before debt has come back, in a straight line within the year; or inf."""
-        total = np.cumsum(self.flow.free)
-        below = np.flatnonzero(total < 0.0)
-        if not below.size:
-            return 0.0
-        last = int(below[-1])
-        if last + 1 == total.size:
-            return float("inf")
-        return last + float(-total[last] / (total[last + 1] - total[last]))
+        """Years until the cash before debt has come back, in a straight line within the year.
+
+        Infinite where it never does, 0 where no year's is below nothing, NaN where nothing is invested first.
+        """
+        return years_to_return(self.flow.free)
 
     @property
     def debt_cover(self) -> float:
