@@ -72,8 +72,14 @@ def test_tune_as_a_table_and_files(capsys, tmp_path):
 def test_nothing_keeps_it(capsys):
     never = ("--slo-ttft", "0.000001@50", *QUICK)
     assert main(["tune", *WHERE, *never, "--knob", "max_num_seqs=16"]) == 1
-    assert "no rate keeps it" in capsys.readouterr().out
-    assert main(["capacity", *WHERE, *never[:2]]) == 1
+    assert (
+        "nothing: no load meets the objective; ttft_p50_s is 1e-06, nearest 0.0"
+        in (shown := capsys.readouterr().out)
+        and "with tp1 bf16 kv bf16, max_num_seqs=16\n" in shown
+    )
+    for how in ((), ("--prove", *QUICK)):
+        assert main(["capacity", *WHERE, *never[:2], *how]) == 1
+        assert "nothing: no load meets the objective; ttft_p50_s is" in capsys.readouterr().out
 
 
 def test_drafts_pools_and_the_hosts_memory(capsys):

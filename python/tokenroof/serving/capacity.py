@@ -130,9 +130,9 @@ def capacity(
             return open_capacity(
                 twin_of(on, shape), slo, lambda rate: open_at(on, shape, rate, said)
             )
-        rate, trial = proved(on, sizes, slo, 0.0, fidelity, proof)
+        rate, trial, why = proved(on, sizes, slo, 0.0, fidelity, proof)
         scheduler = cast("Scheduler | None", proof.get("scheduler"))
-        return with_proof(open_at(on, shape, rate, said, scheduler), trial)
+        return with_proof(open_at(on, shape, rate, said, scheduler), trial, why)
     if slo.sure:
         _check_bands(slo, on.calibration)
     bounds = _bounds(slo)
@@ -143,12 +143,11 @@ def capacity(
             bound is None or bool(values[name][0, 0] <= bound) for name, bound in bounds.items()
         )
 
-    trial = None
-    most = _most(meets)
+    trial, why, most = None, "", _most(meets)
     if prove:
-        most, trial = proved(on, sizes, slo, most, fidelity, proof)
+        most, trial, why = proved(on, sizes, slo, most, fidelity, proof)
     table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
-    return with_proof(table, trial) if most >= 1.0 else _nothing(table, slo)
+    return with_proof(table, trial) if most >= 1.0 else with_proof(_nothing(table, slo), None, why)
 
 
 def _bounds(slo: SLO) -> dict[str, float | None]:
@@ -197,10 +196,12 @@ def _of_system(
             for name, bound in _bounds(slo).items()
         )
 
-    trial, most = None, _most(meets)
+    trial, why, most = None, "", _most(meets)
     if proof is not None:
-        most, trial = proved(system, sizes, slo, most, fidelity, proof)
-    return with_proof(table(most), trial) if most >= 1.0 else _nothing(table(1.0), slo)
+        most, trial, why = proved(system, sizes, slo, most, fidelity, proof)
+    if most < 1.0:
+        return with_proof(_nothing(table(1.0), slo), None, why)
+    return with_proof(table(most), trial)
 
 
 def _of_pools(
@@ -222,8 +223,8 @@ def _of_pools(
 
     if proof is None:
         return open_capacity(on.twin, slo, table)
-    rate, trial = proved(system, sizes, slo, 0.0, fidelity, proof)
-    return with_proof(table(rate), trial)
+    rate, trial, why = proved(system, sizes, slo, 0.0, fidelity, proof)
+    return with_proof(table(rate), trial, why)
 
 
 def _check(slo: SLO, prove: bool, proof: ProofOptions) -> None:

@@ -133,7 +133,7 @@ def _run(arguments: Namespace) -> int:
             "promise": said(slos), "rate": best.rate, "refused": best.refused, "expected": best.expected,
             "per_device": best.per_device, "scheduler": best.scheduler.name, "knobs": best.knobs,
             "times": best.proof.times if best.proof else {}, "seeds": arguments.seeds, "played": best.played,
-            "trials": best.rows(), "left_out": left_out, **basis,
+            "reason": best.reason, "trials": best.rows(), "left_out": left_out, **basis,
         })  # fmt: skip
     else:
         _print(device.name, model.name, said(slos), best)
@@ -215,7 +215,7 @@ def _print(device: str, model: str, promise: str, best: Tuning) -> None:
             "-: not looked for: what was refused there would have had to be kept to beat the best above it"
         )
     if best.proof is None:
-        say(f"no rate keeps it: refused at {short(best.refused)} requests/s")
+        say(f"nothing: {best.reason}")
         return
     chosen = ", ".join(f"{name}={value}" for name, value in best.knobs.items())
     say(

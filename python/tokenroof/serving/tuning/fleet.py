@@ -197,16 +197,16 @@ def fleet(
     one_up = 1.0 if up is None else share("availability", up) ** on.plan.devices
     fixed = _fixed(options)
     proof: Trial | None = None
-    how = _how(options, objectives)
+    how, why = _how(options, objectives), ""
     scheduler = _of_one(options)
     if how is not None:
-        rate, proof = highest(on, asked, objectives, 0.0, fidelity, how)
+        rate, proof, why = highest(on, asked, objectives, 0.0, fidelity, how)
     else:
         rate = _by_closed_form(on, asked, objectives, scheduler)
     twin = twin_of(on, asked.shape, scheduler)
     if not rate:
-        missed = nearest(twin, objectives)
-        raise ValueError(f"slo has {missed}; allowed: what one replica keeps at some rate")
+        missed = f"slo: {why}" if why else f"slo has {nearest(twin, objectives)}"
+        raise ValueError(f"{missed}; allowed: what one replica keeps at some rate")
     tails = any(one.percentile is not None for one in objectives)
     held = highest_rate(twin, objectives, held=True) if tails and not proof else np.nan
     unheld = rate if held < rate else np.nan

@@ -78,15 +78,14 @@ def fleet_of_pools(
     refuse_gaps({one.time: one.bound for one in objectives}, asked.shape.output_tokens)
     on = OfPools(system, options.get("scheduler"), asked.shape, fidelity, beside(options))
     least = highest_rate(on.twin, objectives)
-    rate, proof, many = least, None, 1
+    rate, proof, many, why = least, None, 1, ""
     if free:
         many, system, rate, proof = _matched(on, demand, asked, objectives, fidelity, how)
     elif how is not None:
-        rate, proof = highest(system, asked, objectives, 0.0, fidelity, how)
+        rate, proof, why = highest(system, asked, objectives, 0.0, fidelity, how)
     if not rate:
-        raise ValueError(
-            f"slo has {nearest(on.twin, objectives)}; allowed: what {system.label()} keeps at some rate"
-        )
+        missed = f"slo: {why}" if why else f"slo has {nearest(on.twin, objectives)}"
+        raise ValueError(f"{missed}; allowed: what {system.label()} keeps at some rate")
     if not free:
         many = replicas_for(demand, rate)
     return _fields(system, many, rate, demand, asked, fidelity, options, proof)

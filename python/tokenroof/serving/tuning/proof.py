@@ -10,7 +10,7 @@ import numpy as np
 
 from tokenroof.serving.loads import refuse_gaps
 from tokenroof.serving.simulation.simulate import simulate
-from tokenroof.serving.tuning.closed_form import highest_rate, hopeless
+from tokenroof.serving.tuning.closed_form import furthest, highest_rate, hopeless
 from tokenroof.serving.tuning.kept import Kept, key_of
 from tokenroof.serving.tuning.objectives import Objective, reached
 from tokenroof.serving.tuning.subject import Subject
@@ -113,6 +113,11 @@ class Candidate(Generic[Of]):
         """Whether the closed form alone tells that no rate is kept: of loads and steps that it knows."""
         known = not (self.asked.own or self.beside or self.asked.closed)
         return known and hopeless(self.on.twin, self.objectives)
+
+    @property
+    def furthest(self) -> float:
+        """By how much requests that come seldom miss a bound, by the closed form [1]."""
+        return furthest(self.on.twin, self.objectives)
 
     def in_flight(self, amount: float) -> float:
         """Requests in flight that a run is to start from [1]."""

@@ -10,6 +10,7 @@ from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.system.record import System
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.kept import Kept
+from tokenroof.serving.tuning.missed import missed
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
@@ -63,8 +64,11 @@ def proved(
     guess: float,
     fidelity: str | Calibration,
     options: ProofOptions,
-) -> tuple[float, Trial | None]:
-    """The largest rate, or of a mean in closed loop the most users, at which every run meets every bound."""
+) -> tuple[float, Trial | None, str]:
+    """The largest rate, or of a mean in closed loop the most users, at which every run meets every bound.
+
+    With the runs that show it, and where there is none why.
+    """
     check_options("capacity", options, ProofOptions)
     closed = slo.percentile is None
     given: LoadOptions = {
@@ -85,8 +89,8 @@ def highest(
     guess: float,
     fidelity: str | Calibration,
     options: ProofOptions,
-) -> tuple[float, Trial | None]:
-    """The largest amount that is asked for at which every run meets every objective, and those runs."""
+) -> tuple[float, Trial | None, str]:
+    """The largest amount asked for at which every run meets every objective, those runs, or why none does."""
     closed = asked.closed
     tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
     progress = check_progress(options.get("progress"))
@@ -101,7 +105,12 @@ def highest(
     begin = (min(guess, _MOST_USERS) or 1.0) if closed else one.guess()
     most = _MOST_USERS if closed else float("inf")
     low, _ = largest(meets, begin, tolerance, whole=closed, most=most)
-    return low, next((t for t in reversed(one.trials) if t.meets and t.amount == low), None)
+    proof = next((t for t in reversed(one.trials) if t.meets and t.amount == low), None)
+    return (
+        low,
+        proof,
+        "" if low else missed(one.trials, objectives, "users" if closed else "requests/s"),
+    )
 
 
 def candidate(
@@ -140,9 +149,13 @@ def _whole(name: str, tokens: float | Lengths) -> int | Lengths:
     return int(tokens)
 
 
-def with_proof(table: xr.Dataset, trial: Trial | None) -> xr.Dataset:
-    """A table with what the runs gave: ``simulated_ttft_p99_s``, the least and most of the seeds."""
+def with_proof(table: xr.Dataset, trial: Trial | None, reason: str = "") -> xr.Dataset:
+    """A table with what the runs gave: ``simulated_ttft_p99_s``, the least and most of the seeds.
+
+    Where none met, `reason` says why.
+    """
     if trial is None:
+        table.attrs["reason"] = reason or table.attrs.get("reason", "")
         return table
     out = table.assign({f"simulated_{name}": value for name, value in trial.times.items()})
     for name in trial.times:

@@ -17,6 +17,7 @@ from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.system.parts import as_speculation
 from tokenroof.serving.tuning.asked import LoadOptions, asked_of
 from tokenroof.serving.tuning.kept import Kept
+from tokenroof.serving.tuning.missed import missed
 from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
@@ -102,6 +103,10 @@ class Tuning:
         All loads that were played, in order.
     played : int
         Runs that were simulated now; others were in the file of `results` [1].
+    reason : str
+        Where no rate met: which bounds were missed, the nearest that was reached, and with which plan and
+        knobs; else empty. Where the closed form tells that none can, that of them is played which it says
+        comes nearest.
     """
 
     rate: float
@@ -113,6 +118,7 @@ class Tuning:
     proof: Trial | None
     trials: list[Trial]
     played: int
+    reason: str = ""
 
     @property
     def per_device(self) -> float:
@@ -230,7 +236,7 @@ def tune(
     proof = next((t for t in reversed(trials) if t.meets and _is(t, best, low)), None)
     return Tuning(
         low, high, best.guess(), best.on.on.plan, best.on.scheduler,
-        best.knobs, proof, trials, kept.played,
+        best.knobs, proof, trials, kept.played, "" if low else missed(trials, objectives),
     )  # fmt: skip
 
 
@@ -246,6 +252,7 @@ def _best(
     order = sorted(candidates, key=lambda one: -one.guess() / one.devices)
     best, low, high = order[0], 0.0, np.inf
     if all(one.hopeless for one in candidates):
+        best = min(order, key=lambda one: one.furthest)
         amount = best.guess()
         if not best.play(amount).meets:  # one run by seed shows it
             return best, 0.0, amount
