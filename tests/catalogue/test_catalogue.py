@@ -16,6 +16,7 @@ from tokenroof import catalogue
 from tokenroof.catalogue import files as _load
 from tokenroof.catalogue.architectures import model as catalogue_model
 from tokenroof.catalogue.lookup import all_devices, device
+from tokenroof.catalogue.tables import rows_of
 from tokenroof.support.names import near_matches, normalise, unknown
 
 FOLDER = Path(catalogue.__file__).parent
@@ -176,6 +177,17 @@ def test_frames():
         miners["efficiency"][known], (miners["power"] / miners["hashrate"] * 1e12)[known]
     )
     assert {"name", "parameters"} <= set(catalogue.models().columns)
+
+
+@pytest.mark.parametrize("name", ["devices", "models", "miners", "tiers"])
+def test_rows_without_pandas_are_those_of_the_frame(name):
+    rows, frame = rows_of(name), getattr(catalogue, name)()
+    assert [list(row) for row in rows] == [list(frame.columns)] * len(frame)
+    for row, framed in zip(rows, frame.to_dict("records"), strict=True):
+        assert row == {key: None if value != value else value for key, value in framed.items()}
+        assert all(
+            isinstance(row[key], (float, type(None))) for key in frame.attrs.get("units", ())
+        )
 
 
 def test_tiers_do_not_invent():

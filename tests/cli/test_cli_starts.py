@@ -27,7 +27,7 @@ ALONE = {
 }  # fmt: skip
 HEAVY = {"pandas", "xarray", "dask", "pyarrow", "plotly", "scipy", "jinja2", "matplotlib"}
 #: Whose answers are tables of those libraries.
-TABLES = ("list", "curve", "frontier", "compare")
+TABLES = ("curve", "frontier", "compare")
 
 
 def test_help_imports_nothing_heavy() -> None:

@@ -14,7 +14,7 @@ from tokenroof.support.lazy import require
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["devices", "links", "miners", "models", "sources", "tiers"]
+__all__ = ["devices", "links", "miners", "models", "rows_of", "sources", "tiers"]
 
 
 def links() -> list[dict[str, Any]]:
@@ -44,9 +44,8 @@ def links() -> list[dict[str, Any]]:
     ]
 
 
-def _frame(name: str) -> pd.DataFrame:
-    """One row per item of a file: its words, its numbers, the kind of most of them."""
-    pd = require("pandas", extra="analysis")
+def _items(name: str) -> tuple[list[dict[str, Any]], list[str], dict[str, str]]:
+    """Items of a file with what each of them has; columns of all, and units of the numbers."""
     file = table(name)
     units = dict(file["units"])
     rows = []
@@ -70,11 +69,78 @@ def _frame(name: str) -> pd.DataFrame:
         words += [k for k in row if k not in units and k not in words]
     words = [k for k in words if k not in ("basis", "sources", "notes")]
     columns = [*words, *units, "basis", "sources", "notes"]
-    frame = pd.DataFrame(rows, columns=[c for c in columns if any(c in row for row in rows)])
+    return rows, [c for c in columns if any(c in row for row in rows)], units
+
+
+def _frame(name: str) -> pd.DataFrame:
+    """One row per item of a file: its words, its numbers, the kind of most of them."""
+    pd = require("pandas", extra="analysis")
+    rows, columns, units = _items(name)
+    frame = pd.DataFrame(rows, columns=columns)
     for column in units:
         frame[column] = frame[column].astype(float)
     frame.attrs["units"] = units
     return frame
+
+
+def _tier_rows() -> tuple[list[dict[str, Any]], list[str]]:
+    """The tiers, each cell beside its kind and source, and which columns have numbers."""
+    rows = []
+    for tier in tier_rows():
+        provenance = tier["provenance"]
+        flat: dict[str, Any] = {}
+        for key, value in tier.items():
+            if key == "provenance":
+                continue
+            flat[key] = value
+            if key not in ("name", "notes"):
+                origin = provenance.get(key)
+                flat[f"{key}_kind"] = None if origin is None else origin.kind
+                flat[f"{key}_source"] = None if origin is None else origin.source
+        rows.append(flat)
+    return rows, list(table("tiers")["units"])
+
+
+def rows_of(name: str) -> list[dict[str, Any]]:
+    """Rows of the table of this name as its frame has them, without pandas: all columns, None where unknown.
+
+    Parameters
+    ----------
+    name : {"devices", "models", "miners", "tiers"}
+
+    Returns
+    -------
+    list of dict
+        Numbers as floats, in the units of the frame.
+
+    Examples
+    --------
+    >>> [row["efficiency"] for row in rows_of("miners") if row["name"] == "Antminer S21"]
+    [17.5]
+    """
+    columns: list[str] = []
+    floats: list[str] = []
+    if name == "models":
+        rows = architectures.rows()
+    elif name == "tiers":
+        rows, floats = _tier_rows()
+    else:
+        rows, columns, units = _items(name)
+        floats = list(units)
+    if name == "miners":
+        columns.insert(columns.index("power") + 1, "efficiency")
+        rows = [
+            {**row, "efficiency": row["power"] / row["hashrate"] * 1e12}
+            if {"power", "hashrate"} <= row.keys()
+            else row
+            for row in rows
+        ]
+    columns = columns or list(dict.fromkeys(key for row in rows for key in row))
+    return [
+        {key: float(value) if key in floats and value is not None else value
+         for key, value in ((column, row.get(column)) for column in columns)}
+        for row in rows
+    ]  # fmt: skip
 
 
 def devices() -> pd.DataFrame:
@@ -130,22 +196,10 @@ def tiers() -> pd.DataFrame:
     ['Free', 'Medium', 'High', 'Premium', 'Ultra']
     """
     pd = require("pandas", extra="analysis")
-    rows = []
-    for tier in tier_rows():
-        provenance = tier["provenance"]
-        flat: dict[str, Any] = {}
-        for key, value in tier.items():
-            if key == "provenance":
-                continue
-            flat[key] = value
-            if key not in ("name", "notes"):
-                origin = provenance.get(key)
-                flat[f"{key}_kind"] = None if origin is None else origin.kind
-                flat[f"{key}_source"] = None if origin is None else origin.source
-        rows.append(flat)
+    rows, floats = _tier_rows()
     frame = pd.DataFrame(rows)
     units = dict(table("tiers")["units"])
-    for column in units:
+    for column in floats:
         frame[column] = frame[column].astype(float)
     frame.attrs["units"] = units
     return frame

@@ -36,17 +36,17 @@ def add_arguments(command: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    from tokenroof import catalogue
+    from tokenroof.catalogue.tables import rows_of
 
-    frame = getattr(catalogue, arguments.what)()
+    found = rows_of(arguments.what)
     wanted = arguments.match.casefold()
-    rows = [row for row in frame.to_dict("records") if wanted in _words(row).casefold()]
+    rows = [row for row in found if wanted in _words(row).casefold()]
     if arguments.sources:
         return _sources(arguments, {row["name"] for row in rows})
     if arguments.json:
         emit([{str(k): (None if _missing(v) else v) for k, v in row.items()} for row in rows])
         return 0
-    columns = [c for c in _COLUMNS[arguments.what] if c in frame.columns]
+    columns = [c for c in _COLUMNS[arguments.what] if c in found[0]]
     shown = [[_cell(c, row[c]) for c in columns] for row in rows]
     table([c.replace("_", " ") for c in columns], shown, title=f"{len(rows)} {arguments.what}")
     return 0
