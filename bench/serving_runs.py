@@ -1,8 +1,10 @@
 """A recorded run against the simulator: ``python bench/serving_runs.py FOLDER --device D --model M``.
 
 FOLDER has ``requests.jsonl``, a JSON object a request: input_toks, output_toks, queued_ts, scheduled_ts,
-first_token_ts, last_token_ts [s, of one clock]; and ``meta.json`` with engine_kwargs and kv_cache. The device
-is not profiled: its steps are the catalogue's. Times count from queued_ts, where the engine saw a request;
+first_token_ts, last_token_ts [s, of one clock] and arrival_time [s, of the client's]; and ``meta.json`` with
+engine_kwargs and kv_cache. The device is not profiled: its steps are the catalogue's. Times count from
+arrival_time, as the client's and the simulator's do: an engine sees a request between two steps, at
+queued_ts, and the wait for the step's end is in no time from there. Without arrival_time they count from it.
 ``--host-us`` is the engine's own time a step;
 ``--calibrate`` fits it, and a factor of the step, and prints both simulations beside the run.
 """
@@ -30,7 +32,13 @@ FIELDS = (
 
 def recorded(path: Path) -> np.ndarray:
     """The run's requests as a simulation's records, in the order of arrival."""
-    rows = sorted(map(json.loads, path.read_text().splitlines()), key=lambda row: row["queued_ts"])
+    rows = list(map(json.loads, path.read_text().splitlines()))
+    if all("arrival_time" in row for row in rows):
+        # the shortest way to the engine stands for the difference of both clocks
+        clocks_apart = min(row["queued_ts"] - row["arrival_time"] for row in rows)
+        for row in rows:
+            row["queued_ts"] = row["arrival_time"] + clocks_apart
+    rows.sort(key=lambda row: row["queued_ts"])
     clocks = "queued_ts", "scheduled_ts", "first_token_ts", "last_token_ts"
     out = np.zeros(len(rows), [(name, np.int64) for name in FIELDS])
     for i, row in enumerate(rows):

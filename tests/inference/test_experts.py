@@ -24,6 +24,7 @@ constants = st.fixed_dictionaries({
     "tile_loss": st.floats(0, 500), "touched": st.floats(0, 5e-6), "held": st.floats(0, 5e-6),
     "local": st.floats(0.02, 30), "routed": st.floats(0.02, 30), "token": st.floats(0.02, 30),
     "misaligned": st.floats(1, 6), "reread": st.floats(0.05, 30), "parted": st.floats(0, 1e-4),
+    "cached": st.floats(1, 10), "resident": st.floats(0.3, 1.5),
 })  # fmt: skip
 DEVICES = ("H100-SXM", "B300-SXM", "L40S", "Instinct MI300X")
 RATES = ("bf16", "fp8", "fp8_block", "nvfp4", "mxfp4", "mxfp4_mxfp8")
@@ -41,17 +42,17 @@ def shapes(draw):
 
 
 @given(own=constants, name=st.sampled_from(DEVICES), dtype=st.sampled_from(RATES), tokens=TOKENS,
-       shape=shapes())  # fmt: skip
+       shape=shapes(), warm=st.sampled_from([0.0, 1.0]))  # fmt: skip
 @every_isa
-def test_balanced_equals_the_reference(isa, own, name, dtype, tokens, shape):
+def test_balanced_equals_the_reference(isa, own, name, dtype, tokens, shape, warm):
     device, code = tr.device(name).pack(), dtypes.code(dtype)
     record = tr.Calibration(constants={"experts": own}).pack()
-    got = BY_ISA[isa]["experts_operator"](device, record, tokens, *shape, -1.0, code)
-    want = reference.experts_operator(device, record, tokens, *shape, -1.0, code)
+    got = BY_ISA[isa]["experts_operator"](device, record, tokens, *shape, -1.0, code, warm)
+    want = reference.experts_operator(device, record, tokens, *shape, -1.0, code, warm)
     assert same(got, [want[field] for field in _core.OPERATOR_FIELDS])
     # random routing passes through log1p and expm1, by an ulp or two from libm's
-    got = BY_ISA[isa]["experts_operator"](device, record, tokens, *shape, 0.0, code)
-    want = reference.experts_operator(device, record, tokens, *shape, 0.0, code)
+    got = BY_ISA[isa]["experts_operator"](device, record, tokens, *shape, 0.0, code, warm)
+    want = reference.experts_operator(device, record, tokens, *shape, 0.0, code, warm)
     np.testing.assert_allclose(
         got, [want[field] for field in _core.OPERATOR_FIELDS], rtol=1e-14, atol=0.0
     )
@@ -65,9 +66,10 @@ def test_skewed_is_near_the_reference_and_alike_on_every_instruction_set(
     device, code = tr.device("H200-SXM").pack(), dtypes.code(dtype)
     record = tr.Calibration(constants={"experts": own}).pack()
     with counting():
-        want = reference.experts_operator(device, record, tokens, *shape, skew, code)
+        want = reference.experts_operator(device, record, tokens, *shape, skew, code, 1.0)
     each = [
-        k["experts_operator"](device, record, tokens, *shape, skew, code) for k in BY_ISA.values()
+        k["experts_operator"](device, record, tokens, *shape, skew, code, 1.0)
+        for k in BY_ISA.values()
     ]
     assert all(same(got, each[0]) for got in each)
     amounts = [_core.OPERATOR_FIELDS.index(n) for n in ("time", "flops", "bytes")]
@@ -80,10 +82,10 @@ def test_bad_tokens_are_nan_and_none_cost_nothing(isa):
     kernel, device = BY_ISA[isa]["experts_operator"], tr.device("H100-SXM").pack()
     shape = (7168, 2048, 256, 8, 3, 1, 8)
     for skew in (0.0, 1.2):
-        assert np.isnan(kernel(device, record, math.nan, *shape, skew, 5)).all()
+        assert np.isnan(kernel(device, record, math.nan, *shape, skew, 5, 1.0)).all()
         with np.errstate(invalid="ignore"):
-            assert np.isnan(kernel(device, record, -1.0, *shape, skew, 5)[0])
-        assert kernel(device, record, 0.0, *shape, skew, 5)[0] == 0.0
+            assert np.isnan(kernel(device, record, -1.0, *shape, skew, 5, 1.0)[0])
+        assert kernel(device, record, 0.0, *shape, skew, 5, 1.0)[0] == 0.0
 
 
 @given(own=constants, tokens=st.integers(1, 40000), more=st.integers(1, 4000), shape=shapes())
@@ -311,6 +313,32 @@ def test_ranks_that_hold_some_of_the_experts_each_launch_with_the_picking_of_the
     without = tr.Calibration(constants={"experts": older}, whole=True)
     same_as = tr.operators.experts("H200-SXM", 8, *layer, 1, 8, fidelity=without)
     assert float(same_as.time_s) == seconds({"parted": 0.0}, 1, 8)
+
+
+def test_experts_that_fit_the_l2_are_read_from_it_where_benchmarks_repeat_them():
+    """Their weights alone, by the sixth power of their bytes over what stays; a step's are cold."""
+    known = fits("experts")[0]["constants"]
+    known |= {"cached": 4.0, "resident": 0.5, "reread": 30.0, "overlap": 1e-9, "t0": 0.0, "touched": 0.0,
+              "held": 0.0, "tile_loss": 0.0, "memory": 0.8, "stream": 1e9, "misaligned": 1.0}  # fmt: skip
+    device, code = tr.device("L40S"), dtypes.code("bf16")
+    place = dict(zip(_core.OPERATOR_FIELDS, range(99), strict=False))
+    record = tr.Calibration(constants={"experts": known}).pack()
+
+    def seconds(tokens, warm, field="memory_s"):
+        shape = (tokens, 1024.0, 512.0, 64.0, 1.0, 3.0, 1.0, 1.0, -1.0, code)
+        return kernels.experts_operator(device.pack(), record, *shape, warm)[place[field]]
+
+    each = 3 * 1024 * 512 * 2
+    for tokens in (4.0, 8.0, 32.0):
+        cold = each * tokens / (0.8 * device.memory_bandwidth)
+        saved = 0.75 / (1.0 + (each * tokens / (0.5 * device.l2_bytes)) ** 6)
+        assert seconds(tokens, 0.0) - seconds(tokens, 1.0) == pytest.approx(saved * cold, rel=1e-6)
+    own = tr.Calibration(constants={"experts": known}, whole=True)
+    asked = tr.operators.experts("L40S", 8, 1024, 512, 64, 1, dtype="bf16", fidelity=own)
+    assert float(asked.time_s) == seconds(8.0, 0.0, "time")
+    older = {name: x for name, x in known.items() if name not in ("cached", "resident")}
+    record = tr.Calibration(constants={"experts": older}).pack()  # constants of no L2
+    assert seconds(8.0, 1.0) == seconds(8.0, 0.0)
 
 
 def test_mxfp4_launches_of_both_layouts_are_those_of_their_tables():

@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof import _core
 from tokenroof.catalogue import all_devices
 from tokenroof.catalogue.decodes import Decode, beside_s, codes_left, decodes, reached
 from tokenroof.catalogue.files import table
 from tokenroof.catalogue.fits import fits
 from tokenroof.inference.constants import find
-from tokenroof.inference.reported_memory import memory_ratio
+from tokenroof.inference.reported_memory import elementwise_share, memory_ratio
 from tokenroof.records.provenance import Provenance
 
 SHARES = ("gemm", "attention_decode", "attention_prefill", "experts")
@@ -146,3 +147,20 @@ def test_measured_tables_agree_better_than_with_a_sixteenth():
         memory_ratio(tr.device("RTX PRO 6000 Blackwell Server"), tr.device("L40S"))
         == 1.0 / codes_left()
     )
+
+
+@pytest.mark.parametrize(("name", "share"), [("RTX 4090", 0.9), ("L40S", 0.9), ("H100-SXM", 0.6)])
+def test_kernels_without_work_read_gddr_as_fast_as_boards_were_measured_to(name, share):
+    """Rotation, norms and the activation of a prompt move so many bytes of a dense model's tokens."""
+    model, device = tr.model("Llama-3.1-8B"), tr.device(name)
+    heads, keys = model.heads * model.head_dim, model.kv_heads * model.head_dim
+    norms = 8 * model.hidden * (2 * model.layers + 1)
+    each = 4 * (heads + keys) + 2 * keys * 4 + 3 * model.ffn * 2
+    step = tr.prefill(device, model, tr.Plan(weights="bf16"), tokens=512)
+    moved = (
+        step.fields[_core.STEP_FIELDS.index("elementwise_s")]
+        * elementwise_share(device)
+        * device.memory_bandwidth
+    )
+    assert elementwise_share(device) == share
+    assert moved == pytest.approx(512 * (norms + model.layers * each), rel=1e-6)

@@ -123,7 +123,7 @@ def test_steps(isa, name):
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators(isa, name):
     kernel = BY_ISA[isa][name]
-    codes = {"gemm_operator": 2, "experts_operator": 1, "attention_decode_operator": 2,
+    codes = {"gemm_operator": 2, "experts_operator": 2, "attention_decode_operator": 2,
              "attention_prefill_operator": 2, "mla_decode_operator": 2,
              "mla_prefill_operator": 3, "sparse_decode_operator": 1, "sparse_prefill_operator": 2,
              "grouped_gemm_operator": 1, "rotary_operator": 1, "quantise_operator": 1}.get(name, 0)  # fmt: skip

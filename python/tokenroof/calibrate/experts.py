@@ -53,7 +53,7 @@ def _experts_arguments(t: Columns) -> tuple[Any, ...]:
 
     matrices = layer_matrices(t["hidden"], t["intermediate"], t["experts"], t["topk"])
     return (t["tokens"], t["hidden"], t["intermediate"], t["experts"], t["topk"], matrices, t["moe_tp"],
-            t["moe_ep"], skews(t["distribution"]), codes(t["dtype"]))  # fmt: skip
+            t["moe_ep"], skews(t["distribution"]), codes(t["dtype"]), True)  # fmt: skip
 
 
 def _own_kernels(frame: Any) -> NDArray[Any]:
@@ -91,7 +91,8 @@ EXPERTS = Spec(
         "held": Range(1e-8, 1e-10, 5e-6), "local": Range(0.5, 0.02, 30.0),
         "routed": Range(1.0, 0.02, 30.0), "token": Range(1.0, 0.02, 30.0),
         "misaligned": Range(1.05, 1.0, 6.0), "reread": Range(1.0, 0.05, 30.0),
-        "parted": Range(5e-6, 1e-10, 1e-4),
+        "parted": Range(5e-6, 1e-10, 1e-4), "cached": Range(3.0, 1.0, 10.0),
+        "resident": Range(0.8, 0.3, 1.5),
     },
     kind=lambda t: t["dtype"],
     arguments=_experts_arguments,

@@ -89,7 +89,7 @@ def _work(kind: str, rows: Any, device: Device) -> tuple[Array, Array, Array, Ar
         code = np.array([float(dtypes.code(t)) for t in types])
         fields = kernels.experts_operator(
             *ideal, x["num_tokens"], x["hidden_size"], x["inter_size"], x["num_experts"], x["topk"],
-            3.0, x["moe_tp_size"], x["moe_ep_size"], 0.0, code,
+            3.0, x["moe_tp_size"], x["moe_ep_size"], 0.0, code, 0.0,
         )  # fmt: skip
         tiles = expert_tiles(
             x["num_tokens"], x["inter_size"], x["num_experts"], x["topk"], x["moe_tp_size"],

@@ -45,7 +45,7 @@ def _arguments(operator: str, dtype: str) -> tuple[Any, ...] | None:
     if operator == "gemm":
         return (_M, *_PRODUCTS.T, code, code, 0.0)
     if operator == "experts":
-        return (_M, *_LAYERS.T, 3.0, 4.0, 1.0, 1.01, code)
+        return (_M, *_LAYERS.T, 3.0, 4.0, 1.0, 1.01, code, 0.0)
     if operator == "attention_decode":
         return (_B, _S, *_HEADS.T, 128.0, 128.0, 0.0, code, 0.0)
     if operator == "mla_decode":

@@ -21,6 +21,7 @@ from tokenroof.inference.likeness import OPERATORS, like_measured
 from tokenroof.inference.local_products import calibration as local_calibration
 from tokenroof.inference.memory import engine_memory
 from tokenroof.inference.other_kinds import OTHER_KINDS, memory_of, of_kind
+from tokenroof.inference.reported_memory import elementwise_share
 from tokenroof.records import dtypes
 from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibration
 from tokenroof.records.device import link_domain
@@ -77,12 +78,12 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     """Shares of a roofline for a device's generation, and what the engine adds to a step.
 
     Prefill attention reaches 0.45 of the peak on Hopper and 0.34 on Blackwell, GEMM 0.7, experts
-    0.5, elementwise kernels 0.6 of the bandwidth. The engine's gaps and overheads, and the shares
-    of the bandwidth inside a step, were fitted on serving points (``catalogue/constants/engine.toml``
-    says on which, and how far off they were on combinations left out); the host of a Blackwell
-    takes 0.8 times as long, and gaps between the kernels of its graphs are fitted (`gap_speed`).
-    Devices that were not fitted borrow these constants: hence a wider band. Of another generation than any
-    fitted one, their prompts take no longer beside others.
+    0.5, elementwise kernels `elementwise_share` of the bandwidth. The engine's gaps and overheads, and
+    the shares of the bandwidth inside a step, were fitted on serving points
+    (``catalogue/constants/engine.toml`` says on which, and how far off they were on combinations left
+    out); the host of a Blackwell takes 0.8 times as long, and gaps between the kernels of its graphs
+    are fitted (`gap_speed`). Devices that were not fitted borrow these constants: hence a wider band.
+    Of another generation than any fitted one, their prompts take no longer beside others.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
             "attention_decode": 0.5,
             "experts": 0.5,
         },
-        memory={"attention_prefill": 0.8, "elementwise": 0.6, **memory},
+        memory={"attention_prefill": 0.8, "elementwise": elementwise_share(device), **memory},
         compute_watts=1.2,
         memory_watts=0.45,
         constants=own_constants,

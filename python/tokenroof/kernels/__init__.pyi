@@ -476,7 +476,7 @@ serving_terms: _OverRecords7
 serving_of_terms: _OverRecords4
 serving_system: _OverRecords2
 gemm_operator: _OverRecords8
-experts_operator: _OverRecords12
+experts_operator: _OverRecords13
 attention_decode_operator: _OverRecords11
 attention_prefill_operator: _OverRecords12
 mla_decode_operator: _OverRecords9

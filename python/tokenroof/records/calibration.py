@@ -173,7 +173,7 @@ class Calibration:
             if block == "engine":
                 own = {**NO_ENGINE, **own}
             elif block == "experts" and own:
-                own = {"parted": 0.0, **own}
+                own = {"parted": 0.0, "cached": 1.0, "resident": 1.0, **own}
             values.update((f"{block}.{name}", own.get(name, np.nan)) for name in names)
         record = np.array(
             [values[n] if n in values else getattr(self, n) for n in _core.CALIBRATION_FIELDS]

@@ -11,13 +11,14 @@
 // that are no multiple of 16 take; reread: share of the bandwidth at which weights that no cache holds are
 // read again by further tiles of their expert.
 // parted [s]: more per launch where ranks hold some of the experts each (moe_ep > 1), whose own tokens a kernel of
-// the library picks out first.
+// the library picks out first; cached, resident: as in decode attention, of weights.
 //   Grouped products over tiles: Gale et al., MegaBlocks, arXiv:2211.15841, section 5.
 //   A tile's tokens are the next power of two of all pairs over the experts of the rank: measured times of
 //   TensorRT-LLM and FlashInfer step where this does, also where other ranks' tokens fill it on paper only. Where
 //   tokens fall at random the number is not known beforehand: it is what such a power is on average, sqrt(2) of it.
 #pragma once
 #include "tokenroof/inference/cost.hpp"
+#include "tokenroof/inference/l2.hpp"
 #include "tokenroof/inference/routing.hpp"
 #include "tokenroof/records/records.hpp"
 
@@ -35,6 +36,7 @@ struct Experts {
     Routing routing;
     GroupedProduct up, down;
     double t0, overlap, tile, tile_loss, touched, held, local, routed, token, stretch;
+    double expert, inverse_resident, saved; // bytes of an expert; of warm weights, as a product has them
 };
 
 TR_HD double experts_launch(const double* g, double moe_ep) {
@@ -60,16 +62,24 @@ TR_HD GroupedProduct prepare_grouped(const double* d, const double* g, double n,
 }
 
 // g: the block of constants. popular: as a model's tokens choose (routing.hpp). dispatched: an all-to-all brings a
-// rank the tokens of its experts alone, where else it permutes those of all ranks.
+// rank the tokens of its experts alone, where else it permutes those of all ranks. warm: the same experts again and
+// again, as benchmarks of kernels run; a model's step reads cold.
 TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, double intermediate,
                               double experts, double topk, double matrices, double moe_tp, double moe_ep,
-                              double skew, int weight, bool popular = false, bool dispatched = false) {
+                              double skew, int weight, bool popular = false, bool dispatched = false,
+                              bool warm = false) {
     const double width = intermediate / moe_tp, bandwidth = d[device::memory_bandwidth];
     Experts r;
     r.routing = prepare_routing(experts, topk, moe_ep, skew, popular);
     r.up = prepare_grouped(d, g, (matrices - 1.0) * width, hidden, weight);
     r.down = prepare_grouped(d, g, hidden, width, weight);
     r.t0 = experts_launch(g, moe_ep);
+    r.expert = r.up.weight + r.down.weight;
+    r.inverse_resident = r.saved = 0.0;
+    if (warm) {
+        r.inverse_resident = inverse_resident(d, g[constant::experts::resident]);
+        r.saved = saved_by_l2(d, g[constant::experts::cached]);
+    }
     r.overlap = g[constant::experts::overlap];
     r.tile = g[constant::experts::tile];
     r.tile_loss = g[constant::experts::tile_loss];
@@ -88,12 +98,14 @@ TR_HD Experts prepare_experts(const double* d, const double* g, double hidden, d
     return r;
 }
 
+// found: share of the time of reading the weights that the L2 saves.
 template <class V>
-TR_HD void add_grouped(Cost<V>& out, const GroupedProduct& p, const Routed<V>& load, V rows, double overlap) {
+TR_HD void add_grouped(Cost<V>& out, const GroupedProduct& p, const Routed<V>& load, V rows, double overlap, V found) {
     const V blocks = load.tiles * p.columns, one = splat<V>(1.0);
     const V compute = max_nan(blocks, one) * rows * p.unit_s;
     const V further = max_nan(load.tiles - load.touched, splat<V>(0.0));
-    const V memory = load.touched * p.weight_s + load.pairs * p.pair_s + further * p.reread_s + p.latency_s;
+    const V cold = load.touched * p.weight_s + p.latency_s, weights = cold - cold * found;
+    const V memory = weights + load.pairs * p.pair_s + further * p.reread_s;
     out.seconds = out.seconds + smooth_max(compute, memory, overlap);
     out.compute = out.compute + compute;
     out.memory = out.memory + memory;
@@ -125,8 +137,9 @@ template <class V> TR_HOST_ONCE Cost<V> experts_cost(const Experts& r, V tokens)
     const V rows = tile_rows(r.routing, some, r.tile);
     const Routed<V> load = routed_load(r.routing, some, rows);
     Cost<V> out = {none, none, none, none, none, none};
-    add_grouped(out, r.up, load, rows + r.tile_loss, r.overlap);
-    add_grouped(out, r.down, load, rows + r.tile_loss, r.overlap);
+    const V found = r.saved > 0.0 ? resident(load.touched * r.expert, r.inverse_resident, r.saved) : none;
+    add_grouped(out, r.up, load, rows + r.tile_loss, r.overlap, found);
+    add_grouped(out, r.down, load, rows + r.tile_loss, r.overlap, found);
     const V around = load.pairs * r.local + tokens * (r.routed + r.token) + load.touched * r.touched + r.held;
     const V valid = tokens >= none ? none : nan;
     out.fixed = (tokens > none ? splat<V>(r.t0) : none) + valid;
@@ -164,7 +177,7 @@ template <class V> TR_HD Cost<V> grouped_gemm_cost(const GroupedGemm& r, V token
     const V some = tokens > none ? tokens : splat<V>(1.0);
     const V rows = tile_rows(r.routing, some, r.tile);
     Cost<V> out = {none, none, none, none, none, none};
-    add_grouped(out, r.product, routed_load(r.routing, some, rows), rows + r.tile_loss, r.overlap);
+    add_grouped(out, r.product, routed_load(r.routing, some, rows), rows + r.tile_loss, r.overlap, none);
     const V valid = tokens >= none ? none : nan;
     out.fixed = (tokens > none ? splat<V>(r.t0) : none) + valid;
     out.seconds = (tokens > none ? out.seconds * r.stretch : none) + valid;

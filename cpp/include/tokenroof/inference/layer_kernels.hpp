@@ -101,8 +101,8 @@ TR_HD void layer_embedding_operator(const double* d, const double* c, const doub
 TR_HD void latent_experts_operator(const double* d, const double* c, const double* a, double* out) {
     double down[op::count], inside[op::count], up[op::count], sum[op::count];
     const double in[6] = {a[0], a[2], a[1], a[12], a[12], 0.0}, back[6] = {a[0], a[1], a[2], a[12], a[12], 0.0};
-    const double routed[10] = {a[0], a[2], a[3], a[4], computed_topk(a[6], a[4], a[5]),
-                               a[7], a[8], a[9], a[10], a[11]};
+    const double routed[11] = {a[0], a[2], a[3], a[4], computed_topk(a[6], a[4], a[5]),
+                               a[7], a[8], a[9], a[10], a[11], 0.0};
     gemm_operator(d, c, in, down);
     experts_operator(d, c, routed, inside);
     gemm_operator(d, c, back, up);

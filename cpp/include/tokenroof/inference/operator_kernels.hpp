@@ -79,12 +79,12 @@ TR_HD double touched_on_rank(double tokens, double experts, double topk, double 
     return touched_in_mean(prepare_routing(experts, topk, ranks, skew), tokens) + (skew - skew);
 }
 
-// tokens, hidden, intermediate, experts, topk, matrices, moe_tp, moe_ep, skew, type
+// tokens, hidden, intermediate, experts, topk, matrices, moe_tp, moe_ep, skew, type, whether the weights are warm
 TR_HD void experts_operator(const double* d, const double* c, const double* a, double* out) {
     const int weight = int(a[9]);
     if (measured_form(c, calibration::block_experts)) {
         const Experts r = prepare_experts(d, c + calibration::block_experts, a[1], a[2], a[3], a[4], a[5],
-                                          a[6], a[7], a[8], weight);
+                                          a[6], a[7], a[8], weight, false, false, a[10] != 0.0);
         return put_cost(out, experts_cost<double>(r, a[0]));
     }
     const Line line = experts_line(d, c, a[1], a[2], a[4], a[5], a[6], a[7], weight);

@@ -21,7 +21,8 @@
     X(host) X(tile)
 #define TR_EXPERTS_CONSTANTS(X) \
     X(t0) X(compute) X(memory) X(overlap) X(stream) X(tile) X(tile_loss) X(touched) X(held) X(local) X(routed) \
-    X(token) X(misaligned) X(reread) X(parted)
+    X(token) X(misaligned) X(reread) X(parted) \
+    X(cached) X(resident)
 #define TR_ALL_REDUCE_CONSTANTS(X) \
     X(one_t0) X(one_rank) X(one_share) X(two_t0) X(two_rank) X(two_share) X(bulk_t0) X(bulk_rank) X(bulk_share) \
     X(switch_share) X(contention) X(node_t0) X(node_share)

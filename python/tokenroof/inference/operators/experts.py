@@ -100,7 +100,7 @@ def experts(
     refuse("matrices", many, ~np.isin(many, (2.0, 3.0)), "2 or 3")
     shape += [many, whole_numbers("moe_tp", moe_tp), ranks]
     return run("experts_operator", as_device(device), *loads, *shape, skew_of(skew),
-                dtypes.code(dtype), operator="experts", dtype=dtype, **how)  # fmt: skip
+                dtypes.code(dtype), False, operator="experts", dtype=dtype, **how)  # fmt: skip
 
 
 @takes(Options)

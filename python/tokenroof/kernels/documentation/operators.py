@@ -54,7 +54,7 @@ UNITS = {
 _OPERATORS = {
     "gemm_operator": ("m n k weights activations warm", "Matrix product [m, k] @ [k, n]."),
     "experts_operator": (
-        "tokens hidden intermediate experts topk matrices moe_tp moe_ep skew weights",
+        "tokens hidden intermediate experts topk matrices moe_tp moe_ep skew weights warm",
         "Grouped matrix products of the experts on the busiest of their devices.",
     ),
     "attention_decode_operator": (

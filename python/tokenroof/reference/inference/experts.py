@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.core.maths import ceiling, smooth_max
 from tokenroof.reference.inference.cost import UNKNOWN, Constants, Cost, Hardware
+from tokenroof.reference.inference.l2 import l2_place, less_from_l2
 from tokenroof.reference.inference.operator_fields import of_cost, of_line
 from tokenroof.reference.inference.operators import (
     experts_line,
@@ -20,7 +22,7 @@ from tokenroof.reference.inference.operators import (
 from tokenroof.reference.inference.routing import Load, Routing, loads, octaves, reached
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of, type_name
-from tokenroof.reference.records.records import Record, takes_records
+from tokenroof.reference.records.records import Record, takes_fields, takes_records
 
 __all__ = ["experts_operator", "grouped_gemm_operator"]
 
@@ -67,8 +69,14 @@ class GroupedProducts:
         )
         return loads(tokens, self.routing, rows), rows
 
-    def product(self, load: Load, rows: float, n: float, k: float) -> Cost:
-        """One product in tiles of `rows`, without a launch."""
+    def product(
+        self, load: Load, rows: float, n: float, k: float, kept: tuple[float, float] = (0.0, 0.0)
+    ) -> Cost:
+        """One product in tiles of `rows`, without a launch.
+
+        `kept`: bytes of weights that are read again and again, as shares of what stays in the L2, and what
+        these save.
+        """
         c, chip = self.constants, self.hardware
         tall = rows + c["tile_loss"]
         reached = chip.bandwidth * c["memory"]
@@ -81,8 +89,8 @@ class GroupedProducts:
         further = maximum(load.tiles - load.touched, 0.0)
         again = divide(maximum(weight - held, 0.0), chip.bandwidth * c["reread"])
         first = divide(k * 128.0 * self.stored, draw)
-        memory = load.touched * divide(weight, reached) + load.pairs * divide(pair, reached)
-        memory = memory + further * again + first
+        own = less_from_l2(load.touched * divide(weight, reached) + first, kept[0], (1.0, kept[1]))
+        memory = own + load.pairs * divide(pair, reached) + further * again
         return Cost(0.0, smooth_max(compute, memory, c["overlap"]), compute, memory,
                     load.pairs * (2.0 * n * k), load.touched * weight + load.pairs * pair)  # fmt: skip
 
@@ -107,6 +115,7 @@ class Experts(GroupedProducts):
     width: float  # of an expert on one of the ranks that share it
     matrices: float
     dispatched: bool = False
+    warm: bool = False  # the same experts again and again
 
     def around(self, tokens: float, load: Load) -> float:
         """Seconds of permuting, activating and summing."""
@@ -123,14 +132,24 @@ class Experts(GroupedProducts):
         held = c["held"] * divide(self.routing.experts, ranks)
         return seconds + load.touched * c["touched"] + held
 
+    def kept(self, load: Load, up: float) -> tuple[float, float]:
+        """Bytes of the weights that are touched over those that stay in the L2; what the L2 saves."""
+        if not self.warm:
+            return 0.0, 0.0
+        c = self.constants
+        inverse, saved = l2_place(self.hardware.l2, c["resident"], c["cached"])
+        expert = up * self.hidden * self.stored + self.hidden * self.width * self.stored
+        return load.touched * expert * inverse, saved
+
     def cost(self, tokens: float) -> Cost:
         """Both products of a layer, and what is around them."""
         if not tokens > 0.0:
             return NOTHING if tokens == 0.0 else UNKNOWN
         load, rows = self.load(tokens)
         up = (self.matrices - 1.0) * self.width
-        first = self.product(load, rows, up, self.hidden)
-        second = self.product(load, rows, self.hidden, self.width)
+        kept = self.kept(load, up)
+        first = self.product(load, rows, up, self.hidden, kept)
+        second = self.product(load, rows, self.hidden, self.width, kept)
         both = Cost(*(a + b for a, b in zip(first, second, strict=True)))
         stretch, around = misaligned(self.constants, self.width), self.around(tokens, load)
         return both._replace(
@@ -152,24 +171,50 @@ def touched_on_rank(tokens: float, routing: Routing) -> float:
     return minimum(touched, loads(tokens, routing, 8.0).touched)
 
 
+class OfExperts(NamedTuple):
+    """Inputs of `experts_operator` behind its records."""
+
+    tokens: float
+    hidden: float
+    intermediate: float
+    experts_: float
+    topk: float
+    matrices: float
+    moe_tp: float
+    moe_ep: float
+    skew: float
+    weights: float  # type code
+    warm: float  # whether the same experts were read just before, as benchmarks do
+
+
 @takes_records("device", "calibration")
-def experts_operator(
-    device: Record, calibration: Record, tokens: float, hidden: float, intermediate: float,
-    experts_: float, topk: float, matrices: float, moe_tp: float, moe_ep: float, skew: float,
-    weights: float,
-) -> dict[str, float]:  # fmt: skip
+@takes_fields(OfExperts)
+def experts_operator(device: Record, calibration: Record, x: OfExperts) -> dict[str, float]:
     """Grouped products on one of the ranks, over the experts that it holds and the batch touches."""
-    weight, routing = type_name(weights), Routing(experts_, topk, moe_ep, skew)
+    return experts_of(device, calibration, x)
+
+
+def experts_of(device: Record, calibration: Record, x: OfExperts) -> dict[str, float]:
+    """By measured constants where there are some, else as a line."""
+    weight, routing = type_name(x.weights), Routing(x.experts_, x.topk, x.moe_ep, x.skew)
     own = constants(calibration, "experts")
     if own is not None:
         return of_cost(Experts(
             own, Hardware.of(device, peak_of(device, weight)), routing, STORED[weight],
-            ACTIVATION[weight], hidden, divide(intermediate, moe_tp), matrices,
-        ).cost(tokens))  # fmt: skip
+            ACTIVATION[weight], x.hidden, divide(x.intermediate, x.moe_tp), x.matrices, warm=x.warm != 0.0,
+        ).cost(x.tokens))  # fmt: skip
     line = experts_line(
-        device, calibration, hidden, intermediate, topk, matrices, moe_tp, moe_ep, weight
+        device,
+        calibration,
+        x.hidden,
+        x.intermediate,
+        x.topk,
+        x.matrices,
+        x.moe_tp,
+        x.moe_ep,
+        weight,
     )
-    return of_line(line, tokens, touched_on_rank(tokens, routing))
+    return of_line(line, x.tokens, touched_on_rank(x.tokens, routing))
 
 
 @takes_records("device", "calibration")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tokenroof.reference.core.ieee import divide
-from tokenroof.reference.inference.experts import experts_operator
+from tokenroof.reference.inference.experts import OfExperts, experts_of
 from tokenroof.reference.inference.gemm import gemm_operator
 from tokenroof.reference.inference.operator_fields import after_one_another
 from tokenroof.reference.records.records import Record, takes_fields, takes_records
@@ -58,9 +58,10 @@ def latent_experts_operator(
     kind = x.activations
     down = gemm_operator(device, calibration, x.tokens, x.latent, x.hidden, kind, kind, 0.0)
     topk = computed_topk(x.topk, x.experts_, x.zero_experts)
-    inside = experts_operator(
-        device, calibration, x.tokens, x.latent, x.intermediate, x.experts_, topk, x.matrices, x.moe_tp,
-        x.moe_ep, x.skew, x.weights,
+    routed = OfExperts(
+        x.tokens, x.latent, x.intermediate, x.experts_, topk, x.matrices, x.moe_tp, x.moe_ep, x.skew,
+        x.weights, 0.0,
     )  # fmt: skip
+    inside = experts_of(device, calibration, routed)
     up = gemm_operator(device, calibration, x.tokens, x.hidden, x.latent, kind, kind, 0.0)
     return after_one_another(down, inside, up)
