@@ -255,7 +255,7 @@ def _answers(
     fidelity: str | Calibration,
 ) -> Twin:
     """The twin of a replica whose prompts are computed elsewhere."""
-    told = told_of(on, shape, scheduler)
+    told = told_of(on, shape, scheduler, answers=True)
     steps = _decoding(system, on, shape, told, fidelity)
     inputs = {
         "input": 1.0, "input_cv2": 0.0, "output": shape.output_tokens, "output_cv2": shape.output_cv2,

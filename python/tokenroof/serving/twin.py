@@ -251,17 +251,22 @@ class Told:
         return int(max(1.0, min(self.sequences, self.memory)))
 
 
-def told_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Told:
+def told_of(
+    on: Deployment, shape: Shape, scheduler: Scheduler | None = None, answers: bool = False
+) -> Told:
     """Limits of a scheduler, vLLM's newest by default.
 
     Of other engines the limits are all that is known. TensorRT-LLM sets whole answers aside, unless it may
-    pause who runs.
+    pause who runs: of those that run, long ones are more than of those that come. A pool for `answers` of
+    SGLang keeps room for some tokens more of each.
     """
     engine = scheduler or Scheduler.preset("vllm-0.33")
     config = engine.resolved(on)
     limits = engine.limits(config)
     whole = config.get("capacity_scheduler_policy") in ("GUARANTEED_NO_EVICT", "STATIC_BATCH")
-    held = shape.input_tokens + shape.output_tokens if whole else shape.held
+    long_ = shape.output_tokens * (1.0 + shape.output_cv2)
+    held = shape.input_tokens + long_ if whole else shape.held
+    held += config.get("num_reserved_decode_tokens", 0) if answers else 0.0
     memory = (limits.blocks - limits.unused_blocks) * limits.block_tokens / held
     # SGLang's steps of prompts are its chunks, however many sequences run
     chunk = config.get("chunked_prefill_size", 0)
