@@ -106,7 +106,7 @@ def refuse_beyond(
 def _place(frame: Any, label: Any) -> str:
     """Where a row stands: its line in the file that it was read from, else its label."""
     path = frame.attrs.get(_FILE)
-    if path is None:
+    if path is None or not os.path.isfile(path):  # a pipe was read, and has nothing more
         return f"row {label}"
     try:
         with open(path, newline="", encoding="utf-8") as file:
@@ -165,7 +165,10 @@ def read(path: str | os.PathLike[str]) -> Any:
         If it is neither, or cannot be read.
     """
     pandas = require("pandas", extra="analysis")
-    name = str(file_of("path", path))
+    file = file_of("path", path)
+    name = str(file)
+    if file.is_char_device():
+        raise ValueError(f"path is {shown(name)}, a device; allowed: a .csv or .parquet file")
     try:
         if name.endswith(".parquet"):
             require("pyarrow", extra="analysis")

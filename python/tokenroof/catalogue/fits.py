@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 from tokenroof.catalogue.files import FOLDER
 from tokenroof.support.arguments import shown
 
+_LARGEST_FILE = 2**24
+
 __all__ = ["files_of", "first_from", "fits", "read_from", "remembered"]
 
 _T = TypeVar("_T")
@@ -43,8 +45,11 @@ def _read(folder: str, operator: str) -> list[dict[str, Any]]:
     if not os.path.exists(path):
         return []
     with open(path, "rb") as file:
+        raw = file.read(_LARGEST_FILE + 1)
+        if len(raw) > _LARGEST_FILE:
+            raise ValueError(f"{path} is larger than 16 MiB; allowed: fits of one operator")
         try:
-            rows = tomllib.loads(file.read().decode("utf-8-sig"))["fit"]
+            rows = tomllib.loads(raw.decode("utf-8-sig"))["fit"]
         except (KeyError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} holds no fits: {error}") from None
     return list(rows)

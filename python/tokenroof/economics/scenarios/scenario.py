@@ -27,6 +27,8 @@ from tokenroof.support.names import UnknownNameError, near_matches
 from tokenroof.support.quoting import file_of, shown
 from tokenroof.support.units import caller
 
+_LARGEST_FILE = 2**24
+
 __all__ = ["Scenario", "scenario_keys", "scenario_schema"]
 
 
@@ -225,8 +227,11 @@ class Scenario:
         import tomllib
 
         file = file_of("path", path)
-        text = file.read_bytes()
+        with file.open("rb") as stream:
+            text = stream.read(_LARGEST_FILE + 1)
         try:
+            if len(text) > _LARGEST_FILE:
+                raise ValueError("the file is larger than 16 MiB; allowed: TOML of one scenario")
             try:
                 found = tomllib.loads(text.decode("utf-8-sig"))
             except (ValueError, RecursionError) as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import stat
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +15,8 @@ __all__ = ["TraceError", "numbered"]
 
 # A line of a million hashes is shorter.
 _LONGEST_LINE = 2**26
+# Bytes that come out of what is no file, as a pipe, before it is taken for one without an end.
+_MOST_PIPED = 2**31
 
 
 class TraceError(ValueError):
@@ -31,14 +35,14 @@ def numbered(path: Path) -> Iterator[tuple[int, str]]:
     Raises
     ------
     TraceError
-        For bytes that are no text, for a packed file that is damaged or cut.
+        For bytes that are no text, for a packed file that is damaged or cut, for a pipe without an end.
     OSError
         For a file that is not there.
     """
-    number = 0
+    number, left = 0, _MOST_PIPED
     with path.open("rb") as raw:
-        packed = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
+        endless = not stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+        packed = raw.peek(2)[:2] == b"\x1f\x8b"  # pipes cannot go back
         stream = gzip.GzipFile(fileobj=raw) if packed else raw
         while True:
             try:
@@ -53,6 +57,10 @@ def numbered(path: Path) -> Iterator[tuple[int, str]]:
             if not line:
                 return
             number += 1
+            left -= len(line) if endless else 0
+            if left < 0:
+                found = f"more than {_MOST_PIPED / 2**30:g} GiB and no end"
+                raise TraceError(path, number, found, "less, or a file")
             if len(line) == _LONGEST_LINE:
                 raise TraceError(
                     path, number, "the line has no end", f"less than {len(line)} bytes"
