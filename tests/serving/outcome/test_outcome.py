@@ -246,6 +246,29 @@ def test_verdicts_stay_as_runs_grow_longer(load, lengths, states, seed):
             assert found.waiting == pytest.approx(8.1, rel=0.25)
 
 
+@pytest.mark.parametrize(("load", "n", "stable"), [
+    (0.8, 500, 12), (0.9, 1000, 11), (0.95, 3000, 11), (1.05, 5000, 0), (1.1, 2000, 0)
+])  # fmt: skip
+def test_below_capacity_short_runs_are_stable_and_above_it_long_ones_are_not(load, n, stable):
+    """Twelve seeds each: of 0.9 six were called backlogged where the length of a row alone counted."""
+    states = [verdict(queue(load, seed, n)).state for seed in range(12)]
+    assert states.count("stable") >= stable if load < 1.0 else states.count("stable") == stable
+
+
+def test_a_load_that_rises_over_capacity_late_is_no_stable_one():
+    """Three tenths of it first, then 1.1 times it: less in the mean than can be borne, and a queue grows."""
+    states = []
+    for seed in range(12):
+        random = np.random.default_rng(seed)
+        gaps = random.exponential(np.repeat([1 / 0.3, 1 / 1.1], 1500))
+        arrival, work = np.cumsum(gaps), random.exponential(1.0, 3000)
+        ahead = np.cumsum(work) - work
+        begin = np.maximum.accumulate(arrival - ahead) + ahead  # Lindley's
+        at = np.rint(np.stack([arrival, begin, begin, begin + work]).T * SECOND).astype(np.int64)
+        states.append(verdict(run_of(*[(*row, 1, 2) for row in at.tolist()])).state)
+    assert "stable" not in states
+
+
 def at_a_second_each(begins):
     """Four hundred requests, one a second, that are scheduled at these seconds."""
     rows = [

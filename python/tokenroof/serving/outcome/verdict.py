@@ -22,6 +22,9 @@ _SURE = 3.0
 # Share of the time that requests wait, and of those served one after another while others wait, over which
 # there is a backlog.
 _OFTEN = 0.5
+# Standard deviations of such a walk by which more have to come than were served while others waited: over the
+# whole run, where a backlog is as likely as none, and over its second half, where it shows that it grew.
+_NEAR, _GROWN = -1.0 / 3.0, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +35,12 @@ class Verdict:
     ----------
     state : str
         "stable": the queue empties again and again, of several replicas that of each by itself.
-        "backlogged": requests wait most of the time, and the queue did not empty for longer than half of
-        what was looked at, of several replicas where most wait of those that wait, but it does not grow for
-        sure: the load is near what can be borne, or the run too short to tell. "overloaded": it grows as
-        long as requests arrive. "stuck": nobody can be served. "unknown": the run was cut before half of
-        those that came were answered, or while ever more were in service, and no queue grew until then.
+        "backlogged": requests wait most of the time, the queue did not empty for longer than half of what was
+        looked at, and no fewer came than were served while others waited, of several replicas where most wait
+        of those that wait, but it does not grow for sure: the load is about what can be borne, or more.
+        "overloaded": it grows as long as requests arrive. "stuck": nobody can be served. "unknown": the run
+        was cut before half of those that came were answered, or while ever more were in service, and no queue
+        grew until then.
     growth_per_s : float
         Requests by which the queue grows in a second, over the second half of the arrivals [1/s]; about 0
         in a stable run.
@@ -93,7 +97,12 @@ def verdict(
     squared coefficient of variation of the gaps. Growth over the second half of the arrivals is called one
     where it exceeds three times that. Below capacity a queue empties again and again, however long it is in
     the mean and however long one looks; where more than half of the requests that are served in the second
-    half are served in one row with others still waiting, it does not. Where requests name their ``replica``
+    half are served in one row with others still waiting, it did not. Near capacity such a row may be longer
+    than the run, and what tells is the traffic's intensity [1]: the rate at which requests come over that at
+    which they are served while others are left waiting. The queue kept up where it is below one, by a third
+    of such a deviation over the whole run, and does not show that it grew by one in the second half. Of M/M/1
+    at 0.9 a thousand requests are then called backlogged in one run of thirty, and five thousand at 1.05 in
+    all. Where requests name their ``replica``
     each has a queue of its own: of many there is always one at which somebody waits for the next step.
 
     Where some are "unfinished" the run was cut: those that came until then count, and without a queue that
@@ -117,6 +126,10 @@ def verdict(
     ------
     TypeError, ValueError
         As `summary`.
+
+    References
+    ----------
+    [1] Clarke, Maximum likelihood estimates in a simple queue, Annals of Mathematical Statistics 28, 1957.
 
     Examples
     --------
@@ -159,9 +172,7 @@ def verdict(
     grown = slope * (end - start)
     lost_per_s = float((lost >= start).sum() / (end - start))
     waiting = waiting - np.searchsorted(lost, at, side="right")  # they wait no more
-    half = arrival[len(arrival) // 2 :]
-    gaps = np.diff(half)
-    walk = np.sqrt(len(half) * (1.0 + gaps.var() / gaps.mean() ** 2))
+    walk = _walk(arrival[len(arrival) // 2 :])
     state = "stable"
     if grown > _SURE * walk:
         state = "overloaded"
@@ -213,7 +224,35 @@ def _line(requests: NDArray[Any], window: tuple[float, float]) -> tuple[bool, fl
     waiting = here - taken - left  # those who left wait no more
     mean = float(waiting.mean())
     full = float(np.mean(waiting > 0)) > _OFTEN and mean > 1.0
-    return full and _never_empty(arrival, scheduled, lost, window), mean
+    late = full and _never_empty(arrival, scheduled, lost, window)
+    return late and not _kept_up(arrival, scheduled, lost, window), mean
+
+
+def _walk(arrival: NDArray[Any]) -> float:
+    """Standard deviation of the walk of a queue in balance while these arrive [1]."""
+    gaps = np.diff(arrival)
+    return float(np.sqrt(len(arrival) * (1.0 + gaps.var() / gaps.mean() ** 2)))
+
+
+def _kept_up(
+    arrival: NDArray[Any],
+    scheduled: NDArray[Any],
+    lost: NDArray[Any],
+    window: tuple[float, float],
+) -> bool:
+    """Whether fewer came than are served while others wait, over the whole run and in a window."""
+    at, many = np.unique(scheduled[scheduled <= window[1]], return_counts=True)
+    left = np.searchsorted(arrival, at) - np.cumsum(many) - np.searchsorted(lost, at)
+    for begin, most in ((-np.inf, _NEAR), (window[0], _GROWN)):
+        behind = (left[:-1] > 0) & (at[:-1] >= begin)
+        lasting = float(np.diff(at)[behind].sum())
+        came = arrival[(arrival >= begin) & (arrival <= window[1])]
+        if not lasting > 0.0 or len(came) < 3 or not came[-1] > came[0]:
+            return False
+        served = float(many[1:][behind].sum()) / lasting * float(came[-1] - came[0])
+        if len(came) - 1 - served > most * _walk(came):
+            return False
+    return True
 
 
 def _never_empty(
