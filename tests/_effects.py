@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from functools import cache
 
 import numpy as np
 
@@ -44,16 +45,18 @@ def without_effect(function, base, changes, words=(), options=None):
     known = {p.name for p in parameters if p.kind is not p.VAR_KEYWORD} - {"self", "cls"}
     known |= {*options.__annotations__} if options else set()
     silent = sorted(known.symmetric_difference({*changes, *words}))
+    unchanged = cache(lambda: called(**base))  # what most changes are held against
     for name, tries in changes.items():
-        if not any(_differs(called, base, change, name) for change in tries):
+        if not any(_differs(called, unchanged, base, change, name) for change in tries):
             silent.append(name)
     return silent
 
 
-def _differs(called, base, change, name):
-    others = base | {key: value for key, value in change.items() if key != name}
+def _differs(called, unchanged, base, change, name):
+    beside = {key: value for key, value in change.items() if key != name}
+    others = base | beside
     try:
-        before = called(**others)
+        before = called(**others) if beside else unchanged()
     except (ValueError, TypeError):  # which needs the argument
         before = None
     try:
