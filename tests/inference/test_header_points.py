@@ -120,6 +120,16 @@ def test_whole_skews(isa, skew, name):
 
 
 @each_isa
+@pytest.mark.parametrize("warm", [0.0, 1.0])
+@pytest.mark.parametrize("kind", ["bf16", "fp8", "int4"])
+def test_products_of_a_few_bytes(isa, kind, warm):
+    """What is cold is read in full, however few bytes it is: no L2 of any size saves a part of it."""
+    code = float(dtypes.code(kind))
+    for m, n, k in ((1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 3.0)):
+        _check(isa, "gemm_operator", [m, n, k, code, code, warm], RECORD)
+
+
+@each_isa
 @pytest.mark.parametrize(
     "k", [64.0, 127.0, 128.0, 129.0, 255.0, 256.0, 512.0, 1023.0, 1024.0, 2048.0]
 )
