@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tokenroof.records.deployment import Deployment, DevicePower
     from tokenroof.serving.loads import Load
 
-__all__ = ["UNITS", "attributes", "banded", "describe", "evaluate", "powers_of"]
+__all__ = ["UNITS", "attributes", "banded", "describe", "described", "evaluate", "powers_of"]
 
 _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
 
@@ -201,9 +201,17 @@ def attributes(
     }
 
 
+def described(name: str) -> dict[str, Any]:
+    """Units and long name of a variable, where it has them."""
+    if name not in UNITS:
+        return {}
+    units, long_name = UNITS[name]
+    return {"units": units, "long_name": long_name}
+
+
 def describe(table: xr.Dataset) -> xr.Dataset:
     """Put units and long names on the variables."""
-    for name, (units, long_name) in UNITS.items():
+    for name in UNITS:
         if name in table:
-            table[name].attrs.update(units=units, long_name=long_name)
+            table[name].attrs.update(described(name))
     return table

@@ -13,7 +13,7 @@ from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
 from tokenroof.serving.comparing_chips import ADDED, beside, chips_of_offers, of_layout
 from tokenroof.serving.curve import curve
-from tokenroof.serving.frontier import frontier
+from tokenroof.serving.frontier import points
 from tokenroof.serving.loads import as_load
 from tokenroof.serving.offer import Offer
 from tokenroof.serving.plans import default_plans
@@ -22,10 +22,9 @@ from tokenroof.serving.system.terms import rounds
 from tokenroof.support.arguments import check_options, finite_number, shown
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from tokenroof.records.calibration import Calibration
     from tokenroof.records.model import Model
+    from tokenroof.serving.columns import Columns
 
 __all__ = ["Offer", "SystemComparison", "compare"]
 
@@ -319,7 +318,7 @@ def _alone(
         k: v for k, v in options.items() if k not in ("input_tokens", "output_tokens", "ttft_max")
     }
     wait = options.get("ttft_max")
-    front = frontier(
+    front = points(
         device, model, None if plan is None else [plan], load.input_tokens, load.output_tokens,
         tpot_max=1.0 / speed, ttft_max=wait, **how,
     )  # fmt: skip
@@ -328,7 +327,7 @@ def _alone(
             f"{name} is {device.name}: {_nearest(device, model, plan, load, speed, wait, how)}"
         )
     at = int(front["output_tokens_per_s_per_mw"].values.argmax())
-    return _described(front.isel(point=at), device, model, plan, load, options)
+    return _described(front, at, device, model, plan, load, options)
 
 
 def _nearest(
@@ -343,24 +342,30 @@ def _nearest(
     """Which of the objective's two cannot be kept, and what comes nearest."""
     plans = None if plan is None else [plan]
     sizes = load.input_tokens, load.output_tokens
-    free = frontier(device, model, plans, *sizes, **how)
+    free = points(device, model, plans, *sizes, **how)
     if not free.sizes["point"]:
         return str(free.attrs["reason"])
-    fastest = float(free["interactivity"].max())
+    fastest = float(free["interactivity"].values.max())
     if fastest < speed:
         return (
             f"speed is {speed:g} token/s a user; allowed: at most {fastest:.3g}, its fastest point"
         )
-    fast = frontier(device, model, plans, *sizes, tpot_max=1.0 / speed, **how)
-    least = float(fast["ttft_s"].min())
+    fast = points(device, model, plans, *sizes, tpot_max=1.0 / speed, **how)
+    least = float(fast["ttft_s"].values.min())
     return f"ttft_max is {shown(wait)} at {speed:g} token/s a user; allowed: at least {least:.3g} s"
 
 
 def _described(
-    point: xr.Dataset, device: Device, model: Model, plan: Plan | None, load: Any, options: Options
+    front: Columns,
+    at: int,
+    device: Device,
+    model: Model,
+    plan: Plan | None,
+    load: Any,
+    options: Options,
 ) -> Offer:
-    v = {name: point[name].item() for name in point.data_vars}
-    chosen = plan if plan is not None else _plan_of(point, device, model, options)
+    v = {name: column.values[at].item() for name, column in front.data_vars.items()}
+    chosen = plan if plan is not None else _plan_of(v, device, model, options)
     fidelity = options.get("fidelity", "calibrated")
     step = decode(device, model, chosen, batch=v["batch"], context=load.context, fidelity=fidelity)
     alone = prefill(device, model, chosen, tokens=load.input_tokens, fidelity=fidelity)
@@ -377,8 +382,8 @@ def _described(
     )  # fmt: skip
 
 
-def _plan_of(point: xr.Dataset, device: Device, model: Model, options: Options) -> Plan:
+def _plan_of(v: dict[str, Any], device: Device, model: Model, options: Options) -> Plan:
     """The default plan that a point's label names, and that has its devices."""
     tried = default_plans(device, model, options.get("devices_max"), options.get("engine", "vllm"))
-    label, devices = point["plan"].item(), point["devices"].item()
+    label, devices = v["plan"], v["devices"]
     return next(p for p in tried if p.label(model) == label and p.devices == devices)

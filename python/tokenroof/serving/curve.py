@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from tokenroof.inference.door import deployment
 from tokenroof.inference.tile_edges import edges_said
-from tokenroof.serving.closed_loop import attributes, describe, evaluate
+from tokenroof.serving.closed_loop import attributes, described, evaluate
 from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
+from tokenroof.serving.columns import Column, Columns
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_power, check_length
 from tokenroof.serving.open_curve import as_rates, open_table
 from tokenroof.serving.open_pools import pools_table
@@ -18,7 +19,6 @@ from tokenroof.serving.system.table import system_table
 from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.twin import shape_of
 from tokenroof.support.arguments import check_options, shown
-from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.requests.record import Requests
     from tokenroof.serving.twin import Shape
 
-__all__ = ["curve", "table_of"]
+__all__ = ["columns", "curve", "table_of"]
 
 _USERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 
@@ -181,14 +181,67 @@ def curve(
         return open_table(on, shape, rate, scheduler, said, *as_power(power, pue))
     counted = as_power(power, pue)
     check_length(on.model, sizes.input_tokens, sizes.output_tokens, scheduler)
-    table = table_of(on, sizes, users, fidelity, *counted)
+    ends = requests is not None
+    return _closed(on, sizes, moments, users, fidelity, counted, scheduler, ends).dataset()
+
+
+def columns(
+    device: Device,
+    model: Model,
+    plan: Plan,
+    input_tokens: float | Lengths,
+    output_tokens: float | Lengths,
+    concurrency: ArrayLike,
+    fidelity: str | Calibration,
+) -> Columns:
+    """What `curve` says of these, without xarray.
+
+    Parameters
+    ----------
+    device : Device
+    model : Model
+    plan : Plan
+    input_tokens, output_tokens : float or Lengths
+        As in `curve` [1].
+    concurrency : array_like, 1-d
+        Requests in flight over the replica [1].
+    fidelity : str or Calibration
+
+    Returns
+    -------
+    Columns
+        Over ``concurrency``.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As in `curve`.
+    """
+    sizes, moments = shape_from(input_tokens, output_tokens, None)
+    users, on = as_concurrency(concurrency), deployment(device, model, plan, fidelity)
+    check_length(on.model, sizes.input_tokens, sizes.output_tokens, None)
+    return _closed(on, sizes, moments, users, fidelity, as_power("provisioned", 1.2))
+
+
+def _closed(
+    on: Deployment,
+    sizes: Load,
+    moments: Shape,
+    users: NDArray[np.float64],
+    fidelity: str | Calibration,
+    counted: tuple[str, float],
+    scheduler: Scheduler | None = None,
+    ends: bool = False,
+) -> Columns:
+    """The table of `curve` in closed loop, of a run that goes on or ends."""
+    found = _columns_of(on, sizes, users, fidelity, *counted)
     # of a run that ends, and of ranks and stages, there are means alone
-    if requests is not None or on.plan.dp * on.plan.pp > 1:
-        return table
+    if ends or on.plan.dp * on.plan.pp > 1:
+        return found
     for name, values in closed_values(on, moments, users, scheduler).items():
         units, long_name = CLOSED_UNITS[name]
-        table[name] = ("concurrency", values, {"units": units, "long_name": long_name})
-    return table
+        found.data_vars[name] = Column(values, {"units": units, "long_name": long_name})
+    return found
 
 
 def _in_place(concurrency: ArrayLike) -> None:
@@ -221,18 +274,28 @@ def table_of(
     pue: float,
 ) -> xr.Dataset:
     """The table of `curve` for a deployment."""
-    xarray = require("xarray", extra="analysis")
+    return _columns_of(on, load, users, fidelity, power, pue).dataset()
+
+
+def _columns_of(
+    on: Deployment,
+    load: Load,
+    users: NDArray[np.float64],
+    fidelity: str | Calibration,
+    power: str,
+    pue: float,
+) -> Columns:
     values = evaluate([on], load, users, power, pue)
     reason = "" if load.gaps else ONE_TOKEN
     middle = load.input_tokens + load.output_tokens / 2.0
-    table = xarray.Dataset(
-        {name: ("concurrency", array[0]) for name, array in values.items()},
-        coords={"concurrency": ("concurrency", users, {"units": "1"})},
-        attrs={
+    return Columns(
+        "concurrency",
+        {name: Column(array[0], described(name)) for name, array in values.items()},
+        {
             **attributes([on], load, users, fidelity, on.calibration.calibrated_on, power),
             "plan": on.plan.label(on.model),
             "reason": reason if values["fits"].any() else why_not([on], load),
             "edges": edges_said(on, values["batch"][0], middle),
         },
+        {"concurrency": Column(users, {"units": "1"})},
     )
-    return describe(table)

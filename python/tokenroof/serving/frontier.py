@@ -11,7 +11,8 @@ from tokenroof.inference.dataflow import KINDS
 from tokenroof.inference.door import as_device, as_model, as_plan, check_plan, resolved
 from tokenroof.records.device import Device
 from tokenroof.records.plan import Plan
-from tokenroof.serving.closed_loop import UNITS, attributes, describe, evaluate
+from tokenroof.serving.closed_loop import UNITS, attributes, described, evaluate
+from tokenroof.serving.columns import Column, Columns
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_load, as_power, check_length
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.search.constraints import Asked
     from tokenroof.serving.system.parts import Speculation
 
-__all__ = ["Limits", "frontier"]
+__all__ = ["Limits", "frontier", "points"]
 
 
 class Limits(TypedDict, total=False):
@@ -162,7 +163,7 @@ def frontier(
     >>> bool((np.diff(front.output_tokens_per_s_per_mw) < 0).all()), bool((front.ttft_s <= 2.0).all())
     (True, True)
     """
-    xarray = require("xarray", extra="analysis")
+    require("xarray", extra="analysis")
     d, m, load = as_device(device), as_model(model), as_load(input_tokens, output_tokens)
     power, pue = as_power(power, pue)
     check_options("frontier", limits, Limits)
@@ -179,6 +180,62 @@ def frontier(
         question = Question(d, m, given, load, devices_max, users, fidelity, engine, *kept)
         return with_chips(frontier_of_systems(question), question, limits.get("chips"))
     _refuse(limits)
+    what = d, m, plans, load, devices_max, concurrency
+    return _points(*what, fidelity, engine, power, pue, wanted).dataset()
+
+
+def points(
+    device: Device,
+    model: Model,
+    plans: Sequence[Plan] | None,
+    input_tokens: float,
+    output_tokens: float,
+    devices_max: int | None = None,
+    fidelity: str | Calibration = "calibrated",
+    engine: str = "vllm",
+    power: str = "provisioned",
+    **limits: Unpack[Limits],
+) -> Columns:
+    """What `frontier` finds over plans of replicas, without xarray.
+
+    Parameters
+    ----------
+    device, model, plans, input_tokens, output_tokens, devices_max, fidelity, engine, power, limits
+        As in `frontier`, devices and models as records [1].
+
+    Returns
+    -------
+    Columns
+
+    Raises
+    ------
+    KeyError, ValueError, TypeError
+        As in `frontier`.
+    """
+    check_options("frontier", limits, Limits)
+    load, (power, pue) = as_load(input_tokens, output_tokens), as_power(power, 1.2)
+    wanted = asked(limits)
+    _refuse_dashboard(power, wanted)
+    _refuse(limits)
+    what = device, model, plans, load, devices_max, None
+    return _points(*what, fidelity, engine, power, pue, wanted)
+
+
+def _points(
+    d: Device,
+    m: Model,
+    plans: Sequence[Plan] | None,
+    load: Load,
+    devices_max: int | None,
+    concurrency: ArrayLike | None,
+    fidelity: str | Calibration,
+    engine: str,
+    power: str,
+    pue: float,
+    wanted: Asked,
+) -> Columns:
+    """The frontier over plans of replicas."""
+    users = _batches(concurrency)
     tried = default_plans(d, m, devices_max, engine) if plans is None else _given(plans, d, m)
     tried = wanted.capped(d, tried)
     check_length(m, load.input_tokens, load.output_tokens)
@@ -203,10 +260,9 @@ def frontier(
     shown = _tried(on, row)
     said = _calibrated_on(shown)
     about = attributes(shown, load, users[np.unique(column)], fidelity, said, power)
-    table = xarray.Dataset(data, attrs=about)
     why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if not chosen.size else ""
-    table.attrs |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
-    return describe(table)
+    about |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
+    return Columns("point", data, about)
 
 
 def _calibrated_on(shown: Sequence[Deployment]) -> str:
@@ -222,18 +278,18 @@ def _columns(
     values: dict[str, NDArray[Any]],
     chosen: NDArray[np.intp],
     users: NDArray[np.float64],
-) -> dict[str, Any]:
+) -> dict[str, Column]:
     """Variables of the points that are chosen."""
     row, column = np.unravel_index(chosen, (max(len(tried), 1), users.size))
-    data: dict[str, Any] = {name: ("point", values[name].ravel()[chosen]) for name in UNITS}
-    data["plan"] = (
-        "point",
-        np.array([p.label(one.model) for p, one in zip(tried, on, strict=True)] or [""])[row],
-    )
-    data["concurrency"] = ("point", users[column])
-    data["devices"] = ("point", np.array([p.devices for p in tried] or [0])[row])
+    labels = [p.label(one.model) for p, one in zip(tried, on, strict=True)] or [""]
+    data = {name: Column(values[name].ravel()[chosen], described(name)) for name in UNITS}
+    data["plan"] = Column(np.array(labels)[row], {})
+    data["concurrency"] = Column(users[column], described("concurrency"))
+    devices = np.array([p.devices for p in tried] or [0])[row]
+    data["devices"] = Column(devices, described("devices"))
     if any(p.power_cap_w is not None for p in tried):
-        data["power_cap_w"] = ("point", np.array([o.power.limit_w for o in on])[row], CAP_ATTRS)
+        held = np.array([o.power.limit_w for o in on])[row]
+        data["power_cap_w"] = Column(held, dict(CAP_ATTRS))
     return data
 
 

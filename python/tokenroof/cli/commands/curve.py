@@ -15,7 +15,7 @@ from tokenroof.support.formats import si, table
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
-    import xarray as xr
+    from tokenroof.serving.columns import Columns
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -32,18 +32,18 @@ def add_arguments(command: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
+    from tokenroof.serving.curve import columns
 
     settle_lengths(arguments)
     measure_if_local(arguments)
     device, model = as_device(arguments.device), as_model(arguments.model)
     plan = plan_of(arguments, model)
     load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
-    found = serving.curve(
+    found = columns(
         device, model, plan, **load, concurrency=arguments.concurrency, fidelity=arguments.fidelity
     )
-    fits = bool(found["fits"].any())
+    fits = bool(found["fits"].values.any())
     if arguments.json:
         names = [str(name) for name in found.data_vars]
         rows = [
@@ -63,7 +63,7 @@ def run(arguments: Namespace) -> int:
     return 0 if fits else 1
 
 
-def _print(found: xr.Dataset, devices: int) -> None:
+def _print(found: Columns, devices: int) -> None:
     v = {str(name): found[name].values for name in found.data_vars}
     a = found.attrs
     whole = f"the whole replica of {devices} devices" if devices > 1 else "the one device"

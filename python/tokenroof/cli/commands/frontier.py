@@ -22,6 +22,8 @@ from tokenroof.support.whole import whole_file
 if TYPE_CHECKING:
     import xarray as xr
 
+    from tokenroof.serving.columns import Columns
+
 _OF_SYSTEMS = ("devices", "power_w", "types", "exclude", "chips", "pool_devices")
 _FLAGS = {
     name: f"--{name.replace('_', '-')}"
@@ -110,7 +112,9 @@ def run(arguments: Namespace) -> int:
 def _run(arguments: Namespace) -> int:
     from tokenroof import serving
     from tokenroof.inference.door import as_device, as_model
+    from tokenroof.serving.frontier import points
 
+    found: xr.Dataset | Columns
     if arguments.plot is None:
         for name in ("also", "lpx"):
             if getattr(arguments, name):
@@ -127,7 +131,11 @@ def _run(arguments: Namespace) -> int:
     }  # fmt: skip
     if arguments.plot is not None:
         require("plotly", extra="report")
-    found = serving.frontier(device, model, None, sizes[0], sizes[1], **how | _searched(arguments))
+    searched = _searched(arguments)
+    if searched or arguments.plot is not None:
+        found = serving.frontier(device, model, None, sizes[0], sizes[1], **how | searched)
+    else:
+        found = points(device, model, None, sizes[0], sizes[1], **how)
     named = [name.strip() for name in arguments.also.split(",") if name.strip()]
     others = [serving.frontier(name, model, None, *sizes, **how) for name in named]
     some = bool(found.sizes["point"])
@@ -151,13 +159,13 @@ def _run(arguments: Namespace) -> int:
     return 0 if some else 1
 
 
-def _rows(found: xr.Dataset) -> list[dict[str, Any]]:
+def _rows(found: xr.Dataset | Columns) -> list[dict[str, Any]]:
     names = [str(name) for name in found.data_vars]
     return [{n: found[n].values[i].item() for n in names} for i in range(found.sizes["point"])]
 
 
-def _print(found: xr.Dataset, points: int) -> None:
-    v = {str(name): found[name].values for name in found.data_vars}
+def _print(found: xr.Dataset | Columns, points: int) -> None:
+    v = {name: found[name].values for name in map(str, found.data_vars)}
     rows = np.unique(np.round(np.linspace(0, found.sizes["point"] - 1, points)).astype(int))
     a = found.attrs
     systems = "systems_tried" in a
@@ -184,7 +192,7 @@ def _print(found: xr.Dataset, points: int) -> None:
 
 
 def _plot(
-    arguments: Namespace, found: xr.Dataset, others: list[xr.Dataset], sizes: tuple[float, float]
+    arguments: Namespace, found: Any, others: list[xr.Dataset], sizes: tuple[float, float]
 ) -> None:
     from tokenroof import economics, plot, serving
 
