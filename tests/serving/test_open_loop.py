@@ -221,3 +221,38 @@ def test_what_is_refused(change, says):
     }  # fmt: skip
     with pytest.raises(ValueError, match=says):
         _core.open_loop(**{**given_, **change})
+
+
+@pytest.mark.parametrize(
+    ("s", "w", "load", "output", "off"),
+    [(2e-3, 0.05, 0.5, 100.0, 0.06), (1e-3, 0.02, 0.35, 300.0, 0.01)],
+)
+def test_a_whole_answer_varies_with_what_passes_in_it(s, w, load, output, off):
+    """Steps alike, and prompts that come in as many as an answer has, and in theirs: counted out by its length.
+
+    Without that long answers vary more the median is late, and the 99th percentile early, by 10 and 1.2 %.
+    """
+    draw, cv2 = np.random.default_rng(3), 0.3
+    inputs = {
+        **PLAIN,
+        "input": 1.0,
+        "input_cv2": 0.0,
+        "output": output,
+        "output_cv2": cv2,
+        "budget": 1e9,
+    }
+    found = {
+        name: float(x[0])
+        for name, x in run(
+            [s] * 2001, inputs, [load / w], prompts=varied(w, 0.0) * np.ones((2001, 1))
+        ).items()
+    }
+    spread = np.log1p(cv2)
+    took = s * output * np.exp(draw.normal(-0.5 * spread, spread**0.5, 200_000))
+    more = took
+    for _ in range(50):
+        more = w * draw.poisson(more * load / w)
+        took = took + more
+    rest = found["e2e"] - took.mean()
+    for p in (50, 99):
+        assert found[f"e2e_p{p}"] == pytest.approx(rest + np.percentile(took, p), rel=off)

@@ -191,17 +191,22 @@ def test_curve_over_rates():
     assert float(per.per_device[0]) == 50.0
 
 
-@pytest.mark.parametrize("where", [("H200-SXM", "Qwen3-32B"), ("H100-SXM", "Qwen3-30B-A3B")])
 @pytest.mark.parametrize("sizes", [(500, 300), (4000, 30), (30_000, 300)])
-def test_who_is_in_service_is_arrivals_times_their_stay_where_means_hold(where, sizes):
-    """Little's law, between two estimates: of the chain of rates, and of sums of steps."""
-    rates = np.linspace(0.05, 0.9, 8) * float(stability(*where, None, *sizes).rate)
+def test_who_is_in_service_is_arrivals_times_their_stay(sizes):
+    """Little's law, and the simulator's mean number, of prompts that hold up all who are there too."""
+    where = ("H200-SXM", "Llama-3.1-8B")
+    most = float(stability(*where, None, *sizes).rate)
+    rates = np.linspace(0.05, 0.95, 8) * most
     found = curve(*where, None, *sizes, rate=rates)
-    stay = found.running.values / (rates * (found.e2e_s.values - found.queue_s.values))
-    held = found.means_hold.values
-    assert held.any() == (sizes[0] < 30_000) and np.all(np.abs(stay[held] - 1.0) < 0.2)
-    if sizes == (500, 300):
-        assert np.all(np.abs(stay - 1.0) < 0.1) and np.all(np.abs(stay[2:] - 1.0) < 0.02)
+    stay = found.e2e_s.values - found.queue_s.values
+    few = found.running.values < found.attrs["places"] - 1e-9
+    np.testing.assert_allclose(found.running.values[few], (rates * stay)[few], rtol=1e-9)
+    assert few[:6].all() and found.running.max() <= found.attrs["places"]
+    load = poisson(0.6 * most, requests=3000, input_tokens=sizes[0], output_tokens=sizes[1], seed=4)
+    played = simulate(*where, None, load).requests[200:]
+    inside = 0.6 * most * (played["last_token_ns"] - played["arrival_ns"]).mean() * 1e-9
+    one = curve(*where, None, *sizes, rate=[0.6 * most])
+    assert float(one.running[0]) == pytest.approx(inside, rel=0.1)
 
 
 def test_bursts_wait_longer():

@@ -105,10 +105,9 @@ def curve(
         Over ``concurrency``, or ``rate``, with units in ``attrs``. In open loop ``ttft_s``, ``tpot_s`` and
         ``e2e_s`` have ``p50``, ``p90`` and ``p99`` beside them (``ttft_p99_s``); ``means_hold`` and
         ``percentiles_hold`` say where they were within 10 and 20 % of simulations; at a rate that cannot be
-        borne times are NaN and ``growth_per_s`` says how fast the queue grows. ``running`` is of the chain of
-        rates at which 0, 1, ... requests in service leave, times are sums of steps: by Little's law the one
-        is ``rate * (e2e_s - queue_s)``, within a fifth where ``means_hold``. Where it does not (prompts that
-        take most of the time) they are apart by a third and more: `simulate` then. In closed loop the same
+        borne times are NaN and ``growth_per_s`` says how fast the queue grows. ``running`` is
+        ``rate * (e2e_s - queue_s)`` by Little's law, and no more than there are places.
+        In closed loop the same
         percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``).
         ``ttft_s`` means two things: in closed loop it has what the engine was measured to take beside, in
         open loop it has not; ``ttft_mean_s`` is what compares with it there. Where answers are all of one

@@ -45,7 +45,7 @@ OPEN_UNITS = {
     "total_throughput": ("token/s", "input and output tokens of the replica per second"),
     "per_device": ("token/s", "output tokens per second and device"),
     "load": ("1", "arrivals over those that all places answer"),
-    "running": ("1", "mean requests in service, by the chain of rates at which they leave"),
+    "running": ("1", "mean requests in service, by Little's law"),
     "waits": ("1", "share of requests that wait for a place"),
     "stable": ("1", "whether the queue does not grow"),
     "growth_per_s": ("1/s", "requests by which the queue grows in a second"),

@@ -204,6 +204,9 @@ class Twin:
         found["long_over_budget"] = found["prompt_over_budget"] * long_prompts(
             1.0, self.inputs["input_cv2"]
         )
+        # by Little's law: the chain does not know that a long prompt holds up all who are there
+        inside = rates * (found["e2e"] - found["queue"])
+        found["running"] = np.minimum(inside, len(self.steps) - 1.0)
         with np.errstate(invalid="ignore"):
             for name, limits in (
                 ("means_hold", MEANS_HOLD),

@@ -217,16 +217,18 @@ template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Popu
     return m;
 }
 
-// Time per token after the first: n as a request sees it, and the prompts of its life.
-template <class V> TR_HD Moments<V> open_loop_token(const double* in, const Population<V>& p, V rate) {
+// Time per token after the first: n as a request sees it, whose variance `steady` is of answers of any length, and the
+// prompts of its life.
+template <class V> TR_HD Moments<V> open_loop_token(const double* in, const Population<V>& p, V rate, V& steady) {
     const V one = splat<V>(1.0);
     const double long_ = 1.0 + in[open_loop_input::output_cv2];
     const double short_ = long_ / in[open_loop_input::output]; // E[1 / output]
     const V left = one / (one - open_loop_share<V>(rate * p.along));
     Moments<V> m;
     m.mean = p.seen * left;
-    m.variance = (positive_part(p.seen2 - p.seen * p.seen) * life_share + rate * m.mean * (p.prompt2 * short_)) *
-                 left * left;
+    const V varied = positive_part(p.seen2 - p.seen * p.seen) * life_share;
+    steady = varied * left * left;
+    m.variance = (varied + rate * m.mean * (p.prompt2 * short_)) * left * left;
     m.third = rate * m.mean * (p.prompt3 * (short_ * short_ * long_)) * left * left * left;
     return m;
 }
@@ -260,7 +262,8 @@ TR_HD void open_loop(const double* steps, const Added* added, const double* work
     const Population<V> p = open_loop_population<V>(steps, added, work, places, at);
     V later;
     const Moments<V> first = open_loop_first<V>(in, p, at, later);
-    Moments<V> token = open_loop_token<V>(in, p, at);
+    V steady;
+    Moments<V> token = open_loop_token<V>(in, p, at, steady);
     const V plain = token.mean;
     token.mean = plain + later * ((1.0 + in[open_loop_input::output_cv2]) / in[open_loop_input::output]);
     const Percentiles<V> of_first(first), of_token(token);
@@ -273,7 +276,11 @@ TR_HD void open_loop(const double* steps, const Added* added, const double* work
     const V scaled = plain * output;
     const V queue2 = queue * (splat<V>(2.0) / pace - queue);
     whole.variance = first.variance + queue2 + token.variance * (after * after) + scaled * scaled * cv2;
-    whole.third = first.third + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2);
+    // long answers vary more, lognormal lengths: of all tokens alike by their square, of the prompts that pass by it
+    const V passing = (token.variance - steady) * (output / (1.0 + cv2));
+    const V apart = scaled * output * 3.0 * (steady * ((2.0 + 3.0 * cv2 + cv2 * cv2) * output) + passing) * cv2;
+    whole.third = first.third + token.third * (after * after * after) + apart +
+                  scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2);
     const Percentiles<V> of_whole(whole);
     f[open_loop_field::load] = rate >= zero ? load : nan;
     f[open_loop_field::running] = p.running * ok;

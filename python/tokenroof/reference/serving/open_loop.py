@@ -180,15 +180,16 @@ def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]
     return first, later
 
 
-def later_token(i: dict[str, float], p: Chain, rate: float) -> Sum:
-    """n as a request sees it over its life, and the prompts that pass meanwhile."""
+def later_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]:
+    """n as a request sees it over its life, and prompts that pass meanwhile; the variance without these."""
     long_ = 1.0 + i["output_cv2"]
     inverse = long_ / i["output"]
     left = 1.0 / (1.0 - min(rate * p.along, 0.99))
     mean = p.seen * left
-    noise = max(p.seen2 - p.seen * p.seen, 0.0) * LIFE + rate * mean * (p.prompt.second * inverse)
+    varied = max(p.seen2 - p.seen * p.seen, 0.0) * LIFE
+    noise = varied + rate * mean * (p.prompt.second * inverse)
     third = rate * mean * (p.prompt.third * (inverse * inverse * long_))
-    return Sum(mean, noise * left * left, third * left * left * left)
+    return Sum(mean, noise * left * left, third * left * left * left), varied * left * left
 
 
 def tail(waits: float, share: float, pace: float) -> float:
@@ -249,7 +250,7 @@ def open_loop(
         known = load if rate >= 0.0 else math.nan
         return {**dict.fromkeys(names, math.nan), "load": known}
     p = population(steps, added, work, rate)
-    (first, later), token = first_token(inputs, p, rate), later_token(inputs, p, rate)
+    (first, later), (token, steady) = first_token(inputs, p, rate), later_token(inputs, p, rate)
     plain = token.mean
     token = token._replace(mean=plain + later * ((1.0 + cv2) / output))
     share = wait_over_exponential(p.ratio, len(work), inputs["arrival_cv2"], cv2)
@@ -257,11 +258,17 @@ def open_loop(
     slow = share * work[-1]
     pace = (1.0 - p.ratio) / slow if slow else math.inf
     after, scaled = output - 1.0, plain * output
+    # third moment of a sum over o alike: of the variance steady o^2 + passing o with o, lognormal
+    passing = (token.variance - steady) * (output / (1.0 + cv2))
+    apart = (
+        scaled * output * 3.0 * (steady * ((2.0 + 3.0 * cv2 + cv2 * cv2) * output) + passing) * cv2
+    )
     whole = Sum(
         first.mean + queue + plain * after + later,
         first.variance + queue * (2.0 / pace - queue) + token.variance * (after * after)
         + scaled * scaled * cv2,
-        first.third + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2),
+        first.third + token.third * (after * after * after) + apart
+        + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2),
     )  # fmt: skip
     middle, ninth, last = first.percentiles()
     values = [
