@@ -12,7 +12,7 @@ from tokenroof.calibrate import SPECS, power, read_operator, specs
 from tokenroof.calibrate.bands import covered, pooled_band
 from tokenroof.calibrate.engines import _by_device
 from tokenroof.calibrate.experts import skews
-from tokenroof.calibrate.fitting import sample, split
+from tokenroof.calibrate.fitting import Objective, sample, split
 from tokenroof.calibrate.operator_fits import _version_key
 from tokenroof.calibrate.points import _time, _whole, rule
 from tokenroof.calibrate.tables import read, time_column
@@ -161,3 +161,28 @@ def test_heads_of_their_own_keys_are_written_as_none(kind):
     none, each, one = (power._work(kind, rows(kv), tr.device(DEVICE)) for kv in (0, 32, 1))
     assert none[1] == each[1] and none[0] == each[0]
     assert one[1] < each[1] / 1.5
+
+
+def test_a_constant_that_no_row_depends_on_is_told_from_those_that_some_row_does():
+    """Widths of whole sixteenths say nothing of others, nor few tokens of tiles beyond an expert's first."""
+    spec, device = SPECS["experts"], tr.device("B200-SXM")
+    objective = Objective(spec, device, "bf16")
+    columns = {
+        "dtype": np.array(["bf16"]), "distribution": np.array(["balanced"]), "tokens": np.array([16.0]),
+        "hidden": np.array([4096.0]), "intermediate": np.array([1024.0]), "experts": np.array([64.0]),
+        "topk": np.array([8.0]), "moe_tp": np.array([1.0]), "moe_ep": np.array([1.0]),
+    }  # fmt: skip
+    far = objective.start() + 0.1
+
+    def untold(**changed):
+        table = SimpleNamespace(columns=columns | changed)
+        return {
+            n
+            for n, told in zip(objective.free, objective.told(far, table), strict=True)
+            if not told
+        }
+
+    assert {"misaligned", "reread", "parted"} <= untold()
+    assert "misaligned" not in untold(intermediate=np.array([1000.0]))
+    assert "parted" not in untold(moe_ep=np.array([8.0]))
+    assert untold() & {"t0", "memory", "cached", "resident"} == set()
