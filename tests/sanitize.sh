@@ -14,6 +14,7 @@ fi
 build() { # folder, sanitizers, more
     "$PYTHON" -m pip install --quiet --no-deps --target "$work/$1" "$here" -C build-dir="$work/$1-build" \
         -C cmake.define.TOKENROOF_SANITIZE="$2" -C cmake.define.TOKENROOF_CUDA=OFF "${@:3}"
+    "$PYTHON" -m compileall -q "$work/$1" # not under a sanitizer, at every start
 }
 preloaded() { # libraries of sanitizers, in the order in which they are loaded
     for one in "$@"; do printf '%s:' "$(gcc -print-file-name="lib$one.so")"; done
