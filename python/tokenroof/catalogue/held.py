@@ -7,7 +7,7 @@ from functools import cache
 
 from tokenroof.catalogue.files import date_key, table
 from tokenroof.records.provenance import Provenance
-from tokenroof.support.names import unknown
+from tokenroof.support.names import among, unknown
 
 __all__ = ["Holding", "holdings"]
 
@@ -77,7 +77,7 @@ def holdings(of: str | None = None) -> tuple[Holding, ...]:
     [('2021-05', 'AntPool'), ('2024-12', 'Foundry USA'), ('2025-03-20', 'Foundry USA')]
     """
     known = list(dict.fromkeys(h.of for h in _all()))
-    if of is not None and of not in known:
+    if of is not None and not among(of, known):
         raise unknown("holding", str(of), known)
     rows = [h for h in _all() if of in (None, h.of)]
     return tuple(sorted(rows, key=lambda h: (known.index(h.of), date_key(h.date))))

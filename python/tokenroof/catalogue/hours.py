@@ -13,7 +13,7 @@ from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.records.device import Device
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
-from tokenroof.support.names import normalise
+from tokenroof.support.names import among, normalise
 
 __all__ = ["GpuHour", "gpu_hour", "gpu_hours", "printed_hour", "printed_hours"]
 
@@ -149,7 +149,7 @@ def _hour_of(name: str, date: str | None, every: tuple[GpuHour, ...]) -> GpuHour
     if not known:
         have = ", ".join(dict.fromkeys(hour.device for hour in every))
         raise ValueError(f"device is {name}, whose hour nobody priced; allowed: {have}")
-    found = [hour for hour in known if date is None or hour.date == date]
+    found = [hour for hour in known if date is None or among(date, (hour.date,))]
     if not found:
         dates = ", ".join(hour.date for hour in known)
         raise ValueError(f"date is {shown(date)}; allowed for {name}: {dates}")

@@ -10,7 +10,7 @@ from tokenroof.catalogue.market_columns import note
 from tokenroof.catalogue.market_file import market_in_force
 from tokenroof.catalogue.quote import MarketData, MarketLike, Quote
 from tokenroof.records.provenance import Provenance
-from tokenroof.support.names import normalise, unknown
+from tokenroof.support.names import among, normalise, unknown
 
 __all__ = [
     "Quote",
@@ -116,7 +116,7 @@ def rows_of(kind: str | None, region: str | None, newer: MarketData | None) -> t
     known = _quotes() if newer is None else _with(newer)
     if kind is None:
         rows = tuple(quote for series in known.values() for quote in series)
-    elif kind in known:
+    elif among(kind, known):
         rows = known[kind]
     else:
         raise unknown("quantity", str(kind), tuple(known))

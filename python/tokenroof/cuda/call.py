@@ -44,7 +44,7 @@ class DeviceKernel:
     """A kernel of `tokenroof.kernels` over arrays on a CUDA device."""
 
     def __init__(self, name: str, loader: Any) -> None:
-        if not hasattr(kernels, name):
+        if not isinstance(name, str) or not hasattr(kernels, name):
             raise ValueError(f"name is {shown(name)}; allowed: a kernel of tokenroof.kernels")
         self.__name__ = self.__qualname__ = name
         self.__module__ = "tokenroof.cuda"

@@ -71,7 +71,9 @@ class Market:
         put(self, "utilization", share("utilization", self.utilization))
         if not isinstance(self.date, str):
             raise TypeError(f"date is {shown(self.date)}; allowed: text")
-        if isinstance(self.notes, str) or not all(isinstance(note, str) for note in self.notes):
+        if not isinstance(self.notes, (tuple, list)) or not all(
+            isinstance(note, str) for note in self.notes
+        ):
             raise TypeError(f"notes is {shown(self.notes)}; allowed: a tuple of text")
         put(self, "notes", tuple(self.notes))
 

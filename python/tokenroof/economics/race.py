@@ -18,7 +18,7 @@ from tokenroof.economics.trend import log_line
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, share, shown
 from tokenroof.support.lazy import require
-from tokenroof.support.names import listed
+from tokenroof.support.names import among, listed
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def race(
     >>> found.joules.round(1).tolist(), found.record.tolist()
     ([98.0, 21.5, 17.5], [True, True, True])
     """
-    if kind not in ("miners", "inference"):
+    if not among(kind, ("miners", "inference")):
         raise ValueError(f"kind is {shown(kind)}; allowed: miners, inference")
     finite_number("interactivity", interactivity, above=True)
     rows: list[tuple[float, str, float, float]] = []

@@ -9,13 +9,7 @@ import numpy as np
 
 from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.inference.carried import generation
-from tokenroof.inference.constants import (
-    FAR_BAND,
-    NODE_BAND,
-    find,
-    generations,
-    own_power_fit,
-)
+from tokenroof.inference.constants import FAR_BAND, NODE_BAND, find, generations, own_power_fit
 from tokenroof.inference.expert_choice import passed_over
 from tokenroof.inference.likeness import OPERATORS, like_measured
 from tokenroof.inference.local_products import calibration as local_calibration
@@ -27,6 +21,7 @@ from tokenroof.records.calibration import CLASSES, FIDELITIES, NOTHING, Calibrat
 from tokenroof.records.device import link_domain
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +67,6 @@ def is_recent(device: Device) -> bool:
     return "blackwell" in family or "rubin" in family
 
 
-@remembered(2048)
-@takes_records
 def estimate(device: Device, engine: str = "vllm") -> Calibration:
     """Shares of a roofline for a device's generation, and what the engine adds to a step.
 
@@ -91,6 +84,14 @@ def estimate(device: Device, engine: str = "vllm") -> Calibration:
     engine : {"vllm", "sglang", "trtllm", "ideal"}
         Whose overheads; ``"ideal"`` has none.
     """
+    if not isinstance(engine, str):
+        raise TypeError(f"engine is {shown(engine)}; allowed: a name, as vllm")
+    return _estimated(device, engine)
+
+
+@remembered(2048)
+@takes_records
+def _estimated(device: Device, engine: str) -> Calibration:
     if "cost.product" in device.measured:
         return local_calibration(device, engine).replace(constants=memory_of(engine, device))
     if device.kind in OTHER_KINDS:
@@ -151,13 +152,13 @@ def resolve(fidelity: str | Calibration, device: Device, plan: Plan | str) -> Ca
     ValueError
         If it is neither a `Calibration` nor one of `FIDELITIES`.
     """
+    if isinstance(fidelity, Calibration) and fidelity.stands_alone:
+        return fidelity
     if isinstance(fidelity, Calibration):
-        if fidelity.stands_alone:
-            return fidelity
         return _with_bf16(fidelity, plan).over(resolve("calibrated", device, plan))
-    if fidelity == "datasheet":
+    if among(fidelity, ("datasheet",)):
         return _datasheet(device, plan if isinstance(plan, str) else plan.engine)
-    if fidelity == "calibrated":
+    if among(fidelity, ("calibrated",)):
         if isinstance(plan, str):
             return _of_engine(device, plan)
         return _of_types(device, plan.engine, *_types(device, plan))
@@ -172,7 +173,7 @@ def resolve_step(
     """As `resolve`, with bands of the step's kind where the constants are the device's own."""
     if isinstance(fidelity, Calibration) and not fidelity.stands_alone:
         return _with_bf16(fidelity, plan).over(resolve_step("calibrated", device, plan, mixture))
-    if fidelity != "calibrated":
+    if not among(fidelity, ("calibrated",)):
         return resolve(fidelity, device, plan)
     named = (plan.weights, str(plan.experts))
     return _of_step_kind(device, plan.engine, *_types(device, plan), named, mixture)
@@ -362,7 +363,7 @@ def resolve_operator(
         As `resolve`.
     """
     own = fidelity if isinstance(fidelity, Calibration) and not fidelity.stands_alone else None
-    if own is None and fidelity != "calibrated":
+    if own is None and not among(fidelity, ("calibrated",)):
         return resolve(fidelity, device, engine)
     base = _of_operator(device, engine, operator, dtype, also)
     if own is None:

@@ -24,6 +24,7 @@ from tokenroof.records.calibration import Calibration
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import amounts, check_options, count, shown, together
 from tokenroof.support.kinds import takes_records
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,8 +129,9 @@ def one_chip(device: Device, model: Model, weights: str | None, kv_cache: str | 
     """
     if weights is None:
         weights = next((t for t in ("fp8", "int8") if t in device.peak), "bf16")
-    return Plan(weights=weights, kv_cache=kv_cache or ("fp8" if weights == "fp8" else "bf16"),
-                engine="ideal")  # fmt: skip
+    if kv_cache is None or among(kv_cache, ("",)):
+        kv_cache = "fp8" if among(weights, ("fp8",)) else "bf16"
+    return Plan(weights=weights, kv_cache=kv_cache, engine="ideal")
 
 
 def gather(device: Device, given: Mapping[str, Any]) -> dict[str, Range]:

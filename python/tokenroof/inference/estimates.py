@@ -20,7 +20,7 @@ from tokenroof.inference.carried import generation
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import is_number, number, shown
 from tokenroof.support.kinds import takes_records
-from tokenroof.support.names import UnknownNameError
+from tokenroof.support.names import UnknownNameError, among
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -218,7 +218,7 @@ def parameter(name: str, device: Device | None = None) -> Range:
     rows = _index()
     owners = ("",) if device is None else (device.name, device.kind, "")
     for owner in owners:
-        if (name, owner) in rows:
+        if isinstance(name, str) and (name, owner) in rows:
             return rows[name, owner]
     known = ", ".join(sorted({key for key, _ in rows}))
     raise UnknownNameError(f"unknown parameter {shown(name)}; allowed: {known}")
@@ -262,8 +262,6 @@ def _multiprocessors(device: Device) -> Range | None:
     )
 
 
-@lru_cache(maxsize=512)
-@takes_records
 def complete(device: Device, which: str = "mid") -> Device:
     """A device whose unpublished peaks, limit and multiprocessors are filled in from their ranges.
 
@@ -285,8 +283,14 @@ def complete(device: Device, which: str = "mid") -> Device:
     >>> wafer.peak_of("bf16"), wafer.provenance["peak_bf16"].kind
     (1.58e+16, 'estimate')
     """
-    if which not in ("low", "mid", "high"):
+    if not among(which, ("low", "mid", "high")):
         raise ValueError(f"which is {shown(which)}; allowed: 'low', 'mid', 'high'")
+    return _completed(device, which)
+
+
+@lru_cache(maxsize=512)
+@takes_records
+def _completed(device: Device, which: str) -> Device:
     if not device.provenance:  # your own: what it does not say stays unknown
         return device
     found: dict[str, Range] = {}

@@ -33,6 +33,7 @@ from tokenroof.inference.estimates import parameter
 from tokenroof.records.device import unit_peak
 from tokenroof.support.arguments import amounts, finite_number, shown
 from tokenroof.support.labels import keeps_labels
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -78,7 +79,7 @@ def band(device: str | Device, kind: str | None = None) -> float:
     >>> band("H200-SXM", "gemm") < band("H200-SXM") < band("MI300X")
     True
     """
-    if kind is not None and kind not in CLASSES:
+    if kind is not None and not among(kind, CLASSES):
         raise ValueError(f"kind is {shown(kind)}; allowed: {', '.join(CLASSES)}")
     return watts_band(as_device(device), kind)
 

@@ -25,7 +25,7 @@ from tokenroof.scale.work import Variable
 from tokenroof.support.arguments import check_options, loads, not_empty, shown
 from tokenroof.support.aside import aside
 from tokenroof.support.lazy import require
-from tokenroof.support.names import listed
+from tokenroof.support.names import among, listed
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def sweep(
     """
     check_options("sweep", options, SweepOptions)
     require("xarray", extra="analysis")
-    if invalid not in _INVALID:
+    if not among(invalid, _INVALID):
         raise ValueError(f"invalid is {shown(invalid)}; allowed: {', '.join(map(repr, _INVALID))}")
     ds = [as_device(d) for d in not_empty("devices", listed("devices", devices, Device))]
     ms = [_as_model(m) for m in not_empty("models", listed("models", models, Model))]

@@ -13,7 +13,7 @@ import numpy as np
 from tokenroof import _core
 from tokenroof.support.arguments import shown
 from tokenroof.support.labels import called, keeps_form, kind_of, unlabelled
-from tokenroof.support.names import UnknownNameError, near_matches
+from tokenroof.support.names import UnknownNameError, among, near_matches
 
 __all__ = ["by_keyword"]
 
@@ -90,7 +90,7 @@ def by_keyword(name: str, *, out: Any = None, **inputs: Any) -> Any:
     (2,)
     """
     kernels = _core.ufuncs_by_isa()[_core.ISA]
-    if name not in kernels:
+    if not among(name, kernels):
         near = near_matches(str(name), list(kernels))
         hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
         raise UnknownNameError(

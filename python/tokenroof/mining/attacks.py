@@ -9,6 +9,7 @@ import numpy as np
 from tokenroof import kernels
 from tokenroof.support.arguments import amounts, place, refuse, shown, together
 from tokenroof.support.labels import keeps_labels
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -24,7 +25,7 @@ def _part(name: str, value: ArrayLike, most: float = 1.0) -> Any:
 
 
 def _kernel(model: str) -> Any:
-    if model not in MODELS:
+    if not among(model, MODELS):
         raise ValueError(f"model is {shown(model)}; allowed: {', '.join(MODELS)}")
     return getattr(kernels, f"double_spend_{model}")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof import _core
 from tokenroof.catalogue.files import table
 from tokenroof.support.arguments import finite_number, shown
-from tokenroof.support.names import normalise
+from tokenroof.support.names import among, normalise
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -232,7 +232,7 @@ def hash_roofline(
     from tokenroof.records.device import Device
     from tokenroof.records.miner import Miner
 
-    if mode not in MODES:
+    if not among(mode, MODES):
         raise ValueError(f"mode is {shown(mode)}; allowed: {', '.join(MODES)}")
     if clock_hz is not None:
         clock_hz = finite_number("clock_hz", clock_hz, above=True)
@@ -256,7 +256,7 @@ def hash_roofline(
     if not isinstance(device, Device):
         raise TypeError(f"device is {shown(device)}; allowed: a name, a Device or a Miner")
     if device.kind != "cpu":
-        if backend not in (None, "cuda"):
+        if backend is not None and not among(backend, ("cuda",)):
             raise ValueError(f"backend is {shown(backend)}; allowed on {device.name}: cuda")
         return _of_gpu(device, mode, clock_hz)
     core = _cores().get(normalise(device.family or "-"))
@@ -304,7 +304,7 @@ def hashrate(device: str | Device | Miner, mode: str = "nonce") -> float:
     """
     from tokenroof.records.device import Device
 
-    if mode not in MODES:
+    if not among(mode, MODES):
         raise ValueError(f"mode is {shown(mode)}; allowed: {', '.join(MODES)}")
     if isinstance(device, str) and normalise(device) == "local":
         from tokenroof.catalogue.lookup import device as find_device

@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.ruin import ruin_ever, ruin_within
 from tokenroof.support.arguments import amounts, check_options, finite_number, place, shown
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -127,9 +128,9 @@ class Terms:
     ) -> Terms:
         """The terms as callers give them; all but the first four as in `PoolTerms`."""
         name = scheme.upper() if isinstance(scheme, str) else scheme
-        if name not in SCHEMES:
+        if not among(name, SCHEMES):
             raise ValueError(f"scheme is {shown(scheme)}; allowed: {', '.join(SCHEMES)}")
-        if party not in PARTIES:
+        if not among(party, PARTIES):
             raise ValueError(f"party is {shown(party)}; allowed: {', '.join(PARTIES)}")
         rate = amounts("hashrate", hashrate, positive=True)
         hard = amounts("difficulty", difficulty, positive=True)

@@ -155,7 +155,7 @@ def scan(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {shown(progress)}; allowed: a callable")
     widest = max((part[3] for part in parts), default=1)
-    name = backend or os.environ.get("TOKENROOF_HASH_BACKEND") or _fastest(widest)
+    name = _backend(backend) or _fastest(widest)
     devices = _devices(name)
     if devices:
         parts = list(narrow(parts))
@@ -210,6 +210,15 @@ def _cuda_scan() -> ModuleType:
     from tokenroof.cuda import scan as module  # where it is asked for
 
     return module
+
+
+def _backend(given: str | None) -> str:
+    """What was asked for, by the argument or else by the environment; empty where nothing was."""
+    if given is None:
+        return os.environ.get("TOKENROOF_HASH_BACKEND", "")
+    if not isinstance(given, str) or not given:
+        raise TypeError(f"backend is {shown(given)}; allowed: a name of mining.backends, or None")
+    return given
 
 
 def _devices(name: str) -> list[int]:

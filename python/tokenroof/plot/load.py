@@ -12,6 +12,7 @@ from tokenroof.serving.knee import knee
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
     >>> [trace.mode for trace in latency([table.assign_attrs(devices=1)]).data][::2]
     ['lines', 'markers']
     """
-    if time not in ("ttft", "tpot", "e2e"):
+    if not among(time, ("ttft", "tpot", "e2e")):
         raise ValueError(f"time is {shown(time)}; allowed: ttft, tpot, e2e")
     go = require("plotly.graph_objects", extra="report")
     devices = [find_device(str(table.attrs["device"])) for table in tables]

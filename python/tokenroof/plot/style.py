@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tokenroof.support.formats import si
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import shown
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -50,6 +51,9 @@ def colour(vendor: str, family: str = "") -> str:
     >>> colour("NVIDIA", "Blackwell Ultra") == colour("NVIDIA", "Blackwell")
     True
     """
+    for name, value in (("vendor", vendor), ("family", family)):
+        if not isinstance(value, str):
+            raise TypeError(f"{name} is {shown(value)}; allowed: a text")
     for maker, words, found in _COLOURS:
         if (not maker or maker == vendor) and (not words or any(w in family for w in words)):
             return found

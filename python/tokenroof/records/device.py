@@ -11,7 +11,7 @@ from tokenroof.records.fields import names, number, whole
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
-from tokenroof.support.names import near_matches, normalise
+from tokenroof.support.names import among, near_matches, normalise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -202,7 +202,7 @@ class Device:
             )
         owner = f"device {shown(self.name)}"
         put = object.__setattr__  # the record is frozen; this only turns numbers into floats
-        if self.kind not in DEVICE_KINDS:
+        if not among(self.kind, DEVICE_KINDS):
             near = near_matches(self.kind, DEVICE_KINDS) if isinstance(self.kind, str) else []
             hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
             kind, allowed = shown(self.kind), ", ".join(DEVICE_KINDS)
@@ -260,7 +260,7 @@ class Device:
         >>> tr.device("H100-SXM").peak_of("fp4") == tr.device("H100-SXM").peak["fp8"]
         True
         """
-        if dtype not in PEAK_TYPES:
+        if not among(dtype, PEAK_TYPES):
             raise ValueError(f"dtype must be one of {', '.join(PEAK_TYPES)}, not {shown(dtype)}")
         wider = _WIDER.get(dtype, ())
         if self.kind == "cpu" and wider:
@@ -375,6 +375,11 @@ def block_type(device: Device) -> str | None:
     return "nvfp4" if device.vendor.casefold() in ("nvidia", "") else "mxfp4"
 
 
+def _unit_of(dtype: str) -> str:
+    """The peak that a type of weights computes by."""
+    return _UNITS.get(dtype, dtype) if isinstance(dtype, str) else dtype
+
+
 @takes_records
 def unit_peak(device: Device, dtype: str) -> float:
     """Dense peak of the unit that multiplies this type of weights [FLOP/s].
@@ -384,9 +389,9 @@ def unit_peak(device: Device, dtype: str) -> float:
     ValueError
         For a device without a unit for it or a wider one.
     """
-    value = device.peak_of(_UNITS.get(dtype, dtype))
+    value = device.peak_of(_unit_of(dtype))
     if not math.isfinite(value):
-        field = f"peak_{_UNITS.get(dtype, dtype)}"
+        field = f"peak_{_unit_of(dtype)}"
         raise ValueError(
             f"dtype is {shown(dtype)} on {device.name}, whose {field} is unknown; allowed: that field, "
             f"or types of its peaks ({', '.join(device.peak) or 'none'})"

@@ -15,6 +15,7 @@ from tokenroof.records.device import block_type
 from tokenroof.records.shapes import Shapes
 from tokenroof.records.weights import plan_types
 from tokenroof.support.arguments import finite_number, is_integer, real_numbers, shown
+from tokenroof.support.names import among
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ class Plan:
             if getattr(self, field) is not None:
                 dtypes.code(getattr(self, field), field)
         put(self, "wide", _shares(self.wide))
-        if self.engine not in ENGINES:
+        if not among(self.engine, ENGINES):
             raise ValueError(f"engine is {shown(self.engine)}; allowed: {', '.join(ENGINES)}")
         if self.power_cap_w is not None:
             put(self, "power_cap_w", finite_number("power_cap_w", self.power_cap_w, above=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tokenroof.support.arguments import shown
+from tokenroof.support.names import among
 
 __all__ = ["KINDS", "Provenance"]
 
@@ -37,5 +38,5 @@ class Provenance:
     unit: str | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if not among(self.kind, KINDS):
             raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {shown(self.kind)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -17,6 +18,7 @@ from tokenroof.serving.system import draft_apart, split_experts
 from tokenroof.support.arguments import amounts, check_options, finite_number, shown
 from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,10 +131,10 @@ def beside_lpx(
     d, far, m = as_device(device), check_kind("chips", as_device(chips)), as_model(model)
     load = as_load(input_tokens, output_tokens)
     check_length(m, load.input_tokens, load.output_tokens)
-    ways = tuple(options.get("ways", WAYS))
-    wrong = [way for way in ways if way not in WAYS]
-    if wrong or not ways:
-        raise ValueError(f"ways is {shown(ways)}; allowed: {' and '.join(WAYS)}")
+    asked = options.get("ways", WAYS)
+    ways = tuple(asked) if isinstance(asked, Sequence) else ()
+    if not ways or not all(among(way, WAYS) for way in ways):
+        raise ValueError(f"ways is {shown(asked)}; allowed: {' and '.join(WAYS)}")
     limit = options.get("tpot_max")
     most = np.inf if limit is None else finite_number("tpot_max", limit, above=True)
     batch = np.atleast_1d(

@@ -15,6 +15,7 @@ from tokenroof.serving.beside import beside_lpx
 from tokenroof.serving.loads import as_load
 from tokenroof.serving.plans import default_plans
 from tokenroof.support.arguments import shown
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +47,7 @@ def chips_of_offers(given: Any, power: str) -> tuple[Device | None, Device | Non
 
 def _check_power(power: str) -> None:
     """Reject a power that a layout with chips does not know."""
-    if power not in ("provisioned", "board"):
+    if not among(power, ("provisioned", "board")):
         raise ValueError(f"power is {shown(power)} with chips; allowed: 'provisioned', 'board'")
 
 

@@ -11,6 +11,7 @@ from tokenroof.inference.door import check_context
 from tokenroof.serving.requests.lengths import Lengths
 from tokenroof.serving.requests.random import MOST_REQUESTS
 from tokenroof.support.arguments import amounts, not_empty, number, refuse, shown
+from tokenroof.support.names import among
 from tokenroof.support.quoting import counted
 from tokenroof.support.units import check_unit
 
@@ -106,7 +107,7 @@ def as_load(
 
 
 def as_power(name: str, pue: float) -> tuple[str, float]:
-    if name not in POWERS:
+    if not among(name, POWERS):
         raise ValueError(f"power is {shown(name)}; allowed: {', '.join(POWERS)}")
     if not 1.0 <= number(pue) < np.inf:
         raise ValueError(f"pue is {shown(pue)}; allowed: finite numbers >= 1")

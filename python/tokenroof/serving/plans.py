@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.inference.door import check_units
 from tokenroof.inference.released import released_plan, said_types
 from tokenroof.records.device import block_type, link_domain
-from tokenroof.records.plan import Plan
+from tokenroof.records.plan import ENGINES, Plan
 from tokenroof.records.refusals import check_loads
 from tokenroof.support.arguments import is_integer, shown
 from tokenroof.support.kinds import takes_records
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -114,6 +115,8 @@ def default_plans(
         devices_max = max(device.link_domain_size or 1, 8)
     if not is_integer(devices_max) or devices_max < 1:
         raise ValueError(f"devices_max is {shown(devices_max)}; allowed: a positive integer")
+    if not among(engine, ENGINES):
+        raise ValueError(f"engine is {shown(engine)}; allowed: {', '.join(ENGINES)}")
     domain = link_domain(device)
     most = int(devices_max) if device.node_link_bandwidth else min(int(devices_max), domain)
     if device.link is None:

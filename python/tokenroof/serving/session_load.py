@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenroof.serving.requests.sessions import sessions
 from tokenroof.support.arguments import count, finite_number, shown
-from tokenroof.support.names import normalise, unknown
+from tokenroof.support.names import among, normalise, unknown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class SessionLoad:
             put(self, name, finite_number(name, getattr(self, name), above=True))
         for name in ("shared_tokens", "think_s"):
             put(self, name, finite_number(name, getattr(self, name)))
-        if self.think not in _THINKS:
+        if not among(self.think, _THINKS):
             raise ValueError(f"think is {shown(self.think)}; allowed: {', '.join(_THINKS)}")
 
     @property

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from tokenroof.support.quoting import shown
 
-__all__ = ["UnknownNameError", "listed", "near_matches", "normalise", "unknown"]
+__all__ = ["UnknownNameError", "among", "listed", "near_matches", "normalise", "unknown"]
 
 # What a hurried hand confuses; only near matches use it, never a lookup.
 _LOOKALIKES = str.maketrans({"o": "0", "l": "1", "i": "1"})
@@ -42,6 +42,17 @@ def normalise(name: str) -> str:
     if not isinstance(name, str):
         raise TypeError(f"a name must be a string, not {type(name).__name__} ({shown(name)})")
     return "".join(c for c in name.casefold() if c.isalnum() or c == "+")
+
+
+def among(value: object, names: Container[str]) -> bool:
+    """Whether a value is a text and one of these names: an array or a list is none, and not looked up.
+
+    Examples
+    --------
+    >>> among("vllm", ("vllm", "sglang")), among(["vllm"], {"vllm": 1})
+    (True, False)
+    """
+    return isinstance(value, str) and value in names
 
 
 def listed(field: str, value: Any, *records: type) -> list[Any]:

@@ -71,6 +71,8 @@ def file_of(field: str, path: str | os.PathLike[str]) -> Path:
     >>> file_of("market", "prices.csv").name
     'prices.csv'
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"{field} is {shown(path)}; allowed: the path of a file")
     given = os.fspath(path)
     if "\0" in given:
         raise ValueError(f"{field} is {shown(path)}; allowed: a path without NUL")

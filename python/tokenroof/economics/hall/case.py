@@ -218,7 +218,7 @@ def _scenarios(
     notes += [("lease", f"terms of {contract.name} ({contract.date}; {contract.provenance.kind})"),
               ("hall for AI", f"{of_mw / 1e6:.2f} M$ by MW at the meter")]  # fmt: skip
     found = [lease.with_values({"shell.capex_per_it_mw": of_mw * lease.site.pue})]
-    prices = _prices(o.get("usd_per_gpu") or {}, to)
+    prices = _prices(o.get("usd_per_gpu"), to)
     for item in to:
         if isinstance(item, Scenario):
             found.append(item)
@@ -238,6 +238,8 @@ def _scenarios(
 
 def _prices(given: Any, to: Sequence[Any]) -> dict[str, float]:
     """Prices of GPUs by the names of the catalogue."""
+    if given is None:
+        return {}
     if not isinstance(given, Mapping):
         raise TypeError(f"usd_per_gpu is {shown(given)}; allowed: a mapping of devices to prices")
     asked = [find_device(item).name for item in to if not isinstance(item, Scenario)]

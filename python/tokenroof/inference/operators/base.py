@@ -17,6 +17,7 @@ from tokenroof.records.calibration import CLASSES, Calibration
 from tokenroof.records.device import link_domain, unit_peak
 from tokenroof.records.plan import ENGINES
 from tokenroof.support.arguments import amounts, check_shapes, shown
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -115,7 +116,7 @@ def run(
     like: str | None = None,
 ) -> Operator:
     """Run a kernel. `like`: the measured operator whose constants an unmeasured one borrows."""
-    if engine not in (*ENGINES, "nccl"):
+    if not among(engine, (*ENGINES, "nccl")):
         raise ValueError(f"engine is {shown(engine)}; allowed: {', '.join((*ENGINES, 'nccl'))}")
     _check_shapes(kernel, arguments)
     if operator not in _COLLECTIVES and operator not in _MOVES:

@@ -11,6 +11,7 @@ from tokenroof.inference.operators.base import Operator, run, sizes
 from tokenroof.inference.operators.options import Options, takes
 from tokenroof.records.device import link_domain
 from tokenroof.support.arguments import amounts, check_shapes, shown, whole_numbers
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -128,7 +129,7 @@ def kv_transfer(
     >>> kv_transfer("H200-SXM", "Llama-3.1-70B", 8192, devices=8).bytes.item() / 2**20
     320.0
     """
-    if across not in ("nodes", "domain"):
+    if not among(across, ("nodes", "domain")):
         raise ValueError(f"across is {shown(across)}; allowed: nodes, domain")
     d, m = as_device(device), as_model(model)
     sides = whole_numbers("devices", devices)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.scale.reductions.bins import RELATIVE, bins_of, counted, merged_counts, middle
-from tokenroof.scale.reductions.tables import check, dims, numbers, together
+from tokenroof.scale.reductions.tables import check, dims, numbers, texts, together
 from tokenroof.support.arguments import reals, shown
 from tokenroof.support.lazy import require
 
@@ -64,8 +64,7 @@ class Quantiles:
     q: Sequence[float] = (0.1, 0.5, 0.9)
 
     def __post_init__(self) -> None:
-        names = (self.variables,) if isinstance(self.variables, str) else tuple(self.variables)
-        object.__setattr__(self, "variables", names)
+        object.__setattr__(self, "variables", texts("variables", self.variables))
         object.__setattr__(self, "over", dims("over", self.over))
         q = np.atleast_1d(reals("q", self.q))
         if (q > 1.0).any():

@@ -63,8 +63,16 @@ def bounds(least: Mapping[str, float]) -> dict[str, float]:
     }
 
 
+def texts(name: str, value: Any) -> tuple[str, ...]:
+    """One text, or several."""
+    found = (value,) if isinstance(value, str) else value
+    if not isinstance(found, Sequence) or not all(isinstance(one, str) for one in found):
+        raise TypeError(f"{name} is {shown(value)}; allowed: a name, or a sequence of them")
+    return tuple(found)
+
+
 def dims(name: str, value: Any) -> tuple[str, ...]:
-    found = (value,) if isinstance(value, str) else tuple(value)
+    found = texts(name, value)
     if not found:
         raise ValueError(f"{name} is {shown(value)}; allowed: at least one dimension")
     return found

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from tokenroof.support.quoting import shown
 
 __all__ = ["spread"]
 
@@ -28,14 +28,18 @@ def spread(summaries: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
-        For none, or for runs that do not have the same numbers.
+    TypeError, ValueError
+        For what is no sequence of them, for none, or for runs that do not have the same numbers.
 
     Examples
     --------
     >>> spread([{"ttft_s": {"p99": 1.0}}, {"ttft_s": {"p99": 3.0}}])["ttft_s"]
     {'p99': 2.0, 'p99_low': 1.0, 'p99_high': 3.0}
     """
+    if not isinstance(summaries, Sequence) or not all(isinstance(s, Mapping) for s in summaries):
+        raise TypeError(
+            f"summaries is {shown(summaries)}; allowed: a sequence of what summary gave"
+        )
     if not summaries:
         raise ValueError("summaries are none; allowed: at least one")
     first = summaries[0]

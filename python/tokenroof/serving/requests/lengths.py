@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenroof.serving.requests.given import MOST_TOKENS
 from tokenroof.support.arguments import finite_number, is_integer, is_number, place, reals, shown
+from tokenroof.support.names import among
 from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Lengths:
 
     def __post_init__(self) -> None:
         kinds = ("fixed", "uniform", "lognormal", "empirical")
-        if self.kind not in kinds:
+        if not among(self.kind, kinds):
             raise ValueError(f"kind is {shown(self.kind)}; allowed: {', '.join(kinds)}")
         least, most = _length("low", self.low), _length("high", self.high)
         if most < least:

@@ -11,6 +11,7 @@ from tokenroof.serving.requests.given import whole_ns
 from tokenroof.serving.requests.random import MOST_REQUESTS, stream
 from tokenroof.serving.requests.record import Requests
 from tokenroof.support.arguments import check_options, count, finite_number, shown, whole_number
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -26,7 +27,7 @@ THINKING = ("fixed", "exponential")
 def thinking(seed: int, mean_s: float, kind: str, n: int) -> NDArray[np.int64]:
     """Times to think [ns]."""
     mean = finite_number("think_s", mean_s)
-    if kind not in THINKING:
+    if not among(kind, THINKING):
         raise ValueError(f"think is {shown(kind)}; allowed: {', '.join(THINKING)}")
     if kind == "fixed":
         return whole_ns("think_s", np.full(n, mean * 1e9))

@@ -12,6 +12,7 @@ from tokenroof.serving.beside import CHANCE, beside_lpx
 from tokenroof.serving.plans import default_plans
 from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
+from tokenroof.support.names import among
 from tokenroof.support.pareto import pareto
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def with_chips(table: xr.Dataset, question: Question, chips: str | Device | None
 
 def _refuse(q: Question) -> None:
     """Reject what a layout with chips does not know."""
-    if q.power not in ("provisioned", "board"):
+    if not among(q.power, ("provisioned", "board")):
         raise ValueError(f"power is {shown(q.power)} with chips; allowed: 'provisioned', 'board'")
     if q.asked.devices:
         raise ValueError(f"devices is {q.asked.devices:.0f} with chips; allowed: None")

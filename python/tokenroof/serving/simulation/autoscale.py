@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenroof.support.arguments import count, finite_number, shown
+from tokenroof.support.names import among
 
 __all__ = ["SIGNALS", "Autoscale", "scaling_of"]
 
@@ -73,7 +74,7 @@ class Autoscale:
             put(self, name, count(name, getattr(self, name)))
         if self.most < self.least:
             raise ValueError(f"most is {self.most}; allowed: at least least ({self.least})")
-        if self.signal not in SIGNALS:
+        if not among(self.signal, SIGNALS):
             raise ValueError(f"signal is {shown(self.signal)}; allowed: {', '.join(SIGNALS)}")
         target = _DEFAULT_TARGET[self.signal] if self.target is None else self.target
         put(self, "target", finite_number("target", target, above=True))
@@ -114,6 +115,11 @@ def scaling_of(given: Any, replicas: int) -> dict[str, Any] | None:
             raise TypeError(
                 f"autoscale has {shown(wrong[0])}; allowed: {', '.join(Autoscale.__annotations__)}"
             )
+        for name in ("least", "most", "start_s"):
+            if name not in given:
+                raise ValueError(
+                    f"autoscale has no {name}; allowed: at least least, most and start_s"
+                )
         given = Autoscale(**given)
     if not isinstance(given, Autoscale):
         raise TypeError(

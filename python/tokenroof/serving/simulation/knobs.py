@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.support.arguments import is_integer, is_number, shown
-from tokenroof.support.names import near_matches
+from tokenroof.support.names import among, near_matches
 from tokenroof.support.quoting import brief
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ PRESETS = {
 
 def knobs_of(preset: str) -> Mapping[str, Knob]:
     """The knobs that a preset plays."""
-    if preset not in PRESETS:
+    if not among(preset, PRESETS):
         raise ValueError(f"preset is {shown(preset)}; allowed: {', '.join(PRESETS)}")
     return {name: knob for name, knob in PRESETS[preset].items() if knob.of(preset)}
 

@@ -12,6 +12,7 @@ from tokenroof.serving.simulation.drafting import drafting, drafting_planes
 from tokenroof.serving.simulation.ranks import ranks_of, stages_of
 from tokenroof.serving.simulation.step_time import StepTime, step_table
 from tokenroof.support.arguments import finite_number, shown
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,9 +53,9 @@ def pool_part(
 ) -> dict[str, Any]:
     """What all runs have in common of a pool."""
     router, path = options.get("router", "round_robin"), options.get("path", "counters")
-    if router not in ROUTERS:
+    if not among(router, ROUTERS):
         raise ValueError(f"router is {shown(router)}; allowed: {', '.join(ROUTERS)}")
-    if path not in _PATHS:
+    if not among(path, _PATHS):
         raise ValueError(f"path is {shown(path)}; allowed: {', '.join(_PATHS)}")
     if router == "prefix_aware" and options.get("signal_age_s"):
         raise ValueError(

@@ -24,6 +24,7 @@ from tokenroof.serving.simulation.sglang import of_role
 from tokenroof.serving.system.parts import MOST_REPLICAS
 from tokenroof.serving.system.record import System
 from tokenroof.support.arguments import shown, whole_number
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -174,7 +175,7 @@ def _of_role(name: str, given: Any, role: str, system: System) -> Any:
 def _refuse_of_systems(scheduler: Any, options: Mapping[str, Any]) -> None:
     for name, given in {**options, "scheduler": scheduler}.items():
         by_pools = isinstance(given, Mapping) and set(given) & set(_APART)
-        if by_pools or (name == "link_sharing" and given != SHARING[0]):
+        if by_pools or (name == "link_sharing" and not among(given, SHARING[:1])):
             raise ValueError(
                 f"{name} is {shown(given)} of a device and a plan; allowed with a System of prefill and "
                 "decode"

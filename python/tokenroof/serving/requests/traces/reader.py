@@ -17,6 +17,7 @@ from tokenroof.serving.requests.traces.layouts import Layout, as_layout
 from tokenroof.serving.requests.traces.lines import TraceError
 from tokenroof.serving.requests.traces.rows import SKIPPED, Rows, rows_of
 from tokenroof.support.arguments import count, finite_number, flag, shown
+from tokenroof.support.names import among
 
 if TYPE_CHECKING:
     import os
@@ -122,7 +123,7 @@ def trace(
             "tables)"
         )
     shape = as_layout(layout, hash_block, unit_s, columns)
-    if failed not in ("refuse", "skip"):
+    if not among(failed, ("refuse", "skip")):
         raise ValueError(f"failed is {shown(failed)}; allowed: refuse, skip")
     most = None if limit is None else count("limit", limit)
     reader = _Reader(
