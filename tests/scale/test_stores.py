@@ -183,6 +183,30 @@ def test_what_is_cut_short_is_not_read_in_silence(ending, tmp_path):
     assert_whole(keep(areas(), store=store), areas())
 
 
+def test_a_damaged_chunk_is_named_and_computed_anew_once_it_is_gone(tmp_path):
+    """A byte that flipped leaves the size as it was, by which a chunk counts as whole."""
+    store = str(tmp_path / "areas.zarr")
+    kept = keep(areas(), store=store)
+    file = kept.files(2)[0]
+    with open(file, "r+b") as chunk:
+        whole = bytearray(chunk.read())
+        whole[len(whole) // 2] ^= 0xFF
+        chunk.seek(0)
+        chunk.write(whole)
+    again = keep(areas(), store=store)
+    for read in (
+        lambda: again.read(2, "area"),
+        lambda: tr.scale.open_store(store).area.compute(scheduler="synchronous"),
+    ):
+        with pytest.raises(
+            ValueError, match="allowed: to delete that file and to ask again"
+        ) as told:
+            read()
+        assert f"store '{store}' has a damaged chunk, {file} (" in str(told.value)
+    os.unlink(file)
+    assert_whole(keep(areas(), store=store), areas())
+
+
 def test_other_readers_of_zarr_read_it(tmp_path):
     import xarray as xr
 

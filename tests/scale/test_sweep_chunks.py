@@ -197,6 +197,8 @@ def test_combinations_that_cannot_be_are_errors_if_wanted(tmp_path):
     ({"client": 0, "store": "a.parquet"}, ValueError, "client is 0; allowed"),
     ({"client": -1, "chunks": 8}, ValueError, "client is -1; allowed"),
     ({"client": 3.5}, TypeError, "client is 3.5; allowed"),
+    ({"client": "nonsense"}, ValueError, "client is 'nonsense' without a store or reduce.*; allowed: with one"),
+    ({"client": 2, "chunks": 8}, ValueError, "client is 2 without a store or reduce.*; allowed: with one"),
     ({"client": [], "reduce": "frontier"}, TypeError, r"client is \[\]; allowed"),
     ({"reduce": "best"}, ValueError, "reduce is 'best'; allowed: 'best_plan'"),
     ({"reduce": Best("watts", "plan")}, ValueError, "reduce asks for 'watts'; allowed"),

@@ -110,7 +110,8 @@ def sweep(
         order. By default 2^20 points; for a reduction 2^18, of as many plans and batches as it searches [1].
     client : int, str or distributed.Client, optional
         So many worker processes of this machine, the address of a Dask scheduler, or a client of one; this
-        process by default. Without `store` and `reduce` nothing is computed yet, and Dask decides.
+        process by default. Without `store` and `reduce` nothing is computed yet, and Dask decides: there a
+        number or an address is refused.
     store : path, optional
         A folder that all workers see: ``.zarr`` for an array a variable, ``.parquet`` for a file a chunk
         with a row a point.
@@ -169,6 +170,11 @@ def sweep(
     if progress is not None and not callable(progress):
         raise TypeError(f"progress is {shown(progress)}; allowed: a function or None")
     check_client(client)
+    if isinstance(client, (str, int)) and store is None and reduction is None:
+        raise ValueError(
+            f"client is {shown(client)} without a store or reduce, where nothing is computed yet; allowed: "
+            "with one of them, or a distributed.Client, which Dask computes by where it is the default"
+        )
     if all(given is None for given in (chunks, client, store, reduction)):
         return _whole(work)
     over = None if reduction is None else getattr(reduction, "over", ())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,9 +17,10 @@ from tokenroof.scale.journal import FOLDER, fresh_file
 from tokenroof.scale.work import Variable
 from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
+from tokenroof.support.quoting import brief
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -161,9 +163,33 @@ class ZarrStore:
 
     def read(self, k: int, name: str) -> NDArray[Any]:
         """One variable of a chunk; Zarr itself takes what is absent for its fill value."""
-        os.stat(self.files(k)[list(self.layout.variables).index(name)])
-        found: NDArray[Any] = _array(self.path, name, self.layout.grid)[self.layout.grid.block(k)]
+        file = self.files(k)[list(self.layout.variables).index(name)]
+        os.stat(file)
+        with _damage_named(self.path, file):
+            found: NDArray[Any] = _array(self.path, name, self.layout.grid)[
+                self.layout.grid.block(k)
+            ]
         return found
+
+
+@contextmanager
+def _damage_named(store: str, file: str) -> Iterator[None]:
+    """What cannot be unpacked is said of its file; a missing one is computed anew, and a short one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None:  # the system's own, which names what it is of
+            raise
+        raise _damaged(store, file, error) from None
+    except Exception as error:
+        raise _damaged(store, file, error) from None
+
+
+def _damaged(store: str, file: str, error: Exception) -> ValueError:
+    return ValueError(
+        f"store {shown(store)} has a damaged chunk, {file} ({brief(error)}); allowed: to delete that file "
+        "and to ask again, which computes its chunk anew"
+    )
 
 
 def _absent(dtype: np.dtype[Any]) -> Any:
@@ -244,7 +270,10 @@ class ParquetStore:
 
     def read(self, k: int, name: str) -> NDArray[Any]:
         """One variable of a chunk."""
-        column = read_table(self.files(k)[0], [name])[name]
+        file = self.files(k)[0]
+        os.stat(file)
+        with _damage_named(self.path, file):
+            column = read_table(file, [name])[name]
         shape = tuple(s.stop - s.start for s in self.layout.grid.block(k))
         variable = self.layout.variables[name]
         said = variable.attrs.get("flag_meanings")
