@@ -124,9 +124,12 @@ def test_whole_skews(isa, skew, name):
 @pytest.mark.parametrize("kind", ["bf16", "fp8", "int4"])
 def test_products_of_a_few_bytes(isa, kind, warm):
     """What is cold is read in full, however few bytes it is: no L2 of any size saves a part of it."""
-    code = float(dtypes.code(kind))
+    code, slow = float(dtypes.code(kind)), RECORD.copy()
+    slow[_core.CALIBRATION_FIELDS.index("gemm.memory")] = (
+        1e-9  # of which so few are nearly all the time
+    )
     for m, n, k in ((1.0, 1.0, 1.0), (1.0, 2.0, 1.0), (2.0, 1.0, 3.0)):
-        _check(isa, "gemm_operator", [m, n, k, code, code, warm], RECORD)
+        _check(isa, "gemm_operator", [m, n, k, code, code, warm], slow)
 
 
 @each_isa
