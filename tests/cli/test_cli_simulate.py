@@ -163,6 +163,35 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     assert "tokens drafted, " in capsys.readouterr().out
 
 
+def test_what_counts_of_who_was_not_answered_is_said(capsys, tmp_path):
+    """Of 100 requests two are too long: the table's percentiles are of answers, the promise of all."""
+    rows = "".join(f"{i / 10},{200_000 if i in (20, 70) else 100},5\n" for i in range(100))
+    path = tmp_path / "t.csv"
+    path.write_text("arrival,input_tokens,output_tokens\n" + rows)
+    load = ("--trace", str(path), "--layout", "csv", "--slo-ttft", "1@50")
+    assert main(words(load)) == 0
+    said = "at most 1 s kept, with 2 requests without an answer as waiting for ever\n"
+    assert said in capsys.readouterr().out
+    assert document(capsys, *load)["promised"]["TTFT p50"]["unanswered"] == 2
+    # who has not come is no one without an answer
+    cut = document(capsys, *load, "--horizon", "1.95")["promised"]["TTFT p50"]
+    assert cut["unanswered"] <= 1 and cut["kept"]
+    assert main(words(["--rate", "5", "--requests", "20", "--slo-ttft", "1@50"])) == 0
+    assert "without an answer" not in capsys.readouterr().out
+
+
+def test_two_engines_in_one_run_are_said(capsys):
+    load = ("--rate", "5", "--requests", "20", "--output-tokens", "5")
+    said = (
+        "two engines: requests are scheduled as vllm-0.33 does, steps take what they do with sglang"
+    )
+    both = (*load, "--engine", "sglang", "--scheduler", "vllm-0.33")
+    assert main(words(both)) == 0
+    assert said in capsys.readouterr().out
+    assert document(capsys, *both)["mixed_engines"].startswith(said)
+    assert "mixed_engines" not in document(capsys, *load, "--engine", "sglang")
+
+
 def test_sglang_s_memory_of_the_host(capsys):
     """By its knobs, or by bytes: what was moved is said."""
     load = ("--rate", "5", "--requests", "60", "--scheduler", "sglang-0.5.23")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["basis_of", "basis_of_system", "say_basis"]
+__all__ = ["basis_of", "basis_of_system", "mixed_engines", "say_basis"]
 
 
 def basis_of(on: Iterable[Deployment]) -> dict[str, Any]:
@@ -48,6 +48,22 @@ def basis_of_system(
     if system is None:
         return basis_of([deployment(device, model, plan, fidelity)])
     return basis_of(system.deployments(model, fidelity).values())
+
+
+def mixed_engines(scheduler: str, engine: str) -> dict[str, str]:
+    """That a scheduler is of another engine than the constants of steps; nothing where it is of the same.
+
+    Examples
+    --------
+    >>> mixed_engines("vllm-0.33", "vllm"), mixed_engines("vllm-0.33", "ideal")
+    ({}, {})
+    >>> mixed_engines("vllm-0.33", "sglang")["mixed_engines"]
+    'two engines: requests are scheduled as vllm-0.33 does, steps take what they do with sglang (--engine)'
+    """
+    if engine in ("ideal", scheduler.partition("-")[0]):
+        return {}
+    said = f"two engines: requests are scheduled as {scheduler} does, steps take what they do with {engine}"
+    return {"mixed_engines": f"{said} (--engine)"}
 
 
 def say_basis(bands: Mapping[str, Any], calibrated_on: str, *more: str) -> None:

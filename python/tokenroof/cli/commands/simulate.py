@@ -19,7 +19,7 @@ from tokenroof.cli.arguments import (
     written_page,
     written_table,
 )
-from tokenroof.cli.basis import basis_of_system, say_basis
+from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, whole
 from tokenroof.cli.loads import add_loads, loads_of, settle_loads
@@ -207,6 +207,7 @@ def _run(arguments: Namespace) -> int:
     found = serving.spread([one.summary(slo) for one in runs]) | _beside(first, options)
     promised = _promised(runs, given)
     found |= {"promised": promised} if promised else {}
+    found |= mixed_engines(first.scheduler.name, plan.engine)
     found |= {"left_out": loads[0].left_out} if arguments.skip_failed else {}
     if arguments.csv is not None:
         _write_rows(arguments.csv, first)
@@ -247,11 +248,16 @@ def _promised(
         at = None if value[1] == "mean" else float(value[1])
         bounds: dict[str, Any] = {f"{name}_s": value[0]}
         (one,) = objectives_of(SLO(percentile=at, **bounds))
-        seen = [reached(run, 0, len(run.requests), [one])[one.name] for run in runs]
+        absent = [int((run.requests["arrival_ns"] < 0).sum()) for run in runs]
+        seen = [
+            reached(run, first, len(run.requests), [one])[one.name]
+            for run, first in zip(runs, absent, strict=True)
+        ]
         said = f"{name.upper()} {'mean' if at is None else f'p{at:g}'}"
         found[said] = {
             "value": sum(seen) / len(seen), "low": min(seen), "high": max(seen),
             "bound": one.bound, "kept": max(seen) <= one.bound,
+            "unanswered": sum(int((run.requests["status"] != "done").sum()) for run in runs) - sum(absent),
         }  # fmt: skip
     return found
 
@@ -336,7 +342,15 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
     for name, one in found.get("promised", {}).items():
         many = f" ({si(one['low'], 's')} .. {si(one['high'], 's')})" if found["seeds"] > 1 else ""
         kept = "kept" if one["kept"] else "not kept"
-        say(f"{name} {si(one['value'], 's')}{many}: at most {one['bound']:g} s {kept}")
+        gone = one["unanswered"]
+        gone = (
+            f", with {counted(gone, 'request')} without an answer as waiting for ever"
+            if gone
+            else ""
+        )
+        say(f"{name} {si(one['value'], 's')}{many}: at most {one['bound']:g} s {kept}{gone}")
+    if "mixed_engines" in found:
+        say(found["mixed_engines"])
     say(f"verdict: {first.verdict}")
 
 

@@ -81,7 +81,8 @@ def simulate(
     requests : mapping, DataFrame, Requests, or a list of them
         As in `as_requests`; a list is played side by side, each by itself.
     scheduler : Scheduler or mapping, optional
-        The newest preset of the plan's engine by default. This, `step_time`, `router` and `autoscale` may be
+        The newest preset of the plan's engine by default; of another engine's, steps take the time that they
+        do with the plan's. This, `step_time`, `router` and `autoscale` may be
         a mapping from "prefill" and "decode", of a system that has them.
     seed : int
         Of what is drawn while it runs: how many drafts are kept. Loads are drawn when they are made.
