@@ -36,10 +36,10 @@ def compared(concurrency, seed, **more):
 
 def test_bandwidth_lengthens_the_wait_for_prompts_that_bunch_alone():
     table, played = compared(128, 3, memory_bandwidth=2.0)
-    assert table["ttft_s"] == pytest.approx(1.13, abs=0.01)
+    assert table["ttft_s"] == pytest.approx(1.15, abs=0.01)
     assert table["ttft_mean_s"] == pytest.approx(0.86, abs=0.01)
     assert played["ttft"] == pytest.approx(0.87, abs=0.03)
-    assert table["output_throughput"] == pytest.approx(1.19, abs=0.01)
+    assert table["output_throughput"] == pytest.approx(1.18, abs=0.01)
     assert played["rate"] == pytest.approx(1.25, abs=0.03)
 
 
