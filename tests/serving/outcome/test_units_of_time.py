@@ -1,0 +1,32 @@
+"""Verdicts are of requests: a second or a quarter of an hour between two of them is all the same."""
+
+import numpy as np
+import pytest
+
+from tokenroof.serving import verdict
+
+NAMES = [
+    "arrival_ns",
+    "scheduled_ns",
+    "first_token_ns",
+    "last_token_ns",
+    "input_tokens",
+    "output_tokens",
+]
+
+
+@pytest.mark.parametrize("unit", [0.01, 100.0])
+@pytest.mark.parametrize(("load", "state"), [(0.8, "stable"), (1.2, "overloaded")])
+def test_the_unit_of_time_changes_no_verdict(load, state, unit):
+    """One server, exponential at both ends; Lindley's recursion."""
+    random = np.random.default_rng(3)
+    arrival, work = np.cumsum(random.exponential(1.0, 8000)), random.exponential(load, 8000)
+    ahead = np.cumsum(work) - work
+    begin = np.maximum.accumulate(arrival - ahead) + ahead
+    run = np.zeros(8000, [(name, "i8") for name in NAMES])
+    for name, at in zip(NAMES, (arrival, begin, begin, begin + work), strict=False):
+        run[name] = np.rint(at * unit * 1e9)
+    found = verdict(run)
+    assert found.state == state
+    if state == "overloaded":
+        assert found.growth_per_s * unit == pytest.approx(1.0 - 1.0 / load, rel=0.25)
