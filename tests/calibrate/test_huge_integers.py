@@ -42,7 +42,7 @@ def test_a_row_of_an_operator_with_one_is_left_out(operator):
 @pytest.mark.parametrize(
     "column", ["concurrency", "input_tokens", "output_tokens", "tp", "ttft_ms", "tpot_ms"]
 )
-@pytest.mark.parametrize("cell", [HUGE, "-" + HUGE, "inf"])
+@pytest.mark.parametrize("cell", [HUGE, "-" + HUGE, "inf", "eight"])
 def test_a_row_of_a_serving_table_with_one_is_left_out(column, cell):
     assert len(read_serving(_with(SERVING, column, cell))) == 1
 

@@ -119,6 +119,16 @@ def test_several_rates_the_one_nearest_to_nothing_is_taken():
     assert ec.irr([-1, 0, 0, 8]) == pytest.approx((1.0,), abs=4 * EPS)
 
 
+@each_isa
+@pytest.mark.parametrize("number", [4, 5, 6, 7])
+def test_rates_that_lie_close_to_one_another_are_all_found(isa, number):
+    """3 % apart: between them a flow is worth a billionth of the flows, still far above their rounding."""
+    rates = 0.05 + 0.03 * np.arange(number)
+    flows = np.poly(1.0 + rates)
+    assert ec.irr(flows) == pytest.approx(tuple(rates), abs=1e-5)
+    assert BY_ISA[isa]["irr_each"](flows) == pytest.approx(0.05, abs=1e-5)
+
+
 def test_days_in_any_order_and_twice():
     want = ec.xirr_each([-100.0, 60.0, 70.0], [0.0, 1.0, 2.5])
     assert ec.xirr_each([-100.0, 70.0, 60.0], [0.0, 2.5, 1.0]) == want

@@ -1,6 +1,6 @@
 """
-A newer generation earns more of a gigawatt, and sells where the older one cannot
-=================================================================================
+A newer generation earns more of a gigawatt, whatever nobody printed
+====================================================================
 
 A quarter of a gigawatt for each tier of a price list: what each generation delivers at
 the tier's speed and context, times its price.
@@ -15,8 +15,6 @@ assert new.revenue["middle"] > old.revenue["middle"]
 for case in ("easy", "middle", "hard"):
     assert new.revenue[case] > old.revenue[case]
 assert new.revenue["easy"] > 3 * new.revenue["hard"]  # what nobody printed matters more
-assert new.by_tier["Medium"] > old.by_tier["Medium"] > 0
-assert (
-    new.by_tier["High"] > old.by_tier["High"] == 0
-)  # as fast as that the older one is not
+assert new.by_tier["Medium"] > 1.5 * old.by_tier["Medium"] > 0
+assert new.by_tier["Premium"] == 0  # as fast as that no replica of one device is
 tr.plot.revenue([old, new]).show()

@@ -23,5 +23,6 @@ per_mw = [
 ]
 ratio = np.divide(*per_mw)
 assert ratio[0] == ratio.min() > 1
-assert ratio[5:].min() > 2.5 * ratio[0]
+assert ratio[5:].min() > 2 * ratio[0]
+assert ratio[-1] > 5 * ratio[0]
 figure.show()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -161,12 +162,22 @@ def row_as_ran(row: Mapping[str, Any]) -> dict[str, Any]:
     if _said(row.get("tp")) is not None:
         given["dp"] = 1.0
         numbers = {n: _said(row.get(n)) for n in ("tp", "dp", "isl", "osl", "concurrency")}
-        given |= {n: float(value) for n, value in numbers.items() if value is not None}
+        given |= {n: _number(value) for n, value in numbers.items() if value is not None}
     return ran_as(**given)
 
 
 def _said(value: Any, otherwise: Any = None) -> Any:
     return otherwise if value is None or value != value else value
+
+
+def _number(value: Any) -> float:
+    """A cell as a number, which no rule is of where it is none: who reads the row refuses it."""
+    try:
+        return float(value)
+    except OverflowError:  # an integer that no float holds
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan
 
 
 def of_row(found: Mapping[str, Sequence[float]], i: int) -> dict[str, float]:

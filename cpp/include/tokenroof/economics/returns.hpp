@@ -185,6 +185,7 @@ TR_HD_ONCE FlowLook flow_look(FlowTerms& f, double t, double half) {
     const double mean = moment / total;
     const double roundings = 4.0 + log_positive(double(f.n)) * 1.4426950408889634;
     FlowLook s{0.0, 0.0, 0.0, 0.0, 0.0};
+    double bend = 0.0, bend_noise = 0.0, third = 0.0;
     for (long long k = 0; k < f.n; ++k) {
         const double grown = (f.year[k] - f.year[top]) * t, scaled = f.exponent[k] - f.exponent[top];
         const double power = exponential(grown + scaled), lag = f.year[k] - mean, reach = size_of(lag);
@@ -192,12 +193,20 @@ TR_HD_ONCE FlowLook flow_look(FlowTerms& f, double t, double half) {
         s.value += f.fraction[k] * power;
         s.slope += f.fraction[k] * power * lag;
         const double widest = half > 0.0 ? exponential(grown + scaled + reach * half) : power;
-        s.curve += lag == 0.0 ? 0.0 : size_of(f.fraction[k]) * widest * lag * lag;
+        const double most_curved = lag == 0.0 ? 0.0 : size_of(f.fraction[k]) * widest * lag * lag;
+        s.curve += most_curved;
+        third += most_curved * reach;
+        bend += f.fraction[k] * power * lag * lag;
         s.noise += doubt;
-        s.slope_noise += doubt * (reach + size_of(mean));
+        const double doubted = doubt * (reach + size_of(mean));
+        s.slope_noise += doubted;
+        bend_noise += 2.0 * doubted * (reach + size_of(mean));
     }
     f.looked += f.n;
     constexpr double rounding = 1.1102230246251565e-16; // 2^-53
+    // what all flows could bend by together is far more than they do where rates lie close to one another
+    const double bent = size_of(bend) + rounding * bend_noise + third * half;
+    s.curve = bent < s.curve ? bent : s.curve;
     return {s.value / total, s.slope / total, s.curve / total, rounding * s.noise / total,
             rounding * s.slope_noise / total};
 }
