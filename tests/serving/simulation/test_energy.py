@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
-from tokenroof import _core, kernels, serving
+from tokenroof import Plan, _core, kernels, serving
 from tokenroof.inference.door import deployment
 from tokenroof.serving.prompts import slower
 from tokenroof.serving.simulation.step_time import step_table
@@ -174,3 +174,16 @@ def test_the_watts_of_a_closed_loop_are_those_of_its_curve():
         assert found.energy.watts == pytest.approx(float(table.watts[0]), rel=0.02)
         assert found.energy.idle_watts == pytest.approx(70.0)  # a tenth of 700 W
         assert (found.requests["joules"] > 0.0).all()
+
+
+def test_an_ideal_engine_is_tabulated_in_silence():
+    """A step of nothing takes no time there, and no share of it is asked for."""
+    step_table.__globals__["_KEPT"].clear()
+    with np.errstate(all="raise"):
+        found = serving.simulate(
+            "H200-SXM",
+            "Llama-3.1-8B",
+            Plan(engine="ideal"),
+            serving.poisson(2, requests=20),
+        )
+    assert np.isfinite(found.requests["joules"]).all() and found.requests["joules"].min() > 0.0

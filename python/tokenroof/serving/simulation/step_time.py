@@ -200,7 +200,8 @@ def step_table(on: Deployment, limits: Limits, longest: float) -> StepTable:
         if key in _KEPT:
             _KEPT.move_to_end(key)
             return _KEPT[key]
-    table = _tabulated(on, limits, longest)
+    with np.errstate(divide="ignore", invalid="ignore"):  # an ideal step of nothing takes no time
+        table = _tabulated(on, limits, longest)
     with _LOCK:
         _KEPT[key] = table
         while len(_KEPT) > _MOST_KEPT:
