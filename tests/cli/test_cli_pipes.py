@@ -16,7 +16,9 @@ from tokenroof.serving.requests.traces import lines
 ROWS = b"arrival,input_tokens,output_tokens\n0,100,10\n1,100,11\n"
 SCENARIO = b"[site]\npower_mw = 7\n[income]\nkind = 'nothing'\n"
 
-pytestmark = pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no device without an end")
+pytestmark = pytest.mark.skipif(
+    not os.path.exists("/dev/zero"), reason="Windows has no named pipes and no /dev/zero"
+)
 
 
 @contextmanager

@@ -17,6 +17,11 @@ from tokenroof.cli.commands import COMMANDS
 from tokenroof.support import interrupted
 from tokenroof.support.whole import whole_file
 
+# what is written there fails as on a full disk, which nothing else does without a file system of its own
+with_a_full_disk = pytest.mark.skipif(
+    not os.path.exists("/dev/full"), reason="macOS and Windows have no /dev/full"
+)
+
 # Ctrl-C comes when NumPy is asked for, which the package's own imports do
 START = """
 import signal, sys
@@ -92,7 +97,7 @@ SHORT = (*SIMULATE, "--output-tokens", "5")
 EMPTY = ("economics", "--set", "income.kind=nothing")
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@with_a_full_disk
 @pytest.mark.parametrize(
     ("words", "name"),
     [(SHORT, "csv"), (SHORT, "plot"), (EMPTY, "csv"), (EMPTY, "manifest")],
@@ -114,7 +119,7 @@ COMMANDS_SHORT = {
 }  # fmt: skip
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@with_a_full_disk
 @pytest.mark.parametrize("words", ["", "--version", "--help", *COMMANDS_SHORT.values()])
 def test_standard_output_on_a_full_disk(capsys, monkeypatch, words):
     """One line and a status, whether the last words are held back until the end or not."""
@@ -133,7 +138,7 @@ def test_each_command_was_tried():
     assert COMMANDS_SHORT.keys() == COMMANDS.keys()
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@with_a_full_disk
 @pytest.mark.parametrize(
     ("words", "to", "status"),
     [("--help", "stdout", 2), ("list devices --json", "stdout", 2), ("list nothing", "stderr", 2),
@@ -210,7 +215,7 @@ def test_a_file_that_replaces_another_has_its_rights_and_its_links(tmp_path):
     assert (tmp_path / "fresh").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@with_a_full_disk
 def test_runs_are_kept_in_a_file_alone(capsys):
     """Not in a device, which may be read without an end."""
     words = ["tune", *SIMULATE[1:3], "--slo-ttft", "1@99", "--results", "/dev/full"]

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokenroof as tr
+from tokenroof.scale import stores
 from tokenroof.scale.grid import Grid, chunked, cut, pieces
 from tokenroof.scale.journal import Journal
 from tokenroof.scale.reductions import Best
@@ -205,6 +206,19 @@ def test_a_damaged_chunk_is_named_and_computed_anew_once_it_is_gone(tmp_path):
         assert f"store '{store}' has a damaged chunk, {file} (" in str(told.value)
     os.unlink(file)
     assert_whole(keep(areas(), store=store), areas())
+
+
+@pytest.mark.parametrize("lacking", [MemoryError, ImportError])
+def test_what_the_machine_lacks_is_no_damage_of_a_chunk(tmp_path, monkeypatch, lacking):
+    """Who is told so would delete what is whole."""
+    kept = keep(areas(), store=str(tmp_path / "areas.zarr"))
+
+    def fails(*_):
+        raise lacking("16 TiB")
+
+    monkeypatch.setattr(stores, "_array", fails)
+    with pytest.raises(lacking, match="16 TiB"):
+        kept.read(0, "area")
 
 
 def test_other_readers_of_zarr_read_it(tmp_path):

@@ -177,19 +177,16 @@ def _damage_named(store: str, file: str) -> Iterator[None]:
     """What cannot be unpacked is said of its file; a missing one is computed anew, and a short one."""
     try:
         yield
-    except OSError as error:
-        if error.errno is not None:  # the system's own, which names what it is of
-            raise
-        raise _damaged(store, file, error) from None
+    except (ImportError, MemoryError):  # of this machine, not of the file
+        raise
     except Exception as error:
-        raise _damaged(store, file, error) from None
-
-
-def _damaged(store: str, file: str, error: Exception) -> ValueError:
-    return ValueError(
-        f"store {shown(store)} has a damaged chunk, {file} ({brief(error)}); allowed: to delete that file "
-        "and to ask again, which computes its chunk anew"
-    )
+        # the system's own names what it is of
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise ValueError(
+            f"store {shown(store)} has a damaged chunk, {file} ({brief(error)}); allowed: to delete that "
+            "file and to ask again, which computes its chunk anew"
+        ) from None
 
 
 def _absent(dtype: np.dtype[Any]) -> Any:

@@ -21,8 +21,6 @@ from tokenroof.support.lazy import require
 from tokenroof.support.names import among
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 

@@ -95,14 +95,17 @@ class PoolsTwin:
     @property
     def crossing_s(self) -> float:
         """Seconds of the whole link that a cache takes: that of the pool with fewer devices [s]."""
-        narrow = min(self.near * self.first_count, self.far * self.last_count)
-        return self.cache_s / narrow if narrow else 0.0
+        return self.cache_s / self._links if self._links else 0.0
+
+    @property
+    def _links(self) -> int:
+        """Of devices, at the narrower end."""
+        return min(self.near * self.first_count, self.far * self.last_count)
 
     @property
     def _pairs(self) -> float:
         """How a wait for the link goes with its load, so many transfers at once (Sakasegawa 1977)."""
-        narrow = min(self.near * self.first_count, self.far * self.last_count)
-        return float(np.sqrt(2.0 * (narrow / max(min(self.near, self.far), 1) + 1.0)) - 1.0)
+        return float(np.sqrt(2.0 * (self._links / max(min(self.near, self.far), 1) + 1.0)) - 1.0)
 
     def counted(self, counts: Sequence[int]) -> PoolsTwin:
         """The same pools with other numbers of replicas, in the order of a request's way."""

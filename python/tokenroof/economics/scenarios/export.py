@@ -72,9 +72,8 @@ def write_excel(path: str | os.PathLike[str], rows: Iterable[Sequence[Any]], hea
         sheet.append([_cell(value) for value in row])
     sheet.column_dimensions["A"].width = 34
     sheet.freeze_panes = f"B{heads + 1}" if heads < 12 else "B1"
-    made = (
-        io.BytesIO()
-    )  # a book that cannot be written would complain once more when it is forgotten
+    # a book that cannot be written would complain once more when it is forgotten
+    made = io.BytesIO()
     with into(file):  # its sheets go through files of their own
         book.save(made)
     with whole_file(file) as beside:
