@@ -180,3 +180,20 @@ def test_what_is_refused_in_a_line(capsys, words, says):
 def test_the_example_runs(capsys, name):
     assert main([*COMMANDS[name][1].split()[1:], *(QUICK if name == "tune" else ())]) == 0
     assert "Llama-3.1-8B on H200-SXM" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("capacity", "--prove"), ("capacity", "--prove", "--demand", "600"), ("tune",)],
+    ids=["capacity", "fleet", "tune"],
+)
+def test_two_engines_in_one_promise_are_said(capsys, words):
+    given = (*words, *SOON, *QUICK, "--engine", "sglang")
+    both = (*given, "--scheduler", "vllm-0.33")
+    said = (
+        "two engines: requests are scheduled as vllm-0.33 does, steps take what they do with sglang"
+    )
+    assert document(capsys, *both)["mixed_engines"].startswith(said)
+    assert main([both[0], *WHERE, *both[1:]]) == 0
+    assert said in capsys.readouterr().out
+    assert "mixed_engines" not in document(capsys, *given)

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written_table
-from tokenroof.cli.basis import basis_of_system, say_basis
+from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of, whole
 from tokenroof.cli.local import measure_if_local
@@ -53,7 +53,7 @@ def add_arguments(command: ArgumentParser) -> None:
     add_promise(command)
     command.add_argument("--prove", action="store_true", help="play it; else the closed form")
     add_proof(command)
-    command.add_argument("--scheduler", help="preset, with --prove; vLLM's newest")
+    command.add_argument("--scheduler", help="preset, with --prove; the engine's newest")
     demand = command.add_argument_group("demand")
     demand.add_argument("--demand", type=amount, help="requests per minute: how many devices?")
     demand.add_argument("--availability", type=amount, help="share of the time that a device is up")
@@ -84,6 +84,8 @@ def _run(arguments: Namespace) -> int:
         "plan": plan.label(model),
         "promise": said(slos),
     }
+    mixed = mixed_engines(arguments.scheduler or plan.engine, plan.engine)
+    about |= mixed
     proof: dict[str, Any] = {}
     if arguments.prove:
         proof = {
@@ -101,13 +103,22 @@ def _run(arguments: Namespace) -> int:
     with told_what_fits(device, model, plan, arguments.fidelity, **load):
         if arguments.demand is not None:
             _refuse_beside_demand(arguments)
-            return _fleet(arguments, device, model, plan, slos, about, proof)
-        if arguments.pools == AUTO:
-            raise ValueError("--pools is 'auto' without --demand; allowed: P:D, or with it")
-        for name in ("availability", "target", "spare"):
-            if getattr(arguments, name) is not None:
-                raise ValueError(f"--{name} given without --demand; allowed: with it")
-        return _capacity(arguments, device, model, plan, slos, about, proof)
+            status = _fleet(arguments, device, model, plan, slos, about, proof)
+        else:
+            _refuse_without_demand(arguments)
+            status = _capacity(arguments, device, model, plan, slos, about, proof)
+    if mixed and not arguments.json:
+        say(mixed["mixed_engines"])
+    return status
+
+
+def _refuse_without_demand(arguments: Namespace) -> None:
+    """What is said of a demand alone."""
+    if arguments.pools == AUTO:
+        raise ValueError("--pools is 'auto' without --demand; allowed: P:D, or with it")
+    for name in ("availability", "target", "spare"):
+        if getattr(arguments, name) is not None:
+            raise ValueError(f"--{name} given without --demand; allowed: with it")
 
 
 def _capacity(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written_table
-from tokenroof.cli.basis import basis_of_system, say_basis
+from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of
 from tokenroof.cli.local import measure_if_local
@@ -79,7 +79,7 @@ def add_arguments(command: ArgumentParser) -> None:
         "--knob", type=knob, action="append", metavar="NAME=VALUES",
         help="values to try, as max_num_seqs=64,256; may be given again",
     )  # fmt: skip
-    command.add_argument("--scheduler", help="preset that the knobs change; vLLM's newest")
+    command.add_argument("--scheduler", help="preset that the knobs change; the engine's newest")
     command.add_argument("--tolerance", type=amount, default=0.02, help="of the rate, relative")
     add_drafts(command)
     add_host_tier(command)
@@ -124,6 +124,7 @@ def _run(arguments: Namespace) -> int:
             speculation=drafts_of(arguments), host_tier=host_tier_of(arguments),
         )  # fmt: skip
     basis = basis_of_system(None, device, model, best.plan, arguments.fidelity)
+    mixed = mixed_engines(best.scheduler.name, best.plan.engine)
     if arguments.csv is not None:
         write_rows(arguments.csv, best.rows())
     if arguments.json:
@@ -133,10 +134,12 @@ def _run(arguments: Namespace) -> int:
             "promise": said(slos), "rate": best.rate, "refused": best.refused, "expected": best.expected,
             "per_device": best.per_device, "scheduler": best.scheduler.name, "knobs": best.knobs,
             "times": best.proof.times if best.proof else {}, "seeds": arguments.seeds, "played": best.played,
-            "reason": best.reason, "trials": best.rows(), "left_out": left_out, **basis,
+            "reason": best.reason, "trials": best.rows(), "left_out": left_out, **basis, **mixed,
         })  # fmt: skip
     else:
         _print(device.name, model.name, said(slos), best)
+        if mixed:
+            say(mixed["mixed_engines"])
         say_basis({"steps": basis["error_band"]}, basis["calibrated_on"])
     return 0 if best.rate else 1
 
