@@ -98,6 +98,15 @@ def test_a_mine_with_a_start_earns_less_after_the_halving_and_says_so():
     )
 
 
+def test_premises_say_three_changes_of_a_price_and_how_many_more_until_the_end():
+    rows = [(2, 8.0), (3, 0.9), (4, 0.8), (5, 0.7), (6, 0.6)]
+    plan = ec.rent_gpus("H100-SXM", 30_000).with_values({"income.price_course": rows})
+    course = "8 times from year 2 on, 0.9 times from year 3 on, 0.8 times from year 4 on"
+    for years, more in ((4, ""), (5, ", 1 change more"), (9, ", 2 changes more")):
+        said = premises(plan.with_values({"finance.years": years}))
+        assert f"{course}{more}, " in said and ("more" in said) is bool(more)
+
+
 def test_what_machines_cost_stands_in_what_a_plan_stands_on():
     assert "machines stand already, at 0 $" in premises(ec.mine("Antminer S21", 50.0))
     assert "machines at 16 $/(TH/s)" in premises(ec.mine("Antminer S21", 50.0, 16.0))

@@ -11,7 +11,8 @@ fails that passes without the change, after the same others: the change is kille
 is killed too. Changes of functions are made in a process that has loaded all tests (served.py); those of constants and
 defaults, and those that survive there, in one that loads the changed file anew. Answers are kept
 (`build/mutation/<kind>.jsonl`): a second call goes on where the first ended, `--survivors` tries the survivors alone
-again. `equivalent.txt` names changes that no test can notice, and why; those are not counted.
+again. `--since COMMIT` draws of lines alone that are new or other than in a commit, `--folders` asks tests of some
+folders alone. `equivalent.txt` names changes that no test can notice, and why; those are not counted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -54,6 +56,21 @@ def drawn(kind: str, only: list[str], seed: int) -> list[Mutant]:
         ]
     found = [m for m in found if any(part in m.path for part in only)]
     return sorted(found, key=lambda m: hashlib.sha256(f"{seed}|{m.name}".encode()).digest())
+
+
+def new_lines(commit: str) -> dict[str, set[int]]:
+    """File -> numbers of its lines that are new or other than in a commit."""
+    command = ["git", "-C", str(ROOT), "diff", "-U0", "--no-renames", commit, "--", "python", "cpp"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    out: dict[str, set[int]] = {}
+    path = ""
+    for line in said.splitlines():
+        if line.startswith("+++ "):
+            path = line.removeprefix("+++ ").removeprefix("b/")
+        elif hunk := re.match(r"@@ -\S+ \+(\d+)(?:,(\d+))? @@", line):
+            first, many = int(hunk[1]), int(hunk[2] or 1)
+            out.setdefault(path, set()).update(range(first, first + many))
+    return out
 
 
 def equivalents() -> dict[str, str]:
@@ -273,6 +290,10 @@ def main() -> int:
     parser.add_argument(
         "--only", nargs="*", default=[""], help="parts of paths: files that have one"
     )
+    parser.add_argument("--since", help="a commit: of lines that are new or other since")
+    parser.add_argument(
+        "--folders", nargs="*", default=chosen.FOLDERS, help="of tests that are asked about Python"
+    )
     parser.add_argument("--survivors", action="store_true", help="try again what survived")
     parser.add_argument(
         "--seconds", type=float, default=30.0, help="of tests for each change, about"
@@ -282,12 +303,16 @@ def main() -> int:
     options.work.mkdir(parents=True, exist_ok=True)
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    chosen.FOLDERS = tuple(options.folders)
     preload()
     record = options.work / f"{options.kind}.jsonl"
     lines = record.read_text().splitlines() if record.exists() else []
     known = {entry["name"]: entry["verdict"] for entry in map(json.loads, lines)}
     excepted = equivalents()
     order = [m for m in drawn(options.kind, options.only, options.seed) if m.name not in excepted]
+    if options.since:
+        lines_of = new_lines(options.since)
+        order = [m for m in order if m.line in lines_of.get(m.path, ())]
     order = [m for m in order if known.get(m.name) != "invalid"][: options.count]
     open_ = [
         m

@@ -62,7 +62,7 @@ def course_of(plan: Scenario) -> str:
     income = plan.income
     rows = [row for row in income.price_course if row[0] <= plan.finance.years]
     said = [f"{factor:.3g} times from year {year} on" for year, factor in rows[:_SHOWN]]
-    said += [f"{len(rows) - _SHOWN} changes more"] if len(rows) > _SHOWN else []
+    said += [f"{counted(len(rows) - _SHOWN, 'change')} more"] if len(rows) > _SHOWN else []
     said += [_growth(income.price_growth).strip()] if income.price_growth else []
     if income.kind == "hashes" and not rows:
         said = said or ["constant"]
