@@ -18,7 +18,8 @@ from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
 from tokenroof.serving.search.chips import with_chips
 from tokenroof.serving.search.constraints import CAP_ATTRS, asked
-from tokenroof.serving.search.table import Question, frontier_of_systems
+from tokenroof.serving.search.question import Question
+from tokenroof.serving.search.table import frontier_of_systems
 from tokenroof.support.arguments import check_options, flag, shown
 from tokenroof.support.lazy import require
 from tokenroof.support.pareto import pareto

@@ -12,8 +12,10 @@ import tokenroof as tr
 from tokenroof.inference.door import as_device, as_model
 from tokenroof.serving import Pool, Speculation, System, curve, frontier
 from tokenroof.serving.loads import as_load
+from tokenroof.serving.search import hunt
 from tokenroof.serving.search.constraints import asked
-from tokenroof.serving.search.table import Question, frontier_of_systems
+from tokenroof.serving.search.question import Question
+from tokenroof.serving.search.table import frontier_of_systems
 
 FEW = np.unique(np.round(np.geomspace(1, 4096, 24)))
 GPU, MOE, DENSE, MIDDLE = "H200-SXM", "DeepSeek-R1", "Llama-3.1-70B", "Qwen3-32B"
@@ -44,8 +46,35 @@ def test_a_pruned_search_is_the_full_one(device, model, most, given):
     question = replace(_question(device, model, most, **given), others=others)
     pruned, full = frontier_of_systems(question), frontier_of_systems(question, full=True)
     assert pruned.attrs["systems_tried"] < full.attrs["systems_tried"] and full.sizes["point"] > 5
-    for name in ("interactivity", "output_tokens_per_s_per_mw", "concurrency"):
+    for name in ("interactivity", "output_tokens_per_s_per_mw", "concurrency", "binds"):
         np.testing.assert_array_equal(pruned[name], full[name], err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "given, points",
+    [
+        ({"ttft_max": 1e-3}, False), ({"ttft_max": 1e-3, "tpot_max": 1e-4}, False),
+        ({"ttft_max": 0.25, "tpot_max": 0.01, "power_w": 2e5}, True), ({"ttft_max": 0.25}, True),
+    ],
+)  # fmt: skip
+def test_a_search_in_small_parts_says_the_same(monkeypatch, given, points):
+    """Points, what binds, and what is nearest where nothing keeps to the constraints; with less work."""
+    question = _question(GPU, DENSE, 8, **given)
+    full = frontier_of_systems(question, full=True)
+    monkeypatch.setattr(hunt, "_STATES", 100)
+    monkeypatch.setattr(hunt, "_PAIRS", 200)
+    parts = frontier_of_systems(question)
+    assert bool(full.sizes["point"]) == points and bool(full.attrs["reason"]) != points
+    assert parts.attrs.pop("systems_tried") < full.attrs.pop("systems_tried")
+    assert parts.attrs == full.attrs and parts.equals(full)
+
+
+def test_what_is_kept_of_a_search_is_little():
+    """Of some 27,000 systems those that no other beats: a pile's part is no larger than its front."""
+    question = _question(GPU, DENSE, 8, ttft_max=0.2)
+    piles = hunt.search(question, full=True)
+    tried, left = sum(p.tried for p in piles), sum(len(p.found) for p in piles)
+    assert tried > 20_000 and left < 0.02 * tried
 
 
 def test_replicas_are_tried_with_as_many_sequences_as_their_memory_holds():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from tokenroof.records.device import Device
-    from tokenroof.serving.search.table import Question
+    from tokenroof.serving.search.question import Question
 
 __all__ = ["RANGED", "with_chips"]
 

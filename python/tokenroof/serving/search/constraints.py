@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from tokenroof.serving.search.choose import Found
     from tokenroof.serving.system.parts import Speculation
 
-__all__ = ["CAP_ATTRS", "EXCLUDABLE", "Asked", "asked", "binding", "kept", "nearest_miss"]
+__all__ = [
+    "CAP_ATTRS", "EXCLUDABLE", "Asked", "alone_beyond", "asked", "binding", "kept", "miss", "nearest_miss",
+]  # fmt: skip
 
 #: What a search may leave out: systems that compute prompts apart, or in the same pool; drafts; replicas
 #: over a network; stages, attention ranks, spread experts.
@@ -147,6 +149,17 @@ def kept(found: Found, asked: Asked) -> NDArray[np.bool_]:
     return np.asarray(good)
 
 
+def alone_beyond(
+    values: Mapping[str, NDArray[np.float64]], asked: Asked
+) -> dict[str, NDArray[np.bool_]]:
+    """Of each constraint the systems that miss it and no other."""
+    over = {name: ~(values[name] <= most) for name, most in asked.bounds.items()}
+    return {
+        name: np.logical_and.reduce([mask, *(~over[other] for other in over if other != name)])
+        for name, mask in over.items()
+    }
+
+
 def binding(
     values: Mapping[str, NDArray[np.float64]],
     asked: Asked,
@@ -156,12 +169,7 @@ def binding(
 ) -> list[str]:
     """For each point the constraints without which a system as fast would yield more; "" where none."""
     out: list[list[str]] = [[] for _ in chosen]
-    over = {name: ~(values[name] <= most) for name, most in asked.bounds.items()}
-    for name, mask in over.items():
-        alone = mask.copy()
-        for other, beyond in over.items():
-            if other != name:
-                alone &= ~beyond
+    for name, alone in alone_beyond(values, asked).items():
         front = pareto(speed, np.where(alone & np.isfinite(worth), worth, np.nan))
         if not front.size:
             continue
@@ -171,6 +179,13 @@ def binding(
             if better:
                 row.append(_NAMES[name])
     return [", ".join(row) for row in out]
+
+
+def miss(values: Mapping[str, NDArray[np.float64]], asked: Asked) -> NDArray[np.float64]:
+    """By which factor each misses the constraint that it misses most; inf where it is not built [1]."""
+    built = np.isfinite(values["rate"])
+    ratios = [np.where(built, values[name] / most, np.inf) for name, most in asked.bounds.items()]
+    return np.asarray(np.max([np.where(built, 0.0, np.inf), *ratios], axis=0))
 
 
 def nearest_miss(values: Mapping[str, NDArray[np.float64]], asked: Asked) -> str:
@@ -184,14 +199,10 @@ def nearest_miss(values: Mapping[str, NDArray[np.float64]], asked: Asked) -> str
         return "weights and one request's cache fit no system"
     if not asked.bounds:
         return "no system has a power that counts"
-    ratios = {
-        name: np.where(built, values[name] / most, np.inf) for name, most in asked.bounds.items()
-    }
-    worst = np.max(list(ratios.values()), axis=0)
-    at = int(np.argmin(worst))
+    at = int(np.argmin(miss(values, asked)))
     missed = [
         f"{_NAMES[name]} is {asked.bounds[name]:g}, nearest {values[name][at]:.4g} {_UNITS[name]}"
-        for name, ratio in ratios.items()
-        if ratio[at] > 1.0
+        for name, most in asked.bounds.items()
+        if values[name][at] / most > 1.0
     ]
     return f"no system keeps to what was asked; {'; '.join(missed)}"

@@ -49,6 +49,11 @@ class States:
     def __len__(self) -> int:
         return len(self.plan)
 
+    def of(self, rows: NDArray[np.intp]) -> States:
+        """Some of them."""
+        terms = {name: column[rows] for name, column in self.terms.items()}
+        return States(self.on, self.drafts, self.plan[rows], self.draft[rows], terms)
+
 
 def states(
     on: Sequence[Deployment],
