@@ -1,4 +1,7 @@
-"""Profiles of hypothesis (HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run, =first: no shrinking), and no network."""
+"""Profiles of hypothesis, and no network.
+
+HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run, =first: no shrinking, =sanitized: of code that watches itself.
+"""
 
 import os
 import signal
@@ -16,6 +19,9 @@ settings.register_profile("dev", max_examples=40, deadline=None, derandomize=Tru
 # as many, without making what fails small: whether one fails
 FOUND = (Phase.explicit, Phase.generate)
 settings.register_profile("first", max_examples=40, deadline=None, derandomize=True, phases=FOUND)
+settings.register_profile(  # whether memory is touched that should not be, which hangs on shapes more than on numbers
+    "sanitized", max_examples=15, deadline=None, derandomize=True
+)
 settings.register_profile(  # which lines run
     "few", max_examples=3, deadline=None, derandomize=True, phases=FOUND
 )

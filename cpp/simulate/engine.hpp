@@ -10,6 +10,11 @@
 
 namespace tokenroof::simulate {
 
+// Preemptions without a token between them, after which an engine is taken to go in circles: what is sampled
+// stays, so that whoever makes headway samples sooner or later.
+inline constexpr i64 most_fruitless = 20000;
+inline constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
+
 // What a replica does for a request: all of it; the prompt alone, whose cache another takes over; or the answer, to
 // a prompt whose cache comes from there.
 enum class Role : int { whole = 0, prompts = 1, answers = 2 };

@@ -3,10 +3,6 @@
 
 namespace tokenroof::simulate {
 
-// Preemptions without a token between them, after which an engine is taken to go in circles: what is sampled
-// stays, so that whoever makes headway samples sooner or later.
-constexpr i64 most_fruitless = 20000;
-
 Replica::Replica(const Config& config, const Drafting& drafting, const HostRules& host, const Surroundings& around)
     : config_(config), drafting_(drafting), host_(host), link_(around.link), all_(around.all), out_(around.out), clock_(around.clock),
       record_(around.record), number_(around.number), role_(around.role),

@@ -3,8 +3,6 @@
 
 namespace tokenroof::simulate {
 
-constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
-
 // Calls the scheduler until as many batches are in flight as the loop holds, or nothing can be scheduled:
 // then the loop waits for the batch in flight, whoever arrives meanwhile. Where none is, a call that only preempted is
 // followed by another.

@@ -4,8 +4,6 @@
 
 namespace tokenroof::simulate {
 
-constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
-
 bool Sglang::decode(Batch& batch) {
     const i64 before = running_;
     const bool ending = leave_out_ending();

@@ -6,8 +6,6 @@
 
 namespace tokenroof::simulate {
 
-constexpr i64 most_fruitless = 20000; // pauses without a token between them: it goes in circles
-
 Trtllm::Trtllm(const TrtllmConfig& config, const Drafting& drafting, const Surroundings& around)
     : config_(config), drafting_(drafting), all_(around.all), out_(around.out), clock_(around.clock), record_(around.record),
       number_(around.number), role_(around.role),

@@ -5,8 +5,6 @@
 
 namespace tokenroof::simulate {
 
-constexpr i64 most_coasting = 1024; // steps between two looks for Ctrl-C
-
 // A prompt is done in this tick: its first token is in it, a further one in each tick after.
 void Trtllm::join_counted(i32 slot) {
     Sequence& s = sequences_[slot];
