@@ -101,7 +101,12 @@ def _nvrtc(code):
     )
     # machine code that nobody runs need not be quick
     options = core.ProgramOptions(
-        arch="sm_90", std="c++17", fma=False, include_path=tr.get_include(), ptxas_options="-O0"
+        arch="sm_90",
+        std="c++17",
+        fma=False,
+        include_path=tr.get_include(),
+        ptxas_options="-O0",
+        ofast_compile="max",
     )
     return core.Program(code, "c++", options).compile("cubin")
 
