@@ -23,7 +23,7 @@ HEADERS = {
                   "tests/inference/test_recent_layers.py", "tests/inference/test_power.py",
                   "tests/inference/test_data_parallel.py", "tests/kernels/test_kernels_nan.py"),
     "serving": ("tests/kernels/test_kernels_reference.py", "tests/serving/test_closed_twin.py",
-                "tests/serving/test_serving_reference.py",
+                "tests/serving/test_serving_reference.py", "tests/serving/test_prompt_pool.py",
                 "tests/serving/system/test_system_kernel.py", "tests/serving/test_open_loop.py",
                 "tests/serving/tuning/test_fleet.py", "tests/serving/test_session_curve.py"),
     "mining": ("tests/mining/test_sha256.py", "tests/kernels/test_kernels_reference.py", "tests/mining/test_attacks.py",
