@@ -125,6 +125,12 @@ def test_what_is_asked_of_a_neighbour_is_asked_of_both():
     assert asked == [("H200-SXM", 1, "given"), ("mine", 1, "given")]
 
 
+def test_who_measured_his_own_device_is_like_none():
+    mine = tr.device("H200-SXM").replace(name="mine")
+    assert likeness(mine).name == "H200-SXM"
+    assert likeness(mine.replace(measured={"stream": 4.0e12})) is None
+
+
 def test_between_two_sets_of_constants():
     near, far = {"a": 1.0, "b": 0.0, "c": 128.0}, {"a": 16.0, "b": 1.0, "c": 128.0}
     assert between(near, far, 1.0) == near

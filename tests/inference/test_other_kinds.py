@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 import tokenroof as tr
 from _support import BY_ISA, every_isa
 from tokenroof import catalogue, kernels, reference
+from tokenroof.catalogue.fits import fits
 from tokenroof.inference import dataflow, decouple, estimates, speculative
+from tokenroof.inference.other_kinds import of_kind
 
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
 
@@ -109,6 +111,22 @@ def test_no_device_is_not_supported(device):
     step = tr.decode(device, "Llama-3.2-1B", batch=4, context=2048)
     assert np.isfinite(step.time_s) and step.time_s > 0 and step.watts > 0
     assert np.isfinite(tr.operators.gemm(device, 16, 4096, 4096).watts)
+
+
+@pytest.mark.parametrize(("name", "kernel_s"), [("TPU v5e", 1.5e-6), ("Gaudi 3", 3e-6)])
+def test_kernels_of_other_kinds_wait_for_an_engine_or_for_their_launch(name, kernel_s):
+    """An engine that was measured has gaps of its own, of kernels and at each step's end; else they are launched."""
+    device = tr.device(name)
+    known, bare, ideal = (of_kind(device, engine) for engine in ("vllm", "mine", "ideal"))
+    gap = max(fitted("vllm")["kernel_gap"], kernel_s)
+    assert (known.launch_s, known.sequence_s) == (0.0, 0.0)
+    assert known.constants["engine"]["kernel_gap"] == gap
+    assert (bare.launch_s, bare.sequence_s, bare.constants) == (kernel_s, 0.0, {})
+    assert (ideal.launch_s, ideal.sequence_s) == (0.0, 0.0)
+
+
+def fitted(engine):
+    return next(row["constants"] for row in fits("engine") if row["engine"] == engine)
 
 
 @pytest.mark.parametrize(

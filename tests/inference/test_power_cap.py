@@ -181,7 +181,11 @@ def test_bands_and_names():
     )
     assert held.error_band == pytest.approx(np.hypot(free.error_band, 1.1 * 200 / 700))
     assert held.plan.label() == "tp4 bf16 kv bf16 at 500 W"
-    assert "boards at 500 W" in held.calibrated_on
+    assert held.calibrated_on.endswith("boards at 500 W: by the clocks of another board")
+    fitted = tr.decode(
+        "RTX PRO 6000 Blackwell Workstation", "Llama-3.1-8B", tr.Plan(power_cap_w=400)
+    )
+    assert fitted.calibrated_on.endswith("boards at 400 W: by the clocks of this board")
 
 
 def test_bands_of_caps_hold_four_in_five_points_of_boards_that_nothing_was_fitted_on():

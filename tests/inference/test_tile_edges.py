@@ -6,13 +6,20 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof.inference.tile_edges import EDGE
+from tokenroof.inference.tile_edges import EDGE, _before
 
 PLANS = {1: tr.Plan(weights="fp8", kv_cache="fp8"), 4: tr.Plan(dp=4, weights="fp8", kv_cache="fp8")}
 CLAUSE = re.compile(
     r"(\d+) sequences start a tile of the matrix products beyond (\d+): a step is (\d+) % longer, "
     r"tokens/s (\d+) % fewer"
 )
+
+
+def test_whole_tiles_below_so_many_rows():
+    """Of 8, 16, 32 and 64, then every 64; the first tile has none before it."""
+    rows = [1, 7, 8, 9, 16, 17, 32, 33, 64, 65, 128, 129, 192, 193]
+    before = [0, 0, 0, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 192]
+    assert _before(np.array(rows, float)).tolist() == before
 
 
 @pytest.mark.parametrize("ranks", [1, 4])

@@ -87,6 +87,10 @@ def test_systems_of_several_pools_and_with_drafts():
     for offer in (found.one, found.other):
         assert sum(offer.operators.values()) == pytest.approx(1 / offer.interactivity, rel=1e-9)
         assert sum(offer.causes.values()) == pytest.approx(1 / offer.interactivity, rel=1e-9)
+        prompt = tr.prefill("H200-SXM", "Llama-3.3-70B", PLAN, tokens=LOAD["input_tokens"])
+        of_it = prompt.breakdown()["operator"]
+        assert offer.prompt_operators == {k: float(of_it[k]) for k in offer.prompt_operators}
+        assert offer.prompt_operators["mlp"] > 0.0
     # answers apart see nobody's prompt and no drafts; drafts save more than they take
     assert found.one.operators["prompts"] == pytest.approx(0.0, abs=1e-12)
     assert found.one.operators["drafts"] == 0.0 > found.other.operators["drafts"]

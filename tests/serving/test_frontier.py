@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof.serving.frontier import _batches
 
 pytest.importorskip("xarray")
 
@@ -13,6 +14,14 @@ LOAD = {"input_tokens": 8192, "output_tokens": 1024, "devices_max": 8}
 @pytest.fixture(scope="module")
 def free():
     return tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD)
+
+
+def test_users_that_are_tried_have_every_power_of_two_to_16384():
+    """And 64 numbers a seventh apart, of which the first few are the same whole ones."""
+    tried = _batches(None)
+    assert set(2 ** np.arange(15)) <= set(tried) and tried[[0, -1]].tolist() == [1.0, 16384.0]
+    assert (np.diff(tried) >= 1.0).all() and (tried == np.round(tried)).all()
+    assert (tried[1:] <= np.maximum(tried[:-1] + 1.0, np.ceil(1.17 * tried[:-1]) + 1.0)).all()
 
 
 @pytest.mark.parametrize(

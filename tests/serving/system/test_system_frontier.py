@@ -13,6 +13,7 @@ from tokenroof.inference.door import as_device, as_model
 from tokenroof.serving import Pool, Speculation, System, curve, frontier
 from tokenroof.serving.loads import as_load
 from tokenroof.serving.search import hunt
+from tokenroof.serving.search.chips import _merged
 from tokenroof.serving.search.constraints import asked
 from tokenroof.serving.search.question import Question
 from tokenroof.serving.search.table import frontier_of_systems
@@ -276,6 +277,16 @@ def test_chips_beside_a_system_are_ranges_on_the_same_front():
     assert float(alone.output_tokens_per_s_per_mw[at]) == pytest.approx(
         1e6 * float(alone.output_throughput[at] / alone.watts[at])
     )
+
+
+def test_chances_of_drafts_on_chips_are_said_where_there_are_some():
+    xr = pytest.importorskip("xarray")
+    about = {"calibrated_on": "points", "reason": "", "drafts_assumed": ""}
+    far = tr.device("LPX")
+    for ways, said in ((["experts"], False), (["experts", "drafts"], True), (["drafts"], True)):
+        found = _merged(xr.Dataset(attrs=about), [{"way": way} for way in ways], far, "")
+        assert (f"those on {far.name} with" in found.attrs["drafts_assumed"]) is said
+        assert found["way"].values.tolist() == ways
 
 
 CHIPS = [

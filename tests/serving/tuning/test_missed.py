@@ -5,6 +5,7 @@ import pytest
 
 import tokenroof as tr
 from tokenroof.serving import SLO, Trial, capacity, fleet, poisson, simulate, tune
+from tokenroof.serving.tuning.closed_form import furthest, nearest
 from tokenroof.serving.tuning.missed import missed
 from tokenroof.serving.tuning.objectives import objectives_of
 
@@ -35,6 +36,25 @@ def trial(amount, ttft, tpot, state="stable", **knobs):
 )  # fmt: skip
 def test_the_sentence(trials, says):
     assert missed(trials, BOTH) == f"no load meets the objective; {says}"
+
+
+class Seldom:
+    """Requests that come seldom take a quarter of a second, and a hundredth a token."""
+
+    saturation = 1.0
+
+    def at(self, rates):
+        return {"ttft": np.full(rates.size, 0.25), "tpot": np.full(rates.size, 0.01)}
+
+
+def test_a_bound_that_is_met_to_the_last_digit_is_met():
+    said = [
+        nearest(Seldom(), objectives_of([SLO(ttft_s=ttft), SLO(tpot_s=0.01)]))
+        for ttft in (0.25, 0.2)
+    ]
+    assert said[0] == "ttft_s 0.25 s, tpot_s 0.01 s"
+    assert said[1] == "ttft_s 0.2 s, where requests that come seldom take 0.25 s"
+    assert furthest(Seldom(), objectives_of([SLO(ttft_s=0.1), SLO(tpot_s=0.01)])) == 2.5
 
 
 def test_of_plans_that_all_miss_the_nearest_is_played():

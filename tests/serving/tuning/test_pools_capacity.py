@@ -99,6 +99,19 @@ def test_times_of_pools_add_up_by_hand():
     assert on.twin.saturation == pytest.approx(2.0 / cache, rel=1e-12)
 
 
+def test_the_host_is_in_every_step_of_answers():
+    knobs = [serving.Scheduler.preset("vllm-0.33", host_ns=ns) for ns in (0, 1_000_000)]
+    twins = [OfPools(apart(1, 1), one, Shape(*SIZES), "calibrated", {}).twin for one in knobs]
+    assert twins[1].last.steps - twins[0].last.steps == pytest.approx(1e-3, rel=1e-6)
+
+
+def test_pools_have_as_many_replicas_as_they_are_counted():
+    twin = OfPools(apart(1, 1), None, Shape(*SIZES), "calibrated", {}).twin.counted((2, 3))
+    assert (twin.first_count, twin.last_count) == (2, 3)
+    alone = replace(twin, first=None).counted((5,))
+    assert (alone.first_count, alone.last_count) == (0, 5)
+
+
 @pytest.mark.parametrize(("engine", "steps"), [("vllm", 3.5), ("sglang", 1.0), ("trtllm", 1.5)])
 def test_who_waits_for_turns_of_the_loop(engine, steps):
     """A cache that crosses at once: vLLM's and TensorRT-LLM's wait for a turn that sets blocks aside, and for the end

@@ -154,6 +154,8 @@ def test_spares_by_hand():
     asked = (0.8, 0.85, 0.98, 0.981)
     found = [spares_of_pools([1, 1], [0.9, 0.9], [1, 4], target) for target in asked]
     assert found == [(0, 0), (1, 0), (1, 1), (2, 1)]
+    # two of the first and one of the second, 13 devices, have 0.989; one and two, 14, have 0.98901
+    assert spares_of_pools([1, 1], [0.9, 0.9], [4, 5], 0.985) == (2, 1)
     assert spares_of_pools([3, 2], [1.0, 1.0], [1, 1], 1.0) == (0, 0)
     assert spares_of_pools([2], [0.9], [3], 0.95) == (1,)
     with pytest.raises(ValueError, match="target is 0.999; allowed with availability 0.0001"):
@@ -188,6 +190,9 @@ def test_counts_that_nothing_meets():
     assert settled(lambda n: 2.0, lambda n: 0, (1, 1), (1, 1), 8) is None
     told = settled(lambda n: 6.0 / n[1], lambda n: 1, (3, 1), (1, 1), 64)
     assert told == (1, 6)
+    # what meets to the last replica is left, though another that does has fewer of the dear ones
+    kept = settled(lambda n: 12.0 / (n[0] * n[1]), lambda n: None, (3, 4), (1, 2), 64)
+    assert kept == (3, 4)
 
 
 # --- what is refused ----------------------------------------------------------------------------------
