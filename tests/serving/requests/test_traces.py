@@ -389,30 +389,9 @@ def test_two_columns_of_one_name(write):
     assert trace(spare, "csv").arrival_ns.tolist() == [4_000_000_000]
 
 
-def test_the_arrival_of_a_table_that_has_both_is_the_one_that_is_named(write):
-    both = "arrival_s,arrival,input_tokens,output_tokens\n7,4,5,6\n"
-    assert trace(write(both), "csv").arrival_ns.tolist() == [4_000_000_000]
-    own = both.replace("arrival,", "came,")
-    assert trace(write(own), "csv").arrival_ns.tolist() == [7_000_000_000]
-    named = trace(write(own), "csv", columns={"arrival": "came"})
-    assert named.arrival_ns.tolist() == [4_000_000_000]
-
-
 @pytest.mark.parametrize(("power", "unit", "said"), [(3, 1e-3, "milli"), (6, 1e-6, "micro")])
 def test_a_clock_in_another_unit(write, power, unit, said):
     path = write(f"arrival,input_tokens,output_tokens\n{1764370000 * 10**power},5,6\n")
     with pytest.raises(ValueError, match=rf"is it in {said}seconds, unit_s={unit:g} or --unit-s"):
         trace(path, "csv")
     assert trace(path, "csv", unit_s=unit).arrival_ns[0] == 1764370000 * 10**9
-
-
-@pytest.mark.parametrize(
-    ("year", "said"), [(1972.0, False), (1974.0, True), (2042.0, True), (2044.0, False)]
-)
-def test_a_clock_is_one_from_1973_on(write, year, said):
-    """10^8 s after 1970, and to the latest time that there is."""
-    millis = int((year - 1970.0) * 365.25 * 86400e3)
-    path = write(f"arrival,input_tokens,output_tokens\n{millis},5,6\n")
-    with pytest.raises(ValueError, match="arrival is") as refused:
-        trace(path, "csv")
-    assert ("is it in milliseconds" in str(refused.value)) is said

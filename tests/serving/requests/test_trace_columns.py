@@ -1,0 +1,36 @@
+"""Which column of a table is the arrival, and what clock it may be of."""
+
+import pytest
+
+from tokenroof.serving.requests import trace
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content):
+        path = tmp_path / "trace"
+        path.write_text(content)
+        return path
+
+    return write
+
+
+def test_the_arrival_of_a_table_that_has_both_is_the_one_that_is_named(write):
+    both = "arrival_s,arrival,input_tokens,output_tokens\n7,4,5,6\n"
+    assert trace(write(both), "csv").arrival_ns.tolist() == [4_000_000_000]
+    own = both.replace("arrival,", "came,")
+    assert trace(write(own), "csv").arrival_ns.tolist() == [7_000_000_000]
+    named = trace(write(own), "csv", columns={"arrival": "came"})
+    assert named.arrival_ns.tolist() == [4_000_000_000]
+
+
+@pytest.mark.parametrize(
+    ("year", "said"), [(1972.0, False), (1974.0, True), (2042.0, True), (2044.0, False)]
+)
+def test_a_clock_is_one_from_1973_on(write, year, said):
+    """10^8 s after 1970, and to the latest time that there is."""
+    millis = int((year - 1970.0) * 365.25 * 86400e3)
+    path = write(f"arrival,input_tokens,output_tokens\n{millis},5,6\n")
+    with pytest.raises(ValueError, match="arrival is") as refused:
+        trace(path, "csv")
+    assert ("is it in milliseconds" in str(refused.value)) is said
