@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof import kernels
+from tokenroof.inference.door import deployment
 from tokenroof.serving.frontier import _batches
+from tokenroof.serving.loads import as_load
+from tokenroof.serving.search.states import _SLOTS, _fullest
 
 pytest.importorskip("xarray")
 
@@ -14,6 +18,17 @@ LOAD = {"input_tokens": 8192, "output_tokens": 1024, "devices_max": 8}
 @pytest.fixture(scope="module")
 def free():
     return tr.serving.frontier("H100-SXM", "gpt-oss-120b", **LOAD)
+
+
+def test_the_fullest_batch_is_what_the_memory_holds():
+    on, load = deployment("H100-SXM", "Llama-3.1-8B"), as_load(1000.0, 100.0)
+    most = float(kernels.serving(*on.records, 1e9, 1000.0, 100.0)[..., _SLOTS])
+    for low, high, want in (
+        (1.0, 1e6, [np.floor(most)]), (np.floor(most), np.floor(most), [np.floor(most)]),
+        (1.0, np.floor(most) - 1.0, []), (np.floor(most) + 1.0, 1e6, []),
+    ):  # fmt: skip
+        assert _fullest(on, load, np.array([low, high])).tolist() == want
+    assert 2.0 < most < 1e6
 
 
 def test_users_that_are_tried_have_every_power_of_two_to_16384():

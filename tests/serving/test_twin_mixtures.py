@@ -13,6 +13,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving import (
     SLO,
     Lengths,
+    Scheduler,
     capacity,
     curve,
     fleet,
@@ -22,7 +23,7 @@ from tokenroof.serving import (
     users,
 )
 from tokenroof.serving.prompts import SLOWER, beside, further, padded_decode, prompts_of, slower
-from tokenroof.serving.twin import Shape
+from tokenroof.serving.twin import Shape, raw_moments, told_of, twin_of
 
 MIXTURE = ("H200-SXM", "gpt-oss-120b", tr.Plan(weights="mxfp4"))
 DENSE = ("H100-SXM", "Llama-3.1-8B", tr.Plan())
@@ -112,6 +113,31 @@ def test_graphs_pad_and_further_prompts_find_experts_touched():
         beside(on, few, 500.0, prompts_of([500.0]))[0, 0] - padded_decode(on, few, 500.0, graphs)[0]
     )
     assert 0.0 < float(further(on, few, 500.0, 500.0, few)[0]) < 0.5 * first
+
+
+@pytest.mark.parametrize("lag", [0.0, 1.0])
+@pytest.mark.parametrize("place", [DENSE, MIXTURE], ids=["dense", "mixture"])
+def test_what_a_prompt_adds_to_a_step_is_of_the_first_and_of_further_ones(place, lag):
+    """Of k that come with a step's answers one of 1 - exp(-k) is the first: it touches what nobody else does."""
+    on, shape = deployment(*place, "calibrated"), Shape(500.0, 10.0)
+    knobs = Scheduler.preset("vllm-0.33", max_num_seqs=64, loop="async" if lag else "sync")
+    twin = twin_of(on, shape, knobs)
+    assert len(twin.steps) == 65 and (twin.steps[0], twin.inputs["lag"]) == (0.0, lag)
+    told = told_of(on, shape, knobs)
+    for n in (1.0, 64.0):  # numbers of users that are evaluated, not interpolated
+        some = np.array([n])
+        decode = padded_decode(on, some, shape.context, told.graphs)[0]
+        mean, variance, third = beside(on, some, shape.context, shape.prompts)[0]
+        came = n / (10.0 + lag)
+        more = float(further(on, some, shape.context, 500.0, np.array([came]))[0])
+        share = (1.0 - np.exp(-came)) / came
+        added = more + (mean - decode - more) * share
+        assert twin.steps[int(n)] == pytest.approx(decode, rel=1e-12)
+        want = raw_moments(added, variance, third)
+        assert twin.prompts[int(n)] == pytest.approx(want, rel=1e-9)
+    alone = beside(on, np.zeros(1), shape.context, shape.prompts)[0, 0]
+    assert twin.prompts[0, 0] == pytest.approx(alone, rel=1e-9)
+    assert raw_moments(2.0, 3.0, 5.0).tolist() == [2.0, 7.0, 8.0 + 18.0 + 5.0]
 
 
 def test_a_fleet_is_not_asked_for_rates_that_nobody_held(capsys):

@@ -15,6 +15,15 @@ def write(tmp_path):
     return write
 
 
+def test_rows_beyond_a_limit_are_not_looked_at(write):
+    path = write("arrival,input_tokens,output_tokens\n0,5,6\n1,7,8\nwhen,how,many\n")
+    assert trace(path, "csv", limit=2).input_tokens.tolist() == [5, 7]
+    assert trace(path, "csv", limit=2, chunk=1).input_tokens.tolist() == [5, 7]
+    for options in ({"limit": 3}, {}, {"limit": 2, "sort": True}):
+        with pytest.raises(ValueError, match="line 4: input_tokens is 'how'"):
+            trace(path, "csv", **options)
+
+
 def test_the_arrival_of_a_table_that_has_both_is_the_one_that_is_named(write):
     both = "arrival_s,arrival,input_tokens,output_tokens\n7,4,5,6\n"
     assert trace(write(both), "csv").arrival_ns.tolist() == [4_000_000_000]
