@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from tokenroof.scale.grid import Grid
+from tokenroof.scale.run import whole_chunks
 from tokenroof.scale.work import Variable, mark_of
 
 
@@ -72,3 +73,23 @@ def computed(folder):
     """Chunks in the order in which they were computed."""
     with open(f"{folder}/computed") as file:
         return list(map(int, file))
+
+
+def areas(shape=(6, 5), chunk=(2, 3), **given):
+    return Areas(Grid(("width", "height"), shape, chunk), **given)
+
+
+def values(store, work):
+    """All points of a store, by variable."""
+    out = {n: np.empty(work.grid.shape, v.dtype) for n, v in work.variables.items()}
+    for k in range(len(work.grid)):
+        for name in out:
+            out[name][work.grid.block(k)] = store.read(k, name)
+    return out
+
+
+def assert_whole(store, work):
+    assert whole_chunks(store).all()
+    exact = work.compute(tuple(slice(0, n) for n in work.grid.shape))
+    for name, found in values(store, work).items():
+        np.testing.assert_array_equal(found, exact[name])

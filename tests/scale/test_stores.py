@@ -10,39 +10,18 @@ from pathlib import Path
 import numpy as np
 import pyarrow.dataset
 import pytest
-from _areas import Areas, Stop, computed
+from _areas import Stop, areas, assert_whole, computed, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from tokenroof.scale import stores
-from tokenroof.scale.grid import Grid, chunked, cut, pieces
+from tokenroof.scale.grid import chunked, cut, pieces
 from tokenroof.scale.journal import Journal
 from tokenroof.scale.reductions import Best
 from tokenroof.scale.run import keep, reduced, whole_chunks
 from tokenroof.scale.stores import TableStore, store_at
 
 ENDINGS = ["parquet", "zarr"]
-
-
-def areas(shape=(6, 5), chunk=(2, 3), **given):
-    return Areas(Grid(("width", "height"), shape, chunk), **given)
-
-
-def values(store, work):
-    """All points of a store, by variable."""
-    out = {n: np.empty(work.grid.shape, v.dtype) for n, v in work.variables.items()}
-    for k in range(len(work.grid)):
-        for name in out:
-            out[name][work.grid.block(k)] = store.read(k, name)
-    return out
-
-
-def assert_whole(store, work):
-    assert whole_chunks(store).all()
-    exact = work.compute(tuple(slice(0, n) for n in work.grid.shape))
-    for name, found in values(store, work).items():
-        np.testing.assert_array_equal(found, exact[name])
 
 
 shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4)
@@ -182,43 +161,6 @@ def test_what_is_cut_short_is_not_read_in_silence(ending, tmp_path):
         "points_in_all": 30,
     }
     assert_whole(keep(areas(), store=store), areas())
-
-
-def test_a_damaged_chunk_is_named_and_computed_anew_once_it_is_gone(tmp_path):
-    """A byte that flipped leaves the size as it was, by which a chunk counts as whole."""
-    store = str(tmp_path / "areas.zarr")
-    kept = keep(areas(), store=store)
-    file = kept.files(2)[0]
-    with open(file, "r+b") as chunk:
-        whole = bytearray(chunk.read())
-        whole[len(whole) // 2] ^= 0xFF
-        chunk.seek(0)
-        chunk.write(whole)
-    again = keep(areas(), store=store)
-    for read in (
-        lambda: again.read(2, "area"),
-        lambda: tr.scale.open_store(store).area.compute(scheduler="synchronous"),
-    ):
-        with pytest.raises(
-            ValueError, match="allowed: to delete that file and to ask again"
-        ) as told:
-            read()
-        assert f"store '{store}' has a damaged chunk, {file} (" in str(told.value)
-    os.unlink(file)
-    assert_whole(keep(areas(), store=store), areas())
-
-
-@pytest.mark.parametrize("lacking", [MemoryError, ImportError])
-def test_what_the_machine_lacks_is_no_damage_of_a_chunk(tmp_path, monkeypatch, lacking):
-    """Who is told so would delete what is whole."""
-    kept = keep(areas(), store=str(tmp_path / "areas.zarr"))
-
-    def fails(*_):
-        raise lacking("16 TiB")
-
-    monkeypatch.setattr(stores, "_array", fails)
-    with pytest.raises(lacking, match="16 TiB"):
-        kept.read(0, "area")
 
 
 def test_other_readers_of_zarr_read_it(tmp_path):

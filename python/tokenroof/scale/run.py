@@ -15,7 +15,7 @@ import numpy as np
 
 from tokenroof.scale.clusters import client_of, each
 from tokenroof.scale.journal import FOLDER, Journal
-from tokenroof.scale.stores import Layout, Store, TableStore, read_table, store_at
+from tokenroof.scale.stores import Layout, Store, TableStore, store_at
 from tokenroof.scale.work import mark_of
 from tokenroof.support.arguments import shown
 from tokenroof.support.aside import aside
@@ -177,7 +177,7 @@ def reduced(
     with begun as journal, client_of(client) as workers:
         done = np.zeros(len(work.grid), bool) if kept is None else whole_chunks(kept)
         tell = _Teller(work.grid, done, progress)
-        old = (read_table(kept.files(k)[0]) for k in np.flatnonzero(done).tolist() if kept)
+        old = (kept.table(k) for k in np.flatnonzero(done).tolist() if kept)
         lacking = np.flatnonzero(~done)
         receipts = _receipts(Task(work, kept, reduction), workers, journal, tell, lacking)
         merge = partial(aside, reduction.merge)

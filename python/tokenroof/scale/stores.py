@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import warnings
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Layout", "ParquetStore", "Store", "ZarrStore", "store_at"]
 
 EXTRA = "cluster"
+#: Where the footer of a Parquet file repeats the names of its columns.
+_NAMES = b"tokenroof.columns"
 
 
 @dataclass(frozen=True)
@@ -269,17 +272,15 @@ class ParquetStore:
         """One variable of a chunk."""
         file = self.files(k)[0]
         os.stat(file)
-        with _damage_named(self.path, file):
-            column = read_table(file, [name])[name]
         shape = tuple(s.stop - s.start for s in self.layout.grid.block(k))
         variable = self.layout.variables[name]
         said = variable.attrs.get("flag_meanings")
-        if said:
-            found = np.zeros(column.shape, dtype=variable.dtype)
-            for flag, meaning in enumerate(said.split()):
-                found[column == meaning] = flag
-            column = found
-        return column.astype(variable.dtype, copy=False).reshape(shape)
+        with _damage_named(self.path, file):
+            column = read_table(file, [name])[name]
+            if said:
+                flags = {meaning: flag for flag, meaning in enumerate(said.split())}
+                column = np.array([flags[meaning] for meaning in column.tolist()])
+            return column.astype(variable.dtype, copy=False).reshape(shape)
 
 
 @dataclass(frozen=True)
@@ -325,7 +326,13 @@ class TableStore:
 
     def read(self, k: int, name: str) -> NDArray[Any]:
         """One column of a chunk's table."""
-        return read_table(self.files(k)[0], [name])[name]
+        return self.table(k)[name]
+
+    def table(self, k: int) -> dict[str, NDArray[Any]]:
+        """All columns of a chunk's table."""
+        file = self.files(k)[0]
+        with _damage_named(self.path, file):
+            return read_table(file)
 
 
 def write_table(path: str, columns: Mapping[str, Any]) -> int:
@@ -333,16 +340,34 @@ def write_table(path: str, columns: Mapping[str, Any]) -> int:
     pyarrow = require("pyarrow", extra=EXTRA)
     parquet = require("pyarrow.parquet", extra=EXTRA)
     held = io.BytesIO()
-    parquet.write_table(pyarrow.table(dict(columns)), held, compression="zstd")
+    # pages have checksums, the footer has none: names are said twice
+    table = pyarrow.table(dict(columns)).replace_schema_metadata({_NAMES: json.dumps([*columns])})
+    parquet.write_table(table, held, compression="zstd", write_page_checksum=True)
     fresh_file(path, held.getvalue())
     return held.getbuffer().nbytes
 
 
 def read_table(path: str, names: list[str] | None = None) -> dict[str, NDArray[Any]]:
-    """Columns of a Parquet file."""
+    """Columns of a Parquet file.
+
+    Raises
+    ------
+    ValueError, OSError
+        For a page unlike its checksum, and rows and names unlike those that the file says it has.
+    """
     parquet = require("pyarrow.parquet", extra=EXTRA)
-    table = parquet.ParquetFile(path).read(columns=names)
-    return {name: table[name].to_numpy() for name in table.column_names}
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
+        table, about = file.read(columns=names), file.metadata
+    said = (about.metadata or {}).get(_NAMES)  # none in a file of before
+    if said is not None and json.loads(said) != about.schema.to_arrow_schema().names:
+        raise ValueError(f"columns are {brief(about.schema.names)}; allowed: {brief(said)}")
+    if table.num_rows != about.num_rows:
+        raise ValueError(f"{table.num_rows:,} rows; allowed: {about.num_rows:,}")
+    found = {name: table[name].to_numpy() for name in names or table.column_names}
+    for name, column in found.items():
+        if column.dtype.kind not in "biufO":
+            raise ValueError(f"{name} is of {column.dtype}; allowed: numbers and text")
+    return found
 
 
 def store_at(store: Any, layout: Layout) -> Store:
