@@ -56,3 +56,9 @@ def test_rows_of_attention_without_sizes_are_none(tmp_path):
             read_power(file, "H100-SXM", "attention_decode")
     file.write_text(f"{head}\n4,512,0,32,0,128,0,float16,9,500\n")
     assert len(read_power(file, "H100-SXM", "attention_decode")["power"]) == 1
+
+
+def test_what_an_idle_board_draws_is_the_lowest_fiftieth(tmp_path):
+    """Of 101 rows from 100 to 200 W, in any order."""
+    rows = [f"fp8,8192,4096,4096,0.9,{100 + (37 * i) % 101}" for i in range(101)]
+    assert _read(tmp_path, HEAD, *rows)["least"].tolist() == pytest.approx([102.0])

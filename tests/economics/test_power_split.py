@@ -167,6 +167,16 @@ def test_shadow_prices_are_what_one_more_earns():
     assert got.revenue_per_year - held == pytest.approx(got.floor_cost[0], rel=1e-9)
 
 
+def test_less_than_a_token_a_second_is_a_supply():
+    site, tiers = ec.Site(power_w=1e6), [ec.Tier("a", 1.0)]
+    one, half, none = (
+        ec.best_mix(site, tiers, [[rate]]).revenue_per_year for rate in (1.0, 0.5, 0.0)
+    )
+    assert one > 0.0 == none and half == pytest.approx(0.5 * one)
+    with pytest.raises(ValueError, match="supply"):
+        ec.best_mix(site, tiers, [[-0.5]])
+
+
 def test_a_mix_keeps_to_devices_and_memory_and_prices_them():
     site, tiers = ec.Site(power_w=1e8), [ec.Tier("a", 3.0), ec.Tier("b", 45.0)]
     old, new = [1e5, 2e4], [3e5, 1e5]

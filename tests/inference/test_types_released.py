@@ -8,7 +8,7 @@ import pytest
 import tokenroof as tr
 from tokenroof import serving
 from tokenroof.inference.door import deployment
-from tokenroof.inference.released import plan_as_released, released_plan
+from tokenroof.inference.released import plan_as_released, released_plan, said_types
 from tokenroof.records.huggingface.config import name_of
 
 TINY = {
@@ -50,6 +50,16 @@ def test_every_door_takes_released_types(model, types):
     assert fits.devices == {"DeepSeek-R1": 8}.get(model, 1)
     # what is given stays as it is
     assert tr.decode("H200-SXM", model, tr.Plan(), batch=1).plan.weights == "bf16"
+
+
+@pytest.mark.parametrize(
+    ("said", "types"),
+    [("fp8", ("fp8", "fp8")), ("int4", ("int4", "int4")), ("nvfp4 by NVIDIA", ("nvfp4", "nvfp4")),
+     ("bf16", None), ("fp16", None), ("fp32", None), ("", None), ("fp8 in blocks of 128", ("fp8_block", "fp8_block")),
+     ("mxfp4 experts, bf16 rest", ("bf16", "mxfp4"))],
+)  # fmt: skip
+def test_types_that_are_narrower_than_wide_ones(said, types):
+    assert said_types(tr.model("Llama-3.1-8B").replace(native_dtype=said)) == types
 
 
 def test_own_configs_of_four_bits(own):

@@ -100,6 +100,23 @@ def test_what_a_link_carries_and_at_which_end_it_is_narrow(near, senders, far, r
     assert found["alone_s"] == pytest.approx([0.001 + 1e-9 * b / each for b in (1e6, 2e6, 3e6)])
 
 
+@pytest.mark.parametrize(("many", "seen"), [(3, False), (4, True)])
+def test_queues_of_fewer_than_four_say_nothing(many, seen):
+    """One prompt a step of 50 ms, which come at 1 ms: the last of four wait in the second half of the arrivals."""
+    system = serving.disaggregate(
+        ("H100-SXM", None, 1), ("H100-SXM", None, 1), link_bandwidth=1e12, hop_s=0.0
+    )
+    load = {"arrival": 0.001 * np.arange(many), "input_tokens": 200, "output_tokens": 2}
+    run = serving.simulate(
+        system, "Llama-3.1-8B", None, load,
+        serving.Scheduler.preset("vllm-0.33", max_num_seqs=1, max_num_batched_tokens=200),
+        step_time={"prefill": serving.StepTime(50 * MS), "decode": serving.StepTime(2 * MS)},
+    )  # fmt: skip
+    late, waits = run._queues(np.ones(many, bool))
+    assert not any(late.values()) or seen
+    assert (waits["prefill"] > 0.5) is seen
+
+
 def test_a_link_beyond_what_is_counted_takes_no_time():
     for speed, want in ((2.0**62, 0), (2.0**61, 2**61), (0.25, 1), (1e9, 10**9)):
         tier = serving.HostTier(1e9, speed, bytes_per_token=1000.0)
