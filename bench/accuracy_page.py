@@ -44,8 +44,10 @@ from results import RESULTS, fits_mark, probes, processor, save  # noqa: E402
 #: microseconds of the host a step.
 RUNS = (
     ("RTX4090__Llama-3.1-8B", "RTX 4090", "Llama-3.1-8B", False, 0),
-    ("RTXPRO6000__Qwen3-30B-A3B-Instruct-2507", "RTX PRO 6000 Blackwell", "Qwen3-30B-A3B", True, 0),
-    ("RTXPRO6000__Qwen3-30B-A3B-Instruct-2507", "RTX PRO 6000 Blackwell", "Qwen3-30B-A3B", False, 0),
+    ("RTXPRO6000__Qwen3-30B-A3B-Instruct-2507", "RTX PRO 6000 Blackwell",
+     "Qwen3-30B-A3B-Instruct-2507", True, 0),
+    ("RTXPRO6000__Qwen3-30B-A3B-Instruct-2507", "RTX PRO 6000 Blackwell",
+     "Qwen3-30B-A3B-Instruct-2507", False, 0),
 )  # fmt: skip
 FIGURES = ("ttft_s mean", "ttft_s p50", "ttft_s p90", "ttft_s p99", "tpot_s p50", "e2e_s p50",
            "output_throughput")  # fmt: skip

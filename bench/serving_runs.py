@@ -71,7 +71,10 @@ def prepared(
     if alone:
         ranks, replicas = 1, ranks
     blocks = num_blocks or meta.get("kv_cache", {}).get("num_gpu_blocks")
+    longest = engine.get("max_model_len")
     knobs = {"num_blocks": blocks} if blocks else {}
+    if longest:
+        knobs["max_model_len"] = longest
     scheduler = Scheduler.preset(
         "vllm-0.19", max_num_batched_tokens=engine["max_num_batched_tokens"],
         max_num_seqs=engine["max_num_seqs"], host_ns=1000 * host_us, **knobs,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tokenroof.catalogue.architectures import model as model_of
 from tokenroof.catalogue.lookup import device as device_of
 from tokenroof.inference.calibration import resolve_step
+from tokenroof.inference.captured import with_captured_graphs
 from tokenroof.inference.device_power import device_power
 from tokenroof.inference.estimates import complete
 from tokenroof.inference.expert_choice import with_counted_routing, with_sinks
@@ -153,7 +154,7 @@ def resolved(
         calibration = resolve_step(fidelity, device, plan, bool(model.experts))
         calibration = with_counted_routing(calibration, model, fidelity)
         if fidelity == "calibrated":
-            calibration = with_sinks(calibration, model)
+            calibration = with_captured_graphs(with_sinks(calibration, model), model)
         if fidelity == "calibrated":
             calibration = with_unmeasured(calibration, model)
         if plan.power_cap_w is not None:

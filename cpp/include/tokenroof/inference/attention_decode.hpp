@@ -10,7 +10,12 @@
 // most: fewest keys of a split, most splits; split [s]: joining; pad: keys that a window reads beyond its own;
 // reread: share of the bandwidth at which heads without a group read the cache again; lone_*: the same for
 // blocks of one query head alone, which is what kernels fall back to beyond `grouped` query heads per KV
-// head, or, where lone_window is 1, with a window.
+// head, or, where lone_window is 1, with a window. captured: keys of the longest sequence for which a graph was
+// captured, where the parts of grouped heads are cut when it is: each as long as that sequence needs, so that a
+// shorter one lies in the first, whose one thread block takes as long per key as one of a single query head, which
+// is never split; joining finds the others empty. None: each batch is cut by its own keys.
+//   FlashAttention 2, csrc/flash_attn: set_params_splitkv (at most 128 parts) and n_blocks_per_split, by seqlen_k;
+//   vLLM, v1/worker/gpu_model_runner.py: for_cudagraph_capture, max_seq_len = max_model_len.
 //   Splits: Flash-Decoding, Dao et al. 2023; Hong et al., FlashDecoding++, arXiv:2311.01282.
 //   Groups: Ainslie et al., arXiv:2305.13245. A learned sink is one more logit: no traffic, no time.
 #pragma once
@@ -24,6 +29,8 @@ inline namespace TR_ISA {
 
 // A batch below this splits as this one does: nothing overflows.
 constexpr double fewest_sequences = 1e-9;
+// Of a captured graph [FlashAttention 2, set_params_splitkv].
+constexpr double most_parts = 128.0;
 
 // What does not depend on batch and context: everything is per sequence of the batch.
 struct AttentionDecode {
@@ -31,6 +38,7 @@ struct AttentionDecode {
     double inverse_keys, most, fill, split;  // fill: splits times sequences that busy all multiprocessors
     double key_s, query_s, again_s;          // seconds of traffic per key and per query; per key, once more
     double pair_s, path_s, block_s;          // per key: of all, of one block alone; per split
+    double inverse_captured, lone_path_s;    // 1 / keys; per key of a block that no other shares a sequence with
     double inverse_resident, saved;          // 1 / bytes that can stay in the L2; share of time that saves
     double pair_flops, key_bytes, query_bytes;
 };
@@ -64,6 +72,8 @@ TR_HD AttentionDecode prepare_attention_decode(const double* d, const double* g,
     r.block_s = (lone ? g[lone_block] : g[block]) *
                 (1.0 + g[constant::attention_decode::width] * width + (lone ? 0.0 : g[group] * rows)) *
                 blocks / sms;
+    r.inverse_captured = !lone && g[captured] > 0.0 ? 1.0 / g[captured] : 0.0;
+    r.lone_path_s = g[lone_key] * width * longer;
     r.inverse_resident = inverse_resident(d, g[constant::attention_decode::resident]);
     r.saved = saved_by_l2(d, g[cached]);
     r.pair_flops = 2.0 * heads * both;
@@ -80,13 +90,16 @@ TR_HD Cost<V> attention_decode_cost(const AttentionDecode& r, V batch, V context
     const V first = warm ? cold - cold * resident(bytes, r.inverse_resident, r.saved) : cold;
     const V memory = first + all_keys * r.again_s;
     const V room = r.fill / max_nan(batch, splat<V>(fewest_sequences));
-    const V splits = max_nan(one, min_nan(min_nan(keys * r.inverse_keys, splat<V>(r.most)), room));
-    const V share = one / splits;
-    const V compute = all_keys * r.pair_s, path = keys * share * r.path_s;
+    const bool graph = r.inverse_captured > 0.0;
+    const V most = graph ? splat<V>(most_parts) : min_nan(keys * r.inverse_keys, splat<V>(r.most));
+    const V laid = max_nan(one, min_nan(most, room)), joined = one - one / laid; // parts, whatever is in them
+    const V splits = graph ? max_nan(one, laid * keys * r.inverse_captured) : laid, share = one / splits;
+    const V per_key = graph ? splat<V>(r.path_s) + (r.lone_path_s - r.path_s) * joined : splat<V>(r.path_s);
+    const V compute = all_keys * r.pair_s, path = keys * share * per_key;
     const V blocks = batch * splits * r.block_s;
     const V busy = partial_max(partial_max(memory, compute, r.overlap), partial_max(blocks, path, r.overlap),
                               r.overlap);
-    const V seconds = busy + r.split * (one - share);
+    const V seconds = busy + r.split * joined;
     const V nan = splat<V>(not_a_number());
     const V valid = batch >= none ? (context >= none ? none : nan) : nan;
     Cost<V> out; // no sequences are no launch

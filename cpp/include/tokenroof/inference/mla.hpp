@@ -32,6 +32,7 @@ TR_HD AttentionDecode prepare_mla_decode(const double* d, const double* g, doubl
     r.pair_s = 2.0 * both * blocks * g[tile] / (d[device::peak_bf16] * g[compute]);
     r.path_s = g[key] * longer * (stored * (1.0 / 576.0));
     r.block_s = g[block] * longer * blocks / sms;
+    r.inverse_captured = r.lone_path_s = 0.0;
     r.inverse_resident = inverse_resident(d, g[constant::mla_decode::resident]);
     r.saved = saved_by_l2(d, g[cached]);
     r.pair_flops = 2.0 * heads * both;

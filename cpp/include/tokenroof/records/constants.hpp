@@ -9,7 +9,7 @@
 #define TR_ATTENTION_DECODE_CONSTANTS(X) \
     X(t0) X(memory) X(compute) X(overlap) X(cached) X(resident) X(block) X(width) X(group) X(key) X(splits) \
     X(keys) X(most) X(split) X(pad) X(reread) X(lone_t0) X(lone_block) X(lone_key) X(lone_splits) \
-    X(grouped) X(lone_window)
+    X(grouped) X(lone_window) X(captured)
 #define TR_ATTENTION_PREFILL_CONSTANTS(X) \
     X(t0) X(compute) X(narrow) X(wide) X(memory) X(overlap) X(block) X(path) X(write) X(queries) X(cached) \
     X(resident) X(sag) X(tile) X(packed) X(single)

@@ -1,7 +1,9 @@
 """Attention of one new token per sequence over a paged cache, as kernels run it.
 
 Long caches are split over thread blocks and the parts joined (Flash-Decoding, Dao et al. 2023); a group of
-query heads shares a read of its KV head (Ainslie et al., arXiv:2305.13245).
+query heads shares a read of its KV head (Ainslie et al., arXiv:2305.13245). FlashAttention 2 makes parts of
+one length, of which the longest sequence of a call would fill as many as there is room for; a graph is
+captured for the longest that an engine serves, and what is shorter fills fewer.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from tokenroof.reference.records.records import Record, takes_records
 __all__ = ["attention_decode_operator"]
 
 FEWEST = 1e-9  # sequences that a split is divided by
+MOST_PARTS = 128.0  # of a captured graph
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class AttentionDecode:
     pair_flops: float
     key_bytes: float
     query_bytes: float
+    captured: float = 0.0  # keys that a graph's parts are cut for
+    lone_path_s: float = 0.0
 
     def cost(self, batch: float, context: float, warm: bool) -> Cost:
         """Of a batch; `warm`: the cache was read just before."""
@@ -61,23 +66,26 @@ class AttentionDecode:
         if batch == 0.0:
             zero = flops * 0.0
             return Cost(zero, zero, zero, zero, flops, nbytes)
-        splits = maximum(
-            1.0,
-            minimum(
-                minimum(keys * self.fewest_keys, self.most),
-                divide(self.fill, maximum(batch, FEWEST)),
-            ),
-        )
+        room = divide(self.fill, maximum(batch, FEWEST))
+        per_key = self.path_s
+        if self.captured > 0.0:
+            parts = maximum(1.0, minimum(room, MOST_PARTS))
+            joined = 1.0 - divide(1.0, parts)
+            splits = maximum(1.0, parts * keys * divide(1.0, self.captured))
+            per_key = per_key + (self.lone_path_s - per_key) * joined
+        else:
+            splits = maximum(1.0, minimum(minimum(keys * self.fewest_keys, self.most), room))
+            joined = 1.0 - divide(1.0, splits)
         share = divide(1.0, splits)
         compute = total * self.pair_s
-        path = keys * share * self.path_s
+        path = keys * share * per_key
         blocks = batch * splits * self.block_s
         busy = partial_max(
             partial_max(memory, compute, self.overlap),
             partial_max(blocks, path, self.overlap),
             self.overlap,
         )
-        seconds = busy + self.split * (1.0 - share)
+        seconds = busy + self.split * joined
         fixed = maximum(self.launch, self.host - seconds)
         longest = maximum(compute, maximum(blocks, path))
         return Cost(fixed, seconds, longest, memory, flops, nbytes)
@@ -111,6 +119,8 @@ def attention_decode(
         pair_s=divide(2.0 * blocks * (16.0 * ceiling(rows * (1.0 / 16.0))) * both,
                       hardware.peak * c["compute"]),
         path_s=c[kind + "key"] * width * (1.0 + c["group"] * rows),
+        captured=c["captured"] if c["captured"] > 0.0 and not lone else 0.0,
+        lone_path_s=c["lone_key"] * width * (1.0 + c["group"] * rows),
         block_s=divide(c[kind + "block"] * longer * blocks, hardware.multiprocessors),
         place=l2_place(hardware.l2, c["resident"], c["cached"]),
         pair_flops=2.0 * heads * both,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tokenroof.inference.captured import captured_for
 from tokenroof.serving.requests.given import LATEST_NS
 from tokenroof.serving.simulation.autoscale import scaling_of
 from tokenroof.serving.simulation.drafting import drafting, drafting_planes
@@ -63,6 +64,8 @@ def pool_part(
             "with router='prefix_aware': 0"
         )
     record = bool(options.get("record_steps", False))
+    if on is not None and "max_model_len" in config:
+        on = captured_for(on, config)
     return {
         "config": {
             **engine.compiled(config),
