@@ -111,8 +111,13 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
 
 def within(got: np.ndarray, want: Iterable[float]) -> np.ndarray:
     """Where each answer is as near to the reference's as the roundings that `counting` counted allow."""
-    pairs = zip(np.ravel(got).tolist(), want, strict=True)
-    return np.array([same(a, b) or abs(a - float(b)) <= error_of(b) for a, b in pairs])
+    want = list(want)
+    told, allowed = np.array([(float(x), error_of(x)) for x in want]).reshape(-1, 2).T
+    with np.errstate(all="ignore"):
+        found = np.ravel(got).astype(np.float64)
+        assert found.shape == told.shape
+        near = np.abs(found - told) <= allowed
+    return near | (found == told) | (np.isnan(found) & np.isnan(told))
 
 
 def records(device: Device, calibration: Calibration, model: Model, plan: Plan) -> list[np.ndarray]:
