@@ -171,9 +171,9 @@ def test_a_terminal_without_utf_8(arguments: tuple[str, ...], own: tuple[str, st
     ("arguments", "said"),
     [(("measure", "--seconds", "-1"), "seconds is -1.0"), (("measure", "--seconds", "nan"), "seconds"),
      (("measure", "--threads", "0"), "threads is 0"), (("measure", "--threads", "-2"), "threads is -2"),
-     (("roofline", "H200-SXM", "--batch=-3"), "--batch is -3"),
-     (("roofline", "H200-SXM", "--weights", "fp7"), "fp7"),
-     (("roofline", "H200-SXM", "--tp", "0"), "tp is 0")],
+     (("roofline", "H200-SXM", "--batch=-3"), "--batch is given without MODEL"),
+     (("roofline", "H200-SXM", "--weights", "fp7"), "--weights is given without MODEL"),
+     (("roofline", "H200-SXM", "--tp", "0"), "--tp is given without MODEL")],
 )  # fmt: skip
 def test_bad_input_is_refused_although_it_is_not_needed(
     arguments: tuple[str, ...], said: str

@@ -2,11 +2,13 @@
 
 import csv
 import json
+from argparse import ArgumentParser
 
 import numpy as np
 import pytest
 
 from tokenroof.cli import main
+from tokenroof.cli.arguments import PLAN, add_plan
 from tokenroof.cli.commands.tune import _candidate
 from tokenroof.economics import Scenario
 from tokenroof.serving.tuning.proof import Trial
@@ -74,6 +76,22 @@ def test_a_table_of_another_layout_is_named(capsys, tmp_path):
         (("tune", "--slo-tpot", "1@p0"), "--slo-tpot: '1@p0'; allowed"),
         (("capacity", "--slo-ttft", "1", "--percentile", "199"), "--percentile is '199'; allowed: a percentile"),
         (("capacity", "--slo-ttft", "0.0001@99", "--demand", "60"), "requests that come seldom take 0.0"),
+        (("capacity", "--slo-ttft", "1", "--seeds", "3"), "--seeds is given without --prove; allowed: with it"),
+        (("capacity", "--slo-ttft", "1", "--requests", "500"), "--requests is given without --prove"),
+        (("capacity", "--slo-ttft", "1", "--scheduler", "vllm-0.33"), "--scheduler is given without --prove"),
+        (("capacity", "--slo-ttft", "1", "--results", "r"), "--results is given without --prove"),
+        (("capacity", "--slo-ttft", "1", "--host-tier", "1e9"), "--host-tier is given without --prove"),
+        (("capacity", "--slo-ttft", "1", "--demand", "60", "--target", ".99"),
+         "--target is given without --availability; allowed: with it"),
+        (("tune", "--slo-ttft", "1", "--tp", "1", "--tps", "1,2"), "--tp is given with --tps; allowed: one of them"),
+        (("simulate", "--rate", "1", "--router", "round_robin"),
+         "--router is given with one replica; allowed: with --replicas or --pools of more, or --autoscale"),
+        (("simulate", "--rate", "1", "--signal-age", "0"), "--signal-age is given with one replica"),
+        (("simulate", "--rate", "1", "--pools", "1:1", "--router", "least_loaded"), "--router is given with one"),
+        (("simulate", "--rate", "1", "--replicas", "2", "--signal-age", "5"),
+         "--signal-age is given with --router round_robin"),
+        (("simulate", "--rate", "1", "--autoscale", "1:2:5", "--signal-age", "5"),
+         "--signal-age is given with --router round_robin, which reads nothing of replicas; allowed: with --router"),
         (("curve", "--load", "2k/2k"), "allowed: 1k/1k, 1k/8k, 8k/1k, 32k/8k, or any lengths by --input-tokens"),
     ],
 )  # fmt: skip
@@ -86,6 +104,53 @@ def test_what_has_no_effect_or_sense_is_refused_by_name(capsys, words, says):
 def test_a_system_to_compare_has_no_experts_either(capsys):
     assert main(["compare", "H200-SXM:tp=2,dp=2,moe_ep=2", "B200-SXM", "Llama-3.1-8B"]) == 2
     assert "--moe-ep is 2 for Llama-3.1-8B" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--tp", "1"), ("--batch", "1,2"), ("--context", "99"), ("--fidelity", "calibrated"), ("--weights", "fp8")],
+)  # fmt: skip
+def test_roofs_alone_have_no_steps(capsys, words):
+    assert main(["roofline", "H200-SXM", *words]) == 2
+    said = capsys.readouterr()
+    assert f"{words[0]} is given without MODEL; allowed: with one" in said.err and said.out == ""
+
+
+def test_all_options_of_a_plan_are_known():
+    parser = ArgumentParser()
+    add_plan(parser)
+    assert set(PLAN) == set(vars(parser.parse_args([])))
+
+
+@pytest.mark.parametrize(
+    ("one", "words", "says"),
+    [
+        ("H200-SXM:tp=8", ("--devices-max", "2"), "--devices-max is given with the plans of both; allowed: where"),
+        ("H200-SXM:tp=8", ("--engine", "vllm"), "--engine is given with the plans of both; allowed: where a plan"),
+        ("H200-SXM:tp=8,tp=4", (), "'H200-SXM:tp=8,tp=4' has tp twice; allowed: each once"),
+        ("H200-SXM:moe-ep=1,moe_ep=1", (), "has moe_ep twice; allowed: each once"),
+    ],
+)  # fmt: skip
+def test_what_a_plan_to_compare_has_is_not_looked_for(capsys, one, words, says):
+    assert main(["compare", one, "H200-SXM:tp=8", "Llama-3.1-8B", *words]) == 2
+    said = capsys.readouterr()
+    assert says in said.err and said.out == ""
+
+
+def test_what_one_of_two_plans_leaves_open_is_looked_for(capsys):
+    words = ("--devices-max", "1", "--engine", "vllm")
+    assert main(["compare", "H200-SXM:tp=1", "H200-SXM", "Llama-3.1-8B", *words]) == 0
+
+
+@pytest.mark.parametrize("more", [
+    ("--replicas", "2", "--router", "least_loaded", "--signal-age", "5"), ("--autoscale", "1:2:5", "--router", "least_loaded"),
+    ("--pools", "1:2", "--router", "least_loaded"),
+])  # fmt: skip
+def test_routes_that_are_read_are_taken(capsys, more):
+    assert (
+        main(["simulate", *WHERE, "--rate", "5", "--output-tokens", "5", "--requests", "10", *more])
+        == 0
+    )
 
 
 def test_nothing_answered_is_no_success(capsys):

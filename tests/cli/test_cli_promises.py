@@ -116,11 +116,11 @@ def test_pools_are_played_and_counted(capsys, tmp_path):
     )
     assert found["rate"] == float(same.rate) and found["proved"] == "by simulation, 1 seed"
     assert found["simulated_ttft_p99_s"] == float(same.simulated_ttft_p99_s)
-    told = document(capsys, "capacity", *SOON, "--pools", "1:2", *QUICK)
+    told = document(capsys, "capacity", *SOON, "--pools", "1:2")
     assert told["rate"] > 0.0 and told["percentiles_hold"] is False
     path = tmp_path / "row.csv"
     ask = ("--demand", "9000", "--availability", "0.99", "--csv", str(path))
-    fixed = document(capsys, "capacity", *SOON, "--pools", "1:2", *QUICK, *ask)
+    fixed = document(capsys, "capacity", *SOON, "--pools", "1:2", *ask)
     assert fixed["decode_replicas"] == 2 * fixed["prefill_replicas"] == 2 * fixed["replicas"]
     assert fixed["devices"] == fixed["prefill_devices"] + fixed["decode_devices"]
     free = document(capsys, "capacity", *SOON, "--pools", "auto", *QUICK, *ask, "--prove")
@@ -128,7 +128,7 @@ def test_pools_are_played_and_counted(capsys, tmp_path):
     with path.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert int(row["prefill_replicas"]) == free["prefill_replicas"]
-    assert main(["capacity", *WHERE, *SOON, "--pools", "auto", *QUICK, *ask]) == 0
+    assert main(["capacity", *WHERE, *SOON, "--pools", "auto", *ask]) == 0
     shown = capsys.readouterr().out
     assert " 1 system, " in shown and "\nprefill: " in shown and "a system takes " in shown
 

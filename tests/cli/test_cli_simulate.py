@@ -223,7 +223,7 @@ def test_sglang_s_memory_of_the_host(capsys):
         (("--scale-interval", "5"), "--scale-interval is given; allowed with --autoscale"),
         (("--autoscale", "1:2:5", "--scale-interval", "0"), "--scale-interval: interval_s is 0"),
         (("--autoscale", "3:2:5"), "--autoscale: most is 2"),
-        (("--signal-age", "-1"), "--signal-age: signal_age_s is -1"),
+        (("--replicas", "2", "--router", "least_loaded", "--signal-age", "-1"), "--signal-age: signal_age_s is -1"),
         (("--horizon", "0"), "--horizon: horizon_s is 0"), (("--replicas", "0"), "--replicas: replicas is 0"),
         (("--knob", "max_num_seq=4"), "max_num_seq is not played by vllm-0.33; did you mean 'max_num_seqs'?"),
         (("--drafst", "2"), "unrecognized arguments: --drafst 2; did you mean --draft, --drafts? (see tokenroof simulate --help)"),

@@ -11,15 +11,15 @@ from tokenroof.cli.lengths import amount, whole
 from tokenroof.support.arguments import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Any
 
     from tokenroof.records.model import Model
     from tokenroof.records.plan import Plan
 
 __all__ = [
-    "add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of", "refuse_absent",
-    "written", "written_page", "written_table",
+    "PLAN", "add_device", "add_market", "add_model", "add_plan", "flags_of", "numbers", "plan_of",
+    "refuse_absent", "refuse_given", "written", "written_page", "written_table",
 ]  # fmt: skip
 
 
@@ -108,6 +108,13 @@ def add_model(command: ArgumentParser, *, optional: bool = False) -> None:
     )  # fmt: skip
 
 
+#: What `add_plan` adds.
+PLAN = (
+    "tp", "pp", "dp", "cp", "moe_tp", "moe_ep", "weights", "experts", "attention", "shared_experts", "head",
+    "activations", "kv_cache", "engine", "power_cap_w", "fidelity",
+)  # fmt: skip
+
+
 def add_plan(command: ArgumentParser) -> None:
     """A group of arguments for `plan_of`, and ``fidelity``."""
     group = command.add_argument_group("plan")
@@ -141,6 +148,20 @@ def add_plan(command: ArgumentParser) -> None:
         "--power-cap-w", type=amount, metavar="WATTS", help="that each board is held to; its limit"
     )
     group.add_argument("--fidelity", default="calibrated", help="calibrated or datasheet")
+
+
+def refuse_given(arguments: Namespace, names: Iterable[str], where: str, allowed: str) -> None:
+    """Refuse options that stand on the command line where they would change nothing, by the first's name.
+
+    Examples
+    --------
+    >>> refuse_given(Namespace(given={"seeds"}), ("requests", "seeds"), "without --prove", "with it")
+    Traceback (most recent call last):
+    ValueError: --seeds is given without --prove; allowed: with it
+    """
+    for name in names:
+        if name in arguments.given:
+            raise ValueError(f"--{name.replace('_', '-')} is given {where}; allowed: {allowed}")
 
 
 def plan_of(arguments: Namespace, model: Model | None = None) -> Plan:

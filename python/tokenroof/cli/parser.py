@@ -16,7 +16,17 @@ __all__ = ["parse"]
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line."""
+    """Says what is wrong in one line, and which options stand on the command line, as ``given``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.given: set[str] = set()
+
+    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
+        """As argparse does, of an option that has a default too."""
+        if action.option_strings:
+            self.given.add(action.dest)
+        return super()._get_values(action, arg_strings)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"tokenroof: {' '.join(message.split())} (see {self.prog} --help)\n")
@@ -39,7 +49,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
-    """The parser, and what it makes of the words: ``command``, ``json``, ``version``, ``run``."""
+    """The parser, and what it makes of the words: ``command``, ``json``, ``version``, ``run``, ``given``."""
     parser = Parser(
         prog="tokenroof",
         description="What a watt makes: rooflines, batching curves, hashrates, revenue per MWh.",
@@ -64,6 +74,7 @@ def parse(argv: Sequence[str]) -> tuple[Parser, argparse.Namespace]:
         command = commands.choices.get(str(called), parser)
         command.error(_unrecognised(unknown, command))
     arguments.json = getattr(arguments, "json", False)
+    arguments.given = frozenset() if called is None else commands.choices[called].given
     return parser, arguments
 
 

@@ -5,7 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written_table
+from tokenroof.cli.arguments import (
+    add_device,
+    add_model,
+    add_plan,
+    plan_of,
+    refuse_given,
+    written_table,
+)
 from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of, whole
@@ -95,10 +102,10 @@ def _run(arguments: Namespace) -> int:
         }  # fmt: skip
         if arguments.pools is None:
             proof["speculation"] = drafts_of(arguments)
-    elif arguments.scheduler is not None or arguments.results is not None:
-        raise ValueError("--scheduler or --results given without --prove; allowed: with it")
-    elif host_tier_of(arguments) is not None:
-        raise ValueError("--host-tier is given without --prove; allowed: with it")
+    else:
+        names = ("scheduler", "results", "seeds", "requests", "host_tier")
+        refuse_given(arguments, names, "without --prove", "with it")
+        host_tier_of(arguments)
     load = {"input_tokens": arguments.input_tokens, "output_tokens": arguments.output_tokens}
     with told_what_fits(device, model, plan, arguments.fidelity, **load):
         if arguments.demand is not None:
@@ -187,6 +194,8 @@ def _system(arguments: Namespace, device: Device, model: Model, plan: Plan) -> S
 
 def _refuse_beside_demand(arguments: Namespace) -> None:
     """What a demand is not answered for."""
+    if arguments.availability is None:
+        refuse_given(arguments, ("target",), "without --availability", "with it")
     if arguments.draft is not None and arguments.pools is None and not arguments.prove:
         raise ValueError("--draft is given with --demand and without --prove; allowed: with it")
 

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_model, refuse_absent
+from tokenroof.cli.arguments import add_model, refuse_absent, refuse_given
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, whole
 from tokenroof.cli.output import emit, say, short
@@ -74,6 +74,8 @@ def _system(text: str, model: Model) -> Any:
             raise ValueError(
                 f"{shown(text)} has {shown(part)}; allowed: {', '.join((*_WHOLE, *_TEXT, _CAP))} with =value"
             )
+        if name in given:
+            raise ValueError(f"{shown(text)} has {name} twice; allowed: each once")
         if name in _WHOLE and not value.isdigit():
             raise ValueError(f"{shown(text)} has {shown(part)}; allowed: a whole number")
         given[name] = int(value) if name in _WHOLE else value
@@ -100,8 +102,14 @@ def run(arguments: Namespace) -> int:
 
     settle_lengths(arguments)
     model = as_model(arguments.model)
+    one, other = (_system(text, model) for text in (arguments.one, arguments.other))
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        refuse_given(
+            arguments, ("devices_max", "engine"), "with the plans of both",
+            "where a plan is looked for; a plan has engine= of its own",
+        )  # fmt: skip
     found = compare(
-        _system(arguments.one, model), _system(arguments.other, model), model, arguments.speed,
+        one, other, model, arguments.speed,
         input_tokens=arguments.input_tokens, output_tokens=arguments.output_tokens,
         ttft_max=arguments.ttft_max, devices_max=arguments.devices_max, engine=arguments.engine,
         power=arguments.power, fidelity=arguments.fidelity, chips=_chips(arguments.chips),

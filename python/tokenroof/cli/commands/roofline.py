@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
+from tokenroof.cli.arguments import (
+    PLAN,
+    add_device,
+    add_model,
+    add_plan,
+    numbers,
+    plan_of,
+    refuse_given,
+)
 from tokenroof.cli.basis import say_basis
 from tokenroof.cli.fitting import say_what_fits
 from tokenroof.cli.lengths import tokens
@@ -33,13 +41,15 @@ def add_arguments(command: ArgumentParser) -> None:
 
 def run(arguments: Namespace) -> int:
     from tokenroof.catalogue.lookup import device as find_device
-    from tokenroof.inference.door import as_model, check_units, deployment
+    from tokenroof.inference.door import as_model, deployment
     from tokenroof.serving.loads import Load
     from tokenroof.serving.room import why_not
     from tokenroof.support.arguments import amounts
 
     measure_if_local(arguments)
     device = find_device(arguments.device)
+    if arguments.model is None:
+        refuse_given(arguments, ("batch", "context", *PLAN), "without MODEL", "with one")
     model = None if arguments.model is None else as_model(arguments.model)
     plan = plan_of(arguments, model)
     amounts("--batch", arguments.batch)
@@ -53,10 +63,7 @@ def run(arguments: Namespace) -> int:
         ],
         "units": {"peak": "FLOP/s", "memory_bandwidth": "B/s", "ridge_point": "FLOP/B"},
     }
-    if model is None:
-        if arguments.weights is not None:  # a type that is none is refused all the same
-            check_units(device, plan)
-    else:
+    if model is not None:
         document |= _steps(device, model, plan, arguments)
     if arguments.json:
         emit(document)

@@ -16,6 +16,7 @@ from tokenroof.cli.arguments import (
     add_model,
     add_plan,
     plan_of,
+    refuse_given,
     written_page,
     written_table,
 )
@@ -45,6 +46,7 @@ from tokenroof.support.whole import whole_file
 if TYPE_CHECKING:
     from tokenroof.serving.simulation.result import Simulation
     from tokenroof.serving.simulation.scheduler import Scheduler
+    from tokenroof.serving.system.record import System
 
 _SHOWN = {
     "ttft_s": "TTFT", "tpot_s": "TPOT", "e2e_s": "E2E", "queue_s": "queue",
@@ -146,6 +148,24 @@ def _refuse_priorities_unread(arguments: Namespace, scheduler: Scheduler | None)
         )
 
 
+def _refuse_routes_unread(arguments: Namespace, system: System | None) -> None:
+    """What says who gets a request where one replica gets them all, and how old what nobody reads is."""
+    if system is None:
+        most = 1 if arguments.replicas is None else arguments.replicas
+    else:
+        most = max(pool.count for pool in system.pools.values())
+    if most == 1 and arguments.autoscale is None:
+        refuse_given(
+            arguments, ("router", "signal_age"), "with one replica",
+            "with --replicas or --pools of more, or --autoscale",
+        )  # fmt: skip
+    elif arguments.router in (None, ROUTERS[0]):
+        refuse_given(
+            arguments, ("signal_age",), f"with --router {ROUTERS[0]}, which reads nothing of replicas",
+            "with --router least_loaded",
+        )  # fmt: skip
+
+
 def _fleet(
     arguments: Namespace, device: Any, model: Any, plan: Any
 ) -> tuple[Any, Any, dict[str, Any]]:
@@ -158,6 +178,7 @@ def _fleet(
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     spec = drafts_of(arguments)
     system = system_of(arguments, device, model, plan, spec)
+    _refuse_routes_unread(arguments, system)
     if system is None:
         if arguments.link_sharing is not None:
             raise ValueError("--link-sharing is given; allowed with --pools")

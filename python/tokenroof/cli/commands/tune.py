@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tokenroof.cli.arguments import add_device, add_model, add_plan, plan_of, written_table
+from tokenroof.cli.arguments import (
+    add_device,
+    add_model,
+    add_plan,
+    plan_of,
+    refuse_given,
+    written_table,
+)
 from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of
@@ -150,7 +157,9 @@ def _plans(arguments: Namespace, device: Device, model: Model) -> tuple[list[Pla
     from tokenroof.inference.memory import cache_room
     from tokenroof.serving.simulation.memory import NoRoomError, room_blocks
 
-    if not arguments.tps:
+    if arguments.tps:
+        refuse_given(arguments, ("tp",), "with --tps", "one of them")
+    else:
         return [plan_of(arguments, model)], {}
     found: list[Plan] = []
     left_out: dict[str, str] = {}
