@@ -92,6 +92,8 @@ def test_the_twin_by_hand():
     assert [row["interest"] for row in years[1:3]] == pytest.approx([50, 0.1 * (550 - payment)])
     assert years[1]["equity"] == pytest.approx(300 - 0.4 * (100 - 50) - payment)
     assert years[0]["equity"] == pytest.approx(-500)
+    years = reference.factory_cash(values | {"finance.loan_years": 10, "finance.coupon": 0.0})
+    assert [row["principal"] for row in years] == pytest.approx([0, 50, 50, 50, 50, 300])
 
 
 def test_every_key_names_its_unit_and_the_source_of_a_default_that_is_a_fact():

@@ -46,7 +46,8 @@ class CashFlow:
         and ``finance.unexpired_share`` of the straight line down to it that their lives have left.
     revenue, curtailment, power, operation, licence : ndarray
     depreciation, interest, principal, draw, tax, unlevered_tax : ndarray
-        ``tax`` after interest; ``unlevered_tax`` as if nothing were borrowed.
+        ``tax`` after interest; ``unlevered_tax`` as if nothing were borrowed; ``principal`` of the last year
+        with what is owed of a loan that is longer than the plan.
     """
 
     year: NDArray[np.int64]
@@ -102,12 +103,15 @@ class Hours:
         Power that is taken from the grid, and that is not because of its price, over all of it [1].
     paid : float
         What the first costs, by the MWh that the meter could take [$/MWh].
+    peak : float
+        Most that an hour takes from the grid, over all of it [1].
     """
 
     run: float
     taken: float
     curtailed: float
     paid: float
+    peak: float
 
 
 def hours_of(site: Power, price: float) -> Hours:
@@ -117,7 +121,8 @@ def hours_of(site: Power, price: float) -> Hours:
     on = prices <= site.curtail_above
     power = use + site.idle_power * (1.0 - use)
     parts = (use * on, power * on, power * ~on, power * on * prices)
-    return Hours(*(float(np.mean(part)) for part in parts))
+    run, taken, curtailed, paid = (float(np.mean(part)) for part in parts)
+    return Hours(run, taken, curtailed, paid, float(np.max(power * on)))
 
 
 def cash_flow(scenario: Scenario) -> CashFlow:
@@ -218,7 +223,7 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
         up = _HOURS * site.availability
         energy = site.power_mw * up * filled[year]
         columns["energy_mwh"][year] = energy * hours.taken
-        bill = energy * hours.paid + filled[year] * _demand(scenario, k)
+        bill = energy * hours.paid + filled[year] * hours.peak * _demand(site, k)
         columns["power"][year] = 0.0 if leased and income.tenant_pays_power else bill
         columns["curtailment"][year] = energy * hours.curtailed * site.curtailment_income
         of_mw, quantity = _sales(scenario, made[year], hours.run, filled[year])
@@ -242,9 +247,8 @@ def _paid(income: Income, k: int) -> float:
     return pays + (1.0 - pays) * income.backstop_share
 
 
-def _demand(scenario: Scenario, k: int) -> float:
-    """The year's price of the peak [$]."""
-    site = scenario.site
+def _demand(site: Power, k: int) -> float:
+    """What a peak of all the power costs in a year [$]."""
     return 12.0 * 1000.0 * site.power_mw * site.demand_charge * (1.0 + site.price_growth) ** k
 
 
@@ -271,10 +275,11 @@ def _debt_and_tax(scenario: Scenario, start: int, columns: dict[str, Array]) -> 
     columns["draw"][:start] = finance.loan_to_cost * first[:start]
     owed = np.cumsum(columns["draw"][:start])
     columns["interest"][1:start] = finance.coupon * owed[:-1]  # paid while building
+    interest, principal = loan_schedule(float(owed[-1]), finance.coupon, finance.loan_years)
     years = min(finance.loan_years, n - start)
-    interest, principal = loan_schedule(float(owed[-1]), finance.coupon, years)
-    columns["interest"][start : start + years] = interest
-    columns["principal"][start : start + years] = principal
+    columns["interest"][start : start + years] = interest[:years]
+    columns["principal"][start : start + years] = principal[:years]
+    columns["principal"][-1] += float(principal[years:].sum())  # what is owed when the plan ends
     income = (
         columns["revenue"]
         + columns["curtailment"]

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.catalogue.quote import MarketLike
-from tokenroof.economics.flows import borrows, present_value, rates_of_return, years_to_return
+from tokenroof.economics.flows import (
+    borrows,
+    present_value,
+    rates_of_return,
+    recovery,
+    years_to_return,
+)
 from tokenroof.economics.scenarios.cash_flow import CashFlow, cash_flow
 from tokenroof.economics.scenarios.export import rows_of, write_csv, write_excel
 from tokenroof.economics.scenarios.manifest import run_manifest
@@ -45,6 +51,7 @@ _MEANINGS = {
     "unlevered_tax": "tax without debt", "tax": "tax after interest",
     "residual": "what is left of shell and computers, as the shares of the assumptions say",
     "free": "ebitda + residual - shell_capex - computer_capex - unlevered_tax",
+    "principal": "with what is owed when the plan ends",
     "equity": "free + unlevered_tax - tax + draw - interest - principal",
 }  # fmt: skip
 
@@ -114,12 +121,15 @@ class Factory:
 
     @property
     def debt_cover(self) -> float:
-        """Least EBITDA less tax over debt service of a year (DSCR) [1]; inf without debt."""
-        served = self.flow.interest + self.flow.principal
-        paid = (served > 0.0) & (self.flow.principal > 0.0)
-        if not paid.any():
+        """Least EBITDA less tax over the payment of a year (DSCR) [1]; inf without debt.
+
+        What is repaid at once when a plan ends before its loan is no payment of a year.
+        """
+        paid, finance = self.flow.principal > 0.0, self.scenario.finance
+        payment = float(self.flow.draw.sum()) * recovery(finance.coupon, finance.loan_years)
+        if not (payment > 0.0 and paid.any()):
             return float("inf")
-        return float(np.min((self.flow.ebitda - self.flow.tax)[paid] / served[paid]))
+        return float(np.min((self.flow.ebitda - self.flow.tax)[paid])) / payment
 
     @property
     def unit(self) -> str:

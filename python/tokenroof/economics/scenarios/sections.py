@@ -101,7 +101,10 @@ class Power(_Section):
         "Yearly rise of that price", "1/year", 0.023, -1.0, 10.0, above=True, **_REOPT
     )
     demand_charge: float = key(
-        "Price of the peak, by month; rises as that of energy", "$/(kW month)", 0.0
+        "Price of the peak, by month: the most that an hour of the day takes, with idle power, none where it "
+        "is curtailed; failures do not lower it, phases do; rises as that of energy",
+        "$/(kW month)",
+        0.0,
     )
     price_by_hour: tuple[float, ...] = key(
         "Factors of the price by hour of the day; empty: 1", "1", (), -HIGHEST, kind="hours"
@@ -282,8 +285,11 @@ class Finance(_Section):
                             choices=METHODS, **_EVEN)  # fmt: skip
     loan_to_cost: float = key("Part of the first capital that is borrowed", "1", 0.0, 0.0, 1.0)
     coupon: float = key("Yearly interest of the loan", "1/year", 0.0775, 0.0, **_LOAN)
-    loan_years: int = key("Years of operation over which it is repaid in equal payments", "year", 7, 1, 100,
-                          kind="integer", **_ROUND)  # fmt: skip
+    loan_years: int = key(
+        "Years of operation over which it is repaid in equal payments; what is left when the plan ends is "
+        "repaid in its last year",
+        "year", 7, 1, 100, kind="integer", **_ROUND,
+    )  # fmt: skip
 
 
 SECTIONS: dict[str, type[Any]] = {

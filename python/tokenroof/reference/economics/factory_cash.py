@@ -125,23 +125,23 @@ def _run(x: Mapping[str, Any], k: int, mw: float, makes: float, out: dict[str, f
     """A year of operation, k years after the first."""
     filled = _latest(x["computers.phases"], k, 0.0 if x["computers.phases"] else 1.0)
     price = x["site.price_per_mwh"] * (1 + x["site.price_growth"]) ** k
-    run = taken = shed = bill = 0.0
+    run = taken = shed = bill = most = 0.0
     for hour in range(24):
         use = (x["site.use_by_hour"] or [1.0] * 24)[hour]
         now = price * (x["site.price_by_hour"] or [1.0] * 24)[hour]
         drawn = use + (1 - use) * x["site.idle_power"]
         if now <= x["site.curtail_above"]:
             run, taken, bill = run + use / 24, taken + drawn / 24, bill + drawn * now / 24
+            most = max(most, drawn)
         else:
             shed += drawn / 24
     energy = x["site.power_mw"] * filled * _HOURS * x["site.availability"]
-    peak = (
-        12 * 1000 * x["site.power_mw"] * x["site.demand_charge"] * (1 + x["site.price_growth"]) ** k
-    )
+    kw = 1000 * x["site.power_mw"] * filled * most
+    peak = 12 * kw * x["site.demand_charge"] * (1 + x["site.price_growth"]) ** k
     kind, up = x["income.kind"], x["site.availability"]
     out["energy_mwh"] = energy * taken
     if not (kind == "lease" and x["income.tenant_pays_power"]):
-        out["power"] = energy * bill + peak * filled
+        out["power"] = energy * bill + peak
     out["curtailment"] = energy * shed * x["site.curtailment_income"]
     keep = x["shell.om_share"] * x["shell.capex_per_it_mw"]
     keep += x["computers.om_share"] * x["computers.capex_per_it_mw"] * filled
@@ -163,20 +163,21 @@ def _run(x: Mapping[str, Any], k: int, mw: float, makes: float, out: dict[str, f
 
 
 def _borrow(x: Mapping[str, Any], years: list[dict[str, float]], opens: int) -> None:
-    """A part of the first capital; interest while building, then equal payments."""
+    """A part of the first capital; interest while building, equal payments, the rest when the plan ends."""
     owed = 0.0
     for year, amounts in enumerate(years):
         amounts["draw"] = x["finance.loan_to_cost"] * amounts["capex"] if year < opens else 0.0
         amounts["interest"] = x["finance.coupon"] * owed if 0 < year < opens else 0.0
         amounts["principal"] = 0.0
         owed += amounts["draw"]
-    lasts = min(x["finance.loan_years"], len(years) - opens)
-    rate = x["finance.coupon"]
+    lasts, rate = x["finance.loan_years"], x["finance.coupon"]
     payment = owed * rate / (1 - (1 + rate) ** -lasts) if rate else owed / lasts
     for amounts in years[opens : opens + lasts]:
         amounts["interest"] = owed * rate
         amounts["principal"] = payment - owed * rate
         owed -= amounts["principal"]
+    if lasts > len(years) - opens:
+        years[-1]["principal"] += owed
 
 
 def _tax(x: Mapping[str, Any], years: list[dict[str, float]]) -> None:
