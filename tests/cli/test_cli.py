@@ -316,6 +316,13 @@ def test_economics_of_a_scenario(tmp_path: Path) -> None:
     assert {"site.power_mw", "finance.coupon"} <= {key["name"] for key in keys}
     assert document("economics", "--schema")["title"] == "tokenroof scenario"
     assert "site.power_mw" in run("economics", "--keys").stdout
+    for words in (
+        "--keys --scenario keynote-empty", "--schema --set site.power_mw=20", "--keys --schema",
+        "--schema --csv flow.csv", "--keys --market prices.csv", "--schema --to H200-SXM",
+    ):  # fmt: skip
+        asked, other = words.split()[:2]
+        done = run("economics", *words.split())
+        assert done.returncode == 2 and f"{other} is given beside {asked}; allowed" in done.stderr
 
 
 def test_economics_of_a_hall() -> None:

@@ -65,7 +65,8 @@ def test_a_lease_and_an_empty_hall_are_filled_too():
 ])  # fmt: skip
 def test_schedules_of_writing_off(method, shares):
     """Computers of five years; what is left in the books when they go is written off then."""
-    plan = BASE | {"finance.years": 5, "finance.depreciation": method, "shell.capex_per_it_mw": 0.0}
+    plan = BASE | {"finance.years": 5, "finance.depreciation": method, "shell.capex_per_it_mw": 0.0,
+                   "finance.tax_rate": 0.2}  # fmt: skip
     flow = ec.factory(plan).flow
     want = np.zeros(6)
     want[1 : 1 + len(shares)] = shares

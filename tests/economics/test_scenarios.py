@@ -137,52 +137,6 @@ def test_a_day_of_prices_and_curtailment():
     assert peak.power[1] - always.power[1] == pytest.approx(10_000 * 10.0 * 12)
 
 
-def test_the_peak_is_the_most_that_an_hour_takes():
-    """10 $/(kW month) of 10 MW: 1.2 M$ a year of all of it, 120,000 $ of each MW that is drawn."""
-    plan = PLAIN | {"site.power_mw": 10.0, "site.price_per_mwh": 60.0, "site.demand_charge": 10.0,
-                    "income.kind": "nothing"}  # fmt: skip
-    half = {"site.use_by_hour": [0.5] * 24}
-    day = {
-        "site.use_by_hour": [1.0] * 12 + [0.5] * 12,
-        "site.price_by_hour": [1.5] * 12 + [0.5] * 12,
-    }
-    dear = day | {"site.curtail_above": 80.0}  # 90 and 30 $/MWh: the full hours are not run
-    for more, want in (
-        ({}, 1_200_000), (half, 600_000), (half | {"site.idle_power": 0.2}, 720_000), (day, 1_200_000),
-        (dear, 600_000), (day | {"site.curtail_above": 20.0}, 0.0), ({"site.curtail_above": 50.0}, 0.0),
-        (half | {"site.availability": 0.5}, 600_000), (dear | {"site.idle_power": 1.0}, 1_200_000),
-    ):  # fmt: skip
-        without = ec.factory(plan | more | {"site.demand_charge": 0.0}).flow.power
-        assert ec.factory(plan | more).flow.power[1:] - without[1:] == pytest.approx(want, abs=1e-6)
-    phased = plan | half | {"computers.phases": [[1, 0.25], [3, 1.0]], "site.price_per_mwh": 0.0}
-    assert ec.factory(phased).flow.power[1:4] == pytest.approx([150_000, 150_000, 600_000])
-    rising = plan | {"site.price_growth": 0.25, "site.curtail_above": 80.0, "finance.years": 3}
-    free = ec.factory(rising | {"site.demand_charge": 0.0}).flow.power  # 60, 75, 93.75 $/MWh
-    assert ec.factory(rising).flow.power[1:] - free[1:] == pytest.approx(
-        [1_200_000, 1_500_000, 0.0]
-    )
-
-
-def test_a_loan_longer_than_the_plan_is_repaid_when_it_ends():
-    """500 $ at 10 % over seven years: payments of 102.70275 $, and 447.29725 $ owed in the second year."""
-    plan = PLAIN | {
-        "site.power_mw": 1.0, "site.price_per_mwh": 0.0, "shell.capex_per_it_mw": 1000.0, "finance.coupon": 0.1,
-        "income.kind": "lease", "income.lease_per_mw_year": 300.0, "finance.years": 2, "finance.loan_to_cost": 0.5,
-    }  # fmt: skip
-    got = ec.factory(plan)
-    assert got.scenario.finance.loan_years == 7
-    assert got.flow.interest == pytest.approx([0.0, 50.0, 44.729725], abs=1e-5)
-    assert got.flow.principal == pytest.approx([0.0, 52.70275, 447.29725], abs=1e-5)
-    assert got.debt_cover == pytest.approx(300 / 102.70275, rel=1e-7)
-    free = plan | {"finance.coupon": 0.0, "finance.loan_years": 4}
-    assert ec.factory(free).flow.principal == pytest.approx([0.0, 125.0, 375.0])
-    one = ec.factory(plan | {"finance.years": 1})  # a year's payment, and the rest with it
-    assert one.flow.principal == pytest.approx([0.0, 500.0])
-    assert one.debt_cover == pytest.approx(300 / 102.70275, rel=1e-7)
-    full = ec.factory(plan | {"finance.loan_years": 2}).flow
-    assert full.interest + full.principal == pytest.approx([0.0, 288.0952381, 288.0952381])
-
-
 def test_tax_waits_for_losses_to_be_made_up():
     """A loss of 40 in the first year, then 30 a year: 0, 0, 20, 30, 30 are taxed."""
     flows = ec.factory(PLAIN | {

@@ -72,11 +72,12 @@ def run(arguments: Namespace) -> int:
     from tokenroof.economics.scenarios.result import as_scenario, factory
     from tokenroof.economics.scenarios.scenario import Scenario, scenario_schema
 
-    if arguments.schema:
-        emit(scenario_schema())
-        return 0
-    if arguments.keys:
-        _print_keys(as_json=arguments.json)
+    if arguments.schema or arguments.keys:
+        _refuse_beside(arguments, "keys" if arguments.keys else "schema")
+        if arguments.schema:
+            emit(scenario_schema())
+        else:
+            _print_keys(as_json=arguments.json)
         return 0
     if arguments.convert is not None:
         return _convert(arguments)
@@ -107,6 +108,15 @@ def run(arguments: Namespace) -> int:
     else:
         _print(found)
     return 0
+
+
+def _refuse_beside(arguments: Namespace, asked: str) -> None:
+    """A list of all keys is the same whatever scenario is given."""
+    for name in (
+        "scenario", "set", "schema", "convert", "to", "csv", "excel", "manifest", "market",
+    ):  # fmt: skip
+        if name != asked and getattr(arguments, name) not in (None, False, []):
+            raise ValueError(f"--{name} is given beside --{asked}; allowed: --{asked} without it")
 
 
 def _convert(arguments: Namespace) -> int:

@@ -12,6 +12,7 @@ from tokenroof.catalogue.market_columns import READ, note, unused
 from tokenroof.catalogue.market_file import market_data
 from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.scenarios.gpu_power import GpuPower
+from tokenroof.economics.scenarios.idle_keys import refuse_idle
 from tokenroof.economics.scenarios.keys import ScenarioKey, keys_of, schema_of
 from tokenroof.economics.scenarios.market import ScenarioMarket, prices_of, said_otherwise
 from tokenroof.economics.scenarios.sections import (
@@ -139,7 +140,8 @@ class Scenario:
         KeyError
             For a key that does not exist, with near matches.
         ValueError, TypeError
-            As `Scenario`.
+            As `Scenario`, and for a key that would do nothing beside one that nobody said: ``finance.coupon``
+            without a loan.
         """
         known = {about.name for about in scenario_keys()}
         parts: dict[str, dict[str, Any]] = {}
@@ -157,7 +159,9 @@ class Scenario:
         if gpu is not None and watts is not None:
             gpu = replace(gpu, watts=float(watts), basis="given")
         named = self.named | values.keys()
-        return replace(self, **changed, market=market, named=named, origins=origins, gpu=gpu)
+        plan = replace(self, **changed, market=market, named=named, origins=origins, gpu=gpu)
+        refuse_idle(plan.values(), named, values)
+        return plan
 
     def with_market(self, market: MarketLike) -> Scenario:
         """The same, but prices that nobody said are the newest of a file of market data.
