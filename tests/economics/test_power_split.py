@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tokenroof import economics as ec
 from tokenroof import reference
 from tokenroof.economics.power_split import split_power
+from tokenroof.economics.tier_uses import column
 
 TWO, HALF = (ec.Tier("a", 3.0), ec.Tier("b", 45.0)), ec.Site(power_w=500e6)
 worth = st.sampled_from([0.0, 1.0, 2.0, 3.0]) | st.floats(0.0, 1e9)
@@ -175,6 +176,15 @@ def test_less_than_a_token_a_second_is_a_supply():
     assert one > 0.0 == none and half == pytest.approx(0.5 * one)
     with pytest.raises(ValueError, match="supply"):
         ec.best_mix(site, tiers, [[-0.5]])
+
+
+def test_a_number_for_each_tier_may_be_nothing_and_without_end_where_that_is_the_default():
+    assert column("split", [0.0, 0.5], 0.0, 2).tolist() == [0.0, 0.5]
+    assert column("demand", [0.0, np.inf], np.inf, 2).tolist() == [0.0, np.inf]
+    assert column("floors", None, 0.25, 2).tolist() == [0.25, 0.25]
+    for bad, default in ((-1e-300, 0.0), (np.nan, np.inf), (np.inf, 0.0)):
+        with pytest.raises(ValueError, match="finite numbers >= 0"):
+            column("split", [0.5, bad], default, 2)
 
 
 def test_a_mix_keeps_to_devices_and_memory_and_prices_them():
