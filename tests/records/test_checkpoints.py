@@ -131,7 +131,7 @@ def test_every_number_of_a_checkpoint():
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.json")), ids=lambda p: p.stem)
 def test_every_parameter_has_its_bytes(path):
     """In 16 bits the modules of every file weigh two bytes a parameter, beside layers for further tokens."""
-    m = tr.Model.from_config(path).replace(quantisation=None)
+    m = tr.Model.from_config(path).replace(quantisation=None, native_dtype="bf16")
     found = m.weight_bytes()
     assert min(found.values()) >= 0.0
     assert sum(found.values()) - found.get("mtp", 0.0) == 2 * m.parameters

@@ -67,6 +67,46 @@ def test_sixteen_bits_are_two_bytes_a_parameter():
     assert sum(m.weight_bytes().values()) == 2 * m.parameters
 
 
+@pytest.mark.parametrize(
+    ("said", "each"),
+    [
+        ("float32", 4),
+        ("torch.float32", 4),
+        ("float", 4),
+        ("float64", 8),
+        ("bfloat16", 2),
+        ("float16", 2),
+        ("auto", 2),
+    ],
+)
+def test_a_checkpoint_without_a_method_is_as_wide_as_it_says(said, each):
+    """OLMo-2-7B is 29.2 GB on the hub, not 14.6: Llama in 32 bits weighs four bytes a parameter."""
+    m = tr.Model.from_config({**LLAMA, "torch_dtype": said})
+    assert sum(m.weight_bytes().values()) == each * m.parameters
+    assert (
+        tr.Plan.from_config(m, tp=1).label() == "tp1 bf16 kv bf16"
+    )  # engines run what is wider in 16 bits
+
+
+def test_records_that_say_their_type_in_words_weigh_what_they_say():
+    def of(name):
+        m = tr.model(name)
+        return m, m.weight_bytes()
+
+    for name in ("GPT-2", "OLMo-2-7B", "GPT-J-6B"):
+        m, found = of(name)
+        assert sum(found.values()) == 4 * m.parameters
+    # one byte a matrix; tables, router, head and norms stay in 16 bits; xai-org/grok-1: 318 GB
+    m, found = of("Grok-1")
+    assert found["experts"] + found["attention"] == pytest.approx(m.parameters, rel=0.01)
+    assert found["scales"] == 0
+    assert sum(found.values()) == pytest.approx(318e9, rel=0.01)
+    m, found = of("MiMo-V2-Flash")  # blocks of 128 x 128, a scale of 32 bits each
+    narrow = found["experts"] + found["attention"] + found["mlp"]
+    assert found["scales"] == pytest.approx(4 * narrow / 128**2, rel=0.01)
+    assert m.parameters < sum(found.values()) < 1.02 * m.parameters
+
+
 def _left(pattern: str, layers: int, *parts: str) -> list[str]:
     return [pattern.format(i, part) for i in range(layers) for part in parts]
 

@@ -349,9 +349,9 @@ class Model(Shapes):
         Returns
         -------
         dict
-            embedding, head, attention, linear_attention, mlp, router, experts, shared_experts, norms,
-            scales, zero_points; where there are any: mtp, and towers by name. They sum to the size of
-            its tensors.
+            By ``quantization_config``, without one by `native_dtype`: embedding, head, attention,
+            linear_attention, mlp, router, experts, shared_experts, norms, scales, zero_points; where there
+            are any: mtp, and towers by name. They sum to the size of its tensors.
 
         Raises
         ------

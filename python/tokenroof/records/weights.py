@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -22,11 +23,12 @@ _MODULES = {
     "mlp": "mlp", "router": "router", "experts": "experts", "shared_experts": "shared_experts",
     "norms": "norms",
 }  # fmt: skip
-_WIDE = 2.0  # bytes of what stays as it was
+# bytes of an element that no method narrows, where that is not two
+_WIDER = {"fp32": 4.0, "float32": 4.0, "float": 4.0, "float64": 8.0, "double": 8.0}
 
 
 def storage(m: Shapes, q: Quantisation, x: Matrix) -> Counter[Stored | None]:
-    """How many layers store a matrix in which way; None: in 16 bits."""
+    """How many layers store a matrix in which way; None: as it was."""
     narrowed = "experts" if m.experts else "mlp"  # where a method has kernels for these alone
     if x.module == "router" or (x.module == "head" and not q.head):
         return Counter({None: len(x.layers)})  # engines quantise neither
@@ -63,8 +65,29 @@ def check_groups(m: Shapes, q: Quantisation) -> None:
                 )
 
 
+def _said(m: Shapes) -> tuple[str, str]:
+    """The first word of what `native_dtype` says, and all of it."""
+    said = str(getattr(m, "native_dtype", "")).removeprefix("torch.")  # bare shapes say none
+    return re.split("[ /(]", said, maxsplit=1)[0], said
+
+
+def _element(m: Shapes) -> float:
+    """Bytes of an element that no method narrows: two, or what a checkpoint without a method says."""
+    return 2.0 if m.quantisation else _WIDER.get(_said(m)[0], 2.0)
+
+
+def _as_said(m: Shapes) -> Quantisation:
+    """How a record stores its matrices that has no ``quantization_config``, by what `native_dtype` says."""
+    kind, said = _said(m)
+    if not kind.startswith(("fp8", "float8", "int8")) or "experts" in said:
+        return Quantisation("")
+    if "block" in said:
+        return Quantisation("", (((), Stored("fp8_block", 8, 128, 128, 4.0)),))
+    return Quantisation("", (((), Stored(kind, 8)),))
+
+
 def _of(m: Shapes) -> Quantisation:
-    q = m.quantisation or Quantisation("")
+    q = m.quantisation or _as_said(m)
     if q.refusal:
         raise ValueError(f"{q.refusal} ({m.name})")
     check_groups(m, q)
@@ -85,6 +108,8 @@ def module_bytes(m: Shapes) -> dict[str, float]:
         shared_experts, norms, scales, zero_points, and what there is of mtp and of towers.
     """
     q = _of(m)
+    element = _element(m)
+    wide = Stored("", round(8 * element))
     counts = parameter_groups(m)
     out = dict.fromkeys([*_MODULES.values(), "scales", "zero_points"], 0.0)
     left: Counter[str] = Counter()
@@ -95,13 +120,13 @@ def module_bytes(m: Shapes) -> dict[str, float]:
             continue
         for how, layers in storage(m, q, x).items():
             number = layers * x.each
-            values, scales, zeros = (how or Stored("bf16")).parts(x.rows, x.columns)
+            values, scales, zeros = (how or wide).parts(x.rows, x.columns)
             out[x.module] += number * values
             out["scales"] += number * scales
             out["zero_points"] += number * zeros
             left[x.module] -= number * x.rows * x.columns
     for module, count in left.items():  # biases, norms, convolutions, tables
-        out[module] = out.get(module, 0.0) + _WIDE * count
+        out[module] = out.get(module, 0.0) + element * count
     if m.mtp_modules and m.mtp_stored:
         out["mtp"] = _mtp_bytes(m, q)
     return out
@@ -109,7 +134,8 @@ def module_bytes(m: Shapes) -> dict[str, float]:
 
 def _mtp_bytes(m: Shapes, q: Quantisation) -> float:
     """Modules that predict further tokens: each a last layer, two hidden states to one, norms."""
-    total, h = 0.0, m.hidden
+    total, h, element = 0.0, m.hidden, _element(m)
+    wide = Stored("", round(8 * element))
     modules = (
         {"attention", "experts", "shared_experts", "router"}
         if m.moe_layers
@@ -126,10 +152,10 @@ def _mtp_bytes(m: Shapes, q: Quantisation) -> float:
         how = None if x.module == "router" else q.stored(x.names_in(m.layers), m.layers)
         if q.experts_alone and x.module != ("experts" if m.experts else "mlp"):
             how = None
-        total += x.each * sum((how or Stored("bf16")).parts(x.rows, x.columns))
-    total += _WIDE * (2 * h * h + 5 * h)
+        total += x.each * sum((how or wide).parts(x.rows, x.columns))
+    total += element * (2 * h * h + 5 * h)
     if m.mtp_tables:
-        total += _WIDE * 2 * m.vocab * h
+        total += element * 2 * m.vocab * h
     return m.mtp_modules * total
 
 
