@@ -105,6 +105,8 @@ def test_mining_by_month():
     assert power.lower_w[-1] == pytest.approx(1.5e14 * 2**32 / 600 / 1e12 * 17.5 * 1.01, rel=1e-12)
     with pytest.raises(ValueError, match="market is .*allowed without months"):
         mining.generations_race(["Antminer S21"], ["2026-01"], hashprice=40.0, market=NEWER)
+    one = mining.network_power(["2027-01"], miners=["Antminer S21"], market=NEWER)
+    assert one.lower_w.tolist() == [power.lower_w[-1]]
 
 
 def test_years_and_worlds():

@@ -99,7 +99,7 @@ def test_race_by_hand():
      ({"power_price_per_kwh": [0.1] * 3}, "power_price_per_kwh has shape .*allowed"),
      ({"hashprice": [1.0, math.nan]}, r"hashprice\[1\] is nan; allowed"),
      ({"hashprice": "50"}, "hashprice is '50'"),
-     ({"hashprice": None}, "difficulty is None; allowed without hashprice"),
+     ({"hashprice": None}, r"months\[0\] is '2020-01', of which no price"),
      ({"hashprice": None, "difficulty": 1e14}, "price is None; allowed"),
      ({"hashprice": None, "difficulty": 0.0, "price": 1.0, "subsidy_btc": 1.0}, "difficulty is 0.0; allowed"),
      ({"price": 1e5}, "price is given beside hashprice; allowed"),
@@ -170,5 +170,22 @@ def test_figures():
 
 def test_months_without_their_numbers_are_named_and_those_that_there_are():
     quoted = mining.market_history().months
-    with pytest.raises(ValueError, match=rf"months \(1999-01\);.*{quoted[0]} to {quoted[-1]}"):
+    with pytest.raises(ValueError, match=rf"months\[0\] is '1999-01'.*{quoted[0]} to {quoted[-1]}"):
         mining.network_power(["1999-01"])
+    with pytest.raises(
+        ValueError, match=r"price is None; allowed beside difficulty: .*\(2022-01\)"
+    ):
+        mining.network_power(["2022-01"], difficulty=2e13)
+
+
+def test_months_of_the_catalogue_by_name():
+    history, every = mining.market_history(), mining.network_power()
+    at = [history.months.index(month) for month in ("2021-10", "2024-09")]
+    some = mining.network_power(["2021-10", "2024-09"])
+    assert some.months == ("2021-10", "2024-09")
+    for name in ("hashrate", "threshold", "lower_w", "best_guess_w", "upper_w"):
+        assert getattr(some, name).tolist() == getattr(every, name)[at].tolist(), name
+    race = mining.generations_race(["Antminer S21"], ["2024-09"], 0.05)
+    # 200 TH/s earn a fifth of a hashprice and take 84 kWh a day
+    earned = history.hashprice[at[1]]
+    assert race.margin[0].tolist() == pytest.approx([0.2 * earned - 84.0 * 0.05], rel=1e-12)

@@ -151,7 +151,8 @@ def generations_race(
     miners : iterable of str or Miner, optional
         Names of the catalogue, or records, each once; by default the whole catalogue.
     months : iterable of str, optional
-        "2013-01" ..., ascending; by default, with no market given, those of `market_history`.
+        "2013-01" ..., ascending; by default all of `market_history`. Without prices of their own, those that
+        the catalogue quotes for them.
     power_price_per_kwh : array_like
         Price of electricity at the meter, one number or one per month [$/kWh]; by default the 0.05
         that CBECI assumes.
@@ -163,7 +164,7 @@ def generations_race(
     fee, pue : float
         Part that the pool keeps; facility power over the machine's [1].
     market : path or MarketData, optional
-        A file of newer prices, as `tokenroof.catalogue.market_data` takes it, where no months are given.
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it, where no prices are given.
 
     Returns
     -------

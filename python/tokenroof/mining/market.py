@@ -182,6 +182,22 @@ def by_month(name: str, value: ArrayLike, count: int, *, above: bool = False) ->
     return np.broadcast_to(array, (count,))
 
 
+def _quoted(
+    when: tuple[str, ...], market: MarketLike | None
+) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64]]:
+    """Months, hashprice and difficulty of months of the catalogue."""
+    known = market_history(market=market)
+    at = {month: i for i, month in enumerate(known.months)}
+    for i, month in enumerate(when):
+        if month not in at:
+            raise ValueError(
+                f"months[{i}] is {shown(month)}, of which no price and difficulty are quoted; allowed "
+                f"without numbers: months of market_history, {known.months[0]} to {known.months[-1]}"
+            )
+    rows = [at[month] for month in when]
+    return when, known.hashprice[rows], known.difficulty[rows]
+
+
 class MonthlyMarket(TypedDict, total=False):
     """What mining earns by month, or as one number: the hashprice, or the four that it comes from."""
 
@@ -202,7 +218,7 @@ def earnings_of(
     subsidy_btc: ArrayLike | None = None,
     fees_btc: ArrayLike = 0.0,
 ) -> tuple[tuple[str, ...], NDArray[np.float64], NDArray[np.float64] | None]:
-    """Months, hashprice and, where it is known, difficulty; the catalogue's if nothing is given."""
+    """Months, hashprice and, where it is known, difficulty; the catalogue's if no price is given."""
     parts = {"difficulty": difficulty, "price": price, "subsidy_btc": subsidy_btc}
     given = {name for name, value in parts.items() if value is not None}
     given |= {"fees_btc"} if np.any(reals("fees_btc", fees_btc)) else set()
@@ -212,11 +228,13 @@ def earnings_of(
             raise ValueError(f"months is None; allowed beside {name}: months as '2013-01'")
         known = market_history(market=market)
         return known.months, known.hashprice, known.difficulty
+    when = month_list(months)
+    if not given and hashprice is None:
+        return _quoted(when, market)
     if market is not None:
         raise ValueError(
-            f"market is {shown(market)}; allowed without months, and the prices given beside them"
+            f"market is {shown(market)}; allowed without months, or beside months without prices of theirs"
         )
-    when = month_list(months)
     if hashprice is not None:
         for name in sorted(given):
             raise ValueError(f"{name} is given beside hashprice; allowed: one of the two")
@@ -224,11 +242,10 @@ def earnings_of(
     got = {}
     for name, value in parts.items():
         if value is None:
-            quoted = market_history().months
             raise ValueError(
-                f"{name} is None; allowed without hashprice: numbers for each of the months "
-                f"({', '.join(when[:3])}{', ...' if len(when) > 3 else ''}); without months those that the "
-                f"catalogue quotes are taken, {quoted[0]} to {quoted[-1]}"
+                f"{name} is None; allowed beside {' and '.join(sorted(given))}: numbers for each of the "
+                f"months ({', '.join(when[:3])}{', ...' if len(when) > 3 else ''}), or months alone, whose "
+                "prices are then those that the catalogue quotes"
             )
         got[name] = by_month(name, value, len(when), above=name != "subsidy_btc")
     fees = by_month("fees_btc", fees_btc, len(when))

@@ -112,7 +112,8 @@ def network_power(
     Parameters
     ----------
     months : iterable of str, optional
-        "2013-01" ..., ascending; by default, with no market given, those of `market_history`.
+        "2013-01" ..., ascending; by default all of `market_history`. Without prices of their own, those that
+        the catalogue quotes for them.
     difficulty, price, subsidy_btc, fees_btc : array_like
         By month, or one number: difficulty [1], price of a bitcoin [$], new coins and mean fees of a
         block [BTC].
@@ -141,7 +142,7 @@ def network_power(
     block_seconds : float
         Time between blocks at which the difficulty is read as a hashrate [s].
     market : path or MarketData, optional
-        A file of newer prices, as `tokenroof.catalogue.market_data` takes it, where no months are given.
+        A file of newer prices, as `tokenroof.catalogue.market_data` takes it, where no prices are given.
 
     Returns
     -------
