@@ -44,6 +44,37 @@ def test_capacity_by_the_closed_form_and_proved(capsys, tmp_path):
     )
 
 
+def test_what_a_first_token_is_of_is_said(capsys):
+    """The mean in closed loop has what engines were measured to take beside steps, that in open loop has not."""
+    for words, name, says in (
+        (
+            ("--slo-ttft", "0.5@mean"),
+            "concurrency",
+            "steps, and what engines were measured to take",
+        ),
+        (
+            ("--slo-ttft", "0.5@99"),
+            "rate",
+            "steps alone, without what engines were measured to take",
+        ),
+    ):
+        found = document(capsys, "capacity", *words)
+        assert found["ttft_is"].startswith(says) and name in found
+        assert main(["capacity", *WHERE, *words]) == 0
+        line = f"TTFT is of {found['ttft_is']}\n"
+        assert line in capsys.readouterr().out
+    where = ("H200-SXM", "Llama-3.1-8B", None)
+    users = serving.curve(*where, 1024, 100, concurrency=4)
+    (mean,) = users.ttft_s.values.ravel()
+    assert mean > 1.2 * users.ttft_mean_s.values.ravel()[0]
+    words = ("--slo-tpot", "0.02@mean", "--prove", *QUICK)
+    assert main(["capacity", *WHERE, *words]) == 0
+    assert (
+        "beside them (users in closed loop); of what was played, of steps\n"
+        in capsys.readouterr().out
+    )
+
+
 def test_devices_for_a_demand(capsys):
     ask = (*SOON, "--slo-tpot", "0.03@50", "--demand", "6000", "--spread", "0.5")
     found = document(capsys, "capacity", *ask, "--availability", "0.98")

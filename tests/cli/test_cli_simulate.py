@@ -163,6 +163,31 @@ def test_drafts_and_the_hosts_memory(capsys, tmp_path):
     assert "tokens drafted, " in capsys.readouterr().out
 
 
+def test_rows_of_several_runs_have_their_seeds(capsys, tmp_path):
+    """All that the table is over; the course of time is of one, which is said."""
+    both, one, page = tmp_path / "both.csv", tmp_path / "one.csv", tmp_path / "page.html"
+    load = ("--rate", "40", "--requests", "12", "--spread", "1")
+    files = ("--csv", str(both), "--plot", str(page))
+    assert main(words([*load, "--seed", "4", "--seeds", "2", *files])) == 0
+    assert (
+        f"{page} shows the run of seed 4\n" in capsys.readouterr().out and page.stat().st_size > 0
+    )
+    with both.open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0][0] == "seed" and [row[0] for row in rows[1:]] == ["4"] * 12 + ["5"] * 12
+    for seed in ("4", "5"):
+        assert main(words([*load, "--seed", seed, "--csv", str(one)])) == 0
+        with one.open(newline="") as file:
+            alone = list(csv.reader(file))
+        assert alone.pop(0) == rows[0][1:]
+        at = rows[0].index("joules")  # a sum, in another order
+        for row, its in zip([row for row in rows if row[0] == seed], alone, strict=True):
+            assert float(row.pop(at)) == pytest.approx(float(its.pop(at - 1)), rel=1e-12)
+            assert row[1:] == its
+    assert main(words([*load, "--plot", str(page)])) == 0
+    assert "shows the run" not in capsys.readouterr().out
+
+
 def test_what_counts_of_who_was_not_answered_is_said(capsys, tmp_path):
     """Of 100 requests two are too long: the table's percentiles are of answers, the promise of all."""
     rows = "".join(f"{i / 10},{200_000 if i in (20, 70) else 100},5\n" for i in range(100))

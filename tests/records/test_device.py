@@ -224,3 +224,16 @@ def test_replace_drops_provenance_of_what_changed():
     assert "memory_bandwidth" in item.provenance
     with pytest.raises(ValueError, match="tdp_w"):
         item.replace(tdp_w=-1)
+
+
+def test_a_site_provisions_no_less_than_the_board_draws():
+    card = {"name": "mine", "memory_bandwidth": 1e12, "peak": {"bf16": 1e14}}
+    for watts, whole in ((450.0, 100.0), (1000.0, 900.0)):
+        with pytest.raises(
+            ValueError, match=f"provisioned_power_w is {whole:g} with tdp_w {watts:g}; allowed"
+        ):
+            Device(**card, tdp_w=watts, provisioned_power_w=whole)
+    assert Device(**card, tdp_w=450, provisioned_power_w=450).provisioned_power_w == 450.0
+    assert Device(**card, provisioned_power_w=100).tdp_w is None
+    held = [d for d in catalogue.all_devices() if d.provisioned_power_w and d.tdp_w]
+    assert len(held) > 5 and all(d.provisioned_power_w > d.tdp_w for d in held)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.records.fields import names, number, whole
+from tokenroof.records.fields import names, number, provisions, whole
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
@@ -238,6 +238,7 @@ class Device:
             )
         own = {k: number(owner, f"measured[{shown(k)}]", v) for k, v in self.measured.items()}
         put(self, "measured", own)
+        provisions(owner, self.tdp_w, self.provisioned_power_w)
 
     def __hash__(self) -> int:  # the dicts have none; equal records share these
         return hash((self.name, self.memory_bandwidth, self.tdp_w, len(self.measured)))

@@ -9,7 +9,7 @@ from typing import Any
 from tokenroof.support.arguments import real_numbers, shown
 from tokenroof.support.units import likely, quantity_of
 
-__all__ = ["names", "number", "several", "whole"]
+__all__ = ["names", "number", "provisions", "several", "whole"]
 
 # What is printed where the SI unit is wanted.
 _LARGER = {
@@ -55,6 +55,15 @@ def whole(owner: str, name: str, value: object) -> int:
     if given != int(given):
         raise ValueError(f"{owner}: {name} must be a whole number > 0, not {shown(value)}")
     return int(given)
+
+
+def provisions(owner: str, board: float | None, site: float | None) -> None:
+    """Refuse a site's power for a device below the board's own, which it has in it."""
+    if board is not None and site is not None and site < board:
+        raise ValueError(
+            f"{owner}: provisioned_power_w is {site:g} with tdp_w {board:g}; allowed: at least tdp_w, which "
+            "it has in it beside the rest of the site"
+        )
 
 
 def several(field: str, value: object, of: str) -> tuple[Any, ...]:

@@ -43,6 +43,11 @@ from tokenroof.support.formats import si, table
 from tokenroof.support.quoting import counted
 
 _RECORDS = ("proof", "pools", "system")
+# one name, two meanings: docs/serving/load.md
+_TTFT = {
+    "concurrency": "steps, and what engines were measured to take beside them (users in closed loop)",
+    "rate": "steps alone, without what engines were measured to take beside them (arrivals in open loop)",
+}  # fmt: skip
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
@@ -166,12 +171,13 @@ def _capacity(
         write_rows(arguments.csv, [{**about, **row}])
     if arguments.json:
         emit({
-            **about, "proved": found.attrs.get("proved", ""),
+            **about, "ttft_is": _TTFT[most], "proved": found.attrs.get("proved", ""),
             "reason": found.attrs.get("reason", ""), "caveat": found.attrs.get("caveat", ""), **row,
         })  # fmt: skip
     else:
         unit = "requests/s" if most == "rate" else "requests in flight"
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
+        say(f"TTFT is of {_TTFT[most]}" + ("; of what was played, of steps" if proof else ""))
         _say_basis(row if row[most] else basis)
         for why in ("caveat", "reason") if row[most] else ("caveat",):
             if found.attrs.get(why):

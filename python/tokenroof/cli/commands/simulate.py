@@ -95,7 +95,9 @@ def add_arguments(command: ArgumentParser) -> None:
         )  # fmt: skip
     command.add_argument("--csv", type=written_table, help="write a row a request to this file")
     command.add_argument(
-        "--plot", type=written_page, help="write the course of time to this HTML file"
+        "--plot",
+        type=written_page,
+        help="write the course of time, of the first seed, to this HTML file",
     )
     add_plan(command)
 
@@ -231,7 +233,7 @@ def _run(arguments: Namespace) -> int:
     found |= mixed_engines(first.scheduler.name, plan.engine)
     found |= {"left_out": loads[0].left_out} if arguments.skip_failed else {}
     if arguments.csv is not None:
-        _write_rows(arguments.csv, first)
+        _write_rows(arguments.csv, runs, arguments.seed)
     if arguments.plot is not None:
         from tokenroof import plot
 
@@ -251,6 +253,8 @@ def _run(arguments: Namespace) -> int:
         })  # fmt: skip
     else:
         _print(about, first, found)
+        if arguments.plot is not None and len(runs) > 1:
+            say(f"{arguments.plot} shows the run of seed {arguments.seed}")
         say_basis({"steps": basis["error_band"]}, basis["calibrated_on"])
     return 0 if found["answered"] else 1
 
@@ -375,10 +379,14 @@ def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> N
     say(f"verdict: {first.verdict}")
 
 
-def _write_rows(path: Path, run: Simulation) -> None:
-    names = run.requests.dtype.names or ()
+def _write_rows(path: Path, runs: list[Simulation], seed: int) -> None:
+    """Requests that arrived, in that order: of one run a trace of `--trace` again; of several with seeds."""
+    several = len(runs) > 1
+    names = runs[0].requests.dtype.names or ()
     with whole_file(path) as beside, beside.open("w", newline="") as file:
         rows = csv.writer(file)
-        rows.writerow(names)  # those that arrived, in that order: a trace of `--trace` again
-        arrived = run.requests[run.requests["arrival_ns"] >= 0]
-        rows.writerows(arrived[np.argsort(arrived["arrival_ns"], kind="stable")].tolist())
+        rows.writerow(("seed", *names) if several else names)
+        for own, run in enumerate(runs, seed):
+            arrived = run.requests[run.requests["arrival_ns"] >= 0]
+            told = arrived[np.argsort(arrived["arrival_ns"], kind="stable")].tolist()
+            rows.writerows(((own, *row) for row in told) if several else told)
