@@ -82,10 +82,14 @@ def test_ctrl_c_while_a_module_is_loaded(capsys, monkeypatch):
     assert main(["list"]) == 130 and capsys.readouterr().err == "tokenroof: interrupted\n"
 
 
-def test_what_is_closed_is_told_nothing():
+def test_what_is_closed_loses_nothing_in_silence():
     run = [sys.executable, "-m", "tokenroof", "list", "devices"]
-    ended = subprocess.run(run, stderr=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(1))
-    assert (ended.returncode, ended.stderr) == (0, b"")
+    for words in ([], ["--json"], ["--help"]):
+        ended = subprocess.run(
+            [*run, *words], stderr=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(1)
+        )
+        assert ended.returncode == 2
+        assert ended.stderr == b"tokenroof: Bad file descriptor: standard output\n"
     ended = subprocess.run(
         [*run, "--foo"], stdout=subprocess.PIPE, check=False, preexec_fn=lambda: os.close(2)
     )

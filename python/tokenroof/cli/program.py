@@ -18,7 +18,7 @@ __all__ = ["main"]
 
 # what the user can mend: one line on stderr, exit 2
 _BAD_INPUT = (ValueError, TypeError, KeyError, ImportError, OSError)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EBADF)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,10 +91,11 @@ def _tell(line: str) -> None:
 
 
 def _open_streams() -> None:
-    """What was closed, as by ``>&-``, says nothing to nobody."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
+    """Of what was closed, as by ``>&-``: what is said there fails, as on a full disk; errors go nowhere."""
+    if sys.stdout is None:  # a file that is there to be read: no other file gets the number
+        sys.stdout = open(os.open(os.devnull, os.O_RDONLY), "w")  # noqa: SIM115  # as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
 
 
 def _warned(

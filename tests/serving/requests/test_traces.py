@@ -179,7 +179,7 @@ BAD = [
     ("mooncake", {"input_length": 0}, "line 2: input_length is 0; expected whole numbers from 1 to 2147483647"),
     ("mooncake", {"output_length": 1.5}, "line 2: output_length is 1.5; expected whole"),
     ("mooncake", {"output_length": 2**31}, "line 2: output_length is 2147483648"),
-    ("mooncake", {"hash_ids": [1]}, "line 2: hash_ids has 1 entry; expected 2 or 2: one for each block of 512 of 1024 tokens"),
+    ("mooncake", {"hash_ids": [1]}, "line 2: hash_ids has 1 entry; expected 2: one for each block of 512 of 1024 tokens"),
     ("mooncake", {"hash_ids": [1, "a"]}, "line 2: hash_ids is [1, 'a']; expected a list of integers"),
     ("mooncake", {"hash_ids": [1, 2**64]}, "line 2: hash_ids is [1, 18446744073709551616]"),
     ("mooncake", {"hash_ids": "absent"}, "line 2: hash_ids is None; expected a list"),

@@ -369,8 +369,7 @@ def _hashes(
     if bad.any():
         index = int(np.argmax(bad))
         least, most = int(inputs[index]) // block, -(-int(inputs[index]) // block)
-        allowed = (
-            f"one for each block of {block} of its {int(inputs[index])} tokens: {least} or {most}"
-        )
+        many = f"{least} or {most}" if least < most else f"{most}"
+        allowed = f"one for each block of {block} of its {int(inputs[index])} tokens: {many}"
         raise _bad("block_hashes", index, f"{int(blocks[index])} hashes", allowed)
     return hashes, offsets, block

@@ -138,9 +138,8 @@ class Column:
             i = int(np.argmax(bad))
             least, most = int(inputs[i]) // block, -(-int(inputs[i]) // block)
             found = f"{self.name} has {counted(int(counts[i]), 'entry')}"
-            expected = (
-                f"{least} or {most}: one for each block of {block} of {int(inputs[i])} tokens"
-            )
+            many = f"{least} or {most}" if least < most else f"{most}"
+            expected = f"{many}: one for each block of {block} of {int(inputs[i])} tokens"
             raise TraceError(self.path, self.lines[i], found, expected)
         flat = [value for row in self.values for value in row]
         try:

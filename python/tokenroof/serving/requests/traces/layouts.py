@@ -11,7 +11,7 @@ __all__ = ["FIELDS", "LAYOUTS", "Layout", "as_layout"]
 
 #: What a column can be called by in ``columns=``.
 FIELDS = ("arrival", "input_tokens", "output_tokens", "hashes", "session", "delay", "id", "parent", "request",
-          "wait_for", "branches", "prefix_reset", "tool_wait")  # fmt: skip
+          "wait_for", "branches", "prefix_reset", "tool_wait", "priority")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ LAYOUTS: Mapping[str, Layout] = {
             ("hashes", "id", "parent"),
         ),
         Layout("vllm-bench", "jsonl", _BLOCKS, 1e9, 16, ("hashes",)),
-        Layout("csv", "csv", {name: name for name in _AZURE}, 1e9),
+        Layout("csv", "csv", {name: name for name in (*_AZURE, "priority")}, 1e9, 0, ("priority",)),
     )
 }  # fmt: skip
 
@@ -113,7 +113,10 @@ def as_layout(
                     f"columns has {shown(field)}: {shown(column)}; allowed: names for "
                     f"{', '.join(found.columns)}, as {{'input_tokens': 'prompt_len'}}"
                 )
-        found = replace(found, columns={**found.columns, **columns})
+        may_lack = found.optional
+        if found.form == "csv":  # a column that is named has to be there
+            may_lack = tuple(field for field in may_lack if field not in columns)
+        found = replace(found, columns={**found.columns, **columns}, optional=may_lack)
     if unit_s is not None:
         if not found.unit_ns:
             raise ValueError(

@@ -40,6 +40,7 @@ class _Part(NamedTuple):
     think: Whole
     hashes: Whole
     counts: Whole
+    priority: Whole
     also: list[list[int]]
 
 
@@ -70,15 +71,15 @@ def trace(
         begins a session anew), of Qwen on Bailian and of ``vllm bench
         serve`` (seconds, blocks of 16 tokens), tables of Azure (2023 and 2024: dates) and BurstGPT
         (seconds). "csv" is a table of your own: columns ``arrival`` (seconds), ``input_tokens`` and
-        ``output_tokens``, or what `columns` calls them. Tables have commas, semicolons or tabulators between
-        values.
+        ``output_tokens``, or what `columns` calls them, and ``priority`` where there is one. Tables have
+        commas, semicolons or tabulators between values.
     hash_block : int, optional
         Tokens of a hashed block, if others than the layout's [1]; 0 reads no hashes.
     unit_s : float, optional
         Unit of the times, if another than the layout's [s].
     columns : mapping of str to str, optional
         Other names of columns: ``{"input_tokens": "prompt_len"}``; the fields are ``arrival``,
-        ``input_tokens``, ``output_tokens`` and ``hashes``, as far as the layout has them.
+        ``input_tokens``, ``output_tokens``, ``hashes`` and ``priority``, as far as the layout has them.
     failed : {"refuse", "skip"}
         What becomes of rows without input or output tokens (0, an empty cell, null), as logs have them of
         failed requests; how many were left out the requests say (``left_out``; with a `limit` and unsorted
@@ -199,8 +200,11 @@ class _Reader:
         after, think, also = self.waits(rows)
         arrival = self.times(rows, after)
         hashes, counts = self.hashes(rows, inputs)
+        priority = np.zeros(len(inputs), np.int64)
+        if rows.values.get("priority"):
+            priority = self.column(rows, "priority").whole(-(2**31), 2**31 - 1)
         self.read += len(inputs)
-        return _Part(arrival, inputs, outputs, after, think, hashes, counts, also)
+        return _Part(arrival, inputs, outputs, after, think, hashes, counts, priority, also)
 
     def times(self, rows: Rows, after: Whole) -> Whole:
         """Arrival [ns], checked to rise; 0 of a turn that waits for another."""
@@ -299,9 +303,9 @@ class _Reader:
 def _one(parts: list[_Part]) -> _Part:
     """All chunks in one."""
     columns = [np.concatenate(c) for c in zip(*(part[:-1] for part in parts), strict=True)]
-    arrival, inputs, outputs, after, think, hashes, counts = columns
+    arrival, inputs, outputs, after, think, hashes, counts, priority = columns
     also = [row for part in parts for row in part.also]
-    return _Part(arrival, inputs, outputs, after, think, hashes, counts, also)
+    return _Part(arrival, inputs, outputs, after, think, hashes, counts, priority, also)
 
 
 def _sorted(part: _Part) -> _Part:
@@ -315,11 +319,12 @@ def _sorted(part: _Part) -> _Part:
     return part._replace(
         arrival=times - min(0, int(times[0])), inputs=part.inputs[order], outputs=part.outputs[order],
         hashes=part.hashes[np.repeat(begin, own) + within], counts=part.counts[order],
+        priority=part.priority[order],
     )  # fmt: skip
 
 
 def _joined(parts: list[_Part], layout: Layout, n: int) -> Requests:
-    arrival, inputs, outputs, after, think, hashes, counts, every = _one(parts)
+    arrival, inputs, outputs, after, think, hashes, counts, priority, every = _one(parts)
     also = every[:n]
     several = any(also)
     hashed = bool(layout.hash_block) and n > 0 and bool((counts[:n] >= 0).all())
@@ -329,7 +334,7 @@ def _joined(parts: list[_Part], layout: Layout, n: int) -> Requests:
         input_tokens=inputs[:n],
         output_tokens=outputs[:n],
         declared_tokens=outputs[:n],
-        priority=np.zeros(n, np.int64),
+        priority=priority[:n],
         after=after[:n],
         think_ns=think[:n],
         block_hashes=hashes[: offsets[-1]] if hashed else np.empty(0, np.int64),

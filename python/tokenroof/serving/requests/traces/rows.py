@@ -49,6 +49,8 @@ def _csv(path: Path, layout: Layout, chunk: int, skip: bool) -> Iterator[Rows]:
     between = next((mark for mark in ",;\t" if mark in text), ",")
     header = [name.strip() for name in _cells(path, number, text, between)]
     layout = _as_written_here(layout, header)
+    lacks = {name for name in layout.optional if layout.columns[name] not in header}
+    layout = replace(layout, columns={n: c for n, c in layout.columns.items() if n not in lacks})
     wanted = list(layout.columns.values())
     for column in wanted:
         if column not in header:
@@ -88,7 +90,8 @@ def _as_written_here(layout: Layout, header: list[str]) -> Layout:
 def _like(header: list[str]) -> str:
     """The layout of tables that has this header."""
     for one in LAYOUTS.values():
-        if one.form == "csv" and set(one.columns.values()) <= set(header):
+        needed = {column for name, column in one.columns.items() if name not in one.optional}
+        if one.form == "csv" and needed <= set(header):
             return f", or layout {one.name}, whose header this is"
     return ""
 
