@@ -4,9 +4,9 @@
 
 With --prompts answers have two tokens and eight replicas: of the pool of prompts alone, steps of several
 sizes, cut prompts and whole ones. Else of whole systems, and each row says which pool is short. Printed, as
-the closed form over the simulator less one: the rate that is taken when too many come; at 0.5 (0.6) and 0.85
-(0.8) of that mean first tokens, their 99th percentile, time per token and to the last one; then their mean,
-mean size and the largest over all rows.
+the closed form over the simulator less one: the rate that is taken when too many come; at 0.5 and 0.85 (0.3,
+0.6, 0.8 and 0.9) of that mean first tokens, their 99th percentile, time per token and to the last one; then
+their mean, mean size and the largest over all rows.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ NAMES = ("ttft", "ttft_p99", "tpot", "e2e")
 def lengths(rng, low, high, spreads):
     mean = int(np.exp(rng.uniform(np.log(low), np.log(high))))
     cv = float(rng.choice(spreads))
-    return Lengths.lognormal(mean, cv) if cv else Lengths.fixed(mean)
+    # as long as all models take: others are refused
+    return Lengths.lognormal(mean, cv, high=32_768) if cv else Lengths.fixed(mean)
 
 
 def drawn(rng, prompts):
@@ -109,9 +110,11 @@ def compared(rng, prompts, seed):
     }
     rate = taken(system, schedulers, sizes, twin, seed + 1)
     row = [twin.saturation / rate - 1.0]
-    for share in (0.6, 0.8) if prompts else (0.5, 0.85):
-        load = serving.poisson(share * rate, requests=12_000, seed=seed + 2, **sizes)
-        run = serving.simulate(system, None, None, load, schedulers).requests[600:]
+    # thousands of steps: a loop that plans ahead may be long in coming to it
+    many = 40_000 + (int(2000 * twin.first_count * twin.first.moments["many"]) if prompts else 0)
+    for share in (0.3, 0.6, 0.8, 0.9) if prompts else (0.5, 0.85):
+        load = serving.poisson(share * rate, requests=many, seed=seed + 2, **sizes)
+        run = serving.simulate(system, None, None, load, schedulers).requests[many // 10 :]
         seen = serving.summary(run)
         own = shape_of(load)
         found = OfPools(system, schedulers, own, "calibrated", {}).twin.at(np.array([own.rate]))

@@ -23,11 +23,11 @@ def varied(name, mean, cv2):
     return {name: mean, **{f"{name}_{k}": x for k, x in powers.items()}}
 
 
-def pool(fixed, w, many, rate, cv2=0.0, arrival_cv2=1.0):
+def pool(fixed, w, many, rate, cv2=0.0, arrival_cv2=1.0, lag=0.0):
     """A replica whose steps are fixed + w n, prompts of which vary so much."""
     many = float(many)
     inputs = {
-        "rate": rate, "many": many, "arrival_cv2": arrival_cv2, **varied("alone", fixed + w, cv2),
+        "rate": rate, "many": many, "arrival_cv2": arrival_cv2, "lag": lag, **varied("alone", fixed + w, cv2),
         **varied("each", w + fixed / many, cv2),
     }  # fmt: skip
     sizes = np.geomspace(1.0, max(many, 2.0), 6)
@@ -46,6 +46,7 @@ def pools(draw):
     inputs, sizes, seconds = pool(
         draw(st.floats(0.0, 0.1)), draw(st.floats(1e-4, 0.5)), draw(st.floats(0.05, 200.0)), 1.0,
         draw(st.floats(0.0, 3.0)), draw(st.sampled_from([1.0, 0.5, 0.25]) | st.floats(0.05, 4.0)),
+        draw(st.sampled_from([0.0, 1.0])),
     )  # fmt: skip
     inputs["rate"] = draw(st.floats(1e-3, 1.05)) / inputs["each"]
     bent = draw(st.floats(0.0, 0.5)) * np.sin(np.linspace(0.0, np.pi, sizes.size))
@@ -103,6 +104,18 @@ def test_steps_that_cost_the_same_with_any_number():
     assert found["ttft_p99"] == pytest.approx(0.2, rel=0.1)
 
 
+def one_after_another(came, fixed, w, many):
+    """Times of prompts whose steps take what is there when they begin."""
+    ends, clock, i = np.empty(came.size), 0.0, 0
+    while i < came.size:
+        clock = max(clock, came[i])
+        n = min(int(np.searchsorted(came, clock, "right")) - i, int(min(many, 1e6)))
+        clock += fixed + w * n
+        ends[i : i + n] = clock
+        i += n
+    return (ends - came)[came.size // 40 :]
+
+
 @pytest.mark.parametrize("cv2", [0.25, 1.0])
 def test_steps_as_they_follow_one_another(cv2):
     """Played step by step, with room for all, and with room for four: means within 6 %, tails within 15 %."""
@@ -112,18 +125,66 @@ def test_steps_as_they_follow_one_another(cv2):
         rate = load / (w + fixed / many)
         inputs, sizes, seconds = pool(fixed, w, many, rate, 0.0, cv2)
         came = np.cumsum(draw.gamma(1.0 / cv2, cv2 / rate, 40_000))
-        ends, clock, i = np.empty(came.size), 0.0, 0
-        while i < came.size:
-            clock = max(clock, came[i])
-            n = min(int(np.searchsorted(came, clock, "right")) - i, int(min(many, 1e6)))
-            clock += fixed + w * n
-            ends[i : i + n] = clock
-            i += n
-        took = (ends - came)[1000:]
+        took = one_after_another(came, fixed, w, many)
         found = run(inputs, sizes, seconds)
         assert found["ttft"] == pytest.approx(took.mean(), rel=0.06)
         assert found["ttft_p90"] == pytest.approx(np.percentile(took, 90), rel=0.15)
         assert found["ttft_p99"] == pytest.approx(np.percentile(took, 99), rel=0.15)
+
+
+@pytest.mark.parametrize("cv2", [0.33, 0.5])
+def test_steps_of_which_most_is_fixed_are_full_by_what_comes_to_them(cv2):
+    """Room for sixteen at nine tenths: a step that is full makes the next no longer than it is."""
+    fixed, w, many = 0.0097, 0.001, 16
+    rate = 0.9 / (w + fixed / many)
+    came = np.cumsum(np.random.default_rng(5).gamma(1.0 / cv2, cv2 / rate, 60_000))
+    took = one_after_another(came, fixed, w, many)
+    found = run(*pool(fixed, w, many, rate, 0.0, cv2))
+    assert found["ttft"] == pytest.approx(took.mean(), rel=0.1)
+    assert found["ttft_p99"] == pytest.approx(np.percentile(took, 99), rel=0.15)
+
+
+def ahead_of_time(came, fixed, w, many):
+    """Times of prompts where a step is planned while one runs, if anything waits when that begins."""
+    ends, clock, first = np.empty(came.size), 0.0, 0
+
+    def taken():
+        return min(int(np.searchsorted(came, clock, "right")) - first, many)
+
+    now = 0
+    while first + now < came.size:
+        if not now:
+            clock = max(clock, came[first])
+            now = taken()
+        first += now
+        planned = taken()
+        clock += fixed + w * now
+        ends[first - now : first] = clock
+        now = planned
+    return (ends - came)[came.size // 10 : first]
+
+
+@pytest.mark.parametrize(
+    ("fixed", "many", "load", "longer"), [(0.02, 30, 0.9, 1.35), (0.02, 30, 0.55, 1.0)]
+)
+def test_a_loop_that_has_planned_ahead_goes_on_so(fixed, many, load, longer):
+    """Each prompt waits for a step more once a full one has left something: seldom at 0.55."""
+    w = 0.001
+    rate = load / (w + fixed / many)
+    came = np.cumsum(np.random.default_rng(7).exponential(1.0 / rate, 60_000))
+    took = ahead_of_time(came, fixed, w, many)
+    sync, found = (run(*pool(fixed, w, many, rate, lag=lag)) for lag in (0.0, 1.0))
+    assert found["ttft"] == pytest.approx(took.mean(), rel=0.06)
+    for p in (50, 90, 99):
+        assert found[f"ttft_p{p}"] == pytest.approx(np.percentile(took, p), rel=0.12)
+    assert found["ttft"] > longer * sync["ttft"] * 0.999
+    assert found["ttft"] - sync["ttft"] == pytest.approx(found["queue"] - sync["queue"])
+    assert longer > 1.0 or found["ttft"] == pytest.approx(sync["ttft"], rel=0.02)
+
+
+def test_work_that_has_nothing_fixed_is_waited_for_in_any_order():
+    sync, ahead = (run(*pool(0.0, 0.02, 4.0, 40.0, 0.3, lag=lag)) for lag in (0.0, 1.0))
+    assert sync == ahead
 
 
 def test_prompts_that_are_not_cut_leave_room():

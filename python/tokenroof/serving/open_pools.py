@@ -55,7 +55,7 @@ class PoolsTwin:
     Prompts go through replicas whose steps carry nothing else, each of which gets every so many-th arrival;
     answers through replicas whose steps carry no prompts; between them a link that transfers share evenly,
     whose mean does not know how their sizes vary [1]_. Means add up. A percentile is that of one part, the
-    link's exponential, beside the means of the others: of whichever it is longest.
+    link's exponential, beside the means of the others: of whichever it is longest, a median the shortest.
 
     References
     ----------
@@ -169,10 +169,13 @@ class PoolsTwin:
             for p, times in zip(_PERCENTILES, _EXPONENTIAL, strict=True):
                 for name in ("ttft", "e2e"):
                     both = ahead["ttft"] + last[name]
-                    out[name + p] = rest + np.maximum(
-                        np.maximum(ahead[f"ttft{p}"] + last[name], ahead["ttft"] + last[name + p]),
+                    each = np.stack([
+                        ahead[f"ttft{p}"] + last[name],
+                        ahead["ttft"] + last[name + p],
                         both + (times - 1.0) * waits,
-                    )
+                    ])  # fmt: skip
+                    # medians lie below means, by the part that is furthest from its own
+                    out[name + p] = rest + (each.min(axis=0) if p == "_p50" else each.max(axis=0))
         return out
 
     def _handed_over(
@@ -184,7 +187,8 @@ class PoolsTwin:
         steps run. Where it crosses in what is left of the step that the first turn began, at its end.
         """
         lag = self.last.inputs["lag"]
-        step = (last["ttft"] - last["queue"] - last["tpot"]) / (0.5 + lag)  # none where nobody runs
+        # none where nobody runs; who finds few has shorter steps than who is among them
+        step = np.maximum((last["ttft"] - last["queue"] - last["tpot"]) / (0.5 + lag), 0.0)
         if self.asked:  # the turn came before the prompt
             return np.asarray(step + link + last["queue"])
         seen = 0.5 * step + np.maximum(step, link + 0.5 * step) + last["queue"]
@@ -266,7 +270,7 @@ def _answers(
     }  # fmt: skip
     nothing = np.full(told.places + 1, _NOTHING)
     return Twin(
-        np.append(told.host_s, steps), raw_moments(nothing, 0.0 * nothing, 0.0 * nothing), inputs,
+        np.append(steps[0], steps), raw_moments(nothing, 0.0 * nothing, 0.0 * nothing), inputs,
         told.sequences, told.memory, shown=False,
     )  # fmt: skip
 

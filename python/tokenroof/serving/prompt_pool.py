@@ -106,7 +106,10 @@ def prompt_twin(on: Deployment, shape: Shape, scheduler: Scheduler) -> PromptTwi
         seconds[0] = first
     else:
         seconds = first + (_FEWEST * last - first) * (sizes - 1.0) / (_FEWEST - 1.0)
-    moments = {"many": side * many, "arrival_cv2": shape.arrival_cv2, "alone": first, "each": last}
+    moments = {
+        "many": side * many, "arrival_cv2": shape.arrival_cv2, "alone": first, "each": last,
+        "lag": told.lag,
+    }  # fmt: skip
     for k in (2, 3, 4):
         moments |= {
             f"alone_{k}": float(alone**k @ share),

@@ -12,8 +12,15 @@
 // a = 0 its wait is that of M/G/1, l E W^2 / (2 (1 - l w)), whatever is computed together. That a step's tokens are
 // limited matters twice: of those that came later only as many have a part in one's own step as there is room for, and
 // where steps are full each prompt has 1 / many of a. How many are: the number of prompts as a diffusion, whose density
-// below a full step goes on beyond it as an exponential that falls by 2 (1 - load) w^2 / (load v) a prompt.
+// below a full step, in steps that have room for all, goes on beyond it as an exponential that falls by
+// 2 (1 - load) w^2 / (load v) a prompt. Where several in a row are full, a itself is gone: prompts have all of it.
 // Arrivals that are more even than Poisson's wait less by the factor of [KL76], and by v.
+//
+// An asynchronous loop plans a step while one runs if anything waits when that begins. What waits then is what a full
+// step has left; from there on it plans one ahead, of what came in the step before, until nobody came in one. Of the
+// steps a share o leaves something, in a share p nobody comes: it is ahead for o / (o + p) of the time, in which a
+// prompt waits for one whole step more, unless that is full and would be waited for anyway, or has nothing fixed: then
+// the work that is ahead of a prompt is the same. A run of fewer than 1 / o steps may see none of it.
 //   [I21] Inoue, Queueing analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147.
 //   [KL76] Kraemer, Langenbach-Belz, Approximate formulae for the delay in the queueing system GI/G/1, ITC 8, 1976.
 #pragma once
@@ -21,9 +28,9 @@
 
 // clang-format off
 // Arrivals per second; prompts of a full step; squared variation of the gaps; raw moments of the seconds of a prompt
-// that has its steps for itself, and of its part of full steps.
+// that has its steps for itself, and of its part of full steps; steps that a loop plans ahead: 0, or 1.
 #define TR_PROMPT_POOL_INPUTS(X) \
-    X(rate) X(many) X(arrival_cv2) X(alone) X(alone_2) X(alone_3) X(alone_4) X(each) X(each_2) X(each_3) X(each_4)
+    X(rate) X(many) X(arrival_cv2) X(alone) X(alone_2) X(alone_3) X(alone_4) X(each) X(each_2) X(each_3) X(each_4) X(lag)
 #define TR_PROMPT_POOL_FIELDS(X) \
     X(load) X(busy) X(full) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99)
 // clang-format on
@@ -50,12 +57,12 @@ struct PromptTable {
     TR_HD double most() const { return sizes[points - 1]; }
 };
 
-// Steps that follow one another, of n prompts fixed + slope n: w with a prompt's part of what is fixed in full steps, g
-// its share of the time; w2 its second moment, v2 .. v4 those of what comes in a time, over the rate; shares of steps
-// in which nobody comes, of time that is busy, of that in full steps; raw moments of a step.
+// Steps that follow one another, of n prompts base + slope n: fixed and w with a prompt's part of the base in full steps,
+// g its share of the time; w2 its second moment, v2 .. v4 those of what comes in a time, over the rate; shares of steps
+// in which nobody comes, and that leave something; of time that is busy, of that in full steps; raw moments of a step.
 struct PromptSteps {
-    double fixed, slope, w, w2, v2, v3, v4, g;
-    double none, busy, full;
+    double base, fixed, slope, w, w2, v2, v3, v4, g;
+    double none, over, busy, full;
     double m1, m2, m3, m4;
 
     TR_HD double seen() const { return m2 / m1; }
@@ -108,9 +115,9 @@ TR_HD void prompt_settle(const double* in, PromptSteps& p) {
     p.busy = p.m1 / (p.m1 + p.none / l);
 }
 
-// The share of time in full steps: the density of a step's time at a full one, over the mass below it, and what an
-// exponential has beyond.
-TR_HD double prompt_full(const double* in, const PromptSteps& p) {
+// The share of time in full steps, and of steps that are: the density of a step's time at a full one, over the mass below
+// it, and what an exponential has beyond.
+TR_HD double prompt_full(const double* in, PromptSteps& p) {
     namespace input = prompt_pool_input;
     const double load = in[input::rate] * in[input::each];
     const double whole = max_nan(in[input::each] * in[input::many], in[input::alone]);
@@ -122,9 +129,18 @@ TR_HD double prompt_full(const double* in, const PromptSteps& p) {
         density = exponential<double>(z * z * -0.5) * 0.3989422804014327 / (over * steps.spread);
         below = max_nan(normal_below(z), 1e-3);
     }
+    p.over = 1.0 - below;
     const double falls = 2.0 * (1.0 - load) / (load * max_nan(p.v2 / (p.w * p.w), 1e-3) * p.w);
     const double ratio = density / (falls * below), share = ratio / (1.0 + ratio);
     return share * whole / (share * whole + (1.0 - share) * min_nan(p.m1, whole));
+}
+
+// With what is fixed, and w a prompt: moments.
+TR_HD void prompt_moments(const double* in, PromptSteps& p, double fixed, double w) {
+    p.fixed = fixed;
+    p.w = min_nan(w, 0.999 / in[prompt_pool_input::rate]);
+    prompt_added(in, p);
+    prompt_settle(in, p);
 }
 
 // Steps at a rate: s(n) in a line about the number that an arrival sees, from n / 1.5 to 1.5 n.
@@ -138,12 +154,13 @@ TR_HD PromptSteps prompt_steps(const double* in, const PromptTable& table) {
         n = max_nan(min_nan(n, most), 1.0);
         const double low = max_nan(n / 1.5, 1.0), high = min_nan(n * 1.5, most), first = table.at(low);
         p.slope = max_nan((table.at(high) - first) / (high - low), 1e-3 * in[input::each]);
-        p.fixed = max_nan(first - p.slope * low, 0.0);
-        p.w = min_nan(p.slope + p.fixed / most * p.full, 0.999 / l);
-        prompt_added(in, p);
-        prompt_settle(in, p);
+        p.base = max_nan(first - p.slope * low, 0.0);
+        prompt_moments(in, p, p.base, p.slope);
+        const double full = prompt_full(in, p);
+        p.full = turn == 0 ? full : 0.5 * (full + p.full);
+        const double row = p.full * p.full * p.full * p.full;
+        prompt_moments(in, p, p.base * (1.0 - row), p.slope + p.base / most * p.full);
         n = l * p.seen();
-        if (turn < 4) p.full = (turn == 0 ? 1.0 : 0.5) * prompt_full(in, p) + (turn == 0 ? 0.0 : 0.5) * p.full;
     }
     return p;
 }
@@ -155,6 +172,17 @@ TR_HD double prompt_even(const double* in, const PromptSteps& p) {
     const double own = max_nan(p.w2 / (p.w * p.w) - 1.0, 0.0);
     const double gone = 2.0 * (1.0 - p.busy) * (1.0 - c) * (1.0 - c) / (3.0 * p.busy * (c + own + 1e-9));
     return exponential<double>(0.0 - gone) * p.v2 / (p.v2 * p.busy + p.w2 * (1.0 - p.busy));
+}
+
+// Shares of steps that are too seldom for any run.
+constexpr double prompt_seldom = 1e-4;
+
+// The share of prompts that wait for a step which was planned ahead and would not be waited for anyway.
+TR_HD double prompt_ahead(const double* in, const PromptSteps& p) {
+    namespace input = prompt_pool_input;
+    const double some = p.base * (1.0 - p.none), own = p.none * in[input::alone];
+    const double ahead = p.over / (p.over + p.none + prompt_seldom);
+    return in[input::lag] * (1.0 - p.full) * ahead * some / (some + own + 1e-300);
 }
 
 // Everything, at one rate, into f; NaN where the replica cannot keep up, but for `load`.
@@ -180,8 +208,10 @@ TR_HD void prompt_pool(const double* in, const PromptTable& table, double* f) {
                       3.0 * pace * t2 * (b / 6.0 + g * kept * kept / 6.0 + kept * kept * b / 3.0 + g / 3.0) +
                       l * p.v3 * t1 * (1.0 + kept * kept * kept) * 0.5;
     const double a1 = in[input::alone], a2 = in[input::alone_2];
-    const double own = a1 + finds * (p.fixed + p.slope - a1);
-    const double y1 = finds * x1, y2 = finds * x2, y3 = finds * x3;
+    const double own = a1 + finds * (p.base + p.slope - a1);
+    const double ahead = prompt_ahead(in, p);
+    const double y1 = finds * (x1 + ahead * p.m1), y2 = finds * (x2 + ahead * (2.0 * x1 * p.m1 + p.m2));
+    const double y3 = finds * (x3 + ahead * (3.0 * x2 * p.m1 + 3.0 * x1 * p.m2 + p.m3));
     Moments<double> m;
     m.mean = own + y1;
     m.variance = max_nan(a2 - a1 * a1, 0.0) + y2 - y1 * y1;
@@ -189,7 +219,7 @@ TR_HD void prompt_pool(const double* in, const PromptTable& table, double* f) {
     const Percentiles<double> of(m);
     f[field::busy] = finds;
     f[field::full] = p.full;
-    f[field::queue] = finds * before;
+    f[field::queue] = finds * (before + ahead * p.m1);
     f[field::ttft] = m.mean;
     f[field::ttft_p50] = of.at(0.0);
     f[field::ttft_p90] = of.at(deviate_p90);

@@ -13,19 +13,22 @@ from tokenroof.reference.serving.open_loop import Sum
 __all__ = ["prompt_pool"]
 
 _HALVINGS, _TURNS = 30, 5
+_SELDOM = 1e-4  # of all steps
 _AROUND = 1.5  # sizes about the one that is seen, over and under it
 
 
 @dataclass
 class Steps:
-    """Steps that follow one another, n prompts in each: fixed + slope n."""
+    """Steps that follow one another, n prompts in each: base + slope n; fixed and w where some are full."""
 
+    base: float = 0.0
     fixed: float = 0.0
     slope: float = 0.0
     w: float = 0.0
     w2: float = 0.0
     v: tuple[float, float, float] = (0.0, 0.0, 0.0)  # second to fourth moment of a second's prompts
     none: float = 0.0
+    over: float = 0.0
     busy: float = 0.0
     full: float = 0.0
     moments: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
@@ -82,7 +85,7 @@ def settle(i: dict[str, float], p: Steps) -> None:
 
 
 def full_share(i: dict[str, float], p: Steps) -> float:
-    """Share of time in full steps: an exponential beyond them that begins at the density below."""
+    """Share of time in full steps, an exponential beyond them that begins at the density below."""
     m1, m2, m3, _ = p.moments
     load, whole = i["rate"] * i["each"], max(i["each"] * i["many"], i["alone"])
     variance, third = m2 - m1**2, m3 - 3.0 * m1 * m2 + 2.0 * m1**3
@@ -94,7 +97,7 @@ def full_share(i: dict[str, float], p: Steps) -> float:
         below = max(NormalDist().cdf(z), 1e-3)
     falls = 2.0 * (1.0 - load) / (load * max(p.v[0] / p.w**2, 1e-3) * p.w)
     ratio = density / (falls * below)
-    share = ratio / (1.0 + ratio)
+    p.over, share = 1.0 - below, ratio / (1.0 + ratio)
     return share * whole / (share * whole + (1.0 - share) * min(m1, whole))
 
 
@@ -117,14 +120,18 @@ def steps_of(i: dict[str, float], sizes: Sequence[float], seconds: Sequence[floa
         low, high = max(n / _AROUND, 1.0), min(n * _AROUND, most)
         first, last = (between(sizes, seconds, x) for x in (low, high))
         p.slope = max((last - first) / (high - low), 1e-3 * i["each"])
-        p.fixed = max(first - p.slope * low, 0.0)
-        p.w = min(p.slope + p.fixed * p.full / most, 0.999 / rate)
+        p.base = max(first - p.slope * low, 0.0)
+        # with room for all, which says how many are full
+        p.fixed, p.w = p.base, min(p.slope, 0.999 / rate)
+        added(i, p)
+        settle(i, p)
+        now = full_share(i, p)
+        p.full = now if turn == 0 else 0.5 * (now + p.full)
+        p.fixed = p.base * (1.0 - p.full**4)
+        p.w = min(p.slope + p.base * p.full / most, 0.999 / rate)
         added(i, p)
         settle(i, p)
         n = rate * p.moments[1] / p.moments[0]
-        if turn < _TURNS - 1:
-            now = full_share(i, p)
-            p.full = now if turn == 0 else 0.5 * (now + p.full)
     return p
 
 
@@ -177,11 +184,17 @@ def prompt_pool(
         + v3 * t1 * (1.0 + kept**3) * 0.5
     )  # fmt: skip
     a1, a2, a3 = i["alone"], i["alone_2"], i["alone_3"]
-    y1, y2, y3 = finds * x1, finds * x2, finds * x3
+    # with this chance another step, of what came in the one before the one that is seen
+    lasting = p.base * (1.0 - p.none)
+    ahead = i["lag"] * (1.0 - p.full) * p.over / (p.over + p.none + _SELDOM)
+    ahead *= lasting / (lasting + p.none * i["alone"] + 1e-300)
+    y1 = finds * (x1 + ahead * m1)
+    y2 = finds * ((1.0 - ahead) * x2 + ahead * (x2 + 2.0 * x1 * m1 + m2))
+    y3 = finds * ((1.0 - ahead) * x3 + ahead * (x3 + 3.0 * x2 * m1 + 3.0 * x1 * m2 + m3))
     first = Sum(
-        a1 + finds * (p.fixed + p.slope - a1) + y1,
+        a1 + finds * (p.base + p.slope - a1) + y1,
         max(a2 - a1**2, 0.0) + y2 - y1**2,
         a3 - 3.0 * a1 * a2 + 2.0 * a1**3 + y3 - 3.0 * y1 * y2 + 2.0 * y1**3,
     )
-    values = [finds, p.full, finds * before, first.mean, *first.percentiles()]
+    values = [finds, p.full, finds * (before + ahead * m1), first.mean, *first.percentiles()]
     return {"load": load, **dict(zip(names, values, strict=True))}
