@@ -20,6 +20,7 @@ from tokenroof.economics.tier_uses import (
 )
 from tokenroof.economics.tiers import Tier, check_tiers
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ __all__ = ["Allocation", "allocate"]
 _ROUNDING = 1e-9  # by which sums of shares may miss what they were meant to be
 
 
+@by_value
 @dataclass(frozen=True)
 class Allocation:
     """A split of a site's power over tiers.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from tokenroof.support.arguments import as_seed, flag, reals, refuse, share, shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,7 @@ _DRAWS = 4096
 _ROUNDING = 1e-9  # by which printed shares may miss their sum
 
 
+@by_value
 @dataclass(frozen=True)
 class Concentration:
     """Measures of shares that sum to one.

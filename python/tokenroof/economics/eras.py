@@ -19,6 +19,7 @@ from tokenroof.mining.hash_roofline import hashrate
 from tokenroof.mining.market import market_history
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, is_integer, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.names import listed
 
@@ -36,6 +37,7 @@ __all__ = ["Eras", "both_eras"]
 _DAYS = 365.0
 
 
+@by_value
 @dataclass(frozen=True)
 class Eras:
     """What devices would have earned with hashes and with tokens, year by year.

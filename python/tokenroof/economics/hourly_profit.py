@@ -18,6 +18,7 @@ from tokenroof.support.arguments import (
     reals,
     shown,
 )
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -39,6 +40,7 @@ class HourlyOptions(TypedDict, total=False):
     curtailment_income: float
 
 
+@by_value
 @dataclass(frozen=True)
 class HourlyProfit:
     """Amounts by service (rows) and hour.

@@ -12,6 +12,7 @@ from tokenroof.economics.flows import SECONDS_PER_YEAR
 from tokenroof.mining.bitcoin import COIN
 from tokenroof.mining.chain import Chain
 from tokenroof.support.arguments import finite_number, share, shown, whole_number
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _MOST = 10**7  # years, blocks
 _OLD = 100  # years that devices may be out: what is older is of another calendar
 
 
+@by_value
 @dataclass(frozen=True)
 class Issuance:
     """Coins and tokens of each year.

@@ -12,6 +12,7 @@ from tokenroof.economics.site import Site
 from tokenroof.economics.tier_uses import MTOK_PER_TOKEN_S_YEAR, check_curves, column, prices
 from tokenroof.economics.tiers import check_tiers
 from tokenroof.support.arguments import check_options, real_numbers, refuse, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.lazy import require
 from tokenroof.support.quoting import counted
@@ -44,6 +45,7 @@ class MixLimits(TypedDict, total=False):
     memory_max: float | None
 
 
+@by_value
 @dataclass(frozen=True)
 class Mix:
     """The power of each generation at each tier, and what every limit is worth.

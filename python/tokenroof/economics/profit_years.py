@@ -21,6 +21,7 @@ from tokenroof.support.arguments import (
     share,
     shown,
 )
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -53,6 +54,7 @@ class YearsOptions(HourlyOptions, total=False):
     residual_share: float
 
 
+@by_value
 @dataclass(frozen=True)
 class YearsProfit:
     """Cash of services that are bought now.
@@ -155,6 +157,7 @@ def profit_over_years(
     return YearsProfit(flows, float(present_value(rate, flows)), running)
 
 
+@by_value
 @dataclass(frozen=True)
 class ProfitRange:
     """Profit of a year under uncertainty.

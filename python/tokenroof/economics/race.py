@@ -17,6 +17,7 @@ from tokenroof.economics.offers import cheapest_point, gpu_price
 from tokenroof.economics.trend import log_line
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, share, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.names import among, listed
 from tokenroof.support.quoting import counted
@@ -69,6 +70,7 @@ class Life:
     economic_life: float
 
 
+@by_value
 @dataclass(frozen=True)
 class ArmsRace:
     """Machines by their year, and how fast the best of them halve their energy.

@@ -13,6 +13,7 @@ from tokenroof.economics.offers import cheapest_point
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import reals
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Ratios", "generation_ratios"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Ratios:
     """Yields of generations over the speed of a user.

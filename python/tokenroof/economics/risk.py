@@ -17,6 +17,7 @@ from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.scale.datasets import stored
 from tokenroof.scale.grid import Grid
 from tokenroof.support.arguments import finite_number, flag, shown, whole_number
+from tokenroof.support.equality import by_value
 from tokenroof.support.processors import thread_count
 from tokenroof.support.quoting import counted
 
@@ -202,6 +203,7 @@ def _means(noise: float, reversion: float, years: int) -> Array:
         return np.exp(found)
 
 
+@by_value
 @dataclass(frozen=True)
 class Risk:
     """Present values of many paths.

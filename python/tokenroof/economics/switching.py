@@ -11,6 +11,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.support.arguments import reals, shown, whole_number
+from tokenroof.support.equality import by_value
 from tokenroof.support.labels import refuse_labelled
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = ["Switching", "best_switching"]
 _KNOWN, _ENDS = 1, 2
 
 
+@by_value
 @dataclass(frozen=True)
 class Switching:
     """What it is worth to decide as one goes along.

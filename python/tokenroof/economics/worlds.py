@@ -23,6 +23,7 @@ from tokenroof.support.arguments import (
     finite_number,
     shown,
 )
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class WorldOptions(TypedDict, total=False):
     market: MarketLike | None
 
 
+@by_value
 @dataclass(frozen=True)
 class TwoWorlds:
     """Years of one site that sells tokens to work, or coins to whoever pays for them.

@@ -13,6 +13,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.inference.local_products import shapes
 from tokenroof.inference.tile_edges import edges_said
 from tokenroof.support.arguments import loads
+from tokenroof.support.equality import by_value
 from tokenroof.support.kinds import takes_records
 from tokenroof.support.labels import unlabelled
 
@@ -35,6 +36,9 @@ GROUPS = (
 )  # fmt: skip
 
 
+@by_value(
+    "device", "model", "plan", "calibration", "kind", "_loads", "_tokens", "_resident", "time_s"
+)
 class Step:
     """One step over arrays of loads; each quantity is computed when it is first asked for.
 

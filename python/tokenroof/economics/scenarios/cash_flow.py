@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.economics.scenarios.schedules import depreciation_shares, loan_schedule
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ _HOURS = 8760.0
 _MTOK = 3600.0 * _HOURS / 1e6  # million tokens of a year of one token/s
 
 
+@by_value
 @dataclass(frozen=True)
 class CashFlow:
     """Amounts of each year, the first of them now [$]; expenses are above zero.

@@ -25,6 +25,7 @@ from tokenroof.economics.scenarios.manifest import run_manifest
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.economics.scenarios.sections import KINDS, Unsaid
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.names import near_matches
 
@@ -56,6 +57,7 @@ _MEANINGS = {
 }  # fmt: skip
 
 
+@by_value
 @dataclass(frozen=True)
 class Factory:
     """A scenario, played year by year.

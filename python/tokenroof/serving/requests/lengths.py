@@ -10,6 +10,7 @@ import numpy as np
 
 from tokenroof.serving.requests.given import MOST_TOKENS
 from tokenroof.support.arguments import finite_number, is_integer, is_number, place, reals, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.names import among
 from tokenroof.support.pieces import pieces
 
@@ -22,6 +23,7 @@ __all__ = ["Lengths", "as_lengths"]
 _POINTS = 4096
 
 
+@by_value
 @dataclass(frozen=True, slots=True, eq=False)
 class Lengths:
     """A distribution of whole numbers from 1 on, such as the tokens of prompts.
@@ -71,6 +73,14 @@ class Lengths:
                 f"values have shape {np.shape(self.values)}, shares {np.shape(self.shares)}; "
                 "allowed: a share for each"
             )
+
+        for name in ("values", "shares"):  # as those of Requests
+            array = np.asarray(getattr(self, name)).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.low, self.high, self.mu, self.sigma, len(self.values)))
 
     @classmethod
     def fixed(cls, length: int) -> Lengths:

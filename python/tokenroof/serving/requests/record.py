@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof.support.equality import by_value
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -17,6 +19,7 @@ def _none() -> NDArray[np.int64]:
     return np.empty(0, np.int64)
 
 
+@by_value
 @dataclass(frozen=True, slots=True, eq=False)
 class Requests:
     """Requests in the order of their arrival; all arrays are int64, contiguous and read-only.
@@ -92,6 +95,9 @@ class Requests:
             f"output_tokens={int(self.output_tokens.sum())}"
             f"{f', left_out={self.left_out}' if self.left_out else ''})"
         )
+
+    def __hash__(self) -> int:  # arrays are read-only; equal ones share these
+        return hash((len(self), int(self.input_tokens.sum()), int(self.output_tokens.sum())))
 
     @property
     def arrival_s(self) -> NDArray[np.float64]:

@@ -14,6 +14,7 @@ from tokenroof.serving.outcome.summary import summary
 from tokenroof.serving.outcome.times import picked
 from tokenroof.serving.outcome.verdict import verdict
 from tokenroof.serving.simulation.energy import energy_of
+from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -68,6 +69,10 @@ _NO_QUEUE = ("stable", "unknown")
 _ENDINGS = ("served", "blocked", "horizon", "interrupted")
 
 
+@by_value(
+    "requests", "steps", "entries", "preempted", "given", "scaling", "totals", "energy", "scheduler",
+    "config", "replicas", "ranks", "_limits",
+)  # fmt: skip
 class Simulation:
     """One run.
 
