@@ -92,6 +92,7 @@ def test_a_table_of_another_layout_is_named(capsys, tmp_path):
          "--signal-age is given with --router round_robin"),
         (("simulate", "--rate", "1", "--autoscale", "1:2:5", "--signal-age", "5"),
          "--signal-age is given with --router round_robin, which reads nothing of replicas; allowed: with --router"),
+        (("roofline", "--batch", "1,0"), "--batch[1] is 0; allowed: finite numbers > 0"),
         (("curve", "--load", "2k/2k"), "allowed: 1k/1k, 1k/8k, 8k/1k, 32k/8k, or any lengths by --input-tokens"),
     ],
 )  # fmt: skip

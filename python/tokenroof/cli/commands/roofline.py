@@ -52,7 +52,7 @@ def run(arguments: Namespace) -> int:
         refuse_given(arguments, ("batch", "context", *PLAN), "without MODEL", "with one")
     model = None if arguments.model is None else as_model(arguments.model)
     plan = plan_of(arguments, model)
-    amounts("--batch", arguments.batch)
+    amounts("--batch", arguments.batch, positive=model is not None)
     amounts("--context", arguments.context)
     document: dict[str, Any] = {
         "device": device.name,

@@ -12,6 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tokenroof.records.huggingface.context import longest_context
+from tokenroof.records.huggingface.contradictions import (
+    refuse_other_class,
+    refuse_unknown_activation,
+)
 from tokenroof.records.huggingface.families import FAMILIES
 from tokenroof.records.huggingface.families.table import defaults_of
 from tokenroof.records.huggingface.heads import output
@@ -167,6 +171,10 @@ def read_config(
         values["mtp_modules"] = 0
     values["towers"], named = read_towers(config, values["hidden"])
     reading.read.update({name: "a tower" for name in named})
+    if "architectures" not in ignore:
+        stated = {_family_name(v) for k, v in reading.read.items() if k.endswith("model_type")}
+        refuse_other_class(inner.raw("architectures"), stated, inner, values)
+    refuse_unknown_activation({k: v for k, v in fields.items() if k not in ignore}, path)
     _close(reading, model_type, tuple(ignore))
     values["reading"] = reading
     return values
