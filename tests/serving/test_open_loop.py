@@ -204,6 +204,21 @@ def test_a_hundred_thousand_points(benchmark):
     )
 
 
+@pytest.mark.parametrize("budget", [8192.0, 2048.0])
+def test_no_more_prompts_pass_in_an_answer_than_fill_its_steps(budget):
+    """The time that they take, exponential, up to full steps: in the mean the part that an exponential has below."""
+    s, w, after = 0.01, 1.0, PLAIN["output"] - 1.0
+    lives = {}
+    for room in (1e12, budget):
+        inputs = {**PLAIN, "input": 30_000.0, "budget": room}
+        found = run([s] * 401, inputs, [0.75 / w], prompts=w)
+        lives[room] = float(found["e2e"][0] - found["ttft"][0])
+    passing, most = lives[1e12] - s * after, after * w * budget / 30_000.0
+    want = s * after + passing * -np.expm1(-most / passing)
+    assert lives[budget] == pytest.approx(want, rel=1e-6)
+    assert lives[budget] < 0.999 * lives[1e12]
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -9,7 +9,8 @@
 // before last t = s + w Poisson(lambda t), beside those of a prompt that finds nobody: of such a step an arrival
 // sees the rest, as a random point in time does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
 // for each time that the budget of tokens cuts what is ahead of it. Three moments of the sum give a lognormal
-// with an origin, and that the percentiles. A long step of one's own lets more prompts into the next ones. A wait
+// with an origin, and that the percentiles. A long step of one's own lets more prompts into the next ones; each step,
+// however many wait, brings each answer a token, so that in one no more pass than fill its steps. A wait
 // for a place is exponential, weighted between those of M/D/c [C76] and M/M/c [K86].
 //   [C79] Cohen, The multiple phase service network with generalized processor sharing, Acta Informatica 12, 1979.
 //   [I21] Inoue, Queueing analysis of GPU-based inference servers with dynamic batching, Performance Evaluation 147.
@@ -233,6 +234,15 @@ template <class V> TR_HD Moments<V> open_loop_token(const double* in, const Popu
     return m;
 }
 
+// The part of `added` seconds of prompts that passes within an answer, whose steps each carry a budget at most: the mean
+// of an exponential time up to `most` is added (1 - exp(-most / added)).
+template <class V> TR_HD V open_loop_kept(const double* in, const Population<V>& p, V added) {
+    const double after = in[open_loop_input::output] - 1.0;
+    const V most = p.along * (after * in[open_loop_input::budget] / in[open_loop_input::input]);
+    const V filled = max_nan(added / max_nan(most, splat<V>(1e-300)), splat<V>(1.0 / 700.0));
+    return splat<V>(1.0) - exponential(splat<V>(-1.0) / filled);
+}
+
 template <class V> TR_HD V ninth(V base, V mean, V tail) {
     const V apart = base - mean;
     return mean + square_root(apart * apart + tail * tail);
@@ -264,13 +274,18 @@ TR_HD void open_loop(const double* steps, const Added* added, const double* work
     const Moments<V> first = open_loop_first<V>(in, p, at, later);
     V steady;
     Moments<V> token = open_loop_token<V>(in, p, at, steady);
-    const V plain = token.mean;
+    const double output = in[open_loop_input::output], after = output - 1.0, cv2 = in[open_loop_input::output_cv2];
+    const V beside = positive_part(token.mean - p.seen), kept = open_loop_kept<V>(in, p, beside * after + later);
+    const V plain = token.mean - beside * (one - kept);
+    later = later * kept;
+    steady = steady * kept * kept;
+    token.variance = token.variance * kept * kept;
+    token.third = token.third * kept * kept * kept;
     token.mean = plain + later * ((1.0 + in[open_loop_input::output_cv2]) / in[open_loop_input::output]);
     const Percentiles<V> of_first(first), of_token(token);
     const V wait_share = open_loop_wait<V>(p.ratio, places, in[open_loop_input::arrival_cv2], in[open_loop_input::output_cv2]);
     const V queue = p.waiting / at * wait_share;
     const V pace = (one - p.ratio) / (wait_share * work[places - 1]); // of a wait's exponential tail
-    const double output = in[open_loop_input::output], after = output - 1.0, cv2 = in[open_loop_input::output_cv2];
     Moments<V> whole;
     whole.mean = first.mean + queue + plain * after + later;
     const V scaled = plain * output;

@@ -251,13 +251,22 @@ def open_loop(
         return {**dict.fromkeys(names, math.nan), "load": known}
     p = population(steps, added, work, rate)
     (first, later), (token, steady) = first_token(inputs, p, rate), later_token(inputs, p, rate)
-    plain = token.mean
-    token = token._replace(mean=plain + later * ((1.0 + cv2) / output))
+    # of what prompts add no more passes than fills an answer's steps
+    after = output - 1.0
+    beside = max(token.mean - p.seen, 0.0)
+    most = p.along * (after * inputs["budget"] / inputs["input"])
+    filled = max((beside * after + later) / max(most, 1e-300), 1.0 / 700.0)
+    kept = 1.0 - exponential(-1.0 / filled)
+    plain, later, steady = token.mean - beside * (1.0 - kept), later * kept, steady * kept * kept
+    token = Sum(
+        plain + later * ((1.0 + cv2) / output), token.variance * kept * kept,
+        token.third * kept * kept * kept,
+    )  # fmt: skip
     share = wait_over_exponential(p.ratio, len(work), inputs["arrival_cv2"], cv2)
     queue = p.waiting / rate * share
     slow = share * work[-1]
     pace = (1.0 - p.ratio) / slow if slow else math.inf
-    after, scaled = output - 1.0, plain * output
+    scaled = plain * output
     # third moment of a sum over o alike: of the variance steady o^2 + passing o with o, lognormal
     passing = (token.variance - steady) * (output / (1.0 + cv2))
     apart = (
