@@ -56,6 +56,7 @@ CASES = {
     "compress_ratio": (COMPRESSED, 64, GROWING),
     "selected_layers": (COMPRESSED, 2, GROWING),
     "select_ratio": (COMPRESSED, 8, GROWING),
+    "joint_norm": (SMALL, True, set()),  # of several ranks: test_kernel_counts.py
     "linear_full_gate": (DELTA, True, WORKED),
     "wide_layers": (WIDE, 3, WORKED),
     "wide_ffn": (WIDE, 6144, WORKED),

@@ -105,8 +105,8 @@ class Model(Shapes):
         Encoders of images and sound in front of the model.
     quantisation : Quantisation, optional
         How the released checkpoint stores its matrices; None: all in 16 bits.
-    tied : bool
-        Whether the input table is the output matrix.
+    tied, joint_norm : bool
+        Whether the input table is the output matrix, norms of queries and of keys are over all heads at once.
 
     Raises
     ------

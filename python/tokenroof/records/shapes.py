@@ -21,7 +21,7 @@ _FLAGS = (
     "tied", "qkv_bias", "out_bias", "mlp_bias", "expert_bias", "router_bias", "norm_bias", "sinks",
     "shared_gate", "head_bias", "embedding_norm", "tied_values", "single_key", "idle_kv_weights",
     "head_gate", "index_unweighted", "altup", "linear_full_gate", "moe_latent_norm", "headless", "final_norm",
-    "mamba_norm", "mamba_conv_bias", "mamba_proj_bias", "mtp_stored", "mtp_tables",
+    "joint_norm", "mamba_norm", "mamba_conv_bias", "mamba_proj_bias", "mtp_stored", "mtp_tables",
 )  # fmt: skip
 _TEXT = ("name", "hf_id", "family", "model_type", "release", "native_dtype", "source", "confidence",
          "notes")  # fmt: skip
@@ -124,6 +124,7 @@ class Shapes:
     norm_bias: bool = False
     norms_per_layer: int = 2
     qk_norm: int = 0
+    joint_norm: bool = False
     sinks: bool = False
     positions: int = 0
     shared_gate: bool = False

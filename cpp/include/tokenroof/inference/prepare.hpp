@@ -140,6 +140,8 @@ TR_HOST_ONCE void prepare_collectives(Prepared& r, const double* d, const double
     };
     if (tp > 1.0) {
         add(rank_tokens, reduced, tp, h * 2.0, all_reduce_factor(tp), reduce);
+        if (m[model::joint_norm] > 0.0 && softmax > 0.0) // a token's sums of squares of queries and of keys
+            add(rank_tokens, softmax, tp, 2.0 * 4.0, all_reduce_factor(tp), reduce);
         add(head_sequences, 1.0, tp, m[model::vocab] * 2.0, all_gather_factor(tp), gather);
     }
     if (moe > 0.0 && dispatched) {

@@ -101,7 +101,8 @@ TR_HD double gathered_bytes(int experts) {
 }
 
 // Kernels beyond the two products, of a layer.
-constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA, less the two products of others
+constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA, less one product of others
+constexpr double joint_kernels = 2.0;   // of norms over all heads: their squares summed, and the division
 constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather
 constexpr double linear_kernels = 14.0; // a linear-attention or Mamba mixer, its two products included
 constexpr double routed_kernels = 5.0;  // router, top-k, permutation, experts, sum
@@ -120,6 +121,21 @@ struct Structure {
     double timed;                // kernels of experts, whose launches a measured form has in its own
 };
 
+// Share of a kind of module's layers whose activations are narrowed on their own, unless they come narrow.
+TR_HD double narrowed_alone(const ModuleTypes& t) {
+    const bool alone = activation_bytes(t.activations) < 2.0 && !narrowed_before(t.activations);
+    return alone ? 1.0 - t.wide_share : 0.0;
+}
+
+// Kernels that narrow what enters so many products of a layer. Scales of blocks are taken by one in front of each;
+// what has one scale besides (NVFP4) the norm narrows for the first of them.
+//   vLLM, config/vllm.py: weights in blocks switch its own kernel on (quant_fp8), which no pass fuses; SGLang,
+//   fp8_utils.py, and TensorRT-LLM, fp8_block_scaling_gemm, narrow in the product's call. MLA's foldings stay in 16 bits
+//   (block_quant_dequant; on Blackwell TensorRT-LLM's too).
+TR_HD double quantised(const ModuleTypes& t, double products) {
+    return narrowed_alone(t) * (t.activations == dtype::fp8_block ? products : products - 1.0);
+}
+
 TR_HD Structure step_structure(const double* m, const double* p) {
     const double softmax = softmax_layers(m);
     const double recurrent = m[model::linear_layers] + m[model::mamba_layers];
@@ -128,30 +144,28 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0;
     const double layers = m[model::layers];
     const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
-    // narrow activations are quantised, unless they come narrow: a kernel a block, as in front of its first product
-    // the norm does it
-    auto quantised = [](const ModuleTypes& t) TR_INLINE {
-        const bool alone = activation_bytes(t.activations) < 2.0 && !narrowed_before(t.activations);
-        return alone ? 1.0 - t.wide_share : 0.0;
-    };
-    const double mixer = quantised(mixer_types(m, p)), mlp = quantised(mlp_types(p));
-    const double common = quantised(shared_types(p));
+    const double mixer = quantised(mixer_types(m, p), 2.0 + latent), mlp = quantised(mlp_types(p), 2.0);
+    const double linear = quantised(mixer_types(m, p), 2.0);
+    const double common = narrowed_alone(shared_types(p)); // beside the routed ones
+    const double joint = m[model::joint_norm] > 0.0 && p[plan::tp] > 1.0 ? softmax : 0.0;
     const double routed = activation_bytes(int(p[plan::experts])) < 2.0 ? 1.0 : 0.0;
     Structure s;
     s.kernels = 2.0 + m[model::norms]; // embedding, head
-    s.kernels += softmax * (4.0 + mixer + latent * (latent_kernels + mixer) + (grouped ? 2.0 : 0.0));
+    s.kernels += softmax * (4.0 + mixer + latent * latent_kernels + (grouped ? 2.0 : 0.0));
+    s.kernels += joint * joint_kernels;
     s.kernels += m[model::index_topk] > 0.0 ? m[model::index_layers] * sparse_kernels : 0.0;
     s.kernels += compressing_layers(m) * compress_kernels + m[model::stream_mixes] * stream_kernels;
     s.kernels += m[model::residual_slots] > 0.0 ? 2.0 * layers : 0.0;
     s.kernels += m[model::layer_embedding] > 0.0 ? layers * added_kernels + 2.0 : 0.0;
     s.kernels += m[model::laurel_rank] > 0.0 ? 2.0 * layers : 0.0;
-    s.kernels += recurrent * (linear_kernels + mixer);
+    s.kernels += recurrent * (linear_kernels + linear);
     s.kernels += dense * (3.0 + mlp);
     s.kernels += moe * (routed_kernels + routed + shared * (1.0 + common) + (m[model::moe_latent] > 0.0 ? 2.0 : 0.0));
     s.timed = moe * (timed_kernels + routed);
     const bool dispatched = p[plan::dp] > 1.0;
     s.collectives = 0.0;
     if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;
+    s.collectives += joint;
     if (dispatched) s.collectives += 2.0 * moe;
     s.collectives += p[plan::pp] - 1.0;
     if (p[plan::cp] > 1.0) s.collectives += softmax;

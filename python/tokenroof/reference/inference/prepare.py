@@ -153,6 +153,9 @@ def collectives(d: Record, c: Record, m: Record, p: Record, lay: Layout) -> Iter
         half, part = all_reduce_factor(lay.tp), all_gather_factor(lay.tp)
         every = exchange(d, c, "all_reduce", lay.tp, reduced, h * 2.0, half)
         yield "collective", "rank_tokens", every
+        if m["joint_norm"] > 0.0 and lay.softmax > 0.0:
+            squares = exchange(d, c, "all_reduce", lay.tp, lay.softmax, 2.0 * 4.0, half)
+            yield "collective", "rank_tokens", squares
         logits = exchange(d, c, "all_gather", lay.tp, 1.0, m["vocab"] * 2.0, part)
         yield "collective", "head_sequences", logits
     if moe > 0.0 and dispatched:

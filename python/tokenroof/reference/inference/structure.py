@@ -33,10 +33,17 @@ class ModuleTypes(NamedTuple):
         return (1.0 - self.wide_share) * STORED[self.weights] + self.wide_share * STORED[self.wide]
 
     @property
-    def quantised(self) -> float:
-        """Share of the layers in front of whose products a kernel of its own quantises activations."""
+    def narrowed(self) -> float:
+        """Share of the layers whose activations are narrowed on their own."""
         own = ACTIVATION[self.activations] < 2.0 and not come_narrow(self.activations)
         return 1.0 - self.wide_share if own else 0.0
+
+    def quantising(self, products: int) -> float:
+        """Kernels of a layer that narrow what enters so many products.
+
+        One in front of each where blocks have scales; of other types the norm narrows for the first.
+        """
+        return self.narrowed * (products if self.activations == "fp8_block" else products - 1)
 
 
 def wide_type(plan: Record) -> str:
@@ -111,18 +118,23 @@ def mixer_parameters(model: Record) -> float:
 
 def kernels_of_step(model: Record, plan: Record) -> float:
     """Kernels that a step launches on each device."""
-    mixer, mlp = mixer_types(model, plan).quantised, mlp_types(plan).quantised
+    types = mixer_types(model, plan)
+    latent = model["kv_lora_rank"] > 0.0
     experts = ACTIVATION[type_name(plan["experts"])] < 2.0
-    attention = len(["qkv", "rotate and cache", "attention", "output"]) + mixer
-    if model["kv_lora_rank"] > 0.0:
-        attention += len(["up", "fold queries", "fold results"]) + mixer
+    attention = len(["qkv", "rotate and cache", "attention", "output"]) + types.quantising(
+        2 + latent
+    )
+    if latent:
+        attention += len(["up", "fold queries", "fold results"])
+    if meets_for_norms(model, plan):
+        attention += len(["squares of queries and keys", "division"])
     if model["single_key"] > 0.0 and model["q_lora_rank"] > 0.0:
         attention += len(["queries' low rank", "results' low rank"])
-    recurrent = 14 + mixer
-    dense = len(["gate and up", "activation", "down"]) + mlp
+    recurrent = 14 + types.quantising(2)
+    dense = len(["gate and up", "activation", "down"]) + mlp_types(plan).quantising(2)
     mixture = len(["router", "top-k", "permute", "experts", "sum"]) + float(experts)
     if model["shared_ffn"] > 0.0:
-        mixture += len(["shared expert"]) + shared_types(plan).quantised
+        mixture += len(["shared expert"]) + shared_types(plan).narrowed
     if model["moe_latent"] > 0.0:
         mixture += len(["down", "up"])
     ends = ["embedding", "head"]
@@ -135,6 +147,11 @@ def kernels_of_step(model: Record, plan: Record) -> float:
         + (model["dense_layers"] + model["wide_layers"]) * dense
         + model["moe_layers"] * mixture
     )
+
+
+def meets_for_norms(model: Record, plan: Record) -> bool:
+    """Whether ranks that hold some of the heads each sum up squares, as a norm is over all heads."""
+    return model["joint_norm"] > 0.0 and plan["tp"] > 1.0
 
 
 def kernels_of_experts(model: Record, plan: Record) -> float:
@@ -184,6 +201,8 @@ def collectives_of_step(model: Record, plan: Record) -> float:
         count += mixers + model["dense_layers"] + model["wide_layers"] + logits
         if not apart:
             count += model["moe_layers"]
+    if meets_for_norms(model, plan):
+        count += softmax
     if apart:
         count += 2.0 * model["moe_layers"]
     if plan["cp"] > 1.0:

@@ -106,12 +106,13 @@ def cohere2(r: Reader) -> Values:
 def olmo2(r: Reader) -> Values:
     """Norms of the whole of queries and of keys, and behind the layers in place of ahead of them."""
     v = biased(r)
-    return {**all_full(r, v), "qk_norm": (v["heads"] + v["kv_heads"]) * v["head_dim"]}
+    norm = (v["heads"] + v["kv_heads"]) * v["head_dim"]
+    return {**all_full(r, v), "qk_norm": norm, "joint_norm": True}
 
 
 @family("olmo3")
 def olmo3(r: Reader) -> Values:
-    v = biased(r)
+    v = {**biased(r), "joint_norm": True}
     v["qk_norm"] = (v["heads"] + v["kv_heads"]) * v["head_dim"]
     every = r.size("full_attention_interval", default=4)
     return sliding_pattern(r, v, every, r.size("sliding_window", default=4096))

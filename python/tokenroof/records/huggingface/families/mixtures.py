@@ -113,7 +113,7 @@ def minimax_m2(r: Reader) -> Values:
         (v["heads"] + v["kv_heads"]) * v["head_dim"] if r.flag("use_qk_norm", default=True) else 0
     )
     return experts(
-        v, r, 0, "intermediate_size", qk_norm=norm,
+        v, r, 0, "intermediate_size", qk_norm=norm, joint_norm=norm > 0,
         shared_ffn=r.size("shared_intermediate_size", default=0, low=0),
         router_bias=r.flag("use_routing_bias", default=True),
     )  # fmt: skip
