@@ -154,6 +154,15 @@ def test_routes_that_are_read_are_taken(capsys, more):
     )
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan"])
+def test_nothing_is_measured_in_no_time(capsys, tmp_path, seconds):
+    assert main(["report", f"--seconds={seconds}", "--out", str(tmp_path / "page")]) == 2
+    assert (
+        f"--seconds: seconds is {float(seconds)}; allowed: a number > 0" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "page").exists()
+
+
 def test_nothing_answered_is_no_success(capsys):
     words = ("simulate", *WHERE, "--rate", "1", "--requests", "1", "--input-tokens", "200000")
     assert main([*words]) == 1

@@ -127,6 +127,12 @@ def test_what_is_refused(change, kind, says):
     assert says in str(error.value)
 
 
+def test_a_number_of_blocks_that_may_be_one_alone_is_said_once():
+    given = {**PLAIN, "block_hashes": [[1, 2], [1], [1, 2]], "hash_block": 3}
+    with pytest.raises(ValueError, match=r"block_hashes\[1\] is '1 hashes'; .* its 6 tokens: 2$"):
+        as_requests(given)
+
+
 @pytest.mark.parametrize("key", ["arrival", "input_tokens", "output_tokens"])
 def test_what_is_missing(key):
     with pytest.raises(ValueError, match=key):

@@ -8,6 +8,7 @@ from pathlib import Path
 from tokenroof.cli.arguments import add_market
 from tokenroof.cli.lengths import amount
 from tokenroof.cli.output import emit, say
+from tokenroof.cli.systems import by_flag
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -23,10 +24,11 @@ def add_arguments(command: ArgumentParser) -> None:
 def run(arguments: Namespace) -> int:
     from tokenroof.report import build
 
-    made = build(
-        Path(arguments.out), seconds=arguments.seconds, quiet=arguments.json, devices=arguments.device,
-        market=arguments.market,
-    )  # fmt: skip
+    with by_flag(seconds="--seconds"):
+        made = build(
+            Path(arguments.out), seconds=arguments.seconds, quiet=arguments.json, devices=arguments.device,
+            market=arguments.market,
+        )  # fmt: skip
     if arguments.json:
         emit(made)
     else:
