@@ -19,12 +19,12 @@ def moments(name, mean, cv2, skew):
     return {name: mean, **{f"{name}_{k}": x for k, x in powers.items()}}
 
 
-@pytest.mark.parametrize("arrival_cv2", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("arrival_cv2", [5e-4, 0.3, 1.0, 2.0])
 @pytest.mark.parametrize("cv2", [0.0, 1.0])
 @pytest.mark.parametrize("lag", [0.0, 1.0])
 def test_the_kernel_is_its_twin_on_a_grid(lag, cv2, arrival_cv2):
     """Steps that are all fixed, hardly and not at all, full ones of half a prompt to 64, seldom to saturation."""
-    axes = (0.0, 0.02, 0.1), (1e-4, 0.01), (0.5, 4.0, 64.0), (1e-3, 0.1, 0.6, 0.95, 1.0)
+    axes = (0.0, 0.02, 0.1), (1e-4, 2.0**-7), (0.5, 4.0, 64.0), (1e-3, 0.1, 0.6, 0.95, 1.0)
     for fixed, w, many, load in itertools.product(*axes):
         sizes = np.geomspace(1.0, max(many, 2.0), 6)
         seconds = (fixed + w * sizes) * (1.0 + 0.2 * np.sin(np.linspace(0.0, np.pi, 6)))
