@@ -78,7 +78,8 @@ def test_no_other_candidate_reaches_it():
             one = {"max_num_batched_tokens": [tokens], "max_num_seqs": [seqs]}
             alone = tune(*WHERE, BOTH, **QUICK, knobs=one).rate
             assert alone <= best.rate * 1.04
-    assert best.knobs["max_num_seqs"] == 256
+    # 16 and 256 sequences keep the same rate within 1e-4; fewer tokens of a step 9 and 28 % less
+    assert best.knobs["max_num_batched_tokens"] == 16384
 
 
 @pytest.mark.parametrize(
