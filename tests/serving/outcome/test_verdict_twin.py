@@ -7,7 +7,7 @@ import pytest
 import verdict_twin as twin
 
 from tokenroof.serving import verdict
-from tokenroof.serving.outcome.verdict import _kept_up, _never_empty, _walk
+from tokenroof.serving.outcome.verdict import _kept_up, _never_empty, _short, _walk
 
 SECOND = 10**9
 FIELDS = [
@@ -118,3 +118,21 @@ def test_what_comes_at_once_does_not_grow(many):
     found = verdict(run)
     assert (found.state, found.growth_per_s, found.waiting) == ("stable", 0.0, 0.0)
     assert (found.refused, found.unfinished, found.lost_per_s) == (1, 0, 0.0)
+
+
+def test_what_is_short_by_hand():
+    """Of steps that leave somebody waiting; a request holds an even part of the blocks that are taken."""
+
+    def short(*rows, most=8, room=100):
+        steps = np.array(
+            list(rows), [(name, "i8") for name in ("waiting", "running", "free_blocks")]
+        )
+        return _short(steps, most, room)
+
+    assert short((1, 8, 100), (0, 2, 100), (0, 2, 100)) == "sequences"
+    assert short((1, 8, 100), (1, 2, 100)) == "time"  # half of them is not most
+    assert short((1, 1, 49)) == "memory" and short((1, 1, 50)) == "time"  # it holds 51, or 50
+    assert short((1, 2, 40)) == "time" and short((1, 2, 33)) == "memory"  # 30, or 33.5
+    assert short((1, 100, 1), most=None) == "time" and short((1, 100, 0), most=None) == "memory"
+    assert short((1, 1, 49), (1, 1, 50)) == "time" and short((0, 8, 0)) == ""
+    assert short((1, 8, 0), most=None, room=None) == "time"
