@@ -17,7 +17,7 @@ promises = {
     "strict about the start": SLO(ttft_s=0.3, tpot_s=0.05, percentile=90),
 }
 sizes = [512, 1024, 4096]
-how = {"input_tokens": 2000, "output_tokens": 200, "requests": 60, "seeds": 1}
+how = {"input_tokens": 2000, "output_tokens": 200, "requests": 120, "seeds": 1}
 figure, rates = go.Figure(), []
 for name, slo in promises.items():
     knobs = [{"max_num_batched_tokens": [size]} for size in sizes]
