@@ -26,7 +26,7 @@ def refused() -> None:
             calls.test_a_callback_that_fails_ends_all_threads(call)
 
 
-for turn in range(3):
+for turn in range(2):  # what a second call loses of the first is found
     for call in (calls.step, calls.prompts, calls.elements, calls.digests, calls.scan, calls.runs,
                  calls.cash, calls.pool):  # fmt: skip
         call(turn)
