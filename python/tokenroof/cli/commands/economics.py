@@ -7,7 +7,7 @@ import math
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.cli.arguments import add_market, written
+from tokenroof.cli.arguments import add_market, refuse_given, written
 from tokenroof.cli.output import emit, say, short
 from tokenroof.support.arguments import shown
 from tokenroof.support.formats import plain, table
@@ -112,11 +112,9 @@ def run(arguments: Namespace) -> int:
 
 def _refuse_beside(arguments: Namespace, asked: str) -> None:
     """A list of all keys is the same whatever scenario is given."""
-    for name in (
-        "scenario", "set", "schema", "convert", "to", "csv", "excel", "manifest", "market",
-    ):  # fmt: skip
-        if name != asked and getattr(arguments, name) not in (None, False, []):
-            raise ValueError(f"--{name} is given beside --{asked}; allowed: --{asked} without it")
+    names = ("scenario", "set", "schema", "convert", "to", "csv", "excel", "manifest", "market")
+    others = (name for name in names if name != asked)
+    refuse_given(arguments, others, f"beside --{asked}", f"--{asked} without it")
 
 
 def _convert(arguments: Namespace) -> int:
