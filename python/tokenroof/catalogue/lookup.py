@@ -130,6 +130,21 @@ def device(name: str | os.PathLike[str] | Device) -> Device:
     return found
 
 
+def listed_device(text: str) -> str | None:
+    """Name of the catalogue's device that a text is a name or an alias of; None where it is of none.
+
+    For texts that often are none: `device` looks for near matches of each.
+
+    Examples
+    --------
+    >>> listed_device("h200 sxm"), listed_device("H200 of a server")
+    ('H200-SXM', None)
+    """
+    i = _index("device")[0].get(normalise(text))
+    found: str | None = None if i is None else _build("device", i).name
+    return found
+
+
 def miner(name: str | os.PathLike[str] | Miner) -> Miner:
     """Return the catalogue's miner of that name or alias; case and separators do not matter.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tokenroof.catalogue.files import date_key
-from tokenroof.catalogue.lookup import device
+from tokenroof.catalogue.lookup import listed_device
 from tokenroof.catalogue.markets import Quote, quotes
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ def _of(quote: Quote) -> str | None:
     """Device of the catalogue that an item is quoted for: the longest beginning of it that is one's name."""
     words = quote.region.removeprefix("HGX ").split()
     for last in range(len(words), 0, -1):
-        try:
-            return device(" ".join(words[:last])).name
-        except (KeyError, ValueError):
-            continue
+        if name := listed_device(" ".join(words[:last])):
+            return name
     return None
 
 
