@@ -5,11 +5,13 @@ HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run, =first: no shrink
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
 import _network
+import _rewriting
 
 # A shell's background job ignores SIGINT, and so would the children that tests interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
@@ -36,6 +38,13 @@ settings.register_profile(
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 _network.refuse()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    """Workers share the rewriting of asserts before each collects all."""
+    if hasattr(session.config, "workerinput") and not sys.dont_write_bytecode:
+        _rewriting.rewrite(_rewriting.share(session.config))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
