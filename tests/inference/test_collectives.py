@@ -136,6 +136,10 @@ def test_bad_sizes_are_nan():
             with np.errstate(invalid="ignore"):
                 assert np.isnan(kernel(packed, c.pack(), 8.0, -1.0)[0])
                 assert np.isnan(kernel(packed, c.pack(), math.nan, 1.0)[0])
+                for ranks in (0.0, 0.5, -8.0):
+                    assert np.isnan(kernel(packed, c.pack(), ranks, 1.0)[0])
+                    answer = getattr(reference, f"{name}_operator")(packed, c.pack(), ranks, 1.0)
+                    assert math.isnan(answer["time"])
 
 
 @pytest.mark.parametrize("engine", ["vllm", "trtllm", "sglang"])

@@ -23,6 +23,7 @@ from _support import (
     records,
     same,
 )  # fmt: skip
+from tokenroof import reference
 from tokenroof.inference.door import deployment
 from tokenroof.records.calibration import Calibration
 
@@ -76,6 +77,29 @@ def test_flags_reach_errstate(isa):
         kernels["ridge_point"](0.0, 0.0)
     with pytest.raises(FloatingPointError, match="invalid"), np.errstate(all="raise"):
         kernels["attainable"](1.0, np.inf, 0.0)
+
+
+@each_isa
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", [
+    "all_gather", "reduce_scatter", "all_to_all", "all_reduce", "all_reduce_ring", "all_reduce_one_shot",
+    "all_reduce_two_shot",
+])  # fmt: skip
+def test_fewer_ranks_than_one_are_an_invalid_operation(isa, name, dtype):
+    kernel, twin = BY_ISA[isa][name], getattr(reference, name)
+    for bad in (0.0, -0.0, 0.999, -1.0, -1e30, -np.inf):
+        for n in (1, 9, 600):
+            ranks = np.full(n, 2.0, dtype)
+            ranks[n // 2] = bad
+            given = (dtype(1e6), ranks, dtype(1e-5), dtype(1e9))
+            with pytest.raises(FloatingPointError, match="invalid"), np.errstate(all="raise"):
+                kernel(*given)
+            with np.errstate(invalid="ignore"):
+                assert np.flatnonzero(np.isnan(kernel(*given))).tolist() == [n // 2]
+        assert np.isnan(twin(1e6, bad, 1e-5, 1e9))
+    with np.errstate(all="raise"):
+        assert kernel(dtype(1e6), dtype(1.0), dtype(1e-5), dtype(1e9)) == 0.0
+    assert twin(1e6, 1.0, 1e-5, 1e9) == 0.0
 
 
 @each_isa

@@ -63,6 +63,12 @@ TR_HD double not_a_number() { return __builtin_nan(""); }
 TR_HD double infinite() { return __builtin_inf(); }
 #endif
 
+// Ranks, which are counted from one: NaN below, with the invalid flag by 0 / 0.
+template <class T> TR_HD T count_or_nan(T n) {
+    const T one = n >= T(1) ? T(1) : n - n;
+    return n * (one / one);
+}
+
 // The same number in every lane.
 template <class V> TR_HD constexpr V splat(double x) { return V{} + x; }
 

@@ -59,9 +59,9 @@ TR_HD RankGroup make_group(const double* d, double ranks) {
     RankGroup r;
     const double size = d[device::link_domain_size];
     const double domain = size > 1.0 ? size : 8.0; // cards of a host without a link of their own
-    r.n = ranks;
-    r.inside = ranks > domain ? domain : ranks;
-    r.nodes = ranks > domain ? ceil_lanes(ranks / domain) : 1.0;
+    r.n = count_or_nan(ranks);
+    r.inside = r.n > domain ? domain : r.n;
+    r.nodes = r.n > domain ? ceil_lanes(r.n / domain) : 1.0;
     r.bandwidth = group_bandwidth(d, r.inside);
     r.network = d[device::node_link_bandwidth];
     r.hops = mean_hops(d, r.inside);

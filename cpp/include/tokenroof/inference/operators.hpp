@@ -42,30 +42,30 @@ template <class T> TR_HD T experts_touched(T tokens, T experts, T topk) {
 template <class T> TR_HD T send(T nbytes, T latency, T bandwidth) { return latency + nbytes / bandwidth; }
 
 template <class T> TR_HD T all_gather(T nbytes, T ranks, T latency, T bandwidth) {
-    const T steps = ranks - T(1);
-    return steps * latency + steps / ranks * nbytes / bandwidth; // ring [T05]
+    const T n = count_or_nan(ranks), steps = n - T(1);
+    return steps * latency + steps / n * nbytes / bandwidth; // ring [T05]
 }
 template <class T> TR_HD T reduce_scatter(T nbytes, T ranks, T latency, T bandwidth) {
     return all_gather(nbytes, ranks, latency, bandwidth);
 }
 // Each rank sends a different nbytes/ranks to each other one, all at once over its one link budget.
 template <class T> TR_HD T all_to_all(T nbytes, T ranks, T latency, T bandwidth) {
-    const T others = ranks - T(1);
-    return (others > T(0) ? latency : T(0)) + others / ranks * nbytes / bandwidth;
+    const T n = count_or_nan(ranks), others = n - T(1);
+    return (others > T(0) ? latency : T(0)) + others / n * nbytes / bandwidth;
 }
 template <class T> TR_HD T all_reduce_ring(T nbytes, T ranks, T latency, T bandwidth) { // [PY09]
-    const T steps = ranks - T(1);
-    return T(2) * steps * latency + T(2) * steps / ranks * nbytes / bandwidth;
+    const T n = count_or_nan(ranks), steps = n - T(1);
+    return T(2) * steps * latency + T(2) * steps / n * nbytes / bandwidth;
 }
 // Every rank sends its whole vector to every other one.
 template <class T> TR_HD T all_reduce_one_shot(T nbytes, T ranks, T latency, T bandwidth) {
-    const T others = ranks - T(1);
+    const T others = count_or_nan(ranks) - T(1);
     return (others > T(0) ? latency : T(0)) + others * nbytes / bandwidth;
 }
 // Direct reduce-scatter, then direct all-gather, on a full mesh or a switch.
 template <class T> TR_HD T all_reduce_two_shot(T nbytes, T ranks, T latency, T bandwidth) {
-    const T others = ranks - T(1);
-    return (others > T(0) ? T(2) * latency : T(0)) + T(2) * others / ranks * nbytes / bandwidth;
+    const T n = count_or_nan(ranks), others = n - T(1);
+    return (others > T(0) ? T(2) * latency : T(0)) + T(2) * others / n * nbytes / bandwidth;
 }
 // The best of the three, as libraries choose by size.
 template <class T> TR_HD T all_reduce(T nbytes, T ranks, T latency, T bandwidth) {

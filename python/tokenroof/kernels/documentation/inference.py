@@ -37,7 +37,7 @@ UNITS = {
     "experts": "experts of a layer [1]",
     "topk": "experts that each token chooses; of sparse attention, keys that each query chooses [1]",
     "nbytes": "the full vector per rank [B]",
-    "ranks": "devices that take part [1]",
+    "ranks": "devices that take part, one or more; NaN below [1]",
     "latency": "time of a message without its bytes, alpha [s]",
     "device": "packed `Device` [k]",
     "calibration": "packed `Calibration` [k]",

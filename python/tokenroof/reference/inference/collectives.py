@@ -81,7 +81,8 @@ def _hops(form: int, n: float) -> float:
 
 
 def make_group(device: Mapping[str, float], ranks: float) -> RankGroup:
-    """How so many ranks lie over domains."""
+    """How so many ranks lie over domains; no number where there is not one."""
+    ranks = ranks if ranks >= 1.0 else math.nan
     size = device["link_domain_size"]
     domain = size if size > 1.0 else 8.0
     inside = domain if ranks > domain else ranks

@@ -51,10 +51,15 @@ def send(nbytes: float, latency: float, bandwidth: float) -> float:
     return latency + divide(nbytes, bandwidth)
 
 
+def _count(ranks: float) -> float:
+    """Ranks; NaN below one, where there is nobody."""
+    return ranks if ranks >= 1.0 else math.nan
+
+
 def all_gather(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
     """Ring: n - 1 steps, each a message of S / n."""
-    steps = ranks - 1.0
-    return steps * latency + divide(divide(steps, ranks) * nbytes, bandwidth)
+    n = _count(ranks)
+    return (n - 1.0) * latency + divide(divide(n - 1.0, n) * nbytes, bandwidth)
 
 
 def reduce_scatter(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
@@ -68,24 +73,25 @@ def _some(ranks: float, latency: float) -> float:
 
 def all_to_all(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
     """All (n - 1)/n of S leave at once."""
-    return _some(ranks, latency) + divide(divide(ranks - 1.0, ranks) * nbytes, bandwidth)
+    n = _count(ranks)
+    return _some(n, latency) + divide(divide(n - 1.0, n) * nbytes, bandwidth)
 
 
 def all_reduce_ring(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
     """Patarasuk and Yuan: reduce-scatter, then all-gather."""
-    steps = ranks - 1.0
+    steps = _count(ranks) - 1.0
     return 2.0 * steps * latency + divide(divide(2.0 * steps, ranks) * nbytes, bandwidth)
 
 
 def all_reduce_one_shot(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
     """Everyone sends everything to everyone."""
-    return _some(ranks, latency) + divide((ranks - 1.0) * nbytes, bandwidth)
+    return _some(ranks, latency) + divide((_count(ranks) - 1.0) * nbytes, bandwidth)
 
 
 def all_reduce_two_shot(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
     """Direct reduce-scatter, direct all-gather."""
-    shares = divide(2.0 * (ranks - 1.0), ranks)
-    return (2.0 * latency if ranks - 1.0 > 0.0 else 0.0) + divide(shares * nbytes, bandwidth)
+    shares = divide(2.0 * (_count(ranks) - 1.0), ranks)
+    return 2.0 * _some(ranks, latency) + divide(shares * nbytes, bandwidth)
 
 
 def all_reduce(nbytes: float, ranks: float, latency: float, bandwidth: float) -> float:
