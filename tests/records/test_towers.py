@@ -112,15 +112,42 @@ def test_windows_of_a_tower():
 
 def test_a_part_too_short_to_be_a_tower_is_left_out():
     short = whole("gemma3", "Gemma-3-4B", {"hidden_size": 1152, "num_hidden_layers": 27})
-    assert tr.Model.from_config(short).towers == ()
+    with pytest.warns(
+        UserWarning,
+        match="^vision_config is a tower that no rule reads: what it holds is not counted",
+    ):
+        assert tr.Model.from_config(short).towers == ()
 
 
-def test_a_tower_of_another_kind_is_left_out():
-    m = tr.Model.from_config(
-        {**text("Llama-3.1-8B"), "vision_config": {"model_type": "nobody_knows"}}
-    )
-    assert m.towers == ()
-    assert m.parameters == m.language_parameters
+@pytest.mark.parametrize("field", ["vision_config", "audio_config"])
+def test_a_tower_of_another_kind_is_left_out_and_said(field):
+    """In front of a text model too, whose own class reads no tower."""
+    for config in ({**text("Llama-3.1-8B"), field: {"model_type": "nobody_knows"}},
+                   {"model_type": "some_vl", "text_config": text("Llama-3.1-8B"), field: {"depth": 3}}):  # fmt: skip
+        said = f"^{field} is a tower (of model_type 'nobody_knows' )?that no rule reads.*ignore=\\['{field}'\\]"
+        with pytest.warns(UserWarning, match=said) as heard:
+            m = tr.Model.from_config(config)
+        assert len(heard) == 1 and heard[0].filename == __file__
+        assert m.towers == ()
+        assert m.parameters == m.language_parameters == tr.model("Llama-3.1-8B").parameters
+        assert tr.Model.from_config(config, ignore=[field]) == m
+        # nothing there is nothing to say
+        assert (
+            tr.Model.from_config({**config, field: {}})
+            == m
+            == tr.Model.from_config({**config, field: None})
+        )
+
+
+def test_a_tower_of_a_thinker_that_no_rule_reads_is_said():
+    config = {"model_type": "some_omni", "thinker_config": {
+        "text_config": text("Llama-3.1-8B"), "vision_config": {"model_type": "nobody_knows"}}}  # fmt: skip
+    with pytest.warns(
+        UserWarning, match="^thinker_config.vision_config is a tower of model_type 'nobody_knows'"
+    ):
+        tr.Model.from_config(config)
+    for name in ("vision_config", "thinker_config.vision_config"):
+        assert tr.Model.from_config(config, ignore=[name]).towers == ()
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,7 @@ class Model(Shapes):
     q_lora_rank, kv_lora_rank, rope_head_dim, nope_head_dim : int
         Multi-head latent attention, where `kv_lora_rank` is above 0.
     full_layers, window_layers, window : int
-        Layers of softmax attention over everything, and over at most `window` tokens. By default all
-        layers are full.
+        Layers of softmax attention over everything, by default all, and over at most `window` tokens.
     window_heads, window_kv_heads, window_head_dim, window_v_head_dim : int
         Heads of the layers with windows, by default those of the others.
     tied_values, single_key : bool
@@ -79,8 +78,7 @@ class Model(Shapes):
     mamba_layers, mamba_heads, mamba_head_dim, mamba_groups, mamba_state, mamba_conv : int
         Mamba-2.
     dense_layers, ffn, mlp_matrices : int
-        Layers with a dense MLP, its width, and 3 matrices with a gate or 2 without. By default all
-        layers without experts are dense.
+        Layers with a dense MLP (by default all without experts), its width; 3 matrices with a gate, or 2.
     linear_full_gate : bool
         Whether the output gate has full rank all the same.
     wide_layers, wide_ffn : int
@@ -145,22 +143,24 @@ class Model(Shapes):
         Parameters
         ----------
         config : path or dict
-            Nested text configs are found; vision towers are left out, and of multi-token prediction all
-            but the number of modules.
+            Nested text configs are found, towers are counted apart.
         name : str, optional
-            Name of the model; by default what the file says, else the name of the file or of its
-            folder, of a dict the architecture.
+            By default what the file says, else the name of the file or its folder, else the architecture.
         ignore : collection of str
-            Fields that no rule reads and that are not known to be harmless, which you know to be.
+            Fields that no rule reads and which you know to be harmless; or a tower.
 
         Raises
         ------
         ValueError, TypeError
-            For a file that is not a config, an architecture that is unknown (with what is nearest and
-            which fields would decide), or a field that is missing, of the wrong kind, or one that no rule
-            reads: names the field, the value and what is allowed.
+            For no config, an unknown architecture (with what is nearest and which fields would decide), a
+            field that is missing, of the wrong kind or read by no rule: field, value, what is allowed.
         OSError
             If the file cannot be read.
+
+        Warns
+        -----
+        UserWarning
+            For a ``vision_config`` or ``audio_config`` that no rule reads: it is in no count.
 
         Examples
         --------
@@ -327,7 +327,7 @@ class Model(Shapes):
         context : array_like
             Tokens of the sequence [1].
         dtype : str
-            Of the cache. Recurrent states stay fp32, convolution tails 16 bits, index keys FP8 with a scale.
+            Of the cache; recurrent states stay fp32, convolution tails 16 bits, index keys FP8 with a scale.
         """
         tokens = np.asarray(context, dtype=np.float64)
         if not (tokens >= 0).all():

@@ -23,7 +23,7 @@ from tokenroof.records.huggingface.nearest import unknown_family
 from tokenroof.records.huggingface.quantised import quantisation, stored_type, with_experts
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
-from tokenroof.records.huggingface.towers import read_towers
+from tokenroof.records.huggingface.towers import read_towers, warn_of_uncounted
 from tokenroof.support.arguments import shown
 from tokenroof.support.json import read_json
 from tokenroof.support.names import near_matches
@@ -171,6 +171,7 @@ def read_config(
         values["mtp_modules"] = 0
     values["towers"], named = read_towers(config, values["hidden"])
     reading.read.update({name: "a tower" for name in named})
+    warn_of_uncounted(config, {*named, *ignore})
     if "architectures" not in ignore:
         stated = {_family_name(v) for k, v in reading.read.items() if k.endswith("model_type")}
         refuse_other_class(inner.raw("architectures"), stated, inner, values)

@@ -2,20 +2,22 @@
 
 Rules: the public implementations of the encoders. A tower is counted with its patch embedding, tables, blocks
 and norms; what turns its results into tokens (mergers, adapters, projectors) apart. A new one is a function
-under `@tower("its model_type")`. Towers of other kinds are left out, as `Model.explain` says.
+under `@tower("its model_type")`. Towers of other kinds are left out, as a warning and `Model.explain` say.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from tokenroof.records.huggingface.reader import Reader
 from tokenroof.records.huggingface.reading import Reading
 from tokenroof.records.tower import Tower
 from tokenroof.support.arguments import shown
+from tokenroof.support.units import caller
 
-__all__ = ["TOWERS", "read_towers", "tower"]
+__all__ = ["TOWERS", "read_towers", "tower", "warn_of_uncounted"]
 
 #: From the tower's own fields, those of the whole, and the width of the language model.
 Rule = Callable[[Reader, Reader, int], dict[str, Any]]
@@ -359,3 +361,33 @@ def read_towers(whole: Mapping[str, Any], text: int) -> tuple[tuple[Tower, ...],
         towers.append(Tower(name=name, **values))
         fields.append(f"{name}_config")
     return tuple(towers), fields
+
+
+def warn_of_uncounted(whole: Mapping[str, Any], known: Collection[str]) -> None:
+    """Warn of a tower that no rule reads, in front of a text model too: its parameters are in no count.
+
+    Parameters
+    ----------
+    whole : mapping
+        The config.
+    known : collection of str
+        Fields that are read, or that the caller passes over.
+
+    Warns
+    -----
+    UserWarning
+        With the field, its kind, and how to pass it over.
+    """
+    thinker = whole.get("thinker_config")
+    for path, part in (("", whole), ("thinker_config.", thinker)):
+        for name in ("vision_config", "audio_config"):
+            own = part.get(name) if isinstance(part, Mapping) else None
+            if not isinstance(own, Mapping) or not own or {name, path + name} & {*known}:
+                continue
+            kind = own.get("model_type")
+            said = f"of model_type {shown(kind)} " if isinstance(kind, str) else ""
+            warnings.warn(
+                f"{path}{name} is a tower {said}that no rule reads: what it holds is not counted; pass it "
+                f"over by from_config(..., ignore=['{name}'])",
+                stacklevel=caller(),
+            )
