@@ -41,11 +41,19 @@ def rate(backend: str, mode: str, threads: int = 1) -> float:
     return done.hashes / (done.cpu_seconds if threads == 1 else done.seconds)
 
 
+def calibration_seconds() -> float:
+    """Processor time of finding the fastest scanner, which a process pays once [s]."""
+    start = time.process_time()
+    mining.backends()
+    return time.process_time() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--backends", default="", help="comma-separated names; all by default")
     chosen = parser.parse_args()
+    print(f"calibration: {calibration_seconds():.2f} s of processor time, once a process")
     here = [name for name, row in mining.backends().items() if row["available"]]
     names = [n for n in chosen.backends.split(",") if n] or here
     if unknown := set(names) - set(here):
