@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tokenroof import economics as ec
+from tokenroof.economics.scenarios.sections import SECTIONS, Income
+from tokenroof.support.formats import plain
 
 PLAIN = {"site.pue": 1.0, "site.price_growth": 0.0, "finance.inflation": 0.0}
 LEASE = {"income.kind": "lease", "income.lease_per_mw_year": 1.9e6}
@@ -87,6 +89,55 @@ def test_what_would_do_nothing_is_refused(name, value, other, some, none, tmp_pa
     assert (
         ec.Scenario().with_values(plan.with_values({other: none}).values()).values()[name] == value
     )
+
+
+BY_HAND = [  # a key at no default, what makes it count and what leaves it idle
+    ("site.idle_power", 0.3, "use_by_hour", (0.5,) * 24, ()),
+    ("site.curtailment_income", 30.0, "curtail_above", 80.0, np.inf),
+    ("finance.depreciation", "macrs5", "tax_rate", 0.2, 0.0),
+    ("finance.coupon", 0.09, "loan_to_cost", 0.5, 0.0),
+    ("finance.loan_years", 9, "loan_to_cost", 0.5, 0.0),
+]
+
+
+@pytest.mark.parametrize("name,value,beside,some,none", BY_HAND)
+def test_a_scenario_put_together_by_hand_is_refused_alike(name, value, beside, some, none):
+    section, _, key = name.partition(".")
+    part, other = SECTIONS[section], f"{section}.{beside}"
+
+    def made(at, **more):
+        sold = {"income": Income(kind="lease", lease_per_mw_year=1.9e6)}
+        return ec.Scenario(**sold, **{section: part(**{key: value, beside: at})}, **more)
+
+    with pytest.raises(
+        ValueError,
+        match=rf"{name} is .*, which does nothing with {other} left at .*; allowed: {other} too",
+    ):
+        made(none)
+    counts = made(some)
+    assert counts.values()[name] == value
+    said = made(none, named=frozenset({other}))
+    assert counts.with_values({other: none}) == said
+    # what its manifest says is read again from JSON, and makes the same
+    for plan in (counts, said):
+        read = json.loads(json.dumps(plain(ec.run_manifest(plan)["changed"])))
+        again = ec.Scenario().with_values(read)
+        assert again == plan or none == np.inf
+        assert (ec.factory(again).flow.equity == ec.factory(plan).flow.equity).all()
+    assert ec.run_manifest(counts)["changed"] == LEASE | {name: value, other: some}
+    kept = LEASE if none == np.inf else LEASE | {name: value, other: none}
+    assert ec.run_manifest(said)["changed"] == kept
+
+
+def test_a_manifest_leaves_out_what_comes_after_the_plan():
+    course = LEASE | {"finance.years": 5, "income.price_course": ((4, 0.5), (5, 0.4))}
+    long = ec.Scenario().with_values(course)
+    assert ec.run_manifest(long)["changed"]["income.price_course"] == ((4, 0.5), (5, 0.4))
+    short = long.with_values({"finance.years": 3})
+    found = ec.run_manifest(short)["changed"]
+    assert "income.price_course" not in found
+    again = ec.factory(ec.Scenario().with_values(found))
+    assert (again.flow.equity == ec.factory(short).flow.equity).all()
 
 
 @pytest.mark.parametrize("base,name", [(LEASE, "income.price_course"), (TOKENS, "income.software")])

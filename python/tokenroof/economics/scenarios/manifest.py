@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from tokenroof.build import build_config
 from tokenroof.catalogue.contracts import deals
 from tokenroof.catalogue.files import date_key
 from tokenroof.catalogue.hours import gpu_hours
 from tokenroof.catalogue.markets import quotes
+from tokenroof.economics.scenarios.idle_keys import after_the_plan, unless_said
 from tokenroof.economics.scenarios.keys import ScenarioKey
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.support.arguments import shown, whole_number
@@ -31,11 +34,12 @@ def run_manifest(
     Returns
     -------
     dict
-        version, isa, numpy, scenario, changed (keys that differ from their defaults), seed, paths, market:
-        the file of newer prices, its sha256, dates and sources and the keys that it gave, or None, used: key,
-        source and date of what the scenario takes from the catalogue, and data: the newest date of what it
-        uses, defaults too (``used``), of each file of the catalogue and of all keys' defaults. Announced
-        years are no dates of data.
+        version, isa, numpy, scenario, changed (what differs from the defaults, with a default beside which it
+        does nothing; without rows of years after the plan, and what no limit makes idle), seed, paths,
+        market: the file of newer prices, its sha256, dates and sources and the keys that it gave, or None,
+        used: key, source and date of what the scenario takes from the catalogue, and data: the newest date of
+        what it uses, defaults too (``used``), of each file of the catalogue and of all keys' defaults.
+        Announced years are no dates of data.
 
     Raises
     ------
@@ -59,15 +63,25 @@ def run_manifest(
         "markets": [q.date for q in quotes()], "deals": [d.date for d in deals()],
         "gpu_hours": [h.date for h in gpu_hours()], "scenario_keys": [k.date for k in keys if _is_datum(k)],
     }  # fmt: skip
+    changed = _changed(values, keys)
     return {
         "version": built["version"], "isa": built["isa"], "numpy": built["numpy"], "scenario": scenario.name,
-        "changed": {k.name: values[k.name] for k in keys if values[k.name] != k.default},
+        "changed": changed,
         "seed": None if seed is None else whole_number("seed", seed, 0, 2**64 - 1),
         "paths": None if paths is None else whole_number("paths", paths, 1),
         "market": None if scenario.market is None else scenario.market.as_dict(),
         "used": used,
         "data": {name: _newest(dates) for name, dates in newest.items()},
     }  # fmt: skip
+
+
+def _changed(values: dict[str, Any], keys: Iterable[ScenarioKey]) -> dict[str, Any]:
+    """What makes the scenario again, by `Scenario.with_values`, which refuses keys that do nothing."""
+    other = {k.name: values[k.name] for k in keys if values[k.name] != k.default}
+    idle = {name: key for name in other if (key := unless_said(values, name))}
+    endless = {name for name, key in idle.items() if values[key] == np.inf}  # which JSON cannot say
+    out = {n: v for n, v in other.items() if n not in endless and not after_the_plan(values, n)}
+    return out | {key: values[key] for name, key in idle.items() if name not in endless}
 
 
 def _is_datum(key: ScenarioKey) -> bool:

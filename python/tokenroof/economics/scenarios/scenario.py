@@ -12,7 +12,7 @@ from tokenroof.catalogue.market_columns import READ, note, unused
 from tokenroof.catalogue.market_file import market_data
 from tokenroof.catalogue.quote import MarketLike
 from tokenroof.economics.scenarios.gpu_power import GpuPower
-from tokenroof.economics.scenarios.idle_keys import refuse_idle
+from tokenroof.economics.scenarios.idle_keys import refuse_idle, refuse_idle_by_hand
 from tokenroof.economics.scenarios.keys import ScenarioKey, keys_of, schema_of
 from tokenroof.economics.scenarios.market import ScenarioMarket, prices_of, said_otherwise
 from tokenroof.economics.scenarios.sections import (
@@ -57,7 +57,8 @@ class Scenario:
     Raises
     ------
     ValueError, TypeError
-        Naming key, value and what is allowed: a number out of its range, more years than the shell stands.
+        Naming key, value and what is allowed: a number out of its range, more years than the shell stands,
+        and a key that would do nothing beside one that is not in `named`: ``finance.coupon`` without a loan.
 
     Examples
     --------
@@ -106,6 +107,9 @@ class Scenario:
                 f"computers.phases has year {late[0]}; allowed: at most finance.years, {self.finance.years}"
             )
         self._refuse_other_kinds()
+        values = self.values()
+        changed = [about.name for about in scenario_keys() if values[about.name] != about.default]
+        refuse_idle_by_hand(values, self.named, changed)
 
     def _refuse_other_kinds(self) -> None:
         """What is said of a thing that is not sold would do nothing."""
