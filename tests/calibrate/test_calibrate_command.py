@@ -241,8 +241,8 @@ def test_rows_that_do_not_count_are_counted_aloud(fitted, tmp_path, capsys):
     assert main(_spoilt(fitted, tmp_path, change)) == 0
     told = capsys.readouterr().out
     for part in (
-        "4 times NaN, zero or negative",
-        "1 shapes NaN, zero or negative",
+        "4 times missing, zero or negative",
+        "1 shapes missing, zero or negative",
         "2 further rows of the same",
     ):
         assert part in told

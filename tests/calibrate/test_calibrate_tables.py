@@ -76,11 +76,12 @@ def test_sizes_that_are_none_are_left_out_and_counted(operator, value):
         spoilt.loc[:2, name] = value
         if value == 0.0 and name in SPECS[operator].zeros:
             assert (
-                read_operator(operator, spoilt, DEVICE).counts["shapes NaN, zero or negative"] == 0
+                read_operator(operator, spoilt, DEVICE).counts["shapes missing, zero or negative"]
+                == 0
             )
             continue
         read = read_operator(operator, spoilt, DEVICE)
-        assert read.counts["shapes NaN, zero or negative"] == 3 and len(read) == whole - 3
+        assert read.counts["shapes missing, zero or negative"] == 3 and len(read) == whole - 3
 
 
 @pytest.mark.parametrize("nothing", [None, np.nan, "", " "])

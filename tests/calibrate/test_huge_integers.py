@@ -34,8 +34,8 @@ def test_a_row_of_an_operator_with_one_is_left_out(operator):
     for row, column in enumerate([*numbers, "time_s"]):  # a row for each column
         table.loc[row, column] = int(HUGE)
     read = read_operator(operator, table, DEVICE)
-    assert read.counts["times NaN, zero or negative"] == 1
-    assert read.counts["shapes NaN, zero or negative"] == len(numbers)
+    assert read.counts["times missing, zero or negative"] == 1
+    assert read.counts["shapes missing, zero or negative"] == len(numbers)
     assert len(read) == rows - len(numbers) - 1
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof.catalogue.own import read
 
 CARD = """
 name = "my card"
@@ -115,3 +116,25 @@ def test_a_file_that_is_not_there(kind, tmp_path):
         getattr(tr, kind)(tmp_path / "nothing.toml")
     with pytest.raises(FileNotFoundError):
         getattr(tr, kind)("nothing.json")
+
+
+@pytest.mark.parametrize("kind,fields,message", [
+    ("device", {"memory_bandwidth": None, "peak": {"bf16": 1e14}}, "memory_bandwidth is null; allowed: a device with"),
+    ("device", {"memory_bandwidth": 1e12, "peak": {"bf16": None}}, "peak.bf16 is null; allowed: a value, or to leave"),
+    ("device", {"memory_bandwidth": 1e12, "peak": {"bf16": 1e14}, "kind": None}, "kind is null; allowed: a value, or"),
+    ("miner", {"hashrate": None}, "hashrate is null; allowed: a miner with hashrate"),
+    ("model", {"hidden": 64, "vocab": 9, "layers": 2, "ffn": None}, "ffn is null; allowed: a value, or to leave it"),
+    ("model", {"hidden": 64, "vocab": None, "layers": 2}, "vocab is null; allowed: a model with hidden, vocab, layers"),
+])  # fmt: skip
+def test_a_null_is_called_one(kind, fields, message, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps(fields))
+    with pytest.raises((ValueError, TypeError), match=f"mine.json: {message}"):
+        read(kind, file)
+
+
+def test_a_null_where_nothing_is_known_leaves_a_field_out(tmp_path):
+    file = tmp_path / "mine.json"
+    fields = {"memory_bandwidth": 1e12, "peak": {"bf16": 1e14}}
+    file.write_text(json.dumps(fields | {"tdp_w": None}))
+    assert read("device", file) == tr.Device(name="mine", **fields)

@@ -136,7 +136,10 @@ def test_what_is_wrong_is_counted(table):
     bad.loc[11, "tp"] = 3
     bad.loc[12, ["model_path", "tp"]] = ["DeepSeek-R1", 1]
     counts = calibrate.read_serving(bad).counts
-    assert counts["times NaN, zero or negative"] == 2 and counts["loads NaN, zero or negative"] == 1
+    assert (
+        counts["times missing, zero or negative"] == 2
+        and counts["loads missing, zero or negative"] == 1
+    )
     assert counts["other labels"] == 1 and counts["duplicates"] == 3
     assert counts["faster than the datasheet allows"] == 1
     assert counts["weights or a request beyond the memory"] == 1

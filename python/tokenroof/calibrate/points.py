@@ -28,6 +28,7 @@ from tokenroof.records.device import Device
 from tokenroof.records.model import Model
 from tokenroof.records.plan import Plan
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _UNITS = {"_s": 1.0, "_ms": 1e-3, "_us": 1e-6}
 _FASTEST, _SLOWEST = 0.8, 300.0
 
 
+@by_value
 @dataclass
 class Points:
     """Serving points, one a row.
@@ -273,9 +275,9 @@ def _usable(
     drop("other labels", ~data["label"].isin(labels))
     drop("excluded", _excluded(frame, data.index, exclude))
     times = data[["ttft", "tpot"]]
-    drop("times NaN, zero or negative", ~(np.isfinite(times) & (times > 0)).all(axis=1))
+    drop("times missing, zero or negative", ~(np.isfinite(times) & (times > 0)).all(axis=1))
     load = data[list(_LOADS)]
-    drop("loads NaN, zero or negative", ~(np.isfinite(load) & (load > 0)).all(axis=1))
+    drop("loads missing, zero or negative", ~(np.isfinite(load) & (load > 0)).all(axis=1))
     drop("duplicates", data.duplicated())
     return data
 
@@ -302,7 +304,10 @@ def _mapped(data: Any, frame: Any, counts: dict[str, int]) -> Points:
     device_of, model_of = once(find_device), once(find_model)
     for index, row in zip(data.index, data.to_dict("records"), strict=True):
         try:
-            d, m = device_of(str(row["device"])), model_of(str(row["model"]))
+            device, model = (_word(row[name]) for name in ("device", "model"))
+            if device is None or model is None:
+                raise ValueError(f"{'device' if device is None else 'model'} missing")
+            d, m = device_of(device), model_of(model)
             source = "" if sources is None else str(sources[index])
             names = {"source": source, "model": m.name, "device": d.name}
             p = _plan({**row, **row_as_ran({**dict(frame.loc[index]), **row, **names})})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.quoting import brief, file_of, shown
 
@@ -122,6 +123,7 @@ def _place(frame: Any, label: Any) -> str:
     return f"row {label}"
 
 
+@by_value
 @dataclass
 class Table:
     """One row per shape, with what was left out.
@@ -287,8 +289,8 @@ def shapes(
     least = np.array([0.0 if name in zeros else np.nextafter(0.0, 1.0) for name in numbers])
     bad_shape = ~(np.isfinite(sizes) & (sizes >= least)).all(axis=1)
     untyped = (rows[list(types)].astype(str) == "").any(axis=1)
-    counts["times NaN, zero or negative"] = int(bad_time.sum())
-    counts["shapes NaN, zero or negative"] = int((bad_shape & ~bad_time).sum())
+    counts["times missing, zero or negative"] = int(bad_time.sum())
+    counts["shapes missing, zero or negative"] = int((bad_shape & ~bad_time).sum())
     counts["types missing"] = int((untyped & ~bad_shape & ~bad_time).sum())
     rows = rows[~(bad_time | bad_shape | untyped)]
     if rows.empty:

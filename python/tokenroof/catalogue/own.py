@@ -166,12 +166,18 @@ def _record(kind: str, file: Path, values: Mapping[str, Any]) -> Any:
             raise ValueError(
                 f"unknown field {shown(key)}{hint or '; allowed: ' + ', '.join(known)}"
             )
+        if value is None and known[key].default is not None and key not in _needed(kind):
+            raise TypeError(f"{key} is null; allowed: a value, or to leave it out")
         if known[key].type == "str" and not isinstance(value, str):
             raise TypeError(f"{key} is {shown(value)}; allowed: text")
-    missing = [f for f in _needed(kind) if f not in given]
+        for inner, item in value.items() if isinstance(value, Mapping) else ():
+            if item is None:
+                raise TypeError(f"{key}.{inner} is null; allowed: a value, or to leave it out")
+    missing = [f for f in _needed(kind) if given.get(f) is None]
     if missing:
+        said = "null" if missing[0] in given else "missing"
         raise ValueError(
-            f"{missing[0]} is missing; allowed: a {kind} with {', '.join(_needed(kind))}"
+            f"{missing[0]} is {said}; allowed: a {kind} with {', '.join(_needed(kind))}"
         )
     if isinstance(given.get("aliases"), list):
         given["aliases"] = tuple(given["aliases"])

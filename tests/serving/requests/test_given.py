@@ -85,11 +85,11 @@ def test_the_hash_of_the_last_block_may_be_left_out(last):
     ("change", "kind", "says"),
     [
         ({"arrival": [0.0, -0.5, 1]}, ValueError, "arrival[1] is -0.5; allowed: seconds from 0"),
-        ({"arrival": [0.0, np.nan, 1]}, ValueError, "arrival[1] is nan; allowed: seconds from 0"),
+        ({"arrival": [0.0, np.nan, 1]}, ValueError, "arrival[1] is missing, or nan; allowed: seconds from 0"),
         ({"arrival": [0.0, 2.0, 1.0]}, ValueError, "arrival[2] is 1.0; allowed: not before the request above it (2.0)"),
         ({"arrival": [0.0, 2.0, 1e11]}, ValueError, "arrival[2] is 100000000000.0"),
         ({"arrival": "soon"}, TypeError, "arrival is 'soon'"),
-        ({"arrival": [True, False, True]}, TypeError, "arrival is [True"),
+        ({"arrival": [True, False, True]}, TypeError, "arrival[0] is True; allowed: seconds"),
         ({"arrival_ns": [0, 1, 2]}, ValueError, "arrival and arrival_ns; allowed: one of them"),
         ({"input_tokens": [1, 0, 1]}, ValueError, "input_tokens[1] is 0; allowed: whole numbers from 1 to 2147483647"),
         ({"input_tokens": [1, 1.5, 1]}, ValueError, "input_tokens[1] is 1.5"),
@@ -188,3 +188,14 @@ def test_columns_of_a_frame_are_a_mapping_s_arrays():
         match="path is a DataFrame; allowed: the path of a file .simulate and as_requests",
     ):
         trace(pd.DataFrame(columns), "azure")
+
+
+@pytest.mark.parametrize("frames", ["pandas", "polars"])
+def test_a_null_of_a_frame_is_missing(frames):
+    frame = pytest.importorskip(frames).DataFrame
+    whole = {"arrival": [0.0, 1.0], "input_tokens": [5, 6], "output_tokens": [3, 4]}
+    for name, column in whole.items():
+        with pytest.raises(ValueError, match=rf"^{name}\[1\] is missing, or nan; allowed: "):
+            as_requests(frame(whole | {name: [column[0], None]}))
+        with pytest.raises(TypeError, match=rf"^{name}\[1\] is None; allowed: "):
+            as_requests(whole | {name: [column[0], None]})

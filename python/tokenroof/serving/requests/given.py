@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof.serving.requests.record import Requests
-from tokenroof.support.arguments import count, real_numbers, shown
+from tokenroof.support.arguments import count, no_numbers, real_numbers, shown
 from tokenroof.support.labels import refuse_labelled
 from tokenroof.support.names import near_matches
 from tokenroof.support.quoting import counted
@@ -153,7 +154,9 @@ def _entries(value: object) -> int:
 
 def _bad(name: str, index: int, value: object, allowed: str) -> ValueError:
     value = value.item() if isinstance(value, np.generic) else value
-    return ValueError(f"{name}[{index}] is {shown(value)}; allowed: {allowed}")
+    absent = isinstance(value, float) and math.isnan(value)  # as a null of a frame comes
+    said = "missing, or nan" if absent else shown(value)
+    return ValueError(f"{name}[{index}] is {said}; allowed: {allowed}")
 
 
 def _column(given: Mapping[str, Any], name: str, n: int, allowed: str) -> NDArray[Any]:
@@ -164,7 +167,7 @@ def _column(given: Mapping[str, Any], name: str, n: int, allowed: str) -> NDArra
     if array is None or array.dtype.kind not in "iu":
         numbers = real_numbers(value)
         if numbers is None:
-            raise TypeError(f"{name} is {shown(value)[:60]}; allowed: {allowed}")
+            raise no_numbers(name, value, allowed)
         whole = np.asarray(value)  # integers as they came: float64 rounds large ones
         array = whole if whole.dtype.kind in "iu" else numbers
     if array.ndim > 1 or (array.ndim and array.size != n):
