@@ -29,6 +29,7 @@ from tokenroof.calibrate.fitting import Errors
 from tokenroof.calibrate.points import Points
 from tokenroof.inference.calibration import resolve, step_kind
 from tokenroof.records.calibration import Calibration
+from tokenroof.support.equality import by_value
 from tokenroof.support.kinds import takes_records
 from tokenroof.support.quoting import counted
 
@@ -42,6 +43,7 @@ def base_calibrations(points: Points) -> list[Calibration]:
     return [resolve("calibrated", d, p) for d, p in pairs]
 
 
+@by_value
 @dataclass
 class EngineFit:
     """Engines' constants, and predictions for every point.

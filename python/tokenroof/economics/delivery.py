@@ -15,6 +15,7 @@ from tokenroof.inference.power import chassis_power, idle_power
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import check_options, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.quoting import counted
 
@@ -57,6 +58,7 @@ class DeliveryOptions(TypedDict, total=False):
     systems: bool
 
 
+@by_value
 @dataclass(frozen=True)
 class Offer:
     """One tier from one device.
@@ -126,6 +128,7 @@ class Offer:
         return f"{self.tier.name} ({asked}, {self.case}): not reached by {by}; {best}"
 
 
+@by_value
 @dataclass(frozen=True)
 class Delivery:
     """Every tier from every device, in each case of what nobody states.

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from tokenroof.catalogue.held import Holding, holdings
 from tokenroof.support.arguments import flag, share
+from tokenroof.support.equality import by_value
 
 __all__ = ["ConcentrationBounds", "concentration_bounds"]
 
 _SLACK = 1e-12
 
 
+@by_value
 @dataclass(frozen=True)
 class ConcentrationBounds:
     """Least and most concentration that printed shares allow.

@@ -14,6 +14,7 @@ from tokenroof.inference.door import as_device
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import check_options, finite_number, flag, is_integer, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class InterconnectOptions(TypedDict, total=False):
     power: str
 
 
+@by_value
 @dataclass(frozen=True)
 class Interconnect:
     """One device with the link of each generation.

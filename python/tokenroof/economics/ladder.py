@@ -12,6 +12,7 @@ from tokenroof.economics.scenarios.premises import premises, use_of
 from tokenroof.economics.scenarios.result import Factory, factory
 from tokenroof.economics.scenarios.scenario import Scenario, scenario_keys
 from tokenroof.support.arguments import not_empty, share, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.units import said_once, searched
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Ladder", "Rung", "rung", "same_meter"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Rung:
     """One use of a MW at the meter.
@@ -77,6 +79,7 @@ class Rung:
     factory: Factory
 
 
+@by_value
 @dataclass(frozen=True)
 class Ladder:
     """Uses of one meter, in the order they were given.

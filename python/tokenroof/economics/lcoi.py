@@ -19,10 +19,12 @@ from tokenroof.support.arguments import (
     shown,
     whole_number,
 )
+from tokenroof.support.equality import by_value
 
 __all__ = ["LevelisedInference", "lcoi"]
 
 
+@by_value
 @dataclass(frozen=True)
 class LevelisedInference:
     """Costs of a million tokens.

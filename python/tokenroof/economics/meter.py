@@ -19,6 +19,7 @@ from tokenroof.records.plan import Plan
 from tokenroof.serving.frontier import frontier
 from tokenroof.serving.loads import LONGEST_WAIT
 from tokenroof.support.arguments import finite_number, is_number, share, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -201,6 +202,7 @@ def _token_prices(
     return output, into, f"tokens {output!r} $/Mtok of output, given; {free}"
 
 
+@by_value
 @dataclass(frozen=True)
 class Comparison:
     """Mining against inference, per MWh at the meter.

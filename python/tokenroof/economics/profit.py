@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from tokenroof.support.arguments import check_options, check_shapes, reals, refuse, together
+from tokenroof.support.equality import by_value
 from tokenroof.support.labels import unlabelled
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class ProfitOptions(TypedDict, total=False):
     licence_fee: ArrayLike
 
 
+@by_value
 @dataclass(frozen=True)
 class Profit:
     """What an hour of one GPU brings and costs.

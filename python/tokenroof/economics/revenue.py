@@ -21,6 +21,7 @@ from tokenroof.economics.delivery import (
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import Tier, check_tiers, gtc2026_tiers
 from tokenroof.support.arguments import check_options, finite_number
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -41,6 +42,7 @@ __all__ = [
 NEAR = 1.5
 
 
+@by_value
 @dataclass(frozen=True)
 class GwRevenue:
     """A GW and year of one generation.

@@ -12,6 +12,7 @@ from tokenroof.economics.allocation import allocate
 from tokenroof.economics.site import Site
 from tokenroof.economics.tiers import check_tiers
 from tokenroof.support.arguments import finite_number, shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Sensitivity", "allocation_sensitivity"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Sensitivity:
     """Revenue where one input is lower and higher; the split is the best one of each.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.economics.scenarios.result import as_scenario, factory
 from tokenroof.economics.scenarios.scenario import Scenario
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     import os
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Swing", "tornado"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Swing:
     """What one key of a scenario does to the present value.

@@ -11,11 +11,13 @@ from tokenroof.mining.inputs import powered, reals
 from tokenroof.mining.margins import break_even_power_price
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import finite_number
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+@by_value
 @dataclass(frozen=True, eq=False)
 class Curtailment:
     """What running only in the hours that pay makes of a series of power prices.

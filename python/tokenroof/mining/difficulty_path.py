@@ -14,6 +14,7 @@ from tokenroof.mining.chain import Chain
 from tokenroof.mining.equilibrium import Tranche, chain_of, equilibrium, tranches_of
 from tokenroof.mining.inputs import reals, reward_of
 from tokenroof.support.arguments import finite_number
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _MOST_RETARGETS = 10**6
 
 
+@by_value
 @dataclass(frozen=True, eq=False)
 class DifficultyPath:
     """What a fleet makes of a path of prices.

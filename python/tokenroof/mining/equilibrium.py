@@ -15,6 +15,7 @@ from tokenroof.mining.chain import Chain
 from tokenroof.mining.inputs import number_or_array, powered, reals, reward_of
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_shapes, finite_number, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.pieces import pieces
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Tranche:
         return self.running_cost + self.capital_usd_per_day / petahashes
 
 
+@by_value
 @dataclass(frozen=True, eq=False)
 class Equilibrium:
     """Where no machine that stands still would earn its cost, and none that runs fails to.

@@ -15,11 +15,13 @@ from tokenroof.mining.margins import break_even_efficiency, margin_per_day
 from tokenroof.mining.market import CBECI_POWER_PRICE, MONTH, by_month, earnings_of
 from tokenroof.records.miner import MINER_KINDS, Miner
 from tokenroof.support.arguments import finite_number, shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 
+@by_value
 @dataclass(frozen=True, eq=False)
 class Race:
     """Which machines earn their power, month by month.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tokenroof import _core
 from tokenroof.catalogue.files import table
 from tokenroof.support.arguments import finite_number, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.names import among, normalise
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _SHA_KINDS = {"rounds2": "rounds", "rounds4": "rounds", "message1": "message1",
               "message2": "message2"}  # fmt: skip
 
 
+@by_value
 @dataclass(frozen=True)
 class HashRoofline:
     """An upper bound on double hashes per second, and what sets it.

@@ -18,6 +18,7 @@ from tokenroof.catalogue.subsidy import subsidy_on
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 from tokenroof.support.units import caller
 
@@ -30,6 +31,7 @@ CBECI_POWER_PRICE = 0.05
 MONTH = re.compile(r"(\d{4}-(?:0[1-9]|1[0-2]))(?:-\d\d)?", re.ASCII)
 
 
+@by_value
 @dataclass(frozen=True, eq=False, repr=False)
 class MarketHistory:
     """Difficulty, price and reward of each month for which the catalogue quotes them: of a day, or means.

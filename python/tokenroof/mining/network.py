@@ -13,6 +13,7 @@ from tokenroof import kernels
 from tokenroof.mining.bitcoin import BLOCK_SECONDS
 from tokenroof.mining.inputs import number_or_array, reals, reward_of
 from tokenroof.support.arguments import check_shapes, finite_number, shown, whole_number
+from tokenroof.support.equality import by_value
 from tokenroof.support.labels import keeps_labels
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ def network_hashrate(difficulty: ArrayLike, block_seconds: ArrayLike = BLOCK_SEC
     )
 
 
+@by_value
 @dataclass(frozen=True)
 class HashrateEstimate:
     """A hashrate, and how far the luck of the blocks leaves it open.

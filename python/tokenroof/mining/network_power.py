@@ -19,6 +19,7 @@ from tokenroof.mining.market import CBECI_POWER_PRICE, MonthlyMarket, by_month, 
 from tokenroof.mining.network import network_hashrate
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.names import UnknownNameError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ CBECI_AGE_YEARS = 5.0
 _HOURS_PER_YEAR = 365.25 * 24.0
 
 
+@by_value
 @dataclass(frozen=True, eq=False)
 class NetworkPower:
     """Power of the whole network by month, under three assumptions on what it is made of.

@@ -15,11 +15,13 @@ from tokenroof.mining.margins import margin_per_day
 from tokenroof.records.miner import Miner
 from tokenroof.support.arguments import check_options, finite_number, shown
 from tokenroof.support.days import as_day
+from tokenroof.support.equality import by_value
 
 _DAYS_PER_YEAR = 365.0
 _RETARGET_DAYS = 14.0
 
 
+@by_value
 @dataclass(frozen=True)
 class Payback:
     """Whether, and when, a machine has earned what it cost.

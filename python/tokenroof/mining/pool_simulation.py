@@ -12,6 +12,7 @@ import numpy as np
 from tokenroof import _core
 from tokenroof.mining.pools import PoolTerms, Terms, without_reserve
 from tokenroof.support.arguments import check_options, finite_number, shown, whole_number
+from tokenroof.support.equality import by_value
 from tokenroof.support.processors import thread_count
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ _MOST_PATHS = 10**9
 _MOST_WAITING = 1e5
 
 
+@by_value
 @dataclass(frozen=True)
 class PoolSimulation:
     """What many paths show, each figure with its standard error.

@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof.mining.inputs import fee_of
 from tokenroof.mining.ruin import ruin_ever, ruin_within
 from tokenroof.support.arguments import amounts, check_options, finite_number, place, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.names import among
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ SCHEMES = ("PPS", "FPPS", "PPS+", "PPLNS", "SOLO")
 PARTIES = ("miner", "pool")
 
 
+@by_value
 @dataclass(frozen=True)
 class PoolIncome:
     """Income over a time.

@@ -15,6 +15,7 @@ import numpy as np
 from tokenroof import _core
 from tokenroof.records.products import reached
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.kinds import as_mapping
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ NO_ENGINE = {
 _MAPPINGS = ("t0", "compute", "memory", "constants", "fitted", "operator_bands", "operator_notes")
 
 
+@by_value
 @dataclass(frozen=True)
 class Calibration:
     """Reached shares of datasheet values, and overheads.

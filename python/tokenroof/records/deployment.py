@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tokenroof.support.equality import by_value
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Deployment", "DevicePower"]
 
 
+@by_value
 @dataclass(frozen=True, slots=True)
 class DevicePower:
     """What a device draws beside its load, and how sure its watts are.
@@ -43,6 +46,7 @@ class DevicePower:
     band: float
 
 
+@by_value
 @dataclass(frozen=True, slots=True, eq=False)
 class Deployment:
     """One replica: a device, a model and a plan that fit together, and all that was looked up for them.

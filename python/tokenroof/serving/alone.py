@@ -14,6 +14,7 @@ from tokenroof.serving.loads import Load
 from tokenroof.serving.plans import default_plans
 from tokenroof.serving.room import why_not
 from tokenroof.support.arguments import amounts, check_options, reals, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Rounds(TypedDict, total=False):
     length: ArrayLike
 
 
+@by_value
 @dataclass(frozen=True)
 class OneUser:
     """One user alone on a replica.

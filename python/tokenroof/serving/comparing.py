@@ -20,6 +20,7 @@ from tokenroof.serving.plans import default_plans
 from tokenroof.serving.system import Pool, System
 from tokenroof.serving.system.terms import rounds
 from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -45,6 +46,7 @@ class Options(TypedDict, total=False):
     chips: Any
 
 
+@by_value
 @dataclass(frozen=True)
 class SystemComparison:
     """Two systems at one objective.

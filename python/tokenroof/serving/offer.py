@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tokenroof.support.equality import by_value
+
 __all__ = ["Offer"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Offer:
     """What one system gives at the objective.

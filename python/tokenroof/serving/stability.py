@@ -10,6 +10,7 @@ from tokenroof.inference.door import deployment
 from tokenroof.serving.closed_twin import shape_from
 from tokenroof.serving.loads import check_length
 from tokenroof.serving.twin import shape_of, twin_of
+from tokenroof.support.equality import by_value
 from tokenroof.support.kinds import takes_records
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ __all__ = ["Stability", "stability"]
 _WORTH = 1.1
 
 
+@by_value
 @dataclass(frozen=True, slots=True)
 class Stability:
     """The rate where queues grow.

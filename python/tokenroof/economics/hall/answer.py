@@ -17,6 +17,7 @@ from tokenroof.economics.ladder import Rung, rung
 from tokenroof.economics.scenarios.premises import premises
 from tokenroof.economics.switching import Switching
 from tokenroof.support.arguments import check_options
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 from tokenroof.support.units import said_once, searched
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Choice", "Conversion", "convert_hall"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Choice:
     """One thing to do with the hall.
@@ -69,6 +71,7 @@ class Choice:
     chances: tuple[float, ...]
 
 
+@by_value
 @dataclass(frozen=True)
 class Conversion:
     """What to do with a hall of miners.

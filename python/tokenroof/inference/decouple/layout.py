@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 from tokenroof.inference.dataflow import Parameter, Unknowns, gather
 from tokenroof.inference.estimates import Banded, Range
 from tokenroof.support.arguments import shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from tokenroof.records.device import Device
 
 
+@by_value
 @dataclass(frozen=True)
 class Layout:
     """A model on two sites, over arrays of loads.

@@ -17,6 +17,7 @@ from tokenroof.records.calibration import CLASSES, Calibration
 from tokenroof.records.device import link_domain, unit_peak
 from tokenroof.records.plan import ENGINES
 from tokenroof.support.arguments import amounts, check_shapes, shown
+from tokenroof.support.equality import by_value
 from tokenroof.support.names import among
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _CALLED = {
 }  # fmt: skip
 
 
+@by_value
 @dataclass(frozen=True)
 class Operator:
     """Seconds, work and traffic of an operator on one device, over arrays of shapes."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from tokenroof.inference.speculative.rounds import decode
 from tokenroof.support.arguments import check_options, count, shown, whole_numbers
+from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Rounds(TypedDict, total=False):
     fidelity: str | Calibration
 
 
+@by_value
 @dataclass(frozen=True)
 class Paying:
     """Where speculation pays, batch by batch.

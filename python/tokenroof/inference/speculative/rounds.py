@@ -18,6 +18,7 @@ from tokenroof.inference.speculative.verification import (
     verify_fields,
 )
 from tokenroof.support.arguments import amounts, together
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Speculation", "decode"]
 
 
+@by_value
 @dataclass(frozen=True)
 class Speculation:
     """Rounds of drafting and verifying, over arrays of loads.

@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.serving.outcome.cut import came, settled
 from tokenroof.serving.outcome.times import begun, having, picked
 from tokenroof.support.arguments import count
+from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _OFTEN = 0.5
 _NEAR, _GROWN = -1.0 / 3.0, 1.0
 
 
+@by_value
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Whether a replica kept up, and if not, what was short.

@@ -10,6 +10,7 @@ from tokenroof.serving.outcome.summary import summary
 from tokenroof.serving.recorded.dilated import dilated, with_host
 from tokenroof.serving.requests.given import as_requests
 from tokenroof.support.arguments import amounts
+from tokenroof.support.equality import by_value
 from tokenroof.support.lazy import require
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Sides(NamedTuple):
     calibrated: Simulation
 
 
+@by_value
 @dataclass(frozen=True)
 class RunFit:
     """A factor of the step, and the host's time of each, of one recorded run.

@@ -11,6 +11,7 @@ from tokenroof import _core
 from tokenroof.serving.requests.given import as_requests
 from tokenroof.serving.simulation.simulate import packed
 from tokenroof.support.arguments import count
+from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BestHits", "best_hits"]
 
 
+@by_value
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class BestHits:
     """The most that a prefix cache of so many blocks can find.

@@ -22,6 +22,7 @@ from tokenroof.serving.tuning.proved import ProofOptions, highest
 from tokenroof.serving.tuning.spares import MOST_SPARES, replicas_for, spares
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import check_options, finite_number, share, shown, whole_number
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -53,6 +54,7 @@ class FleetOptions(LoadOptions, ProofOptions, total=False):
     counts: str
 
 
+@by_value
 @dataclass(frozen=True, slots=True)
 class Fleet:
     """Replicas for a demand.

@@ -21,6 +21,7 @@ from tokenroof.serving.tuning.spares import replicas_for, spares_of_pools
 from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.tuning.tune import beside, check_progress
 from tokenroof.support.arguments import finite_number, share, shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +44,7 @@ _DEALT = 3
 _POOLS = ("prefill", "decode", "link")
 
 
+@by_value
 @dataclass(frozen=True, slots=True)
 class FleetPool:
     """What a demand needs of one pool.

@@ -14,6 +14,7 @@ from tokenroof.serving.tuning.closed_form import furthest, highest_rate, hopeles
 from tokenroof.serving.tuning.kept import Kept, key_of
 from tokenroof.serving.tuning.objectives import Objective, reached
 from tokenroof.serving.tuning.subject import Subject
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -28,6 +29,7 @@ _MOST_IN_FLIGHT = 4096.0
 _KEPT_UP = 0.8
 
 
+@by_value
 @dataclass(frozen=True, slots=True)
 class Trial:
     """One load, played over all seeds.

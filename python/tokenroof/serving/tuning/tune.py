@@ -23,6 +23,7 @@ from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
 from tokenroof.serving.tuning.subject import OneReplica
 from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
     import os
@@ -79,6 +80,7 @@ class TuningOptions(LoadOptions, total=False):
     host_tier: HostTier | None
 
 
+@by_value
 @dataclass(frozen=True)
 class Tuning:
     """What a search found.
