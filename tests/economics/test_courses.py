@@ -7,7 +7,7 @@ import pytest
 
 from tokenroof import economics as ec
 from tokenroof.economics.courses import year_of
-from tokenroof.economics.scenarios.premises import premises
+from tokenroof.economics.scenarios.premises import course_of, premises
 
 
 def test_the_rent_of_an_h100_fell_and_rose_again():
@@ -105,6 +105,15 @@ def test_premises_say_three_changes_of_a_price_and_how_many_more_until_the_end()
     for years, more in ((4, ""), (5, ", 1 change more"), (9, ", 2 changes more")):
         said = premises(plan.with_values({"finance.years": years}))
         assert f"{course}{more}, " in said and ("more" in said) is bool(more)
+
+
+def test_premises_say_a_change_in_the_last_year_and_none_after_it():
+    """By the year of a row, not by its factor."""
+    rows = [(2, 8.0), (5, 0.9), (6, 0.8)]
+    plan = ec.rent_gpus("H100-SXM", 30_000).with_values({"income.price_course": rows})
+    for years, said in ((6, "8 times from year 2 on, 0.9 times from year 5 on, 0.8 times from year 6 on"),
+                        (5, "8 times from year 2 on, 0.9 times from year 5 on"), (4, "8 times from year 2 on")):  # fmt: skip
+        assert course_of(plan.with_values({"finance.years": years})) == said
 
 
 def test_what_machines_cost_stands_in_what_a_plan_stands_on():
