@@ -57,13 +57,24 @@ struct PromptTable {
     TR_HD double most() const { return sizes[points - 1]; }
 };
 
+// Variance and third central moment behind raw moments; a deviation below 1e-4 is none, as its cube is their rounding.
+struct PromptVaried {
+    double variance, third;
+};
+TR_HD PromptVaried prompt_varied(double m1, double m2, double m3) {
+    const double variance = m2 - m1 * m1;
+    if (variance <= 1e-8 * m1 * m1) return {0.0, 0.0};
+    return {variance, m3 - 3.0 * m1 * m2 + 2.0 * m1 * m1 * m1};
+}
+
 // Steps that follow one another, of n prompts base + slope n: fixed and w with a prompt's part of the base in full steps,
 // g its share of the time; w2 its second moment, v2 .. v4 those of what comes in a time, over the rate; shares of steps
-// in which nobody comes, and that leave something; of time that is busy, of that in full steps; raw moments of a step.
+// in which nobody comes, and that leave something; of time that is busy, of that in full steps; raw moments of a step,
+// and central ones: where all steps are alike the raw ones differ by their rounding alone.
 struct PromptSteps {
     double base, fixed, slope, w, w2, v2, v3, v4, g;
     double none, over, busy, full;
-    double m1, m2, m3, m4;
+    double m1, m2, m3, m4, variance, third;
 
     TR_HD double seen() const { return m2 / m1; }
 };
@@ -74,40 +85,49 @@ TR_HD void prompt_added(const double* in, PromptSteps& p) {
     const double s = p.w / in[input::each], c = in[input::arrival_cv2];
     const double w = p.w, w2 = in[input::each_2] * s * s, w3 = in[input::each_3] * s * s * s;
     const double w4 = in[input::each_4] * s * s * s * s;
-    const double varied = max_nan(w2 - w * w, 0.0);
-    const double third = w3 - 3.0 * w * w2 + 2.0 * w * w * w;
+    const PromptVaried own = prompt_varied(w, w2, w3);
     p.w2 = w2;
-    p.v2 = varied + c * w * w;
-    p.v3 = max_nan(third + 3.0 * c * w * varied + c * c * w * w * w, 0.0);
+    p.v2 = own.variance + c * w * w;
+    p.v3 = max_nan(own.third + 3.0 * c * w * own.variance + c * c * w * w * w, 0.0);
     p.v4 = p.v2 > 0.0 ? w4 * (p.v3 / w3) * (p.v3 / w3) * (w2 / p.v2) : 0.0;
     p.g = in[input::rate] * w;
 }
 
-// The share of steps in which nobody comes, and with it moments of steps.
+// The share of steps in which nobody comes, and with it moments of steps, about their mean m: of -none D and what
+// differs from the mean in what comes; where nobody came of D - b in place of -b, D = alone - a, b = none D + l w m.
 TR_HD void prompt_settle(const double* in, PromptSteps& p) {
     namespace input = prompt_pool_input;
-    const double l = in[input::rate], a = p.fixed, g = p.g, alone = in[input::alone];
-    double low = 0.0, high = 1.0;
+    const double l = in[input::rate], a = p.fixed, g = p.g, alone = in[input::alone], apart = alone - a;
+    const PromptVaried own = prompt_varied(alone, in[input::alone_2], in[input::alone_3]);
+    double low = 0.0, high = 1.0, came = 0.0, behind = 0.0, ahead = 0.0, least_added = 0.0;
     for (int i = 0; i < 30; ++i) {
         p.none = 0.5 * (low + high);
-        const double some = 1.0 - p.none;
-        p.m1 = (a * some + p.none * alone) / (1.0 - g);
-        const double m2 =
-            (a * a * some + 2.0 * a * g * p.m1 + l * p.v2 * p.m1 + p.none * in[input::alone_2]) / (1.0 - g * g);
-        p.m2 = max_nan(m2, p.m1 * p.m1 * (1.0 + 1e-9));
-        const double variance = p.m2 - p.m1 * p.m1, least = min_nan(alone, p.m1);
-        const double beyond = max_nan(p.m1 - least, 1e-9 * p.m1), shape = beyond * beyond / variance;
-        const double found = exponential<double>(0.0 - l * least - shape * log1p_lanes<double>(l * variance / beyond));
+        p.m1 = (a * (1.0 - p.none) + p.none * alone) / (1.0 - g);
+        came = l * p.v2 * p.m1;
+        behind = p.none * apart + g * p.m1;
+        ahead = apart - behind;
+        const double mixed = own.variance + apart * (ahead - behind) + p.none * apart * apart;
+        const double varies = (came + p.none * mixed) / (1.0 - g * g);
+        p.variance = max_nan(varies, 1e-9 * p.m1 * p.m1);
+        least_added = p.variance - varies;
+        const double least = min_nan(alone, p.m1);
+        const double beyond = max_nan(p.m1 - least, 1e-9 * p.m1), shape = beyond * beyond / p.variance;
+        const double found =
+            exponential<double>(0.0 - l * least - shape * log1p_lanes<double>(l * p.variance / beyond));
         if (found > p.none)
             low = p.none;
         else
             high = p.none;
     }
-    const double some = 1.0 - p.none, came2 = l * p.v2 * p.m1 + g * g * p.m2;
-    const double three = l * p.v3 * p.m1 + 3.0 * l * l * p.w * p.v2 * p.m2;
-    p.m3 = (a * a * a * some + 3.0 * a * a * g * p.m1 + 3.0 * a * came2 + three + p.none * in[input::alone_3]) /
-           (1.0 - g * g * g);
-    const double came3 = three + g * g * g * p.m3;
+    const double moved = p.none * apart, skewed = apart * (apart * apart - 3.0 * behind * ahead);
+    p.third = (l * p.v3 * p.m1 + 3.0 * g * l * p.v2 * p.variance - 3.0 * moved * (g * g * p.variance + came) -
+               moved * moved * moved + p.none * (skewed + 3.0 * own.variance * ahead + own.third)) / (1.0 - g * g * g);
+    // what the least variance adds goes into the third raw moment by the next steps alone
+    p.third -= 3.0 * p.m1 * least_added * (1.0 + g) / (1.0 + g + g * g);
+    p.m2 = p.m1 * p.m1 + p.variance;
+    p.m3 = p.m1 * (p.m1 * p.m1 + 3.0 * p.variance) + p.third;
+    const double some = 1.0 - p.none, came2 = came + g * g * p.m2;
+    const double came3 = l * p.v3 * p.m1 + 3.0 * l * l * p.w * p.v2 * p.m2 + g * g * g * p.m3;
     const double four = l * p.v4 * p.m1 + l * l * p.m2 * (4.0 * p.v3 * p.w + 3.0 * p.v2 * p.v2) +
                         6.0 * l * l * l * p.m3 * p.v2 * p.w * p.w;
     p.m4 = (a * a * a * a * some + 4.0 * a * a * a * g * p.m1 + 6.0 * a * a * came2 + 4.0 * a * came3 + four +
@@ -121,9 +141,9 @@ TR_HD double prompt_full(const double* in, PromptSteps& p) {
     namespace input = prompt_pool_input;
     const double load = in[input::rate] * in[input::each];
     const double whole = max_nan(in[input::each] * in[input::many], in[input::alone]);
-    const Percentiles<double> steps({p.m1, p.m2 - p.m1 * p.m1, p.m3 - 3.0 * p.m1 * p.m2 + 2.0 * p.m1 * p.m1 * p.m1});
+    const Percentiles<double> steps({p.m1, p.variance, p.third});
     const double over = whole - steps.origin;
-    double density = 1.0 / square_root(p.m2 - p.m1 * p.m1), below = 0.01;
+    double density = 1.0 / square_root(p.variance), below = 0.01;
     if (over > 0.0) {
         const double z = log_positive<double>(over / steps.scale) / steps.spread;
         density = exponential<double>(z * z * -0.5) * 0.3989422804014327 / (over * steps.spread);
@@ -207,15 +227,16 @@ TR_HD void prompt_pool(const double* in, const PromptTable& table, double* f) {
     const double x3 = t3 * (b * b * b + b * b * g + b * g * g + g * g * g) * 0.25 +
                       3.0 * pace * t2 * (b / 6.0 + g * kept * kept / 6.0 + kept * kept * b / 3.0 + g / 3.0) +
                       l * p.v3 * t1 * (1.0 + kept * kept * kept) * 0.5;
-    const double a1 = in[input::alone], a2 = in[input::alone_2];
+    const double a1 = in[input::alone];
+    const PromptVaried of_alone = prompt_varied(a1, in[input::alone_2], in[input::alone_3]);
     const double own = a1 + finds * (p.base + p.slope - a1);
     const double ahead = prompt_ahead(in, p);
     const double y1 = finds * (x1 + ahead * p.m1), y2 = finds * (x2 + ahead * (2.0 * x1 * p.m1 + p.m2));
     const double y3 = finds * (x3 + ahead * (3.0 * x2 * p.m1 + 3.0 * x1 * p.m2 + p.m3));
     Moments<double> m;
     m.mean = own + y1;
-    m.variance = max_nan(a2 - a1 * a1, 0.0) + y2 - y1 * y1;
-    m.third = in[input::alone_3] - 3.0 * a1 * a2 + 2.0 * a1 * a1 * a1 + y3 - 3.0 * y1 * y2 + 2.0 * y1 * y1 * y1;
+    m.variance = of_alone.variance + y2 - y1 * y1;
+    m.third = of_alone.third + y3 - 3.0 * y1 * y2 + 2.0 * y1 * y1 * y1;
     const Percentiles<double> of(m);
     f[field::busy] = finds;
     f[field::full] = p.full;

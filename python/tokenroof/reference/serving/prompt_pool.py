@@ -32,6 +32,7 @@ class Steps:
     busy: float = 0.0
     full: float = 0.0
     moments: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    central: tuple[float, float] = (0.0, 0.0)  # second and third of them
 
 
 def between(sizes: Sequence[float], seconds: Sequence[float], n: float) -> float:
@@ -41,38 +42,59 @@ def between(sizes: Sequence[float], seconds: Sequence[float], n: float) -> float
     return seconds[k - 1] + part * (seconds[k] - seconds[k - 1])
 
 
+def central(m1: float, m2: float, m3: float) -> tuple[float, float]:
+    """Variance and third central moment; none below a ten-thousandth, whose cube is lost in raw moments."""
+    if m2 - m1**2 <= 1e-8 * m1**2:
+        return 0.0, 0.0
+    return m2 - m1**2, m3 - 3.0 * m1 * m2 + 2.0 * m1**3
+
+
 def added(i: dict[str, float], p: Steps) -> None:
     """Cumulants of a sum over arrivals whose number varies by c of Poisson's, the third by c^2."""
     s, c, w = p.w / i["each"], i["arrival_cv2"], p.w
     w2, w3, w4 = (i[f"each_{k}"] * s**k for k in (2, 3, 4))
-    varied, third = max(w2 - w**2, 0.0), w3 - 3.0 * w * w2 + 2.0 * w**3
+    varied, third = central(w, w2, w3)
     v2 = varied + c * w**2
     v3 = max(third + 3.0 * c * w * varied + c**2 * w**3, 0.0)
     p.w2, p.v = w2, (v2, v3, w4 * (v3 / w3) ** 2 * w2 / v2 if v2 > 0.0 else 0.0)
 
 
 def settle(i: dict[str, float], p: Steps) -> None:
-    """Moments of t' = a + sum of what comes in t, and a prompt's own steps where nobody did."""
+    """Moments of t' = a + sum of what comes in t, and a prompt's own steps where nobody did.
+
+    About E t: E y^k of y = a + sum - E t, less (a - E t)^k where nobody came, and there the own step's.
+    """
     rate, alone, a, w = i["rate"], i["alone"], p.fixed, p.w
     v2, v3, v4 = p.v
-    g = rate * w
+    g, apart = rate * w, alone - a
+    own, own3 = central(alone, i["alone_2"], i["alone_3"])
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         none = 0.5 * (low + high)
         some = 1.0 - none
         m1 = (a * some + none * alone) / (1.0 - g)
-        m2 = (a**2 * some + 2.0 * a * g * m1 + rate * v2 * m1 + none * i["alone_2"]) / (1.0 - g**2)
-        m2 = max(m2, m1**2 * (1.0 + 1e-9))
-        variance, least = m2 - m1**2, min(alone, m1)
+        y = -none * apart  # its mean
+        short, more = (
+            g * m1 - y,
+            apart - g * m1 + y,
+        )  # of m1 and of a prompt's own: m1 - a, alone - m1
+        varies = rate * v2 * m1 + y**2 + none * (own + (more - short) * (more + short))
+        varies /= 1.0 - g**2
+        variance = max(varies, 1e-9 * m1**2)
+        least = min(alone, m1)
         beyond = max(m1 - least, 1e-9 * m1)
         shape = beyond**2 / variance
         found = exponential(-rate * least - shape * log1p(rate * variance / beyond))
         low, high = (none, high) if found > none else (low, none)
+    third = rate * v3 * m1 + 3.0 * g * rate * v2 * varies
+    third += 3.0 * y * (g**2 * varies + rate * v2 * m1) + y**3
+    cubes = (more + short) * (more**2 - more * short + short**2)  # of both
+    third = (third + none * (cubes + 3.0 * own * more + own3)) / (1.0 - g**3)
+    # a least variance is in what comes in t, a step later
+    third += (variance - varies) * (3.0 * g * (a * g + rate * v2) / (1.0 - g**3) - 3.0 * m1)
+    m2, m3 = m1**2 + variance, m1**3 + 3.0 * m1 * variance + third
     came2 = rate * v2 * m1 + g**2 * m2
     three = rate * v3 * m1 + 3.0 * rate**2 * w * v2 * m2
-    m3 = (
-        a**3 * some + 3.0 * a**2 * g * m1 + 3.0 * a * came2 + three + none * i["alone_3"]
-    ) / (1.0 - g**3)  # fmt: skip
     four = (
         rate * v4 * m1 + rate**2 * m2 * (4.0 * v3 * w + 3.0 * v2**2)
         + 6.0 * rate**3 * m3 * v2 * w**2
@@ -82,13 +104,13 @@ def settle(i: dict[str, float], p: Steps) -> None:
         + none * i["alone_4"]
     ) / (1.0 - g**4)  # fmt: skip
     p.none, p.busy, p.moments = none, m1 / (m1 + none / rate), (m1, m2, m3, m4)
+    p.central = variance, third
 
 
 def full_share(i: dict[str, float], p: Steps) -> float:
     """Share of time in full steps, an exponential beyond them that begins at the density below."""
-    m1, m2, m3, _ = p.moments
+    m1, (variance, third) = p.moments[0], p.central
     load, whole = i["rate"] * i["each"], max(i["each"] * i["many"], i["alone"])
-    variance, third = m2 - m1**2, m3 - 3.0 * m1 * m2 + 2.0 * m1**3
     origin, scale, spread = lognormal(Sum(m1, variance, third))
     density, below = 1.0 / root(variance), 0.01
     if whole > origin:
@@ -183,7 +205,8 @@ def prompt_pool(
         + 3.0 * v2 * t2 * (b / 6.0 + g * kept**2 / 6.0 + kept**2 * b / 3.0 + g / 3.0)
         + v3 * t1 * (1.0 + kept**3) * 0.5
     )  # fmt: skip
-    a1, a2, a3 = i["alone"], i["alone_2"], i["alone_3"]
+    a1 = i["alone"]
+    own, own3 = central(a1, i["alone_2"], i["alone_3"])
     # with this chance another step, of what came in the one before the one that is seen
     lasting = p.base * (1.0 - p.none)
     ahead = i["lag"] * (1.0 - p.full) * p.over / (p.over + p.none + _SELDOM)
@@ -193,8 +216,8 @@ def prompt_pool(
     y3 = finds * ((1.0 - ahead) * x3 + ahead * (x3 + 3.0 * x2 * m1 + 3.0 * x1 * m2 + m3))
     first = Sum(
         a1 + finds * (p.base + p.slope - a1) + y1,
-        max(a2 - a1**2, 0.0) + y2 - y1**2,
-        a3 - 3.0 * a1 * a2 + 2.0 * a1**3 + y3 - 3.0 * y1 * y2 + 2.0 * y1**3,
+        own + y2 - y1**2,
+        own3 + y3 - 3.0 * y1 * y2 + 2.0 * y1**3,
     )
     values = [finds, p.full, finds * (before + ahead * m1), first.mean, *first.percentiles()]
     return {"load": load, **dict(zip(names, values, strict=True))}
