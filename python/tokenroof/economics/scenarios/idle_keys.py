@@ -53,7 +53,7 @@ def unless_said(values: Mapping[str, Any], name: str) -> str:
 
 def after_the_plan(values: Mapping[str, Any], name: str) -> bool:
     """Whether it is rows of years of which none comes within the plan."""
-    rows = values[name] if name in _ROWS else ()
+    rows: Any = values[name] if name in _ROWS else ()
     return bool(rows) and rows[0][0] > values["finance.years"]
 
 
