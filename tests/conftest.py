@@ -3,6 +3,7 @@
 HYPOTHESIS_PROFILE=ci: more examples, =few: of lines that run, =first: no shrinking, =sanitized: of code that watches itself.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -45,6 +46,12 @@ def pytest_collection(session: pytest.Session) -> None:
     """Workers share the rewriting of asserts before each collects all."""
     if hasattr(session.config, "workerinput") and not sys.dont_write_bytecode:
         _rewriting.rewrite(_rewriting.share(session.config))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: no search for garbage, which tests ask for too, goes through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
