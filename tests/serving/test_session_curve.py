@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tokenroof as tr
 from _support import BY_ISA, every_isa
 from tokenroof import kernels, reference, serving
+from tokenroof.inference.door import deployment
 from tokenroof.serving import SessionLoad
 
 FP8 = tr.Plan(weights="fp8", kv_cache="fp8")
@@ -110,6 +111,34 @@ def test_what_a_session_holds_falls_short_as_more_are_open():
     assert np.allclose(
         table.held_bytes, table.held_tokens * 65536, rtol=1e-9
     )  # 32 layers, 8 heads of 128, fp8
+
+
+@settings(max_examples=25)
+@given(
+    turns=st.integers(1, 40), tokens=st.integers(50, 4000), output=st.integers(64, 800),
+    shared=st.sampled_from([0, 2000]), think=st.floats(0.1, 200.0), users=st.integers(1, 64),
+)  # fmt: skip
+def test_watts_lie_between_those_at_rest_and_the_limit(turns, tokens, output, shared, think, users):
+    load = SessionLoad(turns, tokens, output, shared, think_s=think)
+    table = curve(load, [users])
+    on = deployment("H200-SXM", "Llama-3.1-8B", FP8)
+    terms = kernels.serving_terms(*on.records, users, load.mean_input, output)
+    rest = terms[kernels.SERVING_TERMS.index("rest_w")]
+    assert rest < float(table.watts[0]) <= on.device.tdp_w
+
+
+def test_watts_are_the_simulators():
+    """As more is found the prompts take less of the time, and watts fall to those of a step that decodes."""
+    plan = tr.Plan(tp=4, weights="fp8", kv_cache="fp8")
+    drawn = []
+    for turns, sessions in ((2, 600), (8, 200)):
+        load = SessionLoad(turns=turns, input_tokens=4000, output_tokens=300, think_s=20.0)
+        table = serving.session_curve("H200-SXM", "Llama-3.1-70B", plan, load, [32])
+        steady = load.requests(float(table.sessions_per_s[0]), sessions, seed=1)
+        run = serving.simulate("H200-SXM", "Llama-3.1-70B", plan, steady)
+        assert float(table.watts[0]) == pytest.approx(run.energy.watts, rel=0.08)
+        drawn.append(float(table.watts[0]))
+    assert drawn[1] < drawn[0]
 
 
 def test_without_anything_to_find_it_is_the_closed_loop():

@@ -211,11 +211,12 @@ def _replica(
     # a last block that is not full is computed again: half of one in the mean
     found = np.maximum(load.shared_tokens + load.said - 0.5 * block, 0.0)
     shared = np.full(load.turns, max(load.shared_tokens - 0.5 * block, 0.0))
-    plain = _carried(records, load, batch, np.array([mean]), np.zeros(1))
+    rest = terms[..., _TERM["rest_w"]]
+    plain = _carried(records, load, batch, rest, np.array([mean]), np.zeros(1))
 
     def with_past(past: Array) -> Array:
         changed = terms.copy()
-        carried = _carried(records, load, batch, load.prompts - past, past)
+        carried = _carried(records, load, batch, rest, load.prompts - past, past)
         for name in ("mixed_s", "mixed_j", "prefill_s"):
             changed[..., _TERM[name]] += carried[name] - plain[name]
         return np.asarray(changed)
@@ -224,9 +225,12 @@ def _replica(
 
 
 def _carried(
-    records: tuple[Any, ...], load: SessionLoad, batch: Array, new: Array, past: Array
+    records: tuple[Any, ...], load: SessionLoad, batch: Array, rest: Array, new: Array, past: Array
 ) -> dict[str, Array]:
-    """Means over turns of a step that carries their prompts, and of the prompts alone."""
+    """Means over turns of a step that carries their prompts, and of the prompts alone.
+
+    Joules are those beyond `rest` watts, as serving's terms have them.
+    """
     d, c, m, p = records
     ranks = float(p[_DP])
     context = load.mean_input + 0.5 * load.output_tokens
@@ -235,7 +239,7 @@ def _carried(
     seconds = mixed[..., _STEP["time"]]
     return {
         "mixed_s": seconds.mean(axis=-1),
-        "mixed_j": (mixed[..., _STEP["watts"]] * seconds).mean(axis=-1),
+        "mixed_j": ((mixed[..., _STEP["watts"]] - rest[:, None]) * seconds).mean(axis=-1),
         "prefill_s": alone[..., _STEP["time"]].mean(axis=-1),
     }
 
