@@ -1,8 +1,9 @@
 """
-Twice the context leaves half the users, and latent attention many times as many
-================================================================================
+Twice the context leaves half the users; latents leave half as many beside nine times the weights
+=================================================================================================
 
-What weights leave of the memory is shared by the caches of all who are being answered.
+What weights leave of the memory is shared by the caches of all who are being answered. Heads are split over the
+devices; a latent that all heads share cannot be, so that sequences are, each device with its own (``dp``).
 """
 
 import numpy as np
@@ -11,15 +12,17 @@ import plotly.graph_objects as go
 import tokenroof as tr
 
 context = 2.0 ** np.arange(12, 18)
-plan = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
+split = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
+spread = tr.Plan(dp=8, moe_ep=8, weights="fp8", kv_cache="fp8")
+plans = {"Llama-3.1-70B": split, "Qwen3-235B-A22B": split, "DeepSeek-V3": spread}
 device, users = tr.device("H200-SXM"), {}
-for name in ("Llama-3.1-70B", "Qwen3-235B-A22B", "DeepSeek-V3"):
+for name, plan in plans.items():
     model = tr.model(name)
     resident = tr.kernels.memory_required(
-        model.pack(), plan.pack(), [0.0, 1.0], context[:, None]
+        model.pack(), plan.pack(), [0.0, plan.dp], context[:, None]
     )
     room = device.memory_bytes * 0.9 - resident[:, 0]
-    users[name] = room / np.diff(resident).ravel()
+    users[name] = plan.dp * room / np.diff(resident).ravel()
 figure = go.Figure([
     go.Scatter(x=context, y=n, name=name, mode="lines+markers") for name, n in users.items()
 ])  # fmt: skip
@@ -30,8 +33,8 @@ figure.update_yaxes(type="log")
 assert np.allclose(
     users["Llama-3.1-70B"][:-1] / users["Llama-3.1-70B"][1:], 2.0, rtol=0.01
 )
-dense, latent = (
-    tr.model(name).kv_bytes_per_token() for name in ("Llama-3.1-70B", "DeepSeek-V3")
-)
-assert dense > 4 * latent
+beside = users["DeepSeek-V3"] / users["Llama-3.1-70B"]
+assert (0.5 < beside).all()
+assert (beside < 0.6).all()
+assert tr.model("DeepSeek-V3").parameters > 9 * tr.model("Llama-3.1-70B").parameters
 figure.show()
