@@ -2,6 +2,7 @@
 
 import json
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -212,3 +213,30 @@ def test_what_a_mine_stands_on_names_its_shell(capsys, tmp_path):
     assert "40 $/(PH/s day) at 17.5 J/TH, constant, no halving" in said
     assert "machines stand already, at 0 $, shell at 11.7 M$ by MW of computers" in said
     assert "shell" not in str(ec.same_meter([ec.mine("Antminer S21", 40.0)]))
+
+
+def test_another_file_in_place_of_a_scenario_s_own_is_said(tmp_path):
+    (tmp_path / "own.csv").write_text("date,hashprice\n2026-10,50\n")
+    (tmp_path / "other.csv").write_text("date,power\n2026-10,0.08\n")
+    hall = tmp_path / "hall.toml"
+    hall.write_text('market = "own.csv"\n[income]\nkind = "hashes"\n')
+    assert ec.Scenario.from_toml(hall).income.hashprice == 50.0
+    assert ec.Scenario.from_toml(hall, market=tmp_path / "own.csv").income.hashprice == 50.0
+    with pytest.warns(
+        UserWarning, match=r"hall.toml takes newer prices of .*other.csv, and none of own.csv"
+    ):
+        plan = ec.Scenario.from_toml(hall, market=tmp_path / "other.csv")
+    assert plan.income.hashprice != 50.0
+
+
+def test_a_file_in_force_counts_in_its_own_thread(tmp_path):
+    file = tmp_path / "now.csv"
+    file.write_text("date,hashprice\n2026-10,50\n")
+    seen = []
+    with market_in_force(file):
+        other = threading.Thread(target=lambda: seen.append(latest("btc_hashprice").value))
+        other.start()
+        other.join()
+        seen.append(latest("btc_hashprice").value)
+    assert seen[0] != 50.0
+    assert seen[1] == 50.0

@@ -61,7 +61,7 @@ def _meter() -> object:
 
 def _latency() -> object:
     table = serving.curve("H200-SXM", "Llama-3.1-8B", rate=np.arange(1.0, 29.0))
-    return plot.latency([table.assign_attrs(devices=1, plan=NAME)])
+    return plot.latency([table.assign_attrs(plan=NAME)])
 
 
 def _revenue() -> object:

@@ -2,8 +2,8 @@
 A fast token costs many times a slow one, and electricity is little of either
 =============================================================================
 
-Rent of the devices for a million tokens along the frontier, and electricity for all that is provisioned for them, at
-60 $/MWh: whoever rents pays it within the rent.
+Rent of the devices for a million tokens along the frontier, and electricity for all that is provisioned for
+them, at 60 $/MWh: whoever rents pays it within the rent.
 """
 
 import numpy as np

@@ -113,7 +113,8 @@ def market_in_force(market: MarketLike | None) -> Iterator[MarketData | None]:
     Returns
     -------
     context manager
-        Gives the `MarketData` that counts, or None. It counts in this thread and the tasks that it starts.
+        Gives the `MarketData` that counts, or None. It counts in this thread and its asynchronous tasks, not
+        in threads that are started meanwhile, and alone: of a file around it nothing counts until it ends.
         A warning names what the file has if nothing of it was used.
 
     Raises

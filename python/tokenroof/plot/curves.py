@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["Curve", "Made", "axis_range", "checked", "label_of", "watts_of"]
+__all__ = ["Curve", "Made", "axis_range", "checked", "label_of", "load_of", "watts_of"]
 
 
 def checked(fronts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
@@ -39,6 +39,12 @@ def checked(fronts: Sequence[xr.Dataset]) -> list[xr.Dataset]:
     if len(models) > 1:
         raise ValueError(f"fronts are of {' and '.join(models)}; allowed: one model")
     return tables
+
+
+def load_of(table: xr.Dataset) -> str:
+    """Tokens of a front's requests and answers."""
+    load = (table.attrs.get(name, math.nan) for name in ("input_tokens", "output_tokens"))
+    return "/".join(f"{tokens:,.0f}" for tokens in load)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tokenroof.catalogue.lookup import device as find_device
+from tokenroof.plot.curves import load_of
 from tokenroof.plot.style import faded, log_axis, new_figure, plain, styles_of
 from tokenroof.support.formats import si
 from tokenroof.support.kinds import takes_records
@@ -53,6 +55,13 @@ def frontier(
     Returns
     -------
     plotly.graph_objects.Figure
+        Of fronts of one device and model, each is named with its load too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no front, or fronts per MW of different power (``power=`` of
+        `tokenroof.serving.frontier`).
 
     Examples
     --------
@@ -67,7 +76,11 @@ def frontier(
     if isinstance(given, Mapping) and not isinstance(given, xarray.Dataset):
         given = list(given.values())
     tables = [t for t in listed("fronts", given, xarray.Dataset) if t.sizes["point"]]
+    power = _power_of(tables)
     curves = [_Curve.of(table, most_points) for table in tables]
+    alike = Counter((curve.device, curve.model) for curve in curves)
+    curves = [_with_load(c, t) if alike[c.device, c.model] > 1 else c
+              for c, t in zip(curves, tables, strict=True)]  # fmt: skip
     makers = {curve.device: _Maker.of(table) for curve, table in zip(curves, tables, strict=True)}
     visible = set(makers) if shown is None else set(listed("shown", shown))
     styles = styles_of(list(makers.values()), visible)
@@ -77,10 +90,22 @@ def frontier(
             shown_at_first = curve.device in visible and curve.model == model
             _add_band(figure, curve, styles[curve.device]["color"], drawn=shown_at_first)
         _add_curve(figure, curve, styles[curve.device], drawn=curve.device in visible, chosen=model)
-    _set_axes(figure, _heights(c for c in curves if c.device in visible), model)
+    _set_axes(figure, _heights(c for c in curves if c.device in visible), model, power)
     _add_prices(figure, [t for t in tiers or () if t.get("interactivity") is None])
     _add_tiers(figure, [t for t in tiers or () if t.get("interactivity") is not None])
     return figure
+
+
+def _power_of(tables: Sequence[xr.Dataset]) -> str:
+    """Whose watts the fronts count, in brackets; empty where they do not say."""
+    powers = list(dict.fromkeys(str(t.attrs["power"]) for t in tables if "power" in t.attrs))
+    if len(powers) > 1:
+        raise ValueError(f"fronts are per MW of {' and '.join(powers)} power; allowed: of one")
+    return f" ({powers[0]})" if powers else ""
+
+
+def _with_load(curve: _Curve, table: xr.Dataset) -> _Curve:
+    return replace(curve, name=f"{curve.name}, {load_of(table)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +133,7 @@ class _Curve:
     """What is drawn of one front: some of its points."""
 
     device: str
+    name: str  # in the legend
     model: str
     band: float
     borrowed: bool  # constants of other devices, or of none
@@ -137,7 +163,7 @@ class _Curve:
         ]
         origin = str(table.attrs.get("calibrated_on", ""))
         borrowed = "borrowed" in origin or origin.startswith("nothing: estimates")
-        return cls(device, model, band, borrowed, x, y, text)
+        return cls(device, plain(device), model, band, borrowed, x, y, text)
 
 
 def _add_band(figure: go.Figure, curve: _Curve, shade: str, *, drawn: bool) -> None:
@@ -148,7 +174,7 @@ def _add_band(figure: go.Figure, curve: _Curve, shade: str, *, drawn: bool) -> N
         go.Scatter(
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([y * (1 + band), y[::-1] / (1 + band)]),
-            fill="toself", mode="none", name=f"{plain(curve.device)} band", hoverinfo="skip",
+            fill="toself", mode="none", name=f"{curve.name} band", hoverinfo="skip",
             fillcolor=faded(shade), showlegend=False, visible=curve.borrowed and drawn,
             meta={"device": curve.device, "model": curve.model, "band": True, "borrowed": curve.borrowed},
         )
@@ -163,7 +189,7 @@ def _add_curve(
     hidden = "legendonly" if curve.model == chosen else False
     figure.add_trace(
         go.Scatter(
-            x=curve.x, y=curve.y, mode="lines+markers", name=plain(curve.device), text=curve.text,
+            x=curve.x, y=curve.y, mode="lines+markers", name=curve.name, text=curve.text,
             line={**style, "width": 2.2}, marker={"size": 5},
             hovertemplate="%{text}<extra></extra>",
             visible=True if drawn and curve.model == chosen else hidden,
@@ -180,8 +206,11 @@ def _heights(curves: Iterable[_Curve]) -> dict[str, tuple[float, float]]:
     return {of: (max(max(v) / 3e4, min(v) / 2), max(v) * 3) for of, v in heights.items()}
 
 
-def _set_axes(figure: go.Figure, ranges: Mapping[str, tuple[float, float]], model: str) -> None:
-    figure.update_yaxes(log_axis("output tokens/s per MW", *ranges.get(model, (1e2, 1e7))))
+def _set_axes(
+    figure: go.Figure, ranges: Mapping[str, tuple[float, float]], model: str, power: str
+) -> None:
+    title = f"output tokens/s per MW{power}"
+    figure.update_yaxes(log_axis(title, *ranges.get(model, (1e2, 1e7))))
     every = log_axis("", min([1e2, *(low for low, _ in ranges.values())]), 1e8)
     figure.update_yaxes(tickvals=every["tickvals"], ticktext=every["ticktext"])
     # so that a page can follow when another model is chosen

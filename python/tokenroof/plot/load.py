@@ -12,7 +12,7 @@ from tokenroof.serving.knee import knee
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
 from tokenroof.support.lazy import require
-from tokenroof.support.names import among
+from tokenroof.support.names import among, listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,8 +35,7 @@ def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
     Parameters
     ----------
     tables : sequence of xarray.Dataset
-        What `tokenroof.serving.curve` gives over ``rate``, one a device, with ``devices`` of the replica in
-        ``attrs``.
+        What `tokenroof.serving.curve` gives over ``rate``, one a device.
     time : {"ttft", "tpot", "e2e"}
         Which.
 
@@ -46,19 +45,26 @@ def latency(tables: Sequence[xr.Dataset], time: str = "ttft") -> go.Figure:
 
     Raises
     ------
+    TypeError
+        For anything but tables.
     ValueError
-        For another time.
+        For another time, or a table that is not over ``rate``.
 
     Examples
     --------
     >>> from tokenroof.serving import curve
     >>> table = curve("H200-SXM", "Llama-3.1-8B", rate=np.arange(1.0, 29.0))
-    >>> [trace.mode for trace in latency([table.assign_attrs(devices=1)]).data][::2]
+    >>> [trace.mode for trace in latency([table]).data][::2]
     ['lines', 'markers']
     """
     if not among(time, ("ttft", "tpot", "e2e")):
         raise ValueError(f"time is {shown(time)}; allowed: ttft, tpot, e2e")
     go = require("plotly.graph_objects", extra="report")
+    tables = listed("tables", tables, require("xarray", extra="report").Dataset)
+    for table in tables:
+        if "rate" not in table.dims:
+            over = ", ".join(map(str, table.dims)) or "nothing"
+            raise ValueError(f"tables has one over {over}; allowed: what curve gives over rate")
     devices = [find_device(str(table.attrs["device"])) for table in tables]
     styles = styles_of(devices, [d.name for d in devices])
     figure = new_figure(hovermode="closest")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof.plot.conventions import conventions, yields
-from tokenroof.plot.curves import checked, label_of
+from tokenroof.plot.curves import checked, label_of, load_of
 from tokenroof.plot.style import colour, faded, log_axis, new_figure, plain
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
@@ -35,7 +35,7 @@ def ratio(
     Parameters
     ----------
     over, under : xarray.Dataset
-        What `tokenroof.serving.frontier` returns, of one model.
+        What `tokenroof.serving.frontier` returns, of one model and load.
     axis : str
         Whose watts or dollars count, as in `chart`; of dollars it is how many times cheaper.
     points : int
@@ -49,7 +49,8 @@ def ratio(
     Raises
     ------
     TypeError, ValueError
-        For a front that is none or empty, two models, an unknown axis, or one that does not know a device.
+        For a front that is none or empty, two models or loads, an unknown axis, or one that does not know
+        a device.
 
     Examples
     --------
@@ -62,6 +63,9 @@ def ratio(
     tables = checked([over, under])
     if len(tables) < 2:
         raise ValueError("fronts has one with points; allowed: two")
+    loads = list(dict.fromkeys(map(load_of, tables)))
+    if len(loads) > 1:
+        raise ValueError(f"fronts are of loads of {' and '.join(loads)} tokens; allowed: one load")
     choices = {c.name: c for c in conventions()}
     if axis not in choices:
         raise ValueError(f"axis is {shown(axis)}; allowed: {', '.join(choices)}")
@@ -97,7 +101,8 @@ def ratio(
     what = "times the tokens/s per MW" if choice.kind == "watts" else "times as cheap"
     figure.update_yaxes(_ticks(what, low_end, high_end))
     figure.update_xaxes(_ticks("output tokens/s per user", slowest, fastest), tickangle=0)
-    text = f"{plain(names[0])} over {plain(names[1])}<br>{plain(a['model'])}, {choice.name}"
+    of = f"{plain(a['model'])}, {loads[0]} tokens, {choice.name}"
+    text = f"{plain(names[0])} over {plain(names[1])}<br>{of}"
     figure.update_layout(title={"text": text, "font": {"size": 14}, "x": 0.02})
     return figure
 

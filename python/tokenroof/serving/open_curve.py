@@ -130,6 +130,7 @@ def open_table(
             "beyond": said([on], load, running),
             "power": power,
             "watts_band": on.power.band,
+            "devices": on.plan.devices,
             "provisioned_w_per_device": on.power.provisioned_w,
             "provisioned_kind": on.power.provisioned_kind,
             "saturation_per_s": twin.saturation,

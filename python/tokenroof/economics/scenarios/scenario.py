@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 from tokenroof.catalogue.market_columns import READ, note, unused
@@ -218,7 +219,7 @@ class Scenario:
         path : path
         market : path or MarketData, optional
             Of newer prices, as `with_market` takes it; by default what the file calls ``market``, a path
-            beside its own.
+            beside its own, which another takes the place of, with a warning.
 
         Returns
         -------
@@ -255,8 +256,8 @@ class Scenario:
         except (ValueError, TypeError, KeyError) as error:
             kind = ValueError if isinstance(error, KeyError) else type(error)
             raise kind(f"{os.fspath(path)}: {error.args[0]}") from None
-        if market is None and beside is not None:
-            market = file.parent / beside
+        if beside is not None:
+            market = _instead(market, file.parent / beside, file.name)
         return plan if market is None else plan.with_market(market)
 
     def values(self) -> dict[str, Any]:
@@ -266,6 +267,17 @@ class Scenario:
             for section, kind in SECTIONS.items()
             for item in fields(kind)
         }
+
+
+def _instead(market: MarketLike | None, own: Path, name: str) -> MarketLike:
+    """The market data that counts: what a caller gives, in place of the scenario's own."""
+    if market is None:
+        return own
+    data = market_data(market)
+    if os.path.realpath(data.name) != os.path.realpath(own):
+        said = f"{name} takes newer prices of {data.name}, and none of {own.name}, which it names"
+        warnings.warn(said, stacklevel=caller())
+    return data
 
 
 def _check_currency(currency: object) -> None:
