@@ -29,6 +29,8 @@ def test_fronts_of_one_device_are_told_apart_by_their_loads(front, longer):
     figure = plot.frontier([front, longer])
     names = [trace.name for trace in figure.data if trace.mode == "lines+markers"]
     assert names == ["L40S, 1,024/1,024", "L40S, 8,192/512"]
+    lines = [trace.line for trace in figure.data if trace.mode == "lines+markers"]
+    assert lines[0].dash != lines[1].dash
     alone = [trace.name for trace in plot.frontier([front]).data if trace.mode == "lines+markers"]
     assert alone == ["L40S"]
 

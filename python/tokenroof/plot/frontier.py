@@ -81,15 +81,16 @@ def frontier(
     alike = Counter((curve.device, curve.model) for curve in curves)
     curves = [_with_load(c, t) if alike[c.device, c.model] > 1 else c
               for c, t in zip(curves, tables, strict=True)]  # fmt: skip
-    makers = {curve.device: _Maker.of(table) for curve, table in zip(curves, tables, strict=True)}
-    visible = set(makers) if shown is None else set(listed("shown", shown))
-    styles = styles_of(list(makers.values()), visible)
+    visible = {c.device for c in curves} if shown is None else set(listed("shown", shown))
+    makers = {c.name: replace(_Maker.of(table), name=c.name)
+              for c, table in zip(curves, tables, strict=True)}  # fmt: skip
+    styles = styles_of(list(makers.values()), {c.name for c in curves if c.device in visible})
     model = model or (curves[0].model if curves else "")
     for curve in curves:
         if math.isfinite(curve.band):
             shown_at_first = curve.device in visible and curve.model == model
-            _add_band(figure, curve, styles[curve.device]["color"], drawn=shown_at_first)
-        _add_curve(figure, curve, styles[curve.device], drawn=curve.device in visible, chosen=model)
+            _add_band(figure, curve, styles[curve.name]["color"], drawn=shown_at_first)
+        _add_curve(figure, curve, styles[curve.name], drawn=curve.device in visible, chosen=model)
     _set_axes(figure, _heights(c for c in curves if c.device in visible), model, power)
     _add_prices(figure, [t for t in tiers or () if t.get("interactivity") is None])
     _add_tiers(figure, [t for t in tiers or () if t.get("interactivity") is not None])
