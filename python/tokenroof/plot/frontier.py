@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -55,7 +55,7 @@ def frontier(
     Returns
     -------
     plotly.graph_objects.Figure
-        Of fronts of one device and model, each is named with its load too.
+        Fronts of one device and model at several loads are named with these.
 
     Raises
     ------
@@ -78,9 +78,11 @@ def frontier(
     tables = [t for t in listed("fronts", given, xarray.Dataset) if t.sizes["point"]]
     power = _power_of(tables)
     curves = [_Curve.of(table, most_points) for table in tables]
-    alike = Counter((curve.device, curve.model) for curve in curves)
-    curves = [_with_load(c, t) if alike[c.device, c.model] > 1 else c
-              for c, t in zip(curves, tables, strict=True)]  # fmt: skip
+    loads = defaultdict[tuple[str, str], set[str]](set)
+    for c, table in zip(curves, tables, strict=True):
+        loads[c.device, c.model].add(load_of(table))
+    curves = [replace(c, name=f"{c.name}, {load_of(table)}") if len(loads[c.device, c.model]) > 1 else c
+              for c, table in zip(curves, tables, strict=True)]  # fmt: skip
     visible = {c.device for c in curves} if shown is None else set(listed("shown", shown))
     makers = {c.name: replace(_Maker.of(table), name=c.name)
               for c, table in zip(curves, tables, strict=True)}  # fmt: skip
@@ -103,10 +105,6 @@ def _power_of(tables: Sequence[xr.Dataset]) -> str:
     if len(powers) > 1:
         raise ValueError(f"fronts are per MW of {' and '.join(powers)} power; allowed: of one")
     return f" ({powers[0]})" if powers else ""
-
-
-def _with_load(curve: _Curve, table: xr.Dataset) -> _Curve:
-    return replace(curve, name=f"{curve.name}, {load_of(table)}")
 
 
 @dataclass(frozen=True, slots=True)
