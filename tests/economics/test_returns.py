@@ -82,6 +82,19 @@ def test_none_and_touching():
     assert (low, high) == pytest.approx((0.1 - 3.16e-5, 0.1 + 3.16e-5), abs=1e-6)
 
 
+@pytest.mark.parametrize("apart", [0.25, 1.0])
+@pytest.mark.parametrize("start", [1.0, 10.0, 50.0, 200.0])
+def test_a_double_rate_of_flows_that_come_late(start, apart):
+    """Flows without a rounding, far from year 0: what is lost where they nearly cancel may not hide that they touch."""
+    for part in (1 / 2, 1 / 4, 1 / 8, 1 / 32, 11 / 16, 31 / 32):
+        flows, years = (
+            np.array([1.0, -2 * (1 + part), (1 + part) ** 2]),
+            start + apart * np.arange(3),
+        )
+        found = _core.rates_of(flows, years)[0]
+        assert found == pytest.approx(((1 + part) ** (1 / apart) - 1,), rel=1e-6)
+
+
 def test_flows_of_any_size():
     assert ec.irr([-1, 1e20]) == pytest.approx((1e20,)) and ec.irr(
         [-1e300, 2e300]

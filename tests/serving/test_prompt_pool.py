@@ -112,6 +112,17 @@ def test_percentiles_rise_and_nothing_is_borne_beyond_saturation(one):
     assert 0.0 <= found["busy"] <= 1.0 and 0.0 <= found["full"] <= 1.0
 
 
+@pytest.mark.parametrize(("rate", "load"), [(0.0, 0.0), (-1.0, -0.5), (2.0, 1.0)])
+def test_nobody_and_a_load_of_one_have_a_load_alone(rate, load):
+    inputs, sizes, seconds = pool(0.0, 0.5, 4.0, rate)
+    for found in (
+        run(inputs, sizes, seconds),
+        prompt_pool(inputs, sizes.tolist(), seconds.tolist()),
+    ):
+        assert found["load"] == load
+        assert all(np.isnan(found[name]) for name in FIELDS if name != "load")
+
+
 @pytest.mark.parametrize("cv2", [0.0, 0.8])
 @pytest.mark.parametrize("load", [0.1, 0.5, 0.9])
 def test_a_step_of_nothing_but_prompts_is_a_queue_of_one_server(load, cv2):
