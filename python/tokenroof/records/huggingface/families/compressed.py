@@ -103,7 +103,9 @@ def minimax_m3(r: Reader) -> Values:
     v["ffn"] = r.size("dense_intermediate_size", "intermediate_size")
     if r.flag("use_qk_norm", default=True):
         v["qk_norm"] = 2 * v["head_dim"]
-    shared = r.size("shared_intermediate_size", "intermediate_size", default=0, low=0)
+    # the class has a width of its own, and null means that of the experts
+    width = r.size("intermediate_size", default=0, low=0)
+    shared = r.size("shared_intermediate_size", default=width, low=0)
     v = experts(
         v, r, dense, "moe_intermediate_size", "intermediate_size",
         shared_ffn=shared * r.size("n_shared_experts", default=1, low=0),

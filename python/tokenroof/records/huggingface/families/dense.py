@@ -29,19 +29,29 @@ def mistral(r: Reader) -> Values:
     v = gated(r)
     window = r.size("sliding_window", default=0, low=0)
     longest = r.size("max_position_embeddings", default=LARGEST_SIZE)
-    # a window over all positions limits nothing
-    return sliding(
-        r, v, window if window < longest else 0, 0 if 0 < window < longest else v["layers"]
-    )
+    if window >= longest:  # limits nothing, whatever the layers are called
+        r.words("layer_types", ("full_attention", "sliding_attention"), v["layers"])
+        return v
+    return sliding(r, v, window, 0 if window else v["layers"])
 
 
 def sliding_choice(r: Reader, v: Values) -> Values:
-    """Qwen's switch: the layers from max_window_layers on slide, if at all."""
+    """Qwen's switch: the layers from max_window_layers on slide, if at all.
+
+    Of Qwen2's mixtures every second one ahead of that layer slides, of Qwen3's all do (Qwen2MoeConfig's
+    ``layer_types``; the one mask of Qwen3MoeModel).
+    """
     on = r.flag("use_sliding_window")
     full = min(r.size("max_window_layers", default=v["layers"], low=0), v["layers"])
-    window = r.size("sliding_window", default=0, low=0)
+    # switched off, the class forgets the width: it has no default then
+    window = r.size("sliding_window", default=0, low=0) if on or r.given("sliding_window") else 0
     if not on:
         return all_full(r, v)
+    kind = str(r.config.get("model_type", ""))
+    if kind == "qwen2_moe":
+        full = v["layers"] - -(-full // 2)
+    elif kind == "qwen3_moe":
+        full = 0
     return sliding(r, v, window, full if window else v["layers"])
 
 

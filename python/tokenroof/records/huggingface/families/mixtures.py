@@ -130,7 +130,7 @@ def llama4(r: Reader) -> Values:
     bias = r.flag("attention_bias")
     v |= {"qkv_bias": bias, "out_bias": bias}
     r.flag("use_qk_norm")  # norms without weights
-    chunk = r.size("attention_chunk_size", default=8192)
+    chunk = r.size("attention_chunk_size", default=0, low=0)
     marks = r.numbers("no_rope_layers")  # those that rotate nothing see everything
     every = r.size("no_rope_layer_interval", default=4)
     full = marks[: v["layers"]].count(0) if marks else v["layers"] // every
