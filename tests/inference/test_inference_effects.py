@@ -100,6 +100,8 @@ def test_every_share_of_wide_layers_has_an_effect(module):
 DEVICE_WORDS = {"name", "aliases", "vendor", "family", "kind", "release", "process", "memory_type", "link_name",
                 "price_usd", "price_kind", "notes", "measured", "provenance"}  # fmt: skip
 
+POWERS = ("idle_w", "tdp_w", "system_power_w", "provisioned_power_w")
+
 
 def answer(ask, *given):
     """What is found, or why not."""
@@ -134,8 +136,14 @@ def test_every_number_of_a_device_has_an_effect(name):
             other = {key: 0.5 * rate for key, rate in value.items()}
         elif name in ("sm_count", "link_domain_size", "pcie_generation", "link_generation"):
             other = 3 if value is None else max(value // 2, 1)
+        elif name in POWERS:  # between what it has in it and what has it in it
+            at = POWERS.index(name)
+            least = max([getattr(base, p) or 0.0 for p in POWERS[:at]], default=0.0)
+            most = min([getattr(base, p) or 9e4 for p in POWERS[at + 1 :]], default=9e4)
+            other = least + 0.4 * (most - least)
+            assert other != value
         else:
-            other = (9e4 if name.endswith("_w") else 1e9) if value is None else 0.5 * value
+            other = 1e9 if value is None else 0.5 * value
         changed = base.replace(**{name: other})
         differs.append(not _same(everything(changed), everything(base)))
     assert any(differs)

@@ -13,6 +13,7 @@ import pytest
 from tokenroof import catalogue
 from tokenroof.catalogue.lookup import device
 from tokenroof.records.device import PEAK_TYPES, Device
+from tokenroof.records.miner import Miner
 from tokenroof.support.names import normalise
 
 OWN = {"name": "own", "memory_bandwidth": 1e12, "peak": {"bf16": 2e14}}
@@ -237,3 +238,53 @@ def test_a_site_provisions_no_less_than_the_board_draws():
     assert Device(**card, provisioned_power_w=100).tdp_w is None
     held = [d for d in catalogue.all_devices() if d.provisioned_power_w and d.tdp_w]
     assert len(held) > 5 and all(d.provisioned_power_w > d.tdp_w for d in held)
+
+
+CARD = {"name": "mine", "memory_bandwidth": 1e12, "peak": {"bf16": 1e14}}
+
+
+@pytest.mark.parametrize(
+    "powers,words",
+    [
+        ({"tdp_w": 450, "system_power_w": 100}, "system_power_w is 100 with tdp_w 450; allowed: at least tdp_w"),
+        (
+            {"system_power_w": 2000, "provisioned_power_w": 900},
+            "provisioned_power_w is 900 with system_power_w 2000; allowed: at least system_power_w",
+        ),
+        ({"tdp_w": 450, "idle_w": 900}, "idle_w is 900 with tdp_w 450; allowed: at most tdp_w"),
+        ({"idle_w": 120, "system_power_w": 100}, "idle_w is 120 with system_power_w 100; allowed: at most"),
+    ],
+)  # fmt: skip
+def test_no_power_is_above_one_that_has_it_in_it(powers, words):
+    with pytest.raises(ValueError, match=words):
+        Device(**CARD, **powers)
+    for name, watts in powers.items():
+        assert getattr(Device(**CARD, **{name: watts}), name) == watts
+        level = dict.fromkeys(powers, float(watts))
+        assert Device(**CARD, **level).pack().size > 0  # as much is allowed
+    with pytest.raises(ValueError, match="idle_w is 800 with tdp_w 700"):
+        device("H200-SXM").replace(idle_w=800.0)
+    order = ("idle_w", "tdp_w", "system_power_w", "provisioned_power_w")
+    known = [[w for n in order if (w := getattr(d, n))] for d in catalogue.all_devices()]
+    assert all(row == sorted(row) for row in known) and sum(len(row) > 1 for row in known) > 20
+
+
+@pytest.mark.parametrize(
+    "words", ["soon", "2026-13", "2026-Q5", "26", "2026-3", "2026-03-32", "in 2026"]
+)
+def test_a_release_is_a_date_of_any_precision(words):
+    with pytest.raises(
+        ValueError, match=f"release is '{words}'; allowed: a date such as 2026, .*2026-H2"
+    ):
+        Device(**CARD, release=words)
+    with pytest.raises(ValueError, match=f"release is '{words}'"):
+        Miner(name="mine", hashrate=1e12, release=words)
+    with pytest.raises(TypeError, match="release is 2026;"):
+        Device(**CARD, release=2026)
+
+
+@pytest.mark.parametrize("date", ["", "2026", "2026-03", "2026-03-16", "2026-Q3", "2026-H2"])
+def test_releases_of_any_precision_are_taken(date):
+    assert (
+        Device(**CARD, release=date).release == Miner(name="a", hashrate=1e12, release=date).release
+    )

@@ -19,6 +19,9 @@ def _numbers(record):
     return sorted(named - {"peak", "measured", "constants", "name"} - {*WHOLE})
 
 
+POWERS = ("idle_w", "tdp_w", "system_power_w", "provisioned_power_w")
+
+
 def _refused(make, name, value):
     with pytest.raises((ValueError, TypeError), match=name):
         make(**{name: value})
@@ -30,9 +33,9 @@ def test_numbers_with_a_unit(record):
     kind = "miner" if record is MACHINE else record.kind
 
     def make(**given):
-        # a site's power has the board's in it
-        other = {"tdp_w": "provisioned_power_w", "provisioned_power_w": "tdp_w"}
-        return replace(record, **{other[name]: None for name in given if name in other}, **given)
+        # each power has those of what is in it: alone any will do
+        powers = [n for n in POWERS if n not in given] if given.keys() & set(POWERS) else []
+        return replace(record, **dict.fromkeys(powers), **given)
 
     tried = 0
     for name in _numbers(record):

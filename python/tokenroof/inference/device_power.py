@@ -101,7 +101,10 @@ def constants_record(values: dict[str, float]) -> Calibration:
 def _power_records(device: Device) -> tuple[Any, Any]:
     """Records of a board with a limit of one watt: constants are shares of the limit."""
     record = constants_record(power_fit(device).constants).pack()
-    return device.replace(tdp_w=1.0).pack(), record
+    alone = dict.fromkeys(
+        ("idle_w", "system_power_w", "provisioned_power_w")
+    )  # of the board itself
+    return device.replace(tdp_w=1.0, **alone).pack(), record
 
 
 def board_watts(device: Device, *uses: Any) -> Any:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tokenroof.records.fields import names, number, provisions, whole
+from tokenroof.records.fields import dated, names, number, powers_agree, whole
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.kinds import takes_records
@@ -43,20 +43,18 @@ _WIDER: dict[str, tuple[tuple[str, ...], ...]] = {
 }
 
 _POSITIVE = (
-    "memory_bytes",
-    "memory_bandwidth",
-    "sram_bytes",
-    "l2_bytes",
-    "boost_clock_hz",
-    "int32_ops_per_clock_per_sm",
-    "link_bandwidth",
-    "node_link_bandwidth",
+    "memory_bytes", "memory_bandwidth", "sram_bytes", "l2_bytes", "boost_clock_hz",
+    "int32_ops_per_clock_per_sm", "link_bandwidth", "node_link_bandwidth", "tdp_w", "system_power_w",
+    "provisioned_power_w",
+)  # fmt: skip
+#: What it may be; `cpu` and `apu` are hosts themselves, `wafer` and `lpu` hold their weights on the chip.
+DEVICE_KINDS = ("gpu", "tpu", "npu", "lpu", "apu", "wafer", "rdu", "cpu")
+_POWERS = (
+    "idle_w",
     "tdp_w",
     "system_power_w",
     "provisioned_power_w",
-)
-#: What it may be; `cpu` and `apu` are hosts themselves, `wafer` and `lpu` hold their weights on the chip.
-DEVICE_KINDS = ("gpu", "tpu", "npu", "lpu", "apu", "wafer", "rdu", "cpu")
+)  # each has those ahead of it in it
 _NOT_NEGATIVE = ("idle_w", "price_usd")
 _WHOLE = ("sm_count", "link_domain_size", "link_generation", "pcie_generation")
 _HOST_DOMAIN = 8  # cards of one server that share its PCIe, where nothing says otherwise
@@ -114,7 +112,8 @@ class Device:
     aliases : tuple of str
         Further names.
     vendor, family, kind, release, process, memory_type, link_name, notes : str
-        Facts in words. `kind`: gpu, tpu, npu, lpu, apu, wafer, rdu, cpu. With a `memory_type`
+        Facts in words. `kind`: gpu, tpu, npu, lpu, apu, wafer, rdu, cpu. `release`: a date such as 2026,
+        2026-03, 2026-03-16, 2026-Q3 or 2026-H2. With a `memory_type`
         such as "GDDR6, inline ECC" the memory holds the codes of its errors: they take a tenth of the
         bandwidth that a board without reaches (`catalogue/decodes.toml`).
     memory_bytes, sram_bytes, l2_bytes : float or None
@@ -134,7 +133,7 @@ class Device:
     pcie_generation : int or None
         Generation of the x16 slot.
     tdp_w, idle_w : float or None
-        Board power: limit and idle [W].
+        Board power: limit and idle [W]; idle at most the limit, and each of the powers below at least that.
     system_power_w : float or None
         Chassis or rack power per device, at the wall [W].
     provisioned_power_w : float or None
@@ -232,13 +231,14 @@ class Device:
         peak = {k: number(owner, f"peak[{shown(k)}]", v) for k, v in self.peak.items()}
         put(self, "peak", peak)
         put(self, "aliases", names(f"{owner}: aliases", self.aliases))
+        dated(owner, "release", self.release)
         if not isinstance(self.measured, Mapping):
             raise TypeError(
                 f"{owner}: measured must be a dict of name to number, not {shown(self.measured)}"
             )
         own = {k: number(owner, f"measured[{shown(k)}]", v) for k, v in self.measured.items()}
         put(self, "measured", own)
-        provisions(owner, self.tdp_w, self.provisioned_power_w)
+        powers_agree(owner, {name: getattr(self, name) for name in _POWERS})
 
     def __hash__(self) -> int:  # the dicts have none; equal records share these
         return hash((self.name, self.memory_bandwidth, self.tdp_w, len(self.measured)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tokenroof.support.arguments import real_numbers, shown
 from tokenroof.support.units import likely, quantity_of
 
-__all__ = ["names", "number", "provisions", "several", "whole"]
+__all__ = ["dated", "names", "number", "powers_agree", "several", "whole"]
+
+_DATED = re.compile(r"(19|20)\d{2}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?|-Q[1-4]|-H[12])?")
 
 # What is printed where the SI unit is wanted.
 _LARGER = {
@@ -57,12 +60,34 @@ def whole(owner: str, name: str, value: object) -> int:
     return int(given)
 
 
-def provisions(owner: str, board: float | None, site: float | None) -> None:
-    """Refuse a site's power for a device below the board's own, which it has in it."""
-    if board is not None and site is not None and site < board:
-        raise ValueError(
-            f"{owner}: provisioned_power_w is {site:g} with tdp_w {board:g}; allowed: at least tdp_w, which "
-            "it has in it beside the rest of the site"
+def powers_agree(owner: str, powers: Mapping[str, float | None]) -> None:
+    """Refuse powers of a device of which one is above another that has it in it, from the least to the whole.
+
+    A board that does nothing draws at most its limit, its share of the chassis has the board in it, and what
+    a site sets aside has that in it.
+    """
+    known = [(name, watts) for name, watts in powers.items() if watts is not None]
+    for i, (name, watts) in enumerate(known):
+        for inner, least in known[:i]:
+            if watts >= least:
+                continue
+            if inner == "idle_w":
+                raise ValueError(
+                    f"{owner}: idle_w is {least:g} with {name} {watts:g}; allowed: at most {name}"
+                )
+            raise ValueError(
+                f"{owner}: {name} is {watts:g} with {inner} {least:g}; allowed: at least {inner}, which it "
+                "has in it beside the rest of the system or site"
+            )
+
+
+def dated(owner: str, name: str, value: object) -> None:
+    """Refuse a date that says no year: by the month, the quarter, the half or the year is enough."""
+    if not isinstance(value, str) or (value and not _DATED.fullmatch(value)):
+        error = ValueError if isinstance(value, str) else TypeError
+        raise error(
+            f"{owner}: {name} is {shown(value)}; allowed: a date such as 2026, 2026-03, 2026-03-16, 2026-Q3 "
+            "or 2026-H2, or an empty text where it is not known"
         )
 
 

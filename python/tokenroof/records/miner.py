@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tokenroof.records.fields import names, number
+from tokenroof.records.fields import dated, names, number
 from tokenroof.records.provenance import Provenance
 from tokenroof.support.arguments import shown
 from tokenroof.support.names import normalise
@@ -80,6 +80,7 @@ class Miner:
             allowed = ", ".join(MINER_KINDS)
             raise ValueError(f"{owner}: kind must be one of {allowed}, not {shown(self.kind)}")
         put(self, "aliases", names(f"{owner}: aliases", self.aliases))
+        dated(owner, "release", self.release)
 
     def __hash__(self) -> int:
         return hash((self.name, self.hashrate))
