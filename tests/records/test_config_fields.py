@@ -252,15 +252,48 @@ def test_the_longest_context():
     assert longest(max_position_embeddings=131072, rope_parameters=yarn) == 131072
     assert (
         longest(max_position_embeddings=32768, rope_scaling={"type": "yarn", "factor": 4.0})
-        == 32768
+        == 131072  # as the library: of what is stated, where the original is not
     )
     assert (
         longest(max_position_embeddings=8192, rope_scaling={"type": "llama3", "factor": 8.0})
         == 8192
     )
     assert longest() == 2048  # of the class
-    for odd in (True, "8", float("nan"), float("inf"), -1, None):
-        assert longest(max_position_embeddings=4096, rope_scaling={**yarn, "factor": odd}) == 4096
+    beside = {"max_position_embeddings": 65536, "original_max_position_embeddings": 16384}
+    assert (
+        longest(**beside, rope_scaling={**yarn, "factor": 8.0}) == 131072
+    )  # beside the object goes first
+    assert longest(max_position_embeddings=4096, rope_scaling={**yarn, "factor": None}) == 4096
+    kinds = {"full_attention": yarn, "sliding_attention": {"rope_type": "default"}}
+    assert longest(max_position_embeddings=32768, rope_parameters=kinds) == 131072
+    for off in (None, {}, False):
+        assert longest(max_position_embeddings=4096, rope_scaling=off) == 4096
+    assert (
+        longest(max_position_embeddings=4096, rope_scaling={"type": "my_own", "alpha": 2}) == 4096
+    )
+
+
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32768}
+
+
+@pytest.mark.parametrize(
+    "scaling,words",
+    [
+        *(({**YARN, "factor": odd}, "rope_scaling.factor is .*allowed: a number 1 to 10000")
+          for odd in (True, "4", float("nan"), float("inf"), -4, 0.5, 1e9)),
+        ({"rope_type": "yarn"}, "rope_scaling.factor is missing"),
+        ({**YARN, "original_max_position_embeddings": "4096"}, "original_max_position_embeddings is '4096'"),
+        ({**YARN, "original_max_position_embeddings": -1}, "original_max_position_embeddings is -1"),
+        ({**YARN, "rope_type": "YARN"}, "rope_scaling.rope_type is 'YARN'; .*did you mean 'yarn'"),
+        ({"type": " Yarn", "factor": 4.0}, "rope_scaling.type is ' Yarn'; .*did you mean 'yarn'"),
+        ({**YARN, "rope_type": 3}, "rope_scaling.rope_type is 3"),
+        ({"full_attention": {**YARN, "factor": -1}}, "rope_scaling.full_attention.factor is -1"),
+        ("yarn", "rope_scaling is 'yarn'; allowed: an object"), ([1], r"rope_scaling is \[1\]; allowed"),
+    ],
+)  # fmt: skip
+def test_a_scaling_of_positions_that_is_none_is_refused_by_name(scaling, words):
+    with pytest.raises((TypeError, ValueError), match=words):
+        tr.Model.from_config({**LLAMA, "rope_scaling": scaling})
 
 
 def test_the_page():

@@ -24,7 +24,7 @@ def test_every_file_is_read(path):
     assert named == tr.Model.from_config(path) == tr.Model.from_config(str(path))
     # what real files carry beside the shapes does not matter
     more = {**config, "transformers_version": "4.57.0", "use_cache": True, "bos_token_id": [1, 2],
-            "rope_scaling": {"type": "yarn", "factor": 4.0}, "initializer_range": 0.02}  # fmt: skip
+            "rope_scaling": {"type": "linear", "factor": 4.0}, "initializer_range": 0.02}  # fmt: skip
     assert tr.Model.from_config(more) == m
     nested = {"architectures": ["X"], "model_type": "some_vl", "vision_config": {},
               "text_config": config.get("text_config", config)}  # fmt: skip
