@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof.serving import curve, frontier, plan_that_fits, released_types
+from tokenroof.serving import SLO, capacity, curve, frontier, plan_that_fits, released_types
 
 CARD = tr.Device(name="a card", memory_bandwidth=1e12, peak={"bf16": 1e14}, memory_bytes=32e9)
 
@@ -91,3 +91,45 @@ LLAMA = {"model_type": "llama", "hidden_size": 64, "num_hidden_layers": 2, "num_
 def test_types_of_a_config(stored, types):
     model = tr.Model.from_config({**LLAMA, "quantization_config": stored})
     assert released_types(model) == types
+
+
+def test_memory_that_nobody_states_is_said_to_be_unknown():
+    """As simulations refuse it: "unknown" is no yes."""
+    card = CARD.replace(memory_bytes=None, tdp_w=300.0)
+    table = curve(card, "SmolLM2-135M", concurrency=[1, 8])
+    assert table.fits.dtype == bool
+    assert table.attrs["reason"] == "memory_bytes of a card is None: whether it fits is not known"
+    points = frontier(card, "SmolLM2-135M", devices_max=1)
+    assert points.sizes["point"] > 0 and points.attrs["reason"] == table.attrs["reason"]
+    with pytest.raises(
+        ValueError, match=r"memory_bytes of a card is None.*allowed: a device with its memory"
+    ):
+        plan_that_fits(card, "SmolLM2-135M")
+    known = curve(card.replace(memory_bytes=8e9), "SmolLM2-135M", concurrency=[1])
+    assert known.attrs["reason"] == "" and bool(known.fits.all())
+
+
+def test_what_misses_an_objective_is_said_beside_what_is_unknown():
+    card = CARD.replace(memory_bytes=None, tdp_w=300.0)
+    none = capacity(card, "SmolLM2-135M", None, SLO(tpot_s=1e-9))
+    assert "tpot_s is 1e-09, nearest" in none.attrs["reason"]
+    assert none.attrs["reason"].endswith(
+        "memory_bytes of a card is None: whether it fits is not known"
+    )
+
+
+@pytest.mark.parametrize("load", [{"concurrency": [1, 8]}, {"rate": [0.1]}])
+def test_watts_that_nobody_states_make_no_tokens_per_mw(load):
+    card = CARD.replace(memory_bytes=8e9, tdp_w=None)
+    for power in ("provisioned", "board", "chassis", "facility"):
+        table = curve(card, "SmolLM2-135M", power=power, **load)
+        assert np.isnan(table.output_tokens_per_s_per_mw.values).all()
+        assert (
+            table.attrs["reason"]
+            == f"tdp_w of a card is None: tokens per MW of {power} power are not known"
+        )
+        assert (table.tpot_s.values > 0.0).all()
+    assert tr.power.provisioned_power(card)[1] == "unknown: tdp_w is None"
+    stated = curve(card.replace(system_power_w=600.0), "SmolLM2-135M", **load)
+    assert stated.attrs["reason"] == "" and (stated.output_tokens_per_s_per_mw.values > 0.0).all()
+    assert stated.attrs["provisioned_w_per_device"] == pytest.approx(1.3 * 600.0)

@@ -74,6 +74,8 @@ def _provisioned(device: Device) -> tuple[float, str]:
     if device.system_power_w:
         factor = _PROVISIONED_OVER_SYSTEM
         return factor * float(device.system_power_w), f"estimate: {factor} x system power"
+    if device.tdp_w is None:  # nobody states its watts: tokens per MW of it are not known
+        return math.nan, "unknown: tdp_w is None"
     own = limit_of(device)
     kind = "estimate" if own.kind == "catalogue" else "estimate with a range"
     return _PROVISIONED_OVER_TDP * own.mid, f"{kind}: {_PROVISIONED_OVER_TDP} x limit"

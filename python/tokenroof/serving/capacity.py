@@ -160,9 +160,7 @@ def _bounds(slo: SLO) -> dict[str, float | None]:
 def _nothing(table: xr.Dataset, slo: SLO) -> xr.Dataset:
     """The table of a load of nobody, from that of one request, which does not meet the objective."""
     nothing = table.where(False)
-    nothing.attrs["reason"] = table.attrs.get("reason") or nearest_miss(
-        table, _bounds(slo), "one request"
-    )
+    nothing.attrs["reason"] = nearest_miss(table, _bounds(slo), "one request")
     for name in ("fits", "beyond"):
         if name in table:
             nothing[name] = table[name]

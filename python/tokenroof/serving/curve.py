@@ -12,7 +12,7 @@ from tokenroof.serving.columns import Column, Columns
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_power, check_length
 from tokenroof.serving.open_curve import as_rates, open_table
 from tokenroof.serving.open_pools import pools_table
-from tokenroof.serving.room import why_not
+from tokenroof.serving.room import unknown, why_not
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.system.record import System, named, refuse_beside
 from tokenroof.serving.system.table import system_table
@@ -117,7 +117,9 @@ def curve(
         Where weights and one request's cache do not fit, ``fits`` is
         false, times and rates are NaN, and ``attrs["reason"]``, which is empty otherwise, says what is
         needed (`plan_that_fits` names a plan). An answer of one token has no time per token after the first:
-        ``tpot_s`` and ``interactivity`` are NaN, and ``attrs["reason"]`` says so.
+        ``tpot_s`` and ``interactivity`` are NaN, and ``attrs["reason"]`` says so. On a device without
+        ``memory_bytes`` ``fits`` is true of all and the reason says that it is not known; without ``tdp_w``,
+        and without what stands for it, tokens per MW are NaN, and the reason says so, too.
 
     Raises
     ------
@@ -285,7 +287,7 @@ def _columns_of(
     pue: float,
 ) -> Columns:
     values = evaluate([on], load, users, power, pue)
-    reason = "" if load.gaps else ONE_TOKEN
+    reason = unknown(on.device, power) if load.gaps else ONE_TOKEN
     middle = load.input_tokens + load.output_tokens / 2.0
     return Columns(
         "concurrency",

@@ -15,7 +15,7 @@ from tokenroof.serving.closed_loop import UNITS, attributes, described, evaluate
 from tokenroof.serving.columns import Column, Columns
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_load, as_power, check_length
 from tokenroof.serving.plans import default_plans
-from tokenroof.serving.room import why_not
+from tokenroof.serving.room import no_watts, unknown, why_not
 from tokenroof.serving.search.chips import with_chips
 from tokenroof.serving.search.constraints import CAP_ATTRS, asked
 from tokenroof.serving.search.question import Question
@@ -145,7 +145,8 @@ def frontier(
     xarray.Dataset
         Over ``point``, by growing interactivity, with the variables of `curve` and ``plan``,
         ``concurrency``, ``devices``. Empty where no plan fits the memory, or none keeps to the limits:
-        ``attrs["reason"]``, which is empty otherwise, says what is needed; and where answers have one token,
+        ``attrs["reason"]``, which is empty otherwise, says what is needed (and of points on a device without
+        ``memory_bytes`` that nobody knows whether they fit); and where answers have one token,
         after which there is no speed. With caps ``power_cap_w`` is what each point's boards are held to, and
         of pools apart ``prefill_power_cap_w``. Over systems ``system`` names
         each, ``reason`` says what sets its rate, and ``binds`` which constraint keeps a better one away;
@@ -261,7 +262,8 @@ def _points(
     shown = _tried(on, row)
     said = _calibrated_on(shown)
     about = attributes(shown, load, users[np.unique(column)], fidelity, said, power)
-    why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if not chosen.size else ""
+    empty = not chosen.size
+    why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if empty else unknown(d, power)
     about |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
     return Columns("point", data, about)
 
@@ -360,9 +362,7 @@ def _check_power(on: Deployment, power: str) -> None:
             f"power is 'dashboard' on {name}, for which the dashboard has no constant; allowed: "
             "'provisioned', 'board', 'chassis', 'facility', or a device with provisioned_power_w"
         )
-    d = on.device
-    provisioned = power in ("provisioned", "dashboard")
-    if d.tdp_w is None and not (provisioned and (d.provisioned_power_w or d.system_power_w)):
+    if no_watts(on.device, power):
         raise ValueError(
             f"tdp_w of {name} is None, where tokens per MW count {power} power; allowed: a device with "
             "its tdp_w [W], as device.replace(tdp_w=700.0)"

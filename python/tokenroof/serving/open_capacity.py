@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tokenroof.serving.loads import ONE_TOKEN
 from tokenroof.serving.open_curve import open_table, values_at
 
 if TYPE_CHECKING:
@@ -72,20 +73,22 @@ def open_capacity(twin: OpenLoop, slo: SLO, table_at: Callable[[float], xr.Datas
     if not low:
         least = table_at(seldom(twin))
         bounds: dict[str, float | None] = dict(names)
-        table.attrs["reason"] = least.attrs.get("reason") or nearest_miss(
-            least, bounds, "requests that come seldom"
-        )
+        table.attrs["reason"] = nearest_miss(least, bounds, "requests that come seldom")
     return table
 
 
 def nearest_miss(table: xr.Dataset, bounds: Mapping[str, float | None], of: str) -> str:
-    """Which bounds the least load misses, and by how much."""
+    """Which bounds the least load misses, and by how much; where it has no times, why."""
+    reason = str(table.attrs.get("reason", ""))
+    if reason == ONE_TOKEN or ("fits" in table and not table["fits"].all()):
+        return reason
     missed = [
         f"{name.replace('_high', '')} is {bound:g}, nearest {float(table[name]):.4g} s of {of}"
         for name, bound in bounds.items()
         if bound is not None and name in table and not float(table[name]) <= bound
     ]
-    return f"no load meets the objective; {'; '.join(missed)}" if missed else ""
+    said = [f"no load meets the objective; {'; '.join(missed)}"] if missed else []
+    return "; ".join([*said, *filter(None, [reason])])
 
 
 def open_at(

@@ -10,6 +10,7 @@ from tokenroof.serving.beyond import beyond, said, widened
 from tokenroof.serving.closed_loop import UNITS, banded, powers_of
 from tokenroof.serving.loads import ONE_TOKEN, Load, timed
 from tokenroof.serving.open_power import watts_at
+from tokenroof.serving.room import unknown
 from tokenroof.serving.twin import twin_of
 from tokenroof.support.arguments import amounts, not_empty
 from tokenroof.support.lazy import require
@@ -135,7 +136,7 @@ def open_table(
             "provisioned_kind": on.power.provisioned_kind,
             "saturation_per_s": twin.saturation,
             "places": len(twin.steps) - 1,
-            "reason": "" if known.output_tokens > 1.0 else ONE_TOKEN,
+            "reason": unknown(on.device, power) if known.output_tokens > 1.0 else ONE_TOKEN,
             "load": "open loop: requests arrive at random; percentiles by three moments",
         },
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tokenroof.records.model import Model
     from tokenroof.serving.loads import Load
 
-__all__ = ["plan_that_fits", "why_not"]
+__all__ = ["no_watts", "plan_that_fits", "unknown", "why_not"]
 
 _MOST_DEVICES = 64  # of a suggestion where a network joins more than one domain
 
@@ -60,7 +60,7 @@ def plan_that_fits(
     Raises
     ------
     KeyError, ValueError, TypeError
-        As in `curve`.
+        As in `curve`; and for a device whose memory nobody states, of which no plan is known to fit.
 
     Examples
     --------
@@ -69,6 +69,11 @@ def plan_that_fits(
     """
     d, m = as_device(device), as_model(model)
     load = as_load(input_tokens, output_tokens)
+    if d.memory_bytes is None:
+        raise ValueError(
+            f"memory_bytes of {d.name} is None, where a plan that fits it is asked for; allowed: a "
+            "device with its memory_bytes [B], as device.replace(memory_bytes=80e9)"
+        )
     for candidate in _candidates(d, m, plan):
         try:
             check_plan(d, m, candidate)
@@ -108,6 +113,33 @@ def _in(plan: Plan, types: dict[str, Any]) -> Plan:
     none = {"experts": None, "activations": None, "attention": None, "shared_experts": None,
             "head": None, "wide": ()}  # fmt: skip
     return plan.replace(**{**none, **types})
+
+
+def no_watts(device: Device, power: str) -> bool:
+    """Whether nothing says the watts of a kind of power, the board's limit or what stands for it."""
+    stated = power in ("provisioned", "dashboard")
+    return device.tdp_w is None and not (
+        stated and (device.provisioned_power_w or device.system_power_w)
+    )
+
+
+def unknown(device: Device, power: str) -> str:
+    """What a table of a device leaves open that its card does not state; empty where it states all.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> unknown(tr.device("H200-SXM"), "board")
+    ''
+    >>> unknown(tr.device("H200-SXM").replace(memory_bytes=None), "board")
+    'memory_bytes of H200-SXM is None: whether it fits is not known'
+    """
+    said = []
+    if device.memory_bytes is None:
+        said.append(f"memory_bytes of {device.name} is None: whether it fits is not known")
+    if no_watts(device, power):
+        said.append(f"tdp_w of {device.name} is None: tokens per MW of {power} power are not known")
+    return "; ".join(said)
 
 
 def why_not(on: Sequence[Deployment], load: Load) -> str:
