@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from functools import wraps
+from collections.abc import Callable, Iterable
+from functools import cache, lru_cache, wraps
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from tokenroof import _core, kernels
 from tokenroof.calibrate import SPECS
@@ -150,11 +152,44 @@ def constants_of(block: str, seed: int) -> dict[str, float]:
     }
 
 
+# What is drawn from, made once: to make a strategy takes longer than to draw from it.
+_OTHER_PEAKS = st.sets(st.sampled_from(["fp8", "fp4", "int8", "tf32"]))
+_IDLE_W = st.none() | st.floats(1, 40)
+_MEASURED = st.sets(st.sampled_from(sorted(MEASURED)))
+_KIND = st.sampled_from(dtypes.NAMES)
+_KIND_OR_NONE = st.none() | _KIND
+_WIDE = st.dictionaries(
+    st.sampled_from(["attention", "mlp", "shared_experts"]), st.sampled_from([0.25, 0.75, 1.0])
+)
+_CAP_W = st.none() | st.floats(20.0, 2000.0)
+_COUNT = st.floats(0, 1e5) | st.integers(0, 4096).map(float)
+
+
+@lru_cache(None, typed=True)
+def among(*values: object) -> st.SearchStrategy[Any]:
+    """One of these."""
+    return st.sampled_from(values)
+
+
+@cache
+def arrays_of(
+    dtype: type[np.floating[Any]], shape: int | tuple[int, ...], elements: st.SearchStrategy[float]
+) -> st.SearchStrategy[np.ndarray]:
+    """Arrays of a shape, of one kind of elements."""
+    return hnp.arrays(dtype, shape, elements=elements)
+
+
+@cache
+def parameters(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of what a function takes, looked up once."""
+    return tuple(inspect.signature(function).parameters)
+
+
 @st.composite
 def devices(draw: st.DrawFn) -> Device:
     rate = st.floats(1e12, 1e16)
     peak = {"bf16": draw(rate), "fp32": draw(rate)}
-    for name in draw(st.sets(st.sampled_from(["fp8", "fp4", "int8", "tf32"]))):
+    for name in draw(_OTHER_PEAKS):
         peak[name] = draw(rate)
     return Device(
         name="random",
@@ -162,11 +197,11 @@ def devices(draw: st.DrawFn) -> Device:
         peak=peak,
         memory_bytes=draw(st.floats(1e9, 1e12)),
         link_bandwidth=draw(st.floats(1e9, 2e12)),
-        link_domain_size=draw(st.sampled_from([2, 8, 72])),
+        link_domain_size=draw(among(2, 8, 72)),
         sm_count=draw(st.integers(1, 300)),
         node_link_bandwidth=draw(st.floats(1e9, 1e11)),
         tdp_w=draw(st.floats(50, 2000)),
-        idle_w=draw(st.none() | st.floats(1, 40)),
+        idle_w=draw(_IDLE_W),
     )
 
 
@@ -176,12 +211,12 @@ def calibrations(draw: st.DrawFn) -> Calibration:
         return Calibration.ideal()
     part = st.floats(0.05, 1.0)
     short = st.floats(0, 1e-4)
-    measured = draw(st.sets(st.sampled_from(sorted(MEASURED))))
+    measured = draw(_MEASURED)
     seed = draw(st.integers(0, 2**31))
     return Calibration(
         constants={
             **{block: constants_of(block, seed + i) for i, block in enumerate(sorted(measured))},
-            "engine": NO_ENGINE | {"skew": draw(st.sampled_from([0.0, 1.01, 1.2]))},
+            "engine": NO_ENGINE | {"skew": draw(among(0.0, 1.01, 1.2))},
         },
         t0={name: draw(short) for name in CLASSES},
         compute={name: draw(part) for name in CLASSES},
@@ -215,8 +250,8 @@ def _compressed(draw: st.DrawFn, layers: int) -> dict[str, object]:
     return {
         **index, "kv_heads": 1, "single_key": True, "window": 128, "window_layers": first,
         "compressed_layers": second - first, "compress_ratio": 128, "selected_layers": light,
-        "select_ratio": 4, "rope_head_dim": 64, "q_lora_rank": draw(st.sampled_from([0, 1024])),
-        "o_groups": 8, "o_lora_rank": draw(st.sampled_from([0, 512])),
+        "select_ratio": 4, "rope_head_dim": 64, "q_lora_rank": draw(among(0, 1024)),
+        "o_groups": 8, "o_lora_rank": draw(among(0, 512)),
     }  # fmt: skip
 
 
@@ -237,7 +272,7 @@ def _around(draw: st.DrawFn, layers: int) -> dict[str, object]:
 @st.composite
 def models(draw: st.DrawFn) -> Model:
     size = st.integers(1, 64)
-    heads = draw(st.sampled_from([8, 16, 64]))
+    heads = draw(among(8, 16, 64))
     layers = draw(st.integers(1, 80))
     values: dict[str, object] = {
         "name": "random",
@@ -245,11 +280,11 @@ def models(draw: st.DrawFn) -> Model:
         "vocab": 1000 * draw(size),
         "layers": layers,
         "heads": heads,
-        "kv_heads": draw(st.sampled_from([1, 2, 8])),
+        "kv_heads": draw(among(1, 2, 8)),
         "head_dim": 16 * draw(st.integers(1, 16)),
-        "mlp_matrices": draw(st.sampled_from([2, 3])),
-        "q_multiplier": draw(st.sampled_from([1, 2])),
-        "norms_per_layer": draw(st.sampled_from([1, 2, 4])),
+        "mlp_matrices": draw(among(2, 3)),
+        "q_multiplier": draw(among(1, 2)),
+        "norms_per_layer": draw(among(1, 2, 4)),
         "tied": draw(st.booleans()),
     }
     kinds = ["full", "window", "mla", "dsa", "blocks", "compressed", "linear", "mamba"]
@@ -266,7 +301,7 @@ def models(draw: st.DrawFn) -> Model:
     if kind in ("mla", "dsa"):
         values |= {
             "kv_lora_rank": 64 * draw(size), "rope_head_dim": 64, "nope_head_dim": 128,
-            "v_head_dim": 128, "q_lora_rank": draw(st.sampled_from([0, 1536])),
+            "v_head_dim": 128, "q_lora_rank": draw(among(0, 1536)),
         }  # fmt: skip
     if kind == "dsa":
         values |= {"index_heads": 32, "index_head_dim": 128, "index_topk": 2048}
@@ -274,7 +309,7 @@ def models(draw: st.DrawFn) -> Model:
         values |= {
             "linear_layers": some, "full_layers": layers - some, "linear_key_heads": 16,
             "linear_key_dim": 128, "linear_value_heads": 32, "linear_value_dim": 128,
-            "linear_conv": 4, "linear_gate_rank": draw(st.sampled_from([0, 128])),
+            "linear_conv": 4, "linear_gate_rank": draw(among(0, 128)),
             "linear_full_gate": draw(st.booleans()),
         }  # fmt: skip
         if some == layers:
@@ -287,12 +322,12 @@ def models(draw: st.DrawFn) -> Model:
     dense = draw(st.integers(0, layers))
     values |= {"dense_layers": dense, "ffn": 256 * draw(size)}
     if dense < layers:
-        experts = draw(st.sampled_from([8, 64, 256]))
+        experts = draw(among(8, 64, 256))
         values |= {
             "moe_layers": layers - dense, "experts": experts, "topk": draw(st.integers(1, 8)),
-            "moe_ffn": 128 * draw(size), "shared_ffn": draw(st.sampled_from([0, 2048])),
-            "moe_latent": draw(st.sampled_from([0, 1024])),
-            "zero_experts": draw(st.sampled_from([0, 32])),
+            "moe_ffn": 128 * draw(size), "shared_ffn": draw(among(0, 2048)),
+            "moe_latent": draw(among(0, 1024)),
+            "zero_experts": draw(among(0, 32)),
         }  # fmt: skip
     values |= draw(_around(layers))
     return Model(**values)  # type: ignore[arg-type]
@@ -300,22 +335,19 @@ def models(draw: st.DrawFn) -> Model:
 
 @st.composite
 def plans(draw: st.DrawFn) -> Plan:
-    kind = st.sampled_from(dtypes.NAMES)
     tp, dp = draw(_powers), draw(_powers)
-    ep = draw(st.sampled_from([n for n in (1, 2, 4, 8, 16, 32, 64) if n <= tp * dp]))
+    ep = draw(among(*(n for n in (1, 2, 4, 8, 16, 32, 64) if n <= tp * dp)))
     return Plan(
-        tp=tp, dp=dp, pp=draw(_powers), cp=draw(st.sampled_from([1, 2])), moe_ep=ep,
-        weights=draw(kind), experts=draw(kind), activations=draw(kind), kv_cache=draw(kind),
-        attention=draw(st.none() | kind), shared_experts=draw(st.none() | kind), head=draw(st.none() | kind),
-        wide=draw(st.dictionaries(st.sampled_from(["attention", "mlp", "shared_experts"]),
-                                  st.sampled_from([0.25, 0.75, 1.0]))),
-        power_cap_w=draw(st.none() | st.floats(20.0, 2000.0)),
+        tp=tp, dp=dp, pp=draw(_powers), cp=draw(among(1, 2)), moe_ep=ep,
+        weights=draw(_KIND), experts=draw(_KIND), activations=draw(_KIND), kv_cache=draw(_KIND),
+        attention=draw(_KIND_OR_NONE), shared_experts=draw(_KIND_OR_NONE), head=draw(_KIND_OR_NONE),
+        wide=draw(_WIDE), power_cap_w=draw(_CAP_W),
     )  # fmt: skip
 
 
 def loads(name: str) -> list[st.SearchStrategy[float]]:
     """Strategies of the loads of a step kernel, in its order."""
-    count, tokens = st.floats(0, 1e5) | st.integers(0, 4096).map(float), st.floats(0, 1e6)
+    count, tokens = _COUNT, st.floats(0, 1e6)
     kind = name.removesuffix("_step").removesuffix("_time")
     return {
         "decode": [count, tokens],

@@ -1,6 +1,5 @@
 """Step and operator kernels against the reference, over random records and loads."""
 
-import inspect
 import math
 
 import numpy as np
@@ -9,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import tokenroof as tr
-from _support import (
+from _support import (  # fmt: skip
     BY_ISA,
     MEASURED,
     OPERATORS,
@@ -22,10 +21,11 @@ from _support import (
     loads,
     models,
     named,
+    parameters,
     plans,
     records,
     within,
-)  # fmt: skip
+)
 from tokenroof import _core, kernels, reference
 from tokenroof.records.calibration import Calibration
 from tokenroof.records.model import Model
@@ -92,6 +92,7 @@ _ARGUMENTS = {
     "streams": st.sampled_from([2.0, 4.0]), "ratio": st.sampled_from([4.0, 128.0]),
     "overlap": st.sampled_from([0.0, 1.0]),
 }  # fmt: skip
+_COUNT = st.integers(1, 20000).map(float)
 _CODES = {"weights", "activations", "kv_dtype", "maths_dtype"}
 
 
@@ -102,8 +103,8 @@ def test_operator_kernels(isa, name, device, calibration, data):
     arguments = [
         float(data.draw(st.integers(0, len(_core.DTYPES) - 1)))
         if a in _CODES
-        else data.draw(_ARGUMENTS.get(a, st.integers(1, 20000).map(float)))
-        for a in list(inspect.signature(getattr(kernels, name)).parameters)[2:-3]
+        else data.draw(_ARGUMENTS.get(a, _COUNT))
+        for a in parameters(getattr(kernels, name))[2:-3]
     ]
     d, c = device.pack(), calibration.pack()
     got = BY_ISA[isa][name](d, c, *arguments)

@@ -1,6 +1,7 @@
 """Every element-wise kernel against its reference, on every instruction set."""
 
 import inspect
+from functools import cache
 
 import numpy as np
 import pytest
@@ -14,9 +15,11 @@ from _support import (
     ELEMENTWISE,
     OPERATORS,
     STEPS,
+    arrays_of,
     each_isa,
     every_isa,
     in_domain,
+    parameters,
     same,
     ulps,
     within,
@@ -44,7 +47,11 @@ FLOAT32_ROUNDINGS = 16
 
 anything = st.floats(allow_nan=True, allow_infinity=True, width=64)
 physical = st.floats(1e-12, 1e16) | st.just(0.0) | st.just(1.0)
+anything_physical = anything | physical
 physical32 = st.floats(np.float32(1e-3).item(), np.float32(1e3).item(), width=32)
+# made once: to make a strategy takes longer than to draw from it
+shapes_of = cache(lambda count: hnp.mutually_broadcastable_shapes(num_shapes=count, max_side=5))
+whole_numbers = cache(lambda low, high: st.integers(low, high).map(float))
 
 
 def test_every_kernel_has_a_twin_and_documentation():
@@ -79,15 +86,13 @@ def test_the_lists_cover_all_kernels():
 def test_float64_equals_the_reference(name, data):
     """On every instruction set with the same drawn numbers: to draw them, and the reference, take longer."""
     kernel, twin = BY_ISA["generic"][name], getattr(reference, name)
-    shapes = data.draw(hnp.mutually_broadcastable_shapes(num_shapes=kernel.nin, max_side=5))
-    elements = physical if name in APPROXIMATE else anything | physical
-    arrays = [
-        data.draw(hnp.arrays(np.float64, shape, elements=elements)) for shape in shapes.input_shapes
-    ]
+    shapes = data.draw(shapes_of(kernel.nin))
+    elements = physical if name in APPROXIMATE else anything_physical
+    arrays = [data.draw(arrays_of(np.float64, shape, elements)) for shape in shapes.input_shapes]
     if name in APPROXIMATE and name in DOMAINS:  # the sums of the reference are long
         for i, (low, high, whole) in enumerate(DOMAINS[name]):
-            inside = st.integers(low, 3 * high).map(float) if whole else st.floats(0.0, high)
-            arrays[i] = data.draw(hnp.arrays(np.float64, shapes.input_shapes[i], elements=inside))
+            inside = whole_numbers(low, 3 * high) if whole else st.floats(0.0, high)
+            arrays[i] = data.draw(arrays_of(np.float64, shapes.input_shapes[i], inside))
     if name == "experts_touched":  # whole experts, of which a token takes some
         arrays[1] = np.minimum(np.floor(arrays[1]) + 1.0, 1e6)
         arrays[2] = np.minimum(arrays[2], 1.0) * arrays[1].min()
@@ -112,12 +117,12 @@ def test_float32_is_the_float64_answer_rounded(isa, name, data):
     else:
         elements = physical32
     kernel = BY_ISA[isa][name]
-    arrays = [data.draw(hnp.arrays(np.float32, 9, elements=elements)) for _ in range(kernel.nin)]
+    arrays = [data.draw(arrays_of(np.float32, 9, elements)) for _ in range(kernel.nin)]
     if name == "experts_touched":
         arrays[2] = np.minimum(arrays[1], arrays[2])
     elif name in APPROXIMATE:
         arrays[0] = np.minimum(arrays[0], np.float32(1))
-    if "ranks" in inspect.signature(kernels.__dict__[name]).parameters:
+    if "ranks" in parameters(kernels.__dict__[name]):
         arrays[1] = np.ceil(np.abs(arrays[1])) + np.float32(1)
     if name == "effective_energy_balance":
         arrays[1], arrays[3] = arrays[0] * np.float32(2), arrays[3] / np.float32(2)
@@ -158,6 +163,7 @@ def test_all_instruction_sets_agree_bit_for_bit(isa):
         if name == "experts_touched":
             arrays = [rng.uniform(0, 5000, 2003), np.full(2003, 256.0), rng.uniform(0, 256, 2003)]
         arrays = in_domain(name, arrays)
-        if "acceptance" in inspect.signature(getattr(kernels, name)).parameters:
+        if "acceptance" in parameters(getattr(kernels, name)):
             arrays[0] = rng.uniform(0, 1, 2003)
-        assert same(kernel(*arrays), BY_ISA["generic"][name](*arrays)), name
+        with np.errstate(invalid="ignore"):  # of fewer ranks than one
+            assert same(kernel(*arrays), BY_ISA["generic"][name](*arrays)), name
