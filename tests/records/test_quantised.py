@@ -332,3 +332,36 @@ def test_bytes_by_types_add_up():
         rest = m.parameters - m.embedding_parameters - m.head_parameters
         ends = 2 * (m.embedding_parameters + m.head_parameters)
         np.testing.assert_allclose(held, rest * tr.dtypes.BYTES[name] + ends, rtol=1e-12)
+
+
+CHANNELS = {"num_bits": 8, "type": "int", "strategy": "channel"}
+ROWS = 4 * (256 + 128 + 128 + 256 + 512 + 512 + 256)
+
+
+@pytest.mark.parametrize(
+    "acts", [None, {"num_bits": 8, "type": "int", "strategy": "token", "dynamic": True}]
+)
+@pytest.mark.parametrize("kind", ["int", "float"])
+def test_a_scale_has_the_type_of_the_weights_that_were_quantised(acts, kind):
+    """compressed-tensors, lifecycle/initialize.py: ``scale_dtype = module.weight.dtype``, whatever is multiplied."""
+    groups = {"g": {**group(**{**CHANNELS, "type": kind}), "input_activations": acts}}
+    stored = {"quant_method": "compressed-tensors", "config_groups": groups, "ignore": ["lm_head"]}
+    assert tr.Model.from_config(tiny(**stored)).weight_bytes()["scales"] == 2 * ROWS
+    # ModelOpt writes them in 32 bits
+    other = {"quant_method": "modelopt", "config_groups": groups, "ignore": ["lm_head"]}
+    both = kind == "int" and acts is None
+    assert tr.Model.from_config(tiny(**other)).weight_bytes()["scales"] == (2 if both else 4) * ROWS
+
+
+@pytest.mark.parametrize(
+    "dtype,kind",
+    [("float8_e4m3fn", "fp8"), ("torch.float8_e5m2", "fp8"), ("fp8", "fp8"), ("int8", "int8"), ("uint8", "int8"),
+     ("bfloat16", "bf16"), ("float32", "bf16"), ("auto", "bf16")],
+)  # fmt: skip
+def test_a_type_of_eight_bits_without_a_method_is_one_in_bytes_and_in_plans(dtype, kind):
+    config = {**LLAMA, "torch_dtype": dtype}
+    model = tr.Model.from_config(config)
+    assert tr.Plan.from_config(config).weights == tr.Plan.from_config(model).weights == kind
+    assert tr.serving.released_types(model) == (None if kind == "bf16" else (kind, kind))
+    each = {"fp8": 1, "int8": 1}.get(kind, 4 if dtype == "float32" else 2)
+    assert model.weight_bytes()["mlp"] == each * MLP

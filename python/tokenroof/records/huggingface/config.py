@@ -20,7 +20,7 @@ from tokenroof.records.huggingface.families import FAMILIES
 from tokenroof.records.huggingface.families.table import defaults_of
 from tokenroof.records.huggingface.heads import output
 from tokenroof.records.huggingface.nearest import unknown_family
-from tokenroof.records.huggingface.quantised import quantisation, stored_type, with_experts
+from tokenroof.records.huggingface.quantised import by_type, quantisation, stored_type, with_experts
 from tokenroof.records.huggingface.reader import Reader, Values, short
 from tokenroof.records.huggingface.reading import Reading
 from tokenroof.records.huggingface.towers import read_towers, warn_of_uncounted
@@ -162,6 +162,8 @@ def read_config(
         if not isinstance(quantised, Mapping):
             raise TypeError(f"quantization_config is {short(quantised)}; allowed: an object")
         values["quantisation"] = with_experts(quantisation(quantised), inner.text("expert_dtype"))
+    elif narrow := by_type(values["native_dtype"]):
+        values["quantisation"] = narrow
     values["mtp_tables"] = model_type.startswith(_MTP_TABLES)
     values["mtp_stored"] = not model_type.startswith(_MTP_APART)
     values["mtp_modules"] = inner.size(

@@ -16,7 +16,7 @@ from tokenroof.records.quantisation import Quantisation, Rule, Stored
 from tokenroof.support.arguments import shown
 from tokenroof.support.names import near_matches
 
-__all__ = ["METHODS", "quantisation", "stored_type", "with_experts"]
+__all__ = ["METHODS", "by_type", "quantisation", "stored_type", "with_experts"]
 
 _BITS = (4, 8)
 _ALGORITHMS = {
@@ -149,9 +149,11 @@ def _gptq(r: Reader) -> Quantisation:
     return Quantisation("gptq", tuple(rules), head=r.flag("lm_head"))
 
 
-def _numbers(weights: Reader, acts: int | None, where: str, form: str = "") -> Stored:
+def _numbers(
+    weights: Reader, acts: int | None, where: str, form: str = "", scale: float = 2.0
+) -> Stored:
     """One group's numbers: bits, kind (else by the format), and what shares a scale; `acts`: bits of
-    activations, None where nothing is said."""
+    activations, None where nothing is said; `scale`: bytes of a scale of eight bits."""
     bits = _bits(weights, "num_bits")
     kind = weights.text("type", default="float" if "fp4" in form or "float" in form else "int")
     if kind not in ("int", "float"):
@@ -179,13 +181,13 @@ def _numbers(weights: Reader, acts: int | None, where: str, form: str = "") -> S
         if len(block) != 2 or min(block) < 1 or (kind, bits) != ("float", 8):
             raise ValueError(f"{where}.block_structure is {short(block)}; allowed: two positive integers "
                              "of 8-bit floats")  # fmt: skip
-        return Stored("fp8_block", 8, block[0], block[1], 4.0)
+        return Stored("fp8_block", 8, block[0], block[1], scale)
     columns = group if group > 0 else 0
     rows = 0 if strategy == "tensor" else 1
     if kind == "float" and bits == 8:
         if columns == 32:
             return Stored("mxfp8", 8, 1, 32, 1.0)
-        return Stored("fp8" if narrow else "fp8_bf16", 8, rows, columns, 4.0)
+        return Stored("fp8" if narrow else "fp8_bf16", 8, rows, columns, scale)
     if kind == "float":
         if columns not in (16, 32):
             raise ValueError(f"{where}.group_size is {group}; allowed: 16 or 32 of 4-bit floats")
@@ -195,11 +197,11 @@ def _numbers(weights: Reader, acts: int | None, where: str, form: str = "") -> S
         raise ValueError(f"{where}.num_bits is 4 beside input_activations of 8 bits; allowed: 4-bit "
                          "integers whose activations stay in 16")  # fmt: skip
     how = _integer(bits, columns or -1, zeros)
-    return Stored("int8", 8, 1, columns, 4.0, 8 if zeros else 0) if narrow else how
+    return Stored("int8", 8, 1, columns, scale, 8 if zeros else 0) if narrow else how
 
 
-def _groups(r: Reader) -> list[Rule]:
-    """Rules of ``config_groups``: whose targets are classes of layers, or names."""
+def _groups(r: Reader, scale: float) -> list[Rule]:
+    """Rules of ``config_groups``: whose targets are classes of layers, or names; `scale` as of `_numbers`."""
     rules: list[Rule] = []
     outer = r.text("format")
     for name in r.part("config_groups").config:
@@ -211,7 +213,7 @@ def _groups(r: Reader) -> list[Rule]:
         if "input_activations" in group.config:
             given = group.has("input_activations")
             acts = group.part("input_activations").size("num_bits", default=8) if given else 16
-        how = _numbers(group.part("weights"), acts, where, group.text("format") or outer)
+        how = _numbers(group.part("weights"), acts, where, group.text("format") or outer, scale)
         targets = _strings(group, "targets")
         if not targets or "Linear" in targets:
             rules.append(((), how))
@@ -245,7 +247,8 @@ def _compressed(r: Reader) -> Quantisation:
     if short_form:  # a file that was cut down to its numbers: of mixtures these are the experts'
         rules.append(((), _numbers(r.part("weights"), None, "weights", r.text("format"))))
     else:
-        rules += _groups(r)
+        # scales have the type of the weights that were quantised (initialize.py, scale_dtype)
+        rules += _groups(r, 2.0)
     return Quantisation("compressed-tensors", tuple(rules), _cache(r), head=not short_form,
                         experts_alone=short_form)  # fmt: skip
 
@@ -282,7 +285,7 @@ def _modelopt(r: Reader) -> Quantisation:
     elif algorithm:
         rules.append(((), _algorithm(r)))
     else:
-        rules += _groups(r)
+        rules += _groups(r, 4.0)
     return Quantisation("modelopt", tuple(rules), _cache(r))
 
 
@@ -360,6 +363,21 @@ def with_experts(q: Quantisation, dtype: str) -> Quantisation:
         return q
     how = _ALGORITHMS[_OF_EXPERTS[dtype.lower()]]
     return replace(q, rules=((("experts",), how), *q.rules))
+
+
+def by_type(dtype: str) -> Quantisation | None:
+    """What a ``torch_dtype`` of eight bits says without a ``quantization_config``; None of wider ones.
+
+    Examples
+    --------
+    >>> by_type("float8_e4m3fn").stored(["mlp.up_proj"], 0).type, by_type("bfloat16")
+    ('fp8', None)
+    """
+    name = dtype.removeprefix("torch.")
+    kind = {"fp8": "fp8", "flo": "fp8", "int": "int8", "uin": "int8"}.get(name[:3], "")
+    if not kind or "8" not in name:
+        return None
+    return Quantisation("torch_dtype", (((), Stored(kind, 8)),))
 
 
 def stored_type(quantised: Mapping[str, Any]) -> str:
