@@ -17,6 +17,7 @@ from tokenroof import _core, kernels
 from tokenroof.cli.check_money import cash_paths, power_splits, rates_of_return
 
 if TYPE_CHECKING:
+    from tokenroof.records.calibration import Calibration
     from tokenroof.records.model import Model
 
 __all__ = ["run", "ulps_between"]
@@ -26,6 +27,20 @@ _FIELDS = (
     _core.DEVICE_FIELDS, _core.CALIBRATION_FIELDS, _core.MODEL_FIELDS, _core.PLAN_FIELDS,
 )  # fmt: skip
 _CODES = ("weights", "activations")
+#: Whole numbers from one to another, and what arguments of a name always are.
+_WHOLE: dict[str, tuple[int, int]] = {
+    "experts": (2, 512), "ranks": (2, 72), "batch": (1, 512), "prompts": (1, 16),
+    "context": (1, 131072), "past": (0, 65536), "window": (0, 8192), "matrices": (2, 3),
+    "moe_tp": (1, 8), "moe_ep": (1, 8), "kernels": (1, 8), "heads": (1, 128), "m": (1, 8192),
+    "n": (16, 16384), "k": (16, 16384), "hidden": (64, 16384), "intermediate": (64, 32768),
+    "tokens": (1, 16384), "confirmations": (0, 100), "key_heads": (1, 64), "key_dim": (1, 256),
+    "value_heads": (1, 64), "value_dim": (1, 256), "taps": (1, 8), "chunk": (16, 256),
+    "groups": (1, 8), "state": (16, 256), "index_heads": (1, 64), "index_head_dim": (1, 128),
+    "vocab": (1, 262144), "sequences": (1, 512), "width": (1, 32768), "residual": (0, 1),
+    "greedy": (0, 1), "needed": (1, 256), "spare": (0, 32),
+}  # fmt: skip
+_FIXED = {"kv_lora_rank": 512.0, "rope_head_dim": 64.0, "nope_head_dim": 128.0,
+         "head_dim": 128.0, "v_head_dim": 128.0}  # fmt: skip
 #: Kernels that are no ufuncs.
 _BESIDE = {"power_split": power_splits, "irr_each": rates_of_return, "cash_path": cash_paths}
 
@@ -50,19 +65,6 @@ def _ordered(x: float) -> int:
 
 def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
     """A value that makes sense for an argument of this name, given those before it."""
-    whole: dict[str, tuple[int, int]] = {
-        "experts": (2, 512), "ranks": (2, 72), "batch": (1, 512), "prompts": (1, 16),
-        "context": (1, 131072), "past": (0, 65536), "window": (0, 8192), "matrices": (2, 3),
-        "moe_tp": (1, 8), "moe_ep": (1, 8), "kernels": (1, 8), "heads": (1, 128), "m": (1, 8192),
-        "n": (16, 16384), "k": (16, 16384), "hidden": (64, 16384), "intermediate": (64, 32768),
-        "tokens": (1, 16384), "confirmations": (0, 100), "key_heads": (1, 64), "key_dim": (1, 256),
-        "value_heads": (1, 64), "value_dim": (1, 256), "taps": (1, 8), "chunk": (16, 256),
-        "groups": (1, 8), "state": (16, 256), "index_heads": (1, 64), "index_head_dim": (1, 128),
-        "vocab": (1, 262144), "sequences": (1, 512), "width": (1, 32768), "residual": (0, 1),
-        "greedy": (0, 1), "needed": (1, 256), "spare": (0, 32),
-    }  # fmt: skip
-    fixed = {"kv_lora_rank": 512.0, "rope_head_dim": 64.0, "nope_head_dim": 128.0,
-             "head_dim": 128.0, "v_head_dim": 128.0}  # fmt: skip
     if name == "skew":
         return float(rng.choice([0.0, rng.uniform(0.0, 1.5)]))
     if name == "topk":
@@ -72,8 +74,8 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
         return float(rng.choice(divisors))
     if name in _CODES or name.endswith("dtype"):
         return float(rng.integers(0, len(_core.DTYPES)))
-    if name in fixed:
-        return fixed[name]
+    if name in _FIXED:
+        return _FIXED[name]
     if name == "terms":
         return [float(x) for x in rng.uniform(0.1, 10.0, len(_core.SERVING_TERMS))]
     if name == "system":
@@ -90,8 +92,8 @@ def _scalar(name: str, rng: np.random.Generator, got: dict[str, Any]) -> Any:
         return float(rng.random())
     if name == "attacker_share":
         return float(rng.uniform(0.02, 0.5))
-    if name in whole:
-        low, high = whole[name]
+    if name in _WHOLE:
+        low, high = _WHOLE[name]
         return float(np.floor(np.exp(rng.uniform(np.log(max(low, 0.5)), np.log(high + 1)))))
     return float(10.0 ** rng.uniform(-3.0, 15.0))
 
@@ -100,19 +102,25 @@ def _records(rng: np.random.Generator) -> dict[str, dict[str, float]]:
     """A device, calibration, model and plan of the catalogue that go together, by field."""
     from tokenroof import catalogue
     from tokenroof.inference.calibration import estimate
-    from tokenroof.records.calibration import Calibration
 
     devices = catalogue.all_devices()
     device = devices[int(rng.integers(len(devices)))]
     known = _known_models()
     chosen = known[int(rng.integers(len(known)))]
     plan = _plan(chosen, rng)
-    calibration = Calibration.ideal() if rng.random() < 0.5 else estimate(device)
+    calibration = _ideal() if rng.random() < 0.5 else estimate(device)
     packed = (device.pack(), calibration.pack(), chosen.pack(), plan.pack())
     return {
         name: dict(zip(fields, vector.tolist(), strict=True))
         for name, fields, vector in zip(_RECORDS, _FIELDS, packed, strict=True)
     }
+
+
+@cache
+def _ideal() -> Calibration:
+    from tokenroof.records.calibration import Calibration
+
+    return Calibration.ideal()
 
 
 @cache

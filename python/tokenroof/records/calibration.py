@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cached_property
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,7 +118,7 @@ class Calibration:
             as_mapping(name, getattr(self, name))
         if self.constants and self.calibrated_on == NOTHING:
             object.__setattr__(self, "calibrated_on", "constants of the caller's own")
-        if not all(len(p) == 4 and np.isfinite(p).all() and min(p) > 0.0 for p in self.products):
+        if not all(len(p) == 4 and all(map(isfinite, p)) and min(p) > 0.0 for p in self.products):
             raise ValueError(
                 f"products is {shown(self.products)}; allowed: four numbers > 0 each, rows, columns, "
                 "inner, share"

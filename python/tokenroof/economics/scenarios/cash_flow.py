@@ -16,6 +16,8 @@ from tokenroof.economics.scenarios.schedules import depreciation_shares, loan_sc
 from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tokenroof.economics.scenarios.scenario import Scenario
@@ -116,15 +118,15 @@ class Hours:
     peak: float
 
 
-def hours_of(site: Power, price: float) -> Hours:
-    """A day at a price of electricity [$/MWh]."""
+def hours_of(site: Power, prices: Sequence[float]) -> list[Hours]:
+    """A day of each year, of which these are the prices of electricity [$/MWh]."""
     use = np.array(site.use_by_hour or (1.0,) * 24)
-    prices = price * np.array(site.price_by_hour or (1.0,) * 24)
-    on = prices <= site.curtail_above
+    hourly = np.array(prices)[:, None] * np.array(site.price_by_hour or (1.0,) * 24)
+    on = hourly <= site.curtail_above
     power = use + site.idle_power * (1.0 - use)
-    parts = (use * on, power * on, power * ~on, power * on * prices)
-    run, taken, curtailed, paid = (float(np.mean(part)) for part in parts)
-    return Hours(run, taken, curtailed, paid, float(np.max(power * on)))
+    taken = power * on
+    means = [np.mean(part, axis=1) for part in (use * on, taken, power * ~on, taken * hourly)]
+    return [Hours(*each) for each in np.transpose([*means, np.max(taken, axis=1)]).tolist()]
 
 
 def cash_flow(scenario: Scenario) -> CashFlow:
@@ -218,10 +220,10 @@ def _operation(scenario: Scenario, start: int, made: Array, columns: dict[str, A
     leased, course = income.kind == "lease", _steps(income.price_course, start, made.size)
     phases = scenario.computers.phases
     filled = _steps(phases, start, made.size, 0.0 if phases else 1.0)
-    for year in range(start, made.size):
-        k = year - start
-        price = site.price_per_mwh * (1.0 + site.price_growth) ** k
-        hours = hours_of(site, price)
+    growth = 1.0 + site.price_growth
+    days = hours_of(site, [site.price_per_mwh * growth**k for k in range(made.size - start)])
+    for k, hours in enumerate(days):
+        year = start + k
         up = _HOURS * site.availability
         energy = site.power_mw * up * filled[year]
         columns["energy_mwh"][year] = energy * hours.taken
