@@ -111,3 +111,17 @@ def test_users_are_whole(capsys):
     shown = said(capsys, "frontier", PREDICTS["frontier"][1])
     rows = [line.split() for line in shown.splitlines()[2:-1]]
     assert rows and all(re.fullmatch(r"[\d,]+", row[row.index("1", 4) + 1]) for row in rows)
+
+
+def test_a_load_beyond_what_was_fitted_is_said(capsys):
+    """Of the line under the table; nothing where all of it is inside."""
+    what = "beyond what the constants were fitted on: "
+    one = ("--output-tokens", "1")
+    shown = said(capsys, "curve", (*_WHERE, *one, "--concurrency", "64"))
+    assert f"{what}output_tokens 1 below " in shown
+    shown = said(capsys, "capacity", (*_WHERE, *one, "--slo-ttft", "0.5@mean"))
+    assert re.search(rf"^{what}.*output_tokens 1 below ", shown, re.M)
+    shown = said(capsys, "capacity", (*_WHERE, *one, "--slo-ttft", "0.5@99"))
+    assert re.search(rf"^{what}.*output_tokens 1 below ", shown, re.M)
+    inside = ("H100-SXM", "Llama-3.1-70B", "--tp", "4", "--concurrency", "16")
+    assert what not in said(capsys, "curve", inside)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tokenroof.records.deployment import Deployment
 
-__all__ = ["basis_of", "basis_of_system", "mixed_engines", "say_basis"]
+__all__ = ["basis_of", "basis_of_system", "mixed_engines", "say_basis", "say_beyond"]
 
 
 def basis_of(on: Iterable[Deployment]) -> dict[str, Any]:
@@ -78,6 +78,19 @@ def say_basis(bands: Mapping[str, Any], calibrated_on: str, *more: str) -> None:
     """
     said = ", ".join(f"{name} {_wide(band)}" for name, band in bands.items())
     say("; ".join([f"band: {said}", f"calibrated on {calibrated_on}", *more]))
+
+
+def say_beyond(what: str) -> None:
+    """Print what of a load lies beyond what constants were fitted on; nothing where nothing does.
+
+    Examples
+    --------
+    >>> say_beyond("output_tokens 1 below 100")
+    beyond what the constants were fitted on: output_tokens 1 below 100
+    >>> say_beyond("")
+    """
+    if what:
+        say(f"beyond what the constants were fitted on: {what}")
 
 
 def _wide(band: Any) -> str:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["served_run"]
 
 _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
-_TOGETHER = _core.CALIBRATION_FIELDS.index("engine.together")
+_TOGETHER, _BURST = (
+    _core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("together", "burst")
+)
 
 
 def served_run(
@@ -28,7 +30,8 @@ def served_run(
 
     Answers are of one length, so that what starts together ends together: a run goes in waves of a batch,
     and a last one of what is left, whose steps are shorter, though not in proportion. The first wave's
-    prompts come at once.
+    prompts come at once. A wave is over when the last of it is answered, no sooner than all prompts and
+    steps of answers take: of short answers the mean one is far ahead of the last.
     """
     d, c, m, p = records
     requests = load.requests
@@ -37,15 +40,24 @@ def served_run(
     c[..., _TOGETHER] = within / requests
     sizes = load.input_tokens, load.output_tokens
     out = kernels.serving(d, c, m, p, within, *sizes).copy()
-    batch, queue = out[..., _FIELD["batch"]], out[..., _FIELD["queue_s"]]
-    wave = out[..., _FIELD["latency"]] - queue
+    batch = out[..., _FIELD["batch"]]
+    wave = _wave(c, out, load.output_tokens)
     with np.errstate(invalid="ignore"):
         full = np.floor(requests / batch + 1e-9)
         left = np.maximum(requests - full * batch, 0.0)
         some = left > 1e-6 * batch
-        last = kernels.serving(d, c, m, p, np.where(some, left, 1.0), *sizes)[
-            ..., _FIELD["latency"]
-        ]
-        seconds = full * wave + np.where(some, last, 0.0)
+        last = kernels.serving(d, c, m, p, np.where(some, left, 1.0), *sizes)
+        seconds = full * wave + np.where(some, _wave(c, last, load.output_tokens), 0.0)
         out[..., _FIELD["output_rate"]] = requests * load.output_tokens / seconds
     return out
+
+
+def _wave(c: NDArray[np.float64], found: NDArray[np.float64], output: float) -> NDArray[np.float64]:
+    """Seconds of a batch that starts together, of those of its requests."""
+    together = c[..., _TOGETHER]
+    stays = 0.5 * together + c[..., _BURST] * (1.0 - together)
+    prompts = found[..., _FIELD["burst_s"]] / np.maximum(stays, 1.0 / output)
+    least = max(output - 1.0, 0.0) * found[..., _FIELD["step_s"]] + prompts
+    return np.asarray(
+        np.maximum(found[..., _FIELD["latency"]] - found[..., _FIELD["queue_s"]], least)
+    )

@@ -207,17 +207,15 @@ def _replica(
     mean, out = load.mean_input, load.output_tokens
     terms = kernels.serving_terms(d, c, m, p, users, mean, out)
     records = ungapped(on)
-    batch = terms[..., _TERM["batch"]]
     # a last block that is not full is computed again: half of one in the mean
     found = np.maximum(load.shared_tokens + load.said - 0.5 * block, 0.0)
     shared = np.full(load.turns, max(load.shared_tokens - 0.5 * block, 0.0))
-    rest = terms[..., _TERM["rest_w"]]
-    plain = _carried(records, load, batch, rest, np.array([mean]), np.zeros(1))
+    plain = _carried(records, load, terms, np.array([mean]), np.zeros(1))
 
     def with_past(past: Array) -> Array:
         changed = terms.copy()
-        carried = _carried(records, load, batch, rest, load.prompts - past, past)
-        for name in ("mixed_s", "mixed_j", "prefill_s"):
+        carried = _carried(records, load, terms, load.prompts - past, past)
+        for name in ("mixed_s", "mixed_j", "prefill_s", "beside_s"):
             changed[..., _TERM[name]] += carried[name] - plain[name]
         return np.asarray(changed)
 
@@ -225,22 +223,23 @@ def _replica(
 
 
 def _carried(
-    records: tuple[Any, ...], load: SessionLoad, batch: Array, rest: Array, new: Array, past: Array
+    records: tuple[Any, ...], load: SessionLoad, terms: Array, new: Array, past: Array
 ) -> dict[str, Array]:
-    """Means over turns of a step that carries their prompts, and of the prompts alone.
+    """Means over turns of a step that carries their prompts, and of the prompts alone: one, and as many.
 
-    Joules are those beyond `rest` watts, as serving's terms have them.
+    Joules are those beyond the boards' at rest, as serving's terms have them.
     """
     d, c, m, p = records
-    ranks = float(p[_DP])
+    batch, many, rest = (terms[..., _TERM[name], None] for name in ("batch", "prompts", "rest_w"))
     context = load.mean_input + 0.5 * load.output_tokens
-    mixed = kernels.mixed_prompts_step(d, c, m, p, batch[:, None], context, ranks, new, past)
-    alone = kernels.prompts_step(d, c, m, p, 1.0, new, past)
+    mixed = kernels.mixed_prompts_step(d, c, m, p, batch, context, float(p[_DP]) * many, new, past)
+    alone, several = (kernels.prompts_step(d, c, m, p, n, new, past) for n in (1.0, many))
     seconds = mixed[..., _STEP["time"]]
     return {
         "mixed_s": seconds.mean(axis=-1),
-        "mixed_j": ((mixed[..., _STEP["watts"]] - rest[:, None]) * seconds).mean(axis=-1),
+        "mixed_j": ((mixed[..., _STEP["watts"]] - rest) * seconds).mean(axis=-1),
         "prefill_s": alone[..., _STEP["time"]].mean(axis=-1),
+        "beside_s": several[..., _STEP["time"]].mean(axis=-1),
     }
 
 

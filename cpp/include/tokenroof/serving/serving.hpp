@@ -5,14 +5,17 @@
 // the B - 1 others pass through the same steps, so
 //     TPOT = step(B) + (B - 1)/output * extra / lanes,
 // extra being what a step that carries a prompt takes beyond one that does not: without a CUDA graph, as
-// engines run it, at least the host's time for its kernels. Attention ranks of a mixture wait for each other at
+// engines run it, at least the host's time for its kernels. Of answers so short that more than one prompt comes to a
+// step of each lane, it carries so many, `prompts`, and extra is a part of them: work that hides beside one prompt is
+// not hidden beside many. Attention ranks of a mixture wait for each other at
 // the experts: a step lasts as the rank with the longest contexts takes (`longest_context`), and prompts go through on
 // all ranks together, as engines balance them. And
 //     TTFT = admission + own prefill + step(B) + bunched (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
-// for a slot. The host takes `prefill_kernel` per kernel of a step that carries a prompt, of which all others wait, and
+// for a slot. Of each other's prompt 1/output comes with the step of one's own, so that bunched is no less: all prompts
+// of B requests pass in the life of one, and no loop is faster than B requests in B prompts and their steps [L61]. The host takes `prefill_kernel` per kernel of a step that carries a prompt, of which all others wait, and
 // `prompt_kernel` on the prompt's own way to its first token: what it does beside a step that runs is not in the former.
-// Of a prompt's kernels, which the tables time alone, the others wait for `beside` times what they take.
+// Of prompts' kernels, which the tables time alone, the others wait for `beside` times what they take, where they decode.
 // A run begins with all of its users at once and ends with none to follow: of a share `together` of its
 // requests (1 over the requests of a user, 0 for a load that goes on) the prompts wait for half of the others', and half
 // of the others' are past; of the rest, a share `burst` stays bunched. Prompts of one step whose
@@ -33,7 +36,7 @@
 // A load's terms: what device, model and plan give, without an engine's gaps.
 #define TR_SERVING_TERMS(X) \
     X(batch) X(slots) X(decode_s) X(mixed_s) X(prefill_s) X(kernels) X(collectives) X(sequences) X(lanes) \
-    X(decode_j) X(mixed_j) X(rest_w) X(waiting)
+    X(decode_j) X(mixed_j) X(rest_w) X(waiting) X(prompts) X(beside_s)
 #define TR_SERVING_FIELDS(X) \
     X(ttft) X(tpot) X(latency) X(output_rate) X(batch) X(slots) X(step_s) X(interference_s) \
     X(prefill_s) X(burst_s) X(queue_s) X(watts)
@@ -91,6 +94,13 @@ TR_HD double above_rest(const Prepared& r, const Uses& use, double busy, double 
     return (replica_watts(r, spread_uses(use, bare / whole), busy) - resting_watts(r) * r.devices) * whole;
 }
 
+// Seconds that a step that carries prompts takes longer than their kernels alone and those of the others: nothing where
+// answers have one token, so that nobody decodes.
+TR_HD double serving_slower(const double* e, double batch, double output, double alone) {
+    const double decoding = min_nan(max_nan(batch - 1.0, 0.0) * max_nan(output - 1.0, 0.0), 1.0);
+    return (e[constant::engine::beside] - 1.0) * (alone * decoding);
+}
+
 // r: prepared without gaps; c: the whole record.
 template <class P>
 TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
@@ -105,28 +115,34 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     const double ranks = p[plan::dp], waiting = m[model::moe_layers] > 0.0 ? ranks : 1.0;
     const double sequences = share(share(batch, p[plan::pp]), ranks);
     const double context = longest_context(input, output, sequences, waiting);
+    const double lanes = p[plan::pp] * p[plan::dp];
+    const double prompts = max_nan(max_nan(batch - 1.0, 0.0) / (output * lanes), 1.0);
     const Structure s = step_structure(m, p);
     double decode[step::count], mixed[step::count], prefill[step::count];
     const Uses decoding = evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
-    const Uses carrying = evaluate_step<true, true>(r, batch, context, ranks, input, 0.0, mixed);
+    const Uses carrying = evaluate_step<true, true>(r, batch, context, ranks * prompts, input, 0.0, mixed);
     evaluate_step<false, true>(r, 0.0, 0.0, 1.0, input, 0.0, prefill);
+    const double alone = prefill[step::time];
+    if (prompts > 1.0) evaluate_step<false, true>(r, 0.0, 0.0, prompts, input, 0.0, prefill);
     const double bad = batch == batch ? 0.0 : batch;
     t[term::batch] = batch;
     t[term::slots] = slots;
     t[term::decode_s] = decode[step::time];
     t[term::mixed_s] = mixed[step::time];
-    t[term::prefill_s] = prefill[step::time] + bad;
+    t[term::prefill_s] = alone + bad;
     t[term::kernels] = s.kernels;
     t[term::collectives] = s.collectives;
     t[term::waiting] = waiting_kernels(c, s);
     t[term::sequences] = sequences;
-    t[term::lanes] = p[plan::pp] * p[plan::dp];
+    t[term::lanes] = lanes;
+    t[term::prompts] = prompts;
+    t[term::beside_s] = prefill[step::time] + bad;
     t[term::rest_w] = resting_watts(r) * r.devices;
     // joules above rest of steps as long as this record's gaps make them: a board is held to its limit over these
     const double gaps = engine_gaps(c, t[term::waiting], t[term::collectives]);
     const double plain = decode[step::time] + gaps + e[constant::engine::sequence] * sequences;
-    const double slower = (e[constant::engine::beside] - 1.0) * prefill[step::time];
-    const double fuller = mixed[step::time] + slower + gaps + e[constant::engine::sequence] * (sequences + 1.0);
+    const double slower = serving_slower(e, batch, output, prefill[step::time]);
+    const double fuller = mixed[step::time] + slower + gaps + e[constant::engine::sequence] * (sequences + prompts);
     const double longest = smooth_max(fuller, s.kernels * e[constant::engine::prefill_kernel], serving_overlap);
     const double turns = min_nan(max_nan(batch, 1.0), p[plan::pp]) / p[plan::pp];
     t[term::decode_j] = above_rest(r, decoding, turns, decode[step::time], plain);
@@ -140,10 +156,11 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double sequence = e[constant::engine::sequence], batch = t[term::batch];
     const double floor = t[term::kernels] * e[constant::engine::prefill_kernel];
     const double step = t[term::decode_s] + gaps + sequence * t[term::sequences];
-    const double slower = (e[constant::engine::beside] - 1.0) * t[term::prefill_s];
-    const double mixed = t[term::mixed_s] + slower + gaps + sequence * (t[term::sequences] + 1.0);
+    const double slower = serving_slower(e, batch, output, t[term::beside_s]);
+    const double mixed = t[term::mixed_s] + slower + gaps + sequence * (t[term::sequences] + t[term::prompts]);
     const double carrying = smooth_max(mixed, floor, serving_overlap);
-    const double extra = (carrying - step) / t[term::lanes];
+    const double carried = t[term::lanes] * t[term::prompts];
+    const double extra = (carrying - step) / carried;
     const double others = max_nan(batch - 1.0, 0.0);
     const double together = e[constant::engine::together], waits = e[constant::engine::wait_steps];
     const double apart = others - e[constant::engine::locked] * min_nan(others, e[constant::engine::room]);
@@ -152,14 +169,15 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double tpot = step + interference;
     const double host = t[term::kernels] * e[constant::engine::prompt_kernel];
     const double prefill = smooth_max(t[term::prefill_s] * e[constant::engine::prompt], host, serving_overlap);
-    const double bunched = 0.5 * together + e[constant::engine::burst] * (1.0 - together);
+    const double stays = 0.5 * together + e[constant::engine::burst] * (1.0 - together);
+    const double bunched = max_nan(stays, (batch == batch ? 1.0 : batch) / output);
     const double burst = bunched * others * extra;
     const double company = serving_company(waits, step, waits * others / output);
     const double queue = max_nan(concurrency / batch - 1.0, 0.0) * output * tpot;
     const double ttft = serving_admission(e, concurrency) + company + prefill + step + burst + queue;
     const double latency = ttft + max_nan(output - 1.0, 0.0) * tpot;
     // joules of a decoded token's steps, and of the prompts that pass meanwhile
-    const double joules = t[term::decode_j] + prompts / t[term::lanes] * (t[term::mixed_j] - t[term::decode_j]);
+    const double joules = t[term::decode_j] + prompts / carried * (t[term::mixed_j] - t[term::decode_j]);
     f[serving_field::ttft] = ttft;
     f[serving_field::tpot] = tpot;
     f[serving_field::latency] = latency;

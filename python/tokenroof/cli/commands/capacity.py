@@ -13,7 +13,7 @@ from tokenroof.cli.arguments import (
     refuse_given,
     written_table,
 )
-from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
+from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis, say_beyond
 from tokenroof.cli.fitting import say_what_fits, told_what_fits
 from tokenroof.cli.lengths import amount, settle_lengths, sizes_of, whole
 from tokenroof.cli.local import measure_if_local
@@ -179,6 +179,7 @@ def _capacity(
         _print(about, f"{short(row[most])} {unit} at most", row, found.attrs.get("proved", ""))
         say(f"TTFT is of {_TTFT[most]}" + ("; of what was played, of steps" if proof else ""))
         _say_basis(row if row[most] else basis)
+        say_beyond(found.attrs.get("beyond", ""))
         for why in ("caveat", "reason") if row[most] else ("caveat",):
             if found.attrs.get(why):
                 say(found.attrs[why])

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
 from tokenroof.cli.arguments import add_device, add_model, add_plan, numbers, plan_of
-from tokenroof.cli.basis import say_basis
+from tokenroof.cli.basis import say_basis, say_beyond
 from tokenroof.cli.fitting import say_what_fits
 from tokenroof.cli.lengths import add_lengths, settle_lengths
 from tokenroof.cli.local import measure_if_local
@@ -56,6 +56,7 @@ def run(arguments: Namespace) -> int:
         _print(found, plan.devices)
         if found.attrs["reason"]:
             say(found.attrs["reason"])
+        say_beyond(found.attrs["beyond"])
         if found.attrs.get("edges"):
             say(found.attrs["edges"])
     if not fits:

@@ -38,19 +38,24 @@ def nearly_hidden(x: float, y: float) -> float:
 
 
 def wholes(
-    c: Record, gaps: float, sequences: float, kernels: float, prompt: float
+    c: Record, gaps: float, sequences: float, kernels: float, prompts: float, slower: float
 ) -> tuple[Seconds, Seconds]:
-    """Seconds of a step by those of its work: of one that decodes alone, of one that carries a prompt."""
+    """Seconds of a step by those of its work: of one that decodes alone, of one that carries prompts."""
 
     def plain(time: float) -> float:
         return time + gaps + c["engine.sequence"] * sequences
 
     def carrying(time: float) -> float:
-        slower = (c["engine.beside"] - 1.0) * prompt
-        fuller = time + slower + gaps + c["engine.sequence"] * (sequences + 1.0)
+        fuller = time + slower + gaps + c["engine.sequence"] * (sequences + prompts)
         return nearly_hidden(fuller, kernels * c["engine.prefill_kernel"])
 
     return plain, carrying
+
+
+def longer_beside(c: Record, batch: float, output: float, alone: float) -> float:
+    """Seconds that prompts' kernels take more beside others that decode; with one token nobody does."""
+    others, after = maximum(batch - 1.0, 0.0), maximum(output - 1.0, 0.0)
+    return (c["engine.beside"] - 1.0) * (alone * minimum(others * after, 1.0))
 
 
 def admission(c: Record, concurrency: float) -> float:
@@ -78,6 +83,18 @@ def longest_context(context: float, output: float, sequences: float, ranks: floa
     return minimum(mean + largest_normal(ranks) * deviation, context + output)
 
 
+def slots_of(device: Record, c: Record, model: Record, plan: Record, tokens: float) -> float:
+    """Sequences of so many tokens that the replica holds: none where a rank does not hold a whole one."""
+    if math.isnan(device["memory_bytes"]):
+        return math.inf
+    held = (weight_bytes(model, plan) + workspace_bytes(model, plan)) * c["engine.memory_weights"]
+    room = device["memory_bytes"] * c["engine.memory_share"] - held - c["engine.memory_reserved"]
+    each = sequence_bytes(model, plan, tokens, c["engine.memory_windows"] != 0.0)
+    nothing = 0.0 if room < 0.0 else math.inf  # layers that all read the keys of others
+    many = divide(room, each) if each > 0.0 else nothing
+    return 0.0 if many < 1.0 else many * plan["dp"]
+
+
 @takes_records("device", "calibration", "model", "plan")
 def serving_terms(
     device: Record, calibration: Record, model: Record, plan: Record, concurrency: float,
@@ -85,22 +102,7 @@ def serving_terms(
 ) -> dict[str, float]:  # fmt: skip
     """What device, model and plan give, without an engine's gaps."""
     c = calibration
-    memory = device["memory_bytes"]
-    if math.isnan(memory):
-        slots = math.inf
-    else:
-        room = memory * c["engine.memory_share"]
-        room = (
-            room
-            - (weight_bytes(model, plan) + workspace_bytes(model, plan))
-            * c["engine.memory_weights"]
-            - c["engine.memory_reserved"]
-        )
-        windows = c["engine.memory_windows"] != 0.0
-        each = sequence_bytes(model, plan, input_tokens + output_tokens, windows)
-        nothing = 0.0 if room < 0.0 else math.inf  # layers that all read the keys of others
-        held = divide(room, each) if each > 0.0 else nothing
-        slots = 0.0 if held < 1.0 else held * plan["dp"]
+    slots = slots_of(device, c, model, plan, input_tokens + output_tokens)
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
     most = c["engine.max_batch"]
     room = minimum(slots, most) if most > 0.0 else slots
@@ -110,15 +112,21 @@ def serving_terms(
     waiting = plan["dp"] if model["moe_layers"] > 0.0 else 1.0
     load = batch, longest_context(input_tokens, output_tokens, sequences, waiting)
     decode = mixed_prompts_step(device, bare, model, plan, *load, 0.0, 0.0, 0.0)
-    mixed = mixed_prompts_step(device, bare, model, plan, *load, plan["dp"], input_tokens, 0.0)
+    lanes = plan["pp"] * plan["dp"]
+    # prompts that come to a step of each lane, where answers are short
+    prompts = maximum(divide(maximum(batch - 1.0, 0.0), output_tokens * lanes), 1.0)
+    carried = plan["dp"] * prompts
+    mixed = mixed_prompts_step(device, bare, model, plan, *load, carried, input_tokens, 0.0)
     alone = prompts_step(device, bare, model, plan, 1.0, input_tokens, 0.0)
+    several = prompts_step(device, bare, model, plan, prompts, input_tokens, 0.0)
     devices = plan["tp"] * plan["dp"] * plan["cp"] * plan["pp"]
     rest = resting_watts(prepare(device, bare, model, plan)) * devices
     kernels = kernels_of_step(model, plan)
     timed = kernels_of_experts(model, plan) if constants(c, "experts") else 0.0
     joined = collectives_of_step(model, plan)
     gaps = (kernels - timed) * c["engine.kernel_gap"] + joined * c["engine.collective_gap"]
-    plain, carrying = wholes(c, gaps, sequences, kernels, alone["time"])
+    slower = longer_beside(c, batch, output_tokens, several["time"])
+    plain, carrying = wholes(c, gaps, sequences, kernels, prompts, slower)
     r, no_prompts = prepare(device, bare, model, plan), (0.0, 0.0, 0.0)
     return {
         "batch": batch,
@@ -129,11 +137,13 @@ def serving_terms(
         "kernels": kernels,
         "collectives": joined,
         "sequences": sequences,
-        "lanes": plan["pp"] * plan["dp"],
+        "lanes": lanes,
         "decode_j": joules_above_rest(r, Load(*load, *no_prompts), plain),
-        "mixed_j": joules_above_rest(r, Load(*load, plan["dp"], input_tokens, 0.0), carrying),
+        "mixed_j": joules_above_rest(r, Load(*load, carried, input_tokens, 0.0), carrying),
         "rest_w": rest,
         "waiting": kernels - timed,
+        "prompts": prompts,
+        "beside_s": several["time"] if good else math.nan,
     }
 
 
@@ -153,9 +163,10 @@ def serving_of_terms(
     gaps = t["waiting"] * c["engine.kernel_gap"] + t["collectives"] * c["engine.collective_gap"]
     host = t["kernels"] * c["engine.prefill_kernel"]
     step = t["decode_s"] + gaps + c["engine.sequence"] * t["sequences"]
-    slower = (c["engine.beside"] - 1.0) * t["prefill_s"]
-    mixed = t["mixed_s"] + slower + gaps + c["engine.sequence"] * (t["sequences"] + 1.0)
-    extra = divide(nearly_hidden(mixed, host) - step, t["lanes"])
+    slower = longer_beside(c, batch, output_tokens, t["beside_s"])
+    mixed = t["mixed_s"] + slower + gaps + c["engine.sequence"] * (t["sequences"] + t["prompts"])
+    carried = t["lanes"] * t["prompts"]
+    extra = divide(nearly_hidden(mixed, host) - step, carried)
     others = maximum(batch - 1.0, 0.0)
     # whose prompts come in other steps than one's own
     apart = others - c["engine.locked"] * minimum(others, c["engine.room"])
@@ -165,13 +176,14 @@ def serving_of_terms(
     tpot = step + interference
     own = t["kernels"] * c["engine.prompt_kernel"]
     prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], own)
-    burst = (0.5 * together + c["engine.burst"] * (1.0 - together)) * others * extra
+    stays = 0.5 * together + c["engine.burst"] * (1.0 - together)
+    burst = maximum(stays, divide(1.0, output_tokens)) * others * extra  # 1/o in one's own step
     queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * output_tokens * tpot
     wait = admission(c, concurrency) + company(c, step, others, output_tokens)
     ttft = wait + prefill + step + burst + queue
     latency = ttft + maximum(output_tokens - 1.0, 0.0) * tpot
     more = t["mixed_j"] - t["decode_j"]
-    joules = t["decode_j"] + divide(prompts_a_step, t["lanes"]) * more
+    joules = t["decode_j"] + divide(prompts_a_step, carried) * more
     return {
         "ttft": ttft,
         "tpot": tpot,
