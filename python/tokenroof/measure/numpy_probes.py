@@ -21,6 +21,8 @@ ROWS = (1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 64, 128, 256, 512)
 SHAPES = ((4096, 1024), (1024, 4096))
 # A layer's attention: heads, cached tokens, width of a head.
 _HEADS, _CONTEXT, _WIDTH = 16, 1024, 64
+# Numbers of a product's weights, or of two layers' caches.
+_PIECE = 1 << 22
 _GATED = 1 << 14
 
 
@@ -60,11 +62,13 @@ def gate(gated: NDArray[np.float32], up: NDArray[np.float32]) -> NDArray[np.floa
     return out
 
 
-def _pool(shape: tuple[int, ...], nbytes: float) -> Iterator[NDArray[np.float32]]:
-    """Arrays one after the other, more than caches hold: each is read cold, as a model's layers are."""
-    count = max(2, int(nbytes / (4 * np.prod(shape))) + 1)
-    rng = np.random.default_rng(1)
-    one = rng.standard_normal(shape, dtype=np.float32)
+def _pieces(nbytes: float) -> Iterator[NDArray[np.float32]]:
+    """Numbers piece by piece, more than caches hold: each is read cold, as a model's layers are.
+
+    All probes take from these in turn: nothing is read again before all others were.
+    """
+    count = max(2, int(nbytes / (4 * _PIECE)) + 1)
+    one = np.random.default_rng(1).standard_normal(_PIECE, dtype=np.float32)
     return itertools.cycle([one + np.float32(0.001 * i) for i in range(count)])
 
 
@@ -74,16 +78,16 @@ def _check(name: str, found: NDArray[np.float32], want: NDArray[np.float64]) -> 
 
 
 def _product(
-    rng: np.random.Generator, weights: Iterator[NDArray[np.float32]], rows: int, n: int, k: int
+    rng: np.random.Generator, pieces: Iterator[NDArray[np.float32]], rows: int, n: int, k: int
 ) -> Task:
     name = f"product.fp32.{rows}x{n}x{k}"
     x = rng.standard_normal((k, rows), dtype=np.float32)
     y = np.empty((n, rows), np.float32)
-    few = next(weights)[:8]
+    few = next(pieces).reshape(n, k)[:8]
     _check(name, few @ x, few.astype(np.float64) @ x)
 
     def once() -> float:
-        w = next(weights)
+        w = next(pieces).reshape(n, k)
         return 2.0 * n * k * rows / used(lambda: np.matmul(w, x, out=y))
 
     # long ones need fewer repeats for the same error
@@ -95,10 +99,10 @@ def tasks(cold_bytes: float) -> list[Task]:
     """Probes of operators as NumPy runs them; `cold_bytes` are cycled through [B]."""
     rng = np.random.default_rng(2)
     out: list[Task] = []
+    pieces = _pieces(cold_bytes)
     for n, k in SHAPES:
-        weights = _pool((n, k), cold_bytes)
-        out += [_product(rng, weights, rows, n, k) for rows in ROWS]
-    caches = _pool((2, _HEADS, _CONTEXT, _WIDTH), cold_bytes)
+        out += [_product(rng, pieces, rows, n, k) for rows in ROWS]
+    caches = (layer for piece in pieces for layer in piece.reshape(2, 2, _HEADS, _CONTEXT, _WIDTH))
     query = rng.standard_normal((_HEADS, _WIDTH, 1), dtype=np.float32)
 
     def attention() -> float:
