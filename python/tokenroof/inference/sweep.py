@@ -22,7 +22,7 @@ from tokenroof.scale.reductions.frontier import Frontier
 from tokenroof.scale.reductions.quantiles import Quantiles
 from tokenroof.scale.run import keep, reduced
 from tokenroof.scale.work import Variable
-from tokenroof.support.arguments import check_options, loads, not_empty, shown
+from tokenroof.support.arguments import check_options, flag, loads, not_empty, shown
 from tokenroof.support.aside import aside
 from tokenroof.support.lazy import require
 from tokenroof.support.names import among, listed
@@ -165,6 +165,7 @@ def sweep(
     _once("models", ms, lambda model: model.name if isinstance(model, Model) else model[0])
     _once("plans", ps, lambda plan: plan.label())
     b, x = _axis("batch", batch), _axis("context", context)
+    flag("fields", fields)
     work = combinations((ds, ms, ps), (b, x), fidelity, fields, invalid == "raise")
     reduction, progress = _reduction(options.get("reduce")), options.get("progress")
     if progress is not None and not callable(progress):

@@ -17,7 +17,7 @@ from tokenroof.catalogue.quote import MarketData, MarketLike
 from tokenroof.catalogue.subsidy import subsidy_on
 from tokenroof.mining.inputs import reals
 from tokenroof.mining.network import hashprice as hashprice_of
-from tokenroof.support.arguments import shown
+from tokenroof.support.arguments import flag, shown
 from tokenroof.support.equality import by_value
 from tokenroof.support.quoting import counted
 from tokenroof.support.units import caller
@@ -87,7 +87,7 @@ def market_history(*, estimates: bool = False, market: MarketLike | None = None)
     >>> history.months[0], history.dates[0], round(float(history.hashprice[0]))
     ('2010-11', '2010-11-14', 61870473)
     """
-
+    flag("estimates", estimates)
     with market_in_force(market) as newer:
         return _history(estimates, newer)
 

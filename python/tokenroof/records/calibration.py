@@ -15,7 +15,7 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.records.products import reached
-from tokenroof.support.arguments import shown
+from tokenroof.support.arguments import number, shown
 from tokenroof.support.equality import by_value
 from tokenroof.support.kinds import as_mapping
 
@@ -44,6 +44,12 @@ NO_ENGINE = {
 
 
 _MAPPINGS = ("t0", "compute", "memory", "constants", "fitted", "operator_bands", "operator_notes")
+
+
+def _is(value: object, *, above: bool = False) -> bool:
+    """Whether it is a finite number from 0 on, or above 0."""
+    x = value if type(value) is float else number(value)
+    return isfinite(x) and (x > 0.0 if above else x >= 0.0)
 
 
 @by_value
@@ -118,10 +124,11 @@ class Calibration:
             as_mapping(name, getattr(self, name))
         if self.constants and self.calibrated_on == NOTHING:
             object.__setattr__(self, "calibrated_on", "constants of the caller's own")
-        if not all(len(p) == 4 and all(map(isfinite, p)) and min(p) > 0.0 for p in self.products):
+        rows = self.products
+        listed = isinstance(rows, (tuple, list)) and all(isinstance(p, (tuple, list)) for p in rows)
+        if not (listed and all(len(p) == 4 and all(_is(x, above=True) for x in p) for p in rows)):
             raise ValueError(
-                f"products is {shown(self.products)}; allowed: four numbers > 0 each, rows, columns, "
-                "inner, share"
+                f"products is {shown(rows)}; allowed: four numbers > 0 each, rows, columns, inner, share"
             )
         for block, values in self.constants.items():
             allowed = _core.CALIBRATION_BLOCKS.get(block)
@@ -133,7 +140,7 @@ class Calibration:
                     raise ValueError(
                         f"constants[{shown(block)}] has the key {shown(key)}; allowed: {', '.join(allowed)}"
                     )
-                if not (np.isfinite(value) and value >= 0.0):
+                if not _is(value):
                     raise ValueError(
                         f"constants[{shown(block)}][{shown(key)}] is {shown(value)}; allowed: a number >= 0"
                     )
@@ -143,14 +150,13 @@ class Calibration:
                     raise ValueError(
                         f"{group} has the key {shown(key)}; allowed: {', '.join(CLASSES)}"
                     )
-                good = np.isfinite(value) and (value >= 0.0 if low == 0.0 else value > 0.0)
-                if not good:
+                if not _is(value, above=low is None):
                     range_ = ">= 0" if low == 0.0 else "> 0"
                     raise ValueError(
                         f"{group}[{shown(key)}] is {shown(value)}; allowed: a number {range_}"
                     )
         for block, band in self.operator_bands.items():
-            if block not in _core.CALIBRATION_BLOCKS or not band >= 0.0:
+            if block not in _core.CALIBRATION_BLOCKS or not _is(band):
                 raise ValueError(
                     f"operator_bands[{shown(block)}] is {shown(band)}; allowed: a number >= 0 of "
                     f"{', '.join(_core.CALIBRATION_BLOCKS)}"
@@ -158,8 +164,14 @@ class Calibration:
         for name in ("launch_s", "step_s", "sequence_s", "idle_fraction", "compute_watts",
                      "memory_watts"):  # fmt: skip
             value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0.0):
+            if not _is(value):
                 raise ValueError(f"{name} is {shown(value)}; allowed: a number >= 0")
+        for name in ("error_band", "ttft_band"):
+            value = getattr(self, name)
+            if not (_is(value) or (isinstance(value, float) and np.isnan(value))):
+                raise ValueError(f"{name} is {shown(value)}; allowed: a number >= 0, or NaN")
+        if not isinstance(self.whole, bool):
+            raise TypeError(f"whole is {shown(self.whole)}; allowed: True or False")
 
     @cached_property
     def packed(self) -> NDArray[np.float64]:
