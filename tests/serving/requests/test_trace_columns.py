@@ -43,3 +43,33 @@ def test_a_clock_is_one_from_1973_on(write, year, said):
     with pytest.raises(ValueError, match="arrival is") as refused:
         trace(path, "csv")
     assert ("is it in milliseconds" in str(refused.value)) is said
+
+
+FIRST = 1_700_000_000_123_456_789
+
+
+@pytest.mark.parametrize(
+    "unit,text", [(1e-9, str), (1.0, lambda ns: f"{ns // 10**9}.{ns % 10**9:09d}")]
+)
+def test_a_clock_s_nanoseconds_are_read_as_they_stand(write, unit, text):
+    """A double has 256 ns between two of them."""
+    times = [FIRST, FIRST + 1, FIRST + 100, FIRST + 101]
+    rows = "".join(f"{text(ns)},5,6\n" for ns in times)
+    read = trace(write("arrival,input_tokens,output_tokens\n" + rows), "csv", unit_s=unit)
+    assert read.arrival_ns.tolist() == times
+
+
+def test_a_time_beyond_the_largest_number_is_refused(write):
+    rows = "arrival,input_tokens,output_tokens\n0,5,6\n9223372036854775808,5,6\n"
+    with pytest.raises(ValueError, match="line 3: arrival is '9223372036854775808'"):
+        trace(write(rows), "csv", unit_s=1e-9)
+
+
+@pytest.mark.parametrize("chunk", [1, 255, 256, 257, 600])
+def test_rows_are_those_of_the_file_whatever_is_read_at_once(write, chunk):
+    rows = "".join(f"{i},{i + 1},{i + 2}\n" for i in range(600))
+    read = trace(write("arrival,input_tokens,output_tokens\n" + rows), "csv", chunk=chunk)
+    assert read.input_tokens.tolist() == list(range(1, 601))
+    assert read.output_tokens.tolist() == list(range(2, 602))
+    cut = trace(write("arrival,input_tokens,output_tokens\n" + rows), "csv", chunk=chunk, limit=300)
+    assert cut.arrival_ns.tolist() == [10**9 * i for i in range(300)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,7 +19,9 @@ from tokenroof.support.quoting import counted
 __all__ = ["Column"]
 
 _DIGITS, _DECIMALS = frozenset("0123456789"), frozenset("0123456789.eE+-")
+_LARGEST = str(2**63 - 1)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII)
+_DATE_SIGNS = frozenset("0123456789-:. T")
 _DATES = "dates from 1970 to 2261 as 2023-11-16 18:15:46.6805900, in UTC"
 
 
@@ -67,9 +70,11 @@ class Column:
 
     def _text(self, allowed: str) -> NDArray[Any]:
         stripped = [value.strip() for value in self.values]
-        plain = set().union(*map(set, stripped)) if stripped else set()
-        if plain <= _DIGITS and all(stripped) and max(map(len, stripped), default=1) < 19:
-            return np.array(stripped, dtype=np.bytes_).astype(np.int64)
+        if _DIGITS.issuperset("".join(stripped)) and all(stripped):
+            longest = max(map(len, stripped), default=1)
+            # nanoseconds since 1970 have as many digits as the largest number: what is beyond is no int64
+            if longest < 19 or (longest == 19 and max(s.zfill(19) for s in stripped) <= _LARGEST):
+                return np.array(stripped, dtype=np.bytes_).astype(np.int64)
         numbers = np.empty(len(stripped))
         for i, value in enumerate(stripped):
             try:
@@ -105,6 +110,12 @@ class Column:
                 self._bad(i, allowed + _unit_of(float(array[i]), unit_ns))
             if exact:
                 return array * np.int64(unit_ns)
+            if (
+                self.text and len(array) and array.max() * unit_ns > 2.0**53
+            ):  # a clock's, to the nanosecond
+                unit = Decimal(unit_ns)
+                whole = [round(Decimal(value.strip()) * unit) for value in self.values]
+                return np.array(whole, np.int64)
             return np.rint(array * unit_ns).astype(np.int64)
 
     def _dates(self) -> NDArray[np.int64]:
@@ -113,7 +124,9 @@ class Column:
         for i, value in enumerate(stripped):
             if not matches(value) or not "1970" <= value < "2262":
                 self._bad(i, _DATES)
-        plain = [value.removesuffix("Z").removesuffix("+00:00") for value in stripped]
+        plain = stripped
+        if not _DATE_SIGNS.issuperset("".join(stripped)):
+            plain = [value.removesuffix("Z").removesuffix("+00:00") for value in stripped]
         try:
             return np.array(plain, "datetime64[ns]").astype(np.int64)
         except ValueError:  # a month 13

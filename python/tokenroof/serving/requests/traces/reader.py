@@ -209,12 +209,10 @@ class _Reader:
     def times(self, rows: Rows, after: Whole) -> Whole:
         """Arrival [ns], checked to rise; 0 of a turn that waits for another."""
         at = np.flatnonzero(after < 0)
-        whole = self.column(rows, "arrival")
-        own = replace(
-            whole,
-            lines=[whole.lines[i] for i in at.tolist()],
-            values=[whole.values[i] for i in at.tolist()],
-        )
+        own = self.column(rows, "arrival")
+        if len(at) < len(after):
+            lines, values = ([one[i] for i in at.tolist()] for one in (own.lines, own.values))
+            own = replace(own, lines=lines, values=values)
         times = own.times(self.layout.unit_ns)
         if len(times) and not self.layout.unit_ns:
             self.first = int(times[0]) if self.first is None else self.first
