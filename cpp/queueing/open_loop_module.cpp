@@ -51,7 +51,7 @@ double* matrix(const py::buffer& buffer, const char* name, long long rows, long 
     return static_cast<double*>(info.ptr);
 }
 
-// steps (plans, places + 1), prompts (plans, 3 (places + 1)), inputs (plans, k), rates (plans, n)
+// steps (plans, places + 1), prompts (plans, 7 (places + 1)), inputs (plans, k), rates (plans, n)
 // -> out (plans, n * fields).
 void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buffer& prompts, const py::buffer& inputs,
                   const py::buffer& rates, const py::buffer& out, int threads) {
@@ -66,9 +66,9 @@ void open_loop_of(const std::string& isa, const py::buffer& steps, const py::buf
     const double* s = matrix(steps, "steps", plans, 0, false, held[1]);
     const long long places = held[1].shape[1] - 1;
     if (places < 1) throw py::value_error("steps have no place; allowed: at least two numbers a plan");
-    static_assert(sizeof(Added) == 3 * sizeof(double));
+    constexpr long long numbers = sizeof(Added) / sizeof(double);
     const auto* added =
-        reinterpret_cast<const Added*>(matrix(prompts, "prompts", plans, 3 * (places + 1), false, held[4]));
+        reinterpret_cast<const Added*>(matrix(prompts, "prompts", plans, numbers * (places + 1), false, held[4]));
     const double* in = matrix(inputs, "inputs", plans, open_loop_input::count, false, held[2]);
     double* to = matrix(out, "out", plans, n * open_loop_field::count, true, held[3]);
     std::atomic<long long> next{0};

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from _support import within
 from tokenroof import _core, kernels
 from tokenroof.reference.core.roundings import counting
-from tokenroof.reference.serving.open_loop import open_loop
+from tokenroof.reference.serving.open_loop import Chain, Raw, carrying, open_loop
 
 INPUTS, FIELDS = _core.OPEN_LOOP_INPUTS, _core.OPEN_LOOP_FIELDS
 ISAS = list(kernels.by_isa())
@@ -23,12 +23,20 @@ def varied(w, cv2):
     return np.array([w, w * w * (1.0 + cv2), w**3 * (1.0 + cv2) ** 3])
 
 
+def alike(prompts):
+    """Of prompts each of which adds the same, the first of a step too."""
+    prompts = np.asarray(prompts, float)
+    return np.hstack([prompts, np.zeros((len(prompts), 1)), prompts])
+
+
 def run(steps, inputs, rates, isa=None, threads=1, prompts=None):
     """Quantities of one plan over rates; prompts that add the same beside all, and vary as their lengths."""
     if prompts is None:
         prompts = np.tile(varied(W, inputs["input_cv2"]), (len(steps), 1))
     elif np.ndim(prompts) == 0:
         prompts = np.tile(varied(prompts, inputs["input_cv2"]), (len(steps), 1))
+    if prompts.shape[1] == 3:
+        prompts = alike(prompts)
     rates = np.atleast_1d(np.asarray(rates, float))
     out = np.empty((1, rates.size * len(FIELDS)))
     given_ = np.array([[inputs[name] for name in INPUTS]])
@@ -52,7 +60,9 @@ def plans(draw):
     ), strict=True))  # fmt: skip
     # beside many a prompt of a mixture adds less
     w = draw(st.floats(0.0, 1.0)) / (1.0 + draw(st.floats(0.0, 0.2)) * np.arange(places + 1.0))
-    prompts = varied(w, draw(st.floats(0.0, 9.0))).T.copy()
+    cv2 = draw(st.floats(0.0, 9.0))
+    begin, each = draw(st.floats(0.0, 1.0)) * w, draw(st.floats(0.0, 1.0)) * w
+    prompts = np.vstack([varied(w, cv2), begin, varied(each, cv2)]).T.copy()
     most = places / (inputs["output"] * steps[-1] + places * w[-1])
     return steps, prompts, inputs, most
 
@@ -81,7 +91,7 @@ def test_weights_beyond_1e200_are_scaled_together(isa, places):
     prompts = [varied(1e-5, 0.5).tolist()] * (places + 1)
     for i, rate in enumerate(rates):
         with counting():
-            want = open_loop(steps.tolist(), prompts, PLAIN, rate)
+            want = open_loop(steps.tolist(), alike(prompts).tolist(), PLAIN, rate)
         assert within([got[name][i] for name in FIELDS], [want[name] for name in FIELDS]).all()
 
 
@@ -196,7 +206,7 @@ def test_a_hundred_thousand_points(benchmark):
     most = 256 / (PLAIN["output"] * steps[0, -1] + 256 * W)
     rates = np.tile(np.linspace(0.01, 0.99, 5000) * most, (20, 1))
     inputs = np.tile([PLAIN[name] for name in INPUTS], (20, 1))
-    prompts = np.tile(varied(W, 0.5), (20, 257))
+    prompts = np.tile(alike([varied(W, 0.5)]), (20, 257))
     out = np.empty((20, 5000 * len(FIELDS)))
     benchmark(_core.open_loop, _core.ISA, steps, prompts, inputs, rates, out, 1)
     assert np.isfinite(out).any() and all(
@@ -224,14 +234,14 @@ def test_no_more_prompts_pass_in_an_answer_than_fill_its_steps(budget):
     [
         ({"isa": "mmx"}, "isa is 'mmx'"), ({"threads": 0}, "threads is 0"),
         ({"steps": np.ones((1, 1))}, "steps have no place"), ({"steps": np.ones((2, 3))}, "steps is no contiguous"),
-        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 7"), ({"prompts": np.ones((1, 3))}, "prompts is no contiguous matrix of 1 x 9"),
+        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 7"), ({"prompts": np.ones((1, 3))}, "prompts is no contiguous matrix of 1 x 21"),
         ({"rates": np.ones(3)}, "rates"),
         ({"out": np.ones((1, 3))}, "out is no contiguous"), ({"rates": np.ones((1, 2), np.float32)}, "rates is no"),
     ],
 )  # fmt: skip
 def test_what_is_refused(change, says):
     given_ = {
-        "isa": _core.ISA, "steps": np.ones((1, 3)), "prompts": np.ones((1, 9)), "inputs": np.ones((1, len(INPUTS))), "rates": np.ones((1, 2)),
+        "isa": _core.ISA, "steps": np.ones((1, 3)), "prompts": np.ones((1, 21)), "inputs": np.ones((1, len(INPUTS))), "rates": np.ones((1, 2)),
         "out": np.ones((1, 2 * len(FIELDS))), "threads": 1,
     }  # fmt: skip
     with pytest.raises(ValueError, match=says):
@@ -271,3 +281,23 @@ def test_a_whole_answer_varies_with_what_passes_in_it(s, w, load, output, off):
     rest = found["e2e"] - took.mean()
     for p in (50, 99):
         assert found[f"e2e_p{p}"] == pytest.approx(rest + np.percentile(took, p), rel=off)
+
+
+@pytest.mark.parametrize(
+    ("begin", "rate"), [(0.0, 1.5), (1.7, 0.3), (1.7, 0.9), (1.7, 1.5), (0.05, 2.0)]
+)
+def test_steps_whose_first_prompt_takes_most(begin, rate):
+    """Steps with and without prompts, one after the other, counted out; a first prompt's part is bounded."""
+    s, each = 0.02, 0.3
+    draw = np.random.default_rng(2)
+    steps, last = np.empty(60_000), s
+    for i in range(steps.size):
+        come = draw.poisson(rate * last)
+        steps[i] = last = s + begin * (come > 0) + each * come
+    moments = Raw(each, each**2, each**3)
+    chain = Chain(*[0.0] * 5, s, s * s, s, s * s, moments, moments, begin, moments, each, s, s * s)
+    mean, share = carrying(chain, rate, rate * each)
+    # where the first takes most, steps after two prompts and after one are one state here
+    near = 0.16 if begin > 2.0 * each and rate > 0.5 else 0.05
+    assert mean == pytest.approx(steps.mean(), rel=near)
+    assert share == pytest.approx((steps > 1.5 * s).mean(), rel=near)

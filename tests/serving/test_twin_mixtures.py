@@ -200,3 +200,26 @@ def test_a_fleet_says_where_nothing_was_held(capsys):
     most = capacity("H200-SXM", "Llama-3.1-8B", None, low, **sizes)
     assert tight.rate == pytest.approx(float(most.rate), rel=1e-3) and np.isnan(tight.rate_unheld)
     assert tight.percentiles_hold and tight.ttft_error_band == float(most.ttft_error_band)
+
+
+RANKS = ("H200-SXM", "DeepSeek-R1", tr.Plan(dp=8, moe_ep=8, weights="fp8_block"))
+
+
+@pytest.mark.parametrize("output", [1, 2, 32])
+def test_first_tokens_come_later_at_higher_rates(output):
+    """A first prompt takes nearly all of a step of eight ranks, and more are hidden behind it."""
+    sizes = {"input_tokens": 16000, "output_tokens": output}
+    most = stability(*RANKS, **sizes).rate
+    table = curve(*RANKS, **sizes, rate=most * np.linspace(0.02, 0.9, 23))
+    assert (np.diff(table.ttft_s) > 0.0).all()
+    assert (table.ttft_p99_s > table.ttft_s).all()
+
+
+@pytest.mark.parametrize(("output", "share"), [(1, 0.3), (1, 0.5), (2, 0.9), (32, 0.5)])
+def test_first_tokens_beside_few_that_decode(output, share):
+    """Up to twenty times late where each prompt was taken to add as much as the first."""
+    sizes = {"input_tokens": 16000, "output_tokens": output}
+    rate = share * stability(*RANKS, **sizes).rate
+    row = curve(*RANKS, **sizes, rate=[rate]).isel(rate=0)
+    seen = simulate(*RANKS, poisson(rate, requests=2500, seed=1, **sizes)).summary()
+    assert float(row.ttft_s) == pytest.approx(seen["ttft_s"]["mean"], rel=0.25)

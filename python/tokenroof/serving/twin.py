@@ -170,6 +170,9 @@ class Twin:
     shown : bool
         Whether agreement with the simulator was shown for the engine: vLLM's presets; of others nothing
         counts as held.
+    further : ndarray, (places + 1, 4), optional
+        Seconds that the first prompt of a step adds beyond each further one, and raw moments of what these
+        add [s], [s], [s2], [s3]; without it all add the same.
     """
 
     steps: NDArray[np.float64]
@@ -178,6 +181,7 @@ class Twin:
     sequences: float
     memory: float
     shown: bool = True
+    further: NDArray[np.float64] | None = None
 
     @property
     def saturation(self) -> float:
@@ -192,7 +196,10 @@ class Twin:
         given = np.array([[self.inputs[name] for name in _core.OPEN_LOOP_INPUTS]])
         out = np.empty((1, rates.size * fields))
         asked = np.ascontiguousarray(rates[None], np.float64)
-        prompts = np.ascontiguousarray(self.prompts, np.float64).reshape(1, -1)
+        further = self.further
+        if further is None:
+            further = np.hstack([np.zeros((len(self.prompts), 1)), self.prompts])
+        prompts = np.hstack([self.prompts, further]).reshape(1, -1)
         _core.open_loop(_core.ISA, self.steps[None].copy(), prompts, given, asked, out, threads)
         found: dict[str, NDArray[Any]] = dict(
             zip(_core.OPEN_LOOP_FIELDS, out.reshape(-1, fields).T, strict=True)
@@ -306,6 +313,10 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
     once = -np.expm1(-np.interp(at, some, came)) / np.maximum(np.interp(at, some, came), 1e-9)
     once[0] = 1.0
     added = np.maximum(more + (first - more) * once, 1e-9)
+    # a short one that hides behind weights, as the next does not, is as all are in the mean
+    begin = np.maximum(first - more, 0.0)
+    each = np.where(begin > 0.0, more, added)
+    more_than_one = np.hstack([begin[:, None], raw_moments(each, variance, third)])
     inputs = {
         "input": shape.input_tokens,
         "input_cv2": shape.input_cv2,
@@ -317,8 +328,9 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
     }
     steps = np.append(0.0, decode) + told.host_s
     return Twin(
-        steps, raw_moments(added, variance, third), inputs, told.sequences, told.memory, told.shown
-    )
+        steps, raw_moments(added, variance, third), inputs, told.sequences, told.memory, told.shown,
+        more_than_one,
+    )  # fmt: skip
 
 
 def raw_moments(mean: ArrayLike, variance: ArrayLike, third: ArrayLike) -> NDArray[np.float64]:

@@ -5,8 +5,11 @@
 //     mu(n) = n / (output s(n) + n w(n))
 // leave in a second; of a mixture of experts the first prompt beside few touches what many touch anyway. How many
 // there are is a birth-death chain of these rates, whatever the lengths' distribution
-// [C79]; beyond the places of the batch they queue. Decode steps that carry the prompts which came in the step
-// before last t = s + w Poisson(lambda t), beside those of a prompt that finds nobody: of such a step an arrival
+// [C79]; beyond the places of the batch they queue. Decode steps that carry the k prompts which came in the step
+// before last t = s + a [k > 0] + w k, k Poisson(lambda t), a what the first adds beyond each further one, beside those of
+// a prompt that finds nobody. Steps with and without prompts follow each other as two states, q of them with:
+//     q = 1 - exp(-lambda s) over exp(-lambda l) + 1 - exp(-lambda s),   l = s + a + w lambda t / q.
+// Of such a step an arrival
 // sees the rest, as a random point in time does, biased by its length, and then its own step, with its prompt and the others' of the same step; one more
 // for each time that the budget of tokens cuts what is ahead of it. Three moments of the sum give a lognormal
 // with an origin, and that the percentiles. A long step of one's own lets more prompts into the next ones; each step,
@@ -74,13 +77,16 @@ template <class V> struct Population {
     V idle, running, waiting, waits, ratio, step, step2, seen, seen2;
     V own, own2, own3;          // raw moments of the step that carries the prompt of an arrival
     V prompt, prompt2, prompt3; // of what a prompt adds, over the time that is busy
+    V begin;                    // of that what the first of a step adds beyond each further one
+    V each, each2, each3;       // and what each further one adds
     V along;                    // its mean as those in service see it
     V alone, alone2;            // of a step that a prompt has for itself
 };
 
-// What a prompt adds to a step beside n in service: raw moments of its seconds, over lengths of prompts.
+// What a prompt adds to a step beside n in service: raw moments of its seconds, over lengths of prompts; what the first
+// of a step adds beyond each further one, and the moments of these.
 struct Added {
-    double mean, second, third;
+    double mean, second, third, begin, each, each2, each3;
 };
 
 // work: of n = 1 .. places, output s(n) / n + w(n): seconds of the engine a request; steps: s(0) .. s(places), s(0) of
@@ -92,6 +98,7 @@ TR_HD Population<V> open_loop_population(const double* steps, const Added* promp
     const V zero = splat<V>(0.0), one = splat<V>(1.0);
     V weight = one, idle = one, total = one, first = zero, time = zero, time2 = zero, seen = zero, seen2 = zero;
     V last = zero, own = zero, own2 = zero, own3 = zero, prompt = zero, prompt2 = zero, prompt3 = zero, along = zero;
+    V begin = zero, each = zero, each2 = zero, each3 = zero;
     const V ratio = rate * work[places - 1];
     const double s0 = steps[0];
     const Added w0 = prompts[0];
@@ -102,7 +109,8 @@ TR_HD Population<V> open_loop_population(const double* steps, const Added* promp
     for (long long n = 1; n <= places; ++n) {
         weight = weight * (rate * work[n - 1]);
         const V full = n == places ? weight / (one - ratio) : weight;
-        const double s = steps[n], w = prompts[n].mean, w2 = prompts[n].second, w3 = prompts[n].third;
+        const double s = steps[n], w = prompts[n].mean;
+        const double b = s + prompts[n].begin, x = prompts[n].each, x2 = prompts[n].each2, x3 = prompts[n].each3;
         const V of_time = full * s, of_many = full * double(n);
         total += full;
         first += of_many;
@@ -110,12 +118,16 @@ TR_HD Population<V> open_loop_population(const double* steps, const Added* promp
         time2 += of_time * s;
         seen += of_many * s;
         seen2 += of_many * s * s;
-        own += full * (s + w);
-        own2 += full * (s * s + 2.0 * s * w + w2);
-        own3 += full * (s * s * s + 3.0 * s * s * w + 3.0 * s * w2 + w3);
+        own += full * (b + x);
+        own2 += full * (b * b + 2.0 * b * x + x2);
+        own3 += full * (b * b * b + 3.0 * b * b * x + 3.0 * b * x2 + x3);
         prompt += full * w;
-        prompt2 += full * w2;
-        prompt3 += full * w3;
+        prompt2 += full * prompts[n].second;
+        prompt3 += full * prompts[n].third;
+        begin += full * prompts[n].begin;
+        each += full * x;
+        each2 += full * x2;
+        each3 += full * x3;
         along += of_many * w;
         last = n == places ? full : last;
         if (n % 8 == 0 && n < places) {
@@ -124,6 +136,7 @@ TR_HD Population<V> open_loop_population(const double* steps, const Added* promp
             time = time * scale, time2 = time2 * scale, seen = seen * scale, seen2 = seen2 * scale;
             own = own * scale, own2 = own2 * scale, own3 = own3 * scale, along = along * scale;
             prompt = prompt * scale, prompt2 = prompt2 * scale, prompt3 = prompt3 * scale;
+            begin = begin * scale, each = each * scale, each2 = each2 * scale, each3 = each3 * scale;
             weight = weight * 1e20 < total ? zero : weight;
         }
     }
@@ -145,6 +158,10 @@ TR_HD Population<V> open_loop_population(const double* steps, const Added* promp
     p.prompt = mean(prompt, prompts[1].mean);
     p.prompt2 = mean(prompt2, prompts[1].second);
     p.prompt3 = mean(prompt3, prompts[1].third);
+    p.begin = mean(begin, prompts[1].begin);
+    p.each = mean(each, prompts[1].each);
+    p.each2 = mean(each2, prompts[1].each2);
+    p.each3 = mean(each3, prompts[1].each3);
     p.along = first > zero ? along / some : splat<V>(prompts[1].mean);
     p.alone = splat<V>(alone);
     p.alone2 = splat<V>(alone2);
@@ -169,19 +186,40 @@ template <class V> TR_HD V open_loop_steps(V tokens, V deviation, V budget) {
     return steps;
 }
 
+// Steps that carry the prompts of the one before: their mean, and the share of them that have some.
+template <class V> struct Carrying { V mean, share; };
+
+template <class V> TR_HD Carrying<V> open_loop_carrying(const Population<V>& p, V rate, V load) {
+    constexpr int turns = 12;
+    const V one = splat<V>(1.0), most = splat<V>(700.0), left = one - load;
+    const V bare = rate * p.step, begins = one - exponential(splat<V>(0.0) - (bare < most ? bare : most));
+    V share = one, mean = (p.step + p.begin) / left;
+    for (int turn = 0; turn < turns; ++turn) {
+        const V come = rate * (p.step + p.begin + load * mean / share);
+        const V stops = exponential(splat<V>(0.0) - (come < most ? come : most));
+        share = max_nan(begins, splat<V>(1e-300)) / (stops + max_nan(begins, splat<V>(1e-300)));
+        mean = (p.step + p.begin * share) / left;
+    }
+    return {mean, share};
+}
+
 // The first token: rest of a step, the others' prompts, the own step with its prompt, further ones.
 // `later`: what a request's own step adds to those after it.
 template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Population<V>& p, V rate, V& later) {
     const V zero = splat<V>(0.0), one = splat<V>(1.0);
     const double spread = 1.0 + in[open_loop_input::input_cv2];
-    const V w = p.prompt, w2 = p.prompt2, w3 = p.prompt3;
+    const V w = p.each, w2 = p.each2, w3 = p.each3;
     const V w4 = w > zero ? w3 / w * w3 / w : zero; // as a lognormal's
     const V load = open_loop_share<V>(rate * w), busy = one - p.idle, pace = rate * w2;
     // a decode step and the prompts that came in the one before: its cumulants
     const V steps2 = positive_part(p.step2 - p.step * p.step);
-    const V mean = p.step / (one - load);
-    const V variance = mean * pace / (one - load * load) + steps2 / ((one - load) * (one - load));
-    const V third = (rate * mean * w3 + pace * load * variance * 3.0) / (one - load * load * load);
+    const Carrying<V> carrying = open_loop_carrying<V>(p, rate, load);
+    const V mean = carrying.mean, none = one - carrying.share, without = p.begin * none;
+    const V some = p.begin * carrying.share; // of two states: a deviation of either, and with the number of prompts
+    const V variance = mean * pace / (one - load * load) + steps2 / ((one - load) * (one - load)) +
+                       without * (some + rate * mean * w * 2.0);
+    const V third = (rate * mean * w3 + pace * load * variance * 3.0) / (one - load * load * load) +
+                    without * some * (without - some);
     const V fourth = (rate * mean * w4 + rate * load * variance * (w3 * 4.0) + pace * pace * variance * 3.0 +
                       pace * load * load * third * 6.0) /
                      (one - load * load * load * load);

@@ -56,6 +56,18 @@ class Raw(NamedTuple):
         )
 
 
+class Added(NamedTuple):
+    """What a prompt adds: moments; what a step's first has beyond each further one; moments of these."""
+
+    mean: Raw
+    begin: float
+    each: Raw
+
+    def own(self, s: float) -> Raw:
+        """Of the step that carries one."""
+        return self.each.after(s + self.begin)
+
+
 class Chain(NamedTuple):
     """Requests in service and in the queue, a birth-death chain."""
 
@@ -70,21 +82,23 @@ class Chain(NamedTuple):
     seen2: float
     own: Raw
     prompt: Raw
+    begin: float
+    each: Raw
     along: float
     alone: float
     alone2: float
 
 
 def population(
-    steps: Sequence[float], prompts: Sequence[Raw], work: Sequence[float], rate: float
+    steps: Sequence[float], prompts: Sequence[Added], work: Sequence[float], rate: float
 ) -> Chain:
     """Weights of n = 0, 1 ... places; every eight the vanishing end the sum, and large ones are scaled."""
     places = len(work)
     ratio = rate * work[-1]
     weight = idle = 1.0
-    alone = prompts[0].after(steps[0])
-    # total, first, time, time2, seen, seen2; of the own step; of prompts; along
-    sums = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, *alone, 0.0, 0.0, 0.0, 0.0]
+    alone = prompts[0].mean.after(steps[0])
+    # total, first, time, time2, seen, seen2; of the own step; of prompts; begin; of further ones; along
+    sums = [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, *alone, *[0.0] * 8]
     last = 0.0
     for n in range(1, places + 1):
         weight = weight * (rate * work[n - 1])
@@ -93,7 +107,8 @@ def population(
         of_time, of_many = full * s, full * float(n)
         terms = [
             full, of_many, of_time, of_time * s, of_many * s, of_many * s * s,
-            *(full * x for x in added.after(s)), *(full * x for x in added), of_many * added.first,
+            *(full * x for x in added.own(s)), *(full * x for x in added.mean), full * added.begin,
+            *(full * x for x in added.each), of_many * added.mean.first,
         ]  # fmt: skip
         sums = [a + b for a, b in zip(sums, terms, strict=True)]
         last = full if n == places else last
@@ -115,8 +130,10 @@ def population(
         mean(time, few), mean(time2, few * few),
         seen / first if first > 0.0 else few, seen2 / first if first > 0.0 else few * few,
         Raw(*(x / total for x in sums[6:9])),
-        Raw(*(mean(x, y) for x, y in zip(sums[9:12], prompts[1], strict=True))),
-        sums[12] / first if first > 0.0 else prompts[1].first, alone.first, alone.second,
+        Raw(*(mean(x, y) for x, y in zip(sums[9:12], prompts[1].mean, strict=True))),
+        mean(sums[12], prompts[1].begin),
+        Raw(*(mean(x, y) for x, y in zip(sums[13:16], prompts[1].each, strict=True))),
+        sums[16] / first if first > 0.0 else prompts[1].mean.first, alone.first, alone.second,
     )  # fmt: skip
 
 
@@ -129,16 +146,33 @@ def steps_of(tokens: float, deviation: float, budget: float) -> float:
     return steps
 
 
+def carrying(p: Chain, rate: float, load: float) -> tuple[float, float]:
+    """Mean of steps that carry the prompts of the one before, and the share that has some: two states."""
+    begins = max(1.0 - exponential(0.0 - min(rate * p.step, 700.0)), 1e-300)
+    share, mean = 1.0, (p.step + p.begin) / (1.0 - load)
+    for _ in range(12):
+        come = rate * (p.step + p.begin + load * mean / share)
+        share = begins / (exponential(0.0 - min(come, 700.0)) + begins)
+        mean = (p.step + p.begin * share) / (1.0 - load)
+    return mean, share
+
+
 def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]:
     """Rest of the step, others' prompts, the own step, further ones; and what it adds to those after it."""
     spread = 1.0 + i["input_cv2"]
-    w, w2, w3 = p.prompt
+    w, w2, w3 = p.each
     w4 = w3 / w * w3 / w if w > 0.0 else 0.0
     load, busy, pace = min(rate * w, 0.99), 1.0 - p.idle, rate * w2
     steps2 = max(p.step2 - p.step * p.step, 0.0)
-    mean = p.step / (1.0 - load)
-    variance = mean * pace / (1.0 - load * load) + steps2 / ((1.0 - load) * (1.0 - load))
-    third = (rate * mean * w3 + pace * load * variance * 3.0) / (1.0 - load * load * load)
+    mean, share = carrying(p, rate, load)
+    without, some = p.begin * (1.0 - share), p.begin * share
+    variance = (
+        mean * pace / (1.0 - load * load) + steps2 / ((1.0 - load) * (1.0 - load))
+        + without * (some + rate * mean * w * 2.0)
+    )  # fmt: skip
+    third = (rate * mean * w3 + pace * load * variance * 3.0) / (
+        1.0 - load * load * load
+    ) + without * some * (without - some)
     fourth = (
         rate * mean * w4 + rate * load * variance * (w3 * 4.0) + pace * pace * variance * 3.0
         + pace * load * load * third * 6.0
@@ -217,7 +251,7 @@ def beyond(base: float, mean: float, wait: float) -> float:
 
 def open_loop(
     steps: Sequence[float],
-    prompts: Sequence[tuple[float, float, float]],
+    prompts: Sequence[Sequence[float]],
     inputs: dict[str, float],
     rate: float,
 ) -> dict[str, float]:
@@ -227,8 +261,9 @@ def open_loop(
     ----------
     steps : sequence of float
         Seconds of a step with 0, 1, ... in service; of 0 what a prompt's own step has beside it [s].
-    prompts : sequence of (float, float, float)
-        Raw moments of what a prompt adds to each of them [s], [s2], [s3].
+    prompts : sequence of (float, ...)
+        Raw moments of what a prompt adds to each of them [s], [s2], [s3]; what the first of a step adds
+        beyond each further one [s], and raw moments of what these add.
     inputs : dict
         By the names of ``_core.OPEN_LOOP_INPUTS``.
     rate : float
@@ -243,8 +278,8 @@ def open_loop(
         "ttft_p99", "tpot", "tpot_p50", "tpot_p90", "tpot_p99", "e2e", "e2e_p50", "e2e_p90", "e2e_p99",
     ]  # fmt: skip
     output, cv2 = inputs["output"], inputs["output_cv2"]
-    added = [Raw(*one) for one in prompts]
-    work = [output * s / float(n) + added[n].first for n, s in enumerate(steps) if n]
+    added = [Added(Raw(*one[:3]), one[3], Raw(*one[4:])) for one in prompts]
+    work = [output * s / float(n) + added[n].mean.first for n, s in enumerate(steps) if n]
     load = rate * work[-1]
     if not (rate > 0.0 and load < 1.0):
         known = load if rate >= 0.0 else math.nan
