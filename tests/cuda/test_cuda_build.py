@@ -73,7 +73,7 @@ USES = _listed() | {
     "inference/sparse_attention.hpp": "index_roof<double>(make_indexer(r, r + 20, 0, r[0], r[1], r[2]), r[3], r[4], r[5]).memory",
     "serving/system.hpp": "(serving_system(r, r[30], out), out[0] + closed_wait(r[0], r[1], r[2]))",
     "inference/streams.hpp": "stream_line(r, r + 20, r[0], r[1]).bytes + residual_bytes(r[0], r[1]) + layer_embedding_bytes(r[2]) + layer_lookup_bytes(r[0], r[1])",
-    "inference/structure.hpp": "step_structure(r, r + 60).kernels",
+    "inference/structure.hpp": "step_structure(r, r + 300, r + 350).kernels",
     "inference/transformer.hpp": "(evaluate_step<true, true>(p, r[0], r[1], r[2], r[3], r[4], out), out[0])",
     "mining/pools.hpp": "pool_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, static_cast<const bool*>(nullptr)).income"
     " + pplns_path<double, unsigned long long>(PoolModel{r[0], r[1], r[2], r[3], r[4]}, 1ULL, 2u, 3u, out, 128, static_cast<const bool*>(nullptr)).income",

@@ -11,6 +11,7 @@ import numpy as np
 from tokenroof import _core, kernels
 from tokenroof.calibrate.points import Points
 from tokenroof.inference.calibration import GAP_CONSTANTS, HOST_CONSTANTS, host_speed, is_recent
+from tokenroof.inference.engine_kernels import engine_kernels
 from tokenroof.records.calibration import Calibration
 from tokenroof.support.lazy import require
 
@@ -92,8 +93,9 @@ class Objective:
         self.points = points
         calibrations = base(points)
         self.devices, self.records, self.models, self.plans = points.packed(calibrations)
-        for row, engine in zip(self.records, points.engine, strict=True):
-            for name, value in {**MEMORY[engine], **WHOLE_REQUEST}.items():
+        for row, engine, device in zip(self.records, points.engine, points.devices, strict=True):
+            known = {**MEMORY[engine], **WHOLE_REQUEST, **engine_kernels(engine, device)}
+            for name, value in known.items():
                 row[_FIELDS[f"engine.{name}"]] = value
         for name, values in points.settings.items():
             self.records[:, _FIELDS[f"engine.{name}"]] = values

@@ -10,6 +10,7 @@ import numpy as np
 from tokenroof.catalogue.fits import files_of, fits, read_from, remembered
 from tokenroof.inference.carried import generation
 from tokenroof.inference.constants import FAR_BAND, NODE_BAND, find, generations, own_power_fit
+from tokenroof.inference.engine_kernels import engine_kernels
 from tokenroof.inference.expert_choice import passed_over
 from tokenroof.inference.likeness import OPERATORS, like_measured
 from tokenroof.inference.local_products import calibration as local_calibration
@@ -111,7 +112,7 @@ def _estimated(device: Device, engine: str) -> Calibration:
         borrowed = {} if near else {"beside": 1.0}
         own_constants["engine"] = {
             **{name: value * scale.get(name, 1.0) for name, value in row["constants"].items()},
-            **borrowed, **engine_memory(engine, device),
+            **borrowed, **engine_memory(engine, device), **engine_kernels(engine, device),
         }  # fmt: skip
         own = device.name in row["devices"].split(", ")
         end = "" if own else "_device"

@@ -215,7 +215,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
     prepare_collectives(r, d, c, m, p, heads);
     prepare_attention(r, d, c, m, p);
 
-    const Structure s = step_structure(m, p);
+    const Structure s = step_structure(c, m, p);
     r.step_s = c[calibration::step_s];
     r.sequence_s = c[calibration::sequence_s] + (c + calibration::block_engine)[constant::engine::sequence];
     r.fixed = sum_fixed(r.common) + r.experts.fixed +

@@ -101,7 +101,8 @@ TR_HD double gathered_bytes(int experts) {
 }
 
 // Kernels beyond the two products, of a layer.
-constexpr double latent_kernels = 3.0;  // down, up and the two foldings of MLA, less one product of others
+constexpr double latent_kernels = 4.0;  // down, its norms, up and two foldings of MLA, less one product of others
+constexpr double head_kernels = 1.0;    // norms of queries and keys on a rank, however they are fused with the rotation
 constexpr double joint_kernels = 2.0;   // of norms over all heads: their squares summed, and the division
 constexpr double sparse_kernels = 13.0; // indexer: projections, rotation, scores, top-k, gather
 constexpr double linear_kernels = 14.0; // a linear-attention or Mamba mixer, its two products included
@@ -119,6 +120,7 @@ TR_HD bool measured_form(const double* c, int block) {
 struct Structure {
     double kernels, collectives; // of one step, each a whole number for whole layers of one type
     double timed;                // kernels of experts, whose launches a measured form has in its own
+    double reduced_norms;        // norms of what an all-reduce has just summed up, which engines may fuse with it
 };
 
 // Share of a kind of module's layers whose activations are narrowed on their own, unless they come narrow.
@@ -131,12 +133,27 @@ TR_HD double narrowed_alone(const ModuleTypes& t) {
 // what has one scale besides (NVFP4) the norm narrows for the first of them.
 //   vLLM, config/vllm.py: weights in blocks switch its own kernel on (quant_fp8), which no pass fuses; SGLang,
 //   fp8_utils.py, and TensorRT-LLM, fp8_block_scaling_gemm, narrow in the product's call. MLA's foldings stay in 16 bits
-//   (block_quant_dequant; on Blackwell TensorRT-LLM's too).
+//   (block_quant_dequant), but TensorRT-LLM's before Blackwell (attention.py, fp8_block_scaling_bmm_out).
 TR_HD double quantised(const ModuleTypes& t, double products) {
     return narrowed_alone(t) * (t.activations == dtype::fp8_block ? products : products - 1.0);
 }
 
-TR_HD Structure step_structure(const double* m, const double* p) {
+// Norms behind an all-reduce that TensorRT-LLM takes into its kernel, with the residual: of mixtures and of wide dense
+// models of two norms a layer, where no ranks have tokens of their own.
+//   modeling_deepseekv3.py, modeling_qwen3_moe.py (PRE_MOE_FUSION, POST_MOE_FUSION) and modeling_gpt_oss.py (forward_tp), not
+//   with attention data parallel; modeling_llama.py (hidden_size > 4096). None: modeling_qwen3.py (norms of each head),
+//   modeling_qwen3_next.py (Gemma's norms), modeling_minimaxm2.py. One kernel up to 8 MB: allreduceOp.cpp,
+//   runFusionAllReduce; beyond, NCCL and a kernel of its own.
+constexpr double fused_width = 4096.0;
+TR_HD double reduced_norms(const double* m, const double* p) {
+    const double recurrent = m[model::linear_layers] + m[model::mamba_layers], moe = m[model::moe_layers];
+    const bool two = m[model::norms] == 2.0 * m[model::layers] + 1.0 && m[model::joint_norm] == 0.0;
+    const bool kind = moe > 0.0 || (m[model::hidden] > fused_width && m[model::qk_norm] == 0.0);
+    if (!(two && kind && recurrent == 0.0 && p[plan::tp] > 1.0 && p[plan::dp] == 1.0)) return 0.0;
+    return softmax_layers(m) + m[model::dense_layers] + m[model::wide_layers] + moe;
+}
+
+TR_HD Structure step_structure(const double* c, const double* m, const double* p) {
     const double softmax = softmax_layers(m);
     const double recurrent = m[model::linear_layers] + m[model::mamba_layers];
     const double dense = m[model::dense_layers] + m[model::wide_layers], moe = m[model::moe_layers];
@@ -144,7 +161,9 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     const double latent = m[model::kv_lora_rank] > 0.0 ? 1.0 : 0.0;
     const double layers = m[model::layers];
     const double shared = m[model::shared_ffn] > 0.0 ? 1.0 : 0.0;
-    const double mixer = quantised(mixer_types(m, p), 2.0 + latent), mlp = quantised(mlp_types(p), 2.0);
+    const double folded = (c + calibration::block_engine)[constant::engine::folds_narrowed] * 2.0;
+    const double mixer = quantised(mixer_types(m, p), 2.0 + latent * (1.0 + folded));
+    const double mlp = quantised(mlp_types(p), 2.0);
     const double linear = quantised(mixer_types(m, p), 2.0);
     const double common = narrowed_alone(shared_types(p)); // beside the routed ones
     const double joint = m[model::joint_norm] > 0.0 && p[plan::tp] > 1.0 ? softmax : 0.0;
@@ -152,7 +171,7 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     Structure s;
     s.kernels = 2.0 + m[model::norms]; // embedding, head
     s.kernels += softmax * (4.0 + mixer + latent * latent_kernels + (grouped ? 2.0 : 0.0));
-    s.kernels += joint * joint_kernels;
+    s.kernels += joint * joint_kernels + (m[model::qk_norm] > 0.0 ? (softmax - joint) * head_kernels : 0.0);
     s.kernels += m[model::index_topk] > 0.0 ? m[model::index_layers] * sparse_kernels : 0.0;
     s.kernels += compressing_layers(m) * compress_kernels + m[model::stream_mixes] * stream_kernels;
     s.kernels += m[model::residual_slots] > 0.0 ? 2.0 * layers : 0.0;
@@ -167,15 +186,18 @@ TR_HD Structure step_structure(const double* m, const double* p) {
     if (p[plan::tp] > 1.0) s.collectives += softmax + recurrent + dense + (dispatched ? 0.0 : moe) + 1.0;
     s.collectives += joint;
     if (dispatched) s.collectives += 2.0 * moe;
+    s.reduced_norms = reduced_norms(m, p);
     s.collectives += p[plan::pp] - 1.0;
     if (p[plan::cp] > 1.0) s.collectives += softmax;
     return s;
 }
 
 // Kernels in front of which a step waits: one gap stands for a kernel's launch. Experts are as many kernels as their
-// library makes of them, and their measured form says what all these launches take.
+// library makes of them, and their measured form says what all these launches take. A norm that is one kernel with the
+// all-reduce before it has none of its own.
 TR_HD double waiting_kernels(const double* c, const Structure& s) {
-    return measured_form(c, calibration::block_experts) ? s.kernels - s.timed : s.kernels;
+    const double fused = (c + calibration::block_engine)[constant::engine::fused_norms] * s.reduced_norms;
+    return (measured_form(c, calibration::block_experts) ? s.kernels - s.timed : s.kernels) - fused;
 }
 
 // Seconds that engine and host add to a step, per sequence aside.

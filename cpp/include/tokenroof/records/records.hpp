@@ -17,7 +17,7 @@
     X(q_lora_rank) X(kv_lora_rank) X(rope_head_dim) X(nope_head_dim) \
     X(full_layers) X(window_layers) X(window) \
     X(window_heads) X(window_kv_heads) X(window_head_dim) X(window_v_head_dim) \
-    X(tied_values) X(joint_norm) X(single_key) X(shared_full_layers) X(shared_window_layers) X(head_gate) \
+    X(tied_values) X(qk_norm) X(joint_norm) X(single_key) X(shared_full_layers) X(shared_window_layers) X(head_gate) \
     X(o_groups) X(o_lora_rank) X(compressed_layers) X(compress_ratio) X(selected_layers) X(select_ratio) \
     X(index_heads) X(index_head_dim) X(index_topk) X(index_layers) X(sparse_layers) \
     X(linear_layers) X(linear_key_heads) X(linear_key_dim) X(linear_value_heads) \

@@ -117,7 +117,7 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     const double context = longest_context(input, output, sequences, waiting);
     const double lanes = p[plan::pp] * p[plan::dp];
     const double prompts = max_nan(max_nan(batch - 1.0, 0.0) / (output * lanes), 1.0);
-    const Structure s = step_structure(m, p);
+    const Structure s = step_structure(c, m, p);
     double decode[step::count], mixed[step::count], prefill[step::count];
     const Uses decoding = evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
     const Uses carrying = evaluate_step<true, true>(r, batch, context, ranks * prompts, input, 0.0, mixed);

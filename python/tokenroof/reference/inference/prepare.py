@@ -50,9 +50,9 @@ from tokenroof.reference.inference.structure import (
     ModuleTypes,
     collectives_of_step,
     gathered_bytes,
-    kernels_of_experts,
     kernels_of_step,
     sends_to_experts,
+    waiting_kernels,
 )
 from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
@@ -258,7 +258,7 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
     """Records to the terms of a step."""
     # an operator costs what it costs alone, less the launch: the step counts its own kernels
     c = {**calibration, "launch_s": 0.0}
-    kernels, joins = kernels_of_step(m, p), collectives_of_step(m, p)
+    kernels, joins = kernels_of_step(c, m, p), collectives_of_step(m, p)
     lay = Layout(m, p)
     norm = elementwise_line(d, c, 1.0, 4.0 * 2.0 * m["hidden"])
     terms: list[Term] = [
@@ -273,7 +273,7 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
         *collectives(d, c, m, p, lay),
     ]  # fmt: skip
     line, measured_experts = experts(d, c, m, p, lay)
-    waiting = kernels - kernels_of_experts(m, p) if measured_experts else kernels
+    waiting = waiting_kernels(c, m, p, measured_experts is not None)
     return Prepared(
         device=d,
         calibration=c,

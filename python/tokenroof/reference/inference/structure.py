@@ -38,12 +38,12 @@ class ModuleTypes(NamedTuple):
         own = ACTIVATION[self.activations] < 2.0 and not come_narrow(self.activations)
         return 1.0 - self.wide_share if own else 0.0
 
-    def quantising(self, products: int) -> float:
+    def quantising(self, products: float) -> float:
         """Kernels of a layer that narrow what enters so many products.
 
         One in front of each where blocks have scales; of other types the norm narrows for the first.
         """
-        return self.narrowed * (products if self.activations == "fp8_block" else products - 1)
+        return self.narrowed * (products if self.activations == "fp8_block" else products - 1.0)
 
 
 def wide_type(plan: Record) -> str:
@@ -116,20 +116,27 @@ def mixer_parameters(model: Record) -> float:
     )
 
 
-def kernels_of_step(model: Record, plan: Record) -> float:
-    """Kernels that a step launches on each device."""
-    types = mixer_types(model, plan)
+def kernels_of_attention(calibration: Record, model: Record, plan: Record) -> float:
+    """Kernels of a softmax layer's attention."""
     latent = model["kv_lora_rank"] > 0.0
-    experts = ACTIVATION[type_name(plan["experts"])] < 2.0
-    attention = len(["qkv", "rotate and cache", "attention", "output"]) + types.quantising(
-        2 + latent
-    )
+    folds = 2.0 * calibration["engine.folds_narrowed"]
+    attention = float(len(["qkv", "rotate and cache", "attention", "output"]))
+    attention += mixer_types(model, plan).quantising(2.0 + latent * (1.0 + folds))
     if latent:
-        attention += len(["up", "fold queries", "fold results"])
+        attention += len(["norms of low ranks", "up", "fold queries", "fold results"])
     if meets_for_norms(model, plan):
         attention += len(["squares of queries and keys", "division"])
+    elif model["qk_norm"] > 0.0:
+        attention += len(["norms of queries and keys"])
     if model["single_key"] > 0.0 and model["q_lora_rank"] > 0.0:
         attention += len(["queries' low rank", "results' low rank"])
+    return attention
+
+
+def kernels_of_step(calibration: Record, model: Record, plan: Record) -> float:
+    """Kernels that a step launches on each device."""
+    types = mixer_types(model, plan)
+    experts = ACTIVATION[type_name(plan["experts"])] < 2.0
     recurrent = 14 + types.quantising(2)
     dense = len(["gate and up", "activation", "down"]) + mlp_types(plan).quantising(2)
     mixture = len(["router", "top-k", "permute", "experts", "sum"]) + float(experts)
@@ -141,7 +148,7 @@ def kernels_of_step(model: Record, plan: Record) -> float:
     return (
         len(ends)
         + model["norms"]
-        + softmax_layers(model) * attention
+        + softmax_layers(model) * kernels_of_attention(calibration, model, plan)
         + kernels_around(model)
         + (model["linear_layers"] + model["mamba_layers"]) * recurrent
         + (model["dense_layers"] + model["wide_layers"]) * dense
@@ -158,6 +165,30 @@ def kernels_of_experts(model: Record, plan: Record) -> float:
     """Kernels of a step that tables of experts time together: their launches are the measured form's own."""
     quantised = ACTIVATION[type_name(plan["experts"])] < 2.0
     return model["moe_layers"] * (len(["top-k", "permute", "experts", "sum"]) + float(quantised))
+
+
+def reduced_norms(model: Record, plan: Record) -> float:
+    """Norms of what an all-reduce has just summed up, which TensorRT-LLM has in one kernel with it.
+
+    Of mixtures and of dense models wider than 4096 without norms of each head, two norms a layer, no
+    recurrent layers; where ranks that split the heads have the same tokens.
+    """
+    two = model["norms"] == 2.0 * model["layers"] + 1.0 and not model["joint_norm"]
+    wide = model["hidden"] > 4096.0 and not model["qk_norm"]
+    recurrent = model["linear_layers"] + model["mamba_layers"]
+    apart = plan["tp"] == 1.0 or plan["dp"] > 1.0
+    if not two or recurrent or apart or not (wide or model["moe_layers"]):
+        return 0.0
+    mlps = model["dense_layers"] + model["wide_layers"] + model["moe_layers"]
+    return softmax_layers(model) + mlps
+
+
+def waiting_kernels(calibration: Record, model: Record, plan: Record, timed: bool) -> float:
+    """Kernels in front of which a step waits; `timed`: those of experts wait in their measured form."""
+    kernels = kernels_of_step(calibration, model, plan)
+    if timed:
+        kernels -= kernels_of_experts(model, plan)
+    return kernels - calibration["engine.fused_norms"] * reduced_norms(model, plan)
 
 
 def kernels_around(model: Record) -> float:

@@ -12,8 +12,8 @@ from tokenroof.reference.inference.prepare import prepare
 from tokenroof.reference.inference.routing import largest_normal
 from tokenroof.reference.inference.structure import (
     collectives_of_step,
-    kernels_of_experts,
     kernels_of_step,
+    waiting_kernels,
 )
 from tokenroof.reference.inference.transformer import (
     Load,
@@ -121,10 +121,10 @@ def serving_terms(
     several = prompts_step(device, bare, model, plan, prompts, input_tokens, 0.0)
     devices = plan["tp"] * plan["dp"] * plan["cp"] * plan["pp"]
     rest = resting_watts(prepare(device, bare, model, plan)) * devices
-    kernels = kernels_of_step(model, plan)
-    timed = kernels_of_experts(model, plan) if constants(c, "experts") else 0.0
+    kernels = kernels_of_step(c, model, plan)
+    launched = waiting_kernels(c, model, plan, bool(constants(c, "experts")))
     joined = collectives_of_step(model, plan)
-    gaps = (kernels - timed) * c["engine.kernel_gap"] + joined * c["engine.collective_gap"]
+    gaps = launched * c["engine.kernel_gap"] + joined * c["engine.collective_gap"]
     slower = longer_beside(c, batch, output_tokens, several["time"])
     plain, carrying = wholes(c, gaps, sequences, kernels, prompts, slower)
     r, no_prompts = prepare(device, bare, model, plan), (0.0, 0.0, 0.0)
@@ -141,7 +141,7 @@ def serving_terms(
         "decode_j": joules_above_rest(r, Load(*load, *no_prompts), plain),
         "mixed_j": joules_above_rest(r, Load(*load, carried, input_tokens, 0.0), carrying),
         "rest_w": rest,
-        "waiting": kernels - timed,
+        "waiting": launched,
         "prompts": prompts,
         "beside_s": several["time"] if good else math.nan,
     }
