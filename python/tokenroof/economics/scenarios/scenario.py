@@ -87,6 +87,8 @@ class Scenario:
                 raise TypeError(f"{section} is {shown(given)}; allowed: a {kind.__name__}")
         if self.market is not None and not isinstance(self.market, ScenarioMarket):
             raise TypeError(f"market is {shown(self.market)}; allowed: None, or with_market(file)")
+        if not isinstance(self.named, (frozenset, set)):
+            raise TypeError(f"named is {shown(self.named)}; allowed: a set of keys")
         if self.finance.years > self.shell.life_years:
             raise ValueError(
                 f"finance.years is {self.finance.years}; allowed: at most shell.life_years, which is "
