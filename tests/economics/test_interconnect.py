@@ -1,5 +1,8 @@
 """Generations of NVLink on one device, and their figure."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -28,6 +31,17 @@ def test_a_faster_link_never_yields_less(found):
         assert (np.diff(found.at(speed)) >= 0.0).all(), speed
     assert found.at(30.0)[5] > 2.0 * found.at(30.0)[0]
     assert (np.diff(found.fastest) >= 0.0).all() and found.at(1e4) == (0.0,) * 6
+
+
+def test_the_page_has_what_comes_out():
+    """The table of docs/economics.md, in thousands of tokens a second and MW, within a hundredth."""
+    page = (Path(__file__).parents[2] / "docs" / "economics.md").read_text()
+    found = ec.interconnect("Vera Rubin NVL72", "Kimi-K2.5", input_tokens=8192)
+    rows = re.findall(r"^\| at (\d+)[^|]* \|(.*)\|$", page, re.MULTILINE)
+    assert [int(speed) for speed, _ in rows] == [10, 60, 150]
+    for speed, cells in rows:
+        written = [float(re.sub("[K,]", "", cell)) for cell in cells.split("|")]
+        assert written == pytest.approx(np.array(found.at(float(speed))) / 1e3, rel=0.01, abs=0.6)
 
 
 def test_its_own_generation_is_the_device_itself(found):

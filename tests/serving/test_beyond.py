@@ -1,5 +1,7 @@
 """Constants beyond the range that they were fitted in: bounded, and said."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -72,3 +74,21 @@ def test_results_say_where_they_lie_beyond():
     )
     sheet = tr.serving.curve("H100-SXM", "Llama-3.1-8B", None, fidelity="datasheet")
     assert not sheet.beyond.any()
+
+
+def test_capacity_says_who_waits_where_nothing_bounds_the_wait():
+    size = {"input_tokens": 1000, "output_tokens": 200}
+    most = tr.serving.capacity("H100-SXM", "Llama-3.1-8B", None, tr.serving.SLO(tpot_s=0.2), **size)
+    assert float(most.concurrency) == 2**24
+    said = rf"^{float(most.batch):,.0f} of 16,777,216 requests have a place and the others wait, which neither"
+    assert re.match(said, most.attrs["caveat"])
+    for bound in ({"ttft_s": 2.0}, {"e2e_s": 30.0}):
+        held = tr.serving.capacity(
+            "H100-SXM", "Llama-3.1-8B", None, tr.serving.SLO(tpot_s=0.2, **bound), **size
+        )
+        assert "caveat" not in held.attrs and float(held.concurrency) < 2**24
+    # a bound that users with a place already reach
+    tight = tr.serving.capacity(
+        "H100-SXM", "Llama-3.1-8B", None, tr.serving.SLO(tpot_s=0.01), **size
+    )
+    assert "caveat" not in tight.attrs and float(tight.concurrency) < float(most.batch)

@@ -97,10 +97,12 @@ def test_a_worked_example():
     tpot = step + 9 / 100 * extra
     np.testing.assert_allclose(got["tpot"][1:], tpot, rtol=1e-6)
     own = kernels.prefill_time(*vectors, 1000.0, 0.0)
-    # a hundredth of the others' prompts comes with one's own step
+    # a hundredth of the others' prompts comes with one's own step; a place is held for its own prompt too
     came = own + step + 9 / 100 * extra
     np.testing.assert_allclose(got["ttft"], [own + kernels.decode_time(*vectors, 1.0, 1050.0),
-                                             came, came + 3 * 100 * tpot], rtol=1e-6)  # fmt: skip
+                                             came, came + 3 * (100 * tpot + extra)], rtol=1e-6)  # fmt: skip
+    held = 100 * step + 10 * extra  # ten places pass ten prompts in a hundred steps
+    np.testing.assert_allclose(got["queue_s"][2], 3 * held, rtol=1e-6)
     np.testing.assert_allclose(got["latency"], got["ttft"] + 99 * got["tpot"])
     np.testing.assert_allclose(got["output_rate"], [1.0, 10.0, 40.0] * (100 / got["latency"]))
 
@@ -160,9 +162,12 @@ def test_how_a_benchmark_runs_by_hand():
     np.testing.assert_allclose(half["interference_s"], (7 - 1.5) / 100 * extra)
     all_, _ = _serve(8.0, {"locked": 1.0, "room": 9.0})
     assert all_["interference_s"] == 0.0
-    # a batch of 7 for 8 users: each waits a seventh of an answer for a slot
+    # a batch of 7 for 8 users: each waits a seventh of an answer and of its prompt for a slot
     less, _ = _serve(8.0, {"max_batch": 7.0})
-    np.testing.assert_allclose([less["batch"], less["queue_s"]], [7.0, 100 / 7 * less["tpot"]])
+    own = less["interference_s"] * 100 / 6
+    np.testing.assert_allclose(
+        [less["batch"], less["queue_s"]], [7.0, (100 * less["tpot"] + own) / 7]
+    )
     same, _ = _serve(8.0, {"max_batch": 64.0})
     assert same["tpot"] == _serve(8.0)[0]["tpot"]
     # twenty steps for company: 1.4 more prompts come meanwhile and wait for ten

@@ -92,11 +92,11 @@ def cap_band(device: Device, cap: float) -> float:
     --------
     >>> import tokenroof as tr
     >>> [round(cap_band(tr.device("H200-SXM"), w), 2) for w in (650.0, 500.0, 350.0)]
-    [0.15, 0.31, 0.55]
+    [0.15, 0.37, 0.73]
     """
     if measured_name(device) == _FITTED:
         return CAP_BAND
-    return max(CAP_BAND, _PER_SHARE * (1.0 - cap / float(device.tdp_w or cap)))
+    return max(CAP_BAND, math.expm1(_PER_SHARE * (1.0 - cap / float(device.tdp_w or cap))))
 
 
 def with_cap(known: Calibration, device: Device, plan: Plan) -> Calibration:

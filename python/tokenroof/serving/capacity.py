@@ -61,7 +61,8 @@ def capacity(
 
     Both times grow with the requests in flight, so the most is found by halving an interval of whole
     numbers. No more than 2**24 = 16,777,216 requests are looked at: an objective that these meet has that
-    answer.
+    answer. ``attrs["caveat"]`` says how many of them have a place where TPOT alone is bounded, which a queue
+    does not change.
 
     Parameters
     ----------
@@ -147,7 +148,20 @@ def capacity(
     if prove:
         most, trial, why = proved(on, sizes, slo, most, fidelity, proof)
     table = table_of(on, load, np.array([max(most, 1.0)]), fidelity, power, pue).isel(concurrency=0)
-    return with_proof(table, trial) if most >= 1.0 else with_proof(_nothing(table, slo), None, why)
+    if most < 1.0:
+        return with_proof(_nothing(table, slo), None, why)
+    return with_proof(_waiting(table, slo), trial)
+
+
+def _waiting(table: xr.Dataset, slo: SLO) -> xr.Dataset:
+    """The table, with a word on those without a place where no bound is on what they wait for."""
+    users, places = float(table.concurrency), float(table.batch)
+    if slo.ttft_s is None and slo.e2e_s is None and users > places:
+        table.attrs["caveat"] = (
+            f"{places:,.0f} of {users:,.0f} requests have a place and the others wait, which neither a bound "
+            "on TTFT nor one on E2E holds"
+        )
+    return table
 
 
 def _bounds(slo: SLO) -> dict[str, float | None]:

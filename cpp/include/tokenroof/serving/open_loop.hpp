@@ -342,19 +342,21 @@ TR_HD void open_loop(const double* steps, const Added* added, const double* work
     f[open_loop_field::prompt_load] = at * p.prompt * ok;
     f[open_loop_field::queue] = queue * ok;
     f[open_loop_field::ttft] = (first.mean + queue) * ok;
-    f[open_loop_field::ttft_p50] = (of_first.at(0.0) + open_loop_tail<V>(p.waits, 0.5, pace)) * ok;
-    f[open_loop_field::ttft_p90] =
-        ninth<V>(of_first.at(deviate_p90), first.mean, open_loop_tail<V>(p.waits, 0.1, pace)) * ok;
-    f[open_loop_field::ttft_p99] =
-        ninth<V>(of_first.at(deviate_p99), first.mean, open_loop_tail<V>(p.waits, 0.01, pace)) * ok;
+    const V first50 = of_first.at(0.0) + open_loop_tail<V>(p.waits, 0.5, pace);
+    const V first90 = ninth<V>(of_first.at(deviate_p90), first.mean, open_loop_tail<V>(p.waits, 0.1, pace));
+    const V first99 = ninth<V>(of_first.at(deviate_p99), first.mean, open_loop_tail<V>(p.waits, 0.01, pace));
+    f[open_loop_field::ttft_p50] = first50 * ok;
+    f[open_loop_field::ttft_p90] = first90 * ok;
+    f[open_loop_field::ttft_p99] = first99 * ok;
     f[open_loop_field::tpot] = token.mean * ok;
     f[open_loop_field::tpot_p50] = of_token.at(0.0) * ok;
     f[open_loop_field::tpot_p90] = of_token.at(deviate_p90) * ok;
     f[open_loop_field::tpot_p99] = of_token.at(deviate_p99) * ok;
     f[open_loop_field::e2e] = whole.mean * ok;
-    f[open_loop_field::e2e_p50] = of_whole.at(0.0) * ok;
-    f[open_loop_field::e2e_p90] = of_whole.at(deviate_p90) * ok;
-    f[open_loop_field::e2e_p99] = of_whole.at(deviate_p99) * ok;
+    // nobody has the last token before the first, whatever three moments make of a long queue
+    f[open_loop_field::e2e_p50] = max_nan(of_whole.at(0.0), first50) * ok;
+    f[open_loop_field::e2e_p90] = max_nan(of_whole.at(deviate_p90), first90) * ok;
+    f[open_loop_field::e2e_p99] = max_nan(of_whole.at(deviate_p99), first99) * ok;
 }
 
 } // namespace TR_ISA

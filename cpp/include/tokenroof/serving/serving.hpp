@@ -10,7 +10,7 @@
 // not hidden beside many. Attention ranks of a mixture wait for each other at
 // the experts: a step lasts as the rank with the longest contexts takes (`longest_context`), and prompts go through on
 // all ranks together, as engines balance them. And
-//     TTFT = admission + own prefill + step(B) + bunched (B - 1) extra / lanes + (concurrency/B - 1) output TPOT:
+//     TTFT = admission + own prefill + step(B) + bunched (B - 1) extra / lanes + (concurrency/B - 1) (output TPOT + own extra):
 // admission, the prompt itself, the step that runs, prompts that start together and stay bunched, the queue
 // for a slot. Of each other's prompt 1/output comes with the step of one's own, so that bunched is no less: all prompts
 // of B requests pass in the life of one, and no loop is faster than B requests in B prompts and their steps [L61]. The host takes `prefill_kernel` per kernel of a step that carries a prompt, of which all others wait, and
@@ -173,7 +173,9 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     const double bunched = max_nan(stays, (batch == batch ? 1.0 : batch) / output);
     const double burst = bunched * others * extra;
     const double company = serving_company(waits, step, waits * others / output);
-    const double queue = max_nan(concurrency / batch - 1.0, 0.0) * output * tpot;
+    // a place is held for one's own prompt too, which fewer requests than lanes do not share
+    const double own = (carrying - step) / min_nan(carried, max_nan(batch, 1.0));
+    const double queue = max_nan(concurrency / batch - 1.0, 0.0) * (output * tpot + own);
     const double ttft = serving_admission(e, concurrency) + company + prefill + step + burst + queue;
     const double latency = ttft + max_nan(output - 1.0, 0.0) * tpot;
     // joules of a decoded token's steps, and of the prompts that pass meanwhile

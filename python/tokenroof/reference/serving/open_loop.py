@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from tokenroof.reference.core.ieee import maximum
 from tokenroof.reference.core.roundings import exponential, log, log1p, root
 
 __all__ = ["open_loop"]
@@ -315,11 +316,14 @@ def open_loop(
         + scaled * scaled * scaled * (3.0 * cv2 * cv2 + cv2 * cv2 * cv2),
     )  # fmt: skip
     middle, ninth, last = first.percentiles()
-    values = [
-        load, p.running, p.waiting, p.waits, rate * p.prompt.first, queue, first.mean + queue,
+    waits = (
         middle + tail(p.waits, 0.5, pace),
         beyond(ninth, first.mean, tail(p.waits, 0.1, pace)),
         beyond(last, first.mean, tail(p.waits, 0.01, pace)),
-        token.mean, *token.percentiles(), whole.mean, *whole.percentiles(),
+    )
+    values = [
+        load, p.running, p.waiting, p.waits, rate * p.prompt.first, queue, first.mean + queue, *waits,
+        token.mean, *token.percentiles(), whole.mean,
+        *map(maximum, whole.percentiles(), waits),  # the last token is no sooner than the first
     ]  # fmt: skip
     return dict(zip(names, values, strict=True))

@@ -166,7 +166,8 @@ def serving_of_terms(
     slower = longer_beside(c, batch, output_tokens, t["beside_s"])
     mixed = t["mixed_s"] + slower + gaps + c["engine.sequence"] * (t["sequences"] + t["prompts"])
     carried = t["lanes"] * t["prompts"]
-    extra = divide(nearly_hidden(mixed, host) - step, carried)
+    longer = nearly_hidden(mixed, host) - step
+    extra = divide(longer, carried)
     others = maximum(batch - 1.0, 0.0)
     # whose prompts come in other steps than one's own
     apart = others - c["engine.locked"] * minimum(others, c["engine.room"])
@@ -178,7 +179,9 @@ def serving_of_terms(
     prefill = nearly_hidden(t["prefill_s"] * c["engine.prompt"], own)
     stays = 0.5 * together + c["engine.burst"] * (1.0 - together)
     burst = maximum(stays, divide(1.0, output_tokens)) * others * extra  # 1/o in one's own step
-    queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * output_tokens * tpot
+    # a place is held for all steps of an answer and for one's own prompt
+    held = output_tokens * tpot + divide(longer, minimum(carried, maximum(batch, 1.0)))
+    queue = maximum(divide(concurrency, batch) - 1.0, 0.0) * held
     wait = admission(c, concurrency) + company(c, step, others, output_tokens)
     ttft = wait + prefill + step + burst + queue
     latency = ttft + maximum(output_tokens - 1.0, 0.0) * tpot
