@@ -13,7 +13,7 @@ def line_at(points: list[tuple[float, float]], speed: float) -> tuple[float, flo
         return best[0], 0.0
     for i in range(1, len(points)):
         (low, _), (high, _) = points[i - 1 : i + 1]
-        if speed <= high * (1 + 1e-4):
+        if speed <= high * (1 + 1e-9):
             along, rise = math.log(high / low), math.log(best[i] / best[i - 1])
             part = min(max(math.log(speed / low) / along, 0.0), 1.0)
             return math.exp(math.log(best[i - 1]) + part * rise), rise / along

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import tokenroof as tr
 from tokenroof import _core, kernels
@@ -80,7 +81,7 @@ def test_an_objective_out_of_reach_is_said_at_the_lowest_rate_that_was_looked_at
 
     def table(rate):
         asked.append(rate)
-        return SimpleNamespace(attrs={"reason": "too slow"} if rate else {})
+        return xr.Dataset(attrs={"reason": "too slow"} if rate else {})
 
     monkeypatch.setattr(open_capacity, "values_at", values)
     slo = SimpleNamespace(bounds={"ttft_s": 1.0}, percentile=99.0)

@@ -61,7 +61,7 @@ def _scaled(r: Reader, name: str, scaling: Mapping[str, Any], stated: int) -> in
     if kind is not None and kind not in _KINDS and kind.strip().lower() in _KINDS:
         raise ValueError(
             f"{name}.{key} is {short(kind)}; allowed: {', '.join(_KINDS)}; did you mean "
-            f"{kind.strip().lower()!r}?"
+            f"{short(kind.strip().lower())}?"
         )
     if kind != "yarn":
         return stated
