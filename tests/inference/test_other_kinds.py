@@ -141,3 +141,21 @@ def fitted(engine):
 def test_bad_input_is_named(call, error, named):
     with pytest.raises(error, match=named):
         call()
+
+
+@pytest.mark.parametrize("device", ["Groq 3 LPU (LPX rack)", "Cerebras WSE-3 (CS-3)"])
+def test_no_engine_keeps_a_part_of_a_dataflow_chip_s_memory(device):
+    """As many requests by the datasheet as by estimates: one memory has one size."""
+    plan = tr.serving.plan_that_fits(device, "GPT-J-6B", None, 1024, 100)
+    held = [
+        tr.serving.curve(device, "GPT-J-6B", plan, 1024, 100, concurrency=[64], fidelity=fidelity)
+        for fidelity in ("calibrated", "datasheet")
+    ]
+    assert held[0].fits.all() and held[0].batch.equals(held[1].batch)
+    kept = [
+        tr.serving.curve(
+            "H100-SXM", "GPT-J-6B", tr.Plan(), 1024, 100, concurrency=[2**16], fidelity=f
+        )
+        for f in ("calibrated", "datasheet")
+    ]
+    assert float(kept[0].batch[0]) == float(kept[1].batch[0]) < 2**16

@@ -194,7 +194,7 @@ def _datasheet(device: Device, engine: str) -> Calibration:
     rows = (row for row in fits("engine") if row["engine"] == engine)
     skew = next((row["constants"].get("skew", 0.0) for row in rows), 0.0)
     return Calibration.ideal().replace(
-        constants={"engine": {"skew": skew, **engine_memory(engine, device)}},
+        constants={"engine": {"skew": skew, **memory_of(engine, device).get("engine", {})}},
         whole=True,
         calibrated_on=f"{NOTHING}, experts routed as in serving",
     )

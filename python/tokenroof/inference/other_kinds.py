@@ -24,25 +24,27 @@ OTHER_KINDS: dict[str, tuple[float, ...]] = {
     "rdu": (0.5, 0.7, 0.3, 0.5, 0.4, 1.5e-6, 0.8),
     "lpu": (), "wafer": (),
 }  # fmt: skip
+_DATAFLOW = ("lpu", "wafer")
 
 
 def memory_of(engine: str, device: Device) -> dict[str, dict[str, float]]:
-    """The block of constants of an engine of which nothing but its memory is known."""
-    found = engine_memory(engine, device)
+    """The block of constants of an engine of which nothing but its memory is known.
+
+    Layouts of dataflow chips say themselves what of the memory is used: no engine keeps any of it.
+    """
+    found = {} if device.kind in _DATAFLOW else engine_memory(engine, device)
     return {"engine": found} if found else {}
 
 
 def of_kind(device: Device, engine: str) -> Calibration:
     """Estimates for a device that is no GPU: nothing of its kind was measured."""
-    if device.kind in ("lpu", "wafer"):
+    if device.kind in _DATAFLOW:
         # nothing is launched; a layer's dependent operations, ten of them, take their time
         share = parameter("efficiency", device).mid
         launch = parameter("layer_s", device).mid / 10.0
         compute = memory = prefill = attention = experts = share
         band, sequence = 1.5, 0.0
-        own: dict[
-            str, dict[str, float]
-        ] = {}  # layouts of dataflow chips say what of the memory is used
+        own: dict[str, dict[str, float]] = memory_of(engine, device)
     else:
         compute, memory, prefill, attention, experts, launch, band = OTHER_KINDS[device.kind]
         row = next((r for r in fits("engine") if r["engine"] == engine), None)
