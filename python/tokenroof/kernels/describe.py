@@ -20,7 +20,12 @@ def describe(name: str, function: Any) -> None:
     parameters = "\n".join([_explained(argument) for argument in names])
     text = f"{summary}\n\nParameters\n----------\n{parameters}\n\nReturns\n-------\n{result}\n"
     if name != "sha256d":
-        if "attacker_share" in names or "gamma" in names:
+        if (
+            "attacker_share" in names
+            or "gamma" in names
+            or "; NaN " in summary
+            or ". NaN " in summary
+        ):
             below = " Outside the ranges above: NaN and the invalid flag."
         elif function.signature is not None:  # over records
             below = " A load below zero gives NaN and the invalid flag."

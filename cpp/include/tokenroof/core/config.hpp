@@ -69,6 +69,13 @@ template <class T> TR_HD T count_or_nan(T n) {
     return n * (one / one);
 }
 
+// Nothing where all is well; else NaN, with the invalid flag where x is a number: infinity less itself, from the data so
+// that no compiler folds it away. What is added to it is worked out of numbers that raise no flag of their own.
+template <class T> TR_HD T nan_unless(bool well, T x) {
+    const T outside = well ? T(0) : x - T(infinite());
+    return outside - outside;
+}
+
 // The same number in every lane.
 template <class V> TR_HD constexpr V splat(double x) { return V{} + x; }
 

@@ -39,11 +39,11 @@ template <class T> TR_HD T hashprice_usd(T difficulty, T reward_btc, T price_usd
 // Yearly payment that repays one dollar [Short]: r / (1 - (1 + r)^-n), 1 / n without interest; NaN below zero.
 template <class T> TR_HD T capital_recovery(T rate, T years) {
     const double r = double(rate), n = double(years);
-    // below zero: infinity less itself, from the data so that no compiler folds it away, sets the flag
-    const double below = r < 0.0 ? r - infinite() : n < 0.0 ? n - infinite() : 0.0;
-    const double owed = n * log1p_lanes(r < 0.0 ? 0.0 : r);
+    const bool below = r < 0.0 || n < 0.0;
+    const double interest = below ? 1.0 : r, term = below ? 1.0 : n;
+    const double owed = term * log1p_lanes(interest);
     const double paid = 0.0 - expm1_negative(owed > 0.0 ? -owed : 0.0 - owed * 0.0);
-    return T((r == 0.0 ? 1.0 / n : r / paid) + (below - below));
+    return T((interest == 0.0 ? 1.0 / term : interest / paid) + nan_unless(!below, r + n));
 }
 
 // token/s of a cluster [LCOI]: devices that read prompts and write answers one after the other, less a part for each

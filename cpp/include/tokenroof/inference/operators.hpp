@@ -33,8 +33,11 @@ template <class V> TR_HD V experts_touched_lanes(V tokens, V experts, V log_miss
     return none - experts * expm1_negative(exponent);
 }
 template <class T> TR_HD T experts_touched(T tokens, T experts, T topk) {
-    const double e = experts;
-    return T(experts_touched_lanes<double>(tokens, e, log1p_lanes<double>(-(double(topk) / e))));
+    const double n = tokens, e = experts, k = topk;
+    const bool outside = n < 0.0 || k < 0.0 || k > e;
+    const double share = outside ? 0.0 : k / e;
+    const double reached = experts_touched_lanes<double>(outside ? 0.0 : n, e, log1p_lanes<double>(-share));
+    return T(reached + nan_unless(!outside, n + k));
 }
 
 // --- collectives, alpha-beta [H94]; nbytes: the full vector per rank --------------------------------

@@ -10,12 +10,13 @@ inline namespace TR_ISA {
 
 // Expected tokens of a round: (1 - a^(k+1)) / (1 - a), and k + 1 where all are accepted [L23, eq. 1].
 template <class T> TR_HD T expected_tokens(T acceptance, T length) {
-    const double a = acceptance, k = length;
-    const bool in_range = a >= 0.0 && a <= 1.0 && k >= 0.0;
+    const bool in_range = double(acceptance) >= 0.0 && double(acceptance) <= 1.0 && double(length) >= 0.0;
+    const double a = in_range ? double(acceptance) : 0.0, k = in_range ? double(length) : 0.0;
     const double rejected = 1.0 - a;
     const double exponent = (k + 1.0) * log_positive<double>(a);
     const double some = (0.0 - expm1_negative<double>(exponent)) / (rejected == 0.0 ? 1.0 : rejected);
-    return in_range ? T(rejected == 0.0 ? k + 1.0 : some) : T(not_a_number());
+    const double outside = nan_unless(in_range, double(acceptance) + double(length));
+    return T((rejected == 0.0 ? k + 1.0 : some) + outside);
 }
 
 // Speed-up over plain decoding where verifying costs one step of the target and a drafted token
@@ -44,13 +45,13 @@ template <class T> TR_HD T best_draft_length(T acceptance, T cost_ratio, T most)
         power *= a;
         k += 1.0;
     }
-    return in_range ? T(k) : T(not_a_number());
+    return T(k + nan_unless(in_range, a + c + double(most)));
 }
 
 // Expected tokens of a round where each position has its own acceptance, as heads that predict several
 // tokens have: 1 + a1 + a1 a2 + ..., from `expected` and `survived` of 1 on, a position at a time.
 TR_HD void expected_tokens_add(double& expected, double& survived, double acceptance) {
-    survived *= acceptance >= 0.0 && acceptance <= 1.0 ? acceptance : not_a_number();
+    survived *= acceptance + nan_unless(acceptance >= 0.0 && acceptance <= 1.0, acceptance);
     expected += survived;
 }
 

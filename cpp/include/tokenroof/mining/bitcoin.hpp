@@ -12,17 +12,16 @@ inline namespace TR_ISA {
 // Hashes that a block takes in the mean; 2^256 / (target + 1) is larger by 1.5e-5.
 template <class T> TR_HD T hashes_per_block(T difficulty) { return difficulty * T(4294967296.0); }
 
-// [s] Mean wait for a block at a hashrate; or, as the two change places, the hashrate at a wait.
+// [s] Mean wait for a block at a hashrate; or, as the two change places, the hashrate at a wait. NaN below zero.
 template <class T> TR_HD T time_to_block(T hashrate, T difficulty) {
-    return hashes_per_block(difficulty) / hashrate;
+    const T rate = hashrate + nan_unless(!(hashrate < T(0) || difficulty < T(0)), hashrate);
+    return hashes_per_block(difficulty) / rate;
 }
 
 // Probability of at least one block within a time: 1 - exp(-expected blocks) [Poisson].
 template <class T> TR_HD T block_probability(T hashrate, T difficulty, T seconds) {
     const double expected = double(seconds) * double(hashrate) / hashes_per_block(double(difficulty));
-    // below zero: infinity less itself, from the data so that no compiler folds it away, sets the flag
-    const double below = expected < 0.0 ? expected - infinite() : 0.0;
-    return T(0.0 - expm1_negative(-(expected + (below - below))));
+    return T(0.0 - expm1_negative(-(expected + nan_unless(!(expected < 0.0), expected))));
 }
 
 // Difficulty after a period that took `span` instead of `target_span`, at most four times either way

@@ -12,15 +12,18 @@ template <class T> TR_HD T cache_reached(T gap_s, T reach_s) {
     const double gap = gap_s, reach = reach_s;
     const bool in_range = gap >= 0.0 && reach >= 0.0;
     const double away = expm1_negative<double>(0.0 - (in_range ? reach : 0.0) / (gap > 0.0 ? gap : 1.0));
-    return in_range ? T(gap > 0.0 ? 0.0 - away : 1.0) : T(not_a_number());
+    return T((gap > 0.0 ? 0.0 - away : 1.0) + nan_unless(in_range, gap + reach));
 }
 
 // Tokens that sessions hold which begin at a rate: after the turns that another follows, `kept` tokens in all, for the
 // lesser of gap and reach, of mean gap (1 - exp(-reach / gap)); after their last turn, `left` tokens, for the reach.
+// NaN of anything below zero.
 template <class T> TR_HD T cache_held(T rate, T kept_tokens, T left_tokens, T gap_s, T reach_s) {
     const double gap = gap_s, reach = reach_s;
     const double stays = gap * cache_reached<double>(gap, reach);
-    return T(double(rate) * (double(kept_tokens) * stays + double(left_tokens) * reach));
+    const double begun = rate, kept = kept_tokens, left = left_tokens;
+    const double outside = nan_unless(begun >= 0.0 && kept >= 0.0 && left >= 0.0, begun + kept + left);
+    return T(begun * (kept * stays + left * reach) + outside);
 }
 
 } // namespace TR_ISA

@@ -140,7 +140,8 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "experts_touched": (
         "tokens experts topk",
-        "Distinct experts that a batch touches under uniform routing: E (1 - (1 - k/E)^tokens).",
+        "Distinct experts that a batch touches under uniform routing: E (1 - (1 - k/E)^tokens); NaN below "
+        "zero, and where each token chooses more than there are.",
         "experts [1]", "Occupancy; Feller, An Introduction to Probability, vol. 1, IV.2.",
         ">>> round(float(experts_touched(64.0, 256.0, 8.0)), 9)\n222.442487686",
     ),
@@ -234,17 +235,17 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
     ),
     "speculative_speedup": (
         "acceptance length cost_ratio", "Speed-up over plain decoding where verifying costs one step: "
-        "(1 - a^(k + 1)) / ((1 - a) (k c + 1)).", "ratio [1]", _L23,
+        "(1 - a^(k + 1)) / ((1 - a) (k c + 1)); NaN for an acceptance beyond 0 ... 1.", "ratio [1]", _L23,
         ">>> round(float(speculative_speedup(0.8, 5.0, 0.05)), 6)\n2.951424",
     ),
     "speculative_operations": (
         "acceptance length work_ratio", "Work over that of plain decoding: "
-        "(1 - a) (k c + k + 1) / (1 - a^(k + 1)).", "ratio [1]", _L23,
+        "(1 - a) (k c + k + 1) / (1 - a^(k + 1)); NaN for an acceptance beyond 0 ... 1.", "ratio [1]", _L23,
         ">>> round(float(speculative_operations(0.8, 5.0, 0.05)), 9)\n1.694097493",
     ),
     "best_draft_length": (
         "acceptance cost_ratio most", "The whole draft length of the largest speed-up; the shorter one "
-        "of equals.", "tokens [1]", _L23,
+        "of equals. NaN for an acceptance beyond 0 ... 1.", "tokens [1]", _L23,
         ">>> float(best_draft_length(0.8, 0.05, 64.0))\n8.0",
     ),
     "dataflow_chips": (

@@ -35,8 +35,8 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                 "digests, uint8 [..., 32]", _FIPS,
                 ">>> import numpy as np\n"
                 ">>> sha256d(np.zeros(80, np.uint8))[:4].tobytes().hex()\n'4be7570e'"),
-    "time_to_block": ("hashrate difficulty", "Mean wait for a block: D 2^32 / rate.", "time [s]",
-                      _MINING, ">>> float(time_to_block(100e12, 1e14))\n4294967296.0"),
+    "time_to_block": ("hashrate difficulty", "Mean wait for a block: D 2^32 / rate; NaN below zero.",
+                      "time [s]", _MINING, ">>> float(time_to_block(100e12, 1e14))\n4294967296.0"),
     "block_probability": ("hashrate difficulty seconds",
                           "Probability of a block within a time: 1 - exp(-t rate / (D 2^32)).",
                           "probability [1]", "Nakamoto, Bitcoin, 2008: blocks are Poisson.",

@@ -56,11 +56,11 @@ KERNELS: dict[str, tuple[str, str, str, str, str]] = {
                             "228.414801"),
     "cache_reached": ("gap_s reach_s",
                       "Share of turns that find what was said: exponential gaps shorter than a cache's "
-                      "reach.", "share [1]", _C02,
+                      "reach; NaN below zero.", "share [1]", _C02,
                       ">>> round(float(cache_reached(10.0, 10.0)), 6)\n0.632121"),
     "cache_held": ("rate kept_tokens left_tokens gap_s reach_s",
                    "Tokens that sessions hold in a cache between turns, and after the last one, each as "
-                   "long as the cache reaches.", "tokens [1]", _C02,
+                   "long as the cache reaches; NaN below zero.", "tokens [1]", _C02,
                    ">>> round(float(cache_held(0.1, 5000.0, 2000.0, 10.0, 10.0)), 3)\n5160.603"),
     "fleet_availability": ("availability needed spare",
                            "Share of the time that enough replicas are up, where each fails by itself: the "

@@ -34,12 +34,10 @@ def experts_touched(tokens: float, experts: float, topk: float) -> float:
     if any(math.isnan(x) for x in (tokens, experts, topk)):
         return math.nan
     share = divide(topk, experts)
-    if math.isnan(share) or share > 1.0 or experts < 0:
+    if math.isnan(share) or not 0.0 <= share <= 1.0 or experts < 0.0 or tokens < 0.0:
         return math.nan
     log = -math.inf if share == 1.0 else log1p(-share)
     exponent = 0.0 if tokens == 0.0 else tokens * log
-    if exponent > 700.0:
-        return math.nan
     return 0.0 - experts * expm1(exponent)
 
 

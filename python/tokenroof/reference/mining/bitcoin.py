@@ -122,8 +122,10 @@ def supply(
 
 
 def time_to_block(hashrate: float, difficulty: float) -> float:
-    """Hashes of a block over hashes a second."""
-    return divide(difficulty * _HASHES, hashrate)
+    """Hashes of a block over hashes a second, neither of them fewer than none."""
+    if hashrate < 0.0 or difficulty < 0.0:
+        return math.nan
+    return divide(difficulty * _HASHES, abs(hashrate))
 
 
 def block_probability(hashrate: float, difficulty: float, seconds: float) -> float:

@@ -23,5 +23,7 @@ def cache_held(
     rate: float, kept_tokens: float, left_tokens: float, gap_s: float, reach_s: float
 ) -> float:
     """Little: tokens left per second, times the mean of the lesser of gap and reach, or the reach alone."""
+    if not (rate >= 0.0 and kept_tokens >= 0.0 and left_tokens >= 0.0):
+        return math.nan
     stays = gap_s * cache_reached(gap_s, reach_s)
     return rate * (kept_tokens * stays + left_tokens * reach_s)
