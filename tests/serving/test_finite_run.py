@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof import Calibration
+from tokenroof import Calibration, kernels
+from tokenroof.inference.door import deployment
 
 xr = pytest.importorskip("xarray")
 
@@ -25,6 +26,22 @@ def test_one_wave_lasts_as_long_as_its_requests():
         16.0,
     ]  # more users than requests have nothing to send
     assert "a run of 16 requests" in table.attrs["load"]
+
+
+@pytest.mark.parametrize("constants", [{"burst": 0.0}, {"burst": 0.4}])
+def test_a_wave_of_short_answers_takes_all_its_prompts_and_steps(constants):
+    """Of an answer of two tokens the mean request is done long before the last prompt is through."""
+    on = Calibration(constants={"engine": {"together": 1.0, **constants}})
+    table = tr.serving.curve(*ASK[:3], 4000, 2, [64], fidelity=on)
+    d, c, m, p = deployment(*ASK[:3], on).records
+    found = dict(
+        zip(kernels.SERVING_FIELDS, kernels.serving(d, c, m, p, 64.0, 4000.0, 2.0), strict=True)
+    )
+    whole = found["step_s"] + found["others_s"]
+    assert whole > 1.2 * found["latency"] and found["queue_s"] == 0.0
+    assert float(table.latency_s[0]) == pytest.approx(found["latency"], rel=1e-12)
+    run = tr.serving.curve(*ASK[:3], 4000, 2, [64], fidelity=on, requests=64)
+    assert float(run.output_throughput[0]) == pytest.approx(64 * 2 / whole, rel=1e-12)
 
 
 def test_the_last_wave_holds_what_is_left():

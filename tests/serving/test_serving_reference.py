@@ -150,6 +150,9 @@ def test_how_a_benchmark_runs_by_hand():
     extra = steady["interference_s"] * 100 / 7
     wave, _ = _serve(8.0, {"burst": 0.1, "together": 1.0})
     np.testing.assert_allclose(wave["burst_s"], 3.5 * extra)
+    # all of the others' prompts, whoever waits for them
+    for found in (steady, wave):
+        np.testing.assert_allclose(found["others_s"], 7.0 * extra, rtol=1e-12)
     np.testing.assert_allclose(wave["interference_s"], 3.5 / 100 * extra)
     ten, _ = _serve(8.0, {"burst": 0.1, "together": 0.1})
     np.testing.assert_allclose(ten["burst_s"], (0.1 * 3.5 + 0.9 * 0.1 * 7) * extra)

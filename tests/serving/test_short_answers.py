@@ -82,6 +82,7 @@ def test_several_prompts_of_a_step_by_hand():
     found = {name: served[i] for name, i in FIELD.items()}
     assert found["tpot"] == pytest.approx(carrying, rel=1e-9)
     assert found["burst_s"] == pytest.approx(16 * (carrying - step) / 16, rel=1e-9)
+    assert found["others_s"] == pytest.approx(32 * (carrying - step) / 16, rel=1e-9)
     assert found["ttft"] == pytest.approx(own + step + (carrying - step), rel=1e-9)
     terms = kernels.serving_terms(*on.records, 33.0, 1000.0, 2.0)
     assert terms[TERM["prompts"]] == 16.0

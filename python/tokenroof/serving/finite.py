@@ -18,9 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["served_run"]
 
 _FIELD = {name: i for i, name in enumerate(_core.SERVING_FIELDS)}
-_TOGETHER, _BURST = (
-    _core.CALIBRATION_FIELDS.index(f"engine.{name}") for name in ("together", "burst")
-)
+_TOGETHER = _core.CALIBRATION_FIELDS.index("engine.together")
 
 
 def served_run(
@@ -41,23 +39,21 @@ def served_run(
     sizes = load.input_tokens, load.output_tokens
     out = kernels.serving(d, c, m, p, within, *sizes).copy()
     batch = out[..., _FIELD["batch"]]
-    wave = _wave(c, out, load.output_tokens)
+    wave = _wave(out, load.output_tokens)
     with np.errstate(invalid="ignore"):
         full = np.floor(requests / batch + 1e-9)
         left = np.maximum(requests - full * batch, 0.0)
         some = left > 1e-6 * batch
         last = kernels.serving(d, c, m, p, np.where(some, left, 1.0), *sizes)
-        seconds = full * wave + np.where(some, _wave(c, last, load.output_tokens), 0.0)
+        seconds = full * wave + np.where(some, _wave(last, load.output_tokens), 0.0)
         out[..., _FIELD["output_rate"]] = requests * load.output_tokens / seconds
     return out
 
 
-def _wave(c: NDArray[np.float64], found: NDArray[np.float64], output: float) -> NDArray[np.float64]:
+def _wave(found: NDArray[np.float64], output: float) -> NDArray[np.float64]:
     """Seconds of a batch that starts together, of those of its requests."""
-    together = c[..., _TOGETHER]
-    stays = 0.5 * together + c[..., _BURST] * (1.0 - together)
-    prompts = found[..., _FIELD["burst_s"]] / np.maximum(stays, 1.0 / output)
-    least = max(output - 1.0, 0.0) * found[..., _FIELD["step_s"]] + prompts
+    answers = max(output - 1.0, 0.0) * found[..., _FIELD["step_s"]]
+    least = answers + found[..., _FIELD["others_s"]]
     return np.asarray(
         np.maximum(found[..., _FIELD["latency"]] - found[..., _FIELD["queue_s"]], least)
     )

@@ -39,7 +39,7 @@
     X(decode_j) X(mixed_j) X(rest_w) X(waiting) X(prompts) X(beside_s)
 #define TR_SERVING_FIELDS(X) \
     X(ttft) X(tpot) X(latency) X(output_rate) X(batch) X(slots) X(step_s) X(interference_s) \
-    X(prefill_s) X(burst_s) X(queue_s) X(watts)
+    X(prefill_s) X(others_s) X(burst_s) X(queue_s) X(watts)
 // clang-format on
 
 namespace tokenroof {
@@ -189,6 +189,7 @@ TR_HD void serving_of_terms(const double* c, const double* t, double concurrency
     f[serving_field::step_s] = step;
     f[serving_field::interference_s] = interference;
     f[serving_field::prefill_s] = prefill;
+    f[serving_field::others_s] = others * extra; // all of the others' prompts
     f[serving_field::burst_s] = burst;
     f[serving_field::queue_s] = queue;
     f[serving_field::watts] = t[term::rest_w] + joules / tpot;

@@ -197,6 +197,7 @@ def serving_of_terms(
         "step_s": step,
         "interference_s": interference,
         "prefill_s": prefill,
+        "others_s": others * extra,
         "burst_s": burst,
         "queue_s": queue,
         "watts": t["rest_w"] + divide(joules, tpot),
