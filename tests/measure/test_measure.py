@@ -117,10 +117,11 @@ def test_it_is_a_device(here: measure.Machine) -> None:
 
 
 def test_the_whole_takes_its_time_and_no_more() -> None:
-    start, told = time.perf_counter(), []
+    start, used, told = time.perf_counter(), time.process_time(), []
     found = measure.machine(seconds=0.2, progress=lambda what, share: told.append(share))
-    assert found.seconds <= time.perf_counter() - start
-    assert found.seconds < 10
+    assert 0.2 < found.seconds <= time.perf_counter() - start
+    # of each processor's time, which other work on the machine does not stretch
+    assert (time.process_time() - used) / found.cores < 10
     assert told[-1] == 1.0 and told == sorted(told) and 0 <= told[0] <= 1
 
 
@@ -352,32 +353,36 @@ _INTERRUPT = """
 import os, signal, sys, threading, time
 from tokenroof import _core, measure
 CALLS = {
-    "compute": lambda: _core.probe_compute("generic", "fp64", 30.0, 2, 9),
-    "memory": lambda: _core.probe_memory("generic", 1 << 30, 30.0, 1, 9, ["read", "triad"]),
-    "latency": lambda: _core.probe_latency(1 << 28, 30.0, 9),
-    "whole": lambda: measure.machine(60.0, groups=measure.GROUPS),
+    "compute": (2, lambda: _core.probe_compute("generic", "fp64", 30.0, 2, 9)),
+    "memory": (1, lambda: _core.probe_memory("generic", 1 << 30, 30.0, 1, 9, ["read", "triad"])),
+    "latency": (1, lambda: _core.probe_latency(1 << 28, 30.0, 9)),
+    "whole": (len(os.sched_getaffinity(0)), lambda: measure.machine(60.0, groups=measure.GROUPS)),
 }
-for name, call in CALLS.items():
-    sent = []
-    def send():
-        sent.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-    timer = threading.Timer(0.15, send)
-    timer.start()
-    try:
-        call()
-        sys.exit(f"{name} was not interrupted")
-    except KeyboardInterrupt:
-        print(name, time.perf_counter() - sent[0])
-    timer.join()
+for name, (threads, call) in CALLS.items():
+    late = []
+    while len(late) < 5 and min(late, default=1.0) >= 0.05:
+        sent = []
+        def send():
+            sent.append(time.process_time())
+            os.kill(os.getpid(), signal.SIGINT)
+        timer = threading.Timer(0.15, send)
+        timer.start()
+        try:
+            call()
+            sys.exit(f"{name} was not interrupted")
+        except KeyboardInterrupt:
+            late.append((time.process_time() - sent[0]) / threads)
+        timer.join()
+    print(name, min(late))
 """
 
 
-def test_interrupted() -> None:
+def test_interrupted_within_50_ms() -> None:
+    """Of each thread's processor time, which other work on the machine does not stretch; the best of five at most."""
     done = subprocess.run(
-        [sys.executable, "-c", _INTERRUPT], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", _INTERRUPT], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     late = {line.split()[0]: float(line.split()[1]) for line in done.stdout.splitlines()}
     assert set(late) == {"compute", "memory", "latency", "whole"}
-    assert max(late.values()) < 2.0, late  # some 20 ms where nothing else runs
+    assert max(late.values()) < 0.05, late

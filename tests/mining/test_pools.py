@@ -300,13 +300,13 @@ LONG = {
 def test_ctrl_c_stops_it(scheme):
     """Also inside one path, of a quarter of a million blocks here and an hour in all."""
     timer = threading.Timer(0.15, os.kill, (os.getpid(), signal.SIGINT))
-    began = time.perf_counter()
+    began = time.process_time()
     timer.start()
     with pytest.raises(KeyboardInterrupt):
         mining.simulate_pool(scheme, **LONG, paths=1_000_000, threads=2)
     timer.join()
     # how soon is a benchmark's matter (bench/ratios.py)
-    assert time.perf_counter() - began < 30
+    assert time.process_time() - began < 30
 
 
 def test_progress_is_told():
