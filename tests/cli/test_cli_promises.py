@@ -75,6 +75,21 @@ def test_what_a_first_token_is_of_is_said(capsys):
     )
 
 
+@pytest.mark.parametrize("promise", [("--slo-tpot", "0.02@mean"), ("--slo-tpot", "0.02@90")])
+def test_what_lies_beyond_is_said_in_json_as_in_words(promise, capsys):
+    where = ("capacity", "H200-SXM", "Llama-3.3-70B", "--tp", "2", "--weights", "fp8", *promise)
+    far = (*where, "--input-tokens", "200", "--output-tokens", "150")
+    assert main([*far, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "input_tokens 200 below" in found["beyond_is"]
+    assert main([*far]) == 0
+    said = f"beyond what the constants were fitted on: {found['beyond_is']}\n"
+    assert said in capsys.readouterr().out
+    near = (*where, "--input-tokens", "2000", "--output-tokens", "1000")
+    assert main([*near, "--json"]) == 0
+    assert "tokens" not in json.loads(capsys.readouterr().out)["beyond_is"]
+
+
 def test_devices_for_a_demand(capsys):
     ask = (*SOON, "--slo-tpot", "0.03@50", "--demand", "6000", "--spread", "0.5")
     found = document(capsys, "capacity", *ask, "--availability", "0.98")

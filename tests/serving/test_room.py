@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof.serving import SLO, capacity, curve, frontier, plan_that_fits, released_types
+from tokenroof.serving import (
+    SLO,
+    capacity,
+    curve,
+    disaggregate,
+    frontier,
+    plan_that_fits,
+    released_types,
+)
+from tokenroof.serving.loads import ONE_TOKEN
+from tokenroof.serving.system.parts import Pool
 
 CARD = tr.Device(name="a card", memory_bandwidth=1e12, peak={"bf16": 1e14}, memory_bytes=32e9)
 
@@ -107,6 +117,27 @@ def test_memory_that_nobody_states_is_said_to_be_unknown():
         plan_that_fits(card, "SmolLM2-135M")
     known = curve(card.replace(memory_bytes=8e9), "SmolLM2-135M", concurrency=[1])
     assert known.attrs["reason"] == "" and bool(known.fits.all())
+
+
+def test_whole_systems_say_whose_memory_nobody_states():
+    card = CARD.replace(memory_bytes=None, tdp_w=300.0)
+    other = CARD.replace(name="another", memory_bytes=8e9, tdp_w=300.0)
+    said = "memory_bytes of a card is None: whether it fits is not known"
+    pools = disaggregate((other, None, 1), (card, None, 1), model="SmolLM2-135M")
+    assert curve(pools, concurrency=[1, 8]).attrs["reason"] == said
+    with pytest.raises(ValueError, match="a card, whose memory is unknown"):
+        curve(pools, rate=[0.1])
+    no_watts = pools.replace(prefill=Pool(other.replace(tdp_w=None)), decode=Pool(other))
+    assert curve(no_watts, rate=[0.1]).attrs["reason"].startswith("tdp_w of another is None")
+    assert curve(pools, concurrency=[1], output_tokens=1).attrs["reason"] == ONE_TOKEN
+    assert capacity(pools, None, None, SLO(tpot_s=1.0)).attrs["reason"] == said
+    found = frontier(card, "SmolLM2-135M", devices_max=2, systems=True)
+    assert found.sizes["point"] > 0 and found.attrs["reason"] == said
+    two = frontier(other, "SmolLM2-135M", devices_max=2, systems=True, pool_devices=[card])
+    assert two.sizes["point"] > 0 and two.attrs["reason"] == said
+    whole = disaggregate((other, None, 1), (other, None, 1), model="SmolLM2-135M")
+    assert curve(whole, concurrency=[1, 8]).attrs["reason"] == ""
+    assert frontier(other, "SmolLM2-135M", devices_max=2, systems=True).attrs["reason"] == ""
 
 
 def test_what_misses_an_objective_is_said_beside_what_is_unknown():

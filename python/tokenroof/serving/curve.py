@@ -287,7 +287,7 @@ def _columns_of(
     pue: float,
 ) -> Columns:
     values = evaluate([on], load, users, power, pue)
-    reason = unknown(on.device, power) if load.gaps else ONE_TOKEN
+    reason = unknown(power, on.device) if load.gaps else ONE_TOKEN
     middle = load.input_tokens + load.output_tokens / 2.0
     return Columns(
         "concurrency",

@@ -263,7 +263,7 @@ def _points(
     said = _calibrated_on(shown)
     about = attributes(shown, load, users[np.unique(column)], fidelity, said, power)
     empty = not chosen.size
-    why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if empty else unknown(d, power)
+    why = _why_empty(on[: len(tried)], load, values, wanted.bounds) if empty else unknown(power, d)
     about |= {"plans_tried": len(tried), **wanted.said(), "reason": why}
     return Columns("point", data, about)
 

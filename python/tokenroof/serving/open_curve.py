@@ -136,7 +136,7 @@ def open_table(
             "provisioned_kind": on.power.provisioned_kind,
             "saturation_per_s": twin.saturation,
             "places": len(twin.steps) - 1,
-            "reason": unknown(on.device, power) if known.output_tokens > 1.0 else ONE_TOKEN,
+            "reason": unknown(power, on.device) if known.output_tokens > 1.0 else ONE_TOKEN,
             "load": "open loop: requests arrive at random; percentiles by three moments",
         },
     )

@@ -13,7 +13,7 @@ from tokenroof.serving.open_curve import OPEN_UNITS, values_at
 from tokenroof.serving.prompt_pool import prompt_twin
 from tokenroof.serving.prompts import padded_decode
 from tokenroof.serving.system.closed import SYSTEM_UNITS, evaluate_system
-from tokenroof.serving.system.table import about
+from tokenroof.serving.system.table import about, left_open
 from tokenroof.serving.system.terms import rounds, sampled_before
 from tokenroof.serving.twin import Shape, Told, Twin, raw_moments, told_of, twin_of
 from tokenroof.support.lazy import require
@@ -302,7 +302,7 @@ def pools_table(
     attrs = about(system, on, load, users, fidelity, power) | {
         "saturation_per_s": twin.saturation,
         "places": twin.places,
-        "reason": "" if load.gaps else ONE_TOKEN,
+        "reason": left_open(system, power) if load.gaps else ONE_TOKEN,
         "load": "open loop: requests arrive at random; pools by themselves, never held against simulations",
     }
     table: xr.Dataset = xarray.Dataset(

@@ -123,23 +123,25 @@ def no_watts(device: Device, power: str) -> bool:
     )
 
 
-def unknown(device: Device, power: str) -> str:
-    """What a table of a device leaves open that its card does not state; empty where it states all.
+def unknown(power: str, *devices: Device) -> str:
+    """What a table of devices leaves open that their cards do not state; empty where they state all.
 
     Examples
     --------
     >>> import tokenroof as tr
-    >>> unknown(tr.device("H200-SXM"), "board")
+    >>> unknown("board", tr.device("H200-SXM"))
     ''
-    >>> unknown(tr.device("H200-SXM").replace(memory_bytes=None), "board")
-    'memory_bytes of H200-SXM is None: whether it fits is not known'
+    >>> unknown("board", tr.device("H200-SXM"), tr.device("L4").replace(memory_bytes=None))
+    'memory_bytes of L4 is None: whether it fits is not known'
     """
     said = []
-    if device.memory_bytes is None:
-        said.append(f"memory_bytes of {device.name} is None: whether it fits is not known")
-    if no_watts(device, power):
-        said.append(f"tdp_w of {device.name} is None: tokens per MW of {power} power are not known")
-    return "; ".join(said)
+    for device in devices:
+        name = device.name
+        if device.memory_bytes is None:
+            said.append(f"memory_bytes of {name} is None: whether it fits is not known")
+        if no_watts(device, power):
+            said.append(f"tdp_w of {name} is None: tokens per MW of {power} power are not known")
+    return "; ".join(dict.fromkeys(said))
 
 
 def why_not(on: Sequence[Deployment], load: Load) -> str:

@@ -171,7 +171,8 @@ def _capacity(
         write_rows(arguments.csv, [{**about, **row}])
     if arguments.json:
         emit({
-            **about, "ttft_is": _TTFT[most], "proved": found.attrs.get("proved", ""),
+            **about, "ttft_is": _TTFT[most], "beyond_is": found.attrs.get("beyond", ""),
+            "proved": found.attrs.get("proved", ""),
             "reason": found.attrs.get("reason", ""), "caveat": found.attrs.get("caveat", ""), **row,
         })  # fmt: skip
     else:

@@ -10,6 +10,7 @@ from tokenroof.inference.dataflow import check_kind
 from tokenroof.inference.door import as_device
 from tokenroof.serving.beside import CHANCE, beside_lpx
 from tokenroof.serving.plans import default_plans
+from tokenroof.serving.room import unknown
 from tokenroof.support.arguments import shown
 from tokenroof.support.lazy import require
 from tokenroof.support.names import among
@@ -61,6 +62,8 @@ def with_chips(table: xr.Dataset, question: Question, chips: str | Device | None
     speed = np.array([row[RANGED[0]] for row in every])
     worth = np.array([row[RANGED[1]] for row in every])
     rows = [every[i] for i in pareto(speed, worth)] if every else []
+    if rows:
+        table.attrs["reason"] = unknown(q.power, q.device, *q.others)
     return _merged(table, rows, far, str(found.attrs["reason"]))
 
 
@@ -119,7 +122,6 @@ def _merged(table: xr.Dataset, rows: list[dict[str, Any]], far: Device, why: str
         lacks = "" if name in texts else np.nan
         data[name] = ("point", np.array([row.get(name, lacks) for row in rows]))
     about = table.attrs | {"chips": far.name, "chips_reason": why}
-    about["reason"] = "" if rows else table.attrs["reason"]
     said = (table.attrs["calibrated_on"], f"of {far.name} nothing: the catalogue's ranges")
     about["calibrated_on"] = "; ".join(filter(None, said))
     if any(row["way"] == "drafts" for row in rows):

@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import ONE_TOKEN
+from tokenroof.serving.room import unknown
 from tokenroof.serving.search.axes import drafts_assumed
 from tokenroof.serving.search.constraints import CAP_ATTRS, binding, kept, nearest_miss
 from tokenroof.serving.search.hunt import search
@@ -64,7 +65,7 @@ def frontier_of_systems(question: Question, full: bool = False) -> xr.Dataset:
             {"units": "B/s", "long_name": "between pools, a device"},
         )
     data["binds"] = ("point", np.array(binds if rows else [], dtype=str))
-    reason = ""
+    reason = unknown(q.power, q.device, *q.others)
     if not rows:
         reason = (
             nearest_miss(piles_values(piles), q.asked) if piles else "no layout runs on the device"

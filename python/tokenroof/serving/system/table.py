@@ -10,6 +10,7 @@ from tokenroof.inference import decouple
 from tokenroof.serving.beyond import said
 from tokenroof.serving.closed_loop import UNITS
 from tokenroof.serving.loads import ONE_TOKEN, check_length
+from tokenroof.serving.room import unknown
 from tokenroof.serving.system.closed import SYSTEM_UNITS, evaluate_system
 from tokenroof.support.lazy import require
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tokenroof.serving.loads import Load
     from tokenroof.serving.system.record import System
 
-__all__ = ["about", "on_chips", "system_table", "why_nothing"]
+__all__ = ["about", "left_open", "on_chips", "system_table", "why_nothing"]
 
 _PER_TOKEN = {f"{name}{end}" for name in ("tpot", "interactivity")
               for end in ("", "_s", "_low", "_high", "_low_s", "_high_s")}  # fmt: skip
@@ -51,7 +52,8 @@ def system_table(
         on = system.deployments(what, fidelity)
         values = evaluate_system(system, on, load, users, fidelity, power, pue)
         attrs = about(system, on, load, users, fidelity, power)
-        attrs["reason"] = "" if values["fits"].any() else why_nothing(system, what)
+        fine = left_open(system, power) if load.gaps else ""
+        attrs["reason"] = fine if values["fits"].any() else why_nothing(system, what)
     if not load.gaps:
         for name in _PER_TOKEN & values.keys():
             values[name] = np.full(users.shape, np.nan)
@@ -73,6 +75,11 @@ def system_table(
 def on_chips(system: System) -> bool:
     """Whether any pool is of dataflow chips, which a load lays out."""
     return any(pool.dataflow for pool in system.pools.values())
+
+
+def left_open(system: System, power: str) -> str:
+    """What the cards of a system's devices do not state, "" where they state all."""
+    return unknown(power, *(pool.where for pool in system.pools.values()))
 
 
 def why_nothing(system: System, model: Model) -> str:
