@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 # Subject of a header -> tests that hold its formulas to their twins, first those that take least.
 HEADERS = {
-    "core": ("tests/kernels/test_kernels_reference.py", "tests/inference/test_step_reference.py",
+    "core": ("tests/kernels/test_kernels_reference.py", "tests/kernels/test_out_of_domain.py",
+             "tests/inference/test_step_reference.py",
              "tests/mining/test_pools.py", "tests/serving/test_open_loop.py", "tests/economics/test_risk.py"),
     "records": ("tests/inference/test_header_points.py", "tests/inference/test_step_reference.py",
                 "tests/inference/test_memory.py"),
@@ -22,15 +23,18 @@ HEADERS = {
                   "tests/inference/test_collectives.py", "tests/inference/test_memory.py",
                   "tests/inference/test_recent_layers.py", "tests/inference/test_power.py",
                   "tests/inference/test_data_parallel.py", "tests/inference/test_rows_beside_prompts.py",
-                  "tests/kernels/test_kernels_nan.py"),
+                  "tests/kernels/test_kernels_nan.py", "tests/kernels/test_out_of_domain.py"),
     "serving": ("tests/kernels/test_kernels_reference.py", "tests/serving/test_closed_twin.py",
-                "tests/serving/test_serving_reference.py", "tests/serving/test_prompt_pool_grid.py",
+                "tests/serving/test_serving_reference.py", "tests/serving/test_short_answers.py", "tests/serving/test_prompt_pool_grid.py",
                 "tests/serving/test_prompt_pool.py",
                 "tests/serving/system/test_system_kernel.py", "tests/serving/test_open_loop.py",
-                "tests/serving/tuning/test_fleet.py", "tests/serving/test_session_curve.py"),
-    "mining": ("tests/mining/test_sha256.py", "tests/kernels/test_kernels_reference.py", "tests/mining/test_attacks.py",
+                "tests/serving/tuning/test_fleet.py", "tests/serving/test_session_curve.py",
+                "tests/kernels/test_out_of_domain.py"),
+    "mining": ("tests/mining/test_sha256.py", "tests/kernels/test_kernels_reference.py",
+               "tests/kernels/test_out_of_domain.py", "tests/mining/test_attacks.py",
                "tests/mining/test_pools.py", "tests/mining/test_bitcoin.py"),
-    "economics": ("tests/kernels/test_kernels_reference.py", "tests/economics/test_flow_rows.py",
+    "economics": ("tests/kernels/test_kernels_reference.py", "tests/kernels/test_out_of_domain.py",
+                  "tests/economics/test_flow_rows.py",
                   "tests/economics/test_returns.py", "tests/economics/test_dated_flows.py",
                   "tests/economics/test_power_split.py", "tests/economics/test_risk.py"),
 }  # fmt: skip

@@ -67,7 +67,7 @@ def hashrate(miners: pd.DataFrame, machine: Mapping[str, Any] | None = None) -> 
         },
         xaxis={"title": {"text": "year of release"}, "dtick": 2, "anchor": "y2",
                "range": [2007.5, math.ceil(max([*miners["year"].dropna(), 2027])) + 0.5]},
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": -0.1, "yanchor": "top", "x": 0},
     )  # fmt: skip
     return figure
 

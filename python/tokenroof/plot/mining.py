@@ -71,7 +71,7 @@ def generations(race: Race) -> go.Figure:
     every = every if every.size else np.array([1.0])
     figure.update_yaxes(log_axis("J/TH", every.min() / 2, every.max() * 2))
     figure.update_xaxes(title={"text": "month"}, type="date")
-    figure.update_layout(legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0})
+    figure.update_layout(legend={"orientation": "h", "y": -0.13, "yanchor": "top", "x": 0})
     return figure
 
 
