@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import pkgutil
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,39 @@ def test_a_public_function_is_documented(name):
     if "Yields\n------" not in text:
         wanted.append("Returns\n-------")
     assert [head for head in wanted if head not in text] == []
+
+
+@pytest.fixture
+def given_by(monkeypatch):
+    monkeypatch.setattr(sys, "path", [str(Path(__file__).parents[2] / "docs"), *sys.path])
+    return importlib.import_module("given_by")
+
+
+def test_every_public_class_shows_a_use(given_by):
+    """An example of its own, or on its page that of a public function that gives it."""
+    classes = given_by.public(inspect.isclass)
+    assert len(classes) > 100
+    shown = {
+        name: given_by.example_of(found) or given_by.shown(found) for name, found in classes.items()
+    }
+    assert [name for name, text in shown.items() if ">>> " not in text] == []
+    assert [name for name, found in classes.items() if not inspect.getdoc(found)] == []
+
+
+def test_the_example_of_a_record_is_that_of_who_gives_it(given_by):
+    ladder = given_by.shown(tr.economics.Ladder)
+    assert ladder.startswith(
+        "Examples\n--------\nAs `tokenroof.economics.same_meter` gives it:\n\n>>> "
+    )
+    assert given_by.example_of(tr.economics.same_meter) in ladder and "Returns" not in ladder
+    assert (
+        given_by.givers()["Payback"] == "tokenroof.mining.payback"
+    )  # not who names it beside others
+    assert given_by.shown(tr.Plan) == "" != given_by.example_of(tr.Plan)
+    lines = ["What it is."]
+    given_by.add_example(
+        None, "class", "tokenroof.economics.Ladder", tr.economics.Ladder, None, lines
+    )
+    assert lines == ["What it is.", "", *ladder.splitlines()]
+    given_by.add_example(None, "function", "same_meter", tr.economics.same_meter, None, lines)
+    assert len(lines) == 2 + len(ladder.splitlines())

@@ -60,6 +60,13 @@ class EngineFit:
         Points within a band set on other combinations: ``tpot`` and ``ttft``.
     points : Points
         What was fitted.
+
+    Examples
+    --------
+    >>> from tokenroof import calibrate
+    >>> found = calibrate.fit_engines(calibrate.read_serving("end_to_end.csv"))  # doctest: +SKIP
+    >>> found.rows[0]["engine"], found.coverage["tpot"]  # doctest: +SKIP
+    ('sglang', 0.791)
     """
 
     rows: list[dict[str, Any]]

@@ -35,6 +35,13 @@ class Errors:
     mape, median, bias, band : float
         Mean and median of ``|model/measured - 1|``, median of ``model/measured - 1``, and the
         four-in-five quantile of ``|log(model/measured)|`` [1].
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> found = Errors.of(np.array([1.1, 0.9, 1.0]), np.ones(3))
+    >>> round(found.mape, 6), round(found.median, 6), round(found.bias, 6)
+    (0.066667, 0.1, 0.0)
     """
 
     mape: float
@@ -55,7 +62,16 @@ class Errors:
 
 
 class Objective:
-    """Predictions of one operator for constants as a vector of logarithms."""
+    """Predictions of one operator for constants as a vector of logarithms.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> from tokenroof.calibrate import SPECS
+    >>> one = Objective(SPECS["gemm"], tr.device("H100-SXM"), "bf16 dense", {"t0": 1e-6})
+    >>> "t0" in one.free, "memory" in one.free
+    (False, True)
+    """
 
     @takes_records
     def __init__(

@@ -41,7 +41,14 @@ def _core_sizes(signature: str | None, inputs: int) -> tuple[list[int | None], i
 
 
 class DeviceKernel:
-    """A kernel of `tokenroof.kernels` over arrays on a CUDA device."""
+    """A kernel of `tokenroof.kernels` over arrays on a CUDA device.
+
+    Examples
+    --------
+    >>> from tokenroof import cuda
+    >>> cuda.ridge_point.nin if cuda.available() else 2
+    2
+    """
 
     def __init__(self, name: str, loader: Any) -> None:
         if not isinstance(name, str) or not hasattr(kernels, name):

@@ -89,6 +89,14 @@ class Offer:
         Of one device with its share of the server: by the load of that point, and without any [W].
     reason : str
         Why there is no frontier; empty otherwise.
+
+    Examples
+    --------
+    >>> from tokenroof.economics import Tier, deliver
+    >>> chat = Tier("chat", 0.6, interactivity=50.0, model="gpt-oss-20b", context=2048)
+    >>> offer = deliver(["H200-SXM"], [chat]).offers[0]
+    >>> offer.device, offer.reached >= 50.0, offer.tokens_per_s_per_mw > 1e5
+    ('H200-SXM', True, True)
     """
 
     tier: Tier

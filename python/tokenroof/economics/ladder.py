@@ -60,6 +60,13 @@ class Rung:
         What it stands on: price, use, power, years, electricity; years that earn less than they cost; that
         nothing is invested first, where years lose later.
     factory : Factory
+
+    Examples
+    --------
+    >>> from tokenroof.economics import mine, same_meter
+    >>> (rung,) = same_meter([mine("Antminer S21", 50.0)], power_mw=20, price_per_mwh=50).rungs
+    >>> round(rung.revenue_per_mwh, 2), round(rung.break_even_power, 2), rung.breaks
+    (115.58, 115.58, 'site.price_per_mwh')
     """
 
     name: str

@@ -53,6 +53,14 @@ class Market:
     date : str
     notes : tuple of str
         What each number is and who says so.
+
+    Examples
+    --------
+    >>> from tokenroof.economics import compare_per_mwh
+    >>> today = Market(hashprice=50.0, price_per_mtok=0.6, price_per_kwh=0.05)
+    >>> both = compare_per_mwh("Antminer S21", "H200-SXM", "gpt-oss-120b", market=today)
+    >>> round(both.mining, 2)
+    119.05
     """
 
     hashprice: float

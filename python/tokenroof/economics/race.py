@@ -59,6 +59,14 @@ class Life:
         Its release; inf if none has come [year].
     economic_life : float
         From the release until then [year].
+
+    Examples
+    --------
+    >>> from tokenroof.economics import race
+    >>> found = race("miners", ["Antminer S9", "Antminer S19 Pro", "Antminer S21"])
+    >>> first, *_, last = found.lives(50.0)
+    >>> first.successor, first.released + first.economic_life == first.loses_money, last.loses_money
+    ('Antminer S19 Pro', True, inf)
     """
 
     name: str

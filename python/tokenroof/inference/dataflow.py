@@ -56,6 +56,14 @@ class ChipUnknowns(TypedDict, total=False):
         Power limit of a chip [W].
     idle_share : float, (low, mid, high) or Range
         Share of the limit that a waiting chip draws, up to 1 [1].
+
+    Examples
+    --------
+    >>> from tokenroof.inference.dataflow import decode
+    >>> given: ChipUnknowns = {"efficiency": 0.5, "layer_s": (1e-6, 2e-6, 4e-6)}
+    >>> found = decode("GroqChip v1", "Llama-2-70B", **given)
+    >>> bool(found.time_s.low < found.time_s.mid < found.time_s.high)
+    True
     """
 
     efficiency: Parameter
@@ -72,6 +80,15 @@ class Unknowns(ChipUnknowns, total=False):
     ----------
     hop_s : float, (low, mid, high) or Range
         Latency of a hop between chips [s].
+
+    Examples
+    --------
+    >>> from tokenroof.inference.dataflow import decode
+    >>> given: Unknowns = {"hop_s": 1e-6}
+    >>> slow: Unknowns = {"hop_s": 1e-4}
+    >>> ask = "GroqChip v1", "Llama-2-70B"
+    >>> bool(decode(*ask, **given).time_s.mid < decode(*ask, **slow).time_s.mid)
+    True
     """
 
     hop_s: Parameter

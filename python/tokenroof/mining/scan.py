@@ -69,6 +69,12 @@ class ScanError(RuntimeError):
         Found before, in order of version, then nonce.
     hashes : int
         Headers of which these are all the hits.
+
+    Examples
+    --------
+    >>> failed = ScanError("device 0: lost", [(7, 1)], 2**20)
+    >>> str(failed), failed.hits, failed.hashes
+    ('device 0: lost', [(7, 1)], 1048576)
     """
 
     def __init__(self, message: str, hits: list[tuple[int, int]], hashes: int) -> None:

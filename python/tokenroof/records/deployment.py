@@ -65,6 +65,13 @@ class Deployment:
     records : tuple of ndarray
         Device, calibration, model and plan as kernels take them, the plan's types as the device runs
         them. Read-only.
+
+    Examples
+    --------
+    >>> from tokenroof.inference.door import deployment
+    >>> on = deployment("H200-SXM", "Llama-3.1-8B", None, "calibrated")
+    >>> on.device.name, on.plan.devices, len(on.records)
+    ('H200-SXM', 1, 4)
     """
 
     device: Device

@@ -21,7 +21,13 @@ Progress = Callable[[str, float], None]
 
 
 class ProbeError(RuntimeError):
-    """A probe whose loop did not do its work, so that its figure means nothing."""
+    """A probe whose loop did not do its work, so that its figure means nothing.
+
+    Examples
+    --------
+    >>> issubclass(ProbeError, RuntimeError)
+    True
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,12 @@ class Reading:
         SI unit.
     date : str
         Day of the measurement.
+
+    Examples
+    --------
+    >>> found = Reading.of([9.0, 10.0, 10.0, 10.0, 11.0], "B/s", "2026-11-29")
+    >>> found.value, found.best, found.repeats
+    (10.0, 11.0, 5)
     """
 
     value: float

@@ -58,6 +58,14 @@ class Choice:
         Standard error of that [$].
     chances : tuple of float
         Chance that it is done at each date by the best rule; the rest never does it [1].
+
+    Examples
+    --------
+    >>> from tokenroof.economics import convert_hall
+    >>> hall = convert_hall("Antminer S19 XP", power_mw=20, price_per_mwh=50, to=["H200-SXM"], paths=2000)
+    >>> off, keep = hall.choices[:2]
+    >>> off.kind, keep.kind, off.rung is None, keep.with_waiting >= off.with_waiting
+    ('off', 'keep', True, True)
     """
 
     name: str

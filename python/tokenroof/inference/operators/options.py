@@ -26,6 +26,14 @@ class Options(TypedDict, total=False):
     fidelity : {"calibrated", "datasheet"} or Calibration
         Measured constants, the default, which fall back by generation; an upper bound on speed at the
         printed clocks; your own.
+
+    Examples
+    --------
+    >>> import tokenroof as tr
+    >>> asked: Options = {"engine": "ideal", "fidelity": "datasheet"}
+    >>> step = tr.operators.gemm("H100-SXM", 64, 4096, 4096, **asked)
+    >>> bool(step.time_s < tr.operators.gemm("H100-SXM", 64, 4096, 4096).time_s)
+    True
     """
 
     engine: str

@@ -67,6 +67,15 @@ class PooledSimulation(Simulation):
         Of the pool of answers.
     totals, energy
         Of both pools together.
+
+    Examples
+    --------
+    >>> from tokenroof import serving
+    >>> pools = serving.disaggregate(("H200-SXM", None, 1), ("H200-SXM", None, 1), model="Llama-3.1-8B")
+    >>> load = {"arrival": [0.0, 0.1], "input_tokens": 1000, "output_tokens": 10}
+    >>> run = serving.simulate(pools, None, None, load)
+    >>> sorted(run.pools), run.link["bytes"] > 0.0, len(run.requests)
+    (['decode', 'prefill'], True, 2)
     """
 
     def __init__(

@@ -57,6 +57,15 @@ class Trial:
         What requests waited for in the worst of them, of pools which one: as `Verdict` says it.
     brief : str
         Where fewer requests count than a promise needs: how long runs are, and have to be.
+
+    Examples
+    --------
+    >>> from tokenroof import serving
+    >>> slo = serving.SLO(tpot_s=0.02, percentile=99)
+    >>> best = serving.tune("H200-SXM", "Llama-3.1-8B", None, slo, output_tokens=100,
+    ...                     knobs={"max_num_seqs": [64]}, requests=200, seeds=2)
+    >>> best.proof.meets, best.proof.seeds, best.proof.times["tpot_p99_s"] <= 0.02
+    (True, 2, True)
     """
 
     plan: str
