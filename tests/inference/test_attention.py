@@ -187,3 +187,19 @@ def test_the_datasheet_lets_latent_attention_multiply_eight_bits():
     assert narrow.time_s == pytest.approx(narrow.bytes / tr.device("B200-SXM").memory_bandwidth)
     slower = narrow.flops / tr.device("B200-SXM").peak["bf16"]
     assert narrow.time_s < 0.7 * slower
+
+
+@pytest.mark.parametrize("window", [128, 1024])
+@pytest.mark.parametrize("cp", [1, 2])
+@pytest.mark.parametrize("fidelity", ["calibrated", "datasheet"])
+def test_floating_point_work_of_a_window_is_that_of_its_keys_alone(window, cp, fidelity):
+    """What kernels read beyond a window is in bytes and time; FLOPs are 2 H (d + d_v) for each key that is seen."""
+    model = tr.model("gpt-oss-20b").replace(window=window)
+    layers, keys = (model.window_layers, model.full_layers), (window - 64.0, 40000.0 - 64.0)
+    step = [
+        tr.decode("H200-SXM", model, tr.Plan(cp=cp), batch=3, context=c, fidelity=fidelity)
+        for c in (64.0, 40000.0)
+    ]
+    pairs = layers[0] * keys[0] + layers[1] * keys[1]
+    pair = 2.0 * model.heads * (model.head_dim + model.v_head_dim)
+    assert step[1].flops - step[0].flops == pytest.approx(3.0 * pairs * pair, rel=1e-9)

@@ -98,3 +98,37 @@ def test_sglang_leaves_its_steps_their_buffers():
     own = tr.Calibration(constants={"engine": {"memory_share": 0.9, "memory_reserved": 0.0}})
     said = deployment("H100-SXM", "Qwen3-32B", plan, own)
     assert float(cache_room(said.records)) == pytest.approx(0.9 * 80e9 - weights)
+
+
+@pytest.mark.parametrize(
+    ("model", "tp", "heads", "weights"),
+    [("Llama-3.1-8B", 16, 0.5, "bf16"), ("Llama-3.1-8B", 32, 0.75, "bf16"),
+     ("Llama-3.1-8B", 8, 0.0, "bf16"), ("Llama-3.1-70B", 16, 0.5, "fp8")],
+)  # fmt: skip
+def test_copies_of_a_kv_head_take_memory(model, tp, heads, weights):
+    """Beyond as many devices as KV heads each has a whole head's matrices, not its share of one."""
+    m, width = tr.model(model), {"bf16": 2.0, "fp8": 1.0}[weights]
+    plan = tr.Plan(tp=tp, weights=weights)
+    one = tr.Plan(weights=weights)
+    shared, own = (
+        float(kernels.memory_required(m.pack(), p.pack(), 0.0, 0.0)) for p in (one, plan)
+    )
+    more = m.layers * heads * (m.head_dim + m.v_head_dim) * m.hidden * width
+    assert own - shared / tp == pytest.approx(more, rel=1e-9, abs=1.0)
+    staged = float(
+        kernels.memory_required(m.pack(), tr.Plan(tp=tp, pp=2, weights=weights).pack(), 0, 0)
+    )
+    whole = float(kernels.memory_required(m.pack(), tr.Plan(pp=2, weights=weights).pack(), 0, 0))
+    assert staged - whole / tp == pytest.approx(more / 2.0, rel=1e-9, abs=1.0)
+
+
+def test_memory_and_traffic_count_the_same_copies():
+    """Weights that a step reads grow from 8 to 16 devices by what the devices hold more."""
+    m = tr.model("Llama-3.1-8B")
+    held = [
+        t * float(kernels.memory_required(m.pack(), tr.Plan(tp=t).pack(), 0, 0)) for t in (8, 16)
+    ]
+    read = [tr.decode("H200-SXM", m, tr.Plan(tp=t), batch=1, context=1).bytes for t in (8, 16)]
+    copies = m.layers * m.kv_heads * 2 * m.head_dim * m.hidden * 2.0
+    assert held[1] - held[0] == pytest.approx(copies, rel=1e-6)
+    assert read[1] - read[0] == pytest.approx(copies, rel=0.05)

@@ -7,7 +7,8 @@
 // resident: share of the L2 that repeated data can stay in; block [s]: a multiprocessor's time per thread
 // block, of head width 0, and by how much width (per 128) and group (per query head) lengthen it; key [s]: a
 // block's time per key of width 128; splits: thread blocks per multiprocessor that splitting aims at; keys,
-// most: fewest keys of a split, most splits; split [s]: joining; pad: keys that a window reads beyond its own;
+// most: fewest keys of a split, most splits; split [s]: joining; pad: keys that a window reads beyond its own, which
+// bytes count and FLOPs, those of the keys that are seen, do not;
 // reread: share of the bandwidth at which heads without a group read the cache again; lone_*: the same for
 // blocks of one query head alone, which is what kernels fall back to beyond `grouped` query heads per KV
 // head, or, where lone_window is 1, with a window. captured: keys of the longest sequence for which a graph was
@@ -34,7 +35,8 @@ constexpr double most_parts = 128.0;
 
 // What does not depend on batch and context: everything is per sequence of the batch.
 struct AttentionDecode {
-    double t0, host, overlap, window;
+    double t0, host, overlap, window;        // window: with what is read beyond it
+    double counted;                          // keys that a query sees at most: those of its FLOPs
     double inverse_keys, most, fill, split;  // fill: splits times sequences that busy all multiprocessors
     double key_s, query_s, again_s;          // seconds of traffic per key and per query; per key, once more
     double pair_s, path_s, block_s;          // per key: of all, of one block alone; per split
@@ -57,6 +59,7 @@ TR_HD AttentionDecode prepare_attention_decode(const double* d, const double* g,
     r.host = 0.0;
     r.overlap = g[overlap];
     r.window = window > 0.0 ? window + g[pad] : no_window;
+    r.counted = window > 0.0 ? window : no_window;
     r.inverse_keys = 1.0 / g[keys];
     r.most = g[most];
     r.fill = (lone ? g[lone_splits] : g[splits]) * sms / blocks;
@@ -107,7 +110,7 @@ TR_HD Cost<V> attention_decode_cost(const AttentionDecode& r, V batch, V context
     out.fixed = (batch > none ? max_nan(splat<V>(r.t0), r.host - seconds) : none) + valid;
     out.compute = (batch > none ? max_nan(compute, max_nan(blocks, path)) : none) + valid;
     out.memory = (batch > none ? memory : none) + valid;
-    out.flops = all_keys * r.pair_flops + valid;
+    out.flops = batch * visible(context, r.counted) * r.pair_flops + valid;
     out.bytes = bytes + valid;
     return out;
 }

@@ -30,7 +30,8 @@ TR_HD double weight_bytes(const double* m, const double* p) {
     const double beyond = mixer_parameters(m) * (module_bytes(mixer_types(m, p)) - each) +
                           m[model::dense_layers] * (mlp * m[model::ffn]) * (module_bytes(mlp_types(p)) - each) +
                           m[model::moe_layers] * (mlp * m[model::shared_ffn]) * (module_bytes(shared_types(p)) - each);
-    return (rest * each + beyond) / (p[plan::tp] * p[plan::pp]) +
+    const double copies = replicated_parameters(m, p[plan::tp]) * module_bytes(mixer_types(m, p));
+    return (rest * each + beyond) / (p[plan::tp] * p[plan::pp]) + copies / p[plan::pp] +
            routed * dtype_bytes(int(p[plan::experts])) /
                (p[plan::moe_tp] * p[plan::moe_ep] * p[plan::pp]) +
            outer / p[plan::tp] + m[model::tower_parameters] * wide / p[plan::tp];

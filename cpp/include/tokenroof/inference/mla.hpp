@@ -19,7 +19,7 @@ TR_HD AttentionDecode prepare_mla_decode(const double* d, const double* g, doubl
     r.t0 = g[t0];
     r.host = g[host];
     r.overlap = g[overlap];
-    r.window = no_window;
+    r.window = r.counted = no_window;
     r.inverse_keys = 1.0 / g[keys];
     r.most = g[most];
     r.fill = g[splits] * sms / blocks;

@@ -41,6 +41,7 @@ TR_HD_ONCE bool measure_attention(Prepared& r, const double* d, const double* c,
         all.decode[all.decodes] =
             latent ? prepare_sparse_decode(d, g, heads, rank, rope, limit > 0.0 ? limit : no_window, kv)
                    : prepare_attention_decode(d, g, heads, kv_heads, width, v_width, limit, kv);
+        all.decode[all.decodes].counted /= r.cp; // of keys that the ranks share
         all.decode_layers[all.decodes++] = kind.layers;
     }
     return true;

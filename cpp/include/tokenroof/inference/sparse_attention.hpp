@@ -69,7 +69,7 @@ template <class V> TR_HD Cost<V> faster(const Cost<V>& x, const Cost<V>& y) {
 TR_HD AttentionDecode prepare_sparse_decode(const double* d, const double* g, double heads, double rank,
                                             double rope, double topk, int kv_type) {
     AttentionDecode r = prepare_mla_decode(d, g, heads, rank, rope, kv_type);
-    r.window = topk;
+    r.window = r.counted = topk;
     return r;
 }
 TR_HD AttentionPrefill prepare_sparse_prefill(const double* d, const double* g, double heads, double nope,

@@ -74,6 +74,21 @@ TR_HD double softmax_parameters(const double* m) {
     return all;
 }
 
+// Parameters of keys' and values' matrices that one device of a tensor-parallel group has beyond its even share:
+// a KV head is on several where there are fewer heads than devices.
+TR_HD double replicated_parameters(const double* m, double tp) {
+    if (m[model::kv_lora_rank] > 0.0 || m[model::single_key] > 0.0) return 0.0;
+    HeadGroup own[max_head_groups], all[max_head_groups];
+    const int n = head_groups(m, tp, own);
+    head_groups(m, 1.0, all);
+    double more = 0.0;
+    for (int i = 0; i < n; ++i) {
+        const double width = own[i].keys * own[i].of.width + own[i].values * own[i].of.v_width;
+        more += own[i].layers * ((own[i].of.kv_heads - all[i].of.kv_heads / tp) * width * m[model::hidden]);
+    }
+    return more;
+}
+
 // Parameters of the mixers' projections: attention, linear attention, Mamba.
 TR_HD double mixer_parameters(const double* m) {
     const double h = m[model::hidden];

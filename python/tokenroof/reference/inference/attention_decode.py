@@ -33,7 +33,8 @@ class AttentionDecode:
     launch: float
     host: float
     overlap: float
-    window: float
+    window: float  # with what is read beyond it
+    counted: float  # keys that a query sees at most: those of its FLOPs
     fewest_keys: float  # 1 / keys of the shortest split
     most: float
     fill: float
@@ -62,7 +63,7 @@ class AttentionDecode:
         if warm:
             memory = less_from_l2(memory, nbytes, self.place)
         memory = memory + total * self.again_s
-        flops = total * self.pair_flops
+        flops = batch * minimum(context, self.counted) * self.pair_flops
         if batch == 0.0:
             zero = flops * 0.0
             return Cost(zero, zero, zero, zero, flops, nbytes)
@@ -109,6 +110,7 @@ def attention_decode(
         host=0.0,
         overlap=c["overlap"],
         window=window + c["pad"] if window > 0.0 else NO_WINDOW,
+        counted=window if window > 0.0 else NO_WINDOW,
         fewest_keys=divide(1.0, c["keys"]),
         most=c["most"],
         fill=divide(c[kind + "splits"] * hardware.multiprocessors, blocks),

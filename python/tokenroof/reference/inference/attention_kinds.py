@@ -75,7 +75,7 @@ def measured_decode(
     if not m["kv_lora_rank"] > 0.0:
         return attention_decode(own, hardware, *of, window, stored)
     form = mla_decode(own, hardware, of.heads, m["kv_lora_rank"], m["rope_head_dim"], stored)
-    return replace(form, window=window) if window > 0.0 else form
+    return replace(form, window=window, counted=window) if window > 0.0 else form
 
 
 def measured_prefill(
@@ -110,6 +110,7 @@ def side(d: Record, c: Record, m: Record, lay: Layout, prompt: bool, lines: list
             prefills.append(Measured(forms, layers))
         else:
             form = measured_decode(block, d, m, lay, of, ways[0])
+            form = replace(form, counted=form.counted / lay.cp)  # of keys that the ranks share
             decodes.append(Measured((form,), layers))
     chosen = index(d, c, m, f"attention_{name}", m["sparse_layers"])
     return Side(lines, attention, decodes, prefills, chosen, [], None)

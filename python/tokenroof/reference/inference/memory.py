@@ -11,7 +11,7 @@ from tokenroof.reference.inference.layout import Layout, share
 from tokenroof.reference.inference.operators import NO_WINDOW
 from tokenroof.reference.inference.recurrent import mixers_of
 from tokenroof.reference.inference.sparse_attention import index_key_bytes
-from tokenroof.reference.inference.structure import mixer_parameters
+from tokenroof.reference.inference.structure import mixer_parameters, replicated_parameters
 from tokenroof.reference.records.dtypes import STORED
 from tokenroof.reference.records.records import Record, takes_records
 
@@ -35,8 +35,10 @@ def weight_bytes(model: Record, plan: Record) -> float:
         + model["dense_layers"] * (mlp * model["ffn"]) * (lay.mlp.stored - each)
         + model["moe_layers"] * (mlp * model["shared_ffn"]) * (lay.shared.stored - each)
     )
+    copies = replicated_parameters(model, lay.tp) * lay.mixers.stored
     return (
         (rest * each + beyond) / (lay.tp * lay.pp)
+        + copies / lay.pp
         + routed * STORED[lay.experts] / spread
         + ends / lay.tp
         + model["tower_parameters"] * wide / lay.tp

@@ -39,6 +39,7 @@ def mla_decode(
         host=c["host"],
         overlap=c["overlap"],
         window=NO_WINDOW,
+        counted=NO_WINDOW,
         fewest_keys=divide(1.0, c["keys"]),
         most=c["most"],
         fill=divide(c["splits"] * hardware.multiprocessors, blocks),

@@ -124,7 +124,7 @@ def sparse_decode_operator(
     else:
         hardware = Hardware.of(device)
         form = mla_decode(own, hardware, heads, kv_lora_rank, rope_head_dim, STORED[cache])
-        first = of_cost(replace(form, window=topk).cost(batch, context, False))
+        first = of_cost(replace(form, window=topk, counted=topk).cost(batch, context, False))
     return after_one_another(first, index_fields(x, batch, seen, seen, 1.0))
 
 

@@ -104,6 +104,18 @@ def softmax_parameters(model: Record) -> float:
     return total
 
 
+def replicated_parameters(model: Record, tp: float) -> float:
+    """Parameters of keys and values that a device has beyond its even share: copies of a KV head."""
+    if model["kv_lora_rank"] > 0.0 or model["single_key"] > 0.0:
+        return 0.0
+    more = 0.0
+    for own, whole in zip(head_groups(model, tp), head_groups(model, 1.0), strict=True):
+        width = own.keys * own.of.width + own.values * own.of.v_width
+        heads = own.of.kv_heads - whole.of.kv_heads / tp
+        more += own.layers * (heads * width * model["hidden"])
+    return more
+
+
 def mixer_parameters(model: Record) -> float:
     """Parameters of attention's, linear attention's and Mamba's projections, over all layers."""
     h = model["hidden"]
