@@ -8,11 +8,13 @@ import pytest
 import tokenroof as tr
 from tokenroof import economics as ec
 from tokenroof.inference import dataflow, decouple, estimates, speculative
+from tokenroof.inference.door import deployment
 from tokenroof.records.calibration import Calibration
 from tokenroof.support.arguments import (
     check_options,
 )
 
+SLOTS = tr.kernels.SERVING_FIELDS.index("slots")
 PLAN = tr.Plan(tp=8, weights="fp8", kv_cache="fp8")
 POOL = ("H200-SXM", PLAN)
 SITE = ("B200-SXM", PLAN)
@@ -272,9 +274,10 @@ def test_what_is_allowed_is_honoured():
 
 
 def test_decode_pools_batch_what_their_memory_holds():
-    """No more sequences than a curve of the same replica, and the rest waits."""
+    """No more sequences than are whole in its memory, and the rest waits."""
     users = [8.0, 1e5]
-    held = tr.serving.curve(*POOL[:1], "Llama-3.1-70B", PLAN, concurrency=[1e5]).batch.values[0]
+    on = deployment(POOL[0], "Llama-3.1-70B", PLAN)
+    held = tr.kernels.serving(*on.records, 1e5, 1024.0, 1024.0)[SLOTS]
     found = pools(("H200-SXM", PLAN, 64), ("H200-SXM", PLAN, 2), concurrency=users)
     assert found.parts["batch"].high[0] < 8.0
     np.testing.assert_allclose(found.parts["batch"].high[1], 2 * held, rtol=1e-9)

@@ -36,10 +36,10 @@ def compared(concurrency, seed, **more):
 
 def test_bandwidth_lengthens_the_wait_for_prompts_that_bunch_alone():
     table, played = compared(128, 3, memory_bandwidth=2.0)
-    assert table["ttft_s"] == pytest.approx(1.15, abs=0.01)
+    assert table["ttft_s"] == pytest.approx(1.09, abs=0.01)
     assert table["ttft_mean_s"] == pytest.approx(0.87, abs=0.01)
     assert played["ttft"] == pytest.approx(0.87, abs=0.03)
-    assert table["output_throughput"] == pytest.approx(1.18, abs=0.01)
+    assert table["output_throughput"] == pytest.approx(1.225, abs=0.01)
     assert played["rate"] == pytest.approx(1.25, abs=0.03)
 
 
@@ -60,7 +60,7 @@ def test_boards_draw_less_where_attention_and_exchanges_take_time_from_products(
         for sizes in ((128, 4096), (1000, 200))
     }  # fmt: skip
     np.testing.assert_allclose(board[128, 4096], [526.8, 495.4], atol=1.0)
-    np.testing.assert_allclose(board[1000, 200], [527.1, 535.4], atol=1.0)
+    np.testing.assert_allclose(board[1000, 200], [527.1, 531.8], atol=1.0)
     step = tr.decode("H200-SXM", "Llama-3.3-70B", plan, batch=[1, 64], context=2176)
     of = step.breakdown()["operator"]
     products = sum(of[name] for name in ("projection", "mlp", "head")) / step.time_s

@@ -9,12 +9,15 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
+from tokenroof import kernels
+from tokenroof.inference.door import deployment
 
 #: Input and output tokens, and how many requests there were.
 LOADS = ((1000, 1000, 3000), (1024, 1024, 3000), (1024, 8192, 1500), (1024, 32768, 1000),
          (8192, 1024, 1500), (32768, 1024, 1000))  # fmt: skip
 OSS = {"weights": "bf16", "experts": "mxfp4", "kv_cache": "bf16"}
 OSS_FP8 = {"weights": "bf16", "experts": "mxfp4_mxfp8", "kv_cache": "fp8"}
+SLOTS = kernels.SERVING_FIELDS.index("slots")
 FP4, FP8 = ({"weights": t, "kv_cache": "fp8"} for t in ("nvfp4", "fp8"))
 BLOCKS = {"weights": "fp8_block", "kv_cache": "fp8"}
 #: Model, device, layout, types, and the rate at each load; None: not published.
@@ -93,9 +96,8 @@ def test_windowed_layers_fill_the_memory_of_an_engine_that_is_not_told_their_win
 
     def slots(model, types, fidelity):
         plan = tr.Plan(**types, engine="trtllm")
-        return float(
-            tr.serving.curve("H200-SXM", model, plan, 1024, 8192, [4096], fidelity).batch[0]
-        )
+        on = deployment("H200-SXM", model, plan, fidelity)
+        return float(kernels.serving(*on.records, 4096.0, 1024.0, 8192.0)[SLOTS])
 
     oss = [slots("gpt-oss-120b", OSS, how) for how in (told, "calibrated")]
     assert oss[0] / oss[1] == pytest.approx(2 * 9216 / (9216 + 128), rel=1e-9)

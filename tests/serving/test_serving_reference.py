@@ -61,7 +61,8 @@ def test_kernels_are_their_reference(isa, setup, load):
             answer = getattr(reference, name)(*named(vectors), *load)
         want = [answer[f] for f in fields]
         assert within(got, want).all(), dict(zip(fields, zip(got, want, strict=True), strict=True))
-        assert setup[2].experts or not any(map(error_of, want))
+        # of one user, and without experts, there is no function that is not exact
+        assert setup[2].experts or load[0] > 1.0 or not any(map(error_of, want))
 
 
 @given(c=calibrations(), e=engines, terms=st.tuples(*[st.floats(0.001, 1e3)] * len(_core.SERVING_TERMS)),
@@ -93,7 +94,10 @@ def test_a_worked_example():
     np.testing.assert_allclose(got["slots"], 10.0, rtol=1e-6)
     np.testing.assert_allclose(got["batch"], [1.0, 10.0, 10.0], rtol=1e-6)
     step = kernels.decode_time(*vectors, 10.0, 1050.0)
-    extra = kernels.mixed_time(*vectors, 10.0, 1050.0, 1000.0, 0.0) - step
+    # nine in a hundred steps, Poisson's, of which some have two
+    many = 0.09 / -np.expm1(-0.09)
+    carrying = kernels.mixed_prompts_time(*vectors, 10.0, 1050.0, many, 1000.0, 0.0)
+    extra = (carrying - step) / many
     tpot = step + 9 / 100 * extra
     np.testing.assert_allclose(got["tpot"][1:], tpot, rtol=1e-6)
     own = kernels.prefill_time(*vectors, 1000.0, 0.0)
@@ -119,10 +123,11 @@ def test_an_engine_by_hand():
     }
     kernels_, collectives = 2 + 65 + 32 * (4 + 3), 32 + 32 + 1
     got, _ = _serve(8.0, engine, tp=2)
+    many = 0.07 / -np.expm1(-0.07)
     more = 5e-6 * kernels_ + 3e-6 * collectives + 4e-6 * 8
     np.testing.assert_allclose(got["step_s"], bare["step_s"] + more)
     extra = got["interference_s"] * 100 / 7
-    np.testing.assert_allclose(extra, bare["interference_s"] * 100 / 7 + 4e-6)
+    np.testing.assert_allclose(extra, bare["interference_s"] * 100 / 7 + 4e-6)  # a prompt's
     np.testing.assert_allclose(
         got["ttft"], 0.02 + got["prefill_s"] + got["step_s"] + 0.1 * 7 * extra
     )
@@ -131,15 +136,16 @@ def test_an_engine_by_hand():
     )  # ten milliseconds a kernel: nothing else counts
     np.testing.assert_allclose(slow["prefill_s"], 3e-2 * kernels_, rtol=1e-6)
     np.testing.assert_allclose(
-        slow["interference_s"], 0.07 * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6
+        slow["interference_s"], 0.07 / many * (1e-2 * kernels_ - slow["step_s"]), rtol=1e-6
     )
 
 
 def test_a_prompt_takes_longer_beside_those_that_decode():
     """A quarter more of what it takes alone waits with each prompt, and its own way is as before."""
-    bare, _ = _serve(8.0)
+    bare, vectors = _serve(8.0)
     slow, _ = _serve(8.0, {"beside": 1.25})
-    more = 0.07 * 0.25 * bare["prefill_s"]
+    many = 0.07 / -np.expm1(-0.07)
+    more = 0.07 / many * 0.25 * kernels.prompts_time(*vectors, many, 1000.0, 0.0)
     np.testing.assert_allclose(slow["interference_s"] - bare["interference_s"], more, rtol=1e-9)
     assert slow["prefill_s"] == bare["prefill_s"] and slow["step_s"] == bare["step_s"]
 
@@ -188,7 +194,9 @@ def test_laws(isa, setup, load):
     f = dict(zip(kernels.SERVING_FIELDS, got, strict=True))
     if np.isnan(f["ttft"]):
         return  # does not fit, or the device has no such unit
-    assert f["batch"] <= load[0] and f["batch"] <= f["slots"]
+    ranks = setup[3].dp
+    assert f["batch"] <= load[0]
+    assert f["batch"] <= (np.floor(f["slots"] / ranks) + 1.0) * ranks
     assert f["tpot"] >= f["step_s"] > 0 and f["ttft"] >= f["prefill_s"] > 0
     np.testing.assert_allclose(f["output_rate"] * f["latency"], load[0] * load[2])
     more = dict(

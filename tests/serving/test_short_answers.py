@@ -73,22 +73,42 @@ def test_a_saturated_board_draws_what_prompts_do():
 
 
 def test_several_prompts_of_a_step_by_hand():
-    """Of 33 users with answers of two tokens 16 prompts come to a step, and one of 32 others waits for half of them."""
+    """Of 33 users with answers of two tokens 16 prompts come to a step, and one of 32 others waits for half of them.
+
+    Poisson's: in e^-16 of the steps none comes, so that those that carry any have as many more.
+    """
+    many = 16.0 / (1.0 - np.exp(-16.0))
     on = deployment("H200-SXM", "Llama-3.1-8B", None, "datasheet")
     served = kernels.serving(*on.records, 33.0, 1000.0, 2.0)
     step = kernels.decode_time(*on.records, 33.0, 1001.0)
-    carrying = kernels.mixed_prompts_time(*on.records, 33.0, 1001.0, 16.0, 1000.0, 0.0)
+    carrying = kernels.mixed_prompts_time(*on.records, 33.0, 1001.0, many, 1000.0, 0.0)
     own = kernels.prefill_time(*on.records, 1000.0, 0.0)
     found = {name: served[i] for name, i in FIELD.items()}
-    assert found["tpot"] == pytest.approx(carrying, rel=1e-9)
-    assert found["burst_s"] == pytest.approx(16 * (carrying - step) / 16, rel=1e-9)
-    assert found["others_s"] == pytest.approx(32 * (carrying - step) / 16, rel=1e-9)
-    assert found["ttft"] == pytest.approx(own + step + (carrying - step), rel=1e-9)
+    more = 16.0 / many * (carrying - step)
+    assert found["tpot"] == pytest.approx(step + more, rel=1e-9)
+    assert found["burst_s"] == pytest.approx(more, rel=1e-9)
+    assert found["others_s"] == pytest.approx(2.0 * more, rel=1e-9)
+    assert found["ttft"] == pytest.approx(own + step + more, rel=1e-9)
     terms = kernels.serving_terms(*on.records, 33.0, 1000.0, 2.0)
-    assert terms[TERM["prompts"]] == 16.0
-    assert terms[TERM["beside_s"]] == kernels.prompts_time(*on.records, 16.0, 1000.0, 0.0)
-    alone = kernels.serving_terms(*on.records, 33.0, 1000.0, 32.0)
+    assert terms[TERM["prompts"]] == pytest.approx(many, rel=1e-14)
+    beside = kernels.prompts_time(*on.records, terms[TERM["prompts"]], 1000.0, 0.0)
+    assert terms[TERM["beside_s"]] == beside
+    fewer = kernels.serving_terms(*on.records, 33.0, 1000.0, 32.0)
+    assert fewer[TERM["prompts"]] == pytest.approx(1.0 / (1.0 - np.exp(-1.0)), rel=1e-14)
+    alone = kernels.serving_terms(*on.records, 1.0, 1000.0, 32.0)
     assert alone[TERM["prompts"]] == 1.0 and alone[TERM["beside_s"]] == alone[TERM["prefill_s"]]
+
+
+def test_as_many_steps_carry_prompts_as_played():
+    """A prompt a step comes in the mean: 63 % of the steps have any, where all of them were said to."""
+    where = "RTX 3090", "TinyLlama-1.1B", None
+    answers = serving.Lengths.lognormal(200, 0.5)
+    load = serving.users(200, 6000, seed=2, input_tokens=128, output_tokens=answers)
+    run = serving.simulate(*where, load).requests
+    ends = np.sort(run["last_token_ns"])[600:-600]
+    played = (ends.size - 1) / (1e-9 * (ends[-1] - ends[0])) * answers.mean
+    found = serving.curve(*where, 128, answers.mean, concurrency=[200]).output_throughput.item()
+    assert found == pytest.approx(played, rel=0.05)
 
 
 def test_long_answers_are_as_they_were_fitted():

@@ -1,4 +1,4 @@
-"""Which of a step's kernels an engine fuses or adds: by its sources, never fitted."""
+"""Which of a step's kernels an engine fuses or adds, and what it sets aside: by its sources, never fitted."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ _FOLDED_IN_FP8 = ("ada", "hopper")
 
 
 def engine_kernels(engine: str, device: Device) -> dict[str, float]:
-    """Constants of an engine that say which kernels it fuses or adds on a device; none: those of all.
+    """Constants of an engine that say which kernels it fuses or adds on a device, and what it sets aside.
 
     TensorRT-LLM takes the residual and the norm behind an all-reduce into its kernel (`reduced_norms` in
-    structure.hpp says of which models), and narrows in front of the folded products of MLA before Blackwell.
+    structure.hpp says of which models), narrows in front of the folded products of MLA before Blackwell, and
+    sets whole answers aside before it begins a prompt (its default, GUARANTEED_NO_EVICT).
 
     Examples
     --------
     >>> import tokenroof as tr
     >>> engine_kernels("trtllm", tr.device("H200-SXM"))
-    {'fused_norms': 1.0, 'folds_narrowed': 1.0}
+    {'whole': 1.0, 'fused_norms': 1.0, 'folds_narrowed': 1.0}
     >>> engine_kernels("trtllm", tr.device("B200-SXM"))["folds_narrowed"]
     0.0
     >>> engine_kernels("vllm", tr.device("H100-SXM"))
@@ -36,6 +37,7 @@ def engine_kernels(engine: str, device: Device) -> dict[str, float]:
     if engine != "trtllm":
         return {}
     return {
+        "whole": 1.0,
         "fused_norms": 1.0,
         "folds_narrowed": float(any(name in generation(device).split() for name in _FOLDED_IN_FP8)),
     }

@@ -40,7 +40,7 @@ NO_ENGINE = {
     "memory_share": 1.0, "memory_weights": 1.0, "memory_reserved": 0.0, "memory_windows": 1.0,
     "skew": 0.0, "together": 0.0, "max_batch": 0.0, "wait_steps": 0.0,
     "prompt_kernel": 0.0, "beside": 1.0, "locked": 0.0, "room": 0.0,
-    "fused_norms": 0.0, "folds_narrowed": 0.0,
+    "fused_norms": 0.0, "folds_narrowed": 0.0, "whole": 0.0,
 }  # fmt: skip
 
 

@@ -82,8 +82,9 @@ def test_replicas_are_tried_with_as_many_sequences_as_their_memory_holds():
     """Between two of the steps that are tried by themselves; not where it is said what is tried."""
     plan, load = tr.Plan(tp=2, weights="fp8", kv_cache="fp8"), (1100, 7300)
     given = {"systems": True, "exclude": ["disaggregated", "speculation"]}
-    slots = int(curve(GPU, MIDDLE, plan, *load, [16384.0]).batch[0])
-    full = curve(GPU, MIDDLE, plan, *load, [slots, slots + 1, 16384])
+    # whole ones: of one more a part has a place in a loop
+    slots = int(curve(GPU, MIDDLE, plan, *load, [16384.0]).batch[0] - 1e-9)
+    full = curve(GPU, MIDDLE, plan, *load, [slots, slots + 2, 16384])
     assert full.queue_s[0] == 0.0 < full.queue_s[1]
     most = frontier(GPU, MIDDLE, [plan], *load, **given)
     assert most.concurrency.max() == pytest.approx(slots)

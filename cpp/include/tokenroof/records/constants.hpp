@@ -32,7 +32,7 @@
     X(kernel_gap) X(collective_gap) X(sequence) X(elementwise) X(skew) \
     X(prefill_kernel) X(prompt) X(request) X(request_alone) X(request_users) X(burst) X(memory_share) X(memory_weights) X(memory_reserved) \
     X(memory_windows) X(together) X(max_batch) X(wait_steps) X(prompt_kernel) X(beside) X(locked) X(room) \
-    X(fused_norms) X(folds_narrowed)
+    X(fused_norms) X(folds_narrowed) X(whole)
 #define TR_POWER_CONSTANTS(X) \
     X(idle) X(compute) X(memory) X(gemm) X(attention_decode) X(attention_prefill) X(experts) X(ceiling)
 

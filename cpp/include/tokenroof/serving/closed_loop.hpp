@@ -38,16 +38,6 @@ namespace closed_loop_input { enum Field : int { TR_CLOSED_LOOP_INPUTS(TR_NAME) 
 namespace closed_loop_field { enum Field : int { TR_CLOSED_LOOP_FIELDS(TR_NAME) count }; }
 #undef TR_NAME
 
-// The standard normal distribution, within 7.5e-8 (Abramowitz and Stegun, 26.2.17).
-TR_HD double normal_below(double z) {
-    const double x = z < 0.0 ? 0.0 - z : z;
-    const double t = 1.0 / (1.0 + 0.2316419 * x);
-    const double series =
-        t * (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
-    const double above = 0.3989422804014327 * exponential<double>(x * x * -0.5) * series;
-    return z < 0.0 ? above : 1.0 - above;
-}
-
 constexpr int closed_loop_parts = 128; // numbers of other prompts that are told apart
 constexpr double most_parts_mean = 60.0;
 

@@ -1,13 +1,17 @@
 // Serving in closed loop: so many requests in flight, each answered one followed by the next.
 //
-// The engine keeps B = min(concurrency, slots) sequences in its batch; slots are those whose prompt and
-// answer fit the memory that weights and engine leave. While a request decodes its answer, the prompts of
+// The engine keeps B = min(concurrency, places) sequences in its batch. Slots are those whose prompt and answer fit the
+// memory that weights and engine leave; a rank has as many places as it has whole slots, and one more for a part of the
+// time: of n requests each is anywhere in its answer, so that they hold n (a + b)/2 with a variance of n (b - a)^2/12, a a
+// prompt's bytes and b with the answer's, and n = slots + 1 of them run while that has room [C62]. An engine that sets
+// `whole` answers aside begins none of which it has no room for all. While a request decodes its answer, the prompts of
 // the B - 1 others pass through the same steps, so
 //     TPOT = step(B) + (B - 1)/output * extra / lanes,
 // extra being what a step that carries a prompt takes beyond one that does not: without a CUDA graph, as
-// engines run it, at least the host's time for its kernels. Of answers so short that more than one prompt comes to a
-// step of each lane, it carries so many, `prompts`, and extra is a part of them: work that hides beside one prompt is
-// not hidden beside many. Attention ranks of a mixture wait for each other at
+// engines run it, at least the host's time for its kernels. Requests end independently of each other, so that the prompts
+// that come to a step of a lane are Poisson's, (B - 1)/(output lanes) in the mean: of the steps that carry any, each has
+// `prompts` in the mean, and extra is a part of them: work that hides beside one prompt is not hidden beside many.
+// Attention ranks of a mixture wait for each other at
 // the experts: a step lasts as the rank with the longest contexts takes (`longest_context`), and prompts go through on
 // all ranks together, as engines balance them. And
 //     TTFT = admission + own prefill + step(B) + bunched (B - 1) extra / lanes + (concurrency/B - 1) (output TPOT + own extra):
@@ -28,7 +32,7 @@
 // gathers prompts (`wait_steps`) holds the first for so many steps, and those that come meanwhile, evenly, for half as
 // long.
 //   [L61] Little, Operations Research 9(3) 1961.   [A24] Agrawal et al., Sarathi-Serve, arXiv:2403.02310.
-//   [K23] Kwon et al., PagedAttention, arXiv:2309.06180.
+//   [K23] Kwon et al., PagedAttention, arXiv:2309.06180.  [C62] Cox, Renewal Theory, 1962, section 3.
 #pragma once
 #include "tokenroof/inference/transformer.hpp"
 
@@ -53,19 +57,33 @@ namespace serving_field { enum Field : int { TR_SERVING_FIELDS(TR_NAME) count };
 // Of two times that overlap but for a little: within 2 % of their 4-norm (see smooth_max).
 constexpr double serving_overlap = 0.19;
 
-// Sequences of `tokens` tokens that the replica holds at once: as many on each rank, none where a rank does not
-// hold a whole one; unlimited where the memory is unknown.
-TR_HD double serving_slots(const double* d, const double* c, const double* m, const double* p, double tokens) {
+// Requests that the replica holds at once: `slots` with prompt and answer, as many on each rank, none where a rank does
+// not hold a whole one; `places` of those that run. Unlimited where the memory is unknown.
+struct Held {
+    double slots, places;
+};
+TR_HD Held serving_held(const double* d, const double* c, const double* m, const double* p, double input,
+                        double output) {
     const double* e = c + calibration::block_engine;
     const double memory = d[device::memory_bytes];
-    if (memory != memory) return infinite();
+    if (memory != memory) return {infinite(), infinite()};
     const double room = memory * e[constant::engine::memory_share] -
                         (weight_bytes(m, p) + workspace_bytes(m, p)) * e[constant::engine::memory_weights] -
                         e[constant::engine::memory_reserved];
-    const double bytes = sequence_bytes(m, p, tokens, e[constant::engine::memory_windows] != 0.0);
+    const bool windows = e[constant::engine::memory_windows] != 0.0;
+    const double bytes = sequence_bytes(m, p, input + output, windows);
     // layers that all read the keys of others keep none
     const double each = bytes > 0.0 ? room / bytes : (room < 0.0 ? 0.0 : infinite());
-    return each < 1.0 ? 0.0 : each * p[plan::dp];
+    if (each < 1.0) return {0.0, 0.0};
+    // of so many a part of one is nothing, and an infinite number has no next one
+    if (!(each < 1e6)) return {each * p[plan::dp], each * p[plan::dp]};
+    const double whole = 0.0 - ceil_lanes<double>(0.0 - each), more = whole + 1.0;
+    const double answer = bytes - sequence_bytes(m, p, input, windows);
+    const double over = room - more * (bytes - 0.5 * answer);
+    const double deviation = answer * square_root(more * (1.0 / 12.0));
+    const bool parts = deviation > 0.0 && e[constant::engine::whole] == 0.0;
+    const double share = parts ? normal_below(over / deviation) : 0.0;
+    return {each * p[plan::dp], (whole + share) * p[plan::dp]};
 }
 
 // Tokens of context per sequence of the rank that has most, of `ranks` that wait for each other: each of a rank's
@@ -106,17 +124,18 @@ template <class P>
 TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, const double* m, const double* p,
                                 double concurrency, double input, double output, double* t) {
     const bool valid = concurrency > 0.0 && input > 0.0 && output > 0.0;
-    const double slots = serving_slots(d, c, m, p, input + output);
+    const Held held = serving_held(d, c, m, p, input, output);
     // a device that cannot hold one request serves none
     const double* e = c + calibration::block_engine;
     const double most = e[constant::engine::max_batch];
-    const double room = most > 0.0 ? min_nan(slots, most) : slots;
-    const double batch = valid && slots >= 1.0 ? min_nan(concurrency, room) : not_a_number();
+    const double room = most > 0.0 ? min_nan(held.places, most) : held.places;
+    const double batch = valid && held.slots >= 1.0 ? min_nan(concurrency, room) : not_a_number();
     const double ranks = p[plan::dp], waiting = m[model::moe_layers] > 0.0 ? ranks : 1.0;
     const double sequences = share(share(batch, p[plan::pp]), ranks);
     const double context = longest_context(input, output, sequences, waiting);
     const double lanes = p[plan::pp] * p[plan::dp];
-    const double prompts = max_nan(max_nan(batch - 1.0, 0.0) / (output * lanes), 1.0);
+    const double came = max_nan(batch - 1.0, 0.0) / (output * lanes);
+    const double prompts = came > 0.0 ? came / (0.0 - expm1_negative<double>(0.0 - came)) : 1.0 + came;
     const Structure s = step_structure(c, m, p);
     double decode[step::count], mixed[step::count], prefill[step::count];
     const Uses decoding = evaluate_step<true, false>(r, batch, context, 0.0, 0.0, 0.0, decode);
@@ -126,7 +145,7 @@ TR_HOST_ONCE void serving_terms(const P& r, const double* d, const double* c, co
     if (prompts > 1.0) evaluate_step<false, true>(r, 0.0, 0.0, prompts, input, 0.0, prefill);
     const double bad = batch == batch ? 0.0 : batch;
     t[term::batch] = batch;
-    t[term::slots] = slots;
+    t[term::slots] = held.slots;
     t[term::decode_s] = decode[step::time];
     t[term::mixed_s] = mixed[step::time];
     t[term::prefill_s] = alone + bad;

@@ -5,6 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+from tokenroof.reference.core.roundings import exponential
+
+
+def normal_below(z: float) -> float:
+    """The standard normal distribution, within 7.5e-8: Abramowitz and Stegun, 26.2.17."""
+    t = 1.0 / (1.0 + 0.2316419 * abs(z))
+    powers = (0.319381530, -0.356563782, 1.781477937, -1.821255978, 1.330274429)
+    series = 0.0
+    for b in reversed(powers):
+        series = t * (b + series)
+    above = 0.3989422804014327 * exponential(abs(z) * abs(z) * -0.5) * series
+    return above if z < 0.0 else 1.0 - above
+
 
 def normals(u: float, v: float) -> tuple[float, float]:
     """Box and Muller."""

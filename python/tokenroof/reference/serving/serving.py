@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
+from tokenroof.reference.core.roundings import expm1
+from tokenroof.reference.core.special import normal_below
 from tokenroof.reference.inference.layout import share
 from tokenroof.reference.inference.memory import sequence_bytes, weight_bytes, workspace_bytes
 from tokenroof.reference.inference.prepare import prepare
@@ -83,16 +85,40 @@ def longest_context(context: float, output: float, sequences: float, ranks: floa
     return minimum(mean + largest_normal(ranks) * deviation, context + output)
 
 
-def slots_of(device: Record, c: Record, model: Record, plan: Record, tokens: float) -> float:
-    """Sequences of so many tokens that the replica holds: none where a rank does not hold a whole one."""
+def held_of(
+    device: Record,
+    c: Record,
+    model: Record,
+    plan: Record,
+    input_tokens: float,
+    output_tokens: float,
+) -> tuple[float, float]:
+    """Whole requests that the replica holds, none where a rank holds none; and those that run at once.
+
+    One more than fits whole runs while the others, each anywhere in its answer, leave it room.
+    """
     if math.isnan(device["memory_bytes"]):
-        return math.inf
+        return math.inf, math.inf
     held = (weight_bytes(model, plan) + workspace_bytes(model, plan)) * c["engine.memory_weights"]
     room = device["memory_bytes"] * c["engine.memory_share"] - held - c["engine.memory_reserved"]
-    each = sequence_bytes(model, plan, tokens, c["engine.memory_windows"] != 0.0)
+    windows = c["engine.memory_windows"] != 0.0
+    begun = sequence_bytes(model, plan, input_tokens, windows)
+    ended = sequence_bytes(model, plan, input_tokens + output_tokens, windows)
     nothing = 0.0 if room < 0.0 else math.inf  # layers that all read the keys of others
-    many = divide(room, each) if each > 0.0 else nothing
-    return 0.0 if many < 1.0 else many * plan["dp"]
+    many = divide(room, ended) if ended > 0.0 else nothing
+    if many < 1.0:
+        return 0.0, 0.0
+    slots = many * plan["dp"]
+    if not many < 1e6:
+        return slots, slots
+    whole = math.floor(many)
+    answer, more = ended - begun, whole + 1.0
+    # an even distribution's variance is a twelfth of its width's square
+    deviation = answer * math.sqrt(more * (1.0 / 12.0))
+    if not deviation > 0.0 or c["engine.whole"]:
+        return slots, whole * plan["dp"]
+    left = room - more * (ended - 0.5 * answer)
+    return slots, (whole + normal_below(left / deviation)) * plan["dp"]
 
 
 @takes_records("device", "calibration", "model", "plan")
@@ -102,10 +128,10 @@ def serving_terms(
 ) -> dict[str, float]:  # fmt: skip
     """What device, model and plan give, without an engine's gaps."""
     c = calibration
-    slots = slots_of(device, c, model, plan, input_tokens + output_tokens)
+    slots, places = held_of(device, c, model, plan, input_tokens, output_tokens)
     good = concurrency > 0.0 and input_tokens > 0.0 and output_tokens > 0.0 and slots >= 1.0
     most = c["engine.max_batch"]
-    room = minimum(slots, most) if most > 0.0 else slots
+    room = minimum(places, most) if most > 0.0 else places
     batch = minimum(concurrency, room) if good else math.nan
     bare = {**c, "engine.kernel_gap": 0.0, "engine.collective_gap": 0.0, "engine.sequence": 0.0}
     sequences = share(share(batch, plan["pp"]), plan["dp"])
@@ -113,8 +139,9 @@ def serving_terms(
     load = batch, longest_context(input_tokens, output_tokens, sequences, waiting)
     decode = mixed_prompts_step(device, bare, model, plan, *load, 0.0, 0.0, 0.0)
     lanes = plan["pp"] * plan["dp"]
-    # prompts that come to a step of each lane, where answers are short
-    prompts = maximum(divide(maximum(batch - 1.0, 0.0), output_tokens * lanes), 1.0)
+    # Poisson's prompts of a step of each lane, of steps that have any
+    came = divide(maximum(batch - 1.0, 0.0), output_tokens * lanes)
+    prompts = came / -expm1(-came) if came > 0.0 else 1.0 + came
     carried = plan["dp"] * prompts
     mixed = mixed_prompts_step(device, bare, model, plan, *load, carried, input_tokens, 0.0)
     alone = prompts_step(device, bare, model, plan, 1.0, input_tokens, 0.0)
