@@ -10,9 +10,11 @@ from tokenroof import kernels
 from tokenroof.inference.door import deployment
 from tokenroof.serving import Scheduler
 from tokenroof.serving.prompt_pool import prompt_twin
+from tokenroof.serving.prompts import lognormal
 from tokenroof.serving.twin import Shape, told_of
 
 ON = deployment("H100-SXM", "Llama-3.1-8B", tr.Plan())
+WIDE = tr.Plan(tp=8, moe_ep=8, weights="fp8", kv_cache="fp8")
 SMALL = Scheduler.preset("vllm-0.33", max_num_batched_tokens=2048, host_ns=200_000)
 WHOLE = Scheduler.preset("trtllm-1.4", enable_chunked_prefill=False)
 
@@ -66,11 +68,38 @@ def test_steps_begin_with_one_prompt_and_end_with_full_ones():
         assert found.moments[f"each{name}"] == pytest.approx(np.power(each, k) @ share, rel=1e-12)
         assert found.moments[f"alone{name}"] == pytest.approx(np.power(own, k) @ share, rel=1e-12)
     # between them, what full ones are off is taken off in proportion
-    plain = [step(n, mean, 0.5 * (long_ - mean), host) for n in sizes]
+    plain = []
+    for n in sizes:
+        # lengths of n of them vary as their mean does; what each has beyond it attends to more
+        cv2 = (long_ / mean - 1.0) / n
+        points, weights = lognormal(mean, cv2)
+        past = 0.5 * (long_ / mean - 1.0 - cv2) * points
+        plain.append(
+            sum(w * step(n, at, p, host) for at, p, w in zip(points, past, weights, strict=True))
+        )
     off = found.moments["each"] * many / plain[-1] - 1.0
     part = (sizes - 1.0) / (many - 1.0)
     assert abs(off) > 1e-4
     assert found.seconds[1:] == pytest.approx((plain * (1.0 + off * part))[1:], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("device", "model", "plan", "shorter"),
+    [("H200-SXM", "Qwen3-235B-A22B", WIDE, True), ("L40S", "Llama-3.1-8B", tr.Plan(), False)],
+)
+def test_a_step_of_varied_prompts_is_the_mean_of_their_steps(device, model, plan, shorter):
+    """Of experts that are touched; of a dense model's weights, behind which few hide, longer: by drawn prompts."""
+    on = deployment(device, model, plan)
+    points, weights = lognormal(100.0, 1.0)
+    shape = Shape(100.0, 1.0, 1.0, lengths=(points, weights))
+    found = prompt_twin(on, shape, SMALL)
+    random = np.random.default_rng(3)
+    drawn = random.choice(points, (4000, 2), p=weights)
+    seconds = kernels.prompts_time(*on.records, 2.0, drawn.mean(axis=1), 0.0).mean() + 2e-4
+    plain = float(kernels.prompts_time(*on.records, 2.0, 100.0, 0.0)) + 2e-4
+    two = float(np.interp(2.0, found.sizes, found.seconds))
+    assert two == pytest.approx(seconds, rel=0.012)
+    assert abs(two / plain - 1.0) > 0.02 and (two < plain) == shorter
 
 
 @pytest.mark.parametrize("tokens", [1024.0, 5000.0])

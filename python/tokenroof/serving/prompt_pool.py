@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tokenroof import _core, kernels
+from tokenroof.serving.prompts import lognormal
 from tokenroof.serving.twin import told_of
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ def prompt_twin(on: Deployment, shape: Shape, scheduler: Scheduler) -> PromptTwi
     first, last = float(alone @ share), float(each @ share)
     if side * many > _FEWEST:
         few = np.minimum(sizes, ranks * many)  # beyond, stages overlap
-        seconds = _seconds(on, few, min(mean, room), 0.5 * max(long_ - mean, 0.0), told)
+        seconds = np.array(
+            [_of_many(on, n, min(mean, room), long_ / mean - 1.0, told) for n in few]
+        )
         # to what the full one takes whose prompts have their own lengths
         off = last * sizes[-1] / seconds[-1] - 1.0
         seconds = seconds * (1.0 + off * (sizes - 1.0) / (sizes[-1] - 1.0))
@@ -124,6 +127,16 @@ def _seconds(
     """Of a step with so many prompts, and the host [s]."""
     found = kernels.prompts_time(*on.records, prompts, np.maximum(tokens, 1.0), past)
     return np.asarray(found) + told.host_s
+
+
+def _of_many(on: Deployment, prompts: float, tokens: float, cv2: float, told: Told) -> float:
+    """Seconds of a step with so many prompts, the mean over their lengths [s].
+
+    Their mean length varies by a part of what one of them does; attention has what each is longer than it.
+    """
+    of_mean = max(cv2, 0.0) / max(prompts, 1.0)
+    at, share = lognormal(tokens, of_mean)
+    return float(_seconds(on, prompts, at, 0.5 * at * max(cv2 - of_mean, 0.0), told) @ share)
 
 
 def _alone(
