@@ -16,7 +16,7 @@ import accuracy_tables  # noqa: E402
 import performance_tables  # noqa: E402
 from executed import copy_library, figures_script, prepare  # noqa: E402
 from gallery_pages import settings as gallery_settings  # noqa: E402
-from given_by import add_example  # noqa: E402
+from given_by import complete  # noqa: E402
 from project_pages import write_project  # noqa: E402
 from reference_pages import write_reference  # noqa: E402
 from results import write_tables  # noqa: E402
@@ -52,6 +52,7 @@ numpydoc_class_members_toctree = False
 html_theme = "pydata_sphinx_theme"
 html_title = "tokenroof"
 html_static_path = ["_static"]
+templates_path = ["_templates"]
 html_css_files = ["tokenroof.css"]
 html_theme_options = {
     "show_toc_level": 2,
@@ -70,7 +71,7 @@ write_tables(HERE / "made", accuracy_tables.TABLES | performance_tables.TABLES)
 
 
 def setup(app):
-    app.connect("autodoc-process-docstring", add_example, priority=400)  # before numpydoc
+    app.connect("autodoc-process-docstring", complete, priority=400)  # before numpydoc
     app.connect("html-page-context", figures_script)
     app.connect("build-finished", copy_library)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

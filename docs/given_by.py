@@ -1,4 +1,4 @@
-"""Records that functions give: their pages show the example of one that does."""
+"""What pages add: to a record the example of a function that gives it, to a method the type that it gives."""
 
 from __future__ import annotations
 
@@ -63,7 +63,17 @@ def shown(found: Any) -> str:
     )
 
 
-def add_example(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
+def returned(found: Any) -> str:
+    """The type that a method gives, where its docstring has no section of that; empty if it gives nothing."""
+    text = inspect.getdoc(found) or ""
+    given = str(getattr(found, "__annotations__", {}).get("return", "None"))
+    if given == "None" or "Returns\n---" in text or "Yields\n---" in text:
+        return ""
+    return f"Returns\n-------\n``{given}``\n"
+
+
+def complete(app: Any, what: str, name: str, found: Any, options: Any, lines: list[str]) -> None:
     """Before numpydoc reads a docstring."""
-    if what == "class" and (text := shown(found)):
+    text = {"class": shown, "method": returned}.get(what, lambda _: "")(found)
+    if text and any(lines):
         lines += ["", *text.splitlines()]

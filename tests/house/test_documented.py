@@ -66,9 +66,16 @@ def test_the_example_of_a_record_is_that_of_who_gives_it(given_by):
     )  # not who names it beside others
     assert given_by.shown(tr.Plan) == "" != given_by.example_of(tr.Plan)
     lines = ["What it is."]
-    given_by.add_example(
-        None, "class", "tokenroof.economics.Ladder", tr.economics.Ladder, None, lines
-    )
+    given_by.complete(None, "class", "tokenroof.economics.Ladder", tr.economics.Ladder, None, lines)
     assert lines == ["What it is.", "", *ladder.splitlines()]
-    given_by.add_example(None, "function", "same_meter", tr.economics.same_meter, None, lines)
+    given_by.complete(None, "function", "same_meter", tr.economics.same_meter, None, lines)
     assert len(lines) == 2 + len(ladder.splitlines())
+
+
+def test_a_method_says_what_type_it_gives(given_by):
+    lines = ["A row for each use."]
+    given_by.complete(None, "method", "to_frame", tr.economics.Ladder.to_frame, None, lines)
+    assert lines == ["A row for each use.", "", "Returns", "-------", "``pd.DataFrame``"]
+    assert given_by.returned(tr.economics.ArmsRace.lives) == ""  # says it by itself
+    assert given_by.returned(tr.Plan.check) == ""  # gives nothing
+    assert given_by.returned(tr.Plan.from_config) == "Returns\n-------\n``Plan``\n"
