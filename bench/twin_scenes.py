@@ -47,9 +47,10 @@ def scene(random, kind):
     """Where, what lengths, and how much load: a share of saturation, or users."""
     place = PLACES[random.integers(len(PLACES))]
     spreads = [0.0, 0.5, 1.0] if kind == "open" else [0.2, 0.5, 1.0]
+    shortest = (20, 5) if kind == "open" else (60, 40)
     sizes = {
-        "input_tokens": lengths(random, 60, 4000, [0.0, 0.5, 1.0]),
-        "output_tokens": lengths(random, 40, 600, spreads),
+        "input_tokens": lengths(random, shortest[0], 4000, [0.0, 0.5, 1.0]),
+        "output_tokens": lengths(random, shortest[1], 600, spreads),
     }
     if kind == "open":
         return place, sizes, float(np.exp(random.uniform(np.log(0.02), np.log(0.95))))

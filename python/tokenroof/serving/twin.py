@@ -11,6 +11,7 @@ from tokenroof import _core
 from tokenroof.serving.prompts import beside, further, lognormal, padded_decode, prompts_of
 from tokenroof.serving.requests.record import Requests
 from tokenroof.serving.simulation.scheduler import Scheduler
+from tokenroof.serving.uneven import uneven
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ __all__ = ["OpenLoop", "Shape", "Told", "Twin", "long_prompts", "shape_of", "tol
 
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the load, of the
 #: share of requests that wait for a place, of the share of time that prompts take, of the budget of tokens
-#: that they fill, of a prompt over that budget, and of the longest of a hundred; and for percentiles of a
-#: prompt over a step. tests/serving/test_twin.py holds them, over the scenes that
-#: docs/serving/load.md counts.
+#: that they fill, of a prompt over that budget, and of the longest of a hundred, of one over the tokens of an
+#: answer (more where they vary), and of how far mean steps are from a line in prompts, over what is left of
+#: saturation; and for percentiles of a prompt over a step, of how far the deviation of steps is from that
+#: line's, and of how nearly half of the requests find nobody, where two kinds of times meet at the median.
+#: tests/serving/test_twin.py and test_uneven.py hold them, over the scenes that docs/serving/load.md counts.
 MEANS_HOLD = {
     "load": 0.9,
     "waits": 0.002,
@@ -35,12 +38,16 @@ MEANS_HOLD = {
     "budget_load": 0.25,
     "prompt_over_budget": 0.7,
     "long_over_budget": 1.5,
+    "short_answers": 0.115,
+    "uneven": 0.1,
 }
 PERCENTILES_HOLD = {
     **MEANS_HOLD, "waits": 0.001, "prompt_load": 0.3, "prompt_over_budget": 0.4, "prompt_over_step": 4.0,
-    "long_over_budget": 0.75,
+    "long_over_budget": 0.75, "uneven_spread": 0.2, "even_odds": 0.6, "short_answers": 0.0625,
 }  # fmt: skip
 _Z99 = 2.3263478740408408  # standard normal
+_LONG_PROMPT = 2.0  # steps, beside which the rest of one counts little
+_VARIED = 0.8  # of the variation of answers: short ones among long ones
 _STATES = 16  # of those in service, at which a prompt's step is evaluated
 
 
@@ -173,6 +180,9 @@ class Twin:
     further : ndarray, (places + 1, 4), optional
         Seconds that the first prompt of a step adds beyond each further one, and raw moments of what these
         add [s], [s], [s2], [s3]; without it all add the same.
+    bent : tuple of ndarray, optional
+        Sequences [1], and what `uneven` says of steps beside so many [1]; without it steps are a line in
+        prompts.
     """
 
     steps: NDArray[np.float64]
@@ -182,6 +192,7 @@ class Twin:
     memory: float
     shown: bool = True
     further: NDArray[np.float64] | None = None
+    bent: tuple[NDArray[np.float64], ...] | None = None
 
     @property
     def saturation(self) -> float:
@@ -211,6 +222,7 @@ class Twin:
         found["long_over_budget"] = found["prompt_over_budget"] * long_prompts(
             1.0, self.inputs["input_cv2"]
         )
+        self._limits(found)
         # by Little's law: the chain does not know that a long prompt holds up all who are there
         inside = rates * (found["e2e"] - found["queue"])
         found["running"] = np.minimum(inside, len(self.steps) - 1.0)
@@ -222,6 +234,17 @@ class Twin:
                 kept = [found[what] <= most for what, most in limits.items()]
                 found[name] = np.all(kept, axis=0) & self.shown
         return found
+
+    def _limits(self, found: dict[str, NDArray[Any]]) -> None:
+        """Whether answers are short, steps a line in prompts, and half of the requests find nobody."""
+        short = (1.0 + _VARIED * self.inputs["output_cv2"]) / self.inputs["output"]
+        found["short_answers"] = np.full(found["load"].shape, short)
+        at, of_means, of_spreads = self.bent or (np.zeros(1),) * 3
+        left = np.maximum(1.0 - found["load"], 1e-9)
+        found["uneven"] = np.interp(found["running"], at, of_means) / left
+        found["uneven_spread"] = np.interp(found["running"], at, of_spreads)
+        odds = 1.0 - np.abs(2.0 * np.exp(-found["running"]) - 1.0)
+        found["even_odds"] = np.where(found["prompt_over_step"] < _LONG_PROMPT, odds, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,9 +350,16 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
         "lag": told.lag,
     }
     steps = np.append(0.0, decode) + told.host_s
+    many = some[1:]
+    work = shape.output_tokens * steps[1:] / n + added[1:]  # seconds of the replica a request
+    load = work[-1] / np.interp(many, n, work)
+    bent = uneven(
+        on, shape.context, shape.input_tokens, (many, came[1:], load),
+        (np.append(0.0, decode), begin, each), told.graphs,
+    )  # fmt: skip
     return Twin(
         steps, raw_moments(added, variance, third), inputs, told.sequences, told.memory, told.shown,
-        more_than_one,
+        more_than_one, (many, *bent),
     )  # fmt: skip
 
 
