@@ -57,3 +57,8 @@ def test_one_output_token_has_its_reason(capsys):
         == 0
     )
     assert "an answer of one token has no time per token after the first" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("header", "many"), [("00", "1 byte;"), ("00ff", "2 bytes;")])
+def test_how_long_a_header_is(capsys, header, many):
+    assert f"--header has {many} allowed: 80 bytes" in said(capsys, "hash", "--header", header)

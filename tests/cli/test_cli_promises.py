@@ -186,7 +186,7 @@ def test_pools_are_played_and_counted(capsys, tmp_path):
         (("tune",), "no promise given"),
         (("capacity", "--slo-ttft", "soon"), "'soon'; allowed: seconds, or seconds@percentile"),
         (("capacity", "--slo-ttft", "1@x"), "'1@x'; allowed: seconds"),
-        (("capacity", "--slo-ttft", "0"), "ttft_s is 0.0"), (("capacity", *SOON, "--percentile", "x"), ""),
+        (("capacity", "--slo-ttft", "0"), "ttft_s is 0.0"), (("capacity", *SOON, "--percentile", "x"), "--percentile is given where each bound has its own"),
         (("capacity", "--slo-ttft", "1", "--percentile", "most"), "--percentile is 'most'"),
         (("capacity", *SOON, "--slo-e2e", "9@50"), "allowed: bounds at one percentile, or --demand"),
         (("capacity", "--slo-ttft", "1@mean", "--spread", "1"),
@@ -216,9 +216,6 @@ def test_what_is_refused_in_a_line(capsys, words, says):
     except SystemExit as left:
         status = left.code
     said = capsys.readouterr()
-    if not says:  # bounds with a percentile of their own need no other
-        assert status == 0
-        return
     assert status == 2 and says in said.err and said.err.count("\n") == 1 and said.out == ""
 
 
@@ -243,3 +240,30 @@ def test_two_engines_in_one_promise_are_said(capsys, words):
     assert main([both[0], *WHERE, *both[1:]]) == 0
     assert said in capsys.readouterr().out
     assert "mixed_engines" not in document(capsys, *given)
+
+
+@pytest.mark.parametrize("more", [(), ("--prove", *QUICK), ("--percentile", "mean")])
+def test_json_is_one_document_where_nothing_keeps_the_promise(capsys, more):
+    assert main(["capacity", *WHERE, "--slo-ttft", "1e-9", "--json", *more]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["reason"]
+
+
+def test_a_percentile_that_no_bound_reads_is_refused(capsys):
+    words = ("capacity", *WHERE, "--slo-ttft", "1@50", "--percentile", "90")
+    assert main(words) == 2
+    assert "--percentile is given where each bound has its own" in capsys.readouterr().err
+    assert main([*words, "--slo-tpot", "1"]) == 2  # bounds at one percentile alone
+    assert "TTFT p50 <= 1 s, TPOT p90 <= 1 s" in capsys.readouterr().err
+
+
+def test_a_tolerance_is_a_part_of_the_rate(capsys):
+    assert main(["tune", *WHERE, *SOON, *QUICK, "--tolerance", "2"]) == 2
+    assert "tolerance is 2.0; allowed: above 0, at most 1" in capsys.readouterr().err
+    for prove in (serving.capacity, serving.tune):
+        more = {"prove": True} if prove is serving.capacity else {}
+        with pytest.raises(ValueError, match="tolerance is 1.01; allowed: above 0, at most 1"):
+            prove(
+                "H200-SXM", "Llama-3.1-8B", None, serving.SLO(ttft_s=0.3, percentile=99),
+                tolerance=1.01, requests=100, seeds=1, **more,
+            )  # fmt: skip

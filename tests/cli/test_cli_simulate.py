@@ -261,3 +261,67 @@ def test_what_serves_is_refused_by_its_option(capsys, arguments, says):
         status = left.code
     said = capsys.readouterr()
     assert status == 2 and says in said.err and said.err.count("\n") == 1 and said.out == ""
+
+
+def test_joules_watts_and_throughput_are_over_the_same_time(capsys, tmp_path):
+    """The first request is refused, and an idle second passes before the one that is served."""
+    path = tmp_path / "load.csv"
+    path.write_text("arrival,input_tokens,output_tokens\n0,200000,10\n1,100,10\n")
+    assert main(["simulate", "H100-SXM", "Llama-3.1-8B", "--trace", str(path), "--json"]) in (0, 1)
+    found = json.loads(capsys.readouterr().out)
+    assert found["answered"] == 1 and found["duration_s"] > 1.0
+    joules = found["joules_per_request"] * found["request_throughput"]
+    assert joules == pytest.approx(found["watts"], rel=1e-6)
+
+
+def test_a_trace_with_fewer_requests_than_were_asked_for_says_so(capsys, tmp_path):
+    path = tmp_path / "load.csv"
+    path.write_text("arrival,input_tokens,output_tokens\n0,50,10\n1,100,10\n")
+    for many, said in (("5", True), ("2", False), ("1", False)):
+        assert main([*WHERE[:3], "--trace", str(path), "--requests", many]) == 0
+        shown = capsys.readouterr().out
+        assert ("the trace has 2 requests, fewer than --requests 5" in shown) == said
+
+
+def test_how_many_replicas_there_were_is_said(capsys):
+    load = ("--rate", "400", "--requests", "3000")
+    assert main([*WHERE, *load, "--replicas", "3"]) == 0
+    assert "\n3 replicas\n" in capsys.readouterr().out
+    assert main([*WHERE, "--rate", "5", "--requests", "50"]) == 0
+    assert "replica" not in capsys.readouterr().out
+    assert document(capsys, "--rate", "5", "--requests", "50", "--replicas", "3")["replicas"] == 3
+    scaled = (
+        "--autoscale",
+        "1:4:1",
+        "--scale-interval",
+        "1",
+        "--rate",
+        "300",
+        "--requests",
+        "3000",
+    )
+    found = document(capsys, *scaled)
+    rows, end = found["scaling"], found["duration_s"]
+    assert rows[0]["up"] == found["replicas_least"] == 1
+    assert found["replicas_most"] == max(row["up"] for row in rows) > 1
+    begun = rows[0]["time_s"]
+    ends = [row["time_s"] for row in rows[1:]] + [begun + end]
+    held = sum(row["up"] * (to - row["time_s"]) for row, to in zip(rows, ends, strict=True))
+    assert found["replicas_mean"] == pytest.approx(held / end, rel=1e-3)
+    main([*WHERE, *scaled])
+    shown = capsys.readouterr().out
+    assert (
+        f"replicas: {found['replicas_mean']:.3g} in the mean, 1 to {found['replicas_most']}: 1 from"
+        in shown
+    )
+
+
+def test_where_no_file_can_be_made_is_said_before_the_run(capsys):
+    """Of /proc the rights say that it may be written."""
+    for option, name in (("--csv", "/proc/x.csv"), ("--plot", "/proc/x.html")):
+        with pytest.raises(SystemExit):
+            main([*WHERE, "--rate", "5", "--requests", "50", option, name])
+        assert (
+            "in a folder that takes no files; allowed: a file in one that does"
+            in capsys.readouterr().err
+        )

@@ -295,6 +295,7 @@ def test_a_file_is_copied_and_changed(tmp_path):
 
 @pytest.mark.parametrize("text,said", [
     ("[site]\npower = 20", r"no key 'site.power'; did you mean site.power_mw"),
+    ("[site]\nqqq = 20", r"no key 'site.qqq'; allowed: site\.[a-z_]+(, site\.[a-z_]+)*$"),
     ("[sight]\npower_mw = 20", r"no key 'sight'; did you mean site"),
     ("[site]\npower_mw = 0", r"site.power_mw is 0; allowed: a finite number > 0"),
     ("[site]\npower_mw = true", r"site.power_mw is True; allowed"),
@@ -331,6 +332,10 @@ def test_bad_scenarios_by_name():
                                ("nowhere.toml", OSError, "nowhere")):  # fmt: skip
         with pytest.raises(error, match=said):
             ec.factory(what)
+    for name, said in (("foo.bar", r"allowed: site\.\*, shell\.\*, [^ ]*, [^ ]*, finance\.\*"),
+                       ("foo.power_mw", r"did you mean site.power_mw\?")):  # fmt: skip
+        with pytest.raises(KeyError, match=f"no key '{name}'; {said}"):
+            ec.factory({name: 1})
     with pytest.raises(TypeError, match="site is 3; allowed: a Power"):
         ec.Scenario(site=3)
 

@@ -57,9 +57,24 @@ def written(text: str) -> Path:
         )
     elif not os.access(path if path.exists() else path.parent, os.W_OK):
         wrong = "which may not be written"
+    elif not path.exists() and not _takes_files(path.parent):
+        raise ArgumentTypeError(
+            f"{shown(text)}, in a folder that takes no files; allowed: a file in one that does"
+        )
     else:
         return path
     raise ArgumentTypeError(f"{shown(text)}, {wrong}; allowed: a file that may be written")
+
+
+def _takes_files(folder: Path) -> bool:
+    """Whether one can be made there: rights that say so are not all, as of /proc."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def written_table(text: str) -> Path:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from tokenroof.cli.lengths import add_lengths, amount, settle_lengths, sizes_of, whole
 from tokenroof.support.arguments import shown
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
 
     from tokenroof.serving.requests.record import Requests
 
-__all__ = ["add_loads", "loads_of", "settle_loads"]
+__all__ = ["add_loads", "loads_of", "said_of_trace", "settle_loads"]
 
 # the options that say something of one kind of load alone
 _OF_LOADS = {
@@ -145,6 +146,18 @@ def _load(arguments: Namespace, seed: int) -> Requests:
         arguments.rate, 1.0 if arguments.burstiness is None else arguments.burstiness, requests=many,
         input_tokens=sizes["input_tokens"], output_tokens=sizes["output_tokens"], seed=seed,
     )  # fmt: skip
+
+
+def said_of_trace(arguments: Namespace, load: Requests) -> list[str]:
+    """In words what of a trace is not played, and what was asked for that it does not have."""
+    said = []
+    if arguments.skip_failed:
+        said.append(f"{counted(load.left_out, 'row', ',')} of the trace without tokens left out")
+    if arguments.trace is not None and len(load) < (arguments.requests or 0):
+        said.append(
+            f"the trace has {counted(len(load), 'request')}, fewer than --requests {arguments.requests}"
+        )
+    return said
 
 
 def _layout_of(path: Path) -> str:

@@ -9,6 +9,7 @@ from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tokenroof.cli.arguments import refuse_given
 from tokenroof.cli.lengths import add_lengths, amount, whole
 from tokenroof.support.arguments import shown
 from tokenroof.support.whole import whole_file
@@ -104,6 +105,11 @@ def promised(arguments: Namespace) -> list[SLO]:
     """One objective for each percentile that bounds have."""
     from tokenroof.serving.slo import SLO
 
+    bounds = [value for name in _TIMES if (value := getattr(arguments, f"slo_{name}")) is not None]
+    if bounds and all(at != "" for _, at in bounds):
+        refuse_given(
+            arguments, ("percentile",), "where each bound has its own", "with a bound that has none"
+        )
     by: dict[float | None, dict[str, Any]] = {}
     for name in _TIMES:
         given = getattr(arguments, f"slo_{name}")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tokenroof.serving import verdict
+from tokenroof.serving import SLO, summary, verdict
 
 NAMES = [
     "arrival_ns",
@@ -30,3 +30,20 @@ def test_the_unit_of_time_changes_no_verdict(load, state, unit):
     assert found.state == state
     if state == "overloaded":
         assert found.growth_per_s * unit == pytest.approx(1.0 - 1.0 / load, rel=0.25)
+
+
+def test_time_counts_from_the_first_arrival_whoever_it_was_of():
+    """Energy does, too: a request that was refused came all the same; one that had not come did not."""
+    run = np.zeros(3, [*((name, "i8") for name in NAMES), ("status", "U10")])
+    run["status"] = "rejected", "done", "unfinished"
+    run["input_tokens"], run["output_tokens"] = 100, 5
+    for name, seconds in zip(
+        NAMES,
+        ((1, 3, -1e-9), (-1e-9, 3, -1e-9), (-1e-9, 4, -1e-9), (-1e-9, 5, -1e-9)),
+        strict=False,
+    ):
+        run[name] = np.rint(np.array(seconds) * 1e9)
+    found = summary(run, SLO(ttft_s=2.0))
+    assert found["duration_s"] == 4.0
+    assert found["request_throughput"] == found["goodput"] == 0.25
+    assert found["output_throughput"] == 1.25

@@ -73,3 +73,25 @@ def test_rows_are_those_of_the_file_whatever_is_read_at_once(write, chunk):
     assert read.output_tokens.tolist() == list(range(2, 602))
     cut = trace(write("arrival,input_tokens,output_tokens\n" + rows), "csv", chunk=chunk, limit=300)
     assert cut.arrival_ns.tolist() == [10**9 * i for i in range(300)]
+
+
+def test_dates_with_an_offset_are_times_of_utc(write):
+    head = "TIMESTAMP,ContextTokens,GeneratedTokens\n"
+    rows = ("2023-11-16 18:15:46.5", "2023-11-16T20:15:47.5+02:00", "2023-11-16 12:45:48.5-0530",
+            "2023-11-16 18:15:49.5Z", "2023-11-17 00:15:50.5+06:00")  # fmt: skip
+    found = trace(write(head + "".join(f"{row},5,6\n" for row in rows)), "azure")
+    assert found.arrival_ns.tolist() == [i * 1_000_000_000 for i in range(5)]
+    for bad in ("2023-11-16 18:15:46+24:00", "2023-11-16 18:15:46+02", "1970-01-01 00:30:00+01:00"):
+        with pytest.raises(ValueError, match="expected dates from 1970 to 2261 .* with its offset"):
+            trace(write(f"{head}{bad},5,6\n"), "azure")
+
+
+def test_dates_in_a_table_of_numbers_name_the_layout_that_reads_them(write):
+    path = write("arrival,input_tokens,output_tokens\n2023-11-16 18:15:46,5,6\n")
+    with pytest.raises(ValueError, match="dates are read with layout='azure' or --layout azure"):
+        trace(path, "csv")
+    names = {name: name for name in ("arrival", "input_tokens", "output_tokens")}
+    assert trace(path, "azure", columns=names).arrival_ns.tolist() == [0]
+    with pytest.raises(ValueError, match="line 2") as plain:
+        trace(write("arrival,input_tokens,output_tokens\nwhen,5,6\n"), "csv")
+    assert "azure" not in str(plain.value)

@@ -184,7 +184,7 @@ def _capacity(
         for why in ("caveat", "reason") if row[most] else ("caveat",):
             if found.attrs.get(why):
                 say(found.attrs[why])
-    if not row[most] and found.attrs.get("reason"):
+    if not row[most] and found.attrs.get("reason") and not arguments.json:
         say(f"nothing: {found.attrs['reason']}")
     return 0 if row[most] else 1
 

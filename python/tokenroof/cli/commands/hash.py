@@ -10,6 +10,7 @@ from typing import Any
 from tokenroof.cli.lengths import amount, whole
 from tokenroof.cli.output import emit, say
 from tokenroof.support.formats import si
+from tokenroof.support.quoting import counted
 
 
 def add_arguments(command: ArgumentParser) -> None:
@@ -51,7 +52,7 @@ def _header(text: str) -> bytes:
     except ValueError:
         raise ValueError(f"--header is no hexadecimal text; {allowed}") from None
     if len(header) != 80:
-        raise ValueError(f"--header has {len(header)} bytes; {allowed}")
+        raise ValueError(f"--header has {counted(len(header), 'byte')}; {allowed}")
     return header
 
 

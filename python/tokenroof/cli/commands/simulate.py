@@ -23,10 +23,11 @@ from tokenroof.cli.arguments import (
 from tokenroof.cli.basis import basis_of_system, mixed_engines, say_basis
 from tokenroof.cli.fitting import told_what_fits
 from tokenroof.cli.lengths import amount, whole
-from tokenroof.cli.loads import add_loads, loads_of, settle_loads
+from tokenroof.cli.loads import add_loads, loads_of, said_of_trace, settle_loads
 from tokenroof.cli.local import measure_if_local
 from tokenroof.cli.output import emit, percent, say, short
 from tokenroof.cli.promises import bound
+from tokenroof.cli.scaled import replicas_of, said_of_replicas
 from tokenroof.cli.systems import (
     add_drafts,
     add_host_tier,
@@ -252,7 +253,7 @@ def _run(arguments: Namespace) -> int:
             "short": first.verdict.short, **found, **basis,
         })  # fmt: skip
     else:
-        _print(about, first, found)
+        _print(about, first, found, said_of_trace(arguments, loads[0]))
         if arguments.plot is not None and len(runs) > 1:
             say(f"{arguments.plot} shows the run of seed {arguments.seed}")
         say_basis({"steps": basis["error_band"]}, basis["calibrated_on"])
@@ -288,10 +289,10 @@ def _promised(
 
 
 def _beside(first: Simulation, options: dict[str, Any]) -> dict[str, Any]:
-    """Of the first run what drafts and the host's memory did."""
-    totals, found = first.totals, {}
+    """Of the first run how many replicas there were, and what drafts and the host's memory did."""
+    totals, found = first.totals, replicas_of(first, options)
     if totals["drafted"]:
-        found = {"drafted_tokens": totals["drafted"], "kept_tokens": totals["kept"]}
+        found |= {"drafted_tokens": totals["drafted"], "kept_tokens": totals["kept"]}
     if options.get("host_tier") is not None or totals["stored_bytes"]:
         tokens = max(int(first.requests["input_tokens"].sum()), 1)
         found["loaded_share"] = int(first.requests["loaded_tokens"].sum()) / tokens
@@ -320,10 +321,13 @@ def _print_times(about: dict[str, str], first: Simulation, found: dict[str, Any]
     )  # fmt: skip
 
 
-def _print(about: dict[str, str], first: Simulation, found: dict[str, Any]) -> None:
+def _print(
+    about: dict[str, str], first: Simulation, found: dict[str, Any], of_trace: list[str]
+) -> None:
     _print_times(about, first, found)
-    if "left_out" in found:
-        say(f"{counted(found['left_out'], 'row', ',')} of the trace without tokens left out")
+    for line in (said_of_replicas(found, found["seeds"] > 1), *of_trace):
+        if line:
+            say(line)
     say(
         f"{short(found['request_throughput'])} requests/s, {short(found['output_throughput'])} output "
         f"tok/s over {si(found['duration_s'], 's')}; {found['preemptions']:g} preemptions, "

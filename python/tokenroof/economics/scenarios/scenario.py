@@ -308,7 +308,13 @@ def _of_tables(found: Mapping[str, Any], stem: str) -> Scenario:
 
 def _no_such(name: str, known: Any) -> str:
     near = near_matches(name, sorted(known))
-    allowed = sorted({*known, *(_BESIDE if set(known) == set(SECTIONS) else ())})
+    section, _, item = name.rpartition(".")
+    if not near and section:  # the same item of another section
+        near = near_matches(item, {one.rpartition(".")[2]: one for one in sorted(known)})
+    within = [one for one in known if one.startswith(f"{section}.")] if section in SECTIONS else []
+    allowed = sorted({*(within or known), *(_BESIDE if set(known) == set(SECTIONS) else ())})
+    if section and not within:  # of all keys the first words say enough
+        allowed = [f"{one}.*" for one in SECTIONS]
     hint = f"did you mean {', '.join(near)}?" if near else f"allowed: {', '.join(allowed)}"
     return f"no key {shown(name)}; {hint}"
 

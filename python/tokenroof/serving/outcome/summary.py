@@ -61,13 +61,14 @@ def summary(
             E2E over output tokens.
 
         And as numbers: ``interactivity_e2e`` (by percentile: 1 / percentile of E2E per token, as
-        InferenceX counts it) [token/s], ``requests``, ``answered``, ``rejected``, ``stuck``,
-        ``shed``, ``timed_out``, ``unfinished`` and ``not_come`` (of a run that was cut), ``duration_s``
-        (first arrival to last token), ``request_throughput`` [1/s], ``output_throughput``,
-        ``input_throughput``, ``total_throughput`` [token/s], ``cached_share`` of prompt tokens,
-        ``preemptions``, ``goodput`` [1/s] and ``goodput_share`` (of all that came) with a `slo`, whose bounds
-        on TPOT and ITL an answer of one token keeps (a warning says where all are),
-        ``joules_per_request`` and ``joules_per_output_token`` with `energy_j`. What cannot be known is NaN.
+        InferenceX counts it) [token/s], ``requests``, ``answered``, ``rejected``, ``stuck``, ``shed``,
+        ``timed_out``, ``unfinished`` and ``not_come`` (of a run that was cut), ``duration_s`` (from the
+        first of all arrivals, answered or not, to the last token), ``request_throughput`` [1/s],
+        ``output_throughput``, ``input_throughput``, ``total_throughput`` [token/s], ``cached_share`` of
+        prompt tokens, ``preemptions``, ``goodput`` [1/s] and ``goodput_share`` (of all that came) with a
+        `slo`, whose bounds on TPOT and ITL an answer of one token keeps (a warning says where all are),
+        ``joules_per_request`` and ``joules_per_output_token`` with `energy_j`. What cannot be known is
+        NaN.
 
     Raises
     ------
@@ -109,7 +110,7 @@ def summary(
         name: 1.0 / value if value > 0.0 else np.nan
         for name, value in found["e2e_per_token_s"].items()
     }
-    duration = _duration(served)
+    duration = _duration(requests, served)
     found |= _counts(requests, served) | _rates(served, duration)
     if slo is not None:
         _warn_of_gaps(slo, times)
@@ -149,10 +150,18 @@ def _pooled(
     return nothing
 
 
-def _duration(served: NDArray[Any]) -> float:
+def _duration(requests: NDArray[Any], served: NDArray[Any]) -> float:
     if not served.size:
         return np.nan
-    return float(int(served["last_token_ns"].max()) - int(served["arrival_ns"].min())) * 1e-9
+    first = int(requests["arrival_ns"][~_absent(requests)].min())
+    return float(int(served["last_token_ns"].max()) - first) * 1e-9
+
+
+def _absent(requests: NDArray[Any]) -> NDArray[np.bool_]:
+    """Those that had not come when their run was cut."""
+    if "status" not in (requests.dtype.names or ()):
+        return np.zeros(len(requests), bool)
+    return np.asarray(having(requests, "unfinished") & (requests["arrival_ns"] < 0))
 
 
 def _ratio(amount: float, of: float) -> float:
@@ -163,7 +172,7 @@ def _counts(requests: NDArray[Any], served: NDArray[Any]) -> dict[str, Any]:
     names = requests.dtype.names or ()
     known = "status" in names
     cut = having(requests, "unfinished") if known else np.zeros(len(requests), bool)
-    absent = int((cut & (requests["arrival_ns"] < 0)).sum())
+    absent = int(_absent(requests).sum())
     inputs = float(served["input_tokens"].sum())
     return {
         "requests": len(requests),

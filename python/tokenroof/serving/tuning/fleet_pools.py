@@ -20,7 +20,7 @@ from tokenroof.serving.tuning.search import largest
 from tokenroof.serving.tuning.spares import replicas_for, spares_of_pools
 from tokenroof.serving.tuning.subject import OfPools
 from tokenroof.serving.tuning.tune import beside, check_progress
-from tokenroof.support.arguments import finite_number, share, shown
+from tokenroof.support.arguments import share, shown
 from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ def _played(
     if counts is None:
         return play.system, 0.0, None
     one = play.of(counts)
-    tolerance = finite_number("tolerance", play.how.get("tolerance", 0.02), above=True)
+    tolerance = share("tolerance", play.how.get("tolerance", 0.02))
     rate, _ = largest(lambda amount: play.at(counts, amount).meets, part, tolerance, known=part)
     proof = next(t for t in reversed(one.trials) if t.meets and t.amount == rate)
     return _counted(play.system, counts), rate, proof

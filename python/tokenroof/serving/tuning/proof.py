@@ -15,6 +15,7 @@ from tokenroof.serving.tuning.kept import Kept, key_of
 from tokenroof.serving.tuning.objectives import Objective, reached
 from tokenroof.serving.tuning.subject import Subject
 from tokenroof.support.equality import by_value
+from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
     from tokenroof.records.calibration import Calibration
@@ -175,8 +176,8 @@ class Candidate(Generic[Of]):
             least := self.asked.enough(amount, inside, longest)
         ):
             brief = (
-                f"runs count {last - first} requests, {(last - first) / amount:.3g} s of them: too few to "
-                f"hold a promise of {longest:g} s with {inside:.3g} in flight; {least} and more do"
+                f"runs count {counted(last - first, 'request')}, {(last - first) / amount:.3g} s of them: "
+                f"too few to hold a promise of {longest:g} s with {inside:.3g} in flight; {least} and more do"
             )
         trial = replace(self._trial(amount, [self.kept.rows[key] for key in keys]), brief=brief)
         self.trials.append(trial)

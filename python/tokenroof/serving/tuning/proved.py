@@ -16,7 +16,7 @@ from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
 from tokenroof.serving.tuning.subject import OfPools, OneReplica
 from tokenroof.serving.tuning.tune import beside, check_progress
-from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.arguments import check_options, share, shown
 from tokenroof.support.quoting import counted
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def highest(
 ) -> tuple[float, Trial | None, str]:
     """The largest amount asked for at which every run meets every objective, those runs, or why none does."""
     closed = asked.closed
-    tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
+    tolerance = share("tolerance", options.get("tolerance", 0.02))
     progress = check_progress(options.get("progress"))
     one = candidate(on, asked, objectives, fidelity, options, Kept(options.get("results")))
 

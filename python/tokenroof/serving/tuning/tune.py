@@ -22,7 +22,7 @@ from tokenroof.serving.tuning.objectives import objectives_of
 from tokenroof.serving.tuning.proof import Candidate
 from tokenroof.serving.tuning.search import largest
 from tokenroof.serving.tuning.subject import OneReplica
-from tokenroof.support.arguments import check_options, finite_number, shown
+from tokenroof.support.arguments import check_options, share, shown
 from tokenroof.support.equality import by_value
 
 if TYPE_CHECKING:
@@ -180,7 +180,8 @@ def tune(
         Which the knobs change; the newest preset of each plan's engine by default.
     fidelity : {"calibrated", "datasheet"} or Calibration
     tolerance : float
-        Relative width of what is left between a rate that meets and one that does not; 0.02 by default.
+        Relative width of what is left between a rate that meets and one that does not, at most 1; 0.02 by
+        default.
     progress : callable
         Called with candidates done and their number after each load that was played.
     results : path
@@ -215,7 +216,7 @@ def tune(
     objectives = objectives_of(slo)
     given = {name: options[name] for name in LoadOptions.__annotations__ if name in options}  # type: ignore[literal-required]
     asked = asked_of("tune", given)  # type: ignore[arg-type]
-    tolerance = finite_number("tolerance", options.get("tolerance", 0.02), above=True)
+    tolerance = share("tolerance", options.get("tolerance", 0.02))
     progress = check_progress(options.get("progress"))
     fidelity = options.get("fidelity", "calibrated")
     on = deployments(device, model, _plans(plan), fidelity)

@@ -20,9 +20,10 @@ __all__ = ["Column"]
 
 _DIGITS, _DECIMALS = frozenset("0123456789"), frozenset("0123456789.eE+-")
 _LARGEST = str(2**63 - 1)
-_DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|\+00:00)?", re.ASCII)
-_DATE_SIGNS = frozenset("0123456789-:. T")
-_DATES = "dates from 1970 to 2261 as 2023-11-16 18:15:46.6805900, in UTC"
+_DATE = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:\.\d{1,9})?"
+                   r"(Z|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?", re.ASCII)  # fmt: skip
+_DATES = "dates from 1970 to 2261 as 2023-11-16 18:15:46.6805900, in UTC or with its offset"
+_LIKE_A_DATE = re.compile(r"\s*\d{4}-\d\d-\d\d\b", re.ASCII)
 
 
 def _unit_of(time: float, unit_ns: float) -> str:
@@ -31,6 +32,14 @@ def _unit_of(time: float, unit_ns: float) -> str:
         if unit_s < 1e-9 * unit_ns * 0.5 and 1e8 <= time * unit_s <= 1e-9 * LATEST_NS:
             return f" (is it in {name}seconds, unit_s={unit_s:g} or --unit-s {unit_s:g}?)"
     return ""
+
+
+def _ahead_ns(zone: str) -> int:
+    """By how much a clock goes ahead of UTC: "Z", "+02:00", "-0530" [ns]."""
+    if zone == "Z":
+        return 0
+    minutes = 60 * int(zone[1:3]) + int(zone[-2:])
+    return (-1 if zone[0] == "-" else 1) * minutes * 60_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,8 @@ class Column:
         if not unit_ns:
             return self._dates()
         allowed = f"times from 0 to {LATEST_NS / unit_ns:g}"
+        if any(type(value) is str and _LIKE_A_DATE.match(value) for value in self.values[:1]):
+            allowed += "; dates are read with layout='azure' or --layout azure, and columns"
         array = self._numbers(allowed)
         with np.errstate(over="ignore", invalid="ignore"):
             exact = array.dtype.kind == "i" and unit_ns == np.floor(unit_ns)
@@ -121,14 +132,18 @@ class Column:
     def _dates(self) -> NDArray[np.int64]:
         stripped = [str(value).strip() for value in self.values]
         matches = _DATE.fullmatch
+        plain, ahead = stripped, np.zeros(len(stripped), np.int64)  # ahead of UTC [ns]
         for i, value in enumerate(stripped):
-            if not matches(value) or not "1970" <= value < "2262":
+            found = matches(value)
+            if not found or not "1970" <= value < "2262":
                 self._bad(i, _DATES)
-        plain = stripped
-        if not _DATE_SIGNS.issuperset("".join(stripped)):
-            plain = [value.removesuffix("Z").removesuffix("+00:00") for value in stripped]
+            if zone := found[1]:
+                if plain is stripped:
+                    plain = list(stripped)
+                plain[i] = value.removesuffix(zone)
+                ahead[i] = _ahead_ns(zone)
         try:
-            return np.array(plain, "datetime64[ns]").astype(np.int64)
+            utc = np.array(plain, "datetime64[ns]").astype(np.int64) - ahead
         except ValueError:  # a month 13
             for i, value in enumerate(plain):
                 try:
@@ -136,6 +151,9 @@ class Column:
                 except ValueError:
                     self._bad(i, _DATES)
             raise
+        if (utc < 0).any():
+            self._bad(int(np.argmax(utc < 0)), _DATES)
+        return utc
 
     def hashes(
         self, inputs: NDArray[np.int64], block: int
