@@ -180,7 +180,7 @@ def _in_their_form(name: str, kernel: Any, inputs: dict[str, Any]) -> Any:
             raise TypeError(
                 f"{n} is of {kind}; allowed: a plain array, as pack() of its record gives"
             )
-    plain, put = unlabelled(**{n: inputs[n] for n, core in cores.items() if not core})
+    plain, put = unlabelled(True, **{n: inputs[n] for n, core in cores.items() if not core})
     answer = kernel(*(inputs | plain).values())
     if kernel.signature is None or kernel.signature.endswith("->()"):
         return put(answer)

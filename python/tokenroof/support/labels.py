@@ -110,17 +110,17 @@ def refuse_labelled(name: str, value: object) -> None:
 refuse_masked = refuse_labelled  # a mask is a label of each element
 
 
-def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
+def unlabelled(absent: bool = False, /, **values: Any) -> tuple[dict[str, Any], Put]:
     """Plain arrays that broadcast, and what puts an answer of their common shape into their form.
 
-    Behind a mask stands another element, or 1 where all are masked.
+    Behind a mask stands another element, or 1 where all are masked; with `absent` NaN for null and NA.
 
     Raises
     ------
     TypeError
         For labelled arrays of two kinds, Dask arrays, xarray's Dataset and polars's DataFrame, by name.
     ValueError
-        For labels that differ, by name.
+        For labels that differ, by name; for null and NA unless they may be `absent`.
 
     Examples
     --------
@@ -150,8 +150,39 @@ def unlabelled(**values: Any) -> tuple[dict[str, Any], Put]:
         raise TypeError(f"labelled arrays are {both}; allowed: one kind of them")
     if not kinds:
         return values, _as_it_is
+    if not absent:
+        for name in kinds:
+            _refuse_absent(name, values[name])
     apart = {"masked": _masked, "pandas": _pandas, "polars": _polars, "xarray": _xarray}
     return apart[next(iter(kinds.values()))](values, list(kinds))
+
+
+def _refuse_absent(name: str, value: Any) -> None:
+    """Reject null of polars, NA of pandas: as floats they would be NaN, which nobody gave."""
+    if keeps_form(value) == "polars":
+        word, hidden = "null", value.is_null().to_numpy()
+    elif kind_of(value) == "pandas" and (hidden := _hidden(value)) is not None:
+        word = "NA"
+    else:
+        return
+    if hidden.any():
+        raise ValueError(
+            f"{name}[{int(hidden.argmax())}] is {word}; allowed: a number in each place (kernels, and "
+            f"kernels.by_keyword, take {word} and give it back)"
+        )
+
+
+def _hidden(value: Any) -> Any:
+    """Where a Series of a type of pandas that tells NA from NaN has NA; None of other types."""
+    import pandas
+
+    if (
+        value.ndim == 1
+        and getattr(value.dtype, "na_value", None) is pandas.NA
+        and value.dtype.kind in "iuf"
+    ):
+        return value.isna().to_numpy()
+    return None
 
 
 # Functions of the module with what they need, not closures: a result that keeps one can be pickled.
@@ -203,12 +234,7 @@ def _pandas(values: dict[str, Any], names: list[str]) -> tuple[dict[str, Any], P
                 )
             value = value.reindex(want, axis=axis)
         plain[name] = value.to_numpy()
-        if (
-            value.ndim == 1
-            and getattr(value.dtype, "na_value", None) is pandas.NA
-            and value.dtype.kind in "iuf"
-        ):
-            hidden = value.isna().to_numpy()
+        if (hidden := _hidden(value)) is not None:
             plain[name] = (
                 value.to_numpy(dtype=float, na_value=np.nan) if hidden.any() else plain[name]
             )
