@@ -347,7 +347,9 @@ def test_by_keyword_over_series_of_dask():
     for name in ("decode_time", "decode_step"):
         want = kernels.by_keyword(name, **given | {"batch": table["n"], "context": table["seen"]})
         got = kernels.by_keyword(name, **given | {"batch": lazy["n"], "context": lazy["seen"]})
-        assert got.npartitions == 2 and got.compute().equals(want)
+        assert got.npartitions == 2
+        whole = got.compute()  # dask gives labels in a type of text of its own
+        assert list(whole.index) == list(want.index) and whole.set_axis(want.index).equals(want)
     got = kernels.by_keyword("ridge_point", peak_flops=lazy["n"], bandwidth=2.0)
     assert got.compute().tolist() == [0.5, 4.0, 32.0]
 
