@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import tokenroof as tr
-from tokenroof import kernels
+from _support import named
+from tokenroof import kernels, reference
 from tokenroof.inference.constants import find
 from tokenroof.inference.door import deployment
 
@@ -46,6 +47,37 @@ def test_kernels_that_pack_heads_or_come_apart_run_them_as_ever(device):
     records = on(device)
     alone = kernels.decode_time(*records, BATCH, LONG) - kernels.decode_time(*records, BATCH, SHORT)
     np.testing.assert_allclose(grown(records, 500.0), alone, rtol=1e-9)
+
+
+def tile_more(records, batch, tokens):
+    """What the least more than so many tokens of a prompt adds to a step beside so many sequences [s]."""
+    fuller = kernels.mixed_time(*records, batch, LONG, np.nextafter(tokens, np.inf), 0.0)
+    return fuller - kernels.mixed_time(*records, batch, LONG, tokens, 0.0)
+
+
+@pytest.mark.parametrize("tokens", [64.0, 1024.0])
+def test_each_tile_of_the_prompt_is_an_empty_block_of_each_row_and_head(tokens):
+    """On the 142 multiprocessors of an L40S, of 32 heads in 32 layers, a tenth of a microsecond each."""
+    records = on("L40S")
+    beside = tile_more(records, 37.0, tokens) - tile_more(records, 13.0, tokens)
+    assert beside == pytest.approx((37 - 13) * 32 * 32 * 1e-7 / 142, rel=1e-3)
+    inside = tile_more(records, 37.0, tokens - 17.5) - tile_more(records, 13.0, tokens - 17.5)
+    assert abs(inside) < 1e-6
+
+
+def test_empty_blocks_are_those_of_one_call_for_all_rows():
+    for device in ("H200-SXM", "B200-SXM"):
+        records = on(device)
+        assert abs(tile_more(records, 37.0, 64.0) - tile_more(records, 13.0, 64.0)) < 5e-8
+
+
+@pytest.mark.parametrize("tokens", [0.0, 1.0, 64.0, 65.0, 700.0, 2048.0])
+def test_steps_with_empty_blocks_equal_the_reference(tokens):
+    for device in ("L40S", "RTX-PRO-6000"):
+        records = on(device)
+        given = (37.0, LONG, tokens, 0.0)
+        want = reference.mixed_time(*named(records), *given)
+        assert kernels.mixed_time(*records, *given) == want
 
 
 def test_without_a_prompt_nothing_changes():

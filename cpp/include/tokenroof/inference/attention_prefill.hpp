@@ -28,7 +28,13 @@ struct AttentionPrefill {
     double token_s, past_s, write_s;             // seconds of traffic
     double inverse_resident, saved;
     double pair_flops, token_bytes, past_bytes, write_bytes;
+    double empty_s; // of one empty block per tile of all heads
 };
+
+// A multiprocessor's time for a thread block that finds nothing to do and ends [s]: what each block of 128 threads adds
+// beyond 32 a multiprocessor on an RTX 3090 (0.100 us; 0.108 on a CMP 90HX; arabel1a/gpu-micro-bench, BLOCK_COST). There
+// twelve fit beside one another, of FlashAttention 2 one, so that this is the least that it takes.
+constexpr double empty_block_s = 1e-7;
 
 // Rate of a head's width against that of 128.
 TR_HD double prefill_width(double width, double narrow, double wide) {
@@ -42,6 +48,8 @@ TR_HD double prefill_width(double width, double narrow, double wide) {
 // has a tile of its own, with the one row (vllm-project/flash-attention, csrc/flash_attn/flash_api.cpp:
 // seqlenq_ngroups_swapped; flash_fwd_launch_template.h: run_mha_fwd_splitkv_dispatch, kBlockM). vLLM gives it all rows
 // of a step in one call (v1/attention/backends/flash_attn.py). Other kernels pack heads always, or come in two calls.
+// The call has as many tiles of each sequence as the longest has; those behind a decoded token are empty
+// (vllm-project/vllm, pull request 58013).
 TR_HD bool heads_apart(const double* g) {
     namespace c = constant::attention_prefill;
     return g[c::single] == 1.0 && !(g[c::packed] > 0.0) && g[c::tile] <= prefill_rows;
@@ -63,6 +71,7 @@ TR_HD AttentionPrefill prefill_of(const double* d, const double* g, double heads
     r.path_s = 2.0 * both * tile / rate * path;
     r.block_s = columns * block / sms;
     r.block_path = block;
+    r.empty_s = columns * empty_block_s / sms;
     r.pair_flops = 2.0 * heads * both;
     r.host = 0.0;
     (void)g;
@@ -95,6 +104,11 @@ TR_HD AttentionPrefill prepare_attention_prefill(const double* d, const double* 
     r.write_bytes = kv_heads * both * (2.0 + stored) + g[queries] * heads * head_dim * (2.0 + input);
     prefill_traffic(r, d, g[memory], g[write], g[constant::attention_prefill::resident], g[cached]);
     return r;
+}
+
+// Seconds of the empty tiles of so many sequences of one token beside a prompt of so many.
+template <class V> TR_HD V empty_tiles_s(const AttentionPrefill& r, V sequences, V tokens) {
+    return sequences * (max_nan(ceil_lanes(tokens * r.inverse_tile), splat<V>(1.0)) - splat<V>(1.0)) * r.empty_s;
 }
 
 template <class V> TR_HOST_ONCE Cost<V> attention_prefill_cost(const AttentionPrefill& r, V batch, V tokens, V past) {

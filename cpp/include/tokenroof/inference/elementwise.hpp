@@ -10,6 +10,12 @@ inline namespace TR_ISA {
 // Reads x and writes its norm; with the residual both are read and written (Zhang, Sennrich, arXiv:1910.07467).
 TR_HD double norm_bytes(double hidden, bool residual) { return (residual ? 8.0 : 4.0) * hidden; }
 
+// Of the bytes that a kernel reads, those that a kernel in front of it has just written: without the residual, which is
+// as old as the module before.
+TR_HD double norm_fresh(double hidden) { return 2.0 * hidden; }
+TR_HD double rotary_fresh(double rotated, double cached) { return 2.0 * (rotated + cached); }
+TR_HD double activation_fresh(double width, double matrices) { return (matrices - 1.0) * width * 2.0; }
+
 // Rotates `rotated` values in place (Su et al., arXiv:2104.09864) and puts `cached` ones into the cache, an
 // element of which has `stored` bytes.
 TR_HD double rotary_bytes(double rotated, double cached, double stored) {

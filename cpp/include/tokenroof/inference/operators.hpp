@@ -14,6 +14,7 @@
 #include "tokenroof/core/config.hpp"
 #include "tokenroof/core/maths.hpp"
 #include "tokenroof/inference/elementwise.hpp"
+#include "tokenroof/inference/l2.hpp"
 #include "tokenroof/records/records.hpp"
 
 namespace tokenroof {
@@ -77,6 +78,11 @@ template <class T> TR_HD T all_reduce(T nbytes, T ranks, T latency, T bandwidth)
                            all_reduce_two_shot(nbytes, ranks, latency, bandwidth)));
 }
 
+// Whether a record has constants for an operator's measured form; without, it is a line with shares.
+TR_HD bool measured_form(const double* c, int block) {
+    return c[calibration::form] == 1.0 && c[block] == c[block];
+}
+
 // --- lines -----------------------------------------------------------------------------------------
 
 enum Group : int {
@@ -89,6 +95,8 @@ struct Line {
     double compute;                      // seconds per x of the tensor unit
     double weights_s, traffic;           // seconds of the fixed bytes; seconds per x
     double flops, weights, bytes;        // FLOP per x; bytes; bytes per x
+    // bytes per x of one kernel; 1 / bytes that stay in the L2; share of the time that it saves where they do
+    double each = 0.0, inverse_resident = 1.0, saved = 0.0;
 };
 
 struct Shares { // one class of operator in a calibration record
@@ -109,11 +117,14 @@ TR_HD Line make_line(const double* d, const double* c, int shares, double kernel
 // The same line `count` times over.
 TR_HD Line times(double count, const Line& a) {
     return {count * a.fixed, count * a.compute, count * a.weights_s, count * a.traffic,
-            count * a.flops, count * a.weights, count * a.bytes};
+            count * a.flops, count * a.weights, count * a.bytes, a.each, a.inverse_resident, a.saved};
 }
 
 template <class V> TR_HD V line_compute(const Line& a, V x) { return x * a.compute; }
-template <class V> TR_HD V line_memory(const Line& a, V x) { return a.weights_s + x * a.traffic; }
+template <class V> TR_HD V line_memory(const Line& a, V x) {
+    const V cold = a.weights_s + x * a.traffic;
+    return a.saved > 0.0 ? cold - cold * resident(x * a.each, a.inverse_resident, a.saved) : cold;
+}
 
 // x[tokens, k] @ w[k, n]: weights once, activations in their type, the result in 16 bits.
 // Activations narrower than 16 bits are quantised first, read wide, written narrow, unless they come narrow.
@@ -147,6 +158,19 @@ TR_HD Line grouped_gemm_line(const double* d, const double* c, double n, double 
 // Reads and writes of norms, rotations, activations: no tensor work.
 TR_HD Line elementwise_line(const double* d, const double* c, double kernels, double bytes) {
     return make_line(d, c, calibration::elementwise_t0, kernels, 1.0, 0.0, 0.0, bytes);
+}
+
+// Such a kernel within a step: the `fresh` ones of its bytes, which the kernel in front wrote, it reads from the L2. All
+// of its bytes have passed there before it reads the last of them, so that they must fit, where the keys of measured
+// attention stay. What it writes goes to memory sooner or later, and counts as before.
+TR_HD Line fresh_line(const double* d, const double* c, double bytes, double fresh) {
+    Line line = elementwise_line(d, c, 1.0, bytes);
+    if (!measured_form(c, calibration::block_attention_decode)) return line;
+    const double* g = c + calibration::block_attention_decode;
+    line.each = bytes;
+    line.inverse_resident = inverse_resident(d, g[constant::attention_decode::resident]);
+    line.saved = fresh / bytes * saved_by_l2(d, g[constant::attention_decode::cached]);
+    return line;
 }
 
 // A collective as a line: `factor` of x * bytes crosses each rank's link.

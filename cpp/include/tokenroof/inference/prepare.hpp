@@ -35,7 +35,8 @@ TR_HOST_ONCE void prepare_mlp(Prepared& r, const double* d, const double* c, con
         add_products_of(r, d, c, group_mlp, layers, up * width, h, t);
         add_products_of(r, d, c, group_mlp, layers, h, width, t);
         r.common.add(group_elementwise, rank_tokens,
-                     times(layers, elementwise_line(d, c, 1.0, activation_bytes_moved(width, up + 1.0))));
+                     times(layers, fresh_line(d, c, activation_bytes_moved(width, up + 1.0),
+                                              activation_fresh(width, up + 1.0))));
     };
     if (m[model::dense_layers] > 0.0) mlp(m[model::dense_layers], m[model::ffn], mlp_types(p));
     if (m[model::wide_layers] > 0.0) mlp(m[model::wide_layers], m[model::wide_ffn], mlp_types(p));
@@ -205,7 +206,7 @@ TR_HD void prepare(Prepared& r, const double* d, const double* record, const dou
 
     r.common.add(group_head, rank_tokens, elementwise_line(d, c, 1.0, 2.0 * 2.0 * h)); // embedding
     r.common.add(group_elementwise, rank_tokens,
-                 times(m[model::norms], elementwise_line(d, c, 1.0, norm_bytes(h, true))));
+                 times(m[model::norms], fresh_line(d, c, norm_bytes(h, true), norm_fresh(h))));
     prepare_projections(r, d, c, m, p);
     prepare_recurrent(r, d, c, m, p);
     prepare_mlp(r, d, c, m, p);

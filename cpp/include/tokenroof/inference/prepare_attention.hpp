@@ -139,7 +139,7 @@ struct Projections {
     // rotation in place, and new keys and values into the cache
     TR_HD void cache(double layers, double rotated, double cached) const {
         const double moved = rotary_bytes(rotated, cached, dtype_bytes(int(p[plan::kv_cache])));
-        r.common.add(group_elementwise, rank_tokens, times(layers, elementwise_line(d, c, 1.0, moved)));
+        r.common.add(group_elementwise, rank_tokens, times(layers, fresh_line(d, c, moved, rotary_fresh(rotated, cached))));
     }
 };
 

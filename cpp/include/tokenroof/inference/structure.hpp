@@ -127,11 +127,6 @@ constexpr double compress_kernels = 3.0; // projection, mean, place in the cache
 constexpr double stream_kernels = 2.0;   // weights of a mix; gathering and spreading are fused with norms
 constexpr double added_kernels = 3.0;    // of a layer's embedding: gate, product, projection
 
-// Whether a record has constants for an operator's measured form; without, it is a line with shares.
-TR_HD bool measured_form(const double* c, int block) {
-    return c[calibration::form] == 1.0 && c[block] == c[block];
-}
-
 struct Structure {
     double kernels, collectives; // of one step, each a whole number for whole layers of one type
     double timed;                // kernels of experts, whose launches a measured form has in its own

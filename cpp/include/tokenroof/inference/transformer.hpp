@@ -154,18 +154,20 @@ TR_HD void add_compressed_prefill(V& time, Parts<V>& out, const Prepared& r, V p
                                  prompts * causal_keys(tokens, past, no_window) * inverse, queries));
 }
 
-// One layer's attention of the decode batch: beside prompts in their kernel, where that takes all rows of a step.
+// One layer's attention of the decode batch: beside prompts of `prompt` tokens in their kernel, where that takes all
+// rows of a step.
 template <class V, bool Prefill>
-TR_HD Cost<V> decode_rows(const Prepared& r, int i, V sequences, V own, V prompt_tokens) {
+TR_HD Cost<V> decode_rows(const Prepared& r, int i, V sequences, V own, V prompt) {
     const MeasuredAttention& all = r.attention;
     const Cost<V> alone = attention_decode_cost<V>(all.decode[i], sequences, own, false);
     if constexpr (Prefill) {
         if (!all.one_kernel || all.sparse || r.cp != 1.0) return alone;
         const V zero = splat<V>(0.0), one = splat<V>(1.0);
         const Cost<V> rows = attention_prefill_cost<V>(all.prefill[i], sequences, one, max_nan(own - one, zero));
-        const auto beside = prompt_tokens > zero;
-        return {beside ? rows.fixed : alone.fixed,     beside ? rows.seconds : alone.seconds,
-                beside ? rows.compute : alone.compute, beside ? rows.memory : alone.memory,
+        const auto beside = prompt > zero;
+        const V empty = empty_tiles_s(all.prefill[i], sequences, prompt);
+        return {beside ? rows.fixed : alone.fixed,     beside ? rows.seconds + empty : alone.seconds,
+                beside ? rows.compute + empty : alone.compute, beside ? rows.memory : alone.memory,
                 beside ? rows.flops : alone.flops,     beside ? rows.bytes : alone.bytes};
     }
     return alone;
@@ -174,7 +176,7 @@ TR_HD Cost<V> decode_rows(const Prepared& r, int i, V sequences, V own, V prompt
 // Attention of the decode batch: the only part of a decode step that depends on the context.
 template <class V, bool Full, bool Prefill = false>
 TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V sequences, V context,
-                                V prompt_tokens = V{}) {
+                                V prompt = V{}) {
     for (int i = 0; i < r.attentions; ++i) {
         const Attention& a = r.decode_attention[i];
         const V seen = visible(context, a.window);
@@ -190,7 +192,7 @@ TR_HD void add_decode_attention(V& time, Parts<V>& out, const Prepared& r, V seq
         const AttentionDecode& a = measured.decode[i];
         const V own = r.cp == 1.0 ? context : visible(context, a.window) / r.cp;
         add_costs<V, Full>(time, out, group_attention, measured.decode_layers[i],
-                           decode_rows<V, Prefill>(r, i, sequences, own, prompt_tokens));
+                           decode_rows<V, Prefill>(r, i, sequences, own, prompt));
     }
     if (r.compressed.n > 0) add_compressed_decode<V, Full>(time, out, r, sequences, context);
 }
@@ -259,7 +261,7 @@ TR_HD V evaluate(const Prepared& r, V batch, V context, V prompts, V tokens, V p
     if constexpr (Decode) {
         add_lines<V, Full>(time, out, r.decode, amount);
         if constexpr (Attend)
-            add_decode_attention<V, Full, Prefill>(time, out, r, sequences, context, amount[prompt_tokens]);
+            add_decode_attention<V, Full, Prefill>(time, out, r, sequences, context, own > zero ? tokens : zero);
     }
     if constexpr (Full) out.decode_attention = out.group[group_attention];
     if constexpr (Prefill) {

@@ -23,6 +23,7 @@ from tokenroof.reference.records.records import Record, takes_records
 __all__ = ["attention_prefill_operator"]
 
 ROWS, DIAGONAL, SAG_S = 64.0, 64.0, 1e-3
+EMPTY_BLOCK_S = 1e-7  # of a multiprocessor, for a thread block without work, at least
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,12 @@ class AttentionPrefill:
         seconds = busy + self.sag * (busy * divide(busy, busy + SAG_S)) + after
         fixed = maximum(self.launch, self.host - seconds)
         return Cost(fixed, seconds, maximum(work, path), memory + after, flops, nbytes + written)
+
+    def empty_tiles(self, sequences: float, tokens: float) -> float:
+        """Seconds of thread blocks beyond the first that sequences of one token have beside a prompt."""
+        behind = maximum(ceiling(tokens * divide(1.0, self.tile)), 1.0) - 1.0
+        blocks = divide(self.heads, self.packed)
+        return sequences * behind * divide(blocks * EMPTY_BLOCK_S, self.multiprocessors)
 
 
 def attention_prefill(

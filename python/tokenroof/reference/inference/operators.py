@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 
 from tokenroof.reference.core.ieee import divide, maximum, minimum
 from tokenroof.reference.core.roundings import expm1, log1p
+from tokenroof.reference.inference.l2 import l2_place, less_from_l2
+from tokenroof.reference.records.constants import constants
 from tokenroof.reference.records.dtypes import ACTIVATION, STORED, peak_of
 from tokenroof.reference.records.records import Record
 
@@ -125,13 +127,20 @@ class Line:
     flops: float  # per x
     weights: float  # bytes
     bytes: float  # per x
+    each: float = 0.0  # bytes per x of one kernel that finds some of them in the L2
+    place: tuple[float, float] = (1.0, 0.0)  # there, as `l2_place` says
+
+    def memory(self, x: float) -> float:
+        """Seconds of traffic."""
+        cold = self.weights_s + x * self.traffic
+        return less_from_l2(cold, x * self.each, self.place) if self.place[1] > 0.0 else cold
 
     def times(self, count: float) -> Line:
         """So many layers of it."""
-        return Line(*(count * v for v in (
-            self.launch, self.compute, self.weights_s, self.traffic, self.flops, self.weights,
-            self.bytes,
-        )))  # fmt: skip
+        return replace(self, **{
+            name: count * getattr(self, name)
+            for name in ("launch", "compute", "weights_s", "traffic", "flops", "weights", "bytes")
+        })  # fmt: skip
 
 
 def make_line(
@@ -183,6 +192,16 @@ def experts_line(
 def elementwise_line(device: Record, calibration: Record, launches: float, per_x: float) -> Line:
     """Norms, rotations, activations: traffic alone."""
     return make_line(device, calibration, "elementwise", launches, 1.0, 0.0, 0.0, per_x)
+
+
+def fresh_line(device: Record, calibration: Record, per_x: float, fresh: float) -> Line:
+    """The same in a step: `fresh` of its bytes the kernel in front wrote; the L2 has them where all fit."""
+    line = elementwise_line(device, calibration, 1.0, per_x)
+    known = constants(calibration, "attention_decode")
+    if not known:
+        return line
+    inverse, saved = l2_place(device["l2_bytes"], known["resident"], known["cached"])
+    return replace(line, each=per_x, place=(inverse, divide(fresh, per_x) * saved))
 
 
 def tensor_line(

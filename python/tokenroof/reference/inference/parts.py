@@ -77,7 +77,7 @@ class Parts:
         for group, amount, line in terms:
             x = amounts[amount]
             self.add(group, Roof(
-                x * line.compute, line.weights_s + x * line.traffic, x * line.flops,
+                x * line.compute, line.memory(x), x * line.flops,
                 line.weights + x * line.bytes,
             ))  # fmt: skip
 

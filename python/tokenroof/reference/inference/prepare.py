@@ -34,6 +34,7 @@ from tokenroof.reference.inference.operators import (
     collective_line,
     elementwise_line,
     experts_line,
+    fresh_line,
 )
 from tokenroof.reference.inference.prepared import Exchange, LineTerm, Prepared, Product, Term
 from tokenroof.reference.inference.products import product, products_of
@@ -93,7 +94,7 @@ def mlp(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:
         width = ffn / lay.tp
         for n, k in ((up * width, h), (h, width)):
             yield from products_of(d, c, "mlp", layers, n, k, types)
-        gate = elementwise_line(d, c, 1.0, (up + 1.0) * width * 2.0)
+        gate = fresh_line(d, c, (up + 1.0) * width * 2.0, up * width * 2.0)
         yield "elementwise", "rank_tokens", gate.times(layers)
 
     if m["dense_layers"] > 0.0:
@@ -260,7 +261,8 @@ def prepare(d: Record, calibration: Record, m: Record, p: Record) -> Prepared:
     c = {**calibration, "launch_s": 0.0}
     kernels, joins = kernels_of_step(c, m, p), collectives_of_step(m, p)
     lay = Layout(m, p)
-    norm = elementwise_line(d, c, 1.0, 4.0 * 2.0 * m["hidden"])
+    # x and the residual in, which is older, and both out
+    norm = fresh_line(d, c, 4.0 * 2.0 * m["hidden"], 2.0 * m["hidden"])
     terms: list[Term] = [
         ("head", "rank_tokens", elementwise_line(d, c, 1.0, 2.0 * 2.0 * m["hidden"])),
         ("elementwise", "rank_tokens", norm.times(m["norms"])),

@@ -11,7 +11,7 @@ from tokenroof.reference.inference.compressed_attention import (
 )
 from tokenroof.reference.inference.heads import head_groups
 from tokenroof.reference.inference.layout import Layout
-from tokenroof.reference.inference.operators import elementwise_line
+from tokenroof.reference.inference.operators import elementwise_line, fresh_line
 from tokenroof.reference.inference.prepared import Term
 from tokenroof.reference.inference.products import products_of
 from tokenroof.reference.inference.sparse_attention import index_key_bytes
@@ -36,7 +36,9 @@ class Around:
 
     def cache(self, layers: float, rotated: float, cached: float) -> Term:
         """Rotation in place; new keys and values into the cache."""
-        return self.moved(layers, 4.0 * rotated + cached * (2.0 + STORED[self.lay.cache]))
+        moved = 4.0 * rotated + cached * (2.0 + STORED[self.lay.cache])
+        line = fresh_line(self.d, self.c, moved, 2.0 * (rotated + cached))
+        return "elementwise", "rank_tokens", line.times(layers)
 
 
 def projections(d: Record, c: Record, m: Record, lay: Layout) -> Iterator[Term]:

@@ -95,8 +95,8 @@ def evaluate(r: Prepared, load: Load) -> Parts:
     out.add_exchanges(r.exchanges, amounts)
     out.add_experts(r, amounts["stage_tokens"])
     out.add_lines(r.decode.lines, amounts)
-    beside = amounts["prompt_tokens"] > 0.0
-    add_decode_attention(out, r, amounts["decode_sequences"], load.context, beside)
+    prompt = load.tokens if amounts["rank_prompts"] > 0.0 else 0.0
+    add_decode_attention(out, r, amounts["decode_sequences"], load.context, prompt)
     out.decode_attention = out.group["attention"]
     out.add_lines(r.prefill.lines, amounts)
     add_prefill_attention(out, r, load, amounts)
@@ -104,11 +104,11 @@ def evaluate(r: Prepared, load: Load) -> Parts:
 
 
 def add_decode_attention(
-    out: Parts, r: Prepared, sequences: float, context: float, beside: bool
+    out: Parts, r: Prepared, sequences: float, context: float, prompt: float
 ) -> None:
-    """Attention of the decode batch, whose ways are one; `beside` prompts some kernels have one for all."""
+    """Attention of the decode batch, whose ways are one; beside prompts some kernels have one for all."""
     cp = r.layout.cp
-    apart = beside and cp == 1.0 and heads_apart(r.calibration)
+    apart = prompt > 0.0 and cp == 1.0 and heads_apart(r.calibration)
     apart = apart and not r.model["kv_lora_rank"] > 0.0 and r.decode.indexer is None
     for (a,) in r.decode.attention:
         keys = sequences * (minimum(context, a.window) / cp)
@@ -121,7 +121,9 @@ def add_decode_attention(
         if apart:
             rows = r.prefill.measured_prefill[i].ways[0]
             cost = rows.cost(sequences, 1.0, maximum(context - 1.0, 0.0))
-            out.add_cost("attention", measured.layers, cost)
+            empty = rows.empty_tiles(sequences, prompt)
+            longer = cost._replace(seconds=cost.seconds + empty, compute=cost.compute + empty)
+            out.add_cost("attention", measured.layers, longer)
             continue
         seen = context if cp == 1.0 else minimum(context, form.window) / cp
         out.add_cost("attention", measured.layers, form.cost(sequences, seen, False))
