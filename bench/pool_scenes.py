@@ -2,11 +2,11 @@
 
     python bench/pool_scenes.py [--systems 40] [--seed 0] [--prompts]
 
-With --prompts answers have two tokens and eight replicas: of the pool of prompts alone, steps of several
-sizes, cut prompts and whole ones. Else of whole systems, and each row says which pool is short. Printed, as
-the closed form over the simulator less one: the rate that is taken when too many come; at 0.5 and 0.85 (0.3,
-0.6, 0.8 and 0.9) of that mean first tokens, their 99th percentile, time per token and to the last one; then
-their mean, mean size and the largest over all rows.
+With --prompts answers have two tokens and so many replicas that they wait for nobody: of the pool of prompts
+alone, steps of several sizes, cut prompts and whole ones. Else of whole systems, and each row says which pool
+is short. Printed, as the closed form over the simulator less one: the rate that is taken when too many come;
+at 0.5 and 0.85 (0.3, 0.6, 0.8 and 0.9) of that mean first tokens, their 99th percentile, time per token
+and to the last one; then their mean, mean size and the largest over all rows.
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ ENGINES = {
     "sglang": ("sglang-0.5.23", "chunked_prefill_size", {"disable_overlap_schedule": True}),
     "trtllm": ("trtllm-1.4", "max_num_tokens", {"disable_overlap_scheduler": True}),
 }
+#: Replicas that answer, where prompts are all that is looked at.
+_MANY = 64
 NAMES = ("ttft", "ttft_p99", "tpot", "e2e")
 
 
@@ -63,7 +65,9 @@ def drawn(rng, prompts):
     )
     outputs = Lengths.fixed(2) if prompts else lengths(rng, 20, 500, [0.2, 0.5, 1.0])
     counts = (
-        (int(rng.choice([1, 1, 2, 3])), 8) if prompts else tuple(map(int, rng.integers(1, 4, 2)))
+        (int(rng.choice([1, 1, 2, 3])), _MANY)
+        if prompts
+        else tuple(map(int, rng.integers(1, 4, 2)))
     )
     first = dict(knobs)
     if prompts:
@@ -94,7 +98,7 @@ def taken(system, schedulers, sizes, twin, seed):
     ends, at = np.unique(run["last_token_ns"], return_index=True)
     low, high = int(0.3 * ends.size), int(0.75 * ends.size)
     # as many as their tokens are, of the mean
-    tokens = run["input_tokens"] + 0.0 if twin.last_count == 8 else np.ones(len(run))
+    tokens = run["input_tokens"] + 0.0 if twin.last_count == _MANY else np.ones(len(run))
     share = tokens[at[low] : at[high]].sum() / tokens.mean()
     return share / ((ends[high] - ends[low]) * 1e-9)
 

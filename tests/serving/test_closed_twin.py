@@ -160,6 +160,9 @@ def test_where_it_does_not_hold_it_says_so():
     held = {name: closed_at({**PLAIN, name: value}) for name, value in cases.items()}
     assert [bool(held[name]["means_hold"][0]) for name in cases] == [False, False, True, False]
     assert not closed_at(PLAIN, memory=30.0)["means_hold"][0]
+    few = {**PLAIN, "users": np.array([1.0, 2.0, 64.0]), "places": 1.0}
+    assert closed_at(few, memory=1.8)["means_hold"].tolist() == [True, False, False]
+    assert closed_at(few, memory=2.8)["means_hold"].all()  # a scheduler's place, not the memory's
     alike = closed_at({**PLAIN, "input_cv2": 0.0})  # a prompt more is another percentile
     assert alike["means_hold"][0] and not alike["percentiles_hold"][0]
     long = closed_at({**PLAIN, "budget": 1500.0})  # prompts of twice the mean do not fit a step

@@ -87,8 +87,8 @@ def capacity(
         objective with a ``percentile``: in open loop, at the highest ``rate`` of arrivals. With `prove` at
         what the simulation shows, and what it gave beside the closed form: ``simulated_ttft_p99_s``,
         ``_low`` and ``_high`` by seed; ``attrs["proved"]`` says how, and
-        ``attrs["caveat"]`` where too few ``requests`` were asked for. Percentiles of a system's closed form
-        were never held against simulations.
+        ``attrs["caveat"]`` where too few ``requests`` were asked for. A system's closed form says by
+        ``means_hold`` and ``percentiles_hold`` where it was held against simulations.
 
     Raises
     ------

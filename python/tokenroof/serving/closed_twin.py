@@ -29,12 +29,12 @@ __all__ = [
 ]
 
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the budget of tokens
-#: that prompts fill, of a prompt over it, of the cache's memory that those hold who run; and for percentiles
-#: of the longest prompts of a hundred steps over the budget, and of the share of time that prompts take.
-#: Answers of equal lengths keep users in step with each other: with a squared variation below the least
-#: nothing holds but for one user. Prompts of equal lengths make a percentile jump by one of them: it holds
-#: where they are a small part of a step. tests/serving/test_closed_twin.py holds them, over the scenes that
-#: docs/serving/load.md counts.
+#: that prompts fill, of a prompt over it, of the cache's memory that those hold who run (all of it where
+#: others wait for it); and for percentiles of the longest prompts of a hundred steps over the budget, and
+#: of the share of time that prompts take. Answers of equal lengths keep users in step with each other: with
+#: a squared variation below the least nothing holds but for one user. Prompts of equal lengths make a
+#: percentile jump by one of them: it holds where they are a small part of a step.
+#: tests/serving/test_closed_twin.py holds them, over the scenes that docs/serving/load.md counts.
 MEANS_HOLD = {"budget_load": 0.25, "prompt_over_budget": 0.7, "memory_share": 0.9}
 PERCENTILES_HOLD = {**MEANS_HOLD, "long_over_budget": 0.75, "prompt_load": 0.5}
 LEAST_SPREAD = 0.03
@@ -111,7 +111,9 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     others = (found["running"] - 1.0) / (x["output"] + x["lag"])
     most = 1.0 + others + 2.3 * np.sqrt(others)  # prompts of a step, in 99 of 100
     found["long_over_budget"] = over * long_prompts(most, x["input_cv2"])
-    found["memory_share"] = found["running"] / memory
+    # where others wait for memory, one more runs for a part of the time, which whole places do not know
+    short = (x["users"] > found["running"]) & (found["running"] >= np.floor(memory))
+    found["memory_share"] = np.where(short, 1.0, found["running"] / memory)
     mixes = (x["output_cv2"] >= LEAST_SPREAD) | (x["users"] <= 1.0)
     smooth = (
         (x["input_cv2"] >= _SMOOTH)

@@ -39,6 +39,19 @@ _OVER = (
     "queue", "running", "waiting",
     *(f"{name}{p}" for name in ("ttft", "tpot", "e2e") for p in ("", *_PERCENTILES)),
 )  # fmt: skip
+#: Up to where means of prompts and answers apart are within 10 % of a simulation and percentiles within 20
+#: %: of the loads of either pool and of the link, of replicas for prompts, of their squared variation, of
+#: that of gaps beside Poisson's, and, where several replicas answer, of what a step of a sequence more has
+#: over one of a sequence fewer: requests go where fewest are, and the form takes them as they come. Answers
+#: have so many tokens at least. tests/serving/test_pools_hold.py holds them, and docs/serving/systems.md
+#: counts the systems.
+POOLS_HOLD = {
+    "prompts": 0.6, "answers": 0.6, "link": 0.05, "replicas": 3.0, "input_cv2": 0.3, "gaps": 0.1,
+    "one_more": 0.05,
+}  # fmt: skip
+LEAST_ANSWER = 20.0
+#: Of prompts, for percentiles: beyond, a loop that seldom plans ahead has a 99th up to a quarter late.
+PERCENTILES_AT = 0.4
 # What a request adds to a step of a pool that computes no prompts [s].
 _NOTHING = 1e-9
 # Of a system's closed loop, by the throughput at which users of it are looked for.
@@ -135,7 +148,7 @@ class PoolsTwin:
         return float(ahead + self.last_count * (len(self.last.steps) - 1))
 
     def at(self, rates: NDArray[np.float64]) -> dict[str, NDArray[Any]]:
-        """Quantities over rates of arrivals [1/s], by the names of `Twin.at`; none of them counts as held."""
+        """Quantities over rates of arrivals [1/s], by the names of `Twin.at`, and whether they hold."""
         found = self.last.at(rates / self.last_count)
         for name in ("running", "waiting"):
             found[name] = found[name] * self.last_count
@@ -165,6 +178,10 @@ class PoolsTwin:
                 "waiting": last["waiting"] + self.first_count * ahead["waiting"],
                 "waits": np.maximum(last["waits"], ahead["waits"]),
             }
+            held = self._held(ahead["load"], last, load)
+            out["means_hold"] = held & last["means_hold"]
+            few = ahead["load"] <= PERCENTILES_AT
+            out["percentiles_hold"] = held & few & last["percentiles_hold"]
             rest = own - last["ttft"]
             for p, times in zip(_PERCENTILES, _EXPONENTIAL, strict=True):
                 for name in ("ttft", "e2e"):
@@ -177,6 +194,33 @@ class PoolsTwin:
                     # medians lie below means, by the part that is furthest from its own
                     out[name + p] = rest + (each.min(axis=0) if p == "_p50" else each.max(axis=0))
         return out
+
+    def _held(
+        self,
+        prompts: NDArray[np.float64],
+        last: Mapping[str, NDArray[Any]],
+        link: NDArray[np.float64],
+    ) -> NDArray[np.bool_]:
+        """Whether all is within `POOLS_HOLD`, over rates."""
+        assert self.first is not None
+        # of one replica the chain knows who is there
+        here, steps = last["running"] / self.last_count, self.last.steps[1:]
+        step, longer = (
+            np.interp(n, np.arange(1.0, steps.size + 1.0), steps) for n in (here - 1.0, here + 1.0)
+        )
+        found: dict[str, Any] = {
+            "prompts": prompts,
+            "answers": last["load"],
+            "link": link,
+            "replicas": self.first_count,
+            "input_cv2": self.first.inputs["input_cv2"],
+            "gaps": abs(self.last.inputs["arrival_cv2"] - 1.0),
+            "one_more": (longer / step - 1.0) * (self.last_count > 1),
+        }
+        within = [np.asarray(found[what] <= most) for what, most in POOLS_HOLD.items()]
+        long_ = self.last.inputs["output"] >= LEAST_ANSWER
+        kept = np.all(np.broadcast_arrays(*within), axis=0) & self.first.shown & long_
+        return np.asarray(kept, bool)
 
     def _handed_over(
         self, last: Mapping[str, NDArray[Any]], link: NDArray[np.float64]
@@ -269,9 +313,10 @@ def _answers(
         "budget": told.budget, "arrival_cv2": shape.arrival_cv2, "lag": told.lag,
     }  # fmt: skip
     nothing = np.full(told.places + 1, _NOTHING)
+    shown = told.shown and system.speculation is None and on.plan.dp * on.plan.pp == 1
     return Twin(
         np.append(steps[0], steps), raw_moments(nothing, 0.0 * nothing, 0.0 * nothing), inputs,
-        told.sequences, told.memory, shown=False,
+        told.sequences, told.memory, shown,
     )  # fmt: skip
 
 
@@ -303,7 +348,7 @@ def pools_table(
         "saturation_per_s": twin.saturation,
         "places": twin.places,
         "reason": left_open(system, power) if load.gaps else ONE_TOKEN,
-        "load": "open loop: requests arrive at random; pools by themselves, never held against simulations",
+        "load": "open loop: requests arrive at random; pools by themselves",
     }
     table: xr.Dataset = xarray.Dataset(
         {name: ("rate", np.broadcast_to(array, rates.shape)) for name, array in values.items()},

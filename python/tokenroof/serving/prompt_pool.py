@@ -43,6 +43,8 @@ class PromptTwin:
         Tokens of a prompt.
     places : float
         Prompts that the replica holds at once [1].
+    shown : bool
+        Whether agreement with the simulator was shown: of vLLM's presets, for replicas that are one lane.
     """
 
     sizes: NDArray[np.float64]
@@ -50,6 +52,7 @@ class PromptTwin:
     moments: Mapping[str, float]
     inputs: Mapping[str, float]
     places: float
+    shown: bool = False
 
     @property
     def saturation(self) -> float:
@@ -118,7 +121,9 @@ def prompt_twin(on: Deployment, shape: Shape, scheduler: Scheduler) -> PromptTwi
             f"alone_{k}": float(alone**k @ share),
             f"each_{k}": float(each**k @ share),
         }
-    return PromptTwin(sizes, seconds, moments, {"input": mean}, float(told.places))
+    inputs = {"input": mean, "input_cv2": shape.input_cv2}
+    shown = told.shown and side == 1.0
+    return PromptTwin(sizes, seconds, moments, inputs, float(told.places), shown)
 
 
 def _seconds(
