@@ -20,7 +20,7 @@ def test_revenue_draws_ranges_middles_best_splits_and_what_is_printed():
     figure = plot.revenue(ROWS, {"Newest": 3e11})
     drawn = {trace.name: trace for trace in figure.data}
     assert list(drawn["middle"].x) == [7e9, 1e10] and list(drawn["middle"].y) == ["Old", "New"]
-    assert list(drawn["best split"].x) == [2e10, 4e10]
+    assert list(drawn["uncapped split"].x) == [2e10, 4e10]
     assert list(drawn["printed"].x) == [3e10, None, 3e11] and drawn["printed"].y[2] == "Newest"
     # nothing has no place on a log axis, and ranges are not joined
     assert list(drawn["hard to easy"].x) == [None, 4e10, None, 1e9, 5e10, None]

@@ -19,6 +19,7 @@ import pytest
 
 from report import own_card
 from report.chart_line import line_at
+from tokenroof.support.formats import si
 
 FILES = {
     "index.html", "report.json", "roofline_roofs.csv", "roofline_points.csv", "frontier.csv",
@@ -27,15 +28,8 @@ FILES = {
     "latency.csv",
 }  # fmt: skip
 FIGURES = (
-    "roofline",
-    "frontier",
-    "hashrate",
-    "meter",
-    "chart",
-    "revenue",
-    "revenue_effects",
-    "latency",
-)
+    "roofline", "frontier", "hashrate", "meter", "chart", "revenue", "revenue_effects", "latency",
+)  # fmt: skip
 COMMAND = [sys.executable, "-m", "tokenroof.cli", "report", "--seconds", "0.1"]
 
 
@@ -156,8 +150,14 @@ def test_page_stands_alone(made: Path) -> None:
 def test_page_says_what_it_assumes(made: Path) -> None:
     text = " ".join(" ".join(Page((made / "index.html").read_text(encoding="utf-8")).words).split())
     for words in ("Assumptions", "Hashprice", "USD/kWh", "Premium", "about 400", "not placed",
-                  "error band", "estimate", "datasheet"):  # fmt: skip
+                  "error band", "estimate", "datasheet", "uncapped split, B$", "at best under the caps, B$"):  # fmt: skip
         assert words in text, words
+    assert "best split" not in text  # two meant different things
+    # this machine's roof as it is drawn: the peak of bf16, and the fastest of all loops
+    m = json.loads((made / "report.json").read_text(encoding="utf-8"))["machine"]
+    best = max(m["bandwidth"], key=m["bandwidth"].__getitem__)
+    assert f"measured: bf16 multiply-adds in registers, {si(m['peak']['bf16'], 'FLOP/s')} (" in text
+    assert f": {best}, {si(m['memory_bandwidth'], 'B/s')}. They meet at" in text
     assert "nan" not in text.lower().split()
     assert "None" not in text.split()
 

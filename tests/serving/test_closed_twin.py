@@ -261,3 +261,12 @@ def test_times_to_the_first_token_of_both_loops_are_two_things():
 def test_where_nothing_fits_there_is_nothing():
     table = curve("L4", "Llama-3.1-70B", concurrency=[4])
     assert np.isnan(table.ttft_p99_s).all() and not table.means_hold.any()
+
+
+def test_which_means_a_flag_speaks_of_is_said():
+    """Of those under the scheduler; `tpot_s` and the rates are not among them."""
+    table = curve("H200-SXM", "Llama-3.1-8B", concurrency=[4])
+    said = table.means_hold.attrs["long_name"]
+    assert all(
+        f"{name}_mean_s" in said and f"{name}_mean_s" in table for name in ("ttft", "tpot", "e2e")
+    )

@@ -23,7 +23,7 @@ _LEAST = 1e7  # of an axis [$]
 
 
 def revenue(found: Sequence[GwRevenue], printed: dict[str, float] | None = None) -> go.Figure:
-    """Revenue of a GW and year by generation: a range, its middle, the best split, and what is printed.
+    """Revenue of a GW and year by generation: a range, its middle, the uncapped split, and what is printed.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def revenue(found: Sequence[GwRevenue], printed: dict[str, float] | None = None)
     --------
     >>> from tokenroof.economics import revenue_per_gw
     >>> [trace.name for trace in revenue(revenue_per_gw(["H200-SXM"])).data]
-    ['hard to easy', 'middle', 'best split', 'printed']
+    ['hard to easy', 'middle', 'uncapped split', 'printed']
     """
     go = require("plotly.graph_objects", extra="report")
     rows = _some("found", found, GwRevenue)
@@ -64,7 +64,7 @@ def revenue(found: Sequence[GwRevenue], printed: dict[str, float] | None = None)
     )  # fmt: skip
     drawn = {
         "middle": ([r.revenue["middle"] for r in rows], "circle", _SHADES[0]),
-        "best split": ([r.best for r in rows], "line-ns", INK),
+        "uncapped split": ([r.best for r in rows], "line-ns", INK),
         "printed": ([*(r.printed for r in rows), *others.values()], "diamond-open", _SHADES[1]),
     }
     for name, (values, symbol, shade) in drawn.items():

@@ -126,8 +126,8 @@ def render(contents: Contents) -> str:
     text: str = environment.get_template("template.html.j2").render(
         version=build_config()["version"], isa=_core.ISA,
         date=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
-        machine=c.machine, models=models, files=c.files, used=c.used, left=c.left, tiers=tiers,
-        groups=_groups(c.devices, here), counts=_counts(c.miners),
+        machine=c.machine, own_roof=_own_roof(c), models=models, files=c.files, used=c.used, left=c.left,
+        tiers=tiers, groups=_groups(c.devices, here), counts=_counts(c.miners),
         shown={"roofline": [here, *c.own, *data.SHOWN_ROOFS],
                "frontier": [*c.own, *data.SHOWN_FRONTS]},
         figures={name: figure.to_json().replace("</", "<\\/") for name, figure in figures.items()},
@@ -171,6 +171,16 @@ def _figures(c: Contents, tiers: Sequence[dict[str, Any]]) -> dict[str, Any]:
             part, electricity=c.used["electricity"].value * 1000, claims=c.claims
         )
     return figures
+
+
+def _own_roof(c: Contents) -> dict[str, Any]:
+    """Of this machine's roof as it is drawn: type and peak of the flat part, and the loop of the slope."""
+    here = c.devices[0]
+    peak = here.peak_of("bf16")
+    return {
+        "peak": peak, "dtype": next(t for t in ("bf16", *here.peak) if here.peak.get(t) == peak),
+        "loop": max(c.machine.bandwidth, key=c.machine.bandwidth.__getitem__),
+    }  # fmt: skip
 
 
 def _inside(ran: Sequence[dict[str, Any]]) -> dict[str, int]:

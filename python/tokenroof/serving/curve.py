@@ -108,7 +108,9 @@ def curve(
         borne times are NaN and ``growth_per_s`` says how fast the queue grows. ``running`` is
         ``rate * (e2e_s - queue_s)`` by Little's law, and no more than there are places.
         In closed loop the same
-        percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``).
+        percentiles are of users under the scheduler, with the means that they belong to (``ttft_mean_s``,
+        ``tpot_mean_s``, ``e2e_mean_s``): of these ``means_hold`` speaks, not of ``tpot_s``, ``latency_s``
+        and the rates, which know nothing of the scheduler's order.
         ``ttft_s`` means two things: in closed loop it has what the engine was measured to take beside, in
         open loop it has not; ``ttft_mean_s`` is what compares with it there. Where answers are all of one
         length users keep in step, and ``percentiles_hold`` is false. Of a system in open loop none counts as
