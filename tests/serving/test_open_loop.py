@@ -14,7 +14,7 @@ from tokenroof.reference.serving.open_loop import Chain, Raw, carrying, open_loo
 
 INPUTS, FIELDS = _core.OPEN_LOOP_INPUTS, _core.OPEN_LOOP_FIELDS
 ISAS = list(kernels.by_isa())
-PLAIN = dict(zip(INPUTS, (500.0, 0.5, 200.0, 0.5, 2048.0, 1.0, 0.0), strict=True))
+PLAIN = dict(zip(INPUTS, (500.0, 0.5, 200.0, 0.5, 2048.0, 1.0, 0.0, 1.0), strict=True))
 W = 0.01  # seconds that a prompt adds
 
 
@@ -57,6 +57,7 @@ def plans(draw):
         draw(st.floats(1.0, 1e5)), draw(st.floats(0.0, 9.0)),
         draw(st.floats(1.0, 1e4)), draw(st.just(1.0) | st.floats(0.0, 9.0)), draw(st.floats(16.0, 1e5)),
         draw(st.just(1.0) | st.floats(0.0, 9.0)), draw(st.sampled_from([0.0, 1.0])),
+        draw(st.sampled_from([1.0, 2.0, 8.0])),
     ), strict=True))  # fmt: skip
     # beside many a prompt of a mixture adds less
     w = draw(st.floats(0.0, 1.0)) / (1.0 + draw(st.floats(0.0, 0.2)) * np.arange(places + 1.0))
@@ -114,6 +115,7 @@ def queue(servers, load):
         "output_cv2": 1.0,
         "input_cv2": 0.0,
         "budget": 1e9,
+        "ranks": 1.0,
     }
     return run(np.ones(servers + 1), inputs, [load * servers], prompts=0.0)
 
@@ -183,6 +185,27 @@ def test_a_prompt_beyond_the_budget_takes_more_steps():
     assert run(steps, inputs, [1e-9])["ttft"][0] == pytest.approx(0.01 + 3 * 0.01, rel=1e-3)
 
 
+def test_ranks_have_a_budget_each():
+    """Four times the tokens of a step, of which one prompt has a rank's alone: what is ahead is spread."""
+    s, w, rate = 0.01, 0.001, 300.0
+    found = {}
+    for ranks, budget in ((1.0, 1e12), (1.0, 4000.0), (4.0, 4000.0), (4.0, 1000.0)):
+        inputs = {**PLAIN, "input": 3000.0, "input_cv2": 0.0, "budget": budget, "ranks": ranks}
+        found[ranks, budget] = run([s] * 1601, inputs, [1e-9, rate], prompts=w)
+    seldom = {which: float(x["ttft"][0]) for which, x in found.items()}
+    assert seldom[4.0, 4000.0] == pytest.approx(seldom[1.0, 4000.0], rel=1e-9)
+    assert seldom[4.0, 1000.0] == pytest.approx(seldom[1.0, 1e12] + 2.5 * s, rel=1e-2)
+    lives = {which: float((x["e2e"] - x["ttft"])[1]) for which, x in found.items()}
+    after = PLAIN["output"] - 1.0
+    passing = lives[1.0, 1e12] - s * after
+    for ranks in (1.0, 4.0):
+        most = after * w * ranks * 4000.0 / 3000.0
+        want = s * after + passing * -np.expm1(-most / passing)
+        assert lives[ranks, 4000.0] == pytest.approx(want, rel=1e-6)
+    late = {which: float(x["ttft"][1]) for which, x in found.items()}
+    assert late[1.0, 1e12] < late[4.0, 4000.0] < late[1.0, 4000.0]
+
+
 def test_quantities_grow_with_the_load():
     steps = 0.006 + 5e-5 * np.arange(257)
     most = 256 / (PLAIN["output"] * steps[-1] + 256 * W)
@@ -234,7 +257,7 @@ def test_no_more_prompts_pass_in_an_answer_than_fill_its_steps(budget):
     [
         ({"isa": "mmx"}, "isa is 'mmx'"), ({"threads": 0}, "threads is 0"),
         ({"steps": np.ones((1, 1))}, "steps have no place"), ({"steps": np.ones((2, 3))}, "steps is no contiguous"),
-        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 7"), ({"prompts": np.ones((1, 3))}, "prompts is no contiguous matrix of 1 x 21"),
+        ({"inputs": np.ones((1, 2))}, "inputs is no contiguous matrix of 1 x 8"), ({"prompts": np.ones((1, 3))}, "prompts is no contiguous matrix of 1 x 21"),
         ({"rates": np.ones(3)}, "rates"),
         ({"out": np.ones((1, 3))}, "out is no contiguous"), ({"rates": np.ones((1, 2), np.float32)}, "rates is no"),
     ],
@@ -265,6 +288,7 @@ def test_a_whole_answer_varies_with_what_passes_in_it(s, w, load, output, off):
         "output": output,
         "output_cv2": cv2,
         "budget": 1e9,
+        "ranks": 1.0,
     }
     found = {
         name: float(x[0])

@@ -51,7 +51,7 @@ def line_twin(line, load, sequences, budget, loop):
     inputs = {
         "input": shape.input_tokens, "input_cv2": shape.input_cv2,
         "output": shape.output_tokens, "output_cv2": shape.output_cv2, "budget": float(budget),
-        "arrival_cv2": 1.0, "lag": float(loop == "async"),
+        "arrival_cv2": 1.0, "lag": float(loop == "async"), "ranks": 1.0,
     }  # fmt: skip
     at, share = shape.prompts
     seconds = token * at

@@ -109,7 +109,7 @@ def test_short_answers_count_more_where_they_vary_and_half_idle_is_even_odds():
     steps = np.array([0.0, 0.01, 0.0101])
     prompts = np.tile([0.001, 1e-6, 1e-9], (3, 1))
     inputs = {"input": 50.0, "input_cv2": 0.0, "output": 40.0, "output_cv2": 0.5, "budget": 8192.0,
-              "arrival_cv2": 1.0, "lag": 0.0}  # fmt: skip
+              "arrival_cv2": 1.0, "lag": 0.0, "ranks": 1.0}  # fmt: skip
     twin = Twin(
         steps,
         prompts,

@@ -8,8 +8,9 @@ import numpy as np
 
 from tokenroof import _core
 from tokenroof.serving.loads import as_load, timed
-from tokenroof.serving.prompts import beside, further, padded_decode, prompts_of
+from tokenroof.serving.prompts import prompts_of
 from tokenroof.serving.requests.lengths import Lengths
+from tokenroof.serving.rounds import StepsOf
 from tokenroof.serving.twin import Shape, long_prompts, told_of
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ __all__ = [
     "PERCENTILES_HOLD",
     "closed_at",
     "closed_values",
+    "known_to_loop",
     "shape_from",
 ]
 
@@ -86,7 +88,9 @@ def shape_from(
     )  # fmt: skip
 
 
-def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray[Any]]:
+def closed_at(
+    inputs: dict[str, Any], memory: Any = np.inf, ranks: float = 1.0
+) -> dict[str, NDArray[Any]]:
     """All quantities over points by the kernel's names, and whether they hold.
 
     Parameters
@@ -95,6 +99,8 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
         By the names of ``_core.CLOSED_LOOP_INPUTS``: arrays of one shape, or numbers.
     memory : array_like
         Requests that the cache holds [1].
+    ranks : float
+        Attention ranks, each with a part of the budget of tokens [1].
 
     Returns
     -------
@@ -109,7 +115,7 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     found: dict[str, NDArray[Any]] = dict(zip(_core.CLOSED_LOOP_FIELDS, out.T, strict=True))
     x = dict(zip(names, given.T, strict=True))
     room = np.maximum(x["budget"] - found["running"], 1.0)
-    over = x["input"] / room
+    over = ranks * x["input"] / room
     found["prompt_over_budget"] = over
     others = (found["running"] - 1.0) / (x["output"] + x["lag"])
     most = 1.0 + others + 2.3 * np.sqrt(others)  # prompts of a step, in 99 of 100
@@ -131,15 +137,20 @@ def closed_at(inputs: dict[str, Any], memory: Any = np.inf) -> dict[str, NDArray
     return found
 
 
+def known_to_loop(on: Deployment) -> bool:
+    """Whether percentiles are known of a plan in closed loop: of one stage, and of ranks that step as one."""
+    return on.plan.pp == 1 and (on.plan.dp == 1 or bool(on.model.experts))
+
+
 def closed_values(
     on: Deployment, shape: Shape, users: NDArray[np.float64], scheduler: Scheduler | None = None
 ) -> dict[str, NDArray[Any]]:
-    """By the names of `CLOSED_UNITS`, over users; NaN where nothing fits, and with dp or pp above 1."""
+    """By the names of `CLOSED_UNITS`, over users; NaN where nothing fits, and of stages and dense ranks."""
     nothing: dict[str, NDArray[Any]] = {
         name: np.zeros(users.shape, bool) if name.endswith("hold") else np.full(users.shape, np.nan)
         for name in CLOSED_UNITS
     }
-    if on.plan.dp * on.plan.pp > 1:
+    if not known_to_loop(on):
         return nothing
     try:
         told = told_of(on, shape, scheduler)
@@ -147,19 +158,21 @@ def closed_values(
         if scheduler is not None:
             raise
         return nothing
-    memory, places = told.memory, float(told.places)
+    steps_of = StepsOf(on, shape, told.graphs, told.budget)
+    ranks = float(steps_of.ranks)
+    memory, places = ranks * told.memory, ranks * float(told.places)
     host, lag = told.host_s, told.lag
     n = np.minimum(users, places)
     life = shape.output_tokens + lag
     decoding = np.maximum(n * (shape.output_tokens - 1.0) / life, 1.0)
     low = np.floor(decoding)
-    steps = padded_decode(on, np.stack([low, low + 1.0]), shape.context, told.graphs)
+    steps = steps_of.decode(np.stack([low, low + 1.0]))
     step = steps[0] + (decoding - low) * (steps[1] - steps[0])
     # the first prompt of a step, and each further one
-    own, variance, third = np.moveaxis(beside(on, decoding, shape.context, shape.prompts), -1, 0)
-    prompt = further(on, decoding, shape.context, shape.input_tokens, (n - 1.0) / life)
+    own, variance, third = np.moveaxis(steps_of.beside(decoding), -1, 0)
+    prompt = steps_of.further(decoding, (n - 1.0) / life)
     begin = np.maximum(own - step, 1e-9) - prompt
-    alone = beside(on, np.zeros(1), shape.context, shape.prompts)[0]
+    alone = steps_of.beside(np.zeros(1))[0]
     single = users <= 1.0
     found = closed_at(
         {
@@ -168,9 +181,10 @@ def closed_values(
             "prompt_s": prompt, "prompt_s2": np.where(single, alone[1], variance),
             "prompt_s3": np.where(single, alone[2], third), "input": shape.input_tokens,
             "input_cv2": shape.input_cv2, "output": shape.output_tokens,
-            "output_cv2": shape.output_cv2, "budget": told.budget, "lag": lag,
+            "output_cv2": shape.output_cv2, "budget": ranks * told.budget, "lag": lag,
         },
         memory,
+        ranks,
     )  # fmt: skip
     for name in ("means_hold", "percentiles_hold"):
         found[name] &= told.shown

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 from tokenroof.inference.door import deployment
 from tokenroof.inference.tile_edges import edges_said
 from tokenroof.serving.closed_loop import attributes, described, evaluate
-from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, shape_from
+from tokenroof.serving.closed_twin import CLOSED_UNITS, closed_values, known_to_loop, shape_from
 from tokenroof.serving.columns import Column, Columns
 from tokenroof.serving.loads import ONE_TOKEN, as_concurrency, as_power, check_length
 from tokenroof.serving.open_curve import as_rates, open_table
@@ -238,8 +238,8 @@ def _closed(
 ) -> Columns:
     """The table of `curve` in closed loop, of a run that goes on or ends."""
     found = _columns_of(on, sizes, users, fidelity, *counted)
-    # of a run that ends, and of ranks and stages, there are means alone
-    if ends or on.plan.dp * on.plan.pp > 1:
+    # of a run that ends, and of stages, there are means alone
+    if ends or not known_to_loop(on):
         return found
     for name, values in closed_values(on, moments, users, scheduler).items():
         units, long_name = CLOSED_UNITS[name]

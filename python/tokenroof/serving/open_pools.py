@@ -273,10 +273,15 @@ def pools_twin(
 
 
 def _decoding(
-    system: System, on: Deployment, shape: Shape, told: Told, fidelity: str | Calibration
+    system: System,
+    on: Deployment,
+    shape: Shape,
+    told: Told,
+    fidelity: str | Calibration,
+    places: int,
 ) -> NDArray[np.float64]:
     """Seconds of a step with 1, 2, ... sequences and no prompt; of drafts a round's over its tokens."""
-    n = np.arange(1, told.places + 1, dtype=float)
+    n = np.arange(1, places + 1, dtype=float)
     if system.speculation is None:
         return padded_decode(on, n, shape.context, told.graphs) + told.host_s
     found = rounds(on, n, shape.context, [system.speculation], fidelity).first()
@@ -294,7 +299,8 @@ def _whole(
     found = twin_of(on, shape, scheduler)
     if system.speculation is None:
         return found
-    steps = _decoding(system, on, shape, told_of(on, shape, scheduler), fidelity)
+    told, places = told_of(on, shape, scheduler), len(found.steps) - 1
+    steps = _decoding(system, on, shape, told, fidelity, places)
     return replace(found, steps=np.append(found.steps[:1], steps), shown=False)
 
 
@@ -307,10 +313,10 @@ def _answers(
 ) -> Twin:
     """The twin of a replica whose prompts are computed elsewhere."""
     told = told_of(on, shape, scheduler, answers=True)
-    steps = _decoding(system, on, shape, told, fidelity)
+    steps = _decoding(system, on, shape, told, fidelity, told.places)
     inputs = {
         "input": 1.0, "input_cv2": 0.0, "output": shape.output_tokens, "output_cv2": shape.output_cv2,
-        "budget": told.budget, "arrival_cv2": shape.arrival_cv2, "lag": told.lag,
+        "budget": told.budget, "arrival_cv2": shape.arrival_cv2, "lag": told.lag, "ranks": 1.0,
     }  # fmt: skip
     nothing = np.full(told.places + 1, _NOTHING)
     shown = told.shown and system.speculation is None and on.plan.dp * on.plan.pp == 1

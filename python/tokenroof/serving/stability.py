@@ -99,6 +99,7 @@ def stability(
     twin = twin_of(on, shape, scheduler)
     places, step = len(twin.steps) - 1, float(twin.steps[-1])
     output, prompt = twin.inputs["output"], float(twin.prompts[-1, 0])
+    budget = twin.inputs["budget"] * twin.inputs["ranks"]
     rate, running, short = twin.saturation, float(places), "time"
     # half as many places more, whose steps go on as they grew
     grown = 2.0 * step - float(twin.steps[(places + 1) // 2])
@@ -107,10 +108,10 @@ def stability(
         short = "memory" if twin.memory < twin.sequences else "sequences"
     # prompts get what decodes leave of a step's tokens
     steps_per_s = 1.0 / (step / (1.0 - min(rate * prompt, 0.999)))
-    room = max(twin.inputs["budget"] - running, 1.0)
+    room = max(budget - running, 1.0)
     if rate * shape.input_tokens > room * steps_per_s:
         # n output tokens a step let n / output prompts in: n (1 + input / output) tokens
-        running = twin.inputs["budget"] / (1.0 + shape.input_tokens / output)
+        running = budget / (1.0 + shape.input_tokens / output)
         at = float(twin.steps[max(1, min(places, int(running)))])
         rate, short = 1.0 / (output * at / max(running, 1.0) + prompt), "budget"
     kv = float(

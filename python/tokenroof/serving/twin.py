@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tokenroof import _core
-from tokenroof.serving.prompts import beside, further, lognormal, padded_decode, prompts_of
+from tokenroof.serving.prompts import lognormal, prompts_of
 from tokenroof.serving.requests.record import Requests
+from tokenroof.serving.rounds import StepsOf
 from tokenroof.serving.simulation.scheduler import Scheduler
 from tokenroof.serving.uneven import uneven
 from tokenroof.support.quoting import counted
@@ -27,9 +28,10 @@ __all__ = ["OpenLoop", "Shape", "Told", "Twin", "long_prompts", "shape_of", "tol
 #: Up to where means are within 10 % of a simulation, and percentiles within 20 %: of the load, of the
 #: share of requests that wait for a place, of the share of time that prompts take, of the budget of tokens
 #: that they fill, of a prompt over that budget, and of the longest of a hundred, of one over the tokens of an
-#: answer (more where they vary), and of how far mean steps are from a line in prompts, over what is left of
-#: saturation; and for percentiles of a prompt over a step, of how far the deviation of steps is from that
-#: line's, and of how nearly half of the requests find nobody, where two kinds of times meet at the median.
+#: answer (more where they vary), of the load of ranks that step as one, and of how far mean steps are from a
+#: line in prompts, over what is left of saturation; and for percentiles of a prompt over a step, of how far
+#: the deviation of steps is from that line's, and of how nearly half of the requests find nobody, where two
+#: kinds of times meet at the median.
 #: tests/serving/test_twin.py and test_uneven.py hold them, over the scenes that docs/serving/load.md counts.
 MEANS_HOLD = {
     "load": 0.9,
@@ -40,6 +42,7 @@ MEANS_HOLD = {
     "long_over_budget": 1.5,
     "short_answers": 0.115,
     "uneven": 0.1,
+    "rounds_load": 0.5,
 }
 PERCENTILES_HOLD = {
     **MEANS_HOLD, "waits": 0.001, "prompt_load": 0.3, "prompt_over_budget": 0.4, "prompt_over_step": 4.0,
@@ -215,8 +218,9 @@ class Twin:
         found: dict[str, NDArray[Any]] = dict(
             zip(_core.OPEN_LOOP_FIELDS, out.reshape(-1, fields).T, strict=True)
         )
-        room = np.maximum(self.inputs["budget"] - found["running"], 1.0)
-        found["budget_load"] = rates * self.inputs["input"] * found["tpot"] / room
+        ranks = self.inputs["ranks"]
+        room = np.maximum(self.inputs["budget"] - found["running"] / ranks, 1.0)
+        found["budget_load"] = rates / ranks * self.inputs["input"] * found["tpot"] / room
         found["prompt_over_step"] = np.full(rates.size, self.prompts[1, 0] / self.steps[1])
         found["prompt_over_budget"] = self.inputs["input"] / room
         found["long_over_budget"] = found["prompt_over_budget"] * long_prompts(
@@ -241,6 +245,7 @@ class Twin:
         found["short_answers"] = np.full(found["load"].shape, short)
         at, of_means, of_spreads = self.bent or (np.zeros(1),) * 3
         left = np.maximum(1.0 - found["load"], 1e-9)
+        found["rounds_load"] = np.where(self.inputs["ranks"] > 1.0, found["load"], 0.0)
         found["uneven"] = np.interp(found["running"], at, of_means) / left
         found["uneven_spread"] = np.interp(found["running"], at, of_spreads)
         odds = 1.0 - np.abs(2.0 * np.exp(-found["running"]) - 1.0)
@@ -322,18 +327,22 @@ def _ahead(config: Mapping[str, Any]) -> bool:
 def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) -> Twin:
     """The twin of a deployment under a scheduler, vLLM's newest by default."""
     told = told_of(on, shape, scheduler)
-    n = np.arange(1, told.places + 1, dtype=float)
-    decode = padded_decode(on, n, shape.context, told.graphs)
+    steps_of = StepsOf(on, shape, told.graphs, told.budget)
+    ranks = steps_of.ranks
+    places = ranks * told.places
+    n = np.arange(1, places + 1, dtype=float)
+    decode = steps_of.decode(n)
     # the prompt's step grows smoothly: at some of them
-    some = np.unique([0.0, *np.rint(np.geomspace(1.0, told.places, _STATES))])
-    found = beside(on, some, shape.context, shape.prompts)
+    some = np.unique([0.0, *np.rint(np.geomspace(1.0, places, _STATES))])
+    found = steps_of.beside(some)
     at = np.append(0.0, n)
     mean, variance, third = (np.interp(at, some, x) for x in found.T)
     first = np.maximum(mean - np.append(0.0, decode), 1e-9)
     # as many prompts come with n in service as are answered: of a step they begin something once
     came = some / (shape.output_tokens + told.lag)
-    more = np.interp(at, some, further(on, some, shape.context, shape.input_tokens, came))
-    once = -np.expm1(-np.interp(at, some, came)) / np.maximum(np.interp(at, some, came), 1e-9)
+    more = np.interp(at, some, steps_of.further(some, came))
+    bare = np.append(1e-9, decode) + told.host_s
+    once = steps_of.once(np.interp(at, some, came), (bare, np.maximum(first - more, 0.0), more))
     once[0] = 1.0
     added = np.maximum(more + (first - more) * once, 1e-9)
     # a short one that hides behind weights, as the next does not, is as all are in the mean
@@ -348,18 +357,21 @@ def twin_of(on: Deployment, shape: Shape, scheduler: Scheduler | None = None) ->
         "budget": told.budget,
         "arrival_cv2": shape.arrival_cv2,
         "lag": told.lag,
+        "ranks": float(ranks),
     }
     steps = np.append(0.0, decode) + told.host_s
     many = some[1:]
     work = shape.output_tokens * steps[1:] / n + added[1:]  # seconds of the replica a request
     load = work[-1] / np.interp(many, n, work)
-    bent = uneven(
-        on, shape.context, shape.input_tokens, (many, came[1:], load),
-        (np.append(0.0, decode), begin, each), told.graphs,
-    )  # fmt: skip
+    bent = None
+    if ranks == 1:  # a round's time is no step's of so many prompts of one length
+        bent = many, *uneven(
+            on, shape.context, shape.input_tokens, (many, came[1:], load),
+            (np.append(0.0, decode), begin, each), told.graphs,
+        )  # fmt: skip
     return Twin(
-        steps, raw_moments(added, variance, third), inputs, told.sequences, told.memory, told.shown,
-        more_than_one, (many, *bent),
+        steps, raw_moments(added, variance, third), inputs, ranks * told.sequences,
+        ranks * told.memory, told.shown and ranks == on.plan.dp, more_than_one, bent,
     )  # fmt: skip
 
 

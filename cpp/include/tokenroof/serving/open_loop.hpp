@@ -25,9 +25,10 @@
 // clang-format off
 // Of a plan: tokens and squared coefficients of variation of prompts and answers; tokens that a step may carry; the
 // squared coefficient of variation of the gaps between arrivals; steps that a loop has decided before it sees an
-// arrival: 0, or 1 of an asynchronous one.
+// arrival: 0, or 1 of an asynchronous one; ranks that step as one, each with that budget, among which requests are
+// even.
 #define TR_OPEN_LOOP_INPUTS(X) \
-    X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(arrival_cv2) X(lag)
+    X(input) X(input_cv2) X(output) X(output_cv2) X(budget) X(arrival_cv2) X(lag) X(ranks)
 #define TR_OPEN_LOOP_FIELDS(X) \
     X(load) X(running) X(waiting) X(waits) X(prompt_load) X(queue) X(ttft) X(ttft_p50) X(ttft_p90) X(ttft_p99) \
     X(tpot) X(tpot_p50) X(tpot_p90) X(tpot_p99) X(e2e) X(e2e_p50) X(e2e_p90) X(e2e_p99)
@@ -234,8 +235,9 @@ template <class V> TR_HD Moments<V> open_loop_first(const double* in, const Popu
     const V seen_third = positive_part(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0);
     // what is ahead in the budget of tokens
     const double input = in[open_loop_input::input];
-    const V budget = max_nan(splat<V>(in[open_loop_input::budget]) - p.running, one);
-    const V ahead = busy * rate * seen * 0.5;
+    const double ranks = in[open_loop_input::ranks];
+    const V budget = max_nan(splat<V>(in[open_loop_input::budget]) - p.running / ranks, one);
+    const V ahead = busy * rate * seen * (0.5 / ranks);
     const V tokens2 = (ahead * spread + in[open_loop_input::input_cv2]) * (input * input);
     const V steps = open_loop_steps<V>((one + ahead) * input, square_root(tokens2), budget);
     const V more = steps - 1.0;
@@ -276,7 +278,8 @@ template <class V> TR_HD Moments<V> open_loop_token(const double* in, const Popu
 // of an exponential time up to `most` is added (1 - exp(-most / added)).
 template <class V> TR_HD V open_loop_kept(const double* in, const Population<V>& p, V added) {
     const double after = in[open_loop_input::output] - 1.0;
-    const V most = p.along * (after * in[open_loop_input::budget] / in[open_loop_input::input]);
+    const double budget = in[open_loop_input::budget] * in[open_loop_input::ranks];
+    const V most = p.along * (after * budget / in[open_loop_input::input]);
     const V filled = max_nan(added / max_nan(most, splat<V>(1e-300)), splat<V>(1.0 / 700.0));
     return splat<V>(1.0) - exponential(splat<V>(-1.0) / filled);
 }

@@ -187,8 +187,8 @@ def first_token(i: dict[str, float], p: Chain, rate: float) -> tuple[Sum, float]
     seen2 = max(variance + third / mean - tilt * tilt, 0.0)
     seen3 = max(third + fourth / mean - tilt * (third / mean) * 3.0 + tilt * tilt * tilt * 2.0, 0.0)
     size, cv2 = i["input"], i["input_cv2"]
-    budget = max(i["budget"] - p.running, 1.0)
-    ahead = busy * rate * seen * 0.5
+    budget = max(i["budget"] - p.running / i["ranks"], 1.0)
+    ahead = busy * rate * seen * (0.5 / i["ranks"])
     tokens2 = (ahead * spread + cv2) * (size * size)
     steps = steps_of((1.0 + ahead) * size, root(tokens2), budget)
     more = steps - 1.0
@@ -290,7 +290,7 @@ def open_loop(
     # of what prompts add no more passes than fills an answer's steps
     after = output - 1.0
     beside = max(token.mean - p.seen, 0.0)
-    most = p.along * (after * inputs["budget"] / inputs["input"])
+    most = p.along * (after * inputs["budget"] * inputs["ranks"] / inputs["input"])
     filled = max((beside * after + later) / max(most, 1e-300), 1.0 / 700.0)
     kept = 1.0 - exponential(-1.0 / filled)
     plain, later, steady = token.mean - beside * (1.0 - kept), later * kept, steady * kept * kept
