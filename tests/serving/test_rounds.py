@@ -200,6 +200,12 @@ def test_ranks_of_a_dense_model_are_held_nowhere():
     assert not row.percentiles_hold
 
 
+@pytest.mark.parametrize(("output", "held"), [(24, False), (30, True)])
+def test_answers_are_longer_where_ranks_hold(output, held):
+    row = curve(*QWEN2, input_tokens=1200, output_tokens=output, rate=[2.0]).isel(rate=0)
+    assert bool(row.means_hold) is held
+
+
 @pytest.mark.parametrize("place", [QWEN2, QWEN4, R1], ids=["dp2", "dp4", "dp8"])
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3, 0.6, 0.9])
 def test_open_loops_of_ranks(place, share):
