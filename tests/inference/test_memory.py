@@ -132,3 +132,21 @@ def test_memory_and_traffic_count_the_same_copies():
     copies = m.layers * m.kv_heads * 2 * m.head_dim * m.hidden * 2.0
     assert held[1] - held[0] == pytest.approx(copies, rel=1e-6)
     assert read[1] - read[0] == pytest.approx(copies, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("name", "tp"), [("DeepSeek-R1", 8), ("DeepSeek-R1", 16), ("DeepSeek-V4-Pro", 4)]
+)
+def test_matrices_down_to_low_ranks_are_whole_on_each_device(name, tp):
+    m = tr.model(name)
+    own, one = (
+        float(
+            kernels.memory_required(
+                m.pack(), tr.Plan(tp=t, moe_tp=t, weights="bf16").pack(), 0.0, 0.0
+            )
+        )
+        for t in (tp, 1)
+    )
+    down = m.q_lora_rank + (m.kv_lora_rank + m.rope_head_dim if m.kv_lora_rank else m.head_dim)
+    more = m.layers * down * m.hidden * 2.0 * (1.0 - 1.0 / tp)
+    assert own - one / tp == pytest.approx(more, rel=1e-6)

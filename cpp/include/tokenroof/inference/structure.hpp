@@ -75,9 +75,14 @@ TR_HD double softmax_parameters(const double* m) {
 }
 
 // Parameters of keys' and values' matrices that one device of a tensor-parallel group has beyond its even share:
-// a KV head is on several where there are fewer heads than devices.
+// a KV head is on several where there are fewer heads than devices, and all of the ranks have the matrices down to low
+// ranks and to the one key whole (vLLM, deepseek_v2.py, fused_qkv_a_proj is a ReplicatedLinear).
 TR_HD double replicated_parameters(const double* m, double tp) {
-    if (m[model::kv_lora_rank] > 0.0 || m[model::single_key] > 0.0) return 0.0;
+    const double rank = m[model::kv_lora_rank], single = m[model::single_key] > 0.0 ? m[model::head_dim] : 0.0;
+    if (rank > 0.0 || single > 0.0) {
+        const double down = m[model::q_lora_rank] + (rank > 0.0 ? rank + m[model::rope_head_dim] : single);
+        return softmax_layers(m) * (down * m[model::hidden]) * (1.0 - 1.0 / tp);
+    }
     HeadGroup own[max_head_groups], all[max_head_groups];
     const int n = head_groups(m, tp, own);
     head_groups(m, 1.0, all);

@@ -105,9 +105,16 @@ def softmax_parameters(model: Record) -> float:
 
 
 def replicated_parameters(model: Record, tp: float) -> float:
-    """Parameters of keys and values that a device has beyond its even share: copies of a KV head."""
+    """Parameters of keys and values that a device has beyond its even share.
+
+    Copies of a KV head, and the matrices down to low ranks and to a single key, whole on every rank.
+    """
     if model["kv_lora_rank"] > 0.0 or model["single_key"] > 0.0:
-        return 0.0
+        down = model["kv_lora_rank"] + model["rope_head_dim"]
+        if not model["kv_lora_rank"] > 0.0:
+            down = model["head_dim"]
+        everywhere = softmax_layers(model) * ((model["q_lora_rank"] + down) * model["hidden"])
+        return everywhere * (1.0 - 1.0 / tp)
     more = 0.0
     for own, whole in zip(head_groups(model, tp), head_groups(model, 1.0), strict=True):
         width = own.keys * own.of.width + own.values * own.of.v_width
