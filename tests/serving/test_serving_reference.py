@@ -22,7 +22,11 @@ from _support import (
 from tokenroof import _core, kernels, reference
 from tokenroof.records.calibration import NO_ENGINE, Calibration
 from tokenroof.reference.core.roundings import counting, error_of
-from tokenroof.reference.inference.structure import mixer_parameters, mixer_types
+from tokenroof.reference.inference.structure import (
+    mixer_parameters,
+    mixer_types,
+    replicated_parameters,
+)
 
 # an engine's constants, over what fits have given and beyond
 engines = st.fixed_dictionaries(
@@ -253,7 +257,8 @@ def test_types_of_mixers():
         assert 0.005 * model.parameters < mixers < 0.35 * model.parameters
         whole = reference.weight_bytes(m, p)
         even = reference.weight_bytes({**m, "moe_layers": 0.0}, p)  # the rule does not apply then
-        added = mixers * (2.0 - _core.DTYPE_BYTES[weights]) / 8 if wide else 0.0
+        held = mixers / 8 + replicated_parameters(m, 8.0)
+        added = held * (2.0 - _core.DTYPE_BYTES[weights]) if wide else 0.0
         assert whole - even == pytest.approx(added) and layers > 0
 
 

@@ -147,7 +147,7 @@ def test_proved_by_simulation():
         ({"prove": "yes"}, TypeError, "prove is 'yes'; allowed: True or False"),
         ({"seeds": 3}, ValueError, "seeds is given without prove=True; allowed"),
         ({"scheduler": 3}, TypeError, "scheduler is 3; allowed: a Scheduler"),
-        ({"slo": SLO(ttft_s=1e-7, percentile=99)}, ValueError, r"slo has ttft_p99_s 1e-07 s, where requests that come seldom take 0.02238"),
+        ({"slo": SLO(ttft_s=1e-7, percentile=99)}, ValueError, r"slo has ttft_p99_s 1e-07 s, where requests that come seldom take 0.02217"),
         ({"slo": SLO(ttft_s=1.0, percentile=95)}, ValueError, "percentile is 95; allowed: 50, 90, 99"),
         ({"slo": SLO(itl_s=1.0)}, ValueError, "itl_s is 1; allowed: None, or prove"),
         ({"nodes": 3}, TypeError, "unexpected option 'nodes'; allowed"),
