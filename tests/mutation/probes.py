@@ -132,6 +132,7 @@ class _Watched(ast.NodeTransformer):
 def watch(root: Path, numbered: dict[int, Mutant], hits: set[int]) -> None:
     """Have the functions that are there put a change's number into `hits` when they come to its place."""
     setattr(builtins, HIT, hits.add)
+    gc.unfreeze()  # what the tests' own hook set aside once they were collected
     by_path: dict[str, list[int]] = {}
     for number, mutant in numbered.items():
         by_path.setdefault(mutant.path, []).append(number)
@@ -144,3 +145,4 @@ def watch(root: Path, numbered: dict[int, Mutant], hits: set[int]) -> None:
             places.setdefault(numbered[n].line, set()).add(n)
         tree = ast.fix_missing_locations(_Watched(places, anywhere).visit(ast.parse(text)))
         _replace(_pairs(_compiled(text, path), _compiled(tree, path)))
+    gc.freeze()

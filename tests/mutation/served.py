@@ -159,7 +159,10 @@ def reach(changes: Python | Compiled, files: list[str], to: Path) -> Reach:
 
     if open_:
         _ended(_with_tests(changes.copy, open_, "few", look), changes.copy)
-    return {t: (e[0], e[1]) for t, e in json.loads(to.read_text())["tests"].items()}
+    known = {t: (e[0], e[1]) for t, e in json.loads(to.read_text())["tests"].items()}
+    if names and not known:
+        raise RuntimeError(f"no test comes to any of {len(names)} changes: nothing is judged")
+    return known
 
 
 def _no_process(*_: object, **__: object) -> None:
