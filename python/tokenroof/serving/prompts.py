@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     ]
 
 __all__ = [
-    "SLOWER", "Prompts", "beside", "further", "lognormal", "padded_decode", "prompts_of", "slower",
-    "ungapped", "ungapped_prompts",
+    "SLOWER", "Prompts", "beside", "central_moments", "further", "lognormal", "padded_decode", "prompts_of",
+    "slower", "ungapped", "ungapped_prompts",
 ]  # fmt: skip
 
 #: Where a calibration's record has what company makes of a prompt's kernels.
@@ -131,6 +131,19 @@ def beside(
     found = found + slower(on, at)
     alone: Any = np.asarray(kernels.prompts_time(*on.records, 1.0, at, 0.0))
     seconds = np.where(sequences[..., None] > 0.0, found, alone)
+    return central_moments(seconds, share)
+
+
+def central_moments(
+    seconds: NDArray[np.float64], share: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean, variance, third central moment over the last axis, whose values have these shares.
+
+    Examples
+    --------
+    >>> central_moments(np.array([1.0, 3.0]), np.array([0.75, 0.25])).tolist()
+    [1.5, 0.75, 0.75]
+    """
     mean = seconds @ share
     apart = seconds - mean[..., None]
     return np.stack([mean, apart**2 @ share, apart**3 @ share], axis=-1)

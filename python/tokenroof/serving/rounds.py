@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from tokenroof import _core, kernels
-from tokenroof.serving.prompts import beside, further, padded_decode, slower
+from tokenroof.serving.prompts import beside, central_moments, further, padded_decode, slower
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -285,9 +285,7 @@ def round_beside(
     """
     at, share = prompts
     seconds = _carrying(on, sequences[..., None], context, at, 1.0, 1.0, graphs)
-    mean = seconds @ share
-    apart = seconds - mean[..., None]
-    return np.stack([mean, apart**2 @ share, apart**3 @ share], axis=-1)
+    return central_moments(seconds, share)
 
 
 def round_further(
